@@ -1,0 +1,265 @@
+"""What was asked for: the frozen, fully resolved form of services.toml.
+
+Durations are seconds (float), sizes are bytes (int), signals are numbers.  Everything that a file leaves out
+has its default here and nowhere else.  `config` turns TOML text into these; `to_plain`/`from_plain` carry them
+between processes as JSON.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar
+
+SECOND, MINUTE = 1.0, 60.0
+KIB, MIB = 1024, 1024 * 1024
+
+
+class ServiceType(StrEnum):
+    """`service` runs until told otherwise; `oneshot` runs to completion and dependants wait for its success."""
+
+    SERVICE = "service"
+    ONESHOT = "oneshot"
+
+
+class Policy(StrEnum):
+    """After which exits an instance is started again."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NEVER = "never"
+
+
+class BackoffKind(StrEnum):
+    """How the delay grows from one failed attempt to the next (see core/backoff.py)."""
+
+    FIXED = "fixed"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+    DECORRELATED_JITTER = "decorrelated-jitter"
+
+
+class Strategy(StrEnum):
+    """Who else in the group is restarted with a failed instance (Erlang/OTP's terms)."""
+
+    ONE_FOR_ONE = "one-for-one"
+    ONE_FOR_ALL = "one-for-all"
+    REST_FOR_ONE = "rest-for-one"
+
+
+class Reaction(StrEnum):
+    """What follows a finding: act on it, or only say so."""
+
+    RESTART = "restart"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadySpec:
+    """Readiness: exactly one of the kinds is set."""
+
+    http: str | None = None
+    tcp: str | None = None
+    exec: tuple[str, ...] | None = None
+    log: str | None = None
+    notify: bool = False
+    delay: float | None = None
+    interval: float = 0.5
+    timeout: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatSpec:
+    """Liveness: where beats come from, and which detector turns their absence into suspicion."""
+
+    source: str = "notify"
+    interval: float = 1.0
+    http: str | None = None
+    tcp: str | None = None
+    exec: tuple[str, ...] | None = None
+    file: str | None = None
+    log: str | None = None
+    probe_timeout: float = 1.0
+    detector: str = "phi"
+    threshold: float = 8.0
+    min_timeout: float = 2.0
+    max_timeout: float = 30.0
+    timeout: float = 5.0
+    on_suspect: Reaction = Reaction.RESTART
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartSpec:
+    """May a failed instance be started again, and when."""
+
+    policy: Policy = Policy.ON_FAILURE
+    success_exit_codes: tuple[int, ...] = (0,)
+    backoff: BackoffKind = BackoffKind.EXPONENTIAL
+    initial: float = 0.1
+    maximum: float = 30.0
+    factor: float = 2.0
+    jitter: float = 0.2
+    reset_after: float = 60.0
+    max_restarts: int = 5
+    window: float = 60.0
+    cooldown: float = 60.0
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    fallback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourcesSpec:
+    """Ceilings that are acted on by sampling.  CPU is a fraction of one core: 1.5 is 150 %."""
+
+    max_memory: int | None = None
+    max_cpu: float | None = None
+    sustained: float = 30.0
+    action: Reaction = Reaction.RESTART
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSpec:
+    """How captured output is kept.  `keep` counts rotated files beside the one being written."""
+
+    max_size: int = 10 * MIB
+    keep: int = 5
+    compress: bool = True
+    timestamps: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookSpec:
+    """Run `run` with the event as JSON on stdin, or notify the Apprise URL `notify`, on each of `on`."""
+
+    on: tuple[str, ...] = ()
+    run: tuple[str, ...] | None = None
+    notify: str | None = None
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSpec:
+    """One `[services.NAME]`, with `[defaults]` folded in and every `${VAR}` resolved."""
+
+    name: str
+    command: tuple[str, ...]
+    description: str = ""
+    directory: str | None = None
+    user: int | None = None
+    group: int | None = None
+    extra_groups: tuple[int, ...] | None = None
+    umask: int | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    replicas: int = 1
+    depends_on: tuple[str, ...] = ()
+    autostart: bool = True
+    type: ServiceType = ServiceType.SERVICE
+    group_name: str | None = None
+    on_dependency_restart: str = "ignore"
+    stop_signal: int = 15
+    stop_timeout: float = 10.0
+    reload_signal: int = 1
+    start_timeout: float = 30.0
+    limits: tuple[tuple[str, int], ...] = ()
+    nice: int = 0
+    oom_score_adj: int = 0
+    ready: ReadySpec | None = None
+    heartbeat: HeartbeatSpec | None = None
+    restart: RestartSpec = field(default_factory=RestartSpec)
+    resources: ResourcesSpec | None = None
+    log: LogSpec = field(default_factory=LogSpec)
+    hooks: tuple[HookSpec, ...] = ()
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """Instance names: the plain name for one replica, `name@1` … `name@N` for more."""
+        if self.replicas == 1:
+            return (self.name,)
+        return tuple(f"{self.name}@{i}" for i in range(1, self.replicas + 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorSpec:
+    """`[supervisor]`.  `listen` is (host, port) for read-only HTTP, or None."""
+
+    name: str = "default"
+    runtime_dir: str = ""
+    state_dir: str = ""
+    max_concurrent_restarts: int = 8
+    listen: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole configuration in force.  `services` is in start order: dependencies come first."""
+
+    supervisor: SupervisorSpec
+    services: tuple[ServiceSpec, ...]
+    path: str = ""
+
+    def service(self, name: str) -> ServiceSpec | None:
+        return next((s for s in self.services if s.name == name), None)
+
+
+T = TypeVar("T")
+
+
+def to_plain(spec: Any) -> Any:
+    """A spec as JSON-able data, without what equals its default."""
+    if is_dataclass(spec) and not isinstance(spec, type):
+        out = {}
+        for name, default in _defaults(type(spec)).items():
+            value = getattr(spec, name)
+            if value != default:
+                out[name] = to_plain(value)
+        return out
+    if isinstance(spec, tuple | list):
+        return [to_plain(v) for v in spec]
+    return spec
+
+
+def from_plain(kind: type[T], plain: Any) -> T:
+    """The inverse of `to_plain`.  It trusts its input: it reads only what this package wrote."""
+    readers = _readers(kind)
+    return kind(**{name: readers[name](value) for name, value in plain.items()})
+
+
+_REQUIRED = object()
+
+
+@cache
+def _defaults(kind: type) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for f in fields(kind):
+        if callable(f.default_factory):
+            out[f.name] = f.default_factory()
+        else:
+            out[f.name] = f.default if f.name not in ("name", "command") else _REQUIRED
+    return out
+
+
+@cache
+def _readers(kind: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {f.name: _reader(hints[f.name]) for f in fields(kind)}
+
+
+def _reader(hint: Any) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType or origin is typing.Union:
+        inner = _reader(next(a for a in args if a is not type(None)))
+        return lambda v: None if v is None else inner(v)
+    if origin is tuple:
+        if len(args) == 2 and args[1] is Ellipsis:
+            inner = _reader(args[0])
+            return lambda v: tuple(inner(x) for x in v)
+        parts = [_reader(a) for a in args]
+        return lambda v: tuple(p(x) for p, x in zip(parts, v, strict=True))
+    if is_dataclass(hint):
+        return lambda v: from_plain(hint, v)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint
+    return lambda v: v
