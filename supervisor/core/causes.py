@@ -1,0 +1,69 @@
+"""Why a state changed: the vocabulary of the ledger, of `status` and of `why`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """One word per reason; `FAILURES` are those that count against the restart limit."""
+
+    # wanted by a person
+    STARTED_BY_USER = "started-by-user"
+    STOPPED_BY_USER = "stopped-by-user"
+    RESTARTED_BY_USER = "restarted-by-user"
+    RESET_BY_USER = "reset-by-user"
+    RELOADED = "reloaded"
+    # wanted by the configuration
+    AUTOSTART = "autostart"
+    SHUTDOWN = "shutdown"
+    REMOVED = "removed"
+    DEPENDENCY_RESTARTED = "dependency-restarted"
+    GROUP_RESTARTED = "group-restarted"
+    FALLBACK_WANTED = "fallback-wanted"
+    FALLBACK_OVER = "fallback-over"
+    # what went wrong
+    EXITED = "exited"
+    KILLED = "killed-by-signal"
+    EXIT_UNKNOWN = "exit-status-unknown"
+    SPAWN_FAILED = "spawn-failed"
+    START_TIMEOUT = "start-timeout"
+    SILENT = "heartbeat-silent"
+    TRIGGERED = "watchdog-triggered"
+    MEMORY_LIMIT = "memory-limit"
+    CPU_LIMIT = "cpu-limit"
+    # the way back, and progress
+    SPAWNED = "spawned"
+    ADOPTED = "adopted"
+    READY = "ready"
+    HEARTBEAT_RESUMED = "heartbeat-resumed"
+    CONFIRMED_ALIVE = "confirmed-alive"
+    HELD = "held"
+    BACKOFF_ELAPSED = "backoff-elapsed"
+    BREAKER_OPEN = "breaker-open"
+    BREAKER_TRIAL = "breaker-trial"
+    BREAKER_CLOSED = "breaker-closed"
+    SUCCEEDED = "succeeded"
+    STOPPED = "stopped"
+    STOP_TIMEOUT = "stop-timeout"
+    LINGERING = "lingering"
+
+
+FAILURES = frozenset(
+    {
+        Cause.EXITED,
+        Cause.KILLED,
+        Cause.EXIT_UNKNOWN,
+        Cause.SPAWN_FAILED,
+        Cause.START_TIMEOUT,
+        Cause.SILENT,
+        Cause.TRIGGERED,
+        Cause.MEMORY_LIMIT,
+        Cause.CPU_LIMIT,
+    }
+)
+
+DETECTED = frozenset(
+    {Cause.START_TIMEOUT, Cause.SILENT, Cause.TRIGGERED, Cause.MEMORY_LIMIT, Cause.CPU_LIMIT}
+)
+"""Failures that we found, rather than the kernel: the process was still there and was ended by us."""
