@@ -1,0 +1,95 @@
+"""Failure detectors: beats in, suspicion out.
+
+A detector watches one target by one monotonic clock (seconds), which it never reads itself.  It answers with the
+moment at which suspicion would begin, so that nobody has to poll it.  Whatever floats it is given, it neither
+raises nor answers with NaN or infinity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from supervisor.core.detectors import logistic, normal
+from supervisor.core.detectors.accrual import Accrual
+from supervisor.core.detectors.phi import Phi
+from supervisor.core.detectors.timeout import Timeout
+from supervisor.core.spec import HeartbeatSpec
+
+
+class Detector(Protocol):
+    """One target's failure detector."""
+
+    name: str
+    threshold: float
+    last: float | None
+    """Time of the last accepted beat."""
+    ignored: int
+    """Beats that were not accepted, ever."""
+
+    def start(self, now: float) -> None:
+        """A new incarnation is ready: forget the last beat, keep what was learned of the rhythm; grace begins."""
+        ...
+
+    def heartbeat(self, at: float, sent: float | None = None) -> bool:
+        """Take a beat that arrived `at`.  False: backward, duplicate, or no possible time; it is counted only."""
+        ...
+
+    def suspicion(self, at: float) -> float:
+        """The score, on the detector's own scale; 0.0 before the first beat.  It never falls while silence lasts."""
+        ...
+
+    def suspect_at(self) -> float | None:
+        """The moment at which suspicion begins: threshold reached, floors and caps applied.  None before `start`."""
+        ...
+
+    def excuse(self, seconds: float) -> None:
+        """So much of the present silence is not the target's fault: it is not counted, and the interval not learned."""
+        ...
+
+    def forget_current(self) -> None:
+        """The interval now running overlaps a suspicion or a stop: do not learn it."""
+        ...
+
+    def intervals(self) -> tuple[float, ...]:
+        """The newest 64 learned intervals at most, in seconds, oldest first."""
+        ...
+
+    def snapshot(self) -> dict[str, object]:
+        """Everything worth keeping, as JSON-able data."""
+        ...
+
+    def restore(self, snapshot: Mapping[str, object]) -> None:
+        """Take up where the snapshot was taken.  From garbage: start cold, without a word."""
+        ...
+
+
+def _timeout(spec: HeartbeatSpec) -> Detector:
+    """Not bounded by min_timeout and max_timeout, which are for detectors that find their timeout themselves."""
+    return Accrual("timeout", Timeout(spec.timeout), spec.interval, max(spec.max_timeout, spec.timeout))
+
+
+def _phi(spec: HeartbeatSpec) -> Detector:
+    law = Phi(normal.phi, normal.phi_inverse, spec.threshold, spec.min_timeout, spec.max_timeout)
+    return Accrual("phi", law, spec.interval, spec.max_timeout)
+
+
+def _phi_logistic(spec: HeartbeatSpec) -> Detector:
+    law = Phi(logistic.phi, logistic.phi_inverse, spec.threshold, spec.min_timeout, spec.max_timeout)
+    return Accrual("phi-logistic", law, spec.interval, spec.max_timeout)
+
+
+KNOWN: dict[str, Callable[[HeartbeatSpec], Detector]] = {
+    "timeout": _timeout,
+    "phi": _phi,
+    "phi-logistic": _phi_logistic,
+}
+"""Every detector by the name that services.toml gives it."""
+
+
+def make(spec: HeartbeatSpec) -> Detector:
+    """A new detector as asked for.  ValueError: no detector of that name."""
+    factory = KNOWN.get(spec.detector)
+    if factory is None:
+        raise ValueError(f"no detector {spec.detector!r}; known are {', '.join(KNOWN)}")
+    return factory(spec)

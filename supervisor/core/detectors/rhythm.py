@@ -1,0 +1,105 @@
+"""What was learned of a target's rhythm: the newest 200 intervals between beats, their mean and their spread.
+
+Sums are exact integers (microseconds), so they neither drift nor make the variance negative, and a beat costs
+O(1).  The variance is the population's.  Three rules keep the window honest:
+
+- **A spread of its own is never believed to be nothing.**  Perfectly regular beats would make σ vanish and a
+  hiccup look like death: σ ≥ mean/10, and ≥ 1 ms.  A young window knows less: with n beats σ ≥ mean/2·√(3/n),
+  which meets mean/10 at n = 75.  Before three beats the configured interval stands in, with σ half of it.
+- **An outlier counts at most mean + 4σ** (winsorised, not dropped), so that one long pause does not blind the
+  detector to the next real death.
+- **Three outliers in a row are a new rhythm**: the window begins anew with them as they were.
+"""
+
+from __future__ import annotations
+
+from array import array
+from math import sqrt
+
+SIZE = 200
+COLD = 3
+STREAK = 3
+OUTLIER = 4.0
+SPREAD = 0.1
+COLD_SPREAD = 0.5
+LEAST = 1e-3
+_MICRO = 1_000_000
+
+
+class Rhythm:
+    """`expected` and `longest` are seconds: the configured interval, and the longest interval worth learning."""
+
+    __slots__ = ("_expected", "_late", "_limit", "_longest", "_oldest", "_ring", "_squares", "_total", "mean", "sigma")
+
+    mean: float
+    """Seconds."""
+    sigma: float
+    """Seconds, floors applied; never below 1 ms."""
+
+    def __init__(self, expected: float, longest: float) -> None:
+        self._expected = max(LEAST, expected)
+        self._longest = round(longest * _MICRO)
+        self.fill((), ())
+
+    def fill(self, intervals: tuple[int, ...], late: tuple[int, ...]) -> None:
+        """Start over from these intervals and this unfinished streak of outliers, oldest first, in microseconds."""
+        longest = self._longest
+        self._ring = array("q", [min(i, longest) for i in intervals[-SIZE:]])
+        self._oldest = 0
+        self._late = late
+        self._total = sum(self._ring)
+        self._squares = sum(i * i for i in self._ring)
+        self._survey()
+
+    def learn(self, interval: float, keep: bool) -> None:
+        """Take in one interval in seconds.  Without `keep` it only counts as one more outlier, if it is one."""
+        micros = min(round(interval * _MICRO), self._longest)
+        if micros > self._limit:
+            self._late += (micros,)
+            if len(self._late) == STREAK:
+                self.fill(self._late, ())
+                return
+            micros = self._limit
+        elif self._late:
+            self._late = ()
+        if keep:
+            self._push(micros)
+            self._survey()
+
+    def end_streak(self) -> None:
+        """Outliers before and after this moment are not in a row."""
+        self._late = ()
+
+    def newest(self, count: int) -> tuple[int, ...]:
+        """The newest `count` intervals at most, oldest first, in microseconds."""
+        ring, oldest = self._ring, self._oldest
+        return tuple(ring[oldest:] + ring[:oldest])[-count:]
+
+    @property
+    def late(self) -> tuple[int, ...]:
+        """The unfinished streak of outliers as they were, in microseconds."""
+        return self._late
+
+    def _push(self, micros: int) -> None:
+        if len(self._ring) < SIZE:
+            self._ring.append(micros)
+        else:
+            gone = self._ring[self._oldest]
+            self._total -= gone
+            self._squares -= gone * gone
+            self._ring[self._oldest] = micros
+            self._oldest = (self._oldest + 1) % SIZE
+        self._total += micros
+        self._squares += micros * micros
+
+    def _survey(self) -> None:
+        n, total = len(self._ring), self._total
+        if n < COLD:
+            self.mean = self._expected
+            self.sigma = max(LEAST, COLD_SPREAD * self.mean)
+        else:
+            self.mean = total / (n * _MICRO)
+            spread = sqrt(n * self._squares - total * total) / (n * _MICRO)
+            floor = self.mean * max(SPREAD, COLD_SPREAD * sqrt(COLD / n))
+            self.sigma = max(LEAST, floor, spread)
+        self._limit = round((self.mean + OUTLIER * self.sigma) * _MICRO)
