@@ -1,0 +1,43 @@
+"""Exit statuses through pidfds, of our own children and of processes that only were ours once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+
+Status = tuple[int | None, int | None]
+"""(exit code, signal); both None where the kernel cannot tell."""
+
+_INFO = struct.Struct("=QQ11Ii")  # struct pidfd_info as of Linux 6.15: mask, cgroupid, 11 ids, exit_code
+_PIDFD_GET_INFO = 0xC000FF0B | (_INFO.size << 16)
+_PIDFD_INFO_EXIT = 1 << 3
+
+
+def child_status(pidfd: int) -> Status | None:
+    """Reap our own child if it has ended.  None: it still runs.  ChildProcessError: it is not our child."""
+    result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    if result is None:
+        return None
+    if result.si_code == os.CLD_EXITED:
+        return result.si_status, None
+    return None, result.si_status
+
+
+def foreign_status(pidfd: int) -> Status:
+    """How a process that is not our child ended, once its parent has reaped it (POLLHUP on the pidfd).
+
+    Needs Linux 6.15 (`PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`); elsewhere honestly unknown."""
+    info = bytearray(_INFO.size)
+    struct.pack_into("=Q", info, 0, _PIDFD_INFO_EXIT)
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, info)
+    except OSError:
+        return None, None
+    fields = _INFO.unpack(info)
+    if not fields[0] & _PIDFD_INFO_EXIT:
+        return None, None
+    status = fields[-1]
+    if os.WIFSIGNALED(status):
+        return None, os.WTERMSIG(status)
+    return os.WEXITSTATUS(status), None

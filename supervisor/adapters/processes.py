@@ -1,0 +1,253 @@
+"""The processes that are ours: spawned or adopted, watched through pidfds, signalled through them, reaped at once."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from select import EPOLLHUP
+
+from supervisor.adapters import procfs
+from supervisor.adapters.pidfd import Status, child_status, foreign_status
+from supervisor.adapters.reactor import Reactor, Timer
+from supervisor.adapters.tree import CgroupTree, Forest, Tree, send
+from supervisor.core.events import Event, Exited, Lingering, TreeEmpty
+
+PR_SET_CHILD_SUBREAPER = 36
+STRANGERS_AFTER = 0.1
+"""Seconds after a SIGCHLD at which zombies that nobody claims are looked for; two looks apart by this reap them."""
+PARENT_REAPS_WITHIN = 0.2
+"""Seconds that the parent of an adopted process has to reap it before its exit status counts as unknown."""
+
+
+class Process:
+    """One incarnation's main process and its tree."""
+
+    __slots__ = ("incarnation", "instance", "main", "pid", "pidfd", "start", "tree")
+
+    def __init__(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree) -> None:
+        self.instance = instance
+        self.incarnation = incarnation
+        self.pid = self.main = pid
+        self.pidfd = pidfd
+        self.start = procfs.start_time(pid)
+        self.tree = tree
+
+
+class Processes:
+    """All of them, by instance.  `post` takes what happens to them; `before_exit(instance)` runs before an exit is
+    posted, so that the last line of output is there when the exit is told."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        post: Callable[[str, Event], None],
+        before_exit: Callable[[str], None],
+    ) -> None:
+        self.mains: dict[int, Process] = {}
+        self.by_instance: dict[str, Process] = {}
+        self._reactor = reactor
+        self._post = post
+        self._before_exit = before_exit
+        self._to_join: list[Process] = []
+        self._strangers: set[int] = set()
+        self._stranger_timer: Timer | None = None
+        self.reaped_strangers = 0
+        become_subreaper()
+        reactor.on_signal(signal.SIGCHLD, self._child_died)
+
+    # -- taking up -----------------------------------------------------------------------------------------------
+
+    def take(self, instance: str, incarnation: int, pid: int, forest: Forest) -> Process:
+        """Watch a process that was just spawned.  It is our child and not reaped, so its pid cannot mean another."""
+        process = Process(instance, incarnation, pid, os.pidfd_open(pid), forest.plant(instance))
+        self._add(process)
+        if not self._to_join:
+            self._reactor.call_soon(self._join)
+        self._to_join.append(process)
+        return process
+
+    def adopt(self, instance: str, incarnation: int, pid: int, start: int, forest: Forest) -> Process | None:
+        """Watch a process that an earlier supervisor started, if it still is that very process."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return None
+        if procfs.start_time(pid) != start:
+            os.close(pidfd)
+            return None
+        process = Process(instance, incarnation, pid, pidfd, forest.plant(instance))
+        self._add(process)
+        self._to_join.append(process)
+        self._reactor.call_soon(self._join)
+        return process
+
+    def _add(self, process: Process) -> None:
+        self.mains[process.pid] = process
+        self.by_instance[process.instance] = process
+        self._reactor.register(process.pidfd, lambda events: self._ready(process, events))
+
+    def _join(self) -> None:
+        """Into their cgroups, after the whole batch is spawned: a move can take the kernel milliseconds."""
+        batch, self._to_join = self._to_join, []
+        for process in batch:
+            process.tree.join(process.pid)
+        if any(isinstance(p.tree, CgroupTree) for p in batch):
+            self._catch_orphans()
+
+    def _catch_orphans(self) -> None:
+        """What double-forked before the move came to us, its subreaper; its marker tells where it belongs."""
+        for pid in procfs.children(os.getpid()):
+            if pid in self.mains:
+                continue
+            process = self.by_instance.get(procfs.environment_value(pid, "SUPERVISOR_INSTANCE") or "")
+            if process is not None and isinstance(process.tree, CgroupTree) and not process.tree.belongs(pid):
+                process.tree.join(pid)
+
+    # -- signals -------------------------------------------------------------------------------------------------
+
+    def signal(self, instance: str, number: int, *, tree: bool = False) -> None:
+        """To the main process through its pidfd, or to the whole tree."""
+        process = self.by_instance.get(instance)
+        if process is None:
+            return
+        if tree:
+            process.tree.signal(number)
+        elif process.main != process.pid:
+            send(process.main, number, process.tree.belongs)
+        elif process.pidfd >= 0:
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(process.pidfd, number)
+
+    def kill(self, instance: str) -> None:
+        """SIGKILL to the whole tree; what survives it is told as `Lingering`, by pid and state."""
+        process = self.by_instance.get(instance)
+        if process is None:
+            return
+        if process in self._to_join:  # killed before it got into its cgroup
+            self._join()
+        process.tree.kill()
+        if process.pidfd >= 0:
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+        self._reactor.call_at(self._reactor.now() + 1.0, lambda: self._report_lingering(process))
+
+    def _report_lingering(self, process: Process) -> None:
+        if self.by_instance.get(process.instance) is process and not process.tree.empty():
+            self._post(process.instance, Lingering(process.incarnation, tuple(self.describe(process))))
+
+    def describe(self, process: Process) -> Iterator[str]:
+        """`PID NAME (STATE)` of each member that is left."""
+        for pid in process.tree.members():
+            stat = procfs.stat(pid)
+            if stat is not None:
+                yield f"{pid} {stat.name} ({stat.state})"
+
+    def set_main(self, instance: str, pid: int) -> bool:
+        """`MAINPID=`: another member of the tree is the main process now.  False: it does not belong to it."""
+        process = self.by_instance.get(instance)
+        if process is None or not process.tree.belongs(pid):
+            return False
+        if process.main != pid:
+            self._switch(process, pid)
+        return True
+
+    def _switch(self, process: Process, pid: int) -> None:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return
+        self._forget_pidfd(process)
+        self.mains.pop(process.pid, None)
+        process.pid = process.main = pid
+        process.pidfd, process.start = pidfd, procfs.start_time(pid)
+        self.mains[pid] = process
+        self._reactor.register(pidfd, lambda events: self._ready(process, events))
+
+    def release(self, instance: str, incarnation: int) -> None:
+        """The incarnation is over."""
+        process = self.by_instance.get(instance)
+        if process is not None and process.incarnation == incarnation:
+            del self.by_instance[instance]
+            self.mains.pop(process.pid, None)
+            self._forget_pidfd(process)
+            process.tree.close()
+
+    # -- exits ---------------------------------------------------------------------------------------------------
+
+    def _ready(self, process: Process, events: int) -> None:
+        try:
+            status = child_status(process.pidfd)
+        except ChildProcessError:
+            self._adopted_died(process, events)
+        else:
+            if status is not None:
+                self._exited(process, status)
+
+    def _adopted_died(self, process: Process, events: int) -> None:
+        """Not our child: its status can be read once its parent has reaped it, which EPOLLHUP tells (newer kernels)."""
+        if events & EPOLLHUP:
+            self._exited(process, foreign_status(process.pidfd))
+            return
+        pidfd = process.pidfd
+        self._reactor.modify(pidfd, 0)  # EPOLLHUP is reported all the same; EPOLLIN would come for ever
+
+        def give_up() -> None:
+            if process.pidfd == pidfd:
+                self._exited(process, foreign_status(pidfd))
+
+        self._reactor.call_at(self._reactor.now() + PARENT_REAPS_WITHIN, give_up)
+
+    def _exited(self, process: Process, status: Status) -> None:
+        self._forget_pidfd(process)
+        self.mains.pop(process.pid, None)
+        self._before_exit(process.instance)
+        if process in self._to_join:
+            self._to_join.remove(process)
+            self._catch_orphans()
+        empty = process.tree.empty()
+        self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
+        if not empty:
+            process.tree.when_empty(
+                self._reactor, lambda: self._post(process.instance, TreeEmpty(process.incarnation))
+            )
+
+    def _forget_pidfd(self, process: Process) -> None:
+        if process.pidfd >= 0:
+            self._reactor.unregister(process.pidfd)
+            os.close(process.pidfd)
+            process.pidfd = -1
+
+    # -- strangers -----------------------------------------------------------------------------------------------
+
+    def _child_died(self) -> None:
+        if self._stranger_timer is None:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._stranger_timer = self._reactor.call_at(self._reactor.now() + STRANGERS_AFTER, self._reap_strangers)
+
+    def _reap_strangers(self) -> None:
+        """Orphans that came to us as subreaper (or PID 1) and died.  Whoever spawned a child of ours waits for it
+        through its pidfd within one turn of the loop, so a zombie seen in two looks is nobody's."""
+        self._stranger_timer = None
+        zombies = {pid for pid in procfs.children(os.getpid()) if pid not in self.mains and _is_zombie(pid)}
+        for pid in zombies & self._strangers:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+                self.reaped_strangers += 1
+        self._strangers = zombies - self._strangers
+        if self._strangers:
+            self._look_later()
+
+
+def become_subreaper() -> None:
+    """Orphaned descendants come to us rather than to PID 1, so that none escapes unseen."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _is_zombie(pid: int) -> bool:
+    stat = procfs.stat(pid)
+    return stat is not None and stat.state == "Z"

@@ -1,0 +1,96 @@
+"""Inbox → rules → orders → one timer.  It knows no outside thing: the world is handed to it.
+
+A turn takes everything that has arrived before it fires a deadline, so that a late reader blames nobody; it
+writes all records of a round in one go before it carries out the first order of that round (record before act);
+and what an order gives rise to (`Spawned`, say) is taken in the same turn, so a restart waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from supervisor.core.actions import Action, Record
+from supervisor.core.events import Event
+from supervisor.core.fleet import Fleet
+
+TURN_BUDGET = 0.02
+"""Seconds of carrying out orders after which the loop gets to look at the outside again."""
+
+
+class World(Protocol):
+    """What the engine needs of everything outside."""
+
+    def record(self, records: Sequence[Record]) -> None:
+        """Make these durable and tell everybody, before anything else happens."""
+
+    def perform(self, action: Action) -> None:
+        """Carry out one order; its outcome is posted as an event."""
+
+
+class Engine:
+    """Owns the inbox and the order of things; `turn` is called before every wait of the loop."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        world: World,
+        now: Callable[[], float],
+        wake_at: Callable[[float | None], None],
+    ) -> None:
+        self.fleet = fleet
+        self._world = world
+        self._now = now
+        self._wake_at = wake_at
+        self._inbox: deque[tuple[str, Event]] = deque()
+        self._orders: deque[Action] = deque()
+        self._stall = 0.0
+
+    def post(self, instance: str, event: Event) -> None:
+        """Something happened to `instance`; it is judged in the next turn."""
+        self._inbox.append((instance, event))
+
+    def excuse(self, seconds: float) -> None:
+        """We did not run for that long; nobody's silence in it counts."""
+        self._stall += seconds
+
+    def order(self, actions: list[Action]) -> None:
+        """Take what a command to the fleet gave back; records are written at once."""
+        self._take(actions)
+
+    def turn(self) -> None:
+        """Work off everything that is known, then say when to be called again."""
+        now = began = self._now()
+        while True:
+            self._step(now)
+            if not self._orders and not self._inbox:
+                break
+            while self._orders and not self._inbox:
+                self._world.perform(self._orders.popleft())
+                if (now := self._now()) - began > TURN_BUDGET:
+                    break
+            if now - began > TURN_BUDGET:
+                break
+        self._wake_at(now if self._orders or self._inbox else self.fleet.deadline)
+
+    def _step(self, now: float) -> None:
+        actions: list[Action] = []
+        if self._stall:
+            stall, self._stall = self._stall, 0.0
+            actions += self.fleet.stalled(stall, now)
+        inbox, step = self._inbox, self.fleet.step
+        while inbox:
+            name, event = inbox.popleft()
+            actions += step(name, event, now)
+        deadline = self.fleet.deadline
+        if deadline is not None and deadline <= now:
+            actions += self.fleet.tick(now)
+        if actions:
+            self._take(actions)
+
+    def _take(self, actions: list[Action]) -> None:
+        records = [a for a in actions if type(a) is Record]
+        if records:
+            self._world.record(records)
+        self._orders.extend(a for a in actions if type(a) is not Record)
