@@ -1,0 +1,259 @@
+"""What every detector promises: by name, by law, and as a clock of silence."""
+
+from __future__ import annotations
+
+import sys
+from math import inf, nan
+
+import mpmath
+import pytest
+
+from supervisor.core.detectors import KNOWN, Detector, make
+from supervisor.core.spec import HeartbeatSpec
+
+every = pytest.mark.parametrize("name", sorted(KNOWN))
+accruing = pytest.mark.parametrize("name", ["phi", "phi-logistic"])
+
+WIDE = {"min_timeout": 0.0, "max_timeout": 1e6}
+
+
+def started(name: str = "phi", at: float = 0.0, **spec: float) -> Detector:
+    detector = make(HeartbeatSpec(detector=name, **spec))  # type: ignore[arg-type]
+    detector.start(at)
+    return detector
+
+
+def beating(name: str = "phi", beats: int = 101, every: float = 1.0, **spec: float) -> Detector:
+    """Started at 0, with beats at 0, `every`, …"""
+    detector = started(name, **spec)
+    for i in range(beats):
+        assert detector.heartbeat(i * every)
+    return detector
+
+
+def patience(detector: Detector) -> float:
+    at = detector.suspect_at()
+    assert at is not None and detector.last is not None
+    return at - detector.last
+
+
+# --- by name ---------------------------------------------------------------------------------------------
+
+
+def test_the_contracts_names_are_known() -> None:
+    assert set(KNOWN) >= {"timeout", "phi", "phi-logistic"}
+    for name in KNOWN:
+        assert make(HeartbeatSpec(detector=name)).name == name
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="no detector 'fi'; known are timeout"):
+        make(HeartbeatSpec(detector="fi"))
+
+
+def test_thresholds() -> None:
+    assert make(HeartbeatSpec(detector="phi", threshold=5.0)).threshold == 5.0
+    assert make(HeartbeatSpec(detector="timeout", threshold=5.0)).threshold == 1.0
+
+
+# --- laws ------------------------------------------------------------------------------------------------
+
+
+def test_the_fixed_timeout_is_floor_and_cap_in_one() -> None:
+    detector = beating("timeout", timeout=0.5, min_timeout=2.0)
+    assert patience(detector) == 0.5
+    assert detector.suspicion(100.25) == 0.5
+    assert patience(beating("timeout", timeout=90.0, max_timeout=30.0)) == 90.0
+    assert started("timeout", timeout=90.0, max_timeout=30.0).suspect_at() == 90.0
+
+
+def test_phi_is_minus_log10_of_the_normal_tail() -> None:
+    detector = started(**WIDE)
+    at = 0.0
+    for i in range(161):
+        detector.heartbeat(at)
+        at += 1.5 if i % 2 else 0.5
+    assert detector.last == 160.0
+    tail = mpmath.erfc((mpmath.mpf(3) - 1) / mpmath.mpf("0.5") / mpmath.sqrt(2)) / 2
+    assert detector.suspicion(163.0) == pytest.approx(float(-mpmath.log10(tail)), rel=1e-9)
+
+
+@accruing
+def test_a_slower_rhythm_is_given_more_time(name: str) -> None:
+    assert patience(beating(name, every=5.0, interval=5.0, **WIDE)) == pytest.approx(
+        5 * patience(beating(name, every=1.0, **WIDE)), rel=1e-6
+    )
+
+
+@accruing
+def test_floor_and_cap_bend_the_moment_but_not_the_score(name: str) -> None:
+    floored = beating(name, every=0.1, interval=0.1, min_timeout=2.0)
+    assert patience(floored) == 2.0
+    assert floored.suspicion(12.0) > 100.0
+    capped = beating(name, every=20.0, interval=20.0, max_timeout=25.0)
+    assert patience(capped) == 25.0
+    assert capped.suspicion(2025.0) < 8.0
+    assert patience(beating(name, min_timeout=9.0, max_timeout=3.0)) == 3.0
+
+
+@accruing
+def test_a_cold_window_is_generous(name: str) -> None:
+    cold = beating(name, beats=1, interval=2.0, **WIDE)
+    assert cold.suspicion(4.0) < 3.0
+    assert 5.0 < patience(cold) < 10.0
+
+
+@accruing
+def test_one_long_pause_does_not_blind_it_to_the_next_death(name: str) -> None:
+    detector = beating(name, **WIDE)
+    before = patience(detector)
+    detector.heartbeat(100.0 + 25.0)
+    for i in range(5):
+        detector.heartbeat(126.0 + i)
+    assert patience(detector) < 1.1 * before
+
+
+# --- a clock of silence ----------------------------------------------------------------------------------
+
+
+@every
+def test_nothing_is_said_before_the_start(name: str) -> None:
+    detector = make(HeartbeatSpec(detector=name))
+    assert detector.suspect_at() is None
+    assert not detector.heartbeat(1.0)
+    assert (detector.suspicion(1e9), detector.last, detector.ignored) == (0.0, None, 1)
+
+
+@every
+def test_the_first_beat_has_the_longest_grace(name: str) -> None:
+    detector = started(name, at=100.0, max_timeout=30.0)
+    assert detector.suspect_at() == 130.0
+    assert detector.suspicion(1e6) == 0.0
+    detector.heartbeat(101.0)
+    assert detector.suspect_at() < 130.0  # type: ignore[operator]
+
+
+@every
+def test_a_new_incarnation_keeps_the_rhythm_and_begins_with_grace(name: str) -> None:
+    detector = beating(name, every=3.0)
+    before, known = patience(detector), detector.intervals()
+    detector.excuse(1.0)
+    detector.start(1000.0)
+    assert (detector.last, detector.suspect_at(), detector.suspicion(1010.0)) == (None, 1030.0, 0.0)
+    assert detector.heartbeat(1001.0)
+    assert patience(detector) == pytest.approx(before)
+    assert detector.intervals() == known
+
+
+@every
+def test_outliers_of_two_incarnations_are_not_in_a_row(name: str) -> None:
+    detector = beating(name)
+    for at in (120.0, 140.0):
+        detector.heartbeat(at)
+    detector.start(200.0)
+    detector.heartbeat(200.0)
+    detector.heartbeat(220.0)
+    assert len(detector.intervals()) == 64
+
+
+@every
+@pytest.mark.parametrize("at", [100.0, 99.9, -1e9, nan, inf, -inf, 1e12])
+def test_backward_duplicate_and_impossible_beats_are_counted_only(name: str, at: float) -> None:
+    detector = beating(name)
+    before = detector.suspect_at()
+    assert not detector.heartbeat(at)
+    assert (detector.last, detector.suspect_at(), detector.ignored) == (100.0, before, 1)
+    assert detector.heartbeat(101.0)
+
+
+@every
+def test_a_beat_read_with_the_start_counts_as_of_the_start(name: str) -> None:
+    detector = started(name, at=10.0)
+    for impossible in (nan, inf, -1e12):
+        assert not detector.heartbeat(impossible)
+    assert detector.heartbeat(9.99)
+    assert detector.last == 10.0
+    detector.heartbeat(11.0)
+    assert detector.intervals() == ()
+    detector.heartbeat(12.0)
+    assert detector.intervals() == (1.0,)
+
+
+@every
+def test_an_excuse_shifts_the_silence_and_is_not_learned(name: str) -> None:
+    detector = beating(name)
+    at, score = detector.suspect_at(), detector.suspicion(101.5)
+    detector.excuse(7.0)
+    assert detector.suspect_at() == pytest.approx(at + 7.0)  # type: ignore[operator]
+    assert detector.suspicion(108.5) == pytest.approx(score)
+    assert detector.suspicion(103.0) == detector.suspicion(100.0)
+    detector.heartbeat(108.0)
+    assert max(detector.intervals()) == 1.0
+    assert detector.suspect_at() == pytest.approx(at + 8.0)  # type: ignore[operator]
+    detector.heartbeat(109.25)
+    assert max(detector.intervals()) == 1.25
+
+
+@every
+def test_an_excuse_before_the_first_beat_lengthens_the_grace(name: str) -> None:
+    detector = started(name, max_timeout=30.0)
+    detector.excuse(5.0)
+    assert detector.suspect_at() == 35.0
+
+
+@every
+@pytest.mark.parametrize("seconds", [nan, inf, -inf, -1.0, 0.0])
+def test_an_impossible_excuse_changes_nothing(name: str, seconds: float) -> None:
+    detector = beating(name)
+    at = detector.suspect_at()
+    detector.excuse(seconds)
+    assert detector.suspect_at() == at
+    detector.heartbeat(101.25)
+    assert detector.intervals()[-1] == 1.25
+
+
+@every
+def test_an_interval_to_forget_is_not_learned_and_only_that_one(name: str) -> None:
+    detector = beating(name)
+    detector.forget_current()
+    detector.heartbeat(101.3)
+    detector.heartbeat(102.5)
+    assert detector.intervals()[-2:] == pytest.approx((1.0, 1.2))
+
+
+@every
+def test_late_but_alive_three_times_is_learned_though_each_was_suspected(name: str) -> None:
+    detector = beating(name)
+    for i in range(3):
+        detector.forget_current()
+        detector.heartbeat(110.0 + 10.0 * i)
+    assert detector.intervals() == (10.0, 10.0, 10.0)
+
+
+@every
+def test_the_newest_64_intervals_are_shown(name: str) -> None:
+    detector = beating(name, beats=65 + 300)
+    detector.heartbeat(365.25)
+    assert len(detector.intervals()) == 64
+    assert detector.intervals()[-2:] == (1.0, 1.25)
+
+
+@every
+def test_a_start_at_no_possible_time_is_none(name: str) -> None:
+    for now in (nan, inf, -inf, 1e300):
+        assert started(name, at=now).suspect_at() is None
+
+
+@every
+def test_memory_stays_below_4_kib(name: str) -> None:
+    detector = beating(name, beats=1000, every=1.1)
+
+    def size(thing: object, seen: set[int]) -> int:
+        if id(thing) in seen or isinstance(thing, str | type) or callable(thing):
+            return 0
+        seen.add(id(thing))
+        names = [n for c in type(thing).__mro__ for n in getattr(c, "__slots__", ())]
+        return sys.getsizeof(thing) + sum(size(getattr(thing, n), seen) for n in names)
+
+    assert not hasattr(detector, "__dict__")
+    assert 1600 < size(detector, set()) <= 4096

@@ -1,0 +1,181 @@
+"""Detectors under any floats, any silence and any snapshot."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from math import isfinite
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from supervisor.core.detectors import KNOWN, Detector, make
+from supervisor.core.spec import HeartbeatSpec
+
+every = pytest.mark.parametrize("name", sorted(KNOWN))
+
+
+def beating(name: str, beats: int = 101, every: float = 1.0) -> Detector:
+    """Started at 0, with beats at 0, `every`, …"""
+    detector = make(HeartbeatSpec(detector=name))
+    detector.start(0.0)
+    for i in range(beats):
+        assert detector.heartbeat(i * every)
+    return detector
+
+
+anything = st.floats()
+sensible = st.floats(0.0, 1e6)
+
+
+def calls(floats: st.SearchStrategy[float]) -> st.SearchStrategy[list[tuple[str, float]]]:
+    kinds = st.sampled_from(["start", "heartbeat", "heartbeat", "heartbeat", "excuse", "forget_current"])
+    return st.lists(st.tuples(kinds, floats), max_size=40)
+
+
+def play(detector: Detector, moves: list[tuple[str, float]]) -> None:
+    for move, value in moves:
+        if move == "forget_current":
+            detector.forget_current()
+        else:
+            getattr(detector, move)(value)
+
+
+def healthy(detector: Detector, at: float) -> bool:
+    json.dumps(detector.snapshot(), allow_nan=False)
+    suspect_at, score = detector.suspect_at(), detector.suspicion(at)
+    return isfinite(score) and score >= 0.0 and (suspect_at is None or isfinite(suspect_at))
+
+
+@every
+@given(
+    interval=anything, threshold=anything, least=anything, most=anything, timeout=anything,
+    moves=calls(anything | st.floats(0.0, 100.0)), at=anything,
+)  # fmt: skip
+def test_no_floats_break_it(
+    name: str, interval: float, threshold: float, least: float, most: float, timeout: float,
+    moves: list[tuple[str, float]], at: float,
+) -> None:  # fmt: skip
+    detector = make(
+        HeartbeatSpec(
+            detector=name,
+            interval=interval,
+            threshold=threshold,
+            min_timeout=least,
+            max_timeout=most,
+            timeout=timeout,
+        )
+    )
+    assert healthy(detector, at)
+    for move in moves:
+        play(detector, [move])
+        assert healthy(detector, at)
+
+
+steps = st.lists(st.floats(1e-3, 50.0), min_size=1, max_size=300)
+
+
+@every
+@given(steps=steps, silences=st.lists(st.floats(0.0, 1e7), min_size=2).map(sorted))
+def test_suspicion_never_falls_while_silence_lasts(name: str, steps: list[float], silences: list[float]) -> None:
+    detector = make(HeartbeatSpec(detector=name))
+    detector.start(0.0)
+    at = 0.0
+    for step in steps:
+        at += step
+        detector.heartbeat(at)
+    scores = [detector.suspicion(at + silence) for silence in silences]
+    assert all(a <= b * (1 + 1e-12) for a, b in pairwise(scores))
+
+
+@every
+@given(steps=steps, threshold=st.floats(0.5, 50.0), excuse=st.just(0.0) | st.floats(0.001, 100.0))
+def test_the_moment_of_suspicion_is_where_the_score_meets_the_threshold(
+    name: str, steps: list[float], threshold: float, excuse: float
+) -> None:
+    detector = make(HeartbeatSpec(detector=name, threshold=threshold, min_timeout=0.0, max_timeout=1e6))
+    detector.start(0.0)
+    at = 0.0
+    for step in steps:
+        at += step
+        detector.heartbeat(at)
+    detector.excuse(excuse)
+    moment = detector.suspect_at()
+    assert moment is not None
+    assert detector.suspicion(moment) == pytest.approx(detector.threshold, rel=1e-6)
+
+
+@every
+@given(moves=calls(sensible), more=calls(sensible))
+@example(moves=[("start", 0.0), *(("heartbeat", float(i)) for i in range(250))], more=[("heartbeat", 500.0)])
+def test_a_restored_detector_goes_on_as_the_one_saved(
+    name: str, moves: list[tuple[str, float]], more: list[tuple[str, float]]
+) -> None:
+    saved, restored = make(HeartbeatSpec(detector=name)), beating(name, beats=7)
+    play(saved, moves)
+    restored.restore(json.loads(json.dumps(saved.snapshot())))
+    for _ in range(2):
+        assert restored.snapshot() == saved.snapshot()
+        assert restored.suspect_at() == saved.suspect_at()
+        assert restored.suspicion(1e6) == saved.suspicion(1e6)
+        assert restored.intervals() == saved.intervals()
+        play(saved, more)
+        play(restored, more)
+
+
+@every
+def test_a_rhythm_outlives_a_change_of_detector(name: str) -> None:
+    for other in KNOWN:
+        detector = make(HeartbeatSpec(detector=name))
+        detector.restore(beating(other, every=3.0).snapshot())
+        assert detector.intervals() == (3.0,) * 64
+        assert detector.last == 300.0
+
+
+@every
+def test_a_snapshot_is_compact(name: str) -> None:
+    assert len(json.dumps(beating(name, beats=500).snapshot(), separators=(",", ":"))) < 2048
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
+    max_leaves=10,
+)
+keys = st.sampled_from(sorted(make(HeartbeatSpec()).snapshot()))
+
+
+@every
+@given(garbage=junk)
+def test_garbage_restores_to_a_cold_start(name: str, garbage: object) -> None:
+    detector, cold = beating(name), make(HeartbeatSpec(detector=name))
+    detector.ignored = 3
+    detector.restore(garbage)  # type: ignore[arg-type]
+    assert detector.snapshot() == cold.snapshot()
+    detector.start(0.0)
+    detector.heartbeat(0.0)
+    cold.start(0.0)
+    cold.heartbeat(0.0)
+    assert detector.suspect_at() == cold.suspect_at()
+
+
+@every
+@given(key=keys, value=junk | st.lists(junk, max_size=3), at=anything, moves=calls(anything))
+def test_a_damaged_snapshot_is_harmless(
+    name: str, key: str, value: object, at: float, moves: list[tuple[str, float]]
+) -> None:
+    detector = beating(name)
+    detector.restore(beating(name).snapshot() | {key: value})
+    assert healthy(detector, at)
+    play(detector, moves)
+    assert healthy(detector, at)
+
+
+@every
+@given(key=keys)
+def test_a_snapshot_with_a_part_missing_is_no_snapshot(name: str, key: str) -> None:
+    detector, torn = beating(name), beating(name).snapshot()
+    del torn[key]
+    detector.restore(torn)
+    assert detector.snapshot() == make(HeartbeatSpec()).snapshot()

@@ -1,0 +1,94 @@
+"""Doubting oneself first."""
+
+from __future__ import annotations
+
+from math import inf, isfinite, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.core.starvation import ObservedClock
+
+
+@pytest.mark.parametrize(
+    ("now", "expected", "stall"),
+    [
+        (10.0, None, 0.0),
+        (10.0, 12.0, 0.0),
+        (10.0, 10.0, 0.0),
+        (10.25, 10.0, 0.0),
+        (10.3, 10.0, 0.3),
+        (15.0, 10.0, 5.0),
+        (10.0, inf, 0.0),
+        (10.0, nan, 0.0),
+    ],
+)
+def test_lateness_beyond_the_tolerance_is_a_stall(now: float, expected: float | None, stall: float) -> None:
+    clock = ObservedClock()
+    assert clock.woke(now, expected) == pytest.approx(stall)
+    assert clock.starved(now) is (stall > 0.0)
+
+
+def test_a_long_turn_is_a_stall_of_ones_own_and_counts_once() -> None:
+    clock = ObservedClock()
+    clock.busy(0.2)
+    clock.busy(0.3)
+    assert clock.woke(1.0, None) == 0.5
+    assert clock.woke(2.0, None) == 0.0
+
+
+@pytest.mark.parametrize(("busy", "expected", "stall"), [(3.0, 8.0, 3.0), (1.0, 8.0, 2.0)])
+def test_lateness_caused_by_a_long_turn_is_not_counted_twice(busy: float, expected: float, stall: float) -> None:
+    clock = ObservedClock()
+    clock.busy(busy)
+    assert clock.woke(10.0, expected) == stall
+
+
+def test_a_negative_or_unknown_turn_is_none() -> None:
+    clock = ObservedClock()
+    clock.busy(-5.0)
+    clock.busy(nan)
+    assert (clock.woke(1.0, None), clock.lag) == (0.0, 0.0)
+
+
+def test_the_lag_is_the_worst_recent_one_and_decays() -> None:
+    clock = ObservedClock(memory=10.0)
+    clock.woke(0.0, -4.0)
+    assert clock.lag == 4.0
+    clock.woke(0.0, 0.0)
+    assert clock.lag == 4.0
+    clock.woke(10.0, 9.5)
+    assert clock.lag == 2.0
+    clock.woke(20.0, 17.0)
+    assert clock.lag == 3.0
+    clock.woke(1e9, None)
+    assert clock.lag == 0.0
+
+
+def test_starved_is_said_for_ten_seconds_after_a_stall() -> None:
+    clock = ObservedClock()
+    assert not clock.starved(0.0)
+    clock.woke(5.0, 4.0)
+    assert clock.starved(5.0) and clock.starved(14.9)
+    assert not clock.starved(15.0)
+    clock.woke(100.0, 99.9)
+    assert not clock.starved(100.0)
+
+
+def test_the_tolerance_can_be_chosen() -> None:
+    assert ObservedClock(tolerance=2.0).woke(11.5, 10.0) == 0.0
+    assert ObservedClock(tolerance=0.0).woke(10.1, 10.0) > 0.0
+
+
+times = st.floats(-1e12, 1e12)
+
+
+@given(st.lists(st.tuples(times, st.none() | times, st.floats(max_value=1e12)), max_size=30))
+def test_no_times_break_it(wakes: list[tuple[float, float | None, float]]) -> None:
+    clock = ObservedClock()
+    for now, expected, busy in wakes:
+        stall = clock.woke(now, expected)
+        assert isfinite(stall) and (stall == 0.0 or stall > 0.25)
+        assert isfinite(clock.lag) and clock.lag >= stall
+        clock.busy(busy)
