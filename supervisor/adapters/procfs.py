@@ -21,7 +21,7 @@ _MOST = 1 << 20  # bytes of one /proc file that are read; only environ and cgrou
 class Stat(NamedTuple):
     """What is used of /proc/PID/stat.  `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes."""
 
-    comm: str
+    name: str
     state: str
     ppid: int
     pgrp: int
@@ -43,7 +43,7 @@ def read(path: str, most: int = _MOST) -> bytes | None:
         parts = [os.read(fd, 4096)]
         # To the end: the kernel may stop short of a full buffer at the end of a record.
         while parts[-1] and (left := most - sum(map(len, parts))) > 0:
-            parts.append(os.read(fd, left))
+            parts.append(os.read(fd, min(left, 16384)))
         return b"".join(parts)
     except OSError:
         return None
@@ -65,7 +65,7 @@ def parse_stat(content: bytes) -> Stat | None:
         return None
     try:
         return Stat(
-            comm=content[opening + 1 : closing].decode(errors="replace"),
+            name=content[opening + 1 : closing].decode(errors="replace"),
             state=fields[0].decode(errors="replace"),
             ppid=int(fields[1]),
             pgrp=int(fields[2]),
