@@ -1,0 +1,142 @@
+"""The notify socket: where services send READY=1, WATCHDOG=1 and the rest of sd_notify.
+
+The kernel says who sent a datagram (SCM_CREDENTIALS) and when it arrived (SCM_TIMESTAMPNS), so nobody beats for
+another and our own lateness stains no measurement.
+
+The socket itself is open to all (0666): services may run as other users.  The directory around it is the gate: 0700
+where all services run as our own user, 0711 where one does not.  Who gets through it can at most be ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from supervisor.adapters.reactor import Reactor
+from supervisor.core.sdnotify import MAX_DATAGRAM, Message, parse
+
+Deliver = Callable[[int, int, Message, float], None]
+"""`deliver(pid, uid, message, at)`: the sender as the kernel saw it, and the arrival in CLOCK_MONOTONIC seconds."""
+
+_MOST_PER_TURN = 256
+_RECEIVE_BUFFER = 1 << 20  # bytes
+_MOST_DESCRIPTORS = 16  # of those passed along; the kernel drops what is more
+_CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
+_TIMESTAMP = struct.Struct("=qq")  # struct timespec
+_SO_TIMESTAMPNS = 35  # the socket module does not name it; SCM_TIMESTAMPNS is the same number
+_ANCILLARY = (
+    socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_TIMESTAMP.size) + socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4)
+)
+
+
+class NotifySocket:
+    """Binds `path` (replacing what is there) and delivers what comes.  OSError where it cannot be bound.
+
+    `oversized` counts datagrams that were too long and dropped, `meaningless` those that said nothing we know.
+    `on_problem(text)` hears of a kind of trouble once.
+    """
+
+    def __init__(self, reactor: Reactor, path: str, deliver: Deliver, on_problem: Callable[[str], None]) -> None:
+        self.path = path
+        self.oversized = self.meaningless = 0
+        self._reactor = reactor
+        self._deliver = deliver
+        self._on_problem = on_problem
+        self._told: set[str] = set()
+        self._buffer = bytearray(MAX_DATAGRAM)
+        self._view = memoryview(self._buffer)
+        self._empty_at = reactor.now()
+        self._socket = _bound(path)
+        reactor.register(self._socket.fileno(), self._readable)
+
+    def close(self) -> None:
+        """Take it down, also from the file system."""
+        self._reactor.unregister(self._socket.fileno())
+        self._socket.close()
+        with suppress(OSError):
+            os.unlink(self.path)  # noqa: PTH108
+
+    def drain(self) -> None:
+        """Deliver what has arrived by now; call it before a silence is judged."""
+        self._readable(0)
+
+    def _readable(self, _events: int) -> None:
+        receive, buffers, view, deliver = self._socket.recvmsg_into, [self._buffer], self._view, self._deliver
+        for _ in range(_MOST_PER_TURN):
+            try:
+                size, ancillary, flags, _ = receive(buffers, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+            except BlockingIOError:
+                self._empty_at = time.monotonic()
+                return
+            except OSError as error:
+                self._trouble(f"the notify socket cannot be read: {error.strerror}")
+                return
+            pid = uid = -1
+            stamp = 0
+            descriptors = b""
+            for level, kind, data in ancillary:
+                if level != socket.SOL_SOCKET:
+                    continue
+                if kind == socket.SCM_CREDENTIALS:
+                    pid, uid, _ = _CREDENTIALS.unpack(data)
+                elif kind == _SO_TIMESTAMPNS:
+                    seconds, nanoseconds = _TIMESTAMP.unpack(data)
+                    stamp = seconds * 1_000_000_000 + nanoseconds
+                elif kind == socket.SCM_RIGHTS:
+                    descriptors = data
+            if flags & socket.MSG_TRUNC:
+                self.oversized += 1
+                self._trouble(f"a notification of process {pid} is longer than {MAX_DATAGRAM} bytes and was dropped")
+            else:
+                message = parse(bytes(view[:size]))
+                if message is None:
+                    self.meaningless += 1
+                elif pid > 0:
+                    deliver(pid, uid, message, self._arrival(stamp))
+            if descriptors:
+                # What is passed to be stored we do not store; for BARRIER=1 the closing is the answer: everything
+                # that was sent before it has been delivered.
+                _close_all(descriptors)
+
+    def _arrival(self, stamp: int) -> float:
+        """The moment of a CLOCK_REALTIME stamp (ns) on CLOCK_MONOTONIC.
+
+        The realtime clock may have been stepped in between: an age that is negative, or greater than the time since
+        the socket was last seen empty, cannot be true, and then the datagram arrived just now.
+        """
+        age = (time.time_ns() - stamp) / 1e9
+        now = time.monotonic()
+        return now - age if 0.0 <= age <= now - self._empty_at else now
+
+    def _trouble(self, text: str) -> None:
+        kind = text[:20]
+        if kind not in self._told:
+            self._told.add(kind)
+            self._on_problem(text)
+
+
+def _bound(path: str) -> socket.socket:
+    """A fresh datagram socket at `path`, with the kernel's stamps switched on before anything can arrive."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        with suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - it is cheap, and pathlib is not needed otherwise
+        sock.bind(path)
+        os.chmod(path, 0o666)  # noqa: PTH101
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _close_all(descriptors: bytes) -> None:
+    for (fd,) in struct.iter_unpack("=i", descriptors[: len(descriptors) // 4 * 4]):
+        with suppress(OSError):
+            os.close(fd)
