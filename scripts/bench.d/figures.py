@@ -1,0 +1,90 @@
+"""From samples to a verdict: medians, the ratio to the best peer, and whether the goal of a row is reached.  Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+OURS = "ours"
+
+
+class Verdict(Enum):
+    REACHED = "✓"
+    SHORT = "✗"
+    UNKNOWN = "?"
+    NO_GOAL = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What our figure must reach: a fixed `limit`, or `factor` times that of a `peer` (of the best one if None)."""
+
+    limit: float | None = None
+    peer: str | None = None
+    factor: float = 1.0
+    strict: bool = False
+
+    def bound(self, peers: Mapping[str, float], *, higher_is_better: bool) -> float | None:
+        """The figure to reach in this run, or None where the peer to compare with was not there."""
+        if self.limit is not None:
+            return self.limit
+        if self.peer is not None:
+            return self.factor * peers[self.peer] if self.peer in peers else None
+        best_peer = best(peers, higher_is_better=higher_is_better)
+        return None if best_peer is None else self.factor * best_peer[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.  `digits` is how many decimals its figures are printed with."""
+
+    key: str
+    title: str
+    unit: str
+    goal: Goal | None = None
+    digits: int = 1
+    higher_is_better: bool = False
+
+
+def median(samples: Sequence[float]) -> float | None:
+    return statistics.median(samples) if samples else None
+
+
+def best(peers: Mapping[str, float], *, higher_is_better: bool) -> tuple[str, float] | None:
+    """The best peer's name and figure, or None without peers."""
+    if not peers:
+        return None
+    choose = max if higher_is_better else min
+    return choose(peers.items(), key=lambda item: item[1])
+
+
+def ratio(ours: float, peer: float) -> float | None:
+    """ours / peer, or None where that says nothing (a peer's zero)."""
+    return ours / peer if peer > 0 else None
+
+
+def judge(row: Row, ours: float | None, peers: Mapping[str, float]) -> Verdict:
+    """Does our median reach the goal of this row, given the peers' medians in the same run?"""
+    if row.goal is None:
+        return Verdict.NO_GOAL
+    bound = row.goal.bound(peers, higher_is_better=row.higher_is_better)
+    if ours is None or bound is None:
+        return Verdict.UNKNOWN
+    if ours == bound:
+        return Verdict.SHORT if row.goal.strict else Verdict.REACHED
+    return Verdict.REACHED if (ours > bound) == row.higher_is_better else Verdict.SHORT
+
+
+def slope(low: tuple[int, float], high: tuple[int, float]) -> float:
+    """Growth per service between two (services, figure) points."""
+    return (high[1] - low[1]) / (high[0] - low[0])
+
+
+def select_rows(rows: Sequence[Row], wanted: Sequence[str]) -> list[Row]:
+    """The rows whose key is, or begins with, one of `wanted`; all without any.  Raises KeyError with the one unknown."""
+    for name in wanted:
+        if not any(row.key.startswith(name) for row in rows):
+            raise KeyError(name)
+    return [row for row in rows if not wanted or any(row.key.startswith(name) for name in wanted)]
