@@ -202,6 +202,15 @@ def test_an_excuse_before_the_first_beat_lengthens_the_grace(name: str) -> None:
 
 
 @every
+def test_excuses_add_up_to_a_year_at_most(name: str) -> None:
+    detector = started(name, max_timeout=0.0, timeout=1.0)
+    grace = detector.suspect_at()
+    for _ in range(3):
+        detector.excuse(300 * 86_400.0)
+    assert detector.suspect_at() == grace + 366 * 86_400.0  # type: ignore[operator]
+
+
+@every
 @pytest.mark.parametrize("seconds", [nan, inf, -inf, -1.0, 0.0])
 def test_an_impossible_excuse_changes_nothing(name: str, seconds: float) -> None:
     detector = beating(name)

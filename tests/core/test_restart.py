@@ -160,6 +160,14 @@ def test_health_starts_the_backoff_over() -> None:
     assert it.restarts_in_window(71.0) == 1
 
 
+def test_health_forgets_the_previous_delay_too() -> None:
+    it = rule(backoff=BackoffKind.DECORRELATED_JITTER)
+    it.failed(0.0, half)
+    it.failed(0.0, half)
+    it.healthy(70.0)
+    assert it.failed(71.0, half).delay == 1.0
+
+
 def test_a_flapping_instance_is_not_let_through_by_a_short_reset_after() -> None:
     it = rule(max_restarts=3, window=60.0, reset_after=1.0)
     for at in (0.0, 2.0, 4.0):
