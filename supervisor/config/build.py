@@ -1,0 +1,120 @@
+"""From the keys that were given to a service's spec: [defaults] folded in, paths absolute, names resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from supervisor.config.host import Host
+from supervisor.config.model import READY_KINDS, SOURCE_KEYS
+from supervisor.config.problems import Report
+from supervisor.core.spec import (
+    HeartbeatSpec,
+    HookSpec,
+    LogSpec,
+    ReadySpec,
+    ResourcesSpec,
+    RestartSpec,
+    ServiceSpec,
+    ServiceType,
+)
+
+T = TypeVar("T")
+
+
+def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`own` over `defaults`, tables key by key.
+
+    Another readiness or another source of beats replaces the inherited one whole, and a oneshot inherits neither.
+    """
+    if not defaults:
+        return own
+    result = {**defaults, **own}
+    for key in own.keys() & defaults.keys():
+        if isinstance(own[key], dict):
+            result[key] = _inherited(key, defaults[key], own[key]) | own[key]
+    if result.get("type") is ServiceType.ONESHOT:
+        return {key: value for key, value in result.items() if key in own or key not in ("ready", "heartbeat")}
+    return result
+
+
+def _inherited(table: str, base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    replaced: tuple[str, ...] = ()
+    if table == "ready" and not own.keys().isdisjoint(READY_KINDS):
+        replaced = READY_KINDS
+    if table == "heartbeat" and "source" in own and own["source"] != base.get("source"):
+        replaced = SOURCE_KEYS
+    return {key: value for key, value in base.items() if key not in replaced}
+
+
+def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> ServiceSpec:
+    """The spec of service `name`.  What this machine does not have is reported, and left out."""
+    fields = dict(given)
+    fields.setdefault("command", ())
+    fields["directory"] = _ask(lambda: host.directory(given.get("directory", "")), report, "directory")
+    _resolve_identity(fields, given, host, report)
+    fields["environment"] = _environment(given, host, report)
+    fields.pop("environment_file", None)
+    if "limits" in given:
+        fields["limits"] = tuple(sorted(given["limits"].items()))
+    if "ready" in given:
+        fields["ready"] = ReadySpec(**given["ready"])
+    if "heartbeat" in given:
+        fields["heartbeat"] = _heartbeat(given["heartbeat"], host.folder)
+    if "restart" in given:
+        fields["restart"] = RestartSpec(**_tuples(given["restart"]))
+    if "resources" in given:
+        fields["resources"] = ResourcesSpec(**{_IN_SPEC.get(k, k): v for k, v in given["resources"].items()})
+    if "log" in given:
+        fields["log"] = LogSpec(**given["log"])
+    if "hooks" in given:
+        fields["hooks"] = tuple(_hook(hook, host.folder) for hook in given["hooks"])
+    return ServiceSpec(name=name, **fields)
+
+
+_IN_SPEC = {"for": "sustained"}
+
+
+def _ask(question: Callable[[], T], report: Report, *key: str | int) -> T | None:
+    try:
+        return question()
+    except ValueError as error:
+        report(str(error), *key)
+        return None
+
+
+def _resolve_identity(fields: dict[str, Any], given: Mapping[str, Any], host: Host, report: Report) -> None:
+    user, group = given.get("user"), given.get("group")
+    if user is None and group is None:
+        return
+    identity = _ask(lambda: host.identity(user, group), report, "group" if user is None else "user")
+    fields["user"], fields["group"], fields["extra_groups"] = identity or (None, None, None)
+
+
+def _environment(given: Mapping[str, Any], host: Host, report: Report) -> tuple[tuple[str, str], ...]:
+    variables: dict[str, str] = {}
+    if "environment_file" in given:
+        found = _ask(lambda: host.environment_file(given["environment_file"]), report, "environment_file")
+        variables, errors = found or ({}, [])
+        for error in errors:
+            report(error, "environment_file")
+    return tuple(sorted((variables | given.get("environment", {})).items()))
+
+
+def _heartbeat(given: Mapping[str, Any], folder: Path) -> HeartbeatSpec:
+    if "file" in given:
+        given = {**given, "file": str(folder / given["file"])}
+    return HeartbeatSpec(**given)
+
+
+def _hook(given: Mapping[str, Any], folder: Path) -> HookSpec:
+    """A hook belongs to the file and not to the service's directory: its program is found from there."""
+    fields = _tuples(given)
+    if "run" in fields and "/" in fields["run"][0]:
+        fields["run"] = (str(folder / fields["run"][0]), *fields["run"][1:])
+    return HookSpec(**fields)
+
+
+def _tuples(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}

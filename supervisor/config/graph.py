@@ -1,0 +1,107 @@
+"""What services must be to one another: who waits for whom, who stands in for whom, and in which order they start."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+
+from supervisor.config.problems import Problems
+from supervisor.config.values import nearest
+from supervisor.core.spec import ServiceSpec
+
+MOST_CIRCLES = 100
+
+
+def judge_references(specs: Mapping[str, ServiceSpec], known: Collection[str], problems: Problems) -> None:
+    """Names that are not there, circles, and groups that are named like a service.
+
+    `known` are the names of all services of the file, also of those that are too broken to be in `specs`.
+    """
+    for name, spec in specs.items():
+        for index, wanted in enumerate(spec.depends_on):
+            if wanted not in known:
+                problems.of(name)(f'there is no service "{wanted}"{nearest(wanted, known)}', "depends_on", index)
+        fallback = spec.restart.fallback
+        if fallback is not None and fallback not in known:
+            problems.of(name)(f'there is no service "{fallback}"{nearest(fallback, known)}', "restart", "fallback")
+        if spec.group_name in known:
+            problems.of(name)(f'"{spec.group_name}" is a service already: commands could mean either', "group_name")
+    _judge_circles(specs, problems)
+
+
+def _judge_circles(specs: Mapping[str, ServiceSpec], problems: Problems) -> None:
+    waits = {name: spec.depends_on for name, spec in specs.items()}
+    for circle in _circles(waits):
+        problems.of(circle[0])(f"a circle: {_shown(circle)}; none of them could ever start", "depends_on")
+    stands_in = {name: (spec.restart.fallback,) for name, spec in specs.items() if spec.restart.fallback}
+    for circle in _circles(stands_in):
+        if len(circle) == 2:
+            problems.of(circle[0])("a service cannot stand in for itself", "restart", "fallback")
+        else:
+            problems.of(circle[0])(f"a circle: {_shown(circle)}", "restart", "fallback")
+    for name, (fallback,) in stands_in.items():
+        if name != fallback and name in _reachable(fallback, waits):
+            problems.of(name)(
+                f'"{fallback}" depends on "{name}" itself: it could not start when needed', "restart", "fallback"
+            )
+
+
+def _shown(circle: list[str]) -> str:
+    return " → ".join(circle if len(circle) <= 12 else [*circle[:8], "…", *circle[-3:]])
+
+
+def start_order(specs: Mapping[str, ServiceSpec]) -> tuple[ServiceSpec, ...]:
+    """Dependencies first, otherwise as in the file (Kahn's algorithm).  The graph has no circles."""
+    index = {name: i for i, name in enumerate(specs)}
+    names = list(specs)
+    missing = {name: len(spec.depends_on) for name, spec in specs.items()}
+    dependants: dict[str, list[str]] = {name: [] for name in specs}
+    for name, spec in specs.items():
+        for wanted in spec.depends_on:
+            dependants[wanted].append(name)
+    startable = [index[name] for name, count in missing.items() if not count]
+    heapify(startable)
+    order = []
+    while startable:
+        name = names[heappop(startable)]
+        order.append(specs[name])
+        for dependant in dependants[name]:
+            missing[dependant] -= 1
+            if not missing[dependant]:
+                heappush(startable, index[dependant])
+    return tuple(order)
+
+
+def _circles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Circles of the graph, each as [a, b, …, a]: at least one where there are any (depth-first search)."""
+    found: list[list[str]] = []
+    done: set[str] = set()
+    for root in edges:
+        stack = [(root, iter(edges[root]))] if root not in done else []
+        path: dict[str, None] = {root: None}
+        while stack:
+            node, rest = stack[-1]
+            for following in rest:
+                if following in path:
+                    if len(found) < MOST_CIRCLES:
+                        nodes = list(path)
+                        found.append([*nodes[nodes.index(following) :], following])
+                elif following not in done:
+                    path[following] = None
+                    stack.append((following, iter(edges.get(following, ()))))
+                    break
+            else:
+                stack.pop()
+                del path[node]
+                done.add(node)
+    return found
+
+
+def _reachable(start: str, edges: Mapping[str, Sequence[str]]) -> set[str]:
+    seen, rest = set(), [start]
+    while rest:
+        node = rest.pop()
+        if node not in seen:
+            seen.add(node)
+            rest += edges.get(node, ())
+    return seen

@@ -1,0 +1,155 @@
+"""What a configuration counts on and only this machine can tell: programs, directories, users, environment files.
+
+Each question is asked once, however many services depend on the answer; ValueError says what is amiss.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from supervisor.config.expand import parse_environment_file
+from supervisor.config.units import quoted
+from supervisor.config.values import nearest
+
+LARGEST_ENVIRONMENT = 1024 * 1024
+"""Bytes: the kernel gives a program hardly more."""
+
+
+class Identity(NamedTuple):
+    """As whom to run; None leaves it as it is."""
+
+    user: int | None
+    group: int | None
+    extra_groups: tuple[int, ...] | None
+
+
+class Host:
+    """`env` is the environment that services inherit, `folder` what relative paths start from."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+        self._env, self.folder = env, folder
+        self.directory = cache(self._directory)
+        self.identity = cache(_identity)
+        self.environment_file = cache(self._environment_file)
+        self._executable = cache(_executable)
+
+    def require_program(self, word: str, directory: str, path: str | None) -> None:
+        """`word` as execvp would find it from `directory`, with the PATH `path` (None: the inherited one)."""
+        self._executable(word, directory, self._env.get("PATH", os.defpath) if path is None else path)
+
+    def _directory(self, given: str) -> str:
+        directory = self.folder / given
+        status = _stat(directory)
+        if status is None:
+            siblings = _names(directory.parent)
+            raise ValueError(f"the directory {directory} does not exist{nearest(directory.name, siblings)}")
+        if not stat.S_ISDIR(status.st_mode):
+            raise ValueError(f"{directory} is not a directory")
+        return str(directory)
+
+    def _environment_file(self, given: str) -> tuple[dict[str, str], list[str]]:
+        """Its variables, and the errors in it."""
+        path = self.folder / given
+        try:
+            if not path.is_file():
+                raise ValueError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
+            with path.open("rb") as file:
+                content = file.read(LARGEST_ENVIRONMENT + 1)
+            if len(content) > LARGEST_ENVIRONMENT:
+                raise ValueError(f"{path} is larger than 1 MiB")
+            values, errors = parse_environment_file(content.decode().removeprefix("\ufeff"))
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not UTF-8") from None
+        return values, [f"{path}:{line}: {message}" for line, message in errors]
+
+
+def _executable(word: str, directory: str, path: str) -> None:
+    if "/" in word:
+        if problem := _not_executable(Path(directory, word)):
+            raise ValueError(f"the program {Path(directory, word)} {problem}")
+        return
+    blocked = ""
+    places = [Path(directory, place) for place in path.split(os.pathsep)]
+    for place in places:
+        problem = _not_executable(place / word)
+        if not problem:
+            return
+        if problem != _MISSING:
+            blocked = f"; {place / word} {problem}"
+    known = {name for place in places for name in _names(place)} if not blocked else set()
+    raise ValueError(f"the program {quoted(word)} is not on the PATH{blocked}{nearest(word, known)}")
+
+
+_MISSING = "does not exist"
+
+
+def _not_executable(program: Path) -> str:
+    status = _stat(program)
+    if status is None:
+        return _MISSING
+    if stat.S_ISDIR(status.st_mode):
+        return "is a directory"
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    return "" if os.access(program, os.X_OK) else f"is not executable (chmod +x {program})"
+
+
+def _identity(user: str | int | None, group: str | int | None) -> Identity:
+    account = _account(user) if user is not None else None
+    uid = account.pw_uid if account else user if isinstance(user, int) else None
+    gid = _group(group) if group is not None else account.pw_gid if account else None
+    if uid is not None and gid is None:
+        raise ValueError(f"the user {user} is in no user database, so that `group` must be given too")
+    if os.geteuid() != 0:
+        if uid not in (None, os.geteuid()) or gid not in (None, os.getegid()):
+            raise ValueError("only root can start a service as somebody else; leave user and group out, or run as root")
+        return Identity(None, None, None)
+    if account and gid is not None:
+        return Identity(uid, gid, tuple(sorted(os.getgrouplist(account.pw_name, gid))))
+    return Identity(uid, gid, None if uid is None else ())
+
+
+def _account(user: str | int) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwuid(user) if isinstance(user, int) else pwd.getpwnam(user)
+    except KeyError:
+        if isinstance(user, int):
+            return None
+        known = nearest(user, [entry.pw_name for entry in pwd.getpwall()])
+        raise ValueError(f"the user {quoted(user)} does not exist{known}") from None
+
+
+def _group(group: str | int) -> int:
+    if isinstance(group, int):
+        return group
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        known = nearest(group, [entry.gr_name for entry in grp.getgrall()])
+        raise ValueError(f"the group {quoted(group)} does not exist{known}") from None
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """None where there is nothing; what may not be looked at is an error of its own."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be looked at: {error.strerror}") from None
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return [entry.name for entry in directory.iterdir()]
+    except OSError:
+        return []

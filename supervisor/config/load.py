@@ -1,0 +1,101 @@
+"""services.toml → Plan, or one error with everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor.config.build import build, merged
+from supervisor.config.graph import judge_references, start_order
+from supervisor.config.host import Host
+from supervisor.config.lines import Key
+from supervisor.config.locate import absolute, locate
+from supervisor.config.model import File
+from supervisor.config.problems import Problems, Report
+from supervisor.config.read import parse, read_text
+from supervisor.config.rules import judge
+from supervisor.config.validate import validate
+from supervisor.core.spec import Plan, ServiceSpec, SupervisorSpec
+
+LONGEST_RUNTIME_DIR = 80
+"""Bytes: a Unix socket's whole path has at most 107."""
+
+
+def load(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Plan:
+    """The plan that the file describes.  `env` answers `${VAR}` and is what the services inherit.
+
+    ConfigError holds one line per problem: `services.toml:LINE: key.path: what is wrong`.
+    """
+    file = absolute(path)
+    text = read_text(Path(path))
+    problems = Problems(str(path), text)
+    raw = parse(text, str(path))
+    given, broken = validate(raw, env, problems)
+    supervisor = _supervisor(file, given, env, problems)
+    services = _services(given, broken, Host(env, file.parent), problems)
+    judge_references(services, raw.get("services", ()), problems)
+    _judge_own_port(supervisor, services, problems)
+    problems.raise_any()
+    return Plan(supervisor=supervisor, services=start_order(services), path=str(file))
+
+
+def _supervisor(file: Path, given: File, env: Mapping[str, str], problems: Problems) -> SupervisorSpec:
+    table = given.get("supervisor", {})
+    name, runtime_dir, state_dir = locate(file, table, env)
+    if len(os.fsencode(runtime_dir)) > LONGEST_RUNTIME_DIR:
+        message = f"{runtime_dir} is too long for sockets to be in it: at most {LONGEST_RUNTIME_DIR} bytes"
+        problems.add(("supervisor", "runtime_dir"), message)
+    fields: dict[str, Any] = {"name": name, "runtime_dir": runtime_dir, "state_dir": state_dir}
+    if "max_concurrent_restarts" in table:
+        fields["max_concurrent_restarts"] = table["max_concurrent_restarts"]
+    if "listen" in table.get("http", {}):
+        fields["listen"] = table["http"]["listen"]
+    elif "http" in table:
+        problems.add(("supervisor", "http"), 'needs listen, for example listen = "127.0.0.1:9180"')
+    return SupervisorSpec(**fields)
+
+
+def _services(given: File, broken: set[Key], host: Host, problems: Problems) -> dict[str, ServiceSpec]:
+    """The specs by name, in the order of the file; incomplete where there are problems."""
+    defaults, services = given.get("defaults", {}), given.get("services", {})
+    if not services and not problems:
+        problems.add(("services",), "no service at all; begin with [services.NAME] and a command")
+    stand_ins = {table.get("restart", {}).get("fallback") for table in (defaults, *services.values())}
+    specs = {}
+    for name, own in services.items():
+        report = problems.of(name)
+        table = merged(defaults, own)
+        if name in stand_ins:
+            table = _as_stand_in(name, table, own, report)
+        specs[name] = build(name, table, host, report)
+        if "command" not in table and not broken & {("services", name, "command"), ("defaults", "command")}:
+            report('no command; say what to start, for example command = ["program", "argument"]')
+        judge(specs[name], own, host, report)
+    return specs
+
+
+def _as_stand_in(name: str, table: Mapping[str, Any], own: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    """A fallback starts when it is needed, and not with the others; the one of [defaults] has none itself."""
+    if own.get("autostart"):
+        report("this is a fallback: it starts when it is needed; leave this out", "autostart")
+    restart = table.get("restart", {})
+    if restart.get("fallback") == name and "fallback" not in own.get("restart", {}):
+        restart = {key: value for key, value in restart.items() if key != "fallback"}
+    return {**table, "restart": restart, "autostart": False}
+
+
+def _judge_own_port(supervisor: SupervisorSpec, services: Mapping[str, ServiceSpec], problems: Problems) -> None:
+    """A service that is probed where the supervisor itself listens can never have that port."""
+    if supervisor.listen is None:
+        return
+    host, port = supervisor.listen
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    for name, spec in services.items():
+        for table, probed in (("ready", spec.ready), ("heartbeat", spec.heartbeat)):
+            for key in ("tcp", "http"):
+                url = getattr(probed, key) if probed else None
+                if url and url.removeprefix("http://").split("/")[0] == address:
+                    message = f"{address} is where the supervisor itself listens (supervisor.http.listen)"
+                    problems.of(name)(message, table, key)

@@ -1,0 +1,97 @@
+"""Where the daemon of a configuration is found: what every command needs to know, and nothing that costs more.
+
+Reads `[supervisor]` alone, and puts up with any error elsewhere, so that a daemon can still be reached while its
+file is being edited.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from supervisor.config.expand import expand
+from supervisor.config.read import read_text
+
+SYSTEM_WIDE = Path("/etc/supervisor/services.toml")
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
+_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
+_OURS = re.compile(r"^[ \t]*\[[ \t]*supervisor[ \t]*\]", re.MULTILINE)
+
+
+class Locations(NamedTuple):
+    """Absolute paths; `name` is the daemon's."""
+
+    name: str
+    runtime_dir: str
+    state_dir: str
+
+
+def default_path() -> Path:
+    """services.toml in the current directory, else the system's one.  It need not exist."""
+    here = Path("services.toml")
+    return SYSTEM_WIDE if not here.exists() and SYSTEM_WIDE.exists() else here
+
+
+def locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Locations:
+    """Where the daemon that runs this file is.  ConfigError where the file cannot be read at all."""
+    file = absolute(path)
+    return locate(file, _supervisor_table(read_text(file)), env)
+
+
+def locate(file: Path, supervisor: Mapping[str, Any], env: Mapping[str, str]) -> Locations:
+    """The same from the `[supervisor]` table of `file`, with what it leaves out filled in."""
+    name = supervisor.get("name")
+    if not isinstance(name, str) or not name or _NOT_IN_NAMES.search(name):
+        name = default_name(file)
+    root = os.geteuid() == 0
+    runtime, state = env.get("XDG_RUNTIME_DIR"), env.get("XDG_STATE_HOME")
+    private = Path(runtime) / "supervisor" if runtime else Path(f"/tmp/supervisor-{os.geteuid()}")
+    kept = Path(state) if state else Path.home() / ".local/state"
+    return Locations(
+        name,
+        _directory(file, supervisor.get("runtime_dir"), env)
+        or str((Path("/run/supervisor") if root else private) / name),
+        _directory(file, supervisor.get("state_dir"), env)
+        or str((Path("/var/lib/supervisor") if root else kept / "supervisor") / name),
+    )
+
+
+def default_name(file: Path) -> str:
+    """The name of the folder that the file stands in, as far as it can be a name."""
+    return _NOT_IN_NAMES.sub("-", file.parent.name).strip("-.")[:64] or "default"
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Links stay as they are: a folder `current` that moves from release to release keeps its name."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _directory(file: Path, given: object, env: Mapping[str, str]) -> str:
+    if not isinstance(given, str) or not given:
+        return ""
+    try:
+        return str(file.parent / expand(given, env))
+    except ValueError:
+        return ""
+
+
+def _supervisor_table(text: str) -> Mapping[str, Any]:
+    """Only the head of the text and the section [supervisor] are parsed, unless what looks so may be in a string."""
+    first, ours = _HEADER.search(text), _OURS.search(text)
+    section = text[: first.start()] if first else text
+    if ours:
+        following = _HEADER.search(text, ours.end())
+        section += text[ours.start() : following.start() if following else len(text)]
+    candidates = [text, section] if '"""' in text or "'''" in text else [section]
+    for candidate in candidates:
+        try:
+            table = tomllib.loads(candidate).get("supervisor")
+        except (ValueError, RecursionError):
+            continue
+        return table if isinstance(table, dict) else {}
+    return {}

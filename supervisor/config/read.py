@@ -1,0 +1,56 @@
+"""From a path to the tables that stand in the file, or to one clear reason why not."""
+
+from __future__ import annotations
+
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from supervisor.errors import ConfigError
+
+LARGEST = 4 * 1024 * 1024
+"""Bytes.  Ten thousand services fit; what is larger is no configuration."""
+
+_POSITION = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
+
+
+def read_text(path: Path) -> str:
+    """The text of a TOML file.  ConfigError: missing, unreadable, no regular file, too large, or not UTF-8."""
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ConfigError(f"{path} is a directory", f"Name the file in it: -f {path}/services.toml")
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{path} is not a regular file")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist", "`supervisor init` writes a first one.") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path} cannot be read: {reason}") from None
+    if len(content) > LARGEST:
+        size = max(status.st_size, len(content)) / 1024**2
+        raise ConfigError(f"{path} is too large for a configuration: {size:.1f} MiB, at most 4 MiB are read")
+    try:
+        return content.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: not UTF-8: byte 0x{content[error.start]:02x}") from None
+
+
+def parse(text: str, shown: str) -> dict[str, Any]:
+    """The tables of TOML text; `shown` is what the user calls the file.  ConfigError with the line if it is torn."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{shown}: nested too deeply to be read") from None
+    except ValueError as error:
+        match = _POSITION.fullmatch(str(error))
+        if not match:
+            raise ConfigError(f"{shown}: not valid TOML: {error}") from None
+        line = int(match[2]) if match[2] else len(text.splitlines())
+        ending = "" if match[2] else ", and the file ends there"
+        raise ConfigError(f"{shown}:{max(line, 1)}: not valid TOML: {match[1]}{ending}") from None

@@ -1,0 +1,106 @@
+"""What the keys of one service must be to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from supervisor.config.host import Host
+from supervisor.config.model import READY_KINDS, SOURCE_KEYS
+from supervisor.config.problems import Report
+from supervisor.config.units import format_duration, quoted
+from supervisor.core.spec import HeartbeatSpec, HookSpec, ReadySpec, RestartSpec, ServiceSpec, ServiceType, Strategy
+
+PROBES = ("http", "tcp", "exec")
+
+
+def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report) -> None:
+    """Report what makes no sense in `spec`; `own` is what the service says itself, not through [defaults]."""
+    if spec.type is ServiceType.ONESHOT:
+        for table in ("ready", "heartbeat"):
+            if table in own:
+                report('makes no sense with type = "oneshot": it is done when it exits with success', table)
+    if spec.ready:
+        _ready(spec.ready, own.get("ready", {}), report)
+    if spec.heartbeat:
+        _heartbeat(spec.heartbeat, own.get("heartbeat", {}), report)
+    _restart(spec.restart, spec.group_name, report)
+    for index, hook in enumerate(spec.hooks):
+        _hook(hook, index, report)
+    _programs(spec, host, report)
+
+
+def _ready(ready: ReadySpec, own: Mapping[str, Any], report: Report) -> None:
+    kinds = [kind for kind in READY_KINDS if getattr(ready, kind) not in (None, False)]
+    if len(kinds) != 1:
+        found = f"not {' and '.join(kinds)} together" if kinds else "and none is given"
+        report(f"takes exactly one of {', '.join(READY_KINDS)}, {found}", "ready")
+    elif kinds[0] not in PROBES:
+        for key in ("interval", "timeout"):
+            if key in own:
+                report(
+                    f"only a probe has one, not {kinds[0]}; how long a start may take is start_timeout", "ready", key
+                )
+
+
+def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> None:
+    if beat.source in ("http", "tcp", "exec", "file") and getattr(beat, beat.source) is None:
+        report(f'source = "{beat.source}" needs the key {beat.source} beside it', "heartbeat", "source")
+    for key in SOURCE_KEYS:
+        if getattr(beat, key) is not None and key != beat.source:
+            report(f'not read with source = "{beat.source}"; write source = "{key}"', "heartbeat", key)
+    if beat.detector == "timeout":
+        if beat.interval >= beat.timeout:
+            _too_slow(beat.interval, "timeout", beat.timeout, report)
+        return
+    if "timeout" in own:
+        message = 'read by detector = "timeout" alone; {} is bounded by min_timeout and max_timeout'
+        report(message.format(beat.detector), "heartbeat", "timeout")
+    if beat.min_timeout > beat.max_timeout:
+        least, most = format_duration(beat.min_timeout), format_duration(beat.max_timeout)
+        report(f"{least} is more than max_timeout, {most}", "heartbeat", "min_timeout")
+    elif beat.interval >= beat.max_timeout:
+        _too_slow(beat.interval, "max_timeout", beat.max_timeout, report)
+
+
+def _too_slow(interval: float, limit: str, seconds: float, report: Report) -> None:
+    message = (
+        f"{format_duration(interval)} is not less than {limit}, {format_duration(seconds)}: every beat is too late"
+    )
+    report(message, "heartbeat", "interval")
+
+
+def _restart(restart: RestartSpec, group_name: str | None, report: Report) -> None:
+    if restart.initial > restart.maximum:
+        first, most = format_duration(restart.initial), format_duration(restart.maximum)
+        report(f"{first} is more than maximum, {most}", "restart", "initial")
+    if restart.strategy is not Strategy.ONE_FOR_ONE and group_name is None:
+        report(
+            f"{quoted(str(restart.strategy))} is about a group; give the service a group_name", "restart", "strategy"
+        )
+
+
+def _hook(hook: HookSpec, index: int, report: Report) -> None:
+    if not hook.on:
+        report("on names no event: nothing would ever call this hook", "hooks", index)
+    if (hook.run is None) == (hook.notify is None):
+        report("takes either run or notify", "hooks", index)
+    if hook.notify is not None and "://" not in hook.notify:
+        report(f"{quoted(hook.notify)} is no Apprise URL (scheme://…)", "hooks", index, "notify")
+
+
+def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
+    """A directory that is not there has been reported already; nothing can be found from it."""
+    commands: list[tuple[tuple[str, ...] | None, tuple[str | int, ...], str | None]] = [
+        (spec.command, ("command",), spec.directory),
+        (spec.ready.exec if spec.ready else None, ("ready", "exec"), spec.directory),
+        (spec.heartbeat.exec if spec.heartbeat else None, ("heartbeat", "exec"), spec.directory),
+    ]
+    commands += [(hook.run, ("hooks", index, "run"), str(host.folder)) for index, hook in enumerate(spec.hooks)]
+    path = next((value for name, value in spec.environment if name == "PATH"), None)
+    for command, key, directory in commands:
+        if command and directory:
+            try:
+                host.require_program(command[0], directory, path)
+            except ValueError as error:
+                report(str(error), *key)

@@ -1,0 +1,79 @@
+"""Are the keys known, and is each value of its kind?  The part of the judgement that pydantic passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from supervisor.config.lines import Key
+from supervisor.config.model import FILE, LATER, TABLES, File, HttpServer, Service, Supervisor
+from supervisor.config.problems import Problems, dotted
+from supervisor.config.units import quoted
+from supervisor.config.values import nearest
+
+
+def validate(raw: dict[str, Any], env: Mapping[str, str], problems: Problems) -> tuple[File, set[Key]]:
+    """What can be used of the file, and the keys that were left out of it because they are wrong.
+
+    A key is left out with the whole table that it stands in, up to `services.web.restart`: half a table would only
+    give rise to further complaints.
+    """
+    try:
+        return FILE.validate_python(raw, context=env), set()
+    except ValidationError as error:
+        broken = set()
+        for detail in error.errors(include_url=False):
+            key = tuple(part for part in detail["loc"] if part != "[key]")
+            problems.add(key, lambda key=key, detail=detail: _message(key, detail))  # type: ignore[misc]
+            broken.add(key[: 3 if key[0] == "services" else 2])
+        return FILE.validate_python(_without(raw, broken), context=env), broken
+
+
+def _without(table: dict[str, Any], broken: set[Key]) -> dict[str, Any]:
+    rest = {}
+    for name, value in table.items():
+        if (name,) in broken:
+            continue
+        deeper = {key[1:] for key in broken if key[0] == name}
+        rest[name] = _without(value, deeper) if deeper else value
+    return rest
+
+
+def _message(key: Key, error: ErrorDetails) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return _unknown(key)
+        case "dict_type":
+            return f"expected a table, not {quoted(error['input'])}"
+        case "list_type":
+            return f"expected a list, not {quoted(error['input'])}"
+        case _:
+            return str(error.get("ctx", {}).get("error", error["msg"]))
+
+
+def _unknown(key: Key) -> str:
+    word = key[-1]
+    if word in LATER:
+        return "not supported yet"
+    known = _keys_beside(key)
+    if not (suggestion := nearest(word, known)):
+        for table, model in TABLES.items():
+            if "replicas" in known and word in model.__annotations__:
+                suggestion = f"; it belongs into {dotted((*key[:-1], table))}"
+    return f"unknown key{suggestion}"
+
+
+def _keys_beside(key: Key) -> list[str]:
+    """The keys that are known where `key` stands."""
+    inside = key[1:-1] if key[0] == "defaults" else key[2:-1]
+    model: Any
+    if len(key) == 1:
+        model = File
+    elif key[0] == "supervisor":
+        model = Supervisor if len(key) == 2 else HttpServer
+    else:
+        model = TABLES[str(inside[0])] if inside else Service
+    return list(model.__annotations__)

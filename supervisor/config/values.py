@@ -1,0 +1,253 @@
+"""Readers: each turns one value of services.toml into what a spec holds.
+
+A reader gets whatever TOML allows, and raises ValueError with what to write instead.  Those that replace `${VAR}`
+find the host's environment in the validation context.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import warnings
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from supervisor.config.expand import expand
+from supervisor.config.units import parse_duration, parse_percent, parse_size, quoted
+
+if TYPE_CHECKING:
+    from pydantic import ValidationInfo
+
+ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+_URL = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?(/[!-~]*)?")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_VARIABLE = re.compile(r"[^=\x00]+")
+_OCTAL = re.compile(r"(?:0o)?([0-7]{1,4})")
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """`; did you mean "x"?`, or nothing where no known word is near."""
+    from difflib import get_close_matches  # only a file with an error pays for it
+
+    close = get_close_matches(str(word)[:100], known, 1)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def text(value: Any) -> str:
+    """A string that an operating system can take: without NUL."""
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string, not {quoted(value)}")
+    if "\x00" in value:
+        raise ValueError("holds a NUL character")
+    return value
+
+
+def expanded(value: Any, info: ValidationInfo) -> str:
+    return text(expand(text(value), info.context or {}))
+
+
+def path(value: Any, info: ValidationInfo) -> str:
+    return expanded(value, info) or _refuse("is empty; leave the key out instead")
+
+
+def duration(value: Any) -> float:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'{quoted(value)} has no unit; write for example "{quoted(value)}s" (units: ms s m h d)')
+    raise ValueError(f'expected a duration such as "30s", not {quoted(value)}')
+
+
+def positive_duration(value: Any) -> float:
+    return duration(value) or _refuse("must be longer than 0")
+
+
+def size(value: Any) -> int:
+    if isinstance(value, str):
+        return parse_size(value) or _refuse("must be larger than 0")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'{quoted(value)} has no unit; write for example "{quoted(value)}MiB" (units: KiB MiB GiB)')
+    raise ValueError(f'expected a size such as "512MiB", not {quoted(value)}')
+
+
+def percent(value: Any) -> float:
+    if isinstance(value, str):
+        return parse_percent(value) or _refuse("must be more than 0%")
+    raise ValueError(f'expected a percentage such as "150%" (100% is one core), not {quoted(value)}')
+
+
+def whole(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"expected a whole number from {low} to {high}, not {quoted(value)}")
+        if not low <= value <= high:
+            raise ValueError(f"{quoted(value)} is not from {low} to {high}")
+        return value
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValueError(f"expected a number from {low:g} to {high:g}, not {quoted(value)}")
+        if not low <= value <= high:  # also refuses nan
+            raise ValueError(f"{quoted(value)} is not from {low:g} to {high:g}")
+        return float(value)
+
+    return read
+
+
+def switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, not {quoted(value)}")
+    return value
+
+
+def words(value: Any, info: ValidationInfo) -> tuple[str, ...]:
+    if isinstance(value, str):
+        try:
+            value = shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"cannot be split into words: {str(error).lower()}") from None
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise ValueError('expected a list of strings such as ["program", "argument"], or one string')
+    words = tuple(expanded(word, info) for word in value)
+    return words if words and words[0] else _refuse("names no program")
+
+
+def names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise ValueError(f'expected a list of names such as ["redis"], not {quoted(value)}')
+    return tuple(dict.fromkeys(value))
+
+
+def name(value: Any) -> str:
+    """A name that can be part of a file name, and is never taken for an instance (`web@1`)."""
+    if not _NAME.fullmatch(text(value)) or value in (".", ".."):
+        raise ValueError(f"{quoted(value)} is no name: use up to 100 letters, digits and _ . -")
+    return str(value)
+
+
+def variable(value: Any) -> str:
+    """The name of an environment variable."""
+    if not _VARIABLE.fullmatch(text(value)):
+        raise ValueError(f"{quoted(value)} is no name for a variable")
+    return str(value)
+
+
+def variable_value(value: Any, info: ValidationInfo) -> str:
+    if isinstance(value, int | float):
+        raise ValueError(f'{quoted(value)} is no string; write "{quoted(value)}"')
+    return expanded(value, info)
+
+
+def account(value: Any) -> str | int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return whole(0, 2**32 - 2)(value)
+    return text(value) or _refuse("is empty")
+
+
+def umask(value: Any) -> int:
+    match = _OCTAL.fullmatch(value) if isinstance(value, str) else None
+    if not match or int(match[1], 8) > 0o777:
+        raise ValueError(f'expected octal digits in a string, such as "022", not {quoted(value)}')
+    return int(match[1], 8)
+
+
+def signal_number(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value not in signal.valid_signals():
+            raise ValueError(f"{quoted(value)} is no signal of this system")
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f'expected a signal such as "TERM", not {quoted(value)}')
+    known = {s.name.removeprefix("SIG"): int(s) for s in signal.Signals}
+    wanted = value.upper().removeprefix("SIG")
+    if wanted not in known:
+        raise ValueError(f"{quoted(value)} is no signal{nearest(wanted, known)}")
+    return known[wanted]
+
+
+def port(digits: str) -> int:
+    """A TCP port; ValueError outside 1 to 65535."""
+    if not 1 <= int(digits) <= 65535:
+        raise ValueError(f"{digits} is no port: they go from 1 to 65535")
+    return int(digits)
+
+
+def http(value: Any, info: ValidationInfo) -> str:
+    url = expanded(value, info)
+    if url.startswith("https:"):
+        raise ValueError('https is not spoken here; use exec = ["curl", "-fsS", "' + url[:80] + '"]')
+    match = _URL.fullmatch(url)
+    if not match:
+        raise ValueError(f"{quoted(url)} is no http://host[:port]/path")
+    port(match[2] or "80")
+    return url
+
+
+def tcp(value: Any, info: ValidationInfo) -> str:
+    return "{}:{}".format(*_address(expanded(value, info)))
+
+
+def listen(value: Any) -> tuple[str, int]:
+    host, number = _address(text(value))
+    return host.strip("[]"), number
+
+
+def _address(value: str) -> tuple[str, int]:
+    match = ADDRESS.fullmatch(value)
+    if not match:
+        raise ValueError(f'{quoted(value)} is no address; write for example "127.0.0.1:6379" ([::1]:6379 for IPv6)')
+    return match[1], port(match[2])
+
+
+def count_limit(value: Any) -> int:
+    """A resource limit that counts: files, processes, seconds.  -1 is unlimited."""
+    if value == "unlimited":
+        return -1
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise ValueError(f'expected a whole number or "unlimited", not {quoted(value)}')
+    return value
+
+
+def size_limit(value: Any) -> int:
+    """A resource limit in bytes.  -1 is unlimited."""
+    if not isinstance(value, str):
+        return count_limit(value)
+    return -1 if value == "unlimited" else parse_size(value)
+
+
+def pattern(value: Any) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(text(value))
+            re.compile(value.encode())  # the output of services is searched as bytes
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{quoted(value)} is no regular expression: {error}") from None
+    return str(value)
+
+
+def only_true(value: Any) -> bool:
+    return switch(value) or _refuse("can only be true; leave the key out instead")
+
+
+def _refuse(message: str) -> Any:
+    raise ValueError(message)
+
+
+def one_of(kind: type[StrEnum] | tuple[str, ...]) -> Callable[[Any], str]:
+    """A reader for one of a few words."""
+    words = {str(word): word for word in kind}
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or value not in words:
+            known = ", ".join(words)
+            raise ValueError(f"{quoted(value)} is not one of {known}{nearest(value, words)}")
+        return words[value]
+
+    return read
