@@ -73,6 +73,11 @@ class RestartRule:
         self._spec = spec
         self.reset()
 
+    def reconfigure(self, spec: RestartSpec) -> None:
+        """Other rules from now on; what has happened stays in force."""
+        self._spec = spec
+        self.cooldown = max(self.cooldown, spec.cooldown) if self.breaker is not Breaker.CLOSED else spec.cooldown
+
     def reset(self) -> None:
         """A person says so: everything as new."""
         self.breaker = Breaker.CLOSED

@@ -215,6 +215,20 @@ def test_no_window_sees_more_than_max_restarts_until_the_breaker_has_closed(
         assert (it.breaker is Breaker.OPEN) is (it.retry_at is not None)
 
 
+def test_other_rules_hold_from_the_next_failure_on_and_what_happened_stands() -> None:
+    it = rule(max_restarts=5, cooldown=60.0)
+    for _ in range(3):
+        it.failed(0.0, half)
+    it.reconfigure(RestartSpec(max_restarts=3, cooldown=20.0))
+    assert it.failed(1.0, half).retry_at == 21.0
+    it.trial(21.0)
+    it.failed(22.0, half)
+    it.reconfigure(RestartSpec(cooldown=30.0))
+    assert (it.breaker, it.cooldown, it.retry_at) == (Breaker.OPEN, 40.0, 62.0)
+    it.reconfigure(RestartSpec(cooldown=50.0))
+    assert it.cooldown == 50.0
+
+
 # --- snapshots -------------------------------------------------------------------------------------------
 
 
