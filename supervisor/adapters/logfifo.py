@@ -1,0 +1,52 @@
+"""The pipe between an instance and the daemon: a named FIFO that outlives either.
+
+The daemon holds it open for reading and writing, so that a child never gets SIGPIPE, and that a daemon which is
+killed finds the unread bytes under the same name again, as long as a child holds the other end.
+All names are relative to a directory descriptor.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+
+_MODE = 0o600
+_OURS = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+_CHILDS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def open_fifo(dir_fd: int, name: str) -> int:
+    """The daemon's descriptor of FIFO `name`: the one that is there, if it is ours, else a new one.
+
+    Whatever else bears the name is set aside as `name`.aside.  OSError where there is no way.
+    """
+    with suppress(FileExistsError):
+        os.mkfifo(name, _MODE, dir_fd=dir_fd)
+    status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    if not _is_ours(status):
+        os.rename(name, f"{name}.aside", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        os.mkfifo(name, _MODE, dir_fd=dir_fd)
+    fd = os.open(name, _OURS, dir_fd=dir_fd)
+    if not _is_ours(os.fstat(fd)):
+        os.close(fd)
+        raise PermissionError(1, "somebody is replacing the log pipe", name)
+    return fd
+
+
+def open_for_child(dir_fd: int, name: str, fd: int) -> int | None:
+    """A write-only descriptor of the FIFO behind `fd`, or None when the name does not lead there any more.
+
+    It is a description of its own, so that our O_NONBLOCK does not reach the child.
+    """
+    try:
+        status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if not os.path.samestat(status, os.fstat(fd)):
+        return None
+    return os.open(name, _CHILDS, dir_fd=dir_fd)
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    return stat.S_ISFIFO(status.st_mode) and stat.S_IMODE(status.st_mode) == _MODE and status.st_uid == os.geteuid()

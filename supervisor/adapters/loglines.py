@@ -1,0 +1,43 @@
+"""Bytes as they come, into whole lines; and lines with the time before them."""
+
+from __future__ import annotations
+
+import time
+
+MAX_LINE = 64 * 1024  # bytes; what is longer is handed on in pieces
+
+
+class LineSplitter:
+    """Keeps the beginning of a line until its end has come."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self, rest: bytes = b"") -> None:
+        self._rest = rest
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that `chunk` completes, without their newlines, none longer than MAX_LINE."""
+        lines = (self._rest + chunk).split(b"\n")
+        if max(map(len, lines)) > MAX_LINE:
+            lines = [piece for line in lines for piece in _pieces(line)]
+        self._rest = lines.pop()
+        return lines
+
+    def flush(self) -> list[bytes]:
+        """What has no newline yet, as a line."""
+        rest, self._rest = self._rest, b""
+        return [rest] if rest else []
+
+
+def stamp(chunk: bytes, at: float, *, at_line_start: bool) -> bytes:
+    """Put `at` (CLOCK_REALTIME seconds) before each line that begins in `chunk`: ISO 8601, UTC, milliseconds."""
+    milliseconds = int(at * 1000)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000))
+    prefix = f"{moment}.{milliseconds % 1000:03}Z ".encode()
+    ended = chunk.endswith(b"\n")
+    stamped = (chunk[:-1] if ended else chunk).replace(b"\n", b"\n" + prefix)
+    return (prefix if at_line_start else b"") + stamped + (b"\n" if ended else b"")
+
+
+def _pieces(line: bytes) -> list[bytes]:
+    return [line[i : i + MAX_LINE] for i in range(0, len(line), MAX_LINE)] or [line]

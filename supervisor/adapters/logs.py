@@ -1,0 +1,154 @@
+"""Output capture for all instances: who has which stream, and which files are open.
+
+An idle instance costs one descriptor, its FIFO.  The files of those who speak are open, up to a fixed number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from supervisor.adapters import logfifo, logfiles, logread
+from supervisor.adapters.logcompress import Compressor
+from supervisor.adapters.logsegment import Segment
+from supervisor.adapters.logstream import Stream
+from supervisor.adapters.logwriter import Writer
+from supervisor.adapters.reactor import Reactor
+from supervisor.core.spec import LogSpec
+from supervisor.errors import OperationFailed
+
+_OPEN_FILES = 64
+
+
+class LogStore:
+    """All streams.  `on_problem(instance, message)` is called for what a person should know."""
+
+    def __init__(
+        self, reactor: Reactor, directory: str, fifo_directory: str, on_problem: Callable[[str, str], None]
+    ) -> None:
+        """`directory` holds the log files, `fifo_directory` the pipes.  OperationFailed where they cannot be made."""
+        self.directory = directory
+        self.problem = on_problem
+        self._reactor = reactor
+        self._streams: dict[str, Stream] = {}
+        self._writing: dict[Writer, None] = {}  # those whose files are open, the oldest first
+        try:
+            self._dir_fd = _open_directory(directory, 0o750)
+            self._fifo_dir_fd = _open_directory(fifo_directory, 0o700)
+        except OSError as error:
+            raise OperationFailed(
+                f"{error.filename}: {error.strerror}", "output cannot be captured without it"
+            ) from None
+        self._compressor = Compressor(reactor, self._dir_fd, on_problem)
+
+    def open(self, instance: str, spec: LogSpec) -> Stream:
+        """The stream of `instance`, from now on kept as `spec` says.  OperationFailed where no pipe can be had.
+
+        What a child of an earlier daemon wrote meanwhile is still in the pipe, and comes first.
+        """
+        stream = self._streams.get(instance)
+        if stream is not None:
+            if spec != stream.writer.spec:
+                stream.writer.spec = spec
+                self._shut(stream.writer)
+                self._tidy(stream.writer)
+            return stream
+        fd = self._open_fifo(instance)
+        stream = self._streams[instance] = Stream(self, fd, Writer(self, instance, spec))
+        self._reactor.register(fd, stream.readable)
+        self._tidy(stream.writer)
+        return stream
+
+    def remove(self, instance: str) -> None:
+        """The instance is no more: its pipe goes, its files stay."""
+        stream = self._streams.pop(instance, None)
+        if stream is not None:
+            self._release(stream)
+            with suppress(OSError):
+                os.unlink(instance, dir_fd=self._fifo_dir_fd)
+
+    def close(self) -> None:
+        """Let go of everything.  Pipes stay on disk, so that a successor goes on where this one ended."""
+        for stream in self._streams.values():
+            self._release(stream)
+        self._streams.clear()
+        self._compressor.close()
+        os.close(self._dir_fd)
+        os.close(self._fifo_dir_fd)
+
+    def open_for_child(self, stream: Stream) -> int:
+        """See Stream.child_fd."""
+        name = stream.writer.instance
+        try:
+            fd = logfifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
+            if fd is None:
+                # Somebody tidied the runtime directory: without the name no successor would find the pipe.
+                stream.drain()
+                self._reactor.unregister(stream.fd)
+                os.close(stream.fd)
+                stream.fd = self._open_fifo(name)
+                self._reactor.register(stream.fd, stream.readable)
+                fd = logfifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
+        except OSError as error:
+            raise OperationFailed(f"{name}: no pipe for its output: {error.strerror}") from None
+        assert fd is not None
+        return fd
+
+    def open_segment(self, writer: Writer) -> Segment:
+        """See logwriter.Home."""
+        while len(self._writing) >= _OPEN_FILES:
+            self._shut(next(iter(self._writing)))
+        log = logfiles.log_name(writer.instance)
+        try:
+            segment = Segment(self._dir_fd, log, writer.spec.max_size)
+        except FileNotFoundError:  # the directory itself was removed
+            anew = _open_directory(self.directory, 0o750)
+            os.dup2(anew, self._dir_fd, inheritable=False)
+            os.close(anew)
+            segment = Segment(self._dir_fd, log, writer.spec.max_size)
+        self._writing[writer] = None
+        return segment
+
+    def rotated(self, writer: Writer) -> None:
+        """See logwriter.Home."""
+        if writer.spec.compress:
+            self._compressor.submit(writer.instance, writer.spec.keep)
+
+    def tail(self, instance: str, n: int) -> list[str]:
+        """See Stream.tail."""
+        try:
+            return [text for _, text in logread.read(self.directory, instance, lines=n, unfinished=True).lines]
+        except OSError:
+            return []
+
+    def _tidy(self, writer: Writer) -> None:
+        """Finish what an earlier daemon was killed in."""
+        log = logfiles.log_name(writer.instance)
+        try:
+            logfiles.recover(self._dir_fd, log, writer.spec.keep)
+            logfiles.forget_beyond(self._dir_fd, log, writer.spec.keep)
+        except OSError as error:
+            self.problem(writer.instance, f"an interrupted rotation of the log cannot be completed: {error.strerror}")
+        self.rotated(writer)
+
+    def _shut(self, writer: Writer) -> None:
+        self._writing.pop(writer, None)
+        writer.close()
+
+    def _open_fifo(self, instance: str) -> int:
+        try:
+            return logfifo.open_fifo(self._fifo_dir_fd, instance)
+        except OSError as error:
+            raise OperationFailed(f"{instance}: no pipe for its output: {error.strerror}") from None
+
+    def _release(self, stream: Stream) -> None:
+        stream.drain()
+        self._shut(stream.writer)
+        self._reactor.unregister(stream.fd)
+        os.close(stream.fd)
+
+
+def _open_directory(path: str, mode: int) -> int:
+    os.makedirs(path, mode, exist_ok=True)  # noqa: PTH103 - pathlib would cost the daemon memory for urllib
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
