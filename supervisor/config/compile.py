@@ -1,16 +1,13 @@
 """`python -m supervisor.config.compile FILE`: the plan as JSON on stdout, or what is wrong on stderr and exit 2.
 
-The daemon runs this in a process of its own, so that neither pydantic nor what it leaves behind stays in the daemon.
+The daemon runs this in a process of its own, so that nothing of it stays in the daemon.
 """
 
 from __future__ import annotations
 
 import gc
 import json
-import os
 import sys
-
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them takes 20 ms
 
 from supervisor.config.load import load
 from supervisor.core.spec import to_plain

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-Key = tuple[str | int, ...]
+from supervisor.config.problems import Key
 
 _TOKEN = re.compile(
     r"""(?P<newline>\n)

@@ -10,10 +10,8 @@ from typing import Any
 from supervisor.config.build import build, merged
 from supervisor.config.graph import judge_references, start_order
 from supervisor.config.host import Host
-from supervisor.config.lines import Key
 from supervisor.config.locate import absolute, locate
-from supervisor.config.model import File
-from supervisor.config.problems import Problems, Report
+from supervisor.config.problems import Key, Problems, Report
 from supervisor.config.read import parse, read_text
 from supervisor.config.rules import judge
 from supervisor.config.validate import validate
@@ -41,7 +39,7 @@ def load(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> P
     return Plan(supervisor=supervisor, services=start_order(services), path=str(file))
 
 
-def _supervisor(file: Path, given: File, env: Mapping[str, str], problems: Problems) -> SupervisorSpec:
+def _supervisor(file: Path, given: Mapping[str, Any], env: Mapping[str, str], problems: Problems) -> SupervisorSpec:
     table = given.get("supervisor", {})
     name, runtime_dir, state_dir = locate(file, table, env)
     if len(os.fsencode(runtime_dir)) > LONGEST_RUNTIME_DIR:
@@ -57,7 +55,7 @@ def _supervisor(file: Path, given: File, env: Mapping[str, str], problems: Probl
     return SupervisorSpec(**fields)
 
 
-def _services(given: File, broken: set[Key], host: Host, problems: Problems) -> dict[str, ServiceSpec]:
+def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: Problems) -> dict[str, ServiceSpec]:
     """The specs by name, in the order of the file; incomplete where there are problems."""
     defaults, services = given.get("defaults", {}), given.get("services", {})
     if not services and not problems:

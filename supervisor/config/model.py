@@ -1,41 +1,14 @@
-"""The tables and keys of services.toml.
+"""The tables and keys of services.toml, each with its kind and what it means.
 
-They are typed dictionaries, so that what comes out holds exactly the keys that were given: the defaults live in
-core/spec.py.
+What is read out of a file holds exactly the keys that were given: the defaults live in core/spec.py.
 """
 
-from typing import Annotated, Any
+from __future__ import annotations
 
-from pydantic import ConfigDict, Field, TypeAdapter, with_config
-from typing_extensions import TypedDict
+from pydantic_core import SchemaValidator, core_schema
+from pydantic_core.core_schema import TypedDictField, TypedDictSchema
 
-from supervisor.config.kinds import (
-    Account,
-    Bytes,
-    Count,
-    Duration,
-    Http,
-    Listen,
-    Name,
-    Names,
-    Number,
-    OneOf,
-    OnlyTrue,
-    Path,
-    Pattern,
-    Percent,
-    PositiveDuration,
-    Signal,
-    Size,
-    Switch,
-    Tcp,
-    Text,
-    Umask,
-    Variable,
-    VariableValue,
-    Whole,
-    Words,
-)
+from supervisor.config import kinds
 from supervisor.core.detectors import KNOWN
 from supervisor.core.spec import BackoffKind, Policy, Reaction, ServiceType, Strategy
 
@@ -47,183 +20,192 @@ LATER = frozenset({"sockets", "target", "dump_signal", "evidence", "detach"})
 """Keys of the contract whose features do not exist yet: refused by name, never silently accepted."""
 
 
-def _doc(description: str) -> Any:
-    return Field(description=description)
+def table(description: str, keys: dict[str, TypedDictField]) -> TypedDictSchema:
+    """A table in which every key may be left out, and no other key may stand."""
+    metadata = {"description": description}
+    return core_schema.typed_dict_schema(keys, total=False, extra_behavior="forbid", metadata=metadata)
 
 
-class Ready(TypedDict, total=False):
-    """Readiness: exactly one of http, tcp, exec, log, notify and delay.  None: ready as soon as it runs."""
-
-    http: Annotated[Http, _doc("Ready when a GET of this URL answers 2xx or 3xx.")]
-    tcp: Annotated[Tcp, _doc("Ready when host:port accepts a connection.")]
-    exec: Annotated[Words, _doc("Ready when this command exits with 0.")]
-    log: Annotated[Pattern, _doc("Ready when a line of output matches this regular expression.")]
-    notify: Annotated[OnlyTrue, _doc("Ready when the service sends READY=1 (sd_notify).")]
-    delay: Annotated[Duration, _doc("Ready when it has run for so long.")]
-    interval: Annotated[PositiveDuration, _doc("From one probe to the next: http, tcp and exec.")]
-    timeout: Annotated[PositiveDuration, _doc("How long one probe may take: http, tcp and exec.")]
+def key(kind: core_schema.CoreSchema, description: str = "") -> TypedDictField:
+    """A key of a table; one that is a table itself is described there."""
+    return core_schema.typed_dict_field(kind, metadata={"description": description})
 
 
-class Heartbeat(TypedDict, total=False):
-    """Liveness: where beats come from, and what makes of their absence a suspicion."""
-
-    source: Annotated[str, OneOf(SOURCES), _doc("Where beats come from.")]
-    interval: Annotated[PositiveDuration, _doc("How often a beat is expected, or the probe runs.")]
-    http: Annotated[Http, _doc('source = "http": a GET of this URL that answers 2xx or 3xx is a beat.')]
-    tcp: Annotated[Tcp, _doc('source = "tcp": an accepted connection to host:port is a beat.')]
-    exec: Annotated[Words, _doc('source = "exec": an exit of this command with 0 is a beat.')]
-    file: Annotated[Path, _doc('source = "file": a new modification time of this file is a beat.')]
-    log: Annotated[Pattern, _doc('source = "log": a line that matches is a beat; without it any output is.')]
-    probe_timeout: Annotated[PositiveDuration, _doc("How long one probe may take: http, tcp and exec.")]
-    detector: Annotated[str, OneOf(KNOWN), _doc("How the absence of beats is judged.")]
-    threshold: Annotated[float, Number(0.1, 300), _doc("The phi at which suspicion begins.")]
-    min_timeout: Annotated[Duration, _doc("Never suspect earlier than this after a beat.")]
-    max_timeout: Annotated[PositiveDuration, _doc("Always suspect by then.")]
-    timeout: Annotated[PositiveDuration, _doc('detector = "timeout": suspect so long after a beat.')]
-    on_suspect: Annotated[Reaction, OneOf(Reaction), _doc("Restart a suspect, or only report it.")]
-
-
-class Restart(TypedDict, total=False):
-    """Whether a failed instance is started again, and when."""
-
-    policy: Annotated[Policy, OneOf(Policy), _doc("After which exits it is started again.")]
-    success_exit_codes: Annotated[list[Annotated[int, Whole(0, 255)]], _doc("Exit codes that are no failure.")]
-    backoff: Annotated[BackoffKind, OneOf(BackoffKind), _doc("How the delay grows from attempt to attempt.")]
-    initial: Annotated[Duration, _doc("The first delay.")]
-    maximum: Annotated[Duration, _doc("The longest delay.")]
-    factor: Annotated[float, Number(1, 1000), _doc("By what the delay grows (exponential).")]
-    jitter: Annotated[float, Number(0, 1), _doc("Which part of the delay is random: 0 none, 1 all.")]
-    reset_after: Annotated[Duration, _doc("Healthy for so long: the backoff starts over.")]
-    max_restarts: Annotated[int, Whole(0, 1_000_000), _doc("More than this within `window`: the breaker opens.")]
-    window: Annotated[PositiveDuration, _doc("The time within which restarts are counted.")]
-    cooldown: Annotated[PositiveDuration, _doc("How long an open breaker waits before one trial.")]
-    strategy: Annotated[Strategy, OneOf(Strategy), _doc("Who else of the group is restarted with it.")]
-    fallback: Annotated[Text, _doc("The service that is started while the breaker is open.")]
-
-
-Resources = TypedDict(
-    "Resources",
+READY = table(
+    "Readiness: exactly one of http, tcp, exec, log, notify and delay.  None: ready as soon as it runs.",
     {
-        "max_memory": Annotated[Size, _doc("Of all processes of an instance together.")],
-        "max_cpu": Annotated[Percent, _doc("Of all processes of an instance together; 100% is one core.")],
-        "for": Annotated[Duration, _doc("How long it must be over the ceiling.")],
-        "action": Annotated[Reaction, OneOf(Reaction), _doc("Restart it, or only report it.")],
+        "http": key(kinds.HTTP, "Ready when a GET of this URL answers 2xx or 3xx."),
+        "tcp": key(kinds.TCP, "Ready when host:port accepts a connection."),
+        "exec": key(kinds.WORDS, "Ready when this command exits with 0."),
+        "log": key(kinds.PATTERN, "Ready when a line of output matches this regular expression."),
+        "notify": key(kinds.ONLY_TRUE, "Ready when the service sends READY=1 (sd_notify)."),
+        "delay": key(kinds.DURATION, "Ready when it has run for so long."),
+        "interval": key(kinds.POSITIVE_DURATION, "From one probe to the next: http, tcp and exec."),
+        "timeout": key(kinds.POSITIVE_DURATION, "How long one probe may take: http, tcp and exec."),
     },
-    total=False,
 )
-"""Ceilings that are acted on by sampling."""
 
-
-class Log(TypedDict, total=False):
-    """How captured output is kept."""
-
-    max_size: Annotated[Size, _doc("A file that grows beyond this is rotated, at the end of a line.")]
-    keep: Annotated[int, Whole(0, 10_000), _doc("How many rotated files are kept.")]
-    compress: Annotated[Switch, _doc("Compress rotated files.")]
-    timestamps: Annotated[Switch, _doc("Put the time in front of each line.")]
-
-
-class Hook(TypedDict, total=False):
-    """What is done on certain events: a command or a notification."""
-
-    on: Annotated[list[Annotated[str, OneOf(OCCASIONS)]], _doc("On which events.")]
-    run: Annotated[Words, _doc("A command that gets the event as JSON on stdin.")]
-    notify: Annotated[Text, _doc("An Apprise URL that gets a message.")]
-    timeout: Annotated[PositiveDuration, _doc("How long the hook may take.")]
-
-
-Limits = TypedDict(
-    "Limits",
+HEARTBEAT = table(
+    "Liveness: where beats come from, and what makes of their absence a suspicion.",
     {
-        "as": Bytes,
-        "core": Bytes,
-        "cpu": Count,
-        "data": Bytes,
-        "fsize": Bytes,
-        "memlock": Bytes,
-        "msgqueue": Bytes,
-        "nice": Count,
-        "nofile": Count,
-        "nproc": Count,
-        "rss": Bytes,
-        "rtprio": Count,
-        "rttime": Count,
-        "sigpending": Count,
-        "stack": Bytes,
+        "source": key(kinds.one_of(SOURCES), "Where beats come from."),
+        "interval": key(kinds.POSITIVE_DURATION, "How often a beat is expected, or the probe runs."),
+        "http": key(kinds.HTTP, 'source = "http": a GET of this URL that answers 2xx or 3xx is a beat.'),
+        "tcp": key(kinds.TCP, 'source = "tcp": an accepted connection to host:port is a beat.'),
+        "exec": key(kinds.WORDS, 'source = "exec": an exit of this command with 0 is a beat.'),
+        "file": key(kinds.PATH, 'source = "file": a new modification time of this file is a beat.'),
+        "log": key(kinds.PATTERN, 'source = "log": a line that matches is a beat; without it any output is.'),
+        "probe_timeout": key(kinds.POSITIVE_DURATION, "How long one probe may take: http, tcp and exec."),
+        "detector": key(kinds.one_of(KNOWN), "How the absence of beats is judged."),
+        "threshold": key(kinds.number(0.1, 300), "The phi at which suspicion begins."),
+        "min_timeout": key(kinds.DURATION, "Never suspect earlier than this after a beat."),
+        "max_timeout": key(kinds.POSITIVE_DURATION, "Always suspect by then."),
+        "timeout": key(kinds.POSITIVE_DURATION, 'detector = "timeout": suspect so long after a beat.'),
+        "on_suspect": key(kinds.one_of(Reaction), "Restart a suspect, or only report it."),
     },
-    total=False,
 )
-"""Resource limits, by their names without RLIMIT_."""
 
+RESTART = table(
+    "Whether a failed instance is started again, and when.",
+    {
+        "policy": key(kinds.one_of(Policy), "After which exits it is started again."),
+        "success_exit_codes": key(kinds.many(kinds.whole(0, 255)), "Exit codes that are no failure."),
+        "backoff": key(kinds.one_of(BackoffKind), "How the delay grows from attempt to attempt."),
+        "initial": key(kinds.DURATION, "The first delay."),
+        "maximum": key(kinds.DURATION, "The longest delay."),
+        "factor": key(kinds.number(1, 1000), "By what the delay grows (exponential)."),
+        "jitter": key(kinds.number(0, 1), "Which part of the delay is random: 0 none, 1 all."),
+        "reset_after": key(kinds.DURATION, "Healthy for so long: the backoff starts over."),
+        "max_restarts": key(kinds.whole(0, 1_000_000), "More than this within `window`: the breaker opens."),
+        "window": key(kinds.POSITIVE_DURATION, "The time within which restarts are counted."),
+        "cooldown": key(kinds.POSITIVE_DURATION, "How long an open breaker waits before one trial."),
+        "strategy": key(kinds.one_of(Strategy), "Who else of the group is restarted with it."),
+        "fallback": key(kinds.TEXT, "The service that is started while the breaker is open."),
+    },
+)
 
-class Service(TypedDict, total=False):
-    """A service.  In [defaults]: what holds for every service that does not say otherwise."""
+RESOURCES = table(
+    "Ceilings that are acted on by sampling.",
+    {
+        "max_memory": key(kinds.SIZE, "Of all processes of an instance together."),
+        "max_cpu": key(kinds.PERCENT, "Of all processes of an instance together; 100% is one core."),
+        "for": key(kinds.DURATION, "How long it must be over the ceiling."),
+        "action": key(kinds.one_of(Reaction), "Restart it, or only report it."),
+    },
+)
 
-    command: Annotated[Words, _doc("The program and its arguments: a list, or one string split as a shell would.")]
-    description: Annotated[Text, _doc("For people.")]
-    directory: Annotated[Path, _doc("Where it runs; the folder of this file unless given.")]
-    user: Annotated[Account, _doc("The user it runs as (only root may choose).")]
-    group: Annotated[Account, _doc("The group it runs as; the user's own unless given.")]
-    umask: Annotated[Umask, _doc("The file mode creation mask, in octal digits.")]
-    environment: Annotated[dict[Variable, VariableValue], _doc("Variables added to the supervisor's own.")]
-    environment_file: Annotated[Path, _doc("A file of KEY=VALUE lines; `environment` overrides it.")]
-    replicas: Annotated[int, Whole(1, 10_000), _doc("How many instances: name@1 to name@N.")]
-    depends_on: Annotated[Names, _doc("Services that must be ready before it starts, and stop after it.")]
-    autostart: Annotated[Switch, _doc("Start it with the supervisor.")]
-    type: Annotated[ServiceType, OneOf(ServiceType), _doc("oneshot: runs to completion; dependants wait for it.")]
-    group_name: Annotated[Name, _doc("The group it belongs to.")]
-    on_dependency_restart: Annotated[
-        str, OneOf(("ignore", "restart")), _doc("What to do when a service it depends on restarts.")
-    ]
-    stop_signal: Annotated[Signal, _doc("The signal that asks it to stop.")]
-    stop_timeout: Annotated[Duration, _doc("After this the whole process tree is killed.")]
-    reload_signal: Annotated[Signal, _doc("The signal that asks it to read its configuration again.")]
-    start_timeout: Annotated[PositiveDuration, _doc("How long it may take to become ready.")]
-    limits: Annotated[Limits, _doc("Resource limits (setrlimit): sizes, numbers or unlimited.")]
-    nice: Annotated[int, Whole(-20, 19), _doc("The scheduling priority.")]
-    oom_score_adj: Annotated[int, Whole(-1000, 1000), _doc("How readily the kernel kills it when memory runs out.")]
-    ready: Ready
-    heartbeat: Heartbeat
-    restart: Restart
-    resources: Resources
-    log: Log
-    hooks: list[Hook]
+LOG = table(
+    "How captured output is kept.",
+    {
+        "max_size": key(kinds.SIZE, "A file that grows beyond this is rotated, at the end of a line."),
+        "keep": key(kinds.whole(0, 10_000), "How many rotated files are kept."),
+        "compress": key(kinds.SWITCH, "Compress rotated files."),
+        "timestamps": key(kinds.SWITCH, "Put the time in front of each line."),
+    },
+)
 
+HOOK = table(
+    "What is done on certain events: a command or a notification.",
+    {
+        "on": key(kinds.many(kinds.one_of(OCCASIONS)), "On which events."),
+        "run": key(kinds.WORDS, "A command that gets the event as JSON on stdin."),
+        "notify": key(kinds.TEXT, "An Apprise URL that gets a message."),
+        "timeout": key(kinds.POSITIVE_DURATION, "How long the hook may take."),
+    },
+)
 
-class HttpServer(TypedDict, total=False):
-    """Metrics, health and the read-only API over TCP; off unless given."""
+LIMITS = table(
+    "Resource limits as setrlimit(2) has them: sizes or numbers, or unlimited.",
+    {
+        "as": key(kinds.BYTES, "Address space."),
+        "core": key(kinds.BYTES, "A core file."),
+        "cpu": key(kinds.COUNT, "Seconds of CPU time."),
+        "data": key(kinds.BYTES, "The data segment."),
+        "fsize": key(kinds.BYTES, "A file that it writes."),
+        "memlock": key(kinds.BYTES, "Memory locked into RAM."),
+        "msgqueue": key(kinds.BYTES, "POSIX message queues."),
+        "nice": key(kinds.COUNT, "20 less the lowest nice value it may take."),
+        "nofile": key(kinds.COUNT, "Open files."),
+        "nproc": key(kinds.COUNT, "Processes of its user."),
+        "rss": key(kinds.BYTES, "Resident memory (the kernel ignores it)."),
+        "rtprio": key(kinds.COUNT, "Real-time priority."),
+        "rttime": key(kinds.COUNT, "Microseconds of real-time scheduling without a pause."),
+        "sigpending": key(kinds.COUNT, "Queued signals."),
+        "stack": key(kinds.BYTES, "The stack."),
+    },
+)
 
-    listen: Annotated[Listen, _doc("host:port")]
+SERVICE = table(
+    "A service.  In [defaults]: what holds for every service that does not say otherwise.",
+    {
+        "command": key(kinds.WORDS, "The program and its arguments: a list, or one string split as a shell would."),
+        "description": key(kinds.TEXT, "For people."),
+        "directory": key(kinds.PATH, "Where it runs; the folder of this file unless given."),
+        "user": key(kinds.ACCOUNT, "The user it runs as (only root may choose)."),
+        "group": key(kinds.ACCOUNT, "The group it runs as; the user's own unless given."),
+        "umask": key(kinds.UMASK, "The file mode creation mask, in octal digits."),
+        "environment": key(kinds.ENVIRONMENT, "Variables added to the supervisor's own."),
+        "environment_file": key(kinds.PATH, "A file of KEY=VALUE lines; `environment` overrides it."),
+        "replicas": key(kinds.whole(1, 10_000), "How many instances: name@1 to name@N."),
+        "depends_on": key(kinds.NAMES, "Services that must be ready before it starts, and stop after it."),
+        "autostart": key(kinds.SWITCH, "Start it with the supervisor."),
+        "type": key(kinds.one_of(ServiceType), "oneshot: runs to completion; dependants wait for it."),
+        "group_name": key(kinds.NAME, "The group it belongs to."),
+        "on_dependency_restart": key(
+            kinds.one_of(("ignore", "restart")), "What to do when a service it depends on restarts."
+        ),
+        "stop_signal": key(kinds.SIGNAL, "The signal that asks it to stop."),
+        "stop_timeout": key(kinds.DURATION, "After this the whole process tree is killed."),
+        "reload_signal": key(kinds.SIGNAL, "The signal that asks it to read its configuration again."),
+        "start_timeout": key(kinds.POSITIVE_DURATION, "How long it may take to become ready."),
+        "limits": key(LIMITS, "Resource limits (setrlimit): sizes, numbers or unlimited."),
+        "nice": key(kinds.whole(-20, 19), "The scheduling priority."),
+        "oom_score_adj": key(kinds.whole(-1000, 1000), "How readily the kernel kills it when memory runs out."),
+        "ready": key(READY),
+        "heartbeat": key(HEARTBEAT),
+        "restart": key(RESTART),
+        "resources": key(RESOURCES),
+        "log": key(LOG),
+        "hooks": key(kinds.many(HOOK)),
+    },
+)
 
+HTTP_SERVER = table(
+    "Metrics, health and the read-only API over TCP; off unless given.",
+    {
+        "listen": key(kinds.LISTEN, "host:port"),
+    },
+)
 
-class Supervisor(TypedDict, total=False):
-    """The daemon itself."""
+SUPERVISOR = table(
+    "The daemon itself.",
+    {
+        "name": key(kinds.NAME, "Its name; the name of the file's folder unless given."),
+        "runtime_dir": key(kinds.PATH, "Where its sockets live."),
+        "state_dir": key(kinds.PATH, "Where its ledger lives."),
+        "max_concurrent_restarts": key(kinds.whole(1, 10_000), "How many instances may be starting again at once."),
+        "http": key(HTTP_SERVER),
+    },
+)
 
-    name: Annotated[Name, _doc("Its name; the name of the file's folder unless given.")]
-    runtime_dir: Annotated[Path, _doc("Where its sockets live.")]
-    state_dir: Annotated[Path, _doc("Where its ledger lives.")]
-    max_concurrent_restarts: Annotated[int, Whole(1, 10_000), _doc("How many instances may be starting again at once.")]
-    http: HttpServer
+FILE = table(
+    "What is to be supervised, and how.",
+    {
+        "supervisor": key(SUPERVISOR),
+        "defaults": key(SERVICE),
+        "services": key(core_schema.dict_schema(kinds.NAME, SERVICE)),
+    },
+)
 
-
-@with_config(ConfigDict(extra="forbid"))  # holds for every table within
-class File(TypedDict, total=False):
-    """services.toml"""
-
-    supervisor: Supervisor
-    defaults: Service
-    services: dict[Name, Service]
-
-
-TABLES: dict[str, Any] = {
-    "ready": Ready,
-    "heartbeat": Heartbeat,
-    "restart": Restart,
-    "resources": Resources,
-    "log": Log,
-    "hooks": Hook,
-    "limits": Limits,
+WITHIN_SERVICE = {
+    "ready": READY,
+    "heartbeat": HEARTBEAT,
+    "restart": RESTART,
+    "resources": RESOURCES,
+    "log": LOG,
+    "hooks": HOOK,
+    "limits": LIMITS,
 }
-"""The tables within a service."""
 
-FILE: TypeAdapter[File] = TypeAdapter(File)
+VALIDATOR = SchemaValidator(FILE)
+"""Takes the tables of a file, with the host's environment as its context."""

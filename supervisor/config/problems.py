@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
-from supervisor.config.lines import Key, line_numbers
 from supervisor.errors import ConfigError
 
 SHOWN = 1000
 """More problems than this are counted only: nobody reads them, and each costs a search for the nearest word."""
+
+Key = tuple[str | int, ...]
+"""("services", "web", "hooks", 0, "run")"""
 
 Report = Callable[..., None]
 """report(message, *key): what is wrong with a key of the service at hand."""
@@ -60,6 +62,8 @@ class Problems:
 
     @cached_property
     def _lines(self) -> dict[Key, int]:
+        from supervisor.config.lines import line_numbers  # only a file with an error pays for it
+
         return line_numbers(self._text)
 
 

@@ -5,31 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, ValidationError
 
-from supervisor.config.lines import Key
-from supervisor.config.model import FILE, LATER, TABLES, File, HttpServer, Service, Supervisor
-from supervisor.config.problems import Problems, dotted
+from supervisor.config.model import FILE, HTTP_SERVER, LATER, SERVICE, SUPERVISOR, VALIDATOR, WITHIN_SERVICE
+from supervisor.config.problems import Key, Problems, dotted
 from supervisor.config.units import quoted
 from supervisor.config.values import nearest
 
 
-def validate(raw: dict[str, Any], env: Mapping[str, str], problems: Problems) -> tuple[File, set[Key]]:
+def validate(raw: dict[str, Any], env: Mapping[str, str], problems: Problems) -> tuple[dict[str, Any], set[Key]]:
     """What can be used of the file, and the keys that were left out of it because they are wrong.
 
     A key is left out with the whole table that it stands in, up to `services.web.restart`: half a table would only
     give rise to further complaints.
     """
     try:
-        return FILE.validate_python(raw, context=env), set()
+        return VALIDATOR.validate_python(raw, context=env), set()
     except ValidationError as error:
         broken = set()
         for detail in error.errors(include_url=False):
             key = tuple(part for part in detail["loc"] if part != "[key]")
             problems.add(key, lambda key=key, detail=detail: _message(key, detail))  # type: ignore[misc]
             broken.add(key[: 3 if key[0] == "services" else 2])
-        return FILE.validate_python(_without(raw, broken), context=env), broken
+        return VALIDATOR.validate_python(_without(raw, broken), context=env), broken
 
 
 def _without(table: dict[str, Any], broken: set[Key]) -> dict[str, Any]:
@@ -60,8 +58,8 @@ def _unknown(key: Key) -> str:
         return "not supported yet"
     known = _keys_beside(key)
     if not (suggestion := nearest(word, known)):
-        for table, model in TABLES.items():
-            if "replicas" in known and word in model.__annotations__:
+        for table, model in WITHIN_SERVICE.items():
+            if "replicas" in known and word in model["fields"]:
                 suggestion = f"; it belongs into {dotted((*key[:-1], table))}"
     return f"unknown key{suggestion}"
 
@@ -69,11 +67,10 @@ def _unknown(key: Key) -> str:
 def _keys_beside(key: Key) -> list[str]:
     """The keys that are known where `key` stands."""
     inside = key[1:-1] if key[0] == "defaults" else key[2:-1]
-    model: Any
     if len(key) == 1:
-        model = File
+        model = FILE
     elif key[0] == "supervisor":
-        model = Supervisor if len(key) == 2 else HttpServer
+        model = SUPERVISOR if len(key) == 2 else HTTP_SERVER
     else:
-        model = TABLES[str(inside[0])] if inside else Service
-    return list(model.__annotations__)
+        model = WITHIN_SERVICE[str(inside[0])] if inside else SERVICE
+    return list(model["fields"])

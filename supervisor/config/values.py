@@ -11,14 +11,13 @@ import shlex
 import signal
 import warnings
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from supervisor.config.expand import expand
 from supervisor.config.units import parse_duration, parse_percent, parse_size, quoted
 
 if TYPE_CHECKING:
-    from pydantic import ValidationInfo
+    from pydantic_core.core_schema import ValidationInfo
 
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 _URL = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?(/[!-~]*)?")
@@ -240,7 +239,7 @@ def _refuse(message: str) -> Any:
     raise ValueError(message)
 
 
-def one_of(kind: type[StrEnum] | tuple[str, ...]) -> Callable[[Any], str]:
+def one_of(kind: Iterable[str]) -> Callable[[Any], str]:
     """A reader for one of a few words."""
     words = {str(word): word for word in kind}
 
