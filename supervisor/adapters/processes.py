@@ -12,7 +12,7 @@ from select import EPOLLHUP
 from supervisor.adapters import procfs
 from supervisor.adapters.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.reactor import Reactor, Timer
-from supervisor.adapters.tree import CgroupTree, Forest, Tree, send
+from supervisor.adapters.tree import MARKER, CgroupTree, Forest, Tree, send
 from supervisor.core.events import Event, Exited, Lingering, TreeEmpty
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -241,6 +241,11 @@ class Processes:
         self._strangers = zombies - self._strangers
         if self._strangers:
             self._look_later()
+
+
+def kill_stray(pid: int, supervisor_id: str) -> None:
+    """SIGKILL to a process that carries our id in its environment and belongs to no instance."""
+    send(pid, signal.SIGKILL, lambda p: procfs.environment_value(p, MARKER) == supervisor_id)
 
 
 def become_subreaper() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from supervisor.core import events as ev
 from supervisor.core.actions import Action, Goal, Record, State
@@ -131,15 +132,20 @@ class Fleet:
             self._queue.append((self.instances[name], ev.Reset()))
         return self._settle(now)
 
-    def autostart(self, now: float) -> list[Action]:
-        """Want up what the configuration wants up, and is not up already."""
-        names = [i.name for i in self.instances.values() if i.spec.autostart and not i.alive]
-        return self.start(names, now, Cause.AUTOSTART)
+    def restore(self, name: str, saved: Mapping[str, Any], now: float, *, crashed: bool) -> None:
+        """Give an instance the history that an earlier supervisor saved for it."""
+        instance = self.instances[name]
+        instance.restore(saved, now, crashed=crashed)
+        self._schedule(instance)
 
     def shutdown(self, now: float) -> list[Action]:
         """Everything down, dependants first; nothing is started any more."""
         self.closing = True
         return self.stop(list(self.instances), now, Cause.SHUTDOWN)
+
+    def difference(self, plan: Plan) -> Difference:
+        """What `apply` would change."""
+        return difference(self.plan, plan)
 
     def apply(self, plan: Plan, now: float) -> tuple[Difference, list[Action]]:
         """Put a changed plan in force; only what changed is touched."""

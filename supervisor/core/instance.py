@@ -65,6 +65,7 @@ class Instance:
         "_rng",
         "_suspect_since",
         "_until",
+        "_wanted_by",
         "cause",
         "cause_at",
         "detector",
@@ -120,6 +121,7 @@ class Instance:
         self.rule = RestartRule(spec.restart)
         self._rng = rng
         self._after = After.JUDGE
+        self._wanted_by = Cause.RESTARTED_BY_USER
         self._failure: tuple[Cause, dict[str, Any]] | None = None
         self._until: float | None = None
         self._healthy_at: float | None = None
@@ -178,6 +180,37 @@ class Instance:
             return self.state is State.EXITED and self.cause is Cause.SUCCEEDED
         return self.ready
 
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """What a later supervisor must know to take this instance up as it is (JSON-able)."""
+        return {
+            "goal": self.goal.value,
+            "state": self.state.value,
+            "incarnation": self.incarnation,
+            "ready": self.ready,
+            "restarts": self.restarts,
+            "false_suspicions": self.false_suspicions,
+            "rule": self.rule.snapshot(now),
+            "detector": self.detector.snapshot() if self.detector is not None else None,
+        }
+
+    def restore(self, saved: Mapping[str, Any], now: float, *, crashed: bool) -> None:
+        """Take up the history of an earlier supervisor's instance of this name.  Garbage is no history.
+
+        Incarnations go on counting and the rhythm stays learned; backoff and breaker only where that supervisor
+        did not end in order (`crashed`)."""
+        for field in ("incarnation", "restarts", "false_suspicions"):
+            value = saved.get(field)
+            if isinstance(value, int) and value >= 0:
+                setattr(self, field, value)
+        rule, detector = saved.get("rule"), saved.get("detector")
+        if self.detector is not None and isinstance(detector, Mapping):
+            self.detector.restore(detector)
+        if crashed and isinstance(rule, Mapping):
+            self.rule.restore(rule, now)
+            if self.rule.breaker is Breaker.OPEN and saved.get("goal") == Goal.UP.value:
+                self.goal, self.state, self.cause = Goal.UP, State.FAILED, Cause.BREAKER_OPEN
+                self.cause_at, self._until = now, self.rule.retry_at
+
     # -- commands ------------------------------------------------------------------------------------------------
 
     def _start(self, event: ev.Start, now: float, out: list[Action]) -> None:
@@ -193,9 +226,7 @@ class Instance:
 
     def _start_while_stopping(self, event: ev.Start, now: float, out: list[Action]) -> None:
         if self.goal is Goal.DOWN:
-            self.goal = Goal.UP
-            self._after = After.RESTART
-            self._note(event.cause, now, out)
+            self._restart_while_stopping(event, now, out)
 
     def _stop_at_rest(self, event: ev.Stop, now: float, out: list[Action]) -> None:
         """Nothing runs: BACKOFF, FAILED, EXITED, or STARTING while it only waits."""
@@ -237,9 +268,9 @@ class Instance:
     def _restart_at_rest(self, event: ev.Restart, now: float, out: list[Action]) -> None:
         self._start(ev.Start(event.cause), now, out)
 
-    def _restart_while_stopping(self, event: ev.Restart, now: float, out: list[Action]) -> None:
+    def _restart_while_stopping(self, event: ev.Restart | ev.Start, now: float, out: list[Action]) -> None:
         self.goal = Goal.UP
-        self._after = After.RESTART
+        self._after, self._wanted_by = After.RESTART, event.cause
         self._note(event.cause, now, out)
 
     def _reset(self, event: ev.Reset, now: float, out: list[Action]) -> None:
@@ -256,6 +287,8 @@ class Instance:
         self._take_spec(event.spec)
         if not event.restart:
             self.running_spec = event.spec
+            if self.state is State.RUNNING and self.detector is not None:
+                out.append(Watch(self.name, self.incarnation, Purpose.HEARTBEAT))
         elif self.state in (State.RUNNING, State.SUSPECT) or self.phase in (Phase.SPAWNING, Phase.UP):
             if self.goal is Goal.UP:
                 self._end(Cause.RELOADED, After.RESTART, now, out)
@@ -268,7 +301,7 @@ class Instance:
             if self.detector is not None and self.state is State.RUNNING and self.cause_at is not None:
                 self.detector.start(self.cause_at)
         self.spec = spec
-        self.rule.spec = spec.restart
+        self.rule.reconfigure(spec.restart)
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -486,7 +519,7 @@ class Instance:
         force: bool = False,
     ) -> None:
         """Take the process down; `after` says what follows."""
-        self._after = after
+        self._after, self._wanted_by = after, cause
         if after is not After.JUDGE:
             self._failure = None
         self.ready = False
@@ -506,7 +539,7 @@ class Instance:
         out.append(Signal(self.name, self.incarnation, self.running_spec.stop_signal))
 
     def _stop_timed_out(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
-        if self.cause is not Cause.LINGERING:
+        if self.cause not in (Cause.STOP_TIMEOUT, Cause.LINGERING):  # told once, however often it is killed
             self._note(Cause.STOP_TIMEOUT, now, out, {"stop_timeout_s": self.running_spec.stop_timeout})
         self._until = now + KILL_AGAIN
         out.append(Kill(self.name, self.incarnation))
@@ -574,7 +607,7 @@ class Instance:
         if self.goal is Goal.DOWN or self._after is After.STOP:
             self._move(State.STOPPED, Cause.STOPPED, now, out, self._exit_detail())
         elif self._after is After.RESTART:
-            self._wait(self.cause if self.state is State.STOPPING else Cause.RESTARTED_BY_USER, now, out)
+            self._wait(self._wanted_by, now, out)
         else:
             self._judge(now, out)
 

@@ -1,0 +1,74 @@
+"""One line per event on stderr: for a person, or as JSON.  It never blocks: what stderr cannot take is dropped, and
+the loss is told once there is room again."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from collections.abc import Mapping
+from typing import Any
+
+from supervisor.core.phrases import phrase
+
+_COLOURS = {
+    "running": "32",
+    "starting": "36",
+    "suspect": "33;1",
+    "stopping": "36",
+    "backoff": "33",
+    "failed": "31;1",
+    "exited": "34",
+    "stopped": "2",
+}
+
+
+class EventLog:
+    """`event` for a state change, `say` for what concerns the supervisor itself."""
+
+    def __init__(self, log_format: str) -> None:
+        self._json = log_format == "json"
+        self._colour = not self._json and os.isatty(2) and "NO_COLOR" not in os.environ
+        self._dropped = 0
+        self._socket: socket.socket | None = None
+        self._fd = 2
+        try:
+            if stat.S_ISSOCK(os.fstat(2).st_mode):
+                self._socket = socket.socket(fileno=os.dup(2))
+            else:  # our own open file description: O_NONBLOCK would else be set for the whole terminal
+                self._fd = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND | os.O_CLOEXEC)
+        except OSError:
+            self._fd = 2
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """An event object as in `events --json`."""
+        if self._json:
+            self._write(json.dumps(event, separators=(",", ":")))
+            return
+        state = event["to"]
+        if event["from"] == state and event["detail"].get("phase") == "spawn":
+            return  # durable for the sake of recovery, of no interest to a reader
+        tag = f"\x1b[{_COLOURS.get(state, '0')}m{state:<8}\x1b[0m" if self._colour else f"{state:<8}"
+        self._write(f"{event['at'][11:23]} {event['instance']:<16} {tag} {phrase(event['cause'], event['detail'])}")
+
+    def say(self, level: str, message: str, at: str) -> None:
+        """`level`: info, warning or error.  `at`: ISO 8601."""
+        if self._json:
+            self._write(json.dumps({"at": at, "level": level, "message": message}, separators=(",", ":")))
+        else:
+            mark = {"info": "", "warning": "warning: ", "error": "error: "}[level]
+            self._write(f"{at[11:23]} supervisor       {mark}{message}")
+
+    def _write(self, line: str) -> None:
+        if self._dropped:
+            line = f"({self._dropped} lines lost: nobody read stderr)\n{line}"
+        data = f"{line}\n".encode(errors="replace")
+        try:
+            if self._socket is not None:
+                self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            else:
+                os.write(self._fd, data)
+            self._dropped = 0
+        except OSError:
+            self._dropped += 1

@@ -1,0 +1,394 @@
+"""The composition root: the one file that knows everyone.
+
+It builds the adapters, hands the engine its world, and turns orders into calls.  Anything that decides belongs
+in `core`; what the faces ask for is answered in `operations`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from supervisor.adapters import evidence, procfs
+from supervisor.adapters.api import Api
+from supervisor.adapters.attribution import Attribution
+from supervisor.adapters.eventlog import EventLog
+from supervisor.adapters.hooks import Hooks
+from supervisor.adapters.http import HttpServer
+from supervisor.adapters.ledger import Ledger
+from supervisor.adapters.logs import LogStore
+from supervisor.adapters.metrics import Metrics
+from supervisor.adapters.notify import NotifySocket
+from supervisor.adapters.places import Lock, own_directory
+from supervisor.adapters.processes import Processes, kill_stray
+from supervisor.adapters.reactor import Reactor, Timer
+from supervisor.adapters.sampling import Sampler
+from supervisor.adapters.senses import Senses
+from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
+from supervisor.adapters.tree import Forest
+from supervisor.core import actions as act
+from supervisor.core import events as ev
+from supervisor.core.actions import Action, Goal, Purpose, Record, State
+from supervisor.core.causes import Cause
+from supervisor.core.fleet import Fleet
+from supervisor.core.sdnotify import Message
+from supervisor.core.spec import Plan
+from supervisor.core.starvation import ObservedClock
+from supervisor.engine import Engine
+from supervisor.operations import Operations
+
+JSON = dict[str, Any]
+
+
+class Runtime:
+    """A daemon.  `run` returns its exit code when everything is down."""
+
+    def __init__(self, plan: Plan, *, log_format: str = "human") -> None:
+        clean_slate()
+        place = plan.supervisor
+        others = any(s.user not in (None, os.geteuid()) for s in plan.services)
+        self.runtime_dir = own_directory(place.runtime_dir, 0o711 if others else 0o700)
+        self.state_dir = own_directory(place.state_dir, 0o700)
+        self.lock = Lock(self.runtime_dir)
+        self.started = time.time()
+        self.problems: dict[str, None] = {}
+        self.log = EventLog(log_format)
+        self.reactor = Reactor()
+        self.reactor.on_error = self._callback_failed
+        self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem)
+        self.id = self._identity()
+        self.fleet = Fleet(plan, random.Random().random)
+        self.engine = Engine(self.fleet, self, self.reactor.now, self._wake_at)
+        self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
+        self.logs = LogStore(
+            self.reactor, own_directory(f"{self.state_dir}/log", 0o700), f"{self.runtime_dir}/fifo", self._log_problem
+        )
+        self.processes = Processes(self.reactor, self.engine.post, self._drain_output)
+        self.forest = Forest(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
+        self.senses = Senses(self.reactor, self.engine.post, random.random, self._members, self._stream)
+        self.sampler = Sampler(self.reactor, self._members, self.engine.post)
+        self.metrics = Metrics()
+        self.hooks = Hooks(self.reactor, self.problem)
+        self.attribution = Attribution(self.id, self._pid_owner, self.forest.root)
+        self.notify = NotifySocket(self.reactor, f"{self.runtime_dir}/notify.sock", self._notified, self.problem)
+        self.operations = Operations(self)
+        self.api = Api(self.operations, self.reactor)
+        self.server = HttpServer(self.reactor, self.api, self.problem)
+        self.observed = ObservedClock()
+        self._timer: Timer | None = None
+        self._timer_at: float | None = None
+        self._ending = False
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def run(self, only: Sequence[str] | None = None) -> int:
+        """Start, and go on until told to stop.  `only`: these services and what they need, not all."""
+        limit, _ = raise_descriptor_limit()
+        needed = 3 * len(self.fleet.instances) + 256
+        if limit < needed:
+            self.problem(
+                f"{limit} descriptors are few for {len(self.fleet.instances)} instances; "
+                f"set LimitNOFILE={needed} (systemd) or ulimit -n {needed}"
+            )
+        self.server.listen_unix(f"{self.runtime_dir}/control.sock")
+        if (listen := self.fleet.plan.supervisor.listen) is not None:
+            self.server.listen_tcp(*listen)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.reactor.on_signal(number, self.end)
+        on_terminal = os.isatty(0) or os.isatty(2)
+        self.reactor.on_signal(signal.SIGHUP, self.end if on_terminal else self._reload_on_signal)
+        self.reactor.before_wait = self._turn
+        self.reactor.on_wake = self._woke
+        self._recover(only)
+        try:
+            self.reactor.run()
+        finally:
+            self._close()
+        return 0
+
+    def end(self) -> None:
+        """Stop everything and end; asked a second time, kill what is left."""
+        now = self.reactor.now()
+        if self.fleet.closing:
+            self.say("info", "asked to stop a second time: killing what is left")
+            self.engine.order(self.fleet.kill(now))
+        else:
+            self.say("info", "stopping everything")
+            self.engine.order(self.fleet.shutdown(now))
+
+    def _turn(self) -> None:
+        self.engine.turn()
+        if self.fleet.closing and self.fleet.down and not self._ending:
+            self._ending = True
+            self.hooks.flush(self.reactor.stop)
+
+    def _close(self) -> None:
+        self.ledger.set_meta("clean_shutdown", "yes")
+        self.server.close()
+        self.notify.close()
+        self.logs.close()
+        self.forest.close()
+        self.ledger.close()
+        self.lock.release()
+
+    def _recover(self, only: Sequence[str] | None) -> None:
+        """Start is recovery: take up what still runs, clear what does not belong to anybody, start the rest."""
+        now = self.reactor.now()
+        clean = self.ledger.get_meta("clean_shutdown") == "yes"
+        self.ledger.set_meta("clean_shutdown", "no")
+        saved = self.ledger.load()
+        adopted = 0
+        unwanted: set[str] = set()
+        for name, instance in self.fleet.instances.items():
+            snapshot = saved.get(name, {})
+            self.fleet.restore(name, snapshot, now, crashed=not clean)
+            if clean:
+                continue
+            adopted += self._adopt(name, snapshot, now)
+            if (snapshot.get("goal") == Goal.DOWN.value and not instance.alive) or instance.state is State.FAILED:
+                unwanted.add(name)
+        if not clean and saved:
+            self._end_orphans()
+        for name in set(saved) - set(self.fleet.instances):
+            self.ledger.save(name, None)
+        names = list(self.fleet.instances)
+        count, kind = len(names), self.forest.kind
+        self.say("info", f"{count} instances, trees by {kind}" + (f", {adopted} adopted" if adopted else ""))
+        if only is None:
+            wanted = [n for n in names if self.fleet.instances[n].spec.autostart and n not in unwanted]
+        else:
+            wanted = [n for service in only for n in self.operations.resolve([service])]
+        self.engine.order(self.fleet.start(wanted, now, Cause.AUTOSTART))
+
+    def _adopt(self, name: str, snapshot: Mapping[str, Any], now: float) -> bool:
+        pid, start = snapshot.get("pid"), snapshot.get("start")
+        if not pid or not start or snapshot.get("boot_id") != procfs.boot_id():
+            return False
+        process = self.processes.adopt(name, snapshot["incarnation"], pid, start, self.forest)
+        if process is None:
+            return False
+        self.logs.open(name, self.fleet.instances[name].spec.log)
+        age = max(0.0, time.time() - snapshot.get("started_at", time.time()))
+        adopted = ev.Adopted(snapshot["incarnation"], pid, bool(snapshot.get("ready")), age)
+        self.engine.order(self.fleet.step(name, adopted, now))
+        return True
+
+    def _end_orphans(self) -> None:
+        """What an earlier daemon spawned in its last moment, and nobody knows: it must not run twice."""
+        known = {p.pid for p in self.processes.by_instance.values()}
+        for pid in procfs.pids():
+            if procfs.environment_value(pid, "SUPERVISOR_ID") != self.id or pid in known:
+                continue
+            name = procfs.environment_value(pid, "SUPERVISOR_INSTANCE") or ""
+            process = self.processes.by_instance.get(name)
+            if process is None or not process.tree.belongs(pid):
+                self.problem(f"process {pid} of {name} was left behind by an earlier supervisor: killed")
+                kill_stray(pid, self.id)
+
+    def _identity(self) -> str:
+        """The id that our children carry in their environment, the same for every daemon of this state directory."""
+        found = self.ledger.get_meta("supervisor_id")
+        if not found:
+            found = os.urandom(8).hex()
+            self.ledger.set_meta("supervisor_id", found)
+        return found
+
+    # -- the engine's world --------------------------------------------------------------------------------------
+
+    def record(self, records: Sequence[Record]) -> None:
+        """Durable first; then everybody who listens gets the same object."""
+        for name in {r.instance for r in records}:
+            self.ledger.save(name, self._snapshot(name))
+        at = time.time()
+        now = self.reactor.now()
+        for record, event in zip(records, self.ledger.append(records, at), strict=True):
+            self.log.event(event)
+            self.metrics.observe(record, now)
+            self.operations.publish(event)
+            spec = self.fleet.instances[record.instance].spec
+            if spec.hooks:
+                self.hooks.offer(record, event, spec)
+            if record.before is not record.after and record.after not in (State.STARTING, State.RUNNING, State.SUSPECT):
+                self.senses.unwatch(record.instance)
+
+    def _snapshot(self, name: str) -> JSON | None:
+        instance = self.fleet.instances.get(name)
+        if instance is None:
+            return None
+        snapshot = instance.snapshot(self.reactor.now())
+        process = self.processes.by_instance.get(name)
+        if process is not None and process.incarnation == instance.incarnation and instance.pid is not None:
+            uptime = self.reactor.now() - (instance.started_at or self.reactor.now())
+            snapshot |= {
+                "pid": process.pid,
+                "start": process.start,
+                "boot_id": procfs.boot_id(),
+                "started_at": time.time() - uptime,
+            }
+        return snapshot
+
+    def perform(self, action: Action) -> None:
+        """Carry out one order of the rules."""
+        _ORDERS[type(action)](self, action)
+
+    def _spawn(self, order: act.Spawn) -> None:
+        name, incarnation = order.instance, order.incarnation
+        spec = self.fleet.instances[name].spec
+        output = -1
+        try:
+            output = self.logs.open(name, spec.log).child_fd()
+            pid = self.spawner.spawn(spec, name, incarnation, output)
+            self.processes.take(name, incarnation, pid, self.forest)
+        except OSError as error:
+            self.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
+        else:
+            self.engine.post(name, ev.Spawned(incarnation, pid))
+        finally:
+            if output >= 0:
+                os.close(output)
+
+    def _signal(self, order: act.Signal) -> None:
+        self.processes.signal(order.instance, order.number, tree=order.tree)
+
+    def _kill(self, order: act.Kill) -> None:
+        self.processes.kill(order.instance)
+
+    def _watch(self, order: act.Watch) -> None:
+        spec = self.fleet.instances[order.instance].spec
+        self.senses.watch(order.instance, order.incarnation, spec, order.purpose)
+        if order.purpose is Purpose.HEARTBEAT or spec.ready is None:
+            self.sampler.limit(order.instance, order.incarnation, spec.resources)
+
+    def _examine(self, order: act.Examine) -> None:
+        process = self.processes.by_instance.get(order.instance)
+        if process is None:
+            return
+        stream = self._stream(order.instance)
+        lines = stream.tail(20) if stream is not None else []
+        held, found = evidence.examine(
+            process.pid, process.tree.members(), lines, order.within / 2, self.reactor.now
+        )
+
+        def answer(alive: bool) -> None:
+            self.engine.post(order.instance, ev.Examined(order.incarnation, alive, held, found))
+
+        spec = self.fleet.instances[order.instance].spec
+        if order.confirm:
+            self.senses.confirm(order.instance, spec, answer)
+        else:
+            answer(False)
+
+    def _release(self, order: act.Release) -> None:
+        self.senses.unwatch(order.instance)
+        self.sampler.limit(order.instance, order.incarnation, None)
+        self.processes.release(order.instance, order.incarnation)
+
+    # -- what adapters ask and tell ------------------------------------------------------------------------------
+
+    def _notified(self, pid: int, uid: int, message: Message, at: float) -> None:
+        name = self.attribution.resolve(pid)
+        instance = self.fleet.instances.get(name) if name is not None else None
+        if instance is None or name is None:
+            return
+        incarnation, post = instance.incarnation, self.engine.post
+        heartbeat, ready = instance.spec.heartbeat, instance.spec.ready
+        if message.watchdog and heartbeat is not None and heartbeat.source == "notify":
+            post(name, ev.Heartbeat(incarnation, at, message.sent))
+        if message.trigger:
+            post(name, ev.Triggered(incarnation))
+        if message.main_pid is not None and self.processes.set_main(name, message.main_pid):
+            post(name, ev.MainPid(incarnation, message.main_pid))
+        if message.ready and ready is not None and ready.notify:
+            post(name, ev.Ready(incarnation, "notify"))
+        if message.status is not None:
+            post(name, ev.StatusText(incarnation, message.status))
+        if message.extend is not None:
+            post(name, ev.Extended(incarnation, message.extend))
+
+    def _pid_owner(self, pid: int) -> str | None:
+        process = self.processes.mains.get(pid)
+        return process.instance if process is not None else None
+
+    def _members(self, instance: str) -> list[int]:
+        process = self.processes.by_instance.get(instance)
+        return process.tree.members() if process is not None else []
+
+    def _stream(self, instance: str) -> Any:
+        return self.logs.get(instance)
+
+    def _drain_output(self, instance: str) -> None:
+        stream = self.logs.get(instance)
+        if stream is not None:
+            stream.drain()
+
+    def _log_problem(self, instance: str, message: str) -> None:
+        self.problem(f"{instance}: {message}")
+
+    def problem(self, message: str) -> None:
+        """Something is wrong with us or our surroundings: loud, remembered in `status`, never fatal."""
+        self.problems[message] = None
+        while len(self.problems) > 20:
+            del self.problems[next(iter(self.problems))]
+        self.say("error", message)
+
+    def say(self, level: str, message: str) -> None:
+        self.log.say(level, message, datetime.now(UTC).isoformat(timespec="milliseconds"))
+
+    def _callback_failed(self, error: Exception) -> None:
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        place = f"{os.path.basename(where.tb_frame.f_code.co_filename)}:{where.tb_lineno}" if where else "?"  # noqa: PTH119
+        self.problem(f"internal error, supervision goes on: {type(error).__name__}: {error} ({place})")
+        if os.environ.get("SUPERVISOR_DEBUG"):
+            sys.excepthook(type(error), error, error.__traceback__)
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def _woke(self, now: float, expected: float | None) -> None:
+        stall = self.observed.woke(now, expected)
+        if stall:
+            self.say("warning", f"this process did not run for {stall:.2f} s; nobody's silence in it counts")
+            self.engine.excuse(stall)
+
+    def _wake_at(self, when: float | None) -> None:
+        """Keep one timer.  An earlier one than asked for is kept too: it costs one idle turn, not a heap operation."""
+        if when is None or (self._timer_at is not None and self._timer_at <= when):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self.reactor.call_at(when, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = self._timer_at = None
+
+    def _reload_on_signal(self) -> None:
+        def done(result: JSON | Exception) -> None:
+            if isinstance(result, Exception):
+                self.problem(f"reload refused: {result}")
+
+        self.operations.reload(dry_run=False, done=done)
+
+
+_ORDERS: dict[type[Action], Callable[[Runtime, Any], None]] = {
+    act.Spawn: Runtime._spawn,
+    act.Signal: Runtime._signal,
+    act.Kill: Runtime._kill,
+    act.Watch: Runtime._watch,
+    act.Examine: Runtime._examine,
+    act.Release: Runtime._release,
+}
+
+
+def _explain(error: OSError, program: str) -> str:
+    subject = error.filename if error.filename is not None else program
+    if isinstance(subject, bytes):
+        subject = subject.decode(errors="replace")
+    return f"{subject}: {error.strerror}"

@@ -1,0 +1,430 @@
+"""What instances mean for one another, in a small simulated world; and what must hold whatever happens."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supervisor.core import actions as act
+from supervisor.core import events as ev
+from supervisor.core.actions import Goal, Record, State
+from supervisor.core.causes import FAILURES, Cause
+from supervisor.core.fleet import Fleet
+from supervisor.core.instance import Instance, Phase
+from supervisor.core.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+
+
+def spec(name: str, **keys: Any) -> ServiceSpec:
+    keys.setdefault("restart", {"jitter": 0.0, "initial": 1.0})
+    return from_plain(ServiceSpec, {"name": name, "command": ["x"], **keys})
+
+
+class World:
+    """Carries out orders in virtual time: spawns succeed, stops are obeyed at once, unless told otherwise."""
+
+    def __init__(self, *services: ServiceSpec, slots: int = 8) -> None:
+        self.plan = Plan(supervisor=SupervisorSpec(max_concurrent_restarts=slots), services=services)
+        self.fleet = Fleet(self.plan, lambda: 0.5)
+        self.now = 100.0
+        self.live: dict[str, int] = {}
+        self.records: list[Record] = []
+        self.order: list[str] = []
+        self.obedient = True
+        self.spawns = True
+        self._todo: deque[tuple[str, ev.Event]] = deque()
+
+    def __getitem__(self, name: str) -> Instance:
+        return self.fleet.instances[name]
+
+    def states(self) -> dict[str, str]:
+        return {i.name: i.state.value for i in self.fleet.instances.values()}
+
+    def take(self, actions: list[act.Action]) -> None:
+        """Carry out orders, and what follows from them, until nothing follows."""
+        self._carry_out(actions)
+        while self._todo:
+            name, event = self._todo.popleft()
+            self._carry_out(self.fleet.step(name, event, self.now))
+
+    def _carry_out(self, actions: list[act.Action]) -> None:
+        for action in actions:
+            if isinstance(action, Record):
+                self.records.append(action)
+            elif isinstance(action, act.Spawn):
+                self._spawn(action)
+            elif isinstance(action, act.Signal) and self.obedient:
+                self._end(action.instance, action.incarnation, None, 15)
+            elif isinstance(action, act.Kill):
+                self._end(action.instance, action.incarnation, None, 9)
+            elif isinstance(action, act.Examine):
+                self._todo.append((action.instance, ev.Examined(action.incarnation, False, None)))
+
+    def _spawn(self, action: act.Spawn) -> None:
+        assert action.instance not in self.live, "two live incarnations"
+        assert self[action.instance].goal is Goal.UP, "spawned although wanted down"
+        self.order.append(f"+{action.instance}")
+        if self.spawns:
+            self.live[action.instance] = action.incarnation
+            self._todo.append((action.instance, ev.Spawned(action.incarnation, 1000)))
+        else:
+            self._todo.append((action.instance, ev.SpawnFailed(action.incarnation, "no such file")))
+
+    def _end(self, name: str, incarnation: int, code: int | None, signal: int | None) -> None:
+        if self.live.get(name) == incarnation:
+            del self.live[name]
+            self.order.append(f"-{name}")
+            self._todo.append((name, ev.Exited(incarnation, code, signal, tree_empty=True)))
+
+    def start(self, *names: str) -> None:
+        self.take(self.fleet.start(names or list(self.fleet.instances), self.now))
+
+    def stop(self, *names: str) -> None:
+        self.take(self.fleet.stop(names or list(self.fleet.instances), self.now))
+
+    def post(self, name: str, event: ev.Event) -> None:
+        self.take(self.fleet.step(name, event, self.now))
+
+    def ready(self, name: str) -> None:
+        self.post(name, ev.Ready(self[name].incarnation, "test"))
+
+    def dies(self, name: str, code: int = 1) -> None:
+        self._end(name, self.live[name], code, None)
+        self.take([])
+
+    def advance(self, seconds: float) -> None:
+        end = self.now + seconds
+        while (deadline := self.fleet.deadline) is not None and deadline <= end:
+            self.now = max(self.now, deadline)
+            self.take(self.fleet.tick(self.now))
+        self.now = end
+
+
+def test_dependants_wait_for_readiness_and_stop_first() -> None:
+    world = World(spec("redis", ready={"tcp": "x"}), spec("web", depends_on=["redis"]))
+    world.start()
+    assert world.states() == {"redis": "starting", "web": "starting"}
+    assert world["web"].waiting_for == "redis"
+    world.ready("redis")
+    assert world.states() == {"redis": "running", "web": "running"}
+    world.obedient = False
+    world.stop()
+    assert world.states() == {"redis": "running", "web": "stopping"}
+    assert world["redis"].goal is Goal.DOWN
+    world._end("web", 1, 0, None)
+    world.take([])
+    assert world.states() == {"redis": "stopping", "web": "stopped"}
+    world.advance(10)
+    assert world.states() == {"redis": "stopped", "web": "stopped"}
+    assert world.fleet.down
+    assert world.order == ["+redis", "+web", "-web", "-redis"]
+
+
+def test_start_of_one_starts_what_it_needs() -> None:
+    world = World(spec("a"), spec("b", depends_on=["a"]), spec("c"))
+    world.start("b")
+    assert world.states() == {"a": "running", "b": "running", "c": "stopped"}
+    assert world.fleet.dependants("a") == ["b"]
+
+
+def test_a_dependant_waits_for_the_success_of_a_oneshot() -> None:
+    world = World(spec("migrate", type="oneshot"), spec("web", depends_on=["migrate"]))
+    world.start()
+    assert world.states() == {"migrate": "running", "web": "starting"}
+    world.dies("migrate", 1)
+    assert world.states() == {"migrate": "backoff", "web": "starting"}
+    world.advance(1)
+    world.dies("migrate", 0)
+    assert world.states() == {"migrate": "exited", "web": "running"}
+
+
+def test_all_replicas_must_be_ready() -> None:
+    world = World(spec("db", replicas=2, ready={"tcp": "x"}), spec("web", depends_on=["db"]))
+    world.start()
+    world.ready("db@1")
+    assert world["web"].state is State.STARTING
+    world.ready("db@2")
+    assert world["web"].state is State.RUNNING
+
+
+def test_no_more_than_so_many_restart_at_once() -> None:
+    services = [spec(f"s{i}", ready={"tcp": "x"}, restart={"initial": 0.0}) for i in range(5)]
+    world = World(*services, slots=2)
+    world.start()
+    assert len(world.live) == 5, "a first start is not braked"
+    for s in services:
+        world.ready(s.name)
+    for s in services:
+        world.dies(s.name)
+    assert len(world.live) == 2
+    assert world["s4"].waiting_for == "a restart slot"
+    world.ready("s0")
+    assert sorted(world.live) == ["s0", "s1", "s2"]
+    world.dies("s1")
+    assert len(world.live) == 3, "the slot of a failed restart is free again"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "failing", "restarted"),
+    [
+        ("one-for-one", "b", {"b"}),
+        ("one-for-all", "b", {"a", "b", "c"}),
+        ("rest-for-one", "b", {"b", "c"}),
+        ("rest-for-one", "a", {"a", "b", "c"}),
+    ],
+)
+def test_strategies(strategy: str, failing: str, restarted: set[str]) -> None:
+    rule = {"strategy": strategy, "initial": 0.0}
+    names = ("a", "b", "c")
+    world = World(*(spec(n, group_name="g", restart=rule) for n in names), spec("other"))
+    world.start()
+    world.dies(failing)
+    assert {n for n in (*names, "other") if world[n].incarnation == 2} == restarted
+    assert all(i.state is State.RUNNING for i in world.fleet.instances.values())
+    counted = {r.instance for r in world.records if r.cause in FAILURES}
+    assert counted == {failing}, "being restarted with another is no failure"
+    assert {n for n in names if world[n].rule.attempt} == {failing}
+
+
+def test_a_stopped_member_is_not_restarted_with_its_group() -> None:
+    rule = {"strategy": "one-for-all", "initial": 0.0}
+    world = World(spec("a", group_name="g", restart=rule), spec("b", group_name="g", restart=rule))
+    world.start()
+    world.stop("b")
+    world.dies("a")
+    assert world.states() == {"a": "running", "b": "stopped"}
+
+
+def test_dependants_restart_with_a_dependency_only_where_asked() -> None:
+    world = World(
+        spec("db"),
+        spec("web", depends_on=["db"], on_dependency_restart="restart"),
+        spec("job", depends_on=["db"]),
+    )
+    world.start()
+    world.dies("db")
+    world.advance(1)
+    assert world["web"].incarnation == 2
+    assert world["job"].incarnation == 1
+    assert any(r.cause is Cause.DEPENDENCY_RESTARTED for r in world.records)
+
+
+def test_fallback_runs_while_the_breaker_is_open() -> None:
+    rule = {"max_restarts": 0, "cooldown": 5.0, "reset_after": 1.0, "fallback": "page", "initial": 0.0}
+    world = World(spec("web", restart=rule), spec("page", autostart=False))
+    world.start("web")
+    world.dies("web")
+    assert world.states() == {"web": "failed", "page": "running"}
+    world.advance(5)
+    assert world.states() == {"web": "running", "page": "stopped"}
+    world.dies("web")
+    assert world.states() == {"web": "failed", "page": "running"}
+    world.stop("web")
+    assert world.states() == {"web": "stopped", "page": "stopped"}
+
+
+def test_a_crash_after_the_stop_order_restarts_nothing() -> None:
+    world = World(spec("db"), spec("web", depends_on=["db"]))
+    world.start()
+    world.obedient = False
+    world.stop()
+    world.dies("db")
+    assert world.states() == {"db": "stopped", "web": "stopping"}
+    world.advance(100)
+    assert world.fleet.down
+
+
+def test_shutdown_starts_nothing_and_a_second_one_kills() -> None:
+    world = World(spec("a"), spec("b", depends_on=["a"]), spec("c", restart={"initial": 5.0}))
+    world.start()
+    world.dies("c")
+    world.obedient = False
+    world.take(world.fleet.shutdown(world.now))
+    assert world.states() == {"a": "running", "b": "stopping", "c": "stopped"}
+    world.take(world.fleet.kill(world.now))
+    assert world.fleet.down
+
+
+def test_restart_and_reset_by_name() -> None:
+    world = World(spec("a"), spec("b", group_name="g"), spec("c", group_name="g"))
+    world.start()
+    assert world.fleet.names("g") == ["b", "c"]
+    assert world.fleet.names("nobody") == []
+    world.take(world.fleet.restart(["b"], world.now))
+    assert [world[n].incarnation for n in "abc"] == [1, 2, 1]
+    world.dies("a")
+    world.take(world.fleet.reset(["a"], world.now))
+    assert world["a"].incarnation == 2
+    assert world["a"].rule.attempt == 0
+
+
+def test_apply_touches_only_what_changed() -> None:
+    keep, change, gone = spec("keep"), spec("change"), spec("gone", depends_on=["keep"])
+    world = World(keep, change, gone, spec("tuned"))
+    world.start()
+    plan = Plan(
+        supervisor=SupervisorSpec(name="other"),
+        services=(
+            keep,
+            replace(change, command=("y",)),
+            replace(spec("tuned"), stop_timeout=1.0),
+            spec("new"),
+            spec("manual", autostart=False),
+        ),
+    )
+    assert world.fleet.difference(plan).changed == {"change": ("command",), "tuned": ("stop_timeout",)}
+    difference, actions = world.fleet.apply(plan, world.now)
+    world.take(actions)
+    assert difference.supervisor == ("name",)
+    assert {n: i.incarnation for n, i in world.fleet.instances.items()} == {
+        "keep": 1,
+        "change": 2,
+        "tuned": 1,
+        "new": 1,
+        "manual": 0,
+    }
+    assert world["tuned"].spec.stop_timeout == 1.0
+    assert "gone" not in world.fleet.instances
+    assert difference.unchanged == 1
+    back, actions = world.fleet.apply(world.plan, world.now)
+    world.take(actions)
+    assert back.added == ("gone",)
+    assert world["gone"].state is State.RUNNING
+
+
+def test_more_replicas() -> None:
+    world = World(spec("web", replicas=2))
+    world.start()
+    difference, actions = world.fleet.apply(replace(world.plan, services=(spec("web", replicas=3),)), world.now)
+    world.take(actions)
+    assert world.states() == {"web@1": "running", "web@2": "running", "web@3": "running"}
+    assert [i.incarnation for i in world.fleet.instances.values()] == [1, 1, 1]
+    assert difference.changed == {"web": ("replicas",)}
+
+
+def test_an_unknown_instance_is_nobody() -> None:
+    assert World(spec("a")).fleet.step("b", ev.Start(), 1.0) == []
+
+
+def test_heartbeats_cost_no_heap_entry() -> None:
+    world = World(spec("web", heartbeat={"interval": 1.0}))
+    world.start()
+    for _ in range(1000):
+        world.advance(1.0)
+        world.post("web", ev.Heartbeat(1, world.now))
+    assert len(world.fleet._heap) <= 2
+    assert world["web"].state is State.RUNNING
+    world.advance(10)
+    assert any(r.after is State.SUSPECT for r in world.records)
+
+
+def test_history_survives_a_supervisor() -> None:
+    rule = {"max_restarts": 0, "cooldown": 5.0}
+    first = World(spec("web", restart=rule, heartbeat={"interval": 1.0}), spec("b"))
+    first.start()
+    for _ in range(20):
+        first.advance(1.0)
+        first.post("web", ev.Heartbeat(1, first.now))
+    first.dies("web")
+    saved = first["web"].snapshot(first.now)
+    second = World(*first.plan.services)
+    second.fleet.restore("web", saved, second.now, crashed=True)
+    assert second["web"].state is State.FAILED
+    assert second["web"].detector is not None
+    assert len(second["web"].detector.intervals()) == len(first["web"].detector.intervals())  # type: ignore[union-attr]
+    second.advance(5)
+    assert second["web"].state is State.RUNNING
+    assert second["web"].incarnation == 2
+    third = World(*first.plan.services)
+    third.fleet.restore("web", saved, third.now, crashed=False)
+    assert (third["web"].state, third["web"].incarnation) == (State.STOPPED, 1)
+    third.fleet.restore("b", {"incarnation": "x", "rule": 3, "detector": []}, third.now, crashed=True)
+    assert third["b"].incarnation == 0
+
+
+SERVICES = (
+    spec("db", ready={"tcp": "x"}, start_timeout=5.0, restart={"initial": 0.5, "max_restarts": 3, "window": 20.0}),
+    spec("web", depends_on=["db"], heartbeat={"interval": 1.0}, restart={"initial": 0.0, "max_restarts": 2, "window": 30.0}),
+    spec("a", group_name="g", restart={"strategy": "one-for-all", "max_restarts": 2, "fallback": "page"}),
+    spec("b", group_name="g", restart={"strategy": "rest-for-one", "policy": "always"}),
+    spec("job", type="oneshot", restart={"max_restarts": 1, "cooldown": 3.0}),
+    spec("page", autostart=False),
+)
+NAMES = st.sampled_from([s.name for s in SERVICES])
+STEPS = st.one_of(
+    st.tuples(st.just("start"), NAMES),
+    st.tuples(st.just("stop"), NAMES),
+    st.tuples(st.just("restart"), NAMES),
+    st.tuples(st.just("reset"), NAMES),
+    st.tuples(st.just("die"), NAMES, st.sampled_from([0, 1, -9])),
+    st.tuples(st.just("ready"), NAMES),
+    st.tuples(st.just("beat"), NAMES),
+    st.tuples(st.just("limit"), NAMES),
+    st.tuples(st.just("advance"), st.floats(0.0, 40.0)),
+    st.tuples(st.just("stall"), st.floats(0.0, 40.0)),
+    st.tuples(st.just("obedient"), st.booleans()),
+    st.tuples(st.just("spawns"), st.booleans()),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STEPS, max_size=60))
+def test_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
+    """World itself asserts: never two live incarnations, no spawn after a stop."""
+    world = World(*SERVICES, slots=1)
+    world.start("db", "web", "a", "b", "job")
+    for what, *rest in steps:
+        match what:
+            case "start" | "stop":
+                getattr(world, what)(*rest)
+            case "restart" | "reset":
+                world.take(getattr(world.fleet, what)(rest, world.now))
+            case "die":
+                name, code = rest
+                if name in world.live:
+                    world._end(name, world.live[name], code if code >= 0 else None, 9 if code < 0 else None)
+                    world.take([])
+            case "ready":
+                world.ready(*rest)
+            case "beat":
+                world.post(rest[0], ev.Heartbeat(world[rest[0]].incarnation, world.now))
+            case "limit":
+                world.post(rest[0], ev.LimitExceeded(world[rest[0]].incarnation, "memory", 2, 1))
+            case "advance":
+                world.advance(*rest)
+            case "stall":
+                world.take(world.fleet.stalled(rest[0], world.now))
+            case "obedient" | "spawns":
+                setattr(world, what, rest[0])
+        check(world)
+    world.obedient = True
+    world.take(world.fleet.shutdown(world.now))
+    world.advance(60)
+    assert world.fleet.down
+    assert not world.live
+
+
+def check(world: World) -> None:
+    """Every waiting state has a deadline or a named event, and the timer knows of it."""
+    for i in world.fleet.instances.values():
+        assert (i.name in world.live) == (i.pid is not None)
+        if i.state in (State.BACKOFF, State.FAILED, State.SUSPECT):
+            assert i.deadline is not None
+        elif i.state is State.STOPPING:
+            assert i.deadline is not None
+        elif i.state is State.STARTING and i.phase is Phase.WAITING:
+            assert i.waiting_for
+        elif i.state is State.STARTING:
+            assert i.deadline is not None
+        if i.state is State.RUNNING and i.detector is not None:
+            assert i.deadline is not None
+        if i.deadline is not None:
+            assert world.fleet.deadline is not None
+            assert world.fleet.deadline <= i.deadline
+        assert i.rule.restarts_in_window(world.now) <= i.spec.restart.max_restarts
+        if i.goal is Goal.DOWN and i.state in (State.STARTING, State.BACKOFF, State.FAILED, State.EXITED):
+            raise AssertionError(f"{i.name} is wanted down and {i.state.value}")
