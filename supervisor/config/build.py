@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from supervisor.config.host import Host
-from supervisor.config.model import READY_KINDS, SOURCE_KEYS
+from supervisor.config.model import IN_SPEC, READY_KINDS, SOURCE_KEYS
 from supervisor.config.problems import Report
 from supervisor.core.spec import (
     HeartbeatSpec,
@@ -65,15 +65,12 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
     if "restart" in given:
         fields["restart"] = RestartSpec(**_tuples(given["restart"]))
     if "resources" in given:
-        fields["resources"] = ResourcesSpec(**{_IN_SPEC.get(k, k): v for k, v in given["resources"].items()})
+        fields["resources"] = ResourcesSpec(**{IN_SPEC.get(k, k): v for k, v in given["resources"].items()})
     if "log" in given:
         fields["log"] = LogSpec(**given["log"])
     if "hooks" in given:
         fields["hooks"] = tuple(_hook(hook, host.folder) for hook in given["hooks"])
     return ServiceSpec(name=name, **fields)
-
-
-_IN_SPEC = {"for": "sustained"}
 
 
 def _ask(question: Callable[[], T], report: Report, *key: str | int) -> T | None:

@@ -19,6 +19,9 @@ OCCASIONS = ("started", "ready", "suspected", "failed", "restarted", "breaker-op
 LATER = frozenset({"sockets", "target", "dump_signal", "evidence", "detach"})
 """Keys of the contract whose features do not exist yet: refused by name, never silently accepted."""
 
+IN_SPEC = {"for": "sustained"}
+"""What the specs call otherwise than the file does."""
+
 
 def table(description: str, keys: dict[str, TypedDictField]) -> TypedDictSchema:
     """A table in which every key may be left out, and no other key may stand."""
@@ -166,7 +169,7 @@ SERVICE = table(
         "restart": key(RESTART),
         "resources": key(RESOURCES),
         "log": key(LOG),
-        "hooks": key(kinds.many(HOOK)),
+        "hooks": key(kinds.many(HOOK), "What is done on certain events."),
     },
 )
 
@@ -193,7 +196,7 @@ FILE = table(
     {
         "supervisor": key(SUPERVISOR),
         "defaults": key(SERVICE),
-        "services": key(core_schema.dict_schema(kinds.NAME, SERVICE)),
+        "services": key(core_schema.dict_schema(kinds.NAME, SERVICE), "What is to be supervised."),
     },
 )
 

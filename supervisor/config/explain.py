@@ -1,0 +1,141 @@
+"""What `supervisor check` prints: a plan as a person would tell it, on one calm screen."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from signal import Signals
+
+from supervisor.config.units import format_duration as span
+from supervisor.config.units import format_percent, format_size
+from supervisor.core.spec import (
+    BackoffKind,
+    HeartbeatSpec,
+    Plan,
+    Policy,
+    Reaction,
+    ReadySpec,
+    ResourcesSpec,
+    RestartSpec,
+    ServiceSpec,
+    ServiceType,
+)
+
+
+def plan_text(plan: Plan) -> str:
+    """The start order in waves, and for each service what watches over it."""
+    started, waiting = waves(plan)
+    instances = sum(spec.replicas for wave in started for spec in wave)
+    lines = [
+        f"{plan.supervisor.name}: {_count(len(plan.services), 'service')}, {_count(instances, 'instance')} to start",
+        f"  file     {plan.path}",
+        f"  sockets  {plan.supervisor.runtime_dir}",
+        f"  ledger   {plan.supervisor.state_dir}",
+    ]
+    if plan.supervisor.listen:
+        lines.append("  http     {}:{}".format(*plan.supervisor.listen))
+    for number, wave in enumerate(started, 1):
+        lines += ["", f"{number}. " + ("at once" if number == 1 else "when what they depend on is ready")]
+        lines += [line for spec in wave for line in _service(spec)]
+    if waiting:
+        stand_ins = {spec.restart.fallback for spec in plan.services}
+        lines += ["", "not started by itself"]
+        lines += [line for spec in waiting for line in _service(spec, spec.name in stand_ins)]
+    return "\n".join(lines) + "\n"
+
+
+def waves(plan: Plan) -> tuple[list[list[ServiceSpec]], list[ServiceSpec]]:
+    """Services that start together, wave by wave, and those that nobody starts.
+
+    What a service that is started depends on is started with it.
+    """
+    wanted = {spec.name for spec in plan.services if spec.autostart}
+    for spec in reversed(plan.services):
+        if spec.name in wanted:
+            wanted.update(spec.depends_on)
+    depth: dict[str, int] = {}
+    started: list[list[ServiceSpec]] = []
+    for spec in plan.services:
+        depth[spec.name] = max((depth[name] + 1 for name in spec.depends_on), default=0)
+        if spec.name in wanted:
+            started += [[] for _ in range(depth[spec.name] + 1 - len(started))]
+            started[depth[spec.name]].append(spec)
+    return started, [spec for spec in plan.services if spec.name not in wanted]
+
+
+def _service(spec: ServiceSpec, stand_in: bool = False) -> Iterator[str]:
+    title = f"   {spec.name}" + (f" ×{spec.replicas}" if spec.replicas > 1 else "")
+    yield title + (f"  {spec.description}" if spec.description else "")
+    facts = {
+        "runs": shlex.join(spec.command),
+        "needs": ", ".join(spec.depends_on),
+        "ready": _ready(spec),
+        "beats": _heartbeat(spec.heartbeat) if spec.heartbeat else "",
+        "fails": _restart(spec.restart),
+        "limit": ", ".join([*_resources(spec.resources), *_limits(spec.limits)]),
+        "stops": f"{Signals(spec.stop_signal).name}, killed after {span(spec.stop_timeout)}",
+        "role": "a fallback: started while the breaker of another is open" if stand_in else "",
+    }
+    for name, fact in facts.items():
+        if fact:
+            yield f"     {name:<6} {fact if len(fact) <= 105 else fact[:104] + '…'}"
+
+
+def _ready(spec: ServiceSpec) -> str:
+    if spec.type is ServiceType.ONESHOT:
+        return f"when it has exited with success, within {span(spec.start_timeout)}"
+    if spec.ready is None:
+        return "as soon as it runs"
+    return f"{_readiness(spec.ready)}, within {span(spec.start_timeout)}"
+
+
+def _readiness(ready: ReadySpec) -> str:
+    every = f", asked every {span(ready.interval)}"
+    if ready.http:
+        return f"when {ready.http} answers{every}"
+    if ready.tcp:
+        return f"when {ready.tcp} accepts{every}"
+    if ready.exec:
+        return f"when `{shlex.join(ready.exec)}` succeeds{every}"
+    if ready.log:
+        return f"when a line matches /{ready.log}/"
+    return "when it says READY=1" if ready.notify else f"{span(ready.delay or 0)} after its start"
+
+
+def _heartbeat(beat: HeartbeatSpec) -> str:
+    target = shlex.join(beat.exec) if beat.exec else beat.http or beat.tcp or beat.file or beat.log or ""
+    source = f"{beat.source} {target}".strip()
+    if beat.detector == "timeout":
+        judged = f"suspected after {span(beat.timeout)}"
+    else:
+        judged = f"suspected at {beat.detector} ≥ {beat.threshold:g}"
+        judged += f", after {span(beat.min_timeout)} to {span(beat.max_timeout)}"
+    reaction = "" if beat.on_suspect is Reaction.RESTART else ", only reported"
+    return f"{source} every {span(beat.interval)}; {judged}{reaction}"
+
+
+def _restart(restart: RestartSpec) -> str:
+    if restart.policy is Policy.NEVER:
+        return "never restarted"
+    first, most = span(restart.initial), span(restart.maximum)
+    delays = f"{first}" if restart.backoff is BackoffKind.FIXED or first == most else f"{first} … {most}"
+    breaker = f"breaker opens beyond {restart.max_restarts} in {span(restart.window)}"
+    fallback = f", then {restart.fallback}" if restart.fallback else ""
+    scope = "" if restart.strategy == "one-for-one" else f" {restart.strategy}"
+    return f"restarted {restart.policy}{scope} after {delays} ({restart.backoff}); {breaker}{fallback}"
+
+
+def _resources(resources: ResourcesSpec | None) -> list[str]:
+    if resources is None:
+        return []
+    ceilings = [format_size(resources.max_memory)] if resources.max_memory else []
+    ceilings += [f"{format_percent(resources.max_cpu)} CPU"] if resources.max_cpu else []
+    return [f"{' and '.join(ceilings)} for {span(resources.sustained)}, then {resources.action}"] if ceilings else []
+
+
+def _limits(limits: Sequence[tuple[str, int]]) -> list[str]:
+    return [f"{name} {'unlimited' if value < 0 else value}" for name, value in limits]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
