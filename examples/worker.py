@@ -1,0 +1,23 @@
+"""A worker that says READY=1 when it is set up, and beats through sd_notify as long as its loop turns."""
+
+import os
+import random
+import socket
+import time
+
+
+def notify(message: str) -> None:
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(message.encode(), address)
+
+
+time.sleep(0.3)
+notify("READY=1\nSTATUS=waiting for jobs")
+for job in range(10**9):
+    time.sleep(random.uniform(0.15, 0.25))
+    if job % 25 == 0:
+        print(f"job {job} done", flush=True)
+        notify(f"STATUS={job} jobs done")
+    notify("WATCHDOG=1")
