@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from signal import Signals
 
+from supervisor.config.kinds import BYTES
+from supervisor.config.model import LIMITS
 from supervisor.config.units import format_duration as span
 from supervisor.config.units import format_percent, format_size
 from supervisor.core.spec import (
@@ -20,6 +22,10 @@ from supervisor.core.spec import (
     ServiceSpec,
     ServiceType,
 )
+
+WIDTH = 107
+"""Of a fact, in characters; a screen of 120 shows it whole."""
+_USUAL = ServiceSpec(name="", command=())
 
 
 def plan_text(plan: Plan) -> str:
@@ -38,9 +44,10 @@ def plan_text(plan: Plan) -> str:
         lines += ["", f"{number}. " + ("at once" if number == 1 else "when what they depend on is ready")]
         lines += [line for spec in wave for line in _service(spec)]
     if waiting:
-        stand_ins = {spec.restart.fallback for spec in plan.services}
-        lines += ["", "not started by itself"]
-        lines += [line for spec in waiting for line in _service(spec, spec.name in stand_ins)]
+        lines += ["", "not started by themselves: fallbacks, and what has autostart = false"]
+        lines += [line for spec in waiting for line in _service(spec)]
+    lines += ["", "unless it says otherwise, each"]
+    lines += [_fact(name, fact) for name, fact in _facts(_USUAL).items() if fact]
     return "\n".join(lines) + "\n"
 
 
@@ -63,22 +70,30 @@ def waves(plan: Plan) -> tuple[list[list[ServiceSpec]], list[ServiceSpec]]:
     return started, [spec for spec in plan.services if spec.name not in wanted]
 
 
-def _service(spec: ServiceSpec, stand_in: bool = False) -> Iterator[str]:
+def _service(spec: ServiceSpec) -> Iterator[str]:
     title = f"   {spec.name}" + (f" ×{spec.replicas}" if spec.replicas > 1 else "")
     yield title + (f"  {spec.description}" if spec.description else "")
-    facts = {
+    usual = _facts(_USUAL)
+    for name, fact in _facts(spec).items():
+        if fact and fact != usual[name]:
+            yield _fact(name, fact)
+
+
+def _facts(spec: ServiceSpec) -> dict[str, str]:
+    return {
         "runs": shlex.join(spec.command),
         "needs": ", ".join(spec.depends_on),
         "ready": _ready(spec),
         "beats": _heartbeat(spec.heartbeat) if spec.heartbeat else "",
         "fails": _restart(spec.restart),
-        "limit": ", ".join([*_resources(spec.resources), *_limits(spec.limits)]),
-        "stops": f"{Signals(spec.stop_signal).name}, killed after {span(spec.stop_timeout)}",
-        "role": "a fallback: started while the breaker of another is open" if stand_in else "",
+        "over": _resources(spec.resources) if spec.resources else "",
+        "limits": ", ".join(_limit(name, value) for name, value in spec.limits),
+        "stops": f"on {_signal(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
     }
-    for name, fact in facts.items():
-        if fact:
-            yield f"     {name:<6} {fact if len(fact) <= 105 else fact[:104] + '…'}"
+
+
+def _fact(name: str, fact: str) -> str:
+    return f"     {name:<7} {fact if len(fact) <= WIDTH else fact[: WIDTH - 1] + '…'}"
 
 
 def _ready(spec: ServiceSpec) -> str:
@@ -125,16 +140,27 @@ def _restart(restart: RestartSpec) -> str:
     return f"restarted {restart.policy}{scope} after {delays} ({restart.backoff}); {breaker}{fallback}"
 
 
-def _resources(resources: ResourcesSpec | None) -> list[str]:
-    if resources is None:
-        return []
+def _resources(resources: ResourcesSpec) -> str:
     ceilings = [format_size(resources.max_memory)] if resources.max_memory else []
     ceilings += [f"{format_percent(resources.max_cpu)} CPU"] if resources.max_cpu else []
-    return [f"{' and '.join(ceilings)} for {span(resources.sustained)}, then {resources.action}"] if ceilings else []
+    return f"{' or '.join(ceilings)} for {span(resources.sustained)}: {resources.action}" if ceilings else ""
 
 
-def _limits(limits: Sequence[tuple[str, int]]) -> list[str]:
-    return [f"{name} {'unlimited' if value < 0 else value}" for name, value in limits]
+def _limit(name: str, value: int) -> str:
+    if value < 0:
+        return f"{name} unlimited"
+    return (
+        f"{name} {format_size(value)}"
+        if value >= 1024 and LIMITS["fields"][name]["schema"] is BYTES
+        else f"{name} {value}"
+    )
+
+
+def _signal(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:  # the real-time signals between the first and the last have no names
+        return f"signal {number}"
 
 
 def _count(number: int, what: str) -> str:

@@ -1,56 +1,80 @@
-"""What a new plan would change: the base of `reload`, and what `reload --dry-run` prints."""
+"""What is different between two plans, and which differences need a new process to take effect."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields
 
-from supervisor.core.spec import Plan
+from supervisor.core.spec import Plan, ServiceSpec, SupervisorSpec
 
-_IN_FILE = {"sustained": "for", "listen": "http.listen", "extra_groups": "group"}
-"""Fields that the file calls otherwise."""
+IN_PLACE = frozenset(
+    {
+        "description",
+        "depends_on",
+        "autostart",
+        "group_name",
+        "on_dependency_restart",
+        "replicas",
+        "stop_signal",
+        "stop_timeout",
+        "reload_signal",
+        "start_timeout",
+        "ready",
+        "heartbeat",
+        "restart",
+        "resources",
+        "log",
+        "hooks",
+    }
+)
+"""Keys that a running process need not know of."""
+
+SUPERVISOR_IN_PLACE = frozenset({"max_concurrent_restarts"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Difference:
-    """Service names, each group in the start order of the plan that has them; keys are dotted as in the file."""
+    """Names of services, and per changed service its changed keys.  `supervisor`: keys that need a new daemon."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    unchanged: tuple[str, ...] = ()
-    supervisor_changed: tuple[str, ...] = ()
+    changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unchanged: int = 0
+    supervisor: tuple[str, ...] = ()
+    restarted: frozenset[str] = frozenset()
 
-    def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.changed or self.supervisor_changed)
+    def needs_restart(self, service: str) -> bool:
+        """The change of this service takes effect only in a new process."""
+        return service in self.restarted
 
 
 def difference(old: Plan, new: Plan) -> Difference:
-    """What becomes of each service when `new` takes the place of `old`.  Where a service stands is no difference."""
-    before = {spec.name: spec for spec in old.services}
-    after = {spec.name: spec for spec in new.services}
+    """Compare by service name; the order of services in the file does not matter."""
+    before = {s.name: s for s in old.services}
+    after = {s.name: s for s in new.services}
     changed = {name: _keys(before[name], spec) for name, spec in after.items() if name in before}
+    changed = {name: keys for name, keys in changed.items() if keys}
     return Difference(
         added=tuple(name for name in after if name not in before),
         removed=tuple(name for name in before if name not in after),
-        changed={name: keys for name, keys in changed.items() if keys},
-        unchanged=tuple(name for name, keys in changed.items() if not keys),
-        supervisor_changed=_keys(old.supervisor, new.supervisor),
+        changed=changed,
+        unchanged=len(before.keys() & after.keys()) - len(changed),
+        supervisor=tuple(k for k in _keys(old.supervisor, new.supervisor) if k not in SUPERVISOR_IN_PLACE),
+        restarted=frozenset(name for name in changed if _needs_process(before[name], after[name], changed[name])),
     )
 
 
-def _keys(old: Any, new: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_differing(old, new))) if old != new else ()
+def _keys(old: ServiceSpec | SupervisorSpec, new: ServiceSpec | SupervisorSpec) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(old) if getattr(old, f.name) != getattr(new, f.name))
 
 
-def _differing(old: Any, new: Any) -> Iterator[str]:
-    for f in fields(old):
-        before, after = getattr(old, f.name), getattr(new, f.name)
-        if before == after:
-            continue
-        shown = _IN_FILE.get(f.name, f.name)
-        if is_dataclass(before) and type(before) is type(after):
-            yield from (f"{shown}.{key}" for key in _differing(before, after))
-        else:
-            yield shown
+def _needs_process(old: ServiceSpec, new: ServiceSpec, keys: tuple[str, ...]) -> bool:
+    if set(keys) - IN_PLACE:
+        return True
+    return _notify_environment(old) != _notify_environment(new)
+
+
+def _notify_environment(spec: ServiceSpec) -> tuple[bool, float | None]:
+    """What of readiness and heartbeat a process learns from its environment: NOTIFY_SOCKET, WATCHDOG_USEC."""
+    beat = spec.heartbeat
+    interval = beat.interval if beat is not None and beat.source == "notify" else None
+    return interval is not None or (spec.ready is not None and spec.ready.notify), interval
