@@ -1,7 +1,7 @@
 """The pipe between an instance and the daemon: a named FIFO that outlives either.
 
-The daemon holds it open for reading and writing, so that a child never gets SIGPIPE, and that a daemon which is
-killed finds the unread bytes under the same name again, as long as a child holds the other end.
+Both hold it open for reading and writing.  So the daemon never sees an end of file, and a child whose daemon is killed
+gets no SIGPIPE: it goes on until the pipe is full, and the next daemon finds every unread byte under the same name.
 All names are relative to a directory descriptor.
 """
 
@@ -13,7 +13,7 @@ from contextlib import suppress
 
 _MODE = 0o600
 _OURS = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
-_CHILDS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_CHILDS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def open_fifo(dir_fd: int, name: str) -> int:
@@ -35,9 +35,9 @@ def open_fifo(dir_fd: int, name: str) -> int:
 
 
 def open_for_child(dir_fd: int, name: str, fd: int) -> int | None:
-    """A write-only descriptor of the FIFO behind `fd`, or None when the name does not lead there any more.
+    """A blocking descriptor of the FIFO behind `fd`, or None when the name does not lead there any more.
 
-    It is a description of its own, so that our O_NONBLOCK does not reach the child.
+    It is a description of its own, because O_NONBLOCK belongs to the description and must not reach the child.
     """
     try:
         status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)

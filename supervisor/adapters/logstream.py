@@ -41,7 +41,7 @@ class Home(Protocol):
     """What a stream needs of the store that it belongs to."""
 
     def open_for_child(self, stream: Stream) -> int:
-        """A blocking, write-only descriptor of the stream's pipe."""
+        """A blocking descriptor of the stream's pipe."""
 
     def tail(self, instance: str, n: int) -> list[str]:
         """The last lines in the files."""
@@ -81,7 +81,7 @@ class Stream:
         self._splitter: LineSplitter | None = None
 
     def child_fd(self) -> int:
-        """A blocking, write-only descriptor for a child's stdout and stderr.  The caller closes it after the spawn.
+        """A blocking descriptor for a child's stdout and stderr.  The caller closes it after the spawn.
 
         OperationFailed where none can be had.
         """

@@ -1,0 +1,63 @@
+"""What the tests of output capture share: a store on a temporary directory, and all that it kept."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+from supervisor.adapters.logs import LogStore
+from supervisor.adapters.logstream import Stream
+from supervisor.adapters.reactor import Reactor
+from supervisor.core.spec import LogSpec
+
+PLAIN = LogSpec(compress=False)
+
+
+class Capture:
+    """A store, its reactor, and what it complained about."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.logs, self.fifos = root / "log", root / "fifo"
+        self.problems: list[tuple[str, str]] = []
+        self.reactor = Reactor()
+        self.store = LogStore(self.reactor, str(self.logs), str(self.fifos), self._problem)
+
+    def _problem(self, instance: str, message: str) -> None:
+        self.problems.append((instance, message))
+
+    def close(self) -> None:
+        self.store.close()
+        self.reactor.close()
+
+    def again(self) -> Capture:
+        """As after an orderly restart of the daemon."""
+        self.close()
+        return Capture(self.root)
+
+    def kept(self, instance: str = "web") -> bytes:
+        """All segments in the order in which they were written."""
+        return b"".join(content for _, content in self.segments(instance))
+
+    def segments(self, instance: str = "web") -> list[tuple[str, bytes]]:
+        """(file name, plain content), the oldest first."""
+        files = [f for f in self.logs.iterdir() if f.name.startswith(f"{instance}.log") and f.suffix != ".idx"]
+        files.sort(key=lambda f: -int((f.name.removesuffix(".gz").partition(".log.")[2]) or 0))
+        return [(f.name, gzip.decompress(f.read_bytes()) if f.suffix == ".gz" else f.read_bytes()) for f in files]
+
+
+def say(stream: Stream, text: bytes) -> None:
+    """As a child would, and let the store take it piece by piece."""
+    fd = stream.child_fd()
+    try:
+        for i in range(0, len(text), 4096):
+            os.write(fd, text[i : i + 4096])
+            stream.drain()
+    finally:
+        os.close(fd)
+
+
+def numbered(first: int, last: int, width: int = 100) -> bytes:
+    """Lines that show where one is missing or torn."""
+    return b"".join(f"{i:08} ".encode().ljust(width - 1, b"x") + b"\n" for i in range(first, last))
