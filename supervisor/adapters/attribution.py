@@ -9,7 +9,7 @@ from typing import Protocol
 from supervisor.adapters import procfs
 
 _LONGEST_DESCENT = 32
-_MOST_REMEMBERED = 4096
+_MOST_REMEMBERED = 1024
 
 
 class Owned(Protocol):
@@ -54,11 +54,6 @@ class Attribution:
             self._known.clear()
         self._known[pid] = (start, instance)
         return instance
-
-    def forget(self, instance: str) -> None:
-        """Its incarnation is over: nothing that was found out about its processes counts any more."""
-        for pid in [pid for pid, (_, owner) in self._known.items() if owner == instance]:
-            del self._known[pid]
 
     def _by_cgroup(self, pid: int) -> str | None:
         if self._cgroup_prefix is None:
