@@ -1,0 +1,128 @@
+"""The dashboard: attaches to a daemon, keeps what it says, and passes on what the user wants."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from supervisor.client import Client as DaemonClient
+from supervisor.dashboard.feedsource import Answer, Client, News, Source, StatusWaiting, ask
+from supervisor.dashboard.model import JSON, Model
+from supervisor.dashboard.orders import Orders
+from supervisor.dashboard.overview import Overview
+from supervisor.dashboard.theme import PHI, PLAIN
+from supervisor.errors import SupervisorError
+
+BACKLOG = 200
+"""Events asked for at the beginning; newer ones come by themselves."""
+
+
+class Dashboard(App[bool]):
+    """Ends with True if the daemon was ended from here.  `owns_daemon`: it was started with this dashboard, so
+    whoever quits is asked what becomes of it."""
+
+    CSS_PATH = "dashboard.tcss"
+    TITLE = "phi-supervisor"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,ctrl+c,ctrl+q", "quit", "quit", priority=False)]
+
+    def __init__(self, client: Client, *, owns_daemon: bool = False) -> None:
+        super().__init__()
+        self.register_theme(PHI)
+        few_colours = self.console.color_system == "standard" and PLAIN in self.available_themes
+        self.theme = PLAIN if few_colours else PHI.name
+        self.model = Model()
+        self.orders = Orders(self, client, self.model)
+        self._client = client
+        self._owns_daemon = owns_daemon
+        self._ending = False
+        self._source = Source(client, self.post_message, ("events", "status"))
+
+    def get_default_screen(self) -> Screen[object]:
+        self.overview = Overview(self.model, self.orders, self._client)
+        return self.overview
+
+    def on_ready(self) -> None:
+        self._source.start()
+        self._fetch_events()
+
+    def on_unmount(self) -> None:
+        self._source.stop()
+
+    # -- what comes in
+
+    def on_status_waiting(self, _: StatusWaiting) -> None:
+        status = self._source.take()
+        if status is None:
+            return
+        told = self.model.take(status, time.monotonic())
+        if told:
+            self.notify(told, timeout=4)
+            self._fetch_events()
+        self.overview.renewed(resumed=bool(told))
+
+    def on_news(self, news: News) -> None:
+        if news.source is not self._source:
+            self.overview.tail.news(news)
+        elif news.event == "event":
+            self._note([news.data])
+        elif news.event in ("disconnected", "refused"):
+            if self._ending:
+                self.exit(True)
+                return
+            self.model.lost(str(news.data["error"]), time.monotonic())
+            self.overview.renewed()
+
+    def on_answer(self, answer: Answer) -> None:
+        answer.deliver()
+
+    def _fetch_events(self) -> None:
+        get = self._client.get
+        ask(self.post_message, lambda: get("/v1/events", limit=BACKLOG), lambda a: self._note(a["events"]), unanswered)
+
+    def _note(self, events: list[JSON]) -> None:
+        fresh = self.model.history.note(events)
+        if fresh:
+            self.overview.happened(fresh)
+
+    # -- the end
+
+    async def action_quit(self) -> None:
+        if not self._owns_daemon or not self.model.live:
+            self.exit(False)
+            return
+        self.orders.ask_quit(self._quit)
+
+    def _quit(self, answer: str) -> None:
+        if answer == "leave":
+            self.exit(False)
+        elif answer == "down":
+            self._ending = True
+            self.orders.down()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The command palette: Textual's own, and what has no key because it concerns everything."""
+        yield from super().get_system_commands(screen)
+        everything = [view["name"] for view in self.model.views]
+        yield SystemCommand("Reload the configuration", "Show what would change, then apply it", self.orders.reload)
+        yield SystemCommand("Shut down", "Stop everything and end the daemon", self.orders.ask_down)
+        for verb in ("start", "stop", "restart", "reset"):
+            yield SystemCommand(
+                f"{verb.capitalize()} all", f"{verb} every instance", lambda v=verb: self.orders.act(v, everything)
+            )
+
+
+def unanswered(_: SupervisorError) -> None:
+    """A lost connection is told by the stream; nobody needs to hear it twice."""
+
+
+def run(socket_path: str, *, owns_daemon: bool = False) -> bool:
+    """Show the dashboard until the user leaves it; True if the daemon was ended from there.  NoDaemon if none
+    answers to begin with."""
+    client = DaemonClient(socket_path)
+    client.get("/v1/status")
+    return bool(Dashboard(client, owns_daemon=owns_daemon).run())

@@ -1,0 +1,69 @@
+"""Which instances are shown, and in what order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from supervisor.dashboard.present import trouble
+
+JSON = dict[str, Any]
+
+SORTS = ("trouble", "order", "name", "uptime", "restarts", "cpu", "memory", "phi")
+"""`trouble`: what is broken first, then in start order, which is also what `order` means."""
+DESCENDING = frozenset({"trouble", "restarts", "cpu", "memory", "phi"})
+"""Where the large comes first unless asked otherwise."""
+
+_KEYS: dict[str, Callable[[JSON], Any]] = {
+    "trouble": trouble,
+    "name": lambda v: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", v["name"])],
+    "uptime": lambda v: v["uptime_s"] or 0.0,
+    "restarts": lambda v: v["restarts"],
+    "cpu": lambda v: v.get("cpu_percent") or 0.0,
+    "memory": lambda v: v.get("memory_bytes") or 0,
+    "phi": lambda v: (v.get("phi") or 0.0) / (v.get("threshold") or 1.0),
+}
+
+
+def arrange(views: Sequence[JSON], sort: str, descending: bool) -> list[JSON]:
+    """Sorted; equals stay in start order."""
+    if sort == "order":
+        return list(reversed(views)) if descending else list(views)
+    return sorted(views, key=_KEYS[sort], reverse=descending)
+
+
+def matching(views: Sequence[JSON], text: str) -> list[JSON]:
+    """Those that every word of the filter fits: part of the name or group, a state, `ready` or `unready`, `problem`;
+    `!word` is the opposite.  Where nothing has the words in it, letters in the same order will do."""
+    words = text.lower().split()
+    exact = [v for v in views if all(_fits(v, w, _contains) for w in words)]
+    return exact or [v for v in views if all(_fits(v, w, _in_order) for w in words)]
+
+
+def find(views: Sequence[JSON], text: str, start: int, step: int = 1) -> int | None:
+    """The index of the next instance that fits, from `start` on, going round."""
+    hits = {v["name"] for v in matching(views, text)} if text.strip() else set()
+    for n in range(len(views)):
+        index = (start + n * step) % len(views)
+        if views[index]["name"] in hits:
+            return index
+    return None
+
+
+def _fits(view: JSON, word: str, in_name: Callable[[str, str], bool]) -> bool:
+    if word.startswith("!") and len(word) > 1:
+        return not _fits(view, word[1:], _contains)
+    facts = {view["state"], view["goal"], "ready" if view["ready"] else "unready"}
+    if trouble(view) >= 2:
+        facts.add("problem")
+    return word in facts or in_name(word, view["name"].lower()) or in_name(word, (view.get("group") or "").lower())
+
+
+def _contains(word: str, text: str) -> bool:
+    return word in text
+
+
+def _in_order(word: str, text: str) -> bool:
+    letters = iter(text)
+    return all(c in letters for c in word)

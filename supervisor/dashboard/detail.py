@@ -1,0 +1,33 @@
+"""The detail pane: the story of the instance at the cursor."""
+
+from __future__ import annotations
+
+
+from supervisor.dashboard.lineview import LineView
+from supervisor.dashboard.present import JSON, Row
+from supervisor.dashboard.story import detail
+
+
+class Detail(LineView, can_focus=True):
+    """Scrolls; starts at the top whenever another instance is shown."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._row: Row | None = None
+        self._more: JSON | None = None
+
+    def show(self, row: Row | None, more: JSON | None) -> None:
+        """`more` is /v1/instances/NAME; the last one known goes on being shown while a newer one is on its way."""
+        if row is None or self._row is None or row.name != self._row.name:
+            self.scroll_home(animate=False)
+        self._row, self._more = row, more
+        self.border_title = row.name if row else "detail"
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        self.set_lines(detail(self._row, self._more, self.size.width) if self._row and self.size.width else [])
+
+

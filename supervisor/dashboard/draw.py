@@ -1,0 +1,74 @@
+"""Small pictures made of text: sparkline, bar, histogram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from supervisor.dashboard.spans import Line, Span
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+MOST_BINS = 24
+
+
+def sparkline(values: Sequence[float | None], cells: int, floor: float = 0.0) -> str:
+    """The newest `cells` values, oldest first, right-aligned; a gap where there was nothing to measure.
+
+    The scale goes from 0 to the largest value, but never below `floor`, so that noise does not look like a mountain."""
+    shown = list(values)[-cells:] if cells > 0 else []
+    top = max((v for v in shown if v is not None), default=0.0)
+    top = max(top, floor, 1e-12)
+    marks = (" " if v is None else BLOCKS[1 + min(7, int(7.999 * max(0.0, v) / top))] for v in shown)
+    return "".join(marks).rjust(max(0, cells))
+
+
+def bar(fraction: float, cells: int, tone: str) -> Line:
+    """A line that fills up: heavy where it is full, light where it is not."""
+    full = round(max(0.0, min(1.0, fraction)) * cells)
+    if fraction > 0.02:
+        full = max(1, full)
+    return tuple(s for s in (Span("━" * full, tone), Span("─" * (cells - full), "faint")) if s.text)
+
+
+def nearness(fraction: float) -> str:
+    """The tone for a value on its way to a threshold that lies at 1."""
+    if fraction >= 1.0:
+        return "alarm"
+    return "warn" if fraction >= 0.6 else "good"
+
+
+def suspicion_line(values: Sequence[float | None], threshold: float, cells: int) -> Line:
+    """A sparkline whose full height is the threshold; what came near it or went over stands out."""
+    shown = ([None] * cells + list(values))[-cells:] if cells > 0 else []
+    spans: list[Span] = []
+    for v in shown:
+        fraction = 0.0 if v is None else max(0.0, v) / max(threshold, 1e-12)
+        tone = "muted" if fraction < 0.6 else nearness(fraction)
+        mark = " " if v is None else BLOCKS[1 + min(7, int(fraction * 7))]
+        if spans and spans[-1].tone == tone:
+            spans[-1] = spans[-1]._replace(text=spans[-1].text + mark)
+        else:
+            spans.append(Span(mark, tone))
+    return tuple(spans)
+
+
+def bins(values: Sequence[float], number: int) -> tuple[list[int], float, float]:
+    """How many values fall into each of `number` equal bins between the least and the greatest, and those two."""
+    low, high = min(values), max(values)
+    counts = [0] * number
+    for v in values:
+        counts[min(number - 1, int((v - low) / (high - low) * number)) if high > low else number // 2] += 1
+    return counts, low, high
+
+
+def histogram(values: Sequence[float], cells: int, rows: int) -> tuple[list[str], float, float]:
+    """`rows` lines of columns two cells wide, top first, and what the left and right edge stand for.
+
+    Every bin with a value in it shows at least the smallest mark: a single outlier is what one looks for."""
+    number = max(1, min(MOST_BINS, cells // 2))
+    counts, low, high = bins(values, number)
+    peak = max(counts)
+    heights = [0 if c == 0 else max(1, round(c / peak * 8 * rows)) for c in counts]
+    lines = []
+    for row in range(rows - 1, -1, -1):
+        lines.append("".join(BLOCKS[max(0, min(8, h - 8 * row))] * 2 for h in heights))
+    return lines, low, high

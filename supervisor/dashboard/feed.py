@@ -1,0 +1,39 @@
+"""The event feed: every state change with its cause, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from supervisor.dashboard.history import JSON
+from supervisor.dashboard.lineview import LineView
+from supervisor.dashboard.spans import Line
+from supervisor.dashboard.story import event_line
+
+
+class Feed(LineView, can_focus=True):
+    """Shows what History keeps."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._events: list[JSON] = []
+
+    def on_mount(self) -> None:
+        self.border_title = "events"
+
+    def show(self, events: Sequence[JSON]) -> None:
+        """All of them, oldest first."""
+        top = self.scroll_offset.y
+        grown = len(events) - len(self._events) if top else 0
+        self._events = list(events)
+        self._draw()
+        if grown > 0:  # whoever reads further down is not moved
+            self.scroll_to(y=top + grown, animate=False)
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        width = self.size.width
+        if width:
+            lines: list[Line] = [event_line(e, instance=True, width=width) for e in reversed(self._events)]
+            self.set_lines(lines)

@@ -1,0 +1,140 @@
+"""News from the daemon, read in a thread of its own and posted to the app.
+
+A status that nobody has looked at yet is replaced by the next: a slow terminal gets fewer pictures, never old ones.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from textual.message import Message
+
+from supervisor.errors import SupervisorError
+
+JSON = dict[str, Any]
+
+
+class Stream(Protocol):
+    def __iter__(self) -> Iterator[tuple[str, JSON]]: ...
+
+    def close(self) -> None: ...
+
+
+class Client(Protocol):
+    """The part of `supervisor.client.Client` that the dashboard uses."""
+
+    @property
+    def path(self) -> str: ...
+
+    def get(self, route: str, **query: object) -> JSON: ...
+
+    def post(self, route: str, body: Mapping[str, object] | None = None) -> JSON: ...
+
+    def stream(
+        self,
+        topics: Sequence[str],
+        services: Sequence[str] = (),
+        interval: float = 1.0,
+        after: int | None = None,
+        reconnect: bool = False,
+    ) -> Stream: ...
+
+
+class StatusWaiting(Message):
+    """A status can be taken with `Source.take`."""
+
+
+class News(Message):
+    """Anything else that a stream said."""
+
+    def __init__(self, source: Source, event: str, data: JSON) -> None:
+        super().__init__()
+        self.source = source
+        self.event = event
+        self.data = data
+
+
+class Answer(Message):
+    """A request is done; `deliver` is to be called in the app."""
+
+    def __init__(self, deliver: Callable[[], None]) -> None:
+        super().__init__()
+        self.deliver = deliver
+
+
+Post = Callable[[Message], object]
+
+
+class Source:
+    """One stream, read until `stop`, through every reconnection.  `start` it once."""
+
+    def __init__(self, client: Client, post: Post, topics: Sequence[str], services: Sequence[str] = ()) -> None:
+        self._client, self._post = client, post
+        self._topics, self._services = topics, services
+        self._stream: Stream | None = None
+        self._status: JSON | None = None
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="dashboard stream", daemon=True).start()
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            if self._stream is not None:
+                self._stream.close()
+
+    def take(self) -> JSON | None:
+        """The newest status, once."""
+        with self._lock:
+            status, self._status = self._status, None
+        return status
+
+    def _run(self) -> None:
+        try:
+            stream = self._client.stream(self._topics, self._services, reconnect=True)
+            with self._lock:
+                self._stream = stream
+                if self._stopped:
+                    stream.close()
+            for event, data in stream:
+                self._tell(event, data)
+        except SupervisorError as error:
+            _post(self._post, News(self, "refused", {"error": error.message}))
+
+    def _tell(self, event: str, data: JSON) -> None:
+        if event != "status":
+            _post(self._post, News(self, event, data))
+            return
+        with self._lock:
+            unread, self._status = self._status is not None, data
+        if not unread:
+            _post(self._post, StatusWaiting())
+
+
+def ask(
+    post: Post, call: Callable[[], JSON], done: Callable[[JSON], None], failed: Callable[[SupervisorError], None]
+) -> None:
+    """Make a request in a thread; the app is told what came of it."""
+
+    def run() -> None:
+        try:
+            answer = call()
+        except SupervisorError as error:
+            wrong = error
+            _post(post, Answer(lambda: failed(wrong)))
+            return
+        _post(post, Answer(lambda: done(answer)))
+
+    threading.Thread(target=run, name="dashboard request", daemon=True).start()
+
+
+def _post(post: Post, message: Message) -> None:
+    """An app that has ended takes no more messages, and nobody misses them."""
+    try:
+        post(message)
+    except RuntimeError:
+        return

@@ -1,0 +1,121 @@
+"""The head: what stands here, how much of it is well, and whether host and supervisor are fit to judge.  Pure lines
+first, then the widget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor.dashboard import quantities as q
+from supervisor.dashboard.draw import sparkline
+from supervisor.dashboard.history import History
+from supervisor.dashboard.lineview import LineView
+from supervisor.dashboard.present import STATES, trouble, waits
+from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
+
+JSON = dict[str, Any]
+LATE_MS = 250.0
+"""From here on the supervisor itself counts as late (core.starvation.TOLERANCE)."""
+
+
+def first_line(status: JSON, link: Span, width: int) -> Line:
+    """Name and counts; what is wrong is named, what is well only counted."""
+    supervisor, views = status["supervisor"], status["instances"]
+    ready = sum(1 for v in views if v["ready"])
+    wanted = sum(1 for v in views if v["goal"] == "up" and v["type"] != "oneshot")
+    tone = "good" if ready >= wanted else "plain"
+    parts: list[Span | str] = [
+        Span(" φ ", "accent"),
+        Span(clean(str(supervisor["name"])), "strong"),
+        "   ",
+        Span(f"{ready}/{wanted} ready", tone, "screen.show_only('ready')"),
+    ]
+    for state, (glyph, colour) in STATES.items():
+        number = sum(1 for v in views if v["state"] == state)
+        bad = state == "exited" and any(v["state"] == state and trouble(v) == 3 for v in views)
+        if number and state not in ("running", "stopped", "exited"):
+            parts += ["   ", Span(f"{glyph} {number} {state}", colour, f"screen.show_only('{state}')")]
+        elif number and state != "running" and width >= 110:
+            parts += ["   ", Span(f"{glyph} {number} {state}", "alarm" if bad else "faint", f"screen.show_only('{state}')")]
+    return spread(line(*parts), line(link, " "), width)
+
+
+def second_line(status: JSON, history: History, width: int) -> Line:
+    """The host's own health: load, pressure, and how late we run ourselves."""
+    s = status["supervisor"]
+    load, cpus = s.get("load") or [0.0], s.get("cpus") or 1
+    busy = "warn" if load[0] > 1.5 * cpus else "plain"
+    short = width < 110
+    parts: list[Span | str] = ["   ", Span("load ", "muted"), Span(" ".join(f"{x:.2f}" for x in load[: 1 if short else 3]), busy)]
+    parts.append(Span(f" of {q.count(cpus, 'cpu')}", "faint"))
+    psi = s.get("psi")
+    if psi:
+        parts += ["   ", Span("pressure ", "muted")]
+        for n, key in enumerate(("cpu", "memory", "io")):
+            value = psi.get(key) or 0.0
+            parts += [Span(("  " if n else "") + ("mem" if key == "memory" else key) + " ", "faint")]
+            parts += [Span(f"{value:.0f}%", "warn" if value >= 20 else "plain")]
+    lag = s.get("lag_ms") or 0.0
+    parts += ["   ", Span("late ", "muted"), Span(f"{lag:.0f} ms", "warn" if lag >= LATE_MS else "plain")]
+    if not short:
+        parts += [" ", Span(sparkline(list(history.lag), 20, LATE_MS), "muted")]
+    right = f"{q.size(s.get('memory_bytes'))} · pid {s['pid']} · up {q.duration(s['uptime_s'])} "
+    return spread(line(*parts), (Span(right if not short else f"up {q.duration(s['uptime_s'])} ", "muted"),), width)
+
+
+def banner(status: JSON | None, lost: str, width: int, age: float = 0.0) -> Line:
+    """One loud line while something stands over everything else; empty while nothing does."""
+    if lost:
+        return cut(line(" ↯ ", lost), width)
+    if status is None:
+        return ()
+    supervisor, views = status["supervisor"], status["instances"]
+    if supervisor.get("closing"):
+        return cut(line(" ▼ shutting down", ": " + blockers(views, age)), width)
+    if supervisor.get("host_starved"):
+        lag = supervisor.get("lag_ms") or 0.0
+        return cut(line(f" ⚠ host starved: the supervisor itself ran {lag:.0f} ms late, so silence proves nothing now"), width)
+    if supervisor.get("problems"):
+        problems = [clean(str(p)) for p in supervisor["problems"]]
+        more = f"  (+{len(problems) - 1} more)" if len(problems) > 1 else ""
+        return cut(line(f" ⚠ {problems[0]}{more}"), width)
+    return ()
+
+
+def blockers(views: list[JSON], age: float) -> str:
+    """Who still holds up the shutdown, and for how long at most."""
+    left = [v for v in views if v["state"] not in ("stopped", "exited", "failed", "backoff")]
+    if not left:
+        return "nothing is left"
+    words = []
+    for v in sorted(left, key=lambda v: v["state"] != "stopping"):
+        wait = waits(v, age)
+        name = clean(v["name"])
+        if v.get("lingering"):
+            words.append(f"{name} will not die ({clean(', '.join(v['lingering']))})")
+        elif v["state"] == "stopping":
+            words.append(f"{name} stops" + (f", {wait[0]} in {q.duration(wait[1])}" if wait else ""))
+        else:
+            words.append(f"{name} waits for its dependants")
+    return f"{q.count(len(left), 'instance')} left · " + " · ".join(words)
+
+
+class Header(LineView):
+    """Two lines, and a third while something must be said to everybody."""
+
+    can_focus = False
+
+    def show(self, status: JSON | None, history: History, link: Span, lost: str, age: float) -> None:
+        width = self.size.width
+        lines: list[Line] = []
+        if status is None:
+            lines = [spread((Span(" φ supervisor", "accent"),), line(link, " "), width), ()]
+        else:
+            lines = [first_line(status, link, width), second_line(status, history, width)]
+        loud = banner(status, lost, width, age)
+        self.styles.height = 3 if loud else 2
+        self.set_lines([*lines, loud] if loud else lines)
+
+    def overlay(self, index: int) -> str:
+        return "line--loud" if index == 2 else ""
+
+

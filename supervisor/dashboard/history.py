@@ -1,0 +1,93 @@
+"""What the dashboard remembers: bounded rings of samples, and the newest events.  Nothing is kept on disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from supervisor.core.causes import FAILURES
+
+JSON = dict[str, Any]
+DEPTH = 120
+"""Samples kept of each series: two minutes at one a second."""
+EVENTS = 500
+
+Ring = deque[float | None]
+
+
+class Samples:
+    """One instance's series, oldest first; `None` where there was nothing to measure."""
+
+    __slots__ = ("cpu", "memory", "phi", "wait")
+
+    def __init__(self) -> None:
+        self.cpu: Ring = deque(maxlen=DEPTH)
+        self.memory: Ring = deque(maxlen=DEPTH)
+        self.phi: Ring = deque(maxlen=DEPTH)
+        self.wait: tuple[str, float] | None = None
+        """The wait it is in (state and incarnation), and its length in seconds when first seen."""
+
+
+class History:
+    """`take` every status, `note` every event.  An instance that is gone is forgotten with the next status."""
+
+    def __init__(self) -> None:
+        self.lag: Ring = deque(maxlen=DEPTH)
+        self.events: deque[JSON] = deque(maxlen=EVENTS)
+        self.last_failure: dict[str, JSON] = {}
+        self.last_evidence: dict[str, int] = {}
+        self._samples: dict[str, Samples] = {}
+        self._seen: set[int] = set()
+
+    def take(self, status: JSON) -> None:
+        """One status object, as the stream gives it."""
+        self.lag.append(status["supervisor"].get("lag_ms"))
+        kept = {}
+        for view in status["instances"]:
+            samples = self._samples.get(view["name"]) or Samples()
+            kept[view["name"]] = samples
+            samples.cpu.append(view.get("cpu_percent"))
+            samples.memory.append(view.get("memory_bytes"))
+            samples.phi.append(view.get("phi"))
+            self._remember_wait(samples, view)
+        self._samples = kept
+
+    def samples(self, name: str) -> Samples:
+        """An instance's series; empty ones where nothing is known of it."""
+        return self._samples.get(name) or Samples()
+
+    def note(self, events: Iterable[JSON]) -> list[JSON]:
+        """Events, oldest first; gives back those that are news."""
+        fresh = []
+        for event in events:
+            if event["id"] in self._seen:
+                continue
+            fresh.append(event)
+            if len(self.events) == EVENTS:
+                self._seen.discard(self.events[0]["id"])
+            self.events.append(event)
+            self._seen.add(event["id"])
+            if event["cause"] in FAILURES and event["from"] != event["to"]:
+                self.last_failure[event["instance"]] = event
+            if "evidence_id" in event["detail"]:
+                self.last_evidence[event["instance"]] = event["detail"]["evidence_id"]
+        return fresh
+
+    def _remember_wait(self, samples: Samples, view: JSON) -> None:
+        left = remaining(view)
+        if left is None:
+            samples.wait = None
+            return
+        key = f"{view['state']} {view['incarnation']} {view['attempt']}"
+        if samples.wait is None or samples.wait[0] != key or samples.wait[1] < left:
+            samples.wait = (key, left)
+
+
+def remaining(view: JSON) -> float | None:
+    """Seconds until the state it waits in ends by itself, as of the status; None where it waits for an event."""
+    for key in ("next_restart_in_s", "kill_in_s", "ready_within_s"):
+        left = view.get(key)
+        if left is not None:
+            return float(left)
+    return None

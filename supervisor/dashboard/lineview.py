@@ -1,0 +1,65 @@
+"""A scrolling view of lines: the one way in which the dashboard draws.  A change costs the lines that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from supervisor.dashboard.spans import TONES, Line
+
+
+class LineView(ScrollView):
+    """Lines by index; `overlay` names the component class of lines that stand out as a whole."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES} | {"line--cursor", "line--loud"}
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._lines: list[Line] = []
+
+    @property
+    def lines(self) -> Sequence[Line]:
+        """What is shown."""
+        return self._lines
+
+    def set_lines(self, lines: Sequence[Line]) -> None:
+        """Show these; only lines that differ from what is there are drawn again."""
+        old, self._lines = self._lines, list(lines)
+        self.virtual_size = Size(0, len(lines))
+        for index, (before, after) in enumerate(zip(old, lines, strict=False)):
+            if before != after:
+                self.refresh_line(index)
+        if len(old) != len(lines):
+            low, high = sorted((len(old), len(lines)))
+            self.refresh_lines(low, high - low)
+
+    def line_at(self, index: int) -> Line:
+        """The line with this index; an empty one where there is none."""
+        return self._lines[index] if 0 <= index < len(self._lines) else ()
+
+    def overlay(self, index: int) -> str:
+        """The component class laid over a line, or nothing."""
+        return ""
+
+    def render_line(self, y: int) -> Strip:
+        offset = self.scroll_offset
+        return self.strip(y + offset.y, offset.x)
+
+    def strip(self, index: int, left: int = 0) -> Strip:
+        """One line as the terminal gets it."""
+        base = self.rich_style
+        over = self.overlay(index)
+        if over:
+            base += self.get_component_rich_style(over, partial=True)
+        segments = [Segment(span.text, self._style(span.tone, span.action, base)) for span in self.line_at(index)]
+        return Strip(segments).crop_extend(left, left + self.size.width, base)
+
+    def _style(self, tone: str, action: str, base: Style) -> Style:
+        style = base + self.get_component_rich_style(f"tone--{tone}", partial=True)
+        return style + Style(meta={"@click": action}) if action else style

@@ -1,0 +1,111 @@
+"""What the dashboard knows: the last status, what is remembered, whether anybody still answers.  Pure; times are
+monotonic seconds unless they say otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from supervisor.dashboard import quantities as q
+from supervisor.dashboard.choose import DESCENDING, SORTS, arrange, matching
+from supervisor.dashboard.history import JSON, History
+from supervisor.dashboard.present import Row, waits
+from supervisor.dashboard.spans import Span, clean
+
+SOON = 10.0
+"""A countdown below this is shown in tenths, and drawn more often."""
+
+
+class Model:
+    """Takes what comes in; gives back rows in the order and selection asked for."""
+
+    def __init__(self) -> None:
+        self.status: JSON | None = None
+        self.history = History()
+        self.sort, self.descending = "trouble", True
+        self.filter = ""
+        self.problems_only = False
+        self._taken = 0.0
+        self._lost_at: float | None = None
+        self._lost_why = ""
+
+    # -- what comes in
+
+    def take(self, status: JSON, now: float) -> str:
+        """A status.  Gives back what the user should hear about it: that the daemon was away, or is another."""
+        before, self.status, self._taken = self.status, status, now
+        was_lost, self._lost_at = self._lost_at is not None, None
+        self.history.take(status)
+        if before is None:
+            return ""
+        old, new = before["supervisor"]["pid"], status["supervisor"]["pid"]
+        if old != new:
+            return f"the daemon was restarted: pid {old} → {new}"
+        return "connected again" if was_lost else ""
+
+    def lost(self, why: str, now: float) -> None:
+        """Nobody answers."""
+        if self._lost_at is None:
+            self._lost_at = now
+        self._lost_why = why
+
+    # -- what is shown
+
+    @property
+    def live(self) -> bool:
+        """The status is as new as it should be."""
+        return self.status is not None and self._lost_at is None
+
+    @property
+    def supervisor(self) -> JSON:
+        return self.status["supervisor"] if self.status else {}
+
+    @property
+    def views(self) -> list[JSON]:
+        """All instances, in start order."""
+        return self.status["instances"] if self.status else []
+
+    def age(self, now: float) -> float:
+        """Seconds since the status; it stands still while nobody answers, for nothing is known of that time."""
+        return max(0.0, (self._lost_at if self._lost_at is not None else now) - self._taken)
+
+    def rows(self, now: float, clock: float) -> list[Row]:
+        """Filtered and sorted; `clock` is seconds since the epoch."""
+        shown = matching(self.views, self.filter + (" problem" if self.problems_only else ""))
+        return [self._row(view, now, clock) for view in arrange(shown, self.sort, self.descending)]
+
+    def sort_by(self, sort: str) -> None:
+        """By that column; again: the other way round."""
+        same = sort == self.sort
+        self.descending = not self.descending if same else sort in DESCENDING
+        self.sort = sort
+
+    def next_sort(self) -> None:
+        self.sort_by(SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)])
+
+    def link(self, attached: str = "live") -> Span:
+        """Whether anybody answers."""
+        if self._lost_at is not None:
+            return Span("↯ reconnecting…", "alarm")
+        return Span(f"● {attached}", "good") if self.status is not None else Span("○ connecting…", "busy")
+
+    def lost_words(self, now: float) -> str:
+        """What the banner says while nobody answers; empty while somebody does."""
+        if self._lost_at is None:
+            return ""
+        last = f" · shown is what was {q.duration(now - self._lost_at)} ago" if self.status else ""
+        return f"no connection, reconnecting…  {clean(self._lost_why)}{last}"
+
+    def soon(self, now: float) -> bool:
+        """A countdown is about to end."""
+        age = self.age(now)
+        return self.live and any((wait := waits(v, age)) is not None and wait[1] < SOON for v in self.views)
+
+    def _row(self, view: JSON, now: float, clock: float) -> Row:
+        failure = self.history.last_failure.get(view["name"])
+        ago = None if failure is None else clock - datetime.fromisoformat(failure["at"]).timestamp()
+        return Row(view, self.age(now), self.history.samples(view["name"]), failure, ago)
+
+    def running(self, names: Sequence[str]) -> list[str]:
+        """Those of `names` that have a process."""
+        return [v["name"] for v in self.views if v["name"] in names and v["pid"] is not None]

@@ -1,0 +1,127 @@
+"""What the user orders: asked back where it matters, posted, and answered for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from textual.app import App
+
+from supervisor.dashboard import quantities as q
+from supervisor.dashboard.dialogs import Choice, Question, listed, which_signal
+from supervisor.dashboard.feedsource import Client, ask
+from supervisor.dashboard.model import JSON, Model
+from supervisor.errors import SupervisorError
+
+DRASTIC = frozenset({"stop", "restart"})
+SENT = {"start": "starting", "stop": "stopping", "restart": "restarting", "reset": "reset", "signal": "sent to"}
+MOST_CHANGES = 12
+
+
+class Orders:
+    """Posts to the daemon; its effect is seen in the next status, so only refusals and acceptances are told."""
+
+    def __init__(self, app: App[bool], client: Client, model: Model) -> None:
+        self._app, self._client, self._model = app, client, model
+
+    def act(self, verb: str, targets: Sequence[str]) -> None:
+        """start, stop, restart or reset; several at once are stopped or restarted only after a confirmation."""
+        if not targets:
+            return
+        if verb not in DRASTIC or len(targets) == 1:
+            self._send(verb, targets)
+            return
+        everything = len(targets) == len(self._model.views)
+        whom = "all" if everything else "these"
+        title = f"{verb} {whom} {len(targets)} instances?"
+        self._confirm(title, listed(targets), f"{verb} them", lambda: self._send(verb, targets))
+
+    def signal(self, targets: Sequence[str]) -> None:
+        """Ask which signal, then send it."""
+        alive = self._model.running(targets)
+        if not alive:
+            self._app.notify("nothing runs there that could take a signal", severity="warning", timeout=3)
+            return
+
+        def chosen(name: str | None) -> None:
+            if name:
+                self._send("signal", alive, signal=name)
+
+        self._app.push_screen(which_signal(alive), chosen)
+
+    def reload(self) -> None:
+        """Show what an edited services.toml would change, then apply it."""
+
+        def show(answer: JSON) -> None:
+            words = changes(answer)
+            if not words:
+                self._app.notify("the configuration in force is the one in the file", timeout=3)
+                return
+            self._confirm("apply the configuration?", "\n".join(words), "apply it", apply)
+
+        def apply() -> None:
+            self._post("/v1/reload", {"dry_run": False}, lambda _: self._app.notify("configuration applied", timeout=3))
+
+        self._post("/v1/reload", {"dry_run": True}, show)
+
+    def down(self) -> None:
+        """Stop everything and end the daemon; said twice, kill.  The head of the screen tells how it goes."""
+        self._post("/v1/down", {}, lambda _: None)
+
+    def ask_down(self) -> None:
+        body = "Everything is stopped in reverse dependency order, and the daemon ends."
+        if self._model.supervisor.get("closing"):
+            self._confirm("kill what is left?", "The shutdown is under way.", "kill now", self.down)
+        else:
+            self._confirm("shut down?", body, "stop everything", self.down)
+
+    def ask_quit(self, chosen: Callable[[str], None]) -> None:
+        """For whoever started the daemon with this dashboard: what becomes of it?"""
+        if self._model.supervisor.get("closing"):
+            choices = [
+                Choice("k", "kill what is left", "down"),
+                Choice("l", "leave: it goes on stopping", "leave"),
+                Choice("c", "wait", ""),
+            ]
+            title, body = "still shutting down", "Some instances take their time to stop."
+        else:
+            choices = [
+                Choice("s", "stop everything", "down"),
+                Choice("l", "leave it running", "leave"),
+                Choice("c", "cancel", ""),
+            ]
+            alive = sum(1 for v in self._model.views if v["pid"] is not None)
+            title, body = "quit", f"The daemon was started here and runs {q.count(alive, 'instance')}."
+        self._app.push_screen(Question(title, body, choices), lambda answer: chosen(answer or ""))
+
+    def _confirm(self, title: str, body: str, label: str, do: Callable[[], None]) -> None:
+        choices = [Choice("y", label, "yes"), Choice("n", "cancel", "")]
+        self._app.push_screen(Question(title, body, choices), lambda answer: do() if answer == "yes" else None)
+
+    def _send(self, verb: str, targets: Sequence[str], **more: Any) -> None:
+        def accepted(answer: JSON) -> None:
+            what = f"SIG{more['signal']} " if "signal" in more else ""
+            self._app.notify(f"{what}{SENT[verb]} {listed(answer['instances'], 4) or 'nothing'}", timeout=2.5)
+
+        self._post(f"/v1/{verb}", {"services": list(targets), **more}, accepted)
+
+    def _post(self, path: str, body: JSON, done: Callable[[JSON], None]) -> None:
+        ask(self._app.post_message, lambda: self._client.post(path, body), done, self.refused)
+
+    def refused(self, error: SupervisorError) -> None:
+        """Tell the user what did not work, and what to do."""
+        self._app.notify(f"{error.message}\n{error.hint}".strip(), severity="error", timeout=8, markup=False)
+
+
+def changes(answer: JSON) -> list[str]:
+    """What a reload would do, one line each; nothing if it would do nothing."""
+    words = [f"+ {name}" for name in answer["added"]] + [f"− {name}" for name in answer["removed"]]
+    for name, keys in answer["changed"].items():
+        restarts = "   (restarts)" if name in answer["restarted"] else ""
+        words.append(f"~ {name}: {', '.join(keys)}{restarts}")
+    if answer["supervisor"]:
+        words.append(f"only after a restart of the daemon: {', '.join(answer['supervisor'])}")
+    if len(words) > MOST_CHANGES:
+        words = [*words[:MOST_CHANGES], f"and {len(words) - MOST_CHANGES} more"]
+    return words
+

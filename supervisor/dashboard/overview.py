@@ -1,0 +1,378 @@
+"""The one screen: panes arranged by the room there is, and the keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.events import DescendantFocus, Resize
+from textual.screen import Screen
+from textual.widgets import Input
+
+from supervisor.client import quoted
+from supervisor.dashboard.choose import find
+from supervisor.dashboard.detail import Detail
+from supervisor.dashboard.dialogs import Page
+from supervisor.dashboard.evidence import evidence_lines
+from supervisor.dashboard.feed import Feed
+from supervisor.dashboard.feedsource import Client, ask
+from supervisor.dashboard.header import Header
+from supervisor.dashboard.help import help_lines
+from supervisor.dashboard.keybar import LOG, TABLE, KeyBar
+from supervisor.dashboard.lineview import LineView
+from supervisor.dashboard.logpane import LogPane
+from supervisor.dashboard.model import JSON, Model
+from supervisor.dashboard.orders import Orders
+from supervisor.dashboard.prompt import Prompt
+from supervisor.dashboard.story import one_line
+from supervisor.dashboard.table import Table
+from supervisor.dashboard.tail import Tail
+from supervisor.errors import SupervisorError
+
+TICK = 1.0
+QUICK_TICK = 0.25
+"""Only while a countdown under ten seconds is to be seen."""
+PAUSE = 0.2
+"""Seconds from one drawing to the next, at least, however fast states change."""
+SETTLE = 0.15
+"""Whoever runs down the table with the cursor is not followed by requests; after this long at one row he is."""
+DETAIL_AGE = 2.0
+PANES = ("detail", "log", "feed")
+
+
+class Overview(Screen[object]):
+    """Draws what the model knows; knows itself only where cursor, marks and panes are."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "act('start')", "start"),
+        Binding("x", "act('stop')", "stop"),
+        Binding("r", "act('restart')", "restart"),
+        Binding("K", "signal", "signal"),
+        Binding("R", "act('reset')", "reset"),
+        Binding("a", "mark_all", "select all"),
+        Binding("f", "ask('filter')", "filter"),
+        Binding("exclamation_mark", "problems", "problems only"),
+        Binding("slash", "ask('search')", "search"),
+        Binding("n", "again(1)", "next hit"),
+        Binding("N", "again(-1)", "previous hit"),
+        Binding("o", "sort", "sort"),
+        Binding("O", "reverse", "reverse"),
+        Binding("d", "pane('detail')", "detail"),
+        Binding("l", "pane('log')", "log"),
+        Binding("e", "pane('feed')", "events"),
+        Binding("L", "full_log", "full log"),
+        Binding("v", "last_evidence", "evidence"),
+        Binding("T", "app.change_theme", "theme"),
+        Binding("question_mark", "help", "help"),
+        Binding("escape", "back", "back"),
+    ]
+
+    def __init__(self, model: Model, orders: Orders, client: Client) -> None:
+        super().__init__()
+        self.model, self.orders = model, orders
+        self._client = client
+        self._detail: JSON | None = None
+        self._detail_at = 0.0
+        self._settling = False
+        self._drawn = 0.0
+        self._draw_due = False
+        self._needle = ""
+
+    def compose(self) -> ComposeResult:
+        self.header, self.table, self.detail = Header(id="header"), Table(id="table"), Detail(id="detail")
+        self.feed, self.log_pane = Feed(id="feed"), LogPane(id="log")
+        self.brief, self.prompt, self.keys = LineView(id="brief"), Prompt(), KeyBar(id="keys")
+        self.brief.can_focus = False
+        yield self.header
+        with Container(id="body"):
+            yield self.table
+            yield self.detail
+            yield self.feed
+            yield self.log_pane
+        yield self.brief
+        yield self.prompt
+        yield self.keys
+
+    def on_mount(self) -> None:
+        self.tail = Tail(self._client, self.app.post_message, self.set_timer, self.log_pane)
+        self.set_interval(TICK, self._tick)
+        self._quick = self.set_interval(QUICK_TICK, self._draw, pause=True)
+        self.table.focus()
+
+    def on_unmount(self) -> None:
+        self.tail.close()
+
+    # -- news
+
+    def renewed(self, *, resumed: bool = False) -> None:
+        """There is a new status, or none comes any more."""
+        self._draw_soon()
+        self._want_detail(DETAIL_AGE)
+        if resumed:
+            self.tail.resume()
+
+    def happened(self, events: Sequence[JSON]) -> None:
+        """New events of the ledger."""
+        self._draw_soon()
+        if any(event["instance"] == self.table.current for event in events):
+            self._want_detail(0.0)
+
+    # -- drawing
+
+    def _draw_soon(self) -> None:
+        """At once if nothing was drawn lately, else when the pause is over: a storm costs what a breeze costs."""
+        left = self._drawn + PAUSE - time.monotonic()
+        if left <= 0:
+            self._draw()
+        elif not self._draw_due:
+            self._draw_due = True
+            self.set_timer(left, self._draw)
+
+    def _tick(self) -> None:
+        """Countdowns and ages go on while no status comes."""
+        if time.monotonic() - self._drawn > 0.9 * TICK:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._drawn, self._draw_due = time.monotonic(), False
+        now, model = self._drawn, self.model
+        self.header.show(model.status, model.history, model.link(), model.lost_words(now), model.age(now))
+        self.table.show(model.rows(now, time.time()), model.sort, model.descending)
+        self._draw_detail()
+        if self.feed.display:
+            self.feed.show(model.history.events)
+        if model.soon(now):
+            self._quick.resume()
+        else:
+            self._quick.pause()
+
+    def _draw_detail(self) -> None:
+        row = self.table.row
+        more = self._detail if row and self._detail and self._detail["name"] == row.name else None
+        if self.detail.display:
+            self.detail.show(row, more)
+        if self.brief.display:
+            self.brief.set_lines([one_line(row, self.size.width)] if row else [])
+        marked, hidden = len(self.table.marked), len(self.model.views) - self.table.number
+        self.prompt.tell(self.model.filter, self.model.problems_only, hidden, marked)
+
+    # -- the instance at the cursor
+
+    @on(Table.Moved)
+    def _moved(self) -> None:
+        self._draw_detail()
+        if not self._settling:
+            self._settling = True
+            self.set_timer(SETTLE, self._settled)
+
+    def _settled(self) -> None:
+        self._settling = False
+        self._want_detail(0.0)
+        self._watch_log()
+
+    def _want_detail(self, if_older: float) -> None:
+        """Ask for the details of the instance at the cursor, where they can be seen and are not new."""
+        name, now = self.table.current, time.monotonic()
+        if not name or not self.detail.display or now - self._detail_at < if_older:
+            return
+        self._detail_at = now
+        ask(
+            self.app.post_message,
+            lambda: self._client.get(f"/v1/instances/{quoted(name)}"),
+            self._take_detail,
+            _unanswered,
+        )
+
+    def _take_detail(self, answer: JSON) -> None:
+        self._detail = answer
+        self._draw_detail()
+
+    def _watch_log(self) -> None:
+        if self.log_pane.display:
+            self.tail.watch(self.table.targets)
+        else:
+            self.tail.close()
+
+    @on(LogPane.Paused)
+    def _paused(self) -> None:
+        if not self.log_pane.paused:
+            self.tail.resume()
+
+    @on(LogPane.Older)
+    def _older(self) -> None:
+        self.tail.older()
+
+    # -- the room there is
+
+    def on_resize(self, event: Resize) -> None:
+        width, height = event.size
+        size = "large" if width >= 160 and height >= 40 else "medium" if width >= 100 and height >= 30 else "small"
+        if not self.has_class(f"-{size}"):
+            self.remove_class("-small", "-medium", "-large").add_class(f"-{size}")
+            self._show_pane("" if size == "small" else "log")
+        self.table.styles.max_height = "100%" if size == "small" else height // 2
+        self.call_after_refresh(self._arranged)
+
+    def _show_pane(self, pane: str) -> None:
+        self.remove_class(*(f"-pane-{p}" for p in PANES))
+        if pane:
+            self.add_class(f"-pane-{pane}")
+        self.call_after_refresh(self._arranged)
+
+    def _arranged(self) -> None:
+        """Panes came or went: fill those that are to be seen, and give the focus back where it was lost."""
+        if self.focused is None or not self.focused.display:
+            self.table.focus()
+        self.keys.show(LOG if self.focused is self.log_pane else TABLE)
+        self._draw()
+        self._settled()
+
+    @on(DescendantFocus)
+    def _focus_moved(self) -> None:
+        self.keys.show(LOG if self.focused is self.log_pane else TABLE)
+
+    def action_pane(self, pane: str) -> None:
+        """Bring a pane up and into focus; where there is room for one, a second time puts it away."""
+        widget = {"detail": self.detail, "log": self.log_pane, "feed": self.feed}[pane]
+        self.remove_class("-full")
+        if self.has_class(f"-pane-{pane}") and widget is self.focused and self.has_class("-small"):
+            self._show_pane("")
+            self.table.focus()
+            return
+        if not self.has_class("-large"):
+            self._show_pane(pane)
+        self.call_after_refresh(widget.focus)
+
+    def action_full_log(self) -> None:
+        self.toggle_class("-full")
+        full = self.has_class("-full")
+        self.call_after_refresh(self._arranged)
+        self.call_after_refresh((self.log_pane if full else self.table).focus)
+
+    @on(Table.Opened)
+    def _opened(self) -> None:
+        self.action_full_log()
+
+    def action_back(self) -> None:
+        """One step back: from the whole screen, a search, the marks, the filter, a pane, to the plain table."""
+        if self.has_class("-full"):
+            self.action_full_log()
+        elif self.log_pane.pattern is not None and self.focused is self.log_pane:
+            self.log_pane.search("")
+        elif self.focused is not self.table:
+            self.table.focus()
+        elif self.table.marked:
+            self.table.clear_marks()
+        elif self.model.filter or self.model.problems_only:
+            self.model.filter, self.model.problems_only = "", False
+            self._draw()
+        elif self.has_class("-small"):
+            self._show_pane("")
+
+    # -- orders
+
+    def action_act(self, verb: str) -> None:
+        self.orders.act(verb, self.table.targets)
+
+    def action_signal(self) -> None:
+        self.orders.signal(self.table.targets)
+
+    # -- finding
+
+    def action_ask(self, what: str) -> None:
+        """Open the prompt for a filter or a search; in the log, the search is for text in it."""
+        if what == "search" and self.focused is self.log_pane:
+            what = "log"
+        self.prompt.open(what, self.model.filter if what == "filter" else "")
+
+    @on(Prompt.Changed)
+    def _typed(self, event: Prompt.Changed) -> None:
+        if self.prompt.what == "filter":
+            self.model.filter = event.value
+            self._draw()
+        elif self.prompt.what == "search":
+            self._needle = event.value
+            self._go_to_hit(self.table.index, 1)
+
+    @on(Prompt.Submitted)
+    def _entered(self, event: Prompt.Submitted) -> None:
+        if self.prompt.what == "log":
+            self.log_pane.search(event.value)
+        self._close_prompt()
+
+    @on(Prompt.Given)
+    def _given_up(self) -> None:
+        if self.prompt.what == "filter":
+            self.model.filter = ""
+            self._draw()
+        self._close_prompt()
+
+    def _close_prompt(self) -> None:
+        (self.log_pane if self.prompt.what == "log" else self.table).focus()
+        self.prompt.close()
+
+    def action_again(self, step: int) -> None:
+        self._go_to_hit(self.table.index + step, step)
+
+    def _go_to_hit(self, start: int, step: int) -> None:
+        hit = find([row.view for row in self.table.rows], self._needle, start, step)
+        if hit is not None:
+            self.table.go_to(hit)
+
+    def action_problems(self) -> None:
+        self.model.problems_only = not self.model.problems_only
+        self._draw()
+
+    def action_show_only(self, word: str) -> None:
+        self.model.filter = "" if self.model.filter == word else word
+        self._draw()
+
+    def action_sort(self) -> None:
+        self.model.next_sort()
+        self._draw()
+
+    def action_sort_by(self, sort: str) -> None:
+        self.model.sort_by(sort)
+        self._draw()
+
+    def action_reverse(self) -> None:
+        self.model.sort_by(self.model.sort)
+        self._draw()
+
+    def action_mark(self) -> None:
+        self.table.action_mark(1)
+
+    def action_mark_all(self) -> None:
+        self.table.mark_all()
+
+    def action_log(self, what: str) -> None:
+        self.run_worker(self.log_pane.run_action(what))
+
+    # -- reading
+
+    def action_help(self) -> None:
+        self.app.push_screen(Page("help", help_lines()))
+
+    def action_last_evidence(self) -> None:
+        number = self.model.history.last_evidence.get(self.table.current)
+        if number is None:
+            self.notify("nothing was captured of this instance yet", timeout=3)
+        else:
+            self.action_evidence(number)
+
+    def action_evidence(self, number: int) -> None:
+        """What was captured before a kill."""
+
+        def show(answer: JSON) -> None:
+            self.app.push_screen(Page(f"evidence of event {number}", list(evidence_lines(answer))))
+
+        ask(self.app.post_message, lambda: self._client.get(f"/v1/evidence/{number}"), show, self.orders.refused)
+
+
+def _unanswered(_: SupervisorError) -> None:
+    """A lost connection is told by the stream; nobody needs to hear it twice."""

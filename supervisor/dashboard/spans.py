@@ -1,0 +1,95 @@
+"""Text with a meaning: what every pane of the dashboard is made of.
+
+A `Line` is a tuple of spans, a span a text with a *tone*.  A tone says what the text means; the style sheet says what
+that looks like in the theme in use.  No tone is told by colour alone: glyph, word or weight says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+TONES = ("plain", "strong", "muted", "faint", "good", "busy", "warn", "bad", "alarm", "accent", "hit")
+"""From nothing to say, over going well, to look here now."""
+
+
+class Span(NamedTuple):
+    """`action` is what a click on it does, in Textual's notation; empty: nothing."""
+
+    text: str
+    tone: str = "plain"
+    action: str = ""
+
+
+Line = tuple[Span, ...]
+
+
+def line(*parts: Span | str | Iterable[Span]) -> Line:
+    """Join texts, spans and lines to one line."""
+    out: list[Span] = []
+    for part in parts:
+        if isinstance(part, Span):
+            out.append(part)
+        elif isinstance(part, str):
+            out.append(Span(part))
+        else:
+            out.extend(part)
+    return tuple(span for span in out if span.text)
+
+
+def plain(spans: Line) -> str:
+    """The bare text."""
+    return "".join(span.text for span in spans)
+
+
+def width(spans: Line) -> int:
+    """In terminal cells."""
+    return sum(cell_len(span.text) for span in spans)
+
+
+def fit(spans: Line, cells: int, *, right: bool = False) -> Line:
+    """Exactly `cells` wide: padded, or cut with an ellipsis."""
+    have = width(spans)
+    if have > cells:
+        return cut(spans, cells)
+    if have == cells:
+        return spans
+    padding = Span(" " * (cells - have))
+    return (padding, *spans) if right else (*spans, padding)
+
+
+def cut(spans: Line, cells: int) -> Line:
+    """At most `cells` wide; what is missing is marked by an ellipsis."""
+    if width(spans) <= cells:
+        return spans
+    out: list[Span] = []
+    left = cells - 1
+    for span in spans:
+        have = cell_len(span.text)
+        if have > left:
+            break
+        out.append(span)
+        left -= have
+    else:
+        return spans
+    if cells > 0:
+        out.append(span._replace(text=set_cell_size(span.text, max(0, left)) + "…"))
+    return tuple(out)
+
+
+def spread(left: Line, right: Line, cells: int) -> Line:
+    """One at each end; where there is no room for both, the left one gives way."""
+    gap = cells - width(right)
+    if gap < 2:
+        return cut(right, cells)
+    return line(fit(cut(left, gap - 1), gap), right)
+
+
+_CONTROL = {c: "�" for c in (*range(0x20), *range(0x7F, 0xA0))} | {0x09: "    ", 0x0A: "↵", 0x0D: None}
+
+
+def clean(text: str) -> str:
+    """What a process wrote, made safe for a terminal: control characters are shown, never obeyed."""
+    return text if text.isascii() and text.isprintable() else text.translate(_CONTROL)

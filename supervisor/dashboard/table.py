@@ -1,0 +1,161 @@
+"""The table of instances: a cursor that stays on its instance whatever moves, marks, a head that sorts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.strip import Strip
+
+from supervisor.dashboard.lineview import LineView
+from supervisor.dashboard.present import Column, Row, columns, row_line, title_line
+from supervisor.dashboard.spans import Line
+
+
+class Table(LineView, can_focus=True):
+    """Rows below a head that stays.  Line 0 is the head; row n is line n + 1."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "up", show=False),
+        Binding("down,j", "move(1)", "down", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
+        Binding("pagedown", "page(1)", "page down", show=False),
+        Binding("home,g", "move(-100000)", "first", show=False),
+        Binding("end,G", "move(100000)", "last", show=False),
+        Binding("space", "mark(1)", "mark", show=False),
+        Binding("shift+down", "mark(1)", "mark and go down", show=False),
+        Binding("shift+up", "mark(-1)", "mark and go up", show=False),
+        Binding("enter", "open", "open", show=False),
+    ]
+
+    class Moved(Message):
+        """The cursor is on another instance, or the marks changed."""
+
+    class Opened(Message):
+        """Enter or a double click."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._rows: list[Row] = []
+        self._columns: list[Column] = []
+        self._sort: tuple[str, bool] = ("trouble", True)
+        self.current = ""
+        self.marked: set[str] = set()
+
+    @property
+    def index(self) -> int:
+        """The cursor's row."""
+        return next((n for n, row in enumerate(self._rows) if row.name == self.current), 0)
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """What is shown, from the top."""
+        return self._rows
+
+    @property
+    def number(self) -> int:
+        return len(self._rows)
+
+    @property
+    def row(self) -> Row | None:
+        """The one at the cursor."""
+        return self._rows[self.index] if self._rows else None
+
+    @property
+    def targets(self) -> list[str]:
+        """What a command is meant for: the marked instances, else the one at the cursor."""
+        return [r.name for r in self._rows if r.name in self.marked] or ([self.current] if self.current else [])
+
+    def show(self, rows: Sequence[Row], sort: str, descending: bool) -> None:
+        """Put these rows in; the cursor stays with its instance, or close to where that was."""
+        before = self.index
+        self._rows, self._sort = list(rows), (sort, descending)
+        names = [row.name for row in rows]
+        self.marked &= set(names)
+        if self.current not in names:
+            self.current = names[min(before, len(names) - 1)] if names else ""
+            self.post_message(self.Moved())
+        self._draw()
+        if self.index != before:
+            self._scroll_to_cursor()
+
+    def go_to(self, index: int) -> None:
+        """Move the cursor to a row."""
+        if not self._rows:
+            return
+        name = self._rows[max(0, min(index, len(self._rows) - 1))].name
+        if name != self.current:
+            self.current = name
+            self._draw()
+            self.post_message(self.Moved())
+        self._scroll_to_cursor()
+
+    def mark_all(self) -> None:
+        """Mark all that are shown, or none if they all are marked."""
+        names = {row.name for row in self._rows}
+        self.marked = set() if self.marked >= names else names
+        self._marks_changed()
+
+    def clear_marks(self) -> None:
+        self.marked = set()
+        self._marks_changed()
+
+    def action_move(self, by: int) -> None:
+        self.go_to(self.index + by)
+
+    def action_page(self, direction: int) -> None:
+        self.go_to(self.index + direction * max(1, self.size.height - 2))
+
+    def action_mark(self, by: int) -> None:
+        if self.current:
+            self.marked ^= {self.current}
+            self._marks_changed()
+            self.go_to(self.index + by)
+
+    def action_open(self) -> None:
+        self.post_message(self.Opened())
+
+    def on_click(self, event: events.Click) -> None:
+        row = event.y - 1 + self.scroll_offset.y
+        if event.y == 0 or not 0 <= row < len(self._rows):
+            return
+        self.go_to(row)
+        if event.ctrl or event.shift or event.meta:
+            self.marked ^= {self.current}
+            self._marks_changed()
+        elif event.chain == 2:
+            self.action_open()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def overlay(self, index: int) -> str:
+        return "line--cursor" if 0 < index <= len(self._rows) and self._rows[index - 1].name == self.current else ""
+
+    def render_line(self, y: int) -> Strip:
+        return self.strip(0 if y == 0 else y + self.scroll_offset.y)
+
+    def _marks_changed(self) -> None:
+        self._draw()
+        self.post_message(self.Moved())
+
+    def _draw(self) -> None:
+        width = self.size.width
+        if not width:
+            return
+        self._columns = columns(width, max((len(r.name) for r in self._rows), default=8))
+        lines: list[Line] = [title_line(self._columns, *self._sort)]
+        for row in self._rows:
+            here, marked = row.name == self.current, row.name in self.marked
+            lines.append(row_line(row, self._columns, here=here, marked=marked))
+        self.set_lines(lines)
+
+    def _scroll_to_cursor(self) -> None:
+        line, top, room = self.index, self.scroll_offset.y, self.size.height - 1
+        if line < top:
+            self.scroll_to(y=line, animate=False)
+        elif line >= top + room:
+            self.scroll_to(y=line - room + 1, animate=False)

@@ -1,0 +1,147 @@
+"""Keeps the log pane full.  The stream only says *that* there is more; what it is, is asked for with a cursor, so that
+nothing is shown twice, nothing is lost in between, and a flood is skipped with a word instead of being chased."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from supervisor.client import quoted
+from supervisor.dashboard.feedsource import Client, News, Post, Source, ask
+from supervisor.dashboard.logpane import Entry, LogPane
+from supervisor.errors import SupervisorError
+
+JSON = dict[str, Any]
+FIRST = 400
+"""Lines fetched to begin with, shared by all targets."""
+PACE = 0.25
+"""Seconds between two fetches for one instance."""
+MOST_TARGETS = 8
+
+
+class Tail:
+    """`watch` some instances; `close` when nobody looks."""
+
+    def __init__(
+        self, client: Client, post: Post, later: Callable[[float, Callable[[], None]], object], pane: LogPane
+    ) -> None:
+        self._client, self._post, self._later, self._pane = client, post, later, pane
+        self._source: Source | None = None
+        self._first: dict[str, Any] = {}
+        self._last: dict[str, Any] = {}
+        self._busy: set[str] = set()
+        self._more: set[str] = set()
+        self._backlog: dict[str, list[Entry]] = {}
+        self._round = 0
+
+    @property
+    def targets(self) -> list[str]:
+        return self._pane.targets
+
+    def watch(self, targets: Sequence[str]) -> None:
+        """Show these instances' output from now on."""
+        targets = list(targets)[:MOST_TARGETS]
+        if self._source is not None and targets == self.targets:
+            return
+        self.close()
+        self._pane.begin(targets)
+        self._round += 1
+        self._first, self._last, self._busy, self._more, self._backlog = {}, {}, set(), set(), {}
+        if not targets:
+            return
+        self._source = Source(self._client, self._post, ("logs",), targets)
+        self._source.start()
+        for name in targets:
+            self._fetch(name, {"lines": max(50, FIRST // len(targets))}, self._begin)
+
+    def close(self) -> None:
+        """Stop following."""
+        if self._source is not None:
+            self._source.stop()
+            self._source = None
+
+    def news(self, news: News) -> None:
+        """What the stream said, if it was this one's."""
+        if news.source is not self._source:
+            return
+        if news.event == "log":
+            self._follow(news.data["instance"])
+        elif news.event in ("connected", "lagged"):
+            self.resume()
+
+    def resume(self) -> None:
+        """There may be more: after a pause, or a lost connection."""
+        for name in list(self._last):
+            self._follow(name)
+
+    def older(self) -> None:
+        """Read back, where there is one instance to read back from."""
+        if len(self.targets) == 1 and (name := self.targets[0]) in self._first and name not in self._busy:
+            self._fetch(name, {"before": self._first[name]}, self._before)
+
+    def _follow(self, name: str) -> None:
+        if self._pane.paused or name not in self._last:
+            return
+        if name in self._busy:
+            self._more.add(name)
+        else:
+            self._fetch(name, {"after": self._last[name]}, self._after)
+
+    def _fetch(self, name: str, query: dict[str, Any], take: Callable[[str, JSON], None]) -> None:
+        this_round = self._round
+        self._busy.add(name)
+
+        def done(answer: JSON) -> None:
+            if this_round == self._round:
+                take(name, answer)
+                self._later(PACE, lambda: self._free(name, this_round))
+
+        def failed(error: SupervisorError) -> None:
+            if this_round == self._round:
+                self._busy.discard(name)
+                self._pane.append([Entry(name, None, f"— {error.message} —")])
+                if name not in self._last:
+                    self._put_in(name, [])
+
+        ask(self._post, lambda: self._client.get(f"/v1/logs/{quoted(name)}", **query), done, failed)
+
+    def _free(self, name: str, of_round: int) -> None:
+        if of_round == self._round:
+            self._busy.discard(name)
+            if name in self._more:
+                self._more.discard(name)
+                self._follow(name)
+
+    def _begin(self, name: str, answer: JSON) -> None:
+        self._first[name], self._last[name] = answer["first"], answer["last"]
+        self._put_in(name, entries(answer))
+
+    def _put_in(self, name: str, first: list[Entry]) -> None:
+        """All targets' first lines are put in together, in the order of their times where these are known."""
+        self._backlog[name] = first
+        if len(self._backlog) == len(self.targets):
+            every = [e for n in self.targets for e in self._backlog[n]]
+            self._backlog = {}
+            self._pane.append(sorted(every, key=lambda e: e.at or 0.0))
+
+    def _after(self, name: str, answer: JSON) -> None:
+        if answer["lines"]:
+            self._last[name] = answer["last"]
+        self._pane.append(entries(answer))
+        if not answer["at_end"]:
+            self._fetch(name, {"lines": FIRST}, self._skip)
+
+    def _skip(self, name: str, answer: JSON) -> None:
+        self._last[name] = answer["last"]
+        self._pane.append([Entry(name, None, "— it writes faster than one can read: some lines are left out here —")])
+        self._pane.append(entries(answer))
+
+    def _before(self, name: str, answer: JSON) -> None:
+        if answer["lines"]:
+            self._first[name] = answer["first"]
+            self._pane.prepend(entries(answer))
+
+
+def entries(answer: JSON) -> list[Entry]:
+    """The lines of a /v1/logs answer."""
+    return [Entry(answer["instance"], each["at"], each["text"]) for each in answer["lines"]]
