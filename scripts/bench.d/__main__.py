@@ -14,6 +14,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import peers
 import scenarios
@@ -34,7 +35,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer samples: about three minutes")
     parser.add_argument("--only", nargs="+", default=[], metavar="ROW", help="rows by key or its beginning")
-    parser.add_argument("--peers", metavar="A,B", help=f"systems beside ours, of: {', '.join(names)}; 'none' for no other")
+    parser.add_argument("--peers", metavar="A,B", help=f"those beside ours: {', '.join(names)}, or none")
     parser.add_argument("--without-ours", action="store_true", help="measure the peers alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there as well")
     parser.add_argument("--list", action="store_true", help="list the keys of the rows")
@@ -118,7 +119,7 @@ class Run:
         self.progress.print(f"{system}: {what}", style=style, highlight=False, soft_wrap=True)
 
 
-def machine() -> dict[str, object]:
+def machine() -> dict[str, Any]:
     return {
         "kernel": platform.release(),
         "cpus": os.cpu_count(),
@@ -146,7 +147,7 @@ def main(argv: list[str]) -> int:
             run.measure(kind)
     # Off a terminal nobody can scroll sideways in a folded table: print it as wide as it is.
     console = Console() if sys.stdout.isatty() else Console(width=250)
-    table.render(console, arguments.rows, run.samples, list(run.versions), run.floors, run.absent)
+    table.render(console, arguments.rows, run.samples, list(run.versions), run.floors, run.absent, about["load_before"])
     if arguments.json is not None:
         found = table.as_json(arguments.rows, run.samples, run.versions, run.floors, run.absent, about)
         arguments.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")

@@ -83,7 +83,7 @@ def slope(low: tuple[int, float], high: tuple[int, float]) -> float:
 
 
 def select_rows(rows: Sequence[Row], wanted: Sequence[str]) -> list[Row]:
-    """The rows whose key is, or begins with, one of `wanted`; all without any.  Raises KeyError with the one unknown."""
+    """The rows whose key begins with one of `wanted`; all without any.  Raises KeyError with the one unknown."""
     for name in wanted:
         if not any(row.key.startswith(name) for row in rows):
             raise KeyError(name)

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -21,10 +21,9 @@ def cache() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Where a peer's programs are, and what they need in their environment."""
+    """Where a peer's programs are."""
 
     folders: tuple[Path, ...]
-    environment: dict[str, str] = field(default_factory=dict)
     version: str = ""
 
     def __getitem__(self, program: str) -> str:
@@ -60,9 +59,8 @@ def from_npm(package: str) -> Tools:
     return tools
 
 
-def from_debian(package: str, program: str, libraries: tuple[str, ...] = ()) -> Tools:
-    """The system's own `program`, else the Debian package unpacked into the cache, with those of its dependencies whose
-    names begin with one of `libraries` (the others are on every Debian)."""
+def from_debian(package: str, program: str) -> Tools:
+    """The system's own `program`, else the Debian package unpacked into the cache; it links to nothing special."""
     if found := shutil.which(program):
         return Tools((Path(found).parent,), version=_installed_version(package))
     for needed in ("apt-get", "apt-cache", "dpkg-deb"):
@@ -73,32 +71,34 @@ def from_debian(package: str, program: str, libraries: tuple[str, ...] = ()) -> 
         home.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0 and not _known_to_apt(package):
             _run(["apt-get", "update"])
-        _run(["apt-get", "download", package, *_dependencies(package, libraries)], cwd=home)
-        version = _run(["dpkg-deb", "--field", str(next(home.glob(f"{package}_*.deb"))), "Version"]).strip()
-        for archive in home.glob("*.deb"):
-            _run(["dpkg-deb", "--extract", str(archive), str(home)])
-            archive.unlink()
-        (home / "installed").write_text(version)
-    shared = sorted({str(library.parent) for library in home.glob("**/*.so*")})
-    environment = {"LD_LIBRARY_PATH": os.pathsep.join(shared)} if shared else {}
-    return Tools((home / "usr" / "bin", home / "usr" / "sbin"), environment, (home / "installed").read_text())
+        _run(["apt-get", "download", package], cwd=home)
+        archive = next(home.glob(f"{package}_*.deb"))
+        _run(["dpkg-deb", "--extract", str(archive), str(home)])
+        (home / "installed").write_text(_run(["dpkg-deb", "--field", str(archive), "Version"]).strip())
+    return Tools((home / "usr" / "bin", home / "usr" / "sbin"), version=(home / "installed").read_text())
+
+
+def from_debian_system(package: str, program: str) -> Tools:
+    """As `from_debian`, for a package whose programs find each other only where they were built for: it is
+    installed.  Only for packages that start nothing by being installed."""
+    if shutil.which(program) is None:
+        if os.geteuid() != 0 or shutil.which("apt-get") is None:
+            raise Absent(f"{program} is not installed, and only root can: apt-get install {package}")
+        if not _known_to_apt(package):
+            _run(["apt-get", "update"])
+        _run(["apt-get", "install", "--yes", "--no-install-recommends", package])
+    return from_debian(package, program)
 
 
 def _installed_version(package: str) -> str:
-    done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False
+    )
     return done.stdout if done.returncode == 0 else "?"
 
 
 def _known_to_apt(package: str) -> bool:
     return bool(subprocess.run(["apt-cache", "show", package], capture_output=True, check=False).stdout)
-
-
-def _dependencies(package: str, prefixes: tuple[str, ...]) -> list[str]:
-    if not prefixes:
-        return []
-    command = ["apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks"]
-    listed = _run([*command, "--no-replaces", "--no-enhances", package]).splitlines()
-    return sorted({name for name in listed if name.startswith(prefixes)})
 
 
 def _run(command: list[str], cwd: Path | None = None) -> str:

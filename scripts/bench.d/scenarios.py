@@ -16,7 +16,7 @@ from pathlib import Path
 
 import proc
 import ward
-from figures import slope
+from figures import OURS, slope
 from peers.base import Beats, Peer, Service
 from victims import LINE_BYTES, LINES_PER_BLOCK, Journal, Kind, Record, TooLate, check_lines
 
@@ -26,6 +26,7 @@ BLOCKS_OF_256_MIB = 164
 SOFT_FILES = 1024
 MANY = 2000
 START_TIMEOUT_S = 60.0
+OLD_ENOUGH_S = 1.5  # the age from which no system holds a restart back
 POLITE_END_S = 10.0
 
 
@@ -48,8 +49,17 @@ class Effort:
 
 FULL = Effort()
 QUICK = Effort(
-    slow_kills=3, fast_kills=4, bursts=1, starts_of_100=1, starts_of_1000=1, settle_s=1.0, idle_s=2.0,
-    statuses=3, capture_blocks=BLOCKS_OF_256_MIB // 4, captures=1, hangs=2,
+    slow_kills=2,
+    fast_kills=3,
+    bursts=1,
+    starts_of_100=1,
+    starts_of_1000=1,
+    settle_s=0.5,
+    idle_s=1.0,
+    statuses=3,
+    capture_blocks=BLOCKS_OF_256_MIB // 4,
+    captures=1,
+    hangs=2,
 )
 
 
@@ -81,7 +91,8 @@ class Bench:
             daemon = peer.launch()
             records = self.journal.wait([service.id for service in services], launched, timeout)
             yield (max(record.ns for record in records) - launched) / SECOND
-            _end_politely(daemon)
+            if peer.ends_politely:
+                _end_politely(daemon)
         except TooLate as late:
             raise TooLate(f"{late}; it said: {peer.said() or 'nothing'}") from late
         finally:
@@ -100,11 +111,14 @@ def works(bench: Bench, peer: Peer) -> None:
 
 
 def single_kills(bench: Bench, peer: Peer) -> None:
-    plans = (("kill-slow", bench.effort.slow_kills, 1.5, 1.0), ("kill-fast", bench.effort.fast_kills, 0.2, 0.1))
+    plans = (
+        ("kill-slow", bench.effort.slow_kills, OLD_ENOUGH_S, 1.0),
+        ("kill-fast", bench.effort.fast_kills, 0.2, 0.1),
+    )
     if not bench.wants("kill-slow", "kill-fast"):
         return
     with bench.running(peer, [bench.service(0)]):
-        time.sleep(1.5)
+        time.sleep(OLD_ENOUGH_S)
         for key, kills, apart, spread in plans:
             for _ in range(kills if bench.wanted(key) else 0):
                 time.sleep(apart + bench.rng.uniform(0.0, spread))  # a random phase, or a poller would lock to ours
@@ -114,25 +128,20 @@ def single_kills(bench: Bench, peer: Peer) -> None:
 
 
 def hundred(bench: Bench, peer: Peer) -> None:
+    looks = bench.wants("burst", "status", "idle-cpu-100", "idle-wakes-100", "pss-100", "pss-slope")
+    if not looks and not bench.wants("start-100", "stop-gone", "stop-return"):
+        return
     services = [bench.service(i) for i in range(100)]
-    if bench.wants("burst", "status", "idle-cpu-100", "idle-wakes-100", "pss-100", "pss-slope"):
-        with bench.running(peer, services):
-            time.sleep(max(bench.effort.settle_s, 1.5) + peer.settle_s)
-            _idle(bench, peer, 100)
-            for _ in range(bench.effort.statuses if bench.wanted("status") else 0):
-                bench.record("status", _command_ms(peer))
-            for _ in range(bench.effort.bursts if bench.wanted("burst") else 0):
-                time.sleep(1.5 + bench.rng.uniform(0.0, 1.0))
-                killed = _kill(bench, range(100))
-                back = bench.journal.wait(range(100), killed, START_TIMEOUT_S)
-                bench.record("burst", (max(record.ns for record in back) - killed) / MS)
-    if bench.wants("start-100", "stop-gone", "stop-return"):
-        for _ in range(bench.effort.starts_of_100):
-            with bench.running(peer, services) as started_s:
-                bench.record("start-100", started_s)
-                if bench.wants("stop-gone", "stop-return") and (stop := peer.stop_all()):
-                    time.sleep(1.5)
-                    _stop(bench, peer, stop)
+    for turn in range(bench.effort.starts_of_100):
+        with bench.running(peer, services) as started_s:
+            bench.record("start-100", started_s)
+            time.sleep(OLD_ENOUGH_S)
+            if looks and turn == 0:
+                time.sleep(bench.effort.settle_s + peer.settle_s)
+                _idle(bench, peer, 100)
+                _status(bench, peer)
+                _bursts(bench)
+            _stop(bench, peer)
 
 
 def thousand(bench: Bench, peer: Peer) -> None:
@@ -178,7 +187,7 @@ def capture(bench: Bench, peer: Peer) -> None:
 
 
 def many(bench: Bench, peer: Peer) -> None:
-    if not bench.wants("many-running", "many-start"):
+    if peer.name != OURS or not bench.wants("many-running", "many-start"):
         return
     peer.soft_files = SOFT_FILES
     try:
@@ -244,6 +253,24 @@ def pss_slope(medians: dict[str, float]) -> float | None:
     return slope((100, medians["pss-100"] * KIB), (1000, medians["pss-1000"] * KIB))
 
 
+def _bursts(bench: Bench) -> None:
+    for _ in range(bench.effort.bursts if bench.wanted("burst") else 0):
+        time.sleep(OLD_ENOUGH_S + bench.rng.uniform(0.0, 1.0))
+        killed = _kill(bench, range(100))
+        back = bench.journal.wait(range(100), killed, START_TIMEOUT_S)
+        bench.record("burst", (max(record.ns for record in back) - killed) / MS)
+
+
+def _status(bench: Bench, peer: Peer) -> None:
+    command = peer.status()
+    if command is None or not bench.wanted("status"):
+        return
+    for _ in range(bench.effort.statuses):
+        began = time.monotonic_ns()
+        peer.command(command).wait()
+        bench.record("status", (time.monotonic_ns() - began) / MS)
+
+
 def _used(peer: Peer, seconds: float) -> tuple[proc.Usage, float]:
     pids = peer.processes()
     before, began = proc.usage(pids), time.monotonic()
@@ -251,17 +278,11 @@ def _used(peer: Peer, seconds: float) -> tuple[proc.Usage, float]:
     return proc.usage(pids) - before, time.monotonic() - began
 
 
-def _command_ms(peer: Peer) -> float:
-    command = peer.status()
-    if command is None:
-        return 0.0
-    began = time.monotonic_ns()
-    peer.command(command).wait()
-    return (time.monotonic_ns() - began) / MS
-
-
-def _stop(bench: Bench, peer: Peer, command: list[str]) -> None:
+def _stop(bench: Bench, peer: Peer) -> None:
     """Run the stop command: when is the last victim gone, and when does the command return?"""
+    command = peer.stop_all()
+    if command is None or not bench.wants("stop-gone", "stop-return"):
+        return
     poll = select.epoll()
     victims = {os.pidfd_open(bench.journal.latest(service.id).pid) for service in peer.services}
     for fd in victims:
@@ -307,7 +328,7 @@ def _alive(bench: Bench, count: int) -> int:
 
 
 def _end_politely(daemon: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, so that a system can take down what it made outside its folder; ward.end_all ends the rest."""
+    """SIGTERM, so that a system can take down what it made outside its folder."""
     daemon.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         daemon.wait(POLITE_END_S)

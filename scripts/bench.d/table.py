@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from figures import OURS, Goal, Row, Verdict, best, judge, median, ratio
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from figures import OURS, Goal, Row, Verdict, best, judge, median, ratio
-
 STYLE = {Verdict.REACHED: "green", Verdict.SHORT: "bold red", Verdict.UNKNOWN: "yellow", Verdict.NO_GOAL: ""}
+QUIET_LOAD = 0.5
 NOTES = (
     "Medians, all in this run, with one static C victim; figures count what the victims themselves report.",
     "CPU is from schedstat, summed over all processes and threads of a system; memory is the sum of their PSS.",
-    "No backoff anywhere.  supervisord: startsecs = 0.  s6 and runit: two starts are a second apart by design.",
+    "No backoff anywhere.  supervisord: startsecs = 0; circus: check_delay = 0.1; monit: a cycle of 1 s, its shortest;",
+    "s6 and runit: a second between two starts, by design.",
     "Capture: no system compresses (ours is set to compress = false); pm2 has no rotation of its own, the others",
     "rotate at 50 MB.  The bench's figure ends when the files hold every byte.  Loops are floors, not peers.",
 )
@@ -29,9 +30,15 @@ def medians_of(samples: Samples, key: str) -> dict[str, float]:
 
 
 def render(
-    console: Console, rows: Sequence[Row], samples: Samples, systems: Sequence[str], floors: Sequence[str],
+    console: Console,
+    rows: Sequence[Row],
+    samples: Samples,
+    systems: Sequence[str],
+    floors: Sequence[str],
     absent: Mapping[str, str],
+    load: float,
 ) -> None:
+    """Print the table.  `load` is the load average from before the run, when nothing should have been running."""
     table = Table(title="How fast and how small", title_justify="left", header_style="bold", pad_edge=False)
     table.add_column("figure", no_wrap=True)
     table.add_column("unit", style="dim")
@@ -45,6 +52,8 @@ def render(
     console.print(table)
     for note in NOTES:
         console.print(note, style="dim", highlight=False)
+    if load > QUIET_LOAD:
+        console.print(f"The machine was busy (load {load:.1f}): figures are too high.", style="bold yellow")
     for system, reason in absent.items():
         console.print(f"Left out: {system}: {reason}", style="yellow", highlight=False)
 
@@ -81,8 +90,12 @@ def _goal(row: Row, peers: Mapping[str, float]) -> str:
 
 
 def as_json(
-    rows: Sequence[Row], samples: Samples, versions: Mapping[str, str], floors: Sequence[str],
-    absent: Mapping[str, str], machine: Mapping[str, Any],
+    rows: Sequence[Row],
+    samples: Samples,
+    versions: Mapping[str, str],
+    floors: Sequence[str],
+    absent: Mapping[str, str],
+    machine: Mapping[str, Any],
 ) -> dict[str, Any]:
     out: dict[str, Any] = {"machine": dict(machine), "versions": dict(versions), "absent": dict(absent), "rows": {}}
     for row in rows:

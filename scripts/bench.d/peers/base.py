@@ -51,10 +51,11 @@ class Peer:
 
     name = ""
     skips: frozenset[str] = frozenset()  # keys of rows that this system has no answer to
-    is_floor = False                      # no supervisor, only what any of them must cost at least
+    is_floor = False  # no supervisor, only what any of them must cost at least
     watches_beats = False
-    settle_s = 0.0                        # added to the pause before an idle system is measured
-    soft_files: int | None = None         # the soft descriptor limit to launch under
+    ends_politely = False  # has something to take down outside `home` before it is killed
+    settle_s = 0.0  # added to the pause before an idle system is measured
+    soft_files: int | None = None  # the soft descriptor limit to launch under
 
     def __init__(self) -> None:
         self.tools = self.install()
@@ -100,7 +101,7 @@ class Peer:
         """Put back what `write` changed outside `home`."""
 
     def environment(self) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8", **self.tools.environment}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8"}
 
     def launch(self) -> subprocess.Popen[bytes]:
         command = self.daemon()
@@ -108,14 +109,24 @@ class Peer:
             command = ["/bin/sh", "-c", f'ulimit -Sn {self.soft_files}; exec "$@"', "sh", *command]
         with open(self.home / "daemon.out", "wb") as out:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                cwd=self.home, env=self.environment(), start_new_session=True,
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=self.home,
+                env=self.environment(),
+                start_new_session=True,
             )
 
     def command(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            cwd=self.home, env=self.environment(), start_new_session=True,
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.home,
+            env=self.environment(),
+            start_new_session=True,
         )
 
     def said(self) -> str:
@@ -125,6 +136,6 @@ class Peer:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def output_of(self, *argv: str) -> str:
-        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **self.tools.environment}
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
         done = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False)
         return (done.stdout or done.stderr).strip()

@@ -10,7 +10,7 @@ from install import Tools
 
 from .base import Peer
 
-_NOT_OURS_TO_ANSWER = frozenset({"stop", "idle", "pss", "capture", "status", "many"})
+_NOT_OURS_TO_ANSWER = frozenset({"stop", "idle", "pss", "capture", "status"})
 
 
 class Shell(Peer):

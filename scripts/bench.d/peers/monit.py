@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from install import Tools, from_debian
 
 from .base import Peer, write_script
+
+ORPHANAGE = Path(__file__).parent.parent / "orphanage.py"
 
 
 class Monit(Peer):
     """Watches pid files once a second, its shortest cycle; the start programs put the victims into the background."""
 
     name = "monit"
-    skips = frozenset({"start", "stop", "idle", "pss", "capture", "status", "burst", "many"})
+    skips = frozenset({"start", "stop", "idle", "pss", "capture", "status", "burst"})
 
     def install(self) -> Tools:
         return from_debian("monit", "monit")
@@ -18,13 +23,15 @@ class Monit(Peer):
         return self.tools.version
 
     def write(self) -> None:
-        parts = [f"""
+        parts = [
+            f"""
 set daemon 1
 set logfile {self.home}/monit.log
 set pidfile {self.home}/monit.pid
 set idfile {self.home}/monit.id
 set statefile {self.home}/monit.state
-"""]
+"""
+        ]
         for service in self.services:
             start = self.home / f"start-{service.name}"
             pidfile = self.home / f"{service.name}.pid"
@@ -35,4 +42,4 @@ set statefile {self.home}/monit.state
         config.chmod(0o600)
 
     def daemon(self) -> list[str]:
-        return [self.tools["monit"], "-I", "-c", f"{self.home}/monitrc"]
+        return [sys.executable, str(ORPHANAGE), self.tools["monit"], "-I", "-c", f"{self.home}/monitrc"]

@@ -19,6 +19,7 @@ class Ours(Peer):
 
     name = OURS
     watches_beats = True
+    ends_politely = True  # its cgroups
 
     def install(self) -> Tools:
         return Tools((Path(sys.executable).parent,))
@@ -27,7 +28,8 @@ class Ours(Peer):
         return self.output_of(self.tools["supervisor"], "--version").split()[-1]
 
     def write(self) -> None:
-        parts = [f"""
+        parts = [
+            f"""
 [supervisor]
 name = "bench"
 runtime_dir = "{self.home}/run"
@@ -35,9 +37,10 @@ state_dir = "{self.home}/state"
 
 [defaults]
 stop_timeout = "10s"
-restart = {{ policy = "always", backoff = "fixed", initial = "0s", jitter = 0.0, max_restarts = 1000000, window = "60s" }}
+restart = {{ policy = "always", backoff = "fixed", initial = "0s", jitter = 0.0, max_restarts = 1000000 }}
 log = {{ max_size = "50MiB", keep = 20, compress = false }}
-"""]
+"""
+        ]
         parts.extend(self._service(service) for service in self.services)
         (self.home / "services.toml").write_text("".join(parts))
 

@@ -9,10 +9,10 @@ from .base import Peer
 
 
 class Pm2(Peer):
-    """Fork mode without an interpreter.  It has no rotation of its own (a module polls for it): capture goes to one file."""
+    """Fork mode without an interpreter or a look at version control.  It has no rotation of its own (a module polls
+    for it): what it captures goes to one file."""
 
     name = "pm2"
-    skips = frozenset({"many"})
     settle_s = 1.0
 
     def install(self) -> Tools:
@@ -30,6 +30,7 @@ class Pm2(Peer):
                 "script": service.argv[0],
                 "args": list(service.argv[1:]),
                 "interpreter": "none",
+                "vizion": False,
                 "autorestart": True,
                 "min_uptime": 0,
                 "max_restarts": 1000000000,

@@ -8,10 +8,9 @@ from .base import ROTATE_AT_BYTES, ROTATED_FILES, Peer, write_script
 
 
 class Runit(Peer):
-    """A runsv for each service, and an svlogd where capture is measured.  A service that ran for less than a second waits one."""
+    """A runsv for each service, an svlogd where capture is measured.  What ran for less than a second waits for one."""
 
     name = "runit"
-    skips = frozenset({"many"})  # runsvdir looks after 1000 at most
 
     def install(self) -> Tools:
         return from_debian("runit", "runsvdir")

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from install import Tools, from_debian
+from install import Tools, from_debian_system
 
 from .base import ROTATE_AT_BYTES, ROTATED_FILES, Peer, write_script
 
 
 class S6(Peer):
-    """An s6-supervise for each service, and an s6-log where capture is measured.  Two starts are a second apart at least."""
+    """An s6-supervise for each service, an s6-log where capture is measured.  Two starts are a second apart or more."""
 
     name = "s6"
     skips = frozenset({"status", "stop-return"})  # one s6-svstat shows one service; s6-svscanctl does not wait
 
     def install(self) -> Tools:
-        return from_debian("s6", "s6-svscan", ("libs6", "libskarnet", "libexecline"))
+        return from_debian_system("s6", "s6-svscan")
 
     def version(self) -> str:
         return self.tools.version

@@ -18,7 +18,8 @@ class Supervisord(Peer):
 
     def write(self) -> None:
         (self.home / "log").mkdir()
-        parts = [f"""
+        parts = [
+            f"""
 [supervisord]
 nodaemon = true
 logfile = {self.home}/supervisord.log
@@ -30,8 +31,10 @@ file = {self.home}/s
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
 serverurl = unix://{self.home}/s
-"""]
-        parts.extend(f"""
+"""
+        ]
+        parts.extend(
+            f"""
 [program:{service.name}]
 command = {service.line}
 autorestart = true
@@ -39,7 +42,9 @@ startsecs = 0
 startretries = 1000000
 stdout_logfile_maxbytes = {ROTATE_AT_BYTES}
 stdout_logfile_backups = {ROTATED_FILES}
-""" for service in self.services)
+"""
+            for service in self.services
+        )
         (self.home / "conf").write_text("".join(parts))
 
     def daemon(self) -> list[str]:

@@ -20,7 +20,7 @@ class Systemd(Peer):
     name = "systemd"
     watches_beats = True
     settle_s = 5.0  # journald goes on writing for a while
-    skips = frozenset({"many", "capture"})
+    skips = frozenset({"capture"})
 
     def install(self) -> Tools:
         if Path("/proc/1/comm").read_text().strip() != "systemd":

@@ -1,0 +1,161 @@
+"""The bench's pure parts: a wrong median, ratio or line count would flatter us and nobody would notice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+PARTS = Path(__file__).parent.parent / "scripts" / "bench.d"
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[SimpleNamespace]:
+    """The bench's modules, imported as scripts/bench does and forgotten afterwards: their names are everyday words."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(PARTS))
+    try:
+        import figures
+        import proc
+        import rows
+        import scenarios
+        import table
+        import victims
+
+        yield SimpleNamespace(figures=figures, proc=proc, rows=rows, scenarios=scenarios, table=table, victims=victims)
+    finally:
+        sys.path.remove(str(PARTS))
+        for name in set(sys.modules) - before:
+            if str(PARTS) in str(getattr(sys.modules[name], "__file__", "")):
+                del sys.modules[name]
+
+
+def row(bench: SimpleNamespace, goal: object, higher_is_better: bool = False) -> object:
+    return bench.figures.Row("key", "title", "ms", goal, higher_is_better=higher_is_better)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"), [([], None), ([3.0], 3.0), ([9.0, 1.0, 5.0], 5.0), ([4.0, 1.0, 3.0, 2.0], 2.5)]
+)
+def test_median(bench: SimpleNamespace, samples: list[float], expected: float | None) -> None:
+    assert bench.figures.median(samples) == expected
+
+
+def test_the_best_peer_is_the_lowest_unless_higher_is_better(bench: SimpleNamespace) -> None:
+    peers = {"slow": 9.0, "fast": 2.0}
+    assert bench.figures.best(peers, higher_is_better=False) == ("fast", 2.0)
+    assert bench.figures.best(peers, higher_is_better=True) == ("slow", 9.0)
+    assert bench.figures.best({}, higher_is_better=False) is None
+
+
+def test_a_ratio_to_nothing_is_no_ratio(bench: SimpleNamespace) -> None:
+    assert bench.figures.ratio(1.0, 4.0) == 0.25
+    assert bench.figures.ratio(1.0, 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("goal", "higher", "ours", "expected"),
+    [
+        ({"limit": 60.0}, False, 60.0, "REACHED"),
+        ({"limit": 60.0}, False, 60.1, "SHORT"),
+        ({"limit": 2000.0}, True, 2000.0, "REACHED"),
+        ({"limit": 2000.0}, True, 1999.0, "SHORT"),
+        ({"strict": True}, False, 4.9, "REACHED"),
+        ({"strict": True}, False, 5.0, "SHORT"),
+        ({"peer": "a"}, True, 10.0, "REACHED"),
+        ({"peer": "a"}, True, 9.9, "SHORT"),
+        ({"peer": "a", "factor": 0.7}, False, 7.0, "REACHED"),
+        ({"peer": "a", "factor": 0.7}, False, 7.1, "SHORT"),
+        ({"peer": "elsewhere"}, False, 1.0, "UNKNOWN"),
+        ({"limit": 60.0}, False, None, "UNKNOWN"),
+        (None, False, 1.0, "NO_GOAL"),
+    ],
+)
+def test_the_verdict(
+    bench: SimpleNamespace, goal: dict[str, object] | None, higher: bool, ours: float | None, expected: str
+) -> None:
+    asked = None if goal is None else bench.figures.Goal(**goal)
+    assert bench.figures.judge(row(bench, asked, higher), ours, {"a": 10.0, "b": 5.0}).name == expected
+
+
+def test_without_peers_nothing_is_claimed(bench: SimpleNamespace) -> None:
+    goal = bench.figures.Goal(strict=True)
+    assert bench.figures.judge(row(bench, goal), 1.0, {}) is bench.figures.Verdict.UNKNOWN
+
+
+def test_the_slope_is_per_service(bench: SimpleNamespace) -> None:
+    assert bench.scenarios.pss_slope({"pss-100": 20.0, "pss-1000": 29.0}) == pytest.approx(9 * 1024 / 900)
+    assert bench.scenarios.pss_slope({"pss-100": 20.0}) is None
+
+
+def test_rows_are_chosen_by_the_beginning_of_their_key(bench: SimpleNamespace) -> None:
+    every = bench.rows.ROWS
+    assert [chosen.key for chosen in bench.figures.select_rows(every, ["start", "beats"])] == [
+        "start-100",
+        "start-1000",
+        "beats",
+    ]
+    assert bench.figures.select_rows(every, []) == list(every)
+    with pytest.raises(KeyError, match="strat"):
+        bench.figures.select_rows(every, ["strat"])
+
+
+def test_row_keys_are_unique(bench: SimpleNamespace) -> None:
+    keys = [each.key for each in bench.rows.ROWS]
+    assert len(keys) == len(set(keys))
+
+
+def test_records_are_read_in_any_portion(bench: SimpleNamespace) -> None:
+    record = bench.victims.RECORD
+    data = record.pack(10, 7, 100, 1, 0) + record.pack(20, 8, 101, 2, 0)
+    first, rest = bench.victims.parse(data[:30])
+    assert [(r.ns, r.id, r.pid, r.kind.name) for r in first] == [(10, 7, 100, "STARTED")]
+    second, rest = bench.victims.parse(rest + data[30:])
+    assert [(r.ns, r.id, r.pid, r.kind.name) for r in second] == [(20, 8, 101, "HUNG")]
+    assert rest == b""
+
+
+def line(number: int) -> bytes:
+    return b"%010d " % number + b"." * 88 + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "lost", "torn", "repeated"),
+    [
+        ([[line(0), line(1)], [line(2), line(3)]], 0, 0, 0),
+        ([[line(2), line(3)], [line(0), line(1)]], 0, 0, 0),
+        ([[line(0), line(1)], [line(3)]], 1, 0, 0),
+        ([[line(0), line(1)[:40]], [line(1)[40:], line(2), line(3)]], 1, 2, 0),
+        ([[line(0), line(1), line(1), line(2), line(3)]], 0, 0, 1),
+        ([[line(0), line(1), line(2), line(3), line(4)]], 0, 1, 0),
+        ([[line(0), line(1), line(2), b"\0" * 100]], 1, 1, 0),
+        ([], 4, 0, 0),
+    ],
+)
+def test_what_became_of_the_lines(
+    bench: SimpleNamespace, tmp_path: Path, files: list[list[bytes]], lost: int, torn: int, repeated: int
+) -> None:
+    paths = []
+    for index, lines in enumerate(files):
+        paths.append(tmp_path / str(index))
+        paths[-1].write_bytes(b"".join(lines))
+    damage = bench.victims.check_lines(paths, expected=4)
+    assert (damage.lost, damage.torn, damage.repeated) == (lost, torn, repeated)
+    assert damage.total == lost + torn + repeated
+
+
+def test_usage_counts_what_happened_in_between(bench: SimpleNamespace) -> None:
+    usage = bench.proc.Usage
+    assert usage(500, 9) - usage(200, 4) == usage(300, 5)
+
+
+def test_floors_are_no_peers_to_be_beaten(bench: SimpleNamespace) -> None:
+    rows = [bench.figures.Row("kill-slow", "kill", "ms", bench.figures.Goal(strict=True))]
+    samples = {"kill-slow": {"ours": [2.0], "peer": [3.0], "loop": [1.0]}}
+    found = bench.table.as_json(rows, samples, {}, floors=["loop"], absent={"other": "no gcc"}, machine={})
+    assert found["rows"]["kill-slow"]["verdict"] == "reached"
+    assert found["rows"]["kill-slow"]["systems"]["loop"]["median"] == 1.0
+    assert found["absent"] == {"other": "no gcc"}
