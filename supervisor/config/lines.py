@@ -34,10 +34,10 @@ class _Token(NamedTuple):
 def line_numbers(text: str) -> dict[Key, int]:
     """The line (from 1) of every key, table and array element, by its path: ("services", "web", "hooks", 0, "run").
 
-    A table that is opened more than once has its first line.  Text that is no TOML gives what was understood.
+    A table that is opened more than once has its first line.  `text` must be valid TOML.
     """
     walk = _Walk(text)
-    with suppress(StopIteration, RecursionError):  # the tokens end
+    with suppress(StopIteration):  # the tokens end
         walk.document()
     return walk.lines
 

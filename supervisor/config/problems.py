@@ -18,7 +18,7 @@ Key = tuple[str | int, ...]
 Report = Callable[..., None]
 """report(message, *key): what is wrong with a key of the service at hand."""
 
-_BARE = re.compile(r"[A-Za-z0-9_.@-]+")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Problems:
@@ -74,6 +74,6 @@ def dotted(key: Iterable[str | int]) -> str:
         if isinstance(part, int):
             shown += f"[{part}]"
         else:
-            bare = part if _BARE.fullmatch(part) and "." not in part else json.dumps(part[:100], ensure_ascii=False)
+            bare = part if _BARE.fullmatch(part) else json.dumps(part[:100], ensure_ascii=False)
             shown += f".{bare}" if shown else bare
     return shown or "the file"

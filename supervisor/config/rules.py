@@ -90,7 +90,7 @@ def _hook(hook: HookSpec, index: int, report: Report) -> None:
 
 
 def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
-    """A directory that is not there has been reported already; nothing can be found from it."""
+    """A directory that is not there has been reported already: from it, only the PATH can be judged."""
     commands: list[tuple[tuple[str, ...] | None, tuple[str | int, ...], str | None]] = [
         (spec.command, ("command",), spec.directory),
         (spec.ready.exec if spec.ready else None, ("ready", "exec"), spec.directory),
@@ -99,8 +99,8 @@ def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
     commands += [(hook.run, ("hooks", index, "run"), str(host.folder)) for index, hook in enumerate(spec.hooks)]
     path = next((value for name, value in spec.environment if name == "PATH"), None)
     for command, key, directory in commands:
-        if command and directory:
+        if command and (directory or "/" not in command[0]):
             try:
-                host.require_program(command[0], directory, path)
+                host.require_program(command[0], directory or str(host.folder), path)
             except ValueError as error:
                 report(str(error), *key)

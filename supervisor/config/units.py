@@ -76,7 +76,7 @@ def format_size(size: int) -> str:
 
 def format_percent(fraction: float) -> str:
     """The inverse of `parse_percent`: 1.5 is "150%"."""
-    return f"{fraction * 100:g}%"
+    return f"{fraction * 100:.12g}%"
 
 
 def quoted(value: object) -> str:

@@ -146,7 +146,9 @@ def variable_value(value: Any, info: ValidationInfo) -> str:
 def account(value: Any) -> str | int:
     if isinstance(value, int) and not isinstance(value, bool):
         return whole(0, 2**32 - 2)(value)
-    return text(value) or _refuse("is empty")
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected a name or a number, not {quoted(value)}")
+    return text(value)
 
 
 def umask(value: Any) -> int:
@@ -215,9 +217,11 @@ def count_limit(value: Any) -> int:
 
 def size_limit(value: Any) -> int:
     """A resource limit in bytes.  -1 is unlimited."""
-    if not isinstance(value, str):
-        return count_limit(value)
-    return -1 if value == "unlimited" else parse_size(value)
+    if isinstance(value, str):
+        return -1 if value == "unlimited" else parse_size(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise ValueError(f'expected a size such as "2GiB", a number of bytes or "unlimited", not {quoted(value)}')
+    return value
 
 
 def pattern(value: Any) -> str:

@@ -1,0 +1,346 @@
+"""Bad input, and the exact words that it is answered with: each with its line and key path."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.config.conftest import Complain, Load
+
+SERVICE = '[services.web]\ncommand = "sleep 1"\n'
+
+WITHIN_SERVICE = [
+    # unknown and later keys
+    ("comand = 1", 'comand: unknown key; did you mean "command"?'),
+    ("zzz = 1", "zzz: unknown key"),
+    ('policy = "always"', "policy: unknown key; it belongs into services.web.restart"),
+    ('restart.polcy = "always"', 'restart.polcy: unknown key; did you mean "policy"?'),
+    ("sockets = []", "sockets: not supported yet"),
+    ('dump_signal = "QUIT"', "dump_signal: not supported yet"),
+    ("evidence = true", "evidence: not supported yet"),
+    ("detach = true", "detach: not supported yet"),
+    ('heartbeat.target = { detect_within = "5s" }', "heartbeat.target: not supported yet"),
+    # durations
+    ("stop_timeout = 10", 'stop_timeout: 10 has no unit; write for example "10s" (units: ms s m h d)'),
+    ("stop_timeout = 1.5", 'stop_timeout: 1.5 has no unit; write for example "1.5s" (units: ms s m h d)'),
+    ('stop_timeout = "10"', 'stop_timeout: "10" is no duration; write "10s" (units: ms s m h d)'),
+    ('stop_timeout = "5 minutes"', 'stop_timeout: "5 minutes" is no duration; write "5m" (units: ms s m h d)'),
+    ('stop_timeout = "soon"', 'stop_timeout: "soon" is no duration; write for example "30s" (units: ms s m h d)'),
+    ('stop_timeout = "40000d"', 'stop_timeout: "40000d" is longer than a hundred years'),
+    ("stop_timeout = []", 'stop_timeout: expected a duration such as "30s", not an array'),
+    ("stop_timeout = 2026-01-01", 'stop_timeout: expected a duration such as "30s", not a date or time'),
+    ('start_timeout = "0s"', "start_timeout: must be longer than 0"),
+    ('heartbeat.interval = "0ms"', "heartbeat.interval: must be longer than 0"),
+    # sizes and percentages
+    ("log.max_size = 10", 'log.max_size: 10 has no unit; write for example "10MiB" (units: KiB MiB GiB)'),
+    ('log.max_size = "10MB"', 'log.max_size: "10MB" is no size; write "10MiB" (units: KiB MiB GiB)'),
+    ('log.max_size = "big"', 'log.max_size: "big" is no size; write for example "512MiB" (units: KiB MiB GiB)'),
+    ('log.max_size = "0KiB"', "log.max_size: must be larger than 0"),
+    ('log.max_size = "99999999999GiB"', 'log.max_size: "99999999999GiB" is larger than 8 EiB'),
+    (
+        "resources.max_cpu = 1.5",
+        'resources.max_cpu: expected a percentage such as "150%" (100% is one core), not 1.5',
+    ),
+    (
+        'resources.max_cpu = "1.5"',
+        'resources.max_cpu: "1.5" is no percentage; write for example "150%" (100% is one core)',
+    ),
+    ('resources.max_cpu = "0%"', "resources.max_cpu: must be more than 0%"),
+    # numbers
+    ("replicas = 0", "replicas: 0 is not from 1 to 10000"),
+    ("replicas = 10001", "replicas: 10001 is not from 1 to 10000"),
+    ("replicas = true", "replicas: expected a whole number from 1 to 10000, not true"),
+    ('replicas = "2"', 'replicas: expected a whole number from 1 to 10000, not "2"'),
+    ("nice = 20", "nice: 20 is not from -20 to 19"),
+    ("oom_score_adj = -1001", "oom_score_adj: -1001 is not from -1000 to 1000"),
+    ("restart.factor = 0.5", "restart.factor: 0.5 is not from 1 to 1000"),
+    ("restart.factor = nan", "restart.factor: nan is not from 1 to 1000"),
+    ("restart.factor = inf", "restart.factor: inf is not from 1 to 1000"),
+    ("restart.jitter = 1.1", "restart.jitter: 1.1 is not from 0 to 1"),
+    ("restart.success_exit_codes = [0, 256]", "restart.success_exit_codes[1]: 256 is not from 0 to 255"),
+    ("restart.success_exit_codes = 0", "restart.success_exit_codes: expected a list, not 0"),
+    ("heartbeat.threshold = 0", "heartbeat.threshold: 0 is not from 0.1 to 300"),
+    ('limits.nofile = "1KiB"', 'limits.nofile: expected a whole number or "unlimited", not "1KiB"'),
+    ("limits.nofile = -1", 'limits.nofile: expected a whole number or "unlimited", not -1'),
+    ("limits.as = 1.5", 'limits.as: expected a size such as "2GiB", a number of bytes or "unlimited", not 1.5'),
+    ("limits.nofiles = 1", 'limits.nofiles: unknown key; did you mean "nofile"?'),
+    # words out of a few
+    (
+        'restart.policy = "allways"',
+        'restart.policy: "allways" is not one of always, on-failure, never; did you mean "always"?',
+    ),
+    ('type = "task"', 'type: "task" is not one of service, oneshot'),
+    (
+        'heartbeat.on_suspect = "restrat"',
+        'heartbeat.on_suspect: "restrat" is not one of restart, report; did you mean "restart"?',
+    ),
+    (
+        'heartbeat.source = "htpp"',
+        'heartbeat.source: "htpp" is not one of notify, http, tcp, exec, file, log, activity; did you mean "http"?',
+    ),
+    ('stop_signal = "TREM"', 'stop_signal: "TREM" is no signal; did you mean "TERM"?'),
+    ("stop_signal = 99", "stop_signal: 99 is no signal of this system"),
+    ("stop_signal = true", 'stop_signal: expected a signal such as "TERM", not true'),
+    ("autostart = 1", "autostart: expected true or false, not 1"),
+    ("umask = 22", 'umask: expected octal digits in a string, such as "022", not 22'),
+    ('umask = "089"', 'umask: expected octal digits in a string, such as "022", not "089"'),
+    ('umask = "1777"', 'umask: expected octal digits in a string, such as "022", not "1777"'),
+    # strings
+    ("description = 1", "description: expected a string, not 1"),
+    ('description = "a\\u0000"', "description: holds a NUL character"),
+    ('directory = ""', "directory: is empty; leave the key out instead"),
+    ('group_name = "a b"', 'group_name: "a b" is no name: use up to 100 letters, digits and _ . -'),
+    ('group_name = "web"', 'group_name: "web" is a service already: commands could mean either'),
+    # the environment
+    ("environment.PORT = 80", 'environment.PORT: 80 is no string; write "80"'),
+    ('environment."A=B" = ""', 'environment."A=B": "A=B" is no name for a variable'),
+    ('environment.A = "${NOPE}"', "environment.A: the variable NOPE is not set; set it, or write ${NOPE:-default}"),
+    (
+        'environment.A = "${A B}"',
+        'environment.A: "${A B}": only ${VAR} and ${VAR:-default} are understood; write $$ for a plain $',
+    ),
+    (
+        'environment.A = "${HOME"',
+        'environment.A: "${HOME": only ${VAR} and ${VAR:-default} are understood; write $$ for a plain $',
+    ),
+    ("environment = 1", "environment: expected a table, not 1"),
+    ('environment_file = ".env"', "environment_file: .env does not exist"),
+    # addresses and patterns
+    ('ready.http = "https://x/"', 'ready.http: https is not spoken here; use exec = ["curl", "-fsS", "https://x/"]'),
+    ('ready.http = "localhost:80/"', 'ready.http: "localhost:80/" is no http://host[:port]/path'),
+    ('ready.http = "http://localhost:0/"', "ready.http: 0 is no port: they go from 1 to 65535"),
+    (
+        'ready.tcp = "localhost"',
+        'ready.tcp: "localhost" is no address; write for example "127.0.0.1:6379" ([::1]:6379 for IPv6)',
+    ),
+    ('ready.tcp = "localhost:65536"', "ready.tcp: 65536 is no port: they go from 1 to 65535"),
+    ('ready.log = "(["', 'ready.log: "([" is no regular expression: unterminated character set at position 1'),
+    (
+        'ready.log = "\\\\N{DASH}"',
+        "ready.log: \"\\\\N{DASH}\" is no regular expression: undefined character name 'DASH' at position 0",
+    ),
+    # readiness
+    ("ready = {}", "ready: takes exactly one of http, tcp, exec, log, notify, delay, and none is given"),
+    (
+        'ready = { notify = true, delay = "1s" }',
+        "ready: takes exactly one of http, tcp, exec, log, notify, delay, not notify and delay together",
+    ),
+    ("ready.notify = false", "ready.notify: can only be true; leave the key out instead"),
+    (
+        'ready = { notify = true, timeout = "9s" }',
+        "ready.timeout: only a probe has one, not notify; how long a start may take is start_timeout",
+    ),
+    ('ready.exec = "nosuchprogram"', 'ready.exec: the program "nosuchprogram" is not on the PATH'),
+    # heartbeat
+    ('heartbeat.source = "http"', 'heartbeat.source: source = "http" needs the key http beside it'),
+    ('heartbeat.tcp = "a:1"', 'heartbeat.tcp: not read with source = "notify"; write source = "tcp"'),
+    (
+        'heartbeat.timeout = "1s"',
+        'heartbeat.timeout: read by detector = "timeout" alone; phi is bounded by min_timeout and max_timeout',
+    ),
+    ('heartbeat.min_timeout = "31s"', "heartbeat.min_timeout: 31s is more than max_timeout, 30s"),
+    ('heartbeat.interval = "30s"', "heartbeat.interval: 30s is not less than max_timeout, 30s: every beat is too late"),
+    (
+        'heartbeat = { detector = "timeout", interval = "6s" }',
+        "heartbeat.interval: 6s is not less than timeout, 5s: every beat is too late",
+    ),
+    # restarts
+    ('restart.initial = "31s"', "restart.initial: 31s is more than maximum, 30s"),
+    (
+        'restart.strategy = "one-for-all"',
+        'restart.strategy: "one-for-all" is about a group; give the service a group_name',
+    ),
+    ('restart.fallback = "web"', "restart.fallback: a service cannot stand in for itself"),
+    ('restart.fallback = "wep"', 'restart.fallback: there is no service "wep"; did you mean "web"?'),
+    # dependencies
+    ('depends_on = ["wep"]', 'depends_on[0]: there is no service "wep"; did you mean "web"?'),
+    ('depends_on = ["web"]', "depends_on: a circle: web → web; none of them could ever start"),
+    ('depends_on = "web"', 'depends_on: expected a list of names such as ["redis"], not "web"'),
+    # hooks
+    ("hooks = [{ on = [], run = 'true' }]", "hooks[0]: on names no event: nothing would ever call this hook"),
+    ('hooks = [{ on = ["failed"] }]', "hooks[0]: takes either run or notify"),
+    ('hooks = [{ on = ["failed"], notify = "me" }]', 'hooks[0].notify: "me" is no Apprise URL (scheme://…)'),
+    (
+        'hooks = [{ on = ["fail"], run = "true" }]',
+        'hooks[0].on[0]: "fail" is not one of started, ready, suspected, failed, restarted, breaker-open, stopped; '
+        'did you mean "failed"?',
+    ),
+    # one-shots
+    (
+        'type = "oneshot"\nready.delay = "1s"',
+        'ready: makes no sense with type = "oneshot": it is done when it exits with success',
+    ),
+    (
+        'type = "oneshot"\nheartbeat = {}',
+        'heartbeat: makes no sense with type = "oneshot": it is done when it exits with success',
+    ),
+    # the machine
+    ('directory = "nosuch"', "directory: the directory nosuch does not exist"),
+    ('directory = "services.toml"', "directory: services.toml is not a directory"),
+    ('user = "rooot"', 'user: the user "rooot" does not exist; did you mean "root"?'),
+    ('group = "rooot"', 'group: the group "rooot" does not exist; did you mean "root"?'),
+    ("user = true", "user: expected a name or a number, not true"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), WITHIN_SERVICE, ids=[line.split("\n")[-1] for line, _ in WITHIN_SERVICE])
+def test_what_is_wrong_with_a_service(complaints: Complain, line: str, message: str) -> None:
+    number = 2 + line.count("\n") + 1
+    assert complaints(SERVICE + line + "\n") == [f"services.toml:{number}: services.web.{message}"]
+
+
+COMMANDS = [
+    ("[]", "names no program"),
+    ('""', "names no program"),
+    ('[""]', "names no program"),
+    ("1", 'expected a list of strings such as ["program", "argument"], or one string'),
+    ('["sleep", 1]', 'expected a list of strings such as ["program", "argument"], or one string'),
+    ('"sleep \'1"', "cannot be split into words: no closing quotation"),
+    ('"nosuchprogram"', 'the program "nosuchprogram" is not on the PATH'),
+    ('"slep 1"', 'the program "slep" is not on the PATH; did you mean "sleep"?'),
+    ('"./nosuch"', "the program nosuch does not exist"),
+    ('"./folder"', "the program folder is a directory"),
+    ('"./plain"', "the program plain is not executable (chmod +x plain)"),
+    ('"./pipe"', "the program pipe is not a regular file"),
+    ('"./plain/x"', "the program plain/x does not exist"),
+]
+
+
+@pytest.mark.parametrize(("command", "message"), COMMANDS)
+def test_what_is_wrong_with_a_command(complaints: Complain, tmp_path: Path, command: str, message: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "plain").write_text("#!/bin/sh\n")
+    os.mkfifo(tmp_path / "pipe")
+    assert complaints(f"[services.web]\n\ncommand = {command}") == [f"services.toml:3: services.web.command: {message}"]
+
+
+FILES = [
+    ("", "1: services: no service at all; begin with [services.NAME] and a command"),
+    ("[services.web]", '1: services.web: no command; say what to start, for example command = ["program", "argument"]'),
+    ("services = 1", "1: services: expected a table, not 1"),
+    ("[services]\nweb = 1", "2: services.web: expected a table, not 1"),
+    ("[[services]]", "1: services: expected a table, not an array"),
+    ("\n[service.web]", '2: service: unknown key; did you mean "services"?'),
+    (
+        '[services."a@1"]\ncommand = "true"',
+        '1: services."a@1": "a@1" is no name: use up to 100 letters, digits and _ . -',
+    ),
+    ('[services.".."]\ncommand="true"', '1: services."..": ".." is no name: use up to 100 letters, digits and _ . -'),
+    ('[supervisor]\nnmae = ""\n' + SERVICE, '2: supervisor.nmae: unknown key; did you mean "name"?'),
+    (
+        '[supervisor]\nname = ""\n' + SERVICE,
+        '2: supervisor.name: "" is no name: use up to 100 letters, digits and _ . -',
+    ),
+    ("[supervisor]\nhttp = {}\n" + SERVICE, '2: supervisor.http: needs listen, for example listen = "127.0.0.1:9180"'),
+    ('[supervisor.http]\nliste = ""\n' + SERVICE, '2: supervisor.http.liste: unknown key; did you mean "listen"?'),
+    (
+        '[supervisor.http]\nlisten = "a:1"\n' + SERVICE + 'ready.http = "http://a:1/x"',
+        "5: services.web.ready.http: a:1 is where the supervisor itself listens (supervisor.http.listen)",
+    ),
+    (
+        f'[supervisor]\nruntime_dir = "/{"x" * 80}"\n' + SERVICE,
+        f"2: supervisor.runtime_dir: /{'x' * 80} is too long for sockets to be in it: at most 80 bytes",
+    ),
+    (
+        "[defaults]\nstop_timeout = 1\n" + SERVICE,
+        '2: defaults.stop_timeout: 1 has no unit; write for example "1s" (units: ms s m h d)',
+    ),
+    (
+        '[defaults]\ndirectory = "nosuch"\n' + SERVICE,
+        "2: services.web.directory: the directory nosuch does not exist",
+    ),
+    (
+        '[services.a]\ncommand="true"\ndepends_on=["b"]\n[services.b]\ncommand="true"\ndepends_on=["c"]\n'
+        '[services.c]\ncommand="true"\ndepends_on=["a"]',
+        "3: services.a.depends_on: a circle: a → b → c → a; none of them could ever start",
+    ),
+    (
+        '[services.a]\ncommand="true"\nrestart.fallback="b"\n[services.b]\ncommand="true"\nrestart.fallback="a"',
+        "3: services.a.restart.fallback: a circle: a → b → a",
+    ),
+    (
+        '[services.a]\ncommand="true"\nrestart.fallback="b"\n[services.b]\ncommand="true"\ndepends_on=["a"]',
+        '3: services.a.restart.fallback: "b" depends on "a" itself: it could not start when needed',
+    ),
+    (
+        '[services.a]\ncommand="true"\nrestart.fallback="b"\n[services.b]\ncommand="true"\nautostart=true',
+        "6: services.b.autostart: this is a fallback: it starts when it is needed; leave this out",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), FILES)
+def test_what_is_wrong_with_a_file(complaints: Complain, text: str, message: str) -> None:
+    assert complaints(text) == [f"services.toml:{message}"]
+
+
+def test_everything_is_said_at_once_in_the_order_of_the_lines(complaints: Complain) -> None:
+    text = """
+[supervisor]
+max_concurrent_restarts = 0
+[services.web]
+command = "nosuchprogram"
+depends_on = ["wrker"]
+[services.web.restart]
+policy = "sometimes"
+initial = 5
+[services.worker]
+comand = "sleep 1"
+[[services.worker.hooks]]
+on = ["ready"]
+run = "true"
+[[services.worker.hooks]]
+on = [
+    "ready",
+    "redy",
+]
+run = "true"
+"""
+    assert [complaint.split(": ")[0] + " " + complaint.split(": ")[1] for complaint in complaints(text)] == [
+        "services.toml:3 supervisor.max_concurrent_restarts",
+        "services.toml:5 services.web.command",
+        "services.toml:6 services.web.depends_on[0]",
+        "services.toml:8 services.web.restart.policy",
+        "services.toml:9 services.web.restart.initial",
+        "services.toml:10 services.worker",
+        "services.toml:11 services.worker.comand",
+        "services.toml:18 services.worker.hooks[1].on[1]",
+    ]
+
+
+def test_a_broken_key_gives_rise_to_no_further_complaint(complaints: Complain) -> None:
+    text = '[services.a]\ncommand = 1\n[services.b]\ncommand = "true"\ndepends_on = ["a", "c"]\n[services]\nc = 1'
+    assert len(complaints(text)) == 2
+
+
+def test_a_flood_of_problems_is_cut(complaints: Complain) -> None:
+    text = SERVICE + "\n".join(f"key{i} = 1" for i in range(1500))
+    found = complaints(text)
+    assert len(found) == 1001
+    assert found[-1] == "… and 500 more"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may choose the user")
+def test_only_root_may_choose_the_user(complaints: Complain) -> None:
+    assert "only root can start a service as somebody else" in complaints(SERVICE + 'user = "root"')[0]
+
+
+def test_an_environment_file_is_judged_line_by_line(complaints: Complain, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('A=1\nB\nC=\'x\nD="y" z\n')
+    at = "services.toml:3: services.web.environment_file: .env"
+    assert complaints(SERVICE + 'environment_file = ".env"') == [
+        f'{at}:2: "B" is no KEY=VALUE',
+        f"{at}:3: the quotes of C do not close, or something follows them",
+        f"{at}:4: the quotes of D do not close, or something follows them",
+    ]
+
+
+def test_a_default_is_blamed_where_it_stands(complaints: Complain) -> None:
+    text = '[defaults.restart]\ninitial = "1m"\n' + SERVICE + '[services.web.restart]\npolicy = "always"'
+    assert complaints(text) == ["services.toml:2: services.web.restart.initial: 1m is more than maximum, 30s"]
+
+
+def test_a_good_file_has_no_complaint(plan: Load) -> None:
+    assert plan(SERVICE).services[0].command == ("sleep", "1")

@@ -1,0 +1,308 @@
+"""What a good file becomes."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from supervisor.core.spec import (
+    BackoffKind,
+    HeartbeatSpec,
+    HookSpec,
+    LogSpec,
+    Plan,
+    Policy,
+    Reaction,
+    ReadySpec,
+    ResourcesSpec,
+    RestartSpec,
+    ServiceSpec,
+    ServiceType,
+    Strategy,
+    SupervisorSpec,
+)
+from tests.config.conftest import Load
+
+EVERYTHING = """
+[supervisor]
+name = "demo"
+runtime_dir = "run"
+state_dir = "/var/state/${EMPTY:-demo}"
+max_concurrent_restarts = 3
+[supervisor.http]
+listen = "[::1]:9180"
+
+[services.redis]
+command = "sleep '1 2' ${PORT}"
+
+[services.page]
+command = ["true"]
+
+[services.worker]
+command = ["sleep", "${PORT}", "$$x"]
+description = "works"
+directory = "work"
+umask = "027"
+environment = { B = "${HOME}/b", A = "${NOPE:-a}" }
+environment_file = ".env"
+replicas = 3
+depends_on = ["redis", "redis"]
+autostart = false
+type = "service"
+group_name = "group"
+on_dependency_restart = "restart"
+stop_signal = "SIGINT"
+stop_timeout = "1m30s"
+reload_signal = 10
+start_timeout = "2m"
+limits = { nofile = 65536, core = 0, as = "2GiB", stack = "unlimited" }
+nice = -5
+oom_score_adj = 500
+
+[services.worker.ready]
+http = "http://127.0.0.1:${PORT}/healthz"
+interval = "250ms"
+timeout = "2s"
+
+[services.worker.heartbeat]
+source = "file"
+file = "beat"
+interval = "2s"
+probe_timeout = "3s"
+detector = "timeout"
+threshold = 10
+min_timeout = "3s"
+max_timeout = "20s"
+timeout = "6s"
+on_suspect = "report"
+
+[services.worker.restart]
+policy = "always"
+success_exit_codes = [0, 3]
+backoff = "decorrelated-jitter"
+initial = "0s"
+maximum = "1m"
+factor = 3
+jitter = 1
+reset_after = "5m"
+max_restarts = 7
+window = "2m"
+cooldown = "3m"
+strategy = "rest-for-one"
+fallback = "page"
+
+[services.worker.resources]
+max_memory = "512MiB"
+max_cpu = "150%"
+for = "20s"
+action = "report"
+
+[services.worker.log]
+max_size = "1MiB"
+keep = 2
+compress = false
+timestamps = true
+
+[[services.worker.hooks]]
+on = ["failed", "breaker-open"]
+run = ["./page.sh", "now"]
+timeout = "5s"
+[[services.worker.hooks]]
+on = ["ready"]
+notify = "mailto://somebody"
+"""
+
+
+def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / ".env").write_text("A=file\nC=c\n")
+    (tmp_path / "page.sh").touch(0o755)
+    assert plan(EVERYTHING) == Plan(
+        path=str(tmp_path / "services.toml"),
+        supervisor=SupervisorSpec(
+            name="demo",
+            runtime_dir=str(tmp_path / "run"),
+            state_dir="/var/state/demo",
+            max_concurrent_restarts=3,
+            listen=("::1", 9180),
+        ),
+        services=(
+            ServiceSpec(name="redis", command=("sleep", "1 2", "8000"), directory=str(tmp_path)),
+            ServiceSpec(name="page", command=("true",), directory=str(tmp_path), autostart=False),
+            ServiceSpec(
+                name="worker",
+                command=("sleep", "8000", "$x"),
+                description="works",
+                directory=str(tmp_path / "work"),
+                umask=0o027,
+                environment=(("A", "a"), ("B", "/home/x/b"), ("C", "c")),
+                replicas=3,
+                depends_on=("redis",),
+                autostart=False,
+                type=ServiceType.SERVICE,
+                group_name="group",
+                on_dependency_restart="restart",
+                stop_signal=2,
+                stop_timeout=90,
+                reload_signal=10,
+                start_timeout=120,
+                limits=(("as", 2 * 1024**3), ("core", 0), ("nofile", 65536), ("stack", -1)),
+                nice=-5,
+                oom_score_adj=500,
+                ready=ReadySpec(http="http://127.0.0.1:8000/healthz", interval=0.25, timeout=2),
+                heartbeat=HeartbeatSpec(
+                    source="file",
+                    file=str(tmp_path / "beat"),
+                    interval=2,
+                    probe_timeout=3,
+                    detector="timeout",
+                    threshold=10,
+                    min_timeout=3,
+                    max_timeout=20,
+                    timeout=6,
+                    on_suspect=Reaction.REPORT,
+                ),
+                restart=RestartSpec(
+                    policy=Policy.ALWAYS,
+                    success_exit_codes=(0, 3),
+                    backoff=BackoffKind.DECORRELATED_JITTER,
+                    initial=0,
+                    maximum=60,
+                    factor=3,
+                    jitter=1,
+                    reset_after=300,
+                    max_restarts=7,
+                    window=120,
+                    cooldown=180,
+                    strategy=Strategy.REST_FOR_ONE,
+                    fallback="page",
+                ),
+                resources=ResourcesSpec(max_memory=512 * 1024**2, max_cpu=1.5, sustained=20, action=Reaction.REPORT),
+                log=LogSpec(max_size=1024**2, keep=2, compress=False, timestamps=True),
+                hooks=(
+                    HookSpec(on=("failed", "breaker-open"), run=(str(tmp_path / "page.sh"), "now"), timeout=5),
+                    HookSpec(on=("ready",), notify="mailto://somebody"),
+                ),
+            ),
+        ),
+    )
+
+
+def test_what_is_not_given_is_left_to_the_spec(plan: Load, tmp_path: Path) -> None:
+    loaded = plan('[services.a]\ncommand = "true"')
+    assert loaded.services == (ServiceSpec(name="a", command=("true",), directory=str(tmp_path)),)
+    assert loaded.supervisor.name == tmp_path.name
+    assert loaded.supervisor.listen is None
+
+
+def test_services_come_in_start_order(plan: Load) -> None:
+    text = "".join(
+        f'[services.{name}]\ncommand = "true"\ndepends_on = {needs}\n'
+        for name, needs in {"e": ["d", "b"], "a": [], "d": ["c"], "b": [], "c": []}.items()
+    )
+    assert [spec.name for spec in plan(text).services] == ["a", "b", "c", "d", "e"]
+
+
+READY = '[defaults.ready]\nhttp = "http://a/"\ninterval = "9s"\n'
+BEATS = '[defaults.heartbeat]\nsource = "http"\nhttp = "http://a/"\ninterval = "9s"\n'
+SERVICE = '[services.a]\ncommand = "true"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "expected"),
+    [
+        ("[defaults]\nnice = 1\n" + SERVICE, "nice", 1),
+        ("[defaults]\nnice = 1\n" + SERVICE + "nice = 2", "nice", 2),
+        ("[defaults]\nnice = 1\n" + SERVICE + "nice = 0", "nice", 0),
+        ('[defaults]\ncommand = "sleep 1"\n[services.a]', "command", ("sleep", "1")),
+        (
+            '[defaults]\nenvironment = { A = "1", B = "1" }\n' + SERVICE + 'environment = { B = "2" }',
+            "environment",
+            (("A", "1"), ("B", "2")),
+        ),
+        (
+            "[defaults]\nlimits = { core = 0, nofile = 1 }\n" + SERVICE + "limits = { nofile = 2 }",
+            "limits",
+            (("core", 0), ("nofile", 2)),
+        ),
+        (
+            "[defaults.restart]\nmax_restarts = 1\njitter = 1\n" + SERVICE + "restart.jitter = 0",
+            "restart",
+            RestartSpec(max_restarts=1, jitter=0),
+        ),
+        (READY + SERVICE, "ready", ReadySpec(http="http://a/", interval=9)),
+        (READY + SERVICE + 'ready.interval = "1s"', "ready", ReadySpec(http="http://a/", interval=1)),
+        (READY + SERVICE + "ready.notify = true", "ready", ReadySpec(notify=True, interval=9)),
+        (
+            BEATS + SERVICE + 'heartbeat.source = "http"',
+            "heartbeat",
+            HeartbeatSpec(source="http", http="http://a/", interval=9),
+        ),
+        (BEATS + SERVICE + 'heartbeat.source = "notify"', "heartbeat", HeartbeatSpec(interval=9)),
+        (READY + BEATS + SERVICE + 'type = "oneshot"', "ready", None),
+        (READY + BEATS + SERVICE + 'type = "oneshot"', "heartbeat", None),
+        (
+            '[defaults.heartbeat]\ndetector = "timeout"\ntimeout = "9s"\n' + SERVICE + 'heartbeat.detector = "phi"',
+            "heartbeat",
+            HeartbeatSpec(detector="phi", timeout=9),
+        ),
+        (
+            '[defaults]\nhooks = [{ on = ["ready"], run = "true" }]\n' + SERVICE + "hooks = []",
+            "hooks",
+            (),
+        ),
+    ],
+)
+def test_defaults_hold_unless_the_service_says_otherwise(plan: Load, text: str, field: str, expected: object) -> None:
+    assert getattr(plan(text).services[0], field) == expected
+
+
+def test_a_fallback_for_all_is_started_by_nobody_and_has_none_itself(plan: Load) -> None:
+    loaded = plan('[defaults.restart]\nfallback = "page"\n[services.page]\ncommand = "true"\n' + SERVICE)
+    assert {s.name: (s.autostart, s.restart.fallback) for s in loaded.services} == {
+        "page": (False, None),
+        "a": (True, "page"),
+    }
+
+
+def test_a_program_is_found_on_the_path_of_its_service(plan: Load, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "mine").touch(0o755)
+    assert plan(f'[services.a]\ncommand = "mine"\nenvironment.PATH = "{own}"').services[0].command == ("mine",)
+
+
+def test_a_relative_program_is_found_from_the_directory_of_its_service(plan: Load, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "mine").touch(0o755)
+    assert plan('[services.a]\ncommand = "./mine"\ndirectory = "own"').services[0].command == ("./mine",)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may choose the user")
+def test_a_user_brings_its_groups(plan: Load) -> None:
+    account = pwd.getpwnam("nobody")
+    spec = plan(SERVICE + 'user = "nobody"').services[0]
+    assert (spec.user, spec.group) == (account.pw_uid, account.pw_gid)
+    assert spec.extra_groups == tuple(sorted(os.getgrouplist("nobody", account.pw_gid)))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may choose the user")
+def test_users_and_groups_by_number(plan: Load) -> None:
+    spec = plan(SERVICE + "user = 54321\ngroup = 54322").services[0]
+    assert (spec.user, spec.group, spec.extra_groups) == (54321, 54322, ())
+
+
+def test_our_own_user_is_no_change_unless_we_are_root(plan: Load) -> None:
+    me, mine = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    spec = plan(SERVICE + f'user = "{me}"\ngroup = "{mine}"').services[0]
+    assert spec.user == (0 if os.geteuid() == 0 else None)
+
+
+@pytest.mark.parametrize("spelling", ['"TERM"', '"SIGTERM"', '"sigterm"', "15"])
+def test_a_signal_by_name_or_number(plan: Load, spelling: str) -> None:
+    assert plan(SERVICE + f"stop_signal = {spelling}").services[0].stop_signal == 15

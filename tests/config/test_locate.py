@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from supervisor.config import locate
+from supervisor.config.load import load
+from supervisor.errors import ConfigError
+
+SERVICE = '[services.a]\ncommand = "true"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", "app"),
+        (SERVICE, "app"),
+        ('[supervisor]\nname = "x"\n' + SERVICE, "x"),
+        (SERVICE + '[supervisor]\nname = "x"', "x"),
+        (SERVICE + ' [ supervisor ] # here\nname = "x"\n[supervisor.http]\nname = "y"', "x"),
+        ('supervisor.name = "x"\n' + SERVICE, "x"),
+        ('supervisor = { name = "x" }\n' + SERVICE, "x"),
+        ('a = """\n[supervisor]\nname = "x"\n"""\n' + SERVICE, "app"),
+        # and with errors elsewhere
+        ('[supervisor]\nname = "x"\n[services.a', "x"),
+        ('[supervisor]\nname = "x"\nother = 1\n[services]\na = """', "x"),
+        ("[supervisor]\nname = 1\n", "app"),
+        ('[supervisor]\nname = "a/b"\n', "app"),
+        ("supervisor = 1\n", "app"),
+        ("[supervisor\n", "app"),
+        ("[[[[", "app"),
+    ],
+)
+def test_the_name_is_found(tmp_path: Path, text: str, name: str) -> None:
+    file = tmp_path / "app" / "services.toml"
+    file.parent.mkdir()
+    file.write_text(text)
+    assert locate.locations(file).name == name
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("/srv/my app", "my-app"), ("/", "default"), ("/srv/..x..", "x"), ("/srv/é", "default")]
+)
+def test_a_folder_gives_its_name(folder: str, name: str) -> None:
+    assert locate.default_name(Path(folder) / "services.toml") == name
+
+
+@pytest.mark.parametrize(
+    ("root", "env", "runtime", "state"),
+    [
+        (True, {"XDG_RUNTIME_DIR": "/x"}, "/run/supervisor/app", "/var/lib/supervisor/app"),
+        (
+            False,
+            {"XDG_RUNTIME_DIR": "/run/user/7", "XDG_STATE_HOME": "/s"},
+            "/run/user/7/supervisor/app",
+            "/s/supervisor/app",
+        ),
+        (False, {}, "/tmp/supervisor-7/app", "/home/seven/.local/state/supervisor/app"),
+    ],
+)
+def test_where_things_are_kept(
+    monkeypatch: pytest.MonkeyPatch, root: bool, env: dict[str, str], runtime: str, state: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 7)
+    monkeypatch.setenv("HOME", "/home/seven")
+    assert locate.locate(Path("/srv/app/services.toml"), {}, env) == ("app", runtime, state)
+
+
+def test_given_directories_are_relative_to_the_file() -> None:
+    table = {"runtime_dir": "run", "state_dir": "/${WHERE}"}
+    assert locate.locate(Path("/srv/app/services.toml"), table, {"WHERE": "x"})[1:] == ("/srv/app/run", "/x")
+
+
+def test_daemon_and_clients_agree(tmp_path: Path, env: dict[str, str]) -> None:
+    file = tmp_path / "services.toml"
+    file.write_text('[supervisor]\nname = "x"\nruntime_dir = "${HOME}/r"\n' + SERVICE)
+    supervisor = load(file, env).supervisor
+    assert locate.locations(file, env) == (supervisor.name, supervisor.runtime_dir, supervisor.state_dir)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        locate.locations(tmp_path / "services.toml")
+
+
+def test_the_default_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system_wide = tmp_path / "etc.toml"
+    monkeypatch.setattr(locate, "SYSTEM_WIDE", system_wide)
+    monkeypatch.chdir(tmp_path)
+    assert locate.default_path() == Path("services.toml")
+    system_wide.touch()
+    assert locate.default_path() == system_wide
+    Path("services.toml").touch()
+    assert locate.default_path() == Path("services.toml")
+
+
+def test_it_needs_none_of_the_heavy_modules() -> None:
+    code = (
+        "import sys, supervisor.config.locate; print({'pydantic', 'pydantic_core', 'click', 'json'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
