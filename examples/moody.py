@@ -3,6 +3,7 @@
 Usage: moody.py MEAN_SECONDS_TO_THE_HANG
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -17,7 +18,7 @@ lock = threading.Lock()
 
 
 def beat() -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
         sock.sendto(b"WATCHDOG=1", os.environ["NOTIFY_SOCKET"])
 
 

@@ -1,5 +1,6 @@
 """A worker that says READY=1 when it is set up, and beats through sd_notify as long as its loop turns."""
 
+import contextlib
 import os
 import random
 import socket
@@ -9,7 +10,8 @@ import time
 def notify(message: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        # A supervisor that is just being replaced is no reason to die.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
             sock.sendto(message.encode(), address)
 
 

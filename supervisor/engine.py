@@ -64,15 +64,17 @@ class Engine:
         now = began = self._now()
         while True:
             self._step(now)
-            if not self._orders and not self._inbox:
-                break
-            while self._orders and not self._inbox:
+            while self._orders and now - began <= TURN_BUDGET:
                 self._world.perform(self._orders.popleft())
-                if (now := self._now()) - began > TURN_BUDGET:
-                    break
-            if now - began > TURN_BUDGET:
+                now = self._now()
+            if self.idle or now - began > TURN_BUDGET:
                 break
-        self._wake_at(now if self._orders or self._inbox else self.fleet.deadline)
+        self._wake_at(self.fleet.deadline if self.idle else now)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is left to judge or to carry out."""
+        return not self._orders and not self._inbox
 
     def _step(self, now: float) -> None:
         actions: list[Action] = []

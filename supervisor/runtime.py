@@ -23,6 +23,7 @@ from supervisor.adapters.hooks import Hooks
 from supervisor.adapters.http import HttpServer
 from supervisor.adapters.ledger import Ledger
 from supervisor.adapters.logs import LogStore
+from supervisor.adapters.logstream import Stream
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.notify import NotifySocket
 from supervisor.adapters.places import Lock, own_directory
@@ -34,6 +35,7 @@ from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_lim
 from supervisor.adapters.tree import Forest
 from supervisor.core import actions as act
 from supervisor.core import events as ev
+from supervisor.core import sdnotify
 from supervisor.core.actions import Action, Goal, Purpose, Record, State
 from supervisor.core.causes import Cause
 from supervisor.core.fleet import Fleet
@@ -41,6 +43,7 @@ from supervisor.core.sdnotify import Message
 from supervisor.core.spec import Plan
 from supervisor.core.starvation import ObservedClock
 from supervisor.engine import Engine
+from supervisor.errors import SupervisorError
 from supervisor.operations import Operations
 
 JSON = dict[str, Any]
@@ -75,7 +78,7 @@ class Runtime:
         self.sampler = Sampler(self.reactor, self._members, self.engine.post)
         self.metrics = Metrics()
         self.hooks = Hooks(self.reactor, self.problem)
-        self.attribution = Attribution(self.id, self._pid_owner, self.forest.root)
+        self.attribution = Attribution(self.processes.mains, self.forest.root, self.id)
         self.notify = NotifySocket(self.reactor, f"{self.runtime_dir}/notify.sock", self._notified, self.problem)
         self.operations = Operations(self)
         self.api = Api(self.operations, self.reactor)
@@ -124,6 +127,8 @@ class Runtime:
 
     def _turn(self) -> None:
         self.engine.turn()
+        if self.engine.idle:
+            self.processes.settle_in()
         if self.fleet.closing and self.fleet.down and not self._ending:
             self._ending = True
             self.hooks.flush(self.reactor.stop)
@@ -247,6 +252,8 @@ class Runtime:
             self.processes.take(name, incarnation, pid, self.forest)
         except OSError as error:
             self.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
+        except SupervisorError as error:
+            self.engine.post(name, ev.SpawnFailed(incarnation, error.message))
         else:
             self.engine.post(name, ev.Spawned(incarnation, pid))
         finally:
@@ -269,8 +276,7 @@ class Runtime:
         process = self.processes.by_instance.get(order.instance)
         if process is None:
             return
-        stream = self._stream(order.instance)
-        lines = stream.tail(20) if stream is not None else []
+        lines = self._stream(order.instance).tail(20)
         held, found = evidence.examine(
             process.pid, process.tree.members(), lines, order.within / 2, self.reactor.now
         )
@@ -296,36 +302,20 @@ class Runtime:
         instance = self.fleet.instances.get(name) if name is not None else None
         if instance is None or name is None:
             return
-        incarnation, post = instance.incarnation, self.engine.post
-        heartbeat, ready = instance.spec.heartbeat, instance.spec.ready
-        if message.watchdog and heartbeat is not None and heartbeat.source == "notify":
-            post(name, ev.Heartbeat(incarnation, at, message.sent))
-        if message.trigger:
-            post(name, ev.Triggered(incarnation))
+        for event in sdnotify.events(message, instance.spec, instance.incarnation, at):
+            self.engine.post(name, event)
         if message.main_pid is not None and self.processes.set_main(name, message.main_pid):
-            post(name, ev.MainPid(incarnation, message.main_pid))
-        if message.ready and ready is not None and ready.notify:
-            post(name, ev.Ready(incarnation, "notify"))
-        if message.status is not None:
-            post(name, ev.StatusText(incarnation, message.status))
-        if message.extend is not None:
-            post(name, ev.Extended(incarnation, message.extend))
-
-    def _pid_owner(self, pid: int) -> str | None:
-        process = self.processes.mains.get(pid)
-        return process.instance if process is not None else None
+            self.engine.post(name, ev.MainPid(instance.incarnation, message.main_pid))
 
     def _members(self, instance: str) -> list[int]:
         process = self.processes.by_instance.get(instance)
         return process.tree.members() if process is not None else []
 
-    def _stream(self, instance: str) -> Any:
-        return self.logs.get(instance)
+    def _stream(self, instance: str) -> Stream:
+        return self.logs.open(instance, self.fleet.instances[instance].spec.log)
 
     def _drain_output(self, instance: str) -> None:
-        stream = self.logs.get(instance)
-        if stream is not None:
-            stream.drain()
+        self._stream(instance).drain()
 
     def _log_problem(self, instance: str, message: str) -> None:
         self.problem(f"{instance}: {message}")

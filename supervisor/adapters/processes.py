@@ -18,7 +18,7 @@ from supervisor.core.events import Event, Exited, Lingering, TreeEmpty
 PR_SET_CHILD_SUBREAPER = 36
 STRANGERS_AFTER = 0.1
 """Seconds after a SIGCHLD at which zombies that nobody claims are looked for; two looks apart by this reap them."""
-PARENT_REAPS_WITHIN = 0.2
+PARENT_REAPS_WITHIN = 1.5
 """Seconds that the parent of an adopted process has to reap it before its exit status counts as unknown."""
 
 
@@ -51,7 +51,7 @@ class Processes:
         self._reactor = reactor
         self._post = post
         self._before_exit = before_exit
-        self._to_join: list[Process] = []
+        self._to_join: dict[Process, None] = {}
         self._strangers: set[int] = set()
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
@@ -64,9 +64,7 @@ class Processes:
         """Watch a process that was just spawned.  It is our child and not reaped, so its pid cannot mean another."""
         process = Process(instance, incarnation, pid, os.pidfd_open(pid), forest.plant(instance))
         self._add(process)
-        if not self._to_join:
-            self._reactor.call_soon(self._join)
-        self._to_join.append(process)
+        self._to_join[process] = None
         return process
 
     def adopt(self, instance: str, incarnation: int, pid: int, start: int, forest: Forest) -> Process | None:
@@ -80,8 +78,7 @@ class Processes:
             return None
         process = Process(instance, incarnation, pid, pidfd, forest.plant(instance))
         self._add(process)
-        self._to_join.append(process)
-        self._reactor.call_soon(self._join)
+        self._to_join[process] = None
         return process
 
     def _add(self, process: Process) -> None:
@@ -89,12 +86,18 @@ class Processes:
         self.by_instance[process.instance] = process
         self._reactor.register(process.pidfd, lambda events: self._ready(process, events))
 
-    def _join(self) -> None:
-        """Into their cgroups, after the whole batch is spawned: a move can take the kernel milliseconds."""
-        batch, self._to_join = self._to_join, []
-        for process in batch:
-            process.tree.join(process.pid)
-        if any(isinstance(p.tree, CgroupTree) for p in batch):
+    def settle_in(self) -> None:
+        """Move newcomers into their cgroups, one a turn of the loop and only while nothing else is to be done: a move
+        can take the kernel milliseconds, which a burst of restarts must not wait for."""
+        if self._to_join:
+            process = next(iter(self._to_join))
+            self._join(process)
+            self._reactor.call_soon(_nothing)
+
+    def _join(self, process: Process) -> None:
+        self._to_join.pop(process, None)
+        process.tree.join(process.pid)
+        if not self._to_join:
             self._catch_orphans()
 
     def _catch_orphans(self) -> None:
@@ -127,7 +130,7 @@ class Processes:
         if process is None:
             return
         if process in self._to_join:  # killed before it got into its cgroup
-            self._join()
+            self._join(process)
         process.tree.kill()
         if process.pidfd >= 0:
             with suppress(ProcessLookupError, PermissionError):
@@ -204,8 +207,8 @@ class Processes:
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
         self._before_exit(process.instance)
-        if process in self._to_join:
-            self._to_join.remove(process)
+        if process in self._to_join:  # gone before it got into its cgroup; what it forked may not be
+            del self._to_join[process]
             self._catch_orphans()
         empty = process.tree.empty()
         self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
@@ -241,6 +244,10 @@ class Processes:
         self._strangers = zombies - self._strangers
         if self._strangers:
             self._look_later()
+
+
+def _nothing() -> None:
+    """Makes the loop turn once more."""
 
 
 def kill_stray(pid: int, supervisor_id: str) -> None:

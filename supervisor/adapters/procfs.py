@@ -7,6 +7,7 @@ empty list, never an error.  (psutil does all this too, at five times the time a
 from __future__ import annotations
 
 import os
+from functools import cache
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -86,6 +87,7 @@ def start_time(pid: int) -> int | None:
     return found.start if found else None
 
 
+@cache
 def boot_id() -> str:
     """Names this boot of the kernel; empty where the kernel does not say."""
     return (read("/proc/sys/kernel/random/boot_id") or b"").decode(errors="replace").strip()

@@ -56,13 +56,14 @@ class Spawner:
     """Knows what every child gets: our environment without what is meant for us, the descriptor limit we started with."""
 
     def __init__(self, environment: Mapping[str, str], supervisor_id: str, notify_socket: str) -> None:
-        self._base = {k: v for k, v in environment.items() if not k.startswith(_PRIVATE)}
-        self._base["SUPERVISOR_ID"] = supervisor_id
+        own = {k: v for k, v in environment.items() if not k.startswith(_PRIVATE)} | {"SUPERVISOR_ID": supervisor_id}
+        self._base = _encoded(own)
         self._notify_socket = notify_socket
         self._nofile = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    def environment(self, spec: ServiceSpec, instance: str, incarnation: int) -> dict[str, str]:
-        env = self._base | dict(spec.environment)
+    def environment(self, spec: ServiceSpec, instance: str, incarnation: int) -> dict[bytes, bytes]:
+        """Encoded once where it can be: a spawn has better things to do."""
+        env = dict(spec.environment)
         env["SUPERVISOR_SERVICE"] = spec.name
         env["SUPERVISOR_INSTANCE"] = instance
         env["SUPERVISOR_INCARNATION"] = str(incarnation)
@@ -72,7 +73,7 @@ class Spawner:
             env["NOTIFY_SOCKET"] = self._notify_socket
         if heartbeat is not None and beats:
             env["WATCHDOG_USEC"] = str(int(heartbeat.interval * 2e6))
-        return env
+        return self._base | _encoded(env)
 
     def spawn(self, spec: ServiceSpec, instance: str, incarnation: int, output: int) -> int:
         """Start the process with stdout and stderr on `output`; its pid.  OSError says why it cannot be."""
@@ -96,6 +97,10 @@ class Spawner:
         process.returncode = 0  # it is ours to wait for, not the Popen object's
         _adjust(process.pid, spec, limits)
         return process.pid
+
+
+def _encoded(environment: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
 
 
 _PRIVATE = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_SOCKET", "FDSTORE", "INVOCATION_ID")

@@ -32,6 +32,8 @@ class Fleet:
         self._dependants: dict[str, list[str]] = {}
         self._queue: deque[tuple[Instance, ev.Event]] = deque()
         self._waiting: dict[str, None] = {}
+        self._braked: dict[str, None] = {}
+        self._look_again = False
         self._recovering: set[str] = set()
         self._later: dict[str, ev.Stop] = {}
         self._leaving: set[str] = set()
@@ -196,6 +198,7 @@ class Fleet:
             self._tell_dependants(instance)
         if was is instance.state:
             return
+        self._look_again = True  # its dependants may start now
         fallback = instance.spec.restart.fallback
         if fallback is not None and not self.closing:
             if instance.state is State.FAILED:
@@ -238,34 +241,43 @@ class Fleet:
 
     def _account(self, instance: Instance) -> None:
         """Keep the small sets that say who waits, and who holds a restart slot."""
-        if instance.waiting:
-            self._waiting[instance.name] = None
-        else:
-            self._waiting.pop(instance.name, None)
+        name = instance.name
+        if not instance.waiting:
+            self._waiting.pop(name, None)
+            self._braked.pop(name, None)
+        elif name not in self._waiting and name not in self._braked:
+            self._waiting[name] = None
+            self._look_again = True
         if instance.recovering and instance.phase >= Phase.SPAWNING:
-            self._recovering.add(instance.name)
+            self._recovering.add(name)
         else:
-            self._recovering.discard(instance.name)
+            self._recovering.discard(name)
 
     def _grant(self) -> bool:
         """Let start what may: dependencies ready, and a slot free if it restarts after a failure."""
-        if not self._waiting:
+        if self.closing:
             return False
-        free = self.plan.supervisor.max_concurrent_restarts - len(self._recovering)
         granted = False
-        for name in list(self._waiting):
-            instance = self.instances[name]
-            instance.waiting_for = self._unready(instance.spec)
-            if instance.waiting_for or self.closing:
-                continue
-            if instance.recovering:
-                if free <= 0:
-                    instance.waiting_for = "a restart slot"
-                    continue
-                free -= 1
-            del self._waiting[name]
-            self._queue.append((instance, ev.Granted()))
+        if self._look_again:
+            self._look_again = False
+            for name in list(self._waiting):
+                instance = self.instances[name]
+                instance.waiting_for = self._unready(instance.spec)
+                if not instance.waiting_for:
+                    del self._waiting[name]
+                    if instance.recovering:
+                        instance.waiting_for = "a restart slot"
+                        self._braked[name] = None
+                    else:
+                        self._queue.append((instance, ev.Granted()))
+                        granted = True
+        free = self.plan.supervisor.max_concurrent_restarts - len(self._recovering)
+        while self._braked and free > 0:
+            name = next(iter(self._braked))
+            del self._braked[name]
+            self._queue.append((self.instances[name], ev.Granted()))
             granted = True
+            free -= 1
         return granted
 
     def _unready(self, spec: ServiceSpec) -> str:

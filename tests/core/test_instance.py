@@ -1,0 +1,192 @@
+"""What the transcripts cannot show: views, specs as data, and small print of one instance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from supervisor.core import events as ev
+from supervisor.core.actions import Examine, Goal, Record, State, Watch
+from supervisor.core.diff import difference
+from supervisor.core.instance import Instance
+from supervisor.core.spec import HookSpec, Plan, Policy, RestartSpec, ServiceSpec, SupervisorSpec, from_plain, to_plain
+from supervisor.core.views import instance_view, should_be_up_but_is_not
+from tests.core.test_fleet import spec
+
+
+def running(**keys: Any) -> Instance:
+    instance = Instance("web", spec("web", **keys), lambda: 0.5)
+    for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 77)):
+        instance.step(event, 100.0)
+    return instance
+
+
+def test_a_view_has_every_name_of_the_contract() -> None:
+    contract = """name service goal state ready pid incarnation uptime_s restarts detector phi last_heartbeat_age_s
+        suspect_in_s cause exit_code signal next_restart_in_s breaker"""
+    view = instance_view(running(), 101.0)
+    assert not set(contract.split()) - view.keys()
+    assert json.loads(json.dumps(view)) == view
+    assert (view["state"], view["uptime_s"], view["pid"], view["phi"]) == ("running", 1.0, 77, None)
+
+
+def test_a_view_of_what_beats() -> None:
+    instance = running(heartbeat={"interval": 1.0})
+    for i in range(20):
+        instance.step(ev.Heartbeat(1, 101.0 + i), 101.0 + i)
+    view = instance_view(instance, 121.5)
+    assert view["last_heartbeat_age_s"] == 1.5
+    assert 0 < view["phi"] < view["threshold"] == 8.0
+    assert view["suspect_in_s"] == pytest.approx(0.615, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("events", "field"),
+    [
+        ([ev.Exited(1, 1, None, True)], "next_restart_in_s"),
+        ([ev.Stop()], "kill_in_s"),
+    ],
+)
+def test_a_view_counts_down(events: list[ev.Event], field: str) -> None:
+    instance = running()
+    for event in events:
+        instance.step(event, 101.0)
+    assert instance_view(instance, 101.5)[field] > 0
+
+
+@pytest.mark.parametrize(
+    ("row", "bad"),
+    [
+        ({"goal": "down"}, False),
+        ({"ready": True}, False),
+        ({}, True),
+        ({"state": "failed"}, True),
+        ({"state": "exited", "cause": "succeeded"}, False),
+        ({"state": "exited", "cause": "exited"}, True),
+        ({"type": "oneshot"}, False),
+        ({"type": "oneshot", "state": "backoff"}, True),
+    ],
+)
+def test_what_should_be_up_and_is_not(row: dict[str, Any], bad: bool) -> None:
+    healthy = {"goal": "up", "state": "running", "ready": False, "cause": "spawned", "type": "service"}
+    assert should_be_up_but_is_not(healthy | row) is bad
+
+
+def test_specs_survive_the_way_through_json() -> None:
+    plan = Plan(
+        supervisor=SupervisorSpec(name="x", listen=("127.0.0.1", 80)),
+        services=(
+            ServiceSpec(
+                name="a",
+                command=("x", "y z"),
+                limits=(("nofile", 10),),
+                restart=RestartSpec(policy=Policy.NEVER),
+                hooks=(HookSpec(on=("ready",), run=("z",)),),
+                extra_groups=(1, 2),
+            ),
+            spec("b", heartbeat={"interval": 2.0}, ready={"exec": ["a", "b"]}),
+        ),
+    )
+    again = from_plain(Plan, json.loads(json.dumps(to_plain(plan))))
+    assert again == plan
+    assert again.services[0].restart.policy is Policy.NEVER
+    assert again.service("b") is again.services[1]
+    assert again.service("c") is None
+
+
+def test_a_heartbeat_that_changes_is_listened_to_anew() -> None:
+    instance = running(heartbeat={"interval": 1.0})
+    before = instance.detector
+    changed = replace(instance.spec, heartbeat=replace(instance.spec.heartbeat, interval=5.0))  # type: ignore[type-var]
+    out = instance.step(ev.Reconfigure(changed, restart=False), 110.0)
+    assert any(isinstance(a, Watch) for a in out)
+    assert instance.detector is not before
+    assert instance.suspect_at == pytest.approx(130.0)
+    instance.step(ev.Reconfigure(replace(changed, heartbeat=None), restart=False), 111.0)
+    assert instance.detector is None
+    assert instance.deadline is None
+
+
+def test_what_is_to_go_is_not_restarted_for_a_new_configuration() -> None:
+    instance = running()
+    instance.step(ev.Stop(later=True), 101.0)
+    assert instance.step(ev.Reconfigure(replace(instance.spec, umask=1), restart=True), 102.0) == []
+    assert instance.state is State.RUNNING
+
+
+def test_orders_that_change_nothing_say_nothing() -> None:
+    instance = running()
+    assert instance.step(ev.Start(), 101.0) == []
+    instance.step(ev.Stop(), 102.0)
+    assert instance.step(ev.Stop(), 103.0) == []
+    assert instance.goal is Goal.DOWN
+    waiting = Instance("web", spec("web"), lambda: 0.5)
+    waiting.step(ev.Start(), 1.0)
+    for event in (ev.Ready(0, "x"), ev.Timeout(), ev.Triggered(0), ev.Extended(0, 1.0), ev.Stalled(1.0)):
+        assert waiting.step(event, 2.0) == []
+
+
+def test_a_second_grant_spawns_nothing() -> None:
+    instance = Instance("web", spec("web"), lambda: 0.5)
+    instance.step(ev.Start(), 1.0)
+    instance.step(ev.Granted(), 1.0)
+    assert instance.step(ev.Granted(), 1.0) == []
+
+
+def test_probes_are_remembered_for_the_story() -> None:
+    instance = running(heartbeat={"interval": 1.0, "source": "http", "http": "http://x/"})
+    instance.step(ev.ProbeFailed(1, "HTTP 503"), 101.0)
+    out = instance.step(ev.Timeout(), instance.deadline or 0.0)
+    record = next(a for a in out if isinstance(a, Record))
+    assert record.detail["last_probe_error"] == "HTTP 503"
+    assert next(a for a in out if isinstance(a, Examine)).confirm
+
+
+def test_evidence_is_told_with_the_decision() -> None:
+    instance = running(heartbeat={"interval": 1.0})
+    instance.step(ev.Heartbeat(1, 101.0), 101.0)
+    instance.step(ev.Timeout(), instance.deadline or 0.0)
+    out = instance.step(ev.Examined(1, False, None, {"processes": [1]}), 140.0)
+    record = next(a for a in out if isinstance(a, Record))
+    assert record.after is State.STOPPING
+    assert record.detail["evidence"] == {"processes": [1]}
+    out = instance.step(ev.Exited(1, None, 15, True), 141.0)
+    assert "evidence" not in next(a for a in out if isinstance(a, Record)).detail
+
+
+def test_a_beat_that_goes_backwards_clears_no_suspicion() -> None:
+    instance = running(heartbeat={"interval": 1.0})
+    instance.step(ev.Heartbeat(1, 101.0), 101.0)
+    instance.step(ev.Timeout(), instance.deadline or 0.0)
+    assert instance.step(ev.Heartbeat(1, 50.0), 140.0) == []
+    assert instance.state is State.SUSPECT
+
+
+def test_suspicion_after_a_failure_waits_for_health_again() -> None:
+    instance = running(heartbeat={"interval": 1.0}, restart={"initial": 0.0, "reset_after": 500.0})
+    instance.step(ev.Exited(1, 1, None, True), 101.0)
+    instance.step(ev.Granted(), 101.0)
+    instance.step(ev.Spawned(2, 78), 101.0)
+    instance.step(ev.Heartbeat(2, 102.0), 102.0)
+    instance.step(ev.Timeout(), instance.deadline or 0.0)
+    instance.step(ev.Heartbeat(2, 150.0), 150.0)
+    assert instance.state is State.RUNNING
+    assert instance.rule.attempt == 1
+    instance.step(ev.Timeout(), 650.0)
+    assert instance.state is State.SUSPECT, "silence is judged first"
+
+
+def test_difference_knows_what_a_process_must_be_told() -> None:
+    beat = spec("web", heartbeat={"interval": 1.0})
+    slower = spec("web", heartbeat={"interval": 2.0})
+    stricter = spec("web", heartbeat={"interval": 1.0, "threshold": 9.0})
+
+    def plan(s: ServiceSpec) -> Plan:
+        return Plan(supervisor=SupervisorSpec(), services=(s,))
+
+    assert difference(plan(beat), plan(slower)).needs_restart("web"), "WATCHDOG_USEC is in its environment"
+    assert not difference(plan(beat), plan(stricter)).needs_restart("web")
+    assert difference(plan(beat), plan(beat)).unchanged == 1
