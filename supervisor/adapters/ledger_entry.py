@@ -1,0 +1,112 @@
+"""One event on its way into the ledger: the row that is written, and the event object that everybody is shown."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from supervisor.core.actions import Record
+
+JSON = dict[str, Any]
+Row = tuple[int, float, str, str, int, str, str, str, str, str]
+INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+
+_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str).encode
+_DEEPEST = 20
+
+
+class Entry:
+    """A row of `events`, and its evidence as JSON text (None where there is none)."""
+
+    __slots__ = ("_detail", "evidence", "row")
+
+    def __init__(self, row: Row, evidence: str | None, detail: Mapping[str, Any] | None = None) -> None:
+        self.row = row
+        self.evidence = evidence
+        self._detail = detail
+
+    @property
+    def id(self) -> int:
+        return self.row[0]
+
+    def event(self, stamp: str) -> JSON:
+        """The event object, of plain types only.  `stamp`: when, in ISO 8601."""
+        number, _, service, instance, incarnation, goal, before, after, cause, text = self.row
+        detail: JSON = json.loads(text) if self._detail is None else dict(self._detail)
+        if self.evidence:
+            detail["evidence_id"] = number
+        return {
+            "id": number,
+            "at": stamp,
+            "service": service,
+            "instance": instance,
+            "incarnation": incarnation,
+            "goal": goal,
+            "from": before,
+            "to": after,
+            "cause": cause,
+            "detail": detail,
+        }
+
+    def evidence_object(self) -> JSON | None:
+        return json.loads(self.evidence) if self.evidence else None
+
+    def renumber(self, shift: int) -> None:
+        """Move it behind what was in the file already."""
+        self.row = (self.row[0] + shift, *self.row[1:])
+
+
+def entry(number: int, at: float, record: Record) -> Entry:
+    """The record as event `number`, at a moment in seconds since the epoch."""
+    detail: Mapping[str, Any] = record.detail
+    evidence = None
+    if "evidence" in detail:
+        evidence = encode(detail["evidence"]) if detail["evidence"] else None
+        detail = {key: value for key, value in detail.items() if key != "evidence"}
+    row = (
+        number,
+        at,
+        record.service,
+        record.instance,
+        record.incarnation,
+        record.goal.value,
+        record.before.value,
+        record.after.value,
+        record.cause.value,
+        encode(detail) if detail else "{}",
+    )
+    return Entry(row, evidence, detail if _is_plain(detail) else None)
+
+
+def _is_plain(detail: Mapping[str, Any]) -> bool:
+    """JSON would give it back as it is: there is no need to ask."""
+    for value in detail.values():
+        kind = type(value)
+        if kind is float:
+            if value - value != 0.0:  # infinite or NaN
+                return False
+        elif kind is not int and kind is not str and kind is not bool and value is not None:
+            return False
+    return True
+
+
+def encode(value: object) -> str:
+    """Compact JSON; never fails.  What JSON has no word for (NaN, infinity) is null, what it does not know is text."""
+    try:
+        return _dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return _dumps(_plain(value, _DEEPEST))
+
+
+def _plain(value: object, depth: int) -> object:
+    if depth == 0:
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, depth - 1) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

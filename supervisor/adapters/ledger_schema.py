@@ -1,0 +1,122 @@
+"""The ledger's file: its tables, how it is opened, and how one that cannot be used is set aside."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+
+APPLICATION = 0x50686953
+"""PRAGMA application_id: says that an SQLite file is a ledger."""
+VERSION = 1
+"""PRAGMA user_version: the layout below."""
+OPEN_WITHIN = 0.5
+"""Seconds that opening may wait for another process's lock; once open, we never wait."""
+KEPT_ASIDE = 3
+"""Unusable files that are kept; the oldest goes first."""
+
+# An index entry for each of many services is a page to write for each.  So the newest events are in none, until upkeep
+# puts them there: those with `indexed = 0` are always the ones with the highest ids, and not many.
+TABLES = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, service TEXT NOT NULL, instance TEXT NOT NULL,
+    incarnation INTEGER NOT NULL, goal TEXT NOT NULL, "from" TEXT NOT NULL, "to" TEXT NOT NULL,
+    cause TEXT NOT NULL, detail TEXT NOT NULL, indexed INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX events_by_service ON events (service) WHERE indexed = 1;
+CREATE TABLE evidence (id INTEGER PRIMARY KEY, at REAL NOT NULL, body TEXT NOT NULL);
+CREATE TABLE snapshots (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class Unusable(Exception):
+    """The file is there, and is no ledger that this version can read."""
+
+
+def is_damage(error: Exception) -> bool:
+    """The file's content is at fault, not the disk, its room or another process."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return isinstance(error, Unusable) or code & 0xFF in DAMAGE
+
+
+def open_ledger(path: str) -> sqlite3.Connection:
+    """Open the ledger, or begin one.  OSError, sqlite3.Error: not possible now.  Those of which `is_damage` is
+    true: never, with this file.
+
+    Nothing here waits for the disk: what is committed survives our own crash, and a checkpoint (ledger_upkeep)
+    makes it survive the machine's.
+    """
+    os.makedirs(os.path.dirname(path) or ".", 0o700, exist_ok=True)  # noqa: PTH103, PTH120 - pathlib costs
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(fd, 0o600)  # the files beside it take its mode
+    finally:
+        os.close(fd)
+    db = sqlite3.connect(path, timeout=OPEN_WITHIN, isolation_level=None)
+    try:
+        _prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute("PRAGMA cache_size = -512")
+    fresh = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not fresh and pragma(db, "application_id") != APPLICATION:
+        raise Unusable("it is another program's database")
+    if not fresh and pragma(db, "user_version") != VERSION:
+        raise Unusable(f"its version is {pragma(db, 'user_version')}, and {VERSION} is what this program knows")
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA wal_autocheckpoint = 0")
+    db.execute("PRAGMA journal_size_limit = 1048576")
+    if fresh:
+        db.executescript(TABLES)
+    for table in ("events", "evidence", "snapshots", "meta"):
+        db.execute(f"SELECT * FROM {table} ORDER BY 1 DESC LIMIT 1").fetchone()
+    db.execute("PRAGMA busy_timeout = 0")
+
+
+def uri(path: str, how: str) -> str:
+    """The path as SQLite's URI, which may say how to open it."""
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{quoted}?{how}"
+
+
+def pragma(db: sqlite3.Connection, name: str) -> int:
+    """The value of a numeric PRAGMA."""
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def set_aside(path: str) -> str:
+    """Rename an unusable ledger, with its write-ahead log; returns its new path.  OSError: not possible."""
+    now = time.time_ns()
+    stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 10**9))}.{now // 1000 % 10**6:06}Z"
+    target = f"{path}.corrupt-{stamp}"
+    os.rename(path, target)  # noqa: PTH104 - pathlib costs
+    with suppress(OSError):
+        os.unlink(f"{path}-shm")  # noqa: PTH108
+    with suppress(OSError):
+        os.rename(f"{path}-wal", f"{target}-wal")  # noqa: PTH104
+    _forget_oldest(path)
+    return target
+
+
+def _forget_oldest(path: str) -> None:
+    ledger = Path(path)
+    aside = sorted({p.name.removesuffix("-wal") for p in ledger.parent.glob(f"{ledger.name}.corrupt-*")})
+    for name in aside[:-KEPT_ASIDE]:
+        for old in (name, f"{name}-wal"):
+            with suppress(OSError):
+                ledger.with_name(old).unlink()
