@@ -1,0 +1,96 @@
+"""Numbers as a person says them.  What is missing or makes no sense is a dash, never an error."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+SIGNALS = [
+    "HUP",
+    "INT",
+    "QUIT",
+    "ILL",
+    "TRAP",
+    "ABRT",
+    "BUS",
+    "FPE",
+    "KILL",
+    "USR1",
+    "SEGV",
+    "USR2",
+    "PIPE",
+    "ALRM",
+    "TERM",
+    "STKFLT",
+    "CHLD",
+    "CONT",
+    "STOP",
+    "TSTP",
+    "TTIN",
+    "TTOU",
+    "URG",
+    "XCPU",
+    "XFSZ",
+    "VTALRM",
+    "PROF",
+    "WINCH",
+    "IO",
+    "PWR",
+    "SYS",
+]
+"""Linux's names of signals 1 … 31."""
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+NOTHING = "–"
+
+
+def span(seconds: object) -> str:
+    """`0.21 s`, `3.4 s`, `42 s`, `2 min 5 s`, `3 h 10 min`, `4 d 2 h`."""
+    if not isinstance(seconds, int | float) or not isfinite(seconds):
+        return NOTHING
+    if abs(seconds) < 59.95:
+        return f"{_short(seconds)} s"
+    whole, sign = round(abs(seconds)), "-" if seconds < 0 else ""
+    for large, small, name, rest in ((_DAY, _HOUR, "d", "h"), (_HOUR, _MINUTE, "h", "min"), (_MINUTE, 1, "min", "s")):
+        if whole >= large:
+            left = whole % large // small
+            return f"{sign}{whole // large} {name}" + (f" {left} {rest}" if left else "")
+    return f"{sign}{whole} s"
+
+
+def size(count: object) -> str:
+    """Bytes: `512 MiB`, `1.5 GiB`, `900 B`."""
+    if not isinstance(count, int | float) or not isfinite(count):
+        return NOTHING
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1000:
+            return f"{_short(value)} {unit}"
+        value /= 1024
+    return f"{_short(value)} TiB"
+
+
+def percent(fraction: object) -> str:
+    """A fraction of one: `150 %`, `99.95 %`.  Rounding never turns a little less than everything into 100 %."""
+    if not isinstance(fraction, int | float) or not isfinite(fraction):
+        return NOTHING
+    text = f"{100 * fraction:.3f}".rstrip("0").rstrip(".")
+    return "99.999 %" if text == "100" and fraction < 1 else f"{text} %"
+
+
+def signal_name(number: object) -> str:
+    """`SIGKILL` for 9, `signal 40` for what has no name of its own."""
+    if isinstance(number, int) and 1 <= number <= len(SIGNALS):
+        return f"SIG{SIGNALS[number - 1]}"
+    return f"signal {number}"
+
+
+def shorten(text: object, most: int) -> str:
+    """One line of at most `most` characters, an ellipsis where something is left out."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
+
+
+def _short(value: float) -> str:
+    """Two decimals below 1, one below 10, none beyond."""
+    digits = 2 if abs(value) < 0.995 else 1 if abs(value) < 9.95 else 0
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if digits else text

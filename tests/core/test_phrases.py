@@ -1,0 +1,90 @@
+"""Every cause has a sentence, and numbers are said as people say them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.core.causes import Cause
+from supervisor.core.phrases import LONGEST, phrase
+from supervisor.core.wording import percent, shorten, signal_name, size, span
+
+RICH: dict[str, Any] = {
+    "exit_code": 3, "signal": 11, "error": "No such file or directory: '/a/very/long/path/to/a/program/that/is/not'",
+    "start_timeout_s": 30.0, "last_probe_error": "connection refused " * 9, "detector": "phi", "suspicion": 8.123,
+    "threshold": 8.0, "silence_s": 3.42, "value": 6e8, "limit": 5e8, "pid": 4194304, "how": "http", "after_s": 0.214,
+    "held": "traced by pid 4194304 (" + "x" * 90, "stop_timeout_s": 10.0, "processes": ["4194304 (D)"] * 20,
+}  # fmt: skip
+RESTART = {"attempt": 2, "restarts_in_window": 2, "max_restarts": 5, "window_s": 60.0, "delay_s": 0.213}
+OPEN = {"attempt": 5, "breaker": "open", "reason": "more than 5", "retry_in_s": 60.0}
+
+
+@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("detail", [{}, RICH, RICH | RESTART, RICH | OPEN], ids=["bare", "rich", "restart", "open"])
+def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any]) -> None:
+    said = phrase(cause, detail)
+    assert 0 < len(said) <= LONGEST
+    assert "\n" not in said
+    assert "None" not in said
+    assert said != cause.value or cause in (Cause.STOPPED, Cause.EXITED, Cause.READY)
+    assert phrase(cause.value, detail) == said
+
+
+@pytest.mark.parametrize(
+    ("cause", "detail", "said"),
+    [
+        ("exited", {"exit_code": 3, **RESTART}, "exited with code 3; again in 0.21 s (2 of 5)"),
+        ("exited", {"exit_code": 1, **RESTART, "delay_s": 0.0}, "exited with code 1; again at once (2 of 5)"),
+        ("killed-by-signal", {"signal": 11, **OPEN}, "killed by SIGSEGV; breaker open, trial in 1 min"),
+        ("heartbeat-silent", RICH, "no heartbeat for 3.4 s (φ 8.12)"),
+        ("heartbeat-silent", RICH | {"detector": "timeout"}, "no heartbeat for 3.4 s"),
+        ("heartbeat-silent", {"silence_s": 2, "action": "report"}, "no heartbeat for 2 s (only reported)"),
+        ("memory-limit", {"value": 629145600, "limit": 536870912}, "uses too much memory: 600 MiB of 512 MiB"),
+        ("cpu-limit", {"value": 1.8, "limit": 1.5}, "uses too much CPU: 180 % of 150 %"),
+        ("start-timeout", {"start_timeout_s": 30}, "not ready within 30 s"),
+        ("ready", {"how": "http", "after_s": 0.2}, "ready after 0.2 s (http)"),
+        ("exited", {"phase": "spawn"}, "being spawned"),
+        ("ready", {"pid": 7, "mainpid": True}, "its main process is now pid 7"),
+        ("a-cause-of-the-future", {}, "a-cause-of-the-future"),
+    ],
+)
+def test_what_is_said(cause: str, detail: dict[str, Any], said: str) -> None:
+    assert phrase(cause, detail) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (0.2134, "0.21 s"), (0.999, "1 s"), (3.42, "3.4 s"), (9.97, "10 s"), (59.9, "60 s"), (59.96, "1 min"),
+     (125, "2 min 5 s"), (3600, "1 h"), (11_400, "3 h 10 min"), (352_800, "4 d 2 h"), (-90, "-1 min 30 s"),
+     (None, "–"), (float("nan"), "–"), (float("inf"), "–")],
+)  # fmt: skip
+def test_spans(seconds: object, said: str) -> None:
+    assert span(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0 B"), (900, "900 B"), (1536, "1.5 KiB"), (536_870_912, "512 MiB"), (5e13, "45 TiB"), (None, "–")],
+)
+def test_sizes(count: object, said: str) -> None:
+    assert size(count) == said
+
+
+def test_a_little_less_than_everything_is_not_everything() -> None:
+    assert (percent(1.0), percent(0.9995), percent(0.9999999), percent(1.5), percent(None)) == (
+        "100 %", "99.95 %", "99.999 %", "150 %", "–")  # fmt: skip
+
+
+def test_signals() -> None:
+    assert [signal_name(n) for n in (1, 9, 15, 31, 40, None)] == [
+        "SIGHUP", "SIGKILL", "SIGTERM", "SIGSYS", "signal 40", "signal None"]  # fmt: skip
+
+
+@given(st.text(), st.integers(min_value=1, max_value=100))
+def test_shortened_text_is_one_line_that_fits(text: str, most: int) -> None:
+    line = shorten(text, most)
+    assert len(line) <= most
+    assert len(line.splitlines()) <= 1
