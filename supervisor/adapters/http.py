@@ -1,0 +1,227 @@
+"""A small HTTP/1.1 server on the reactor: listeners, who may come in, and how many at once.
+
+It is for one machine's control and scraping, not for the web: everything is bounded, and nothing that a client does
+or leaves undone takes more than a short turn of the loop.  The protocol, h11, is imported with the first connection.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from supervisor.adapters.reactor import Reactor
+from supervisor.errors import OperationFailed
+
+if TYPE_CHECKING:
+    from supervisor.adapters.http_connection import Connection
+
+MOST_CONNECTIONS = 64
+"""Per listener, so that a crowd on TCP shuts nobody out of the control socket."""
+ACCEPTS_A_TURN = 16
+REST_AFTER_EMFILE = 1.0
+GOODBYE_SECONDS = 1.0
+MOST_GOODBYES = 16
+_UCRED = struct.Struct("iII")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, complete.  Header names are lower case.  `local`: it came through the Unix socket."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    local: bool
+
+
+class Stream(Protocol):
+    """An answer without an end yet."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the client has not taken yet."""
+        ...
+
+    def send(self, data: bytes) -> None:
+        """Queue `data`.  A client that lags more than a MiB behind is told so and cut."""
+        ...
+
+    def when_flushed(self, callback: Callable[[], None]) -> None:
+        """Call once as soon as nothing is queued; never if the stream ends before."""
+        ...
+
+    def end(self) -> None:
+        """No more."""
+        ...
+
+
+class Exchange(Protocol):
+    """A request and the one answer to it, at once or later.  Answers to a client that has gone are dropped."""
+
+    request: Request
+
+    def reply(self, status: int, body: bytes, content_type: str, headers: tuple[tuple[str, str], ...] = ()) -> None: ...
+
+    def stream(self, content_type: str, farewell: bytes, on_close: Callable[[], None]) -> Stream:
+        """Answer 200 and go on sending.  `farewell` is what a client that lags too far behind reads last."""
+        ...
+
+
+class Handler(Protocol):
+    """Who answers."""
+
+    def handle(self, exchange: Exchange) -> None: ...
+
+    def refusal(self, code: str, message: str) -> bytes:
+        """The body, in JSON, that tells a client why its request was not even looked at."""
+        ...
+
+
+class HttpServer:
+    """Hands every complete request to `handler`.  `on_problem` is told, in words, what an administrator should know."""
+
+    def __init__(self, reactor: Reactor, handler: Handler, on_problem: Callable[[str], None]) -> None:
+        self.reactor = reactor
+        self.handler = handler
+        self.on_problem = on_problem
+        self._listeners: list[Listener] = []
+
+    def listen_unix(self, path: str) -> None:
+        """Serve on a Unix socket that only its owner can open (0600).  OperationFailed where that is impossible."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(path)  # noqa: PTH108 - pathlib is not worth its memory here
+            before = os.umask(0o177)
+            try:
+                sock.bind(path)
+            finally:
+                os.umask(before)
+            sock.listen(128)
+        except OSError as error:
+            sock.close()
+            raise OperationFailed(
+                f"cannot listen on {path}: {error}", "A socket's path has at most 107 bytes: set a short runtime_dir."
+            ) from error
+        self._listeners.append(Listener(self, sock, local=True))
+
+    def listen_tcp(self, host: str, port: int) -> int:
+        """Serve on TCP and return the port (where 0 was asked for, the kernel chooses).  OperationFailed where that is
+        impossible."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+            sock.listen(128)
+        except OSError as error:
+            sock.close()
+            raise OperationFailed(
+                f"cannot listen on {host}:{port}: {error}", "Choose another [supervisor.http] listen."
+            ) from error
+        self._listeners.append(Listener(self, sock, local=False))
+        return int(sock.getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        return sum(len(listener.connections) for listener in self._listeners)
+
+    def close(self) -> None:
+        """End every stream properly, drop everybody, and listen no more."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+
+class Listener:
+    """One listening socket and the connections that came through it."""
+
+    def __init__(self, server: HttpServer, sock: socket.socket, *, local: bool) -> None:
+        self.server = server
+        self.local = local
+        self.connections: set[Connection] = set()
+        self._sock = sock
+        self._closed = False
+        self._resting = False
+        self._leaving = 0
+        server.reactor.register(sock.fileno(), self._on_ready)
+
+    def close(self) -> None:
+        self._closed = True
+        self.server.reactor.unregister(self._sock.fileno())
+        self._sock.close()
+        for connection in list(self.connections):
+            connection.end()
+
+    def _on_ready(self, _events: int) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                sock, _address = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError as error:
+                self._rest(error)
+                return
+            self._resting = False
+            self._welcome(sock)
+
+    def _welcome(self, sock: socket.socket) -> None:
+        from supervisor.adapters.http_connection import Connection
+
+        sock.setblocking(False)
+        if self.local and not _is_ours(sock):
+            self._turn_away(sock, 403, "forbidden", "the control socket serves its owner and root only")
+        elif len(self.connections) >= MOST_CONNECTIONS:
+            self._turn_away(sock, 503, "busy", f"{MOST_CONNECTIONS} connections are open already")
+        else:
+            if not self.local:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections.add(Connection(self, sock))
+
+    def _turn_away(self, sock: socket.socket, status: int, code: str, message: str) -> None:
+        body = self.server.handler.refusal(code, message)
+        head = f"HTTP/1.1 {status} {message}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        with suppress(OSError):
+            sock.send(head.encode() + b"connection: close\r\n\r\n" + body)
+            sock.shutdown(socket.SHUT_WR)
+        if self._leaving >= MOST_GOODBYES:
+            sock.close()
+            return
+        # Closed at once, it would meet a client that is still sending its request with EPIPE instead of an answer.
+        self._leaving += 1
+        reactor = self.server.reactor
+
+        def close() -> None:
+            self._leaving -= 1
+            sock.close()
+
+        reactor.call_at(reactor.now() + GOODBYE_SECONDS, close)
+
+    def _rest(self, error: OSError) -> None:
+        """Out of descriptors or memory: the listener stays readable, so look away for a while or we would spin."""
+        if not self._resting:
+            self.server.on_problem(f"cannot accept a connection: {error}")
+        self._resting = True
+        reactor, fd = self.server.reactor, self._sock.fileno()
+        reactor.unregister(fd)
+
+        def again() -> None:
+            if not self._closed:
+                reactor.register(fd, self._on_ready)
+
+        reactor.call_at(reactor.now() + REST_AFTER_EMFILE, again)
+
+
+def _is_ours(sock: socket.socket) -> bool:
+    """The kernel's word on who connected: ourselves or root."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _pid, uid, _gid = _UCRED.unpack(credentials)
+    return uid in (0, os.geteuid())

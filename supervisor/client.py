@@ -1,0 +1,290 @@
+"""The faces' only door to a daemon: HTTP/1.1 on its control socket, blocking, and quick to import.
+
+One connection a question.  `Client.stream` follows what happens; it may be read in one thread and closed from another.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from json import dumps, loads
+from typing import Any, BinaryIO
+
+from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed, SupervisorError, UsageError
+
+JSON = dict[str, Any]
+
+ANSWER_SECONDS = 30.0
+SILENT_SECONDS = 45.0
+"""A stream says something every 15 seconds at least, so this much silence means that the daemon is stuck or gone."""
+RECONNECT_SECONDS = 0.5
+_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~@:+/,")
+_ERRORS: dict[str, type[SupervisorError]] = {
+    "usage": UsageError,
+    "config": ConfigError,
+    "no-such-service": NoSuchService,
+}
+
+
+class Client:
+    """Asks the daemon behind `socket_path`.  Every method raises NoDaemon where none answers, and the error of errors.py
+    that the daemon answered with."""
+
+    def __init__(self, socket_path: str) -> None:
+        self.path = socket_path
+
+    def get(self, route: str, **query: object) -> JSON:
+        """The JSON of `GET route`.  A query value of None is left out, a list given repeatedly."""
+        answer: JSON = loads(self._ask("GET", _target(route, query)))
+        return answer
+
+    def post(self, route: str, body: Mapping[str, object] | None = None) -> JSON:
+        answer: JSON = loads(self._ask("POST", route, dumps(body or {}).encode()))
+        return answer
+
+    def stream(
+        self,
+        topics: Sequence[str],
+        services: Sequence[str] = (),
+        interval: float = 1.0,
+        after: int | None = None,
+        reconnect: bool = False,
+    ) -> Stream:
+        """Follow `topics` of events, status and logs, resuming events after the id `after`.  Without `reconnect` it
+        raises NoDaemon where none answers, and ends where the daemon ends it."""
+        query = {"topics": ",".join(topics), "service": list(services), "interval": interval}
+        return Stream(self, _target("/v1/stream", query), after, reconnect)
+
+    def daemon_pid(self) -> int:
+        """The process that listens on the socket, by the kernel's word; 0 if it is in another pid namespace."""
+        with self._connect() as sock:
+            pid: int = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+            return pid
+
+    def _ask(self, method: str, target: str, body: bytes | None = None) -> bytes:
+        with self._connect() as sock, sock.makefile("rb") as reader:
+            sock.settimeout(ANSWER_SECONDS)
+            try:
+                _send(sock, method, target, body)
+                status, headers = read_head(reader)
+                data = read_body(reader, headers)
+            except (OSError, ValueError) as error:
+                raise self._no_answer(error) from None
+        if status >= 400:
+            raise _error(status, data)
+        return data
+
+    def _connect(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(ANSWER_SECONDS)
+            sock.connect(self.path)
+        except OSError as error:
+            sock.close()
+            raise self._nobody(error) from None
+        return sock
+
+    def _nobody(self, error: OSError) -> NoDaemon:
+        if isinstance(error, PermissionError):
+            hint = "It belongs to somebody else: only its owner and root may ask it."
+            return NoDaemon(f"the control socket {self.path} may not be opened", hint)
+        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            return NoDaemon(f"no daemon answers on {self.path}", "`supervisor up -d` starts one.")
+        return NoDaemon(f"no daemon answers on {self.path}: {error}")
+
+    def _no_answer(self, error: Exception) -> NoDaemon:
+        return NoDaemon(f"the daemon behind {self.path} gave no answer: {error or type(error).__name__}")
+
+
+class Stream(Iterator[tuple[str, JSON]]):
+    """Gives `(event, data)`: ("event", …), ("status", …), ("log", …) with data as the daemon sent it.
+
+    With `reconnect` it goes on after an interruption and gives ("disconnected", {"error"}) and ("connected", {})
+    around it, else it ends there.  Events are resumed where they broke off, also after ("lagged",
+    {}).
+    """
+
+    def __init__(self, client: Client, target: str, after: int | None, reconnect: bool) -> None:
+        self._client = client
+        self._target = target
+        self._after = after
+        self._reconnect = reconnect
+        self._closed = False
+        self._sock: socket.socket
+        self._reader: BinaryIO
+        try:
+            self._open()
+        except NoDaemon:
+            if not reconnect:
+                raise
+            self._connected = False
+        else:
+            self._connected = True
+        self._all = self._follow()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __next__(self) -> tuple[str, JSON]:
+        return next(self._all)
+
+    def _follow(self) -> Iterator[tuple[str, JSON]]:
+        error = "no daemon answers"
+        while not self._closed:
+            if self._connected:
+                try:
+                    yield from self._messages()
+                    error = "the daemon closed the stream"
+                except (OSError, ValueError) as broken:
+                    error = str(broken)
+                self._hang_up()
+            if self._closed or not self._reconnect:
+                return
+            yield "disconnected", {"error": error}
+            while not self._closed and not self._try_again():
+                time.sleep(RECONNECT_SECONDS)
+            if not self._closed:
+                yield "connected", {}
+
+    def fileno(self) -> int:
+        """For `select`; -1 while there is no connection."""
+        return self._sock.fileno() if self._connected else -1
+
+    def close(self) -> None:
+        """From any thread: the iteration ends."""
+        self._closed = True
+        if self._connected:
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+
+    def _open(self) -> None:
+        client = self._client
+        sock = client._connect()
+        reader = sock.makefile("rb")
+        resume = "" if self._after is None else f"last-event-id: {self._after}\r\n"
+        try:
+            _send(sock, "GET", self._target, None, resume)
+            status, headers = read_head(reader)
+            if status >= 400:
+                raise _error(status, read_body(reader, headers))
+        except (OSError, ValueError) as error:
+            reader.close()
+            sock.close()
+            raise client._no_answer(error) from None
+        except SupervisorError:
+            reader.close()
+            sock.close()
+            raise
+        sock.settimeout(SILENT_SECONDS)
+        self._sock, self._reader = sock, reader
+
+    def _try_again(self) -> bool:
+        try:
+            self._open()
+        except NoDaemon:
+            return False
+        self._connected = True
+        return True
+
+    def _hang_up(self) -> None:
+        self._connected = False
+        with suppress(OSError):
+            self._reader.close()
+            self._sock.close()
+
+    def _messages(self) -> Iterator[tuple[str, JSON]]:
+        """Server-sent events, as far as the daemon uses them: one line of data each."""
+        kind, data = "message", ""
+        for line in _lines(read_chunks(self._reader)):
+            if line.startswith("event: "):
+                kind = line[7:]
+            elif line.startswith("data: "):
+                data = line[6:]
+            elif not line and data:
+                plain = loads(data)
+                if kind == "event":
+                    self._after = plain["id"]
+                yield kind, plain
+                kind, data = "message", ""
+
+
+def _target(route: str, query: Mapping[str, object]) -> str:
+    pairs = []
+    for name, value in query.items():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if item is not None:
+                pairs.append(f"{name}={quoted(str(item))}")
+    return f"{route}?{'&'.join(pairs)}" if pairs else route
+
+
+def quoted(text: str) -> str:
+    """Percent-encoded for a query or a path."""
+    return "".join(chr(b) if b in _SAFE and b != 0x2B else f"%{b:02X}" for b in text.encode())
+
+
+def _send(sock: socket.socket, method: str, target: str, body: bytes | None, more: str = "") -> None:
+    head = f"{method} {target} HTTP/1.1\r\nhost: supervisor\r\n{more}"
+    if body is not None:
+        head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    with suppress(BrokenPipeError):  # who hangs up on us may have said why
+        sock.sendall(head.encode() + b"\r\n" + (body or b""))
+
+
+def read_head(reader: BinaryIO) -> tuple[int, dict[str, str]]:
+    """Status and headers of an answer.  ValueError where it is no HTTP."""
+    words = reader.readline(65536).split(None, 2)
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1."):
+        raise ValueError("the connection ended" if not words else "that is no HTTP")
+    headers = {}
+    while line := reader.readline(65536).strip():
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.lower()] = value.strip()
+    return int(words[1]), headers
+
+
+def read_body(reader: BinaryIO, headers: Mapping[str, str]) -> bytes:
+    """The body, whatever its framing (RFC 9112, 6)."""
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return b"".join(read_chunks(reader))
+    if "content-length" not in headers:
+        return reader.read()
+    length = int(headers["content-length"])
+    body = reader.read(length)
+    if len(body) < length:
+        raise ValueError("the answer is cut off")
+    return body
+
+
+def read_chunks(reader: BinaryIO) -> Iterator[bytes]:
+    """Chunk after chunk of a chunked body.  ValueError where it breaks off."""
+    while size := int(reader.readline(64).partition(b";")[0], 16):
+        chunk = reader.read(size)
+        if len(chunk) < size:
+            raise ValueError("the stream is cut off")
+        reader.readline(16)
+        yield chunk
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode()
+
+
+def _error(status: int, data: bytes) -> SupervisorError:
+    try:
+        found = loads(data)["error"]
+        code, message, hint, known = found["code"], found["message"], found["hint"], found["known"]
+    except (ValueError, KeyError, TypeError):
+        return OperationFailed(f"the daemon answered {status}", data[:500].decode(errors="replace"))
+    if known and not hint:
+        hint = f"Did you mean {' or '.join(known[:3])}?"
+    return _ERRORS.get(code, OperationFailed)(message, hint)

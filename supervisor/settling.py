@@ -1,0 +1,103 @@
+"""Is it done?  When what a person asked for has come about, and when it is clear that it will not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from supervisor.client import Client
+from supervisor.errors import NoDaemon
+
+JSON = dict[str, Any]
+Rows = Mapping[str, JSON]
+
+TRIES = 3
+"""A start that has failed so often counts as failed, though the daemon goes on trying."""
+
+
+class Failure(str):
+    """Why what was asked for will not come about."""
+
+    __slots__ = ()
+
+
+def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
+    """Whether what `verb` (start, stop, restart, reset) asked of the instance `name` has come about, or will not.
+
+    `rows` are the rows of the status by name, `before` the incarnations at the time of asking.  An instance that is
+    configured no more is settled.
+    """
+    row = rows.get(name)
+    if row is None:
+        return True
+    if verb == "stop":
+        return Failure("somebody wants it up again") if row["goal"] == "up" else bool(row["state"] == "stopped")
+    if row["goal"] == "down":
+        return verb == "reset" or Failure("somebody wants it down again")
+    if verb == "restart" and row["incarnation"] == before.get(name):
+        return _blocked(row, rows, before)
+    return _came_up(row, rows, before)
+
+
+def _came_up(row: JSON, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
+    state, tries = row["state"], row["incarnation"] - before.get(row["name"], row["incarnation"])
+    if row["ready"]:
+        return True
+    if state == "exited":
+        return row["cause"] == "succeeded" or Failure(_ending(row))
+    if state == "failed":
+        return Failure(f"{_ending(row)}; the breaker is open")
+    if state == "backoff" and tries >= TRIES:
+        return Failure(f"{_ending(row)}, {tries} times; it is tried again")
+    return _blocked(row, rows, before)
+
+
+def _blocked(row: JSON, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
+    """Not yet; or never, because what it waits for has failed."""
+    needed = rows.get(row["waiting_for"] or "")
+    if needed is None or needed is row:
+        return False
+    if needed["goal"] == "down":
+        return Failure(f"it waits for {needed['name']}, which is to be down")
+    if isinstance(_came_up(needed, rows, before), Failure):
+        return Failure(f"it waits for {needed['name']}, which has failed")
+    return False
+
+
+def _ending(row: JSON) -> str:
+    from supervisor.core.phrases import phrase
+
+    return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
+
+
+def await_settled(
+    client: Client,
+    verb: str,
+    names: Sequence[str],
+    before: Mapping[str, int],
+    on_progress: Callable[[Rows, Mapping[str, bool | Failure]], None],
+    timeout: float | None = None,
+) -> dict[str, Failure]:
+    """Follow the daemon until every one of `names` is settled; the failures by name.
+
+    `on_progress` is given each status with what is known of each name.  What is not settled within `timeout` seconds
+    has failed.  NoDaemon if the daemon ends meanwhile.
+    """
+    give_up = None if timeout is None else time.monotonic() + timeout
+    seen = dict(before)
+    with client.stream(["status"], interval=1.0 if timeout is None else 0.2) as stream:
+        for kind, data in stream:
+            if kind != "status":
+                continue
+            rows = {row["name"]: row for row in data["instances"]}
+            for row in rows.values():
+                seen.setdefault(row["name"], row["incarnation"])
+            found = {name: settled(verb, name, rows, seen) for name in names}
+            on_progress(rows, found)
+            if give_up is not None and time.monotonic() >= give_up:
+                late = [name for name in names if found[name] is False]
+                found |= {n: Failure(f"not within {timeout:g} s: it is {rows[n]['state']}") for n in late}
+            if False not in found.values():
+                return {name: result for name, result in found.items() if isinstance(result, Failure)}
+    raise NoDaemon("the daemon ended before it was done")
