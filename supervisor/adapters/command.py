@@ -17,6 +17,7 @@ from supervisor.adapters.reactor import Reactor
 
 _KEPT = 4096  # bytes of output, the last ones
 _CHUNK = 65536
+_NOT_FOR_COMMANDS = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_")
 
 
 class Outcome(NamedTuple):
@@ -33,6 +34,11 @@ class Outcome(NamedTuple):
         lines = self.output.decode(errors="replace").split("\n")
         texts = ("".join(c for c in line if c.isprintable()).strip() for line in reversed(lines))
         return next((text[:200] for text in texts if text), "")
+
+
+def plain_environment() -> dict[str, str]:
+    """Our own, without what is meant for us alone or marks a service's processes."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(_NOT_FOR_COMMANDS)}
 
 
 class Identity(NamedTuple):
@@ -151,7 +157,7 @@ def _started(
             stdout=output,
             stderr=output,
             cwd=directory,
-            env=environment,
+            env=plain_environment() if environment is None else environment,
             user=identity.user,
             group=identity.group,
             extra_groups=identity.extra_groups,

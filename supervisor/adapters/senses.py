@@ -3,12 +3,11 @@ and readers of its output, and what they find becomes events."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from supervisor.adapters.command import Identity
+from supervisor.adapters.command import Identity, plain_environment
 from supervisor.adapters.localtargets import ActivityTarget, ExecTarget, FileTarget
 from supervisor.adapters.nettargets import HttpTarget, TcpTarget
 from supervisor.adapters.probes import Done, Poller, Prober, Target
@@ -23,7 +22,6 @@ End = Callable[[], None]
 
 _LEAST_GAP = 0.01  # seconds; output within that of a beat is the same beat
 _SEARCHED = 4096  # bytes of a line, so that a pattern that backtracks does so within limits
-_NOT_FOR_PROBES = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_")
 
 
 class Output(Protocol):
@@ -187,5 +185,5 @@ class Senses:
 
 def probe_environment(spec: ServiceSpec, instance: str) -> dict[str, str]:
     """What the service itself sees, but without what would make its probe pass for a part of it."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_FOR_PROBES)} | dict(spec.environment)
+    environment = plain_environment() | dict(spec.environment)
     return environment | {"SUPERVISOR_SERVICE": spec.name, "SUPERVISOR_INSTANCE": instance}
