@@ -70,6 +70,8 @@ def test_a_ratio_to_nothing_is_no_ratio(bench: SimpleNamespace) -> None:
         ({"peer": "a", "factor": 0.7}, False, 7.0, "REACHED"),
         ({"peer": "a", "factor": 0.7}, False, 7.1, "SHORT"),
         ({"peer": "elsewhere"}, False, 1.0, "UNKNOWN"),
+        ({"peer": "elsewhere", "limit": 3.0}, False, 4.0, "SHORT"),
+        ({"peer": "a", "limit": 3.0}, False, 4.0, "REACHED"),
         ({"limit": 60.0}, False, None, "UNKNOWN"),
         (None, False, 1.0, "NO_GOAL"),
     ],

@@ -19,7 +19,8 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What our figure must reach: a fixed `limit`, or `factor` times that of a `peer` (of the best one if None)."""
+    """What our figure must reach: `factor` times that of `peer`, or `limit` where there is no such peer; without both,
+    `factor` times that of the best peer."""
 
     limit: float | None = None
     peer: str | None = None
@@ -28,10 +29,10 @@ class Goal:
 
     def bound(self, peers: Mapping[str, float], *, higher_is_better: bool) -> float | None:
         """The figure to reach in this run, or None where the peer to compare with was not there."""
-        if self.limit is not None:
+        if self.peer in peers:
+            return self.factor * peers[self.peer]
+        if self.limit is not None or self.peer is not None:
             return self.limit
-        if self.peer is not None:
-            return self.factor * peers[self.peer] if self.peer in peers else None
         best_peer = best(peers, higher_is_better=higher_is_better)
         return None if best_peer is None else self.factor * best_peer[1]
 

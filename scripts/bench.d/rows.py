@@ -5,8 +5,8 @@ from __future__ import annotations
 from figures import Goal, Row
 
 BELOW_EVERY_PEER = Goal(strict=True)
-# systemd's figure, measured where it is PID 1; elsewhere there is no peer that notices a hang.
-SYSTEMD_HANG_MS = 997.0
+# Elsewhere than under systemd no peer notices a hang: then its figure from a machine where it is PID 1.
+AS_SOON_AS_SYSTEMD = Goal(peer="systemd", limit=997.0)
 
 ROWS = (
     Row("kill-slow", "SIGKILL → next incarnation, 1.5 s apart", "ms", BELOW_EVERY_PEER, 2),
@@ -28,8 +28,8 @@ ROWS = (
     Row("capture-cpu", "capture: CPU", "s/GB", Goal(peer="supervisord"), 2),
     Row("capture-damage", "capture: lines lost, torn or repeated", "", Goal(limit=0.0), 0),
     Row("status", "status with 100, whole process", "ms", Goal(peer="supervisord", factor=0.7)),
-    Row("hang-timeout", "hang → next incarnation, watchdog 1 s", "ms", None, 0),
-    Row("hang-phi", "hang → next incarnation, φ, at most 1 s", "ms", Goal(limit=SYSTEMD_HANG_MS), 0),
+    Row("hang-timeout", "hang → next incarnation, watchdog 1 s", "ms", AS_SOON_AS_SYSTEMD, 0),
+    Row("hang-phi", "hang → next incarnation, φ, at most 1 s", "ms", AS_SOON_AS_SYSTEMD, 0),
     Row("many-running", "2000 services, 1024 files soft: running", "", Goal(limit=2000.0), 0, higher_is_better=True),
     Row("many-start", "2000 services, 1024 files soft: start", "s", None, 2),
 )

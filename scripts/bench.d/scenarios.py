@@ -44,7 +44,7 @@ class Effort:
     statuses: int = 10
     capture_blocks: int = BLOCKS_OF_256_MIB
     captures: int = 3
-    hangs: int = 5
+    hangs: int = 9
 
 
 FULL = Effort()

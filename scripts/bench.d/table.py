@@ -86,7 +86,7 @@ def _goal(row: Row, peers: Mapping[str, float]) -> str:
     ]
     if bound is None:
         return f"{sign} {goal.peer or 'every peer'}"
-    return f"{sign} {bound:g}" if goal.limit is not None else f"{sign} {_figure(row, bound)}"
+    return f"{sign} {bound:g}" if bound == goal.limit else f"{sign} {_figure(row, bound)}"
 
 
 def as_json(
