@@ -11,8 +11,9 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from supervisor.client import Client as DaemonClient
+from supervisor.core.views import JSON
 from supervisor.dashboard.feedsource import Answer, Client, News, Source, StatusWaiting, ask
-from supervisor.dashboard.model import JSON, Model
+from supervisor.dashboard.model import Model
 from supervisor.dashboard.orders import Orders
 from supervisor.dashboard.overview import Overview
 from supervisor.dashboard.theme import PHI, PLAIN

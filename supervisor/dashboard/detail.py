@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-
+from supervisor.core.views import JSON
 from supervisor.dashboard.lineview import LineView
-from supervisor.dashboard.present import JSON, Row
+from supervisor.dashboard.present import Row
 from supervisor.dashboard.story import detail
 
 
 class Detail(LineView, can_focus=True):
     """Scrolls; starts at the top whenever another instance is shown."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._row: Row | None = None
         self._more: JSON | None = None
@@ -29,5 +29,3 @@ class Detail(LineView, can_focus=True):
 
     def _draw(self) -> None:
         self.set_lines(detail(self._row, self._more, self.size.width) if self._row and self.size.width else [])
-
-

@@ -43,7 +43,9 @@ class Question(ModalScreen[str]):
         with Vertical(id="dialog") as box:
             box.border_title = self._title
             yield Static(Content(self._body), id="body")
-            yield OptionList(*(Option(Content(f"{c.key or ' '}  {c.label}"), id=str(n)) for n, c in enumerate(self._choices)))
+            yield OptionList(
+                *(Option(Content(f"{c.key or ' '}  {c.label}"), id=str(n)) for n, c in enumerate(self._choices))
+            )
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._choices[event.option_index].answer)

@@ -7,18 +7,34 @@ from collections.abc import Sequence
 from supervisor.dashboard.spans import Line, Span
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
+"""Sparklines leave the full block out, so that two rows never touch."""
 MOST_BINS = 24
 
 
-def sparkline(values: Sequence[float | None], cells: int, floor: float = 0.0) -> str:
-    """The newest `cells` values, oldest first, right-aligned; a gap where there was nothing to measure.
+def sparkline(values: Sequence[float | None], floor: float = 0.0, *, relative: bool = False) -> str:
+    """Oldest first; a gap where there was nothing to measure.
 
-    The scale goes from 0 to the largest value, but never below `floor`, so that noise does not look like a mountain."""
-    shown = list(values)[-cells:] if cells > 0 else []
-    top = max((v for v in shown if v is not None), default=0.0)
-    top = max(top, floor, 1e-12)
-    marks = (" " if v is None else BLOCKS[1 + min(7, int(7.999 * max(0.0, v) / top))] for v in shown)
-    return "".join(marks).rjust(max(0, cells))
+    The scale goes from 0, or if `relative` from the least value, to the greatest; it spans `floor` at least, so that
+    noise does not look like a mountain."""
+    known = [v for v in values if v is not None]
+    bottom = min(known, default=0.0) if relative else 0.0
+    scale = max(max(known, default=0.0) - bottom, floor, 1e-12)
+    return "".join(" " if v is None else BLOCKS[1 + min(6, int(7 * max(0.0, v - bottom) / scale))] for v in values)
+
+
+def condensed(values: Sequence[float | None], cells: int, per: int, taken: int) -> list[float | None]:
+    """The newest values, the greatest of each `per` in one cell, right-aligned in `cells`.
+
+    `taken` is how many were ever measured: cells begin at its multiples, so that a mark once set stays as it is."""
+    last = taken % per or per
+    known = list(values)[-((cells - 1) * per + last) :] if cells > 0 else []
+    out: list[float | None] = []
+    while known:
+        part = [v for v in known[-last:] if v is not None]
+        out.append(max(part) if part else None)
+        del known[-last:]
+        last = per
+    return [None] * (cells - len(out)) + out[::-1]
 
 
 def bar(fraction: float, cells: int, tone: str) -> Line:
@@ -36,14 +52,13 @@ def nearness(fraction: float) -> str:
     return "warn" if fraction >= 0.6 else "good"
 
 
-def suspicion_line(values: Sequence[float | None], threshold: float, cells: int) -> Line:
+def suspicion_line(values: Sequence[float | None], threshold: float) -> Line:
     """A sparkline whose full height is the threshold; what came near it or went over stands out."""
-    shown = ([None] * cells + list(values))[-cells:] if cells > 0 else []
     spans: list[Span] = []
-    for v in shown:
+    for v in values:
         fraction = 0.0 if v is None else max(0.0, v) / max(threshold, 1e-12)
         tone = "muted" if fraction < 0.6 else nearness(fraction)
-        mark = " " if v is None else BLOCKS[1 + min(7, int(fraction * 7))]
+        mark = " " if v is None else BLOCKS[1 + min(6, int(fraction * 6))]
         if spans and spans[-1].tone == tone:
             spans[-1] = spans[-1]._replace(text=spans[-1].text + mark)
         else:

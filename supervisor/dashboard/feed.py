@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from supervisor.dashboard.history import JSON
+from supervisor.core.views import JSON
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.spans import Line
 from supervisor.dashboard.story import event_line
@@ -13,7 +13,7 @@ from supervisor.dashboard.story import event_line
 class Feed(LineView, can_focus=True):
     """Shows what History keeps."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._events: list[JSON] = []
 

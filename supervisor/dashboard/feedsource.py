@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from textual.message import Message
 
+from supervisor.core.views import JSON
 from supervisor.errors import SupervisorError
-
-JSON = dict[str, Any]
 
 
 class Stream(Protocol):

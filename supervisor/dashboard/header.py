@@ -3,8 +3,7 @@ first, then the widget."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from supervisor.core.views import JSON
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.draw import sparkline
 from supervisor.dashboard.history import History
@@ -12,7 +11,7 @@ from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.present import STATES, trouble, waits
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
 
-JSON = dict[str, Any]
+LOUD_FIRST = ("failed", "suspect", "backoff", "stopping", "starting", "exited", "stopped")
 LATE_MS = 250.0
 """From here on the supervisor itself counts as late (core.starvation.TOLERANCE)."""
 
@@ -29,13 +28,19 @@ def first_line(status: JSON, link: Span, width: int) -> Line:
         "   ",
         Span(f"{ready}/{wanted} ready", tone, "screen.show_only('ready')"),
     ]
-    for state, (glyph, colour) in STATES.items():
-        number = sum(1 for v in views if v["state"] == state)
-        bad = state == "exited" and any(v["state"] == state and trouble(v) == 3 for v in views)
-        if number and state not in ("running", "stopped", "exited"):
-            parts += ["   ", Span(f"{glyph} {number} {state}", colour, f"screen.show_only('{state}')")]
-        elif number and state != "running" and width >= 110:
-            parts += ["   ", Span(f"{glyph} {number} {state}", "alarm" if bad else "faint", f"screen.show_only('{state}')")]
+    for state in LOUD_FIRST:
+        these = [v for v in views if v["state"] == state]
+        if not these or (state in ("exited", "stopped") and width < 110):
+            continue
+        glyph, tone = STATES[state]
+        if state == "exited":
+            tone = "alarm" if any(trouble(v) == 3 for v in these) else "faint"
+        parts += [
+            "  ",
+            Span(
+                f"{glyph} {len(these)} {state}", "faint" if state == "stopped" else tone, f"screen.show_only('{state}')"
+            ),
+        ]
     return spread(line(*parts), line(link, " "), width)
 
 
@@ -45,7 +50,11 @@ def second_line(status: JSON, history: History, width: int) -> Line:
     load, cpus = s.get("load") or [0.0], s.get("cpus") or 1
     busy = "warn" if load[0] > 1.5 * cpus else "plain"
     short = width < 110
-    parts: list[Span | str] = ["   ", Span("load ", "muted"), Span(" ".join(f"{x:.2f}" for x in load[: 1 if short else 3]), busy)]
+    parts: list[Span | str] = [
+        "   ",
+        Span("load ", "muted"),
+        Span(" ".join(f"{x:.2f}" for x in load[: 1 if short else 3]), busy),
+    ]
     parts.append(Span(f" of {q.count(cpus, 'cpu')}", "faint"))
     psi = s.get("psi")
     if psi:
@@ -56,8 +65,8 @@ def second_line(status: JSON, history: History, width: int) -> Line:
             parts += [Span(f"{value:.0f}%", "warn" if value >= 20 else "plain")]
     lag = s.get("lag_ms") or 0.0
     parts += ["   ", Span("late ", "muted"), Span(f"{lag:.0f} ms", "warn" if lag >= LATE_MS else "plain")]
-    if not short:
-        parts += [" ", Span(sparkline(list(history.lag), 20, LATE_MS), "muted")]
+    if width >= 140:
+        parts += [" ", Span(sparkline(list(history.lag)[-20:], LATE_MS), "muted")]
     right = f"{q.size(s.get('memory_bytes'))} · pid {s['pid']} · up {q.duration(s['uptime_s'])} "
     return spread(line(*parts), (Span(right if not short else f"up {q.duration(s['uptime_s'])} ", "muted"),), width)
 
@@ -73,7 +82,9 @@ def banner(status: JSON | None, lost: str, width: int, age: float = 0.0) -> Line
         return cut(line(" ▼ shutting down", ": " + blockers(views, age)), width)
     if supervisor.get("host_starved"):
         lag = supervisor.get("lag_ms") or 0.0
-        return cut(line(f" ⚠ host starved: the supervisor itself ran {lag:.0f} ms late, so silence proves nothing now"), width)
+        return cut(
+            line(f" ⚠ host starved: the supervisor itself ran {lag:.0f} ms late, so silence proves nothing now"), width
+        )
     if supervisor.get("problems"):
         problems = [clean(str(p)) for p in supervisor["problems"]]
         more = f"  (+{len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -117,5 +128,3 @@ class Header(LineView):
 
     def overlay(self, index: int) -> str:
         return "line--loud" if index == 2 else ""
-
-

@@ -59,5 +59,7 @@ def help_lines() -> list[Line]:
     for state, (glyph, tone) in STATES.items():
         out.append(line("  ", Span(f"{glyph} {state:<11} ", tone), _STATES[state]))
     out += [(), (Span("φ", "muted"),)]
-    out.append(line("  ", Span("━━━", "good"), Span("─────", "faint"), "  how far the silence is on its way to suspicion"))
+    out.append(
+        line("  ", Span("━━━", "good"), Span("─────", "faint"), "  how far the silence is on its way to suspicion")
+    )
     return out

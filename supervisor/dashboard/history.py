@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
 
 from supervisor.core.causes import FAILURES
+from supervisor.core.views import JSON
 
-JSON = dict[str, Any]
 DEPTH = 120
 """Samples kept of each series: two minutes at one a second."""
 EVENTS = 500
@@ -19,12 +18,14 @@ Ring = deque[float | None]
 class Samples:
     """One instance's series, oldest first; `None` where there was nothing to measure."""
 
-    __slots__ = ("cpu", "memory", "phi", "wait")
+    __slots__ = ("cpu", "memory", "phi", "taken", "wait")
 
     def __init__(self) -> None:
         self.cpu: Ring = deque(maxlen=DEPTH)
         self.memory: Ring = deque(maxlen=DEPTH)
         self.phi: Ring = deque(maxlen=DEPTH)
+        self.taken = 0
+        """How many samples there ever were."""
         self.wait: tuple[str, float] | None = None
         """The wait it is in (state and incarnation), and its length in seconds when first seen."""
 
@@ -47,6 +48,7 @@ class History:
         for view in status["instances"]:
             samples = self._samples.get(view["name"]) or Samples()
             kept[view["name"]] = samples
+            samples.taken += 1
             samples.cpu.append(view.get("cpu_percent"))
             samples.memory.append(view.get("memory_bytes"))
             samples.phi.append(view.get("phi"))

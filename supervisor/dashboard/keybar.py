@@ -18,10 +18,10 @@ TABLE: tuple[Key, ...] = (
     ("f", "filter", "screen.ask('filter')"),
     ("/", "search", "screen.ask('search')"),
     ("o", "sort", "screen.sort"),
-    ("d", "detail", "screen.pane('detail')"),
-    ("l", "log", "screen.pane('log')"),
-    ("e", "events", "screen.pane('feed')"),
-    ("L", "full log", "screen.full_log"),
+    ("d", "", "screen.pane('detail')"),
+    ("l", "", "screen.pane('log')"),
+    ("e", "view", "screen.pane('feed')"),
+    ("L", "full", "screen.full_log"),
     ("?", "help", "screen.help"),
     ("q", "quit", "app.quit"),
 )
@@ -32,7 +32,7 @@ LOG: tuple[Key, ...] = (
     ("N", "previous", "screen.log('hit(-1)')"),
     ("t", "times", "screen.log('times')"),
     ("End", "follow", "screen.log('scroll_end')"),
-    ("L", "full log", "screen.full_log"),
+    ("L", "full", "screen.full_log"),
     ("esc", "back", "screen.back"),
     ("?", "help", "screen.help"),
     ("q", "quit", "app.quit"),
@@ -43,8 +43,8 @@ def key_lines(keys: tuple[Key, ...], cells: int) -> list[Line]:
     """As many lines as it takes."""
     lines: list[Line] = [()]
     for key, words, action in keys:
-        item = line(Span(f" {key}", "accent", action), Span(f" {words} ", "muted", action))
-        if width(lines[-1]) + width(item) > cells and lines[-1]:
+        item = line(Span(f" {key}", "accent", action), Span(f" {words} " if words else "", "muted", action))
+        if width(lines[-1]) + width(item) - 1 > cells and lines[-1]:
             lines.append(())
         lines[-1] = line(lines[-1], item)
     return lines

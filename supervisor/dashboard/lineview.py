@@ -19,7 +19,7 @@ class LineView(ScrollView):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES} | {"line--cursor", "line--loud"}
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: list[Line] = []
 
@@ -61,5 +61,8 @@ class LineView(ScrollView):
         return Strip(segments).crop_extend(left, left + self.size.width, base)
 
     def _style(self, tone: str, action: str, base: Style) -> Style:
-        style = base + self.get_component_rich_style(f"tone--{tone}", partial=True)
+        tint = self.get_component_rich_style(f"tone--{tone}")
+        if tone != "hit":  # text is tinted towards its background, but lets a line's own background through
+            tint = Style(color=tint.color, bold=tint.bold, dim=tint.dim)
+        style = base + tint
         return style + Style(meta={"@click": action}) if action else style

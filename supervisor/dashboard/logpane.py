@@ -50,7 +50,7 @@ class LogPane(LineView, can_focus=True):
     class Older(Message):
         """The reader is at the top and wants what came before."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.entries: list[Entry] = []
         self.targets: list[str] = []
@@ -58,32 +58,27 @@ class LogPane(LineView, can_focus=True):
         self.pattern: re.Pattern[str] | None = None
         self._times = False
         self._hit = -1
-        self._widest = 0
-
-    @property
-    def following(self) -> bool:
-        """Whether new lines move the view."""
-        return self.scroll_offset.y >= self.max_scroll_y
+        self.following = True
 
     def begin(self, targets: Sequence[str]) -> None:
         """Empty, for these instances."""
         self.targets = list(targets)
-        self.entries, self._hit, self._widest = [], -1, 0
-        self.paused = False
+        self.entries, self._hit = [], -1
+        self.paused, self.following = False, True
         self._resized()
         self._say()
 
     def append(self, entries: Sequence[Entry]) -> None:
         """What came after."""
-        follow, top = self.following, self.scroll_offset.y
+        top = self.scroll_offset.y
         self.entries += entries
         lost = max(0, len(self.entries) - KEEP)
         if lost:
             del self.entries[:lost]
             self._hit = max(-1, self._hit - lost)
-        self._resized(entries)
-        if follow:
-            self.scroll_end(animate=False, immediate=True)
+        self._resized()
+        if self.following:
+            self._to_end()
         elif lost:
             self.scroll_to(y=max(0, top - lost), animate=False)
         self._say()
@@ -93,7 +88,7 @@ class LogPane(LineView, can_focus=True):
         room = entries[-max(0, KEEP - len(self.entries)) :] if len(self.entries) < KEEP else []
         self.entries = [*room, *self.entries]
         self._hit = self._hit + len(room) if self._hit >= 0 else -1
-        self._resized(room)
+        self._resized()
         self.scroll_to(y=self.scroll_offset.y + len(room), animate=False)
 
     def search(self, text: str) -> None:
@@ -140,6 +135,27 @@ class LogPane(LineView, can_focus=True):
         super().action_page_up()
         self._ask_for_older()
 
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if new_value >= self.max_scroll_y:
+            self.following = True
+        elif new_value < old_value:
+            self.following = False
+        self._say()
+
+    def on_resize(self) -> None:
+        if self.following:
+            self._to_end()
+
+    def _to_end(self) -> None:
+        """Now, and once more when the layout has learnt how much there is."""
+        self.scroll_to(y=len(self.entries), animate=False)
+        self.call_after_refresh(self._stay_at_end)
+
+    def _stay_at_end(self) -> None:
+        if self.following:
+            self.scroll_to(y=len(self.entries), animate=False)
+
     def line_at(self, index: int) -> Line:
         if not 0 <= index < len(self.entries):
             return ()
@@ -170,14 +186,15 @@ class LogPane(LineView, can_focus=True):
         return [span for span in (*out, Span(text[at:], tone)) if span.text]
 
     def _matches(self, index: int) -> bool:
-        return self.pattern is not None and 0 <= index < len(self.entries) and bool(
-            self.pattern.search(self.entries[index].text)
+        return (
+            self.pattern is not None
+            and 0 <= index < len(self.entries)
+            and bool(self.pattern.search(self.entries[index].text))
         )
 
-    def _resized(self, fresh: Sequence[Entry] = ()) -> None:
-        self._widest = max([self._widest, *(len(e.text) + 32 for e in fresh)])
-        shown = max((width(self.line_at(n)) for n in range(max(0, len(self.entries) - 50), len(self.entries))), default=0)
-        self.virtual_size = Size(min(shown, self._widest), len(self.entries))
+    def _resized(self) -> None:
+        newest = range(max(0, len(self.entries) - 200), len(self.entries))
+        self.virtual_size = Size(max((width(self.line_at(n)) for n in newest), default=0), len(self.entries))
         self.refresh()
 
     def _ask_for_older(self) -> None:

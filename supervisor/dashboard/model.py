@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from supervisor.core.views import JSON
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.choose import DESCENDING, SORTS, arrange, matching
-from supervisor.dashboard.history import JSON, History
+from supervisor.dashboard.history import History
 from supervisor.dashboard.present import Row, waits
 from supervisor.dashboard.spans import Span, clean
 

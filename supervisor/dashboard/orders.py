@@ -7,10 +7,11 @@ from typing import Any
 
 from textual.app import App
 
+from supervisor.core.views import JSON
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.dialogs import Choice, Question, listed, which_signal
 from supervisor.dashboard.feedsource import Client, ask
-from supervisor.dashboard.model import JSON, Model
+from supervisor.dashboard.model import Model
 from supervisor.errors import SupervisorError
 
 DRASTIC = frozenset({"stop", "restart"})
@@ -124,4 +125,3 @@ def changes(answer: JSON) -> list[str]:
     if len(words) > MOST_CHANGES:
         words = [*words[:MOST_CHANGES], f"and {len(words) - MOST_CHANGES} more"]
     return words
-

@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from supervisor.client import quoted
+from supervisor.core.views import JSON
 from supervisor.dashboard.choose import find
 from supervisor.dashboard.detail import Detail
 from supervisor.dashboard.dialogs import Page
@@ -26,7 +27,7 @@ from supervisor.dashboard.help import help_lines
 from supervisor.dashboard.keybar import LOG, TABLE, KeyBar
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.logpane import LogPane
-from supervisor.dashboard.model import JSON, Model
+from supervisor.dashboard.model import Model
 from supervisor.dashboard.orders import Orders
 from supervisor.dashboard.prompt import Prompt
 from supervisor.dashboard.story import one_line
@@ -290,8 +291,8 @@ class Overview(Screen[object]):
             what = "log"
         self.prompt.open(what, self.model.filter if what == "filter" else "")
 
-    @on(Prompt.Changed)
-    def _typed(self, event: Prompt.Changed) -> None:
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
         if self.prompt.what == "filter":
             self.model.filter = event.value
             self._draw()
@@ -299,8 +300,8 @@ class Overview(Screen[object]):
             self._needle = event.value
             self._go_to_hit(self.table.index, 1)
 
-    @on(Prompt.Submitted)
-    def _entered(self, event: Prompt.Submitted) -> None:
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
         if self.prompt.what == "log":
             self.log_pane.search(event.value)
         self._close_prompt()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from supervisor.dashboard.words import phrase
+from supervisor.core.phrases import phrase
+from supervisor.core.views import JSON
 from supervisor.dashboard import quantities as q
-from supervisor.dashboard.draw import bar, nearness, sparkline, suspicion_line
+from supervisor.dashboard.draw import bar, condensed, nearness, sparkline, suspicion_line
 from supervisor.dashboard.history import Samples
 from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line
-
-JSON = dict[str, Any]
 
 STATES: dict[str, tuple[str, str]] = {
     "stopped": ("○", "muted"),
@@ -28,6 +26,10 @@ STATES: dict[str, tuple[str, str]] = {
 
 MEMORY_FLOOR = 1024.0 * 1024
 CPU_FLOOR = 5.0
+"""What a sparkline spans at least: less than that is noise."""
+TRACE, PER_MARK = 8, 15
+"""Marks in a sparkline of the table, and samples in each: two minutes in all."""
+DECIDED = frozenset({"delay_s", "breaker"})
 RECENT = 600.0
 """Seconds for which a healed instance still says what had happened to it."""
 
@@ -86,7 +88,7 @@ def waits(view: JSON, age: float = 0.0) -> tuple[str, float, str] | None:
         if left is not None:
             return label, max(0.0, left - age), tone
     left, threshold = view.get("suspect_in_s"), view.get("threshold")
-    if left is not None and threshold and (view.get("phi") or 0.0) >= 0.6 * threshold:
+    if view["state"] == "running" and left is not None and threshold and (view.get("phi") or 0.0) >= 0.6 * threshold:
         return "suspect", max(0.0, left - age), "warn"
     return None
 
@@ -122,12 +124,16 @@ def reason(row: Row) -> Span:
 
 
 def happened(row: Row) -> str:
-    """The last change's cause in words; for one healed, that of its last failure."""
+    """The last change's cause in words; for one that failed and is up again or about to be, that of its failure."""
     view, failure = row.view, row.last_failure
     if failure and (failure["cause"] == view["cause"] or view["state"] in ("running", "starting", "failed", "backoff")):
-        return clean(phrase(failure["cause"], failure["detail"]))
-    detail = {"exit_code": view["exit_code"], "signal": view["signal"]}
-    return clean(phrase(view["cause"], detail))
+        return cause_of(failure)
+    return clean(phrase(view["cause"], {"exit_code": view["exit_code"], "signal": view["signal"]}))
+
+
+def cause_of(event: JSON) -> str:
+    """What happened, without what was decided about it: that is shown by state and countdown."""
+    return clean(phrase(event["cause"], {k: v for k, v in event["detail"].items() if k not in DECIDED}))
 
 
 def next_and_why(row: Row) -> Line:
@@ -185,12 +191,19 @@ def _suspicion(cells: int) -> Callable[[Row], Line]:
     return render
 
 
-def _phi_trace(cells: int) -> Callable[[Row], Line]:
-    return lambda row: suspicion_line(list(row.samples.phi), row.view.get("threshold") or 1.0, cells)
+def _phi_trace(row: Row) -> Line:
+    values = condensed(row.samples.phi, 10, 2, row.samples.taken)
+    return suspicion_line(values, row.view.get("threshold") or 1.0)
 
 
-def _trace(which: str, cells: int, floor: float) -> Callable[[Row], Line]:
-    return lambda row: (Span(sparkline(list(getattr(row.samples, which)), cells, floor), "muted"),)
+def _cpu_trace(row: Row) -> Line:
+    return (Span(sparkline(condensed(row.samples.cpu, TRACE, PER_MARK, row.samples.taken), CPU_FLOOR), "muted"),)
+
+
+def _memory_trace(row: Row) -> Line:
+    values = condensed(row.samples.memory, TRACE, PER_MARK, row.samples.taken)
+    floor = max(MEMORY_FLOOR, (row.view.get("memory_bytes") or 0) / 10)
+    return (Span(sparkline(values, floor, relative=True), "muted"),)
 
 
 def _pid(row: Row) -> Line:
@@ -218,7 +231,7 @@ class Column:
 
 def columns(width: int, longest_name: int) -> list[Column]:
     """The columns for a table of so many cells; the last one takes what the others leave."""
-    name = max(8, min(longest_name, 12 + max(0, width - 80) // 8, 30))
+    name = max(8, min(longest_name, 14 + max(0, width - 80) // 8, 30))
     wide = width >= 112
     every = [
         Column("state", "STATE", 10, lambda r: (badge(r.view),), sort="trouble"),
@@ -229,11 +242,11 @@ def columns(width: int, longest_name: int) -> list[Column]:
         Column("restarts", "↻", 3, _restarts, right=True, sort="restarts"),
         Column("breaker", "BREAKER", 9, _breaker, since=170),
         Column("cpu", "CPU%", 5, _cpu, right=True, sort="cpu"),
-        Column("cpu_trace", "", 8, _trace("cpu", 8, CPU_FLOOR), since=124),
+        Column("cpu_trace", "", TRACE, _cpu_trace, since=124),
         Column("memory", "MEM", 5, _memory, right=True, sort="memory"),
-        Column("memory_trace", "", 8, _trace("memory", 8, MEMORY_FLOOR), since=98),
-        Column("phi", "φ → SUSPECT", 13 if wide else 9, _suspicion(8 if wide else 4), sort="phi"),
-        Column("phi_trace", "", 10, _phi_trace(10), since=112),
+        Column("memory_trace", "", TRACE, _memory_trace, since=98),
+        Column("phi", "φ SUSPECT", 13 if wide else 9, _suspicion(8 if wide else 4), sort="phi"),
+        Column("phi_trace", "", 10, _phi_trace, since=112),
     ]
     shown = [c for c in every if c.since <= width]
     rest = width - GUTTER - sum(c.width + 1 for c in shown)

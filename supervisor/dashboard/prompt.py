@@ -19,8 +19,6 @@ class Prompt(Horizontal):
     """Not there unless it has something to say."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "cancel", show=False)]
-    Changed = Input.Changed
-    Submitted = Input.Submitted
 
     class Given(Message):
         """Given up."""

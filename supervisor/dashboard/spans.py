@@ -87,7 +87,7 @@ def spread(left: Line, right: Line, cells: int) -> Line:
     return line(fit(cut(left, gap - 1), gap), right)
 
 
-_CONTROL = {c: "�" for c in (*range(0x20), *range(0x7F, 0xA0))} | {0x09: "    ", 0x0A: "↵", 0x0D: None}
+_CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�") | {0x09: "    ", 0x0A: "↵", 0x0D: None}
 
 
 def clean(text: str) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
-from typing import Any
 
-from supervisor.dashboard.words import phrase
+from supervisor.core.phrases import phrase
+from supervisor.core.views import JSON
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.draw import bar, histogram, nearness, sparkline, suspicion_line
 from supervisor.dashboard.present import CPU_FLOOR, MEMORY_FLOOR, Row, badge, happened, reason, waits
-from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line, plain, spread
+from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line, spread
 
-JSON = dict[str, Any]
 LABEL = 11
 HISTOGRAM_ROWS = 3
 
@@ -55,14 +54,16 @@ def event_line(event: JSON, *, instance: bool, width: int) -> Line:
     tone = tones.get(after, "muted")
     if after == "exited" and event["cause"] != "succeeded":
         tone = "bad"
-    moved = line(Span(f"{before} → ", "faint"), Span(after, tone)) if before != after else line(Span(after, "faint"))
+    short = width < 64
+    moved = line(Span("→ " if short else f"{before} → ", "faint"), Span(after, tone))
+    if before == after:
+        moved = line(Span("  " + after if short else after, "faint"))
     parts = [Span(q.clock(event["at"]), "muted"), Span("  ")]
     if instance:
-        parts.append(fit((Span(clean(event["instance"])),), 14)[0] if width < 40 else Span(clean(event["instance"])))
-        parts = [*parts[:-1], *fit((parts[-1],), max(8, min(16, width // 5))), Span(" ")]
+        parts += [*fit((Span(clean(event["instance"])),), max(8, min(16, width // 5))), Span(" ")]
     words = clean(phrase(event["cause"], detail))
     mark = Span(" ⌕", "accent", f"screen.evidence({detail['evidence_id']})") if "evidence_id" in detail else Span("")
-    return cut(line(*parts, fit(moved, 18), Span("  " + words), mark), width)
+    return cut(line(*parts, fit(moved, 10 if short else 18), Span("  " + words), mark), width)
 
 
 def _head(row: Row, width: int) -> Iterator[Line]:
@@ -83,10 +84,15 @@ def _why(row: Row, more: JSON | None, width: int) -> Iterator[Line]:
     view = row.view
     words = reason(row)
     yield from labelled("why", words.text, width, "plain" if words.tone in ("faint", "muted") else words.tone)
+    decided = decision(row)
+    if decided:
+        yield from labelled("decided", decided, width)
     changed = view.get("since_s")
     if changed is not None:
         since = q.duration(changed + row.age)
-        yield from labelled("since", f"{since} ago: {happened(row)}" if words.text != happened(row) else f"{since} ago", width)
+        yield from labelled(
+            "since", f"{since} ago: {happened(row)}" if words.text != happened(row) else f"{since} ago", width
+        )
     wait = waits(view, row.age)
     if wait:
         label, left, tone = wait
@@ -99,6 +105,18 @@ def _why(row: Row, more: JSON | None, width: int) -> Iterator[Line]:
         yield from labelled("says", clean(view["status"]), width, "plain")
     if not view["current"]:
         yield from labelled("outdated", "runs an older configuration until its next restart", width, "warn")
+
+
+def decision(row: Row) -> str:
+    """What the restart rule made of the last failure, while that is what is being waited for."""
+    view = row.view
+    if row.last_failure is None or view["state"] not in ("backoff", "failed"):
+        return ""
+    told = row.last_failure["detail"]
+    if view["state"] == "failed":
+        return clean(str(told.get("reason") or "the breaker opened"))
+    attempt, delay = told.get("attempt"), told.get("delay_s")
+    return f"attempt {attempt} after {q.duration(delay)}" if attempt is not None and delay is not None else ""
 
 
 def _breaker(view: JSON, more: JSON | None) -> Line:
@@ -119,13 +137,15 @@ def _suspicion(row: Row, more: JSON | None, width: int) -> Iterator[Line]:
         return
     near = nearness(phi / threshold)
     value = line(Span(f" {q.score(phi)}", "strong"), Span(f" of {threshold:g}", "muted"))
-    yield line(_label(str(view["detector"])[: LABEL - 1]), bar(phi / threshold, min(24, width - LABEL - 14), near), value)
-    yield line(_label(""), suspicion_line(list(row.samples.phi), threshold, width - LABEL))
+    yield line(
+        _label(str(view["detector"])[: LABEL - 1]), bar(phi / threshold, min(24, width - LABEL - 14), near), value
+    )
+    yield line(_label(""), suspicion_line(list(row.samples.phi)[-(width - LABEL) :], threshold))
     age, left = view.get("last_heartbeat_age_s"), view.get("suspect_in_s")
     words = []
     if age is not None:
         words.append(f"last beat {q.duration(age + row.age)} ago")
-    if left is not None:
+    if left is not None and view["state"] == "running":
         words.append(f"suspect in {q.duration(max(0.0, left - row.age))} of silence")
     if view.get("false_suspicions"):
         words.append(q.count(view["false_suspicions"], "false alarm"))
@@ -155,7 +175,7 @@ def _transitions(more: JSON | None, width: int) -> Iterator[Line]:
     events = list(more.get("transitions") or []) if more else []
     if events:
         yield heading("last changes", width)
-        for event in events[: -9 : -1]:
+        for event in events[:-9:-1]:
             yield event_line(event, instance=False, width=width)
 
 
@@ -164,8 +184,9 @@ def _resources(row: Row, width: int) -> Iterator[Line]:
     if view.get("memory_bytes") is None:
         return
     cells = max(8, min(40, width - LABEL - 8))
-    cpu = sparkline(list(row.samples.cpu), cells, CPU_FLOOR)
-    memory = sparkline(list(row.samples.memory), cells, MEMORY_FLOOR)
+    cpu = sparkline(list(row.samples.cpu)[-cells:], CPU_FLOOR)
+    floor = max(MEMORY_FLOOR, view["memory_bytes"] / 10)
+    memory = sparkline(list(row.samples.memory)[-cells:], floor, relative=True)
     yield line(_label("cpu"), Span(f"{q.percent(view.get('cpu_percent'))} %".rjust(7)), " ", Span(cpu, "muted"))
     yield line(_label("memory"), Span(q.size(view["memory_bytes"]).rjust(7)), " ", Span(memory, "muted"))
 
@@ -222,5 +243,3 @@ def labelled(label: str, text: str, width: int, tone: str = "muted") -> Iterable
 
 def _label(words: str) -> Span:
     return Span(words.ljust(LABEL), "muted")
-
-

@@ -37,7 +37,7 @@ class Table(LineView, can_focus=True):
     class Opened(Message):
         """Enter or a double click."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._rows: list[Row] = []
         self._columns: list[Column] = []

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from supervisor.client import quoted
+from supervisor.core.views import JSON
 from supervisor.dashboard.feedsource import Client, News, Post, Source, ask
 from supervisor.dashboard.logpane import Entry, LogPane
 from supervisor.errors import SupervisorError
 
-JSON = dict[str, Any]
 FIRST = 400
 """Lines fetched to begin with, shared by all targets."""
 PACE = 0.25
