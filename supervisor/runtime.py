@@ -32,7 +32,7 @@ from supervisor.adapters.reactor import Reactor, Timer
 from supervisor.adapters.sampling import Sampler
 from supervisor.adapters.senses import Senses
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
-from supervisor.adapters.tree import Forest
+from supervisor.adapters.tree import Forest, identity
 from supervisor.core import actions as act
 from supervisor.core import events as ev
 from supervisor.core import sdnotify
@@ -72,7 +72,7 @@ class Runtime:
         self.logs = LogStore(
             self.reactor, own_directory(f"{self.state_dir}/log", 0o700), f"{self.runtime_dir}/fifo", self._log_problem
         )
-        self.processes = Processes(self.reactor, self.engine.post, self._drain_output)
+        self.processes = Processes(self.reactor, self.engine.post, self._drain_output, self.id)
         self.forest = Forest(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
         self.senses = Senses(self.reactor, self.engine.post, random.random, self._members, self._stream)
         self.sampler = Sampler(self.reactor, self._members, self.engine.post)
@@ -188,9 +188,9 @@ class Runtime:
         """What an earlier daemon spawned in its last moment, and nobody knows: it must not run twice."""
         known = {p.pid for p in self.processes.by_instance.values()}
         for pid in procfs.pids():
-            if procfs.environment_value(pid, "SUPERVISOR_ID") != self.id or pid in known:
+            supervisor, name = identity(pid) or ("", "")
+            if supervisor != self.id or pid in known:
                 continue
-            name = procfs.environment_value(pid, "SUPERVISOR_INSTANCE") or ""
             process = self.processes.by_instance.get(name)
             if process is None or not process.tree.belongs(pid):
                 self.problem(f"process {pid} of {name} was left behind by an earlier supervisor: killed")

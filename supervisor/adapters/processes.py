@@ -12,7 +12,7 @@ from select import EPOLLHUP
 from supervisor.adapters import procfs
 from supervisor.adapters.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.reactor import Reactor, Timer
-from supervisor.adapters.tree import MARKER, CgroupTree, Forest, Tree, send
+from supervisor.adapters.tree import CgroupTree, Forest, Tree, identity, send
 from supervisor.core.events import Event, Exited, Lingering, TreeEmpty
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -20,12 +20,13 @@ STRANGERS_AFTER = 0.1
 """Seconds after a SIGCHLD at which zombies that nobody claims are looked for; two looks apart by this reap them."""
 PARENT_REAPS_WITHIN = 1.5
 """Seconds that the parent of an adopted process has to reap it before its exit status counts as unknown."""
+_MOST_LOOKS = 64
 
 
 class Process:
     """One incarnation's main process and its tree."""
 
-    __slots__ = ("incarnation", "instance", "main", "pid", "pidfd", "start", "tree")
+    __slots__ = ("incarnation", "instance", "main", "pid", "pidfd", "settled", "start", "tree")
 
     def __init__(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree) -> None:
         self.instance = instance
@@ -34,6 +35,8 @@ class Process:
         self.pidfd = pidfd
         self.start = procfs.start_time(pid)
         self.tree = tree
+        self.settled = not isinstance(tree, CgroupTree)
+        """All that it forked before it was moved into its cgroup has been moved too."""
 
 
 class Processes:
@@ -45,12 +48,15 @@ class Processes:
         reactor: Reactor,
         post: Callable[[str, Event], None],
         before_exit: Callable[[str], None],
+        supervisor_id: str,
     ) -> None:
         self.mains: dict[int, Process] = {}
         self.by_instance: dict[str, Process] = {}
         self._reactor = reactor
         self._post = post
         self._before_exit = before_exit
+        self._id = supervisor_id
+        self._unsettled: list[Process] = []
         self._to_join: dict[Process, None] = {}
         self._strangers: set[int] = set()
         self._stranger_timer: Timer | None = None
@@ -97,17 +103,34 @@ class Processes:
     def _join(self, process: Process) -> None:
         self._to_join.pop(process, None)
         process.tree.join(process.pid)
+        self._unsettled.append(process)
         if not self._to_join:
             self._catch_orphans()
 
     def _catch_orphans(self) -> None:
-        """What double-forked before the move came to us, its subreaper; its marker tells where it belongs."""
-        for pid in procfs.children(os.getpid()):
-            if pid in self.mains:
-                continue
-            process = self.by_instance.get(procfs.environment_value(pid, "SUPERVISOR_INSTANCE") or "")
-            if process is not None and isinstance(process.tree, CgroupTree) and not process.tree.belongs(pid):
-                process.tree.join(pid)
+        """What forked away before its main process was moved came to us, the subreaper, when its parent died; its
+        marker tells where it belongs.  Looked for until two looks see the same children and nothing to move, for a
+        parent that dies between two reads hides its child from both."""
+        seen: list[int] | None = None
+        for _ in range(_MOST_LOOKS):
+            mine = procfs.children(os.getpid())
+            moved = [self._move_home(pid) for child in mine if child not in self.mains for pid in _with_descent(child)]
+            if mine == seen and not any(moved):
+                break
+            seen = mine
+        for process in self._unsettled:
+            process.settled = True
+        self._unsettled.clear()
+
+    def _move_home(self, pid: int) -> bool:
+        supervisor, instance = identity(pid) or ("", "")
+        process = self.by_instance.get(instance)
+        if supervisor != self._id or process is None or not isinstance(process.tree, CgroupTree):
+            return False
+        if process.tree.belongs(pid):
+            return False
+        process.tree.join(pid)
+        return True
 
     # -- signals -------------------------------------------------------------------------------------------------
 
@@ -151,6 +174,8 @@ class Processes:
     def set_main(self, instance: str, pid: int) -> bool:
         """`MAINPID=`: another member of the tree is the main process now.  False: it does not belong to it."""
         process = self.by_instance.get(instance)
+        if process is not None and process in self._to_join:
+            self._join(process)
         if process is None or not process.tree.belongs(pid):
             return False
         if process.main != pid:
@@ -207,8 +232,8 @@ class Processes:
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
         self._before_exit(process.instance)
-        if process in self._to_join:  # gone before it got into its cgroup; what it forked may not be
-            del self._to_join[process]
+        self._to_join.pop(process, None)
+        if not process.settled:  # gone before all that it forked could be taken into its cgroup
             self._catch_orphans()
         empty = process.tree.empty()
         self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
@@ -252,12 +277,16 @@ def _nothing() -> None:
 
 def kill_stray(pid: int, supervisor_id: str) -> None:
     """SIGKILL to a process that carries our id in its environment and belongs to no instance."""
-    send(pid, signal.SIGKILL, lambda p: procfs.environment_value(p, MARKER) == supervisor_id)
+    send(pid, signal.SIGKILL, lambda p: (identity(p) or ("", ""))[0] == supervisor_id)
 
 
-def become_subreaper() -> None:
+def become_subreaper(yes: bool = True) -> None:
     """Orphaned descendants come to us rather than to PID 1, so that none escapes unseen."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
+
+
+def _with_descent(pid: int) -> list[int]:
+    return [pid, *procfs.descendants(pid)]
 
 
 def _is_zombie(pid: int) -> bool:

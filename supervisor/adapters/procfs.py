@@ -101,14 +101,17 @@ def command_line(pid: int) -> list[str]:
 
 def environment_value(pid: int, name: str) -> str | None:
     """One variable of the environment that the process was *started* with, if it is ours to read."""
-    content = read(f"/proc/{pid}/environ")
-    if not content:
-        return None
-    key = name.encode() + b"="
-    for entry in content.split(b"\0"):
-        if entry.startswith(key):
-            return entry[len(key) :].decode(errors="replace")
-    return None
+    return environment_values(pid, name)[0]
+
+
+def environment_values(pid: int, *names: str) -> tuple[str | None, ...]:
+    """Several of them from one read, so that an exec in between cannot mix two programs' environments."""
+    found: dict[bytes, str] = {}
+    for entry in (read(f"/proc/{pid}/environ") or b"").split(b"\0"):
+        name, separator, value = entry.partition(b"=")
+        if separator:
+            found.setdefault(name, value.decode(errors="replace"))
+    return tuple(found.get(name.encode()) for name in names)
 
 
 def io_bytes(pid: int) -> int:

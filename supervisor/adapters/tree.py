@@ -176,18 +176,24 @@ class DescentTree(Tree):
         stat = procfs.stat(pid)
         if stat is None or stat.state in "ZX":
             return False
-        marker = procfs.environment_value(pid, MARKER)
+        marker = identity(pid)
         if marker is not None:
-            return (marker, procfs.environment_value(pid, "SUPERVISOR_INSTANCE")) == self._identity
+            return marker == self._identity
         return self.leader in (pid, stat.session, stat.pgrp)
 
     def members(self) -> list[int]:
-        """Other services' main processes, and what hangs below them, are not even looked at."""
-        found: list[int] = []
-        for child in procfs.children(os.getpid()):
-            if child == self.leader or child not in self._mains:
-                found += [pid for pid in (child, *procfs.descendants(child)) if self.belongs(pid)]
-        return found
+        """Other services' main processes, and what hangs below them, are not even looked at.
+
+        An empty result is believed only when two looks saw the same children: a parent that dies between two reads
+        hides its child from both."""
+        seen: list[int] | None = None
+        while True:
+            mine = procfs.children(os.getpid())
+            candidates = (c for c in mine if c == self.leader or c not in self._mains)
+            found = [p for c in candidates for p in (c, *procfs.descendants(c)) if self.belongs(p)]
+            if found or mine == seen:
+                return found
+            seen = mine
 
     def when_empty(self, reactor: Reactor, callback: Callable[[], None]) -> None:
         self._watched, self._reactor = callback, reactor
@@ -217,6 +223,12 @@ class DescentTree(Tree):
                 self._reactor.unregister(fd)
             os.close(fd)
         self._pidfds.clear()
+
+
+def identity(pid: int) -> Identity | None:
+    """(supervisor's id, instance) by the environment that a process was started with, or None where it says nothing."""
+    supervisor, instance = procfs.environment_values(pid, MARKER, "SUPERVISOR_INSTANCE")
+    return None if supervisor is None or instance is None else (supervisor, instance)
 
 
 def send(pid: int, number: int, still: Callable[[int], bool]) -> None:

@@ -1,0 +1,332 @@
+"""Real processes: spawned, watched, signalled, torn down whole; with cgroups where they can be had, and without."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.adapters import procfs
+from supervisor.adapters.pidfd import child_status, foreign_status
+from supervisor.adapters.processes import Processes, become_subreaper, kill_stray
+from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
+from supervisor.adapters.tree import CgroupTree, DescentTree, Forest, identity
+from supervisor.core.events import Event, Exited, Lingering, TreeEmpty
+from supervisor.core.spec import ServiceSpec
+
+PATIENCE = 20.0
+
+
+class Bench:
+    """A reactor with processes on it, and everything they said."""
+
+    def __init__(self, cgroups: bool, tmp_path: Path) -> None:
+        clean_slate()
+        self.reactor = Reactor()
+        self.events: list[tuple[str, Event]] = []
+        self.id = os.urandom(8).hex()
+        self.processes = Processes(self.reactor, lambda n, e: self.events.append((n, e)), lambda _: None, self.id)
+        self.forest = Forest(f"test-{self.id}", self.id, self.processes.mains, cgroups=cgroups)
+        self.spawner = Spawner({**os.environ, "NOTIFY_SOCKET": "/theirs"}, self.id, "/notify")
+        self.reactor.before_wait = self.processes.settle_in
+        self.tmp_path = tmp_path
+        self.output = tmp_path / "output"
+        self.count = 0
+
+    def spawn(self, *command: str, name: str = "web", **keys: Any) -> int:
+        self.count += 1
+        fd = os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            pid = self.spawner.spawn(ServiceSpec(name=name, command=command, **keys), name, self.count, fd)
+        finally:
+            os.close(fd)
+        self.processes.take(name, self.count, pid, self.forest)
+        return pid
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        """Turn the loop until `condition` holds."""
+        failed = []
+        alarm = self.reactor.call_at(self.reactor.now() + PATIENCE, lambda: failed.append(True))
+        while not condition():
+            self.reactor.turn()
+            assert not failed, f"never came: {self.events}"
+        alarm.cancel()
+
+    def until_file(self, path: Path) -> str:
+        """Turn until a child has written a whole line to `path` (looked at whenever something happens, and each 10 ms:
+        a file tells nobody)."""
+
+        def there() -> bool:
+            self.reactor.call_at(self.reactor.now() + 0.01, lambda: None)
+            return path.exists() and path.read_text().endswith("\n")
+
+        self.until(there)
+        return path.read_text()
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        return [e for _, e in self.events if isinstance(e, kind)]
+
+
+@pytest.fixture(params=["cgroup", "descent"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(request.param == "cgroup", tmp_path)
+    if request.param == "cgroup" and bench.forest.root is None:
+        pytest.skip("no cgroup v2 directory can be made here")
+    yield bench
+    for name in list(bench.processes.by_instance):
+        bench.processes.kill(name)
+    bench.until(lambda: all(p.tree.empty() for p in bench.processes.by_instance.values()))
+    for process in list(bench.processes.by_instance.values()):
+        bench.processes.release(process.instance, process.incarnation)
+    bench.forest.close()
+    bench.reactor.close()
+    become_subreaper(False)
+
+
+def test_an_exit_is_seen_with_its_code(bench: Bench) -> None:
+    bench.spawn("sh", "-c", "exit 7")
+    bench.until(lambda: bench.of(Exited))
+    assert bench.of(Exited) == [Exited(1, 7, None, tree_empty=True)]
+
+
+def test_an_exit_is_seen_with_its_signal(bench: Bench) -> None:
+    bench.spawn("sleep", "1000")
+    bench.processes.signal("web", signal.SIGTERM)
+    bench.until(lambda: bench.of(Exited))
+    assert bench.of(Exited) == [Exited(1, None, signal.SIGTERM, tree_empty=True)]
+
+
+def test_the_kind_of_tree_is_what_was_asked_for(bench: Bench) -> None:
+    bench.spawn("sleep", "1000")
+    tree = bench.processes.by_instance["web"].tree
+    assert isinstance(tree, CgroupTree if bench.forest.kind == "cgroup" else DescentTree)
+
+
+def test_a_tree_is_torn_down_whole(bench: Bench, tmp_path: Path) -> None:
+    script = f"""
+        sleep 1001 &
+        setsid sleep 1002 &
+        setsid sh -c 'sleep 1003 & sleep 1004 & echo up > {tmp_path}/up; wait' &
+        trap '' TERM
+        wait; while :; do sleep 1000; done
+    """
+    bench.spawn("sh", "-c", script)
+    bench.until_file(tmp_path / "up")
+    bench.until(lambda: not bench.processes._to_join)
+    assert len(bench.processes.by_instance["web"].tree.members()) >= 6
+    bench.processes.kill("web")
+    bench.until(lambda: bench.of(Exited))
+    if not bench.of(Exited)[0].tree_empty:
+        bench.until(lambda: bench.of(TreeEmpty))
+    assert bench.processes.by_instance["web"].tree.members() == []
+    assert bench.processes.by_instance["web"].tree.empty()
+
+
+def test_what_the_leader_leaves_behind_is_told_and_found(bench: Bench, tmp_path: Path) -> None:
+    bench.spawn("sh", "-c", f"(trap '' HUP; echo up > {tmp_path}/up; exec sleep 1000) & exit 3")
+    bench.until(lambda: bench.of(Exited))
+    bench.until_file(tmp_path / "up")
+    assert bench.of(Exited) == [Exited(1, 3, None, tree_empty=False)]
+    bench.processes.signal("web", signal.SIGTERM, tree=True)
+    bench.until(lambda: bench.of(TreeEmpty))
+
+
+def test_a_daemon_that_forks_twice_cannot_escape(bench: Bench, tmp_path: Path) -> None:
+    daemon = f"""
+import os
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+with open({str(tmp_path / "pid")!r}, "w") as f: f.write(f"{{os.getpid()}}\\n")
+import signal; signal.pause()
+"""
+    bench.spawn(sys.executable, "-c", daemon)
+    pid = int(bench.until_file(tmp_path / "pid"))
+    bench.until(lambda: bench.of(Exited))
+    assert not bench.of(Exited)[0].tree_empty
+    assert pid in bench.processes.by_instance["web"].tree.members()
+    bench.processes.kill("web")
+    bench.until(lambda: bench.of(TreeEmpty))
+    assert (stat := procfs.stat(pid)) is None or stat.state == "Z"
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler for a program that forks at once")
+def test_a_program_that_forks_in_its_first_instruction(bench: Bench, tmp_path: Path) -> None:
+    source = tmp_path / "quick.c"
+    source.write_text(
+        """#include <unistd.h>
+        #include <stdio.h>
+        int main(int c, char **v) {
+            if (fork()) _exit(0);
+            setsid();
+            if (fork()) _exit(0);
+            FILE *f = fopen(v[1], "w"); fprintf(f, "%d\\n", getpid()); fclose(f);
+            for (;;) pause();
+        }"""
+    )
+    subprocess.run(["gcc", "-O1", "-o", tmp_path / "quick", source], check=True)
+    for i in range(20):
+        name, written = f"quick{i}", tmp_path / f"pid{i}"
+        bench.spawn(str(tmp_path / "quick"), str(written), name=name)
+        pid = int(bench.until_file(written))
+        bench.until(lambda name=name: any(n == name and isinstance(e, Exited) for n, e in bench.events))
+        assert pid in bench.processes.by_instance[name].tree.members()
+        assert not next(e for n, e in bench.events if n == name and isinstance(e, Exited)).tree_empty
+
+
+def test_orphans_are_reaped(bench: Bench) -> None:
+    bench.spawn("sh", "-c", "(setsid sh -c 'exit 0' &) ; sleep 1000")
+    bench.until(lambda: bench.processes.reaped_strangers)
+    ours = [p for p in procfs.children(os.getpid()) if p not in bench.processes.mains]
+    assert not [p for p in ours if (s := procfs.stat(p)) is not None and s.state == "Z"]
+
+
+def test_main_process_can_hand_over(bench: Bench, tmp_path: Path) -> None:
+    bench.spawn("sh", "-c", f"(echo up > {tmp_path}/up; exec sleep 1000) & wait")
+    bench.until_file(tmp_path / "up")
+    bench.until(lambda: not bench.processes._to_join)
+    tree = bench.processes.by_instance["web"].tree
+    child = next(p for p in tree.members() if p != bench.processes.by_instance["web"].pid)
+    assert not bench.processes.set_main("web", os.getpid()), "a stranger cannot be made the main process"
+    assert bench.processes.set_main("web", child)
+    bench.processes.signal("web", signal.SIGKILL)
+    bench.until(lambda: bench.of(Exited))
+    assert bench.processes.by_instance["web"].pid == child
+
+
+def test_an_adopted_process_is_known_by_its_start_and_its_end_is_seen(bench: Bench) -> None:
+    mother = subprocess.Popen(
+        [sys.executable, "-c", "import subprocess as s; p = s.Popen(['sleep', '1000']); print(p.pid, flush=True); p.wait()"],
+        stdout=subprocess.PIPE,
+    )
+    assert mother.stdout is not None
+    pid = int(mother.stdout.readline())
+    start = procfs.start_time(pid)
+    assert start is not None
+    assert bench.processes.adopt("web", 5, pid, start + 1, bench.forest) is None, "another process of that number"
+    assert bench.processes.adopt("web", 5, pid, start, bench.forest) is not None
+    bench.processes.signal("web", signal.SIGKILL)
+    bench.until(lambda: bench.of(Exited))
+    event = bench.of(Exited)[0]
+    assert (event.incarnation, event.exit_code) == (5, None)
+    assert event.signal in (9, None), "older kernels cannot tell"
+    mother.wait()
+
+
+def test_adopting_what_is_gone_says_so(bench: Bench) -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert bench.processes.adopt("web", 1, child.pid, 1, bench.forest) is None
+
+
+def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.spawn("sleep", "1000")
+    process = bench.processes.by_instance["web"]
+    bench.until(lambda: not bench.processes._to_join)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(process.tree), "kill", lambda self: None)
+        patch.setattr(signal, "pidfd_send_signal", lambda *_: None)
+        bench.processes.kill("web")
+        bench.until(lambda: bench.of(Lingering))
+    assert bench.of(Lingering)[0].processes == (f"{process.pid} sleep (S)",)
+
+
+def test_a_stray_is_killed_only_if_it_carries_our_id(bench: Bench) -> None:
+    marks = {"SUPERVISOR_ID": bench.id, "SUPERVISOR_INSTANCE": "gone"}
+    child = subprocess.Popen(["sh", "-c", "echo up; exec sleep 1000"], env=marks | os.environ, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    bench.until(lambda: identity(child.pid))  # between two programs there is no environment to read
+    kill_stray(child.pid, "somebody-else")
+    assert child.poll() is None
+    kill_stray(child.pid, bench.id)
+    assert child.wait(PATIENCE) == -9
+
+
+def test_what_a_child_gets(bench: Bench) -> None:
+    script = "env; umask; pwd; ulimit -n; ulimit -c; ls /proc/self/fd; cat /proc/self/oom_score_adj; nice"
+    bench.spawn(
+        "sh",
+        "-c",
+        f"sleep 0.2; {script}",
+        environment=(("KEY", "välue"),),
+        umask=0o27,
+        directory="/",
+        limits=(("nofile", 321), ("core", 0)),
+        oom_score_adj=500,
+        nice=3,
+    )
+    bench.until(lambda: bench.of(Exited))
+    lines = bench.output.read_text().splitlines()
+    for expected in (
+        "KEY=välue",
+        "SUPERVISOR_SERVICE=web",
+        "SUPERVISOR_INSTANCE=web",
+        "SUPERVISOR_INCARNATION=1",
+        "0027",
+        "/",
+        "321",
+        "500",
+        "3",
+    ):
+        assert expected in lines
+    assert not [line for line in lines if line.startswith("NOTIFY_SOCKET")], "that one is ours"
+    after_limits = lines[lines.index("321") + 2 :]
+    assert [n for n in after_limits if n.isdigit()][:4] == ["0", "1", "2", "3"], "and 3 is the directory that ls reads"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user(bench: Bench) -> None:
+    bench.spawn("sh", "-c", "id -u; id -g; id -G", user=65534, group=65534, extra_groups=(), directory="/")
+    bench.until(lambda: bench.of(Exited))
+    assert bench.output.read_text().split() == ["65534"] * 3
+
+
+@pytest.mark.parametrize("command", ["/does/not/exist", "/etc/passwd", "/tmp"])
+def test_what_cannot_be_started_says_why(bench: Bench, command: str) -> None:
+    with pytest.raises(OSError, match=r"No such file|Permission denied"):
+        bench.spawn(command)
+
+
+def test_descriptor_limit_is_raised_for_us_and_not_for_children(bench: Bench) -> None:
+    soft, _ = bench.spawner._nofile
+    limit, hard = raise_descriptor_limit()
+    assert limit == hard or hard == -1
+    bench.spawn("sh", "-c", "ulimit -n")
+    bench.until(lambda: bench.of(Exited))
+    assert bench.output.read_text().strip() == str(soft)
+
+
+def test_clean_slate_closes_what_would_be_inherited(bench: Bench) -> None:
+    fd = os.open("/dev/null", os.O_RDONLY)
+    os.set_inheritable(fd, True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        clean_slate()
+        assert not os.get_inheritable(fd)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+    finally:
+        os.close(fd)
+
+
+def test_statuses_of_children_and_of_others() -> None:
+    child = subprocess.Popen(["sleep", "1000"])
+    fd = os.pidfd_open(child.pid)
+    try:
+        assert child_status(fd) is None
+        assert foreign_status(fd) == (None, None), "it still runs"
+        child.kill()
+        child.wait()
+        with pytest.raises(ChildProcessError):
+            child_status(fd)
+        assert foreign_status(fd) in ((None, 9), (None, None))
+    finally:
+        os.close(fd)
