@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ class Param:
 
 
 Params = tuple[Param, ...]
+_ESCAPE = re.compile(rb"%(?:[0-9A-Fa-f]{2})?")
 _HUGE = 1e11  # seconds since the epoch in the year 5138; what is beyond breaks calendars
 
 
@@ -108,15 +110,16 @@ def decoded(text: str) -> str:
     """%XX undone; UsageError where that gives no UTF-8."""
     if "%" not in text:
         return text
-    first, *rest = text.split("%")
-    out = first.encode("latin-1")
     try:
-        for part in rest:
-            out += bytes.fromhex(part[:2]) if len(part) >= 2 else b"%" + part.encode("latin-1")
-            out += part[2:].encode("latin-1")
-        return out.decode()
+        return _ESCAPE.sub(_octet, text.encode("latin-1")).decode()
     except ValueError:
         raise UsageError(f"{text!r} is not percent-encoded UTF-8") from None
+
+
+def _octet(escape: re.Match[bytes]) -> bytes:
+    if len(escape[0]) == 1:
+        raise ValueError
+    return bytes.fromhex(escape[0][1:].decode())
 
 
 def _object(body: bytes) -> dict[str, Any]:
