@@ -56,7 +56,11 @@ def supersede(dir_fd: int, log: str) -> None:
 
 
 def recover(dir_fd: int, log: str, keep: int) -> None:
-    """Complete a rotation that was killed, or undo it where the old file still has everything."""
+    """Complete a rotation that was killed, or undo it where the old file still has everything.
+
+    A compression that was killed leaves its plain file; what there is of the other form goes.
+    """
+    remove(dir_fd, f"{log}.gz.new")
     if not exists(dir_fd, f"{log}.new"):
         return
     if _ends_within_a_line(dir_fd, log):

@@ -52,12 +52,12 @@ class LogStore:
             if spec != stream.writer.spec:
                 stream.writer.spec = spec
                 self._shut(stream.writer)
-                self._tidy(stream.writer)
+                self._tidy(stream.writer, recover=False)
             return stream
         fd = self._open_fifo(instance)
         stream = self._streams[instance] = Stream(self, fd, Writer(self, instance, spec))
         self._reactor.register(fd, stream.readable)
-        self._tidy(stream.writer)
+        self._tidy(stream.writer, recover=True)
         return stream
 
     def remove(self, instance: str) -> None:
@@ -122,14 +122,15 @@ class LogStore:
         except OSError:
             return []
 
-    def _tidy(self, writer: Writer) -> None:
-        """Finish what an earlier daemon was killed in."""
+    def _tidy(self, writer: Writer, *, recover: bool) -> None:
+        """Bring the files in line with the spec; first finish what an earlier daemon was killed in."""
         log = logfiles.log_name(writer.instance)
         try:
-            logfiles.recover(self._dir_fd, log, writer.spec.keep)
+            if recover:
+                logfiles.recover(self._dir_fd, log, writer.spec.keep)
             logfiles.forget_beyond(self._dir_fd, log, writer.spec.keep)
         except OSError as error:
-            self.problem(writer.instance, f"an interrupted rotation of the log cannot be completed: {error.strerror}")
+            self.problem(writer.instance, f"the log files cannot be put in order: {error.strerror}")
         self.rotated(writer)
 
     def _shut(self, writer: Writer) -> None:

@@ -42,7 +42,9 @@ class Capture:
 
     def segments(self, instance: str = "web") -> list[tuple[str, bytes]]:
         """(file name, plain content), the oldest first."""
-        files = [f for f in self.logs.iterdir() if f.name.startswith(f"{instance}.log") and f.suffix != ".idx"]
+        files = [
+            f for f in self.logs.iterdir() if f.name.startswith(f"{instance}.log") and f.suffix not in (".idx", ".new")
+        ]
         files.sort(key=lambda f: -int((f.name.removesuffix(".gz").partition(".log.")[2]) or 0))
         return [(f.name, gzip.decompress(f.read_bytes()) if f.suffix == ".gz" else f.read_bytes()) for f in files]
 
