@@ -144,7 +144,7 @@ def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:
     found: JSON = {
         "pid": pid,
         "ppid": stat.ppid,
-        "name": stat.comm,
+        "name": stat.name,
         "state": stat.state,
         "memory_bytes": stat.rss,
         "swap_bytes": _kilobytes(status.get("VmSwap")),
@@ -183,7 +183,7 @@ def _threads(base: str, look: Look) -> list[JSON]:
         waits = (procfs.read(f"{path}/wchan") or b"").decode(errors="replace")
         thread: JSON = {
             "tid": int(tid),
-            "name": stat.comm,
+            "name": stat.name,
             "state": stat.state,
             "waits_in": waits if waits not in ("", "0") else None,
             "cpu_s": round((stat.utime + stat.stime) * procfs.TICK, 2),
