@@ -29,7 +29,7 @@ class Goal:
 
     def bound(self, peers: Mapping[str, float], *, higher_is_better: bool) -> float | None:
         """The figure to reach in this run, or None where the peer to compare with was not there."""
-        if self.peer in peers:
+        if self.peer is not None and self.peer in peers:
             return self.factor * peers[self.peer]
         if self.limit is not None or self.peer is not None:
             return self.limit
