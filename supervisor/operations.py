@@ -16,6 +16,8 @@ from supervisor import __version__
 from supervisor.adapters import logread, procfs
 from supervisor.adapters.api import Subscriber
 from supervisor.adapters.ledger import EventQuery
+from supervisor.adapters.reactor import Timer
+from supervisor.adapters.sampling import host
 from supervisor.core.instance import Instance
 from supervisor.core.spec import Plan, ServiceSpec, from_plain
 from supervisor.core.views import instance_view
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 
+COALESCE = 0.1
+"""Seconds after a transition at which watchers are shown the new status, with whatever else happened meanwhile."""
+
 
 class Operations:
     """The façade of one daemon; `adapters.api` speaks HTTP on one side of it, the runtime stands on the other."""
@@ -34,6 +39,8 @@ class Operations:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._subscribers: list[Subscriber] = []
+        self._watchers: list[Subscriber] = []
+        self._telling: Timer | None = None
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -53,7 +60,6 @@ class Operations:
     def _supervisor(self, now: float) -> JSON:
         runtime = self._runtime
         place, instances = runtime.fleet.plan.supervisor, runtime.fleet.instances.values()
-        host = runtime.sampler.host()
         return {
             "pid": os.getpid(),
             "name": place.name,
@@ -71,7 +77,7 @@ class Operations:
             "failed": sum(i.state.value == "failed" for i in instances),
             "closing": runtime.fleet.closing,
             "problems": list(runtime.problems),
-            **host,
+            **host(),
         }
 
     def instance(self, name: str) -> JSON:
@@ -235,7 +241,10 @@ class Operations:
             self._subscribers.append(subscriber)
             ends.append(lambda: self._subscribers.remove(subscriber))
         if "status" in subscriber.topics:
+            self._watchers.append(subscriber)
+            ends.append(lambda: self._watchers.remove(subscriber))
             ends.append(runtime.sampler.hold(subscriber.interval, lambda: self._tell_status(subscriber)))
+            runtime.reactor.call_soon(lambda: self._tell_status(subscriber))
         if "logs" in subscriber.topics:
             for name in names:
                 ends.append(self._follow(name, subscriber))
@@ -251,9 +260,18 @@ class Operations:
         for subscriber in self._subscribers:
             if not subscriber.services or event["service"] in subscriber.services or event["instance"] in subscriber.services:
                 subscriber.on_event(event)
+        if self._watchers and self._telling is None:
+            reactor = self._runtime.reactor
+            self._telling = reactor.call_at(reactor.now() + COALESCE, self._tell_all)
 
-    def _tell_status(self, subscriber: Subscriber) -> None:
-        subscriber.on_status(self.status(subscriber.services))
+    def _tell_all(self) -> None:
+        self._telling = None
+        for watcher in list(self._watchers):
+            self._tell_status(watcher)
+
+    def _tell_status(self, watcher: Subscriber) -> None:
+        if watcher in self._watchers:
+            watcher.on_status(self.status(watcher.services))
 
     def _follow(self, name: str, subscriber: Subscriber) -> Callable[[], None]:
         runtime = self._runtime

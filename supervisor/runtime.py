@@ -36,7 +36,7 @@ from supervisor.adapters.tree import Forest, identity
 from supervisor.core import actions as act
 from supervisor.core import events as ev
 from supervisor.core import sdnotify
-from supervisor.core.actions import Action, Goal, Purpose, Record, State
+from supervisor.core.actions import Action, Goal, Record, State
 from supervisor.core.causes import Cause
 from supervisor.core.fleet import Fleet
 from supervisor.core.sdnotify import Message
@@ -178,7 +178,9 @@ class Runtime:
         process = self.processes.adopt(name, snapshot["incarnation"], pid, start, self.forest)
         if process is None:
             return False
-        self.logs.open(name, self.fleet.instances[name].spec.log)
+        spec = self.fleet.instances[name].spec
+        self.logs.open(name, spec.log)
+        self.sampler.limit(name, process.incarnation, spec.resources)
         age = max(0.0, time.time() - snapshot.get("started_at", time.time()))
         adopted = ev.Adopted(snapshot["incarnation"], pid, bool(snapshot.get("ready")), age)
         self.engine.order(self.fleet.step(name, adopted, now))
@@ -250,6 +252,7 @@ class Runtime:
             output = self.logs.open(name, spec.log).child_fd()
             pid = self.spawner.spawn(spec, name, incarnation, output)
             self.processes.take(name, incarnation, pid, self.forest)
+            self.sampler.limit(name, incarnation, spec.resources)
         except OSError as error:
             self.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
         except SupervisorError as error:
@@ -269,8 +272,6 @@ class Runtime:
     def _watch(self, order: act.Watch) -> None:
         spec = self.fleet.instances[order.instance].spec
         self.senses.watch(order.instance, order.incarnation, spec, order.purpose)
-        if order.purpose is Purpose.HEARTBEAT or spec.ready is None:
-            self.sampler.limit(order.instance, order.incarnation, spec.resources)
 
     def _examine(self, order: act.Examine) -> None:
         process = self.processes.by_instance.get(order.instance)

@@ -112,8 +112,7 @@ class Fleet:
     def stop(self, names: Iterable[str], now: float, cause: Cause = Cause.STOPPED_BY_USER) -> list[Action]:
         """Want these down, each after those among them that depend on it."""
         for name in names:
-            self._later[name] = ev.Stop(cause)
-            self._queue.append((self.instances[name], ev.Stop(cause, later=True)))
+            self._stop_in_turn(self.instances[name], cause)
         return self._settle(now)
 
     def kill(self, now: float) -> list[Action]:
@@ -170,8 +169,7 @@ class Fleet:
         for name, gone in old.items():
             self._leaving.add(name)
             self.instances[name] = gone
-            self._later[name] = ev.Stop(Cause.REMOVED)
-            self._queue.append((gone, ev.Stop(Cause.REMOVED, later=True)))
+            self._stop_in_turn(gone, Cause.REMOVED)
         return change, self._settle(now)
 
     # -- the queue -----------------------------------------------------------------------------------------------
@@ -203,7 +201,7 @@ class Fleet:
         if fallback is not None and not self.closing:
             if instance.state is State.FAILED:
                 self._order(fallback, ev.Start(Cause.FALLBACK_WANTED))
-            elif instance.state is State.RUNNING or instance.goal is Goal.DOWN:
+            elif was is State.FAILED:
                 self._order(fallback, ev.Stop(Cause.FALLBACK_OVER))
         for action in actions:
             if isinstance(action, Record) and _is_new_failure(action):
@@ -281,6 +279,10 @@ class Fleet:
         return granted
 
     def _unready(self, spec: ServiceSpec) -> str:
+        """The instance that has to be ready first, or (a fallback, which may hold the same port) to be gone."""
+        for name in self.names(spec.restart.fallback) if spec.restart.fallback else ():
+            if self.instances[name].alive and self.instances[name].goal is Goal.DOWN:
+                return name
         for service in spec.depends_on:
             needed = self._specs.get(service)
             if needed is None:
@@ -289,6 +291,14 @@ class Fleet:
                 if not self.instances[name].satisfied:
                     return name
         return ""
+
+    def _stop_in_turn(self, instance: Instance, cause: Cause) -> None:
+        """The goal changes now; what others depend on is stopped when they are gone."""
+        if self._dependants.get(instance.spec.name):
+            self._later[instance.name] = ev.Stop(cause)
+            self._queue.append((instance, ev.Stop(cause, later=True)))
+        else:
+            self._queue.append((instance, ev.Stop(cause)))
 
     def _stop_later(self) -> bool:
         """Stop what no longer carries a live dependant that is itself to be stopped."""

@@ -219,8 +219,10 @@ def test_fallback_runs_while_the_breaker_is_open() -> None:
     world.start("web")
     world.dies("web")
     assert world.states() == {"web": "failed", "page": "running"}
+    world.order.clear()
     world.advance(5)
     assert world.states() == {"web": "running", "page": "stopped"}
+    assert world.order == ["-page", "+web"], "they may want the same port"
     world.dies("web")
     assert world.states() == {"web": "failed", "page": "running"}
     world.stop("web")
