@@ -10,6 +10,8 @@ from supervisor.config.values import nearest
 from supervisor.core.spec import ServiceSpec
 
 MOST_CIRCLES = 100
+MOST_REACHED = 500
+"""Bounds for graphs that nobody draws on purpose: a check must not take minutes."""
 
 
 def judge_references(specs: Mapping[str, ServiceSpec], known: Collection[str], problems: Problems) -> None:
@@ -98,8 +100,10 @@ def _circles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
 
 
 def _reachable(start: str, edges: Mapping[str, Sequence[str]]) -> set[str]:
-    seen, rest = set(), [start]
-    while rest:
+    """What can be reached from `start`; of very much, the nearest part."""
+    seen: set[str] = set()
+    rest = [start]
+    while rest and len(seen) < MOST_REACHED:
         node = rest.pop()
         if node not in seen:
             seen.add(node)

@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 from supervisor.config.problems import Key
 
+DEEPEST = 32
+"""What stands deeper counts as its table.  No key of ours does, and a key of 20,000 parts must not exhaust memory."""
+
 _TOKEN = re.compile(
     r"""(?P<newline>\n)
       | (?P<skip>[ \t\r]+|\#[^\n]*)
@@ -60,6 +63,13 @@ class _Walk:
             else:
                 self._assignment(table)
 
+    def _enter(self, path: Key, part: str | int, line: int) -> Key:
+        if len(path) == DEEPEST:
+            return path
+        path = (*path, part)
+        self.lines.setdefault(path, line)
+        return path
+
     def _next(self) -> _Token:
         token, self._now = self._now, next(self._tokens)
         return token
@@ -72,13 +82,11 @@ class _Walk:
         table: Key = ()
         names = self._key()
         for depth, name in enumerate(names, 1):
-            table = (*table, name)
-            self.lines.setdefault(table, line)
+            table = self._enter(table, name, line)
             if many and depth == len(names):
                 self._counts[table] = self._counts.get(table, 0) + 1
             if table in self._counts:
-                table = (*table, self._counts[table] - 1)
-                self.lines.setdefault(table, line)
+                table = self._enter(table, self._counts[table] - 1, line)
         self._next()
         if many:
             self._next()
@@ -96,8 +104,7 @@ class _Walk:
     def _assignment(self, table: Key) -> None:
         line = self._now.line
         for name in self._key():
-            table = (*table, name)
-            self.lines.setdefault(table, line)
+            table = self._enter(table, name, line)
         self._next()  # the equals sign
         self._value(table)
 
@@ -120,8 +127,7 @@ class _Walk:
                 self._next()
                 return
             elif end == "]":
-                self.lines[(*path, index)] = self._now.line
-                self._value((*path, index))
+                self._value(self._enter(path, index, self._now.line))
                 index += 1
             else:
                 self._assignment(path)

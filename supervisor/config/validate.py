@@ -31,13 +31,14 @@ def validate(raw: dict[str, Any], env: Mapping[str, str], problems: Problems) ->
 
 
 def _without(table: dict[str, Any], broken: set[Key]) -> dict[str, Any]:
-    rest = {}
-    for name, value in table.items():
-        if (name,) in broken:
-            continue
-        deeper = {key[1:] for key in broken if key[0] == name}
-        rest[name] = _without(value, deeper) if deeper else value
-    return rest
+    deeper: dict[str | int, set[Key]] = {}
+    for name, *rest in broken:
+        deeper.setdefault(name, set()).add(tuple(rest))
+    return {
+        name: _without(value, deeper[name]) if name in deeper else value
+        for name, value in table.items()
+        if () not in deeper.get(name, ())
+    }
 
 
 def _message(key: Key, error: ErrorDetails) -> str:

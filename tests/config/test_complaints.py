@@ -337,6 +337,46 @@ def test_an_environment_file_is_judged_line_by_line(complaints: Complain, tmp_pa
     ]
 
 
+def test_an_environment_file_that_is_none(complaints: Complain, tmp_path: Path) -> None:
+    at = "services.toml:3: services.web.environment_file: x"
+    (tmp_path / "x").mkdir()
+    assert complaints(SERVICE + 'environment_file = "x"') == [f"{at} is not a file"]
+    (tmp_path / "x").rmdir()
+    (tmp_path / "x").write_bytes(b"A=\xff")
+    assert complaints(SERVICE + 'environment_file = "x"') == [f"{at} is not UTF-8"]
+    (tmp_path / "x").write_bytes(b"#" * (1024**2 + 1))
+    assert complaints(SERVICE + 'environment_file = "x"') == [f"{at} is larger than 1 MiB"]
+
+
+def test_a_program_that_is_found_but_cannot_be_run(complaints: Complain, tmp_path: Path) -> None:
+    (tmp_path / "bin" / "web").touch(0o644)
+    assert complaints('[services.web]\ncommand = "web"') == [
+        'services.toml:2: services.web.command: the program "web" is not on the PATH; '
+        "bin/web is not executable (chmod +x bin/web)"
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may choose the user")
+def test_a_user_without_an_account_needs_a_group(complaints: Complain) -> None:
+    assert complaints(SERVICE + "user = 54321") == [
+        "services.toml:3: services.web.user: the user 54321 is in no user database, so that `group` must be given too"
+    ]
+
+
+def test_a_path_that_cannot_be_looked_at(complaints: Complain) -> None:
+    assert complaints(SERVICE + f'directory = "{"x" * 300}"') == [
+        f"services.toml:3: services.web.directory: {'x' * 300} cannot be looked at: File name too long"
+    ]
+
+
+def test_a_long_circle_is_told_in_short(complaints: Complain) -> None:
+    text = "".join(f'[services.s{i}]\ncommand = "true"\ndepends_on = ["s{(i + 1) % 50}"]\n' for i in range(50))
+    middle = " → ".join([*(f"s{i}" for i in range(8)), "…", "s48", "s49", "s0"])
+    assert complaints(text) == [
+        f"services.toml:3: services.s0.depends_on: a circle: {middle}; none of them could ever start"
+    ]
+
+
 def test_a_default_is_blamed_where_it_stands(complaints: Complain) -> None:
     text = '[defaults.restart]\ninitial = "1m"\n' + SERVICE + '[services.web.restart]\npolicy = "always"'
     assert complaints(text) == ["services.toml:2: services.web.restart.initial: 1m is more than maximum, 30s"]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from supervisor.config.explain import plan_text, waves
 from tests.config.conftest import Load
 
@@ -74,6 +76,36 @@ unless it says otherwise, each
 
 def test_a_plan_as_a_person_would_tell_it(plan: Load, tmp_path: Path) -> None:
     assert plan_text(plan(TEXT)) == SAID.replace("FOLDER", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "fact"),
+    [
+        ('ready.http = "http://a/"', "ready   when http://a/ answers, asked every 500ms, within 30s"),
+        ('ready.exec = "sleep 1"', "ready   when `sleep 1` succeeds, asked every 500ms, within 30s"),
+        ('ready.log = "up"', "ready   when a line matches /up/, within 30s"),
+        ("ready.notify = true", "ready   when it says READY=1, within 30s"),
+        ('ready.delay = "2s"', "ready   2s after its start, within 30s"),
+        ('restart.policy = "never"', "fails   never restarted"),
+        (
+            'group_name = "g"\nrestart = { strategy = "one-for-all", backoff = "fixed", initial = "1s" }',
+            "fails   restarted on-failure one-for-all after 1s (fixed); breaker opens beyond 5 in 1m",
+        ),
+        (
+            'heartbeat = { detector = "timeout", source = "file", file = "/b", on_suspect = "report" }',
+            "beats   file /b every 1s; suspected after 5s, only reported",
+        ),
+        ('resources.max_cpu = "50%"', "over    50% CPU for 30s: restart"),
+        (f'command = ["sleep", "{"x" * 200}"]', f"runs    sleep {'x' * 100}…"),
+    ],
+)
+def test_facts(plan: Load, key: str, fact: str) -> None:
+    command = "" if key.startswith("command") else 'command = "true"\n'
+    assert f"     {fact}\n" in plan_text(plan(f"[services.a]\n{command}{key}"))
+
+
+def test_limits_by_sampling_that_limit_nothing_are_not_told(plan: Load) -> None:
+    assert "over" not in plan_text(plan('[services.a]\ncommand = "true"\nresources.for = "1s"')).split()
 
 
 def test_waves_are_what_starts_together(plan: Load) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.config.lines import line_numbers
+from supervisor.config.lines import DEEPEST, line_numbers
 
 TEXT = '''\
 # a comment with [brackets] = "and quotes"
@@ -69,6 +69,10 @@ def test_lines_end_as_windows_ends_them() -> None:
     assert line_numbers(TEXT.replace("\n", "\r\n")) == line_numbers(TEXT)
 
 
+def test_a_key_of_a_thousand_parts_takes_no_memory() -> None:
+    assert max(map(len, line_numbers(".".join("a" * 1000) + " = [[1]]"))) == DEEPEST
+
+
 KEYS = st.text(alphabet="ab.-\" '[]={}#,é", min_size=1, max_size=4)
 STRINGS = st.text(alphabet="ab\n\"'[]={}#,\\\t", max_size=8)
 VALUES = st.recursive(
@@ -80,7 +84,8 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES, max_size=3), max_size=4))
 def test_all_that_tomllib_finds_has_a_line(tables: dict[str, dict[str, Any]]) -> None:
-    text, lines = "", {}
+    text = ""
+    lines: dict[tuple[str, ...], int] = {}
     for name, keys in tables.items():
         text += f"[ {_quoted(name)} ]  # header\n"
         lines[name,] = text.count("\n")
