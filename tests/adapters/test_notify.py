@@ -116,6 +116,39 @@ def test_a_flood_is_taken_in_bounded_turns(house: House) -> None:
     assert times == sorted(times)
 
 
+def test_fast_beats_are_taken_in_batches_and_slow_ones_at_once(house: House) -> None:
+    turns = 0
+
+    def count(_now: float, _expected: float | None) -> None:
+        nonlocal turns
+        turns += 1
+
+    house.notify._batch = 0.05
+    house.reactor.on_wake = count
+    house.send(b"READY=1")
+    house.receive(1)
+    house.send(b"WATCHDOG=1")
+    house.receive(2)
+    assert turns == 2, "each was heard as it came"
+    before = time.monotonic()
+    for _ in range(5):
+        house.send(b"WATCHDOG=1")
+    after = time.monotonic()
+    house.receive(7)
+    assert turns == 3, "five in one turn"
+    assert all(before - 0.001 <= at <= after + 0.001 for *_, at in house.delivered[2:]), "with the times they came"
+    house.send(b"WATCHDOG=1")
+    house.notify.drain()
+    assert len(house.delivered) == 8, "who wants to judge need not wait for the batch to end"
+    idle: list[bool] = []
+    house.reactor.call_at(house.reactor.now() + 0.2, lambda: idle.append(True))
+    run_until(house.reactor, lambda: idle)
+    turns = 0
+    house.send(b"WATCHDOG=1")
+    house.receive(9)
+    assert turns == 1, "and when it is quiet again, one is heard at once"
+
+
 def test_barrier_is_answered_after_what_came_before(house: House) -> None:
     reader, writer = os.pipe()
     house.send(b"READY=1")
