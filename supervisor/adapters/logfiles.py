@@ -58,9 +58,12 @@ def supersede(dir_fd: int, log: str) -> None:
 def recover(dir_fd: int, log: str, keep: int) -> None:
     """Complete a rotation that was killed, or undo it where the old file still has everything.
 
-    A compression that was killed leaves its plain file; what there is of the other form goes.
+    Of a compression that was killed one form stays: the compressed one where it is complete, else the plain one.
     """
     remove(dir_fd, f"{log}.gz.new")
+    for k in range(1, keep + 1):
+        if exists(dir_fd, f"{log}.{k}.gz"):
+            remove(dir_fd, f"{log}.{k}")
     if not exists(dir_fd, f"{log}.new"):
         return
     if _ends_within_a_line(dir_fd, log):
@@ -73,12 +76,7 @@ def recover(dir_fd: int, log: str, keep: int) -> None:
 
 def oldest_plain(dir_fd: int, log: str, keep: int) -> int | None:
     """The highest number whose file is not compressed yet."""
-    for k in range(keep, 0, -1):
-        if exists(dir_fd, f"{log}.{k}"):
-            if not exists(dir_fd, f"{log}.{k}.gz"):
-                return k
-            remove(dir_fd, f"{log}.{k}")  # killed between the two halves of adopt_compressed
-    return None
+    return next((k for k in range(keep, 0, -1) if exists(dir_fd, f"{log}.{k}")), None)
 
 
 def adopt_compressed(dir_fd: int, log: str, keep: int, plain: os.stat_result) -> None:

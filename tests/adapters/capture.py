@@ -18,9 +18,11 @@ class Capture:
     """A store, its reactor, and what it complained about."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
         self.logs, self.fifos = root / "log", root / "fifo"
         self.problems: list[tuple[str, str]] = []
+        self._open()
+
+    def _open(self) -> None:
         self.reactor = Reactor()
         self.store = LogStore(self.reactor, str(self.logs), str(self.fifos), self._problem)
 
@@ -31,10 +33,10 @@ class Capture:
         self.store.close()
         self.reactor.close()
 
-    def again(self) -> Capture:
-        """As after an orderly restart of the daemon."""
+    def again(self) -> None:
+        """An orderly restart of the daemon."""
         self.close()
-        return Capture(self.root)
+        self._open()
 
     def kept(self, instance: str = "web") -> bytes:
         """All segments in the order in which they were written."""

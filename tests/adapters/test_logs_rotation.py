@@ -269,9 +269,10 @@ def test_what_was_not_compressed_is_taken_up_at_the_next_start(tmp_path: Path) -
     plain = capture.logs / "web.log.2"
     (capture.logs / "web.log.2.gz").write_bytes(gzip.compress(plain.read_bytes()))
     successor = Capture(tmp_path)
+    successor.store.open("web", spec(keep=3))
+    assert not plain.exists()
     successor.store.open("web", spec(keep=3, compress=True))
     compressed(successor, 3)
-    assert not plain.exists()
     assert successor.kept() == numbered(0, 35)
     successor.close()
 
