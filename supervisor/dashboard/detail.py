@@ -28,4 +28,4 @@ class Detail(LineView, can_focus=True):
         self._draw()
 
     def _draw(self) -> None:
-        self.set_lines(detail(self._row, self._more, self.size.width) if self._row and self.size.width else [])
+        self.set_lines(detail(self._row, self._more, self.room) if self._row and self.room else [])

@@ -42,7 +42,7 @@ class Question(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
             box.border_title = self._title
-            yield Static(Content(self._body), id="body")
+            yield Static(Content(self._body), id="question")
             yield OptionList(
                 *(Option(Content(f"{c.key or ' '}  {c.label}"), id=str(n)) for n, c in enumerate(self._choices))
             )

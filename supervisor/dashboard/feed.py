@@ -33,7 +33,7 @@ class Feed(LineView, can_focus=True):
         self._draw()
 
     def _draw(self) -> None:
-        width = self.size.width
+        width = self.room
         if width:
             lines: list[Line] = [event_line(e, instance=True, width=width) for e in reversed(self._events)]
             self.set_lines(lines)

@@ -116,7 +116,7 @@ class Header(LineView):
     can_focus = False
 
     def show(self, status: JSON | None, history: History, link: Span, lost: str, age: float) -> None:
-        width = self.size.width
+        width = self.room
         lines: list[Line] = []
         if status is None:
             lines = [spread((Span(" φ supervisor", "accent"),), line(link, " "), width), ()]

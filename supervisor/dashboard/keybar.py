@@ -56,6 +56,6 @@ class KeyBar(LineView):
     can_focus = False
 
     def show(self, keys: tuple[Key, ...]) -> None:
-        lines = key_lines(keys, self.size.width)
+        lines = key_lines(keys, self.room)
         self.styles.height = len(lines)
         self.set_lines(lines)

@@ -28,6 +28,11 @@ class LineView(ScrollView):
         """What is shown."""
         return self._lines
 
+    @property
+    def room(self) -> int:
+        """Cells for text in a line: what borders and scrollbar leave."""
+        return self.scrollable_content_region.width
+
     def set_lines(self, lines: Sequence[Line]) -> None:
         """Show these; only lines that differ from what is there are drawn again."""
         old, self._lines = self._lines, list(lines)

@@ -271,7 +271,8 @@ def title_line(shown: list[Column], sort: str, descending: bool) -> Line:
 
 def row_line(row: Row, shown: list[Column], *, here: bool = False, marked: bool = False) -> Line:
     """One row: where the cursor is, whether it is marked, then the cells."""
-    out: list[Span] = [Span("❯" if here else " ", "accent"), Span("▪" if marked else " ", "accent")]
+    sign = ("◆" if here else "▪") if marked else ("❯" if here else " ")
+    out: list[Span] = [Span(f"{sign} ", "accent")]
     for column in shown:
         out += fit(column.render(row), column.width, right=column.right)
         out.append(Span(" "))

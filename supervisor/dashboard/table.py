@@ -143,7 +143,7 @@ class Table(LineView, can_focus=True):
         self.post_message(self.Moved())
 
     def _draw(self) -> None:
-        width = self.size.width
+        width = self.room
         if not width:
             return
         self._columns = columns(width, max((len(r.name) for r in self._rows), default=8))
