@@ -30,20 +30,18 @@ _ERRORS: dict[str, type[SupervisorError]] = {
 
 
 class Client:
-    """Asks the daemon behind `socket_path`.  Every method raises NoDaemon where none answers, and the error of errors.py
-    that the daemon answered with."""
+    """Asks the daemon behind `socket_path`.  Every method raises NoDaemon where none answers, and what the daemon
+    answered with where that is an error."""
 
     def __init__(self, socket_path: str) -> None:
         self.path = socket_path
 
     def get(self, route: str, **query: object) -> JSON:
         """The JSON of `GET route`.  A query value of None is left out, a list given repeatedly."""
-        answer: JSON = loads(self._ask("GET", _target(route, query)))
-        return answer
+        return self._ask("GET", _target(route, query))
 
     def post(self, route: str, body: Mapping[str, object] | None = None) -> JSON:
-        answer: JSON = loads(self._ask("POST", route, dumps(body or {}).encode()))
-        return answer
+        return self._ask("POST", route, dumps(body or {}).encode())
 
     def stream(
         self,
@@ -64,18 +62,19 @@ class Client:
             pid: int = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
             return pid
 
-    def _ask(self, method: str, target: str, body: bytes | None = None) -> bytes:
+    def _ask(self, method: str, target: str, body: bytes | None = None) -> JSON:
         with self._connect() as sock, sock.makefile("rb") as reader:
             sock.settimeout(ANSWER_SECONDS)
             try:
                 _send(sock, method, target, body)
                 status, headers = read_head(reader)
                 data = read_body(reader, headers)
+                answer: JSON = loads(data) if status < 400 else {}
             except (OSError, ValueError) as error:
                 raise self._no_answer(error) from None
         if status >= 400:
             raise _error(status, data)
-        return data
+        return answer
 
     def _connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -242,7 +241,9 @@ def read_head(reader: BinaryIO) -> tuple[int, dict[str, str]]:
     if len(words) < 2 or not words[0].startswith(b"HTTP/1."):
         raise ValueError("the connection ended" if not words else "that is no HTTP")
     headers = {}
-    while line := reader.readline(65536).strip():
+    while (line := reader.readline(65536)) not in (b"\r\n", b"\n"):
+        if not line.endswith(b"\n"):
+            raise ValueError("the answer is cut off")
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.lower()] = value.strip()
     return int(words[1]), headers

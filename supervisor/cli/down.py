@@ -1,0 +1,81 @@
+"""`down`: everything off, in reverse order, and nobody left behind unnoticed."""
+
+from __future__ import annotations
+
+import os
+import select
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from supervisor.cli.place import Place, daemon_options, pass_place
+from supervisor.client import Client
+from supervisor.errors import OperationFailed
+
+JSON = dict[str, Any]
+HOLDS_UP_AFTER = 0.5
+"""Seconds after which an instance that has not stopped is named."""
+LAST_WORDS = 30.0
+"""Seconds that a daemon may take for its own end once it hears nobody any more."""
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@pass_place
+def down(place: Place) -> int:
+    """Stop everything, dependants first, and end the daemon.  Exit code 1 if a process remains."""
+    return bring_down(place.client)
+
+
+def bring_down(client: Client) -> int:
+    """OperationFailed names what remains."""
+    daemon = _pidfd(client.daemon_pid())
+    stream = client.stream(["status"])
+    client.post("/v1/down")
+    said: dict[str, str] = {}
+    rows: list[JSON] = []
+    for kind, data in stream:
+        if kind == "status":
+            rows = data["instances"]
+            _tell(rows, said)
+    if daemon is not None:
+        ended = select.poll()
+        ended.register(daemon, select.POLLIN)
+        if not ended.poll(LAST_WORDS * 1000):
+            raise OperationFailed("everything is stopped, but the daemon does not end")
+        os.close(daemon)
+    remaining = [f"{row['name']} (pid {row['pid']})" for row in rows if row["pid"] is not None and _lives(row["pid"])]
+    if remaining:
+        raise OperationFailed(f"the daemon has ended, but these remain: {', '.join(remaining)}")
+    click.echo("down: no process remains")
+    return 0
+
+
+def _tell(rows: list[JSON], said: dict[str, str]) -> None:
+    """Who holds it up, once for each state that it is in."""
+    from supervisor.cli.rows import note, printable
+
+    for row in rows:
+        if row["pid"] is None and row["state"] != "stopping":
+            continue
+        key = f"{row['state']} {row['cause']} {row['lingering']}"
+        if said.get(row["name"]) != key and (row["since_s"] or 0.0) >= HOLDS_UP_AFTER:
+            said[row["name"]] = key
+            pid = f" (pid {row['pid']})" if row["pid"] is not None else ""
+            click.echo(f"{row['name']}  {row['state']}{pid}: {printable(note(row))}")
+
+
+def _pidfd(pid: int) -> int | None:
+    with suppress(OSError):
+        return os.pidfd_open(pid)
+    return None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] not in ("Z", "X")

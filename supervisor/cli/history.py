@@ -1,0 +1,164 @@
+"""`events`, `why`, `report`: what has happened, from the daemon or, where none runs, from its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import click
+
+from supervisor.cli.place import Place, daemon_options, pass_place, services_argument, since_option
+from supervisor.client import Client, quoted
+from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
+
+JSON = dict[str, Any]
+LINES = 100
+PAGE = 1000
+
+
+class Source(Protocol):
+    """Where history is read."""
+
+    def events(
+        self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
+    ) -> list[JSON]: ...
+
+    def evidence(self, event_id: int) -> JSON | None: ...
+
+
+class FromDaemon:
+    """By the API."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def events(
+        self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
+    ) -> list[JSON]:
+        query = {"service": list(services), "since": since, "after": after, "limit": limit}
+        found: list[JSON] = self._client.get("/v1/events", **query)["events"]
+        return found
+
+    def evidence(self, event_id: int) -> JSON | None:
+        try:
+            return self._client.get(f"/v1/evidence/{event_id}")
+        except OperationFailed:
+            return None  # it has been pruned since
+
+
+class FromLedger:
+    """From the file that a daemon left behind."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+
+    def events(
+        self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
+    ) -> list[JSON]:
+        from supervisor.adapters.ledger import EventQuery
+
+        query = EventQuery(services=tuple(services), since=since, after=after, limit=limit)
+        found: list[JSON] = self._ledger.events(query)
+        return found
+
+    def evidence(self, event_id: int) -> JSON | None:
+        found: JSON | None = self._ledger.evidence(event_id)
+        return found
+
+
+def everything(source: Source, services: Sequence[str], since: float | None) -> Iterator[JSON]:
+    """All events from `since` on, page by page."""
+    after = 0
+    while page := source.events(services, since=since, after=after, limit=PAGE):
+        yield from page
+        after = page[-1]["id"]
+
+
+@click.command()
+@daemon_options()
+@click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
+@click.option("-n", "--lines", type=click.IntRange(0, PAGE), help="The newest so many.  [100; all since]")
+@since_option
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@services_argument
+@pass_place
+def events(
+    place: Place, follow: bool, lines: int | None, since: float | None, as_json: bool, services: tuple[str, ...]
+) -> None:
+    """The durable ledger of every state change with its cause."""
+    show = _as_json if as_json else event_line
+    source: Source = FromDaemon(place.client)
+    try:
+        if services:
+            place.client.get("/v1/status", service=services)  # an unknown name is an error, not an empty answer
+        last = source.events((), limit=1)
+    except NoDaemon as why:
+        if follow:
+            raise
+        source, last = FromLedger(place.offline(why)), []
+    if lines is None and since is not None:
+        found: Iterator[JSON] = everything(source, services, since)
+    else:
+        count = LINES if lines is None else lines
+        found = iter(source.events(services, since=since, limit=count) if count else ())
+    after = last[-1]["id"] if last else 0
+    for event in found:
+        after = max(after, event["id"])
+        click.echo(show(event))
+    if not follow:
+        return
+    for kind, data in place.client.stream(["events"], services, after=after, reconnect=True):
+        if kind == "event":
+            click.echo(show(data))
+        elif kind == "disconnected":
+            click.echo("the daemon has gone; waiting for it", err=True)
+
+
+def _as_json(event: JSON) -> str:
+    from json import dumps
+
+    return dumps(event)
+
+
+_TONES = {
+    "running": "green",
+    "starting": "cyan",
+    "suspect": "yellow",
+    "stopping": "cyan",
+    "backoff": "yellow",
+    "failed": "red",
+}
+
+
+def event_line(event: JSON) -> str:
+    """Local time, who, from where to where, and why."""
+    from datetime import datetime
+
+    from supervisor.cli.rows import printable
+    from supervisor.core.phrases import phrase
+
+    at = datetime.fromisoformat(event["at"]).astimezone()
+    when = at.strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03d}"
+    before, state = event["from"], event["to"]
+    change = state if before == state else f"{before} → {state}"
+    who = f"{event['instance']} #{event['incarnation']}"
+    text = click.style(f"{change:<20}", fg=_TONES.get(state), bold=state == "failed")
+    return f"{click.style(when, dim=True)}  {who:<16}  {text}  {printable(phrase(event['cause'], event['detail']))}"
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.argument("service", shell_complete=services_argument and None)
+@click.option("--json", "as_json", is_flag=True, help="What the story is made of.")
+@pass_place
+def why(place: Place, service: str, as_json: bool) -> None:
+    """The story of a service's last failures: what was seen, what was captured, what was decided, what comes next."""
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@since_option
+@click.option("--json", "as_json", is_flag=True, help="The numbers alone.")
+@pass_place
+def report(place: Place, since: float | None, as_json: bool) -> None:
+    """Availability, MTBF, MTTR, detection time, false suspicions, and the mission's ratios."""

@@ -1,0 +1,176 @@
+"""`logs`: what the services say, interleaved by time.
+
+To follow, the stream only rings: what is new is fetched from the cursor where reading stopped, so that no line is lost
+or shown twice, whatever happens to the stream.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from supervisor.cli.place import (
+    Place,
+    colored,
+    daemon_options,
+    on_terminal,
+    pass_place,
+    services_argument,
+    since_option,
+)
+from supervisor.client import Client, quoted
+
+JSON = dict[str, Any]
+LINES, LINES_TO_FOLLOW = 100, 10
+PAGE = 5000
+_COLORS = (
+    "cyan",
+    "yellow",
+    "green",
+    "magenta",
+    "blue",
+    "bright_cyan",
+    "bright_yellow",
+    "bright_green",
+    "bright_magenta",
+)
+_UNSAFE = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
+"""What a terminal would obey, but for tabs and colours."""
+
+
+@dataclass(slots=True)
+class Line:
+    instance: str
+    at: float | None
+    text: str
+
+
+def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if value is None else re.compile(value)
+    except re.error as error:
+        raise click.BadParameter(f"{value!r} is no regular expression: {error}.") from None
+
+
+@click.command()
+@daemon_options()
+@click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0), help="The newest so many of each instance.  [100; 10 to follow; all since]"
+)
+@since_option
+@click.option("--grep", callback=_as_pattern, metavar="RE", help="Only lines in which this is found.")
+@click.option("--no-prefix", is_flag=True, help="Only what was said, not by whom.")
+@click.option("--json", "as_json", is_flag=True, help="One object a line: instance, at, text.")
+@services_argument
+@pass_place
+def logs(
+    place: Place,
+    follow: bool,
+    lines: int | None,
+    since: float | None,
+    grep: re.Pattern[str] | None,
+    no_prefix: bool,
+    as_json: bool,
+    services: tuple[str, ...],
+) -> None:
+    """What services say, interleaved by time."""
+    client = place.client
+    rows = client.get("/v1/status", service=services)["instances"]
+    names = [row["name"] for row in rows]
+    wanted = lines if lines is not None else None if since is not None else LINES_TO_FOLLOW if follow else LINES
+    stream = client.stream(["logs"], services, reconnect=True) if follow else None
+    cursors: dict[str, str] = {}
+    found: list[Line] = []
+    for name in names:
+        before, cursors[name] = _newest(client, name, wanted, since, grep)
+        found += before
+    show = _as_json if as_json else _painter({row["name"]: row["service"] for row in rows}, grep, no_prefix)
+    for line in sorted(_dated(found), key=lambda line: line.at or 0.0):
+        click.echo(show(line))
+    if stream is None:
+        return
+    for kind, data in stream:
+        due = [data["instance"]] if kind == "log" else names if kind == "connected" else []
+        for name in due:
+            for line, cursor in _after(client, name, cursors.get(name, "")):
+                cursors[name] = cursor
+                if grep is None or grep.search(line.text):
+                    click.echo(show(line))
+        if kind == "disconnected":
+            click.echo("the daemon has gone; waiting for it", err=True)
+
+
+def _newest(
+    client: Client, name: str, most: int | None, since: float | None, grep: re.Pattern[str] | None
+) -> tuple[list[Line], str]:
+    """The last lines that match, oldest first, and the cursor behind the very last line."""
+    page = client.get(f"/v1/logs/{quoted(name)}", lines=min(max(most or 1, 1), PAGE))
+    end = page["last"]
+    if most == 0:
+        return [], end
+    found: list[Line] = []
+    while True:
+        taken = [line for line in _lines(page) if grep is None or grep.search(line.text)]
+        found = [line for line in taken if since is None or line.at is None or line.at >= since] + found
+        too_old = since is not None and any(at is not None and at < since for at in (e["at"] for e in page["lines"]))
+        if (most is not None and len(found) >= most) or page["at_end"] or not page["lines"] or too_old:
+            return (found if most is None else found[-most:]), end
+        page = client.get(f"/v1/logs/{quoted(name)}", before=page["first"], lines=PAGE)
+
+
+def _after(client: Client, name: str, cursor: str) -> Iterator[tuple[Line, str]]:
+    """What came behind the cursor, with the cursor behind each page."""
+    while True:
+        page = client.get(f"/v1/logs/{quoted(name)}", after=cursor or None)
+        for line in _lines(page):
+            yield line, page["last"]
+        if page["at_end"] or not page["lines"]:
+            return
+        cursor = page["last"]
+
+
+def _lines(page: JSON) -> list[Line]:
+    return [Line(page["instance"], entry["at"], entry["text"]) for entry in page["lines"]]
+
+
+def _dated(lines: list[Line]) -> list[Line]:
+    """A line without a time of its own stays behind the one before it."""
+    at: float | None = None
+    instance = ""
+    for line in lines:
+        at = line.at if line.at is not None else at if line.instance == instance else None
+        instance = line.instance
+        line.at = at
+    return lines
+
+
+def _as_json(line: Line) -> str:
+    from json import dumps
+
+    return dumps({"instance": line.instance, "at": line.at, "text": line.text}, ensure_ascii=False)
+
+
+def _painter(service_of: dict[str, str], grep: re.Pattern[str] | None, no_prefix: bool) -> Callable[[Line], str]:
+    """How a line looks: each service in its own colour, what was searched for in red."""
+    paint, safe = colored(), not on_terminal()
+    width = max(map(len, service_of), default=0)
+    order = list(dict.fromkeys(service_of.values()))
+
+    def show(line: Line) -> str:
+        text = line.text if safe else _UNSAFE.sub("�", line.text)
+        if grep is not None and paint:
+            text = grep.sub(lambda hit: click.style(hit[0], fg="red", bold=True) if hit[0] else "", text)
+        if no_prefix:
+            return text
+        prefix = f"{line.instance:<{width}} |"
+        service = service_of.get(line.instance)
+        if paint and service is not None:
+            prefix = click.style(prefix, fg=_COLORS[order.index(service) % len(_COLORS)])
+        return f"{prefix} {text}"
+
+    return show

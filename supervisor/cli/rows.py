@@ -1,0 +1,85 @@
+"""A row of the status in words: what it does, what comes next, and why.  Pure text; colour is the caller's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor.dashboard.quantities import duration, percent, score, size
+
+JSON = dict[str, Any]
+
+COLUMNS = ("NAME", "STATE", "READY", "PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI", "NOTE")
+RIGHT = frozenset(("PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI"))
+
+
+def cells(row: JSON) -> tuple[str, ...]:
+    """The texts under COLUMNS."""
+    return (
+        row["name"],
+        row["state"],
+        "yes" if row["ready"] else "done" if row["state"] == "exited" and row["cause"] == "succeeded" else "no",
+        "–" if row["pid"] is None else str(row["pid"]),
+        duration(row["uptime_s"]),
+        str(row["restarts"]),
+        percent(row["cpu_percent"]),
+        size(row["memory_bytes"]),
+        score(row["phi"]),
+        note(row),
+    )
+
+
+def level(row: JSON) -> int:
+    """0: as it should be · 1: on its way · 2: something is wrong · 3: broken."""
+    state, wanted = row["state"], row["goal"] == "up"
+    if row["lingering"] or state == "failed" or (state == "exited" and wanted and row["cause"] != "succeeded"):
+        return 3
+    if state in ("suspect", "backoff") or (row["breaker"] != "closed" and wanted):
+        return 2
+    if state in ("starting", "stopping") or (state == "running" and row["type"] == "service" and not row["ready"]):
+        return 1
+    return 0
+
+
+def note(row: JSON) -> str:
+    """Why it is as it is and what comes next; empty where there is nothing to say."""
+    state = row["state"]
+    if row["lingering"]:
+        return f"will not die: {', '.join(row['lingering'])}"
+    if state == "stopping":
+        return f"KILL in {duration(row['kill_in_s'])}" if row["kill_in_s"] is not None else "being stopped"
+    if state == "starting":
+        return _starting(row)
+    if state == "running" and row["goal"] == "down":
+        return "stops after its dependants"
+    if state == "running":
+        return row["probe_error"] or row["status"] or ("half-open breaker" if row["breaker"] == "half-open" else "")
+    if state == "stopped" and row["cause"] == "stopped":
+        return ""
+    return happened(row) + _next(row)
+
+
+def happened(row: JSON) -> str:
+    """The cause of the last change in words."""
+    from supervisor.core.phrases import phrase  # not needed while all is well
+
+    return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
+
+
+def _next(row: JSON) -> str:
+    if row["state"] == "backoff":
+        return f"; restart in {duration(row['next_restart_in_s'])}"
+    if row["state"] == "failed":
+        return f"; breaker {row['breaker']}, next trial in {duration(row['next_restart_in_s'])}"
+    return f"; held: {row['held']}" if row["held"] else ""
+
+
+def _starting(row: JSON) -> str:
+    if row["waiting_for"]:
+        return f"waits for {row['waiting_for']}"
+    left = f", due in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""
+    return (row["probe_error"] or row["status"] or "not ready yet") + left
+
+
+def printable(text: str) -> str:
+    """What a process wrote, made safe for a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

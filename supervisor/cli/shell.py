@@ -1,0 +1,18 @@
+"""`completion`: click's own."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script: `eval "$(supervisor completion bash)"`."""
+    from click.shell_completion import get_completion_class
+
+    from supervisor.cli import cli
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "supervisor", "_SUPERVISOR_COMPLETE").source())

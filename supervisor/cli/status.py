@@ -1,0 +1,147 @@
+"""`status`: one row per instance, calm when all is well, loud where it is not."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from supervisor.cli.place import Place, colored, daemon_options, on_terminal, pass_place, services_argument
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+JSON = dict[str, Any]
+NOT_UP = 3
+
+_TONES = ("green dim", "cyan", "bold yellow", "bold red")
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option("--json", "as_json", is_flag=True, help="The answer of the API; with --watch one a line.")
+@click.option("-w", "--watch", is_flag=True, help="Go on showing it until interrupted.")
+@services_argument
+@pass_place
+def status(place: Place, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
+    """One row per instance.  Exit code 3: some service that should be up is not."""
+    if watch:
+        return _watch(place, as_json, services)
+    found = place.client.get("/v1/status", service=services)
+    if as_json:
+        from json import dumps
+
+        click.echo(dumps(found, indent=2 if on_terminal() else None))
+    elif on_terminal() or colored():
+        _console().print(table(found))
+    else:
+        sys.stdout.write(plain(found))
+    return verdict(found)
+
+
+def verdict(status: JSON) -> int:
+    """The exit code that a status deserves."""
+    doubtful = [row for row in status["instances"] if row["goal"] == "up" and not row["ready"]]
+    if not doubtful:
+        return 0  # without the import below, which brings all the rules along
+    from supervisor.core.views import should_be_up_but_is_not
+
+    return NOT_UP if any(map(should_be_up_but_is_not, doubtful)) else 0
+
+
+def plain(status: JSON) -> str:
+    """Aligned columns."""
+    from supervisor.cli.rows import COLUMNS, RIGHT, cells, printable
+
+    rows = [COLUMNS, *(tuple(map(printable, cells(row))) for row in status["instances"])]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right = [name in RIGHT for name in COLUMNS]
+    lines = []
+    for row in rows:
+        aligned = [
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        lines.append("  ".join(aligned).rstrip() + "\n")
+    return "".join(lines)
+
+
+def table(status: JSON) -> RenderableType:
+    """The same for a terminal."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from supervisor.cli.rows import COLUMNS, RIGHT, cells, level, printable
+
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False)
+    for name in COLUMNS:
+        out.add_column(
+            name.lower(), justify="right" if name in RIGHT else "left", overflow="fold", no_wrap=name != "NOTE"
+        )
+    for row in status["instances"]:
+        how_bad = level(row)
+        off = row["state"] in ("stopped", "exited") and how_bad == 0
+        tone = "dim" if off else _TONES[how_bad]
+        quiet = "dim" if how_bad == 0 else ""
+        texts = list(map(printable, cells(row)))
+        styles = ["dim" if off else "" if how_bad < 2 else "bold", tone, tone, *[quiet] * 6, tone if how_bad else "dim"]
+        out.add_row(*(Text(text, style) for text, style in zip(texts, styles, strict=True)))
+    return Group(out, Text(), _summary(status))
+
+
+def _summary(status: JSON) -> RenderableType:
+    from rich.text import Text
+
+    from supervisor.cli.rows import level
+    from supervisor.core.views import should_be_up_but_is_not
+    from supervisor.dashboard.quantities import count, duration
+
+    rows, daemon = status["instances"], status["supervisor"]
+    missing = sum(map(should_be_up_but_is_not, rows))
+    ready = sum(row["ready"] for row in rows)
+    out = Text(f"{ready} of {count(len(rows), 'instance')} ready", "dim green" if not missing else "")
+    worst = max(map(level, rows), default=0)
+    if missing:
+        out.append(f", {missing} should be up and {'is' if missing == 1 else 'are'} not", _TONES[worst])
+    out.append(f" · {daemon['name']}, pid {daemon['pid']}, up {duration(daemon['uptime_s'])}", "dim")
+    if daemon.get("closing"):
+        out.append(" · shutting down", "bold yellow")
+    if daemon.get("host_starved"):
+        out.append(" · the host is starved: silence proves little", "bold yellow")
+    for problem in daemon.get("problems", ()):
+        out.append(f"\n! {problem}", "bold red")
+    return out
+
+
+def _watch(place: Place, as_json: bool, services: tuple[str, ...]) -> int:
+    client = place.client
+    client.get("/v1/status", service=services)  # a wrong name or an absent daemon is an error, not something to watch
+    stream = client.stream(["status"], services, reconnect=True)
+    if as_json or not on_terminal():
+        from json import dumps
+
+        for kind, data in stream:
+            if kind == "status":
+                click.echo(dumps(data) if as_json else plain(data))
+            elif kind == "disconnected":
+                click.echo("the daemon has gone; waiting for it", err=True)
+        return 0
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=_console(), auto_refresh=False, screen=True) as live:
+        for kind, data in stream:
+            if kind == "status":
+                live.update(table(data), refresh=True)
+            elif kind == "disconnected":
+                live.update(Text("the daemon has gone; waiting for it", "bold red"), refresh=True)
+    return 0
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(force_terminal=colored(), no_color=not colored(), highlight=False, soft_wrap=False)

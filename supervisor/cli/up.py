@@ -1,0 +1,126 @@
+"""`up` and `top`: the daemon with a face."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Mapping
+
+import click
+
+from supervisor.cli.act import Teller
+from supervisor.cli.daemon import answers, start_detached
+from supervisor.cli.place import Place, daemon_options, on_terminal, pass_place, services_argument
+from supervisor.client import Client
+from supervisor.errors import OperationFailed, SupervisorError
+from supervisor.settling import Failure, Rows, await_settled
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option(
+    "-d", "--detach", is_flag=True, help="Return once all that can be ready is, and leave the daemon running."
+)
+@services_argument
+@pass_place
+def up(place: Place, detach: bool, services: tuple[str, ...]) -> int:
+    """Start the daemon, unless it runs, and watch it: on a terminal on the dashboard, else line by line.
+
+    Leaving stops everything, unless the dashboard is told to detach.  With SERVICE… only these and what they depend on
+    are started.
+    """
+    client = place.client
+    running = answers(client)
+    if running:
+        client.post("/v1/start", {"services": list(services)})
+    else:
+        start_detached(place, services)
+    if detach:
+        _until_ready(client, running)
+        return 0
+    if not on_terminal():
+        return _lines(client, running)
+    from supervisor.dashboard.app import run as dashboard
+
+    if not dashboard(client.path, owns_daemon=True):
+        click.echo("the daemon runs on: `supervisor top` shows it again, `supervisor down` ends it", err=True)
+    return 0
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@pass_place
+def top(place: Place) -> None:
+    """The dashboard of a running daemon.  Leaving it stops nothing."""
+    client = place.client
+    client.get("/healthz")
+    if not on_terminal():
+        raise click.UsageError("top needs a terminal; `supervisor status --watch` does not.")
+    from supervisor.dashboard.app import run as dashboard
+
+    dashboard(client.path)
+
+
+# -- detached --------------------------------------------------------------------------------------------------------
+
+
+def _until_ready(client: Client, running: bool) -> None:
+    """OperationFailed names what will not be ready."""
+    names = [row["name"] for row in client.get("/v1/status")["instances"] if row["goal"] == "up"]
+    if on_terminal():
+        from supervisor.cli.progress import Bar
+
+        with Bar(len(names)) as show:
+            failures = await_settled(client, "start", names, {}, show)
+    else:
+        failures = await_settled(client, "start", names, {}, _Done())
+    if failures:
+        said = "\n".join(f"  {name}: {why}" for name, why in failures.items())
+        raise OperationFailed(
+            f"{len(failures)} of {len(names)} did not become ready:\n{said}",
+            "The daemon runs on.  `supervisor why NAME` tells the story, `supervisor down` ends it.",
+        )
+    already = " (the daemon was running already)" if running else ""
+    click.echo(f"{len(names)} of {len(names)} ready{already}")
+
+
+class _Done:
+    """A line for each instance that is done."""
+
+    def __init__(self) -> None:
+        self._tell = Teller("ready", click.echo)
+
+    def __call__(self, rows: Rows, found: Mapping[str, bool | Failure]) -> None:
+        self._tell(rows, {name: result for name, result in found.items() if result is not False})
+
+
+# -- line by line ----------------------------------------------------------------------------------------------------
+
+
+def _lines(client: Client, running: bool) -> int:
+    """Events as they happen; SIGINT, SIGTERM or SIGHUP bring everything down, a second one kills."""
+    from supervisor.cli.history import event_line
+
+    after = None if running else 0
+    stream = client.stream(["events"], after=after)
+    asked = threading.Event()
+
+    def stop(_number: int, _frame: object) -> None:
+        asked.set()
+        threading.Thread(target=_ask_down, args=(client,), daemon=True).start()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    for kind, data in stream:
+        if kind == "event":
+            click.echo(event_line(data))
+    if not asked.is_set():
+        raise OperationFailed("the daemon has ended", "Its last words are in daemon.log in the state directory.")
+    return 0
+
+
+def _ask_down(client: Client) -> None:
+    try:
+        client.post("/v1/down")
+    except SupervisorError:
+        return
