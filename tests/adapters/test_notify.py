@@ -274,7 +274,13 @@ def test_by_cgroup(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_until_orphaned(pid: int, main: int) -> None:
-    """Until the process hangs below neither `main` nor a child of it."""
+    """Until the process hangs below neither `main` nor a child of it, and its program has begun (the kernel shows no
+    environment in the middle of an exec)."""
     reactor = Reactor()
-    run_until(reactor, lambda: reactor.call_soon(lambda: None) or pid not in procfs.descendants(main))
+
+    def orphaned() -> bool:
+        reactor.call_soon(lambda: None)
+        return pid not in procfs.descendants(main) and procfs.command_line(pid) == ["sleep", "60"]
+
+    run_until(reactor, orphaned)
     reactor.close()
