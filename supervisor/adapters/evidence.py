@@ -103,8 +103,8 @@ def host() -> JSON:
 def _pressure(content: bytes) -> JSON:
     found: JSON = {}
     for line in content.decode(errors="replace").splitlines():
-        kind, *pairs = line.split()
-        values = dict(pair.partition("=")[::2] for pair in pairs)
+        kind, _, rest = line.partition(" ")
+        values = dict(pair.partition("=")[::2] for pair in rest.split())
         try:
             found[kind] = [float(values["avg10"]), float(values["avg60"])]
         except (KeyError, ValueError):

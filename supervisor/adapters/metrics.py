@@ -140,7 +140,7 @@ class Metrics:
         return out.text()
 
     def _supervisor(self, out: Exposition, supervisor: JSON) -> None:
-        def gauge(name: str, explanation: str, value: Any, **labels: str) -> None:
+        def gauge(name: str, explanation: str, value: Any, /, **labels: str) -> None:
             out.family(f"phi_supervisor_{name}", "gauge", explanation, [(labels, value)])
 
         names = {"version": str(supervisor.get("version", "")), "name": str(supervisor.get("name", ""))}
