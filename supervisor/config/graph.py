@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
+from supervisor.config.nearest import nearest
 from supervisor.config.problems import Problems
-from supervisor.config.values import nearest
 from supervisor.core.spec import ServiceSpec
 
 MOST_CIRCLES = 100

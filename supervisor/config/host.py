@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.config.expand import parse_environment_file
+from supervisor.config.nearest import nearest
 from supervisor.config.units import quoted
-from supervisor.config.values import nearest
 
 LARGEST_ENVIRONMENT = 1024 * 1024
 """Bytes: the kernel gives a program hardly more."""

@@ -52,10 +52,7 @@ class Problems:
         if not self._found:
             return
         found = sorted(((self.line(key), key, message) for key, message in self._found), key=lambda f: f[0])
-        lines = [
-            f"{self._shown}:{line}: {dotted(key)}: {message if isinstance(message, str) else message()}"
-            for line, key, message in found[:SHOWN]
-        ]
+        lines = [f"{self._shown}:{line}: {dotted(key)}: {_one_line(message)}" for line, key, message in found[:SHOWN]]
         if len(found) > SHOWN:
             lines.append(f"… and {len(found) - SHOWN} more")
         raise ConfigError("\n".join(dict.fromkeys(lines)))
@@ -65,6 +62,10 @@ class Problems:
         from supervisor.config.lines import line_numbers  # only a file with an error pays for it
 
         return line_numbers(self._text)
+
+
+def _one_line(message: str | Callable[[], str]) -> str:
+    return (message if isinstance(message, str) else message()).replace("\n", "\\n")
 
 
 def dotted(key: Iterable[str | int]) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic_core import ErrorDetails, ValidationError
 
 from supervisor.config.model import FILE, HTTP_SERVER, LATER, SERVICE, SUPERVISOR, VALIDATOR, WITHIN_SERVICE
+from supervisor.config.nearest import nearest
 from supervisor.config.problems import Key, Problems, dotted
 from supervisor.config.units import quoted
-from supervisor.config.values import nearest
 
 
 def validate(raw: dict[str, Any], env: Mapping[str, str], problems: Problems) -> tuple[dict[str, Any], set[Key]]:

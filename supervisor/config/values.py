@@ -8,30 +8,17 @@ from __future__ import annotations
 
 import re
 import shlex
-import signal
-import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from supervisor.config.expand import expand
+from supervisor.config.nearest import nearest
 from supervisor.config.units import parse_duration, parse_percent, parse_size, quoted
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo
 
-ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
-_URL = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?(/[!-~]*)?")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-_VARIABLE = re.compile(r"[^=\x00]+")
-_OCTAL = re.compile(r"(?:0o)?([0-7]{1,4})")
-
-
-def nearest(word: object, known: Iterable[str]) -> str:
-    """`; did you mean "x"?`, or nothing where no known word is near."""
-    from difflib import get_close_matches  # only a file with an error pays for it
-
-    close = get_close_matches(str(word)[:100], known, 1)
-    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def text(value: Any) -> str:
@@ -127,111 +114,6 @@ def name(value: Any) -> str:
     """A name that can be part of a file name, and is never taken for an instance (`web@1`)."""
     if not _NAME.fullmatch(text(value)) or value in (".", ".."):
         raise ValueError(f"{quoted(value)} is no name: use up to 100 letters, digits and _ . -")
-    return str(value)
-
-
-def variable(value: Any) -> str:
-    """The name of an environment variable."""
-    if not _VARIABLE.fullmatch(text(value)):
-        raise ValueError(f"{quoted(value)} is no name for a variable")
-    return str(value)
-
-
-def variable_value(value: Any, info: ValidationInfo) -> str:
-    if isinstance(value, int | float):
-        raise ValueError(f'{quoted(value)} is no string; write "{quoted(value)}"')
-    return expanded(value, info)
-
-
-def account(value: Any) -> str | int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return whole(0, 2**32 - 2)(value)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"expected a name or a number, not {quoted(value)}")
-    return text(value)
-
-
-def umask(value: Any) -> int:
-    match = _OCTAL.fullmatch(value) if isinstance(value, str) else None
-    if not match or int(match[1], 8) > 0o777:
-        raise ValueError(f'expected octal digits in a string, such as "022", not {quoted(value)}')
-    return int(match[1], 8)
-
-
-def signal_number(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value not in signal.valid_signals():
-            raise ValueError(f"{quoted(value)} is no signal of this system")
-        return value
-    if not isinstance(value, str):
-        raise ValueError(f'expected a signal such as "TERM", not {quoted(value)}')
-    known = {s.name.removeprefix("SIG"): int(s) for s in signal.Signals}
-    wanted = value.upper().removeprefix("SIG")
-    if wanted not in known:
-        raise ValueError(f"{quoted(value)} is no signal{nearest(wanted, known)}")
-    return known[wanted]
-
-
-def port(digits: str) -> int:
-    """A TCP port; ValueError outside 1 to 65535."""
-    if not 1 <= int(digits) <= 65535:
-        raise ValueError(f"{digits} is no port: they go from 1 to 65535")
-    return int(digits)
-
-
-def http(value: Any, info: ValidationInfo) -> str:
-    url = expanded(value, info)
-    if url.startswith("https:"):
-        raise ValueError('https is not spoken here; use exec = ["curl", "-fsS", "' + url[:80] + '"]')
-    match = _URL.fullmatch(url)
-    if not match:
-        raise ValueError(f"{quoted(url)} is no http://host[:port]/path")
-    port(match[2] or "80")
-    return url
-
-
-def tcp(value: Any, info: ValidationInfo) -> str:
-    return "{}:{}".format(*_address(expanded(value, info)))
-
-
-def listen(value: Any) -> tuple[str, int]:
-    host, number = _address(text(value))
-    return host.strip("[]"), number
-
-
-def _address(value: str) -> tuple[str, int]:
-    match = ADDRESS.fullmatch(value)
-    if not match:
-        raise ValueError(f'{quoted(value)} is no address; write for example "127.0.0.1:6379" ([::1]:6379 for IPv6)')
-    return match[1], port(match[2])
-
-
-def count_limit(value: Any) -> int:
-    """A resource limit that counts: files, processes, seconds.  -1 is unlimited."""
-    if value == "unlimited":
-        return -1
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise ValueError(f'expected a whole number or "unlimited", not {quoted(value)}')
-    return value
-
-
-def size_limit(value: Any) -> int:
-    """A resource limit in bytes.  -1 is unlimited."""
-    if isinstance(value, str):
-        return -1 if value == "unlimited" else parse_size(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise ValueError(f'expected a size such as "2GiB", a number of bytes or "unlimited", not {quoted(value)}')
-    return value
-
-
-def pattern(value: Any) -> str:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            re.compile(text(value))
-            re.compile(value.encode())  # the output of services is searched as bytes
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"{quoted(value)} is no regular expression: {error}") from None
     return str(value)
 
 

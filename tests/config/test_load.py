@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 from pathlib import Path
@@ -283,24 +282,26 @@ def test_a_relative_program_is_found_from_the_directory_of_its_service(plan: Loa
     assert plan('[services.a]\ncommand = "./mine"\ndirectory = "own"').services[0].command == ("./mine",)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may choose the user")
-def test_a_user_brings_its_groups(plan: Load) -> None:
+def test_a_user_brings_its_groups(plan: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     account = pwd.getpwnam("nobody")
     spec = plan(SERVICE + 'user = "nobody"').services[0]
     assert (spec.user, spec.group) == (account.pw_uid, account.pw_gid)
     assert spec.extra_groups == tuple(sorted(os.getgrouplist("nobody", account.pw_gid)))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may choose the user")
-def test_users_and_groups_by_number(plan: Load) -> None:
+def test_users_and_groups_by_number(plan: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     spec = plan(SERVICE + "user = 54321\ngroup = 54322").services[0]
     assert (spec.user, spec.group, spec.extra_groups) == (54321, 54322, ())
 
 
-def test_our_own_user_is_no_change_unless_we_are_root(plan: Load) -> None:
-    me, mine = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
-    spec = plan(SERVICE + f'user = "{me}"\ngroup = "{mine}"').services[0]
-    assert spec.user == (0 if os.geteuid() == 0 else None)
+def test_our_own_user_is_no_change_unless_we_are_root(plan: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = pwd.getpwnam("nobody")
+    monkeypatch.setattr(os, "geteuid", lambda: account.pw_uid)
+    monkeypatch.setattr(os, "getegid", lambda: account.pw_gid)
+    spec = plan(SERVICE + 'user = "nobody"').services[0]
+    assert (spec.user, spec.group, spec.extra_groups) == (None, None, None)
 
 
 @pytest.mark.parametrize("spelling", ['"TERM"', '"SIGTERM"', '"sigterm"', "15"])

@@ -1,0 +1,77 @@
+"""Readers of what belongs to the operating system: accounts, modes, signals, limits and variables."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import TYPE_CHECKING, Any
+
+from supervisor.config.nearest import nearest
+from supervisor.config.units import parse_size, quoted
+from supervisor.config.values import expanded, text, whole
+
+if TYPE_CHECKING:
+    from pydantic_core.core_schema import ValidationInfo
+
+_VARIABLE = re.compile(r"[^=\x00]+")
+_OCTAL = re.compile(r"(?:0o)?([0-7]{1,4})")
+
+
+def account(value: Any) -> str | int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return whole(0, 2**32 - 2)(value)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected a name or a number, not {quoted(value)}")
+    return text(value)
+
+
+def umask(value: Any) -> int:
+    match = _OCTAL.fullmatch(value) if isinstance(value, str) else None
+    if not match or int(match[1], 8) > 0o777:
+        raise ValueError(f'expected octal digits in a string, such as "022", not {quoted(value)}')
+    return int(match[1], 8)
+
+
+def signal_number(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value not in signal.valid_signals():
+            raise ValueError(f"{quoted(value)} is no signal of this system")
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f'expected a signal such as "TERM", not {quoted(value)}')
+    known = {s.name.removeprefix("SIG"): int(s) for s in signal.Signals}
+    wanted = value.upper().removeprefix("SIG")
+    if wanted not in known:
+        raise ValueError(f"{quoted(value)} is no signal{nearest(wanted, known)}")
+    return known[wanted]
+
+
+def count_limit(value: Any) -> int:
+    """A resource limit that counts: files, processes, seconds.  -1 is unlimited."""
+    if value == "unlimited":
+        return -1
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise ValueError(f'expected a whole number or "unlimited", not {quoted(value)}')
+    return value
+
+
+def size_limit(value: Any) -> int:
+    """A resource limit in bytes.  -1 is unlimited."""
+    if isinstance(value, str):
+        return -1 if value == "unlimited" else parse_size(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise ValueError(f'expected a size such as "2GiB", a number of bytes or "unlimited", not {quoted(value)}')
+    return value
+
+
+def variable(value: Any) -> str:
+    """The name of an environment variable."""
+    if not _VARIABLE.fullmatch(text(value)):
+        raise ValueError(f"{quoted(value)} is no name for a variable")
+    return str(value)
+
+
+def variable_value(value: Any, info: ValidationInfo) -> str:
+    if isinstance(value, int | float):
+        raise ValueError(f'{quoted(value)} is no string; write "{quoted(value)}"')
+    return expanded(value, info)

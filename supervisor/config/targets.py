@@ -1,0 +1,62 @@
+"""Readers of what is probed, listened on or looked for: URLs, addresses and patterns."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from supervisor.config.units import quoted
+from supervisor.config.values import expanded, text
+
+if TYPE_CHECKING:
+    from pydantic_core.core_schema import ValidationInfo
+
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)"
+_ADDRESS = re.compile(_HOST + ":([0-9]{1,5})")
+_URL = re.compile("http://" + _HOST + "(?::([0-9]{1,5}))?(/[!-~]*)?")
+
+
+def http(value: Any, info: ValidationInfo) -> str:
+    url = expanded(value, info)
+    if url.startswith("https:"):
+        raise ValueError('https is not spoken here; use exec = ["curl", "-fsS", "' + url[:80] + '"]')
+    match = _URL.fullmatch(url)
+    if not match:
+        raise ValueError(f"{quoted(url)} is no http://host[:port]/path")
+    _port(match[2] or "80")
+    return url
+
+
+def tcp(value: Any, info: ValidationInfo) -> str:
+    return "{}:{}".format(*_address(expanded(value, info)))
+
+
+def listen(value: Any) -> tuple[str, int]:
+    host, number = _address(text(value))
+    return host.strip("[]"), number
+
+
+def pattern(value: Any) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(text(value))
+            re.compile(value.encode())  # the output of services is searched as bytes
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{quoted(value)} is no regular expression: {error}") from None
+    return str(value)
+
+
+def _address(value: str) -> tuple[str, int]:
+    match = _ADDRESS.fullmatch(value)
+    if not match:
+        raise ValueError(f'{quoted(value)} is no address; write for example "127.0.0.1:6379" ([::1]:6379 for IPv6)')
+    return match[1], _port(match[2])
+
+
+def _port(digits: str) -> int:
+    """A TCP port; ValueError outside 1 to 65535."""
+    if not 1 <= int(digits) <= 65535:
+        raise ValueError(f"{digits} is no port: they go from 1 to 65535")
+    return int(digits)
