@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from typing import ClassVar
@@ -32,10 +33,12 @@ class Dashboard(App[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q,ctrl+c,ctrl+q", "quit", "quit", priority=False)]
 
     def __init__(self, client: Client, *, owns_daemon: bool = False) -> None:
-        super().__init__()
+        no_colour = bool(os.environ.get("NO_COLOR"))
+        super().__init__(ansi_color=True if no_colour else None)
+        self.animation_level = "none"  # over ssh, motion is noise
         self.register_theme(PHI)
         few_colours = self.console.color_system == "standard" and PLAIN in self.available_themes
-        self.theme = PLAIN if few_colours else PHI.name
+        self.theme = PLAIN if few_colours or no_colour else PHI.name
         self.model = Model()
         self.orders = Orders(self, client, self.model)
         self._client = client

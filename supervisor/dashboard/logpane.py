@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
 
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
@@ -124,23 +123,14 @@ class LogPane(LineView, can_focus=True):
         self._times = not self._times
         self.refresh()
 
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        self._ask_for_older()
-
-    def action_scroll_home(self) -> None:
-        super().action_scroll_home()
-        self._ask_for_older()
-
-    def action_page_up(self) -> None:
-        super().action_page_up()
-        self._ask_for_older()
-
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         if new_value >= self.max_scroll_y:
             self.following = True
         elif new_value < old_value:
             self.following = False
+            if new_value == 0:
+                self.post_message(self.Older())
         self._say()
 
     def on_resize(self) -> None:
@@ -196,10 +186,6 @@ class LogPane(LineView, can_focus=True):
         newest = range(max(0, len(self.entries) - 200), len(self.entries))
         self.virtual_size = Size(max((width(self.line_at(n)) for n in newest), default=0), len(self.entries))
         self.refresh()
-
-    def _ask_for_older(self) -> None:
-        if self.scroll_offset.y <= self.size.height:
-            self.post_message(self.Older())
 
     def _say(self) -> None:
         names = ", ".join(self.targets)

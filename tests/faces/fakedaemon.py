@@ -383,7 +383,7 @@ class FakeClient:
         return self.reload if route == "/v1/reload" else {"instances": (body or {}).get("services", [])}
 
     def _log(self, name: str, query: Mapping[str, Any]) -> JSON:
-        have = self.lines[name]
+        have = self.lines.get(name, [])
         low, high = 0, len(have)
         if "after" in query:
             low = int(query["after"])
