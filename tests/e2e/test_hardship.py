@@ -1,0 +1,273 @@
+"""Bad input, bad surroundings, bad moments: each gets a clear word, and the services live on."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import PATIENCE, Daemon, alive, wait_gone
+
+Make = Callable[..., Daemon]
+SLEEPER = '[services.a]\ncommand = ["sleep", "1000"]\n'
+
+
+def test_a_second_daemon_refuses_and_names_the_first(daemon: Make) -> None:
+    d = daemon(SLEEPER)
+    d.event("a", "running")
+    second = d.cli("run")
+    assert second.returncode == 1
+    assert str(d.process.pid if d.process else "") in second.stderr
+    assert "Traceback" not in second.stderr
+    assert d.status("a")["state"] == "running"
+
+
+def test_a_broken_file_is_refused_with_line_and_key(daemon: Make) -> None:
+    d = daemon('[services.a]\ncommand = ["sleep", "1"]\nrestrat = {}\nstop_timeout = 5\n', start=False)
+    result = d.cli("run")
+    assert result.returncode == 2
+    assert "restrat" in result.stderr and "restart" in result.stderr and "stop_timeout" in result.stderr
+    assert f"{d.file.name}:" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("change", ["not ours", "others can write", "a file"])
+def test_a_runtime_directory_that_is_not_safe(daemon: Make, change: str) -> None:
+    d = daemon(SLEEPER, start=False)
+    if change == "a file":
+        d.runtime_dir.write_text("")
+    else:
+        d.runtime_dir.mkdir(mode=0o700)
+        if change == "not ours":
+            if os.geteuid() != 0:
+                pytest.skip("only root can give a directory away")
+            os.chown(d.runtime_dir, 65534, 65534)
+        else:
+            d.runtime_dir.chmod(0o777)
+    result = d.cli("run")
+    assert result.returncode == 1
+    assert str(d.runtime_dir) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_program_that_vanishes_is_a_failure_like_another(daemon: Make, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    shutil.copy(shutil.which("sleep") or "", program)
+    d = daemon(f'[services.a]\ncommand = ["{program}", "1000"]\nrestart = {{ initial = "10ms", max_restarts = 1 }}\n{SLEEPER.replace("services.a", "services.b")}')
+    d.event("a", "running")
+    program.unlink()
+    d.client.post("/v1/signal", {"services": ["a"], "signal": "KILL"})
+    d.event("a", "backoff")
+    failed = d.event("a", "failed", "spawn-failed")
+    assert "No such file" in failed["detail"]["error"]
+    assert d.status("b")["state"] == "running"
+
+
+def test_sigterm_while_starting(daemon: Make) -> None:
+    d = daemon("""
+[services.slow]
+command = ["sleep", "1000"]
+ready = { tcp = "127.0.0.1:1" }
+[services.later]
+command = ["sleep", "1000"]
+depends_on = ["slow"]
+""")
+    d.said(lambda line: isinstance(line, dict) and line.get("cause") == "spawned")
+    pid = d.status("slow")["pid"]
+    d.signal(signal.SIGTERM)
+    assert d.wait() == 0
+    wait_gone(pid)
+    assert not [x for x in d.lines if isinstance(x, dict) and x.get("instance") == "later" and x.get("detail", {}).get("pid")]
+
+
+def test_sigterm_twice_kills_what_will_not_go(daemon: Make) -> None:
+    d = daemon("""
+[services.stubborn]
+command = ["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"]
+stop_timeout = "1h"
+""")
+    d.event("stubborn", "running")
+    pid = d.status("stubborn")["pid"]
+    d.signal(signal.SIGTERM)
+    d.event("stubborn", "stopping")
+    assert alive(pid)
+    d.signal(signal.SIGTERM)
+    assert d.wait() == 0
+    wait_gone(pid)
+
+
+def test_sighup_reloads_and_touches_only_what_changed(daemon: Make) -> None:
+    d = daemon(SLEEPER + '[services.b]\ncommand = ["sleep", "1000"]\n')
+    d.event("b", "running")
+    before = {n: d.status(n)["pid"] for n in "ab"}
+    d.write(SLEEPER + '[services.b]\ncommand = ["sleep", "2000"]\n[services.c]\ncommand = ["sleep", "1"]\n')
+    d.signal(signal.SIGHUP)
+    d.event("c", "running")
+    assert d.status("a")["pid"] == before["a"]
+    d.said(lambda line: isinstance(line, dict) and line.get("instance") == "b" and line.get("to") == "running")
+    assert d.status("b")["pid"] != before["b"]
+    d.write("[services.a]\ncommand = 3\n")
+    d.signal(signal.SIGHUP)
+    d.problem("reload refused")
+    assert d.status("a")["pid"] == before["a"]
+
+
+def test_a_closed_terminal_ends_what_runs_on_it_in_order(daemon: Make) -> None:
+    d = daemon(SLEEPER, start=False)
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "supervisor", "run", "-f", str(d.file)],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
+    )
+    os.close(slave)
+    said = b""
+    while b"running" not in said:
+        said += os.read(master, 4096)
+    pid = d.status("a")["pid"]
+    os.close(master)
+    assert process.wait(PATIENCE) == 0
+    wait_gone(pid)
+
+
+def test_nobody_reads_stderr(daemon: Make) -> None:
+    d = daemon(
+        '[services.a]\ncommand = ["true"]\nrestart = { policy = "always", initial = "0s", backoff = "fixed", max_restarts = 100000 }\n',
+        start=False,
+    )
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "supervisor", "run", "-f", str(d.file)], stdin=subprocess.DEVNULL, stderr=writer
+    )
+    os.close(writer)
+    try:
+        said = b""
+        while b"running" not in said:
+            said += os.read(reader, 4096)
+        stream = d.client.stream(["events"])
+        for _, event in stream:
+            if event.get("incarnation", 0) > 1000:
+                break
+        assert d.status("a")["incarnation"] > 1000, "it goes on although the pipe is full"
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+        os.close(reader)
+
+
+def test_garbage_on_the_sockets(daemon: Make) -> None:
+    d = daemon(SLEEPER + 'ready = { delay = "1ms" }\nheartbeat = { source = "notify", interval = "10s" }\n')
+    d.event("a", "running")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        for datagram in (b"", b"\0" * 4096, os.urandom(2000), b"x" * 65000, b"WATCHDOG=trigger", b"MAINPID=1", b"READY=1\nSTATUS=\x1b[2J"):
+            notify.sendto(datagram, str(d.runtime_dir / "notify.sock"))
+    for request in (b"\0\1\2\3\r\n\r\n", b"GET " + b"/" * 70000, b"POST /v1/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"):
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(str(d.runtime_dir / "control.sock"))
+            control.settimeout(PATIENCE)
+            try:
+                control.sendall(request)
+                assert control.recv(100).startswith(b"HTTP/1.1 4")
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+    row = d.status("a")
+    assert (row["state"], row["incarnation"], row["restarts"]) == ("running", 1, 0)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of one MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", place], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("only root can mount a small filesystem")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_disk_stops_no_service(daemon: Make, small_disk: Path) -> None:
+    d = daemon(
+        """
+[services.chatty]
+command = ["sh", "-c", "while :; do head -c 65536 /dev/zero | tr '\\\\0' 'x'; echo; sleep 0.01; done"]
+log = { max_size = "10MiB" }
+[services.quiet]
+command = ["sleep", "1000"]
+restart = { initial = "0s", jitter = 0.0, backoff = "fixed", max_restarts = 100 }
+""",
+        state_dir=small_disk,
+    )
+    d.event("quiet", "running")
+    d.problem("No space left")
+    for _ in range(3):
+        d.client.post("/v1/signal", {"services": ["quiet"], "signal": "KILL"})
+        d.event("quiet", "running")
+    assert d.status("chatty")["restarts"] == 0
+    assert d.status("chatty")["state"] == "running"
+
+
+def test_a_corrupt_ledger_is_set_aside(daemon: Make) -> None:
+    d = daemon(SLEEPER, start=False)
+    d.state_dir.mkdir(mode=0o700)
+    (d.state_dir / "ledger.db").write_bytes(b"this is no database" * 1000)
+    d.start(wait=False)
+    d.problem("ledger")
+    d.event("a", "running")
+    assert list(d.state_dir.glob("ledger.db.corrupt-*"))
+
+
+def test_a_double_forked_daemon_ends_with_its_service(daemon: Make, tmp_path: Path) -> None:
+    program = tmp_path / "daemonise.py"
+    pidfile = tmp_path / "pid"
+    program.write_text(f"""
+import os, signal, socket
+reader, writer = os.pipe()
+if os.fork():
+    os.read(reader, 1)
+    os.execvp("sleep", ["sleep", "1000"])
+os.setsid()
+if os.fork(): os._exit(0)
+open({str(pidfile)!r}, "w").write(str(os.getpid()))
+os.write(writer, b"x")
+print("daemon is up", flush=True)
+while True: signal.pause()
+""")
+    d = daemon(f'[services.a]\ncommand = ["{sys.executable}", "{program}"]\nready = {{ log = "daemon is up" }}\n')
+    d.event("a", "running")
+    pid = int(pidfile.read_text())
+    assert alive(pid)
+    assert d.cli("stop", "a").returncode == 0
+    wait_gone(pid)
+
+
+def test_commands_and_their_exit_codes(daemon: Make) -> None:
+    d = daemon(SLEEPER + '[services.b]\ncommand = ["sleep", "1000"]\nautostart = false\n')
+    d.event("a", "running")
+    assert d.cli("status").returncode == 0
+    assert d.cli("start", "b").returncode == 0
+    assert d.status("b")["ready"]
+    assert d.cli("restart", "b").returncode == 0
+    assert d.status("b")["incarnation"] == 2
+    assert d.cli("stop", "b").returncode == 0
+    assert d.status("b")["state"] == "stopped"
+    unknown = d.cli("start", "bb")
+    assert unknown.returncode == 4
+    assert "bb" in unknown.stderr
+    assert d.cli("signal", "a", "--signal", "NOPE").returncode == 2 or d.cli("signal", "NOPE", "a").returncode == 2
+    assert "sleep" in d.cli("check").stdout
+    assert d.cli("events", "--json").stdout.count("\n") > 5
+    assert d.cli("down").returncode == 0
+    assert d.wait() == 0
+    assert d.cli("start", "a").returncode == 5
