@@ -26,7 +26,7 @@ SECTIONS: dict[str, dict[str, str]] = {
 }
 """Each command and the module that has it, under the heading of `--help`."""
 
-INTERRUPTED, PIPE_BROKEN = 130, 141
+INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -88,4 +88,4 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         # The interpreter flushes stdout once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_BROKEN
+        return 1  # as click has it

@@ -39,7 +39,8 @@ def bring_down(client: Client) -> int:
     for kind, data in stream:
         if kind == "status":
             rows = data["instances"]
-            _tell(rows, said)
+            if data["supervisor"]["closing"]:
+                _tell(rows, said)
     if daemon is not None:
         ended = select.poll()
         ended.register(daemon, select.POLLIN)

@@ -7,9 +7,16 @@ from typing import Any, Protocol
 
 import click
 
-from supervisor.cli.place import Place, daemon_options, pass_place, services_argument, since_option
-from supervisor.client import Client, quoted
-from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
+from supervisor.cli.place import (
+    Place,
+    complete_services,
+    daemon_options,
+    pass_place,
+    services_argument,
+    since_option,
+)
+from supervisor.client import Client
+from supervisor.errors import NoDaemon, OperationFailed
 
 JSON = dict[str, Any]
 LINES = 100
@@ -148,7 +155,7 @@ def event_line(event: JSON) -> str:
 
 @click.command()
 @daemon_options("-f", "--file")
-@click.argument("service", shell_complete=services_argument and None)
+@click.argument("service", shell_complete=complete_services)
 @click.option("--json", "as_json", is_flag=True, help="What the story is made of.")
 @pass_place
 def why(place: Place, service: str, as_json: bool) -> None:

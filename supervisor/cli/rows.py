@@ -10,6 +10,8 @@ JSON = dict[str, Any]
 
 COLUMNS = ("NAME", "STATE", "READY", "PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI", "NOTE")
 RIGHT = frozenset(("PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI"))
+LEAST_WANTED = ("PID", "PHI", "CPU%", "READY", "MEMORY", "RESTARTS")
+"""What a narrow terminal goes without, first things first."""
 
 
 def cells(row: JSON) -> tuple[str, ...]:

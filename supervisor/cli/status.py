@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 NOT_UP = 3
+SHORTEST_NOTE = 30
 
 _TONES = ("green dim", "cyan", "bold yellow", "bold red")
 
@@ -34,7 +35,8 @@ def status(place: Place, as_json: bool, watch: bool, services: tuple[str, ...]) 
 
         click.echo(dumps(found, indent=2 if on_terminal() else None))
     elif on_terminal() or colored():
-        _console().print(table(found))
+        console = _console()
+        console.print(table(found, console.width))
     else:
         sys.stdout.write(plain(found))
     return verdict(found)
@@ -67,29 +69,54 @@ def plain(status: JSON) -> str:
     return "".join(lines)
 
 
-def table(status: JSON) -> RenderableType:
-    """The same for a terminal."""
+def table(status: JSON, width: int) -> RenderableType:
+    """The same for a terminal of `width` cells: where it is narrow, what matters least is left out."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    from supervisor.cli.rows import COLUMNS, RIGHT, cells, level, printable
+    from supervisor.cli.rows import COLUMNS, RIGHT, cells, printable
 
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False)
-    for name in COLUMNS:
-        out.add_column(
-            name.lower(), justify="right" if name in RIGHT else "left", overflow="fold", no_wrap=name != "NOTE"
-        )
-    for row in status["instances"]:
-        how_bad = level(row)
-        off = row["state"] in ("stopped", "exited") and how_bad == 0
-        tone = "dim" if off else _TONES[how_bad]
-        quiet = "dim" if how_bad == 0 else ""
-        texts = list(map(printable, cells(row)))
-        styles = ["dim" if off else "" if how_bad < 2 else "bold", tone, tone, *[quiet] * 6, tone if how_bad else "dim"]
-        out.add_row(*(Text(text, style) for text, style in zip(texts, styles, strict=True)))
+    rows = [dict(zip(COLUMNS, map(printable, cells(row)), strict=True)) for row in status["instances"]]
+    columns = _fitting(rows, width)
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        justify: Any = "right" if name in RIGHT else "left"
+        out.add_column(name.lower(), justify=justify, no_wrap=name != "NOTE", overflow="fold")
+    for row, texts in zip(status["instances"], rows, strict=True):
+        out.add_row(*(Text(texts[name], _tone(name, row)) for name in columns))
     return Group(out, Text(), _summary(status))
+
+
+def _fitting(rows: list[dict[str, str]], width: int) -> list[str]:
+    """The columns that there is room for, beside a note that can be read."""
+    from supervisor.cli.rows import COLUMNS, LEAST_WANTED
+
+    widths = {name: max([len(name), *(len(row[name]) for row in rows)]) for name in COLUMNS}
+    widths["NOTE"] = min(widths["NOTE"], SHORTEST_NOTE)
+    kept = list(COLUMNS)
+    for name in LEAST_WANTED:
+        if sum(widths[n] + 2 for n in kept) <= width:
+            break
+        kept.remove(name)
+    return kept
+
+
+def _tone(column: str, row: JSON) -> str:
+    """Quiet for what is as it should be; what is not stands out by its name, its state and the reason."""
+    from supervisor.cli.rows import level
+
+    how_bad = level(row)
+    if how_bad == 0 and row["state"] != "running":
+        return "dim"
+    if column in ("STATE", "READY"):
+        return _TONES[how_bad]
+    if column == "NOTE":
+        return _TONES[how_bad] if how_bad else "dim"
+    if column == "NAME":
+        return "bold" if how_bad > 1 else ""
+    return "dim" if how_bad == 0 else ""
 
 
 def _summary(status: JSON) -> RenderableType:
@@ -132,10 +159,11 @@ def _watch(place: Place, as_json: bool, services: tuple[str, ...]) -> int:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(console=_console(), auto_refresh=False, screen=True) as live:
+    console = _console()
+    with Live(console=console, auto_refresh=False, screen=True) as live:
         for kind, data in stream:
             if kind == "status":
-                live.update(table(data), refresh=True)
+                live.update(table(data, console.width), refresh=True)
             elif kind == "disconnected":
                 live.update(Text("the daemon has gone; waiting for it", "bold red"), refresh=True)
     return 0

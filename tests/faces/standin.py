@@ -185,8 +185,13 @@ class StandIn:
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
         self.subscribers.append(subscriber)
         if "status" in subscriber.topics:
-            self.reactor.call_soon(lambda: subscriber.on_status(self.status(subscriber.services)))
+            self.reactor.call_soon(lambda: self._tell(subscriber))
         return lambda: self.subscribers.remove(subscriber)
+
+    def _tell(self, subscriber: Subscriber) -> None:
+        if subscriber in self.subscribers:
+            subscriber.on_status(self.status(subscriber.services))
+            self.reactor.call_at(self.reactor.now() + subscriber.interval, lambda: self._tell(subscriber))
 
     def say(self, name: str, text: str) -> None:
         """One more line of output."""
