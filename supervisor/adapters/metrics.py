@@ -200,4 +200,4 @@ class Metrics:
     def _ratios_of(self, rows: list[JSON]) -> dict[str, float | None]:
         known = [(row, tally) for row in rows if (tally := self._tallies.get(row["name"])) is not None]
         failures = sum(tally.failures for _, tally in known)
-        return ratios(rows, failures, sum(tally.recoveries(row["type"]) for row, tally in known))
+        return ratios(rows, len(rows), failures, sum(tally.recoveries(row["type"]) for row, tally in known))

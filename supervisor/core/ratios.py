@@ -8,8 +8,8 @@ from typing import Any
 JSON = dict[str, Any]
 
 
-def ratios(rows: Sequence[JSON], failures: int, recovered: int) -> dict[str, float | None]:
-    """Of status rows, and of failures counted over some time.  None where there is nothing to divide by.
+def ratios(rows: Sequence[JSON], instances: int, failures: int, recovered: int) -> dict[str, float | None]:
+    """Of status rows, and of failures of so many instances over some time.  None: there is nothing to divide by.
 
     replication R = N/M: instances ready / wanted; a oneshot is wanted to end, so it counts for neither.
     consistency C: running instances that run the configuration now in force / running instances.
@@ -22,7 +22,7 @@ def ratios(rows: Sequence[JSON], failures: int, recovered: int) -> dict[str, flo
         "replication": divide(sum(bool(row["ready"]) for row in wanted), len(wanted)),
         "consistency": divide(sum(bool(row["current"]) for row in running), len(running)),
         "load": None,
-        "fault_ratio": divide(failures, len(rows)),
+        "fault_ratio": divide(failures, instances),
         "recovery_ratio": divide(recovered, failures),
     }
 
