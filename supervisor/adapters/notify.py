@@ -31,6 +31,8 @@ _LONGEST_BATCH = 0.01  # seconds; shorter gaps than a batch, and datagrams are c
 _EXPECTED = 2500  # datagrams a second that the kernel's queue must hold for the length of a batch
 _RECEIVE_BUFFER = 1 << 20  # bytes
 _MOST_DESCRIPTORS = 16  # of those passed along; the kernel drops what is more
+_CLOCK_SLACK = 0.001  # seconds by which two clocks may seem to differ
+_UNDISTURBED = 20_000  # ns that three readings of a clock take at most when nobody else runs in between
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _TIMESTAMP = struct.Struct("=qq")  # struct timespec
 _SO_TIMESTAMPNS = 35  # the socket module does not name it; SCM_TIMESTAMPNS is the same number
@@ -89,6 +91,7 @@ class NotifySocket:
     def drain(self) -> int:
         """Deliver what has arrived by now; how many datagrams.  To be called before a silence is judged."""
         receive, buffers, view, deliver = self._socket.recvmsg_into, [self._buffer], self._view, self._deliver
+        offset = _clock_offset()
         for taken in range(_MOST_PER_TURN):
             try:
                 size, ancillary, flags, _ = receive(buffers, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
@@ -119,27 +122,36 @@ class NotifySocket:
                 if message is None:
                     self.meaningless += 1
                 elif pid > 0:
-                    deliver(pid, uid, message, self._arrival(stamp))
+                    deliver(pid, uid, message, self._arrival(stamp, offset))
             if descriptors:
                 # What is passed to be stored we do not store; for BARRIER=1 the closing is the answer: everything
                 # that was sent before it has been delivered.
                 _close_all(descriptors)
         return _MOST_PER_TURN
 
-    def _arrival(self, stamp: int) -> float:
-        """The moment of a CLOCK_REALTIME stamp (ns) on CLOCK_MONOTONIC.
+    def _arrival(self, stamp: int, offset: int) -> float:
+        """The moment of a CLOCK_REALTIME stamp on CLOCK_MONOTONIC, which is `offset` away (both ns).
 
-        The realtime clock may have been stepped in between: an age that is negative, or greater than the time since
-        the socket was last seen empty, cannot be true, and then the datagram arrived just now.
+        The realtime clock may have been stepped in between: a moment that is yet to come, or before the socket was last
+        seen empty, cannot be true, and then the datagram arrived just now.
         """
-        age = (time.time_ns() - stamp) / 1e9
+        at = (stamp + offset) / 1e9
         now = time.monotonic()
-        return now - age if 0.0 <= age <= now - self._empty_at else now
+        return min(at, now) if self._empty_at - _CLOCK_SLACK <= at <= now + _CLOCK_SLACK else now
 
     def _trouble(self, kind: str, text: str) -> None:
         if kind not in self._told:
             self._told.add(kind)
             self._on_problem(text)
+
+
+def _clock_offset() -> int:
+    """What CLOCK_MONOTONIC is ahead of CLOCK_REALTIME, in ns, read when nothing came between the two readings."""
+    for _ in range(3):
+        before, real, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after - before < _UNDISTURBED:
+            break
+    return before - real
 
 
 def _queue_length() -> int:

@@ -66,13 +66,14 @@ def test_who_and_what_and_when(house: House) -> None:
 
 
 def test_our_own_lateness_is_not_charged_to_the_sender(house: House) -> None:
+    before = time.monotonic()
     house.send(b"WATCHDOG=1")
-    sent = time.monotonic()
-    late = sent + 0.05
+    after = time.monotonic()
+    late = after + 0.05
     while time.monotonic() < late:  # we are stalled
         pass
     house.notify.drain()
-    assert abs(house.delivered[0][3] - sent) < 0.02
+    assert before - 0.001 <= house.delivered[0][3] <= after + 0.001
 
 
 @pytest.mark.parametrize("step", [-3600, 3600, 0.5])
