@@ -22,6 +22,7 @@ class LineView(ScrollView):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: list[Line] = []
+        self._styles_made: dict[tuple[str, str, str], Style] = {}
 
     @property
     def lines(self) -> Sequence[Line]:
@@ -58,16 +59,29 @@ class LineView(ScrollView):
 
     def strip(self, index: int, left: int = 0) -> Strip:
         """One line as the terminal gets it."""
-        base = self.rich_style
         over = self.overlay(index)
-        if over:
-            base += self.get_component_rich_style(over, partial=True)
-        segments = [Segment(span.text, self._style(span.tone, span.action, base)) for span in self.line_at(index)]
-        return Strip(segments).crop_extend(left, left + self.size.width, base)
+        segments = [Segment(span.text, self._style(span.tone, span.action, over)) for span in self.line_at(index)]
+        return Strip(segments).crop_extend(left, left + self.size.width, self._style("", "", over))
 
-    def _style(self, tone: str, action: str, base: Style) -> Style:
-        tint = self.get_component_rich_style(f"tone--{tone}")
-        if tone != "hit":  # text is tinted towards its background, but lets a line's own background through
-            tint = Style(color=tint.color, bold=tint.bold, dim=tint.dim)
-        style = base + tint
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles_made.clear()
+
+    def _style(self, tone: str, action: str, over: str) -> Style:
+        """The style of a tone below an overlay; each is put together once."""
+        key = (tone, action, over)
+        made = self._styles_made.get(key)
+        if made is None:
+            made = self._styles_made[key] = self._make_style(tone, action, over)
+        return made
+
+    def _make_style(self, tone: str, action: str, over: str) -> Style:
+        style = self.rich_style
+        if over:
+            style += self.get_component_rich_style(over, partial=True)
+        if tone:
+            tint = self.get_component_rich_style(f"tone--{tone}")
+            if tone != "hit":  # text is tinted towards its background, but lets a line's own background through
+                tint = Style(color=tint.color, bold=tint.bold, dim=tint.dim)
+            style += tint
         return style + Style(meta={"@click": action}) if action else style

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
@@ -41,6 +42,7 @@ class Table(LineView, can_focus=True):
         super().__init__(id=id)
         self._rows: list[Row] = []
         self._columns: list[Column] = []
+        self._made: dict[int, Line] = {}
         self._sort: tuple[str, bool] = ("trouble", True)
         self.current = ""
         self.marked: set[str] = set()
@@ -142,16 +144,32 @@ class Table(LineView, can_focus=True):
         self._draw()
         self.post_message(self.Moved())
 
+    def line_at(self, index: int) -> Line:
+        """Made when it comes into view: of a thousand rows, a screenful is drawn."""
+        if index not in self._made and index <= len(self._rows):
+            self._made[index] = self._make(index)
+        return self._made.get(index, ())
+
+    def _make(self, index: int) -> Line:
+        if index == 0:
+            return title_line(self._columns, *self._sort)
+        row = self._rows[index - 1]
+        return row_line(row, self._columns, here=row.name == self.current, marked=row.name in self.marked)
+
     def _draw(self) -> None:
         width = self.room
         if not width:
             return
         self._columns = columns(width, max((len(r.name) for r in self._rows), default=8))
-        lines: list[Line] = [title_line(self._columns, *self._sort)]
-        for row in self._rows:
-            here, marked = row.name == self.current, row.name in self.marked
-            lines.append(row_line(row, self._columns, here=here, marked=marked))
-        self.set_lines(lines)
+        before, self._made = self._made, {}
+        if self.virtual_size.height != len(self._rows) + 1:
+            self.virtual_size = Size(0, len(self._rows) + 1)
+            self.refresh()
+        top = self.scroll_offset.y
+        for y in range(self.size.height):
+            index = y + top if y else 0
+            if self.line_at(index) != before.get(index):
+                self.refresh(Region(0, y, self.size.width, 1))
 
     def _scroll_to_cursor(self) -> None:
         line, top, room = self.index, self.scroll_offset.y, self.size.height - 1

@@ -58,7 +58,7 @@ class Stage:
     def shown(self, which: str) -> str:
         """The text of a pane, whether scrolled into view or not."""
         view = self.app.screen.query_one(f"#{which}", LineView)
-        return "\n".join(plain(line) for line in view.lines)
+        return "\n".join(plain(line) for line in map(view.line_at, range(view.virtual_size.height)))
 
     def names(self) -> list[str]:
         return [row.name for row in self.overview.table.rows]

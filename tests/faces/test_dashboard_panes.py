@@ -220,7 +220,7 @@ def test_only_lines_that_changed_are_drawn_again() -> None:
     async def scene(stage: Stage) -> None:
         table = stage.overview.table
         lines: list[int] = []
-        table.refresh_line = lines.append  # type: ignore[method-assign,assignment]
+        table.refresh = lambda *regions, **_: lines.extend(r.y for r in regions)  # type: ignore[method-assign,assignment]
         stage.client.rows = [r | {"cpu_percent": 99.0} if r["name"] == "redis" else r for r in stage.client.rows]
         await stage.say()
         await stage.until(lambda: lines, "a line")
