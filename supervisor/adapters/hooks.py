@@ -35,6 +35,11 @@ class _Job:
     event: Mapping[str, Any]
 
     @property
+    def key(self) -> tuple[str, HookSpec]:
+        """One hook of one instance."""
+        return self.instance, self.hook
+
+    @property
     def name(self) -> str:
         """Without the rest of a URL, which may hold a password."""
         what = self.hook.run[0] if self.hook.run else (self.hook.notify or "").partition(":")[0]
@@ -80,8 +85,8 @@ class Hooks:
         self._reactor.call_soon(self._begin)
 
     def _begin(self) -> None:
-        while self._queue and len(self._running) < MOST_AT_ONCE:
-            job = self._queue.popleft()
+        while len(self._running) < MOST_AT_ONCE and (job := self._next()) is not None:
+            self._queue.remove(job)
             try:
                 self._running[job] = self._started(job)
             except OSError as error:
@@ -89,6 +94,12 @@ class Hooks:
         if not self._queue:
             self._overflowing = False
         self._settle()
+
+    def _next(self) -> _Job | None:
+        """The oldest whose own predecessor is done: an instance's events reach a hook in order, and one that hangs
+        takes up one place, not all."""
+        busy = {job.key for job in self._running}
+        return next((job for job in self._queue if job.key not in busy), None)
 
     def _started(self, job: _Job) -> Command:
         order: dict[str, Any] = {"event": job.event}
@@ -111,12 +122,12 @@ class Hooks:
         elif outcome.exit_code != 0:
             self._failed(job, outcome.last_line or f"the hook runner ended with {outcome.exit_code or outcome.signal}")
         else:
-            self._failing.discard((job.instance, job.hook))
+            self._failing.discard(job.key)
         self._begin()
 
     def _failed(self, job: _Job, why: str) -> None:
-        if (job.instance, job.hook) not in self._failing:
-            self._failing.add((job.instance, job.hook))
+        if job.key not in self._failing:
+            self._failing.add(job.key)
             self._on_problem(f"{job.name}: {why}")
 
     def _settle(self) -> None:

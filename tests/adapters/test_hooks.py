@@ -43,9 +43,9 @@ class House:
         path.chmod(stat.S_IRWXU)
         return (str(path),)
 
-    def offer(self, *hooks: HookSpec, event: Any = EVENT) -> None:
+    def offer(self, *hooks: HookSpec, event: Any = EVENT, record: Record = FAILED) -> None:
         self.hooks.offer(
-            FAILED, event, ServiceSpec(name="web", command=("w",), directory=str(self.folder), hooks=hooks)
+            record, event, ServiceSpec(name="web", command=("w",), directory=str(self.folder), hooks=hooks)
         )
 
     def run(self) -> None:
@@ -140,11 +140,24 @@ def test_too_many_are_dropped_loudly_and_never_too_many_run(house: House, monkey
             pass
 
     monkeypatch.setattr(hooks_module, "Command", Stuck)
-    for _ in range(LONGEST_QUEUE + 10):
-        house.offer(HookSpec(on=("failed",), run=("x",)))
+    for number in range(LONGEST_QUEUE + 10):
+        house.offer(HookSpec(on=("failed",), run=(str(number),)))
     house.reactor.turn()
     assert len(started) == MOST_AT_ONCE and house.hooks.dropped == 10
     assert house.problems == ["256 hooks are waiting to run; more are being dropped"]
+
+
+def test_in_order_and_one_that_hangs_holds_up_only_itself(house: House) -> None:
+    slow = HookSpec(on=("failed",), run=house.script("cat >> got; echo >> got"))
+    hanging = HookSpec(on=("failed",), run=house.script("sleep 60"))
+    for number in range(2 * MOST_AT_ONCE):
+        house.offer(hanging, event=EVENT | {"id": number})
+    for number in range(3):
+        house.offer(slow, event=EVENT | {"id": number})
+    run_until(house.reactor, lambda: len(house.hooks._queue) == 2 * MOST_AT_ONCE - 1 and len(house.hooks._running) == 1)
+    got = [json.loads(line)["id"] for line in (house.folder / "got").read_text().splitlines() if line]
+    assert got == [0, 1, 2]
+    house.hooks._queue.clear()
 
 
 def test_no_process_to_be_had_is_a_failure_like_any_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +191,8 @@ def test_flush_waits_for_what_is_pending(house: House) -> None:
 def test_flush_gives_up_loudly(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hooks_module, "FLUSH_WITHIN", 0.2)
     run = house.script("sleep 60")
-    for _ in range(MOST_AT_ONCE + 2):
-        house.offer(HookSpec(on=("failed",), run=run))
+    for number in range(MOST_AT_ONCE + 2):
+        house.offer(HookSpec(on=("failed",), run=(*run, str(number))))
     done: list[bool] = []
     house.hooks.flush(lambda: done.append(True))
     run_until(house.reactor, lambda: done)
