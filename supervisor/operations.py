@@ -164,7 +164,7 @@ class Operations:
             raise UsageError("the supervisor is shutting down", "Nothing is started any more.")
         if verb == "start":
             if not services:
-                names = [n for n in names if fleet.instances[n].spec.autostart]
+                names = [n for n in names if fleet.instances[n].spec.autostart and not fleet.instances[n].satisfied]
             runtime.engine.order(fleet.start(names, now))
         elif verb == "stop":
             runtime.engine.order(fleet.stop(names, now))

@@ -103,10 +103,14 @@ class Fleet:
     # -- commands ------------------------------------------------------------------------------------------------
 
     def start(self, names: Iterable[str], now: float, cause: Cause = Cause.STARTED_BY_USER) -> list[Action]:
-        """Want these up, and what they depend on."""
-        for name in self._with_dependencies(names):
+        """Want these up, and what they depend on; a oneshot that has succeeded runs again only if it is named."""
+        named = list(names)
+        for name in self._with_dependencies(named):
+            instance = self.instances[name]
+            if instance.satisfied and name not in named and instance.goal is Goal.UP:
+                continue
             self._later.pop(name, None)
-            self._queue.append((self.instances[name], ev.Start(cause)))
+            self._queue.append((instance, ev.Start(cause)))
         return self._settle(now)
 
     def stop(self, names: Iterable[str], now: float, cause: Cause = Cause.STOPPED_BY_USER) -> list[Action]:

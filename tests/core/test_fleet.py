@@ -142,6 +142,17 @@ def test_a_dependant_waits_for_the_success_of_a_oneshot() -> None:
     assert world.states() == {"migrate": "exited", "web": "running"}
 
 
+def test_what_has_run_to_completion_is_not_run_again_for_a_dependant() -> None:
+    world = World(spec("migrate", type="oneshot"), spec("web", depends_on=["migrate"]))
+    world.start()
+    world.dies("migrate", 0)
+    world.stop("web")
+    world.start("web")
+    assert world.states() == {"migrate": "exited", "web": "running"}
+    world.start("migrate")
+    assert world.states() == {"migrate": "running", "web": "running"}
+
+
 def test_all_replicas_must_be_ready() -> None:
     world = World(spec("db", replicas=2, ready={"tcp": "x"}), spec("web", depends_on=["db"]))
     world.start()
