@@ -1,0 +1,147 @@
+"""The story of an instance's last failures: what was seen, captured and decided, what came of it, what comes next.
+
+`why` collects it as JSON, of which the lists of lines are already words; `tell` lays it out for a reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from supervisor.core.causes import Cause
+from supervisor.core.incidents import BY_PERSON, Incident, Outcome, incidents
+from supervisor.core.phrases import phrase
+from supervisor.core.prospect import prospect, standing
+from supervisor.core.testimony import captured, seen
+from supervisor.core.timestamps import to_iso
+from supervisor.core.wording import span
+
+JSON = dict[str, Any]
+
+INCIDENTS = 3
+_NO_DETAIL = ("phase", "evidence_id", "mainpid")
+
+
+def why(view: JSON, events: Iterable[JSON], evidence: Callable[[int], JSON | None], last: int = INCIDENTS) -> JSON:
+    """`view`: the instance's status row (only `name` and `service` where no supervisor runs).  `events`: event
+    objects, oldest first; those of other instances are passed over.  `evidence(event id)`: what was captured, or
+    None.  `last`: how many incidents are told, the newest last."""
+    mine = [event for event in events if event["instance"] == view["name"]]
+    found = incidents(mine, view.get("type") == "oneshot")
+    lives = "state" in view  # somebody who knows has written it
+    return {
+        "instance": view["name"],
+        "service": view["service"],
+        "state": view.get("state"),
+        "ready": view.get("ready"),
+        "now": f"{view['name']} is {standing(view)}" if lives else "no supervisor runs; what it left behind is told",
+        "known_since": mine[0]["at"] if mine else None,
+        "failures": sum(incident.failed_at is not None for incident in found),
+        "false_alarms": sum(incident.outcome is Outcome.FALSE_ALARM for incident in found),
+        "incidents": [_story(incident, evidence) for incident in (found[-last:] if last > 0 else [])],
+        "next": prospect(view) if lives else {"what": "nothing, until a supervisor is started", "in_s": None},
+    }
+
+
+def tell(story: JSON) -> list[str]:
+    """Plain lines.  Times are UTC."""
+    lines = [f"{story['now']}."]
+    lines += _summary(story)
+    for incident in story["incidents"]:
+        lines += ["", f"{_clock(incident['at'])}  {incident['says']}"]
+        for title in ("seen", "captured", "decided", "after"):
+            for number, line in enumerate(incident[title]):
+                lines.append(f"  {title if number == 0 else '':<9} {line}")
+    coming = story["next"]
+    when = f", in {span(coming['in_s'])}" if coming["in_s"] is not None else ""
+    return [*lines, "", f"Next: {coming['what']}{when}."]
+
+
+def _summary(story: JSON) -> Iterator[str]:
+    since = f" since {_clock(story['known_since'])}" if story["known_since"] else ""
+    count, alarms, told = story["failures"], story["false_alarms"], len(story["incidents"])
+    if not count and not alarms:
+        yield f"It has never failed, as far as the ledger goes{since}."
+        return
+    failures = f"{count} failure{'' if count == 1 else 's'}" if count else "No failure"
+    false = f" and {alarms} false alarm{'' if alarms == 1 else 's'}" if alarms else ""
+    shown = "" if told >= count + alarms else f"; the last {told}:"
+    yield f"{failures}{false} on record{since}{shown or '.'}"
+
+
+def _clock(at: str) -> str:
+    return f"{at[:10]} {at[11:19]} UTC"
+
+
+def _story(incident: Incident, evidence: Callable[[int], JSON | None]) -> JSON:
+    detail: JSON = {}
+    for event in incident.events:
+        if event["cause"] == incident.cause or event["cause"] == Cause.HELD:
+            detail.update(event["detail"])
+    evidence_id = detail.get("evidence_id")
+    body = evidence(evidence_id) if evidence_id is not None else None
+    return {
+        "at": to_iso(incident.began),
+        "incarnation": incident.incarnation,
+        "cause": incident.cause,
+        "outcome": incident.outcome.value,
+        "by_person": incident.by_person,
+        "says": _headline(incident, detail),
+        "detail": {key: value for key, value in detail.items() if key not in _NO_DETAIL},
+        "evidence_id": evidence_id,
+        "seen": seen(incident.cause, detail, body),
+        "captured": captured(evidence_id, body),
+        "decided": list(_decided(incident, detail)),
+        "after": list(_after(incident)),
+    }
+
+
+def _headline(incident: Incident, detail: JSON) -> str:
+    kind = {Outcome.FALSE_ALARM: "false alarm", Outcome.OPEN: "failure" if incident.failed_at else "suspicion"}
+    what = kind.get(incident.outcome, "failure" if incident.failed_at else "suspicion")
+    bare = {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action")}
+    return f"{what} of incarnation {incident.incarnation}: {phrase(incident.cause, bare)}"
+
+
+def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
+    """Orders and verdicts, in the order in which they came."""
+    suspected = incident.events[0]["to"] == "suspect"
+    if detail.get("action") == "report":
+        yield "it was only reported, as configured"
+    if incident.outcome is Outcome.FALSE_ALARM:
+        yield f"it was let live: {phrase(incident.events[-1]['cause'])}"
+        return
+    if incident.failed_at is not None and suspected:
+        yield f"it was told to end {span(incident.failed_at - incident.began)} after the suspicion"
+    if "tree" in detail:
+        yield "its children had stayed behind and were told to end too"
+    for event in incident.events:
+        if event["cause"] in (Cause.STOP_TIMEOUT, Cause.LINGERING) or event["cause"] in BY_PERSON:
+            yield phrase(event["cause"], event["detail"])
+    yield from _verdict(incident, detail)
+
+
+def _verdict(incident: Incident, detail: JSON) -> Iterator[str]:
+    if "breaker" in detail:
+        yield f"no restart: {detail.get('reason', 'the breaker is open')}"
+    elif "delay_s" in detail:
+        limit = f"{detail.get('restarts_in_window')} of at most {detail.get('max_restarts')}"
+        when = f"after a backoff of {span(detail['delay_s'])}" if detail["delay_s"] else "at once"
+        yield f"restart {when}: {limit} within {span(detail.get('window_s'))} (attempt {detail.get('attempt')})"
+    elif incident.outcome is Outcome.GAVE_UP:
+        yield "no restart: its policy wants none"
+
+
+def _after(incident: Incident) -> Iterator[str]:
+    took = None if incident.ended_at is None else span(max(0.0, incident.ended_at - incident.began))
+    last = incident.events[-1]
+    if incident.outcome is Outcome.RECOVERED:
+        yield f"back after {took}, as incarnation {last['incarnation']}"
+    elif incident.outcome is Outcome.FAILED_AGAIN:
+        yield f"it failed again {took} later, before it was ready"
+    elif incident.outcome is Outcome.FALSE_ALARM:
+        yield f"cleared after {took}; it went on as incarnation {incident.incarnation}"
+    elif incident.outcome is Outcome.STOPPED:
+        yield f"stopped after {took}"
+    elif incident.outcome is Outcome.OPEN:
+        yield f"not over: {last['to']} since {_clock(last['at'])}"

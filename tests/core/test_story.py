@@ -1,0 +1,305 @@
+"""The story as the real rules write it: an instance is stepped, its records become events, and `why` reads them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from supervisor.core import events as ev
+from supervisor.core.actions import Action, Record
+from supervisor.core.instance import Instance
+from supervisor.core.spec import HeartbeatSpec, Policy, Reaction, ReadySpec, ResourcesSpec, RestartSpec, ServiceSpec
+from supervisor.core.story import tell, why
+from supervisor.core.timestamps import to_iso
+from supervisor.core.views import instance_view
+
+JSON = dict[str, Any]
+T0 = 1_700_000_000.0
+RESTART = RestartSpec(initial=1.0, jitter=0.0, max_restarts=2, cooldown=30.0)
+EVIDENCE: JSON = {
+    "host": {"load": [9.5, 4.0, 2.0], "psi": {"cpu": {"some": [80.0, 20.0]}, "io": {"some": [1.0, 1.0]}}},
+    "last_lines": ["starting", "waiting for lock 7", ""],
+    "processes": [
+        {"pid": 7, "name": "web", "state": "S", "memory_bytes": 52_428_800, "cpu_s": 1.5, "fds": 12,
+         "threads": [{"state": "S", "waits_in": "futex_wait"}, {"state": "S", "stack": ["futex_wait+0x1/0x2"]},
+                     {"state": "R", "waits_in": None}],
+         "sockets": [{"local": "127.0.0.1:1", "remote": "127.0.0.1:2", "receive_queue": 2048, "send_queue": 0}]},
+        {"pid": 8, "name": "sh", "state": "S"}, {"pid": 9, "name": "sh", "state": "S"},
+    ],
+}  # fmt: skip
+
+
+class Life:
+    """An instance under the real rules, and the ledger of what it did."""
+
+    def __init__(self, **spec: Any) -> None:
+        self.now = 1000.0
+        spec.setdefault("restart", RESTART)
+        self.instance = Instance("web@1", ServiceSpec(name="web", command=("x",), **spec), lambda: 0.5)
+        self.events: list[JSON] = []
+        self.evidence: dict[int, JSON] = {}
+
+    def step(self, event: ev.Event, after: float = 0.0) -> Life:
+        self.now += after
+        self._record(self.instance.step(event, self.now))
+        return self
+
+    def deadline(self) -> Life:
+        assert self.instance.deadline is not None
+        self.now = max(self.now, self.instance.deadline)
+        return self.step(ev.Timeout())
+
+    def start(self) -> Life:
+        """From wanting to be started until it runs."""
+        if self.instance.state.value == "stopped":
+            self.step(ev.Start())
+        self.step(ev.Granted()).step(ev.Spawned(self.instance.incarnation, 4242))
+        if self.instance.spec.ready is not None:
+            self.step(ev.Ready(self.instance.incarnation, "http"), 0.25)
+        return self
+
+    def crash(self, after: float, code: int | None = 3, signal: int | None = None) -> Life:
+        return self.step(ev.Exited(self.instance.incarnation, code, signal, True), after)
+
+    def beats(self, count: int = 20) -> Life:
+        for _ in range(count):
+            self.now += 1.0
+            self.step(ev.Heartbeat(self.instance.incarnation, self.now))
+        return self
+
+    def examined(self, alive: bool = False, held: str | None = None, **evidence: Any) -> Life:
+        return self.step(ev.Examined(self.instance.incarnation, alive, held, evidence), 0.1)
+
+    def why(self, last: int = 3) -> JSON:
+        found = why(instance_view(self.instance, self.now), self.events, self.evidence.get, last)
+        assert json.loads(json.dumps(found)) == found
+        return found
+
+    def told(self, last: int = 3) -> str:
+        return "\n".join(tell(self.why(last)))
+
+    def _record(self, actions: list[Action]) -> None:
+        for action in actions:
+            if not isinstance(action, Record):
+                continue
+            detail = dict(action.detail)
+            number = len(self.events) + 1
+            if "evidence" in detail:
+                self.evidence[number] = detail.pop("evidence")
+                detail["evidence_id"] = number
+            self.events.append({
+                "id": number, "at": to_iso(T0 + self.now - 1000), "service": action.service,
+                "instance": action.instance, "incarnation": action.incarnation, "goal": action.goal.value,
+                "from": action.before.value, "to": action.after.value, "cause": action.cause.value, "detail": detail,
+            })  # fmt: skip
+
+
+def assert_told(text: str, *parts: str) -> None:
+    """All parts, in this order."""
+    rest = text
+    for part in parts:
+        assert part in rest, f"{part!r} is missing, or not in its place, in:\n{text}"
+        rest = rest.partition(part)[2]
+
+
+def test_it_never_failed() -> None:
+    life = Life().start()
+    life.now += 90
+    story = life.why()
+    assert (story["failures"], story["incidents"], story["next"]["in_s"]) == (0, [], None)
+    assert tell(story) == [
+        "web@1 is running and ready (incarnation 1, pid 4242), for 1 min 30 s.",
+        "It has never failed, as far as the ledger goes since 2023-11-14 22:13:20 UTC.",
+        "",
+        "Next: nothing, it is healthy.",
+    ]
+
+
+def test_a_crash_its_backoff_and_its_return() -> None:
+    life = Life(ready=ReadySpec(http="http://x")).start().crash(10.0)
+    assert_told(
+        life.told(),
+        "web@1 is backoff, for 0 s: exited with code 3.",
+        "1 failure on record since",
+        "failure of incarnation 1: exited with code 3",
+        "seen      exited with code 3",
+        "decided   restart after a backoff of 1 s: 1 of at most 2 within 1 min (attempt 1)",
+        "after     not over: backoff since 2023-11-14 22:13:30 UTC",
+        "Next: it is started again (attempt 1), in 1 s.",
+    )
+    life.deadline().start()
+    assert life.why()["incidents"][0]["outcome"] == "recovered"
+    assert_told(life.told(), "after     back after 1.2 s, as incarnation 2", "Next: nothing, it is healthy.")
+
+
+def test_a_crash_loop_and_its_breaker() -> None:
+    life = Life(ready=ReadySpec(http="http://x")).start().crash(10.0, None, 11)
+    for _ in range(2):
+        life.deadline().step(ev.Granted()).step(ev.Spawned(life.instance.incarnation, 1)).crash(0.5, None, 11)
+    story = life.why()
+    assert [i["outcome"] for i in story["incidents"]] == ["failed-again", "failed-again", "open"]
+    assert_told(
+        life.told(1),
+        "3 failures on record since 2023-11-14 22:13:20 UTC; the last 1:",
+        "failure of incarnation 3: killed by SIGSEGV",
+        "decided   no restart: more than 2 restarts within 60 s; the breaker opens for 30 s",
+        "after     not over: failed since",
+        "Next: the breaker lets it try once (supervisor reset web@1: at once), in 30 s.",
+    )
+    assert_told(life.told(), "after     it failed again 1.5 s later, before it was ready")
+    life.deadline().start()
+    assert_told(life.told(), "back after 30 s, as incarnation 4", "Next: it is on trial")
+
+
+def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline()
+    assert_told(life.told(), "is suspect", "suspicion of incarnation 1", "Next: it is being examined")
+    life.examined(**EVIDENCE)
+    assert_told(
+        life.told(), "Next: it has been asked to end, and is killed if it does not; then it is started again, in"
+    )
+    life.deadline().step(ev.Exited(1, None, 9, True), 0.2)
+    life.deadline().start()
+    (incident,) = life.why()["incidents"]
+    assert incident["detail"]["suspicion"] >= 8
+    assert incident["evidence_id"] in life.evidence
+    assert_told(
+        life.told(),
+        "failure of incarnation 1: no heartbeat for",
+        "seen      no heartbeat for",
+        "before, a heartbeat came every 1 s (1 s … 1 s, the last 16)",
+        "detector phi: 8",
+        "in the end it was killed by SIGKILL",
+        "the host was short of cpu 80 % (pressure of the last 10 s; load 9.5, 4, 2)",
+        "captured  process 7 (web) was asleep, with 50 MiB of memory, 1.5 s of CPU time used, 12 open descriptors",
+        "threads: 2 × asleep in futex_wait, running",
+        "sockets with unread or unsent data: 127.0.0.1:1 ↔ 127.0.0.1:2 (2 KiB in, 0 B out)",
+        "with it ran 2 × sh (asleep)",
+        "its last words: waiting for lock 7",
+        f"all of it: evidence {incident['evidence_id']}",
+        "decided   it was told to end 0.1 s after the suspicion",
+        "did not stop within 10 s; killed",
+        "restart after a backoff of 1 s: 1 of at most 2",
+        "after     back after 11 s, as incarnation 2",
+        "Next: nothing, it is healthy",
+    )
+
+
+def test_a_false_alarm() -> None:
+    life = Life(heartbeat=HeartbeatSpec(min_timeout=3.0)).start().beats().deadline().examined(alive=True)
+    life.beats(1)
+    story = life.why()
+    assert (story["failures"], story["false_alarms"]) == (0, 1)
+    assert_told(
+        life.told(),
+        "No failure and 1 false alarm on record",
+        "false alarm of incarnation 1: no heartbeat for",
+        "decided   it was let live: asked, and it answered: false alarm",
+        "after     cleared after 0.1 s; it went on as incarnation 1",
+        "Next: nothing, it is healthy; without a heartbeat it would fall under suspicion, in",
+    )
+
+
+def test_a_silence_that_proves_nothing() -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline().examined(held="stopped (SIGSTOP)")
+    assert_told(
+        life.told(),
+        "its silence may have had a reason: stopped (SIGSTOP)",
+        "Next: it is looked at again: its silence proves nothing while it is stopped (SIGSTOP).",
+    )
+
+
+def test_only_reported() -> None:
+    life = Life(resources=ResourcesSpec(max_memory=100, action=Reaction.REPORT)).start()
+    life.step(ev.LimitExceeded(1, "memory", 200.0, 100.0))
+    assert life.why()["failures"] == 0
+
+
+def test_a_limit_and_a_start_that_leads_nowhere() -> None:
+    life = Life(resources=ResourcesSpec(max_memory=100)).start()
+    life.step(ev.LimitExceeded(1, "memory", 2 * 1024**2, 1024**2)).examined().crash(0.5, 0)
+    assert_told(life.told(), "seen      uses too much memory: 2 MiB of 1 MiB", "in the end it exited with code 0")
+    life = Life(ready=ReadySpec(http="http://x")).step(ev.Start()).step(ev.Granted()).step(ev.Spawned(1, 5))
+    assert_told(life.told(), "Next: it must become ready, or it is taken for failed, in 30 s.")
+    life.step(ev.ProbeFailed(1, "connection refused")).deadline().examined().crash(0.5, 0)
+    assert_told(
+        life.told(), "seen      not ready within 30 s", "the last probe: connection refused", "it was told to end"
+    )
+
+
+def test_what_cannot_be_started() -> None:
+    error = "No such file or directory: " + "/long" * 30
+    life = Life().step(ev.Start()).step(ev.Granted()).step(ev.SpawnFailed(1, error))
+    assert_told(life.told(), f"seen      it cannot be started: {error}")
+
+
+def test_a_person_stepped_in() -> None:
+    life = Life().start().crash(10.0).step(ev.Reset(), 0.5)
+    life.step(ev.Granted()).step(ev.Spawned(2, 5))
+    story = life.why()
+    assert story["incidents"][0]["by_person"]
+    assert_told(life.told(), "decided   breaker and backoff reset by a person", "after     back after 0.5 s")
+    life.crash(10.0).step(ev.Stop(), 1.0)
+    assert_told(life.told(), "stopped by a person", "after     stopped after 1 s",
+                "Next: nothing, until it is started (supervisor start web@1).")  # fmt: skip
+
+
+def test_a_policy_that_wants_no_restart() -> None:
+    life = Life(restart=RestartSpec(policy=Policy.NEVER)).start().crash(1.0)
+    assert_told(life.told(), "decided   no restart: its policy wants none",
+                "Next: nothing: its policy wants no restart (supervisor start web@1).")  # fmt: skip
+    life = Life().start().crash(1.0, 0)
+    assert_told(life.told(), "exited, for 0 s: ran to completion", "never failed", "Next: nothing, it is done.")
+
+
+def test_waiting_for_a_dependency() -> None:
+    life = Life().step(ev.Start())
+    life.instance.waiting_for = "redis"
+    story = life.why()
+    assert story["next"] == {"what": "it starts when it gets what it waits for: redis", "in_s": None}
+    life.step(ev.Granted())
+    assert life.why()["next"]["what"] == "it is being spawned"
+
+
+def test_a_tree_that_stays_behind() -> None:
+    life = Life().start().step(ev.Exited(1, 1, None, False), 5.0).deadline()
+    life.step(ev.Lingering(1, ("77 (D)",)))
+    assert_told(
+        life.told(),
+        "its children had stayed behind and were told to end too",
+        "did not stop within 10 s; killed",
+        "killed, and still there: 77 (D)",
+        "Next: it is killed again; still there: 77 (D), in 5 s.",
+    )
+
+
+def test_evidence_that_is_not_kept_any_longer() -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline().examined(**EVIDENCE)
+    number = next(iter(life.evidence))
+    life.evidence.clear()
+    assert_told(life.told(), f"captured  evidence {number}, which is not kept any longer")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"processes": [{}]}, {"host": {}, "last_lines": None}, {"host": {"psi": {"cpu": {}}}}]
+)
+def test_poor_evidence_is_no_error(body: JSON) -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline().examined(a=1)
+    life.evidence = dict.fromkeys(life.evidence, body)
+    assert "all of it: evidence" in life.told()
+
+
+def test_without_a_supervisor_the_past_is_told_all_the_same() -> None:
+    life = Life().start().crash(10.0)
+    story = why({"name": "web@1", "service": "web"}, life.events, life.evidence.get)
+    assert_told("\n".join(tell(story)), "no supervisor runs", "exited with code 3", "Next: nothing, until")
+
+
+def test_other_instances_are_passed_over() -> None:
+    life = Life().start().crash(10.0)
+    for event in life.events:
+        event["instance"] = "web@2"
+    assert life.why()["failures"] == 0
+    assert life.why(0)["incidents"] == []
