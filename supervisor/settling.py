@@ -16,6 +16,10 @@ TRIES = 3
 """A start that has failed so often counts as failed, though the daemon goes on trying."""
 
 
+LIVES = 0.1
+"""Seconds that an instance must have lived to count as started: one that is ready as soon as it runs may end at once."""
+
+
 class Failure(str):
     """Why what was asked for will not come about."""
 
@@ -43,7 +47,7 @@ def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool
 def _came_up(row: JSON, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
     state, tries = row["state"], row["incarnation"] - before.get(row["name"], row["incarnation"])
     if row["ready"]:
-        return True
+        return bool((row["uptime_s"] or LIVES) >= LIVES)
     if state == "exited":
         return row["cause"] == "succeeded" or Failure(_ending(row))
     if state == "failed":
@@ -86,7 +90,7 @@ def await_settled(
     """
     give_up = None if timeout is None else time.monotonic() + timeout
     seen = dict(before)
-    with client.stream(["status"], interval=1.0 if timeout is None else 0.2) as stream:
+    with client.stream(["status"], interval=0.2) as stream:
         for kind, data in stream:
             if kind != "status":
                 continue

@@ -1,4 +1,4 @@
-"""`events`, `why`, `report`: what has happened, from the daemon or, where none runs, from its ledger."""
+"""`events`, and where all that tells of the past reads it: from the daemon or, where none runs, from its ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import click
 
 from supervisor.cli.place import (
     Place,
-    complete_services,
     daemon_options,
     pass_place,
     services_argument,
@@ -151,21 +150,3 @@ def event_line(event: JSON) -> str:
     who = f"{event['instance']} #{event['incarnation']}"
     text = click.style(f"{change:<20}", fg=_TONES.get(state), bold=state == "failed")
     return f"{click.style(when, dim=True)}  {who:<16}  {text}  {printable(phrase(event['cause'], event['detail']))}"
-
-
-@click.command()
-@daemon_options("-f", "--file")
-@click.argument("service", shell_complete=complete_services)
-@click.option("--json", "as_json", is_flag=True, help="What the story is made of.")
-@pass_place
-def why(place: Place, service: str, as_json: bool) -> None:
-    """The story of a service's last failures: what was seen, what was captured, what was decided, what comes next."""
-
-
-@click.command()
-@daemon_options("-f", "--file")
-@since_option
-@click.option("--json", "as_json", is_flag=True, help="The numbers alone.")
-@pass_place
-def report(place: Place, since: float | None, as_json: bool) -> None:
-    """Availability, MTBF, MTTR, detection time, false suspicions, and the mission's ratios."""

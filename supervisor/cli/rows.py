@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from supervisor.dashboard.quantities import duration, percent, score, size
@@ -80,6 +81,20 @@ def _starting(row: JSON) -> str:
         return f"waits for {row['waiting_for']}"
     left = f", due in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""
     return (row["probe_error"] or row["status"] or "not ready yet") + left
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[str]) -> str:
+    """Columns under the first row, their heads; those named in `right` are flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    to_right = [head in right for head in rows[0]]
+    lines = []
+    for row in rows:
+        texts = (
+            text.rjust(width) if flush else text.ljust(width)
+            for text, width, flush in zip(row, widths, to_right, strict=True)
+        )
+        lines.append("  ".join(texts).rstrip() + "\n")
+    return "".join(lines)
 
 
 def printable(text: str) -> str:

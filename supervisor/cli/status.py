@@ -54,19 +54,9 @@ def verdict(status: JSON) -> int:
 
 def plain(status: JSON) -> str:
     """Aligned columns."""
-    from supervisor.cli.rows import COLUMNS, RIGHT, cells, printable
+    from supervisor.cli.rows import COLUMNS, RIGHT, aligned, cells, printable
 
-    rows = [COLUMNS, *(tuple(map(printable, cells(row))) for row in status["instances"])]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    right = [name in RIGHT for name in COLUMNS]
-    lines = []
-    for row in rows:
-        aligned = [
-            text.rjust(width) if to_right else text.ljust(width)
-            for text, width, to_right in zip(row, widths, right, strict=True)
-        ]
-        lines.append("  ".join(aligned).rstrip() + "\n")
-    return "".join(lines)
+    return aligned([COLUMNS, *(tuple(map(printable, cells(row))) for row in status["instances"])], RIGHT)
 
 
 def table(status: JSON, width: int) -> RenderableType:

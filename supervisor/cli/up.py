@@ -31,6 +31,7 @@ def up(place: Place, detach: bool, services: tuple[str, ...]) -> int:
     """
     client = place.client
     running = answers(client)
+    after = None if running else _last_event(place)
     if running:
         client.post("/v1/start", {"services": list(services)})
     else:
@@ -39,7 +40,7 @@ def up(place: Place, detach: bool, services: tuple[str, ...]) -> int:
         _until_ready(client, running)
         return 0
     if not on_terminal():
-        return _lines(client, running)
+        return _lines(client, after)
     from supervisor.dashboard.app import run as dashboard
 
     if not dashboard(client.path, owns_daemon=True):
@@ -97,11 +98,21 @@ class _Done:
 # -- line by line ----------------------------------------------------------------------------------------------------
 
 
-def _lines(client: Client, running: bool) -> int:
-    """Events as they happen; SIGINT, SIGTERM or SIGHUP bring everything down, a second one kills."""
+def _last_event(place: Place) -> int:
+    """Of the daemon before, so that its events are not told again."""
+    from supervisor.adapters.ledger import EventQuery, read_only
+
+    try:
+        last = read_only(f"{place.state_dir}/ledger.db").events(EventQuery(limit=1))
+    except OperationFailed:
+        return 0
+    return int(last[0]["id"]) if last else 0
+
+
+def _lines(client: Client, after: int | None) -> int:
+    """Events after the id `after`, as they happen; SIGINT, SIGTERM or SIGHUP bring all down, a second one kills."""
     from supervisor.cli.history import event_line
 
-    after = None if running else 0
     stream = client.stream(["events"], after=after)
     asked = threading.Event()
 

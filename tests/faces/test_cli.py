@@ -453,6 +453,24 @@ def test_events_follow_goes_on_where_the_list_ends(supervisor: Supervisor, path:
     assert ids == [112, 113, 114, 115, 116]
 
 
+def test_why_tells_of_every_instance(supervisor: Supervisor, shop: int) -> None:
+    run = supervisor("why", "worker")
+    assert run.code == 0
+    assert "worker@1 is " in run.out
+    assert "worker@2 is " in run.out
+    stories = [json.loads(line) for line in supervisor("why", "--json", "worker@2").out.splitlines()]
+    assert [story["instance"] for story in stories] == ["worker@2"]
+    assert supervisor("why", "wrker").code == 4
+
+
+def test_report_in_columns_and_as_json(supervisor: Supervisor, shop: int) -> None:
+    figures = json.loads(supervisor("report", "--json", "--since", "1h").out)
+    assert {"replication", "consistency", "load", "fault_ratio", "recovery_ratio"} <= set(figures["total"])
+    out = supervisor("report").out
+    assert "importer " in out
+    assert "failures: " in out
+
+
 # -- check, init, completion -----------------------------------------------------------------------------------------
 
 

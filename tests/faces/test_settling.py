@@ -14,6 +14,7 @@ JSON = dict[str, Any]
 DONE, WAIT = True, False
 CASES: list[tuple[str, str, JSON, bool | str]] = [
     ("start", "ready", view("a"), DONE),
+    ("start", "ready as soon as it runs", view("a", uptime_s=0.01), WAIT),
     ("start", "not ready yet", view("a", "starting"), WAIT),
     ("start", "runs, and is not ready", view("a", ready=False), WAIT),
     ("start", "a oneshot at work", view("a", ready=False, type="oneshot"), WAIT),

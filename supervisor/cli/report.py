@@ -1,0 +1,93 @@
+"""`report`: how well it went, in figures."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from supervisor.cli.history import FromDaemon, FromLedger, Source, everything
+from supervisor.cli.place import Place, daemon_options, pass_place, since_option
+from supervisor.errors import NoDaemon
+
+JSON = dict[str, Any]
+DAY = 86_400.0
+"""Events from so long before the period are read as well: they tell how it began."""
+
+COLUMNS = (
+    *("SERVICE", "AVAILABLE", "FAILURES", "RECOVERED", "RESTARTS", "FALSE", "MTBF", "MTTR", "DETECTED"),
+    *("R", "C", "L", "F", "RECOVERY"),
+)
+LEGEND = """\
+AVAILABLE time ready / time wanted up · FALSE false suspicions · MTBF mean time between failures
+MTTR mean time to repair · DETECTED the longest that a failure went unnoticed
+R ready / wanted · C running the configuration in force / all · L load per instance
+F failures / instances · RECOVERY recovered without a person / failures
+"""
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@since_option
+@click.option("--json", "as_json", is_flag=True, help="The figures alone, and more of them.")
+@pass_place
+def report(place: Place, since: float | None, as_json: bool) -> None:
+    """Availability, MTBF, MTTR, detection time, false suspicions, and the mission's ratios."""
+    from supervisor.core.report import report as summed_up
+
+    source: Source = FromDaemon(place.client)
+    rows: list[JSON] = []
+    try:
+        rows = place.client.get("/v1/status")["instances"]
+    except NoDaemon as why:
+        source = FromLedger(place.offline(why))
+    until = time.time()
+    events = list(everything(source, (), None if since is None else since - DAY))
+    figures = summed_up(events, since, until, rows)
+    if as_json:
+        from json import dumps
+
+        click.echo(dumps(figures))
+        return
+    click.echo(_table(figures), nl=False)
+
+
+def _table(figures: JSON) -> str:
+    from supervisor.cli.rows import aligned
+    from supervisor.core.wording import span
+
+    lines = [(account["service"], *_cells(account)) for account in figures["services"]]
+    total = ("all", *_cells(figures["total"]))
+    head = f"{figures['since']} to {figures['until']} ({span(figures['seconds'])})\n\n"
+    table = aligned([COLUMNS, *lines, total], COLUMNS[1:])
+    *body, last = table.splitlines(keepends=True)
+    causes = figures["total"]["failures_by_cause"]
+    told = ", ".join(f"{count} × {cause}" for cause, count in causes.items())
+    return (
+        head + "".join(body) + click.style(last, bold=True) + (f"\nfailures: {told}\n" if told else "") + f"\n{LEGEND}"
+    )
+
+
+def _cells(account: JSON) -> tuple[str, ...]:
+    from supervisor.core.wording import percent, span
+
+    return (
+        percent(account["availability"]),
+        str(account["failures"]),
+        str(account["recovered"]),
+        str(account["restarts"]),
+        str(account["false_suspicions"]),
+        span(account["mtbf_s"]),
+        span(account["mttr_s"]),
+        span(account["detection_max_s"]),
+        _ratio(account["replication"]),
+        _ratio(account["consistency"]),
+        _ratio(account["load"]),
+        _ratio(account["fault_ratio"]),
+        _ratio(account["recovery_ratio"]),
+    )
+
+
+def _ratio(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

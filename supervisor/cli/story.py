@@ -1,0 +1,47 @@
+"""`why`: the story of a service's last failures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from supervisor.cli.history import PAGE, FromDaemon, FromLedger, Source
+from supervisor.cli.place import Place, complete_services, daemon_options, pass_place
+from supervisor.client import quoted
+from supervisor.errors import NoDaemon, NoSuchService
+
+JSON = dict[str, Any]
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option("--json", "as_json", is_flag=True, help="What the story is made of, one object an instance.")
+@click.argument("service", shell_complete=complete_services)
+@pass_place
+def why(place: Place, service: str, as_json: bool) -> None:
+    """The story of a service's last failures: what was seen, what was captured, what was decided, what comes next."""
+    from supervisor.cli.rows import printable
+    from supervisor.core.story import tell
+    from supervisor.core.story import why as story_of
+
+    client = place.client
+    source: Source = FromDaemon(client)
+    views: list[JSON] = []
+    try:
+        for row in client.get("/v1/status", service=service)["instances"]:
+            views.append(client.get(f"/v1/instances/{quoted(row['name'])}"))
+    except NoDaemon as absent:
+        source = FromLedger(place.offline(absent))
+        known = {e["instance"]: e["service"] for e in source.events([service], limit=PAGE)}
+        views = [{"name": name, "service": of} for name, of in known.items()]
+        if not views:
+            raise NoSuchService(f"the ledger knows nothing of {service!r}") from None
+    for number, view in enumerate(views):
+        story = story_of(view, source.events([view["name"]], limit=PAGE), source.evidence)
+        if as_json:
+            from json import dumps
+
+            click.echo(dumps(story, default=str))
+        else:
+            click.echo("\n" * (number > 0) + "\n".join(map(printable, tell(story))))
