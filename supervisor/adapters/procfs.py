@@ -7,8 +7,8 @@ empty list, never an error.  (psutil does all this too, at five times the time a
 from __future__ import annotations
 
 import os
-from functools import cache
 from contextlib import suppress
+from functools import cache
 from typing import NamedTuple
 
 TICK = 1.0 / os.sysconf("SC_CLK_TCK")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from supervisor.adapters import procfs
 from supervisor.adapters.reactor import Reactor, Timer
-from supervisor.core.events import Event, LimitExceeded
+from supervisor.adapters.usage import Key, age, of_cgroup, of_processes, percent
+from supervisor.core.ceilings import Ceilings
+from supervisor.core.events import Event
 from supervisor.core.spec import ResourcesSpec
 
 _SHORTEST = 0.2  # seconds; over less than that the kernel's clock ticks say nothing about a share of CPU
@@ -41,10 +42,10 @@ class Sampler:
     ) -> None:
         self._reactor, self._members, self._post, self._cgroup = reactor, members, post, cgroup
         self._meters: dict[str, _Meter] = {}
-        self._limits: dict[str, _Limits] = {}
+        self._limits: dict[str, Ceilings] = {}
         self._holds = 0
         self._limit_timer: Timer | None = None
-        self._processes: dict[_Key, tuple[float, float]] = {}
+        self._processes: dict[Key, tuple[float, float]] = {}
 
     def read_now(self, instances: Iterable[str]) -> dict[str, Sample]:
         """A sample of each; an instance without a process is left out."""
@@ -76,7 +77,7 @@ class Sampler:
             if not self._holds:
                 self._meters.pop(instance, None)
             return
-        self._limits[instance] = _Limits(incarnation, resources)
+        self._limits[instance] = Ceilings(incarnation, resources)
         self._look_by(self._reactor.now() + _period(resources))
 
     def tree(self, pids: Iterable[int]) -> list[dict[str, Any]]:
@@ -89,7 +90,7 @@ class Sampler:
                 continue
             key = (pid, stat.start)
             spent = (stat.utime + stat.stime) * procfs.TICK
-            since, before = self._processes.get(key, (now - _age(stat.start), 0.0))
+            since, before = self._processes.get(key, (now - age(stat.start), 0.0))
             self._processes[key] = (now, spent)
             rows.append(
                 {
@@ -97,7 +98,7 @@ class Sampler:
                     "ppid": stat.ppid,
                     "command": " ".join(procfs.command_line(pid))[:1000] or f"[{stat.name}]",
                     "state": stat.state,
-                    "cpu_percent": round(_percent(spent - before, now - since), 1),
+                    "cpu_percent": round(percent(spent - before, now - since), 1),
                     "memory_bytes": stat.rss,
                     "threads": stat.threads,
                 }
@@ -106,20 +107,20 @@ class Sampler:
         return rows
 
     def _measure(self, instance: str) -> Sample | None:
-        usage = _of_cgroup(self._cgroup(instance)) or _of_processes(self._members(instance))
+        usage = of_cgroup(self._cgroup(instance)) or of_processes(self._members(instance))
         if usage is None:
             self._meters.pop(instance, None)
             return None
         now = self._reactor.now()
         meter = self._meters.get(instance)
         if meter is None:
-            meter = _Meter(now, usage.spent, _percent(sum(usage.spent.values()), usage.age))
+            meter = _Meter(now, usage.spent, percent(sum(usage.spent.values()), usage.age))
             if self._holds or instance in self._limits:
                 self._meters[instance] = meter
         elif now - meter.at >= _SHORTEST:
             # Who was not there before has spent all it has since then.
             delta = sum(spent - meter.spent.get(key, 0.0) for key, spent in usage.spent.items())
-            meter.percent = _percent(delta, now - meter.at)
+            meter.percent = percent(delta, now - meter.at)
             meter.at, meter.spent = now, usage.spent
         return Sample(meter.percent, usage.memory)
 
@@ -137,21 +138,12 @@ class Sampler:
         now = self._reactor.now()
         for instance, limits in self._limits.items():
             sample = self._measure(instance)
-            for excess in limits.check(sample, now) if sample is not None else ():
+            for excess in (
+                limits.check(sample.cpu_percent / 100, sample.memory_bytes, now) if sample is not None else ()
+            ):
                 self._post(instance, excess)
         if self._limits:
             self._look_by(now + min(_period(limits.spec) for limits in self._limits.values()))
-
-
-_Key = tuple[int, int]  # pid and start time; (0, 0) is a whole cgroup
-
-
-class _Usage(NamedTuple):
-    """CPU seconds spent by each, bytes, and the seconds since the first of them began."""
-
-    spent: dict[_Key, float]
-    memory: int
-    age: float
 
 
 class _Meter:
@@ -159,50 +151,8 @@ class _Meter:
 
     __slots__ = ("at", "percent", "spent")
 
-    def __init__(self, at: float, spent: dict[_Key, float], percent: float) -> None:
+    def __init__(self, at: float, spent: dict[Key, float], percent: float) -> None:
         self.at, self.spent, self.percent = at, spent, percent
-
-
-class _Ceiling:
-    """One resource: says once when it has been over its limit for too long, and again only after it was below."""
-
-    __slots__ = ("_limit", "_resource", "_since", "_sustained", "_told")
-
-    def __init__(self, resource: str, limit: float, sustained: float) -> None:
-        self._resource, self._limit, self._sustained = resource, limit, sustained
-        self._since: float | None = None
-        self._told = False
-
-    def check(self, incarnation: int, value: float, now: float) -> LimitExceeded | None:
-        if value <= self._limit:
-            self._since, self._told = None, False
-            return None
-        if self._since is None:
-            self._since = now
-        if self._told or now - self._since < self._sustained:
-            return None
-        self._told = True
-        return LimitExceeded(incarnation, self._resource, value, self._limit)
-
-
-class _Limits:
-    """The ceilings of one incarnation."""
-
-    __slots__ = ("_cpu", "_incarnation", "_memory", "spec")
-
-    def __init__(self, incarnation: int, spec: ResourcesSpec) -> None:
-        self.spec = spec
-        self._incarnation = incarnation
-        self._memory = _Ceiling("memory", spec.max_memory, spec.sustained) if spec.max_memory is not None else None
-        self._cpu = _Ceiling("cpu", spec.max_cpu, spec.sustained) if spec.max_cpu is not None else None
-
-    def check(self, sample: Sample, now: float) -> list[LimitExceeded]:
-        found = []
-        if self._memory is not None:
-            found.append(self._memory.check(self._incarnation, sample.memory_bytes, now))
-        if self._cpu is not None:
-            found.append(self._cpu.check(self._incarnation, sample.cpu_percent / 100, now))
-        return [excess for excess in found if excess is not None]
 
 
 class _Ticker:
@@ -246,53 +196,6 @@ def _pressure(resource: str) -> float | None:
         return float(line.partition(b"avg10=")[2].split(b" ", 1)[0])
     except ValueError:
         return None
-
-
-def _of_processes(pids: Iterable[int]) -> _Usage | None:
-    spent: dict[_Key, float] = {}
-    memory = 0
-    for pid in pids:
-        stat = procfs.stat(pid)
-        if stat is not None:
-            spent[pid, stat.start] = (stat.utime + stat.stime) * procfs.TICK
-            memory += stat.rss
-    if not spent:
-        return None
-    return _Usage(spent, memory, _age(min(start for _, start in spent)))
-
-
-def _of_cgroup(directory: str | None) -> _Usage | None:
-    """As the controllers count; memory without file pages that would be given back at once."""
-    if directory is None:
-        return None
-    current = procfs.read(f"{directory}/memory.current")
-    cpu = procfs.read(f"{directory}/cpu.stat")
-    if current is None or cpu is None:
-        return None
-    try:
-        seconds = _field(cpu, b"usage_usec") / 1e6
-        reclaimable = _field(procfs.read(f"{directory}/memory.stat") or b"", b"inactive_file")
-        began = os.stat(directory).st_ctime  # noqa: PTH116
-        return _Usage({(0, 0): seconds}, max(0, int(current) - reclaimable), max(0.1, time.time() - began))
-    except (OSError, ValueError):
-        return None
-
-
-def _field(content: bytes, name: bytes) -> int:
-    for line in content.splitlines():
-        key, _, value = line.partition(b" ")
-        if key == name:
-            return int(value)
-    return 0
-
-
-def _age(start: int) -> float:
-    """Seconds since a process began, from its start time in ticks since boot."""
-    return max(0.1, time.clock_gettime(time.CLOCK_BOOTTIME) - start * procfs.TICK)
-
-
-def _percent(spent: float, seconds: float) -> float:
-    return 100.0 * max(0.0, spent) / max(seconds, 1e-3)
 
 
 def _period(resources: ResourcesSpec) -> float:
