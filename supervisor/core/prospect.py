@@ -9,6 +9,8 @@ from supervisor.core.wording import span
 
 JSON = dict[str, Any]
 
+_SAID = {"suspect": "under suspicion", "backoff": "in backoff", "failed": "failed, its breaker open"}
+
 
 def standing(view: JSON) -> str:
     """One sentence: what it is doing now."""
@@ -20,7 +22,7 @@ def standing(view: JSON) -> str:
         return f"{ready}{run}, for {span(view['uptime_s'])}" if view.get("uptime_s") is not None else f"{ready}{run}"
     detail = {key: view.get(key) for key in ("exit_code", "signal") if view.get(key) is not None}
     said = phrase(view["cause"], detail)
-    return f"{state}{run}{lasting}" + ("" if said == state else f": {said}")
+    return f"{_SAID.get(state, state)}{run}{lasting}" + ("" if said == state else f": {said}")
 
 
 def prospect(view: JSON) -> JSON:

@@ -21,11 +21,13 @@ def span(seconds: object) -> str:
     if abs(seconds) < 59.95:
         return f"{_short(seconds)} s"
     whole, sign = round(abs(seconds)), "-" if seconds < 0 else ""
-    for large, small, name, rest in ((_DAY, _HOUR, "d", "h"), (_HOUR, _MINUTE, "h", "min"), (_MINUTE, 1, "min", "s")):
-        if whole >= large:
-            left = whole % large // small
-            return f"{sign}{whole // large} {name}" + (f" {left} {rest}" if left else "")
-    return f"{sign}{whole} s"
+    if whole >= _DAY:
+        large, small = (whole // _DAY, "d"), (whole % _DAY // _HOUR, "h")
+    elif whole >= _HOUR:
+        large, small = (whole // _HOUR, "h"), (whole % _HOUR // _MINUTE, "min")
+    else:
+        large, small = (whole // _MINUTE, "min"), (whole % _MINUTE, "s")
+    return f"{sign}{large[0]} {large[1]}" + (f" {small[0]} {small[1]}" if small[0] else "")
 
 
 def size(count: object) -> str:

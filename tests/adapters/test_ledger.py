@@ -271,10 +271,8 @@ def test_an_unusable_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, damag
     assert bench.ledger.problem is None
 
 
-def test_damage_while_it_runs_keeps_what_adoption_needs(bench: Bench) -> None:
-    bench.ledger.append([record(text="x" * 1000) for _ in range(50)], AT)
-    bench.ledger.save("web", {"pid": 7})
-    bench.ledger.set_meta("boot_id", "b")
+def damage_the_events(bench: Bench) -> None:
+    """As a failing disk might: a page of the table becomes noise."""
     db = bench.ledger._db
     assert db is not None
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -283,12 +281,38 @@ def test_damage_while_it_runs_keeps_what_adoption_needs(bench: Bench) -> None:
         file.seek((root - 1) * 4096)
         file.write(b"\xaa" * 4096)
     db.execute("PRAGMA shrink_memory")
-    db.execute("UPDATE meta SET value = 'b'")
+    db.execute("UPDATE meta SET value = value")  # another's change: what was read is read again
+
+
+@pytest.mark.parametrize("noticed_by", ["writing", "reading"])
+def test_damage_while_it_runs_keeps_what_adoption_needs(bench: Bench, noticed_by: str) -> None:
+    bench.ledger.append([record(text="x" * 1000) for _ in range(50)], AT)
+    bench.ledger.save("web", {"pid": 7})
+    bench.ledger.set_meta("boot_id", "b")
+    damage_the_events(bench)
+    if noticed_by == "reading":
+        assert bench.ids() == []
+        assert len(list(bench.path.parent.glob("*.corrupt-*Z"))) == 1
     bench.ledger.append([record()], AT)
     assert bench.ids() == [51]
     assert bench.ledger.load() == {"web": {"pid": 7}}
     assert bench.ledger.get_meta("boot_id") == "b"
     assert len(bench.problems) == 1
+
+
+def test_a_disk_that_fails_during_upkeep_is_told_and_it_goes_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "ledger.db", max_age=1.0)
+    bench.ledger.append([record()] * 300, AT)
+    db = bench.ledger._db
+    assert db is not None
+    db.execute("CREATE TEMP TRIGGER t BEFORE DELETE ON main.events BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    bench.ledger._now = AT + 100
+    bench.ledger._tidy()
+    assert "no room" in bench.problems[0]
+    bench.now += ledger_module.RETRY
+    bench.ledger.append([record()], AT + 100)
+    assert bench.ledger.problem is None
+    assert bench.ids()[-1] == 301
 
 
 def test_only_the_newest_files_set_aside_are_kept(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from supervisor.core.causes import Cause
 from supervisor.core.report import report
+from supervisor.core.timeline import Timeline, timeline
 from supervisor.core.timestamps import to_iso
 
 JSON = dict[str, Any]
@@ -269,6 +270,10 @@ def test_without_an_event_it_has_been_what_it_is_for_as_long_as_the_status_says(
 ) -> None:
     total = History().report(0, 100, row(**changes))["total"]
     assert (total["wanted_s"], total["ready_s"], total["unknown_s"]) == (wanted, ready, unknown)
+
+
+def test_without_an_event_and_a_status_nothing_is_known() -> None:
+    assert timeline([], T0, T0 + 100, None, oneshot=False) == Timeline(unknown=100)
 
 
 def test_a_oneshot_has_no_availability_and_recovers_when_it_succeeds() -> None:

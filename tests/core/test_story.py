@@ -10,7 +10,16 @@ import pytest
 from supervisor.core import events as ev
 from supervisor.core.actions import Action, Record
 from supervisor.core.instance import Instance
-from supervisor.core.spec import HeartbeatSpec, Policy, Reaction, ReadySpec, ResourcesSpec, RestartSpec, ServiceSpec
+from supervisor.core.spec import (
+    HeartbeatSpec,
+    Policy,
+    Reaction,
+    ReadySpec,
+    ResourcesSpec,
+    RestartSpec,
+    ServiceSpec,
+    ServiceType,
+)
 from supervisor.core.story import tell, why
 from supervisor.core.timestamps import to_iso
 from supervisor.core.views import instance_view
@@ -121,7 +130,7 @@ def test_a_crash_its_backoff_and_its_return() -> None:
     life = Life(ready=ReadySpec(http="http://x")).start().crash(10.0)
     assert_told(
         life.told(),
-        "web@1 is backoff, for 0 s: exited with code 3.",
+        "web@1 is in backoff, for 0 s: exited with code 3.",
         "1 failure on record since",
         "failure of incarnation 1: exited with code 3",
         "seen      exited with code 3",
@@ -155,7 +164,7 @@ def test_a_crash_loop_and_its_breaker() -> None:
 
 def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline()
-    assert_told(life.told(), "is suspect", "suspicion of incarnation 1", "Next: it is being examined")
+    assert_told(life.told(), "is under suspicion", "suspicion of incarnation 1", "Next: it is being examined")
     life.examined(**EVIDENCE)
     assert_told(
         life.told(), "Next: it has been asked to end, and is killed if it does not; then it is started again, in"
@@ -215,6 +224,33 @@ def test_only_reported() -> None:
     life = Life(resources=ResourcesSpec(max_memory=100, action=Reaction.REPORT)).start()
     life.step(ev.LimitExceeded(1, "memory", 200.0, 100.0))
     assert life.why()["failures"] == 0
+
+
+def test_a_suspicion_that_is_only_reported() -> None:
+    spec = HeartbeatSpec(on_suspect=Reaction.REPORT)
+    life = Life(heartbeat=spec).start().beats().deadline().examined(**EVIDENCE)
+    assert_told(life.told(), "suspicion of incarnation 1", "decided   it was only reported, as configured")
+
+
+def test_a_hang_before_the_first_heartbeat() -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().deadline().examined()
+    assert_told(life.told(), "seen      no heartbeat (φ 0)")
+    assert "before, a heartbeat came" not in life.told()
+    for event in life.events:
+        event["detail"].pop("suspicion", None)
+    assert "threshold" not in life.told()
+
+
+def test_a_oneshot_runs_to_completion() -> None:
+    life = Life(type=ServiceType.ONESHOT).start()
+    assert_told(life.told(), "web@1 is running (incarnation 1", "Next: it runs to completion.")
+
+
+def test_a_breaker_that_only_a_person_closes() -> None:
+    life = Life(restart=RestartSpec(max_restarts=0)).start().crash(1.0)
+    view = instance_view(life.instance, life.now) | {"next_restart_in_s": None}
+    assert why(view, life.events, life.evidence.get)["next"] == {
+        "what": "nothing, until a person resets it (supervisor reset web@1)", "in_s": None}  # fmt: skip
 
 
 def test_a_limit_and_a_start_that_leads_nowhere() -> None:
