@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
@@ -195,6 +196,7 @@ class Operations:
         out, err = gathered
 
         def ready(fd: int) -> None:
+            """Gather what one of the two pipes holds; when both have ended, the compiler has."""
             data = os.read(fd, 1 << 16)
             gathered[fd] += data
             if data:
@@ -207,7 +209,7 @@ class Operations:
 
         open_fds = {out, err}
         for fd in (out, err):
-            runtime.reactor.register(fd, lambda _events, fd=fd: ready(fd))
+            runtime.reactor.register(fd, partial(_readable, ready, fd))
 
     def _apply(self, code: int, text: bytes, errors: bytes, dry_run: bool) -> JSON | SupervisorError:
         runtime = self._runtime
@@ -308,6 +310,10 @@ class Operations:
         known = list(dict.fromkeys([s.name for s in fleet.plan.services] + list(fleet.instances)))
         near = difflib.get_close_matches(name, known, 3) or known[:5]
         return NoSuchService(f"no service, instance or group named {name!r}", f"Known: {', '.join(near)}")
+
+
+def _readable(ready: Callable[[int], None], fd: int, _events: int) -> None:
+    ready(fd)
 
 
 def _heartbeat(spec: ServiceSpec) -> JSON | None:

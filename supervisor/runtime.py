@@ -178,9 +178,7 @@ class Runtime:
         process = self.processes.adopt(name, snapshot["incarnation"], pid, start, self.forest)
         if process is None:
             return False
-        spec = self.fleet.instances[name].spec
-        self.logs.open(name, spec.log)
-        self.sampler.limit(name, process.incarnation, spec.resources)
+        self.logs.open(name, self.fleet.instances[name].spec.log)
         age = max(0.0, time.time() - snapshot.get("started_at", time.time()))
         adopted = ev.Adopted(snapshot["incarnation"], pid, bool(snapshot.get("ready")), age)
         self.engine.order(self.fleet.step(name, adopted, now))
@@ -221,8 +219,16 @@ class Runtime:
             spec = self.fleet.instances[record.instance].spec
             if spec.hooks:
                 self.hooks.offer(record, event, spec)
-            if record.before is not record.after and record.after not in (State.STARTING, State.RUNNING, State.SUSPECT):
-                self.senses.unwatch(record.instance)
+            if record.before is not record.after:
+                self._observe_less_or_more(record)
+
+    def _observe_less_or_more(self, record: Record) -> None:
+        """Ceilings hold for what runs; what is on its way out is watched no more."""
+        if record.after is State.RUNNING:
+            spec = self.fleet.instances[record.instance].spec
+            self.sampler.limit(record.instance, record.incarnation, spec.resources)
+        elif record.after not in (State.STARTING, State.SUSPECT):
+            self.senses.unwatch(record.instance)
 
     def _snapshot(self, name: str) -> JSON | None:
         instance = self.fleet.instances.get(name)
@@ -252,7 +258,6 @@ class Runtime:
             output = self.logs.open(name, spec.log).child_fd()
             pid = self.spawner.spawn(spec, name, incarnation, output)
             self.processes.take(name, incarnation, pid, self.forest)
-            self.sampler.limit(name, incarnation, spec.resources)
         except OSError as error:
             self.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
         except SupervisorError as error:
@@ -358,7 +363,9 @@ class Runtime:
         self._timer = self.reactor.call_at(when, self._timer_fired)
 
     def _timer_fired(self) -> None:
+        """A deadline may be due: take the beats that are still in the kernel before anybody is blamed."""
         self._timer = self._timer_at = None
+        self.notify.drain()
 
     def _reload_on_signal(self) -> None:
         def done(result: JSON | Exception) -> None:

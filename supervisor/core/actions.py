@@ -6,11 +6,12 @@ The engine writes every `Record` of one turn in one commit before it carries out
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor.core.causes import Cause
+
+NOTHING: Mapping[str, Any] = {}
 
 
 class Goal(StrEnum):
@@ -40,14 +41,7 @@ class Purpose(StrEnum):
     HEARTBEAT = "heartbeat"
 
 
-class Action:
-    """Base of everything `step` gives back."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Record(Action):
+class Record(NamedTuple):
     """One state change (or, where `before` is `after`, one thing worth remembering): the single record that the
     ledger, the log line, the metrics, the hooks and the dashboard all consume."""
 
@@ -58,17 +52,15 @@ class Record(Action):
     before: State
     after: State
     cause: Cause
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn(Action):
+class Spawn(NamedTuple):
     instance: str
     incarnation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Signal(Action):
+class Signal(NamedTuple):
     """Send `number` to the main process, or to everything in its tree."""
 
     instance: str
@@ -77,16 +69,14 @@ class Signal(Action):
     tree: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Kill(Action):
+class Kill(NamedTuple):
     """SIGKILL to the whole tree."""
 
     instance: str
     incarnation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Watch(Action):
+class Watch(NamedTuple):
     """Begin to observe: readiness or heartbeats, as the service's configuration says."""
 
     instance: str
@@ -94,8 +84,7 @@ class Watch(Action):
     purpose: Purpose
 
 
-@dataclass(frozen=True, slots=True)
-class Examine(Action):
+class Examine(NamedTuple):
     """Look closely at a suspect, gather evidence, and answer `Examined` within `within` seconds.
     `confirm`: ask it once more whether it lives, where its heartbeat source can be asked."""
 
@@ -105,9 +94,12 @@ class Examine(Action):
     confirm: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Release(Action):
+class Release(NamedTuple):
     """The incarnation is over, its tree empty: let go of everything held for it."""
 
     instance: str
     incarnation: int
+
+
+Action = Record | Spawn | Signal | Kill | Watch | Examine | Release
+"""Everything that `step` gives back."""

@@ -223,7 +223,7 @@ def to_plain(spec: Any) -> Any:
 
 def from_plain(kind: type[T], plain: Any) -> T:
     """The inverse of `to_plain`.  It trusts its input: it reads only what this package wrote."""
-    readers = _readers(kind)
+    readers: dict[str, Any] = _readers(kind)  # type: ignore[arg-type]
     return kind(**{name: readers[name](value) for name, value in plain.items()})
 
 
@@ -231,7 +231,7 @@ _REQUIRED = object()
 
 
 @cache
-def _defaults(kind: type) -> dict[str, Any]:
+def _defaults(kind: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for f in fields(kind):
         if callable(f.default_factory):
@@ -242,9 +242,9 @@ def _defaults(kind: type) -> dict[str, Any]:
 
 
 @cache
-def _readers(kind: type) -> dict[str, Any]:
+def _readers(kind: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {f.name: _reader(hints[f.name]) for f in fields(kind)}
+    return {name: _reader(hint) for name, hint in hints.items()}
 
 
 def _reader(hint: Any) -> Any:
@@ -258,7 +258,7 @@ def _reader(hint: Any) -> Any:
             return lambda v: tuple(inner(x) for x in v)
         parts = [_reader(a) for a in args]
         return lambda v: tuple(p(x) for p, x in zip(parts, v, strict=True))
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return lambda v: from_plain(hint, v)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return hint

@@ -52,7 +52,7 @@ restart = {{ initial = "10ms" }}
     assert why.returncode == 0
     assert "no heartbeat" in why.stdout.lower() or "silent" in why.stdout.lower()
     report = json.loads(d.cli("report", "--json").stdout)
-    assert report["services"]["worker"]["failures"] >= 1
+    assert next(s for s in report["services"] if s["service"] == "worker")["failures"] >= 1
 
 
 def test_a_crash_loop_opens_the_breaker_and_the_fallback_appears(daemon: Make) -> None:

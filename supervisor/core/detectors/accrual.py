@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from supervisor.core.detectors.rhythm import SIZE, Rhythm
+from supervisor.core.detectors.rhythm import FOREVER, SIZE, Rhythm
 from supervisor.core.saved import GARBAGE, maybe, number, sequence, whole
 
-FOREVER = 366 * 86_400.0
-"""A jump of more than a year (seconds) is a broken clock, not a silence."""
 _CLOCK = 2.0**33
 _SHOWN = 64
 

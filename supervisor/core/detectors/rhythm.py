@@ -23,6 +23,8 @@ OUTLIER = 4.0
 SPREAD = 0.1
 COLD_SPREAD = 0.5
 LEAST = 1e-3
+FOREVER = 366 * 86_400.0
+"""A jump of more than a year (seconds) is a broken clock, not a silence."""
 _MICRO = 1_000_000
 
 
