@@ -63,10 +63,11 @@ def _start_timeout(detail: Detail) -> str:
 
 
 def _silent(detail: Detail) -> str:
-    silence = detail.get("silence_s")
-    said = "no heartbeat" if silence is None else f"no heartbeat for {span(silence)}"
-    score = detail.get("suspicion")
-    if score is not None and str(detail.get("detector", "")).startswith("phi"):
+    silence, score = detail.get("silence_s"), detail.get("suspicion")
+    if silence is None:
+        return "not one heartbeat since it was ready" if "intervals_s" in detail else "no heartbeat"
+    said = f"no heartbeat for {span(silence)}"
+    if score and str(detail.get("detector", "")).startswith("phi"):
         said += f" (φ {score:.3g})"
     return said
 

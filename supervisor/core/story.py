@@ -112,7 +112,8 @@ def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
         yield f"it was let live: {phrase(incident.events[-1]['cause'])}"
         return
     if incident.failed_at is not None and suspected:
-        yield f"it was told to end {span(incident.failed_at - incident.began)} after the suspicion"
+        looked = incident.failed_at - incident.began
+        yield f"it was told to end, {f'{span(looked)} after the suspicion' if looked >= 0.05 else 'at once'}"
     if "tree" in detail:
         yield "its children had stayed behind and were told to end too"
     for event in incident.events:

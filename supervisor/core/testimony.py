@@ -64,8 +64,10 @@ def _rhythm(detail: Mapping[str, Any]) -> list[str]:
         mean = sum(intervals) / len(intervals)
         of = f"{span(min(intervals))} … {span(max(intervals))}, the last {len(intervals)}"
         lines.append(f"before, a heartbeat came every {span(mean)} ({of})")
-    if detail.get("detector") and detail.get("suspicion") is not None and detail.get("threshold") is not None:
-        lines.append(f"detector {detail['detector']}: {detail['suspicion']:.3g}, its threshold {detail['threshold']:g}")
+    name, score, threshold = detail.get("detector"), detail.get("suspicion"), detail.get("threshold")
+    if name and score is not None and threshold is not None:
+        over = "" if score >= threshold else "; it was the longest silence that is allowed"
+        lines.append(f"detector {name}: {score:.3g}, its threshold {threshold:g}{over}")
     return lines
 
 

@@ -188,7 +188,7 @@ def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
         "with it ran 2 × sh (asleep)",
         "its last words: waiting for lock 7",
         f"all of it: evidence {incident['evidence_id']}",
-        "decided   it was told to end 0.1 s after the suspicion",
+        "decided   it was told to end, 0.1 s after the suspicion",
         "did not stop within 10 s; killed",
         "restart after a backoff of 1 s: 1 of at most 2",
         "after     back after 11 s, as incarnation 2",
@@ -234,7 +234,7 @@ def test_a_suspicion_that_is_only_reported() -> None:
 
 def test_a_hang_before_the_first_heartbeat() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().deadline().examined()
-    assert_told(life.told(), "seen      no heartbeat (φ 0)")
+    assert_told(life.told(), "seen      not one heartbeat since it was ready", "; it was the longest silence")
     assert "before, a heartbeat came" not in life.told()
     for event in life.events:
         event["detail"].pop("suspicion", None)
@@ -259,9 +259,13 @@ def test_a_limit_and_a_start_that_leads_nowhere() -> None:
     assert_told(life.told(), "seen      uses too much memory: 2 MiB of 1 MiB", "in the end it exited with code 0")
     life = Life(ready=ReadySpec(http="http://x")).step(ev.Start()).step(ev.Granted()).step(ev.Spawned(1, 5))
     assert_told(life.told(), "Next: it must become ready, or it is taken for failed, in 30 s.")
-    life.step(ev.ProbeFailed(1, "connection refused")).deadline().examined().crash(0.5, 0)
+    life.step(ev.ProbeFailed(1, "connection refused")).deadline()
+    life.step(ev.Examined(1, False, None, {})).crash(0.5, 0)
     assert_told(
-        life.told(), "seen      not ready within 30 s", "the last probe: connection refused", "it was told to end"
+        life.told(),
+        "seen      not ready within 30 s",
+        "the last probe: connection refused",
+        "it was told to end, at once",
     )
 
 
