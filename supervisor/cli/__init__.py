@@ -1,91 +1,55 @@
-"""The command `supervisor`: thin commands over client.py, each imported when it is asked for."""
+"""The command `supervisor`: thin commands over client.py."""
 
 from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
-import click
-
-from supervisor import __version__
-from supervisor.cli.place import Place, daemon_options
+from supervisor.cli.place import Place
 from supervisor.errors import SupervisorError
-
-SECTIONS: dict[str, dict[str, str]] = {
-    "The daemon": {"run": "daemon", "up": "up", "down": "down", "reload": "config", "top": "up"},
-    "What is going on": {
-        "status": "status",
-        "logs": "logs",
-        "events": "history",
-        "why": "story",
-        "report": "report",
-    },
-    "Services": {"start": "act", "stop": "act", "restart": "act", "signal": "act", "reset": "act"},
-    "Configuration": {"check": "config", "init": "config", "completion": "shell"},
-}
-"""Each command and the module that has it, under the heading of `--help`."""
 
 INTERRUPTED = 130
 
 
-class Commands(click.Group):
-    """Imports a command's module only to run it or to describe it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for section in SECTIONS.values() for name in section]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        for section in SECTIONS.values():
-            if cmd_name in section:
-                found: click.Command = getattr(import_module(f"supervisor.cli.{section[cmd_name]}"), cmd_name)
-                return found
-        return None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], self.list_commands(ctx), 3, 0.5)
-            hint = f" Did you mean {' or '.join(near)}?" if near else " `supervisor --help` lists all."
-            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for heading, names in SECTIONS.items():
-            commands = [(name, self.get_command(ctx, name)) for name in names]
-            with formatter.section(heading):
-                formatter.write_dl([(name, c.get_short_help_str(limit=90)) for name, c in commands if c is not None])
-
-
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="supervisor")
-@daemon_options("-f", "--file")
-@click.pass_context
-def cli(ctx: click.Context) -> None:
-    """Supervise the processes of services.toml: notice when they hang, not only when they exit, bring them back, and
-    say why."""
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code.  Errors are told on stderr, in words."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     place = Place()
     try:
-        code = cli.main(args=arguments, prog_name="supervisor", standalone_mode=False, obj=place)
+        code = _run(arguments, place)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return code
     except SupervisorError as error:
-        click.echo(click.style("supervisor: ", fg="red", bold=True) + str(error), err=True, color=place.color)
+        red, plain = ("\x1b[1;31m", "\x1b[0m") if _paints_errors(place) else ("", "")
+        sys.stderr.write(f"{red}supervisor:{plain} {error}\n")
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo(err=True)
+    except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The interpreter flushes stdout once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1  # as click has it
+
+
+def _run(arguments: list[str], place: Place) -> int:
+    from supervisor.cli import quick
+
+    asked = quick.understood(arguments, place)
+    if asked is not None:
+        return quick.status(place.client, *asked)
+    import click
+
+    from supervisor.cli.commands import cli
+
+    try:
+        code = cli.main(args=arguments, prog_name="supervisor", standalone_mode=False, obj=place)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _paints_errors(place: Place) -> bool:
+    return sys.stderr.isatty() if place.color is None else place.color

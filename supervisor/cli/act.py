@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from supervisor.cli.place import Place, as_duration, daemon_options, pass_place, services_argument
+from supervisor.cli.options import as_duration, daemon_options, pass_place, services_argument
+from supervisor.cli.place import Place
 from supervisor.client import Client
 from supervisor.errors import OperationFailed
 from supervisor.settling import Failure, Rows, await_settled

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from supervisor.cli.place import Place, daemon_options, pass_place
+from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.place import Place
 from supervisor.errors import OperationFailed
 
 JSON = dict[str, Any]

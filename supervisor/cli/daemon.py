@@ -11,9 +11,11 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.place import Place, daemon_options, pass_place
+from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.place import Place
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, OperationFailed, SupervisorError
+from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon, daemon_command
 
 LARGEST_LOG = 8 * 1024 * 1024
 ASK_AGAIN = 0.01
@@ -29,20 +31,15 @@ class DaemonFailed(SupervisorError):
 @click.option(
     "--log-format",
     type=click.Choice(["human", "json"]),
-    help="One line per event on stderr.  [human on a terminal, else json]",
+    default=DEFAULT_LOG_FORMAT,
+    show_default=True,
+    help="One line per event on stderr.",
 )
 @pass_place
-def run(place: Place, log_format: str | None) -> None:
+def run(place: Place, log_format: str) -> None:
     """The daemon in the foreground: what systemd, a container or a test starts."""
     sys.stdout.flush()
-    arguments = command(place.file, log_format or ("human" if sys.stderr.isatty() else "json"))
-    os.execv(arguments[0], arguments)
-
-
-def command(file: str, log_format: str, services: Sequence[str] = ()) -> list[str]:
-    """The daemon's command line; with `services`, it starts these and what they need, and nothing else."""
-    only = ["--services", ",".join(services)] if services else []
-    return [sys.executable, "-m", "supervisor.daemon", "-f", file, "--log-format", log_format, *only]
+    become_daemon(place.file, log_format)
 
 
 def answers(client: Client) -> bool:
@@ -70,7 +67,7 @@ def start_detached(place: Place, services: Sequence[str]) -> None:
     with file:
         begin = file.seek(0, os.SEEK_END)
         daemon = subprocess.Popen(
-            command(place.file, "human", services),
+            daemon_command(place.file, "human", services),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from supervisor.cli.place import Place, daemon_options, pass_place
+from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.place import Place
 from supervisor.client import Client
 from supervisor.errors import OperationFailed
 

@@ -7,13 +7,8 @@ from typing import Any, Protocol
 
 import click
 
-from supervisor.cli.place import (
-    Place,
-    daemon_options,
-    pass_place,
-    services_argument,
-    since_option,
-)
+from supervisor.cli.options import daemon_options, pass_place, services_argument, since_option
+from supervisor.cli.place import Place
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, OperationFailed
 

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from supervisor.cli.history import FromDaemon, FromLedger, Source, everything
-from supervisor.cli.place import Place, daemon_options, pass_place, since_option
+from supervisor.cli.options import daemon_options, pass_place, since_option
+from supervisor.cli.place import Place
 from supervisor.errors import NoDaemon
 
 JSON = dict[str, Any]

@@ -11,7 +11,7 @@ def completion(shell: str) -> None:
     """Print the completion script: `eval "$(supervisor completion bash)"`."""
     from click.shell_completion import get_completion_class
 
-    from supervisor.cli import cli
+    from supervisor.cli.commands import cli
 
     kind = get_completion_class(shell)
     assert kind is not None

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervisor.cli.place import Place, colored, daemon_options, on_terminal, pass_place, services_argument
+from supervisor.cli import quick
+from supervisor.cli.options import colored, daemon_options, pass_place, services_argument
+from supervisor.cli.place import Place, on_terminal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 JSON = dict[str, Any]
-NOT_UP = 3
 SHORTEST_NOTE = 30
 
 _TONES = ("green dim", "cyan", "bold yellow", "bold red")
@@ -29,34 +29,17 @@ def status(place: Place, as_json: bool, watch: bool, services: tuple[str, ...]) 
     """One row per instance.  Exit code 3: some service that should be up is not."""
     if watch:
         return _watch(place, as_json, services)
+    if not (on_terminal() or colored()):
+        return quick.status(place.client, as_json, services)
     found = place.client.get("/v1/status", service=services)
     if as_json:
         from json import dumps
 
-        click.echo(dumps(found, indent=2 if on_terminal() else None))
-    elif on_terminal() or colored():
+        click.echo(dumps(found, indent=2))
+    else:
         console = _console()
         console.print(table(found, console.width))
-    else:
-        sys.stdout.write(plain(found))
-    return verdict(found)
-
-
-def verdict(status: JSON) -> int:
-    """The exit code that a status deserves."""
-    doubtful = [row for row in status["instances"] if row["goal"] == "up" and not row["ready"]]
-    if not doubtful:
-        return 0  # without the import below, which brings all the rules along
-    from supervisor.core.views import should_be_up_but_is_not
-
-    return NOT_UP if any(map(should_be_up_but_is_not, doubtful)) else 0
-
-
-def plain(status: JSON) -> str:
-    """Aligned columns."""
-    from supervisor.cli.rows import COLUMNS, RIGHT, aligned, cells, printable
-
-    return aligned([COLUMNS, *(tuple(map(printable, cells(row))) for row in status["instances"])], RIGHT)
+    return quick.verdict(found)
 
 
 def table(status: JSON, width: int) -> RenderableType:
@@ -142,7 +125,7 @@ def _watch(place: Place, as_json: bool, services: tuple[str, ...]) -> int:
 
         for kind, data in stream:
             if kind == "status":
-                click.echo(dumps(data) if as_json else plain(data))
+                click.echo(dumps(data) if as_json else quick.plain(data))
             elif kind == "disconnected":
                 click.echo("the daemon has gone; waiting for it", err=True)
         return 0

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from supervisor.cli.history import PAGE, FromDaemon, FromLedger, Source
-from supervisor.cli.place import Place, complete_services, daemon_options, pass_place
+from supervisor.cli.options import complete_services, daemon_options, pass_place
+from supervisor.cli.place import Place
 from supervisor.client import quoted
 from supervisor.errors import NoDaemon, NoSuchService
 

@@ -10,7 +10,8 @@ import click
 
 from supervisor.cli.act import Teller
 from supervisor.cli.daemon import answers, start_detached
-from supervisor.cli.place import Place, daemon_options, on_terminal, pass_place, services_argument
+from supervisor.cli.options import daemon_options, pass_place, services_argument
+from supervisor.cli.place import Place, on_terminal
 from supervisor.client import Client
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.settling import Failure, Rows, await_settled

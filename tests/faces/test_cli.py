@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli import SECTIONS, main
+from supervisor.cli import main
+from supervisor.cli.commands import SECTIONS
 from tests.faces import fakedaemon
 from tests.faces.fakedaemon import view
 from tests.faces.standin import StandIn, serve

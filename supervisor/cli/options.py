@@ -1,0 +1,128 @@
+"""The options and arguments that commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from supervisor.cli.place import Place, on_terminal
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def colored() -> bool:
+    """Whether stdout takes colour."""
+    color = click.get_current_context().color
+    return on_terminal() if color is None else color
+
+
+def daemon_options(*file_flags: str) -> Callable[[F], F]:
+    """--file, --socket and --color.  Without arguments only the long form of --file, where -f means follow."""
+
+    def set_file(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.ensure_object(Place).name_file(value)
+
+    def set_socket(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.ensure_object(Place).name_socket(value)
+
+    def set_color(ctx: click.Context, _param: click.Parameter, value: bool | None) -> None:
+        place = ctx.ensure_object(Place)
+        if value is not None:
+            place.color = value
+        ctx.color = place.color
+
+    def add(command: F) -> F:
+        hidden: dict[str, Any] = {"expose_value": False, "default": None}
+        for option in (
+            click.option(
+                *(file_flags or ("--file",)),
+                metavar="FILE",
+                callback=set_file,
+                help="The configuration.  [services.toml]",
+                **hidden,
+            ),
+            click.option(
+                "--socket",
+                metavar="PATH",
+                callback=set_socket,
+                help="The daemon's control socket.  [SUPERVISOR_SOCKET, else as FILE says]",
+                **hidden,
+            ),
+            click.option(
+                "--color/--no-color",
+                callback=set_color,
+                help="Colour, also where stdout is no terminal; or none.  [NO_COLOR]",
+                **hidden,
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+def complete_services(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """What the shell may complete: names that the daemon knows."""
+    from supervisor.errors import SupervisorError
+
+    try:
+        services = ctx.ensure_object(Place).client.get("/v1/services")["services"]
+    except SupervisorError:
+        return []
+    names: dict[str, None] = {}
+    for service in services:
+        names |= dict.fromkeys([service["name"], *service["instances"]])
+        if service["group"]:
+            names[service["group"]] = None
+    return [name for name in names if name.startswith(incomplete)]
+
+
+services_argument = click.argument("services", nargs=-1, metavar="[SERVICE]…", shell_complete=complete_services)
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+def seconds(text: str) -> float | None:
+    """`1h30m` as seconds; None for what is no duration."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def as_duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """`10s`, `5m`, `2h`, `1d`: seconds."""
+    if value is None:
+        return None
+    found = seconds(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no duration: write it as 500ms, 10s, 5m, 2h or 1d.")
+    return found
+
+
+def as_moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """A moment, by its distance from now or in ISO 8601 (local time unless it says otherwise): seconds since the
+    epoch."""
+    if value is None:
+        return None
+    ago = seconds(value)
+    if ago is not None:
+        import time
+
+        return time.time() - ago
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise click.BadParameter(f"{value!r} is no time: write 10s, 5m, 2h or 1d ago, or as ISO 8601.") from None
+
+
+since_option = click.option("--since", callback=as_moment, metavar="TIME", help="10s, 5m, 2h or 1d ago, or ISO 8601.")
+pass_place = click.make_pass_decorator(Place, ensure=True)

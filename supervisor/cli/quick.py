@@ -1,0 +1,72 @@
+"""`status` off a terminal, for scripts and monitors that ask often: without click, whose import takes as long as all
+the rest together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from supervisor.cli.place import Place
+from supervisor.client import Client
+
+JSON = dict[str, Any]
+NOT_UP = 3
+
+
+def understood(arguments: Sequence[str], place: Place) -> tuple[bool, list[str]] | None:
+    """What `status [-f FILE] [--socket PATH] [--json] [SERVICE]…` asks for: whether JSON, and the services.
+
+    None for everything else, which is click's to understand or to refuse.
+    """
+    if arguments[:1] != ["status"] or sys.stdout.isatty():
+        return None
+    as_json, services, files, sockets = False, [], [], []
+    words = iter(arguments[1:])
+    for word in words:
+        if word == "--json":
+            as_json = True
+        elif word in ("-f", "--file"):
+            files.append(next(words, None))
+        elif word == "--socket":
+            sockets.append(next(words, None))
+        elif word.startswith("-"):
+            return None
+        else:
+            services.append(word)
+    if None in (*files, *sockets):
+        return None
+    for path in files:
+        place.name_file(str(path))
+    for path in sockets:
+        place.name_socket(str(path))
+    return as_json, services
+
+
+def status(client: Client, as_json: bool, services: Sequence[str]) -> int:
+    """Print the rows, or the answer of the API as it is; the exit code that they deserve."""
+    found = client.get("/v1/status", service=list(services))
+    if as_json:
+        from json import dumps
+
+        sys.stdout.write(dumps(found) + "\n")
+    else:
+        sys.stdout.write(plain(found))
+    return verdict(found)
+
+
+def plain(status: JSON) -> str:
+    """Aligned columns."""
+    from supervisor.cli.rows import COLUMNS, RIGHT, aligned, cells, printable
+
+    return aligned([COLUMNS, *(tuple(map(printable, cells(row))) for row in status["instances"])], RIGHT)
+
+
+def verdict(status: JSON) -> int:
+    """NOT_UP if anything that should be up is not."""
+    doubtful = [row for row in status["instances"] if row["goal"] == "up" and not row["ready"]]
+    if not doubtful:
+        return 0  # without the import below, which brings all the rules along
+    from supervisor.core.views import should_be_up_but_is_not
+
+    return NOT_UP if any(map(should_be_up_but_is_not, doubtful)) else 0
