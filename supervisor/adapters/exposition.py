@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-Sample = tuple[Mapping[str, str], float | int | bool | None]
+Sample = tuple[str, float | int | bool | None]
+"""Labels as `labels` gives them, and a value."""
 
 
 class Exposition:
@@ -14,32 +15,38 @@ class Exposition:
         self._lines: list[str] = []
 
     def family(self, name: str, kind: str, explanation: str, samples: Iterable[Sample]) -> None:
-        """`kind`: counter or gauge.  Labels come out in the order given."""
-        lines = [f"{name}{_labels(labels)} {_number(value)}" for labels, value in samples if value is not None]
-        if lines:
-            self._lines += [f"# HELP {name} {_escape(explanation)}", f"# TYPE {name} {kind}", *lines]
+        """`kind`: counter or gauge."""
+        lines = [
+            f"{name}{{{text}}} {_number(value)}" if text else f"{name} {_number(value)}"
+            for text, value in samples
+            if value is not None
+        ]
+        self._add(name, kind, explanation, lines)
 
     def histogram(
-        self, name: str, explanation: str, series: Iterable[tuple[Mapping[str, str], Iterable[tuple[str, int]], float]]
+        self, name: str, explanation: str, series: Iterable[tuple[str, Iterable[tuple[str, int]], float]]
     ) -> None:
         """`series`: labels, cumulative counts by upper bound (the last `+Inf`), and the sum of what was observed."""
         lines = []
-        for labels, buckets, total in series:
+        for text, buckets, total in series:
             count = 0
             for bound, count in buckets:
-                lines.append(f"{name}_bucket{_labels({**labels, 'le': bound})} {count}")
-            lines += [f"{name}_sum{_labels(labels)} {_number(total)}", f"{name}_count{_labels(labels)} {count}"]
-        if lines:
-            self._lines += [f"# HELP {name} {_escape(explanation)}", f"# TYPE {name} histogram", *lines]
+                lines.append(f'{name}_bucket{{{text},le="{bound}"}} {count}')
+            lines += [f"{name}_sum{{{text}}} {_number(total)}", f"{name}_count{{{text}}} {count}"]
+        self._add(name, "histogram", explanation, lines)
 
     def text(self) -> str:
         return "\n".join([*self._lines, ""])
 
+    def _add(self, name: str, kind: str, explanation: str, lines: list[str]) -> None:
+        if lines:
+            self._lines += [f"# HELP {name} {_escape(explanation)}", f"# TYPE {name} {kind}"]
+            self._lines += lines
 
-def _labels(labels: Mapping[str, str]) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escape(value, quote=True)}"' for name, value in labels.items()) + "}"
+
+def labels(pairs: Mapping[str, str]) -> str:
+    """`name="value",…`, in the order given."""
+    return ",".join([f'{name}="{_escape(value, quote=True)}"' for name, value in pairs.items()])
 
 
 def _escape(text: str, quote: bool = False) -> str:
@@ -48,4 +55,4 @@ def _escape(text: str, quote: bool = False) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if isinstance(value, int) else repr(float(value))
+    return repr(value) if type(value) is not bool else "1" if value else "0"

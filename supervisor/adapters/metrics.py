@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any
 
-from supervisor.adapters.exposition import Exposition, Sample
+from supervisor.adapters.exposition import Exposition, Sample, labels
 from supervisor.core.actions import Record, State
 from supervisor.core.causes import Cause
 from supervisor.core.incidents import BY_PERSON, detection_s, is_failure
 from supervisor.core.ratios import ratios
 
 JSON = dict[str, Any]
+
+Marked = list[tuple[str, JSON]]
+"""Status rows, each with the labels of its samples."""
 
 BOUNDS = (0.001, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the detection histogram in seconds; an exit, which the kernel tells of at once, is in the first."""
@@ -127,60 +130,59 @@ class Metrics:
         """The text of `/metrics` for a `/v1/status` object.  `now`: monotonic seconds."""
         out = Exposition()
         rows: list[JSON] = status["instances"]
-        labels = [{"service": str(row["service"]), "name": str(row["name"])} for row in rows]
+        marked = [(labels({"service": row["service"], "name": row["name"]}), row) for row in rows]
         self._supervisor(out, status["supervisor"])
-        self._instances(out, rows, labels)
-        self._failures(out, rows, labels, now)
+        self._instances(out, marked)
+        self._failures(out, marked, now)
         out.histogram(
             "phi_supervisor_detection_seconds",
             "Time from a failure, at most, until it was known.",
-            [({"service": name}, d.buckets(), d.total) for name, d in sorted(self._detections.items())],
+            [(labels({"service": name}), d.buckets(), d.total) for name, d in sorted(self._detections.items())],
         )
         self._ratios(out, rows)
         return out.text()
 
     def _supervisor(self, out: Exposition, supervisor: JSON) -> None:
-        def gauge(name: str, explanation: str, value: Any, /, **labels: str) -> None:
-            out.family(f"phi_supervisor_{name}", "gauge", explanation, [(labels, value)])
+        def gauge(name: str, explanation: str, value: Any, about: str = "") -> None:
+            out.family(f"phi_supervisor_{name}", "gauge", explanation, [(about, value)])
 
-        names = {"version": str(supervisor.get("version", "")), "name": str(supervisor.get("name", ""))}
-        gauge("build_info", "The supervisor's version and name.", 1, **names)
-        gauge("uptime_seconds", "Age of the supervisor.", supervisor.get("uptime_s"))
+        names = {key: str(supervisor.get(key, "")) for key in ("version", "name")}
         lag = supervisor.get("lag_ms")
+        gauge("build_info", "The supervisor's version and name.", 1, labels(names))
+        gauge("uptime_seconds", "Age of the supervisor.", supervisor.get("uptime_s"))
         gauge("loop_lag_seconds", "How late the control loop runs.", None if lag is None else lag / 1000)
         gauge("memory_bytes", "Memory of the supervisor itself.", supervisor.get("memory_bytes"))
-        gauge("host_starved", "Whether silence proves nothing now: the host or we run late.",
-              bool(supervisor.get("host_starved")))  # fmt: skip
+        starved = bool(supervisor.get("host_starved"))
+        gauge("host_starved", "Whether the host or the supervisor runs late, so that silence proves nothing.", starved)
         gauge("problems", "Problems of the supervisor itself.", len(supervisor.get("problems", ())))
 
-    def _instances(self, out: Exposition, rows: list[JSON], labels: list[dict[str, str]]) -> None:
-        states: list[Sample] = [
-            ({**label, "state": state.value}, row["state"] == state)
-            for row, label in zip(rows, labels, strict=True)
-            for state in State
-        ]
-        out.family("phi_supervisor_instance_state", "gauge", "1 for the state that it is in, 0 for others.", states)
+    def _instances(self, out: Exposition, marked: Marked) -> None:
+        states = [(f',state="{state.value}"', state.value) for state in State]
+        out.family(
+            "phi_supervisor_instance_state",
+            "gauge",
+            "1 for the state that it is in, 0 for others.",
+            [(text + about, row["state"] == state) for text, row in marked for about, state in states],
+        )
         for name, explanation, value in _GAUGES:
-            samples = [(label, value(row)) for row, label in zip(rows, labels, strict=True)]
+            samples: list[Sample] = [(text, value(row)) for text, row in marked]
             out.family(f"phi_supervisor_instance_{name}", "gauge", explanation, samples)
         for name, explanation in (
             ("restarts", "Restarts decided by the supervisor."),
             ("false_suspicions", "Suspicions that proved to be wrong."),
         ):
-            samples = [(label, row[name]) for row, label in zip(rows, labels, strict=True)]
+            samples = [(text, row[name]) for text, row in marked]
             out.family(f"phi_supervisor_instance_{name}_total", "counter", explanation, samples)
 
-    def _failures(self, out: Exposition, rows: list[JSON], labels: list[dict[str, str]], now: float) -> None:
+    def _failures(self, out: Exposition, marked: Marked, now: float) -> None:
         known = [
-            (label, tally, row["type"])
-            for label, row in zip(labels, rows, strict=True)
-            if (tally := self._tallies.get(row["name"])) is not None
+            (text, tally, row["type"]) for text, row in marked if (tally := self._tallies.get(row["name"])) is not None
         ]
         failures: list[Sample] = [
-            ({**label, "cause": cause}, count) for label, tally, _ in known for cause, count in tally.causes.items()
+            (f'{text},cause="{cause}"', count) for text, tally, _ in known for cause, count in tally.causes.items()
         ]
-        recoveries: list[Sample] = [(label, tally.recoveries(kind)) for label, tally, kind in known]
-        ages: list[Sample] = [(label, max(0.0, now - tally.last)) for label, tally, _ in known]
+        recoveries: list[Sample] = [(text, tally.recoveries(kind)) for text, tally, kind in known]
+        ages: list[Sample] = [(text, max(0.0, now - tally.last)) for text, tally, _ in known]
         name = "phi_supervisor_instance"
         out.family(f"{name}_failures_total", "counter", "Failures by cause.", failures)
         out.family(f"{name}_recoveries_total", "counter", "Failures recovered without a person.", recoveries)
@@ -188,14 +190,13 @@ class Metrics:
 
     def _ratios(self, out: Exposition, rows: list[JSON]) -> None:
         """Per service, and in total without a label."""
-        groups: dict[str | None, list[JSON]] = {}
+        groups: dict[str, list[JSON]] = {}
         for row in rows:
             groups.setdefault(row["service"], []).append(row)
-        groups[None] = rows
-        found = [({} if name is None else {"service": name}, self._ratios_of(group)) for name, group in groups.items()]
+        found = [(labels({"service": name}), self._ratios_of(group)) for name, group in groups.items()]
+        found.append(("", self._ratios_of(rows)))
         for name, key, explanation in _RATIOS:
-            samples = [(label, values[key]) for label, values in found]
-            out.family(f"phi_supervisor_{name}", "gauge", explanation, samples)
+            out.family(f"phi_supervisor_{name}", "gauge", explanation, [(text, values[key]) for text, values in found])
 
     def _ratios_of(self, rows: list[JSON]) -> dict[str, float | None]:
         known = [(row, tally) for row in rows if (tally := self._tallies.get(row["name"])) is not None]
