@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from supervisor.adapters import procfs
-from supervisor.adapters.evidence_sockets import SOCKETS, descriptors
+from supervisor.adapters.evidence_sockets import SOCKETS, describe, descriptors
 
 JSON = dict[str, Any]
 
@@ -42,11 +42,11 @@ _CGROUPS = "/sys/fs/cgroup"
 
 
 class Look:
-    """One examination: what is left of its time and of its room for threads and sockets."""
+    """One examination: what is left of its time and of its room for threads, and which sockets it met."""
 
     def __init__(self, deadline: float, clock: Callable[[], float]) -> None:
         self.threads = THREADS
-        self.sockets = SOCKETS
+        self.sockets: dict[str, tuple[list[JSON], int]] = {}  # by inode: whose list it belongs in, and its number
         self.cut = False
         self._deadline, self._clock = deadline, clock
 
@@ -81,6 +81,9 @@ def examine(
     for member in [pid, *others[: PROCESSES - 1]]:
         if look.may() and (found := _process(member, look, whole=member == pid)) is not None:
             evidence["processes"].append(found)
+    known = describe(f"/proc/{pid}", look.sockets, len(look.sockets), look.may) if look.sockets else {}
+    for inode, (sockets, number) in look.sockets.items():
+        sockets.append({"fd": number, **known.get(inode, {"kind": "other"})})
     if len(others) >= PROCESSES:
         evidence["processes_left_out"] = len(others) - PROCESSES + 1
     if look.cut:
@@ -160,8 +163,9 @@ def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:
             found["environment"] = _environment(base)
     if whole:
         found["limits"] = _limits(base)
-    found |= descriptors(base, look.sockets, look.may)
-    look.sockets -= len(found["sockets"])
+    found["sockets"] = mine = []
+    found["fds"], sockets = descriptors(base, SOCKETS - len(look.sockets), look.may)
+    look.sockets.update((inode, (mine, number)) for inode, number in sockets.items())
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from supervisor.adapters import procfs
@@ -24,37 +24,41 @@ _STATES = (
 )  # fmt: skip
 
 
-def descriptors(base: str, most: int, may: Callable[[], bool]) -> JSON:
-    """`fds` (None: not ours to see) and up to `most` `sockets` of the process at `/proc/PID`.  `may`: go on?"""
+def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | None, dict[str, int]]:
+    """How many descriptors the process at `/proc/PID` has open (None: not ours to see), and up to `most` of its
+    sockets: descriptor by inode.  `may`: go on?"""
     try:
         numbers = os.listdir(f"{base}/fd")  # noqa: PTH208 - pathlib costs
     except OSError:
-        return {"fds": None, "sockets": []}
-    wanted: dict[str, int] = {}
+        return None, {}
+    found: dict[str, int] = {}
     for number in numbers[:_LOOKED_AT]:
-        if len(wanted) >= most or not may():
+        if len(found) >= most or not may():
             break
         try:
             target = os.readlink(f"{base}/fd/{number}")  # noqa: PTH115
         except OSError:
             continue
         if target.startswith("socket:["):
-            wanted[target[8:-1]] = int(number)
-    return {"fds": len(numbers), "sockets": _describe(base, wanted, may)}
+            found[target[8:-1]] = int(number)
+    return len(numbers), found
 
 
-def _describe(base: str, wanted: dict[str, int], may: Callable[[], bool]) -> list[JSON]:
-    """`wanted`: descriptor by inode.  One that no table knows (netlink, another namespace) is only named."""
+def describe(base: str, inodes: Container[str], count: int, may: Callable[[], bool]) -> dict[str, JSON]:
+    """What the tables of the network namespace of the process at `base` say of these `count` sockets, by inode.
+
+    One that no table knows (unbound, netlink, of another namespace) is left out.  To read the tables costs the
+    kernel milliseconds, however few sockets there are: they are read once for all processes."""
     found: dict[str, JSON] = {}
-    for table in ("tcp", "tcp6", "udp", "udp6", "unix"):
-        if len(found) == len(wanted) or not may():
+    for table in ("unix", "tcp", "tcp6", "udp", "udp6"):
+        if len(found) == count or not may():
             break
+        place = 6 if table == "unix" else 9
         for line in (procfs.read(f"{base}/net/{table}", _TABLE) or b"").decode(errors="replace").splitlines()[1:]:
             fields = line.split()
-            place = 6 if table == "unix" else 9
-            if len(fields) > place and fields[place] in wanted:
+            if len(fields) > place and fields[place] in inodes:
                 found[fields[place]] = _unix(fields) if table == "unix" else _inet(table, fields)
-    return [{"fd": fd, **found.get(inode, {"kind": "other"})} for inode, fd in wanted.items()]
+    return found
 
 
 def _unix(fields: list[str]) -> JSON:
