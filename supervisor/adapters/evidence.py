@@ -46,7 +46,7 @@ class Look:
 
     def __init__(self, deadline: float, clock: Callable[[], float]) -> None:
         self.threads = THREADS
-        self.sockets: dict[str, tuple[list[JSON], int]] = {}  # by inode: whose list it belongs in, and its number
+        self.sockets: list[tuple[str, list[JSON], int]] = []  # inode, whose list it belongs in, and its number there
         self.cut = False
         self._deadline, self._clock = deadline, clock
 
@@ -81,8 +81,8 @@ def examine(
     for member in [pid, *others[: PROCESSES - 1]]:
         if look.may() and (found := _process(member, look, whole=member == pid)) is not None:
             evidence["processes"].append(found)
-    known = describe(f"/proc/{pid}", look.sockets, len(look.sockets), look.may) if look.sockets else {}
-    for inode, (sockets, number) in look.sockets.items():
+    known = describe(f"/proc/{pid}", {inode for inode, _, _ in look.sockets}, look.may)
+    for inode, sockets, number in look.sockets:
         sockets.append({"fd": number, **known.get(inode, {"kind": "other"})})
     if len(others) >= PROCESSES:
         evidence["processes_left_out"] = len(others) - PROCESSES + 1
@@ -163,9 +163,10 @@ def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:
             found["environment"] = _environment(base)
     if whole:
         found["limits"] = _limits(base)
-    found["sockets"] = mine = []
+    mine: list[JSON] = []
+    found["sockets"] = mine
     found["fds"], sockets = descriptors(base, SOCKETS - len(look.sockets), look.may)
-    look.sockets.update((inode, (mine, number)) for inode, number in sockets.items())
+    look.sockets += [(inode, mine, number) for inode, number in sockets.items()]
     return found
 
 

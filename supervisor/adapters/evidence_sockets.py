@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Callable, Container
+from collections.abc import Callable, Set
 from typing import Any
 
 from supervisor.adapters import procfs
@@ -44,14 +44,14 @@ def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | No
     return len(numbers), found
 
 
-def describe(base: str, inodes: Container[str], count: int, may: Callable[[], bool]) -> dict[str, JSON]:
-    """What the tables of the network namespace of the process at `base` say of these `count` sockets, by inode.
+def describe(base: str, inodes: Set[str], may: Callable[[], bool]) -> dict[str, JSON]:
+    """What the tables of the network namespace of the process at `base` say of these sockets, by inode.
 
     One that no table knows (unbound, netlink, of another namespace) is left out.  To read the tables costs the
     kernel milliseconds, however few sockets there are: they are read once for all processes."""
     found: dict[str, JSON] = {}
     for table in ("unix", "tcp", "tcp6", "udp", "udp6"):
-        if len(found) == count or not may():
+        if len(found) == len(inodes) or not may():
             break
         place = 6 if table == "unix" else 9
         for line in (procfs.read(f"{base}/net/{table}", _TABLE) or b"").decode(errors="replace").splitlines()[1:]:

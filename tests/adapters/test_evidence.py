@@ -177,6 +177,20 @@ def test_where_its_sockets_lead(start: Start) -> None:
     assert any(s["kind"] == "unix" and s["path"] == f"@phi-test-{process.pid}" for s in sockets)
 
 
+def test_a_socket_that_several_processes_share_is_told_of_each(start: Start) -> None:
+    parent = start(
+        "import os, socket, sys\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "child = os.fork()\n"
+        "if child: sys.stdout.write('x%d\\n' % child); sys.stdout.flush()\n"
+        "sys.stdin.read()"
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    for seen in look(parent.pid, [parent.pid, child])["processes"]:
+        assert [s["state"] for s in seen["sockets"]] == ["listen"]
+
+
 def test_sockets_are_described_up_to_a_bound(start: Start) -> None:
     process = start(
         "import socket, sys; keep = [socket.socket() for _ in range(120)]\n"
