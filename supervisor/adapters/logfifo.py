@@ -2,7 +2,7 @@
 
 Both hold it open for reading and writing.  So the daemon never sees an end of file, and a child whose daemon is killed
 gets no SIGPIPE: it goes on until the pipe is full, and the next daemon finds every unread byte under the same name.
-All names are relative to a directory descriptor.
+All names are relative to a directory descriptor, that of a directory which only we can enter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import os
 import stat
 from contextlib import suppress
 
-_MODE = 0o600
+# A service that runs as another user may open /dev/stdout, which leads to the pipe's own permissions.  Nobody else
+# comes by: the directory is closed to them.
+_MODE = 0o622
 _OURS = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 _CHILDS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -28,9 +30,7 @@ def open_fifo(dir_fd: int, name: str) -> int:
         os.rename(name, f"{name}.aside", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
         os.mkfifo(name, _MODE, dir_fd=dir_fd)
     fd = os.open(name, _OURS, dir_fd=dir_fd)
-    if not _is_ours(os.fstat(fd)):
-        os.close(fd)
-        raise PermissionError(1, "somebody is replacing the log pipe", name)
+    os.fchmod(fd, _MODE)  # mkfifo heeds the umask
     return fd
 
 
@@ -49,4 +49,4 @@ def open_for_child(dir_fd: int, name: str, fd: int) -> int | None:
 
 
 def _is_ours(status: os.stat_result) -> bool:
-    return stat.S_ISFIFO(status.st_mode) and stat.S_IMODE(status.st_mode) == _MODE and status.st_uid == os.geteuid()
+    return stat.S_ISFIFO(status.st_mode) and status.st_uid == os.geteuid()

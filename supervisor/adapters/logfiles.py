@@ -56,22 +56,24 @@ def supersede(dir_fd: int, log: str) -> None:
 
 
 def recover(dir_fd: int, log: str, keep: int) -> None:
-    """Complete a rotation that was killed, or undo it where the old file still has everything.
+    """Finish what was being done when a daemon was killed.
 
-    Of a compression that was killed one form stays: the compressed one where it is complete, else the plain one.
+    A rotation is completed, or undone where the old file still has everything.  Of a compression one form stays: the
+    compressed one where it is complete, else the plain one.
     """
+    begun = exists(dir_fd, f"{log}.new")
+    if not begun and not exists(dir_fd, log):
+        return
     remove(dir_fd, f"{log}.gz.new")
     for k in range(1, keep + 1):
         if exists(dir_fd, f"{log}.{k}.gz"):
             remove(dir_fd, f"{log}.{k}")
-    if not exists(dir_fd, f"{log}.new"):
-        return
-    if _ends_within_a_line(dir_fd, log):
+    if begun and _ends_within_a_line(dir_fd, log):
         remove(dir_fd, f"{log}.new")
-        return
-    if exists(dir_fd, log):
-        make_room(dir_fd, log, keep)
-    supersede(dir_fd, log)
+    elif begun:
+        if exists(dir_fd, log):
+            make_room(dir_fd, log, keep)
+        supersede(dir_fd, log)
 
 
 def oldest_plain(dir_fd: int, log: str, keep: int) -> int | None:

@@ -18,7 +18,7 @@ from supervisor.adapters.reactor import Reactor
 from supervisor.core.spec import LogSpec
 from supervisor.errors import OperationFailed
 
-_OPEN_FILES = 64
+_OPEN_FILES = 128
 
 
 class LogStore:
@@ -36,6 +36,7 @@ class LogStore:
         try:
             self._dir_fd = _open_directory(directory, 0o750)
             self._fifo_dir_fd = _open_directory(fifo_directory, 0o700)
+            os.fchmod(self._fifo_dir_fd, 0o700)  # see logfifo; fails where it is not ours
         except OSError as error:
             raise OperationFailed(
                 f"{error.filename}: {error.strerror}", "output cannot be captured without it"

@@ -29,7 +29,7 @@ class Segment:
             os.close(self._fd)
             raise OSError(errno.EINVAL, "not a plain file", log)
         self.size = status.st_size
-        self._open_index(logfiles.next_sequence(dir_fd, log))
+        self._open_index(None)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -124,15 +124,19 @@ class Segment:
         os.close(self._fd)
         self._fd, self.size = new, len(tail)
 
-    def _open_index(self, number: int) -> None:
-        """Open or begin the index; without one the output is kept all the same, only undated."""
+    def _open_index(self, number: int | None) -> None:
+        """Open or begin the index; without one the output is kept all the same, only undated.
+
+        `number` is that of a new file, None where it has to be found out.
+        """
         if self._index_fd >= 0:
             os.close(self._index_fd)
-        self._index_fd, self._sequence = -1, number
+        self._index_fd, self._sequence = -1, number or 0
         with suppress(OSError):
             self._index_fd = os.open(f"{self._log}.idx", logfiles.CREATE, logfiles.MODE, dir_fd=self._dir_fd)
             known = logindex.sequence(self._index_fd)
             if known is None:
-                self._index_end = logindex.begin(self._index_fd, number)
+                self._sequence = number or logfiles.next_sequence(self._dir_fd, self._log)
+                self._index_end = logindex.begin(self._index_fd, self._sequence)
             else:
                 self._sequence, self._index_end = known, logindex.end_of(self._index_fd)

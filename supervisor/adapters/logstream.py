@@ -22,19 +22,25 @@ _PIPE_SIZE, _BUSY_PIPE_SIZE = 1 << 16, 1 << 20  # bytes: the kernel's default, a
 _FULL_BEFORE_GROWTH = 4
 _MOST_PER_TURN = 1 << 20  # bytes, then the other instances have their turn
 _WORTH_ANOTHER_LOOK = 1 << 15  # bytes; a pipe that held less is probably empty now
-_RETRY = 1.0  # seconds between two attempts to write again
+_RETRY, _LONGEST_RETRY = 1.0, 60.0  # seconds between two attempts to write again; longer where losses come in a row
+_IN_A_ROW = 10.0  # a loss is in a row with the last when that ended less than so many of its intervals ago
 
 
 class _Loss:
     """Output that is being dropped because it cannot be written."""
 
-    __slots__ = ("amount", "mid_line", "reason", "retry_at")
+    __slots__ = ("amount", "ended_at", "interval", "mid_line", "reason", "retry_at")
 
-    def __init__(self, error: OSError) -> None:
+    def __init__(self, error: OSError, last: _Loss | None) -> None:
+        now = time.monotonic()
         self.reason = error.strerror or str(error)
         self.amount = 0
         self.mid_line = False
-        self.retry_at = time.monotonic() + _RETRY
+        self.interval: float = _RETRY
+        if last is not None and now - last.ended_at < _IN_A_ROW * last.interval:
+            self.interval = min(last.interval * 2, _LONGEST_RETRY)
+        self.retry_at = now + self.interval
+        self.ended_at: float = now
 
 
 class Home(Protocol):
@@ -60,6 +66,7 @@ class Stream:
     __slots__ = (
         "_full",
         "_home",
+        "_last_loss",
         "_loss",
         "_pipe_size",
         "_splitter",
@@ -77,6 +84,7 @@ class Stream:
         self.lost = 0
         self._pipe_size, self._full = _PIPE_SIZE, 0
         self._loss: _Loss | None = None
+        self._last_loss: _Loss | None = None
         self._subscribers: tuple[Lines, ...] = ()
         self._splitter: LineSplitter | None = None
 
@@ -151,7 +159,7 @@ class Stream:
         return n
 
     def _begin_loss(self, error: OSError) -> int:
-        loss = _Loss(error)
+        loss = _Loss(error, self._last_loss)
         n = self._drop(loss)
         if n:
             self._loss = loss
@@ -168,7 +176,7 @@ class Stream:
             return 0
         now = time.monotonic()
         if now >= loss.retry_at:
-            loss.retry_at = now + _RETRY
+            loss.retry_at = now + loss.interval
             if self._end_loss(loss, chunk):
                 self._publish(chunk)
                 return len(chunk)
@@ -187,7 +195,8 @@ class Stream:
             self.writer.write(note + chunk[skipped:])
         except OSError:
             return False
-        self._loss = None
+        loss.ended_at = time.monotonic()
+        self._loss, self._last_loss = None, loss
         self.lost += skipped
         self._home.problem(
             self.writer.instance, f"output is written again; {amount} bytes of it were lost: {loss.reason}"

@@ -223,7 +223,7 @@ def test_a_reload_changes_how_a_stream_is_kept(capture: Capture) -> None:
     assert capture.kept() == numbered(0, 12)
 
 
-@pytest.mark.parametrize("kind", ["file", "symlink", "open to others", "socket of nobody"])
+@pytest.mark.parametrize("kind", ["file", "symlink", "directory"])
 def test_what_is_no_pipe_of_ours_is_set_aside(capture: Capture, kind: str) -> None:
     path = capture.fifos / "web"
     if kind == "file":
@@ -231,16 +231,36 @@ def test_what_is_no_pipe_of_ours_is_set_aside(capture: Capture, kind: str) -> No
     elif kind == "symlink":
         path.symlink_to(capture.logs / "elsewhere")
         (capture.logs / "elsewhere").write_text("precious")
-    elif kind == "open to others":
-        os.mkfifo(path)
-        path.chmod(0o622)
     else:
         path.mkdir()
     say(capture.store.open("web", PLAIN), b"line\n")
-    assert stat.S_ISFIFO(path.lstat().st_mode) and path.lstat().st_mode & 0o777 == 0o600
+    assert stat.S_ISFIFO(path.lstat().st_mode) and path.lstat().st_mode & 0o777 == 0o622
     assert capture.kept() == b"line\n"
-    if kind in ("file", "symlink"):
+    if kind != "directory":
         assert (capture.fifos / "web.aside").read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to run a child as another user")
+def test_a_child_of_another_user_may_open_dev_stdout(capture: Capture) -> None:
+    stream = capture.store.open("web", PLAIN)
+    fd = stream.child_fd()
+    subprocess.run(["/bin/sh", "-c", "echo here > /dev/stdout"], stdout=fd, user=65534, check=True)
+    os.close(fd)
+    stream.drain()
+    assert capture.kept() == b"here\n"
+
+
+def test_the_directory_of_pipes_is_closed_to_others(tmp_path: Path) -> None:
+    (tmp_path / "fifo").mkdir(mode=0o755)
+    capture = Capture(tmp_path)
+    assert capture.fifos.stat().st_mode & 0o777 == 0o700
+    capture.close()
+
+
+def test_a_place_that_cannot_be_made_is_an_error_that_a_user_can_read(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("not a directory")
+    with pytest.raises(OperationFailed, match="log: File exists"):
+        Capture(tmp_path)
 
 
 def test_a_removed_pipe_is_made_anew_for_the_next_child(capture: Capture) -> None:

@@ -63,6 +63,24 @@ def test_output_is_dropped_counted_and_told_and_then_written_again(capture: Capt
     assert lines == numbered(0, 120).splitlines()  # a full disk stops no heartbeat
 
 
+def test_losses_in_a_row_are_tried_and_told_less_and_less_often(capture: Capture) -> None:
+    stream = capture.store.open("web", PLAIN)
+    intervals = []
+    for _ in range(9):
+        with full_disk(0):
+            say(stream, b"gone\n")
+        assert stream._loss is not None
+        intervals.append(stream._loss.interval)
+        retry_now(stream)
+        say(stream, b"here\n")
+    assert intervals == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    assert stream._last_loss is not None
+    stream._last_loss.ended_at -= 601.0
+    with full_disk(0):
+        say(stream, b"gone\n")
+    assert stream._loss is not None and stream._loss.interval == 1.0
+
+
 def test_it_goes_on_with_a_whole_line(capture: Capture) -> None:
     stream = capture.store.open("web", PLAIN)
     with full_disk(200):
