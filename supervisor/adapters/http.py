@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS = 64
 """Per listener, so that a crowd on TCP shuts nobody out of the control socket."""
 ACCEPTS_A_TURN = 16
+WORK_A_TURN = 0.005
+"""Seconds that all connections together may take of one turn of the loop; what is left waits for the next."""
 REST_AFTER_EMFILE = 1.0
 GOODBYE_SECONDS = 1.0
 MOST_GOODBYES = 16
@@ -92,6 +94,7 @@ class HttpServer:
         self.handler = handler
         self.on_problem = on_problem
         self._listeners: list[Listener] = []
+        self._work_until: float | None = None
 
     def listen_unix(self, path: str) -> None:
         """Serve on a Unix socket that only its owner can open (0600).  OperationFailed where that is impossible."""
@@ -133,6 +136,18 @@ class HttpServer:
     def connections(self) -> int:
         """How many are open now."""
         return sum(len(listener.connections) for listener in self._listeners)
+
+    def may_work(self) -> bool:
+        """Whether something of this turn's share is left.  Somebody is always served."""
+        now = self.reactor.now()
+        if self._work_until is None:
+            self._work_until = now + WORK_A_TURN
+            self.reactor.call_soon(self._new_share)
+            return True
+        return now < self._work_until
+
+    def _new_share(self) -> None:
+        self._work_until = None
 
     def close(self) -> None:
         """End every stream properly, drop everybody, and listen no more."""

@@ -69,7 +69,8 @@ class Connection:
         if self._closed:
             return
         if events & EPOLLIN and self._watched & EPOLLIN:
-            self._read()
+            if self._listener.server.may_work():
+                self._read()  # else the kernel tells us again
         elif events & ~(EPOLLIN | EPOLLOUT):
             self.close()
 
@@ -88,13 +89,22 @@ class Connection:
             self._begun = True
             self._due_in(REQUEST_SECONDS)
         self._h11.receive_data(data)
-        self._advance()
+        self._take_events()
+        self._watch()
 
     def _advance(self) -> None:
-        """Look at what has arrived: a bounded number of protocol events, and at most one whole request."""
+        """Go on with what has arrived before."""
         self._busy = False
         if self._closed:
             return
+        if self._listener.server.may_work():
+            self._take_events()
+            self._watch()
+        else:
+            self._again()
+
+    def _take_events(self) -> None:
+        """A bounded number of protocol events, and at most one whole request."""
         try:
             for _ in range(PROTOCOL_EVENTS_A_TURN):
                 if not self._take(self._h11.next_event()):
@@ -103,7 +113,6 @@ class Connection:
                 self._again()
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint, "bad-request", str(error))
-        self._watch()
 
     def _take(self, event: object) -> bool:
         """Whether to look for more at once."""

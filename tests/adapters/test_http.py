@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -322,6 +323,28 @@ def test_flood_of_tiny_chunks_leaves_turns_to_others(served: Served) -> None:
             assert read_answer(other)[0] == 200
         flood.sendall(b"0\r\n\r\n")
         assert read_answer(flood)[2] == b"POST /p 2000"
+
+
+def test_requests_of_many_share_one_turn_of_the_loop(
+    served: Served, echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "WORK_A_TURN", 0.0)
+    turns: list[int] = []
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(served.connect()) for _ in range(30)]
+        served.settle()
+
+        def flood() -> None:
+            for sock in crowd:
+                sock.sendall(get("/a") + get("/b"))
+            served.reactor.before_wait = lambda: turns.append(len(echo.seen))
+
+        served.call(flood)
+        for sock in crowd:
+            assert read_answer(sock)[2] == b"GET /a 0"
+            assert read_answer(sock)[2] == b"GET /b 0"
+    assert len(turns) > 20
+    assert max(after - before for before, after in pairwise(turns)) <= 2
 
 
 # -- streams ---------------------------------------------------------------------------------------------------------
