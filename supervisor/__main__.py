@@ -1,7 +1,21 @@
-"""`python -m supervisor` is the command `supervisor`."""
+"""`supervisor` and `python -m supervisor`."""
+
+from __future__ import annotations
 
 import sys
 
-from supervisor.cli import main
+from supervisor.launch import become_daemon, plain_run
 
-sys.exit(main())
+
+def main() -> int:
+    """Run one command; the exit code."""
+    run = plain_run(sys.argv[1:])
+    if run is not None:
+        become_daemon(*run)
+    from supervisor.cli import main as command_line
+
+    return command_line()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -64,7 +64,7 @@ class Runtime:
         self.log = EventLog(log_format)
         self.reactor = Reactor()
         self.reactor.on_error = self._callback_failed
-        self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem)
+        self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later)
         self.id = self._identity()
         self.fleet = Fleet(plan, random.Random().random)
         self.engine = Engine(self.fleet, self, self.reactor.now, self._wake_at)
@@ -344,6 +344,9 @@ class Runtime:
         self.problem(f"internal error, supervision goes on: {type(error).__name__}: {error} ({place})")
         if os.environ.get("SUPERVISOR_DEBUG"):
             sys.excepthook(type(error), error, error.__traceback__)
+
+    def _later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.reactor.call_at(self.reactor.now() + seconds, callback)
 
     # -- time ----------------------------------------------------------------------------------------------------
 

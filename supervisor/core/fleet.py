@@ -380,9 +380,5 @@ class Fleet:
 
 
 def _is_new_failure(record: Record) -> bool:
-    """The moment at which the restart rule has judged a failure: once per failure."""
-    return (
-        record.cause in FAILURES
-        and record.before is not record.after
-        and record.after in (State.BACKOFF, State.STARTING, State.FAILED)
-    )
+    """The moment at which the restart rule has judged a failure (it says which attempt follows): once per failure."""
+    return record.cause in FAILURES and "attempt" in record.detail

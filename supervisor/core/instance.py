@@ -428,8 +428,9 @@ class Instance:
             "threshold": detector.threshold,
             "intervals_s": [round(i, 4) for i in detector.intervals()[-16:]],
         }
-        if detector.last is not None:
-            detail["silence_s"] = round(now - detector.last, 3)
+        since = detector.last if detector.last is not None else self.cause_at
+        if since is not None:
+            detail["silence_s"] = round(now - since, 3)
         if self.last_probe_error:
             detail["last_probe_error"] = self.last_probe_error
         return detail

@@ -201,6 +201,15 @@ def test_strategies(strategy: str, failing: str, restarted: set[str]) -> None:
     assert {n for n in names if world[n].rule.attempt} == {failing}
 
 
+def test_a_failed_spawn_restarts_the_group_too() -> None:
+    rule = {"strategy": "one-for-all", "initial": 0.0, "max_restarts": 1}
+    world = World(spec("a", group_name="g", restart=rule), spec("b", group_name="g", restart=rule))
+    world.start("b")
+    world.spawns = False
+    world.start("a")
+    assert [r for r in world.records if r.instance == "b" and r.cause is Cause.GROUP_RESTARTED]
+
+
 def test_a_stopped_member_is_not_restarted_with_its_group() -> None:
     rule = {"strategy": "one-for-all", "initial": 0.0}
     world = World(spec("a", group_name="g", restart=rule), spec("b", group_name="g", restart=rule))
