@@ -54,9 +54,8 @@ log = {{ max_size = "50MiB", keep = 20, compress = false }}
         return [self.tools["supervisor"], "status", "-f", self._file()]
 
     def logs(self) -> list[Path]:
-        name = self.services[0].name
-        found = (path for root in ("state", "run") for path in (self.home / root).rglob("*") if name in str(path))
-        return [path for path in found if path.is_file()]
+        found = (self.home / "state" / "log").glob(f"{self.services[0].name}.log*")
+        return [path for path in found if path.suffix != ".idx"]
 
     def _file(self) -> str:
         return f"{self.home}/services.toml"
