@@ -297,6 +297,7 @@ class Runtime:
             answer(False)
 
     def _release(self, order: act.Release) -> None:
+        self._stream(order.instance).finish_line()
         self.senses.unwatch(order.instance)
         self.sampler.limit(order.instance, order.incarnation, None)
         self.processes.release(order.instance, order.incarnation)

@@ -428,6 +428,8 @@ class Instance:
             "threshold": detector.threshold,
             "intervals_s": [round(i, 4) for i in detector.intervals()[-16:]],
         }
+        if detector.last is None:
+            detail["never_beat"] = True
         since = detector.last if detector.last is not None else self.cause_at
         if since is not None:
             detail["silence_s"] = round(now - since, 3)

@@ -64,8 +64,10 @@ def _start_timeout(detail: Detail) -> str:
 
 def _silent(detail: Detail) -> str:
     silence, score = detail.get("silence_s"), detail.get("suspicion")
+    if detail.get("never_beat"):
+        return "not one heartbeat since it was ready"
     if silence is None:
-        return "not one heartbeat since it was ready" if "intervals_s" in detail else "no heartbeat"
+        return "no heartbeat"
     said = f"no heartbeat for {span(silence)}"
     if score and str(detail.get("detector", "")).startswith("phi"):
         said += f" (φ {score:.3g})"
