@@ -241,7 +241,7 @@ def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_stray_is_killed_only_if_it_carries_our_id(bench: Bench) -> None:
     marks = {"SUPERVISOR_ID": bench.id, "SUPERVISOR_INSTANCE": "gone"}
-    child = subprocess.Popen(["sh", "-c", "echo up; exec sleep 1000"], env=marks | os.environ, stdout=subprocess.PIPE)
+    child = subprocess.Popen(["sh", "-c", "echo up; read line"], env=marks | os.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.readline()
     bench.until(lambda: identity(child.pid))  # between two programs there is no environment to read
