@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ class HttpServer:
         self.handler = handler
         self.on_problem = on_problem
         self._listeners: list[Listener] = []
-        self._work_until: float | None = None
+        self._queue: deque[Connection] = deque()
+        self._at_work = False
 
     def listen_unix(self, path: str) -> None:
         """Serve on a Unix socket that only its owner can open (0600).  OperationFailed where that is impossible."""
@@ -137,17 +139,22 @@ class HttpServer:
         """How many are open now."""
         return sum(len(listener.connections) for listener in self._listeners)
 
-    def may_work(self) -> bool:
-        """Whether something of this turn's share is left.  Somebody is always served."""
-        now = self.reactor.now()
-        if self._work_until is None:
-            self._work_until = now + WORK_A_TURN
-            self.reactor.call_soon(self._new_share)
-            return True
-        return now < self._work_until
+    def enqueue(self, connection: Connection) -> None:
+        """It has something to do.  First come, first served: one request each, then it is the next one's turn."""
+        self._queue.append(connection)
+        if not self._at_work:
+            self._at_work = True
+            self.reactor.call_soon(self._work)
 
-    def _new_share(self) -> None:
-        self._work_until = None
+    def _work(self) -> None:
+        until = self.reactor.now() + WORK_A_TURN
+        while self._queue:
+            self._queue.popleft().work()
+            if self.reactor.now() >= until:
+                break
+        self._at_work = bool(self._queue)
+        if self._at_work:
+            self.reactor.call_soon(self._work)
 
     def close(self) -> None:
         """End every stream properly, drop everybody, and listen no more."""

@@ -33,8 +33,8 @@ class Connection:
 
     __slots__ = (
         "_begun", "_body", "_busy", "_closed", "_deadline", "_exchange", "_h11", "_head", "_listener",
-        "_on_close", "_out", "_out_bytes", "_reactor", "_reply_done", "_sent", "_sock", "_streaming", "_timer",
-        "_watched", "_when_flushed",
+        "_on_close", "_out", "_out_bytes", "_queued", "_reactor", "_reply_done", "_sent", "_sock", "_streaming",
+        "_timer", "_watched", "_when_flushed",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, sock: socket.socket) -> None:
@@ -49,7 +49,8 @@ class Connection:
         self._out_bytes = 0
         self._sent = 0  # of the first in _out
         self._begun = False  # some of a request has arrived
-        self._busy = False  # more of what has arrived is looked at in the next turn
+        self._busy = False  # more of what has been read is to be looked at
+        self._queued = False
         self._streaming = False
         self._reply_done = False
         self._closed = False
@@ -69,10 +70,21 @@ class Connection:
         if self._closed:
             return
         if events & EPOLLIN and self._watched & EPOLLIN:
-            if self._listener.server.may_work():
-                self._read()  # else the kernel tells us again
+            self._enqueue()
         elif events & ~(EPOLLIN | EPOLLOUT):
             self.close()
+
+    def work(self) -> None:
+        """The server's word that it is our turn: read, or go on with what was read before."""
+        self._queued = False
+        if self._closed:
+            return
+        if self._busy:
+            self._busy = False
+            self._take_events()
+        elif self._watched & EPOLLIN:
+            self._read()
+        self._watch()
 
     def _read(self) -> None:
         try:
@@ -90,18 +102,6 @@ class Connection:
             self._due_in(REQUEST_SECONDS)
         self._h11.receive_data(data)
         self._take_events()
-        self._watch()
-
-    def _advance(self) -> None:
-        """Go on with what has arrived before."""
-        self._busy = False
-        if self._closed:
-            return
-        if self._listener.server.may_work():
-            self._take_events()
-            self._watch()
-        else:
-            self._again()
 
     def _take_events(self) -> None:
         """A bounded number of protocol events, and at most one whole request."""
@@ -304,9 +304,13 @@ class Connection:
             callback()
 
     def _again(self) -> None:
-        if not self._busy:
-            self._busy = True
-            self._reactor.call_soon(self._advance)
+        self._busy = True
+        self._enqueue()
+
+    def _enqueue(self) -> None:
+        if not self._queued:
+            self._queued = True
+            self._listener.server.enqueue(self)
 
     def _watch(self) -> None:
         """Ask the kernel for what we can deal with now, and for nothing else."""

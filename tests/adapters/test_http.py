@@ -343,6 +343,7 @@ def test_requests_of_many_share_one_turn_of_the_loop(
         for sock in crowd:
             assert read_answer(sock)[2] == b"GET /a 0"
             assert read_answer(sock)[2] == b"GET /b 0"
+    assert [request.path for request in echo.seen] == ["/a"] * 30 + ["/b"] * 30, "nobody is served twice before all are"
     assert len(turns) > 20
     assert max(after - before for before, after in pairwise(turns)) <= 2
 
