@@ -87,6 +87,7 @@ class Runtime:
         self._timer: Timer | None = None
         self._timer_at: float | None = None
         self._ending = False
+        self._untold: list[tuple[Record, JSON]] = []
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -127,6 +128,8 @@ class Runtime:
 
     def _turn(self) -> None:
         self.engine.turn()
+        if self._untold:
+            self._tell()
         if self.engine.idle:
             self.processes.settle_in()
         if self.fleet.closing and self.fleet.down and not self._ending:
@@ -207,26 +210,33 @@ class Runtime:
     # -- the engine's world --------------------------------------------------------------------------------------
 
     def record(self, records: Sequence[Record]) -> None:
-        """Durable first; then everybody who listens gets the same object."""
+        """Durable before anything is done; everybody else is told when what was ordered is under way."""
         for name in {r.instance for r in records}:
             self.ledger.save(name, self._snapshot(name))
-        at = time.time()
+        events = self.ledger.append(records, time.time())
+        self._untold += zip(records, events, strict=True)
+        for record in records:
+            if record.before is not record.after:
+                self._observe_less_or_more(record)
+
+    def _tell(self) -> None:
+        """Everybody who listens gets the same object."""
         now = self.reactor.now()
-        for record, event in zip(records, self.ledger.append(records, at), strict=True):
+        untold, self._untold = self._untold, []
+        for record, event in untold:
             self.log.event(event)
             self.metrics.observe(record, now)
             self.operations.publish(event)
-            spec = self.fleet.instances[record.instance].spec
-            if spec.hooks:
-                self.hooks.offer(record, event, spec)
-            if record.before is not record.after:
-                self._observe_less_or_more(record)
+            instance = self.fleet.instances.get(record.instance)
+            if instance is not None and instance.spec.hooks:
+                self.hooks.offer(record, event, instance.spec)
 
     def _observe_less_or_more(self, record: Record) -> None:
         """Ceilings hold for what runs; what is on its way out is watched no more."""
         if record.after is State.RUNNING:
-            spec = self.fleet.instances[record.instance].spec
-            self.sampler.limit(record.instance, record.incarnation, spec.resources)
+            resources = self.fleet.instances[record.instance].spec.resources
+            if resources is not None:
+                self.sampler.limit(record.instance, record.incarnation, resources)
         elif record.after not in (State.STARTING, State.SUSPECT):
             self.senses.unwatch(record.instance)
 
