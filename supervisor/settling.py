@@ -17,7 +17,7 @@ TRIES = 3
 
 
 LIVES = 0.1
-"""Seconds that an instance must have lived to count as started: one that is ready as soon as it runs may end at once."""
+"""Seconds that an instance must have lived to count as started: one that is ready as it runs may end at once."""
 
 
 class Failure(str):

@@ -8,14 +8,14 @@ some of them within as long.
 from __future__ import annotations
 
 import socket
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import h11
 
 from supervisor.adapters.http import Request
-from supervisor.adapters.reactor import EPOLLIN, EPOLLOUT, Timer
+from supervisor.adapters.outbox import Deadline, Flushed, Outbox
+from supervisor.adapters.reactor import EPOLLIN, EPOLLOUT
 
 if TYPE_CHECKING:
     from supervisor.adapters.http import Listener
@@ -32,9 +32,8 @@ class Connection:
     """Owned by its listener; closes itself."""
 
     __slots__ = (
-        "_begun", "_body", "_busy", "_closed", "_deadline", "_exchange", "_h11", "_head", "_listener",
-        "_on_close", "_out", "_out_bytes", "_queued", "_reactor", "_reply_done", "_sent", "_sock", "_streaming",
-        "_timer", "_watched", "_when_flushed",
+        "_begun", "_body", "_busy", "_closed", "_deadline", "_exchange", "_h11", "_head", "_listener", "_on_close",
+        "_out", "_queued", "_reactor", "_reply_done", "_sock", "_streaming", "_watched", "_when_flushed",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, sock: socket.socket) -> None:
@@ -45,9 +44,7 @@ class Connection:
         self._head: h11.Request | None = None
         self._body = bytearray()
         self._exchange: Answer | None = None
-        self._out: deque[bytes] = deque()
-        self._out_bytes = 0
-        self._sent = 0  # of the first in _out
+        self._out = Outbox(sock)
         self._begun = False  # some of a request has arrived
         self._busy = False  # more of what has been read is to be looked at
         self._queued = False
@@ -56,11 +53,10 @@ class Connection:
         self._closed = False
         self._on_close: Callable[[], None] | None = None
         self._when_flushed: Callable[[], None] | None = None
-        self._timer: Timer | None = None
-        self._deadline: float | None = None
+        self._deadline = Deadline(self._reactor, self.close)
         self._watched = EPOLLIN
         self._reactor.register(sock.fileno(), self._on_ready, EPOLLIN)
-        self._due_in(REQUEST_SECONDS)
+        self._deadline.set(REQUEST_SECONDS)
 
     # -- in ------------------------------------------------------------------------------------------------------
 
@@ -99,7 +95,7 @@ class Connection:
             return
         if data and not self._begun:
             self._begun = True
-            self._due_in(REQUEST_SECONDS)
+            self._deadline.set(REQUEST_SECONDS)
         self._h11.receive_data(data)
         self._take_events()
 
@@ -144,7 +140,7 @@ class Connection:
         body = bytes(self._body)
         self._body.clear()
         request = Request(head.method.decode("latin-1"), path, query, headers, body, self._listener.local)
-        self._deadline = None  # from here on it is we who are at work
+        self._deadline.clear()  # from here on it is we who are at work
         self._exchange = exchange = Answer(self, request)
         server = self._listener.server
         try:
@@ -187,20 +183,18 @@ class Connection:
         self._on_close = on_close
         self._write(h11.Response(status_code=200, headers=list(headers)))
         self._flush()
-        self._watch()
         return stream
 
     def push(self, data: bytes, farewell: bytes) -> None:
         if self._closed or self._reply_done:
             return
-        if self._out_bytes > MOST_BACKLOG:
-            self._forget_unsent()
+        if self._out.size > MOST_BACKLOG:
+            self._out.forget_unsent()
             self._write(h11.Data(data=farewell))
             self._finish()
             return
         self._write(h11.Data(data=data))
         self._flush()
-        self._watch()
 
     def when_flushed(self, callback: Callable[[], None]) -> None:
         if self._out:
@@ -210,7 +204,7 @@ class Connection:
 
     @property
     def backlog(self) -> int:
-        return self._out_bytes
+        return self._out.size
 
     def end(self) -> None:
         """Finish a stream as the protocol wants it, as far as the client takes it now; then close."""
@@ -225,46 +219,31 @@ class Connection:
     def _write(self, event: h11.Event) -> None:
         data = self._h11.send(event)
         if data:
-            if not self._out and self._deadline is None:
-                self._due_in(REQUEST_SECONDS)
-            self._out.append(data)
-            self._out_bytes += len(data)
+            if not self._out and not self._deadline.running:
+                self._deadline.set(REQUEST_SECONDS)
+            self._out.put(data)
 
     def _finish(self) -> None:
         self._write(h11.EndOfMessage())
         self._reply_done = True
         self._flush()
-        self._watch()
 
     def _flush(self) -> None:
-        while self._out and not self._closed:
-            first = self._out[0]
-            try:
-                count = self._sock.send(memoryview(first)[self._sent :])
-            except (BlockingIOError, InterruptedError):
-                self._watch()
-                return
-            except OSError:
-                self.close()
-                return
-            self._due_in(REQUEST_SECONDS)
-            self._sent += count
-            self._out_bytes -= count
-            if self._sent == len(first):
-                self._out.popleft()
-                self._sent = 0
-        if not self._closed:
+        how_far = self._out.flush(lambda: self._deadline.set(REQUEST_SECONDS))
+        if how_far is Flushed.BROKEN:
+            self.close()
+        elif how_far is Flushed.ALL:
             self._flushed()
+        self._watch()
 
     def _flushed(self) -> None:
         if self._reply_done:
             self._next_request()
         elif self._streaming:
-            self._deadline = None
+            self._deadline.clear()
             callback, self._when_flushed = self._when_flushed, None
             if callback is not None:
                 self._reactor.call_soon(callback)
-        self._watch()
 
     def _next_request(self) -> None:
         if self._streaming or self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
@@ -274,17 +253,9 @@ class Connection:
         self._head = self._exchange = None
         self._reply_done = False
         self._begun = bool(self._h11.trailing_data[0])
-        self._due_in(REQUEST_SECONDS)
+        self._deadline.set(REQUEST_SECONDS)
         if self._begun:
             self._again()
-
-    def _forget_unsent(self) -> None:
-        """Drop what is queued, but for a chunk that is halfway out."""
-        kept = self._out[0] if self._sent else b""
-        self._out.clear()
-        self._out_bytes = len(kept) - self._sent
-        if kept:
-            self._out.append(kept)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -297,8 +268,7 @@ class Connection:
         self._listener.connections.discard(self)
         self._out.clear()
         self._exchange = self._when_flushed = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.cancel()
         callback, self._on_close = self._on_close, None
         if callback is not None:
             callback()
@@ -323,21 +293,6 @@ class Connection:
         if events != self._watched:
             self._watched = events
             self._reactor.modify(self._sock.fileno(), events)
-
-    def _due_in(self, seconds: float) -> None:
-        """Cut it then, unless something happens before; one timer serves all the deadlines of a connection."""
-        self._deadline = self._reactor.now() + seconds
-        if self._timer is None:
-            self._timer = self._reactor.call_at(self._deadline, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        if self._deadline is None:
-            return
-        if self._deadline <= self._reactor.now():
-            self.close()
-        else:
-            self._timer = self._reactor.call_at(self._deadline, self._on_timer)
 
 
 class Answer:
