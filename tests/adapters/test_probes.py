@@ -368,7 +368,8 @@ def test_a_process_that_waits_is_not_active(reactor: Reactor) -> None:
         process.stdin.write(b"x\n")
         process.stdin.flush()
         assert process.stdout.readline() == b"x\n"
-        run_until(reactor, lambda: (s := procfs.stat(process.pid)) is not None and s.state == "S")
+        while (stat := procfs.stat(process.pid)) is not None and stat.state != "S":
+            os.sched_yield()
         target = ActivityTarget(lambda: [process.pid])
         assert ask(reactor, target) == NOTHING_NEW
         process.stdin.write(b"y\n")

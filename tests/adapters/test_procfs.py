@@ -20,14 +20,22 @@ from supervisor.adapters import procfs
 
 @pytest.fixture
 def parent() -> Iterator[subprocess.Popen[bytes]]:
-    """A shell with a child and a grandchild; it prints a line once both are there."""
-    script = "sh -c 'sleep 60 & echo there; wait' & wait"
+    """A shell with a child and a grandchild, `cat`, which has answered: so all three run what they are to run."""
+    script = "exec 3<&0; sh -c 'cat <&3 & wait' & wait"
     process = subprocess.Popen(
-        ["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True, env={**os.environ, "MARK": "me=1"}
+        ["sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "MARK": "me=1"},
     )
-    assert process.stdout is not None and process.stdout.readline() == b"there\n"
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(b"there\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"there\n"
     yield process
     os.killpg(process.pid, signal.SIGKILL)
+    process.stdin.close()
     process.stdout.close()
     process.wait()
 
@@ -68,7 +76,7 @@ def test_any_bytes_are_taken_apart_or_refused(content: bytes) -> None:
 def test_the_family(parent: subprocess.Popen[bytes]) -> None:
     child, grandchild = procfs.descendants(parent.pid)
     assert procfs.children(parent.pid) == [child] and procfs.children(child) == [grandchild]
-    assert procfs.command_line(grandchild) == ["sleep", "60"]
+    assert procfs.command_line(grandchild) == ["cat"]
     assert parent.pid in procfs.pids()
 
 
