@@ -71,14 +71,15 @@ class Dashboard(App[bool]):
 
     def on_news(self, news: News) -> None:
         if news.source is not self._source:
-            self.overview.tail.news(news)
+            self.overview.attention.tail.news(news)
         elif news.event == "event":
             self._note([news.data])
         elif news.event in ("disconnected", "refused"):
             if self._ending:
                 self.exit(True)
                 return
-            self.model.lost(str(news.data["error"]), time.monotonic())
+            why = str(news.data["error"]) if news.event == "refused" else ""
+            self.model.lost(why, time.monotonic())
             self.overview.renewed()
 
     def on_answer(self, answer: Answer) -> None:

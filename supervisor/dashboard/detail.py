@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from supervisor.core.views import JSON
 from supervisor.dashboard.lineview import LineView
-from supervisor.dashboard.present import Row
 from supervisor.dashboard.story import detail
+from supervisor.dashboard.verdict import Row
 
 
 class Detail(LineView, can_focus=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual import events
@@ -73,7 +73,8 @@ class Page(ModalScreen[None]):
         Binding("k", "line(-1)", show=False),
     ]
 
-    def __init__(self, title: str, lines: Sequence[Line]) -> None:
+    def __init__(self, title: str, lines: Callable[[int], Sequence[Line]]) -> None:
+        """`lines` is asked again for every width."""
         super().__init__()
         self._title, self._lines = title, lines
 
@@ -84,9 +85,14 @@ class Page(ModalScreen[None]):
         yield page
 
     def on_mount(self) -> None:
+        self.query_one(LineView).focus()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._fill)
+
+    def _fill(self) -> None:
         page = self.query_one(LineView)
-        page.set_lines(self._lines)
-        page.focus()
+        page.set_lines(self._lines(page.room))
 
     def action_line(self, by: int) -> None:
         self.query_one(LineView).scroll_relative(y=by, animate=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from supervisor.core.views import JSON
+from supervisor.dashboard.eventline import event_line
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.spans import Line
-from supervisor.dashboard.story import event_line
 
 
 class Feed(LineView, can_focus=True):

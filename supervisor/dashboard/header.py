@@ -8,8 +8,8 @@ from supervisor.dashboard import quantities as q
 from supervisor.dashboard.draw import sparkline
 from supervisor.dashboard.history import History
 from supervisor.dashboard.lineview import LineView
-from supervisor.dashboard.present import STATES, trouble, waits
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
+from supervisor.dashboard.verdict import STATES, trouble, waits
 
 LOUD_FIRST = ("failed", "suspect", "backoff", "stopping", "starting", "exited", "stopped")
 LATE_MS = 250.0

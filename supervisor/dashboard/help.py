@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from supervisor.dashboard.present import STATES
+from textwrap import wrap
+
 from supervisor.dashboard.spans import Line, Span, line
+from supervisor.dashboard.verdict import STATES
 
 _KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
@@ -50,16 +52,23 @@ _STATES = {
 }
 
 
-def help_lines() -> list[Line]:
-    """Keys, then the meaning of glyphs and bars."""
+def help_lines(width: int) -> list[Line]:
+    """Keys, then the meaning of glyphs and bars; long explanations are wrapped."""
     out: list[Line] = []
     for title, keys in _KEYS:
-        out += [(Span(title, "muted"),), *(line(Span(f"  {key:<14}", "accent"), text) for key, text in keys), ()]
+        out.append((Span(title, "muted"),))
+        for key, text in keys:
+            out += _beside(Span(f"  {key:<15} ", "accent"), text, width)
+        out.append(())
     out.append((Span("states", "muted"),))
     for state, (glyph, tone) in STATES.items():
-        out.append(line("  ", Span(f"{glyph} {state:<11} ", tone), _STATES[state]))
+        out += _beside(Span(f"  {glyph} {state:<13} ", tone), _STATES[state], width)
     out += [(), (Span("φ", "muted"),)]
-    out.append(
-        line("  ", Span("━━━", "good"), Span("─────", "faint"), "  how far the silence is on its way to suspicion")
-    )
+    out.append(line("  ", Span("━━━", "good"), Span("─────", "faint"), "  how far a silence is from suspicion"))
     return out
+
+
+def _beside(label: Span, text: str, width: int) -> list[Line]:
+    room = max(20, width - len(label.text))
+    first, *rest = wrap(text, room)
+    return [line(label, first), *(line(" " * len(label.text), more) for more in rest)]

@@ -1,9 +1,36 @@
-"""The keys that matter now, in the footer; a click does the same."""
+"""The keys: what they do on the screen, and which of them the footer shows; a click on it does the same."""
 
 from __future__ import annotations
 
+from textual.binding import Binding
+
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.spans import Line, Span, line, width
+
+BINDINGS = (
+    Binding("s", "act('start')", "start"),
+    Binding("x", "act('stop')", "stop"),
+    Binding("r", "act('restart')", "restart"),
+    Binding("K", "signal", "signal"),
+    Binding("R", "act('reset')", "reset"),
+    Binding("a", "mark_all", "select all"),
+    Binding("f", "ask('filter')", "filter"),
+    Binding("exclamation_mark", "problems", "problems only"),
+    Binding("slash", "ask('search')", "search"),
+    Binding("n", "again(1)", "next hit"),
+    Binding("N", "again(-1)", "previous hit"),
+    Binding("o", "sort", "sort"),
+    Binding("O", "reverse", "reverse"),
+    Binding("d", "pane('detail')", "detail"),
+    Binding("l", "pane('log')", "log"),
+    Binding("e", "pane('feed')", "events"),
+    Binding("L", "full_log", "full log"),
+    Binding("v", "last_evidence", "evidence"),
+    Binding("T", "app.change_theme", "theme"),
+    Binding("question_mark", "help", "help"),
+    Binding("escape", "back", "back"),
+)
+"""The table and the log have keys of their own beside these."""
 
 Key = tuple[str, str, str]
 """Key as shown, what it does, action."""

@@ -77,11 +77,17 @@ class LineView(ScrollView):
 
     def _make_style(self, tone: str, action: str, over: str) -> Style:
         style = self.rich_style
-        if over:
-            style += self.get_component_rich_style(over, partial=True)
+        laid = self.get_component_rich_style(over) if over else Style()
+        if laid.bold:
+            style += laid
+        elif laid.reverse:
+            return style + Style(reverse=True)
+        elif over:
+            style += Style(bgcolor=laid.bgcolor)
         if tone:
             tint = self.get_component_rich_style(f"tone--{tone}")
-            if tone != "hit":  # text is tinted towards its background, but lets a line's own background through
-                tint = Style(color=tint.color, bold=tint.bold, dim=tint.dim)
-            style += tint
+            if tone == "hit":
+                style += tint
+            elif not laid.bold:  # text is tinted towards its background, but lets a line's own background through
+                style += Style(color=tint.color, bold=tint.bold, dim=tint.dim)
         return style + Style(meta={"@click": action}) if action else style

@@ -10,8 +10,8 @@ from supervisor.core.views import JSON
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.choose import DESCENDING, SORTS, arrange, matching
 from supervisor.dashboard.history import History
-from supervisor.dashboard.present import Row, waits
 from supervisor.dashboard.spans import Span, clean
+from supervisor.dashboard.verdict import Row, waits
 
 SOON = 10.0
 """A countdown below this is shown in tenths, and drawn more often."""
@@ -45,7 +45,7 @@ class Model:
         return "connected again" if was_lost else ""
 
     def lost(self, why: str, now: float) -> None:
-        """Nobody answers."""
+        """Nobody answers; `why`, where that is more than that nobody answers."""
         if self._lost_at is None:
             self._lost_at = now
         self._lost_why = why
@@ -95,7 +95,8 @@ class Model:
         if self._lost_at is None:
             return ""
         last = f" · shown is what was {q.duration(now - self._lost_at)} ago" if self.status else ""
-        return f"no connection, reconnecting…  {clean(self._lost_why)}{last}"
+        why = f"  {clean(self._lost_why)}" if self._lost_why else ""
+        return f"no daemon answers, reconnecting…{why}{last}"
 
     def soon(self, now: float) -> bool:
         """A countdown is about to end."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from textual import on
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 from textual.widgets import Input
 
-from supervisor.client import quoted
 from supervisor.core.views import JSON
+from supervisor.dashboard.attention import Attention
 from supervisor.dashboard.choose import find
 from supervisor.dashboard.detail import Detail
 from supervisor.dashboard.dialogs import Page
@@ -24,7 +24,7 @@ from supervisor.dashboard.feed import Feed
 from supervisor.dashboard.feedsource import Client, ask
 from supervisor.dashboard.header import Header
 from supervisor.dashboard.help import help_lines
-from supervisor.dashboard.keybar import LOG, TABLE, KeyBar
+from supervisor.dashboard.keybar import BINDINGS, LOG, TABLE, KeyBar
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.logpane import LogPane
 from supervisor.dashboard.model import Model
@@ -32,54 +32,24 @@ from supervisor.dashboard.orders import Orders
 from supervisor.dashboard.prompt import Prompt
 from supervisor.dashboard.story import one_line
 from supervisor.dashboard.table import Table
-from supervisor.dashboard.tail import Tail
-from supervisor.errors import SupervisorError
 
 TICK = 1.0
 QUICK_TICK = 0.25
 """Only while a countdown under ten seconds is to be seen."""
 PAUSE = 0.2
 """Seconds from one drawing to the next, at least, however fast states change."""
-SETTLE = 0.15
-"""Whoever runs down the table with the cursor is not followed by requests; after this long at one row he is."""
-DETAIL_AGE = 2.0
 PANES = ("detail", "log", "feed")
 
 
 class Overview(Screen[object]):
     """Draws what the model knows; knows itself only where cursor, marks and panes are."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "act('start')", "start"),
-        Binding("x", "act('stop')", "stop"),
-        Binding("r", "act('restart')", "restart"),
-        Binding("K", "signal", "signal"),
-        Binding("R", "act('reset')", "reset"),
-        Binding("a", "mark_all", "select all"),
-        Binding("f", "ask('filter')", "filter"),
-        Binding("exclamation_mark", "problems", "problems only"),
-        Binding("slash", "ask('search')", "search"),
-        Binding("n", "again(1)", "next hit"),
-        Binding("N", "again(-1)", "previous hit"),
-        Binding("o", "sort", "sort"),
-        Binding("O", "reverse", "reverse"),
-        Binding("d", "pane('detail')", "detail"),
-        Binding("l", "pane('log')", "log"),
-        Binding("e", "pane('feed')", "events"),
-        Binding("L", "full_log", "full log"),
-        Binding("v", "last_evidence", "evidence"),
-        Binding("T", "app.change_theme", "theme"),
-        Binding("question_mark", "help", "help"),
-        Binding("escape", "back", "back"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*BINDINGS]
 
     def __init__(self, model: Model, orders: Orders, client: Client) -> None:
         super().__init__()
         self.model, self.orders = model, orders
         self._client = client
-        self._detail: JSON | None = None
-        self._detail_at = 0.0
-        self._settling = False
         self._drawn = 0.0
         self._draw_due = False
         self._needle = ""
@@ -100,28 +70,29 @@ class Overview(Screen[object]):
         yield self.keys
 
     def on_mount(self) -> None:
-        self.tail = Tail(self._client, self.app.post_message, self.set_timer, self.log_pane)
+        app = cast("App[bool]", self.app)
+        self.attention = Attention(app, self._client, self.table, self.detail, self.log_pane, self._draw_detail)
         self.set_interval(TICK, self._tick)
         self._quick = self.set_interval(QUICK_TICK, self._draw, pause=True)
         self.table.focus()
 
     def on_unmount(self) -> None:
-        self.tail.close()
+        self.attention.tail.close()
 
     # -- news
 
     def renewed(self, *, resumed: bool = False) -> None:
         """There is a new status, or none comes any more."""
         self._draw_soon()
-        self._want_detail(DETAIL_AGE)
+        self.attention.refresh()
         if resumed:
-            self.tail.resume()
+            self.attention.tail.resume()
 
     def happened(self, events: Sequence[JSON]) -> None:
         """New events of the ledger."""
         self._draw_soon()
         if any(event["instance"] == self.table.current for event in events):
-            self._want_detail(0.0)
+            self.attention.refresh(0.0)
 
     # -- drawing
 
@@ -154,9 +125,8 @@ class Overview(Screen[object]):
 
     def _draw_detail(self) -> None:
         row = self.table.row
-        more = self._detail if row and self._detail and self._detail["name"] == row.name else None
         if self.detail.display:
-            self.detail.show(row, more)
+            self.detail.show(row, self.attention.more)
         if self.brief.display:
             self.brief.set_lines([one_line(row, self.size.width)] if row else [])
         marked, hidden = len(self.table.marked), len(self.model.views) - self.table.number
@@ -167,46 +137,16 @@ class Overview(Screen[object]):
     @on(Table.Moved)
     def _moved(self) -> None:
         self._draw_detail()
-        if not self._settling:
-            self._settling = True
-            self.set_timer(SETTLE, self._settled)
-
-    def _settled(self) -> None:
-        self._settling = False
-        self._want_detail(0.0)
-        self._watch_log()
-
-    def _want_detail(self, if_older: float) -> None:
-        """Ask for the details of the instance at the cursor, where they can be seen and are not new."""
-        name, now = self.table.current, time.monotonic()
-        if not name or not self.detail.display or now - self._detail_at < if_older:
-            return
-        self._detail_at = now
-        ask(
-            self.app.post_message,
-            lambda: self._client.get(f"/v1/instances/{quoted(name)}"),
-            self._take_detail,
-            _unanswered,
-        )
-
-    def _take_detail(self, answer: JSON) -> None:
-        self._detail = answer
-        self._draw_detail()
-
-    def _watch_log(self) -> None:
-        if self.log_pane.display:
-            self.tail.watch(self.table.targets)
-        else:
-            self.tail.close()
+        self.attention.moved()
 
     @on(LogPane.Paused)
     def _paused(self) -> None:
         if not self.log_pane.paused:
-            self.tail.resume()
+            self.attention.tail.resume()
 
     @on(LogPane.Older)
     def _older(self) -> None:
-        self.tail.older()
+        self.attention.tail.older()
 
     # -- the room there is
 
@@ -231,7 +171,7 @@ class Overview(Screen[object]):
             self.table.focus()
         self.keys.show(LOG if self.focused is self.log_pane else TABLE)
         self._draw()
-        self._settled()
+        self.attention.settled()
 
     @on(DescendantFocus)
     def _focus_moved(self) -> None:
@@ -357,7 +297,7 @@ class Overview(Screen[object]):
     # -- reading
 
     def action_help(self) -> None:
-        self.app.push_screen(Page("help", help_lines()))
+        self.app.push_screen(Page("help", help_lines))
 
     def action_last_evidence(self) -> None:
         number = self.model.history.last_evidence.get(self.table.current)
@@ -370,10 +310,6 @@ class Overview(Screen[object]):
         """What was captured before a kill."""
 
         def show(answer: JSON) -> None:
-            self.app.push_screen(Page(f"evidence of event {number}", list(evidence_lines(answer))))
+            self.app.push_screen(Page(f"evidence of event {number}", lambda _: list(evidence_lines(answer))))
 
         ask(self.app.post_message, lambda: self._client.get(f"/v1/evidence/{number}"), show, self.orders.refused)
-
-
-def _unanswered(_: SupervisorError) -> None:
-    """A lost connection is told by the stream; nobody needs to hear it twice."""

@@ -12,8 +12,9 @@ from textual.message import Message
 from textual.strip import Strip
 
 from supervisor.dashboard.lineview import LineView
-from supervisor.dashboard.present import Column, Row, columns, row_line, title_line
+from supervisor.dashboard.present import Column, columns, row_line, title_line
 from supervisor.dashboard.spans import Line
+from supervisor.dashboard.verdict import Row
 
 
 class Table(LineView, can_focus=True):

@@ -10,28 +10,17 @@ from supervisor.core.actions import State
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.choose import SORTS, arrange, find, matching
 from supervisor.dashboard.draw import bar, bins, condensed, histogram, sparkline, suspicion_line
+from supervisor.dashboard.eventline import event_line
 from supervisor.dashboard.evidence import evidence_lines
 from supervisor.dashboard.header import banner, blockers, first_line, second_line
 from supervisor.dashboard.history import DEPTH, EVENTS, History
 from supervisor.dashboard.keybar import LOG, TABLE, key_lines
 from supervisor.dashboard.model import Model
 from supervisor.dashboard.orders import changes
-from supervisor.dashboard.present import (
-    GUTTER,
-    STATES,
-    Row,
-    badge,
-    columns,
-    countdown,
-    next_and_why,
-    reason,
-    row_line,
-    title_line,
-    trouble,
-    waits,
-)
+from supervisor.dashboard.present import GUTTER, columns, next_and_why, row_line, title_line
 from supervisor.dashboard.spans import Span, clean, cut, fit, line, plain, spread, width
-from supervisor.dashboard.story import detail, event_line, one_line
+from supervisor.dashboard.story import detail, one_line
+from supervisor.dashboard.verdict import STATES, Row, badge, countdown, reason, trouble, waits
 from tests.faces.fakedaemon import beating, details, event, events, fleet, status, view
 
 
@@ -420,7 +409,7 @@ def test_detail_tells_the_whole_story() -> None:
     row = next(r for r in rows() if r.name == "importer")
     text = "\n".join(plain(t) for t in detail(row, details(row.view), 64))
     for words in (
-        "killed by SIGSEGV", "more than 5 restarts within 60 s", "tried again in 42s", "open", "5 of 5 restarts",
+        "killed by SIGSEGV", "more than 5 restarts within 60 s", "tried once more in 42s", "open",
         "last changes", "python -m shop.importer", "needs      redis",
     ):  # fmt: skip
         assert words in text
@@ -454,7 +443,8 @@ def test_every_key_is_in_the_footer_and_every_line_fits() -> None:
 
 def test_next_comes_before_why() -> None:
     row = Row(by_name("mailer"))
-    assert plain(next_and_why(row)) == "restart in 4.2s  exited with code 1"
+    assert plain(next_and_why(40)(row)) == "restart in 4.2s  exited with code 1"
+    assert plain(next_and_why(20)(row)) == "restart in 4.2s"
 
 
 def test_reload_is_told_in_lines() -> None:

@@ -1,0 +1,72 @@
+"""What is fetched because somebody looks at it: the details and the output of the instance at the cursor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from textual.app import App
+
+from supervisor.client import quoted
+from supervisor.core.views import JSON
+from supervisor.dashboard.detail import Detail
+from supervisor.dashboard.feedsource import Client, ask
+from supervisor.dashboard.logpane import LogPane
+from supervisor.dashboard.table import Table
+from supervisor.dashboard.tail import Tail
+from supervisor.errors import SupervisorError
+
+SETTLE = 0.15
+"""Whoever runs down the table with the cursor is not followed by requests; after this long at one row he is."""
+FRESH = 2.0
+"""Seconds after which details are fetched again, if they are in view."""
+
+
+class Attention:
+    """Follows the table's cursor; `changed` is called when details have come."""
+
+    def __init__(
+        self, app: App[bool], client: Client, table: Table, detail: Detail, log: LogPane, changed: Callable[[], None]
+    ) -> None:
+        self._app, self._client, self._changed = app, client, changed
+        self._table, self._detail, self._log = table, detail, log
+        self.tail = Tail(client, app.post_message, app.set_timer, log)
+        self._more: JSON | None = None
+        self._asked = 0.0
+        self._settling = False
+
+    @property
+    def more(self) -> JSON | None:
+        """The details of the instance at the cursor, if they are there."""
+        return self._more if self._more is not None and self._more["name"] == self._table.current else None
+
+    def moved(self) -> None:
+        """The cursor is somewhere else, or other rows are marked."""
+        if not self._settling:
+            self._settling = True
+            self._app.set_timer(SETTLE, self.settled)
+
+    def settled(self) -> None:
+        """Fetch what is in view."""
+        self._settling = False
+        self.refresh(0.0)
+        if self._log.display:
+            self.tail.watch(self._table.targets)
+        else:
+            self.tail.close()
+
+    def refresh(self, if_older: float = FRESH) -> None:
+        """Ask for the details again, unless nobody sees them or they are new."""
+        name, now = self._table.current, time.monotonic()
+        if name and self._detail.display and now - self._asked >= if_older:
+            self._asked = now
+            route = f"/v1/instances/{quoted(name)}"
+            ask(self._app.post_message, lambda: self._client.get(route), self._take, _unanswered)
+
+    def _take(self, answer: JSON) -> None:
+        self._more = answer
+        self._changed()
+
+
+def _unanswered(_: SupervisorError) -> None:
+    """A lost connection is told by the stream, a lost instance by the status; nobody needs to hear it twice."""

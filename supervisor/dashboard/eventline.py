@@ -1,0 +1,34 @@
+"""One event of the ledger as a line."""
+
+from __future__ import annotations
+
+from supervisor.core.phrases import phrase
+from supervisor.core.views import JSON
+from supervisor.dashboard import quantities as q
+from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line
+
+_TONES = {"failed": "alarm", "suspect": "warn", "backoff": "warn", "running": "good", "starting": "busy"}
+NARROW = 64
+"""Below this width the state that was left is left out."""
+
+
+def event_line(event: JSON, *, instance: bool, width: int) -> Line:
+    """When, who (unless that is clear), from where to where, and why; a click on the glass shows the evidence."""
+    detail = event["detail"]
+    parts = [Span(q.clock(event["at"]), "muted"), Span("  ")]
+    if instance:
+        parts += [*fit((Span(clean(event["instance"])),), max(8, min(16, width // 5))), Span(" ")]
+    moved = fit(_moved(event, width), 10 if width < NARROW else 18)
+    words = Span("  " + clean(phrase(event["cause"], detail)))
+    glass = Span(" ⌕", "accent", f"screen.evidence({detail['evidence_id']})") if "evidence_id" in detail else ""
+    return cut(line(*parts, moved, words, glass), width)
+
+
+def _moved(event: JSON, width: int) -> Line:
+    before, after = event["from"], event["to"]
+    if before == after:
+        return (Span("  " + after if width < NARROW else after, "faint"),)
+    tone = _TONES.get(after, "muted")
+    if after == "exited" and event["cause"] != "succeeded":
+        tone = "bad"
+    return (Span("→ " if width < NARROW else f"{before} → ", "faint"), Span(after, tone))

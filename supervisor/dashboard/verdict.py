@@ -1,0 +1,130 @@
+"""What is to be thought of one row of `status`: how bad, why, and what comes next.  Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from supervisor.core.phrases import phrase
+from supervisor.core.views import JSON
+from supervisor.dashboard import quantities as q
+from supervisor.dashboard.history import Samples
+from supervisor.dashboard.spans import Line, Span, clean, line
+
+STATES: dict[str, tuple[str, str]] = {
+    "stopped": ("○", "muted"),
+    "starting": ("◔", "busy"),
+    "running": ("●", "good"),
+    "suspect": ("▲", "warn"),
+    "stopping": ("▼", "busy"),
+    "backoff": ("↻", "warn"),
+    "exited": ("✓", "muted"),
+    "failed": ("✖", "alarm"),
+}
+"""Glyph and tone of each state; `badge` refines them."""
+
+DECIDED = frozenset({"delay_s", "breaker"})
+"""What in an event's detail says what was decided, rather than what happened."""
+RECENT = 600.0
+"""Seconds for which a healed instance still says what had happened to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An instance as last heard of, `age` seconds ago, and what is remembered of it."""
+
+    view: JSON
+    age: float = 0.0
+    samples: Samples = field(default_factory=Samples)
+    last_failure: JSON | None = None
+    failed_ago: float | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.view["name"])
+
+
+def trouble(view: JSON) -> int:
+    """How much it asks for attention: 0 all well, 1 on its way, 2 something is wrong, 3 broken."""
+    state = view["state"]
+    if state == "failed" or view.get("lingering"):
+        return 3
+    if state == "exited":
+        return 3 if view["goal"] == "up" and view["cause"] != "succeeded" else 0
+    if state in ("suspect", "backoff") or (view["breaker"] != "closed" and view["goal"] == "up"):
+        return 2
+    if state == "running":
+        return 1 if view["goal"] == "down" or not (view["ready"] or view["type"] == "oneshot") else 0
+    return 0 if state == "stopped" else 1
+
+
+def badge(view: JSON) -> Span:
+    """Glyph and word of the state."""
+    state = str(view["state"])
+    glyph, tone = STATES.get(state, ("?", "warn"))
+    if state == "running" and not view["ready"]:
+        glyph, tone = "◐", "busy"
+    if state == "exited" and trouble(view) == 3:
+        glyph, tone = "✗", "alarm"
+    if state == "stopping" and view.get("lingering"):
+        tone = "alarm"
+    return Span(f"{glyph} {state}", tone)
+
+
+def waits(view: JSON, age: float = 0.0) -> tuple[str, float, str] | None:
+    """What ends its present state and in how many seconds, with a tone; None where nothing counts down."""
+    waiting = (
+        ("next_restart_in_s", "trial" if view["state"] == "failed" else "restart", "warn"),
+        ("kill_in_s", "kill", "warn"),
+        ("ready_within_s", "due", "busy"),
+    )
+    for key, label, tone in waiting:
+        left = view.get(key)
+        if left is not None:
+            return label, max(0.0, left - age), tone
+    left, threshold = view.get("suspect_in_s"), view.get("threshold")
+    if view["state"] == "running" and left is not None and threshold and (view.get("phi") or 0.0) >= 0.6 * threshold:
+        return "suspect", max(0.0, left - age), "warn"
+    return None
+
+
+def countdown(view: JSON, age: float = 0.0) -> Line:
+    """`restart in 4.2s`, or nothing."""
+    wait = waits(view, age)
+    if wait is None:
+        return ()
+    label, left, tone = wait
+    return line(Span(f"{label} in ", tone), Span(q.duration(left), "strong"))
+
+
+def reason(row: Row) -> Span:
+    """Why it is as it is, in a few words: what holds it up now, else what happened last."""
+    view = row.view
+    if view.get("lingering"):
+        return Span(clean(f"will not die: {', '.join(view['lingering'])}"), "bad")
+    if view.get("waiting_for"):
+        return Span(clean(f"waits for {view['waiting_for']}"), "busy")
+    if view.get("held"):
+        return Span(clean(f"held: {view['held']}"), "warn")
+    if view["goal"] == "down" and view["state"] in ("running", "suspect"):
+        return Span("stops after its dependants", "busy")
+    if view.get("probe_error") and view["state"] in ("running", "starting"):
+        return Span(clean(view["probe_error"]), "warn")
+    if view["state"] == "running" and view["ready"] and row.last_failure and (row.failed_ago or 0.0) < RECENT:
+        return Span(f"back after: {happened(row)}", "muted")
+    if view.get("status") and view["state"] in ("running", "starting"):
+        return Span(clean(view["status"]), "muted")
+    tones = ("faint" if view["state"] in ("running", "stopped") else "muted", "muted", "plain", "plain")
+    return Span(happened(row), tones[trouble(view)])
+
+
+def happened(row: Row) -> str:
+    """The last change's cause in words; for one that failed and is up again or about to be, that of its failure."""
+    view, failure = row.view, row.last_failure
+    if failure and (failure["cause"] == view["cause"] or view["state"] in ("running", "starting", "failed", "backoff")):
+        return cause_of(failure)
+    return clean(phrase(view["cause"], {"exit_code": view["exit_code"], "signal": view["signal"]}))
+
+
+def cause_of(event: JSON) -> str:
+    """What happened, without what was decided about it: that is shown by state and countdown."""
+    return clean(phrase(event["cause"], {k: v for k, v in event["detail"].items() if k not in DECIDED}))
