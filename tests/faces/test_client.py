@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from supervisor import client as client_module
+from supervisor.adapters.api import Subscriber
 from supervisor.client import Client, quoted, read_body, read_head
 from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed, UsageError
 from tests.faces import fakedaemon
@@ -197,7 +198,13 @@ def test_closing_from_another_thread_ends_the_iteration(client: Client) -> None:
 
 def test_lines_of_output_arrive(path: str) -> None:
     def then(daemon: StandIn) -> None:
-        daemon.reactor.call_at(daemon.reactor.now() + 0.05, lambda: daemon.say("a", "héllo\nworld"))
+        watch = daemon.watch
+
+        def greet(subscriber: Subscriber) -> Callable[[], None]:
+            daemon.reactor.call_soon(lambda: daemon.say("a", "héllo\nworld"))
+            return watch(subscriber)
+
+        daemon.watch = greet  # type: ignore[method-assign]
 
     with serve(path, [fakedaemon.view("a")], then=then):
         kind, data = next(Client(path).stream(["logs"]))
