@@ -8,18 +8,9 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
 import sys
 
-
-def compiler(path: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
-    """Begin to turn `path` into a plan; JSON will come on stdout, errors (and exit code 2) on stderr."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "supervisor.config.compile", path],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-    )
+from supervisor.launch import compiler
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""How this process becomes the daemon: the compiler of the configuration is set off first, then we exec.
+"""How a configuration gets compiled, and how this process becomes the daemon.
 
 A boot waits for nothing here: `supervisor run` with plain arguments comes this way without click (50 ms), and the
 configuration is compiled on another core while the daemon's interpreter starts.
@@ -7,10 +7,25 @@ configuration is compiled on another core while the daemon's interpreter starts.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 
 DEFAULT_LOG_FORMAT = "human"
+
+
+def compiler(path: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
+    """Begin to turn `path` into a plan; JSON will come on stdout, errors (and exit code 2) on stderr."""
+    return subprocess.Popen(
+        _compile(path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+    )
+
+
+def _compile(path: str) -> list[str]:
+    return [sys.executable, "-m", "supervisor.config.compile", path]
 
 
 def daemon_command(file: str, log_format: str, services: Sequence[str] = ()) -> list[str]:
@@ -20,11 +35,11 @@ def daemon_command(file: str, log_format: str, services: Sequence[str] = ()) -> 
 
 
 def become_daemon(file: str, log_format: str) -> None:
-    """Never returns."""
+    """Set the compiler off, then exec.  Never returns."""
     reader, writer = os.pipe()
     pid = os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", "supervisor.config.compile", file],
+        _compile(file),
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)],
     )

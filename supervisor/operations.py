@@ -14,16 +14,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
-from supervisor.adapters import logread, procfs
+from supervisor.adapters import logread
 from supervisor.adapters.api import Subscriber
 from supervisor.adapters.ledger import EventQuery
 from supervisor.adapters.reactor import Timer
 from supervisor.adapters.sampling import host
-from supervisor.core.instance import Instance
 from supervisor.core.spec import Plan, ServiceSpec, from_plain
 from supervisor.core.views import instance_view
-from supervisor.daemon import compiler
 from supervisor.errors import ConfigError, NoSuchService, SupervisorError, UsageError
+from supervisor.launch import compiler
 
 if TYPE_CHECKING:
     from supervisor.runtime import Runtime
@@ -260,7 +259,11 @@ class Operations:
     def publish(self, event: JSON) -> None:
         """One event object to all who follow."""
         for subscriber in self._subscribers:
-            if not subscriber.services or event["service"] in subscriber.services or event["instance"] in subscriber.services:
+            if (
+                not subscriber.services
+                or event["service"] in subscriber.services
+                or event["instance"] in subscriber.services
+            ):
                 subscriber.on_event(event)
         if self._watchers and self._telling is None:
             reactor = self._runtime.reactor

@@ -293,9 +293,7 @@ class Runtime:
         if process is None:
             return
         lines = self._stream(order.instance).tail(20)
-        held, found = evidence.examine(
-            process.pid, process.tree.members(), lines, order.within / 2, self.reactor.now
-        )
+        held, found = evidence.examine(process.pid, process.tree.members(), lines, order.within / 2, self.reactor.now)
 
         def answer(alive: bool) -> None:
             self.engine.post(order.instance, ev.Examined(order.incarnation, alive, held, found))

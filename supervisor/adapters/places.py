@@ -18,7 +18,8 @@ def own_directory(path: str, mode: int) -> str:
         found = place.lstat()
     except OSError as error:
         raise OperationFailed(
-            f"cannot make {path}: {error.strerror}", "Set runtime_dir / state_dir in [supervisor] to a place of your own."
+            f"cannot make {path}: {error.strerror}",
+            "Set runtime_dir / state_dir in [supervisor] to a place of your own.",
         ) from error
     if not stat.S_ISDIR(found.st_mode):
         raise OperationFailed(f"{path} is not a directory", "Remove it, or set another place in [supervisor].")

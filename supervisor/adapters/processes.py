@@ -238,9 +238,7 @@ class Processes:
         empty = process.tree.empty()
         self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
         if not empty:
-            process.tree.when_empty(
-                self._reactor, lambda: self._post(process.instance, TreeEmpty(process.incarnation))
-            )
+            process.tree.when_empty(self._reactor, lambda: self._post(process.instance, TreeEmpty(process.incarnation)))
 
     def _forget_pidfd(self, process: Process) -> None:
         if process.pidfd >= 0:

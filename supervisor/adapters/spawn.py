@@ -16,7 +16,9 @@ from contextlib import contextmanager, suppress
 from supervisor.core.spec import ServiceSpec
 
 LIMITS = {
-    name.removeprefix("RLIMIT_").lower(): getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")
+    name.removeprefix("RLIMIT_").lower(): getattr(resource, name)
+    for name in dir(resource)
+    if name.startswith("RLIMIT_")
 }
 """Resource limits by the names used in services.toml."""
 
@@ -30,7 +32,7 @@ _DEV_NULL = -1
 
 
 def clean_slate() -> None:
-    """Once, before the first spawn: default signals, nothing blocked, no stray descriptor that a child could inherit."""
+    """Once, before the first spawn: default signals, nothing blocked, no descriptor that a child could inherit."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGINT}:
         with suppress(OSError, ValueError):
@@ -53,7 +55,7 @@ def raise_descriptor_limit() -> tuple[int, int]:
 
 
 class Spawner:
-    """Knows what every child gets: our environment without what is meant for us, the descriptor limit we started with."""
+    """Knows what every child gets: our environment without what is meant for us, our first descriptor limit."""
 
     def __init__(self, environment: Mapping[str, str], supervisor_id: str, notify_socket: str) -> None:
         own = {k: v for k, v in environment.items() if not k.startswith(_PRIVATE)} | {"SUPERVISOR_ID": supervisor_id}

@@ -63,7 +63,5 @@ FAILURES = frozenset(
     }
 )
 
-DETECTED = frozenset(
-    {Cause.START_TIMEOUT, Cause.SILENT, Cause.TRIGGERED, Cause.MEMORY_LIMIT, Cause.CPU_LIMIT}
-)
+DETECTED = frozenset({Cause.START_TIMEOUT, Cause.SILENT, Cause.TRIGGERED, Cause.MEMORY_LIMIT, Cause.CPU_LIMIT})
 """Failures that we found, rather than the kernel: the process was still there and was ended by us."""

@@ -235,9 +235,10 @@ class Fleet:
         for other in self.instances.values():
             if other is failed:
                 passed = True
-            elif other.spec.group_name == group and other.goal is Goal.UP and other.alive:
-                if passed or strategy is Strategy.ONE_FOR_ALL:
-                    self._queue.append((other, ev.Restart(Cause.GROUP_RESTARTED)))
+                continue
+            concerned = other.spec.group_name == group and (passed or strategy is Strategy.ONE_FOR_ALL)
+            if concerned and other.goal is Goal.UP and other.alive:
+                self._queue.append((other, ev.Restart(Cause.GROUP_RESTARTED)))
 
     # -- waiting to start, waiting to stop -----------------------------------------------------------------------
 

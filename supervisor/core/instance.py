@@ -690,17 +690,13 @@ class Instance:
         self.cause, self.cause_at, self._until = cause, now, until
         out.append(self._record(before, cause, detail))
 
-    def _note(
-        self, cause: Cause, now: float, out: list[Action], detail: Mapping[str, Any] | None = None
-    ) -> None:
+    def _note(self, cause: Cause, now: float, out: list[Action], detail: Mapping[str, Any] | None = None) -> None:
         """Something worth remembering that changes no state."""
         self.cause, self.cause_at = cause, now
         out.append(self._record(self.state, cause, detail))
 
     def _record(self, before: State, cause: Cause, detail: Mapping[str, Any] | None) -> Record:
-        return Record(
-            self.name, self.spec.name, self.incarnation, self.goal, before, self.state, cause, detail or {}
-        )
+        return Record(self.name, self.spec.name, self.incarnation, self.goal, before, self.state, cause, detail or {})
 
 
 Handler = Callable[[Instance, Any, float, list[Action]], None]

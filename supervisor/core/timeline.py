@@ -66,7 +66,7 @@ def _was_ready(event: JSON, following: JSON | None, row: JSON | None) -> bool | 
     if following["from"] != state:
         adopted = following["cause"] == Cause.ADOPTED and following["incarnation"] == event["incarnation"]
         return True if adopted and state in ("running", "suspect") else None
-    return state == "running" or (state == "suspect" and following["to"] == "running")
+    return bool(state == "running" or (state == "suspect" and following["to"] == "running"))
 
 
 def _before(out: Timeline, seconds: float, first: JSON, oneshot: bool) -> None:

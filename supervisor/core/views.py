@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from supervisor.core.instance import Instance
+if TYPE_CHECKING:  # `status` wants a look at rows without paying for all the rules
+    from supervisor.core.instance import Instance
 
 JSON = dict[str, Any]
 

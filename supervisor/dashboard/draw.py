@@ -46,8 +46,8 @@ def bar(fraction: float, cells: int, tone: str) -> Line:
 
 
 def nearness(fraction: float) -> str:
-    """The tone for a value on its way to a threshold that lies at 1."""
-    if fraction >= 1.0:
+    """The tone for a value on its way to a threshold that lies at 1: only beyond it is alarm."""
+    if fraction > 1.0:
         return "alarm"
     return "warn" if fraction >= 0.6 else "good"
 

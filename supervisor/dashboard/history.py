@@ -51,7 +51,7 @@ class History:
             samples.taken += 1
             samples.cpu.append(view.get("cpu_percent"))
             samples.memory.append(view.get("memory_bytes"))
-            samples.phi.append(view.get("phi"))
+            samples.phi.append(_score(view))
             self._remember_wait(samples, view)
         self._samples = kept
 
@@ -74,7 +74,15 @@ class History:
                 self.last_failure[event["instance"]] = event
             if "evidence_id" in event["detail"]:
                 self.last_evidence[event["instance"]] = event["detail"]["evidence_id"]
+            if event["to"] == "suspect":
+                self._remember_peak(event)
         return fresh
+
+    def _remember_peak(self, event: JSON) -> None:
+        """A suspect may be gone before the next status: its score is in the event."""
+        peak, phi = event["detail"].get("suspicion"), self.samples(event["instance"]).phi
+        if peak is not None and phi:
+            phi[-1] = max(phi[-1] or 0.0, peak)
 
     def _remember_wait(self, samples: Samples, view: JSON) -> None:
         left = remaining(view)
@@ -84,6 +92,12 @@ class History:
         key = f"{view['state']} {view['incarnation']} {view['attempt']}"
         if samples.wait is None or samples.wait[0] != key or samples.wait[1] < left:
             samples.wait = (key, left)
+
+
+def _score(view: JSON) -> float | None:
+    """The score, at most its threshold unless it is a suspect: below `min_timeout` a high score means nothing yet."""
+    phi, threshold = view.get("phi"), view.get("threshold")
+    return phi if phi is None or threshold is None or view["state"] == "suspect" else min(phi, threshold)
 
 
 def remaining(view: JSON) -> float | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.draw import bar, condensed, nearness, sparkline, suspicion_line
 from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line, width
-from supervisor.dashboard.verdict import Row, badge, countdown, reason, trouble
+from supervisor.dashboard.verdict import Row, badge, countdown, nearness_to_suspicion, reason, trouble
 
 MEMORY_FLOOR = 1024.0 * 1024
 CPU_FLOOR = 5.0
@@ -74,12 +74,12 @@ def _suspicion(cells: int) -> Callable[[Row], Line]:
     """φ as a bar towards its threshold, and its value."""
 
     def render(row: Row) -> Line:
-        phi, threshold = row.view.get("phi"), row.view.get("threshold")
-        if phi is None or not threshold:
+        fraction = nearness_to_suspicion(row.view)
+        if fraction is None:
             return (Span(q.NOTHING.rjust(cells + 5), "faint"),)
-        tone = nearness(phi / threshold)
+        tone = nearness(fraction)
         quiet = "muted" if tone == "good" else tone
-        return line(bar(phi / threshold, cells, tone), Span(q.score(phi).rjust(5), quiet))
+        return line(bar(fraction, cells, tone), Span(q.score(row.view["phi"]).rjust(5), quiet))
 
     return render
 

@@ -10,7 +10,7 @@ from supervisor.dashboard.draw import bar, nearness, suspicion_line
 from supervisor.dashboard.eventline import event_line
 from supervisor.dashboard.sections import LABEL, heading, label, labelled
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
-from supervisor.dashboard.verdict import Row, badge, happened, reason, waits
+from supervisor.dashboard.verdict import Row, badge, happened, nearness_to_suspicion, reason, waits
 from supervisor.dashboard.vitals import heartbeats, identity, processes, resources
 
 _NEXT = {
@@ -116,17 +116,15 @@ def _breaker(view: JSON, more: JSON | None) -> Line:
 
 def _suspicion(row: Row, width: int) -> Iterator[Line]:
     view = row.view
-    phi, threshold = view.get("phi"), view.get("threshold")
-    if not threshold or (phi is None and not any(row.samples.phi)):
+    fraction, threshold = nearness_to_suspicion(view), view.get("threshold")
+    if not threshold or not any(row.samples.phi):
         return
-    near = nearness((phi or 0.0) / threshold)
-    value = line(Span(f" {q.score(phi)}", "strong"), Span(f" of {threshold:g}", "muted"))
-    yield line(
-        label(str(view["detector"])[: LABEL - 1]),
-        bar((phi or 0.0) / threshold, min(24, width - LABEL - 14), near),
-        value,
-    )
-    yield line(label(""), suspicion_line(list(row.samples.phi)[-(width - LABEL) :], threshold))
+    name = label(str(view["detector"])[: LABEL - 1])
+    if fraction is not None:
+        gauge = bar(fraction, min(24, width - LABEL - 14), nearness(fraction))
+        yield line(name, gauge, Span(f" {q.score(view['phi'])}", "strong"), Span(f" of {threshold:g}", "muted"))
+        name = label("")
+    yield line(name, suspicion_line(list(row.samples.phi)[-(width - LABEL) :], threshold))
     age, left = view.get("last_heartbeat_age_s"), view.get("suspect_in_s")
     words = []
     if age is not None:

@@ -87,6 +87,16 @@ def waits(view: JSON, age: float = 0.0) -> tuple[str, float, str] | None:
     return None
 
 
+def nearness_to_suspicion(view: JSON) -> float | None:
+    """The score as a fraction of its threshold; over 1 only for a suspect, because below `min_timeout` no score
+    however high is one.  None where there is none."""
+    phi, threshold = view.get("phi"), view.get("threshold")
+    if phi is None or not threshold:
+        return None
+    fraction = float(phi / threshold)
+    return fraction if view["state"] == "suspect" else min(1.0, fraction)
+
+
 def countdown(view: JSON, age: float = 0.0) -> Line:
     """`restart in 4.2s`, or nothing."""
     wait = waits(view, age)

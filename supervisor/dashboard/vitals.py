@@ -32,8 +32,9 @@ def heartbeats(more: JSON | None, width: int) -> Iterator[Line]:
     cells = len(pictures[0])
     mean = f"mean {q.span_of_time(sum(intervals) / len(intervals))}"
     ends = q.span_of_time(low), q.span_of_time(high)
-    middle = mean.center(cells - len("".join(ends))) if cells >= len("".join(ends)) + len(mean) + 2 else ""
-    yield line(label(""), spread(line(Span(ends[0], "muted"), Span(middle, "faint")), (Span(ends[1], "muted"),), cells))
+    room = cells - len(ends[0]) - len(ends[1])
+    middle = mean.center(room) if room >= len(mean) + 2 else " " * max(1, room)
+    yield line(label(""), Span(ends[0], "muted"), Span(middle, "faint"), Span(ends[1], "muted"))
 
 
 def resources(row: Row, width: int) -> Iterator[Line]:

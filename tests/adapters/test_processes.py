@@ -204,7 +204,11 @@ def test_main_process_can_hand_over(bench: Bench, tmp_path: Path) -> None:
 
 def test_an_adopted_process_is_known_by_its_start_and_its_end_is_seen(bench: Bench) -> None:
     mother = subprocess.Popen(
-        [sys.executable, "-c", "import subprocess as s; p = s.Popen(['sleep', '1000']); print(p.pid, flush=True); p.wait()"],
+        [
+            sys.executable,
+            "-c",
+            "import subprocess as s; p = s.Popen(['sleep', '1000']); print(p.pid, flush=True); p.wait()",
+        ],
         stdout=subprocess.PIPE,
     )
     assert mother.stdout is not None
@@ -241,7 +245,9 @@ def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_stray_is_killed_only_if_it_carries_our_id(bench: Bench) -> None:
     marks = {"SUPERVISOR_ID": bench.id, "SUPERVISOR_INSTANCE": "gone"}
-    child = subprocess.Popen(["sh", "-c", "echo up; read line"], env=marks | os.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        ["sh", "-c", "echo up; read line"], env=marks | os.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert child.stdout is not None
     child.stdout.readline()
     bench.until(lambda: identity(child.pid))  # between two programs there is no environment to read

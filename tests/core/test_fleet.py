@@ -370,7 +370,12 @@ def test_history_survives_a_supervisor() -> None:
 
 SERVICES = (
     spec("db", ready={"tcp": "x"}, start_timeout=5.0, restart={"initial": 0.5, "max_restarts": 3, "window": 20.0}),
-    spec("web", depends_on=["db"], heartbeat={"interval": 1.0}, restart={"initial": 0.0, "max_restarts": 2, "window": 30.0}),
+    spec(
+        "web",
+        depends_on=["db"],
+        heartbeat={"interval": 1.0},
+        restart={"initial": 0.0, "max_restarts": 2, "window": 30.0},
+    ),
     spec("a", group_name="g", restart={"strategy": "one-for-all", "max_restarts": 2, "fallback": "page"}),
     spec("b", group_name="g", restart={"strategy": "rest-for-one", "policy": "always"}),
     spec("job", type="oneshot", restart={"max_restarts": 1, "cooldown": 3.0}),
@@ -434,9 +439,7 @@ def check(world: World) -> None:
     """Every waiting state has a deadline or a named event, and the timer knows of it."""
     for i in world.fleet.instances.values():
         assert (i.name in world.live) == (i.pid is not None)
-        if i.state in (State.BACKOFF, State.FAILED, State.SUSPECT):
-            assert i.deadline is not None
-        elif i.state is State.STOPPING:
+        if i.state in (State.BACKOFF, State.FAILED, State.SUSPECT) or i.state is State.STOPPING:
             assert i.deadline is not None
         elif i.state is State.STARTING and i.phase is Phase.WAITING:
             assert i.waiting_for

@@ -43,11 +43,7 @@ class Daemon:
     def write(self, toml: str) -> None:
         """(Re)write the configuration, with our own directories in it."""
         place = f'[supervisor]\nname = "test"\nruntime_dir = "{self.runtime_dir}"\nstate_dir = "{self.state_dir}"\n'
-        if "[supervisor]\n" in toml:
-            toml = toml.replace("[supervisor]\n", place)
-        else:
-            toml = place + toml
-        self.file.write_text(toml)
+        self.file.write_text(place + toml)
 
     def start(self, *, wait: bool = True) -> Daemon:
         self.process = subprocess.Popen(

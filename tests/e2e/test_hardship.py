@@ -61,7 +61,13 @@ def test_a_runtime_directory_that_is_not_safe(daemon: Make, change: str) -> None
 def test_a_program_that_vanishes_is_a_failure_like_another(daemon: Make, tmp_path: Path) -> None:
     program = tmp_path / "program"
     shutil.copy(shutil.which("sleep") or "", program)
-    d = daemon(f'[services.a]\ncommand = ["{program}", "1000"]\nrestart = {{ initial = "10ms", max_restarts = 1 }}\n{SLEEPER.replace("services.a", "services.b")}')
+    d = daemon(f"""
+[services.a]
+command = ["{program}", "1000"]
+restart = {{ initial = "10ms", max_restarts = 1 }}
+[services.b]
+command = ["sleep", "1000"]
+""")
     d.event("a", "running")
     program.unlink()
     d.client.post("/v1/signal", {"services": ["a"], "signal": "KILL"})
@@ -85,7 +91,9 @@ depends_on = ["slow"]
     d.signal(signal.SIGTERM)
     assert d.wait() == 0
     wait_gone(pid)
-    assert not [x for x in d.lines if isinstance(x, dict) and x.get("instance") == "later" and x.get("detail", {}).get("pid")]
+    assert not [
+        x for x in d.lines if isinstance(x, dict) and x.get("instance") == "later" and x.get("detail", {}).get("pid")
+    ]
 
 
 def test_sigterm_twice_kills_what_will_not_go(daemon: Make) -> None:
@@ -143,7 +151,11 @@ def test_a_closed_terminal_ends_what_runs_on_it_in_order(daemon: Make) -> None:
 
 def test_nobody_reads_stderr(daemon: Make) -> None:
     d = daemon(
-        '[services.a]\ncommand = ["true"]\nrestart = { policy = "always", initial = "0s", backoff = "fixed", max_restarts = 100000 }\n',
+        """
+[services.a]
+command = ["true"]
+restart = { policy = "always", initial = "0s", backoff = "fixed", max_restarts = 100000 }
+""",
         start=False,
     )
     reader, writer = os.pipe()
@@ -170,9 +182,21 @@ def test_garbage_on_the_sockets(daemon: Make) -> None:
     d = daemon(SLEEPER + 'ready = { delay = "1ms" }\nheartbeat = { source = "notify", interval = "10s" }\n')
     d.event("a", "running")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        for datagram in (b"", b"\0" * 4096, os.urandom(2000), b"x" * 65000, b"WATCHDOG=trigger", b"MAINPID=1", b"READY=1\nSTATUS=\x1b[2J"):
+        for datagram in (
+            b"",
+            b"\0" * 4096,
+            os.urandom(2000),
+            b"x" * 65000,
+            b"WATCHDOG=trigger",
+            b"MAINPID=1",
+            b"READY=1\nSTATUS=\x1b[2J",
+        ):
             notify.sendto(datagram, str(d.runtime_dir / "notify.sock"))
-    for request in (b"\0\1\2\3\r\n\r\n", b"GET " + b"/" * 70000, b"POST /v1/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"):
+    for request in (
+        b"\0\1\2\3\r\n\r\n",
+        b"GET " + b"/" * 70000,
+        b"POST /v1/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n",
+    ):
         with socket.socket(socket.AF_UNIX) as control:
             control.connect(str(d.runtime_dir / "control.sock"))
             control.settimeout(PATIENCE)
@@ -190,7 +214,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A filesystem of one MiB."""
     place = tmp_path / "small"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", place], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", place], capture_output=True, check=False
+    )
     if mounted.returncode != 0:
         pytest.skip("only root can mount a small filesystem")
     yield place

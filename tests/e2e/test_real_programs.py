@@ -93,7 +93,7 @@ def app(environ, start_response):
 """)
     d = daemon(f"""
 [services.app]
-command = ["{sys.executable}", "-m", "gunicorn", "-b", "127.0.0.1:{port}", "--threads", "1", "--timeout", "0", "app:app"]
+command = "{sys.executable} -m gunicorn -b 127.0.0.1:{port} --threads 1 --timeout 0 app:app"
 directory = "{tmp_path}"
 ready = {{ http = "http://127.0.0.1:{port}/", interval = "100ms" }}
 stop_timeout = "1s"

@@ -12,7 +12,7 @@ from tests.e2e.conftest import ROOT, Daemon, alive, wait_gone
 
 Make = Callable[..., Daemon]
 
-BEATS = f"""
+BEATS = """
 import os, socket, signal, sys, time
 def say(text):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
@@ -122,7 +122,7 @@ replicas = 5
 
 
 def test_the_daemons_own_death_costs_no_child(daemon: Make, tmp_path: Path) -> None:
-    d = daemon(f"""
+    d = daemon("""
 [services.chatty]
 command = ["sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done"]
 [services.stopped]

@@ -306,6 +306,23 @@ def test_history_keeps_the_last_failure_and_the_last_evidence() -> None:
     assert "web@1" not in history.last_failure
 
 
+def test_a_high_score_is_no_alarm_before_it_is_a_suspicion() -> None:
+    young, suspect = view("a", **beating(30.0)), view("a", "suspect", **beating(30.0))
+    history = History()
+    history.take(status([young]))
+    assert list(history.samples("a").phi) == [8.0]
+    for row, tone in ((young, "warn"), (suspect, "alarm")):
+        assert tone in {s.tone for s in row_line(Row(row), columns(120, 8))[6:] if "━" in s.text}
+
+
+def test_a_suspicion_between_two_statuses_is_seen_in_the_trace() -> None:
+    history = History()
+    history.take(status([view("a", **beating(0.3))]))
+    history.note([event(1, "a", "running", "suspect", "heartbeat-silent", suspicion=9.1)])
+    history.note([event(2, "b", "running", "suspect", "heartbeat-silent", suspicion=9.1)])
+    assert list(history.samples("a").phi) == [9.1]
+
+
 def test_a_wait_is_measured_from_when_it_was_seen_first() -> None:
     history = History()
     for left in (8.0, 6.0):
