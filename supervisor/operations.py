@@ -156,7 +156,9 @@ class Operations:
     # -- acting --------------------------------------------------------------------------------------------------
 
     def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
-        """start, stop, restart, reset or signal; the instances it concerns.  The effect follows."""
+        """start, stop, restart, reset or signal; the instances it concerns.  The effect follows.
+
+        `signal`: its name or number; each service's own reload signal where it is None."""
         runtime, now = self._runtime, self._runtime.reactor.now()
         fleet = runtime.fleet
         names = self.resolve(services) if services else list(fleet.instances)
@@ -175,10 +177,10 @@ class Operations:
         elif verb == "reset":
             runtime.engine.order(fleet.reset(names, now))
         elif verb == "signal":
-            number = _signal_number(signal)
+            number = _signal_number(signal) if signal is not None else None
             names = [n for n in names if fleet.instances[n].pid is not None]
             for name in names:
-                runtime.processes.signal(name, number)
+                runtime.processes.signal(name, number or fleet.instances[name].spec.reload_signal)
         else:
             raise UsageError(f"no such action: {verb}")
         return names
@@ -334,8 +336,8 @@ def _heartbeat(spec: ServiceSpec) -> JSON | None:
     }
 
 
-def _signal_number(name: str | None) -> int:
-    text = (name or "").upper()
+def _signal_number(name: str) -> int:
+    text = name.upper()
     if text.isdecimal() and int(text) in signal.valid_signals():
         return int(text)
     try:

@@ -285,7 +285,7 @@ _SERVICE = Param("service", "array", "only these services, instances or groups")
 _NAME = Param("name", "string", "an instance: web, or web@2", place="path")
 _SERVICES = Param("services", "array", "services, instances or groups; empty: all", place="body")
 _SINCE = Param("since", "time", "ISO 8601 (UTC unless it says otherwise) or seconds since the epoch")
-_SIGNAL = Param("signal", "string", "HUP, SIGHUP or 1", place="body")
+_SIGNAL = Param("signal", "string", "HUP, SIGHUP or 1; each service's reload_signal if not given", place="body")
 _PAGE: Params = (
     Param("lines", "integer", "the newest lines, so many", least=1, most=100_000),
     Param("before", "string", "the lines that end before this cursor"),

@@ -44,14 +44,19 @@ reset = _acting("reset", "Close breakers and forget backoff: what waited for eit
 
 @click.command()
 @daemon_options("-f", "--file")
-@click.option("-s", "--signal", "number", default="HUP", show_default=True, metavar="SIGNAL", help="HUP, SIGHUP or 1.")
+@click.option(
+    "-s", "--signal", "number", metavar="SIGNAL", help="HUP, SIGHUP or 1.  [default: each service's reload_signal]"
+)
 @services_argument
 @pass_place
-def signal(place: Place, number: str, services: tuple[str, ...]) -> None:
-    """Send a signal to the main processes."""
-    names = place.client.post("/v1/signal", {"services": list(services), "signal": number})["instances"]
+def signal(place: Place, number: str | None, services: tuple[str, ...]) -> None:
+    """Send a signal to the main processes; without --signal, the one that makes them read their configuration again."""
+    body: dict[str, object] = {"services": list(services)}
+    if number is not None:
+        body["signal"] = number
+    names = place.client.post("/v1/signal", body)["instances"]
     for name in names:
-        click.echo(f"{name}  {number} sent")
+        click.echo(f"{name}  {number or 'reload signal'} sent")
     if not names:
         raise OperationFailed("nothing was signalled: none of them runs")
 

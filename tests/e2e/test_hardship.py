@@ -291,7 +291,10 @@ def test_commands_and_their_exit_codes(daemon: Make) -> None:
     unknown = d.cli("start", "bb")
     assert unknown.returncode == 4
     assert "bb" in unknown.stderr
-    assert d.cli("signal", "a", "--signal", "NOPE").returncode == 2 or d.cli("signal", "NOPE", "a").returncode == 2
+    assert d.cli("signal", "a", "--signal", "NOPE").returncode == 2
+    assert d.cli("signal", "a").returncode == 0
+    assert d.event("a", "backoff")["detail"]["signal"] == signal.SIGHUP, "its reload signal, which sleep dies of"
+    d.event("a", "running")
     assert "sleep" in d.cli("check").stdout
     assert d.cli("events", "--json").stdout.count("\n") > 5
     assert d.cli("down").returncode == 0

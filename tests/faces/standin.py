@@ -120,7 +120,7 @@ class StandIn:
     def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
         names = self._resolve(services)
         if verb == "signal":
-            if signal not in ("HUP", "USR1"):
+            if signal not in (None, "HUP", "USR1"):
                 raise UsageError(f"no such signal: {signal!r}", "Known: HUP, USR1")
             return [name for name in names if self.rows[name]["pid"] is not None]
         for name in names:

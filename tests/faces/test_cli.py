@@ -283,7 +283,7 @@ def test_reset_starts_what_waited(supervisor: Supervisor, shop: int) -> None:
 
 
 def test_signal(supervisor: Supervisor, shop: int) -> None:
-    assert supervisor("signal", "redis", "mailer").out == "redis  HUP sent\n"
+    assert supervisor("signal", "-s", "HUP", "redis", "mailer").out == "redis  HUP sent\n"
     assert supervisor("signal", "-s", "USR1", "front").out.count("USR1 sent") == 3
     assert supervisor("signal", "-s", "NONE", "redis").code == 2
     assert supervisor("signal", "mailer").code == 1
