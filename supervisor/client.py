@@ -264,12 +264,18 @@ def read_body(reader: BinaryIO, headers: Mapping[str, str]) -> bytes:
 
 def read_chunks(reader: BinaryIO) -> Iterator[bytes]:
     """Chunk after chunk of a chunked body.  ValueError where it breaks off."""
-    while size := int(reader.readline(64).partition(b";")[0], 16):
+    while size := _chunk_size(reader.readline(64)):
         chunk = reader.read(size)
         if len(chunk) < size:
             raise ValueError("the stream is cut off")
         reader.readline(16)
         yield chunk
+
+
+def _chunk_size(line: bytes) -> int:
+    if not line:
+        raise ValueError("the stream is cut off")
+    return int(line.partition(b";")[0], 16)
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
