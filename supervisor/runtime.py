@@ -130,8 +130,6 @@ class Runtime:
         self.engine.turn()
         if self._untold:
             self._tell()
-        if self.engine.idle:
-            self.processes.settle_in()
         if self.fleet.closing and self.fleet.down and not self._ending:
             self._ending = True
             self.hooks.flush(self.reactor.stop)

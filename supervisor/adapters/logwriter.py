@@ -38,6 +38,11 @@ class Writer:
         self._marked_at = 0.0
         self._fails = False
 
+    @property
+    def touched(self) -> bool:
+        """Something was written since this daemon began."""
+        return self._segment is not None or self._marked_at > 0.0
+
     def splice(self, pipe: int, most: int, *, read_back: bool) -> tuple[int, bytes]:
         """Move at most `most` bytes from `pipe` into the files; how many, and which where `read_back` asks for them.
 

@@ -20,6 +20,9 @@ STRANGERS_AFTER = 0.1
 """Seconds after a SIGCHLD at which zombies that nobody claims are looked for; two looks apart by this reap them."""
 PARENT_REAPS_WITHIN = 1.5
 """Seconds that the parent of an adopted process has to reap it before its exit status counts as unknown."""
+JOIN_AFTER = 0.03
+"""Seconds without a spawn after which newcomers are moved into their cgroups."""
+
 _MOST_LOOKS = 64
 
 
@@ -58,6 +61,7 @@ class Processes:
         self._id = supervisor_id
         self._unsettled: list[Process] = []
         self._to_join: dict[Process, None] = {}
+        self._join_at = 0.0
         self._strangers: set[int] = set()
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
@@ -70,7 +74,7 @@ class Processes:
         """Watch a process that was just spawned.  It is our child and not reaped, so its pid cannot mean another."""
         process = Process(instance, incarnation, pid, os.pidfd_open(pid), forest.plant(instance))
         self._add(process)
-        self._to_join[process] = None
+        self._join_later(process)
         return process
 
     def adopt(self, instance: str, incarnation: int, pid: int, start: int, forest: Forest) -> Process | None:
@@ -84,7 +88,7 @@ class Processes:
             return None
         process = Process(instance, incarnation, pid, pidfd, forest.plant(instance))
         self._add(process)
-        self._to_join[process] = None
+        self._join_later(process)
         return process
 
     def _add(self, process: Process) -> None:
@@ -92,13 +96,21 @@ class Processes:
         self.by_instance[process.instance] = process
         self._reactor.register(process.pidfd, lambda events: self._ready(process, events))
 
-    def settle_in(self) -> None:
-        """Move newcomers into their cgroups, one a turn of the loop and only while nothing else is to be done: a move
-        can take the kernel milliseconds, which a burst of restarts must not wait for."""
-        if self._to_join:
-            process = next(iter(self._to_join))
-            self._join(process)
-            self._reactor.call_soon(_nothing)
+    def _join_later(self, process: Process) -> None:
+        """Move newcomers into their cgroups one a turn of the loop, and not before nothing was spawned for a moment: a
+        move can take the kernel milliseconds, which a burst of restarts must not wait for."""
+        self._join_at = self._reactor.now() + JOIN_AFTER
+        if not self._to_join:
+            self._reactor.call_at(self._join_at, self._settle_in)
+        self._to_join[process] = None
+
+    def _settle_in(self) -> None:
+        if not self._to_join:
+            return
+        now = self._reactor.now()
+        if now >= self._join_at:
+            self._join(next(iter(self._to_join)))
+        self._reactor.call_at(max(now, self._join_at), self._settle_in)
 
     def _join(self, process: Process) -> None:
         self._to_join.pop(process, None)
@@ -267,10 +279,6 @@ class Processes:
         self._strangers = zombies - self._strangers
         if self._strangers:
             self._look_later()
-
-
-def _nothing() -> None:
-    """Makes the loop turn once more."""
 
 
 def kill_stray(pid: int, supervisor_id: str) -> None:

@@ -36,7 +36,6 @@ class Bench:
         self.processes = Processes(self.reactor, lambda n, e: self.events.append((n, e)), lambda _: None, self.id)
         self.forest = Forest(f"test-{self.id}", self.id, self.processes.mains, cgroups=cgroups)
         self.spawner = Spawner({**os.environ, "NOTIFY_SOCKET": "/theirs"}, self.id, "/notify")
-        self.reactor.before_wait = self.processes.settle_in
         self.tmp_path = tmp_path
         self.output = tmp_path / "output"
         self.count = 0
