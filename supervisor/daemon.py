@@ -26,7 +26,6 @@ def main(arguments: list[str]) -> int:
         pid, fd = child.pid, os.dup(child.stdout.fileno())
         child.returncode = 0  # waited for below
 
-    gc.disable()  # what is imported stays; looking through it again and again only delays the start
     import json
 
     from supervisor.core.spec import Plan, from_plain
@@ -42,8 +41,7 @@ def main(arguments: list[str]) -> int:
     try:
         plan = from_plain(Plan, json.loads(text))
         runtime = Runtime(plan, log_format=options.get("--log-format", "human"))
-        gc.freeze()
-        gc.enable()
+        gc.freeze()  # what is there now stays; the collector need not look through it again and again
         return runtime.run(wanted.split(",") if wanted else None)
     except SupervisorError as error:
         os.write(2, f"supervisor: {error}\n".encode())
