@@ -47,10 +47,11 @@ class Fleet:
     # -- asking --------------------------------------------------------------------------------------------------
 
     def names(self, pattern: str) -> list[str]:
-        """Instance names meant by a service, instance or group name; empty if there is none."""
+        """Instance names meant by a service, instance or group name; empty if there is none (any more)."""
         if pattern in self.instances:
-            return [pattern]
-        return [i.name for i in self.instances.values() if pattern in (i.spec.name, i.spec.group_name)]
+            return [pattern] if pattern not in self._leaving else []
+        meant = (i for i in self.instances.values() if pattern in (i.spec.name, i.spec.group_name))
+        return [i.name for i in meant if i.name not in self._leaving]
 
     @property
     def deadline(self) -> float | None:
@@ -289,10 +290,7 @@ class Fleet:
             if self.instances[name].alive and self.instances[name].goal is Goal.DOWN:
                 return name
         for service in spec.depends_on:
-            needed = self._specs.get(service)
-            if needed is None:
-                continue
-            for name in needed.instances:
+            for name in self._specs[service].instances:
                 if not self.instances[name].satisfied:
                     return name
         return ""
@@ -375,8 +373,7 @@ class Fleet:
                 continue
             wanted.add(name)
             for service in self.instances[name].spec.depends_on:
-                if service in self._specs:
-                    todo += self._specs[service].instances
+                todo += self._specs[service].instances
         return [name for name in self.instances if name in wanted]
 
 

@@ -431,8 +431,8 @@ class Instance:
         if detector.last is None:
             detail["never_beat"] = True
         since = detector.last if detector.last is not None else self.cause_at
-        if since is not None:
-            detail["silence_s"] = round(now - since, 3)
+        assert since is not None  # it runs, so something caused that
+        detail["silence_s"] = round(now - since, 3)
         if self.last_probe_error:
             detail["last_probe_error"] = self.last_probe_error
         return detail
@@ -605,8 +605,7 @@ class Instance:
         self.ready = False
         self.lingering = ()
         self.phase = Phase.NONE
-        if self.incarnation:
-            out.append(Release(self.name, self.incarnation))
+        out.append(Release(self.name, self.incarnation))
         if self.goal is Goal.DOWN or self._after is After.STOP:
             self._move(State.STOPPED, Cause.STOPPED, now, out, self._exit_detail())
         elif self._after is After.RESTART:
@@ -634,9 +633,9 @@ class Instance:
             "window_s": spec.window,
         }
         if not verdict.restart:
+            assert verdict.retry_at is not None  # no restart means an open breaker, and that tries again
             detail |= {"breaker": verdict.breaker.value, "reason": verdict.reason}
-            if verdict.retry_at is not None:
-                detail["retry_in_s"] = round(verdict.retry_at - now, 3)
+            detail["retry_in_s"] = round(verdict.retry_at - now, 3)
             self._move(State.FAILED, cause, now, out, detail, until=verdict.retry_at)
             return
         self.restarts += 1

@@ -318,6 +318,26 @@ def test_apply_touches_only_what_changed() -> None:
     assert world["gone"].state is State.RUNNING
 
 
+def test_what_is_no_longer_configured_cannot_be_started_again() -> None:
+    world = World(spec("keep"), spec("gone", depends_on=["keep"]))
+    world.start()
+    world.obedient = False
+    _, actions = world.fleet.apply(replace(world.plan, services=(spec("keep"),)), world.now)
+    world.take(actions)
+    assert world["gone"].state is State.STOPPING
+    assert world.fleet.names("gone") == []
+    assert world.fleet.names("keep") == ["keep"]
+
+
+def test_a_dependant_that_was_stopped_stays_so_when_its_dependency_restarts() -> None:
+    world = World(spec("db"), spec("web", depends_on=["db"], on_dependency_restart="restart"))
+    world.start()
+    world.stop("web")
+    world.dies("db")
+    world.advance(1)
+    assert world.states() == {"db": "running", "web": "stopped"}
+
+
 def test_more_replicas() -> None:
     world = World(spec("web", replicas=2))
     world.start()

@@ -190,3 +190,40 @@ def test_difference_knows_what_a_process_must_be_told() -> None:
     assert difference(plan(beat), plan(slower)).needs_restart("web"), "WATCHDOG_USEC is in its environment"
     assert not difference(plan(beat), plan(stricter)).needs_restart("web")
     assert difference(plan(beat), plan(beat)).unchanged == 1
+
+
+def test_small_print_of_orders_that_come_at_odd_moments() -> None:
+    instance = running(restart={"initial": 5.0})
+    instance.step(ev.Stop(later=True), 101.0)
+    assert instance.step(ev.Stop(later=True), 101.0) == [], "it knows"
+    instance.step(ev.Start(), 102.0)
+    assert instance.step(ev.Timeout(), 103.0) == [], "a timer that came too early"
+    assert instance.step(ev.TreeEmpty(1), 103.0) == []
+    instance.step(ev.Restart(), 104.0)
+    assert instance.step(ev.Start(), 104.0) == [], "it will be"
+    assert instance.step(ev.TreeEmpty(1), 104.0) == [], "its main process still runs"
+    instance.step(ev.Exited(1, 0, None, True), 105.0)
+    for event in (ev.Granted(), ev.Spawned(2, 78), ev.Exited(2, 1, None, True)):
+        instance.step(event, 106.0)
+    assert instance.state is State.BACKOFF
+    records = instance.step(ev.Reconfigure(replace(instance.spec, umask=1), restart=True), 107.0)
+    assert instance.state is State.BACKOFF
+    assert len(records) == 1, "nothing runs that would have to be restarted"
+
+
+def test_what_nobody_listens_to_any_more_can_still_be_found_alive() -> None:
+    instance = running(heartbeat={"interval": 1.0, "source": "tcp", "tcp": "x"})
+    instance.step(ev.Heartbeat(1, 101.0), 101.0)
+    instance.step(ev.Timeout(), instance.deadline or 0.0)
+    instance.step(ev.Reconfigure(replace(instance.spec, heartbeat=None), restart=False), 140.0)
+    instance.step(ev.Examined(1, True, None), 141.0)
+    assert instance.state is State.RUNNING
+
+
+def test_a_crash_with_a_closed_breaker_restores_what_counts() -> None:
+    first = running(restart={"initial": 5.0})
+    first.step(ev.Exited(1, 1, None, True), 101.0)
+    second = Instance("web", first.spec, lambda: 0.5)
+    second.restore(first.snapshot(102.0), 500.0, crashed=True)
+    assert second.state is State.STOPPED
+    assert (second.rule.attempt, second.restarts, second.incarnation) == (1, 1, 1)

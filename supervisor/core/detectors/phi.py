@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from supervisor.core.detectors.rhythm import Rhythm
+from supervisor.core.detectors.rhythm import FOREVER, Rhythm
 
 
 class Phi:
@@ -29,7 +29,7 @@ class Phi:
         self._tail = tail
         self._z = inverse(threshold)
         self._least = max(0.0, least)
-        self._most = most
+        self._most = min(max(0.0, most), FOREVER)
 
     def score(self, silence: float, rhythm: Rhythm) -> float:
         return self._tail((silence - rhythm.mean) / rhythm.sigma)
