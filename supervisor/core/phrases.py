@@ -136,7 +136,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.DEPENDENCY_RESTARTED: "what it depends on was restarted",
     Cause.GROUP_RESTARTED: "another of its group failed; restarted with it",
     Cause.FALLBACK_WANTED: "stands in for a service that failed",
-    Cause.FALLBACK_OVER: "what it stood in for is back",
+    Cause.FALLBACK_OVER: "what it stood in for is tried again",
     Cause.EXITED: _exited,
     Cause.KILLED: _killed,
     Cause.EXIT_UNKNOWN: "ended; the kernel could not tell how",
