@@ -383,10 +383,16 @@ class Instance:
 
     # -- health --------------------------------------------------------------------------------------------------
 
+    def beat(self, event: ev.Heartbeat) -> float | None:
+        """Take a beat while RUNNING; the moment at which suspicion begins, or None where it is not listened to."""
+        if self.detector is None or event.incarnation != self.incarnation:
+            return None
+        self.detector.heartbeat(event.at, event.sent)
+        self.last_probe_error = ""
+        return self.detector.suspect_at()
+
     def _heartbeat(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
-        if self.detector is not None:
-            self.detector.heartbeat(event.at, event.sent)
-            self.last_probe_error = ""
+        self.beat(event)
 
     def _heartbeat_while_suspect(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
         if self._suspected_for() is Cause.SILENT and self.detector is not None:
