@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 
-COALESCE = 0.1
+COALESCE = 0.02
 """Seconds after a transition at which watchers are shown the new status, with whatever else happened meanwhile."""
+LARGEST_SHARE = 3.0
+"""Showing it takes at most one part in so many of our time: the more there is to show, the longer it is put off."""
 
 
 class Operations:
@@ -41,6 +43,7 @@ class Operations:
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Subscriber] = []
         self._telling: Timer | None = None
+        self._telling_took = 0.0
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -269,12 +272,16 @@ class Operations:
                 subscriber.on_event(event)
         if self._watchers and self._telling is None:
             reactor = self._runtime.reactor
-            self._telling = reactor.call_at(reactor.now() + COALESCE, self._tell_all)
+            wait = max(COALESCE, LARGEST_SHARE * self._telling_took)
+            self._telling = reactor.call_at(reactor.now() + wait, self._tell_all)
 
     def _tell_all(self) -> None:
         self._telling = None
+        now = self._runtime.reactor.now
+        began = now()
         for watcher in list(self._watchers):
             self._tell_status(watcher)
+        self._telling_took = now() - began
 
     def _tell_status(self, watcher: Subscriber) -> None:
         if watcher in self._watchers:

@@ -36,7 +36,7 @@ def _run(arguments: list[str], place: Place) -> int:
 
     asked = quick.understood(arguments, place)
     if asked is not None:
-        return quick.status(place.client, *asked)
+        return asked()
     import click
 
     from supervisor.cli.commands import cli

@@ -1,10 +1,11 @@
-"""`status` off a terminal, for scripts and monitors that ask often: without click, whose import takes as long as all
-the rest together."""
+"""Plain commands that scripts and monitors give often, or that must not wait: without click, whose import takes as long
+as all the rest together."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from supervisor.cli.place import Place
@@ -14,17 +15,16 @@ JSON = dict[str, Any]
 NOT_UP = 3
 
 
-def understood(arguments: Sequence[str], place: Place) -> tuple[bool, list[str]] | None:
-    """What `status [-f FILE] [--socket PATH] [--json] [SERVICE]…` asks for: whether JSON, and the services.
-
-    None for everything else, which is click's to understand or to refuse.
-    """
-    if arguments[:1] != ["status"] or sys.stdout.isatty():
+def understood(arguments: Sequence[str], place: Place) -> Callable[[], int] | None:
+    """What carries out `status [--json] [SERVICE]…` off a terminal, or `stop [SERVICE]…`, each with -f FILE or --socket
+    PATH; None for everything else, which is click's to understand or to refuse."""
+    command = arguments[0] if arguments else ""
+    if command not in ("status", "stop") or (command == "status" and sys.stdout.isatty()):
         return None
     as_json, services, files, sockets = False, [], [], []
     words = iter(arguments[1:])
     for word in words:
-        if word == "--json":
+        if word == "--json" and command == "status":
             as_json = True
         elif word in ("-f", "--file"):
             files.append(next(words, None))
@@ -40,7 +40,17 @@ def understood(arguments: Sequence[str], place: Place) -> tuple[bool, list[str]]
         place.name_file(str(path))
     for path in sockets:
         place.name_socket(str(path))
-    return as_json, services
+    if command == "stop":
+        return partial(stop, place, services)
+    return lambda: status(place.client, as_json, services)
+
+
+def stop(place: Place, services: Sequence[str]) -> int:
+    """Ask for it at once, and return when the last process is gone."""
+    from supervisor.cli.follow import ask
+
+    ask(place.client, "stop", services)
+    return 0
 
 
 def status(client: Client, as_json: bool, services: Sequence[str]) -> int:

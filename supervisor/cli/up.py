@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import click
 
-from supervisor.cli.act import Teller
 from supervisor.cli.daemon import answers, start_detached
+from supervisor.cli.follow import Teller
 from supervisor.cli.options import daemon_options, pass_place, services_argument
 from supervisor.cli.place import Place, on_terminal
 from supervisor.client import Client

@@ -19,7 +19,6 @@ from supervisor.core.diff import Difference, difference
 from supervisor.core.instance import Instance, Phase
 from supervisor.core.spec import Plan, ServiceSpec, Strategy
 
-
 LOOK_AHEAD = 0.05
 """Seconds."""
 FOREVER = float("inf")

@@ -1,0 +1,67 @@
+"""Ask for a start, stop, restart or reset, and follow until it has come about or cannot.  Without click."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from supervisor.client import Client
+from supervisor.errors import OperationFailed
+from supervisor.settling import Failure, Rows, await_settled
+
+_DONE = {"start": "ready", "restart": "ready", "reset": "ready", "stop": "stopped"}
+
+
+def ask(client: Client, verb: str, services: Sequence[str], timeout: float | None = None) -> None:
+    """Ask for it, wait and tell.  OperationFailed names what did not come about within `timeout` seconds."""
+    before: dict[str, int] = {}
+    if verb != "stop":  # what is down is down, whichever incarnation it was
+        before = {row["name"]: row["incarnation"] for row in client.get("/v1/status")["instances"]}
+    names = client.post(f"/v1/{verb}", {"services": list(services)})["instances"]
+    tell = Teller(_DONE[verb], print)
+    failures = await_settled(client, verb, names, before, tell, timeout)
+    if failures:
+        said = "\n".join(f"  {name}: {why}" for name, why in failures.items())
+        first = next(iter(failures))
+        raise OperationFailed(
+            f"{verb} failed for {len(failures)} of {len(names)}:\n{said}", f"`supervisor why {first}` tells the story."
+        )
+
+
+class Teller:
+    """One line for each instance that is done, and one whenever what still holds it up changes."""
+
+    def __init__(self, done: str, say: Callable[[str], Any]) -> None:
+        self._done = done
+        self._say = say
+        self._said: dict[str, str] = {}
+
+    def __call__(self, rows: Rows, found: Mapping[str, bool | Failure]) -> None:
+        for name, result in found.items():
+            row = rows.get(name)
+            if isinstance(result, Failure):
+                self._tell(name, "failed", str(result))
+            elif result is False and row is not None:
+                self._tell(name, _key(row), _progress(row))
+            elif row is not None and row["state"] == "exited":
+                self._tell(name, "done", "succeeded")
+            else:
+                self._tell(name, "done", self._done)
+
+    def _tell(self, name: str, key: str, text: str) -> None:
+        """`key` is the text without its countdown: that alone is no news."""
+        if self._said.get(name) != key:
+            self._said[name] = key
+            self._say(f"{name}  {text}")
+
+
+def _key(row: Any) -> str:
+    return f"{row['state']} {row['incarnation']} {row['waiting_for']} {row['lingering']} {row['cause']}"
+
+
+def _progress(row: Any) -> str:
+    from supervisor.cli.rows import note, printable
+
+    pid = f" (pid {row['pid']})" if row["pid"] is not None else ""
+    said = printable(note(row))
+    return f"{row['state']}{pid}" + (f": {said}" if said else "")
