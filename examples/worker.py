@@ -3,7 +3,9 @@
 import contextlib
 import os
 import random
+import signal
 import socket
+import threading
 import time
 
 
@@ -15,10 +17,15 @@ def notify(message: str) -> None:
             sock.sendto(message.encode(), address)
 
 
+hang = threading.Event()
+signal.signal(signal.SIGUSR1, lambda *_: hang.set())  # for scripts/chaos: a lock that is never given back
+
 time.sleep(0.3)
 notify("READY=1\nSTATUS=waiting for jobs")
 for job in range(10**9):
     time.sleep(random.uniform(0.15, 0.25))
+    if hang.is_set():
+        threading.Event().wait()
     if job % 25 == 0:
         print(f"job {job} done", flush=True)
         notify(f"STATUS={job} jobs done")
