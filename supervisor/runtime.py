@@ -48,6 +48,9 @@ from supervisor.operations import Operations
 
 JSON = dict[str, Any]
 
+WARM_UP_AFTER = 0.5
+"""Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for."""
+
 
 class Runtime:
     """A daemon.  `run` returns its exit code when everything is down."""
@@ -110,6 +113,7 @@ class Runtime:
         self.reactor.before_wait = self._turn
         self.reactor.on_wake = self._woke
         self._recover(only)
+        self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self.server.warm_up)
         try:
             self.reactor.run()
         finally:

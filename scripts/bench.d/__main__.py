@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import peers
+import readme
 import scenarios
 import table
 import victims
@@ -38,6 +39,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--peers", metavar="A,B", help=f"those beside ours: {', '.join(names)}, or none")
     parser.add_argument("--without-ours", action="store_true", help="measure the peers alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there as well")
+    parser.add_argument("--readme", action="store_true", help="write the table into README.md as well")
     parser.add_argument("--list", action="store_true", help="list the keys of the rows")
     arguments = parser.parse_args(argv)
     try:
@@ -151,6 +153,8 @@ def main(argv: list[str]) -> int:
     if arguments.json is not None:
         found = table.as_json(arguments.rows, run.samples, run.versions, run.floors, run.absent, about)
         arguments.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    if arguments.readme:
+        readme.write(table.as_json(arguments.rows, run.samples, run.versions, run.floors, run.absent, about))
     return 0
 
 

@@ -237,9 +237,14 @@ def _when_written(peer: Peer, size: int, timeout: float = 30.0) -> int:
     return 0
 
 
+SETTLE_S = 10.0
+"""Seconds that every system has to put away what its start left to do (journals, ledgers) before it counts as idle."""
+
+
 def _idle(bench: Bench, peer: Peer, services: int) -> None:
     """CPU, wake-ups and memory of a system to whose services nothing happens."""
     if bench.wants(f"idle-cpu-{services}", f"idle-wakes-{services}"):
+        time.sleep(SETTLE_S)
         used, seconds = _used(peer, bench.effort.idle_s)
         bench.record(f"idle-cpu-{services}", used.cpu_ns / SECOND / seconds * 100)
         bench.record(f"idle-wakes-{services}", used.switches / seconds)

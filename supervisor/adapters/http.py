@@ -1,7 +1,8 @@
 """A small HTTP/1.1 server on the reactor: listeners, who may come in, and how many at once.
 
 It is for one machine's control and scraping, not for the web: everything is bounded, and nothing that a client does
-or leaves undone takes more than a short turn of the loop.  The protocol, h11, is imported with the first connection.
+or leaves undone takes more than a short turn of the loop.  The protocol, h11, is imported with the first connection,
+or by `warm_up` before it.
 """
 
 from __future__ import annotations
@@ -133,6 +134,11 @@ class HttpServer:
             ) from error
         self._listeners.append(Listener(self, sock, local=False))
         return int(sock.getsockname()[1])
+
+    @staticmethod
+    def warm_up() -> None:
+        """Import what the first connection needs, while nobody waits for it."""
+        import supervisor.adapters.http_connection  # noqa: F401
 
     @property
     def connections(self) -> int:
