@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,11 @@ def section(found: dict[str, Any]) -> str:
     about, systems = found["machine"], list(found["versions"])
     short = [row["title"] for row in found["rows"].values() if row["verdict"] == "short"]
     named = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    today = datetime.now(UTC).date().isoformat()
+    kernel = about["kernel"].partition("-")[0]
     lines = [
-        f"`scripts/bench` measured this on {date.today().isoformat()}, all in one run, on {about['cpus']} cores with Linux "
-        f"{about['kernel'].partition('-')[0]} and Python {about['python']} (load before: {about['load_before']:.1f}): {named}.",
+        f"`scripts/bench` measured this on {today}, all in one run, on {about['cpus']} cores with Linux {kernel} and",
+        f"Python {about['python']} (load before: {about['load_before']:.1f}): {named}.",
         "Medians, with one static C victim; the loops are floors, not peers.",
         "",
         "| figure | unit | " + " | ".join(systems) + " | goal reached |",
