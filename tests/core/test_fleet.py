@@ -364,6 +364,46 @@ def test_heartbeats_cost_no_heap_entry() -> None:
     assert any(r.after is State.SUSPECT for r in world.records)
 
 
+def test_a_stall_of_ours_is_nobodys_silence() -> None:
+    world = World(spec("web", heartbeat={"interval": 1.0}), spec("deaf"))
+    world.start()
+    for _ in range(10):
+        world.advance(1.0)
+        world.post("web", ev.Heartbeat(1, world.now))
+    world.post("web", ev.Heartbeat(7, world.now))  # of another incarnation
+    world.post("deaf", ev.Heartbeat(1, world.now))  # nobody listens
+    world.take(world.fleet.stalled(30.0, world.now))
+    world.advance(30.0)
+    assert world.states() == {"web": "running", "deaf": "running"}
+    world.advance(30.0)
+    assert any(r.after is State.SUSPECT for r in world.records)
+
+
+def test_what_waits_when_everything_ends_is_not_started_any_more() -> None:
+    world = World(spec("db", ready={"tcp": "x"}), spec("web", depends_on=["db"]), spec("c", restart={"initial": 1.0}))
+    world.start()
+    world.dies("c")
+    world.take(world.fleet.shutdown(world.now))
+    world.advance(60)
+    assert world.order.count("+web") == 0
+    assert world.order.count("+c") == 1
+    assert world.fleet.down
+
+
+def test_looking_ahead_fires_nothing_early() -> None:
+    world = World(spec("a"), spec("b"))
+    world.start()
+    world.dies("a")
+    world.advance(0.03)
+    world.dies("b")
+    world.now += 0.97
+    world.take(world.fleet.tick(world.now))
+    assert world.states() == {"a": "running", "b": "backoff"}
+    assert world.fleet.deadline == pytest.approx(world.now + 0.03)
+    world.advance(0.04)
+    assert world.states() == {"a": "running", "b": "running"}
+
+
 def test_history_survives_a_supervisor() -> None:
     rule = {"max_restarts": 0, "cooldown": 5.0}
     first = World(spec("web", restart=rule, heartbeat={"interval": 1.0}), spec("b"))
