@@ -34,7 +34,7 @@ SEED = 20
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     names = [peer.name for peer in peers.ALL]
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer samples: about three minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer samples: four to six minutes with every peer")
     parser.add_argument("--only", nargs="+", default=[], metavar="ROW", help="rows by key or its beginning")
     parser.add_argument("--peers", metavar="A,B", help=f"those beside ours: {', '.join(names)}, or none")
     parser.add_argument("--without-ours", action="store_true", help="measure the peers alone")
