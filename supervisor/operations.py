@@ -223,8 +223,7 @@ class Operations:
         if dry_run:
             change = runtime.fleet.difference(plan)
         else:
-            change, actions = runtime.fleet.apply(plan, runtime.reactor.now())
-            runtime.engine.order(actions)
+            change = runtime.put_in_force(plan)
             runtime.say("info", "configuration reloaded")
         return {
             "applied": not dry_run,

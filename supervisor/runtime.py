@@ -11,33 +11,34 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from supervisor.adapters import evidence, procfs
+from supervisor.adapters import evidence
 from supervisor.adapters.api import Api
 from supervisor.adapters.attribution import Attribution
 from supervisor.adapters.eventlog import EventLog
 from supervisor.adapters.hooks import Hooks
 from supervisor.adapters.http import HttpServer
 from supervisor.adapters.ledger import Ledger
+from supervisor.adapters.lock import Lock
 from supervisor.adapters.logs import LogStore
 from supervisor.adapters.logstream import Stream
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.notify import NotifySocket
-from supervisor.adapters.places import Lock, own_directory
-from supervisor.adapters.processes import Processes, kill_stray
+from supervisor.adapters.places import own_directory
+from supervisor.adapters.processes import Processes
 from supervisor.adapters.reactor import Reactor, Timer
 from supervisor.adapters.sampling import Sampler
 from supervisor.adapters.senses import Senses
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
-from supervisor.adapters.tree import Forest, identity
+from supervisor.adapters.tree import Forest
 from supervisor.core import actions as act
 from supervisor.core import events as ev
 from supervisor.core import sdnotify
-from supervisor.core.actions import Action, Goal, Record, State
-from supervisor.core.causes import Cause
+from supervisor.core.actions import Action, Record, State
+from supervisor.core.diff import Difference
 from supervisor.core.fleet import Fleet
 from supervisor.core.sdnotify import Message
 from supervisor.core.spec import Plan
@@ -45,6 +46,7 @@ from supervisor.core.starvation import ObservedClock
 from supervisor.engine import Engine
 from supervisor.errors import SupervisorError
 from supervisor.operations import Operations
+from supervisor.recovery import Past, plan_in_force, recover
 
 JSON = dict[str, Any]
 
@@ -69,7 +71,9 @@ class Runtime:
         self.reactor.on_error = self._callback_failed
         self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later)
         self.id = self._identity()
-        self.fleet = Fleet(plan, random.Random().random)
+        self.past = Past(self.ledger, self.runtime_dir)
+        self._plan = plan
+        self.fleet = Fleet(plan_in_force(self.past, plan), random.Random().random)
         self.engine = Engine(self.fleet, self, self.reactor.now, self._wake_at)
         self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
         self.logs = LogStore(
@@ -112,7 +116,7 @@ class Runtime:
         self.reactor.on_signal(signal.SIGHUP, self.end if on_terminal else self._reload_on_signal)
         self.reactor.before_wait = self._turn
         self.reactor.on_wake = self._woke
-        self._recover(only)
+        recover(self, self.past, self._plan, only)
         self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self.server.warm_up)
         try:
             self.reactor.run()
@@ -128,6 +132,7 @@ class Runtime:
             self.engine.order(self.fleet.kill(now))
         else:
             self.say("info", "stopping everything")
+            self.ledger.set_meta("closing", "yes")
             self.engine.order(self.fleet.shutdown(now))
 
     def _turn(self) -> None:
@@ -147,59 +152,15 @@ class Runtime:
         self.ledger.close()
         self.lock.release()
 
-    def _recover(self, only: Sequence[str] | None) -> None:
-        """Start is recovery: take up what still runs, clear what does not belong to anybody, start the rest."""
-        now = self.reactor.now()
-        clean = self.ledger.get_meta("clean_shutdown") == "yes"
-        self.ledger.set_meta("clean_shutdown", "no")
-        saved = self.ledger.load()
-        adopted = 0
-        unwanted: set[str] = set()
-        for name, instance in self.fleet.instances.items():
-            snapshot = saved.get(name, {})
-            self.fleet.restore(name, snapshot, now, crashed=not clean)
-            if clean:
-                continue
-            adopted += self._adopt(name, snapshot, now)
-            if (snapshot.get("goal") == Goal.DOWN.value and not instance.alive) or instance.state is State.FAILED:
-                unwanted.add(name)
-        if not clean and saved:
-            self._end_orphans()
-        for name in set(saved) - set(self.fleet.instances):
-            self.ledger.save(name, None)
-        names = list(self.fleet.instances)
-        count, kind = len(names), self.forest.kind
-        self.say("info", f"{count} instances, trees by {kind}" + (f", {adopted} adopted" if adopted else ""))
-        if only is None:
-            wanted = [n for n in names if self.fleet.instances[n].spec.autostart and n not in unwanted]
-        else:
-            wanted = [n for service in only for n in self.operations.resolve([service])]
-        self.engine.order(self.fleet.start(wanted, now, Cause.AUTOSTART))
-
-    def _adopt(self, name: str, snapshot: Mapping[str, Any], now: float) -> bool:
-        pid, start = snapshot.get("pid"), snapshot.get("start")
-        if not pid or not start or snapshot.get("boot_id") != procfs.boot_id():
-            return False
-        process = self.processes.adopt(name, snapshot["incarnation"], pid, start, self.forest)
-        if process is None:
-            return False
-        self.logs.open(name, self.fleet.instances[name].spec.log)
-        age = max(0.0, time.time() - snapshot.get("started_at", time.time()))
-        adopted = ev.Adopted(snapshot["incarnation"], pid, bool(snapshot.get("ready")), age)
-        self.engine.order(self.fleet.step(name, adopted, now))
-        return True
-
-    def _end_orphans(self) -> None:
-        """What an earlier daemon spawned in its last moment, and nobody knows: it must not run twice."""
-        known = {p.pid for p in self.processes.by_instance.values()}
-        for pid in procfs.pids():
-            supervisor, name = identity(pid) or ("", "")
-            if supervisor != self.id or pid in known:
-                continue
-            process = self.processes.by_instance.get(name)
-            if process is None or not process.tree.belongs(pid):
-                self.problem(f"process {pid} of {name} was left behind by an earlier supervisor: killed")
-                kill_stray(pid, self.id)
+    def put_in_force(self, plan: Plan) -> Difference:
+        """Replace the plan; only what changed is touched.  It is kept first: a crash in between goes on with it."""
+        try:
+            self.past.keep(plan)
+        except OSError as error:
+            self.problem(f"the plan in force cannot be kept for a crash: {error}")
+        change, actions = self.fleet.apply(plan, self.reactor.now())
+        self.engine.order(actions)
+        return change
 
     def _identity(self) -> str:
         """The id that our children carry in their environment, the same for every daemon of this state directory."""
@@ -249,13 +210,7 @@ class Runtime:
         snapshot = instance.snapshot(self.reactor.now())
         process = self.processes.by_instance.get(name)
         if process is not None and process.incarnation == instance.incarnation and instance.pid is not None:
-            uptime = self.reactor.now() - (instance.started_at or self.reactor.now())
-            snapshot |= {
-                "pid": process.pid,
-                "start": process.start,
-                "boot_id": procfs.boot_id(),
-                "started_at": time.time() - uptime,
-            }
+            snapshot |= {"pid": process.pid, "start": process.start}
         return snapshot
 
     def perform(self, action: Action) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from select import EPOLLHUP
@@ -36,7 +37,7 @@ class Process:
         self.incarnation = incarnation
         self.pid = self.main = pid
         self.pidfd = pidfd
-        self.start = procfs.start_time(pid)
+        self.start = procfs.start_time(pid) if pid else None
         self.tree = tree
         self.settled = not isinstance(tree, CgroupTree)
         """All that it forked before it was moved into its cgroup has been moved too."""
@@ -77,18 +78,28 @@ class Processes:
         self._join_later(process)
         return process
 
-    def adopt(self, instance: str, incarnation: int, pid: int, start: int, forest: Forest) -> Process | None:
-        """Watch a process that an earlier supervisor started, if it still is that very process."""
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
+    def adopt(self, instance: str, incarnation: int, main: tuple[int, int] | None, tree: Tree) -> Process | None:
+        """Take up what an earlier supervisor started: `main` is the (pid, start time) of its main process.
+
+        Where that is gone the tree may have members still: then the result has no `pid`, and `TreeEmpty` will be
+        posted.  None: nothing is left."""
+        if main is not None:
+            pid, start = main
+            with suppress(OSError):
+                pidfd = os.pidfd_open(pid)
+                stat = procfs.stat(pid)
+                if stat is not None and stat.start == start and stat.state not in "ZX":
+                    process = Process(instance, incarnation, pid, pidfd, tree)
+                    self._add(process)
+                    self._join_later(process)
+                    return process
+                os.close(pidfd)
+        if tree.empty():
+            tree.close()
             return None
-        if procfs.start_time(pid) != start:
-            os.close(pidfd)
-            return None
-        process = Process(instance, incarnation, pid, pidfd, forest.plant(instance))
-        self._add(process)
-        self._join_later(process)
+        process = Process(instance, incarnation, 0, -1, tree)
+        self.by_instance[instance] = process
+        tree.when_empty(self._reactor, lambda: self._post(instance, TreeEmpty(incarnation)))
         return process
 
     def _add(self, process: Process) -> None:
@@ -206,6 +217,10 @@ class Processes:
         self.mains[pid] = process
         self._reactor.register(pidfd, lambda events: self._ready(process, events))
 
+    def age(self, process: Process) -> float:
+        """Seconds since the process began, to a clock tick."""
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - (process.start or 0) * procfs.TICK)
+
     def release(self, instance: str, incarnation: int) -> None:
         """The incarnation is over."""
         process = self.by_instance.get(instance)
@@ -279,11 +294,6 @@ class Processes:
         self._strangers = zombies - self._strangers
         if self._strangers:
             self._look_later()
-
-
-def kill_stray(pid: int, supervisor_id: str) -> None:
-    """SIGKILL to a process that carries our id in its environment and belongs to no instance."""
-    send(pid, signal.SIGKILL, lambda p: (identity(p) or ("", ""))[0] == supervisor_id)
 
 
 def become_subreaper(yes: bool = True) -> None:

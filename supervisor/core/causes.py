@@ -35,6 +35,7 @@ class Cause(StrEnum):
     # the way back, and progress
     SPAWNED = "spawned"
     ADOPTED = "adopted"
+    SPAWN_INTERRUPTED = "spawn-interrupted"
     READY = "ready"
     HEARTBEAT_RESUMED = "heartbeat-resumed"
     CONFIRMED_ALIVE = "confirmed-alive"

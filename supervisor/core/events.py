@@ -67,8 +67,15 @@ class Adopted(NamedTuple):
 
     incarnation: int
     pid: int
-    ready: bool
     age: float
+
+
+class Vanished(NamedTuple):
+    """The main process that an earlier supervisor started, or was about to start, is not there any more; how it
+    ended nobody saw.  `tree_empty`: no descendant is left behind either."""
+
+    incarnation: int
+    tree_empty: bool
 
 
 class Ready(NamedTuple):
@@ -178,6 +185,7 @@ Event = (
     | Spawned
     | SpawnFailed
     | Adopted
+    | Vanished
     | Ready
     | Heartbeat
     | ProbeFailed

@@ -16,7 +16,8 @@ from supervisor.core import events as ev
 from supervisor.core.actions import Action, Goal, Record, State
 from supervisor.core.causes import FAILURES, Cause
 from supervisor.core.diff import Difference, difference
-from supervisor.core.instance import Instance, Phase
+from supervisor.core.instance import Instance
+from supervisor.core.life import Phase
 from supervisor.core.spec import Plan, ServiceSpec, Strategy
 
 LOOK_AHEAD = 0.05
@@ -155,11 +156,21 @@ class Fleet:
             self._queue.append((self.instances[name], ev.Reset()))
         return self._settle(now)
 
-    def restore(self, name: str, saved: Mapping[str, Any], now: float, *, crashed: bool) -> None:
-        """Give an instance the history that an earlier supervisor saved for it."""
+    def restore(self, name: str, saved: Mapping[str, Any], *, crashed: bool) -> None:
+        """Give an instance what an earlier supervisor saved for it.  Where that one `crashed`, who is `alive` then has
+        to be stepped with `Adopted` or `Vanished`, and `resume` to be called."""
         instance = self.instances[name]
-        instance.restore(saved, now, crashed=crashed)
+        instance.restore(saved, crashed=crashed)
+        self._account(instance)
         self._schedule(instance)
+
+    def resume(self, now: float) -> list[Action]:
+        """Everybody is taken up: go on with what was under way."""
+        self._look_again = True
+        for instance in self.instances.values():
+            if instance.alive and instance.goal is Goal.DOWN and instance.state is not State.STOPPING:
+                self._stop_in_turn(instance, instance.cause)
+        return self._settle(now)
 
     def shutdown(self, now: float) -> list[Action]:
         """Everything down, dependants first; nothing is started any more."""

@@ -9,10 +9,11 @@ first *waits* (for its dependencies and a restart slot: the fleet answers `Grant
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import IntEnum
+from contextlib import suppress
 from typing import Any
 
 from supervisor.core import events as ev
+from supervisor.core import life
 from supervisor.core.actions import (
     Action,
     Examine,
@@ -28,31 +29,15 @@ from supervisor.core.actions import (
 )
 from supervisor.core.causes import DETECTED, Cause
 from supervisor.core.detectors import Detector, make
+from supervisor.core.life import After, Failure, Phase
 from supervisor.core.restart import Breaker, RestartRule, wants_restart
+from supervisor.core.saved import GARBAGE
 from supervisor.core.spec import Reaction, ServiceSpec, ServiceType
 
 EXAMINE_WITHIN = 1.0
 """Seconds a suspect may be looked at before it is acted on."""
 KILL_AGAIN = 5.0
 """Seconds between two attempts to kill a tree that does not go away."""
-
-
-class Phase(IntEnum):
-    """How far a start has come; NONE outside STARTING and while a process is not there."""
-
-    NONE = 0
-    WAITING = 1
-    SPAWNING = 2
-    UP = 3
-
-
-class After(IntEnum):
-    """What follows once the process and its tree are gone."""
-
-    JUDGE = 0
-    """It ended by itself, or because we found it failed: the restart rule decides."""
-    STOP = 1
-    RESTART = 2
 
 
 class Instance:
@@ -64,6 +49,7 @@ class Instance:
         "_healthy_at",
         "_rng",
         "_suspect_since",
+        "_unheard",
         "_until",
         "_wanted_by",
         "cause",
@@ -122,17 +108,19 @@ class Instance:
         self._rng = rng
         self._after = After.JUDGE
         self._wanted_by = Cause.RESTARTED_BY_USER
-        self._failure: tuple[Cause, dict[str, Any]] | None = None
+        self._failure: Failure | None = None
         self._until: float | None = None
         self._healthy_at: float | None = None
         self._suspect_since = 0.0
+        self._unheard = False
+        """READY=1 may have been said while no supervisor was there to hear it."""
 
     # -- the one contract ----------------------------------------------------------------------------------------
 
     def step(self, event: ev.Event, now: float) -> list[Action]:
         """Take one event at time `now` (seconds, monotonic) and give back the orders that follow from it."""
         incarnation = getattr(event, "incarnation", None)
-        if incarnation is not None and incarnation != self.incarnation and not isinstance(event, ev.Adopted):
+        if incarnation is not None and incarnation != self.incarnation:
             return []
         handler = TRANSITIONS.get((self.state, type(event)))
         if handler is None:
@@ -174,6 +162,11 @@ class Instance:
         return self.phase is Phase.WAITING
 
     @property
+    def spawning(self) -> bool:
+        """A spawn is ordered, and its outcome not known yet."""
+        return self.phase is Phase.SPAWNING
+
+    @property
     def satisfied(self) -> bool:
         """A dependant may start: this is ready, or a oneshot that has succeeded."""
         if self.spec.type is ServiceType.ONESHOT:
@@ -182,34 +175,32 @@ class Instance:
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """What a later supervisor must know to take this instance up as it is (JSON-able)."""
-        return {
-            "goal": self.goal.value,
-            "state": self.state.value,
+        return life.write(self) | {
+            "at": now,
             "incarnation": self.incarnation,
-            "ready": self.ready,
             "restarts": self.restarts,
             "false_suspicions": self.false_suspicions,
             "rule": self.rule.snapshot(now),
             "detector": self.detector.snapshot() if self.detector is not None else None,
         }
 
-    def restore(self, saved: Mapping[str, Any], now: float, *, crashed: bool) -> None:
-        """Take up the history of an earlier supervisor's instance of this name.  Garbage is no history.
+    def restore(self, saved: Mapping[str, Any], *, crashed: bool) -> None:
+        """Take up an earlier supervisor's instance of this name.  Garbage is no history.
 
-        Incarnations go on counting and the rhythm stays learned; backoff and breaker only where that supervisor
-        did not end in order (`crashed`)."""
+        Incarnations go on counting and the rhythm stays learned.  Where that supervisor did not end in order, and
+        in this boot (`crashed`), all else is as it was too, and who was `alive` waits for `Adopted` or `Vanished`."""
         for field in ("incarnation", "restarts", "false_suspicions"):
             value = saved.get(field)
             if isinstance(value, int) and value >= 0:
                 setattr(self, field, value)
-        rule, detector = saved.get("rule"), saved.get("detector")
+        detector = saved.get("detector")
         if self.detector is not None and isinstance(detector, Mapping):
             self.detector.restore(detector)
-        if crashed and isinstance(rule, Mapping):
-            self.rule.restore(rule, now)
-            if self.rule.breaker is Breaker.OPEN and saved.get("goal") == Goal.UP.value:
-                self.goal, self.state, self.cause = Goal.UP, State.FAILED, Cause.BREAKER_OPEN
-                self.cause_at, self._until = now, self.rule.retry_at
+        if crashed:
+            with suppress(*GARBAGE):
+                for name, value in life.read(saved).items():
+                    setattr(self, name, value)
+                self.rule.restore(saved["rule"], saved["at"])
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -317,6 +308,7 @@ class Instance:
         self.held = None
         self.lingering = ()
         self._failure = None
+        self._unheard = False
         self._after = After.JUDGE
         self._until = None
         out.append(self._record(self.state, self.cause, {"phase": "spawn"}))
@@ -343,19 +335,52 @@ class Instance:
         self._failure = (Cause.SPAWN_FAILED, {"error": event.error})
         self._ended(now, out)
 
-    def _adopted(self, event: ev.Adopted, now: float, out: list[Action]) -> None:
-        self.goal = Goal.UP
-        self.incarnation, self.pid = event.incarnation, event.pid
+    def _adopted_while_starting(self, event: ev.Adopted, now: float, out: list[Action]) -> None:
+        """It was being spawned, or was not ready yet, when the earlier supervisor ended."""
+        if self.phase is Phase.WAITING:
+            return
+        self._take_process(event, now)
+        if self.spec.ready is None:
+            self._run(Cause.ADOPTED, now, out, {"pid": event.pid}, ready=self.spec.type is ServiceType.SERVICE)
+            return
+        self.phase = Phase.UP
+        self._until = now + self.spec.start_timeout
+        self._unheard = self.spec.ready.notify
+        self._note(Cause.ADOPTED, now, out, {"pid": event.pid})
+        out.append(Watch(self.name, self.incarnation, Purpose.READY))
+
+    def _adopted_alive(self, event: ev.Adopted, now: float, out: list[Action]) -> None:
+        """RUNNING, or SUSPECT: what made it so is not known any more, and will show again if it lasts."""
+        self._take_process(event, now)
+        self._failure = None
+        self._move(State.RUNNING, Cause.ADOPTED, now, out, {"pid": event.pid})
+        self._listen(now, out)
+
+    def _adopted_while_stopping(self, event: ev.Adopted, now: float, out: list[Action]) -> None:
+        """Nobody knows whether the signal got out, so it is sent (again)."""
+        self._take_process(event, now)
+        self._note(Cause.ADOPTED, now, out, {"pid": event.pid})
+        self._send_stop(now, out)
+
+    def _take_process(self, event: ev.Adopted, now: float) -> None:
+        self.pid, self.phase = event.pid, Phase.NONE
         self.started_at = now - event.age
-        self.running_spec = self.spec
-        if event.ready or self.spec.ready is None:
-            ready = self.spec.type is ServiceType.SERVICE
-            self._run(Cause.ADOPTED, now, out, {"pid": event.pid}, ready=ready)
+
+    def _vanished(self, event: ev.Vanished, now: float, out: list[Action]) -> None:
+        """STARTING, RUNNING or SUSPECT when the earlier supervisor ended."""
+        if self.phase is Phase.WAITING:
+            return
+        if self.phase is Phase.SPAWNING and event.tree_empty:  # it never came to be
+            self._wait(Cause.SPAWN_INTERRUPTED, now, out)
         else:
-            self._until = now + self.spec.start_timeout
-            self._move(State.STARTING, Cause.ADOPTED, now, out, {"pid": event.pid}, until=self._until)
-            self.phase = Phase.UP
-            out.append(Watch(self.name, self.incarnation, Purpose.READY))
+            self._exited(ev.Exited(event.incarnation, None, None, event.tree_empty), now, out)
+
+    def _vanished_while_stopping(self, event: ev.Vanished, now: float, out: list[Action]) -> None:
+        """Where its end was seen before, only its tree was left."""
+        code, number = (None, None) if self.pid is not None else (self.exit_code, self.signal)
+        self.phase = Phase.NONE
+        self._until = now + self.running_spec.stop_timeout
+        self._exited_while_stopping(ev.Exited(event.incarnation, code, number, event.tree_empty), now, out)
 
     def _became_ready(self, event: ev.Ready, now: float, out: list[Action]) -> None:
         if self.phase is not Phase.UP:
@@ -370,12 +395,19 @@ class Instance:
         if self.rule.attempt or self.rule.breaker is not Breaker.CLOSED:
             self._healthy_at = now + self.spec.restart.reset_after
         self._move(State.RUNNING, cause, now, out, detail)
+        self._listen(now, out)
+
+    def _listen(self, now: float, out: list[Action]) -> None:
+        """Silence counts from now on."""
         if self.detector is not None:
             self.detector.start(now)
             out.append(Watch(self.name, self.incarnation, Purpose.HEARTBEAT))
 
     def _start_timed_out(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
-        if self.phase is Phase.UP:
+        if self.phase is Phase.UP and self._unheard:
+            how = "assumed: it may have said so while no supervisor was there to hear it"
+            self._run(Cause.READY, now, out, {"how": how}, ready=True)
+        elif self.phase is Phase.UP:
             detail: dict[str, Any] = {"start_timeout_s": self.spec.start_timeout}
             if self.last_probe_error:
                 detail["last_probe_error"] = self.last_probe_error
@@ -716,7 +748,6 @@ def _table() -> dict[tuple[State, type[ev.Event]], Handler]:
         (State.STOPPED, ev.Start): i._start,
         (State.STOPPED, ev.Restart): i._restart_at_rest,
         (State.STOPPED, ev.Reset): i._reset,
-        (State.STOPPED, ev.Adopted): i._adopted,
         (State.EXITED, ev.Reset): i._reset,
         (State.BACKOFF, ev.Reset): i._reset_at_rest,
         (State.BACKOFF, ev.Timeout): i._backoff_over,
@@ -729,6 +760,8 @@ def _table() -> dict[tuple[State, type[ev.Event]], Handler]:
         (State.STARTING, ev.Granted): i._granted,
         (State.STARTING, ev.Spawned): i._spawned,
         (State.STARTING, ev.SpawnFailed): i._spawn_failed,
+        (State.STARTING, ev.Adopted): i._adopted_while_starting,
+        (State.STARTING, ev.Vanished): i._vanished,
         (State.STARTING, ev.Ready): i._became_ready,
         (State.STARTING, ev.ProbeFailed): i._probe_failed,
         (State.STARTING, ev.Exited): i._exited,
@@ -750,6 +783,8 @@ def _table() -> dict[tuple[State, type[ev.Event]], Handler]:
         (State.STOPPING, ev.Reset): i._reset,
         (State.STOPPING, ev.Spawned): i._spawned_while_stopping,
         (State.STOPPING, ev.SpawnFailed): i._spawn_failed,
+        (State.STOPPING, ev.Adopted): i._adopted_while_stopping,
+        (State.STOPPING, ev.Vanished): i._vanished_while_stopping,
         (State.STOPPING, ev.Exited): i._exited_while_stopping,
         (State.STOPPING, ev.TreeEmpty): i._tree_empty,
         (State.STOPPING, ev.Lingering): i._lingers,
@@ -766,6 +801,8 @@ def _table() -> dict[tuple[State, type[ev.Event]], Handler]:
         table[state, ev.Restart] = i._restart
         table[state, ev.Reset] = i._reset
         table[state, ev.Exited] = i._exited
+        table[state, ev.Adopted] = i._adopted_alive
+        table[state, ev.Vanished] = i._vanished
     for state in State:
         table[state, ev.Reconfigure] = i._reconfigure
     for state in _BUSY:
@@ -790,7 +827,9 @@ IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
     ev.Granted: _but(State.STARTING),
     ev.Spawned: _but(State.STARTING, State.STOPPING),
     ev.SpawnFailed: _but(State.STARTING, State.STOPPING),
-    ev.Adopted: _but(State.STOPPED),
+    # Only what was alive is taken up again.
+    ev.Adopted: _but(*_BUSY),
+    ev.Vanished: _but(*_BUSY),
     # News of a process where there is none, or none that matters any more.
     ev.Exited: (State.STOPPED, State.BACKOFF, State.EXITED, State.FAILED),
     ev.TreeEmpty: _but(State.STOPPING),

@@ -1,8 +1,8 @@
 """How much of a period one instance was wanted, ready, or out of sight.
 
 The ledger says what changed, not what lasted; between two events the former's state lasted, if the latter begins
-where the former ended.  Where it does not, a supervisor died in between: then nobody knows, unless the process was
-adopted, which proves that it lived all the time.
+where the former ended.  Where it does not, a supervisor died in between, and where a process ended unseen, too: then
+nobody knows, unless the process was adopted, which proves that it lived all the time.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ def _was_ready(event: JSON, following: JSON | None, row: JSON | None) -> bool | 
     if following["from"] != state:
         adopted = following["cause"] == Cause.ADOPTED and following["incarnation"] == event["incarnation"]
         return True if adopted and state in ("running", "suspect") else None
+    if following["cause"] == Cause.EXIT_UNKNOWN:
+        return None
     return bool(state == "running" or (state == "suspect" and following["to"] == "running"))
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from supervisor.adapters import procfs
 from supervisor.adapters.pidfd import child_status, foreign_status
-from supervisor.adapters.processes import Processes, become_subreaper, kill_stray
+from supervisor.adapters.processes import Processes, become_subreaper
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
 from supervisor.adapters.tree import CgroupTree, DescentTree, Forest, identity
@@ -214,8 +214,9 @@ def test_an_adopted_process_is_known_by_its_start_and_its_end_is_seen(bench: Ben
     pid = int(mother.stdout.readline())
     start = procfs.start_time(pid)
     assert start is not None
-    assert bench.processes.adopt("web", 5, pid, start + 1, bench.forest) is None, "another process of that number"
-    assert bench.processes.adopt("web", 5, pid, start, bench.forest) is not None
+    tree = bench.forest.plant("web")
+    assert bench.processes.adopt("web", 5, (pid, start + 1), tree) is None, "another process of that number"
+    assert bench.processes.adopt("web", 5, (pid, start), bench.forest.plant("web")) is not None
     bench.processes.signal("web", signal.SIGKILL)
     bench.until(lambda: bench.of(Exited))
     event = bench.of(Exited)[0]
@@ -227,7 +228,7 @@ def test_an_adopted_process_is_known_by_its_start_and_its_end_is_seen(bench: Ben
 def test_adopting_what_is_gone_says_so(bench: Bench) -> None:
     child = subprocess.Popen(["true"])
     child.wait()
-    assert bench.processes.adopt("web", 1, child.pid, 1, bench.forest) is None
+    assert bench.processes.adopt("web", 1, (child.pid, 1), bench.forest.plant("web")) is None
 
 
 def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,20 +241,6 @@ def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
         bench.processes.kill("web")
         bench.until(lambda: bench.of(Lingering))
     assert bench.of(Lingering)[0].processes == (f"{process.pid} sleep (S)",)
-
-
-def test_a_stray_is_killed_only_if_it_carries_our_id(bench: Bench) -> None:
-    marks = {"SUPERVISOR_ID": bench.id, "SUPERVISOR_INSTANCE": "gone"}
-    child = subprocess.Popen(
-        ["sh", "-c", "echo up; read line"], env=marks | os.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert child.stdout is not None
-    child.stdout.readline()
-    bench.until(lambda: identity(child.pid))  # between two programs there is no environment to read
-    kill_stray(child.pid, "somebody-else")
-    assert child.poll() is None
-    kill_stray(child.pid, bench.id)
-    assert child.wait(PATIENCE) == -9
 
 
 def test_what_a_child_gets(bench: Bench) -> None:

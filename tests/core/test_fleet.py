@@ -414,7 +414,9 @@ def test_history_survives_a_supervisor() -> None:
     first.dies("web")
     saved = first["web"].snapshot(first.now)
     second = World(*first.plan.services)
-    second.fleet.restore("web", saved, second.now, crashed=True)
+    second.now = first.now
+    second.fleet.restore("web", saved, crashed=True)
+    second.take(second.fleet.resume(second.now))
     assert second["web"].state is State.FAILED
     assert second["web"].detector is not None
     assert len(second["web"].detector.intervals()) == len(first["web"].detector.intervals())  # type: ignore[union-attr]
@@ -422,9 +424,9 @@ def test_history_survives_a_supervisor() -> None:
     assert second["web"].state is State.RUNNING
     assert second["web"].incarnation == 2
     third = World(*first.plan.services)
-    third.fleet.restore("web", saved, third.now, crashed=False)
+    third.fleet.restore("web", saved, crashed=False)
     assert (third["web"].state, third["web"].incarnation) == (State.STOPPED, 1)
-    third.fleet.restore("b", {"incarnation": "x", "rule": 3, "detector": []}, third.now, crashed=True)
+    third.fleet.restore("b", {"incarnation": "x", "rule": 3, "detector": []}, crashed=True)
     assert third["b"].incarnation == 0
 
 

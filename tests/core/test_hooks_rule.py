@@ -49,7 +49,7 @@ SUSPECT = ev.Examined(1, alive=False, held=None)
         ({}, UP, ["ready", "started"]),
         ({"ready": READY}, UP, ["started"]),
         ({"ready": READY}, [*UP, ev.Ready(1, "notify")], ["started", "ready"]),
-        ({}, [ev.Adopted(1, 7, True, 5.0)], []),
+        ({}, [*UP, ev.Adopted(1, 7, 5.0)], ["ready", "started"]),
         ({}, [*UP, ev.Stop(), CLEAN], ["ready", "started", "stopped"]),
         ({}, [ev.Start(), ev.Stop()], ["stopped"]),
         ({}, [*UP, ev.Restart(), CLEAN, *AGAIN], ["ready", "started", "restarted", "ready", "started"]),

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from supervisor.core import events as ev
 from supervisor.core.actions import Examine, Goal, Record, State, Watch
@@ -220,10 +222,21 @@ def test_what_nobody_listens_to_any_more_can_still_be_found_alive() -> None:
     assert instance.state is State.RUNNING
 
 
-def test_a_crash_with_a_closed_breaker_restores_what_counts() -> None:
+def test_after_a_boot_only_history_is_left_of_an_instance() -> None:
     first = running(restart={"initial": 5.0})
     first.step(ev.Exited(1, 1, None, True), 101.0)
     second = Instance("web", first.spec, lambda: 0.5)
-    second.restore(first.snapshot(102.0), 500.0, crashed=True)
-    assert second.state is State.STOPPED
-    assert (second.rule.attempt, second.restarts, second.incarnation) == (1, 1, 1)
+    second.restore(first.snapshot(102.0), crashed=False)
+    assert (second.state, second.goal, second.deadline) == (State.STOPPED, Goal.DOWN, None)
+    assert (second.rule.attempt, second.restarts, second.incarnation) == (0, 1, 1)
+
+
+@given(
+    st.sampled_from(sorted(running().snapshot(0.0))),
+    st.one_of(st.none(), st.integers(), st.text(), st.lists(st.none())),
+)
+def test_a_damaged_snapshot_is_history_at_most(key: str, junk: object) -> None:
+    second = Instance("web", running().spec, lambda: 0.5)
+    second.restore(running().snapshot(102.0) | {key: junk}, crashed=True)
+    assert second.deadline is None or second.deadline == second.deadline
+    json.dumps(second.snapshot(103.0), allow_nan=False)

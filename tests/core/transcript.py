@@ -7,6 +7,8 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     advance 5s                     time passes; every deadline on the way fires
     advance to deadline            until the next deadline, which fires
     heartbeat x20 every=1s         twenty beats, a second apart
+    crash for=5s | reboot          a new supervisor in the same boot takes the instance up, or one in the next boot
+    adopted | vanished             … and finds its process, or does not (`vanished tree=left`: only descendants)
 
 On the right: states and cause in upper case, as `RUNNING`, in the order in which they were entered, then orders:
 `Spawn #2`, `Signal 15`, `Kill`, `Examine`, `Watch heartbeat`, `Release`; a number with `s` is the next deadline's
@@ -16,6 +18,7 @@ only if every change is understood.
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 from typing import Any
@@ -79,6 +82,9 @@ class Play:
         options = dict(w.split("=", 1) for w in words[1:] if "=" in w)
         if name == "advance":
             self._advance(words, out)
+        elif name in ("crash", "reboot"):
+            self._crash(same_boot=name == "crash")
+            self.now += seconds(options.get("for", "0s"))
         elif name == "heartbeat" and len(words) > 1 and words[1].startswith("x"):
             every = seconds(options["every"])
             for _ in range(int(words[1][1:])):
@@ -86,6 +92,12 @@ class Play:
                 self._step(ev.Heartbeat(self.instance.incarnation, self.now), out)
         else:
             self._step(self._event(name, words, options), out)
+
+    def _crash(self, *, same_boot: bool) -> None:
+        """The supervisor dies, and the next one reads what was saved."""
+        saved = json.loads(json.dumps(self.instance.snapshot(self.now)))
+        self.instance = Instance(self.instance.name, self.instance.spec, lambda: 0.5)
+        self.instance.restore(saved, crashed=same_boot)
 
     def _advance(self, words: list[str], out: list[str]) -> None:
         if words[1:] == ["to", "deadline"]:
@@ -125,7 +137,9 @@ class Play:
             case "spawn-failed":
                 return ev.SpawnFailed(n, "program: No such file or directory")
             case "adopted":
-                return ev.Adopted(int(options.get("incarnation", 3)), 4711, options.get("ready") == "yes", 60.0)
+                return ev.Adopted(n, 4711, 60.0)
+            case "vanished":
+                return ev.Vanished(n, empty)
             case "ready":
                 return ev.Ready(n, "notify")
             case "heartbeat":

@@ -1,0 +1,123 @@
+"""Start is recovery: what an earlier daemon left is taken up, what belongs to nobody is ended, the rest is started.
+
+There is no other way to start.  After an orderly end, or in another boot, there is nothing to take up but history.
+After a crash or for an upgrade, everything goes on where it was, under the plan that was in force then; if the file
+has changed since, what changed is applied last, as a reload would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from supervisor.adapters import procfs, strays
+from supervisor.adapters.ledger import Ledger
+from supervisor.core import events as ev
+from supervisor.core.actions import Action
+from supervisor.core.causes import Cause
+from supervisor.core.saved import GARBAGE
+from supervisor.core.spec import Plan, from_plain, to_plain
+from supervisor.core.takeover import takeover
+
+if TYPE_CHECKING:
+    from supervisor.runtime import Runtime
+
+JSON = dict[str, Any]
+
+
+class Past:
+    """What an earlier daemon left behind in words.
+
+    `crashed`: it did not end in order, and this is the same boot (or the same container), so that its processes may
+    live and its moments hold.  `closing`: it was about to end in order.  `plan`: what it had in force."""
+
+    def __init__(self, ledger: Ledger, runtime_dir: str) -> None:
+        self._ledger = ledger
+        self._plan_file = f"{runtime_dir}/plan.json"
+        same = ledger.get_meta("epoch") == _epoch()
+        self.crashed = same and ledger.get_meta("clean_shutdown") == "no"
+        self.closing = ledger.get_meta("closing") == "yes"
+        self.instances: dict[str, JSON] = ledger.load()
+        self.plan = self._read_plan() if self.crashed else None
+
+    def begin(self) -> None:
+        """From now on it is us who may crash."""
+        for key, value in (("epoch", _epoch()), ("clean_shutdown", "no"), ("closing", "no")):
+            self._ledger.set_meta(key, value)
+
+    def keep(self, plan: Plan) -> None:
+        """This plan is in force.  It holds the environment of services, so it is ours alone to read."""
+        text = json.dumps(to_plain(plan), separators=(",", ":"))
+        fd = os.open(f"{self._plan_file}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(fd, "w") as file:
+            file.write(text)
+        os.replace(f"{self._plan_file}.new", self._plan_file)  # noqa: PTH105 - pathlib costs
+
+    def _read_plan(self) -> Plan | None:
+        with suppress(OSError, *GARBAGE), open(self._plan_file) as file:
+            return from_plain(Plan, json.load(file))
+        return None
+
+
+def _epoch() -> str:
+    """Names the boot, or the container, whose processes and whose monotonic clock these are."""
+    return f"{procfs.boot_id()}.{procfs.start_time(1)}"
+
+
+def plan_in_force(past: Past, plan: Plan) -> Plan:
+    """The services to begin with; `plan` is what the file says now."""
+    return plan if past.plan is None else replace(plan, services=past.plan.services)
+
+
+def recover(runtime: Runtime, past: Past, plan: Plan, only: Sequence[str] | None) -> None:
+    """Take up, clear, go on, start.  `only`: start these services and what they need, not all."""
+    fleet, now = runtime.fleet, runtime.reactor.now()
+    past.begin()
+    for name in fleet.instances:
+        fleet.restore(name, past.instances.get(name, {}), crashed=past.crashed)
+    adopted = _take_up(runtime, past, now) if past.crashed else 0
+    for name in set(past.instances) - set(fleet.instances):
+        runtime.ledger.save(name, None)
+    known = set(past.instances) if past.crashed and not past.closing else set()
+    count, kind = len(fleet.instances), runtime.forest.kind
+    runtime.say("info", f"{count} instances, trees by {kind}" + (f", {adopted} adopted" if adopted else ""))
+    if only is None:
+        wanted = [n for n, i in fleet.instances.items() if i.spec.autostart and n not in known]
+    else:
+        wanted = [n for service in only for n in runtime.operations.resolve([service])]
+    runtime.engine.order(fleet.start(wanted, now, Cause.AUTOSTART))
+    if fleet.plan.services != plan.services:
+        runtime.put_in_force(plan)
+    else:
+        runtime.reactor.call_soon(lambda: past.keep(plan))
+
+
+def _take_up(runtime: Runtime, past: Past, now: float) -> int:
+    """Adopt what lives, say what vanished, end what is nobody's; the number of the adopted."""
+    fleet = runtime.fleet
+    started = {name: saved.get("start") for name, saved in past.instances.items()}
+    plan = takeover(fleet.instances, started, strays.find(runtime.id, f"{runtime.runtime_dir}/fifo"))
+    for stray in plan.strays:
+        runtime.problem(f"process {stray.pid} of {stray.instance} was left behind by an earlier supervisor: killed")
+    for stray in strays.end(plan.strays):
+        runtime.problem(f"process {stray.pid} of {stray.instance} cannot be killed")
+    actions: list[Action] = []
+    adopted = 0
+    for name, instance in fleet.instances.items():
+        if not instance.alive:
+            continue
+        runtime.logs.open(name, instance.spec.log)
+        tree = runtime.forest.plant(name)
+        process = runtime.processes.adopt(name, instance.incarnation, plan.mains.get(name), tree)
+        if process is not None and process.pid:
+            adopted += 1
+            event: ev.Event = ev.Adopted(instance.incarnation, process.pid, runtime.processes.age(process))
+        else:
+            event = ev.Vanished(instance.incarnation, tree_empty=process is None)
+        actions += fleet.step(name, event, now)
+    runtime.engine.order(actions + fleet.resume(now))
+    return adopted

@@ -1,0 +1,77 @@
+"""What an earlier daemon left is known by its mark, and ended only as the very process that was found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from supervisor.adapters import procfs, strays
+from supervisor.core.takeover import Found
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def marked(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """A process with a mark of ours, past its exec."""
+    marks = {"SUPERVISOR_ID": tmp_path.name, "SUPERVISOR_INSTANCE": "web", "SUPERVISOR_INCARNATION": "3"}
+    child = subprocess.Popen(
+        ["sh", "-c", "echo up; read line"],
+        env=marks | os.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    yield child
+    child.kill()
+    child.wait()
+
+
+def test_a_marked_process_is_found_with_what_it_is(marked: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    start = procfs.start_time(marked.pid)
+    assert strays.find(tmp_path.name, "/nowhere") == [Found(marked.pid, start or 0, "web", 3, True)]
+    assert strays.find("somebody-else", "/nowhere") == []
+
+
+def test_what_is_between_two_programs_is_known_by_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "web")
+    fd = os.open(tmp_path / "web", os.O_RDWR)
+    child = subprocess.Popen(["sleep", "1000"], stdout=fd, start_new_session=True)
+    os.close(fd)
+    read = procfs.read
+
+    def hidden(path: str, most: int = 1 << 20) -> bytes | None:
+        return b"" if path == f"/proc/{child.pid}/environ" else read(path, most)
+
+    monkeypatch.setattr(procfs, "read", hidden)
+    try:
+        found = strays.find("id", str(tmp_path))
+        assert [(f.pid, f.instance, f.incarnation, f.leader) for f in found] == [(child.pid, "web", None, True)]
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_stray_is_ended_and_gone_on_return(marked: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    assert strays.end(strays.find(tmp_path.name, "/nowhere")) == []
+    assert marked.wait(PATIENCE) == -9
+
+
+def test_another_process_of_that_number_is_left_alone(marked: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    (found,) = strays.find(tmp_path.name, "/nowhere")
+    assert strays.end([found._replace(start=found.start + 1)]) == []
+    assert marked.poll() is None
+
+
+def test_what_cannot_be_killed_is_named(
+    marked: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = strays.find(tmp_path.name, "/nowhere")
+    monkeypatch.setattr(strays, "GONE_WITHIN", 0.05)
+    monkeypatch.setattr(strays.signal, "pidfd_send_signal", lambda *_: None)  # as good as state D
+    assert strays.end(found) == found
