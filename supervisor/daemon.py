@@ -7,17 +7,45 @@ daemon's own modules are imported meanwhile.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
 from supervisor.launch import compiler
 
+if TYPE_CHECKING:
+    from supervisor.core.spec import Plan
+
 
 def main(arguments: list[str]) -> int:
-    """`-f FILE [--log-format human|json] [--services A,B] [--compiler PID:FD]`; returns the exit code.
+    """`-f FILE [--log-format human|json] [--services A,B] [--compiler PID:FD] [--rehearse yes]
+    [--upgraded-from VERSION]`; returns the exit code.
 
-    `--compiler`: the process before us has begun to compile FILE in its child PID, which writes to FD."""
+    `--compiler`: the process before us has begun to compile FILE in its child PID, which writes to FD.
+    `--rehearse`: only show that we could take over from the daemon that runs."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    if "--upgraded-from" in options:
+        return _succeed(options)
+    code, text = _compiled(options)
+    if code != 0:
+        return code if code > 0 else 1
+    from supervisor.errors import SupervisorError
+
+    try:
+        if "--rehearse" in options:
+            from supervisor.recovery import rehearse
+
+            sys.stdout.write(json.dumps(rehearse(_plan(text))))
+            return 0
+        return _run(_plan(text), options, {})
+    except SupervisorError as error:
+        os.write(2, f"supervisor: {error}\n".encode())
+        return error.exit_code
+
+
+def _compiled(options: dict[str, str]) -> tuple[int, bytes]:
+    """The compiler's exit code and the plan as JSON.  What we shall need ourselves is imported while it works."""
     if "--compiler" in options:
         pid, fd = map(int, options["--compiler"].split(":"))
     else:
@@ -25,27 +53,57 @@ def main(arguments: list[str]) -> int:
         assert child.stdout is not None
         pid, fd = child.pid, os.dup(child.stdout.fileno())
         child.returncode = 0  # waited for below
-
-    import json
-
-    from supervisor.core.spec import Plan, from_plain
-    from supervisor.errors import SupervisorError
-    from supervisor.runtime import Runtime
+    import supervisor.runtime  # noqa: F401
 
     with open(fd, "rb") as file:
         text = file.read()
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code != 0:
-        return code if code > 0 else 1
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text
+
+
+def _plan(text: bytes) -> Plan:
+    from supervisor.core.spec import Plan, from_plain
+
+    return from_plain(Plan, json.loads(text))
+
+
+def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **more: Any) -> int:
+    from supervisor.adapters.inherited import inherited
+    from supervisor.runtime import Runtime
+
     wanted = options.get("--services")
+    runtime = Runtime(
+        plan, log_format=options.get("--log-format", "human"), descriptors=descriptors or inherited(os.environ), **more
+    )
+    gc.freeze()  # what is there now stays; the collector need not look through it again and again
+    return runtime.run(wanted.split(",") if wanted else None)
+
+
+def _succeed(options: dict[str, str]) -> int:
+    """Take over from the version that was this process until now, or become that again."""
+    from supervisor.adapters.inherited import HANDOVER, handover, inherited
+
+    descriptors = inherited(os.environ)
+    with open(descriptors.pop("will"), "rb") as file:
+        file.seek(0)
+        will = json.load(file)
+    kept = {name: os.dup(fd) for name, fd in descriptors.items()}
+    taken_over = False
+
+    def recovered() -> None:
+        nonlocal taken_over
+        taken_over = True
+        for fd in kept.values():
+            os.close(fd)
+
     try:
-        plan = from_plain(Plan, json.loads(text))
-        runtime = Runtime(plan, log_format=options.get("--log-format", "human"))
-        gc.freeze()  # what is there now stays; the collector need not look through it again and again
-        return runtime.run(wanted.split(",") if wanted else None)
-    except SupervisorError as error:
-        os.write(2, f"supervisor: {error}\n".encode())
-        return error.exit_code
+        plan = _plan(json.dumps(will["plan"]).encode())
+        return _run(plan, options, descriptors, upgraded_from=options["--upgraded-from"], recovered=recovered)
+    except Exception as error:
+        if taken_over:
+            raise
+        os.write(2, f"supervisor: this version cannot take over, the previous one goes on: {error!r}\n".encode())
+        command = will["previous"]
+        os.execve(command[0], command, will["environment"] | {HANDOVER: handover(kept)})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 
 DEFAULT_LOG_FORMAT = "human"
+_MODULE = ("-P", "-m")
+"""Whatever lies in the current directory is not to be imported instead of the module that is meant."""
 
 
 def compiler(path: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
@@ -25,13 +27,14 @@ def compiler(path: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
 
 
 def _compile(path: str) -> list[str]:
-    return [sys.executable, "-m", "supervisor.config.compile", path]
+    return [sys.executable, *_MODULE, "supervisor.config.compile", path]
 
 
-def daemon_command(file: str, log_format: str, services: Sequence[str] = ()) -> list[str]:
-    """The daemon's command line; with `services`, it starts these and what they need, and nothing else."""
+def daemon_command(file: str, log_format: str, services: Sequence[str] = (), python: str = "") -> list[str]:
+    """The daemon's command line; with `services`, it starts these and what they need, and nothing else.  `python`: the
+    interpreter, and with it the version; ours if not given."""
     only = ["--services", ",".join(services)] if services else []
-    return [sys.executable, "-m", "supervisor.daemon", "-f", file, "--log-format", log_format, *only]
+    return [python or sys.executable, *_MODULE, "supervisor.daemon", "-f", file, "--log-format", log_format, *only]
 
 
 def become_daemon(file: str, log_format: str) -> None:

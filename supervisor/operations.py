@@ -10,18 +10,18 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
 from supervisor.adapters import logread
 from supervisor.adapters.api import Subscriber
+from supervisor.adapters.childrun import run_child
 from supervisor.adapters.ledger import EventQuery
 from supervisor.adapters.reactor import Timer
 from supervisor.adapters.sampling import host
 from supervisor.core.spec import Plan, ServiceSpec, from_plain
 from supervisor.core.views import instance_view
-from supervisor.errors import ConfigError, NoSuchService, SupervisorError, UsageError
+from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 from supervisor.launch import compiler
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 
+COMPILE_WITHIN = 60.0
+"""Seconds that an edited configuration may take."""
 COALESCE = 0.02
 """Seconds after a transition at which watchers are shown the new status, with whatever else happened meanwhile."""
 LARGEST_SHARE = 3.0
@@ -67,6 +69,7 @@ class Operations:
             "pid": os.getpid(),
             "name": place.name,
             "version": __version__,
+            "upgraded_from": runtime.upgraded_from,
             "uptime_s": round(time.time() - runtime.started, 3),
             "started_at": _iso(runtime.started),
             "host_starved": runtime.observed.starved(now),
@@ -195,25 +198,21 @@ class Operations:
         """Compile the file in a child process, then apply what changed, or only tell it."""
         runtime = self._runtime
         child = compiler(runtime.fleet.plan.path, stderr=subprocess.PIPE)
-        assert child.stdout is not None and child.stderr is not None
-        gathered = {child.stdout.fileno(): b"", child.stderr.fileno(): b""}
-        out, err = gathered
+        run_child(
+            runtime.reactor,
+            child,
+            COMPILE_WITHIN,
+            lambda code, out, err: done(self._apply(code, out, err, dry_run)),
+        )
 
-        def ready(fd: int) -> None:
-            """Gather what one of the two pipes holds; when both have ended, the compiler has."""
-            data = os.read(fd, 1 << 16)
-            gathered[fd] += data
-            if data:
-                return
-            runtime.reactor.unregister(fd)
-            open_fds.discard(fd)
-            if not open_fds:
-                child.communicate()
-                done(self._apply(child.returncode, gathered[out], gathered[err], dry_run))
+    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+        """Let another version take over in this very process; `done` hears whether it can before it does."""
+        from supervisor.upgrade import upgrade
 
-        open_fds = {out, err}
-        for fd in (out, err):
-            runtime.reactor.register(fd, partial(_readable, ready, fd))
+        if self._runtime.fleet.closing:
+            done(OperationFailed("the supervisor is shutting down"))
+            return
+        upgrade(self._runtime, python, done)
 
     def _apply(self, code: int, text: bytes, errors: bytes, dry_run: bool) -> JSON | SupervisorError:
         runtime = self._runtime
@@ -321,10 +320,6 @@ class Operations:
         known = list(dict.fromkeys([s.name for s in fleet.plan.services] + list(fleet.instances)))
         near = difflib.get_close_matches(name, known, 3) or known[:5]
         return NoSuchService(f"no service, instance or group named {name!r}", f"Known: {', '.join(near)}")
-
-
-def _readable(ready: Callable[[int], None], fd: int, _events: int) -> None:
-    ready(fd)
 
 
 def _heartbeat(spec: ServiceSpec) -> JSON | None:

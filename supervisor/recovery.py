@@ -14,14 +14,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from supervisor import __version__
 from supervisor.adapters import procfs, strays
-from supervisor.adapters.ledger import Ledger
+from supervisor.adapters.ledger import Ledger, read_only
 from supervisor.core import events as ev
 from supervisor.core.actions import Action
 from supervisor.core.causes import Cause
+from supervisor.core.fleet import Fleet
 from supervisor.core.saved import GARBAGE
 from supervisor.core.spec import Plan, from_plain, to_plain
 from supervisor.core.takeover import takeover
+from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
     from supervisor.runtime import Runtime
@@ -37,12 +40,12 @@ class Past:
 
     def __init__(self, ledger: Ledger, runtime_dir: str) -> None:
         self._ledger = ledger
-        self._plan_file = f"{runtime_dir}/plan.json"
+        self._runtime_dir = runtime_dir
         same = ledger.get_meta("epoch") == _epoch()
         self.crashed = same and ledger.get_meta("clean_shutdown") == "no"
         self.closing = ledger.get_meta("closing") == "yes"
         self.instances: dict[str, JSON] = ledger.load()
-        self.plan = self._read_plan() if self.crashed else None
+        self.plan = read_plan(runtime_dir) if self.crashed else None
 
     def begin(self) -> None:
         """From now on it is us who may crash."""
@@ -52,15 +55,22 @@ class Past:
     def keep(self, plan: Plan) -> None:
         """This plan is in force.  It holds the environment of services, so it is ours alone to read."""
         text = json.dumps(to_plain(plan), separators=(",", ":"))
-        fd = os.open(f"{self._plan_file}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        path = _plan_file(self._runtime_dir)
+        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(fd, "w") as file:
             file.write(text)
-        os.replace(f"{self._plan_file}.new", self._plan_file)  # noqa: PTH105 - pathlib costs
+        os.replace(f"{path}.new", path)  # noqa: PTH105 - pathlib costs
 
-    def _read_plan(self) -> Plan | None:
-        with suppress(OSError, *GARBAGE), open(self._plan_file) as file:
-            return from_plain(Plan, json.load(file))
-        return None
+
+def read_plan(runtime_dir: str) -> Plan | None:
+    """The plan that a daemon has, or had, in force; None where there is none that can be read."""
+    with suppress(OSError, *GARBAGE), open(_plan_file(runtime_dir)) as file:
+        return from_plain(Plan, json.load(file))
+    return None
+
+
+def _plan_file(runtime_dir: str) -> str:
+    return f"{runtime_dir}/plan.json"
 
 
 def _epoch() -> str:
@@ -71,6 +81,23 @@ def _epoch() -> str:
 def plan_in_force(past: Past, plan: Plan) -> Plan:
     """The services to begin with; `plan` is what the file says now."""
     return plan if past.plan is None else replace(plan, services=past.plan.services)
+
+
+def rehearse(plan: Plan) -> JSON:
+    """Show that this version could take over, without touching anything.  OperationFailed says why not."""
+    reader = read_only(f"{plan.supervisor.state_dir}/ledger.db")
+    snapshots = reader.snapshots()
+    reader.close()
+    in_force = read_plan(plan.supervisor.runtime_dir)
+    if in_force is None:
+        raise OperationFailed("the plan in force means nothing to this version")
+    fleet = Fleet(in_force, lambda: 0.5)
+    for name, instance in fleet.instances.items():
+        saved = snapshots.get(name, {})
+        fleet.restore(name, saved, crashed=True)
+        if instance.state != saved.get("state", instance.state):
+            raise OperationFailed(f"what is saved of {name} means nothing to version {__version__}")
+    return {"version": __version__, "plan": to_plain(plan)}
 
 
 def recover(runtime: Runtime, past: Past, plan: Plan, only: Sequence[str] | None) -> None:
@@ -84,6 +111,8 @@ def recover(runtime: Runtime, past: Past, plan: Plan, only: Sequence[str] | None
         runtime.ledger.save(name, None)
     known = set(past.instances) if past.crashed and not past.closing else set()
     count, kind = len(fleet.instances), runtime.forest.kind
+    if runtime.upgraded_from:
+        runtime.say("info", f"upgraded from {runtime.upgraded_from} to {__version__}")
     runtime.say("info", f"{count} instances, trees by {kind}" + (f", {adopted} adopted" if adopted else ""))
     if only is None:
         wanted = [n for n, i in fleet.instances.items() if i.spec.autostart and n not in known]

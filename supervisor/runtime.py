@@ -11,7 +11,8 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +35,7 @@ from supervisor.adapters.sampling import Sampler
 from supervisor.adapters.senses import Senses
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
 from supervisor.adapters.tree import Forest
+from supervisor.checkpoints import Checkpoints
 from supervisor.core import actions as act
 from supervisor.core import events as ev
 from supervisor.core import sdnotify
@@ -50,6 +52,9 @@ from supervisor.recovery import Past, plan_in_force, recover
 
 JSON = dict[str, Any]
 
+FIFO = "fifo:"
+"""Before an instance's name: the name of its output's descriptor."""
+NOTHING: Mapping[str, int] = {}
 WARM_UP_AFTER = 0.5
 """Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for."""
 
@@ -57,13 +62,27 @@ WARM_UP_AFTER = 0.5
 class Runtime:
     """A daemon.  `run` returns its exit code when everything is down."""
 
-    def __init__(self, plan: Plan, *, log_format: str = "human") -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        log_format: str = "human",
+        descriptors: Mapping[str, int] = NOTHING,
+        upgraded_from: str = "",
+        recovered: Callable[[], None] | None = None,
+    ) -> None:
+        """`descriptors`: what a predecessor or a service manager kept open for us, by name (adapters/inherited.py).
+        `recovered` is called when everything is taken up."""
         clean_slate()
+        held = dict(descriptors)
+        self.log_format = log_format
+        self.upgraded_from = upgraded_from
+        self._recovered = recovered
         place = plan.supervisor
         others = any(s.user not in (None, os.geteuid()) for s in plan.services)
         self.runtime_dir = own_directory(place.runtime_dir, 0o711 if others else 0o700)
         self.state_dir = own_directory(place.state_dir, 0o700)
-        self.lock = Lock(self.runtime_dir)
+        self.lock = Lock(self.runtime_dir, held.pop("lock", None))
         self.started = time.time()
         self.problems: dict[str, None] = {}
         self.log = EventLog(log_format)
@@ -77,7 +96,11 @@ class Runtime:
         self.engine = Engine(self.fleet, self, self.reactor.now, self._wake_at)
         self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
         self.logs = LogStore(
-            self.reactor, own_directory(f"{self.state_dir}/log", 0o700), f"{self.runtime_dir}/fifo", self._log_problem
+            self.reactor,
+            own_directory(f"{self.state_dir}/log", 0o700),
+            f"{self.runtime_dir}/fifo",
+            self._log_problem,
+            {name.removeprefix(FIFO): held.pop(name) for name in list(held) if name.startswith(FIFO)},
         )
         self.processes = Processes(self.reactor, self.engine.post, self._drain_output, self.id)
         self.forest = Forest(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
@@ -86,14 +109,18 @@ class Runtime:
         self.metrics = Metrics()
         self.hooks = Hooks(self.reactor, self.problem)
         self.attribution = Attribution(self.processes.mains, self.forest.root, self.id)
-        self.notify = NotifySocket(self.reactor, f"{self.runtime_dir}/notify.sock", self._notified, self.problem)
+        self.notify = NotifySocket(
+            self.reactor, f"{self.runtime_dir}/notify.sock", self._notified, self.problem, held.pop("notify", None)
+        )
         self.operations = Operations(self)
         self.api = Api(self.operations, self.reactor)
         self.server = HttpServer(self.reactor, self.api, self.problem)
         self.observed = ObservedClock()
+        self._checkpoints = Checkpoints(lambda: self.fleet.instances, self._save)
         self._timer: Timer | None = None
         self._timer_at: float | None = None
         self._ending = False
+        self._held = held
         self._untold: list[tuple[Record, JSON]] = []
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -107,16 +134,21 @@ class Runtime:
                 f"{limit} descriptors are few for {len(self.fleet.instances)} instances; "
                 f"set LimitNOFILE={needed} (systemd) or ulimit -n {needed}"
             )
-        self.server.listen_unix(f"{self.runtime_dir}/control.sock")
+        self.server.listen_unix(f"{self.runtime_dir}/control.sock", self._held.pop("control", None))
         if (listen := self.fleet.plan.supervisor.listen) is not None:
-            self.server.listen_tcp(*listen)
+            self.server.listen_tcp(*listen, self._held.pop("http", None))
+        for fd in self._held.values():  # nobody wants it any more
+            os.close(fd)
         for number in (signal.SIGTERM, signal.SIGINT):
             self.reactor.on_signal(number, self.end)
         on_terminal = os.isatty(0) or os.isatty(2)
         self.reactor.on_signal(signal.SIGHUP, self.end if on_terminal else self._reload_on_signal)
         self.reactor.before_wait = self._turn
         self.reactor.on_wake = self._woke
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # an upgrade holds signals back until here
         recover(self, self.past, self._plan, only)
+        if self._recovered is not None:
+            self._recovered()
         self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self.server.warm_up)
         try:
             self.reactor.run()
@@ -139,6 +171,7 @@ class Runtime:
         self.engine.turn()
         if self._untold:
             self._tell()
+        self._checkpoints.turn(self.reactor.now())
         if self.fleet.closing and self.fleet.down and not self._ending:
             self._ending = True
             self.hooks.flush(self.reactor.stop)
@@ -181,6 +214,22 @@ class Runtime:
         for record in records:
             if record.before is not record.after:
                 self._observe_less_or_more(record)
+
+    def save_all(self) -> None:
+        """Everything as it is now, for a successor."""
+        self._save(self.fleet.instances)
+        with suppress(OSError):
+            self.past.keep(self.fleet.plan)
+
+    def descriptors(self) -> dict[str, int]:
+        """What a successor in this process goes on with, by name."""
+        pipes = {f"{FIFO}{name}": fd for name, fd in self.logs.descriptors().items()}
+        return {"lock": self.lock.fd, "notify": self.notify.fileno()} | self.server.descriptors() | pipes
+
+    def _save(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.ledger.save(name, self._snapshot(name))
+        self.ledger.flush()
 
     def _tell(self) -> None:
         """Everybody who listens gets the same object."""
@@ -262,7 +311,10 @@ class Runtime:
             answer(False)
 
     def _release(self, order: act.Release) -> None:
-        self._stream(order.instance).finish_line()
+        if order.instance in self.fleet.instances:
+            self._stream(order.instance).finish_line()
+        else:
+            self.logs.remove(order.instance)
         self.senses.unwatch(order.instance)
         self.sampler.limit(order.instance, order.incarnation, None)
         self.processes.release(order.instance, order.incarnation)

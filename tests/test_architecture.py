@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "supervisor"
 
 CORE_MAY_IMPORT = {
-    "array", "bisect", "collections", "collections.abc", "dataclasses", "datetime", "enum", "functools", "heapq",
+    "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "enum", "functools", "heapq",
     "itertools", "math", "re", "types", "typing", "__future__",
 }  # fmt: skip
 
@@ -27,9 +27,12 @@ LAYERS = {
     "dashboard": {"core", "client", "dashboard", "errors"},
     "hookrunner": {"errors"},
     "launch": set(),
-    "daemon": {"core", "errors", "runtime", "launch"},
-    "operations": {"core", "adapters", "errors", "launch"},
-    "runtime": {"core", "adapters", "engine", "errors", "operations"},
+    "daemon": {"core", "adapters", "errors", "recovery", "runtime", "launch"},
+    "operations": {"core", "adapters", "errors", "launch", "upgrade"},
+    "upgrade": {"core", "adapters", "errors", "launch"},
+    "checkpoints": {"core"},
+    "recovery": {"core", "adapters", "errors"},
+    "runtime": {"core", "adapters", "engine", "errors", "operations", "recovery", "checkpoints"},
 }
 
 HEAVY = {

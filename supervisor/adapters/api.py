@@ -59,6 +59,10 @@ class Daemon(Protocol):
         """Answers later."""
         ...
 
+    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+        """Answers later, before it happens."""
+        ...
+
     def events(self, query: EventQuery) -> list[JSON]: ...
 
     def evidence(self, event_id: int) -> JSON | None: ...
@@ -222,6 +226,16 @@ def _reload(api: Api, call: Call) -> None:
     api.daemon.reload(call.args["dry_run"], done)
 
 
+def _upgrade(api: Api, call: Call) -> None:
+    def done(result: JSON | SupervisorError) -> None:
+        if isinstance(result, SupervisorError):
+            api.refuse(call, result)
+        else:
+            call.answer(result, 202)
+
+    api.daemon.upgrade(call.args["python"], done)
+
+
 def _events(api: Api, call: Call) -> None:
     args = call.args
     query = EventQuery(tuple(args["service"]), args["since"], args["after"], args["before"], args["limit"])
@@ -332,6 +346,15 @@ ROUTES: tuple[Route, ...] = (
         "Apply the edited configuration",
         "Difference",
         (Param("dry_run", "boolean", "only say what would change", default=False, place="body"),),
+    ),
+    Route(
+        "POST",
+        "/v1/upgrade",
+        _upgrade,
+        "Let another version take over in the same process; no service notices",
+        "Upgrade",
+        (Param("python", "string", "the interpreter of the new version; the daemon's own if not given", place="body"),),
+        answers=202,
     ),
     Route("GET", "/v1/events", _events, "State changes with their causes, oldest first", "Events", _QUERY, tcp=True),
     Route(

@@ -99,8 +99,16 @@ class HttpServer:
         self._queue: deque[Connection] = deque()
         self._at_work = False
 
-    def listen_unix(self, path: str) -> None:
-        """Serve on a Unix socket that only its owner can open (0600).  OperationFailed where that is impossible."""
+    def listen_unix(self, path: str, inherited: int | None = None) -> None:
+        """Serve on a Unix socket that only its owner can open (0600).  OperationFailed where that is impossible.
+
+        `inherited`: the listening socket of a predecessor, which goes on if `path` still leads to it."""
+        if inherited is not None:
+            sock = socket.socket(fileno=inherited)
+            if os.path.exists(path):  # noqa: PTH110
+                self._listeners.append(Listener(self, sock, local=True))
+                return
+            sock.close()
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             with suppress(FileNotFoundError):
@@ -118,9 +126,13 @@ class HttpServer:
             ) from error
         self._listeners.append(Listener(self, sock, local=True))
 
-    def listen_tcp(self, host: str, port: int) -> int:
+    def listen_tcp(self, host: str, port: int, inherited: int | None = None) -> int:
         """Serve on TCP and return the port (where 0 was asked for, the kernel chooses).  OperationFailed where that is
-        impossible."""
+        impossible.  `inherited`: the listening socket of a predecessor with the same configuration."""
+        if inherited is not None:
+            sock = socket.socket(fileno=inherited)
+            self._listeners.append(Listener(self, sock, local=False))
+            return int(sock.getsockname()[1])
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -162,6 +174,10 @@ class HttpServer:
         if self._at_work:
             self.reactor.call_soon(self._work)
 
+    def descriptors(self) -> dict[str, int]:
+        """The listening sockets, for a successor: `control` and `http`."""
+        return {"control" if listener.local else "http": listener.fileno() for listener in self._listeners}
+
     def close(self) -> None:
         """End every stream properly, drop everybody, and listen no more."""
         for listener in self._listeners:
@@ -181,6 +197,9 @@ class Listener:
         self._resting = False
         self._leaving = 0
         server.reactor.register(sock.fileno(), self._on_ready)
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
 
     def close(self) -> None:
         self._closed = True

@@ -98,6 +98,10 @@ class LedgerReader:
     def evidence(self, event_id: int) -> JSON | None:
         return self._ask(lambda db: read_evidence(db, event_id))
 
+    def snapshots(self) -> dict[str, JSON]:
+        """What is saved of each instance.  OperationFailed."""
+        return self._ask(read_snapshots)
+
     def close(self) -> None:
         self._db.close()
 

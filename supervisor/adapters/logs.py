@@ -25,13 +25,20 @@ class LogStore:
     """All streams.  `on_problem(instance, message)` is called for what a person should know."""
 
     def __init__(
-        self, reactor: Reactor, directory: str, fifo_directory: str, on_problem: Callable[[str, str], None]
+        self,
+        reactor: Reactor,
+        directory: str,
+        fifo_directory: str,
+        on_problem: Callable[[str, str], None],
+        inherited: dict[str, int] | None = None,
     ) -> None:
-        """`directory` holds the log files, `fifo_directory` the pipes.  OperationFailed where they cannot be made."""
+        """`directory` holds the log files, `fifo_directory` the pipes.  OperationFailed where they cannot be made.
+        `inherited`: descriptors of pipes, by instance, that somebody held while no daemon ran."""
         self.directory = directory
         self.problem = on_problem
         self._reactor = reactor
         self._streams: dict[str, Stream] = {}
+        self._inherited = inherited or {}
         self._writing: dict[Writer, None] = {}  # those whose files are open, the oldest first
         try:
             self._dir_fd = _open_directory(directory, 0o750)
@@ -56,15 +63,26 @@ class LogStore:
                 self._tidy(stream.writer, recover=False)
             return stream
         fd = self._open_fifo(instance)
-        stream = self._streams[instance] = Stream(self, fd, Writer(self, instance, spec))
+        writer = Writer(self, instance, spec)
+        held = self._inherited.pop(instance, None)
+        if held is not None:
+            if not os.path.samestat(os.fstat(held), os.fstat(fd)):  # the name leads elsewhere now
+                Stream(self, held, writer).drain()
+            os.close(held)
+        stream = self._streams[instance] = Stream(self, fd, writer)
         self._reactor.register(fd, stream.readable)
         self._tidy(stream.writer, recover=True)
         return stream
+
+    def descriptors(self) -> dict[str, int]:
+        """The pipe of each instance, for a successor or for somebody who holds them meanwhile."""
+        return {instance: stream.fd for instance, stream in self._streams.items()}
 
     def remove(self, instance: str) -> None:
         """The instance is no more: its pipe goes, its files stay."""
         stream = self._streams.pop(instance, None)
         if stream is not None:
+            stream.finish_line()
             self._release(stream)
             with suppress(OSError):
                 os.unlink(instance, dir_fd=self._fifo_dir_fd)

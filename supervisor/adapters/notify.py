@@ -51,7 +51,14 @@ class NotifySocket:
     `on_problem(text)` hears of a kind of trouble once.
     """
 
-    def __init__(self, reactor: Reactor, path: str, deliver: Deliver, on_problem: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        path: str,
+        deliver: Deliver,
+        on_problem: Callable[[str], None],
+        inherited: int | None = None,
+    ) -> None:
         self.path = path
         self.oversized = self.meaningless = 0
         self._reactor = reactor
@@ -63,8 +70,12 @@ class NotifySocket:
         self._empty_at = self._heard_at = reactor.now()
         self._batch = min(_queue_length() / _EXPECTED, _LONGEST_BATCH)
         self._batch_timer: Timer | None = None
-        self._socket = _bound(path)
+        self._socket = _inherited(inherited, path) or _bound(path)
         reactor.register(self._socket.fileno(), self._readable)
+
+    def fileno(self) -> int:
+        """Its descriptor, for a successor: what is in it then, the successor hears."""
+        return self._socket.fileno()
 
     def close(self) -> None:
         """Take it down, also from the file system."""
@@ -177,6 +188,17 @@ def _bound(path: str) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _inherited(fd: int | None, path: str) -> socket.socket | None:
+    """A predecessor's socket, if `path` still leads to it."""
+    if fd is None:
+        return None
+    sock = socket.socket(fileno=fd)
+    if os.path.exists(path):  # noqa: PTH110
+        return sock
+    sock.close()
+    return None
 
 
 def _close_all(descriptors: bytes) -> None:

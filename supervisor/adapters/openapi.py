@@ -184,6 +184,7 @@ SCHEMAS: JSON = {
             "pid": _WHOLE,
             "name": _TEXT,
             "version": _TEXT,
+            "upgraded_from": _TEXT | {"description": "the version that this one took over from; empty: none"},
             "uptime_s": _SECONDS,
             "started_at": _TEXT,
             "host_starved": _SWITCH,
@@ -258,6 +259,7 @@ SCHEMAS: JSON = {
             "supervisor": _TEXTS | {"description": "keys that take effect when the daemon is started again"},
         }
     ),
+    "Upgrade": _object({"from": _TEXT, "to": _TEXT, "python": _TEXT, "pid": _WHOLE}),
     "Event": _object(
         {
             "id": _WHOLE,

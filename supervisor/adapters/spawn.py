@@ -32,8 +32,7 @@ _DEV_NULL = -1
 
 
 def clean_slate() -> None:
-    """Once, before the first spawn: default signals, nothing blocked, no descriptor that a child could inherit."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    """Once, before the first spawn: default signals, no descriptor that a child could inherit."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGINT}:
         with suppress(OSError, ValueError):
             if signal.getsignal(number) is signal.SIG_IGN:

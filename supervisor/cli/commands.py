@@ -10,7 +10,14 @@ from supervisor import __version__
 from supervisor.cli.options import daemon_options
 
 SECTIONS: dict[str, dict[str, str]] = {
-    "The daemon": {"run": "daemon", "up": "up", "down": "down", "reload": "config", "top": "up"},
+    "The daemon": {
+        "run": "daemon",
+        "up": "up",
+        "down": "down",
+        "reload": "config",
+        "upgrade": "upgrade",
+        "top": "up",
+    },
     "What is going on": {
         "status": "status",
         "logs": "logs",

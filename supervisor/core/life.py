@@ -77,6 +77,7 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "recovering": _switch,
     "exit_code": _among(0, 255),
     "signal": _among(1, 127),
+    "status_text": str,
 }
 """What makes an instance stand where it stands, and how each is read back."""
 

@@ -18,7 +18,7 @@ from supervisor.adapters.http import HttpServer
 from supervisor.adapters.ledger import EventQuery
 from supervisor.adapters.reactor import Reactor
 from supervisor.core.timestamps import from_iso, to_iso
-from supervisor.errors import ConfigError, NoSuchService, SupervisorError, UsageError
+from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 from tests.faces import fakedaemon
 
 JSON = dict[str, Any]
@@ -46,13 +46,16 @@ class StandIn:
         self.lines = lines or {}
         self.subscribers: list[Subscriber] = []
         self.closing = False
+        self.upgraded_from = ""
         self.ended: Callable[[], None] = reactor.stop
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def status(self, services: Sequence[str] = ()) -> JSON:
         names = self._resolve(services)
-        return fakedaemon.status([self.rows[name] for name in names], pid=os.getpid(), closing=self.closing)
+        rows = [self.rows[name] for name in names]
+        extra = {"upgraded_from": self.upgraded_from, "started_at": f"2026-01-01T00:00:0{len(self.upgraded_from)}Z"}
+        return fakedaemon.status(rows, pid=os.getpid(), closing=self.closing, **extra)
 
     def instance(self, name: str) -> JSON:
         (found,) = self._resolve([name])
@@ -178,6 +181,14 @@ class StandIn:
         }
         if "reload" in self.broken:
             answer = ConfigError("services.toml:3: services.web.comand: unknown key", "did you mean command?")
+        self.reactor.call_soon(lambda: done(answer))
+
+    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+        answer: JSON | SupervisorError = {"from": "1.0", "to": "2.0", "python": python or "", "pid": 1}
+        if "upgrade" in self.broken:
+            answer = OperationFailed("the new version cannot start: no module", "This one goes on.")
+        else:
+            self.upgraded_from = "1.0"
         self.reactor.call_soon(lambda: done(answer))
 
     # -- following ---------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def calm(path: str) -> Iterator[int]:
 
 # -- finding the daemon ----------------------------------------------------------------------------------------------
 
-NEEDS_DAEMON = ["status", "start", "stop", "restart", "signal", "reset", "logs", "down", "reload", "top"]
+NEEDS_DAEMON = ["status", "start", "stop", "restart", "signal", "reset", "logs", "down", "reload", "upgrade", "top"]
 
 
 @pytest.mark.parametrize("command", NEEDS_DAEMON)
@@ -138,8 +138,7 @@ def test_no_such_service_is_exit_4_with_the_nearest(supervisor: Supervisor, shop
         (["run", "--log-format", "xml"], "human"),
         (["completion", "tcsh"], "bash"),
         (["why"], "SERVICE"),
-        (["upgrade"], "no command"),
-        (["systemd"], "no command"),
+        (["prometheus"], "no command"),
     ],
 )
 def test_usage_errors_are_exit_2(supervisor: Supervisor, shop: int, arguments: list[str], says: str) -> None:
@@ -306,6 +305,18 @@ def test_reload_of_a_broken_file(supervisor: Supervisor, path: str) -> None:
         run = supervisor("reload")
     assert run.code == 2
     assert "services.toml:3: services.web.comand" in run.err
+
+
+def test_upgrade_waits_until_the_new_version_answers(supervisor: Supervisor, shop: int) -> None:
+    run = supervisor("upgrade", "--python", "/new/python")
+    assert run.out.startswith("upgraded: 1.0 → 2.0, pid ")
+
+
+def test_an_upgrade_that_cannot_be_says_what_the_new_version_said(supervisor: Supervisor, path: str) -> None:
+    with serve(path, CALM, broken=["upgrade"]):
+        run = supervisor("upgrade")
+    assert run.code == 1
+    assert "the new version cannot start: no module" in run.err
 
 
 # -- down ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+"""`upgrade`: another version of the daemon, and no service notices."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.place import Place
+from supervisor.client import Client
+from supervisor.errors import NoDaemon, OperationFailed
+
+ASK_AGAIN = 0.01
+"""Seconds between two looks whether the new version answers."""
+TAKES_OVER_WITHIN = 60.0
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option(
+    "--python",
+    metavar="PATH",
+    default=sys.executable,
+    help="The interpreter of the new version.  [default: the one that runs this command]",
+)
+@click.option("--json", "as_json", is_flag=True, help="The answer of the API.")
+@pass_place
+def upgrade(place: Place, python: str, as_json: bool) -> None:
+    """Let the daemon become this version, in place: no service is stopped, no output or connection lost."""
+    client = place.client
+    before = client.get("/v1/status")["supervisor"]
+    answer = client.post("/v1/upgrade", {"python": python})
+    after = _successor(client, before)
+    if not after["upgraded_from"]:
+        raise OperationFailed(
+            f"version {answer['to']} could not take over; {answer['from']} goes on",
+            "Its log says why: `journalctl`, stderr.",
+        )
+    if as_json:
+        from json import dumps
+
+        click.echo(dumps(answer))
+        return
+    took = "the same version anew" if answer["from"] == answer["to"] else f"{answer['from']} → {answer['to']}"
+    click.echo(f"upgraded: {took}, pid {after['pid']}, {after['ready']} of {after['instances']} ready")
+
+
+def _successor(client: Client, before: dict[str, Any]) -> dict[str, Any]:
+    """What the daemon says of itself once it is another."""
+    give_up = time.monotonic() + TAKES_OVER_WITHIN
+    while time.monotonic() < give_up:
+        try:
+            now: dict[str, Any] = client.get("/v1/status")["supervisor"]
+            if now["started_at"] != before["started_at"]:
+                return now
+        except (NoDaemon, OperationFailed):  # its connection ended with the old version
+            pass
+        time.sleep(ASK_AGAIN)
+    raise OperationFailed(
+        f"the new version does not answer within {TAKES_OVER_WITHIN:g} s", "Look at the daemon's log."
+    )

@@ -1,0 +1,160 @@
+"""One daemon after the other on the same services: by crash, by upgrade, by an upgrade that fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import supervisor
+from tests.e2e.conftest import Daemon, wait_gone
+
+Start = Callable[..., Daemon]
+COUNTER = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done"
+SERVICES = f"""
+[services.counter]
+command = ["sh", "-c", "{COUNTER}"]
+[services.steady]
+command = ["sleep", "1000"]
+[services.job]
+type = "oneshot"
+command = ["true"]
+[services.idle]
+command = ["sleep", "1000"]
+"""
+
+
+def settled(daemon: Daemon) -> dict[str, int]:
+    """Everything as the tests want it: one stopped by hand.  The pids of what runs."""
+    daemon.event("job", "exited")
+    assert daemon.cli("stop", "idle").returncode == 0
+    return pids(daemon)
+
+
+def pids(daemon: Daemon) -> dict[str, int]:
+    rows = daemon.client.get("/v1/status")["instances"]
+    assert {r["name"]: r["state"] for r in rows} == {
+        "counter": "running",
+        "steady": "running",
+        "job": "exited",
+        "idle": "stopped",
+    }
+    return {r["name"]: r["pid"] for r in rows if r["pid"]}
+
+
+def whole(daemon: Daemon) -> None:
+    """The counter's output has every line once."""
+    lines = (daemon.state_dir / "log" / "counter.log").read_text().splitlines()
+    assert lines == [str(n + 1) for n in range(len(lines))]
+
+
+def copy(directory: Path, change: Callable[[Path], None]) -> str:
+    """An interpreter whose `supervisor` is another version: a copy of this one, changed."""
+    import shutil
+
+    package = directory / "supervisor"
+    shutil.copytree(Path(supervisor.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    change(package)
+    python = directory / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{directory}" exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return str(python)
+
+
+def edit(file: Path, before: str, after: str) -> None:
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after, 1))
+
+
+def test_after_a_crash_all_goes_on_and_nothing_is_done_twice(daemon: Start) -> None:
+    one = daemon(SERVICES)
+    before = settled(one)
+    one.signal(signal.SIGKILL)
+    one.wait()
+    one.start()
+    assert pids(one) == before
+    assert one.stop() == 0
+    whole(one)
+    for pid in before.values():
+        wait_gone(pid)
+
+
+def test_an_edited_file_is_applied_after_a_crash_as_a_reload_would(daemon: Start) -> None:
+    one = daemon(SERVICES)
+    before = settled(one)
+    one.signal(signal.SIGKILL)
+    one.wait()
+    one.write(SERVICES.replace("[services.steady]", "[services.new]"))
+    one.start()
+    one.event("new", "running")
+    one.event("steady", "stopped")
+    wait_gone(before["steady"])
+    names = {r["name"]: r["pid"] for r in one.client.get("/v1/status")["instances"]}
+    assert names["counter"] == before["counter"]
+    assert "steady" not in names
+
+
+def test_an_upgrade_keeps_process_children_and_output(daemon: Start, tmp_path: Path) -> None:
+    one = daemon(SERVICES)
+    before = settled(one)
+    python = copy(tmp_path, lambda p: edit(p / "__init__.py", f'"{supervisor.__version__}"', '"99.1"'))
+    run = one.cli("upgrade", "--python", python)
+    assert run.returncode == 0, run.stderr
+    assert f"{supervisor.__version__} → 99.1" in run.stdout
+    assert one.process is not None
+    assert one.client.get("/v1/status")["supervisor"]["pid"] == one.process.pid
+    assert pids(one) == before
+    os.kill(before["steady"], signal.SIGKILL)  # still our child, and its end is known exactly
+    assert one.event("steady", "backoff")["detail"]["signal"] == 9
+    assert one.stop() == 0
+    whole(one)
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (lambda p: edit(p / "runtime.py", "class Runtime:", "import nonsense\n\n\nclass Runtime:"), "nonsense"),
+        (lambda p: edit(p / "core" / "life.py", '"pid": _among(1,', '"pid": _among(2**30,'), "means nothing"),
+    ],
+    ids=["does not import", "does not understand what is saved"],
+)
+def test_a_version_that_cannot_start_is_refused(
+    daemon: Start, tmp_path: Path, broken: Callable[[Path], None], says: str
+) -> None:
+    one = daemon(SERVICES)
+    before = settled(one)
+    run = one.cli("upgrade", "--python", copy(tmp_path, broken))
+    assert run.returncode == 1
+    assert says in run.stderr
+    assert one.cli("upgrade", "--python", "/no/such/python").returncode == 1
+    assert pids(one) == before
+    assert one.client.get("/v1/status")["supervisor"]["upgraded_from"] == ""
+
+
+def test_a_version_that_fails_while_it_takes_over_gives_back(daemon: Start, tmp_path: Path) -> None:
+    one = daemon(SERVICES)
+    before = settled(one)
+    python = copy(
+        tmp_path, lambda p: edit(p / "recovery.py", "    past.begin()\n", '    past.begin()\n    raise KeyError("x")\n')
+    )
+    run = one.cli("upgrade", "--python", python)
+    assert run.returncode == 1
+    assert "could not take over" in run.stderr
+    assert pids(one) == before
+    assert one.stop() == 0
+    whole(one)
+
+
+def test_an_upgrade_refuses_a_broken_file(daemon: Start) -> None:
+    one = daemon(SERVICES)
+    before = settled(one)
+    one.write("[services.x]\ncomand = 1\n")
+    run = one.cli("upgrade")
+    assert run.returncode == 1
+    assert "comand" in run.stderr
+    assert pids(one) == before
