@@ -88,7 +88,7 @@ class Processes:
             with suppress(OSError):
                 pidfd = os.pidfd_open(pid)
                 stat = procfs.stat(pid)
-                if stat is not None and stat.start == start and stat.state not in "ZX":
+                if stat is not None and stat.start == start and stat.state != "X":  # a zombie still tells its status
                     process = Process(instance, incarnation, pid, pidfd, tree)
                     self._add(process)
                     self._join_later(process)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,9 @@ class Daemon:
         place = f'[supervisor]\nname = "test"\nruntime_dir = "{self.runtime_dir}"\nstate_dir = "{self.state_dir}"\n'
         self.file.write_text(place + toml)
 
-    def start(self, *, wait: bool = True) -> Daemon:
+    def start(self, *, wait: bool = True, prefix: Sequence[str] = ()) -> Daemon:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor", "run", "-f", str(self.file), "--log-format", "json"],
+            [*prefix, sys.executable, "-m", "supervisor", "run", "-f", str(self.file), "--log-format", "json"],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -158,3 +158,15 @@ def test_an_upgrade_refuses_a_broken_file(daemon: Start) -> None:
     assert run.returncode == 1
     assert "comand" in run.stderr
     assert pids(one) == before
+
+
+def test_signals_that_were_held_back_are_taken_once_the_daemon_can(daemon: Start) -> None:
+    """An upgrade blocks them over its exec; children must not begin with them blocked."""
+    one = daemon("", start=False)
+    blocked = "import os, signal as s, sys; s.pthread_sigmask(s.SIG_BLOCK, {15, 17}); os.execv(sys.argv[1], sys.argv[1:])"
+    one.write('[services.steady]\ncommand = ["sleep", "1000"]\n')
+    one.start(prefix=[sys.executable, "-c", blocked])
+    pid = one.event("steady", "running")["detail"]["pid"]
+    assert "SigBlk:\t0000000000000000" in Path(f"/proc/{pid}/status").read_text()
+    one.signal(signal.SIGTERM)
+    assert one.wait() == 0
