@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
-from supervisor.adapters import procfs, strays
+from supervisor.adapters import procfs
 from supervisor.adapters.ledger import Ledger, read_only
 from supervisor.core import events as ev
 from supervisor.core.actions import Action
@@ -129,24 +129,18 @@ def _take_up(runtime: Runtime, past: Past, now: float) -> int:
     """Adopt what lives, say what vanished, end what is nobody's; the number of the adopted."""
     fleet = runtime.fleet
     started = {name: saved.get("start") for name, saved in past.instances.items()}
-    plan = takeover(fleet.instances, started, strays.find(runtime.id, f"{runtime.runtime_dir}/fifo"))
+    plan = takeover(fleet.instances, started, runtime.marked())
     for stray in plan.strays:
         runtime.problem(f"process {stray.pid} of {stray.instance} was left behind by an earlier supervisor: killed")
-    for stray in strays.end(plan.strays):
+    for stray in runtime.end_strays(plan.strays):
         runtime.problem(f"process {stray.pid} of {stray.instance} cannot be killed")
     actions: list[Action] = []
     adopted = 0
     for name, instance in fleet.instances.items():
         if not instance.alive:
             continue
-        runtime.logs.open(name, instance.spec.log)
-        tree = runtime.forest.plant(name)
-        process = runtime.processes.adopt(name, instance.incarnation, plan.mains.get(name), tree)
-        if process is not None and process.pid:
-            adopted += 1
-            event: ev.Event = ev.Adopted(instance.incarnation, process.pid, runtime.processes.age(process))
-        else:
-            event = ev.Vanished(instance.incarnation, tree_empty=process is None)
+        event = runtime.adopt(name, instance.incarnation, plan.mains.get(name))
+        adopted += isinstance(event, ev.Adopted)
         actions += fleet.step(name, event, now)
     runtime.engine.order(actions + fleet.resume(now))
     return adopted

@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from supervisor.adapters import evidence
+from supervisor.adapters import evidence, strays
 from supervisor.adapters.api import Api
 from supervisor.adapters.attribution import Attribution
 from supervisor.adapters.eventlog import EventLog
@@ -45,6 +45,7 @@ from supervisor.core.fleet import Fleet
 from supervisor.core.sdnotify import Message
 from supervisor.core.spec import Plan
 from supervisor.core.starvation import ObservedClock
+from supervisor.core.takeover import Found
 from supervisor.engine import Engine
 from supervisor.errors import SupervisorError
 from supervisor.operations import Operations
@@ -184,6 +185,22 @@ class Runtime:
         self.forest.close()
         self.ledger.close()
         self.lock.release()
+
+    def marked(self) -> list[Found]:
+        """Every process that was started under our id."""
+        return strays.find(self.id, f"{self.runtime_dir}/fifo")
+
+    def end_strays(self, found: Sequence[Found]) -> list[Found]:
+        """Kill these, and wait until they are gone; what is not."""
+        return strays.end(found)
+
+    def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.Vanished:
+        """Take up what an earlier daemon started, if (pid, start time) still is that very process."""
+        self._stream(name)
+        process = self.processes.adopt(name, incarnation, main, self.forest.plant(name))
+        if process is None or not process.pid:
+            return ev.Vanished(incarnation, tree_empty=process is None)
+        return ev.Adopted(incarnation, process.pid, self.processes.age(process))
 
     def put_in_force(self, plan: Plan) -> Difference:
         """Replace the plan; only what changed is touched.  It is kept first: a crash in between goes on with it."""
