@@ -15,7 +15,7 @@ from typing import NamedTuple
 from supervisor.adapters.pidfd import child_status
 from supervisor.adapters.reactor import Reactor
 
-_KEPT = 4096  # bytes of output, the last ones
+_KEPT = 4096  # bytes of output, the last ones, unless more are asked for
 _CHUNK = 65536
 _NOT_FOR_COMMANDS = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_")
 
@@ -52,11 +52,11 @@ class Identity(NamedTuple):
 class Command:
     """Starts `argv` at once (OSError says why it cannot) and calls `done(outcome)` when it has ended and is reaped.
 
-    At `timeout` seconds the whole process group is killed.  `stdin` is what it can read.  Output beyond the last 4 KiB
-    is thrown away; an orphan that keeps the pipe open keeps nobody waiting.
+    At `timeout` seconds the whole process group is killed.  `stdin` is what it can read.  Output beyond the last `keep`
+    bytes is thrown away; an orphan that keeps the pipe open keeps nobody waiting.
     """
 
-    __slots__ = ("_done", "_output", "_pid", "_pidfd", "_pipe", "_reactor", "_timed_out", "_timer")
+    __slots__ = ("_done", "_keep", "_output", "_pid", "_pidfd", "_pipe", "_reactor", "_timed_out", "_timer")
 
     def __init__(
         self,
@@ -69,8 +69,10 @@ class Command:
         directory: str | None = None,
         environment: Mapping[str, str] | None = None,
         identity: Identity = Identity(),  # noqa: B008 - immutable
+        keep: int = _KEPT,
     ) -> None:
         self._reactor = reactor
+        self._keep = keep
         self._done: Callable[[Outcome], None] | None = done
         self._output = b""
         self._timed_out = False
@@ -107,7 +109,7 @@ class Command:
         except BlockingIOError:
             return
         if chunk:
-            self._output = (self._output + chunk)[-_KEPT:]
+            self._output = (self._output + chunk)[-self._keep :]
         else:
             self._close_pipe()
 

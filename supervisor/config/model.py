@@ -10,13 +10,13 @@ from pydantic_core.core_schema import TypedDictField, TypedDictSchema
 
 from supervisor.config import kinds
 from supervisor.core.detectors import KNOWN
-from supervisor.core.spec import BackoffKind, Policy, Reaction, ServiceType, Strategy
+from supervisor.core.spec import BackoffKind, Evidence, Policy, Reaction, ServiceType, Strategy
 
 READY_KINDS = ("http", "tcp", "exec", "log", "notify", "delay")
 SOURCES = ("notify", "http", "tcp", "exec", "file", "log", "activity")
 SOURCE_KEYS = ("http", "tcp", "exec", "file", "log")
 OCCASIONS = ("started", "ready", "suspected", "failed", "restarted", "breaker-open", "stopped")
-LATER = frozenset({"sockets", "target", "dump_signal", "evidence", "detach"})
+LATER = frozenset({"sockets", "target", "detach"})
 """Keys of the contract whose features do not exist yet: refused by name, never silently accepted."""
 
 IN_SPEC = {"for": "sustained"}
@@ -160,6 +160,10 @@ SERVICE = table(
         "stop_signal": key(kinds.SIGNAL, "The signal that asks it to stop."),
         "stop_timeout": key(kinds.DURATION, "After this the whole process tree is killed."),
         "reload_signal": key(kinds.SIGNAL, "The signal that asks it to read its configuration again."),
+        "dump_signal": key(kinds.SIGNAL, "The signal at which it writes its stacks; sent before a suspect is ended."),
+        "evidence": key(
+            kinds.one_of(Evidence), "core: a suspect is ended with SIGABRT, and has stop_timeout to dump its core."
+        ),
         "start_timeout": key(kinds.POSITIVE_DURATION, "How long it may take to become ready."),
         "limits": key(LIMITS, "Resource limits (setrlimit): sizes, numbers or unlimited."),
         "nice": key(kinds.whole(-20, 19), "The scheduling priority."),

@@ -17,6 +17,8 @@ IN_PLACE = frozenset(
         "stop_signal",
         "stop_timeout",
         "reload_signal",
+        "dump_signal",
+        "evidence",
         "start_timeout",
         "ready",
         "heartbeat",

@@ -57,6 +57,13 @@ class Reaction(StrEnum):
     REPORT = "report"
 
 
+class Evidence(StrEnum):
+    """What is kept of a suspect before it is ended: a look at the living, or a core file as well."""
+
+    LOOK = "look"
+    CORE = "core"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadySpec:
     """Readiness: exactly one of the kinds is set."""
@@ -162,6 +169,8 @@ class ServiceSpec:
     stop_signal: int = 15
     stop_timeout: float = 10.0
     reload_signal: int = 1
+    dump_signal: int | None = None
+    evidence: Evidence = Evidence.LOOK
     start_timeout: float = 30.0
     limits: tuple[tuple[str, int], ...] = ()
     nice: int = 0

@@ -8,12 +8,14 @@ from typing import Any
 
 from supervisor.core.causes import Cause
 from supervisor.core.phrases import phrase
+from supervisor.core.stacks import where
 from supervisor.core.wording import NOTHING, shorten, size, span
 
 JSON = dict[str, Any]
 
 STARVED = 40.0
 """Per cent of the last 10 s in which something had to wait: from here on the host itself is worth a word."""
+_STACKS, _FRAMES = 3, 4
 _DECISIONS = ("attempt", "delay_s", "breaker", "retry_in_s", "action")
 _STATES = {"R": "running", "S": "asleep", "D": "in uninterruptible sleep", "T": "stopped", "t": "traced", "Z": "dead"}
 
@@ -50,9 +52,13 @@ def captured(evidence_id: int | None, evidence: JSON | None) -> list[str]:
     if len(processes) > 1:
         others = Counter(f"{p.get('name')} ({_STATES.get(p.get('state', ''), p.get('state'))})" for p in processes[1:])
         lines.append("with it ran " + ", ".join(_times(name, count) for name, count in others.most_common(5)))
+    for stack in (evidence.get("stacks") or [])[:_STACKS]:
+        lines += _stack(stack)
     output = [line for line in evidence.get("last_lines") or [] if line.strip()]
     if output:
         lines.append(f"its last words: {shorten(output[-1], 200)}")
+    if core := evidence.get("core"):
+        lines += _core(core)
     lines.append(f"all of it: evidence {evidence_id}")
     return lines
 
@@ -113,6 +119,23 @@ def _doing(thread: JSON) -> str:
     where = thread.get("waits_in") or (stack[0].partition("+")[0] if stack else None)
     state = _STATES.get(thread.get("state", ""), str(thread.get("state")))
     return f"{state} in {where}" if where and thread.get("state") in ("S", "D") else state
+
+
+def _stack(stack: JSON) -> list[str]:
+    """Where it was, as far as its stack tells."""
+    of = f"process {stack.get('pid')} ({stack.get('how')})"
+    if stack.get("error"):
+        return [f"no stack of {of}: {shorten(stack['error'], 100)}"]
+    frames = where(stack.get("lines") or [])
+    if not frames:
+        return [f"what {of} wrote: {shorten(line, 100)}" for line in (stack.get("lines") or [])[:1]]
+    return [f"{of} was in {shorten(' ← '.join(frames[:_FRAMES]), 240)}"]
+
+
+def _core(core: JSON) -> list[str]:
+    if core.get("limit_bytes") == 0:
+        return ["no core file: its limit is 0"]
+    return [f"a core file was asked for: pattern {core.get('pattern')}, in {core.get('directory', NOTHING)}"]
 
 
 def _socket(described: JSON) -> str:

@@ -18,8 +18,6 @@ WITHIN_SERVICE = [
     ('policy = "always"', "policy: unknown key; it belongs into services.web.restart"),
     ('restart.polcy = "always"', 'restart.polcy: unknown key; did you mean "policy"?'),
     ("sockets = []", "sockets: not supported yet"),
-    ('dump_signal = "QUIT"', "dump_signal: not supported yet"),
-    ("evidence = true", "evidence: not supported yet"),
     ("detach = true", "detach: not supported yet"),
     ('heartbeat.target = { detect_within = "5s" }', "heartbeat.target: not supported yet"),
     # durations

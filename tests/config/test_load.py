@@ -10,6 +10,7 @@ import pytest
 
 from supervisor.core.spec import (
     BackoffKind,
+    Evidence,
     HeartbeatSpec,
     HookSpec,
     LogSpec,
@@ -57,6 +58,8 @@ on_dependency_restart = "restart"
 stop_signal = "SIGINT"
 stop_timeout = "1m30s"
 reload_signal = 10
+dump_signal = "USR2"
+evidence = "core"
 start_timeout = "2m"
 limits = { nofile = 65536, core = 0, as = "2GiB", stack = "unlimited" }
 nice = -5
@@ -148,6 +151,8 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
                 stop_signal=2,
                 stop_timeout=90,
                 reload_signal=10,
+                dump_signal=12,
+                evidence=Evidence.CORE,
                 start_timeout=120,
                 limits=(("as", 2 * 1024**3), ("core", 0), ("nofile", 65536), ("stack", -1)),
                 nice=-5,

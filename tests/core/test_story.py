@@ -30,6 +30,14 @@ RESTART = RestartSpec(initial=1.0, jitter=0.0, max_restarts=2, cooldown=30.0)
 EVIDENCE: JSON = {
     "host": {"load": [9.5, 4.0, 2.0], "psi": {"cpu": {"some": [80.0, 20.0]}, "io": {"some": [1.0, 1.0]}}},
     "last_lines": ["starting", "waiting for lock 7", ""],
+    "stacks": [
+        {"pid": 7, "how": "SIGUSR2",
+         "lines": ["Current thread 0x1 (most recent call first):", '  File "/a/b.py", line 3 in take',
+                   '  File "/a/b.py", line 9 in <module>']},
+        {"pid": 8, "how": "py-spy", "error": "Permission Denied"},
+        {"pid": 9, "how": "SIGUSR2", "lines": ["what?", "no"]},
+    ],
+    "core": {"pattern": "core", "limit_bytes": 0, "directory": "/srv"},
     "processes": [
         {"pid": 7, "name": "web", "state": "S", "memory_bytes": 52_428_800, "cpu_s": 1.5, "fds": 12,
          "threads": [{"state": "S", "waits_in": "futex_wait"}, {"state": "S", "stack": ["futex_wait+0x1/0x2"]},
@@ -186,7 +194,11 @@ def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
         "threads: 2 × asleep in futex_wait, running",
         "sockets with unread or unsent data: 127.0.0.1:1 ↔ 127.0.0.1:2 (2 KiB in, 0 B out)",
         "with it ran 2 × sh (asleep)",
+        "process 7 (SIGUSR2) was in take (b.py:3) ← <module> (b.py:9)",
+        "no stack of process 8 (py-spy): Permission Denied",
+        "what process 9 (SIGUSR2) wrote: what?",
         "its last words: waiting for lock 7",
+        "no core file: its limit is 0",
         f"all of it: evidence {incident['evidence_id']}",
         "decided   it was told to end, 0.1 s after the suspicion",
         "did not stop within 10 s; killed",
@@ -194,6 +206,12 @@ def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
         "after     back after 11 s, as incarnation 2",
         "Next: nothing, it is healthy",
     )
+
+
+def test_where_the_core_file_is() -> None:
+    core = {"pattern": "core.%p", "limit_bytes": None, "directory": "/srv"}
+    life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline().examined(core=core)
+    assert_told(life.told(), "a core file was asked for: pattern core.%p, in /srv")
 
 
 def test_a_false_alarm() -> None:
