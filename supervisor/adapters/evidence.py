@@ -165,7 +165,7 @@ def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:
         found["limits"] = _limits(base)
     mine: list[JSON] = []
     found["sockets"] = mine
-    found["fds"], sockets = descriptors(base, SOCKETS - len(look.sockets), look.may)
+    found["fds"], sockets, found["files"] = descriptors(base, SOCKETS - len(look.sockets), look.may)
     look.sockets += [(inode, mine, number) for inode, number in sockets.items()]
     return found
 
@@ -232,7 +232,7 @@ def _fitting(evidence: JSON) -> JSON:
     processes: list[JSON] = evidence["processes"]
     sheds: list[Callable[[], object]] = [
         lambda: [thread.pop("stack", None) for process in processes[1:] for thread in process["threads"]],
-        lambda: [process.update(sockets=[]) for process in processes[1:]],
+        lambda: [process.update(sockets=[], files=[]) for process in processes[1:]],
         lambda: processes[0].pop("environment", None) if processes else None,
         lambda: [process.update(threads=process["threads"][:4]) for process in processes],
         lambda: evidence.update(last_lines=evidence["last_lines"][-10:]),

@@ -1,4 +1,4 @@
-"""The open descriptors of a process: how many, and where its sockets lead."""
+"""The open descriptors of a process: how many, which files, and where its sockets lead."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ SOCKETS = 50
 """Sockets that are described."""
 _TABLE = 512 * 1024
 """Bytes read of one of the kernel's socket tables, which hold every socket of the network namespace."""
+FILES = 30
+"""Descriptors of one process that are no sockets and are named."""
+_PATH = 200
 _LOOKED_AT = 2000
 """Descriptors that are looked at."""
 _STATES = (
@@ -24,14 +27,15 @@ _STATES = (
 )  # fmt: skip
 
 
-def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | None, dict[str, int]]:
-    """How many descriptors the process at `/proc/PID` has open (None: not ours to see), and up to `most` of its
-    sockets: descriptor by inode.  `may`: go on?"""
+def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | None, dict[str, int], list[JSON]]:
+    """How many descriptors the process at `/proc/PID` has open (None: not ours to see), up to `most` of its
+    sockets: descriptor by inode, and what the first others are.  `may`: go on?"""
     try:
         numbers = os.listdir(f"{base}/fd")  # noqa: PTH208 - pathlib costs
     except OSError:
-        return None, {}
+        return None, {}, []
     found: dict[str, int] = {}
+    files: list[JSON] = []
     for number in numbers[:_LOOKED_AT]:
         if len(found) >= most or not may():
             break
@@ -41,7 +45,9 @@ def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | No
             continue
         if target.startswith("socket:["):
             found[target[8:-1]] = int(number)
-    return len(numbers), found
+        elif len(files) < FILES:
+            files.append({"fd": int(number), "is": target.encode(errors="replace").decode()[:_PATH]})
+    return len(numbers), found, files
 
 
 def describe(base: str, inodes: Set[str], may: Callable[[], bool]) -> dict[str, JSON]:

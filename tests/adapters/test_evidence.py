@@ -84,6 +84,8 @@ def test_what_an_ordinary_process_does_is_told(start: Start) -> None:
     assert SLEEPER[:40] in seen["command"]
     assert seen["memory_bytes"] > 1_000_000
     assert seen["fds"] >= 3
+    assert [file["fd"] for file in seen["files"]][:3] == [0, 1, 2]
+    assert seen["files"][0]["is"].startswith("pipe:[")
     assert seen["limits"]["nofile"] > 0
     (thread,) = seen["threads"]
     assert (thread["tid"], thread["state"]) == (process.pid, "S")
@@ -175,6 +177,16 @@ def test_where_its_sockets_lead(start: Start) -> None:
     assert (tcp["state"], tcp["send_queue"], tcp["receive_queue"]) == ("established", 0, 0)
     assert any(s["kind"] == "udp" and s["local"].startswith("127.0.0.1:") for s in sockets)
     assert any(s["kind"] == "unix" and s["path"] == f"@phi-test-{process.pid}" for s in sockets)
+
+
+def test_which_files_are_open_up_to_a_bound(start: Start, tmp_path: Path) -> None:
+    process = start(
+        f"import sys; keep = [open({str(tmp_path)!r} + '/%d' % i, 'w') for i in range(200)]\n"
+        "sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()"
+    )
+    (seen,) = look(process.pid)["processes"]
+    assert len(seen["files"]) == 30
+    assert str(tmp_path / "0") in [file["is"] for file in seen["files"]]
 
 
 def test_a_socket_that_several_processes_share_is_told_of_each(start: Start) -> None:
