@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from supervisor.adapters import evidence, strays
+from supervisor.adapters import strays
 from supervisor.adapters.api import Api
 from supervisor.adapters.attribution import Attribution
 from supervisor.adapters.eventlog import EventLog
+from supervisor.adapters.examiner import Examiner
 from supervisor.adapters.hooks import Hooks
 from supervisor.adapters.http import HttpServer
 from supervisor.adapters.ledger import Ledger
@@ -106,6 +108,7 @@ class Runtime:
         self.processes = Processes(self.reactor, self.engine.post, self._drain_output, self.id)
         self.forest = Forest(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
         self.senses = Senses(self.reactor, self.engine.post, random.random, self._members, self._stream)
+        self.examiner = Examiner(self.reactor, self._stream)
         self.sampler = Sampler(self.reactor, self._members, self.engine.post)
         self.metrics = Metrics()
         self.hooks = Hooks(self.reactor, self.problem)
@@ -315,19 +318,16 @@ class Runtime:
         process = self.processes.by_instance.get(order.instance)
         if process is None:
             return
-        lines = self._stream(order.instance).tail(20)
-        held, found = evidence.examine(process.pid, process.tree.members(), lines, order.within / 2, self.reactor.now)
+        spec = self.fleet.instances[order.instance].spec
 
-        def answer(alive: bool) -> None:
+        def answer(alive: bool, held: str | None, found: JSON) -> None:
             self.engine.post(order.instance, ev.Examined(order.incarnation, alive, held, found))
 
-        spec = self.fleet.instances[order.instance].spec
-        if order.confirm:
-            self.senses.confirm(order.instance, spec, answer)
-        else:
-            answer(False)
+        confirm = partial(self.senses.confirm, order.instance, spec) if order.confirm else None
+        self.examiner.examine(process, spec, order.within, confirm, answer)
 
     def _release(self, order: act.Release) -> None:
+        self.examiner.cancel(order.instance)
         if order.instance in self.fleet.instances:
             self._stream(order.instance).finish_line()
         else:

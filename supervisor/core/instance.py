@@ -32,10 +32,12 @@ from supervisor.core.detectors import Detector, make
 from supervisor.core.life import After, Failure, Phase
 from supervisor.core.restart import Breaker, RestartRule, wants_restart
 from supervisor.core.saved import GARBAGE
-from supervisor.core.spec import Reaction, ServiceSpec, ServiceType
+from supervisor.core.spec import Evidence, Reaction, ServiceSpec, ServiceType
 
 EXAMINE_WITHIN = 1.0
 """Seconds a suspect may be looked at before it is acted on."""
+ABORT = 6
+"""SIGABRT, at which a process leaves a core file."""
 KILL_AGAIN = 5.0
 """Seconds between two attempts to kill a tree that does not go away."""
 
@@ -544,7 +546,8 @@ class Instance:
         if self.evidence:
             detail["evidence"] = dict(self.evidence)
         self.held = None
-        self._end(cause, After.JUDGE, now, out, detail=detail)
+        core = self.spec.evidence is Evidence.CORE
+        self._end(cause, After.JUDGE, now, out, detail=detail, signal=ABORT if core else None)
         self._failure = (cause, {k: v for k, v in detail.items() if k != "evidence"})
 
     # -- stopping ------------------------------------------------------------------------------------------------
@@ -558,8 +561,9 @@ class Instance:
         *,
         detail: dict[str, Any] | None = None,
         force: bool = False,
+        signal: int | None = None,
     ) -> None:
-        """Take the process down; `after` says what follows."""
+        """Take the process down, with `signal` (None: its stop signal); `after` says what follows."""
         self._after, self._wanted_by = after, cause
         if after is not After.JUDGE:
             self._failure = None
@@ -573,11 +577,11 @@ class Instance:
             out.append(Kill(self.name, self.incarnation))
             self._until = now + KILL_AGAIN
         else:
-            self._send_stop(now, out)
+            self._send_stop(now, out, signal)
 
-    def _send_stop(self, now: float, out: list[Action]) -> None:
+    def _send_stop(self, now: float, out: list[Action], signal: int | None = None) -> None:
         self._until = now + self.running_spec.stop_timeout
-        out.append(Signal(self.name, self.incarnation, self.running_spec.stop_signal))
+        out.append(Signal(self.name, self.incarnation, signal or self.running_spec.stop_signal))
 
     def _stop_timed_out(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
         if self.cause not in (Cause.STOP_TIMEOUT, Cause.LINGERING):  # told once, however often it is killed

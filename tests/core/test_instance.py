@@ -11,10 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core import events as ev
-from supervisor.core.actions import Examine, Goal, Record, State, Watch
+from supervisor.core.actions import Examine, Goal, Kill, Record, Signal, State, Watch
 from supervisor.core.diff import difference
 from supervisor.core.instance import Instance
-from supervisor.core.spec import HookSpec, Plan, Policy, RestartSpec, ServiceSpec, SupervisorSpec, from_plain, to_plain
+from supervisor.core.spec import (
+    Evidence,
+    HookSpec,
+    Plan,
+    Policy,
+    RestartSpec,
+    ServiceSpec,
+    SupervisorSpec,
+    from_plain,
+    to_plain,
+)
 from supervisor.core.views import instance_view, should_be_up_but_is_not
 from tests.core.test_fleet import spec
 
@@ -43,6 +53,20 @@ def test_a_view_of_what_beats() -> None:
     assert view["last_heartbeat_age_s"] == 1.5
     assert 0 < view["phi"] < view["threshold"] == 8.0
     assert view["suspect_in_s"] == pytest.approx(0.615, abs=0.01)
+
+
+def test_a_core_dump_is_asked_for_and_waited_for() -> None:
+    instance = running(heartbeat={"interval": 1.0}, evidence=Evidence.CORE, stop_timeout=20.0)
+    assert instance.deadline is not None
+    suspected = instance.deadline
+    instance.step(ev.Timeout(), suspected)
+    actions = instance.step(ev.Examined(1, False, None, {"core": {}}), suspected)
+    assert [a.detail["evidence"] for a in actions if isinstance(a, Record)] == [{"core": {}}], "kept before it is ended"
+    assert [a.number for a in actions if isinstance(a, Signal)] == [6]
+    assert instance.deadline == suspected + 20.0
+    assert any(isinstance(a, Kill) for a in instance.step(ev.Timeout(), suspected + 20.0))
+    plain = running(evidence=Evidence.CORE).step(ev.Stop(), 101.0)
+    assert [a.number for a in plain if isinstance(a, Signal)] == [15], "who is merely told to stop dumps nothing"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""What is kept of a hang, from the real daemon's own record of it."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor.adapters import pyspy
+from tests.e2e.conftest import Daemon, wait_gone
+
+Make = Callable[..., Daemon]
+
+HANGS = """
+import threading, time
+from supervisor import heartbeat
+
+def hangs_here():
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+heartbeat.dump_on()
+with heartbeat.service:
+    for _ in heartbeat.each(range(20)):
+        time.sleep(0.03)
+    hangs_here()
+"""
+
+
+def service(tmp_path: Path, more: str) -> str:
+    program = tmp_path / "hangs.py"
+    program.write_text(HANGS)
+    return f"""
+[services.worker]
+command = ["{sys.executable}", "{program}"]
+directory = "{tmp_path}"
+ready = {{ notify = true }}
+heartbeat = {{ source = "notify", interval = "50ms", min_timeout = "300ms", max_timeout = "5s" }}
+restart = {{ policy = "never" }}
+{more}
+"""
+
+
+def test_why_shows_the_line_that_hangs(daemon: Make, tmp_path: Path) -> None:
+    d = daemon(service(tmp_path, 'dump_signal = "USR2"'))
+    d.event("worker", "stopping")
+    assert "SIGUSR2) was in hangs_here (hangs.py:8) ← <module>" in d.cli("why", "worker").stdout
+
+
+@pytest.mark.skipif(pyspy.program() is None, reason="py-spy is not installed")
+def test_py_spy_shows_it_without_the_service_playing_along(daemon: Make, tmp_path: Path) -> None:
+    d = daemon(service(tmp_path, ""))
+    d.event("worker", "stopping")
+    assert "py-spy) was in hangs_here (hangs.py:8) ← <module>" in d.cli("why", "worker").stdout
+
+
+def test_a_core_file_is_waited_for(daemon: Make, tmp_path: Path) -> None:
+    if Path("/proc/sys/kernel/core_pattern").read_text()[0] in "|/" or resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        pytest.skip("core files go elsewhere here, or nowhere")
+    d = daemon(service(tmp_path, 'evidence = "core"\nstop_timeout = "60s"'))
+    pid = d.event("worker", "running")["detail"].get("pid") or d.status("worker")["pid"]
+    assert d.event("worker", "stopping")["cause"] == "heartbeat-silent"
+    ended = d.event("worker", "exited")
+    wait_gone(pid)
+    assert ended["detail"]["signal"] == 6
+    assert [core for core in tmp_path.glob("core*") if core.stat().st_size > 0]
+    assert "a core file was asked for" in d.cli("why", "worker").stdout
