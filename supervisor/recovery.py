@@ -18,7 +18,6 @@ from supervisor import __version__
 from supervisor.adapters import procfs
 from supervisor.adapters.ledger import Ledger, read_only
 from supervisor.core import events as ev
-from supervisor.core.actions import Action
 from supervisor.core.causes import Cause
 from supervisor.core.fleet import Fleet
 from supervisor.core.saved import GARBAGE
@@ -101,7 +100,7 @@ def rehearse(plan: Plan) -> JSON:
 
 
 def recover(runtime: Runtime, past: Past, plan: Plan, only: Sequence[str] | None) -> None:
-    """Take up, clear, go on, start.  `only`: start these services and what they need, not all."""
+    """Take up, clear, go on, apply what is new, start.  `only`: start these services and what they need, not all."""
     fleet, now = runtime.fleet, runtime.reactor.now()
     past.begin()
     for name in fleet.instances:
@@ -109,20 +108,20 @@ def recover(runtime: Runtime, past: Past, plan: Plan, only: Sequence[str] | None
     adopted = _take_up(runtime, past, now) if past.crashed else 0
     for name in set(past.instances) - set(fleet.instances):
         runtime.ledger.save(name, None)
+    if fleet.plan.services != plan.services:
+        runtime.put_in_force(plan)
+    else:
+        runtime.reactor.call_soon(lambda: past.keep(plan))
     known = set(past.instances) if past.crashed and not past.closing else set()
     count, kind = len(fleet.instances), runtime.forest.kind
     if runtime.upgraded_from:
         runtime.say("info", f"upgraded from {runtime.upgraded_from} to {__version__}")
     runtime.say("info", f"{count} instances, trees by {kind}" + (f", {adopted} adopted" if adopted else ""))
     if only is None:
-        wanted = [n for n, i in fleet.instances.items() if i.spec.autostart and n not in known]
+        wanted = [n for n, i in fleet.instances.items() if i.spec.autostart and n not in known and fleet.names(n)]
     else:
         wanted = [n for service in only for n in runtime.operations.resolve([service])]
     runtime.engine.order(fleet.start(wanted, now, Cause.AUTOSTART))
-    if fleet.plan.services != plan.services:
-        runtime.put_in_force(plan)
-    else:
-        runtime.reactor.call_soon(lambda: past.keep(plan))
 
 
 def _take_up(runtime: Runtime, past: Past, now: float) -> int:
@@ -134,13 +133,10 @@ def _take_up(runtime: Runtime, past: Past, now: float) -> int:
         runtime.problem(f"process {stray.pid} of {stray.instance} was left behind by an earlier supervisor: killed")
     for stray in runtime.end_strays(plan.strays):
         runtime.problem(f"process {stray.pid} of {stray.instance} cannot be killed")
-    actions: list[Action] = []
-    adopted = 0
-    for name, instance in fleet.instances.items():
-        if not instance.alive:
-            continue
-        event = runtime.adopt(name, instance.incarnation, plan.mains.get(name))
-        adopted += isinstance(event, ev.Adopted)
-        actions += fleet.step(name, event, now)
-    runtime.engine.order(actions + fleet.resume(now))
-    return adopted
+    found = {
+        name: runtime.adopt(name, instance.incarnation, plan.mains.get(name))
+        for name, instance in fleet.instances.items()
+        if instance.alive
+    }
+    runtime.engine.order(fleet.resume(found, now))
+    return sum(isinstance(event, ev.Adopted) for event in found.values())

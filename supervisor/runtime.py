@@ -208,7 +208,7 @@ class Runtime:
     def put_in_force(self, plan: Plan) -> Difference:
         """Replace the plan; only what changed is touched.  It is kept first: a crash in between goes on with it."""
         try:
-            self.past.keep(plan)
+            self.past.keep(self.fleet.still_going(plan))
         except OSError as error:
             self.problem(f"the plan in force cannot be kept for a crash: {error}")
         change, actions = self.fleet.apply(plan, self.reactor.now())

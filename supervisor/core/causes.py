@@ -40,6 +40,7 @@ class Cause(StrEnum):
     HEARTBEAT_RESUMED = "heartbeat-resumed"
     CONFIRMED_ALIVE = "confirmed-alive"
     HELD = "held"
+    HOLD_OVER = "hold-over"
     BACKOFF_ELAPSED = "backoff-elapsed"
     BREAKER_OPEN = "breaker-open"
     BREAKER_TRIAL = "breaker-trial"

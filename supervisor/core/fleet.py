@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from supervisor.core import events as ev
@@ -57,6 +58,12 @@ class Fleet:
             return [pattern] if pattern not in self._leaving else []
         meant = (i for i in self.instances.values() if pattern in (i.spec.name, i.spec.group_name))
         return [i.name for i in meant if i.name not in self._leaving]
+
+    def still_going(self, plan: Plan) -> Plan:
+        """`plan` with the services that it does not hold any more, and of which something still runs: what a later
+        supervisor has to know to end them as they should be."""
+        gone = {i.spec.name: i.spec for i in self.instances.values() if i.alive and plan.service(i.spec.name) is None}
+        return replace(plan, services=(*gone.values(), *plan.services)) if gone else plan
 
     @property
     def deadline(self) -> float | None:
@@ -157,19 +164,22 @@ class Fleet:
         return self._settle(now)
 
     def restore(self, name: str, saved: Mapping[str, Any], *, crashed: bool) -> None:
-        """Give an instance what an earlier supervisor saved for it.  Where that one `crashed`, who is `alive` then has
-        to be stepped with `Adopted` or `Vanished`, and `resume` to be called."""
+        """Give an instance what an earlier supervisor saved for it.  Where that one `crashed`, `resume` has to tell
+        what became of all who are `alive` then."""
         instance = self.instances[name]
         instance.restore(saved, crashed=crashed)
         self._account(instance)
         self._schedule(instance)
 
-    def resume(self, now: float) -> list[Action]:
-        """Everybody is taken up: go on with what was under way."""
+    def resume(self, found: Mapping[str, ev.Adopted | ev.Vanished], now: float) -> list[Action]:
+        """Take up who was alive, and go on with what was under way.  All at once: before everybody's fate is known,
+        nobody may start because of what another one seems to be."""
         self._look_again = True
-        for instance in self.instances.values():
-            if instance.alive and instance.goal is Goal.DOWN and instance.state is not State.STOPPING:
-                self._stop_in_turn(instance, instance.cause)
+        for name, event in found.items():
+            instance = self.instances[name]
+            self._queue.append((instance, event))
+            if instance.goal is Goal.DOWN and instance.state is not State.STOPPING:
+                self._stop_in_turn(instance, instance.wanted_by)
         return self._settle(now)
 
     def shutdown(self, now: float) -> list[Action]:

@@ -164,6 +164,11 @@ class Instance:
         return self.phase is Phase.WAITING
 
     @property
+    def wanted_by(self) -> Cause:
+        """Why it is to be stopped, or what is to follow."""
+        return self._wanted_by
+
+    @property
     def spawning(self) -> bool:
         """A spawn is ordered, and its outcome not known yet."""
         return self.phase is Phase.SPAWNING
@@ -223,7 +228,7 @@ class Instance:
 
     def _stop_at_rest(self, event: ev.Stop, now: float, out: list[Action]) -> None:
         """Nothing runs: BACKOFF, FAILED, EXITED, or STARTING while it only waits."""
-        self.goal = Goal.DOWN
+        self.goal, self.phase = Goal.DOWN, Phase.NONE
         self._move(State.STOPPED, event.cause, now, out)
 
     def _stop_while_starting(self, event: ev.Stop, now: float, out: list[Action]) -> None:
@@ -234,6 +239,7 @@ class Instance:
 
     def _stop(self, event: ev.Stop, now: float, out: list[Action]) -> None:
         if event.later:
+            self._wanted_by = event.cause
             if self.goal is Goal.UP:
                 self.goal = Goal.DOWN
                 self._note(event.cause, now, out)
@@ -508,10 +514,21 @@ class Instance:
             self._clear(Cause.CONFIRMED_ALIVE, now, out)
         elif self._until is None:
             self._note(Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
-        elif event.held is None or not silent or self._held_long_enough(now):
-            self._act_on_suspicion(now, out, {"held": event.held} if event.held else None)
-        else:
+        elif silent and event.held is not None and not self._held_long_enough(now):
             self._hold(event.held, now, out)
+        elif silent and event.held is None and self.held is not None:
+            self._can_run_again(now, out)
+        else:
+            self._act_on_suspicion(now, out, {"held": event.held} if event.held else None)
+
+    def _can_run_again(self, now: float, out: list[Action]) -> None:
+        """What held it is over, and its silence counts from now: it has had no time to beat yet."""
+        self._failure = None
+        detail = {"held": self.held, "for_s": round(now - self._suspect_since, 3)}
+        self.held = None
+        self._move(State.RUNNING, Cause.HOLD_OVER, now, out, detail)
+        if self.detector is not None:
+            self.detector.start(now)
 
     def _hold(self, why: str, now: float, out: list[Action]) -> None:
         """Its silence proves nothing: look again later, but not for ever."""

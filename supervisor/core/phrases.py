@@ -153,6 +153,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.HEARTBEAT_RESUMED: "a heartbeat came: false alarm",
     Cause.CONFIRMED_ALIVE: "asked, and it answered: false alarm",
     Cause.HELD: _held,
+    Cause.HOLD_OVER: "it can run again: its silence counts from now on",
     Cause.BACKOFF_ELAPSED: "the backoff is over; starts again",
     Cause.BREAKER_OPEN: "failed too often; the breaker is open",
     Cause.BREAKER_TRIAL: "the cooldown is over; one trial",

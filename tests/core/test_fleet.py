@@ -416,7 +416,7 @@ def test_history_survives_a_supervisor() -> None:
     second = World(*first.plan.services)
     second.now = first.now
     second.fleet.restore("web", saved, crashed=True)
-    second.take(second.fleet.resume(second.now))
+    second.take(second.fleet.resume({}, second.now))
     assert second["web"].state is State.FAILED
     assert second["web"].detector is not None
     assert len(second["web"].detector.intervals()) == len(first["web"].detector.intervals())  # type: ignore[union-attr]

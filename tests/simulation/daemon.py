@@ -1,0 +1,271 @@
+"""One life of a supervisor: the real engine, rules and recovery; of the runtime only what touches the world is made up.
+
+A crash can come between any two things that it does: before a commit, after it, before an order, after what the order
+did to the world and before anybody heard of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from supervisor import recovery
+from supervisor.core import actions as act
+from supervisor.core import events as ev
+from supervisor.core.actions import Action, Purpose, Record
+from supervisor.core.fleet import Fleet
+from supervisor.core.spec import Plan
+from supervisor.core.takeover import Found
+from supervisor.engine import Engine
+from tests.simulation.disk import Disk
+from tests.simulation.processes import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Crash(Exception):
+    """The supervisor is no more."""
+
+
+class Past:
+    """What recovery.Past reads from the real disk."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        same = disk.meta.get("epoch") == str(disk.epoch)
+        self.crashed = same and disk.meta.get("clean_shutdown") == "no"
+        self.closing = disk.meta.get("closing") == "yes"
+        self.instances = disk.load()
+        self.plan = disk.plan if self.crashed else None
+
+    def begin(self) -> None:
+        self._disk.meta.update(epoch=str(self._disk.epoch), clean_shutdown="no", closing="no")
+
+    def keep(self, plan: Plan) -> None:
+        self._disk.plan = plan
+
+
+class Ledger:
+    """As adapters.ledger: what a full disk does not take is held in memory, and gone with a crash."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._held: list[Record] = []
+        self._snapshots: dict[str, Any] = {}
+        self._meta: dict[str, str] = {}
+
+    def save(self, name: str, snapshot: Any) -> None:
+        self._snapshots[name] = snapshot
+
+    def set_meta(self, key: str, value: str) -> None:
+        self._meta[key] = value
+        self.append([])
+
+    def append(self, records: Sequence[Record]) -> None:
+        self._held += records
+        if not self._disk.full:
+            self._disk.commit(self._held, self._snapshots, self._meta)
+            self._held.clear()
+            self._snapshots.clear()
+            self._meta.clear()
+
+    @property
+    def behind(self) -> bool:
+        return bool(self._held or self._snapshots)
+
+
+class Daemon:
+    """What `recovery.recover` takes for the runtime, and `Engine` for the world."""
+
+    upgraded_from = ""
+
+    def __init__(self, world: World, plan: Plan) -> None:
+        self.world = world
+        self.fuse: int | None = None
+        """Things that it still does before it crashes."""
+        self.ledger = Ledger(world.disk)
+        self.past = Past(world.disk)
+        self._file_plan = plan
+        self.fleet = Fleet(recovery.plan_in_force(self.past, plan), world.dice.random)  # type: ignore[arg-type]
+        self.engine = Engine(self.fleet, self, lambda: world.now, self._wake_at)
+        self.wake: float | None = None
+        self.processes: dict[str, Process] = {}
+        self.reactor = self  # only `now` and `call_soon` are asked of it
+        self.operations = self
+        self.forest = self
+        self.kind = "simulated"
+        self._soon: list[Callable[[], object]] = []
+
+    def recover(self) -> None:
+        recovery.recover(self, self.past, self._file_plan, None)  # type: ignore[arg-type]
+        self.turn()
+
+    def turn(self) -> None:
+        while True:
+            self.engine.turn()
+            soon, self._soon = self._soon, []
+            for callback in soon:
+                callback()
+            if self.engine.idle and not self._soon:
+                break
+        if self.fleet.closing and self.fleet.down and not self.ledger.behind:
+            self.ledger.set_meta("clean_shutdown", "yes")
+            self.world.ended(self)
+
+    def save_all(self) -> None:
+        for name, instance in self.fleet.instances.items():
+            self.ledger.save(name, self._snapshot(name, instance))
+        self.ledger.append([])
+
+    # -- what the runtime is asked by the recovery ---------------------------------------------------------------
+
+    def now(self) -> float:
+        return self.world.now
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self._soon.append(callback)
+
+    def say(self, _level: str, _text: str) -> None: ...
+
+    def problem(self, _text: str) -> None: ...
+
+    def put_in_force(self, plan: Plan) -> object:
+        self.past.keep(self.fleet.still_going(plan))
+        self._burn("plan kept")
+        change, actions = self.fleet.apply(plan, self.world.now)
+        self.engine.order(actions)
+        return change
+
+    def marked(self) -> list[Found]:
+        self._burn("looks for survivors")
+        return [Found(p.pid, p.start, p.instance, p.incarnation, p.alive) for p in self.world.processes.living()]
+
+    def end_strays(self, found: Iterable[Found]) -> list[Found]:
+        for stray in found:
+            self.world.kill_stray(stray)
+            self._burn("stray ended")
+        return []
+
+    def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.Vanished:
+        self._burn("adopts")
+        found = self.world.processes.by_instance.get(name)
+        process = found if found is not None and found.incarnation == incarnation else None
+        if main is not None:
+            known = self.world.processes.by_pid.get(main[0])
+            if known is not None and known.start == main[1] and (known.alive or known.zombie_of is self):
+                self.processes[name] = known
+                if not known.alive:
+                    self._soon.append(lambda: self._reap(known))
+                return ev.Adopted(incarnation, known.pid, self.world.now - known.began)
+        if process is not None and process.left:
+            self.processes[name] = process
+            return ev.Vanished(incarnation, tree_empty=False)
+        return ev.Vanished(incarnation, tree_empty=True)
+
+    # -- the engine's world --------------------------------------------------------------------------------------
+
+    def record(self, records: Sequence[Record]) -> None:
+        self._burn("before a commit")
+        for name in {r.instance for r in records}:
+            self.ledger.save(name, self._snapshot(name, self.fleet.instances.get(name)))
+        self.world.invariants.recorded(records, self)
+        self.ledger.append(records)
+        self._burn("after a commit")
+
+    def _snapshot(self, name: str, instance: Any) -> Any:
+        if instance is None:
+            return None
+        snapshot = instance.snapshot(self.world.now)
+        process = self.processes.get(name)
+        if process is not None and process.incarnation == instance.incarnation and instance.pid is not None:
+            snapshot |= {"pid": process.pid, "start": process.start}
+        return snapshot
+
+    def perform(self, action: Action) -> None:
+        self._burn(f"before {type(action).__name__}")
+        self.world.trace(f"    {_order(action)}")
+        _PERFORM[type(action)](self, action)
+
+    def _spawn(self, order: act.Spawn) -> None:
+        process = self.world.spawn(order.instance, order.incarnation, self)
+        self._burn("after a spawn")
+        if process is None:
+            self.engine.post(order.instance, ev.SpawnFailed(order.incarnation, "no such file"))
+        else:
+            self.processes[order.instance] = process
+            self.engine.post(order.instance, ev.Spawned(order.incarnation, process.pid))
+
+    def _signal(self, order: act.Signal) -> None:
+        process = self.processes.get(order.instance)
+        if process is not None:
+            self.world.signal(process, order)
+
+    def _kill(self, order: act.Kill) -> None:
+        process = self.processes.get(order.instance)
+        if process is not None:
+            self.world.kill(process, order)
+
+    def _watch(self, order: act.Watch) -> None:
+        process = self.processes.get(order.instance)
+        ready = self.fleet.instances[order.instance].spec.ready
+        if process is None or ready is None:
+            return
+        if order.purpose is Purpose.READY and not ready.notify and process.ready:  # a probe finds it so
+            self.engine.post(order.instance, ev.Ready(order.incarnation, "probe"))
+
+    def _examine(self, order: act.Examine) -> None:
+        process = self.processes.get(order.instance)
+        if process is None:
+            return
+        held = "stopped" if process.stopped else None
+        answers = order.confirm and process.healthy and self.world.dice.random() < 0.5
+        self.world.later(0.1, lambda: self.hear(order.instance, ev.Examined(order.incarnation, answers, held)))
+
+    def _release(self, order: act.Release) -> None:
+        process = self.processes.get(order.instance)
+        if process is not None and process.incarnation == order.incarnation:
+            del self.processes[order.instance]
+
+    # -- what it hears -------------------------------------------------------------------------------------------
+
+    def hear(self, instance: str, event: ev.Event) -> None:
+        if self.world.daemon is self:
+            self.engine.post(instance, event)
+
+    def _reap(self, process: Process) -> None:
+        process.zombie_of = None
+        self.engine.post(process.instance, ev.Exited(process.incarnation, *process.status, tree_empty=not process.left))
+
+    def ended(self, process: Process) -> None:
+        """The main process has ended, and we are there to see it."""
+        if self.processes.get(process.instance) is process:
+            self._reap(process)
+
+    def emptied(self, process: Process) -> None:
+        if self.processes.get(process.instance) is process:
+            self.engine.post(process.instance, ev.TreeEmpty(process.incarnation))
+
+    def _wake_at(self, when: float | None) -> None:
+        self.wake = when
+
+    def _burn(self, where: str) -> None:
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse < 0:
+                raise Crash(where)
+
+
+def _order(action: Action) -> str:
+    what = " ".join(f"{k}={v}" for k, v in action._asdict().items() if k != "instance")
+    return f"{type(action).__name__} {action.instance} {what}"
+
+
+_PERFORM: dict[type, Callable[[Daemon, Any], None]] = {
+    act.Spawn: Daemon._spawn,
+    act.Signal: Daemon._signal,
+    act.Kill: Daemon._kill,
+    act.Watch: Daemon._watch,
+    act.Examine: Daemon._examine,
+    act.Release: Daemon._release,
+}

@@ -1,0 +1,37 @@
+"""What survives a crash: the ledger's committed events and snapshots, its notes, and the plan in force."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from supervisor.core.actions import Record
+from supervisor.core.spec import Plan
+
+
+class Disk:
+    """One commit is all or nothing.  `full`: nothing is, until it is not full any more."""
+
+    def __init__(self) -> None:
+        self.snapshots: dict[str, str] = {}
+        self.meta: dict[str, str] = {}
+        self.plan: Plan | None = None
+        self.full = False
+        self.epoch = 0
+        self.story: dict[str, Record] = {}
+        """The newest record of each instance."""
+
+    def commit(self, records: Sequence[Record], snapshots: dict[str, Any], meta: dict[str, str]) -> None:
+        for record in records:
+            self.story[record.instance] = record
+        for name, snapshot in snapshots.items():
+            if snapshot is None:
+                self.snapshots.pop(name, None)
+                self.story.pop(name, None)
+            else:
+                self.snapshots[name] = json.dumps(snapshot)
+        self.meta.update(meta)
+
+    def load(self) -> dict[str, Any]:
+        return {name: json.loads(text) for name, text in self.snapshots.items()}

@@ -1,0 +1,151 @@
+"""What is done to them, at random moments: by people, by the machine, by the programs themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from supervisor.core.actions import State
+from tests.simulation.plans import edited
+
+if TYPE_CHECKING:
+    from tests.simulation.processes import Process
+    from tests.simulation.world import World
+
+
+def _victim(world: World) -> Process | None:
+    living = [p for p in world.processes.by_pid.values() if p.alive]
+    return world.dice.choice(living) if living else None
+
+
+def dies(world: World) -> None:
+    victim = _victim(world)
+    if victim is not None:
+        code, signal = world.dice.choice(((0, None), (1, None), (None, 9), (None, 11)))
+        victim.left = world.dice.random() < 0.15
+        if victim.left:
+            world.faults["leaves descendants"] += 1
+            if world.dice.random() < 0.5:
+                world.later(world.dice.uniform(0.0, 30.0), lambda: world.empty(victim))
+        world.exit(victim, code, signal)
+
+
+def hangs(world: World) -> None:
+    victim = _victim(world)
+    if victim is not None:
+        victim.hung = True
+
+
+def is_stopped(world: World) -> None:
+    victim = _victim(world)
+    if victim is not None:
+        victim.stopped = True
+        world.later(world.dice.uniform(1.0, 900.0), lambda: setattr(victim, "stopped", False))
+
+
+def cannot_die(world: World) -> None:
+    victim = _victim(world)
+    if victim is not None:
+        victim.immortal_until = world.now + world.dice.uniform(1.0, 60.0)
+
+
+def crash_soon(world: World) -> None:
+    if world.daemon is not None:
+        world.daemon.fuse = world.dice.randrange(12)
+
+
+def crash_now(world: World) -> None:
+    if world.daemon is not None:
+        world.crashed("while it waits")
+
+
+def full_disk(world: World) -> None:
+    world.disk.full = True
+
+    def room() -> None:
+        world.disk.full = False
+        if world.daemon is not None:
+            world.daemon.ledger.append([])
+
+    world.later(world.dice.uniform(0.1, 60.0), room)
+
+
+def stall(world: World) -> None:
+    world.stall(world.dice.choice((0.5, 5.0, 400.0)))
+
+
+def person(world: World) -> None:
+    """A command: start, stop, restart, reset, reload."""
+    daemon = world.daemon
+    if daemon is None or daemon.fleet.closing:
+        return
+    fleet, dice = daemon.fleet, world.dice
+    names = dice.sample(list(fleet.instances), k=dice.choice((1, 1, 1, min(3, len(fleet.instances)))))
+    names = [n for n in fleet.instances if n in names and fleet.names(n)]
+    verb = dice.choice(("start", "start", "stop", "restart", "reset", "reload"))
+    world.trace(f"somebody says {verb} {' '.join(names)}")
+    world.invariants.commanded(verb, names)
+    if verb == "reload":
+        world.plan = edited(world.plan, dice)
+        world.command(lambda d: d.put_in_force(world.plan))
+    else:
+        world.command(lambda d: d.engine.order(getattr(fleet, verb)(names, world.now)))
+
+
+def edits_only(world: World) -> None:
+    """The file is edited; the next supervisor to start will see it."""
+    world.plan = edited(world.plan, world.dice)
+
+
+def down(world: World) -> None:
+    daemon = world.daemon
+    if daemon is None:
+        return
+    world.trace("somebody says down")
+    daemon.ledger.set_meta("closing", "yes")
+    fleet = daemon.fleet
+    world.command(lambda d: d.engine.order(fleet.kill(world.now) if fleet.closing else fleet.shutdown(world.now)))
+
+
+def upgrade(world: World) -> None:
+    world.upgrade()
+
+
+def reboot(world: World) -> None:
+    world.reboot()
+
+
+def stale_news(world: World) -> None:
+    """Something about a run that is over, or in a state that has no use for it."""
+    daemon = world.daemon
+    if daemon is None:
+        return
+    from supervisor.core import events as ev
+
+    name = world.dice.choice(list(daemon.fleet.instances))
+    instance = daemon.fleet.instances[name]
+    old = max(0, instance.incarnation - 1)
+    event = world.dice.choice(
+        (ev.Exited(old, 1, None, True), ev.Heartbeat(old, world.now), ev.Ready(old, "late"), ev.TreeEmpty(old))
+    )
+    if instance.state is not State.STOPPED or event:
+        daemon.hear(name, event)
+
+
+FAULTS: dict[str, tuple[int, Callable[[World], None]]] = {
+    "process dies": (30, dies),
+    "process hangs": (6, hangs),
+    "process stopped": (3, is_stopped),
+    "state D": (3, cannot_die),
+    "supervisor killed soon": (22, crash_soon),
+    "supervisor killed now": (5, crash_now),
+    "disk full": (3, full_disk),
+    "stall": (4, stall),
+    "command": (12, person),
+    "file edited": (2, edits_only),
+    "down": (1, down),
+    "upgrade": (4, upgrade),
+    "reboot": (1, reboot),
+    "stale news": (4, stale_news),
+}
+"""Each with its weight."""

@@ -1,0 +1,203 @@
+"""What must hold whatever happens.  A violation ends the run, with the words of the rule that was broken."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from supervisor.core.actions import Goal, Record, State
+from supervisor.core.causes import FAILURES, Cause
+from supervisor.core.instance import Instance
+from supervisor.core.life import Phase
+
+if TYPE_CHECKING:
+    from tests.simulation.daemon import Daemon
+    from tests.simulation.processes import Process
+    from tests.simulation.world import World
+
+MEANT = frozenset(
+    {
+        Cause.STOPPED_BY_USER, Cause.RESTARTED_BY_USER, Cause.SHUTDOWN, Cause.REMOVED, Cause.RELOADED,
+        Cause.DEPENDENCY_RESTARTED, Cause.GROUP_RESTARTED, Cause.FALLBACK_OVER,
+    }
+)  # fmt: skip
+"""Why a healthy process may be ended."""
+
+
+class Violation(AssertionError):
+    """A promise is broken."""
+
+
+class Invariants:
+    """Watches the world; told by it of everything that matters."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.checks = 0
+        self._doubtful: set[str] = set()
+        """Instances of which a full disk took the last word: what is known of them after a crash may be old."""
+        self._grants: dict[str, deque[float]] = {}
+        self._reasons: dict[str, Cause] = {}
+        """Why each instance is on its way down."""
+
+    def _fail(self, text: str) -> None:
+        raise Violation(f"at {self._world.now:.3f}: {text}")
+
+    # -- told by the world ---------------------------------------------------------------------------------------
+
+    def begins(self, daemon: Daemon) -> None:
+        """A supervisor takes up what is there."""
+
+    def crashed(self, daemon: Daemon) -> None:
+        if daemon.ledger.behind:
+            self._doubtful |= set(daemon.fleet.instances)
+
+    def ended(self, daemon: Daemon) -> None:
+        left = [p for p in self._world.processes.living() if p.instance not in self._doubtful]
+        if left:
+            self._fail(f"it ended in order, and left {left}")
+        self._reasons.clear()
+        self._grants.clear()
+
+    def rebooted(self) -> None:
+        self._reasons.clear()
+        self._grants.clear()
+
+    def commanded(self, verb: str, names: Sequence[str]) -> None:
+        if verb == "reset":
+            for name in names:
+                self._grants.pop(name, None)
+
+    def spawning(self, instance: str, daemon: Daemon) -> None:
+        """At most one live copy, and not before what it depends on is there."""
+        self.checks += 1
+        fleet, now = daemon.fleet, self._world.now
+        for service in fleet.instances[instance].spec.depends_on:
+            for needed in (i for i in fleet.instances.values() if i.spec.name == service):
+                if not needed.satisfied and needed.cause_at != now:
+                    self._fail(f"{instance} was spawned, and {needed.name} is {needed.state}")
+        for process in self._world.processes.living():
+            if process.instance == instance and instance not in self._doubtful:
+                self._fail(f"a second copy of {instance} beside {process}")
+
+    def touched(self, process: Process, incarnation: int) -> None:
+        """Signals reach the incarnation that was meant, and a healthy one only for a reason."""
+        self.checks += 1
+        if process.incarnation != incarnation:
+            self._fail(f"a signal for #{incarnation} went to {process}")
+        reason = self._reasons.get(process.instance)
+        if process.healthy and process.ready_or_needs_not and reason not in MEANT:
+            self._fail(f"{process} is healthy, and was ended because of {reason}")
+
+    def killed_as_a_stray(self, process: Process) -> None:
+        if process.instance not in self._doubtful:
+            self._fail(f"{process} was killed as a stray")
+
+    def recorded(self, records: Sequence[Record], daemon: Daemon) -> None:
+        """The story goes on where it was, and restarts keep to the limit."""
+        told: dict[str, Record] = {}
+        for record in records:
+            self.checks += 1
+            name = record.instance
+            if record.before is not record.after and record.after in (State.STOPPING, State.SUSPECT):
+                self._reasons[name] = record.cause
+            last = told.get(name) or (None if daemon.ledger.behind else self._world.disk.story.get(name))
+            if last is not None and name not in self._doubtful:
+                begins_anew = record.before is State.STOPPED and record.cause is Cause.AUTOSTART
+                if record.before is not last.after and not begins_anew:
+                    self._fail(f"the story of {name} has a gap: {last} and then {record}")
+                if record.incarnation < last.incarnation:
+                    self._fail(f"incarnations go back: {last} and then {record}")
+            told[name] = record
+            self._count_restart(record, daemon)
+
+    def _count_restart(self, record: Record, daemon: Daemon) -> None:
+        if record.cause not in FAILURES or "delay_s" not in record.detail:
+            return
+        instance = daemon.fleet.instances.get(record.instance)
+        if instance is None or record.instance in self._doubtful:
+            return
+        grants = self._grants.setdefault(record.instance, deque())
+        now, rule = self._world.now, instance.spec.restart
+        grants.append(now)
+        while grants and grants[0] < now - rule.window:
+            grants.popleft()
+        if len(grants) > rule.max_restarts:
+            self._fail(f"{record.instance} was restarted {len(grants)} times within {rule.window} s")
+
+    def at_rest(self, daemon: Daemon) -> None:
+        """The supervisor has nothing to do at this moment: everything is as wanted, or on its way there."""
+        if self._world.daemon is not daemon:
+            return
+        for instance in daemon.fleet.instances.values():
+            self.checks += 1
+            problem = self._problem(instance, daemon)
+            if problem:
+                self._fail(f"{instance.name}: {problem}")
+        if not daemon.ledger.behind:
+            self._as_told(daemon)
+
+    def _problem(self, instance: Instance, daemon: Daemon) -> str:
+        process = daemon.processes.get(instance.name)
+        state, deadline = instance.state, instance.deadline
+        if state in (State.RUNNING, State.SUSPECT):
+            if process is None or process.incarnation != instance.incarnation:
+                return f"is {state}, and there is no process"
+            if not process.alive:
+                return f"is {state}, and its process has ended"
+            if instance.goal is Goal.DOWN and instance.name not in daemon.fleet._later:
+                return f"is wanted down, and {state}"
+        if state is State.STARTING:
+            if instance.goal is Goal.DOWN and instance.name not in daemon.fleet._later:
+                return "is wanted down, and starting"
+            if instance.phase is Phase.WAITING and not instance.waiting_for and not daemon.fleet.closing:
+                return "waits for nothing"
+            if instance.phase is Phase.SPAWNING:
+                return "is being spawned, and nobody does it"
+            if instance.phase is Phase.UP and (deadline is None or process is None):
+                return "starts without an end"
+        if state is State.STOPPING and deadline is None:
+            return "stops without an end"
+        if state in (State.BACKOFF, State.FAILED) and (deadline is None or instance.goal is Goal.DOWN):
+            return f"is in {state} without a next moment, or without being wanted"
+        if state is State.STOPPED and instance.goal is Goal.UP:
+            return "is wanted up, and nothing follows"
+        if state in (State.STOPPED, State.EXITED, State.BACKOFF, State.FAILED) and process is not None:
+            return f"is {state}, and {process} lives"
+        if deadline is not None and deadline < self._world.now - 1e-6:
+            return f"missed its deadline by {self._world.now - deadline}"
+        return ""
+
+    def _as_told(self, daemon: Daemon) -> None:
+        """What the ledger tells is what is."""
+        for name, record in self._world.disk.story.items():
+            instance = daemon.fleet.instances.get(name)
+            if instance is None or name in self._doubtful:
+                continue
+            if record.after is not instance.state and instance.state is not State.STOPPED:
+                self._fail(f"the ledger says {name} is {record.after}, and it is {instance.state}")
+            if record.goal is not instance.goal and instance.state is not State.STOPPED:
+                self._fail(f"the ledger says {name} is wanted {record.goal}, and it is {instance.goal}")
+
+    @staticmethod
+    def _can_wait(needed: Instance) -> bool:
+        """What an instance waits for is not there, and need not be."""
+        return needed.goal is Goal.DOWN or needed.state is State.EXITED or bool(needed.waiting_for)
+
+    def at_peace(self) -> None:
+        """After hours without a fault: who is wanted up, is."""
+        daemon = self._world.daemon
+        if daemon is None:
+            self._fail("no supervisor runs")
+            return
+        for instance in daemon.fleet.instances.values():
+            done = instance.state is State.EXITED or instance.state is State.STOPPED
+            if instance.waiting_for and self._can_wait(daemon.fleet.instances[instance.waiting_for]):
+                continue
+            if instance.goal is Goal.UP and not done and instance.state is not State.RUNNING:
+                self._fail(f"{instance.name} is {instance.state} long after the last fault")
+        for process in self._world.processes.living():
+            owner = daemon.fleet.instances.get(process.instance)
+            if process.instance not in self._doubtful and (owner is None or owner.incarnation != process.incarnation):
+                self._fail(f"{process} was left behind")

@@ -1,0 +1,166 @@
+"""Nothing breaks in hundreds of hours of failures; and what is broken on purpose is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from supervisor import recovery
+from supervisor.core import actions as act
+from supervisor.core import events as ev
+from supervisor.core.fleet import Fleet
+from supervisor.core.instance import Instance
+from supervisor.core.life import Phase
+from supervisor.core.restart import RestartRule
+from supervisor.core.takeover import Takeover
+from supervisor.engine import Engine
+from tests.simulation.faults import FAULTS
+from tests.simulation.run import run
+
+CHUNK = 100
+MUTANT_SEEDS = 60
+
+
+@pytest.mark.parametrize("first", range(0, 4 * CHUNK, CHUNK))
+def test_no_promise_is_broken(first: int) -> None:
+    for seed in range(first, first + CHUNK):
+        result = run(seed, hours=3.0)
+        assert not result.violation, f"scripts/simulate --hours 3 --replay {seed}: {result.violation}"
+
+
+def test_every_fault_is_really_injected() -> None:
+    found: set[str] = set()
+    for seed in range(12):
+        found |= set(run(seed, hours=4.0).faults)
+    assert set(FAULTS) <= found
+    assert {"supervisor killed: before a commit", "supervisor killed: after a spawn"} <= found
+    assert {"leaves descendants", "ignores SIGTERM", "never ready", "beat delayed", "spawn failed"} <= found
+
+
+def test_a_seed_is_a_seed() -> None:
+    traces: list[list[str]] = [[], []]
+    for trace in traces:
+        run(5, hours=2.0, trace=trace.append)
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 100
+
+
+# -- mutants: each a rule that somebody might break ------------------------------------------------------------------
+
+Patch = pytest.MonkeyPatch
+
+
+def forgets_what_was_being_spawned(patch: Patch) -> None:
+    patch.setattr(Instance, "spawning", property(lambda self: False))
+
+
+def overlooks_strays(patch: Patch) -> None:
+    real = recovery.takeover
+    patch.setattr(recovery, "takeover", lambda *a: Takeover(real(*a).mains, {}, []))
+    patch.setattr(Instance, "spawning", property(lambda self: False))
+
+
+def takes_the_vanished_for_alive(patch: Patch) -> None:
+    def alive(self: Instance, event: ev.Vanished, now: float, out: list[act.Action]) -> None:
+        self._note(self.cause, now, out)
+
+    patch.setitem(_transitions(), (act.State.RUNNING, ev.Vanished), alive)
+
+
+def does_not_repeat_a_stop(patch: Patch) -> None:
+    def silent(self: Instance, event: ev.Adopted, now: float, out: list[act.Action]) -> None:
+        self._take_process(event, now)
+        self._until = None
+
+    patch.setitem(_transitions(), (act.State.STOPPING, ev.Adopted), silent)
+
+
+def loses_deadlines(patch: Patch) -> None:
+    real = Instance.restore
+
+    def restore(self: Instance, saved: Any, *, crashed: bool) -> None:
+        real(self, saved, crashed=crashed)
+        self._until = None
+
+    patch.setattr(Instance, "restore", restore)
+
+
+def restores_one_after_the_other(patch: Patch) -> None:
+    """As it once was: the first to be taken up let others start before their own fate was known."""
+
+    def resume(self: Fleet, found: dict[str, Any], now: float) -> list[act.Action]:
+        self._look_again = True
+        return [action for name, event in found.items() for action in self.step(name, event, now)]
+
+    patch.setattr(Fleet, "resume", resume)
+
+
+def acts_before_it_records(patch: Patch) -> None:
+    def take(self: Engine, actions: list[act.Action]) -> None:
+        for action in actions:
+            if type(action) is act.Spawn:
+                self._world.perform(action)
+        records = [a for a in actions if type(a) is act.Record]
+        if records:
+            self._world.record(records)
+        self._orders.extend(a for a in actions if type(a) not in (act.Record, act.Spawn))
+
+    patch.setattr(Engine, "_take", take)
+
+
+def has_no_limit_of_restarts(patch: Patch) -> None:
+    patch.setattr(RestartRule, "_recent", lambda self, now: ())
+
+
+def ignores_dependencies(patch: Patch) -> None:
+    patch.setattr(Fleet, "_unready", lambda self, spec: "")
+
+
+def keeps_waiting_when_it_is_stopped(patch: Patch) -> None:
+    """As it once was."""
+
+    def stop(self: Instance, event: ev.Stop, now: float, out: list[act.Action]) -> None:
+        self.goal = act.Goal.DOWN
+        self._move(act.State.STOPPED, event.cause, now, out)
+
+    for state in (act.State.BACKOFF, act.State.FAILED, act.State.EXITED):
+        patch.setitem(_transitions(), (state, ev.Stop), stop)
+
+    def while_starting(self: Instance, event: ev.Stop, now: float, out: list[act.Action]) -> None:
+        (stop if self.phase is Phase.WAITING else Instance._stop)(self, event, now, out)
+
+    patch.setitem(_transitions(), (act.State.STARTING, ev.Stop), while_starting)
+
+
+def _transitions() -> dict[Any, Any]:
+    from supervisor.core import instance
+
+    return instance.TRANSITIONS
+
+
+MUTANTS: list[Callable[[Patch], None]] = [
+    forgets_what_was_being_spawned,
+    overlooks_strays,
+    takes_the_vanished_for_alive,
+    does_not_repeat_a_stop,
+    loses_deadlines,
+    restores_one_after_the_other,
+    acts_before_it_records,
+    has_no_limit_of_restarts,
+    ignores_dependencies,
+    keeps_waiting_when_it_is_stopped,
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.__name__)
+def test_a_broken_rule_is_found(mutant: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    mutant(monkeypatch)
+    for seed in range(MUTANT_SEEDS):
+        try:
+            if run(seed, hours=3.0).violation:
+                return
+        except (KeyError, AttributeError, AssertionError):  # found the hard way
+            return
+    pytest.fail(f"{MUTANT_SEEDS} seeds did not notice")
