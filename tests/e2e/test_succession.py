@@ -163,7 +163,9 @@ def test_an_upgrade_refuses_a_broken_file(daemon: Start) -> None:
 def test_signals_that_were_held_back_are_taken_once_the_daemon_can(daemon: Start) -> None:
     """An upgrade blocks them over its exec; children must not begin with them blocked."""
     one = daemon("", start=False)
-    blocked = "import os, signal as s, sys; s.pthread_sigmask(s.SIG_BLOCK, {15, 17}); os.execv(sys.argv[1], sys.argv[1:])"  # noqa: E501
+    blocked = (
+        "import os, signal as s, sys; s.pthread_sigmask(s.SIG_BLOCK, {15, 17}); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     one.write('[services.steady]\ncommand = ["sleep", "1000"]\n')
     one.start(prefix=[sys.executable, "-c", blocked])
     pid = one.event("steady", "running")["detail"]["pid"]
