@@ -523,12 +523,12 @@ class Instance:
 
     def _can_run_again(self, now: float, out: list[Action]) -> None:
         """What held it is over, and its silence counts from now: it has had no time to beat yet."""
+        assert self.detector is not None  # which suspected it
         self._failure = None
         detail = {"held": self.held, "for_s": round(now - self._suspect_since, 3)}
         self.held = None
         self._move(State.RUNNING, Cause.HOLD_OVER, now, out, detail)
-        if self.detector is not None:
-            self.detector.start(now)
+        self.detector.start(now)
 
     def _hold(self, why: str, now: float, out: list[Action]) -> None:
         """Its silence proves nothing: look again later, but not for ever."""

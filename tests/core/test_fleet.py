@@ -497,6 +497,61 @@ def test_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
     assert not world.live
 
 
+def successor(world: World) -> World:
+    """A world whose fleet has taken over what this one's had saved when it was killed."""
+    heir = World(*world.plan.services)
+    heir.now, heir.live = world.now, world.live
+    for name, instance in world.fleet.instances.items():
+        heir.fleet.restore(name, instance.snapshot(world.now), crashed=True)
+    return heir
+
+
+def found(world: World) -> dict[str, ev.Adopted | ev.Vanished]:
+    """What recovery finds of those who were alive."""
+    return {
+        name: ev.Adopted(i.incarnation, 1000, 5.0) if name in world.live else ev.Vanished(i.incarnation, True)
+        for name, i in world.fleet.instances.items()
+        if i.alive
+    }
+
+
+def test_a_successor_takes_everybody_up_and_restarts_only_who_vanished() -> None:
+    world = World(spec("redis"), spec("web", depends_on=["redis"]), spec("idle", autostart=False))
+    world.start("redis", "web")
+    del world.live["web"]
+    heir = successor(world)
+    heir.take(heir.fleet.resume(found(heir), heir.now))
+    assert heir.states() == {"redis": "running", "web": "backoff", "idle": "stopped"}
+    heir.advance(1)
+    assert heir.states() == {"redis": "running", "web": "running", "idle": "stopped"}
+    assert heir.order == ["+web"]
+
+
+def test_a_successor_goes_on_stopping_dependants_first() -> None:
+    world = World(spec("redis"), spec("web", depends_on=["redis"]))
+    world.start()
+    world.obedient = False
+    world.stop()
+    heir = successor(world)
+    heir.take(heir.fleet.resume(found(heir), heir.now))
+    heir.advance(60)
+    assert heir.order == ["-web", "-redis"]
+    assert heir.fleet.down
+
+
+def test_a_removed_service_stays_in_the_plan_until_nothing_of_it_runs() -> None:
+    world = World(spec("old"), spec("web"))
+    world.start()
+    world.obedient = False
+    plan = replace(world.plan, services=(spec("web"),))
+    _, actions = world.fleet.apply(plan, world.now)
+    assert [s.name for s in world.fleet.still_going(plan).services] == ["old", "web"]
+    world.take(actions)
+    world._end("old", 1, 0, None)
+    world.take([])
+    assert world.fleet.still_going(plan) is plan
+
+
 def check(world: World) -> None:
     """Every waiting state has a deadline or a named event, and the timer knows of it."""
     for i in world.fleet.instances.values():

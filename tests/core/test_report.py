@@ -118,6 +118,14 @@ def test_a_failed_spawn_that_is_tried_at_once_again_is_a_failure_each_time() -> 
     assert total["availability"] == 0
 
 
+def test_nobody_knows_how_long_it_ran_that_ended_while_nobody_looked() -> None:
+    history = History().boot(0, 0)
+    history.add(60, "running", "backoff", "exit-status-unknown", attempt=1, delay_s=5.0)
+    history.add(65, "backoff", "starting", "backoff-elapsed").add(65, "starting", "running", "ready")
+    total = history.report(0, 100, row())["total"]
+    assert (total["unknown_s"], total["ready_s"], total["failures"]) == (60, 35, 1)
+
+
 @pytest.mark.parametrize("cause", ["reset-by-user", "started-by-user", "reloaded"])
 def test_what_a_person_healed_did_not_heal_itself(cause: str) -> None:
     history = History().boot(0, 0)
