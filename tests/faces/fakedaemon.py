@@ -369,7 +369,8 @@ class FakeClient:
         if parts == ["events"]:
             return {"events": events()}
         if parts[0] == "evidence":
-            return {"stacks": "Thread 1 (idle)\n  File worker.py, line 41, in wait", "wchan": "futex_wait"}
+            lines = ["Current thread 0x1 (most recent call first):", '  File "worker.py", line 41 in wait']
+            return {"stacks": [{"pid": 7, "how": "py-spy", "lines": lines}], "wchan": "futex_wait"}
         name = parts[1]
         row = next((r for r in self.rows if r["name"] == name), None)
         if row is None:

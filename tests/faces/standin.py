@@ -92,7 +92,7 @@ class StandIn:
         return found[: query.limit] if query.after is not None else found[-query.limit :]
 
     def evidence(self, event_id: int) -> JSON | None:
-        return {"stacks": "in wait()"} if event_id == 102 else None
+        return {"stacks": [{"pid": 7, "how": "py-spy", "lines": ["in wait()"]}]} if event_id == 102 else None
 
     def logs(
         self,

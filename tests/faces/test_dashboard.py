@@ -199,7 +199,7 @@ def test_evidence_of_the_last_kill_is_one_key_away() -> None:
         stage.at("worker@2")
         await stage.press("v")
         await stage.page()
-        assert "File worker.py, line 41, in wait" in stage.shown("page")
+        assert 'File "worker.py", line 41 in wait' in stage.shown("page")
         await stage.press("q")
         stage.at("redis")
         await stage.press("v")
