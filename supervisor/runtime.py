@@ -35,6 +35,7 @@ from supervisor.adapters.processes import Processes
 from supervisor.adapters.reactor import Reactor, Timer
 from supervisor.adapters.sampling import Sampler
 from supervisor.adapters.senses import Senses
+from supervisor.adapters.sockets import Sockets
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
 from supervisor.adapters.tree import Forest
 from supervisor.checkpoints import Checkpoints
@@ -57,6 +58,8 @@ JSON = dict[str, Any]
 
 FIFO = "fifo:"
 """Before an instance's name: the name of its output's descriptor."""
+SOCKET = "socket:"
+"""Before a URL: the name of the socket that we opened there for a service."""
 NOTHING: Mapping[str, int] = {}
 WARM_UP_AFTER = 0.5
 """Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for."""
@@ -103,8 +106,9 @@ class Runtime:
             own_directory(f"{self.state_dir}/log", 0o700),
             f"{self.runtime_dir}/fifo",
             self._log_problem,
-            {name.removeprefix(FIFO): held.pop(name) for name in list(held) if name.startswith(FIFO)},
+            _taken(held, FIFO),
         )
+        self.sockets = Sockets(_taken(held, SOCKET))
         self.processes = Processes(self.reactor, self.engine.post, self._drain_output, self.id)
         self.forest = Forest(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
         self.senses = Senses(self.reactor, self.engine.post, random.random, self._members, self._stream)
@@ -126,6 +130,7 @@ class Runtime:
         self._ending = False
         self._held = held
         self._untold: list[tuple[Record, JSON]] = []
+        self._sockets_idle = False
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -175,6 +180,9 @@ class Runtime:
         self.engine.turn()
         if self._untold:
             self._tell()
+        if self._sockets_idle:
+            self._sockets_idle = False
+            self.sockets.keep_only(self._sockets_wanted())
         self._checkpoints.turn(self.reactor.now())
         if self.fleet.closing and self.fleet.down and not self._ending:
             self._ending = True
@@ -185,6 +193,7 @@ class Runtime:
         self.server.close()
         self.notify.close()
         self.logs.close()
+        self.sockets.close()
         self.forest.close()
         self.ledger.close()
         self.lock.release()
@@ -201,6 +210,9 @@ class Runtime:
         """Take up what an earlier daemon started, if (pid, start time) still is that very process."""
         self._stream(name)
         process = self.processes.adopt(name, incarnation, main, self.forest.plant(name))
+        spec = self.fleet.instances[name].spec
+        if process is not None and process.pid and spec.sockets:
+            self.sockets.adopt(spec, process.pid, process.pidfd)
         if process is None or not process.pid:
             return ev.Vanished(incarnation, tree_empty=process is None)
         return ev.Adopted(incarnation, process.pid, self.processes.age(process))
@@ -244,7 +256,8 @@ class Runtime:
     def descriptors(self) -> dict[str, int]:
         """What a successor in this process goes on with, by name."""
         pipes = {f"{FIFO}{name}": fd for name, fd in self.logs.descriptors().items()}
-        return {"lock": self.lock.fd, "notify": self.notify.fileno()} | self.server.descriptors() | pipes
+        sockets = {f"{SOCKET}{url}": fd for url, fd in self.sockets.descriptors().items()}
+        return {"lock": self.lock.fd, "notify": self.notify.fileno()} | self.server.descriptors() | pipes | sockets
 
     def _save(self, names: Iterable[str]) -> None:
         for name in names:
@@ -292,7 +305,8 @@ class Runtime:
         output = -1
         try:
             output = self.logs.open(name, spec.log).child_fd()
-            pid = self.spawner.spawn(spec, name, incarnation, output)
+            sockets = self.sockets.open(spec) if spec.sockets else ()
+            pid = self.spawner.spawn(spec, name, incarnation, output, sockets)
             self.processes.take(name, incarnation, pid, self.forest)
         except OSError as error:
             self.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
@@ -335,6 +349,7 @@ class Runtime:
         self.senses.unwatch(order.instance)
         self.sampler.limit(order.instance, order.incarnation, None)
         self.processes.release(order.instance, order.incarnation)
+        self._sockets_idle = True
 
     # -- what adapters ask and tell ------------------------------------------------------------------------------
 
@@ -351,6 +366,11 @@ class Runtime:
     def _members(self, instance: str) -> list[int]:
         process = self.processes.by_instance.get(instance)
         return process.tree.members() if process is not None else []
+
+    def _sockets_wanted(self) -> set[str]:
+        """While a service is restarted, who connects waits; where it stays down, they are to be refused."""
+        idle = (State.STOPPED, State.EXITED, State.FAILED)
+        return {s.url for i in self.fleet.instances.values() if i.state not in idle for s in i.spec.sockets}
 
     def _stream(self, instance: str) -> Stream:
         return self.logs.open(instance, self.fleet.instances[instance].spec.log)
@@ -421,6 +441,11 @@ _ORDERS: dict[type[Action], Callable[[Runtime, Any], None]] = {
     act.Examine: Runtime._examine,
     act.Release: Runtime._release,
 }
+
+
+def _taken(held: dict[str, int], prefix: str) -> dict[str, int]:
+    """Those whose names begin with `prefix`, by what follows it; taken out of `held`."""
+    return {name.removeprefix(prefix): held.pop(name) for name in list(held) if name.startswith(prefix)}
 
 
 def _explain(error: OSError, program: str) -> str:

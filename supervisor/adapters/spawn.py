@@ -2,6 +2,7 @@
 
 `subprocess.Popen` without a `preexec_fn` uses vfork, which keeps a spawn at half a millisecond whatever our own
 size.  What Popen cannot set (limits, nice, oom score) is set around it or right after it; see `_inherited_limits`.
+The few that get sockets or give up privileges are forked instead (forkexec.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from supervisor.core.spec import ServiceSpec
@@ -76,28 +77,46 @@ class Spawner:
             env["WATCHDOG_USEC"] = str(int(heartbeat.interval * 2e6))
         return self._base | _encoded(env)
 
-    def spawn(self, spec: ServiceSpec, instance: str, incarnation: int, output: int) -> int:
-        """Start the process with stdout and stderr on `output`; its pid.  OSError says why it cannot be."""
-        command = list(spec.command)
+    def spawn(
+        self, spec: ServiceSpec, instance: str, incarnation: int, output: int, sockets: Sequence[int] = ()
+    ) -> int:
+        """Start the process with stdout and stderr on `output`, and `sockets` (those of `spec.sockets`) handed over;
+        its pid.  OSError says why it cannot be."""
         limits = _limits(spec, self._nofile)
+        start = _fork_exec if _needs_fork(spec) else _popen
         with _inherited_limits(limits, output):
-            process = subprocess.Popen(
-                command,
-                stdin=_dev_null(),
-                stdout=output,
-                stderr=output,
-                cwd=spec.directory,
-                env=self.environment(spec, instance, incarnation),
-                user=spec.user,
-                group=spec.group,
-                extra_groups=spec.extra_groups,
-                umask=-1 if spec.umask is None else spec.umask,
-                start_new_session=True,
-                close_fds=False,  # every descriptor of ours is close-on-exec, see clean_slate
-            )
-        process.returncode = 0  # it is ours to wait for, not the Popen object's
-        _adjust(process.pid, spec, limits)
-        return process.pid
+            pid = start(spec, self.environment(spec, instance, incarnation), output, sockets)
+        _adjust(pid, spec, limits)
+        return pid
+
+
+def _needs_fork(spec: ServiceSpec) -> bool:
+    return bool(spec.sockets or spec.no_new_privileges or spec.capabilities is not None or spec.ambient_capabilities)
+
+
+def _fork_exec(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, sockets: Sequence[int]) -> int:
+    from supervisor.adapters.forkexec import fork_exec  # few need it
+
+    return fork_exec(spec, environment, _dev_null(), output, sockets)
+
+
+def _popen(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, _: Sequence[int]) -> int:
+    process = subprocess.Popen(
+        list(spec.command),
+        stdin=_dev_null(),
+        stdout=output,
+        stderr=output,
+        cwd=spec.directory,
+        env=environment,
+        user=spec.user,
+        group=spec.group,
+        extra_groups=spec.extra_groups,
+        umask=-1 if spec.umask is None else spec.umask,
+        start_new_session=True,
+        close_fds=False,  # every descriptor of ours is close-on-exec, see clean_slate
+    )
+    process.returncode = 0  # it is ours to wait for, not the Popen object's
+    return process.pid
 
 
 def _encoded(environment: Mapping[str, str]) -> dict[bytes, bytes]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from supervisor.config.host import Host
+from supervisor.config.listening import absolute
 from supervisor.config.model import IN_SPEC, READY_KINDS, SOURCE_KEYS
 from supervisor.config.problems import Report
 from supervisor.core.spec import (
@@ -58,6 +59,15 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
     fields.pop("environment_file", None)
     if "limits" in given:
         fields["limits"] = tuple(sorted(given["limits"].items()))
+    if "sockets" in given:
+        found = (
+            _ask(lambda spec=spec: absolute(spec, host.folder), report, "sockets", index)  # type: ignore[misc]
+            for index, spec in enumerate(given["sockets"])
+        )
+        fields["sockets"] = tuple(spec for spec in found if spec is not None)
+    for key in ("capabilities", "ambient_capabilities"):
+        if key in given:
+            fields[key] = tuple(sorted(set(given[key])))
     if "ready" in given:
         fields["ready"] = ReadySpec(**given["ready"])
     if "heartbeat" in given:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_core import core_schema
 from pydantic_core.core_schema import CoreSchema
 
-from supervisor.config import system, targets
+from supervisor.config import capabilities, listening, system, targets
 from supervisor.config import values as read
 
 
@@ -67,6 +67,8 @@ SIGNAL = kind(system.signal_number, {"type": ["string", "integer"]})
 HTTP = kind(targets.http, {"type": "string", "pattern": "^http://"}, expands=True)
 TCP = kind(targets.tcp, _ADDRESS, expands=True)
 LISTEN = kind(targets.listen, _ADDRESS)
+SOCKET = kind(listening.listening, {"type": "string", "pattern": "^(tcp://|unix:)"}, expands=True)
+CAPABILITY = kind(capabilities.capability, _STRING)
 PATTERN = kind(targets.pattern, {"type": "string", "format": "regex"})
 ENVIRONMENT = core_schema.dict_schema(
     kind(system.variable, _STRING), kind(system.variable_value, _STRING, expands=True)

@@ -10,6 +10,7 @@ from typing import Any
 from supervisor.config.build import build, merged
 from supervisor.config.graph import judge_references, start_order
 from supervisor.config.host import Host
+from supervisor.config.listening import judge_sockets
 from supervisor.config.locate import absolute, locate
 from supervisor.config.problems import Key, Problems, Report
 from supervisor.config.read import parse, read_text
@@ -35,6 +36,7 @@ def load(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> P
     services = _services(given, broken, Host(env, file.parent), problems)
     judge_references(services, raw.get("services", ()), problems)
     _judge_own_port(supervisor, services, problems)
+    judge_sockets(services, supervisor.listen, problems)
     problems.raise_any()
     return Plan(supervisor=supervisor, services=start_order(services), path=str(file))
 

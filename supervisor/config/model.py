@@ -16,7 +16,7 @@ READY_KINDS = ("http", "tcp", "exec", "log", "notify", "delay")
 SOURCES = ("notify", "http", "tcp", "exec", "file", "log", "activity")
 SOURCE_KEYS = ("http", "tcp", "exec", "file", "log")
 OCCASIONS = ("started", "ready", "suspected", "failed", "restarted", "breaker-open", "stopped")
-LATER = frozenset({"sockets", "target", "detach"})
+LATER = frozenset({"target", "detach"})
 """Keys of the contract whose features do not exist yet: refused by name, never silently accepted."""
 
 IN_SPEC = {"for": "sustained"}
@@ -168,6 +168,15 @@ SERVICE = table(
         "limits": key(LIMITS, "Resource limits (setrlimit): sizes, numbers or unlimited."),
         "nice": key(kinds.whole(-20, 19), "The scheduling priority."),
         "oom_score_adj": key(kinds.whole(-1000, 1000), "How readily the kernel kills it when memory runs out."),
+        "sockets": key(
+            kinds.many(kinds.SOCKET),
+            "Sockets that the supervisor opens and hands over as LISTEN_FDS: tcp://ADDRESS:PORT, unix:PATH.",
+        ),
+        "no_new_privileges": key(kinds.SWITCH, "It can gain no privileges, for instance by a setuid program."),
+        "capabilities": key(
+            kinds.many(kinds.CAPABILITY), "Capabilities that it can have at most, even as root; [] for none."
+        ),
+        "ambient_capabilities": key(kinds.many(kinds.CAPABILITY), "Capabilities that it has although it is not root."),
         "ready": key(READY),
         "heartbeat": key(HEARTBEAT),
         "restart": key(RESTART),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from supervisor.config.host import Host
+from supervisor.config.listening import judge_probes
 from supervisor.config.model import READY_KINDS, SOURCE_KEYS
 from supervisor.config.problems import Report
 from supervisor.config.units import format_duration, quoted
@@ -25,6 +27,8 @@ def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report)
     if spec.heartbeat:
         _heartbeat(spec.heartbeat, own.get("heartbeat", {}), report)
     _restart(spec.restart, spec.group_name, report)
+    judge_probes(spec, report)
+    _privileges(spec, report)
     for index, hook in enumerate(spec.hooks):
         _hook(hook, index, report)
     _programs(spec, host, report)
@@ -78,6 +82,17 @@ def _restart(restart: RestartSpec, group_name: str | None, report: Report) -> No
         report(
             f"{quoted(str(restart.strategy))} is about a group; give the service a group_name", "restart", "strategy"
         )
+
+
+def _privileges(spec: ServiceSpec, report: Report) -> None:
+    given = {"capabilities": spec.capabilities is not None, "ambient_capabilities": spec.ambient_capabilities != ()}
+    for key in given:
+        if given[key] and os.geteuid() != 0:
+            report("only root can say which capabilities a service has; no_new_privileges anybody can set", key)
+    if spec.ambient_capabilities and spec.user in (None, 0):
+        report("without a user other than root they change nothing; set user", "ambient_capabilities")
+    if spec.capabilities is not None and not set(spec.ambient_capabilities) <= set(spec.capabilities):
+        report("holds what `capabilities` does not: it can have at most those", "ambient_capabilities")
 
 
 def _hook(hook: HookSpec, index: int, report: Report) -> None:

@@ -148,6 +148,20 @@ class HookSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SocketSpec:
+    """A listening socket that the supervisor opens for a service.
+
+    `url`: `tcp://ADDRESS:PORT` with a numeric address, `unix:/PATH`, or `unix:@NAME` in the abstract namespace; it is
+    what the socket is known by.  `mode` is that of a path.  `label` stands in LISTEN_FDNAMES; empty: the service's
+    name.
+    """
+
+    url: str
+    mode: int = 0o660
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
     """One `[services.NAME]`, with `[defaults]` folded in and every `${VAR}` resolved."""
 
@@ -175,6 +189,11 @@ class ServiceSpec:
     limits: tuple[tuple[str, int], ...] = ()
     nice: int = 0
     oom_score_adj: int = 0
+    sockets: tuple[SocketSpec, ...] = ()
+    no_new_privileges: bool = False
+    capabilities: tuple[int, ...] | None = None
+    """Numbers of the capabilities in its bounding set; None: as they are."""
+    ambient_capabilities: tuple[int, ...] = ()
     ready: ReadySpec | None = None
     heartbeat: HeartbeatSpec | None = None
     restart: RestartSpec = field(default_factory=RestartSpec)

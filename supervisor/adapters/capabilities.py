@@ -1,0 +1,84 @@
+"""What this thread, and what it executes, may do as root or in its stead: capabilities(7), by number.
+
+All of it holds for the calling thread alone, and what is given up cannot be had again: for a child, before its exec.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Collection
+
+_PR_SET_KEEPCAPS = 8
+_PR_CAPBSET_READ = 23
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
+_VERSION_3 = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_long = ctypes.c_ulong
+
+
+def no_new_privileges() -> None:
+    """No exec can give us more than we have: setuid programs and file capabilities do nothing."""
+    _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1))
+
+
+def bound(kept: Collection[int]) -> None:
+    """Neither this nor what it executes can ever have a capability that is not in `kept`."""
+    for number in range(64):
+        present = _prctl(_PR_CAPBSET_READ, number)
+        if present < 0:  # the kernel knows no more
+            break
+        if present and number not in kept:
+            _check(_prctl(_PR_CAPBSET_DROP, number))
+    effective, permitted, inheritable = _get()
+    _set(effective, permitted, inheritable & _mask(kept))
+
+
+def keep_over_setuid() -> None:
+    """What is permitted stays so when the user becomes another than root."""
+    _check(_prctl(_PR_SET_KEEPCAPS, 1))
+
+
+def make_ambient(numbers: Collection[int]) -> None:
+    """Have exactly these, and have them still after the exec of an ordinary program."""
+    mask = _mask(numbers)
+    _set(mask, mask, mask)
+    for number in numbers:
+        _check(_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number))
+
+
+def _mask(numbers: Collection[int]) -> int:
+    return sum(1 << number for number in set(numbers))
+
+
+def _prctl(*words: int) -> int:
+    return int(_libc.prctl(words[0], *(_long(word) for word in (*words[1:], 0, 0, 0, 0)[:4])))
+
+
+_Sets = ctypes.c_uint32 * 6  # effective, permitted, inheritable of capabilities 0 to 31; then of 32 to 63
+
+
+def _header() -> ctypes.Array[ctypes.c_uint32]:
+    return (ctypes.c_uint32 * 2)(_VERSION_3, 0)
+
+
+def _get() -> tuple[int, int, int]:
+    sets = _Sets()
+    _check(_libc.capget(_header(), sets))
+    effective, permitted, inheritable = (sets[i] | sets[i + 3] << 32 for i in range(3))
+    return effective, permitted, inheritable
+
+
+def _set(effective: int, permitted: int, inheritable: int) -> None:
+    three = (effective, permitted, inheritable)
+    _check(_libc.capset(_header(), _Sets(*(m & 0xFFFFFFFF for m in three), *(m >> 32 for m in three))))
+
+
+def _check(result: int) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

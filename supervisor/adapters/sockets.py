@@ -1,0 +1,183 @@
+"""Listening sockets that the supervisor opens for its services and hands over as LISTEN_FDS (sd_listen_fds(3)).
+
+A socket outlives the process that accepts on it: while a service is restarted or the daemon upgraded, who connects
+waits in its queue and is not refused.  After a crash of the daemon it is fetched from the adopted process, which has
+it still.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import socket
+import stat
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+
+from supervisor.core.spec import ServiceSpec, SocketSpec
+from supervisor.errors import OperationFailed
+
+_SYS_PIDFD_GETFD = 438
+_MOST_LOOKED_AT = 256
+"""Descriptors of an adopted process among which ours are looked for; it was given them as 3, 4, …"""
+_TCP = re.compile(r"tcp://\[?(.*?)\]?:(\d+)")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Sockets:
+    """All of them, by URL.  `inherited`: those that a predecessor or a service manager kept, by URL."""
+
+    def __init__(self, inherited: Mapping[str, int]) -> None:
+        self._open: dict[str, socket.socket] = {}
+        for url, fd in inherited.items():
+            with suppress(OSError):
+                self._keep(url, fd)
+
+    def open(self, spec: ServiceSpec) -> list[int]:
+        """Descriptors of the service's sockets, in its order; those are opened that are not yet.
+
+        OperationFailed says which cannot be, and why."""
+        return [self._get(wanted, spec).fileno() for wanted in spec.sockets]
+
+    def adopt(self, spec: ServiceSpec, pid: int, pidfd: int) -> None:
+        """Fetch from a process that runs what we do not hold of its sockets.  Where the kernel forbids that they are
+        opened anew when the service is next started: until then the process alone has them."""
+        wanted = {s.url for s in spec.sockets} - set(self._open)
+        numbers: list[int] = []
+        with suppress(OSError):
+            numbers = sorted(map(int, os.listdir(f"/proc/{pid}/fd")))  # noqa: PTH208
+        for number in numbers[:_MOST_LOOKED_AT]:
+            if not wanted:
+                return
+            fd = _fetched(pidfd, number)
+            url = _listens_at(fd) if fd >= 0 else None
+            if url in wanted:
+                self._keep(url, fd)
+                wanted.discard(url)
+            elif fd >= 0:
+                os.close(fd)
+
+    def descriptors(self) -> dict[str, int]:
+        """What is open, by URL."""
+        return {url: one.fileno() for url, one in self._open.items()}
+
+    def keep_only(self, wanted: Collection[str]) -> None:
+        """Close the others: who connects there is refused from now on."""
+        for url in self._open.keys() - set(wanted):
+            one = self._open.pop(url)
+            path = _path(url)
+            if path:
+                with suppress(OSError):
+                    os.unlink(path)  # noqa: PTH108
+            one.close()
+
+    def close(self) -> None:
+        """All of them."""
+        self.keep_only(())
+
+    def _get(self, wanted: SocketSpec, spec: ServiceSpec) -> socket.socket:
+        one = self._open.get(wanted.url)
+        if one is not None and (path := _path(wanted.url)) and not os.path.exists(path):  # noqa: PTH110
+            one.close()  # somebody removed the path: nobody can connect to this one any more
+            one = None
+        if one is None:
+            try:
+                one = self._open[wanted.url] = _listening(wanted, spec)
+            except OSError as error:
+                raise OperationFailed(f"{wanted.url}: {error.strerror}") from error
+        return one
+
+    def _keep(self, url: str, fd: int) -> None:
+        one = socket.socket(fileno=fd)
+        one.set_inheritable(False)
+        self._open[url] = one
+
+
+def _listening(wanted: SocketSpec, spec: ServiceSpec) -> socket.socket:
+    match = _TCP.fullmatch(wanted.url)
+    if match is None:
+        return _listening_unix(wanted, spec)
+    host, port = match[1], int(match[2])
+    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if one.family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind((host, port))
+        one.listen(socket.SOMAXCONN)
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def _listening_unix(wanted: SocketSpec, spec: ServiceSpec) -> socket.socket:
+    path = _path(wanted.url)
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o777 & ~wanted.mode)
+    try:
+        if path:
+            _make_room(path)
+        one.bind(path or "\0" + wanted.url.removeprefix("unix:@"))
+        one.listen(socket.SOMAXCONN)
+        if path and (spec.user is not None or spec.group is not None):
+            os.chown(path, -1 if spec.user is None else spec.user, -1 if spec.group is None else spec.group)
+    except OSError:
+        one.close()
+        raise
+    finally:
+        os.umask(before)
+    return one
+
+
+def _make_room(path: str) -> None:
+    """Remove a socket that a dead process has left behind; never one that somebody listens on, nor another file."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise OSError(errno.EEXIST, "there is a file that is not a socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(path) != errno.ECONNREFUSED:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    os.unlink(path)  # noqa: PTH108
+
+
+def _path(url: str) -> str:
+    """The path that a Unix socket's URL names; empty for others."""
+    return url.removeprefix("unix:") if url.startswith("unix:/") else ""
+
+
+def _fetched(pidfd: int, number: int) -> int:
+    """A duplicate of another process's descriptor, or -1 (pidfd_getfd(2), Linux 5.6; for those who may trace it)."""
+    return int(_libc.syscall(_SYS_PIDFD_GETFD, pidfd, number, 0))
+
+
+def _listens_at(fd: int) -> str | None:
+    """The URL of a listening stream socket; None for whatever else."""
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return None
+    with socket.socket(fileno=os.dup(fd)) as one:
+        try:
+            if one.type != socket.SOCK_STREAM or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                return None
+            return _url(one.family, one.getsockname())
+        except OSError:
+            return None
+
+
+def _url(family: int, address: Sequence[object] | str | bytes) -> str | None:
+    if family == socket.AF_INET:
+        return f"tcp://{address[0]}:{address[1]}"
+    if family == socket.AF_INET6:
+        return f"tcp://[{address[0]}]:{address[1]}"
+    if family != socket.AF_UNIX:
+        return None
+    if isinstance(address, bytes):
+        return f"unix:@{os.fsdecode(address[1:])}"
+    return f"unix:{address}"
