@@ -124,12 +124,13 @@ def _restore_signals(mask: set[int | signal.Signals]) -> None:
 
 
 def _execute(programs: Sequence[bytes], words: list[bytes], env: Mapping[bytes, bytes]) -> None:
-    """The first of `programs` that there is; the error is the one that says most, as execvp has it."""
-    telling = OSError(errno.ENOENT, "")
+    """The first of `programs` that there is; the error is the first that says more than that one is not there."""
+    telling = last = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     for program in programs:
         try:
             os.execve(program, words, env)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            last = error
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR) and telling.errno == errno.ENOENT:
                 telling = error
-    raise telling
+    raise telling if telling.errno != errno.ENOENT else last

@@ -17,9 +17,40 @@ WITHIN_SERVICE = [
     ("zzz = 1", "zzz: unknown key"),
     ('policy = "always"', "policy: unknown key; it belongs into services.web.restart"),
     ('restart.polcy = "always"', 'restart.polcy: unknown key; did you mean "policy"?'),
-    ("sockets = []", "sockets: not supported yet"),
     ("detach = true", "detach: not supported yet"),
     ('heartbeat.target = { detect_within = "5s" }', "heartbeat.target: not supported yet"),
+    # sockets and capabilities
+    ('sockets = "tcp://127.0.0.1:80"', 'sockets: expected a list, not "tcp://127.0.0.1:80"'),
+    (
+        'sockets = ["127.0.0.1:80"]',
+        'sockets[0]: "127.0.0.1:80" is no socket; write for example "tcp://127.0.0.1:8000", "tcp://[::1]:8000" '
+        'or "unix:/run/app.sock"',
+    ),
+    (
+        'sockets = ["tcp://example.org:80"]',
+        'sockets[0]: "tcp://example.org:80": listen on an address and not on a name, for example tcp://127.0.0.1:80, '
+        "or on all: tcp://0.0.0.0:80 and tcp://[::]:80",
+    ),
+    ('sockets = ["tcp://127.0.0.1:0"]', "sockets[0]: 0 is no port: they go from 1 to 65535"),
+    ('sockets = ["tcp://[::1]:99999"]', "sockets[0]: 99999 is no port: they go from 1 to 65535"),
+    (
+        'sockets = ["unix:/x?mode=8"]',
+        'sockets[0]: "8" is no mode; write three octal digits, for example "unix:/run/app.sock?mode=0660"',
+    ),
+    ('sockets = ["tcp://127.0.0.1:80?mode=600"]', 'sockets[0]: "tcp://127.0.0.1:80?mode=600": only a path has a mode'),
+    (
+        'sockets = ["unix:/x?nam=a"]',
+        'sockets[0]: "nam" is no option of a socket, only mode and name are; did you mean "name"?',
+    ),
+    ('sockets = ["unix:/x?name=a:b"]', 'sockets[0]: "a:b" is no name for a socket: use letters, digits and _ . -'),
+    (f'sockets = ["unix:/{"x" * 107}"]', f"sockets[0]: /{'x' * 107} is too long for a socket: at most 107 bytes"),
+    ('sockets = ["unix:/x", "unix:/./x"]', "sockets[1]: unix:/x is taken: this service listens on unix:/x"),
+    (
+        'sockets = ["tcp://127.0.0.1:80"]\nready.tcp = "localhost:80"',
+        "ready.tcp: localhost:80 is one of `sockets`: the supervisor holds it open, so that it always accepts; "
+        "use http, exec or notify",
+    ),
+    ('capabilities = ["NET_BIND"]', 'capabilities[0]: "NET_BIND" is no capability; did you mean "CAP_NET_ADMIN"?'),
     # durations
     ("stop_timeout = 10", 'stop_timeout: 10 has no unit; write for example "10s" (units: ms s m h d)'),
     ("stop_timeout = 1.5", 'stop_timeout: 1.5 has no unit; write for example "1.5s" (units: ms s m h d)'),

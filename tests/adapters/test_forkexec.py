@@ -1,0 +1,147 @@
+"""Spawns that need more than Popen: inherited sockets, fewer privileges; and that nothing else differs from Popen's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.adapters.spawn import Spawner, clean_slate
+from supervisor.config.capabilities import NAMES
+from supervisor.core.spec import ServiceSpec, SocketSpec
+
+NOBODY = 65534
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up what only root has")
+FRONT, ADMIN = SocketSpec(url="tcp://127.0.0.1:1"), SocketSpec(url="unix:/x", label="admin")
+
+
+def run(tmp_path: Path, *command: str, handed: tuple[int, ...] = (), **keys: Any) -> tuple[int, str]:
+    """Spawn, wait; the wait status and what it wrote."""
+    clean_slate()
+    spec = ServiceSpec(name="web", command=command, **keys)
+    output = tmp_path / "output"
+    fd = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        pid = Spawner(os.environ, "id", "/notify").spawn(spec, "web", 1, fd, handed)
+    finally:
+        os.close(fd)
+    return os.waitpid(pid, 0)[1], output.read_text()
+
+
+def status(tmp_path: Path, **keys: Any) -> dict[str, str]:
+    """/proc/self/status of a child."""
+    code, text = run(tmp_path, "cat", "/proc/self/status", **keys)
+    assert code == 0
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def mask(*names: str) -> str:
+    return f"{sum(1 << NAMES.index(n) for n in names):016x}"
+
+
+def test_sockets_begin_at_three_and_the_environment_says_whose_they_are(tmp_path: Path) -> None:
+    script = "echo $LISTEN_FDS $LISTEN_FDNAMES; test $LISTEN_PID = $$ && readlink /proc/$$/fd/3 /proc/$$/fd/4"
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        handed = (two.fileno(), one.fileno())
+        code, text = run(tmp_path, "sh", "-c", script, handed=handed, sockets=(FRONT, ADMIN))
+        inodes = [str(Path(f"/proc/self/fd/{fd}").readlink()) for fd in handed]
+    assert code == 0
+    assert text.split() == ["2", "web:admin", *inodes]
+
+
+def test_only_what_is_handed_over_is_open(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    fd = os.open(tmp_path / "other", os.O_RDONLY)
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        _, text = run(tmp_path, "sh", "-c", "ls /proc/$$/fd", handed=(one.fileno(),), sockets=(FRONT,))
+    os.close(fd)
+    assert text.split() == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("keys", [{}, {"no_new_privileges": True}], ids=["popen", "fork"])
+def test_both_ways_start_it_alike(tmp_path: Path, keys: dict[str, Any]) -> None:
+    script = "import os, sys; print(os.getcwd(), oct(os.umask(0)), os.getsid(0) == os.getpid(), sys.argv[1:])"
+    directory = tmp_path / "in"
+    directory.mkdir()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    command = (sys.executable, "-c", script, "a b")
+    code, text = run(tmp_path, *command, directory=str(directory), umask=0o27, **keys)
+    assert (code, text) == (0, f"{directory} 0o27 True ['a b']\n")
+    found = status(tmp_path, **keys)
+    assert (found["SigBlk"], int(found["SigIgn"], 16) & 1 << (signal.SIGPIPE - 1)) == ("0" * 16, 0)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+@pytest.mark.parametrize("keys", [{}, {"no_new_privileges": True}], ids=["popen", "fork"])
+@pytest.mark.parametrize(
+    ("command", "directory", "words"),
+    [
+        (("no-such-program",), None, "[Errno 2] No such file or directory: 'no-such-program'"),
+        (("/etc/passwd",), None, "[Errno 13] Permission denied: '/etc/passwd'"),
+        (("/etc/passwd/x",), None, "[Errno 20] Not a directory: '/etc/passwd/x'"),
+        (("true",), "/no/such", "[Errno 2] No such file or directory: '/no/such'"),
+    ],
+)
+def test_both_ways_fail_alike(
+    tmp_path: Path, command: tuple[str, ...], directory: str | None, words: str, keys: dict[str, Any]
+) -> None:
+    with pytest.raises(OSError, match="Errno") as caught:
+        run(tmp_path, *command, directory=directory, **keys)
+    assert str(caught.value) == words
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_no_new_privileges(tmp_path: Path) -> None:
+    assert status(tmp_path)["NoNewPrivs"] == "0"
+    assert status(tmp_path, no_new_privileges=True)["NoNewPrivs"] == "1"
+
+
+@ROOT
+@pytest.mark.parametrize("keys", [{}, {"no_new_privileges": True}], ids=["popen", "fork"])
+def test_another_user_has_nothing_of_root(tmp_path: Path, keys: dict[str, Any]) -> None:
+    found = status(tmp_path, user=NOBODY, group=NOBODY, extra_groups=(), **keys)
+    assert found["Uid"].split() == found["Gid"].split() == [str(NOBODY)] * 4
+    assert found["Groups"].split() == []
+    assert found["CapEff"] == found["CapPrm"] == found["CapAmb"] == mask()
+
+
+@ROOT
+def test_root_that_can_only_bind_low_ports(tmp_path: Path) -> None:
+    found = status(tmp_path, capabilities=(NAMES.index("NET_BIND_SERVICE"),))
+    assert found["CapBnd"] == found["CapEff"] == found["CapPrm"] == mask("NET_BIND_SERVICE")
+    assert status(tmp_path, capabilities=())["CapEff"] == mask()
+
+
+@ROOT
+def test_another_user_that_can_bind_low_ports(tmp_path: Path) -> None:
+    one = (NAMES.index("NET_BIND_SERVICE"),)
+    keys: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": (), "ambient_capabilities": one}
+    found = status(tmp_path, capabilities=one, no_new_privileges=True, **keys)
+    assert found["CapBnd"] == found["CapEff"] == found["CapAmb"] == mask("NET_BIND_SERVICE")
+
+
+def test_names_of_capabilities_are_the_kernels() -> None:
+    """Numbers are the kernel's: CAP_LAST_CAP may be newer than our list, never older names in another order."""
+    header = Path("/usr/include/linux/capability.h")
+    if not header.exists():
+        pytest.skip("needs the kernel's headers (linux-libc-dev)")
+    words = [line.split() for line in header.read_text().splitlines() if line.startswith("#define CAP_")]
+    theirs = {w[1].removeprefix("CAP_"): int(w[2]) for w in words if len(w) > 2 and w[2].isdecimal()}
+    assert {n: NAMES.index(n) for n in NAMES if n in theirs} == {n: v for n, v in theirs.items() if n in NAMES}
+    assert len(theirs.keys() & set(NAMES)) > 30
+
+
+def test_a_spawn_leaves_nothing_open(tmp_path: Path) -> None:
+    run(tmp_path, "true", no_new_privileges=True)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        run(tmp_path, "true", no_new_privileges=True)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert subprocess.run(["true"], check=True).returncode == 0

@@ -1,0 +1,154 @@
+"""Listening sockets: opened, kept, found again in a process that has them, and given up."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.adapters.sockets import Sockets
+from supervisor.core.spec import ServiceSpec, SocketSpec
+from supervisor.errors import OperationFailed
+
+Make = Callable[..., Sockets]
+
+
+@pytest.fixture
+def sockets() -> Iterator[Make]:
+    """`sockets(inherited)` makes one set; all are closed afterwards."""
+    made: list[Sockets] = []
+
+    def make(inherited: dict[str, int] | None = None) -> Sockets:
+        made.append(Sockets(inherited or {}))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(params=["tcp4", "tcp6", "path", "abstract"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    kinds = {
+        "tcp4": f"tcp://127.0.0.1:{free_port()}",
+        "tcp6": f"tcp://[::1]:{free_port('::1')}",
+        "path": f"unix:{tmp_path}/app.sock",
+        "abstract": f"unix:@test-{os.getpid()}-{tmp_path.name}",
+    }
+    return kinds[request.param]
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """One that nothing listens on at present."""
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
+        port: int = one.getsockname()[1]
+        return port
+
+
+def spec(*urls: str, **keys: object) -> ServiceSpec:
+    return ServiceSpec(name="web", command=("x",), sockets=tuple(SocketSpec(url=u, **keys) for u in urls))  # type: ignore[arg-type]
+
+
+def connect(url: str) -> socket.socket:
+    """A client's end.  OSError where nobody listens."""
+    kind, _, rest = url.partition(":")
+    if kind == "unix":
+        one = socket.socket(socket.AF_UNIX)
+        one.connect(rest.replace("@", "\0", 1))
+        return one
+    host, _, port = rest.removeprefix("//").rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)))
+
+
+def test_who_connects_waits_until_somebody_accepts(sockets: Make, url: str) -> None:
+    ours = sockets()
+    (fd,) = ours.open(spec(url))
+    assert ours.open(spec(url)) == [fd]
+    assert not os.get_inheritable(fd)
+    with connect(url) as client:
+        client.sendall(b"hello")
+        with socket.socket(fileno=os.dup(fd)) as listening:
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.recv(5) == b"hello"
+    ours.close()
+    with pytest.raises(OSError, match=r"refused|No such file"):
+        connect(url)
+
+
+def test_a_successor_gets_it_by_descriptor(sockets: Make, url: str) -> None:
+    (fd,) = sockets().open(spec(url))
+    heir = sockets({url: os.dup(fd)})
+    assert list(heir.descriptors()) == [url]
+    with connect(url):
+        assert heir.open(spec(url)) == list(heir.descriptors().values())
+
+
+def test_what_was_kept_and_is_no_socket_is_not_taken(sockets: Make) -> None:
+    read, write = os.pipe()
+    assert sockets({"tcp://127.0.0.1:1": read}).descriptors() == {}
+    os.close(read)
+    os.close(write)
+
+
+def test_an_adopted_process_has_it_still(sockets: Make, url: str) -> None:
+    lost = sockets()
+    (fd,) = lost.open(spec(url))
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[fd])
+    pidfd = os.pidfd_open(child.pid)
+    try:
+        os.close(lost._open.pop(url).detach())  # as a crash does: nothing is unlinked
+        heir = sockets()
+        heir.adopt(spec(url, "tcp://127.0.0.1:1"), child.pid, pidfd)
+        assert list(heir.descriptors()) == [url]
+        with connect(url) as client, socket.socket(fileno=os.dup(heir.open(spec(url))[0])) as listening:
+            listening.accept()[0].close()
+            assert client.recv(1) == b""
+    finally:
+        os.close(pidfd)
+        child.communicate(b"\n", timeout=20)
+
+
+def test_what_a_dead_process_left_is_replaced_and_what_is_used_is_not(sockets: Make, tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        dead.listen()
+        with pytest.raises(OperationFailed, match=f"unix:{path}: Address already in use"):
+            sockets().open(spec(f"unix:{path}"))
+    sockets().open(spec(f"unix:{path}"))
+    connect(f"unix:{path}").close()
+
+
+def test_a_file_in_its_place_is_left_alone(sockets: Make, tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    path.write_text("mine")
+    with pytest.raises(OperationFailed, match="there is a file that is not a socket"):
+        sockets().open(spec(f"unix:{path}"))
+    assert path.read_text() == "mine"
+
+
+def test_a_removed_path_is_made_again(sockets: Make, tmp_path: Path) -> None:
+    ours, url = sockets(), f"unix:{tmp_path}/app.sock"
+    ours.open(spec(url))
+    (tmp_path / "app.sock").unlink()
+    ours.open(spec(url))
+    connect(url).close()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
+def test_the_mode_is_as_asked_from_the_first_moment(sockets: Make, tmp_path: Path, mode: int) -> None:
+    sockets().open(spec(f"unix:{tmp_path}/app.sock", mode=mode))
+    assert (tmp_path / "app.sock").stat().st_mode & 0o7777 == mode
+
+
+def test_an_address_that_is_taken_is_named(sockets: Make) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        url = f"tcp://127.0.0.1:{theirs.getsockname()[1]}"
+        with pytest.raises(OperationFailed, match=f"{url}: Address already in use"):
+            sockets().open(spec(url))
