@@ -92,6 +92,7 @@ def web(daemon: Start, tmp_path: Path) -> tuple[Daemon, int]:
     one = daemon(
         f'[services.web]\ncommand = ["{sys.executable}", "{tmp_path}/server.py"]\nsockets = ["tcp://127.0.0.1:{port}"]\n'
     )
+    one.event("web", "running")
     return one, port
 
 
