@@ -258,16 +258,28 @@ def _spread(times: list[float]) -> str:
     return f"{statistics.median(times) * 1e3:.0f}, {max(times) * 1e3:.0f} ms" if times else "–"
 
 
+def duration(text: str) -> float:
+    """Seconds, of 90, 90s, 30m or 2h."""
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:])
+    return float(text[:-1]) * unit if unit else float(text)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("-f", "--file", help="the services.toml of a running daemon; else one is started")
-    parser.add_argument("--for", dest="seconds", type=float, default=60.0, metavar="SECONDS", help="[60]")
+    parser.add_argument(
+        "--for", dest="seconds", type=duration, metavar="TIME", help="30m, 90s … [60s; --soak: no limit]"
+    )
     parser.add_argument("--rounds", type=int, help="so many faults instead of a time")
     parser.add_argument("--faults", default=",".join(FAULTS), help=f"[{','.join(FAULTS)}]")
     parser.add_argument(
         "--service", action="append", default=[], help="only this service, instance or group; repeatable"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the dice that choose faults, victims and pauses [0]")
+    parser.add_argument(
+        "--soak", action="store_true", help="kill the daemon in a loop, with twenty services of our own"
+    )
+    parser.add_argument("--kills", type=int, help="with --soak: so many; 0: only watch the daemon [100, or --for]")
     parser.add_argument("--json", action="store_true", help="the outcomes as JSON on stdout, the rest on stderr")
     options = parser.parse_args()
     faults = options.faults.split(",")
@@ -277,6 +289,14 @@ def main() -> int:
     def say(text: str) -> None:
         print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
 
+    if options.soak:
+        from soak import soak
+
+        kills = 100 if options.kills is None and options.seconds is None else options.kills
+        report = soak(kills, options.seconds, options.seed, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
     if options.file:
         place: contextlib.AbstractContextManager[Client] = contextlib.nullcontext(
             Client(f"{locations(options.file).runtime_dir}/control.sock")
@@ -288,7 +308,9 @@ def main() -> int:
         chaos = Chaos(client, options.service, say)
         left_out: set[str] = set()
         while (
-            len(chaos.outcomes) < options.rounds if options.rounds else time.monotonic() - chaos.began < options.seconds
+            len(chaos.outcomes) < options.rounds
+            if options.rounds
+            else time.monotonic() - chaos.began < (options.seconds or 60.0)
         ):
             possible = [f for f in faults if f not in left_out]
             if not possible:

@@ -1,0 +1,120 @@
+"""What /proc says, read by the judge itself: nothing of the supervisor's code stands between it and the kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+PR_SET_CHILD_SUBREAPER = 36
+MARK = "CHAOS_PLACE"
+"""In the environment of every process that chaos or its daemons start: the place that it belongs to."""
+
+
+class Process(NamedTuple):
+    """One process for ever: a pid alone may be another one's tomorrow.  `start`: clock ticks since boot."""
+
+    pid: int
+    start: int
+
+
+class Stat(NamedTuple):
+    name: str
+    state: str
+    ppid: int
+    start: int
+
+
+def stat(pid: int) -> Stat | None:
+    try:
+        head, _, tail = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
+    except OSError:
+        return None
+    fields = tail.split()
+    return Stat(head.partition("(")[2], fields[0], int(fields[1]), int(fields[19]))
+
+
+def alive(process: Process) -> bool:
+    """It is there, and no zombie."""
+    found = stat(process.pid)
+    return found is not None and found.start == process.start and found.state not in "ZX"
+
+
+def open_process(process: Process) -> int | None:
+    """A pidfd of exactly this process; None where it is gone."""
+    try:
+        fd = os.pidfd_open(process.pid)
+    except OSError:
+        return None
+    if alive(process):
+        return fd
+    os.close(fd)
+    return None
+
+
+def send(process: Process, number: int) -> bool:
+    """Signal exactly this process; False where it is gone."""
+    fd = open_process(process)
+    if fd is None:
+        return False
+    try:
+        signal.pidfd_send_signal(fd, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def everybody() -> Iterator[tuple[int, Stat]]:
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal() and (found := stat(int(entry.name))) is not None:
+            yield int(entry.name), found
+
+
+def descendants(pid: int) -> dict[int, Stat]:
+    """All below `pid`, zombies too."""
+    all_of_them = dict(everybody())
+    family = {pid}
+    while more := {p for p, s in all_of_them.items() if s.ppid in family} - family:
+        family |= more
+    return {p: s for p, s in all_of_them.items() if p in family and p != pid}
+
+
+def marked(place: str) -> Iterator[tuple[Process, str]]:
+    """Every live process that was started in `place`, with its name; ourselves left out."""
+    wanted = f"{MARK}={place}".encode()
+    for pid, found in everybody():
+        with suppress(OSError):
+            ours = wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") and pid != os.getpid()
+            if ours and found.state not in "ZX":
+                yield Process(pid, found.start), found.name
+
+
+def adopt_orphans() -> None:
+    """What the daemons leave behind becomes ours, as it would be PID 1's: to be counted and to be reaped."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap(but: set[int]) -> None:
+    """As PID 1 does.  `but`: children that somebody waits for."""
+    for pid, found in everybody():
+        if found.ppid == os.getpid() and found.state == "Z" and pid not in but:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
+
+
+def memory(pid: int) -> int:
+    """Proportional set size in bytes."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
