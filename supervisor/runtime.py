@@ -22,6 +22,7 @@ from supervisor.adapters.api import Api
 from supervisor.adapters.attribution import Attribution
 from supervisor.adapters.eventlog import EventLog
 from supervisor.adapters.examiner import Examiner
+from supervisor.adapters.forest import Forest
 from supervisor.adapters.hooks import Hooks
 from supervisor.adapters.http import HttpServer
 from supervisor.adapters.ledger import Ledger
@@ -37,7 +38,6 @@ from supervisor.adapters.sampling import Sampler
 from supervisor.adapters.senses import Senses
 from supervisor.adapters.sockets import Sockets
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
-from supervisor.adapters.tree import Forest
 from supervisor.checkpoints import Checkpoints
 from supervisor.core import actions as act
 from supervisor.core import events as ev
@@ -113,7 +113,7 @@ class Runtime:
         self.forest = Forest(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
         self.senses = Senses(self.reactor, self.engine.post, random.random, self._members, self._stream)
         self.examiner = Examiner(self.reactor, self._stream)
-        self.sampler = Sampler(self.reactor, self._members, self.engine.post)
+        self.sampler = Sampler(self.reactor, self._members, self.engine.post, self._accounts)
         self.metrics = Metrics()
         self.hooks = Hooks(self.reactor, self.problem)
         self.attribution = Attribution(self.processes.mains, self.forest.root, self.id)
@@ -209,7 +209,7 @@ class Runtime:
     def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.Vanished:
         """Take up what an earlier daemon started, if (pid, start time) still is that very process."""
         self._stream(name)
-        process = self.processes.adopt(name, incarnation, main, self.forest.plant(name))
+        process = self.processes.adopt(name, incarnation, main, self.forest.find(name, main))
         spec = self.fleet.instances[name].spec
         if process is not None and process.pid and spec.sockets:
             self.sockets.adopt(spec, process.pid, process.pidfd)
@@ -307,7 +307,7 @@ class Runtime:
             output = self.logs.open(name, spec.log).child_fd()
             sockets = self.sockets.open(spec) if spec.sockets else ()
             pid = self.spawner.spawn(spec, name, incarnation, output, sockets)
-            self.processes.take(name, incarnation, pid, self.forest)
+            self.processes.take(name, incarnation, pid, self.forest, spec.resources)
         except OSError as error:
             self.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
         except SupervisorError as error:
@@ -371,6 +371,10 @@ class Runtime:
         """While a service is restarted, who connects waits; where it stays down, they are to be refused."""
         idle = (State.STOPPED, State.EXITED, State.FAILED)
         return {s.url for i in self.fleet.instances.values() if i.state not in idle for s in i.spec.sockets}
+
+    def _accounts(self, instance: str) -> str | None:
+        process = self.processes.by_instance.get(instance)
+        return process.tree.accounts if process is not None else None
 
     def _stream(self, instance: str) -> Stream:
         return self.logs.open(instance, self.fleet.instances[instance].spec.log)

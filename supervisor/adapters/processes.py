@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from select import EPOLLHUP
 
-from supervisor.adapters import procfs
+from supervisor.adapters import marks, procfs
+from supervisor.adapters.cgroup import CgroupTree
+from supervisor.adapters.forest import Forest
 from supervisor.adapters.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.reactor import Reactor, Timer
-from supervisor.adapters.tree import CgroupTree, Forest, Tree, identity, send
+from supervisor.adapters.tree import Tree, send
 from supervisor.core.events import Event, Exited, Lingering, TreeEmpty
+from supervisor.core.spec import ResourcesSpec
 
 PR_SET_CHILD_SUBREAPER = 36
 STRANGERS_AFTER = 0.1
@@ -30,15 +33,16 @@ _MOST_LOOKS = 64
 class Process:
     """One incarnation's main process and its tree."""
 
-    __slots__ = ("incarnation", "instance", "main", "pid", "pidfd", "settled", "start", "tree")
+    __slots__ = ("incarnation", "instance", "main", "mark", "pid", "pidfd", "settled", "start", "tree")
 
-    def __init__(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree) -> None:
+    def __init__(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree, mark: int) -> None:
         self.instance = instance
         self.incarnation = incarnation
         self.pid = self.main = pid
         self.pidfd = pidfd
         self.start = procfs.start_time(pid) if pid else None
         self.tree = tree
+        self.mark = mark
         self.settled = not isinstance(tree, CgroupTree)
         """All that it forked before it was moved into its cgroup has been moved too."""
 
@@ -60,6 +64,7 @@ class Processes:
         self._post = post
         self._before_exit = before_exit
         self._id = supervisor_id
+        self._by_mark: dict[int, Process] = {}
         self._unsettled: list[Process] = []
         self._to_join: dict[Process, None] = {}
         self._join_at = 0.0
@@ -67,19 +72,26 @@ class Processes:
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
         become_subreaper()
+        marks.take_off()
         reactor.on_signal(signal.SIGCHLD, self._child_died)
 
     # -- taking up -----------------------------------------------------------------------------------------------
 
-    def take(self, instance: str, incarnation: int, pid: int, forest: Forest) -> Process:
+    def take(
+        self, instance: str, incarnation: int, pid: int, forest: Forest, resources: ResourcesSpec | None = None
+    ) -> Process:
         """Watch a process that was just spawned.  It is our child and not reaped, so its pid cannot mean another."""
-        process = Process(instance, incarnation, pid, os.pidfd_open(pid), forest.plant(instance))
+        process = self._process(instance, incarnation, pid, os.pidfd_open(pid), forest.plant(instance, resources))
         self._add(process)
-        self._join_later(process)
+        if process.settled:
+            process.tree.join(pid)
+        else:
+            self._join_later(process)
         return process
 
     def adopt(self, instance: str, incarnation: int, main: tuple[int, int] | None, tree: Tree) -> Process | None:
-        """Take up what an earlier supervisor started: `main` is the (pid, start time) of its main process.
+        """Take up what an earlier supervisor started: `main` is the (pid, start time) of its main process, `tree` what
+        the forest found for it.
 
         Where that is gone the tree may have members still: then the result has no `pid`, and `TreeEmpty` will be
         posted.  None: nothing is left."""
@@ -89,17 +101,22 @@ class Processes:
                 pidfd = os.pidfd_open(pid)
                 stat = procfs.stat(pid)
                 if stat is not None and stat.start == start and stat.state != "X":  # a zombie still tells its status
-                    process = Process(instance, incarnation, pid, pidfd, tree)
+                    process = self._process(instance, incarnation, pid, pidfd, tree)
+                    process.settled = True
                     self._add(process)
-                    self._join_later(process)
                     return process
                 os.close(pidfd)
         if tree.empty():
             tree.close()
             return None
-        process = Process(instance, incarnation, 0, -1, tree)
+        process = self._process(instance, incarnation, 0, -1, tree)
         self.by_instance[instance] = process
         tree.when_empty(self._reactor, lambda: self._post(instance, TreeEmpty(incarnation)))
+        return process
+
+    def _process(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree) -> Process:
+        process = Process(instance, incarnation, pid, pidfd, tree, marks.number(self._id, instance))
+        self._by_mark[process.mark] = process
         return process
 
     def _add(self, process: Process) -> None:
@@ -146,14 +163,17 @@ class Processes:
         self._unsettled.clear()
 
     def _move_home(self, pid: int) -> bool:
-        supervisor, instance = identity(pid) or ("", "")
-        process = self.by_instance.get(instance)
-        if supervisor != self._id or process is None or not isinstance(process.tree, CgroupTree):
+        process = self._by_mark.get(marks.borne(pid) or 0) or self._named(pid)
+        if process is None or not isinstance(process.tree, CgroupTree):
             return False
         if process.tree.belongs(pid):
             return False
         process.tree.join(pid)
         return True
+
+    def _named(self, pid: int) -> Process | None:
+        supervisor, instance = marks.identity(pid) or ("", "")
+        return self.by_instance.get(instance) if supervisor == self._id else None
 
     # -- signals -------------------------------------------------------------------------------------------------
 
@@ -226,6 +246,7 @@ class Processes:
         process = self.by_instance.get(instance)
         if process is not None and process.incarnation == incarnation:
             del self.by_instance[instance]
+            self._by_mark.pop(process.mark, None)
             self.mains.pop(process.pid, None)
             self._forget_pidfd(process)
             process.tree.close()

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from supervisor.adapters import marks
 from supervisor.core.spec import ServiceSpec
 
 LIMITS = {
@@ -60,6 +61,7 @@ class Spawner:
     def __init__(self, environment: Mapping[str, str], supervisor_id: str, notify_socket: str) -> None:
         own = {k: v for k, v in environment.items() if not k.startswith(_PRIVATE)} | {"SUPERVISOR_ID": supervisor_id}
         self._base = _encoded(own)
+        self._id = supervisor_id
         self._notify_socket = notify_socket
         self._nofile = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -84,7 +86,7 @@ class Spawner:
         its pid.  OSError says why it cannot be."""
         limits = _limits(spec, self._nofile)
         start = _fork_exec if _needs_fork(spec) else _popen
-        with _inherited_limits(limits, output):
+        with marks.worn(marks.number(self._id, instance)), _inherited_limits(limits, output):
             pid = start(spec, self.environment(spec, instance, incarnation), output, sockets)
         _adjust(pid, spec, limits)
         return pid

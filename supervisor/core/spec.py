@@ -64,6 +64,14 @@ class Evidence(StrEnum):
     CORE = "core"
 
 
+class Enforce(StrEnum):
+    """Who holds an instance to its memory and CPU: we, who look now and then and act, or the kernel as well, which
+    lets it have no more."""
+
+    SAMPLING = "sampling"
+    KERNEL = "kernel"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadySpec:
     """Readiness: exactly one of the kinds is set."""
@@ -119,12 +127,15 @@ class RestartSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourcesSpec:
-    """Ceilings that are acted on by sampling.  CPU is a fraction of one core: 1.5 is 150 %."""
+    """Ceilings that are acted on by sampling, and kept by the kernel where it can.  CPU is a fraction of one core: 1.5
+    is 150 %; tasks are processes and threads."""
 
     max_memory: int | None = None
     max_cpu: float | None = None
+    max_tasks: int | None = None
     sustained: float = 30.0
     action: Reaction = Reaction.RESTART
+    enforce: Enforce = Enforce.SAMPLING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from supervisor.adapters import procfs
+from supervisor.adapters.cgroup import CgroupTree
+from supervisor.adapters.descent import DescentTree
+from supervisor.adapters.forest import Forest
 from supervisor.adapters.pidfd import child_status, foreign_status
 from supervisor.adapters.processes import Processes, become_subreaper
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
-from supervisor.adapters.tree import CgroupTree, DescentTree, Forest
 from supervisor.core.events import Event, Exited, Lingering, TreeEmpty
 from supervisor.core.spec import ServiceSpec
 
@@ -214,9 +216,9 @@ def test_an_adopted_process_is_known_by_its_start_and_its_end_is_seen(bench: Ben
     pid = int(mother.stdout.readline())
     start = procfs.start_time(pid)
     assert start is not None
-    tree = bench.forest.plant("web")
-    assert bench.processes.adopt("web", 5, (pid, start + 1), tree) is None, "another process of that number"
-    assert bench.processes.adopt("web", 5, (pid, start), bench.forest.plant("web")) is not None
+    another = (pid, start + 1)
+    assert bench.processes.adopt("web", 5, another, bench.forest.find("web", another)) is None, "of the same number"
+    assert bench.processes.adopt("web", 5, (pid, start), bench.forest.find("web", (pid, start))) is not None
     bench.processes.signal("web", signal.SIGKILL)
     bench.until(lambda: bench.of(Exited))
     event = bench.of(Exited)[0]
@@ -228,7 +230,7 @@ def test_an_adopted_process_is_known_by_its_start_and_its_end_is_seen(bench: Ben
 def test_adopting_what_is_gone_says_so(bench: Bench) -> None:
     child = subprocess.Popen(["true"])
     child.wait()
-    assert bench.processes.adopt("web", 1, (child.pid, 1), bench.forest.plant("web")) is None
+    assert bench.processes.adopt("web", 1, (child.pid, 1), bench.forest.find("web", (child.pid, 1))) is None
 
 
 def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
