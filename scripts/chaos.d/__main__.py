@@ -264,6 +264,18 @@ def duration(text: str) -> float:
     return float(text[:-1]) * unit if unit else float(text)
 
 
+def hardships(name: str, say: Callable[[str], None]) -> int:
+    from hardship import HARDSHIPS, endure, private_mounts
+
+    if name not in ("all", *HARDSHIPS):
+        for known, function in HARDSHIPS.items():
+            print(f"{known:<20} {function.__doc__}")
+        return 0 if name == "list" else 2
+    private_mounts()
+    found = [endure(one, say) for one in (HARDSHIPS if name == "all" else [name])]
+    return 1 if any(found) else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("-f", "--file", help="the services.toml of a running daemon; else one is started")
@@ -280,6 +292,9 @@ def main() -> int:
         "--soak", action="store_true", help="kill the daemon in a loop, with twenty services of our own"
     )
     parser.add_argument("--kills", type=int, help="with --soak: so many; 0: only watch the daemon [100, or --for]")
+    parser.add_argument(
+        "--hardship", metavar="NAME|all", help="bad surroundings: full-disk … (`--hardship list` tells)"
+    )
     parser.add_argument("--json", action="store_true", help="the outcomes as JSON on stdout, the rest on stderr")
     options = parser.parse_args()
     faults = options.faults.split(",")
@@ -297,6 +312,8 @@ def main() -> int:
         if options.json:
             print(json.dumps(report))
         return 1 if report["violations"] else 0
+    if options.hardship:
+        return hardships(options.hardship, say)
     if options.file:
         place: contextlib.AbstractContextManager[Client] = contextlib.nullcontext(
             Client(f"{locations(options.file).runtime_dir}/control.sock")

@@ -56,10 +56,12 @@ class Output:
         self.violations.append(Violation(kind, self.instance, at, text))
 
     def judge(self, judge: Judge, held: bool) -> list[Violation]:
-        """Compare with what the programs counted; all of them have ended.  `held`: somebody kept the pipe open all the
-        time, so that even what died without a daemon lost nothing."""
+        """Compare with what the ended programs counted.  `held`: somebody kept the pipe open all the time, so that even
+        what died without a daemon lost nothing."""
         forgiven = 0
         for life in judge.all_of(self.instance):
+            if life.gone is None:  # left behind: that is bad enough
+                continue
             writer = self.writers.get(life.process, Writer())
             begun, done = counted(judge.place, life)
             if writer.kept > begun:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 
 from supervisor.config.load import load
@@ -22,7 +23,11 @@ def main(arguments: list[str]) -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    sys.stdout.write(json.dumps(to_plain(plan)))
+    try:
+        sys.stdout.write(json.dumps(to_plain(plan)))
+        sys.stdout.flush()
+    except BrokenPipeError:  # who asked was killed meanwhile: nobody is to be troubled with it
+        os._exit(1)
     return 0
 
 
