@@ -21,7 +21,7 @@ from pathlib import Path
 import sight
 from judge import Judge, Violation
 from kept import Output, counted
-from stage import PATIENCE, Stage, temporary_place
+from stage import PATIENCE, PROGRAM, DaemonEnded, Stage, temporary_place
 
 from supervisor.errors import SupervisorError
 
@@ -77,6 +77,7 @@ class Trial:
             if what():
                 return True
             self.judge.look(0.02)
+            self.stage.check()
         self.fails(kind, text)
         return False
 
@@ -115,10 +116,13 @@ class Trial:
 
     def talks(self) -> None:
         """What chat writes is taken: nobody lets it wait."""
-        (chat,) = self.judge.mains("chat")[-1:] or [None]
-        if chat is not None:
-            before = counted(self.place, chat)[1]
-            self.waits_for(lambda: counted(self.place, chat)[1] > before + 200, "chat cannot write: nobody reads it")
+        chats = self.judge.mains("chat")[-1:]
+        before = [counted(self.place, chat)[1] for chat in chats]
+
+        def more() -> bool:
+            return all(counted(self.place, x)[1] > n + 200 for x, n in zip(chats, before, strict=True))
+
+        self.waits_for(more, "chat cannot write: nobody reads it")
 
     def end(self) -> list[Violation]:
         self.judge.look(0.05)
@@ -196,14 +200,12 @@ def read_only(t: Trial) -> None:
 
 
 def few_descriptors(t: Trial) -> None:
-    """The daemon may open no descriptor more than it has."""
+    """The daemon may open no more descriptors; a service dies meanwhile."""
     t.begin()
     before = resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE)
-    t.talks()
-    resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE, (sight.descriptors(t.stage.pid), before[1]))
+    resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE, (4, before[1]))
     t.strike()
     t.talks()
-    t.judge.look(1.0)
     resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE, before)
     t.waits_for(lambda: not t.judge.unsettled(), "victim was not started again")
     t.told("Too many open files")
@@ -214,22 +216,25 @@ def few_descriptors(t: Trial) -> None:
 def no_processes(t: Trial) -> None:
     """The daemon's user may have no process more (the daemon runs as nobody, with the right to read everything)."""
     needs_root()
-    if shutil.which("setpriv") is None:
-        raise Skip("no setpriv")
-    capabilities = "-all,+dac_override,+dac_read_search"
-    t.stage.prefix = [
-        *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
-        *(f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}", f"--bounding-set={capabilities}"),
-    ]
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    if python is None or shutil.which("setpriv") is None or shutil.which("prlimit") is None:
+        raise Skip("no python3 that everybody may run, or no setpriv or prlimit")
+    rights = "-all,+dac_override,+dac_read_search"
+    as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    t.stage.prefix = [*as_nobody, f"--inh-caps={rights}", f"--ambient-caps={rights}", f"--bounding-set={rights}"]
+    t.stage.write(SERVICES.replace("RUN", f'"{python}", "-I", "-S", "{PROGRAM}"'))
     for path in (t.place, *t.place.iterdir()):
         os.chown(path, NOBODY, NOBODY)
+
+    def allow(processes: str) -> None:
+        subprocess.run([*as_nobody, "prlimit", f"--pid={t.stage.pid}", f"--nproc={processes}:"], check=True)
+
     t.begin()
-    before = resource.prlimit(t.stage.pid, resource.RLIMIT_NPROC)
-    resource.prlimit(t.stage.pid, resource.RLIMIT_NPROC, (1, before[1]))
+    allow("1")
     t.strike()
     t.talks()
-    t.told("Resource temporarily unavailable")
-    resource.prlimit(t.stage.pid, resource.RLIMIT_NPROC, before)
+    t.judge.look(1.0)
+    allow("4096")
     t.waits_for(lambda: not t.judge.unsettled(), "victim was not started again")
     t.goes_on()
     t.crash()
@@ -376,13 +381,17 @@ def endure(name: str, say: Callable[[str], None]) -> list[Violation] | None:
             try:
                 HARDSHIPS[name](trial)
                 found = trial.ended if trial.ended is not None else trial.end()
+            except DaemonEnded as end:
+                found = [*trial.judge.found, Violation("lost", "-", time.monotonic(), str(end))]
             except Skip as why:
                 say(f"{name:<20} skipped: {why}")
                 return None
             say(f"{name:<20} {'FAILED' if found else 'endured'} in {time.monotonic() - began:.1f} s")
+            told: set[str] = set()
             for violation in found:
                 say(f"    {violation.kind}: {violation.instance}: {violation.text}")
-                if violation.instance != "-":
+                if violation.instance not in ("-", *told):
+                    told.add(violation.instance)
                     for line in trial.stage.events(violation.instance, 6):
                         say(f"        {line}")
         if found:

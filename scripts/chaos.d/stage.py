@@ -29,6 +29,10 @@ PATIENCE = 20.0
 RESTART = 'restart = { initial = "20ms", backoff = "fixed", jitter = 0.0, max_restarts = 1000000 }'
 
 
+class DaemonEnded(Exception):
+    """By itself; says how, and its last words."""
+
+
 class Stage:
     """`services`: tables of services.toml, in which RUN becomes the words that run the program, and PLACE the place.
 
@@ -89,6 +93,7 @@ class Stage:
     def kill(self) -> float:
         """SIGKILL to the daemon, through a pidfd, and wait until it is dead; the moment before."""
         assert self._daemon is not None
+        self.check()
         fd = os.pidfd_open(self._daemon.pid)  # our child, not reaped: the number cannot mean another
         moment = time.monotonic()
         self.judge.daemon_gone(moment)
@@ -98,6 +103,13 @@ class Stage:
         os.close(fd)
         self._forget()
         return moment
+
+    def check(self) -> None:
+        """DaemonEnded when it is not there although nobody has ended it."""
+        if self._daemon is not None and self._daemon.poll() is not None:
+            code = self._daemon.returncode
+            self._forget()
+            raise DaemonEnded(f"the daemon ended by itself with {code}; it said {self.last_words()}")
 
     def _forget(self) -> None:
         assert self._daemon is not None
@@ -129,12 +141,15 @@ class Stage:
         """`supervisor down`: its exit code and what it said on stderr."""
         for instance in self.judge.wishes:
             self.judge.order(instance, "stop")
-        done = subprocess.run(
-            self.command("down"), cwd=self.place, capture_output=True, text=True, timeout=60, check=False
-        )
-        if done.returncode == 0 and self._daemon is not None:
+        down = subprocess.Popen(self.command("down"), cwd=self.place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.judge.not_to_reap.add(down.pid)
+        assert down.stderr is not None
+        while down.poll() is None:
+            self.judge.look(0.02)
+        said = down.stderr.read().decode()
+        if down.returncode == 0 and self._daemon is not None:
             self._forget()
-        return done.returncode, done.stderr
+        return down.returncode, said
 
     def status(self) -> dict[str, Any]:
         return self.client.get("/v1/status")
@@ -169,6 +184,9 @@ class Stage:
         text = self.said.read_text(errors="replace") if self.said.exists() else ""
         return [line for line in text.splitlines() if any(word in line for word in bad)]
 
+    def last_words(self) -> str:
+        return repr(self.said.read_text(errors="replace")[-600:])
+
     def events(self, instance: str, last: int = 12) -> list[str]:
         """The ledger's last words on an instance, by `supervisor events`."""
         done = subprocess.run(
@@ -191,7 +209,8 @@ class Stage:
     ) -> None:
         """Nothing remains, whatever went wrong."""
         if self._daemon is not None:
-            self.kill()
+            with contextlib.suppress(DaemonEnded):
+                self.kill()
         for fd in self._held.values():
             os.close(fd)
         for _ in range(100):
