@@ -60,7 +60,7 @@ HEARTBEAT = table(
         "log": key(kinds.PATTERN, 'source = "log": a line that matches is a beat; without it any output is.'),
         "probe_timeout": key(kinds.POSITIVE_DURATION, "How long one probe may take: http, tcp and exec."),
         "detector": key(kinds.one_of(KNOWN), "How the absence of beats is judged."),
-        "threshold": key(kinds.number(0.1, 300), "The phi at which suspicion begins."),
+        "threshold": key(kinds.number(0.1, 300), "The score at which suspicion begins; its unit is the detector's."),
         "min_timeout": key(kinds.DURATION, "Never suspect earlier than this after a beat."),
         "max_timeout": key(kinds.POSITIVE_DURATION, "Always suspect by then."),
         "timeout": key(kinds.POSITIVE_DURATION, 'detector = "timeout": suspect so long after a beat.'),

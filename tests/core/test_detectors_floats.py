@@ -30,7 +30,7 @@ sensible = st.floats(0.0, 1e6)
 
 
 def calls(floats: st.SearchStrategy[float]) -> st.SearchStrategy[list[tuple[str, float]]]:
-    kinds = st.sampled_from(["start", "heartbeat", "heartbeat", "heartbeat", "excuse", "forget_current"])
+    kinds = st.sampled_from(["start", "heartbeat", "heartbeat", "heartbeat", "stamped", "excuse", "forget_current"])
     return st.lists(st.tuples(kinds, floats), max_size=40)
 
 
@@ -38,6 +38,8 @@ def play(detector: Detector, moves: list[tuple[str, float]]) -> None:
     for move, value in moves:
         if move == "forget_current":
             detector.forget_current()
+        elif move == "stamped":
+            detector.heartbeat(value, value / 1.01)
         else:
             getattr(detector, move)(value)
 
@@ -74,41 +76,51 @@ def test_no_floats_break_it(
 
 
 steps = st.lists(st.floats(1e-3, 50.0), min_size=1, max_size=300)
+lateness = st.just(0.0) | st.floats(1e-6, 60.0)
 
 
 @every
-@given(steps=steps, silences=st.lists(st.floats(0.0, 1e7), min_size=2).map(sorted))
-def test_suspicion_never_falls_while_silence_lasts(name: str, steps: list[float], silences: list[float]) -> None:
+@given(steps=steps, late=lateness, silences=st.lists(st.floats(0.0, 1e7), min_size=2).map(sorted))
+def test_suspicion_never_falls_while_silence_lasts(
+    name: str, steps: list[float], late: float, silences: list[float]
+) -> None:
     detector = make(HeartbeatSpec(detector=name))
     detector.start(0.0)
     at = 0.0
     for step in steps:
         at += step
-        detector.heartbeat(at)
+        detector.heartbeat(at, at - late if late else None)
     scores = [detector.suspicion(at + silence) for silence in silences]
     assert all(a <= b * (1 + 1e-12) for a, b in pairwise(scores))
 
 
 @every
-@given(steps=steps, threshold=st.floats(0.5, 50.0), excuse=st.just(0.0) | st.floats(0.001, 100.0))
+@given(
+    steps=steps, late=lateness, threshold=st.floats(0.5, 50.0), other=st.floats(0.5, 50.0),
+    excuse=st.just(0.0) | st.floats(0.001, 100.0),
+)  # fmt: skip
 def test_the_moment_of_suspicion_is_where_the_score_meets_the_threshold(
-    name: str, steps: list[float], threshold: float, excuse: float
+    name: str, steps: list[float], late: float, threshold: float, other: float, excuse: float
 ) -> None:
     detector = make(HeartbeatSpec(detector=name, threshold=threshold, min_timeout=0.0, max_timeout=1e6))
     detector.start(0.0)
     at = 0.0
     for step in steps:
         at += step
-        detector.heartbeat(at)
+        detector.heartbeat(at, at - late if late else None)
     detector.excuse(excuse)
-    moment = detector.suspect_at()
-    assert moment is not None
-    assert detector.suspicion(moment) == pytest.approx(detector.threshold, rel=1e-6)
+    for asked, score in ((None, detector.threshold), (other, other)):
+        moment = detector.suspect_at(asked)
+        assert moment is not None
+        assert detector.suspicion(moment) == pytest.approx(score, rel=1e-6)
 
 
 @every
 @given(moves=calls(sensible), more=calls(sensible))
 @example(moves=[("start", 0.0), *(("heartbeat", float(i)) for i in range(250))], more=[("heartbeat", 500.0)])
+@example(
+    moves=[("start", 0.0), *(("stamped", float(i * i % 7 + 9 * i)) for i in range(250))], more=[("heartbeat", 9e3)]
+)
 def test_a_restored_detector_goes_on_as_the_one_saved(
     name: str, moves: list[tuple[str, float]], more: list[tuple[str, float]]
 ) -> None:
@@ -135,7 +147,7 @@ def test_a_rhythm_outlives_a_change_of_detector(name: str) -> None:
 
 @every
 def test_a_snapshot_is_compact(name: str) -> None:
-    assert len(json.dumps(beating(name, beats=500).snapshot(), separators=(",", ":"))) < 2048
+    assert len(json.dumps(beating(name, beats=500).snapshot(), separators=(",", ":"))) < 3072
 
 
 junk = st.recursive(
@@ -144,6 +156,7 @@ junk = st.recursive(
     max_leaves=10,
 )
 keys = st.sampled_from(sorted(make(HeartbeatSpec()).snapshot()))
+rhythm_keys = st.sampled_from(sorted({*make(HeartbeatSpec()).snapshot()} - {"law"}))
 
 
 @every
@@ -173,9 +186,9 @@ def test_a_damaged_snapshot_is_harmless(
 
 
 @every
-@given(key=keys)
+@given(key=rhythm_keys)
 def test_a_snapshot_with_a_part_missing_is_no_snapshot(name: str, key: str) -> None:
     detector, torn = beating(name), beating(name).snapshot()
     del torn[key]
     detector.restore(torn)
-    assert detector.snapshot() == make(HeartbeatSpec()).snapshot()
+    assert detector.snapshot() == make(HeartbeatSpec(detector=name)).snapshot()

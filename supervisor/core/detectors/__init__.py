@@ -11,9 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from supervisor.core.detectors import logistic, normal
-from supervisor.core.detectors.accrual import Accrual
+from supervisor.core.detectors.accrual import Accrual, Law
+from supervisor.core.detectors.bertier import Bertier
+from supervisor.core.detectors.chen import Chen
+from supervisor.core.detectors.exponential import Exponential
 from supervisor.core.detectors.phi import Phi
+from supervisor.core.detectors.quantile import Quantile
 from supervisor.core.detectors.timeout import Timeout
+from supervisor.core.detectors.two_window import TwoWindow
 from supervisor.core.spec import HeartbeatSpec
 
 
@@ -39,8 +44,11 @@ class Detector(Protocol):
         """The score, on the detector's own scale; 0.0 before the first beat.  It never falls while silence lasts."""
         ...
 
-    def suspect_at(self) -> float | None:
-        """The moment at which suspicion begins: threshold reached, floors and caps applied.  None before `start`."""
+    def suspect_at(self, threshold: float | None = None) -> float | None:
+        """The moment at which suspicion begins: threshold reached, floors and caps applied.  None before `start`.
+
+        With a threshold: the moment at which suspicion reaches that one, floors and caps aside.
+        """
         ...
 
     def excuse(self, seconds: float) -> None:
@@ -69,27 +77,26 @@ def _timeout(spec: HeartbeatSpec) -> Detector:
     return Accrual("timeout", Timeout(spec.timeout), spec.interval, max(spec.max_timeout, spec.timeout))
 
 
-def _phi(spec: HeartbeatSpec) -> Detector:
-    law = Phi(normal.phi, normal.phi_inverse, spec.threshold, spec.min_timeout, spec.max_timeout)
-    return Accrual("phi", law, spec.interval, spec.max_timeout)
-
-
-def _phi_logistic(spec: HeartbeatSpec) -> Detector:
-    law = Phi(logistic.phi, logistic.phi_inverse, spec.threshold, spec.min_timeout, spec.max_timeout)
-    return Accrual("phi-logistic", law, spec.interval, spec.max_timeout)
-
-
-KNOWN: dict[str, Callable[[HeartbeatSpec], Detector]] = {
-    "timeout": _timeout,
-    "phi": _phi,
-    "phi-logistic": _phi_logistic,
+LAWS: dict[str, Callable[[HeartbeatSpec], Law]] = {
+    "phi": lambda spec: Phi(normal.phi, normal.phi_inverse, spec.threshold),
+    "phi-logistic": lambda spec: Phi(logistic.phi, logistic.phi_inverse, spec.threshold),
+    "exponential": lambda spec: Exponential(spec.threshold),
+    "chen": lambda spec: Chen(spec.threshold, spec.interval),
+    "two-window": lambda spec: TwoWindow(spec.threshold, spec.interval),
+    "bertier": lambda spec: Bertier(spec.threshold, spec.interval),
+    "quantile": lambda spec: Quantile(spec.threshold),
 }
+"""Those that find their timeout themselves, within min_timeout and max_timeout."""
+
+KNOWN = ("timeout", *LAWS)
 """Every detector by the name that services.toml gives it."""
 
 
 def make(spec: HeartbeatSpec) -> Detector:
     """A new detector as asked for.  ValueError: no detector of that name."""
-    factory = KNOWN.get(spec.detector)
-    if factory is None:
+    if spec.detector == "timeout":
+        return _timeout(spec)
+    law = LAWS.get(spec.detector)
+    if law is None:
         raise ValueError(f"no detector {spec.detector!r}; known are {', '.join(KNOWN)}")
-    return factory(spec)
+    return Accrual(spec.detector, law(spec), spec.interval, spec.max_timeout, spec.min_timeout, spec.max_timeout)

@@ -17,7 +17,9 @@ _SHOWN = 64
 
 
 class Law(Protocol):
-    """A pure function of silence (seconds) and rhythm, and its inverse."""
+    """A pure function of silence (seconds) and rhythm, its inverse, and whatever it learns beyond the rhythm."""
+
+    __slots__ = ()
 
     threshold: float
 
@@ -25,16 +27,41 @@ class Law(Protocol):
         """Finite, never negative, and never falling as 0 ≤ silence ≤ `FOREVER` grows."""
         ...
 
-    def patience(self, rhythm: Rhythm) -> float:
-        """The silence at which suspicion begins: where the score reaches the threshold, floors and caps applied."""
+    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+        """Where the score reaches the threshold, in seconds since the last beat; finite, but not bounded."""
         ...
+
+    def forget(self) -> None:
+        """Know nothing again."""
+        return None
+
+    def begin(self) -> None:
+        """A new incarnation: its beats are in no step with the last one's."""
+        return None
+
+    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: Rhythm) -> None:
+        """A beat came, `gap` seconds after the last one, `delay` seconds after it was sent, if it says so.
+
+        Without `usual` the gap says nothing of the rhythm: it was excused, was a suspicion, or began a new rhythm,
+        which `rhythm` knows already.
+        """
+        return None
+
+    def dump(self) -> list[float]:
+        """Everything learned beyond the rhythm."""
+        return []
+
+    def load(self, saved: list[object]) -> None:
+        """Take that up again.  `GARBAGE` may be raised: then it learns from the rhythm's intervals instead."""
+        return None
 
 
 class Accrual:
     """A `Detector` (see the package) made of a law.
 
     `interval` is the configured one, for as long as nothing is learned; `grace` is the silence allowed before
-    the first beat, and the longest interval that is learned.  Both in seconds.
+    the first beat, and the longest interval that is learned; `least` and `most` are floor and cap of the silence at
+    which suspicion begins (where they contradict each other, the cap holds).  All in seconds.
     """
 
     __slots__ = (
@@ -42,6 +69,8 @@ class Accrual:
         "_grace",
         "_keep",
         "_law",
+        "_least",
+        "_most",
         "_patience",
         "_rhythm",
         "_started",
@@ -55,15 +84,19 @@ class Accrual:
     _started: float | None
     _excused: float
 
-    def __init__(self, name: str, law: Law, interval: float, grace: float) -> None:
+    def __init__(
+        self, name: str, law: Law, interval: float, grace: float, least: float = 0.0, most: float = FOREVER
+    ) -> None:
         self.name = name
         self.threshold = law.threshold
         self.ignored = 0
         self._law = law
         self._grace = min(FOREVER, max(0.0, grace))
+        self._least = max(0.0, least)
+        self._most = min(max(0.0, most), FOREVER)
         self._rhythm = Rhythm(min(FOREVER, interval), self._grace)
-        self._patience = law.patience(self._rhythm)
         self._begin(None)
+        self._relearn([])
 
     def start(self, now: float) -> None:
         self._begin(now if abs(now) <= _CLOCK else None)
@@ -81,9 +114,11 @@ class Accrual:
             gap = at - self.last
             if not 0.0 < gap <= FOREVER:
                 return self._ignore()
-            if not self._excused:
-                self._rhythm.learn(gap, self._keep)
-                self._patience = self._law.patience(self._rhythm)
+            excused, keep = self._excused, self._keep
+            renewed = not excused and self._rhythm.learn(gap, keep)
+            delay = at - sent if sent is not None and 0.0 <= at - sent <= FOREVER else None
+            self._law.learn(gap, delay, keep and not excused and not renewed, self._rhythm)
+            self._patience = self._bounded()
             self._keep = True
             self.last = at
         self._excused = 0.0
@@ -95,12 +130,13 @@ class Accrual:
         silence = at - self.last - self._excused
         return self._law.score(min(silence, FOREVER) if silence > 0.0 else 0.0, self._rhythm)
 
-    def suspect_at(self) -> float | None:
+    def suspect_at(self, threshold: float | None = None) -> float | None:
         if self._started is None:
             return None
         if self.last is None:
             return self._started + self._excused + self._grace
-        return self.last + self._excused + self._patience
+        patience = self._patience if threshold is None else self._law.silence(threshold, self._rhythm)
+        return self.last + self._excused + patience
 
     def excuse(self, seconds: float) -> None:
         """Say so before the beats that queued up meanwhile are handed over: they end the silence it is taken from."""
@@ -117,6 +153,7 @@ class Accrual:
         return {
             "intervals": list(self._rhythm.newest(SIZE)),
             "late": list(self._rhythm.late),
+            "law": [self.name, *self._law.dump()],
             "started": self._started,
             "last": self.last,
             "excused": self._excused,
@@ -136,11 +173,12 @@ class Accrual:
             excused = number(snapshot["excused"], 0.0, FOREVER)
             ignored = whole(snapshot["ignored"], 0, 2**63)
             keep = snapshot["keep"] is True
+            law = snapshot.get("law")
         except GARBAGE:
-            intervals, late, started, last, excused, ignored, keep = (), (), None, None, 0.0, 0, True
+            intervals, late, started, last, excused, ignored, keep, law = (), (), None, None, 0.0, 0, True, None
         self._begin(started)
         self._rhythm.fill(intervals, late)
-        self._patience = self._law.patience(self._rhythm)
+        self._relearn(law if isinstance(law, list) else [])
         self.last, self._excused, self.ignored, self._keep = last, excused, ignored, keep
 
     def _begin(self, started: float | None) -> None:
@@ -149,6 +187,26 @@ class Accrual:
         self._excused = 0.0
         self._keep = True
         self._rhythm.end_streak()
+        self._law.begin()
+        self._patience = self._bounded()
+
+    def _relearn(self, saved: list[object]) -> None:
+        """From what another law saved, or a damaged one: as much as the rhythm's intervals tell."""
+        try:
+            if not saved or saved[0] != self.name:
+                raise ValueError
+            self._law.load(saved[1:])
+        except GARBAGE:
+            self._law.forget()
+            for micros in self._rhythm.newest(SIZE):
+                self._law.learn(micros / 1e6, None, True, self._rhythm)
+        self._patience = self._bounded()
+
+    def _bounded(self) -> float:
+        patience = self._law.silence(self.threshold, self._rhythm)
+        if patience < self._least:
+            patience = self._least
+        return patience if patience < self._most else self._most
 
     def _ignore(self) -> bool:
         self.ignored += 1

@@ -26,13 +26,28 @@ LEAST = 1e-3
 FOREVER = 366 * 86_400.0
 """A jump of more than a year (seconds) is a broken clock, not a silence."""
 _MICRO = 1_000_000
+_TRUSTED = COLD * (COLD_SPREAD / SPREAD) ** 2
 
 
 class Rhythm:
     """`expected` and `longest` are seconds: the configured interval, and the longest interval worth learning."""
 
-    __slots__ = ("_expected", "_late", "_limit", "_longest", "_oldest", "_ring", "_squares", "_total", "mean", "sigma")
+    __slots__ = (
+        "_expected",
+        "_late",
+        "_limit",
+        "_longest",
+        "_oldest",
+        "_ring",
+        "_squares",
+        "_total",
+        "count",
+        "mean",
+        "sigma",
+    )
 
+    count: int
+    """How many intervals are known; `COLD` when a new rhythm has just begun."""
     mean: float
     """Seconds."""
     sigma: float
@@ -53,20 +68,26 @@ class Rhythm:
         self._squares = sum(i * i for i in self._ring)
         self._survey()
 
-    def learn(self, interval: float, keep: bool) -> None:
-        """Take in one interval in seconds.  Without `keep` it only counts as one more outlier, if it is one."""
-        micros = min(round(interval * _MICRO), self._longest)
+    def learn(self, interval: float, keep: bool) -> bool:
+        """Take in one interval in seconds.  Without `keep` it only counts as one more outlier, if it is one.
+
+        True: with it a new rhythm has begun.
+        """
+        micros = round(interval * _MICRO)
+        if micros > self._longest:
+            micros = self._longest
         if micros > self._limit:
             self._late += (micros,)
             if len(self._late) == STREAK:
                 self.fill(self._late, ())
-                return
+                return True
             micros = self._limit
         elif self._late:
             self._late = ()
         if keep:
             self._push(micros)
             self._survey()
+        return False
 
     def end_streak(self) -> None:
         """Outliers before and after this moment are not in a row."""
@@ -96,12 +117,15 @@ class Rhythm:
 
     def _survey(self) -> None:
         n, total = len(self._ring), self._total
+        self.count = n
         if n < COLD:
-            self.mean = self._expected
-            self.sigma = max(LEAST, COLD_SPREAD * self.mean)
+            self.mean = mean = self._expected
+            sigma = COLD_SPREAD * mean
         else:
-            self.mean = total / (n * _MICRO)
-            spread = sqrt(n * self._squares - total * total) / (n * _MICRO)
-            floor = self.mean * max(SPREAD, COLD_SPREAD * sqrt(COLD / n))
-            self.sigma = max(LEAST, floor, spread)
-        self._limit = round((self.mean + OUTLIER * self.sigma) * _MICRO)
+            self.mean = mean = total / (n * _MICRO)
+            sigma = sqrt(n * self._squares - total * total) / (n * _MICRO)
+            floor = mean * (SPREAD if n >= _TRUSTED else COLD_SPREAD * sqrt(COLD / n))
+            if sigma < floor:
+                sigma = floor
+        self.sigma = sigma = sigma if sigma > LEAST else LEAST
+        self._limit = round((mean + OUTLIER * sigma) * _MICRO)

@@ -1,12 +1,16 @@
-"""The fixed timeout: suspected when silent for so long, whatever the rhythm; the score is how much of it is over."""
+"""The fixed timeout: suspected when silent for so long, whatever the rhythm; the score is how much of it is over.
+
+Good at: a rhythm that is known and stays (tuned to it, nothing that learns does better).  Bad at: any other.
+"""
 
 from __future__ import annotations
 
+from supervisor.core.detectors.accrual import Law
 from supervisor.core.detectors.rhythm import FOREVER, LEAST, Rhythm
 
 
-class Timeout:
-    """`timeout` in seconds (at least 1 ms, at most a year) is floor and cap in one; the threshold is 1."""
+class Timeout(Law):
+    """`timeout` in seconds (at least 1 ms, at most a year) is the silence at the threshold, 1."""
 
     __slots__ = ("_timeout", "threshold")
 
@@ -17,5 +21,5 @@ class Timeout:
     def score(self, silence: float, rhythm: Rhythm) -> float:
         return silence / self._timeout
 
-    def patience(self, rhythm: Rhythm) -> float:
-        return self._timeout
+    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+        return threshold * self._timeout
