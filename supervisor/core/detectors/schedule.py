@@ -1,8 +1,8 @@
 """When the next beat of a sender that keeps a schedule is due: NFD-E's estimate of expected arrivals.
 
 Chen, Toueg, Aguilera: "On the Quality of Service of Failure Detectors", IEEE Transactions on Computers 51(5), 2002.
-EA(l+1) = mean over the newest n beats of (A(i) − η·i), plus (l+1)·η.  Beats carry no sequence number here: a gap of
-about k periods is k of them, so a lost beat is noticed and a queue that arrives at once is not counted as time.
+EA(l+1) = mean over the newest n beats of (A(i) − η·i), plus (l+1)·η.  Beats carry no sequence number here: each
+belongs to the slot that it is next to, so a lost beat is noticed and a queue that arrives at once is not time passed.
 Where beats say when they were sent, NFD-S: the next is due a period and a usual delay after the last was *sent*.
 
 The period is the configured one until the rhythm has shown its own; it is measured anew as the window doubles, and
@@ -103,10 +103,11 @@ class Schedule:
 
     def _step(self, gap: int) -> None:
         """The offset is how far the last beat lies behind its schedule, in the ring are those of the newest beats."""
-        period = self._period
-        steps = (gap + period // 2) // period
-        self._offset = offset = self._offset + gap - steps * period
-        ring = self._ring
+        period, ring, offset = self._period, self._ring, self._offset + gap
+        steps = (offset - self._total // len(ring) + (period >> 1)) // period
+        if steps < 0:
+            steps = 0
+        self._offset = offset = offset - steps * period
         if len(ring) < SIZE:
             ring.append(offset)
             self._total += offset
