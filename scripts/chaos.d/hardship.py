@@ -11,6 +11,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -124,6 +125,14 @@ class Trial:
 
         self.waits_for(more, "chat cannot write: nobody reads it")
 
+    def idles(self) -> None:
+        """The daemon does not run in circles."""
+        before = sight.stat(self.stage.pid)
+        self.judge.look(1.0)
+        after = sight.stat(self.stage.pid)
+        if before is not None and after is not None and after.cpu - before.cpu > 0.5:
+            self.fails("busy", f"the daemon used {after.cpu - before.cpu:.2f} s of CPU in a second")
+
     def end(self) -> list[Violation]:
         self.judge.look(0.05)
         found = self.judge.restarts()
@@ -205,10 +214,14 @@ def few_descriptors(t: Trial) -> None:
     before = resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE, (4, before[1]))
     t.strike()
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(t.stage.runtime_dir / "control.sock"))
+        t.idles()
     t.talks()
     resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE, before)
     t.waits_for(lambda: not t.judge.unsettled(), "victim was not started again")
-    t.told("Too many open files")
+    if not any("Too many open files" in line for line in t.stage.events("victim", 1000)):
+        t.fails("not told", "no event tells of 'Too many open files'")
     t.goes_on()
     t.crash()
 

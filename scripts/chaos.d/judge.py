@@ -117,9 +117,10 @@ class Judge:
 
     def kill(self, process: Process, number: int) -> bool:
         """Do it, and remember that the process is not to blame."""
-        self.killed[process] = time.monotonic()
+        before = self.killed.get(process)
+        self.killed[process] = before or time.monotonic()
         there = sight.send(process, number)
-        if not there:
+        if not there and before is None:
             del self.killed[process]
         return there
 

@@ -15,6 +15,9 @@ MARK = "CHAOS_PLACE"
 """In the environment of every process that chaos or its daemons start: the place that it belongs to."""
 
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
 class Process(NamedTuple):
     """One process for ever: a pid alone may be another one's tomorrow.  `start`: clock ticks since boot."""
 
@@ -23,10 +26,13 @@ class Process(NamedTuple):
 
 
 class Stat(NamedTuple):
+    """`cpu`: seconds of CPU time that it has used."""
+
     name: str
     state: str
     ppid: int
     start: int
+    cpu: float
 
 
 def stat(pid: int) -> Stat | None:
@@ -35,7 +41,9 @@ def stat(pid: int) -> Stat | None:
     except OSError:
         return None
     fields = tail.split()
-    return Stat(head.partition("(")[2], fields[0], int(fields[1]), int(fields[19]))
+    return Stat(
+        head.partition("(")[2], fields[0], int(fields[1]), int(fields[19]), (int(fields[11]) + int(fields[12])) / TICKS
+    )
 
 
 def alive(process: Process) -> bool:

@@ -30,6 +30,7 @@ from supervisor.adapters.ledger_schema import Unusable, is_damage, open_ledger, 
 from supervisor.adapters.ledger_upkeep import Upkeep
 from supervisor.core.actions import Record
 from supervisor.core.timestamps import to_iso
+from supervisor.errors import OperationFailed
 
 __all__ = ["EventQuery", "Ledger", "LedgerReader", "read_only"]
 
@@ -84,6 +85,8 @@ class Ledger:
         self._upkeep_due = False
         self._closed = False
         self.flush()
+        if self._db is None:
+            self._read_all_the_same()
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -247,6 +250,16 @@ class Ledger:
                 self._snapshots = {**read_snapshots(self._db), **self._snapshots}
         self._upkeep.checkpoint.wait(5.0)  # it would take the new file's log for its own
         self._disconnect()
+
+    def _read_all_the_same(self) -> None:
+        """A file that cannot be opened for writing, as on a full or read-only disk, can mostly be read: without what
+        adoption needs, services that run would be started a second time."""
+        with suppress(OperationFailed):
+            reader = read_only(self._path)
+            with suppress(OperationFailed):
+                self._meta = {**reader.meta(), **self._meta}
+                self._snapshots = {**reader.snapshots(), **self._snapshots}
+            reader.close()
 
     def _trouble(self, error: Exception) -> None:
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF

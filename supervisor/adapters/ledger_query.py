@@ -102,6 +102,10 @@ class LedgerReader:
         """What is saved of each instance.  OperationFailed."""
         return self._ask(read_snapshots)
 
+    def meta(self) -> dict[str, str]:
+        """The facts about the supervisor itself.  OperationFailed."""
+        return self._ask(read_meta)
+
     def close(self) -> None:
         self._db.close()
 

@@ -36,9 +36,11 @@ class LogStore:
         `inherited`: descriptors of pipes, by instance, that somebody held while no daemon ran."""
         self.directory = directory
         self.problem = on_problem
+        self._fifo_directory = fifo_directory
         self._reactor = reactor
         self._streams: dict[str, Stream] = {}
         self._inherited = inherited or {}
+        self._in_use: dict[str, int] = {}
         self._writing: dict[Writer, None] = {}  # those whose files are open, the oldest first
         try:
             self._dir_fd = _open_directory(directory, 0o750)
@@ -62,7 +64,8 @@ class LogStore:
                 self._shut(stream.writer)
                 self._tidy(stream.writer, recover=False)
             return stream
-        fd = self._open_fifo(instance)
+        in_use = self._in_use.pop(instance, None)
+        fd = self._open_fifo(instance) if in_use is None else in_use
         writer = Writer(self, instance, spec)
         held = self._inherited.pop(instance, None)
         if held is not None:
@@ -73,6 +76,16 @@ class LogStore:
         self._reactor.register(fd, stream.readable)
         self._tidy(stream.writer, recover=True)
         return stream
+
+    def reach(self, instance: str, pid: int) -> None:
+        """Before `open`, for the live main process `pid` of an earlier daemon: where somebody has removed the name of
+        the pipe that it writes to, find the pipe through the process, so that it does not write to nobody."""
+        for fd in (1, 2):
+            path = f"/proc/{pid}/fd/{fd}"
+            with suppress(OSError):
+                if os.readlink(path) == f"{self._fifo_directory}/{instance} (deleted)":  # noqa: PTH115
+                    self._in_use[instance] = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+                    return
 
     def descriptors(self) -> dict[str, int]:
         """The pipe of each instance, for a successor or for somebody who holds them meanwhile."""
@@ -103,10 +116,11 @@ class LogStore:
             fd = logfifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
             if fd is None:
                 # Somebody tidied the runtime directory: without the name no successor would find the pipe.
+                anew = self._open_fifo(name)
                 stream.drain()
                 self._reactor.unregister(stream.fd)
                 os.close(stream.fd)
-                stream.fd = self._open_fifo(name)
+                stream.fd = anew
                 self._reactor.register(stream.fd, stream.readable)
                 fd = logfifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
         except OSError as error:
@@ -122,9 +136,7 @@ class LogStore:
         try:
             segment = Segment(self._dir_fd, log, writer.spec.max_size)
         except FileNotFoundError:  # the directory itself was removed
-            anew = _open_directory(self.directory, 0o750)
-            os.dup2(anew, self._dir_fd, inheritable=False)
-            os.close(anew)
+            _open_anew(self.directory, self._dir_fd, 0o750)
             segment = Segment(self._dir_fd, log, writer.spec.max_size)
         self._writing[writer] = None
         return segment
@@ -158,7 +170,11 @@ class LogStore:
 
     def _open_fifo(self, instance: str) -> int:
         try:
-            return logfifo.open_fifo(self._fifo_dir_fd, instance)
+            try:
+                return logfifo.open_fifo(self._fifo_dir_fd, instance)
+            except FileNotFoundError:  # the directory itself was removed
+                _open_anew(self._fifo_directory, self._fifo_dir_fd, 0o700)
+                return logfifo.open_fifo(self._fifo_dir_fd, instance)
         except OSError as error:
             raise OperationFailed(f"{instance}: no pipe for its output: {error.strerror}") from None
 
@@ -172,3 +188,10 @@ class LogStore:
 def _open_directory(path: str, mode: int) -> int:
     os.makedirs(path, mode, exist_ok=True)  # noqa: PTH103 - pathlib would cost the daemon memory for urllib
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _open_anew(path: str, fd: int, mode: int) -> None:
+    """Make the directory again, and let `fd` lead to it."""
+    anew = _open_directory(path, mode)
+    os.dup2(anew, fd, inheritable=False)
+    os.close(anew)

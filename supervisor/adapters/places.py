@@ -29,5 +29,6 @@ def own_directory(path: str, mode: int) -> str:
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise OperationFailed(f"{path} can be written by others", f"chmod go-w {path}")
-    place.chmod(mode)
+    if stat.S_IMODE(found.st_mode) != mode:  # not for nothing: the filesystem may be read-only for now
+        place.chmod(mode)
     return path

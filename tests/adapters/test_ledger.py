@@ -358,6 +358,38 @@ def small_disk(path: Path) -> Iterator[Callable[[], None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.parametrize("error", [OSError(30, "Read-only file system"), sqlite3.OperationalError("disk is full")])
+def test_what_cannot_be_written_from_the_start_is_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    path = tmp_path / "ledger.db"
+    crashed = f"""
+import os, signal
+from supervisor.adapters.ledger import Ledger
+ledger = Ledger({str(path)!r}, print)
+ledger.set_meta("supervisor_id", "abc")
+ledger.save("web", {{"pid": 7}})
+ledger.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", crashed], check=False)
+
+    def refused(_: str) -> sqlite3.Connection:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "open_ledger", refused)
+        bench = Bench(path)
+    assert "cannot be written" in bench.problems[0]
+    assert bench.ledger.get_meta("supervisor_id") == "abc"
+    assert bench.ledger.load() == {"web": {"pid": 7}}
+    bench.ledger.save("web", {"pid": 8})
+    bench.now += ledger_module.RETRY
+    bench.ledger.flush()
+    assert bench.ledger.problem is None
+    assert bench.ledger.load() == {"web": {"pid": 8}}, "what was read is older than what was saved since"
+
+
 def test_a_full_disk_is_told_once_and_written_to_once_there_is_room(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as make_room:
         bench = Bench(tmp_path / "disk" / "ledger.db", deferred=True)

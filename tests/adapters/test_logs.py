@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -272,6 +273,61 @@ def test_a_removed_pipe_is_made_anew_for_the_next_child(capture: Capture) -> Non
     os.close(old)
     assert capture.kept() == b"old\nnew\n"
     assert (capture.fifos / "web").is_fifo()
+
+
+def test_a_removed_directory_of_pipes_is_made_anew_for_the_next_child(capture: Capture) -> None:
+    stream = capture.store.open("web", PLAIN)
+    old = stream.child_fd()
+    os.write(old, b"old\n")
+    shutil.rmtree(capture.fifos)
+    say(stream, b"new\n")
+    os.close(old)
+    assert capture.kept() == b"old\nnew\n"
+    assert (capture.fifos / "web").is_fifo() and stat.S_IMODE(capture.fifos.stat().st_mode) == 0o700
+
+
+def test_where_no_new_pipe_can_be_had_the_old_one_is_still_read(capture: Capture) -> None:
+    stream = capture.store.open("web", PLAIN)
+    old = stream.child_fd()
+    shutil.rmtree(capture.fifos)
+    capture.fifos.write_text("in the way")
+    with pytest.raises(OperationFailed, match="no pipe for its output"):
+        stream.child_fd()
+    os.write(old, b"old\n")
+    os.close(old)
+    stream.drain()
+    assert capture.kept() == b"old\n"
+
+
+@pytest.mark.parametrize("what", ["the pipe", "the directory"])
+def test_a_removed_pipe_is_found_again_through_the_child_that_writes_to_it(capture: Capture, what: str) -> None:
+    fd = capture.store.open("web", PLAIN).child_fd()
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=fd, stderr=fd)
+    os.close(fd)
+    assert child.stdin is not None
+    if what == "the pipe":
+        (capture.fifos / "web").unlink()
+    else:
+        shutil.rmtree(capture.fifos)
+    capture.again()
+    capture.store.reach("web", child.pid)
+    stream = capture.store.open("web", PLAIN)
+    child.stdin.write(b"still heard\n")
+    child.stdin.close()
+    run_until(capture.reactor, lambda: capture.kept() == b"still heard\n")
+    child.wait()
+    say(stream, b"and the next one\n")
+    assert capture.kept() == b"still heard\nand the next one\n"
+    assert (capture.fifos / "web").is_fifo()
+
+
+def test_what_a_child_did_with_its_output_is_not_our_business(capture: Capture, tmp_path: Path) -> None:
+    with (tmp_path / "elsewhere").open("w") as elsewhere:
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=elsewhere, stderr=elsewhere)
+    capture.store.reach("web", child.pid)
+    capture.store.reach("web", 2**30)
+    assert capture.store._in_use == {}
+    child.communicate()
 
 
 def test_no_pipe_to_be_had_is_an_error_that_a_user_can_read(capture: Capture) -> None:
