@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
-from supervisor.adapters import procfs
+from supervisor.adapters import procfs, strays
 from supervisor.adapters.ledger import Ledger, read_only
 from supervisor.core import events as ev
 from supervisor.core.causes import Cause
@@ -132,7 +132,7 @@ def _take_up(runtime: Runtime, past: Past, now: float) -> int:
     for stray in plan.strays:
         runtime.problem(f"process {stray.pid} of {stray.instance} was left behind by an earlier supervisor: killed")
     for stray in runtime.end_strays(plan.strays):
-        runtime.problem(f"process {stray.pid} of {stray.instance} cannot be killed")
+        runtime.problem(f"process {strays.describe(stray)} of {stray.instance} cannot be killed")
     found = {
         name: runtime.adopt(name, instance.incarnation, plan.mains.get(name))
         for name, instance in fleet.instances.items()

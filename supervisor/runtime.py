@@ -163,7 +163,7 @@ class Runtime:
             self.reactor.run()
         finally:
             self._close()
-        return 0
+        return 1 if any(i.lingering for i in self.fleet.instances.values()) else 0
 
     def end(self) -> None:
         """Stop everything and end; asked a second time, kill what is left."""
@@ -184,12 +184,19 @@ class Runtime:
             self._sockets_idle = False
             self.sockets.keep_only(self._sockets_wanted())
         self._checkpoints.turn(self.reactor.now())
-        if self.fleet.closing and self.fleet.down and not self._ending:
+        if self.fleet.closing and not self._ending and self.fleet.over(self.reactor.now()):
             self._ending = True
+            for name, instance in self.fleet.instances.items():
+                if instance.lingering:
+                    self.problem(f"{name} was killed, and these are still there: {', '.join(instance.lingering)}")
             self.hooks.flush(self.reactor.stop)
 
     def _close(self) -> None:
-        self.ledger.set_meta("clean_shutdown", "yes")
+        """What is left running, or will not die, the next daemon takes up as after a crash."""
+        if any(i.alive for i in self.fleet.instances.values()):
+            self.save_all()
+        else:
+            self.ledger.set_meta("clean_shutdown", "yes")
         self.server.close()
         self.notify.close()
         self.logs.close()
@@ -200,7 +207,7 @@ class Runtime:
 
     def marked(self) -> list[Found]:
         """Every process that was started under our id."""
-        return strays.find(self.id, f"{self.runtime_dir}/fifo")
+        return strays.find(self.id, f"{self.runtime_dir}/fifo", self.fleet.instances)
 
     def end_strays(self, found: Sequence[Found]) -> list[Found]:
         """Kill these, and wait until they are gone; what is not."""

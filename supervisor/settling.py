@@ -35,6 +35,8 @@ def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool
     row = rows.get(name)
     if row is None:
         return True
+    if row["stuck"] and verb in ("stop", "restart"):
+        return Failure(f"killed, and still there: {', '.join(row['lingering'])}")
     if verb == "stop":
         return Failure("somebody wants it up again") if row["goal"] == "up" else bool(row["state"] == "stopped")
     if row["goal"] == "down":

@@ -156,6 +156,8 @@ _INSTANCE: JSON = {
     "waiting_for": _or_null(_TEXT),
     "held": _or_null(_TEXT),
     "lingering": _TEXTS,
+    "stuck": _SWITCH | {"description": "it was killed again and again, and does not go"},
+    "detach": _SWITCH | {"description": "it outlives the supervisor"},
     "status": _or_null(_TEXT),
     "probe_error": _or_null(_TEXT),
     "current": _SWITCH | {"description": "runs the configuration now in force"},

@@ -16,14 +16,17 @@ from supervisor.core.spec import ResourcesSpec
 _SHORTEST = 0.2  # seconds; over less than that the kernel's clock ticks say nothing about a share of CPU
 _LOOKS = 5  # at a resource in the time for which it may be over its limit
 _LIMIT_PERIODS = (0.2, 5.0)  # seconds between two looks: the least, the most
+_TASKS_PERIOD = 1.0  # seconds between two looks at processes that may multiply
 _FORGET_PROCESSES = 30.0  # seconds
 
 
 class Sample(NamedTuple):
-    """`cpu_percent`: 100 is one core, since the last sample, or over its whole life where there is none."""
+    """`cpu_percent`: 100 is one core, since the last sample, or over its whole life where there is none.  `tasks`:
+    processes and threads."""
 
     cpu_percent: float
     memory_bytes: int
+    tasks: int = 1
 
 
 class Sampler:
@@ -72,7 +75,7 @@ class Sampler:
 
     def limit(self, instance: str, incarnation: int, resources: ResourcesSpec | None) -> None:
         """Hold this incarnation to its limits from now on; None, or a spec without limits: to none."""
-        if resources is None or (resources.max_memory is None and resources.max_cpu is None):
+        if resources is None or {resources.max_memory, resources.max_cpu, resources.max_tasks} == {None}:
             self._limits.pop(instance, None)
             if not self._holds:
                 self._meters.pop(instance, None)
@@ -122,7 +125,7 @@ class Sampler:
             delta = sum(spent - meter.spent.get(key, 0.0) for key, spent in usage.spent.items())
             meter.percent = percent(delta, now - meter.at)
             meter.at, meter.spent = now, usage.spent
-        return Sample(meter.percent, usage.memory)
+        return Sample(meter.percent, usage.memory, usage.tasks)
 
     # -- limits --------------------------------------------------------------------------------------------------
 
@@ -139,7 +142,9 @@ class Sampler:
         for instance, limits in self._limits.items():
             sample = self._measure(instance)
             for excess in (
-                limits.check(sample.cpu_percent / 100, sample.memory_bytes, now) if sample is not None else ()
+                limits.check(sample.cpu_percent / 100, sample.memory_bytes, now, sample.tasks)
+                if sample is not None
+                else ()
             ):
                 self._post(instance, excess)
         if self._limits:
@@ -200,4 +205,6 @@ def _pressure(resource: str) -> float | None:
 
 def _period(resources: ResourcesSpec) -> float:
     least, most = _LIMIT_PERIODS
+    if resources.max_tasks is not None:
+        most = _TASKS_PERIOD
     return min(max(resources.sustained / _LOOKS, least), most)

@@ -9,19 +9,20 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from supervisor.adapters import procfs
+from supervisor.adapters import marks, procfs
 from supervisor.core.takeover import Found
 
 GONE_WITHIN = 2.0
 """Seconds that what was killed has to be gone; more needs only what the kernel cannot end."""
 
 
-def find(supervisor_id: str, fifo_directory: str) -> list[Found]:
+def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ()) -> list[Found]:
     """Every process, ourselves left out, that was started under our id.
 
-    In the very moment of an exec a process has no environment to read; then its output tells, which leads to the
-    pipe of its instance."""
+    One without our environment, which it may have cleared, is known by the number of one of `instances`.  In the very
+    moment of an exec there is none to read; then its output tells as well, which leads to the pipe of its instance."""
     found = []
+    by_mark = {marks.number(supervisor_id, name): name for name in instances}
     for pid in procfs.pids():
         if pid == os.getpid():
             continue
@@ -29,7 +30,7 @@ def find(supervisor_id: str, fifo_directory: str) -> list[Found]:
             pid, "SUPERVISOR_ID", "SUPERVISOR_INSTANCE", "SUPERVISOR_INCARNATION"
         )
         if owner is None:
-            instance, incarnation = _by_output(pid, fifo_directory), None
+            instance, incarnation = by_mark.get(marks.borne(pid) or 0) or _by_output(pid, fifo_directory), None
         elif owner != supervisor_id:
             continue
         stat = procfs.stat(pid) if instance else None
@@ -37,6 +38,12 @@ def find(supervisor_id: str, fifo_directory: str) -> list[Found]:
             number = int(incarnation) if incarnation and incarnation.isdecimal() else None
             found.append(Found(pid, stat.start, instance, number, stat.session == pid))
     return found
+
+
+def describe(stray: Found) -> str:
+    """`PID NAME (STATE)`, as far as it is there."""
+    stat = procfs.stat(stray.pid)
+    return f"{stray.pid} {stat.name} ({stat.state})" if stat is not None else str(stray.pid)
 
 
 def _by_output(pid: int, fifo_directory: str) -> str | None:

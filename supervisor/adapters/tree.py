@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from supervisor.adapters.reactor import Reactor
 
-_MOST_ROUNDS = 64
+_MOST_ROUNDS = 32
 
 
 class Tree:
@@ -49,18 +49,30 @@ class Tree:
             send(pid, number, self.belongs)
 
     def kill(self) -> None:
-        """SIGKILL to every member, again until no new one turns up (a fork can outrun one round).
+        """SIGKILL to every member, again until no new one turns up.
 
-        What forks is stopped first: a bomb whose parts die one by one goes on with those that are left."""
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            known: set[int] = set()
-            for _ in range(_MOST_ROUNDS):
-                new = set(self._all()) - known
-                if not new:
-                    break
-                for pid in new:
-                    send(pid, number, self.belongs)
-                known |= new
+        They are stopped before any is killed: a fork bomb whose parts die one by one goes on with those that are left,
+        and who belongs here by its parent alone could not be told any more once that is gone."""
+        for _ in range(_MOST_ROUNDS):
+            held = self._hold_all()
+            for fd in held.values():
+                _signal(fd, signal.SIGKILL)
+                os.close(fd)
+            if set(self._all()) <= held.keys():
+                return
+
+    def _hold_all(self) -> dict[int, int]:
+        """Every member, stopped, by its pidfd; fewer where descriptors run out."""
+        held: dict[int, int] = {}
+        for _ in range(_MOST_ROUNDS):
+            before = len(held)
+            for pid in self._all():
+                if pid not in held and (fd := _checked(pid, self.belongs)) is not None:
+                    held[pid] = fd
+                    _signal(fd, signal.SIGSTOP)
+            if len(held) == before:
+                break
+        return held
 
     def when_empty(self, reactor: Reactor, callback: Callable[[], None]) -> None:
         """Call back once, when the last member is gone."""
@@ -78,13 +90,23 @@ class Tree:
 
 def send(pid: int, number: int, still: Callable[[int], bool]) -> None:
     """Signal `pid` if, seen through a pidfd opened now, it is `still` the process that was meant."""
+    fd = _checked(pid, still)
+    if fd is not None:
+        _signal(fd, number)
+        os.close(fd)
+
+
+def _checked(pid: int, still: Callable[[int], bool]) -> int | None:
     try:
         fd = os.pidfd_open(pid)
     except OSError:
-        return
-    try:
-        if still(pid):
-            with suppress(ProcessLookupError, PermissionError):
-                signal.pidfd_send_signal(fd, number)
-    finally:
-        os.close(fd)
+        return None
+    if still(pid):
+        return fd
+    os.close(fd)
+    return None
+
+
+def _signal(fd: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        signal.pidfd_send_signal(fd, number)

@@ -13,25 +13,27 @@ Key = tuple[int, int]  # pid and start time; (0, 0) is a whole cgroup
 
 
 class Usage(NamedTuple):
-    """CPU seconds spent by each, bytes, and the seconds since the first of them began."""
+    """CPU seconds spent by each, bytes, the seconds since the first of them began, and processes and threads."""
 
     spent: dict[Key, float]
     memory: int
     age: float
+    tasks: int
 
 
 def of_processes(pids: Iterable[int]) -> Usage | None:
     """Of those that exist, together; None where none does."""
     spent: dict[Key, float] = {}
-    memory = 0
+    memory = tasks = 0
     for pid in pids:
         stat = procfs.stat(pid)
         if stat is not None:
             spent[pid, stat.start] = (stat.utime + stat.stime) * procfs.TICK
             memory += stat.rss
+            tasks += stat.threads
     if not spent:
         return None
-    return Usage(spent, memory, age(min(start for _, start in spent)))
+    return Usage(spent, memory, age(min(start for _, start in spent)), tasks)
 
 
 def of_cgroup(directory: str | None) -> Usage | None:
@@ -46,7 +48,8 @@ def of_cgroup(directory: str | None) -> Usage | None:
         seconds = _field(cpu, b"usage_usec") / 1e6
         reclaimable = _field(procfs.read(f"{directory}/memory.stat") or b"", b"inactive_file")
         began = os.stat(directory).st_ctime  # noqa: PTH116
-        return Usage({(0, 0): seconds}, max(0, int(current) - reclaimable), max(0.1, time.time() - began))
+        tasks = int(procfs.read(f"{directory}/pids.current") or 0)  # nobody but the kernel acts on it
+        return Usage({(0, 0): seconds}, max(0, int(current) - reclaimable), max(0.1, time.time() - began), tasks)
     except (OSError, ValueError):
         return None
 

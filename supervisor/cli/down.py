@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import select
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import click
 
+from supervisor.adapters import procfs
 from supervisor.cli.options import daemon_options, pass_place
 from supervisor.cli.place import Place
 from supervisor.client import Client
@@ -26,7 +26,8 @@ LAST_WORDS = 30.0
 @daemon_options("-f", "--file")
 @pass_place
 def down(place: Place) -> int:
-    """Stop everything, dependants first, and end the daemon.  Exit code 1 if a process remains."""
+    """Stop everything, dependants first, and end the daemon; `detach = true` stays.  Exit code 1 if a process remains:
+    what does not even die by SIGKILL is waited for some fifteen seconds, then named."""
     return bring_down(place.client)
 
 
@@ -48,11 +49,25 @@ def bring_down(client: Client) -> int:
         if not ended.poll(LAST_WORDS * 1000):
             raise OperationFailed("everything is stopped, but the daemon does not end")
         os.close(daemon)
-    remaining = [f"{row['name']} (pid {row['pid']})" for row in rows if row["pid"] is not None and _lives(row["pid"])]
+    remaining = [f"{row['name']}: {process}" for row in rows for process in _left(row)]
     if remaining:
-        raise OperationFailed(f"the daemon has ended, but these remain: {', '.join(remaining)}")
-    click.echo("down: no process remains")
+        raise OperationFailed(
+            f"the daemon has ended, but these remain: {', '.join(remaining)}",
+            "State D waits for the kernel: a disk, a network file system. The next `supervisor up` tries again.",
+        )
+    kept = [f"{row['name']} (pid {row['pid']})" for row in rows if row["detach"] and _lives(row["pid"])]
+    click.echo(f"down: left running: {', '.join(kept)}" if kept else "down: no process remains")
     return 0
+
+
+def _left(row: JSON) -> list[str]:
+    """`PID NAME (STATE)` of each process that lives and should not: those that were told, or the main one."""
+    if row["lingering"]:
+        return [process for process in row["lingering"] if _lives(int(process.split()[0]))]
+    if row["detach"] or not _lives(row["pid"]):
+        return []
+    stat = procfs.stat(row["pid"])
+    return [f"{row['pid']} {stat.name} ({stat.state})"] if stat is not None else []
 
 
 def _tell(rows: list[JSON], said: dict[str, str]) -> None:
@@ -75,9 +90,6 @@ def _pidfd(pid: int) -> int | None:
     return None
 
 
-def _lives(pid: int) -> bool:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return False
-    return text.rpartition(")")[2].split()[0] not in ("Z", "X")
+def _lives(pid: int | None) -> bool:
+    stat = procfs.stat(pid) if pid is not None else None
+    return stat is not None and stat.state not in "ZX"

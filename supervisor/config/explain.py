@@ -143,7 +143,9 @@ def _restart(restart: RestartSpec) -> str:
 def _resources(resources: ResourcesSpec) -> str:
     ceilings = [format_size(resources.max_memory)] if resources.max_memory else []
     ceilings += [f"{format_percent(resources.max_cpu)} CPU"] if resources.max_cpu else []
-    return f"{' or '.join(ceilings)} for {span(resources.sustained)}: {resources.action}" if ceilings else ""
+    lasting = f"{' or '.join(ceilings)} for {span(resources.sustained)}" if ceilings else ""
+    tasks = f"{resources.max_tasks} processes and threads" if resources.max_tasks else ""
+    return f"{' or '.join(filter(None, (lasting, tasks)))}: {resources.action}" if lasting or tasks else ""
 
 
 def _limit(name: str, value: int) -> str:

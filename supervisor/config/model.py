@@ -10,13 +10,13 @@ from pydantic_core.core_schema import TypedDictField, TypedDictSchema
 
 from supervisor.config import kinds
 from supervisor.core.detectors import KNOWN
-from supervisor.core.spec import BackoffKind, Evidence, Policy, Reaction, ServiceType, Strategy
+from supervisor.core.spec import BackoffKind, Enforce, Evidence, Policy, Reaction, ServiceType, Strategy
 
 READY_KINDS = ("http", "tcp", "exec", "log", "notify", "delay")
 SOURCES = ("notify", "http", "tcp", "exec", "file", "log", "activity")
 SOURCE_KEYS = ("http", "tcp", "exec", "file", "log")
 OCCASIONS = ("started", "ready", "suspected", "failed", "restarted", "breaker-open", "stopped")
-LATER = frozenset({"target", "detach"})
+LATER = frozenset({"target"})
 """Keys of the contract whose features do not exist yet: refused by name, never silently accepted."""
 
 IN_SPEC = {"for": "sustained"}
@@ -88,12 +88,19 @@ RESTART = table(
 )
 
 RESOURCES = table(
-    "Ceilings that are acted on by sampling.",
+    "Ceilings that are acted on by sampling, and kept by the kernel where it can.",
     {
         "max_memory": key(kinds.SIZE, "Of all processes of an instance together."),
         "max_cpu": key(kinds.PERCENT, "Of all processes of an instance together; 100% is one core."),
-        "for": key(kinds.DURATION, "How long it must be over the ceiling."),
+        "max_tasks": key(
+            kinds.whole(1, 4_194_304),
+            "Processes and threads of an instance together; with the pids controller there are never more.",
+        ),
+        "for": key(kinds.DURATION, "How long it must be over the ceiling (not of tasks: at once)."),
         "action": key(kinds.one_of(Reaction), "Restart it, or only report it."),
+        "enforce": key(
+            kinds.one_of(Enforce), "kernel: with the cgroup controllers it gets no more memory and CPU than that, too."
+        ),
     },
 )
 
@@ -168,6 +175,7 @@ SERVICE = table(
         "limits": key(LIMITS, "Resource limits (setrlimit): sizes, numbers or unlimited."),
         "nice": key(kinds.whole(-20, 19), "The scheduling priority."),
         "oom_score_adj": key(kinds.whole(-1000, 1000), "How readily the kernel kills it when memory runs out."),
+        "detach": key(kinds.SWITCH, "It outlives `down` and the supervisor's end; the next supervisor takes it up."),
         "sockets": key(
             kinds.many(kinds.SOCKET),
             "Sockets that the supervisor opens and hands over as LISTEN_FDS: tcp://ADDRESS:PORT, unix:PATH.",

@@ -32,6 +32,7 @@ class Cause(StrEnum):
     TRIGGERED = "watchdog-triggered"
     MEMORY_LIMIT = "memory-limit"
     CPU_LIMIT = "cpu-limit"
+    TASKS_LIMIT = "tasks-limit"
     # the way back, and progress
     SPAWNED = "spawned"
     ADOPTED = "adopted"
@@ -49,6 +50,7 @@ class Cause(StrEnum):
     STOPPED = "stopped"
     STOP_TIMEOUT = "stop-timeout"
     LINGERING = "lingering"
+    LEFT_RUNNING = "left-running"
 
 
 FAILURES = frozenset(
@@ -62,8 +64,12 @@ FAILURES = frozenset(
         Cause.TRIGGERED,
         Cause.MEMORY_LIMIT,
         Cause.CPU_LIMIT,
+        Cause.TASKS_LIMIT,
     }
 )
 
-DETECTED = frozenset({Cause.START_TIMEOUT, Cause.SILENT, Cause.TRIGGERED, Cause.MEMORY_LIMIT, Cause.CPU_LIMIT})
+LIMITS = frozenset({Cause.MEMORY_LIMIT, Cause.CPU_LIMIT, Cause.TASKS_LIMIT})
+"""A ceiling of [resources] was broken."""
+
+DETECTED = frozenset({Cause.START_TIMEOUT, Cause.SILENT, Cause.TRIGGERED}) | LIMITS
 """Failures that we found, rather than the kernel: the process was still there and was ended by us."""

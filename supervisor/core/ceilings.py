@@ -31,19 +31,23 @@ class Ceiling:
 class Ceilings:
     """The ceilings of one incarnation."""
 
-    __slots__ = ("_cpu", "_incarnation", "_memory", "spec")
+    __slots__ = ("_cpu", "_incarnation", "_memory", "_tasks", "spec")
 
     def __init__(self, incarnation: int, spec: ResourcesSpec) -> None:
         self.spec = spec
         self._incarnation = incarnation
         self._memory = Ceiling("memory", spec.max_memory, spec.sustained) if spec.max_memory is not None else None
         self._cpu = Ceiling("cpu", spec.max_cpu, spec.sustained) if spec.max_cpu is not None else None
+        self._tasks = Ceiling("tasks", spec.max_tasks, 0.0) if spec.max_tasks is not None else None
 
-    def check(self, cpu: float, memory_bytes: int, now: float) -> list[LimitExceeded]:
-        """What is now exceeded for too long.  `cpu` is a fraction of one core."""
+    def check(self, cpu: float, memory_bytes: int, now: float, tasks: int = 0) -> list[LimitExceeded]:
+        """What is now exceeded for too long (tasks: at all, for a fork bomb leaves no time).  `cpu` is a fraction of
+        one core."""
         found = []
         if self._memory is not None:
             found.append(self._memory.check(self._incarnation, memory_bytes, now))
         if self._cpu is not None:
             found.append(self._cpu.check(self._incarnation, cpu, now))
+        if self._tasks is not None:
+            found.append(self._tasks.check(self._incarnation, tasks, now))
         return [excess for excess in found if excess is not None]

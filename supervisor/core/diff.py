@@ -20,6 +20,7 @@ IN_PLACE = frozenset(
         "dump_signal",
         "evidence",
         "start_timeout",
+        "detach",
         "ready",
         "heartbeat",
         "restart",

@@ -72,8 +72,12 @@ class Fleet:
 
     @property
     def down(self) -> bool:
-        """Nothing runs, and nothing is about to."""
-        return not any(i.alive for i in self.instances.values())
+        """Nothing runs that is to end, and nothing is about to."""
+        return not any(i.alive and not i.stays for i in self.instances.values())
+
+    def over(self, now: float) -> bool:
+        """There is nothing to wait for: all that runs is to stay, or will not die."""
+        return all(i.stays or i.stuck(now) for i in self.instances.values() if i.alive)
 
     def dependants(self, service: str) -> list[str]:
         """Services that name `service` in depends_on."""
@@ -183,7 +187,7 @@ class Fleet:
         return self._settle(now)
 
     def shutdown(self, now: float) -> list[Action]:
-        """Everything down, dependants first; nothing is started any more."""
+        """Everything down that is not to stay, dependants first; nothing is started any more."""
         self.closing = True
         return self.stop(list(self.instances), now, Cause.SHUTDOWN)
 
@@ -230,7 +234,7 @@ class Fleet:
                 if ran != instance.incarnation or was is not instance.state or actions:
                     self._account(instance)
                 self._schedule(instance)
-            if not (self._grant() or self._stop_later() or self._drop_left()):
+            if not (self._grant() or self._stop_later(now) or self._drop_left()):
                 return out
 
     def _follow(self, instance: Instance, was: State, was_ready: bool, actions: list[Action]) -> None:
@@ -341,25 +345,25 @@ class Fleet:
         else:
             self._queue.append((instance, ev.Stop(cause)))
 
-    def _stop_later(self) -> bool:
-        """Stop what no longer carries a live dependant that is itself to be stopped."""
+    def _stop_later(self, now: float) -> bool:
+        """Stop what no longer carries a live dependant that is itself to be stopped, and can be."""
         if not self._later:
             return False
         moved = False
         for name in list(self._later):
             instance = self.instances[name]
-            if not any(self._is_going(d) for d in self._dependants.get(instance.spec.name, ())):
+            if not any(self._is_going(d, now) for d in self._dependants.get(instance.spec.name, ())):
                 event = self._later.pop(name)
                 if instance.state is not State.STOPPED:
                     self._queue.append((instance, event))
                     moved = True
         return moved
 
-    def _is_going(self, service: str) -> bool:
-        """Some instance of the service is to be stopped and not gone yet."""
+    def _is_going(self, service: str, now: float) -> bool:
+        """Some instance of the service is to be stopped, and may yet go."""
         for name in self._specs[service].instances if service in self._specs else ():
             other = self.instances.get(name)
-            if other is not None and other.goal is Goal.DOWN and other.alive:
+            if other is not None and other.goal is Goal.DOWN and other.alive and not other.stuck(now):
                 return True
         return False
 

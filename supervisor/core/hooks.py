@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor.core.actions import Record, State
-from supervisor.core.causes import FAILURES, Cause
+from supervisor.core.causes import FAILURES, LIMITS, Cause
 
 _AT_REST = (State.STOPPED, State.EXITED, State.BACKOFF, State.FAILED)
 _RESTARTS = frozenset(
@@ -51,8 +51,7 @@ def triggers(record: Record, *, oneshot: bool = False) -> set[str]:
 
 def _only_reported(record: Record) -> bool:
     """A limit is exceeded, and nothing more is wanted than to hear of it."""
-    cause_is_limit = record.cause in (Cause.MEMORY_LIMIT, Cause.CPU_LIMIT)
-    return cause_is_limit and record.before is record.after and record.detail.get("action") == "report"
+    return record.cause in LIMITS and record.before is record.after and record.detail.get("action") == "report"
 
 
 def _judged(record: Record) -> bool:

@@ -38,6 +38,8 @@ EXAMINE_WITHIN = 1.0
 """Seconds a suspect may be looked at before it is acted on."""
 ABORT = 6
 """SIGABRT, at which a process leaves a core file."""
+GIVE_UP_AFTER = 10.0
+"""Seconds that what was killed, and told to be there all the same, is waited for."""
 KILL_AGAIN = 5.0
 """Seconds between two attempts to kill a tree that does not go away."""
 
@@ -65,6 +67,7 @@ class Instance:
         "incarnation",
         "last_probe_error",
         "lingering",
+        "lingering_since",
         "name",
         "phase",
         "pid",
@@ -104,6 +107,7 @@ class Instance:
         self.waiting_for = ""
         self.held: str | None = None
         self.lingering: tuple[str, ...] = ()
+        self.lingering_since: float | None = None
         self.evidence: Mapping[str, Any] = {}
         self.detector: Detector | None = make(spec.heartbeat) if spec.heartbeat else None
         self.rule = RestartRule(spec.restart)
@@ -174,6 +178,16 @@ class Instance:
         return self.phase is Phase.SPAWNING
 
     @property
+    def stays(self) -> bool:
+        """It is to outlive the supervisor: `detach`, and it runs, and is to run."""
+        runs = self.state in (State.RUNNING, State.SUSPECT) or self.phase is Phase.UP
+        return self.spec.detach and runs and self.goal is Goal.UP
+
+    def stuck(self, now: float) -> bool:
+        """It was killed again and again and does not go (state D, say): nobody waits for it any more."""
+        return self.lingering_since is not None and now - self.lingering_since >= GIVE_UP_AFTER
+
+    @property
     def satisfied(self) -> bool:
         """A dependant may start: this is ready, or a oneshot that has succeeded."""
         if self.spec.type is ServiceType.ONESHOT:
@@ -238,6 +252,10 @@ class Instance:
             self._stop(event, now, out)
 
     def _stop(self, event: ev.Stop, now: float, out: list[Action]) -> None:
+        if event.cause is Cause.SHUTDOWN and self.stays:
+            if self.cause is not Cause.LEFT_RUNNING:
+                self._note(Cause.LEFT_RUNNING, now, out, {"pid": self.pid})
+            return
         if event.later:
             self._wanted_by = event.cause
             if self.goal is Goal.UP:
@@ -314,7 +332,7 @@ class Instance:
         self.ready = False
         self.status_text = self.last_probe_error = ""
         self.held = None
-        self.lingering = ()
+        self.lingering, self.lingering_since = (), None
         self._failure = None
         self._unheard = False
         self._after = After.JUDGE
@@ -448,7 +466,7 @@ class Instance:
             self._suspect(Cause.TRIGGERED, now, out, {})
 
     def _limit_exceeded(self, event: ev.LimitExceeded, now: float, out: list[Action]) -> None:
-        cause = Cause.MEMORY_LIMIT if event.resource == "memory" else Cause.CPU_LIMIT
+        cause = Cause(f"{event.resource}-limit")
         detail = {"value": event.value, "limit": event.limit}
         resources = self.spec.resources
         if resources is not None and resources.action is Reaction.REPORT:
@@ -607,6 +625,8 @@ class Instance:
         out.append(Kill(self.name, self.incarnation))
 
     def _lingers(self, event: ev.Lingering, now: float, out: list[Action]) -> None:
+        if self.lingering_since is None:
+            self.lingering_since = now
         if event.processes != self.lingering:
             self.lingering = event.processes
             self._note(Cause.LINGERING, now, out, {"processes": list(event.processes)})
@@ -662,7 +682,7 @@ class Instance:
         self.pid = None
         self.started_at = None
         self.ready = False
-        self.lingering = ()
+        self.lingering, self.lingering_since = (), None
         self.phase = Phase.NONE
         out.append(Release(self.name, self.incarnation))
         if self.goal is Goal.DOWN or self._after is After.STOP:

@@ -82,6 +82,10 @@ def _cpu(detail: Detail) -> str:
     return "uses too much CPU" + _over(detail, percent)
 
 
+def _tasks(detail: Detail) -> str:
+    return "has too many processes and threads" + _over(detail, lambda value: f"{value:g}")
+
+
 def _over(detail: Detail, say: Callable[[object], str]) -> str:
     if "value" not in detail or "limit" not in detail:
         return ""
@@ -146,6 +150,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.TRIGGERED: "said itself that it hangs (WATCHDOG=trigger)",
     Cause.MEMORY_LIMIT: _memory,
     Cause.CPU_LIMIT: _cpu,
+    Cause.TASKS_LIMIT: _tasks,
     Cause.SPAWNED: _spawned,
     Cause.ADOPTED: _adopted,
     Cause.SPAWN_INTERRUPTED: "the supervisor ended while it was starting it; starts again",
@@ -162,4 +167,5 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.STOPPED: _stopped,
     Cause.STOP_TIMEOUT: _stop_timeout,
     Cause.LINGERING: _lingering,
+    Cause.LEFT_RUNNING: "left running: it outlives the supervisor",
 }

@@ -200,6 +200,7 @@ class ServiceSpec:
     limits: tuple[tuple[str, int], ...] = ()
     nice: int = 0
     oom_score_adj: int = 0
+    detach: bool = False
     sockets: tuple[SocketSpec, ...] = ()
     no_new_privileges: bool = False
     capabilities: tuple[int, ...] | None = None

@@ -42,6 +42,8 @@ def instance_view(i: Instance, now: float) -> JSON:
         "waiting_for": i.waiting_for or None,
         "held": i.held,
         "lingering": list(i.lingering),
+        "stuck": i.stuck(now),
+        "detach": i.spec.detach,
         "status": i.status_text or None,
         "probe_error": i.last_probe_error or None,
         "current": i.running_spec is i.spec,

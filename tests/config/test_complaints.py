@@ -17,7 +17,6 @@ WITHIN_SERVICE = [
     ("zzz = 1", "zzz: unknown key"),
     ('policy = "always"', "policy: unknown key; it belongs into services.web.restart"),
     ('restart.polcy = "always"', 'restart.polcy: unknown key; did you mean "policy"?'),
-    ("detach = true", "detach: not supported yet"),
     ('heartbeat.target = { detect_within = "5s" }', "heartbeat.target: not supported yet"),
     # sockets and capabilities
     ('sockets = "tcp://127.0.0.1:80"', 'sockets: expected a list, not "tcp://127.0.0.1:80"'),

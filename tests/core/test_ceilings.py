@@ -38,3 +38,9 @@ def test_what_is_told(
     told = [(now, excess) for now, cpu, memory in samples for excess in ceilings.check(cpu, memory, now)]
     limits = {"memory": spec.max_memory, "cpu": spec.max_cpu}
     assert told == [(now, LimitExceeded(7, what, value, limits[what] or 0)) for now, what, value in expected]
+
+
+def test_too_many_tasks_are_told_at_once_and_once_per_breach() -> None:
+    ceilings = Ceilings(7, ResourcesSpec(max_tasks=10, sustained=30.0))
+    told = [ceilings.check(0.0, 0, float(now), tasks) for now, tasks in enumerate((10, 11, 500, 9, 12))]
+    assert told == [[], [LimitExceeded(7, "tasks", 11, 10)], [], [], [LimitExceeded(7, "tasks", 12, 10)]]

@@ -8,6 +8,7 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     advance to deadline            until the next deadline, which fires
     heartbeat x20 every=1s         twenty beats, a second apart
     crash for=5s | reboot          a new supervisor in the same boot takes the instance up, or one in the next boot
+    shutdown                       as stop, because the supervisor ends
     adopted | vanished             … and finds its process, or does not (`vanished tree=left`: only descendants)
 
 On the right: states and cause in upper case, as `RUNNING`, in the order in which they were entered, then orders:
@@ -25,6 +26,7 @@ from typing import Any
 
 from supervisor.core import actions as act
 from supervisor.core import events as ev
+from supervisor.core.causes import Cause
 from supervisor.core.instance import Instance
 from supervisor.core.spec import ServiceSpec, from_plain
 
@@ -126,6 +128,8 @@ class Play:
                 return ev.Start()
             case "stop":
                 return ev.Stop(later="later" in words, force="force" in words)
+            case "shutdown":
+                return ev.Stop(Cause.SHUTDOWN)
             case "restart":
                 return ev.Restart()
             case "reset":

@@ -46,6 +46,8 @@ def view(name: str, state: str = "running", **more: Any) -> JSON:
         "waiting_for": None,
         "held": None,
         "lingering": [],
+        "stuck": False,
+        "detach": False,
         "status": None,
         "probe_error": None,
         "current": True,

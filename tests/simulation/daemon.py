@@ -110,7 +110,9 @@ class Daemon:
             if self.engine.idle and not self._soon:
                 break
         if self.fleet.closing and self.fleet.down and not self.ledger.behind:
-            self.ledger.set_meta("clean_shutdown", "yes")
+            self.save_all()
+            if not any(i.alive for i in self.fleet.instances.values()):
+                self.ledger.set_meta("clean_shutdown", "yes")
             self.world.ended(self)
 
     def save_all(self) -> None:

@@ -39,7 +39,7 @@ def hangs(world: World) -> None:
 def is_stopped(world: World) -> None:
     victim = _victim(world)
     if victim is not None:
-        victim.stopped = True
+        victim.stopped = victim.behind = True
         world.later(world.dice.uniform(1.0, 900.0), lambda: setattr(victim, "stopped", False))
 
 

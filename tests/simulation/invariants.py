@@ -54,7 +54,8 @@ class Invariants:
             self._doubtful |= set(daemon.fleet.instances)
 
     def ended(self, daemon: Daemon) -> None:
-        left = [p for p in self._world.processes.living() if p.instance not in self._doubtful]
+        stays = {name for name, i in daemon.fleet.instances.items() if i.spec.detach}
+        left = [p for p in self._world.processes.living() if p.instance not in self._doubtful | stays]
         if left:
             self._fail(f"it ended in order, and left {left}")
         self._reasons.clear()
@@ -87,7 +88,7 @@ class Invariants:
         if process.incarnation != incarnation:
             self._fail(f"a signal for #{incarnation} went to {process}")
         reason = self._reasons.get(process.instance)
-        if process.healthy and process.ready_or_needs_not and reason not in MEANT:
+        if process.blameless and reason not in MEANT:
             self._fail(f"{process} is healthy, and was ended because of {reason}")
 
     def killed_as_a_stray(self, process: Process) -> None:

@@ -23,6 +23,7 @@ def _shop() -> list[ServiceSpec]:
         service("redis", ready={"tcp": "x"}, heartbeat=BEATS | {"source": "tcp", "tcp": "x"}),
         service("web", depends_on=["redis", "migrate"], ready={"notify": True}, heartbeat=BEATS, replicas=2),
         service("cron", restart={"policy": "never"}),
+        service("kept", detach=True, ready={"notify": True}, heartbeat=BEATS),
         service("spare", autostart=False),
     ]
 

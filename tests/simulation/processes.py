@@ -22,6 +22,8 @@ class Process:
     ready: bool = False
     hung: bool = False
     stopped: bool = False
+    behind: bool = False
+    """It was stopped, and has not beaten since: its silence is real, though it is well again."""
     stubborn: bool = False
     """Does not heed SIGTERM."""
     immortal_until: float = 0.0
@@ -40,6 +42,11 @@ class Process:
     @property
     def healthy(self) -> bool:
         return self.alive and not (self.hung or self.stopped) and self.dying is None
+
+    @property
+    def blameless(self) -> bool:
+        """Nothing can be held against it: neither its start, nor its readiness, nor a silence."""
+        return self.healthy and self.ready_or_needs_not and not self.behind
 
     @property
     def ready_or_needs_not(self) -> bool:

@@ -151,6 +151,8 @@ class World:
         """An orderly end."""
         self.trace("the supervisor ends in order")
         self.invariants.ended(daemon)
+        for process in self.processes.by_pid.values():
+            process.zombie_of = None
         self.daemon = None
         self.later(self.dice.choice((1.0, 60.0)), self.start)
 
@@ -211,6 +213,7 @@ class World:
         if not process.alive:
             return
         if process.healthy and self.daemon is not None:
+            process.behind = False
             self.daemon.hear(process.instance, ev.Heartbeat(process.incarnation, self.now))
         pause = self.dice.uniform(40.0, 70.0)
         if not self.peaceful and self.dice.random() < 0.05:
