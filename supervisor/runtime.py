@@ -43,6 +43,7 @@ from supervisor.core import actions as act
 from supervisor.core import events as ev
 from supervisor.core import sdnotify
 from supervisor.core.actions import Action, Record, State
+from supervisor.core.clocks import Clocks
 from supervisor.core.diff import Difference
 from supervisor.core.fleet import Fleet
 from supervisor.core.sdnotify import Message
@@ -124,6 +125,7 @@ class Runtime:
         self.api = Api(self.operations, self.reactor)
         self.server = HttpServer(self.reactor, self.api, self.problem)
         self.observed = ObservedClock()
+        self._clocks = Clocks(*_clocks())
         self._checkpoints = Checkpoints(lambda: self.fleet.instances, self._save)
         self._timer: Timer | None = None
         self._timer_at: float | None = None
@@ -341,11 +343,11 @@ class Runtime:
             return
         spec = self.fleet.instances[order.instance].spec
 
-        def answer(alive: bool, held: str | None, found: JSON) -> None:
-            self.engine.post(order.instance, ev.Examined(order.incarnation, alive, held, found))
+        def answer(alive: bool, held: str | None, found: JSON, ran: float) -> None:
+            self.engine.post(order.instance, ev.Examined(order.incarnation, alive, held, found, ran))
 
         confirm = partial(self.senses.confirm, order.instance, spec) if order.confirm else None
-        self.examiner.examine(process, spec, order.within, confirm, answer)
+        self.examiner.examine(process, spec, order.within, confirm, answer, again=order.again)
 
     def _release(self, order: act.Release) -> None:
         self.examiner.cancel(order.instance)
@@ -421,6 +423,12 @@ class Runtime:
         if stall:
             self.say("warning", f"this process did not run for {stall:.2f} s; nobody's silence in it counts")
             self.engine.excuse(stall)
+        slept, stepped = self._clocks.look(*_clocks())
+        if slept:
+            self.say("warning", f"the host was suspended for {slept:.1f} s; that time counts for nobody")
+        if stepped:
+            way = "forwards" if stepped > 0 else "back"
+            self.say("warning", f"the wall clock was set {way} by {abs(stepped):.1f} s; no timeout depends on it")
 
     def _wake_at(self, when: float | None) -> None:
         """Keep one timer.  An earlier one than asked for is kept too: it costs one idle turn, not a heap operation."""
@@ -452,6 +460,10 @@ _ORDERS: dict[type[Action], Callable[[Runtime, Any], None]] = {
     act.Examine: Runtime._examine,
     act.Release: Runtime._release,
 }
+
+
+def _clocks() -> tuple[float, float, float]:
+    return time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
 
 
 def _taken(held: dict[str, int], prefix: str) -> dict[str, int]:

@@ -295,6 +295,12 @@ def main() -> int:
     parser.add_argument(
         "--hardship", metavar="NAME|all", help="bad surroundings: full-disk … (`--hardship list` tells)"
     )
+    parser.add_argument(
+        "--starvation", action="store_true", help="healthy workers on a starved host, and one that hangs"
+    )
+    parser.add_argument(
+        "--adopt", type=int, metavar="N", help="SIGKILL with N beating services, then watch [--for 60s]"
+    )
     parser.add_argument("--json", action="store_true", help="the outcomes as JSON on stdout, the rest on stderr")
     options = parser.parse_args()
     faults = options.faults.split(",")
@@ -309,6 +315,21 @@ def main() -> int:
 
         kills = 100 if options.kills is None and options.seconds is None else options.kills
         report = soak(kills, options.seconds, options.seed, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.starvation:
+        from starvation import starvation
+
+        report = starvation(options.seconds or 120.0, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.adopt:
+        from adopt import adopt
+
+        watch = options.seconds or 60.0
+        report = adopt(options.adopt, min(watch, 20.0), watch, options.seed, say)
         if options.json:
             print(json.dumps(report))
         return 1 if report["violations"] else 0

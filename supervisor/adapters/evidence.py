@@ -38,7 +38,6 @@ _LIMITS = {
     "Max cpu time": "cpu",
 }
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_CGROUPS = "/sys/fs/cgroup"
 
 
 class Look:
@@ -132,7 +131,7 @@ def _cgroup(pid: int) -> JSON | None:
     path = procfs.cgroup_of(pid)
     if path is None:
         return None
-    events = procfs.read(f"{_CGROUPS}{path}/cgroup.events") or b""
+    events = procfs.read(f"{procfs.cgroup_directory(path)}/cgroup.events") or b""
     return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events}
 
 

@@ -1,8 +1,9 @@
 """What is done with a suspect before it is acted on: look, ask once more, and get its stacks.
 
-The look into /proc is over in milliseconds and comes first, while everything is as it was.  Then the heartbeat's source
-is asked once more, where it can be asked.  Only who does not answer, and is not merely held up (stopped, traced,
-frozen), is disturbed for its stacks.  Everything happens within the time given: what is not there by then is left out.
+The look into /proc is over in milliseconds and comes first, while everything is as it was.  Who is not asleep then is
+looked at a second time, for it may be waiting for a CPU rather than hang.  Then the heartbeat's source is asked once
+more, where it can be asked.  Only who does not answer, and is not merely held up (stopped, traced, frozen, starved), is
+disturbed for its stacks.  Everything happens within the time given: what is not there by then is left out.
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ import os
 import resource
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from supervisor.adapters import evidence, procfs, pyspy
+from supervisor.adapters.cgroup import CgroupTree
 from supervisor.adapters.dump import Dump, Output, catches
 from supervisor.adapters.probes import in_words
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.tree import Tree, send
+from supervisor.adapters.waiting import MEMORY, QUOTA, agitated, waited
+from supervisor.core.runningtime import RunningTime, Wait
 from supervisor.core.spec import Evidence, ServiceSpec
 from supervisor.core.wording import signal_name
 
 JSON = dict[str, Any]
-Done = Callable[[bool, str | None, JSON], None]
-"""`done(alive, held, evidence)`: it answered; why its silence proves nothing, or None; what was found."""
+Done = Callable[[bool, str | None, JSON, float], None]
+"""`done(alive, held, evidence, ran)`: it answered; why its silence proves nothing, or None; what was found; the
+seconds of this suspicion in which it could run."""
 Confirm = Callable[[Callable[[bool], None]], object]
 """`confirm(answer)` asks the suspect once more whether it lives; `answer(alive)` may be called before it returns."""
 
@@ -31,6 +37,8 @@ LAST_LINES = 20
 _LOOK = 0.5  # of the time for the look into /proc
 _MARGIN = 0.1  # seconds before the end at which the answer is given, whatever is still missing
 _STACKS_WITHIN = 0.8  # seconds to get stacks in
+_SECOND_LOOK = 0.4  # seconds after the first
+_STARVED: dict[Wait | None, str] = {MEMORY: "starved of memory", QUOTA: "at its CPU quota"}
 _ASKED = 4  # processes of a tree that are asked for their stacks
 _SPIES = 4  # of py-spy that run at once, for all suspects together
 
@@ -58,16 +66,31 @@ class Examiner:
         self.output = output
         self.spies = 0
         self._under_way: dict[str, _Examination] = {}
+        self._running: dict[str, RunningTime] = {}
 
-    def examine(self, suspect: Subject, spec: ServiceSpec, within: float, confirm: Confirm | None, done: Done) -> None:
+    def examine(
+        self,
+        suspect: Subject,
+        spec: ServiceSpec,
+        within: float,
+        confirm: Confirm | None,
+        done: Done,
+        *,
+        again: bool = False,
+    ) -> None:
         """Call `done` once within `within` seconds, perhaps before this returns.  An earlier examination of the same
-        instance that is not over yet is called off, and its `done` never called."""
+        instance that is not over yet is called off, and its `done` never called.  `again`: the suspicion is the one
+        of the last time."""
+        running = self._running.get(suspect.instance) if again else None
         self.cancel(suspect.instance)
-        examination = self._under_way[suspect.instance] = _Examination(self, suspect, spec, within, done)
+        self._running[suspect.instance] = running = running or RunningTime()
+        examination = _Examination(self, suspect, spec, within, done, running)
+        self._under_way[suspect.instance] = examination
         examination.begin(confirm)
 
     def cancel(self, instance: str) -> None:
         """Nobody wants to know any more; harmless when nothing is under way."""
+        self._running.pop(instance, None)
         examination = self._under_way.pop(instance, None)
         if examination is not None:
             examination.end()
@@ -81,8 +104,11 @@ class Examiner:
 class _Examination:
     """One of them."""
 
-    def __init__(self, home: Examiner, suspect: Subject, spec: ServiceSpec, within: float, done: Done) -> None:
+    def __init__(
+        self, home: Examiner, suspect: Subject, spec: ServiceSpec, within: float, done: Done, running: RunningTime
+    ) -> None:
         self.suspect = suspect
+        self._running = running
         self._home, self._spec, self._done = home, spec, done
         self._reactor = home.reactor
         self._began = self._reactor.now()
@@ -100,6 +126,28 @@ class _Examination:
         members = self.suspect.tree.members()
         lines = self._home.output(self.suspect.instance).tail(LAST_LINES)
         self._held, self._found = evidence.examine(pid, members, lines, _LOOK * (self._until - now()), now)
+        known_from_before = self._running.looked
+        self._count_running(members)
+        second = now() + _SECOND_LOOK
+        if self._held is None and not known_from_before and second + _MARGIN < self._until and agitated(members):
+            self._cancels.append(self._reactor.call_at(second, partial(self._second_look, confirm)).cancel)
+        else:
+            self._ask(confirm)
+
+    def _second_look(self, confirm: Confirm | None) -> None:
+        self._count_running(self.suspect.tree.members())
+        self._ask(confirm)
+
+    def _count_running(self, members: list[int]) -> None:
+        """Whether it gets to run, by what has changed since the last look."""
+        tree = self.suspect.tree
+        cgroup = tree.path if isinstance(tree, CgroupTree) else None
+        self._running.look(self._reactor.now(), waited(members, cgroup), barred=self._held is not None)
+        self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
+        if self._held is None and self._running.starved:
+            self._held = self._found["held"] = _STARVED.get(self._running.most, "starved of CPU")
+
+    def _ask(self, confirm: Confirm | None) -> None:
         if confirm is None:
             self._confirmed(False)
         else:
@@ -209,7 +257,7 @@ class _Examination:
         self._found["took_ms"] = round(1000 * (self._reactor.now() - self._began), 1)
         self.end()
         self._home.forget(self)
-        self._done(alive, self._held, self._found)
+        self._done(alive, self._held, self._found, self._running.ran)
 
 
 def _prepare_core(pid: int, spec: ServiceSpec) -> JSON:

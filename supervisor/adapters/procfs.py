@@ -168,6 +168,14 @@ def cgroup_of(pid: int) -> str | None:
     return None
 
 
+def cgroup_directory(path: str) -> str | None:
+    """Where such a path is mounted; None where it is not (any more)."""
+    for mount in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        if os.path.exists(f"{mount}{path}/cgroup.procs"):  # noqa: PTH110
+            return f"{mount}{path}"
+    return None
+
+
 def cgroup_members(directory: str) -> list[int]:
     """The processes of one cgroup, not those of cgroups below it."""
     content = read(f"{directory}/cgroup.procs", 16 * _MOST) or b""

@@ -86,12 +86,14 @@ class Watch(NamedTuple):
 
 class Examine(NamedTuple):
     """Look closely at a suspect, gather evidence, and answer `Examined` within `within` seconds.
-    `confirm`: ask it once more whether it lives, where its heartbeat source can be asked."""
+    `confirm`: ask it once more whether it lives, where its heartbeat source can be asked.  `again`: the same suspicion
+    as the last time, so that the time in which it could run goes on to be counted."""
 
     instance: str
     incarnation: int
     within: float
     confirm: bool
+    again: bool = False
 
 
 class Release(NamedTuple):

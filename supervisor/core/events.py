@@ -123,12 +123,14 @@ class Lingering(NamedTuple):
 
 class Examined(NamedTuple):
     """What a close look at a suspect found.  `alive`: it answered the confirming probe.  `held`: why its
-    silence proves nothing (stopped, traced, frozen), or None."""
+    silence proves nothing (stopped, traced, frozen, starved), or None.  `ran`: the seconds since it fell under
+    suspicion in which it could run."""
 
     incarnation: int
     alive: bool
     held: str | None
     evidence: Mapping[str, Any] = NOTHING
+    ran: float = 0.0
 
 
 class LimitExceeded(NamedTuple):

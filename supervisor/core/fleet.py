@@ -17,6 +17,7 @@ from supervisor.core import events as ev
 from supervisor.core.actions import Action, Goal, Record, State
 from supervisor.core.causes import FAILURES, Cause
 from supervisor.core.diff import Difference, difference
+from supervisor.core.doubt import Doubt
 from supervisor.core.instance import Instance
 from supervisor.core.life import Phase
 from supervisor.core.spec import Plan, ServiceSpec, Strategy
@@ -46,6 +47,7 @@ class Fleet:
         self._heap: list[tuple[float, int, Instance]] = []
         self._earliest: dict[str, float] = {}
         self._count = 0
+        self._doubt = Doubt()
         self._index(plan)
         for spec in plan.services:
             self._create(spec)
@@ -93,6 +95,8 @@ class Fleet:
         if type(event) is ev.Heartbeat and instance.state is State.RUNNING:
             self._beat(instance, event)
             return []
+        if type(event) is ev.Examined:
+            event = self._doubt.examined(instance, event, self.instances.values(), now)
         self._queue.append((instance, event))
         return self._settle(now)
 

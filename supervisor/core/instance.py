@@ -38,6 +38,10 @@ EXAMINE_WITHIN = 1.0
 """Seconds a suspect may be looked at before it is acted on."""
 ABORT = 6
 """SIGABRT, at which a process leaves a core file."""
+MANY = "many fell silent at once"
+"""Why the fleet holds one of them."""
+OVERDUE = 1.5
+"""Usual intervals after which a beat is missing."""
 GIVE_UP_AFTER = 10.0
 """Seconds that what was killed, and told to be there all the same, is waited for."""
 KILL_AGAIN = 5.0
@@ -49,6 +53,7 @@ class Instance:
 
     __slots__ = (
         "_after",
+        "_asked_again",
         "_failure",
         "_healthy_at",
         "_rng",
@@ -118,6 +123,7 @@ class Instance:
         self._until: float | None = None
         self._healthy_at: float | None = None
         self._suspect_since = 0.0
+        self._asked_again = False
         self._unheard = False
         """READY=1 may have been said while no supervisor was there to hear it."""
 
@@ -151,6 +157,24 @@ class Instance:
         if self.detector is None or self.state is not State.RUNNING:
             return None
         return self.detector.suspect_at()
+
+    @property
+    def silent_since(self) -> float | None:
+        """When it fell under suspicion for its silence; None where it did not."""
+        return self._suspect_since if self._suspected_for() is Cause.SILENT and self.state is State.SUSPECT else None
+
+    @property
+    def silence(self) -> float:
+        """Seconds of silence at which it fell under suspicion."""
+        return float(self._failure[1].get("silence_s", 0.0)) if self._failure else 0.0
+
+    def overdue(self, now: float) -> bool:
+        """It has missed a beat, which is no suspicion yet."""
+        if self.detector is None or self.detector.last is None or self.spec.heartbeat is None:
+            return False
+        known = self.detector.intervals()
+        usual = max(self.spec.heartbeat.interval, sum(known) / len(known) if known else 0.0)
+        return now - self.detector.last > OVERDUE * usual
 
     @property
     def until(self) -> float | None:
@@ -409,7 +433,7 @@ class Instance:
         self._exited_while_stopping(ev.Exited(event.incarnation, code, number, event.tree_empty), now, out)
 
     def _became_ready(self, event: ev.Ready, now: float, out: list[Action]) -> None:
-        if self.phase is not Phase.UP:
+        if self.phase is not Phase.UP and self.state is not State.SUSPECT:
             return
         seconds = now - self.started_at if self.started_at is not None else 0.0
         self._run(Cause.READY, now, out, {"how": event.how, "after_s": round(seconds, 3)}, ready=True)
@@ -511,6 +535,7 @@ class Instance:
         self.phase = Phase.NONE
         self._healthy_at = None
         self.held = None
+        self._asked_again = False
         self.evidence = {}
         only_report = silent and heartbeat is not None and heartbeat.on_suspect is Reaction.REPORT
         within = EXAMINE_WITHIN
@@ -532,39 +557,61 @@ class Instance:
             self._clear(Cause.CONFIRMED_ALIVE, now, out)
         elif self._until is None:
             self._note(Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
-        elif silent and event.held is not None and not self._held_long_enough(now):
-            self._hold(event.held, now, out)
-        elif silent and event.held is None and self.held is not None:
+        elif silent and event.held is None and self.held not in (None, MANY):
             self._can_run_again(now, out)
+        elif (why := self._reason_to_hold(event)) is not None:
+            self._hold(why, event, now, out)
         else:
-            self._act_on_suspicion(now, out, {"held": event.held} if event.held else None)
+            self._act_on_suspicion(now, out, {"held": event.held, "ran_s": event.ran} if event.held else None)
+
+    def _reason_to_hold(self, event: ev.Examined) -> str | None:
+        """Why it is given more time, which ends when it could have run for as long as it may take.  A slow start,
+        once held, goes on: nobody knows how much of it was lost."""
+        cause = self._suspected_for()
+        if cause is Cause.SILENT and self.spec.heartbeat is not None:
+            return event.held if event.ran < self.spec.heartbeat.max_timeout else None
+        if cause is Cause.START_TIMEOUT and event.ran < self.spec.start_timeout:
+            return event.held or self.held
+        return None
+
+    def _hold(self, why: str, event: ev.Examined, now: float, out: list[Action]) -> None:
+        """Its silence proves nothing: look again later, but not for ever."""
+        self._asked_again = False
+        self._until = now + EXAMINE_WITHIN
+        if self.held != why:
+            self.held = why
+            numbers = {key: event.evidence[key] for key in ("waited", "host") if key in event.evidence}
+            lasts = round(now - self._suspect_since, 3)
+            self._note(Cause.HELD, now, out, {"held": why, "for_s": lasts, "ran_s": round(event.ran, 3), **numbers})
 
     def _can_run_again(self, now: float, out: list[Action]) -> None:
         """What held it is over, and its silence counts from now: it has had no time to beat yet."""
-        assert self.detector is not None  # which suspected it
+        detector = self.detector
+        assert detector is not None  # which suspected it
         self._failure = None
         detail = {"held": self.held, "for_s": round(now - self._suspect_since, 3)}
         self.held = None
         self._move(State.RUNNING, Cause.HOLD_OVER, now, out, detail)
-        self.detector.start(now)
-
-    def _hold(self, why: str, now: float, out: list[Action]) -> None:
-        """Its silence proves nothing: look again later, but not for ever."""
-        self._until = now + EXAMINE_WITHIN
-        if self.held != why:
-            self.held = why
-            self._note(Cause.HELD, now, out, {"held": why})
+        if detector.last is None:
+            detector.start(now)
+        else:
+            detector.excuse(now - detector.last)
 
     def _suspect_timeout(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
-        if self.held is None or self._held_long_enough(now):
+        if self.held is None or self._asked_again:  # and nobody answered
             self._act_on_suspicion(now, out, {"held": self.held} if self.held else None)
             return
-        self._until = now + 2 * EXAMINE_WITHIN  # an answer comes before that, or none will
-        out.append(Examine(self.name, self.incarnation, EXAMINE_WITHIN, confirm=True))
+        self._asked_again = True
+        self._until = now + 2 * EXAMINE_WITHIN
+        silent = self._suspected_for() is Cause.SILENT
+        out.append(Examine(self.name, self.incarnation, EXAMINE_WITHIN, confirm=silent, again=True))
 
-    def _held_long_enough(self, now: float) -> bool:
-        heartbeat = self.spec.heartbeat
-        return heartbeat is None or now - self._suspect_since >= heartbeat.max_timeout
+    def _ready_while_suspect(self, event: ev.Ready, now: float, out: list[Action]) -> None:
+        """It only took longer."""
+        if self._suspected_for() is Cause.START_TIMEOUT:
+            self.false_suspicions += 1
+            self._failure = self.held = None
+            self._became_ready(event, now, out)
 
     def _clear(self, cause: Cause, now: float, out: list[Action]) -> None:
         self.false_suspicions += 1
@@ -817,6 +864,7 @@ def _table() -> dict[tuple[State, type[ev.Event]], Handler]:
         (State.SUSPECT, ev.Heartbeat): i._heartbeat_while_suspect,
         (State.SUSPECT, ev.ProbeFailed): i._probe_failed,
         (State.SUSPECT, ev.Examined): i._examined,
+        (State.SUSPECT, ev.Ready): i._ready_while_suspect,
         (State.SUSPECT, ev.Timeout): i._suspect_timeout,
         (State.STOPPING, ev.Start): i._start_while_stopping,
         (State.STOPPING, ev.Stop): i._stop_while_stopping,
@@ -880,7 +928,7 @@ IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
     ev.Extended: _but(State.STARTING, State.STOPPING),
     ev.Stalled: _but(*_BUSY),
     # Readiness counts while starting, liveness while running; a verdict already reached is not reached again.
-    ev.Ready: _but(State.STARTING),
+    ev.Ready: _but(State.STARTING, State.SUSPECT),
     ev.Heartbeat: _but(*_LIVE),
     ev.ProbeFailed: _but(State.STARTING, *_LIVE),
     ev.Triggered: _but(State.STARTING, State.RUNNING),

@@ -497,6 +497,101 @@ def test_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
     assert not world.live
 
 
+class Quiet(World):
+    """Services that beat every second until told otherwise; examinations find nobody stopped, and count the time."""
+
+    def __init__(self, count: int, source: str = "notify") -> None:
+        beat = {"source": source, "interval": 1.0, "min_timeout": 3.0, "max_timeout": 30.0, "http": "http://x"}
+        super().__init__(*(spec(f"w{n}", heartbeat=beat) for n in range(count)))
+        self.ran: dict[str, float] = {}
+        self.start()
+        self.beats(20)
+
+    def beats(self, seconds: int, *names: str) -> None:
+        for _ in range(seconds):
+            self.advance(1.0)
+            for name in names or list(self.live):
+                if name in self.live:
+                    self.post(name, ev.Heartbeat(self.live[name], self.now))
+
+    def _carry_out(self, actions: list[act.Action]) -> None:
+        super()._carry_out([a for a in actions if not isinstance(a, act.Examine)])
+        for action in actions:
+            if isinstance(action, act.Examine):
+                began = self.fleet.instances[action.instance].silent_since or self.now
+                self._todo.append((action.instance, ev.Examined(action.incarnation, False, None, {}, self.now - began)))
+
+    @property
+    def killed(self) -> set[str]:
+        return {r.instance for r in self.records if r.after is State.STOPPING}
+
+    @property
+    def held(self) -> set[str]:
+        return {r.instance for r in self.records if r.cause is Cause.HELD}
+
+
+def test_many_who_fall_silent_at_once_get_as_long_again() -> None:
+    world = Quiet(4)
+    world.advance(3.5)
+    assert world.held == {"w0", "w1", "w2", "w3"}
+    assert {r.detail["held"] for r in world.records if r.cause is Cause.HELD} == {"many fell silent at once"}
+    assert world.killed == set()
+    world.beats(1)
+    assert set(world.states().values()) == {"running"}
+    assert world["w1"].false_suspicions == 1
+
+
+def test_many_who_stay_silent_are_acted_on_in_the_end() -> None:
+    world = Quiet(4)
+    world.advance(9.0)
+    assert world.killed == {"w0", "w1", "w2", "w3"}
+
+
+def test_when_most_have_beaten_again_the_others_are_what_they_seem() -> None:
+    world = Quiet(4)
+    world.advance(3.5)
+    for name in ("w0", "w1", "w2"):
+        world.post(name, ev.Heartbeat(world.live[name], world.now))
+    world.beats(2, "w0", "w1", "w2")
+    assert world.killed == {"w3"}
+
+
+def test_a_few_are_no_crowd() -> None:
+    world = Quiet(6)
+    world.beats(4, "w2", "w3", "w4", "w5")
+    assert world.killed == {"w0", "w1"}
+    pair = Quiet(2)
+    pair.advance(3.5)
+    assert pair.killed == {"w0", "w1"}
+
+
+def test_who_has_missed_a_beat_counts_although_it_is_no_suspect_yet() -> None:
+    world = Quiet(4)
+    for name in ("w1", "w2", "w3"):  # a little later than w0
+        world.now += 0.15
+        world.post(name, ev.Heartbeat(world.live[name], world.now))
+    world.advance(2.6)
+    assert world.held == {"w0"}
+    assert world.killed == set()
+
+
+def test_one_who_was_asked_and_did_not_answer_confirms_all() -> None:
+    world = Quiet(4, source="http")
+    world.advance(3.5)
+    assert world.killed == {"w0", "w1", "w2", "w3"}
+    assert world.held == set()
+
+
+def test_nobody_is_doubted_who_is_not_suspected_of_silence() -> None:
+    world = Quiet(3)
+    world.advance(2.9)
+    for name in world.live:
+        world.post(name, ev.Examined(1, False, None))
+    for name in list(world.live):
+        world.post(name, ev.Triggered(1))
+    assert world.killed == {"w0", "w1", "w2"}
+
+
 def successor(world: World) -> World:
     """A world whose fleet has taken over what this one's had saved when it was killed."""
     heir = World(*world.plan.services)

@@ -158,7 +158,8 @@ class Play:
             case "lingering":
                 return ev.Lingering(n, ("4712 child (D)",))
             case "examined":
-                return ev.Examined(n, "alive" in words, options.get("held"), {"processes": []})
+                ran = seconds(options.get("ran", "0s"))
+                return ev.Examined(n, "alive" in words, options.get("held"), {"processes": []}, ran)
             case "over-limit":
                 return ev.LimitExceeded(n, options["resource"], 2.0, 1.0)
             case "triggered":

@@ -1,0 +1,63 @@
+"""How long the threads of a tree have waited for what only the host can give: CPU, memory, a quota.
+
+Cumulative seconds, to be read twice.  Scheduler statistics are there on every usual kernel (CONFIG_SCHED_INFO);
+pressure per cgroup and throttling where the tree has a cgroup of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+
+from supervisor.adapters import procfs
+from supervisor.core.runningtime import Wait, Waited
+
+MEMORY = "memory"
+QUOTA = "quota"
+MOST_THREADS = 256
+
+
+def waited(pids: Iterable[int], cgroup: str | None) -> dict[Wait, Waited]:
+    """By thread id: the time on a run queue without running.  By MEMORY: the time in which some process of the cgroup
+    (its directory) waited for memory.  By QUOTA: the time in which its CPU limit held it up."""
+    found: dict[Wait, Waited] = {}
+    for pid in pids:
+        for thread in _threads(pid):
+            if len(found) >= MOST_THREADS:
+                break
+            fields = (procfs.read(f"/proc/{pid}/task/{thread}/schedstat") or b"").split()
+            with suppress(ValueError, IndexError):
+                wants = _state(pid, thread) == "R"
+                found[int(thread)] = Waited(int(fields[1]) / 1e9, int(fields[2]), wants)
+    if cgroup is not None:
+        for line in (procfs.read(f"{cgroup}/memory.pressure") or b"").splitlines():
+            if line.startswith(b"some"):
+                _count(found, MEMORY, line.rpartition(b"total=")[2])
+        for line in (procfs.read(f"{cgroup}/cpu.stat") or b"").splitlines():
+            if line.startswith(b"throttled_usec"):
+                _count(found, QUOTA, line.split()[1])
+    return found
+
+
+def agitated(pids: Iterable[int]) -> bool:
+    """Some thread runs, would like to run, or waits in the kernel without being interruptible: it is not merely
+    asleep, so that a second look can tell whether it gets what it waits for."""
+    return any(_state(pid, thread) in ("R", "D") for pid in pids for thread in _threads(pid))
+
+
+def _count(found: dict[Wait, Waited], key: str, micros: bytes) -> None:
+    with suppress(ValueError):
+        found[key] = Waited(int(micros) / 1e6)
+
+
+def _threads(pid: int) -> list[str]:
+    try:
+        return os.listdir(f"/proc/{pid}/task")[:MOST_THREADS]  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def _state(pid: int, thread: str) -> str:
+    stat = procfs.parse_stat(procfs.read(f"/proc/{pid}/task/{thread}/stat") or b"")
+    return stat.state if stat is not None else "X"
