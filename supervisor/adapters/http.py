@@ -109,22 +109,13 @@ class HttpServer:
                 self._listeners.append(Listener(self, sock, local=True))
                 return
             sock.close()
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            with suppress(FileNotFoundError):
-                os.unlink(path)  # noqa: PTH108 - pathlib is not worth its memory here
-            before = os.umask(0o177)
-            try:
-                sock.bind(path)
-            finally:
-                os.umask(before)
-            sock.listen(128)
-        except OSError as error:
-            sock.close()
-            raise OperationFailed(
-                f"cannot listen on {path}: {error}", "A socket's path has at most 107 bytes: set a short runtime_dir."
-            ) from error
-        self._listeners.append(Listener(self, sock, local=True))
+        self._listeners.append(Listener(self, _bound(path), local=True))
+
+    def anew(self, path: str) -> None:
+        """Serve on the Unix socket `path` again, where somebody has removed it.  OperationFailed."""
+        for listener in self._listeners:
+            if listener.local and not os.path.exists(path):  # noqa: PTH110
+                listener.replace(_bound(path))
 
     def listen_tcp(self, host: str, port: int, inherited: int | None = None) -> int:
         """Serve on TCP and return the port (where 0 was asked for, the kernel chooses).  OperationFailed where that is
@@ -195,11 +186,22 @@ class Listener:
         self._sock = sock
         self._closed = False
         self._resting = False
+        """It was out of descriptors when it last tried, and has said so."""
+        self._away = False
+        """It looks away for a while."""
         self._leaving = 0
         server.reactor.register(sock.fileno(), self._on_ready)
 
     def fileno(self) -> int:
         return self._sock.fileno()
+
+    def replace(self, sock: socket.socket) -> None:
+        """Go on with another listening socket; connections stay."""
+        if not self._away:
+            self.server.reactor.unregister(self._sock.fileno())
+            self.server.reactor.register(sock.fileno(), self._on_ready)
+        self._sock.close()
+        self._sock = sock
 
     def close(self) -> None:
         self._closed = True
@@ -256,15 +258,36 @@ class Listener:
         """Out of descriptors or memory: the listener stays readable, so look away for a while or we would spin."""
         if not self._resting:
             self.server.on_problem(f"cannot accept a connection: {error}")
-        self._resting = True
-        reactor, fd = self.server.reactor, self._sock.fileno()
-        reactor.unregister(fd)
+        self._resting = self._away = True
+        reactor = self.server.reactor
+        reactor.unregister(self._sock.fileno())
 
         def again() -> None:
+            self._away = False
             if not self._closed:
-                reactor.register(fd, self._on_ready)
+                reactor.register(self._sock.fileno(), self._on_ready)
 
         reactor.call_at(reactor.now() + REST_AFTER_EMFILE, again)
+
+
+def _bound(path: str) -> socket.socket:
+    """A listening Unix socket that only its owner can open."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - pathlib is not worth its memory here
+        before = os.umask(0o177)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(before)
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise OperationFailed(
+            f"cannot listen on {path}: {error}", "A socket's path has at most 107 bytes: set a short runtime_dir."
+        ) from error
+    return sock
 
 
 def _is_ours(sock: socket.socket) -> bool:

@@ -24,6 +24,7 @@ class Lock:
 
     def __init__(self, runtime_dir: str, inherited: int | None = None) -> None:
         """`inherited`: the descriptor that a predecessor in this very process handed over."""
+        self._runtime_dir = runtime_dir
         if inherited is not None:
             self.fd = inherited
             return
@@ -51,6 +52,18 @@ class Lock:
                         "Use `supervisor status` and `supervisor reload`, or give this one its own [supervisor] name.",
                     ) from None
             time.sleep(_LOOK_EVERY)
+
+    def anew(self) -> None:
+        """Hold the lock under its name again, where somebody has removed the file.  OperationFailed where another
+        supervisor was quicker."""
+        try:
+            held = os.path.samestat(os.stat(f"{self._runtime_dir}/lock"), os.fstat(self.fd))  # noqa: PTH116
+        except FileNotFoundError:
+            held = False
+        if not held:
+            another = Lock(self._runtime_dir)
+            os.dup2(another.fd, self.fd, inheritable=False)
+            os.close(another.fd)
 
     def release(self) -> None:
         os.close(self.fd)

@@ -71,16 +71,34 @@ class NotifySocket:
         self._batch = min(_queue_length() / _EXPECTED, _LONGEST_BATCH)
         self._batch_timer: Timer | None = None
         self._socket = _inherited(inherited, path) or _bound(path)
+        self._former: list[socket.socket] = []
         reactor.register(self._socket.fileno(), self._readable)
 
     def fileno(self) -> int:
         """Its descriptor, for a successor: what is in it then, the successor hears."""
         return self._socket.fileno()
 
+    def anew(self) -> None:
+        """Listen under our name again, where somebody has removed it; who is connected to the former socket is heard
+        all the same.  OSError where that is impossible."""
+        if os.path.exists(self.path):  # noqa: PTH110
+            return
+        fresh = _bound(self.path)
+        if self._batch_timer is not None:
+            self._batch_timer.cancel()
+            self._batch_timer = None
+        former, self._socket = self._socket, fresh
+        self._former.append(former)
+        self._reactor.modify(former.fileno(), EPOLLIN)
+        self._reactor.register(fresh.fileno(), self._readable)
+
     def close(self) -> None:
         """Take it down, also from the file system."""
         if self._batch_timer is not None:
             self._batch_timer.cancel()
+        for former in self._former:
+            self._reactor.unregister(former.fileno())
+            former.close()
         self._reactor.unregister(self._socket.fileno())
         self._socket.close()
         with suppress(OSError):
@@ -104,7 +122,12 @@ class NotifySocket:
 
     def drain(self) -> int:
         """Deliver what has arrived by now; how many datagrams.  To be called before a silence is judged."""
-        receive, buffers, view, deliver = self._socket.recvmsg_into, [self._buffer], self._view, self._deliver
+        for former in self._former:
+            self._drain(former)
+        return self._drain(self._socket)
+
+    def _drain(self, sock: socket.socket) -> int:
+        receive, buffers, view, deliver = sock.recvmsg_into, [self._buffer], self._view, self._deliver
         offset = _clock_offset()
         for taken in range(_MOST_PER_TURN):
             try:
