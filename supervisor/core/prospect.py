@@ -51,7 +51,7 @@ def _starting(view: JSON) -> tuple[str, float | None]:
 
 def _suspect(view: JSON) -> tuple[str, float | None]:
     if view.get("held"):
-        return f"it is looked at again: its silence proves nothing while it is {view['held']}", None
+        return f"it is looked at again; its silence proves nothing: {view['held']}", None
     return "it is being examined; then it is cleared, or restarted", None
 
 

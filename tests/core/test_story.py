@@ -234,7 +234,7 @@ def test_a_silence_that_proves_nothing() -> None:
     assert_told(
         life.told(),
         "its silence may have had a reason: stopped (SIGSTOP)",
-        "Next: it is looked at again: its silence proves nothing while it is stopped (SIGSTOP).",
+        "Next: it is looked at again; its silence proves nothing: stopped (SIGSTOP).",
     )
 
 
