@@ -12,6 +12,7 @@ import random
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 
 from supervisor.adapters import procfs
 
@@ -30,6 +31,7 @@ def identity(pid: int) -> Identity | None:
     return None if supervisor is None or instance is None else (supervisor, instance)
 
 
+@lru_cache(maxsize=16)  # who spawns asks, and who takes up what was spawned
 def number(supervisor_id: str, instance: str) -> int:
     """The number that all processes of an instance bear: the same for every daemon of this id, no other one's."""
     return 1 + random.Random(f"{supervisor_id}/{instance}").getrandbits(62)

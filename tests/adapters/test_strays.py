@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import procfs, strays
+from supervisor.adapters import marks, procfs, strays
 from supervisor.core.takeover import Found
 
 PATIENCE = 20.0
@@ -36,6 +36,19 @@ def test_a_marked_process_is_found_with_what_it_is(marked: subprocess.Popen[byte
     start = procfs.start_time(marked.pid)
     assert strays.find(tmp_path.name, "/nowhere") == [Found(marked.pid, start or 0, "web", 3, True)]
     assert strays.find("somebody-else", "/nowhere") == []
+    assert strays.describe(strays.find(tmp_path.name, "/nowhere")[0]) in {f"{marked.pid} sh ({s})" for s in "SR"}
+
+
+def test_one_without_environment_is_known_by_its_number(tmp_path: Path) -> None:
+    with marks.worn(marks.number(tmp_path.name, "web")):
+        child = subprocess.Popen(["sleep", "1000"], env={}, start_new_session=True)
+    try:
+        found = strays.find(tmp_path.name, "/nowhere", ["db", "web"])
+        assert [(f.pid, f.instance, f.incarnation, f.leader) for f in found] == [(child.pid, "web", None, True)]
+        assert strays.find(tmp_path.name, "/nowhere", ["db"]) == []
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_what_is_between_two_programs_is_known_by_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

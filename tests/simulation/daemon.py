@@ -109,7 +109,7 @@ class Daemon:
                 callback()
             if self.engine.idle and not self._soon:
                 break
-        if self.fleet.closing and self.fleet.down and not self.ledger.behind:
+        if self.fleet.closing and self.fleet.over(self.world.now) and not self.ledger.behind:
             self.save_all()
             if not any(i.alive for i in self.fleet.instances.values()):
                 self.ledger.set_meta("clean_shutdown", "yes")
@@ -207,6 +207,11 @@ class Daemon:
         process = self.processes.get(order.instance)
         if process is not None:
             self.world.kill(process, order)
+            self.world.later(1.0, lambda: self._name_what_lingers(process))
+
+    def _name_what_lingers(self, process: Process) -> None:
+        if process.tree_alive and self.processes.get(process.instance) is process:
+            self.hear(process.instance, ev.Lingering(process.incarnation, (f"{process.pid} x (D)",)))
 
     def _watch(self, order: act.Watch) -> None:
         process = self.processes.get(order.instance)

@@ -54,7 +54,9 @@ class Invariants:
             self._doubtful |= set(daemon.fleet.instances)
 
     def ended(self, daemon: Daemon) -> None:
-        stays = {name for name, i in daemon.fleet.instances.items() if i.spec.detach}
+        """Only what is meant to stays, and what the kernel does not let die."""
+        now = self._world.now
+        stays = {name for name, i in daemon.fleet.instances.items() if i.spec.detach or i.stuck(now)}
         left = [p for p in self._world.processes.living() if p.instance not in self._doubtful | stays]
         if left:
             self._fail(f"it ended in order, and left {left}")
