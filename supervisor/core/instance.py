@@ -30,9 +30,10 @@ from supervisor.core.actions import (
 from supervisor.core.causes import DETECTED, Cause
 from supervisor.core.detectors import Detector, make
 from supervisor.core.life import After, Failure, Phase
+from supervisor.core.recording import Recording
 from supervisor.core.restart import Breaker, RestartRule, wants_restart
 from supervisor.core.saved import GARBAGE
-from supervisor.core.spec import Evidence, Reaction, ServiceSpec, ServiceType
+from supervisor.core.spec import Evidence, HeartbeatSpec, Reaction, ServiceSpec, ServiceType
 
 EXAMINE_WITHIN = 1.0
 """Seconds a suspect may be looked at before it is acted on."""
@@ -54,6 +55,7 @@ class Instance:
     __slots__ = (
         "_after",
         "_asked_again",
+        "_excused",
         "_failure",
         "_healthy_at",
         "_rng",
@@ -77,6 +79,7 @@ class Instance:
         "phase",
         "pid",
         "ready",
+        "recording",
         "recovering",
         "restarts",
         "rule",
@@ -124,6 +127,9 @@ class Instance:
         self._healthy_at: float | None = None
         self._suspect_since = 0.0
         self._asked_again = False
+        self._excused = False
+        """Part of the present silence was not its fault."""
+        self.recording = Recording()
         self._unheard = False
         """READY=1 may have been said while no supervisor was there to hear it."""
 
@@ -227,6 +233,7 @@ class Instance:
             "false_suspicions": self.false_suspicions,
             "rule": self.rule.snapshot(now),
             "detector": self.detector.snapshot() if self.detector is not None else None,
+            "recording": self.recording.snapshot() if self.recording.count else None,
         }
 
     def restore(self, saved: Mapping[str, Any], *, crashed: bool) -> None:
@@ -241,6 +248,7 @@ class Instance:
         detector = saved.get("detector")
         if self.detector is not None and isinstance(detector, Mapping):
             self.detector.restore(detector)
+            self.recording.restore(saved.get("recording"))
         if crashed:
             with suppress(*GARBAGE):
                 for name, value in life.read(saved).items():
@@ -338,6 +346,8 @@ class Instance:
 
     def _take_spec(self, spec: ServiceSpec) -> None:
         if spec.heartbeat != self.spec.heartbeat:
+            if not _same_rhythm(spec.heartbeat, self.spec.heartbeat):
+                self.recording.clear()
             self.detector = make(spec.heartbeat) if spec.heartbeat else None
             if self.detector is not None and self.state is State.RUNNING and self.cause_at is not None:
                 self.detector.start(self.cause_at)
@@ -451,6 +461,7 @@ class Instance:
         """Silence counts from now on."""
         if self.detector is not None:
             self.detector.start(now)
+            self._excused = False
             out.append(Watch(self.name, self.incarnation, Purpose.HEARTBEAT))
 
     def _start_timed_out(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
@@ -469,17 +480,25 @@ class Instance:
         """Take a beat while RUNNING; the moment at which suspicion begins, or None where it is not listened to."""
         if self.detector is None or event.incarnation != self.incarnation:
             return None
-        self.detector.heartbeat(event.at, event.sent)
+        detector, last = self.detector, self.detector.last
+        if detector.heartbeat(event.at, event.sent):
+            if last is not None and not self._excused:
+                self.recording.add(event.at - last)
+            self._excused = False
         self.last_probe_error = ""
-        return self.detector.suspect_at()
+        return detector.suspect_at()
 
     def _heartbeat(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
         self.beat(event)
 
     def _heartbeat_while_suspect(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
         if self._suspected_for() is Cause.SILENT and self.detector is not None:
+            last = self.detector.last
             self.detector.forget_current()
             if self.detector.heartbeat(event.at, event.sent):
+                if last is not None and self.held is None and not self._excused:
+                    self.recording.add(event.at - last)  # it was late, and that is all
+                self._excused = False
                 self._clear(Cause.HEARTBEAT_RESUMED, now, out)
 
     def _probe_failed(self, event: ev.ProbeFailed, now: float, out: list[Action]) -> None:
@@ -554,6 +573,7 @@ class Instance:
             if self.detector is not None:
                 self.detector.forget_current()
                 self.detector.heartbeat(now)
+                self._excused = True
             self._clear(Cause.CONFIRMED_ALIVE, now, out)
         elif self._until is None:
             self._note(Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
@@ -596,6 +616,7 @@ class Instance:
             detector.start(now)
         else:
             detector.excuse(now - detector.last)
+            self._excused = True
 
     def _suspect_timeout(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
         if self.held is None or self._asked_again:  # and nobody answered
@@ -794,6 +815,7 @@ class Instance:
         """Nobody could do anything in that time: neither beat, nor become ready, nor stop."""
         if self.detector is not None and self.state in (State.RUNNING, State.SUSPECT):
             self.detector.excuse(event.seconds)
+            self._excused = True
         if self._until is not None:
             self._until += event.seconds
 
@@ -822,6 +844,11 @@ class Instance:
 
     def _record(self, before: State, cause: Cause, detail: Mapping[str, Any] | None) -> Record:
         return Record(self.name, self.spec.name, self.incarnation, self.goal, before, self.state, cause, detail or {})
+
+
+def _same_rhythm(one: HeartbeatSpec | None, other: HeartbeatSpec | None) -> bool:
+    """Beats of the one come as those of the other do; only what is made of them may differ."""
+    return one is not None and other is not None and (one.source, one.interval) == (other.source, other.interval)
 
 
 Handler = Callable[[Instance, Any, float, list[Action]], None]

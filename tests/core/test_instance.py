@@ -16,6 +16,7 @@ from supervisor.core.diff import difference
 from supervisor.core.instance import Instance
 from supervisor.core.spec import (
     Evidence,
+    HeartbeatSpec,
     HookSpec,
     Plan,
     Policy,
@@ -264,3 +265,34 @@ def test_a_damaged_snapshot_is_history_at_most(key: str, junk: object) -> None:
     second.restore(running().snapshot(102.0) | {key: junk}, crashed=True)
     assert second.deadline is None or second.deadline == second.deadline
     json.dumps(second.snapshot(103.0), allow_nan=False)
+
+
+def test_innocent_intervals_are_recorded_and_no_others() -> None:
+    instance = Instance(
+        "web", ServiceSpec(name="web", command=("x",), heartbeat=HeartbeatSpec(interval=1.0)), lambda: 0.5
+    )
+    instance.step(ev.Start(), 0.0)
+    instance.step(ev.Granted(), 0.0)
+    instance.step(ev.Spawned(1, 7), 0.0)
+    for at in (1.0, 2.0, 3.0):
+        instance.beat(ev.Heartbeat(1, at))
+    assert (instance.recording.count, instance.recording.longest) == (2, 1.0)
+    instance.step(ev.Stalled(5.0), 8.0)  # our own fault
+    instance.beat(ev.Heartbeat(1, 9.0))
+    assert instance.recording.count == 2
+    instance.step(ev.Timeout(), instance.deadline or 0.0)
+    assert instance.state is State.SUSPECT
+    instance.step(ev.Heartbeat(1, 50.0), 50.0)  # late, and that is all
+    assert (instance.recording.count, instance.recording.longest) == (3, 41.0)
+    instance.step(ev.Timeout(), instance.deadline or 0.0)
+    instance.step(ev.Examined(1, False, "stopped"), 90.0)
+    instance.step(ev.Heartbeat(1, 95.0), 95.0)  # it was stopped
+    instance.beat(ev.Heartbeat(1, 96.0))
+    assert (instance.recording.count, instance.recording.longest) == (4, 41.0)
+    again = Instance("web", instance.spec, lambda: 0.5)
+    again.restore(instance.snapshot(96.0), crashed=False)
+    assert again.recording.count == 4
+    for change, kept in (({"threshold": 3.0}, 4), ({"interval": 9.0}, 0)):
+        beat = replace(HeartbeatSpec(interval=1.0), **change)
+        instance.step(ev.Reconfigure(replace(instance.spec, heartbeat=beat), False), 97.0)
+        assert instance.recording.count == kept

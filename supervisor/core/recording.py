@@ -1,0 +1,177 @@
+"""The intervals between a target's beats, all of them since it was first listened to: what a wish can be measured by.
+
+A detector keeps the newest; this keeps the shape, within a few kilobytes for ever: a histogram with sixteen classes to
+each doubling (none wider than a sixteenth of its lower end), and the longest intervals as they were.  Only innocent
+intervals are in it, also those that were suspected and then ended by a beat.
+
+How likely an interval longer than a given time is, is counted as far as there is something to count.  Beyond, the
+longest intervals are continued by a generalised Pareto law, fitted by probability-weighted moments (Hosking, Wallis:
+"Parameter and Quantile Estimation for the Generalized Pareto Distribution", Technometrics 29(3), 1987), whose tail is
+never taken to be lighter than an exponential one.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right, insort
+from collections.abc import Mapping
+from math import exp, frexp, inf, log
+from typing import NamedTuple
+
+from supervisor.core.saved import GARBAGE, number, sequence, whole
+
+LONGEST = 200
+"""Intervals that are kept as they were."""
+FIT = 160
+"""Of these are taken for the fit, at most, and at most a tenth of all."""
+COUNTED = 10
+"""So many longer ones, and their share is counted rather than fitted."""
+FEWEST = 200
+"""Intervals without which nothing is said of their tail."""
+_PARTS = 16
+_LEAST, _MOST = 1e-6, 3.2e7
+_HEAVIEST = 0.9
+
+
+class Tail(NamedTuple):
+    """P(interval > t) = `share`·(1 + `shape`·(t − `start`)/`scale`)^(−1/`shape`) for t ≥ `start` (seconds)."""
+
+    start: float
+    share: float
+    scale: float
+    shape: float
+
+    def beyond(self, t: float) -> float:
+        """The chance of an interval longer than `t` ≥ `start`."""
+        x = (t - self.start) / self.scale
+        if self.shape < 1e-9:
+            return self.share * exp(-min(x, 700.0))
+        return float(self.share * (1.0 + self.shape * x) ** (-1.0 / self.shape))
+
+    def silence(self, chance: float) -> float:
+        """The inverse: how long an interval is that is outlasted with this chance, at most `share`."""
+        excess = log(self.share / chance)
+        if self.shape < 1e-9:
+            return self.start + self.scale * excess
+        return self.start + self.scale * (exp(min(self.shape * excess, 700.0)) - 1.0) / self.shape
+
+
+class Recording:
+    """`count` intervals; `total` is their sum in seconds."""
+
+    __slots__ = ("_classes", "_longest", "count", "total")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self._classes: dict[int, int] = {}
+        self._longest = array("d")
+        self.count = 0
+        self.total = 0.0
+
+    def add(self, interval: float) -> None:
+        """Take in an interval in seconds; what no interval can be is left out."""
+        if not _LEAST <= interval <= _MOST:
+            return
+        self.count += 1
+        self.total += interval
+        key = _class(interval)
+        self._classes[key] = self._classes.get(key, 0) + 1
+        longest = self._longest
+        if len(longest) < LONGEST:
+            insort(longest, interval)
+        elif interval > longest[0]:
+            del longest[0]
+            insort(longest, interval)
+
+    @property
+    def mean(self) -> float:
+        """Seconds; 0.0 where there is nothing."""
+        return self.total / self.count if self.count else 0.0
+
+    @property
+    def longest(self) -> float:
+        """Seconds; 0.0 where there is nothing."""
+        return self._longest[-1] if self._longest else 0.0
+
+    def classes(self) -> list[tuple[float, float, int]]:
+        """(from, to, how many) in seconds, shortest first, empty ones left out."""
+        return [(*_bounds(key), self._classes[key]) for key in sorted(self._classes)]
+
+    def beyond(self, t: float) -> float:
+        """The share of intervals longer than `t` seconds; 1.0 where too little is known to say."""
+        if self.count < FEWEST:
+            return 1.0
+        if t >= self._longest[-COUNTED]:
+            return min(self.tail().beyond(t), COUNTED / self.count)
+        if t >= self._longest[0]:
+            return (len(self._longest) - bisect_right(self._longest, t)) / self.count
+        longer = 0.0
+        for low, high, count in self.classes():
+            if high > t:
+                longer += count * (1.0 if low >= t else (high - t) / (high - low))
+        return longer / self.count
+
+    def silence(self, chance: float) -> float:
+        """How long to wait so that an interval outlasts it with this chance; inf where too little is known to say."""
+        if self.count < FEWEST or not chance > 0.0:
+            return inf
+        left = chance * self.count
+        if left < COUNTED:
+            return max(self.tail().silence(chance), self._longest[-COUNTED])
+        if left <= len(self._longest):
+            return self._longest[-int(left)]
+        for low, high, count in reversed(self.classes()):
+            if count >= left:
+                return high - left / count * (high - low)
+            left -= count
+        return 0.0
+
+    def tail(self) -> Tail:
+        """The law of the longest intervals, of which there must be `FEWEST`."""
+        k = min(FIT, self.count // 10, len(self._longest) - 1)
+        start = self._longest[-k - 1]
+        excesses = [max(0.0, x - start) for x in self._longest[-k:]]
+        first = sum(excesses) / k
+        second = sum((k - 1 - i) / (k - 1) * y for i, y in enumerate(excesses)) / k
+        gap = first - 2.0 * second
+        shape = 2.0 - first / gap if gap > 1e-12 * first else _HEAVIEST
+        shape = min(max(0.0, shape), _HEAVIEST)
+        scale = max(first * (1.0 - shape), start / 1000.0, _LEAST)
+        return Tail(start, k / self.count, scale, shape)
+
+    def snapshot(self) -> dict[str, object]:
+        """As JSON-able data."""
+        classes = {str(key): count for key, count in self._classes.items()}
+        return {"classes": classes, "longest": list(self._longest), "total": round(self.total, 6)}
+
+    def restore(self, saved: object) -> None:
+        """Take that up again; garbage is nothing recorded."""
+        self.clear()
+        try:
+            if not isinstance(saved, Mapping):
+                return
+            classes = {int(key): whole(count, 1, 2**62) for key, count in dict(saved["classes"]).items()}
+            longest = [number(x, _LEAST, _MOST) for x in sequence(saved["longest"], LONGEST)]
+            total = number(saved["total"], 0.0, inf)
+            count = sum(classes.values())
+            if not all(_class(_LEAST) <= key <= _class(_MOST) for key in classes) or len(longest) != min(
+                count, LONGEST
+            ):
+                return
+        except GARBAGE:
+            return
+        self._classes, self.count, self.total = classes, count, total
+        self._longest = array("d", sorted(longest))
+
+
+def _class(interval: float) -> int:
+    mantissa, exponent = frexp(interval)
+    return exponent * _PARTS + int(mantissa * 2 * _PARTS) - _PARTS
+
+
+def _bounds(key: int) -> tuple[float, float]:
+    exponent, part = divmod(key, _PARTS)
+    unit: float = 2.0 ** (exponent - 1) / _PARTS
+    return unit * (_PARTS + part), unit * (_PARTS + part + 1)

@@ -1,0 +1,93 @@
+"""The recorded rhythm: how it counts, how it goes on beyond what was seen, and that nothing breaks it."""
+
+from __future__ import annotations
+
+import json
+import random
+from math import exp, inf, log
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.core.recording import FEWEST, LONGEST, Recording
+
+
+def recorded(*intervals: float) -> Recording:
+    recording = Recording()
+    for interval in intervals:
+        recording.add(interval)
+    return recording
+
+
+def exponential(count: int, seed: int = 1, mean: float = 1.0) -> Recording:
+    rng = random.Random(seed)
+    return recorded(*(rng.expovariate(1.0 / mean) for _ in range(count)))
+
+
+def test_it_counts_what_it_was_given() -> None:
+    recording = recorded(*([1.0] * 900), *([2.0] * 99), 10.0)
+    assert (recording.count, recording.longest) == (1000, 10.0)
+    assert recording.mean == pytest.approx(1.108)
+    assert [(low, count) for low, _, count in recording.classes()] == [(1.0, 900), (2.0, 99), (10.0, 1)]
+    assert recording.beyond(0.5) == 1.0
+    assert recording.beyond(1.5) == pytest.approx(0.1)
+
+
+def test_beyond_what_was_seen_the_tail_goes_on() -> None:
+    """Of an exponential law, whose tail is known."""
+    for seed in range(5):
+        recording = exponential(20_000, seed)
+        for chance, within in ((1e-2, 0.1), (1e-3, 0.15), (1e-4, 0.3), (1e-6, 0.6)):
+            assert recording.silence(chance) == pytest.approx(-log(chance), rel=within), (seed, chance)
+        assert recording.beyond(12.0) == pytest.approx(exp(-12.0), rel=10.0)
+
+
+def test_a_heavy_tail_is_taken_for_one() -> None:
+    rng = random.Random(3)
+    recording = recorded(*(rng.paretovariate(2.0) for _ in range(20_000)))
+    assert recording.tail().shape == pytest.approx(0.5, abs=0.35)
+    assert recording.silence(1e-6) > 200.0  # 1000 by the law; 15 if it were exponential
+
+
+def test_with_too_little_nothing_is_said() -> None:
+    recording = recorded(*([1.0] * (FEWEST - 1)))
+    assert recording.silence(1e-3) == inf
+    assert recording.beyond(5.0) == 1.0
+    recording.add(1.0)
+    assert recording.silence(1e-3) < 1.1
+
+
+@given(st.lists(st.floats(), max_size=600), st.lists(st.floats(0, 1e7), min_size=2, max_size=2), st.floats(0, 1))
+def test_whatever_it_is_given_its_answers_are_possible(intervals: list[float], times: list[float], p: float) -> None:
+    recording = recorded(*intervals, *([1.0, 1.5] * (FEWEST // 2)))
+    early, late = sorted(times)
+    assert 0.0 <= recording.beyond(late) <= 1.0 + 1e-9
+    assert recording.beyond(late) <= recording.beyond(early) * 1.1 + 1e-9
+    assert recording.silence(p) >= 0.0
+    assert len(recording.snapshot()["longest"]) <= LONGEST  # type: ignore[arg-type]
+    again = Recording()
+    again.restore(json.loads(json.dumps(recording.snapshot())))
+    assert again.snapshot() == recording.snapshot()
+    assert again.count == recording.count
+
+
+@given(st.integers(200, 3000), st.floats(1e-9, 1.0), st.integers())
+def test_chance_and_silence_are_inverse(count: int, chance: float, seed: int) -> None:
+    recording = exponential(count, seed)
+    silence = recording.silence(chance)
+    assert recording.beyond(silence) == pytest.approx(chance, rel=0.3, abs=3.0 / count if chance > 0.01 else 1e-12)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        None, 1, [], {}, {"classes": {}}, {"classes": {"x": 1}, "longest": [], "total": 0},
+        {"classes": {"0": -1}, "longest": [1.0], "total": 1}, {"classes": {"9999999": 1}, "longest": [1.0], "total": 1},
+        {"classes": {"0": 2}, "longest": [1.0], "total": 1}, {"classes": {"0": 1}, "longest": ["a"], "total": 1},
+    ],
+)  # fmt: skip
+def test_garbage_is_nothing_recorded(garbage: object) -> None:
+    recording = exponential(300)
+    recording.restore(garbage)
+    assert recording.count == 0
