@@ -64,18 +64,18 @@ class Forest:
 
         It lies where that daemon put it, and is not moved.  What never got into a cgroup is put into one now."""
         lives = main is not None and procfs.start_time(main[0]) == main[1]
-        found = self._cgroup_of(main[0], instance) if lives and main is not None else None
-        if found is None and not lives:
-            found = next((d for d in self._directories(instance) if cgroup.populated(d)), None)
+        inside = self._cgroup_of(main[0], instance) if lives and main is not None else None
+        found = inside or next(filter(cgroup.populated, self._directories(instance)), None)
         if found is not None:
             with suppress(OSError):
                 tree = CgroupTree(found, passing=os.path.dirname(found) != self.root)  # noqa: PTH120
                 tree.accounts = found if os.path.exists(f"{found}/memory.current") else None  # noqa: PTH110
+                if lives and main is not None and inside is None:
+                    tree.join(main[0])
                 return tree
         descent = self._by_descent(instance)
         descent.look_abroad(main)
-        members = descent.members()
-        if self.root is None or not members:
+        if self.root is None or not (members := descent.members()):
             return descent
         planted = self.plant(instance)
         for pid in members:
