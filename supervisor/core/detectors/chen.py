@@ -47,7 +47,7 @@ class Chen(Law):
         self._judge()
 
     def learn(self, gap: float, delay: float | None, usual: bool, rhythm: Rhythm) -> None:
-        self._schedule.take(gap, delay, usual, rhythm)
+        self._schedule.take(gap, delay, usual, rhythm.mean)
         self._judge()
 
     def dump(self) -> list[float]:
