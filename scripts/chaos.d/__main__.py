@@ -292,6 +292,7 @@ def main() -> int:
         "--soak", action="store_true", help="kill the daemon in a loop, with twenty services of our own"
     )
     parser.add_argument("--kills", type=int, help="with --soak: so many; 0: only watch the daemon [100, or --for]")
+    parser.add_argument("--trees", choices=("cgroup", "descent"), help="with --soak: insist on it [what there is]")
     parser.add_argument(
         "--hardship", metavar="NAME|all", help="bad surroundings: full-disk … (`--hardship list` tells)"
     )
@@ -314,7 +315,7 @@ def main() -> int:
         from soak import soak
 
         kills = 100 if options.kills is None and options.seconds is None else options.kills
-        report = soak(kills, options.seconds, options.seed, say)
+        report = soak(kills, options.seconds, options.seed, options.trees, say)
         if options.json:
             print(json.dumps(report))
         return 1 if report["violations"] else 0

@@ -73,8 +73,18 @@ HURT = ("chat@3", "chat@4", "stamped@2", "fork@3", "fork@4", "beat@3", "beat@4",
 HELD = ("chat@2", "chat@4", "stamped@1", "stamped@2", "fork@2", "fork@4")
 CALM_EVERY = 25
 """Kills after which everything is given the time to be as it is wanted, and looked at."""
-STARTING, WORKING = 0.5, 0.5
-"""Seconds within which a daemon is killed, after its exec or after its first answer."""
+STARTING, WORKING = 1.3, 0.5
+"""When a daemon is killed: within so many times the usual time to its first answer, or so many seconds after that."""
+WITHOUT_CGROUPS = (
+    "unshare",
+    "--mount",
+    "--propagation",
+    "private",
+    "sh",
+    "-c",
+    'umount -a -t cgroup2; exec "$@"',
+    "sh",
+)
 SAMPLE_EVERY = 5.0
 GROWTH = 2 * 1024 * 1024
 """Bytes by which a daemon's memory may wander in a soak without a kill."""
@@ -210,6 +220,7 @@ class Report:
     """What a soak found.  `sample` rows: seconds since the daemon began, descriptors, bytes."""
 
     seed: int
+    trees: str = ""
     kills: int = 0
     seconds: float = 0.0
     calms: int = 0
@@ -223,12 +234,14 @@ class Report:
 
 
 class Soak:
-    def __init__(self, place: Path, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(self, place: Path, seed: int, trees: str | None, say: Callable[[str], None]) -> None:
         self.dice, self.say = random.Random(seed), say
         self.judge = Judge(place, oneshots={"once@1", "once@2"}, restless={"crash"})
         for instance in INSTANCES:
             self.judge.want(instance, True)
-        self.stage = Stage(SERVICES.replace("@EDITION", "0"), self.judge)
+        prefix = WITHOUT_CGROUPS if trees == "descent" else ()
+        self.stage = Stage(SERVICES.replace("@EDITION", "0"), self.judge, prefix=prefix)
+        self.trees = trees
         self.hurter = Hurter(self.stage, random.Random(seed + 1))
         self.report = Report(seed)
 
@@ -242,6 +255,9 @@ class Soak:
                 raise SystemExit(f"it does not even start: {self.stage.said.read_text()[-2000:]}")
             self.stage.hold_pipes(HELD)
             self._answered()
+            self.report.trees = self.stage.status()["supervisor"]["trees"]
+            if self.trees not in (None, self.report.trees):
+                raise SystemExit(f"no trees by {self.trees} here (for descent, only root can hide the cgroups)")
             self.hurter.start()
             self._go_on(kills, None if seconds is None else began + seconds)
             self._calm()
@@ -268,7 +284,8 @@ class Soak:
         """Let the daemon live for a moment, kill it, start the next one at once."""
         way = self.dice.random()
         if way < 0.4:
-            self._watch(self.dice.uniform(0.0, STARTING))
+            usual = statistics.median(self.report.answered_ms[-20:]) / 1e3
+            self._watch(self.dice.uniform(0.0, STARTING * usual))
         elif self._answered():
             if way < 0.7:
                 self._watch(self.dice.uniform(0.0, WORKING))
@@ -388,7 +405,9 @@ def table(report: Report) -> list[str]:
     count = Counter(v.kind for v in report.violations)
     of = {"lost": f"{len(INSTANCES)} services, {report.calms} looks", "doubled": f"{report.starts} starts"}
     of |= {"needless": of["doubled"], "line lost": f"{report.lines} lines", "line doubled": f"{report.lines} lines"}
-    lines = [f"{report.kills} kills of the daemon in {report.seconds:.0f} s, seed {report.seed}"]
+    lines = [
+        f"{report.kills} kills of the daemon in {report.seconds:.0f} s, seed {report.seed}, trees by {report.trees}"
+    ]
     lines.append("  ".join(f"{what} {n}" for what, n in sorted(report.done.items())))
     if report.answered_ms:
         median, longest = statistics.median(report.answered_ms), max(report.answered_ms)
@@ -403,10 +422,12 @@ def table(report: Report) -> list[str]:
     return lines
 
 
-def soak(kills: int | None, seconds: float | None, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
+def soak(
+    kills: int | None, seconds: float | None, seed: int, trees: str | None, say: Callable[[str], None]
+) -> dict[str, Any]:
     """The report as plain data; the place is kept where there were violations."""
     with temporary_place() as place:
-        report = Soak(place, seed, say).run(kills, seconds)
+        report = Soak(place, seed, trees, say).run(kills, seconds)
         for line in table(report) + report.evidence:
             say(line)
         if report.violations:

@@ -35,10 +35,20 @@ def test_the_daemon_is_killed_a_dozen_times_and_nothing_is_lost() -> None:
     assert report["starts"] > 20 + report["done"]["killed"] // 2
 
 
-@pytest.mark.parametrize("name", ["few-descriptors", "plan-garbage"])
+@pytest.mark.parametrize("name", ["few-descriptors", "clock-stepped"])
 def test_a_hardship_is_endured(name: str) -> None:
     done = chaos("--hardship", name)
+    if "skipped" in done.stdout:
+        pytest.skip(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_many_are_adopted_and_nobody_is_suspected() -> None:
+    done = chaos("--adopt", "30", "--for", "6s", "--json")
+    report = json.loads(done.stdout)
+    assert report["adopted"] == 30, done.stderr
+    assert report["suspicions"] == 0
+    assert {violation["kind"] for violation in report["violations"]} <= {"late"}, "other tests run at the same time"
 
 
 def test_the_hardships_are_listed() -> None:
