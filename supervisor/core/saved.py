@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-GARBAGE = (KeyError, TypeError, ValueError)
+GARBAGE = (AttributeError, KeyError, TypeError, ValueError)
 """What reading a damaged snapshot can raise; whoever restores catches these and starts cold."""
 
 

@@ -21,7 +21,7 @@ from supervisor.adapters.forest import Forest
 from supervisor.adapters.processes import become_subreaper
 from supervisor.core.events import Exited, TreeEmpty
 from supervisor.core.spec import Enforce, ResourcesSpec
-from tests.adapters.test_processes import Bench
+from tests.adapters.test_processes import PATIENCE, Bench
 
 UP = 'echo up > "$UP"'
 C_PROGRAMS = {
@@ -276,6 +276,13 @@ def places(tmp_path: Path) -> Iterator[tuple[str, str]]:
         cgroup.remove(path)
 
 
+def until(condition: Callable[[], bool]) -> None:
+    late = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < late
+        time.sleep(0.001)
+
+
 def planted(place: str, name: str = "web") -> tuple[Forest, subprocess.Popen[bytes], CgroupTree]:
     forest = Forest("p", "id", (), parent=place)
     child = subprocess.Popen(["sh", "-c", "sleep 1000 & echo up; wait"], stdout=subprocess.PIPE, start_new_session=True)
@@ -304,8 +311,7 @@ def test_an_adopted_tree_stays_where_its_daemon_put_it(places: tuple[str, str]) 
     assert isinstance(left, CgroupTree)
     assert (left.path, len(left.members())) == (tree.path, 1), "its main process is gone, and it is found all the same"
     left.kill()
-    while not left.empty():
-        time.sleep(0.001)
+    until(left.empty)
     left.close()
     assert not Path(tree.path).exists(), "nobody will need that place again"
     later.close()
@@ -320,8 +326,7 @@ def test_somebody_elses_cgroup_is_not_taken_for_ours(places: tuple[str, str]) ->
     assert found.path == f"{places[1]}/phi-q/web"
     found.kill()
     child.wait()
-    while not (found.empty() and tree.empty()):
-        time.sleep(0.001)
+    until(lambda: found.empty() and tree.empty())
 
 
 def test_a_main_process_in_a_cgroup_of_its_own_making_is_found(places: tuple[str, str]) -> None:
@@ -336,8 +341,7 @@ def test_a_main_process_in_a_cgroup_of_its_own_making_is_found(places: tuple[str
     assert procfs.cgroup_of(child.pid) == f"{tree.path[len(cgroup.mount_point() or '') :]}/its-own", "and left there"
     found.kill()
     child.wait()
-    while not found.empty():
-        time.sleep(0.001)
+    until(found.empty)
 
 
 # -- what the kernel is told -----------------------------------------------------------------------------------------

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Daemon, alive, wait_gone
+from tests.e2e.conftest import PATIENCE, Daemon, alive, wait_gone
 
 Start = Callable[..., Daemon]
 FREEZER = Path("/sys/fs/cgroup/freezer")
+INTO = ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"')
 NO_CGROUPS = ("unshare", "--mount", "sh", "-c", 'umount -l "$0" && exec "$@"')
 
 KEPT = """
@@ -32,6 +34,20 @@ def cgroup_mount() -> str:
     if mount is None or os.geteuid() != 0:
         pytest.skip("needs root and a cgroup v2 mount")
     return mount
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what nobody tells: files of the kernel, and those of a service."""
+    late = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < late
+        time.sleep(0.01)
+
+
+def joined(place: Path, pid: int) -> list[Path]:
+    """The instance's cgroup below `place`, if `pid` is in it."""
+    found = place.glob("phi-test-*/web")
+    return [tree for tree in found if str(pid) in (tree / "cgroup.procs").read_text().split()]
 
 
 def mains(daemon: Daemon) -> dict[str, int]:
@@ -91,8 +107,7 @@ def frozen() -> Iterator[Callable[[int], None]]:
         held.append(pid)
         (place / "tasks").write_text(str(pid))
         (place / "freezer.state").write_text("FROZEN")
-        while (place / "freezer.state").read_text() != "FROZEN\n":
-            pass
+        until(lambda: (place / "freezer.state").read_text() == "FROZEN\n")
 
     yield freeze
     (place / "freezer.state").write_text("THAWED")
@@ -132,8 +147,7 @@ def test_without_cgroups_a_crash_hides_nobody(daemon: Start, tmp_path: Path) -> 
     prefix = [*NO_CGROUPS, cgroup_mount()]
     one.start(prefix=prefix)
     one.event("web", "running")
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().endswith("\n"):
-        pass
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
     escaped = int((tmp_path / "pid").read_text())
     one.signal(signal.SIGKILL)
     one.wait()
@@ -143,6 +157,32 @@ def test_without_cgroups_a_crash_hides_nobody(daemon: Start, tmp_path: Path) -> 
     assert {escaped, one.status("web")["pid"]} <= {process["pid"] for process in tree}
     assert one.cli("stop", "web").returncode == 0
     assert not alive(escaped)
+
+
+def test_a_daemon_in_another_cgroup_finds_trees_where_they_are(daemon: Start) -> None:
+    """As a unit that was renamed, or a shell in place of a unit: the services stay in the cgroup they were put into."""
+    places = [Path(cgroup_mount()) / f"phi-test-e2e-{os.getpid()}-{n}" for n in (1, 2)]
+    one = daemon('[services.web]\ncommand = ["sh", "-c", "sleep 1000 & wait"]\n', start=False)
+    try:
+        for place in places:
+            place.mkdir()
+        one.start(prefix=[*INTO, str(places[0])])
+        one.event("web", "running")
+        pid = mains(one)["web"]
+        until(lambda: joined(places[0], pid))
+        one.signal(signal.SIGKILL)
+        one.wait()
+        one.start(prefix=[*INTO, str(places[1])])
+        assert mains(one)["web"] == pid
+        assert len(one.client.get("/v1/instances/web")["tree"]) == 2
+        (tree,) = joined(places[0], pid)  # it was not moved
+        assert one.cli("down").returncode == 0
+        assert one.wait() == 0
+        assert not tree.exists(), "nobody will need that place again"
+    finally:
+        one.stop()
+        for place in places:
+            place.rmdir()
 
 
 def test_too_many_processes_are_a_failure(daemon: Start) -> None:
