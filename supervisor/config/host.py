@@ -9,13 +9,14 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.config.expand import parse_environment_file
 from supervisor.config.nearest import nearest
+from supervisor.config.trust import require_trusted, script
 from supervisor.config.units import quoted
 
 LARGEST_ENVIRONMENT = 1024 * 1024
@@ -44,6 +45,14 @@ class Host:
         """`word` as execvp would find it from `directory`, with the PATH `path` (None: the inherited one)."""
         self._executable(word, directory, self._env.get("PATH", os.defpath) if path is None else path)
 
+    def require_trusted(self, command: Sequence[str], directory: str, path: str | None) -> None:
+        """Nobody else can change what root would run by this command."""
+        require_trusted(
+            self._executable(command[0], directory, self._env.get("PATH", os.defpath) if path is None else path)
+        )
+        if word := script(command):
+            require_trusted(Path(directory, word))
+
     def _directory(self, given: str) -> str:
         directory = self.folder / given
         status = _stat(directory)
@@ -64,6 +73,7 @@ class Host:
                 content = file.read(LARGEST_ENVIRONMENT + 1)
             if len(content) > LARGEST_ENVIRONMENT:
                 raise ValueError(f"{path} is larger than 1 MiB")
+            require_trusted(path)
             values, errors = parse_environment_file(content.decode().removeprefix("\ufeff"))
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror}") from None
@@ -72,17 +82,18 @@ class Host:
         return values, [f"{path}:{line}: {message}" for line, message in errors]
 
 
-def _executable(word: str, directory: str, path: str) -> None:
+def _executable(word: str, directory: str, path: str) -> Path:
+    """Where it is."""
     if "/" in word:
         if problem := _not_executable(Path(directory, word)):
             raise ValueError(f"the program {Path(directory, word)} {problem}")
-        return
+        return Path(directory, word)
     blocked = ""
     places = [Path(directory, place) for place in path.split(os.pathsep)]
     for place in places:
         problem = _not_executable(place / word)
         if not problem:
-            return
+            return place / word
         if problem != _MISSING:
             blocked = f"; {place / word} {problem}"
     known = {name for place in places for name in _names(place)} if not blocked else set()

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from supervisor.config.trust import require_trusted
 from supervisor.errors import ConfigError
 
 LARGEST = 4 * 1024 * 1024
@@ -17,7 +18,8 @@ _POSITION = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)"
 
 
 def read_text(path: Path) -> str:
-    """The text of a TOML file.  ConfigError: missing, unreadable, no regular file, too large, or not UTF-8."""
+    """The text of a TOML file.  ConfigError: missing, unreadable, no regular file, too large, not UTF-8, or (as root)
+    not only root's."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -26,6 +28,10 @@ def read_text(path: Path) -> str:
             raise ConfigError(f"{path} is not a regular file")
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
+        try:
+            require_trusted(path)
+        except ValueError as error:
+            raise ConfigError(f"refused as root: {error}") from None
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist", "`supervisor init` writes a first one.") from None
     except (OSError, ValueError) as error:

@@ -105,17 +105,26 @@ def _hook(hook: HookSpec, index: int, report: Report) -> None:
 
 
 def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
-    """A directory that is not there has been reported already: from it, only the PATH can be judged."""
-    commands: list[tuple[tuple[str, ...] | None, tuple[str | int, ...], str | None]] = [
-        (spec.command, ("command",), spec.directory),
-        (spec.ready.exec if spec.ready else None, ("ready", "exec"), spec.directory),
-        (spec.heartbeat.exec if spec.heartbeat else None, ("heartbeat", "exec"), spec.directory),
+    """A directory that is not there has been reported already: from it, only the PATH can be judged.
+
+    Hooks run as we do, the rest as the service; what runs as root must be root's."""
+    commands: list[tuple[tuple[str, ...] | None, tuple[str | int, ...], str | None, bool]] = [
+        (spec.command, ("command",), spec.directory, spec.user in (None, 0)),
+        (spec.ready.exec if spec.ready else None, ("ready", "exec"), spec.directory, spec.user in (None, 0)),
+        (
+            spec.heartbeat.exec if spec.heartbeat else None,
+            ("heartbeat", "exec"),
+            spec.directory,
+            spec.user in (None, 0),
+        ),
     ]
-    commands += [(hook.run, ("hooks", index, "run"), str(host.folder)) for index, hook in enumerate(spec.hooks)]
+    commands += [(hook.run, ("hooks", index, "run"), str(host.folder), True) for index, hook in enumerate(spec.hooks)]
     path = next((value for name, value in spec.environment if name == "PATH"), None)
-    for command, key, directory in commands:
+    for command, key, directory, as_we_are in commands:
         if command and (directory or "/" not in command[0]):
             try:
                 host.require_program(command[0], directory or str(host.folder), path)
+                if as_we_are:
+                    host.require_trusted(command, directory or str(host.folder), path)
             except ValueError as error:
                 report(str(error), *key)

@@ -1,0 +1,102 @@
+"""Whoever can write to what root runs is root.  So, where we are root, files that others can change are refused.
+
+A file is ours when nobody but root (and those named in SUPERVISOR_TRUSTED_USERS) owns it or one of the directories
+that lead to it, by its own path and by that which links lead to, and nobody else may write there.  In a directory with
+the sticky bit, such as /tmp, entries can only be replaced by their owner.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+VARIABLE = "SUPERVISOR_TRUSTED_USERS"
+"""Users, by name or number, with commas between them, whose files root may run too: for what a container mounts."""
+
+_INTERPRETER = re.compile(r"((?:ba|da|z|k)?sh)|python[\d.]*|perl|ruby|node|php[\d.]*|lua[\d.]*")
+
+
+def require_trusted(path: Path) -> None:
+    """ValueError says who else could change this file, and what to do; as another user than root nothing is asked."""
+    if os.geteuid() == 0:
+        for place in (path.absolute(), path.resolve()):
+            for component in (place, *place.parents):
+                if problem := _problem(component):
+                    raise ValueError(problem)
+
+
+def script(command: Sequence[str]) -> str | None:
+    """The file that an interpreter is to run: `sh -e hook.sh`; None where there is none."""
+    known = _INTERPRETER.fullmatch(os.path.basename(command[0])) if command else None  # noqa: PTH119
+    if known is None:
+        return None
+    code = ("-c",) if known[1] else ("-c", "-m", "-e", "-r")
+    for word in command[1:]:
+        if not word.startswith("-"):
+            return word
+        if word in code:
+            return None
+    return None
+
+
+@cache
+def _problem(path: Path) -> str:
+    """Each place is asked about once."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return ""  # whoever opens it will say so
+    if status.st_uid not in _trusted():
+        owner = _name(status.st_uid)
+        return (
+            f"{path} belongs to {owner}, who could have root run anything by it; `chown root {path}`, run as {owner}, "
+            f"or set {VARIABLE}={owner}"
+        )
+    if stat.S_ISLNK(status.st_mode):
+        return ""
+    if status.st_mode & stat.S_IWOTH and not (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX):
+        return f"{path} can be written by everybody, who could have root run anything by it; `chmod o-w {path}`"
+    if status.st_mode & stat.S_IWGRP and status.st_gid not in _administrators():
+        group = _group(status.st_gid)
+        return f"{path} can be written by the group {group}, who could have root run anything by it; `chmod g-w {path}`"
+    return ""
+
+
+@cache
+def _trusted() -> frozenset[int]:
+    found = {0}
+    for word in os.environ.get(VARIABLE, "").split(","):
+        with suppress(KeyError):
+            if word.strip():
+                found.add(int(word) if word.strip().isdecimal() else pwd.getpwnam(word.strip()).pw_uid)
+    return frozenset(found)
+
+
+@cache
+def _administrators() -> frozenset[int]:
+    """Groups that may install programs: root, and Debian's staff, to which /usr/local belongs."""
+    found = {0}
+    with suppress(KeyError):
+        found.add(grp.getgrnam("staff").gr_gid)
+    return frozenset(found)
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
