@@ -19,8 +19,8 @@ from pathlib import Path
 import sight
 from sight import Process
 
-ANSWERED_BY, UNANSWERED_BY = 3.0, 15.0
-"""Seconds after which an order has had its effect; longer where its sender was left without an answer."""
+ANSWERED_BY, UNANSWERED_BY = 5.0, 15.0
+"""Seconds with a daemon after which an order has had its effect; longer where its sender was left without an answer."""
 FOREIGN_REAP_EVERY = 1.0
 
 
@@ -257,7 +257,7 @@ class Judge:
             for before, after in pairwise(mains):
                 if before.code not in (None, 0) or before.process in self.killed or self._end_unseen(before):
                     continue
-                excuse = next((o for o in unused if o.at <= after.began <= o.by), None)
+                excuse = next((o for o in unused if o.at <= after.began <= o.by + self._away(o.at, after.began)), None)
                 if excuse is None:
                     text = f"{after.process.pid} for {before.process.pid}, which was well (code {before.code}, "
                     out.append(Violation("needless", name, after.began, f"{text}told {before.told})"))
@@ -265,6 +265,10 @@ class Judge:
                     unused.remove(excuse)
             out += self._told_for_nothing(name, mains)
         return out
+
+    def _away(self, since: float, until: float) -> float:
+        """Seconds in which no daemon was there."""
+        return sum(max(0.0, min(gap.until, until) - max(gap.since, since)) for gap in self.gaps)
 
     def _end_unseen(self, life: Life) -> bool:
         """It ended by itself when no daemon was there to learn its exit code."""
@@ -288,7 +292,7 @@ class Judge:
         gone = life.gone if life.gone is not None else float("inf")
         gaps = [gap for gap in self.gaps if gap.since - slack <= gone and life.seen <= gap.until]
         others = [x for x in self._of[life.instance] if x is not life]
-        return all(any(x.began < gap.since and (x.gone or gap.until + 1) > gap.until for x in others) for gap in gaps)
+        return all(any(x.began < gap.since and x.seen > gap.until for x in others) for gap in gaps)
 
     def left_behind(self) -> list[Violation]:
         """Processes of this place, after everything was to end."""

@@ -75,6 +75,8 @@ CALM_EVERY = 25
 """Kills after which everything is given the time to be as it is wanted, and looked at."""
 STARTING, WORKING = 1.3, 0.5
 """When a daemon is killed: within so many times the usual time to its first answer, or so many seconds after that."""
+CARRYING_OUT = 0.08
+"""Seconds after a blow or an order in which it is dealt with: the newcomer's move into its cgroup comes last."""
 WITHOUT_CGROUPS = (
     "unshare",
     "--mount",
@@ -294,7 +296,7 @@ class Soak:
                 until = time.monotonic() + 1.0
                 while not self.hurter.struck.is_set() and time.monotonic() < until:
                     self._watch(0.002)
-                self._watch(self.dice.uniform(0.0, 0.03))
+                self._watch(self.dice.uniform(0.0, CARRYING_OUT))
         self.stage.kill()
         self.stage.start()
         self.report.kills += 1
@@ -369,7 +371,7 @@ class Soak:
                     f"    {life.process.pid} #{life.incarnation} began {life.began:.3f} told {life.told} "
                     f"code {life.code} gone {life.gone} killed by us {killed}"
                 )
-        return out + [f"    {line}" for line in self.stage.events(violation.instance)]
+        return out + [f"    {line}" for line in self.stage.events(violation.instance, violation.at)]
 
 
 def growth(samples: list[tuple[float, int, int]]) -> list[Violation]:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,6 +25,8 @@ from supervisor.client import Client
 from supervisor.errors import NoDaemon, SupervisorError
 
 PROGRAM = Path(__file__).with_name("program.py")
+NEAR = 1.5
+"""Seconds around a moment in which its causes are looked for."""
 PATIENCE = 20.0
 """Seconds within which a daemon must answer, and everything be as it is wanted."""
 RESTART = 'restart = { initial = "20ms", backoff = "fixed", jitter = 0.0, max_restarts = 1000000 }'
@@ -187,17 +190,24 @@ class Stage:
     def last_words(self) -> str:
         return repr(self.said.read_text(errors="replace")[-600:])
 
-    def events(self, instance: str, last: int = 12) -> list[str]:
-        """The ledger's last words on an instance, by `supervisor events`."""
+    def events(self, instance: str, around: float = 0.0, most: int = 12) -> list[str]:
+        """The ledger on an instance, by `supervisor events`: around that moment (monotonic), or its last words."""
+        which = [instance] if instance != "-" else []
         done = subprocess.run(
-            self.command("events", "--json", *([instance] if instance != "-" else [])),
+            self.command("events", "--json", "-n", "1000", *which),
             cwd=self.place,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
-        return [_brief(json.loads(line)) for line in done.stdout.splitlines()[-last:]]
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        if around:
+            ahead = time.time() - time.monotonic()
+            near = [(abs(datetime.fromisoformat(e["at"]).timestamp() - ahead - around), e) for e in events]
+            events = [e for distance, e in near if distance < NEAR]
+            return [_brief(e) for e in events[: 2 * most]]
+        return [_brief(e) for e in events[-most:]]
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
