@@ -358,7 +358,7 @@ def test_down_names_what_remains(supervisor: Supervisor, path: str) -> None:
         with serve(path, [view("web", pid=left.pid)], then=then):
             run = supervisor("down")
         assert run.code == 1
-        assert f"web (pid {left.pid})" in run.err
+        assert f"web: {left.pid} sleep (S)" in run.err
     finally:
         left.kill()
         left.wait()
