@@ -7,12 +7,13 @@ configuration is compiled on another core while the daemon's interpreter starts.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 
 DEFAULT_LOG_FORMAT = "human"
-_MODULE = ("-P", "-m")
+MODULE = ("-P", "-m")
 """Whatever lies in the current directory is not to be imported instead of the module that is meant."""
 
 
@@ -27,24 +28,27 @@ def compiler(path: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
 
 
 def _compile(path: str) -> list[str]:
-    return [sys.executable, *_MODULE, "supervisor.config.compile", path]
+    return [sys.executable, *MODULE, "supervisor.config.compile", path]
 
 
 def daemon_command(file: str, log_format: str, services: Sequence[str] = (), python: str = "") -> list[str]:
     """The daemon's command line; with `services`, it starts these and what they need, and nothing else.  `python`: the
     interpreter, and with it the version; ours if not given."""
     only = ["--services", ",".join(services)] if services else []
-    return [python or sys.executable, *_MODULE, "supervisor.daemon", "-f", file, "--log-format", log_format, *only]
+    return [python or sys.executable, *MODULE, "supervisor.daemon", "-f", file, "--log-format", log_format, *only]
 
 
 def become_daemon(file: str, log_format: str) -> None:
     """Set the compiler off, then exec.  Never returns."""
+    if os.getpid() == 1:  # the kernel throws away what PID 1 has no handler for yet; what is held back comes later
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
     reader, writer = os.pipe()
     pid = os.posix_spawn(
         sys.executable,
         _compile(file),
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)],
+        setsigmask=(),
     )
     os.close(writer)
     os.set_inheritable(reader, True)

@@ -197,13 +197,19 @@ class Operations:
     def reload(self, dry_run: bool, done: Callable[[JSON | SupervisorError], None]) -> None:
         """Compile the file in a child process, then apply what changed, or only tell it."""
         runtime = self._runtime
+        managed = None if dry_run else runtime.managed
         child = compiler(runtime.fleet.plan.path, stderr=subprocess.PIPE)
-        run_child(
-            runtime.reactor,
-            child,
-            COMPILE_WITHIN,
-            lambda code, out, err: done(self._apply(code, out, err, dry_run)),
-        )
+        if managed is not None:
+            managed.reloading()
+
+        def compiled(code: int, out: bytes, err: bytes) -> None:
+            try:
+                done(self._apply(code, out, err, dry_run))
+            finally:
+                if managed is not None:
+                    managed.reloaded()
+
+        run_child(runtime.reactor, child, COMPILE_WITHIN, compiled)
 
     def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
         """Let another version take over in this very process; `done` hears whether it can before it does."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters import strays
 from supervisor.adapters.api import Api
@@ -47,13 +47,16 @@ from supervisor.core.clocks import Clocks
 from supervisor.core.diff import Difference
 from supervisor.core.fleet import Fleet
 from supervisor.core.sdnotify import Message
-from supervisor.core.spec import Plan
+from supervisor.core.spec import Plan, SupervisorSpec
 from supervisor.core.starvation import ObservedClock
 from supervisor.core.takeover import Found
 from supervisor.engine import Engine
 from supervisor.errors import SupervisorError
 from supervisor.operations import Operations
 from supervisor.recovery import Past, plan_in_force, recover
+
+if TYPE_CHECKING:
+    from supervisor.managed import Managed
 
 JSON = dict[str, Any]
 
@@ -87,7 +90,8 @@ class Runtime:
         self._recovered = recovered
         place = plan.supervisor
         others = any(s.user not in (None, os.geteuid()) for s in plan.services)
-        self.runtime_dir = own_directory(place.runtime_dir, 0o711 if others else 0o700)
+        mode = 0o711 if others else 0o700 if place.group is None else 0o710
+        self.runtime_dir = own_directory(place.runtime_dir, mode, place.group)
         self.state_dir = own_directory(place.state_dir, 0o700)
         self.lock = Lock(self.runtime_dir, held.pop("lock", None))
         self.started = time.time()
@@ -99,6 +103,7 @@ class Runtime:
         self.id = self._identity()
         self.past = Past(self.ledger, self.runtime_dir)
         self._plan = plan
+        self.managed = self._under_a_manager(None if upgraded_from else descriptors)
         self.fleet = Fleet(plan_in_force(self.past, plan), random.Random().random)
         self.engine = Engine(self.fleet, self, self.reactor.now, self._wake_at)
         self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
@@ -145,9 +150,10 @@ class Runtime:
                 f"{limit} descriptors are few for {len(self.fleet.instances)} instances; "
                 f"set LimitNOFILE={needed} (systemd) or ulimit -n {needed}"
             )
-        self.server.listen_unix(f"{self.runtime_dir}/control.sock", self._held.pop("control", None))
-        if (listen := self.fleet.plan.supervisor.listen) is not None:
-            self.server.listen_tcp(*listen, self._held.pop("http", None))
+        place = self.fleet.plan.supervisor
+        self.server.listen_unix(f"{self.runtime_dir}/control.sock", self._held.pop("control", None), place.group)
+        if place.listen is not None:
+            self._listen_tcp(place, place.listen)
         for fd in self._held.values():  # nobody wants it any more
             os.close(fd)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -158,6 +164,8 @@ class Runtime:
         self.reactor.on_wake = self._woke
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # an upgrade holds signals back until here
         recover(self, self.past, self._plan, only)
+        if self.managed is not None:
+            self.managed.began()
         if self._recovered is not None:
             self._recovered()
         self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self.server.warm_up)
@@ -166,6 +174,18 @@ class Runtime:
         finally:
             self._close()
         return 1 if any(i.lingering for i in self.fleet.instances.values()) else 0
+
+    def _listen_tcp(self, place: SupervisorSpec, address: tuple[str, int]) -> None:
+        token = tls = None
+        if place.token_file:
+            from supervisor.adapters.token import Token
+
+            token = Token(place.token_file)
+        if place.certificate:
+            from supervisor.adapters.tls import server_context
+
+            tls = server_context(place.certificate, place.private_key)
+        self.server.listen_tcp(*address, self._held.pop("http", None), token=token, tls=tls)
 
     def end(self) -> None:
         """Stop everything and end; asked a second time, kill what is left."""
@@ -192,6 +212,8 @@ class Runtime:
                 if instance.lingering:
                     self.problem(f"{name} was killed, and these are still there: {', '.join(instance.lingering)}")
             self.hooks.flush(self.reactor.stop)
+        if self.managed is not None:
+            self.managed.turn()
 
     def _close(self) -> None:
         """What is left running, or will not die, the next daemon takes up as after a crash."""
@@ -199,6 +221,8 @@ class Runtime:
             self.save_all()
         else:
             self.ledger.set_meta("clean_shutdown", "yes")
+        if self.managed is not None:
+            self.managed.close()
         self.server.close()
         self.notify.close()
         self.logs.close()
@@ -236,6 +260,16 @@ class Runtime:
         self.engine.order(actions)
         return change
 
+    def _under_a_manager(self, stored: Mapping[str, int] | None) -> Managed | None:
+        """Whom we tell how we are, where somebody wants to be told; see ServiceManager for `stored`."""
+        if "NOTIFY_SOCKET" not in os.environ:
+            return None
+        from supervisor.adapters.systemd import upstream
+        from supervisor.managed import Managed
+
+        found = upstream(os.environ)
+        return Managed(self, found, stored) if found is not None else None
+
     def _identity(self) -> str:
         """The id that our children carry in their environment, the same for every daemon of this state directory."""
         found = self.ledger.get_meta("supervisor_id")
@@ -252,6 +286,8 @@ class Runtime:
             self.ledger.save(name, self._snapshot(name))
         events = self.ledger.append(records, time.time())
         self._untold += zip(records, events, strict=True)
+        if self.managed is not None:
+            self.managed.changed()
         for record in records:
             if record.before is not record.after:
                 self._observe_less_or_more(record)
@@ -313,8 +349,12 @@ class Runtime:
         spec = self.fleet.instances[name].spec
         output = -1
         try:
-            output = self.logs.open(name, spec.log).child_fd()
+            stream = self.logs.open(name, spec.log)
+            output = stream.child_fd()
             sockets = self.sockets.open(spec) if spec.sockets else ()
+            if self.managed is not None:
+                held = {f"{SOCKET}{s.url}": fd for s, fd in zip(spec.sockets, sockets, strict=True)}
+                self.managed.keep({f"{FIFO}{name}": stream.fd} | held)
             pid = self.spawner.spawn(spec, name, incarnation, output, sockets)
             self.processes.take(name, incarnation, pid, self.forest, spec.resources)
         except OSError as error:

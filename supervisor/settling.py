@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from supervisor.client import Client
 from supervisor.errors import NoDaemon
+
+if TYPE_CHECKING:  # the daemon asks the rule, and nobody else
+    from supervisor.client import Client
 
 JSON = dict[str, Any]
 Rows = Mapping[str, JSON]

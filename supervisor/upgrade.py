@@ -88,9 +88,10 @@ def become(runtime: Runtime, interpreter: str, version: str, plan: JSON) -> None
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     descriptors = runtime.descriptors()
     previous = daemon_command(runtime.fleet.plan.path, runtime.log_format)
+    environment = os.environ | (runtime.managed.environment if runtime.managed is not None else {})
     will = os.memfd_create(WILL)
-    os.write(will, json.dumps({"plan": plan, "previous": previous, "environment": dict(os.environ)}).encode())
-    environment = os.environ | {HANDOVER: handover(descriptors | {WILL: will})}
+    os.write(will, json.dumps({"plan": plan, "previous": previous, "environment": environment}).encode())
+    environment |= {HANDOVER: handover(descriptors | {WILL: will})}
     command = daemon_command(runtime.fleet.plan.path, runtime.log_format, python=interpreter)
     runtime.save_all()
     try:

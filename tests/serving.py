@@ -53,14 +53,14 @@ class Served:
 
 
 @contextmanager
-def serving(make: Callable[[Reactor], Handler], path: str) -> Iterator[Served]:
-    """Serve what `make` makes on the Unix socket `path` and on a TCP port."""
+def serving(make: Callable[[Reactor], Handler], path: str, group: int | None = None, **guards: Any) -> Iterator[Served]:
+    """Serve what `make` makes on the Unix socket `path`, also to `group`, and on a TCP port, with `guards`."""
     reactor = Reactor()
     problems: list[str] = []
     reactor.on_error = lambda error: problems.append(repr(error))
     server = HttpServer(reactor, make(reactor), problems.append)
-    server.listen_unix(path)
-    port = server.listen_tcp("127.0.0.1", 0)
+    server.listen_unix(path, group=group)
+    port = server.listen_tcp("127.0.0.1", 0, **guards)
     thread = threading.Thread(target=reactor.run, daemon=True)
     thread.start()
     served = Served(reactor, server, path, port, problems)

@@ -32,7 +32,9 @@ LAYERS = {
     "upgrade": {"core", "adapters", "errors", "launch"},
     "checkpoints": {"core"},
     "recovery": {"core", "adapters", "errors"},
-    "runtime": {"core", "adapters", "engine", "errors", "operations", "recovery", "checkpoints"},
+    "settling": {"core", "client", "errors"},
+    "managed": {"core", "adapters", "settling"},
+    "runtime": {"core", "adapters", "engine", "errors", "operations", "recovery", "checkpoints", "managed"},
 }
 
 HEAVY = {

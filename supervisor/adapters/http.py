@@ -20,7 +20,11 @@ from supervisor.adapters.reactor import Reactor
 from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
+    import ssl
+
     from supervisor.adapters.http_connection import Connection
+    from supervisor.adapters.tls import TlsSocket
+    from supervisor.adapters.token import Token
 
 MOST_CONNECTIONS = 64
 """Per listener, so that a crowd on TCP shuts nobody out of the control socket."""
@@ -31,6 +35,8 @@ REST_AFTER_EMFILE = 1.0
 GOODBYE_SECONDS = 1.0
 MOST_GOODBYES = 16
 _UCRED = struct.Struct("iII")
+_SO_PEERGROUPS = 59
+_GROUPS = 1024  # bytes, which is 256 groups and the most that Python asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,31 +104,43 @@ class HttpServer:
         self._listeners: list[Listener] = []
         self._queue: deque[Connection] = deque()
         self._at_work = False
+        self._group: int | None = None
 
-    def listen_unix(self, path: str, inherited: int | None = None) -> None:
-        """Serve on a Unix socket that only its owner can open (0600).  OperationFailed where that is impossible.
+    def listen_unix(self, path: str, inherited: int | None = None, group: int | None = None) -> None:
+        """Serve on a Unix socket that only its owner can open (0600), and `group` where there is one (0660).
+        OperationFailed where that is impossible.
 
         `inherited`: the listening socket of a predecessor, which goes on if `path` still leads to it."""
+        self._group = group
         if inherited is not None:
             sock = socket.socket(fileno=inherited)
             if os.path.exists(path):  # noqa: PTH110
-                self._listeners.append(Listener(self, sock, local=True))
+                self._listeners.append(Listener(self, sock, local=True, group=group))
                 return
             sock.close()
-        self._listeners.append(Listener(self, _bound(path), local=True))
+        self._listeners.append(Listener(self, _bound(path, group), local=True, group=group))
 
     def anew(self, path: str) -> None:
         """Serve on the Unix socket `path` again, where somebody has removed it.  OperationFailed."""
         for listener in self._listeners:
             if listener.local and not os.path.exists(path):  # noqa: PTH110
-                listener.replace(_bound(path))
+                listener.replace(_bound(path, self._group))
 
-    def listen_tcp(self, host: str, port: int, inherited: int | None = None) -> int:
+    def listen_tcp(
+        self,
+        host: str,
+        port: int,
+        inherited: int | None = None,
+        *,
+        token: Token | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> int:
         """Serve on TCP and return the port (where 0 was asked for, the kernel chooses).  OperationFailed where that is
-        impossible.  `inherited`: the listening socket of a predecessor with the same configuration."""
+        impossible.  `inherited`: the listening socket of a predecessor with the same configuration.  `token`: what
+        every request has to show."""
         if inherited is not None:
             sock = socket.socket(fileno=inherited)
-            self._listeners.append(Listener(self, sock, local=False))
+            self._listeners.append(Listener(self, sock, local=False, token=token, tls=tls))
             return int(sock.getsockname()[1])
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -135,7 +153,7 @@ class HttpServer:
             raise OperationFailed(
                 f"cannot listen on {host}:{port}: {error}", "Choose another [supervisor.http] listen."
             ) from error
-        self._listeners.append(Listener(self, sock, local=False))
+        self._listeners.append(Listener(self, sock, local=False, token=token, tls=tls))
         return int(sock.getsockname()[1])
 
     @staticmethod
@@ -179,9 +197,21 @@ class HttpServer:
 class Listener:
     """One listening socket and the connections that came through it."""
 
-    def __init__(self, server: HttpServer, sock: socket.socket, *, local: bool) -> None:
+    def __init__(
+        self,
+        server: HttpServer,
+        sock: socket.socket,
+        *,
+        local: bool,
+        group: int | None = None,
+        token: Token | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.server = server
         self.local = local
+        self.token = token
+        self._group = group
+        self._tls = tls
         self.connections: set[Connection] = set()
         self._sock = sock
         self._closed = False
@@ -226,16 +256,22 @@ class Listener:
         from supervisor.adapters.http_connection import Connection
 
         sock.setblocking(False)
-        if self.local and not _is_ours(sock):
-            self._turn_away(sock, 403, "forbidden", "the control socket serves its owner and root only")
+        if self.local and not _may_come_in(sock, self._group):
+            self._turn_away(sock, 403, "forbidden", "the control socket serves its owner, its group and root only")
         elif len(self.connections) >= MOST_CONNECTIONS:
             self._turn_away(sock, 503, "busy", f"{MOST_CONNECTIONS} connections are open already")
         else:
             if not self.local:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.connections.add(Connection(self, sock))
+            try:
+                self.connections.add(Connection(self, sock if self._tls is None else _secured(self._tls, sock)))
+            except OSError:  # it has gone already
+                sock.close()
 
     def _turn_away(self, sock: socket.socket, status: int, code: str, message: str) -> None:
+        if self._tls is not None:  # it understands no answer before its handshake
+            sock.close()
+            return
         body = self.server.handler.refusal(code, message)
         head = f"HTTP/1.1 {status} {message}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
         with suppress(OSError):
@@ -270,8 +306,14 @@ class Listener:
         reactor.call_at(reactor.now() + REST_AFTER_EMFILE, again)
 
 
-def _bound(path: str) -> socket.socket:
-    """A listening Unix socket that only its owner can open."""
+def _secured(context: ssl.SSLContext, sock: socket.socket) -> TlsSocket:
+    from supervisor.adapters.tls import TlsSocket
+
+    return TlsSocket(context, sock)
+
+
+def _bound(path: str, group: int | None) -> socket.socket:
+    """A listening Unix socket that only its owner can open, and the group where there is one."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         with suppress(FileNotFoundError):
@@ -281,6 +323,9 @@ def _bound(path: str) -> socket.socket:
             sock.bind(path)
         finally:
             os.umask(before)
+        if group is not None:
+            os.chown(path, -1, group)
+            os.chmod(path, 0o660)  # noqa: PTH101
         sock.listen(128)
     except OSError as error:
         sock.close()
@@ -290,8 +335,18 @@ def _bound(path: str) -> socket.socket:
     return sock
 
 
-def _is_ours(sock: socket.socket) -> bool:
-    """The kernel's word on who connected: ourselves or root."""
+def _may_come_in(sock: socket.socket, group: int | None) -> bool:
+    """The kernel's word on who connected: ourselves, root, or a member of the group."""
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    _pid, uid, _gid = _UCRED.unpack(credentials)
-    return uid in (0, os.geteuid())
+    _pid, uid, gid = _UCRED.unpack(credentials)
+    if uid in (0, os.geteuid()):
+        return True
+    if group is None:
+        return False
+    if gid == group:
+        return True
+    try:
+        groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS)
+    except OSError:  # more groups than that, or before Linux 4.13
+        return False
+    return group in struct.unpack(f"{len(groups) // 4}I", groups)

@@ -19,6 +19,7 @@ from supervisor.adapters.reactor import EPOLLIN, EPOLLOUT
 
 if TYPE_CHECKING:
     from supervisor.adapters.http import Listener
+    from supervisor.adapters.tls import TlsSocket
 
 MOST_HEAD = 16 * 1024
 MOST_BODY = 1024 * 1024
@@ -36,7 +37,7 @@ class Connection:
         "_out", "_queued", "_reactor", "_reply_done", "_sock", "_streaming", "_watched", "_when_flushed",
     )  # fmt: skip
 
-    def __init__(self, listener: Listener, sock: socket.socket) -> None:
+    def __init__(self, listener: Listener, sock: socket.socket | TlsSocket) -> None:
         self._listener = listener
         self._reactor = listener.server.reactor
         self._sock = sock
@@ -142,7 +143,11 @@ class Connection:
         request = Request(head.method.decode("latin-1"), path, query, headers, body, self._listener.local)
         self._deadline.clear()  # from here on it is we who are at work
         self._exchange = exchange = Answer(self, request)
-        server = self._listener.server
+        server, token = self._listener.server, self._listener.token
+        if token is not None and not token.fits(headers.get("authorization")):
+            body = server.handler.refusal("unauthorized", "show the token of token_file: Authorization: Bearer …")
+            exchange.reply(401, body, "application/json", (("www-authenticate", "Bearer"),))
+            return
         try:
             server.handler.handle(exchange)
         except Exception as error:  # noqa: BLE001 - a request must not end the supervision

@@ -6,8 +6,12 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from supervisor.adapters.reactor import Reactor, Timer
+
+if TYPE_CHECKING:
+    from supervisor.adapters.tls import TlsSocket
 
 
 class Flushed(Enum):
@@ -23,7 +27,7 @@ class Outbox:
 
     __slots__ = ("_pieces", "_sent", "_sock", "size")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket | TlsSocket) -> None:
         self.size = 0
         self._sock = sock
         self._pieces: deque[bytes] = deque()

@@ -9,8 +9,8 @@ from pathlib import Path
 from supervisor.errors import OperationFailed
 
 
-def own_directory(path: str, mode: int) -> str:
-    """Make sure that `path` is a directory that is ours and that nobody else can write to."""
+def own_directory(path: str, mode: int, group: int | None = None) -> str:
+    """Make sure that `path` is a directory that is ours and that nobody else can write to; of `group`, if given."""
     place = Path(path)
     try:
         place.mkdir(mode=mode, parents=True, exist_ok=True)
@@ -29,6 +29,8 @@ def own_directory(path: str, mode: int) -> str:
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise OperationFailed(f"{path} can be written by others", f"chmod go-w {path}")
+    if group is not None and found.st_gid != group:
+        os.chown(path, -1, group)
     if stat.S_IMODE(found.st_mode) != mode:  # not for nothing: the filesystem may be read-only for now
         place.chmod(mode)
     return path

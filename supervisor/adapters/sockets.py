@@ -65,18 +65,24 @@ class Sockets:
         return {url: one.fileno() for url, one in self._open.items()}
 
     def keep_only(self, wanted: Collection[str]) -> None:
-        """Close the others: who connects there is refused from now on."""
+        """Close the others: who connects there is refused from now on, also where a service manager has them still."""
         for url in self._open.keys() - set(wanted):
-            one = self._open.pop(url)
-            path = _path(url)
-            if path:
-                with suppress(OSError):
-                    os.unlink(path)  # noqa: PTH108
-            one.close()
+            with suppress(OSError):
+                self._open[url].shutdown(socket.SHUT_RDWR)
+            self._close(url)
 
     def close(self) -> None:
-        """All of them."""
-        self.keep_only(())
+        """All of them; a process that outlives us goes on to accept."""
+        for url in list(self._open):
+            self._close(url)
+
+    def _close(self, url: str) -> None:
+        one = self._open.pop(url)
+        path = _path(url)
+        if path:
+            with suppress(OSError):
+                os.unlink(path)  # noqa: PTH108
+        one.close()
 
     def _get(self, wanted: SocketSpec, spec: ServiceSpec) -> socket.socket:
         one = self._open.get(wanted.url)

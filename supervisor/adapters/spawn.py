@@ -64,6 +64,7 @@ class Spawner:
         self._id = supervisor_id
         self._notify_socket = notify_socket
         self._nofile = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._protected = _is_protected()
 
     def environment(self, spec: ServiceSpec, instance: str, incarnation: int) -> dict[bytes, bytes]:
         """Encoded once where it can be: a spawn has better things to do."""
@@ -88,7 +89,7 @@ class Spawner:
         start = _fork_exec if _needs_fork(spec) else _popen
         with marks.worn(marks.number(self._id, instance)), _inherited_limits(limits, output):
             pid = start(spec, self.environment(spec, instance, incarnation), output, sockets)
-        _adjust(pid, spec, limits)
+        _adjust(pid, spec, limits, self._protected)
         return pid
 
 
@@ -162,7 +163,14 @@ def _inherited_limits(limits: Mapping[int, tuple[int, int]], newest_fd: int) -> 
             resource.setrlimit(which, pair)
 
 
-def _adjust(pid: int, spec: ServiceSpec, limits: Mapping[int, tuple[int, int]]) -> None:
+def _is_protected() -> bool:
+    """Whether the kernel is to spare us when memory runs out, which is not meant for our children."""
+    with suppress(OSError, ValueError), open("/proc/self/oom_score_adj") as file:
+        return int(file.read()) < 0
+    return False
+
+
+def _adjust(pid: int, spec: ServiceSpec, limits: Mapping[int, tuple[int, int]], protected: bool) -> None:
     """Hard limits, the limits that we could not bear, nice and oom score.  It may be gone already."""
     for which, pair in limits.items():
         with suppress(OSError, ValueError):
@@ -170,6 +178,6 @@ def _adjust(pid: int, spec: ServiceSpec, limits: Mapping[int, tuple[int, int]]) 
     with suppress(OSError):
         if spec.nice:
             os.setpriority(os.PRIO_PROCESS, pid, spec.nice)
-        if spec.oom_score_adj:
+        if spec.oom_score_adj or protected:
             with open(f"/proc/{pid}/oom_score_adj", "w") as file:
                 file.write(str(spec.oom_score_adj))

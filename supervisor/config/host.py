@@ -129,6 +129,14 @@ def _identity(user: str | int | None, group: str | int | None) -> Identity:
     return Identity(uid, gid, None if uid is None else ())
 
 
+def group_to_give(group: str | int) -> int:
+    """The number of a group to which our own files may be given."""
+    number = _group(group)
+    if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
+        raise ValueError(f"we are no member of the group {group}; only root can give a socket to it")
+    return number
+
+
 def _account(user: str | int) -> pwd.struct_passwd | None:
     try:
         return pwd.getpwuid(user) if isinstance(user, int) else pwd.getpwnam(user)

@@ -9,7 +9,8 @@ from typing import Any
 
 from supervisor.config.build import build, merged
 from supervisor.config.graph import judge_references, start_order
-from supervisor.config.host import Host
+from supervisor.config.host import Host, group_to_give
+from supervisor.config.httpserver import http_server
 from supervisor.config.listening import judge_sockets
 from supervisor.config.locate import absolute, locate
 from supervisor.config.problems import Key, Problems, Report
@@ -48,12 +49,14 @@ def _supervisor(file: Path, given: Mapping[str, Any], env: Mapping[str, str], pr
         message = f"{runtime_dir} is too long for sockets to be in it: at most {LONGEST_RUNTIME_DIR} bytes"
         problems.add(("supervisor", "runtime_dir"), message)
     fields: dict[str, Any] = {"name": name, "runtime_dir": runtime_dir, "state_dir": state_dir}
-    if "max_concurrent_restarts" in table:
-        fields["max_concurrent_restarts"] = table["max_concurrent_restarts"]
-    if "listen" in table.get("http", {}):
-        fields["listen"] = table["http"]["listen"]
-    elif "http" in table:
-        problems.add(("supervisor", "http"), 'needs listen, for example listen = "127.0.0.1:9180"')
+    fields |= {key: table[key] for key in ("max_concurrent_restarts", "wait_ready") if key in table}
+    if "group" in table:
+        try:
+            fields["group"] = group_to_give(table["group"])
+        except ValueError as error:
+            problems.add(("supervisor", "group"), str(error))
+    if "http" in table:
+        fields |= http_server(table["http"], file.parent, problems)
     return SupervisorSpec(**fields)
 
 

@@ -197,7 +197,10 @@ SERVICE = table(
 HTTP_SERVER = table(
     "Metrics, health and the read-only API over TCP; off unless given.",
     {
-        "listen": key(kinds.LISTEN, "host:port"),
+        "listen": key(kinds.LISTEN, "host:port; an address that other machines reach needs the three files."),
+        "token_file": key(kinds.PATH, "A file whose first line every request must show (Authorization: Bearer …)."),
+        "certificate": key(kinds.PATH, "TLS: the chain of certificates, a PEM file."),
+        "private_key": key(kinds.PATH, "TLS: the key that belongs to it, a PEM file."),
     },
 )
 
@@ -207,7 +210,11 @@ SUPERVISOR = table(
         "name": key(kinds.NAME, "Its name; the name of the file's folder unless given."),
         "runtime_dir": key(kinds.PATH, "Where its sockets live."),
         "state_dir": key(kinds.PATH, "Where its ledger lives."),
+        "group": key(kinds.ACCOUNT, "Members of this group may give orders too: they are as powerful as we are."),
         "max_concurrent_restarts": key(kinds.whole(1, 10_000), "How many instances may be starting again at once."),
+        "wait_ready": key(
+            kinds.SWITCH, "Under systemd: it is ready when its services are, or have failed; false: as soon as it runs."
+        ),
         "http": key(HTTP_SERVER),
     },
 )

@@ -31,7 +31,7 @@ IN_PLACE = frozenset(
 )
 """Keys that a running process need not know of."""
 
-SUPERVISOR_IN_PLACE = frozenset({"max_concurrent_restarts"})
+SUPERVISOR_IN_PLACE = frozenset({"max_concurrent_restarts", "wait_ready"})
 
 
 @dataclass(frozen=True, slots=True)

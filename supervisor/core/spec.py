@@ -223,13 +223,20 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorSpec:
-    """`[supervisor]`.  `listen` is (host, port) for read-only HTTP, or None."""
+    """`[supervisor]`.  `group` is the number of the group that may give orders beside us and root.  `listen` is (host,
+    port) for read-only HTTP, or None; the three files that go with it are paths, or empty.  `wait_ready`: see
+    adapters/systemd.py."""
 
     name: str = "default"
     runtime_dir: str = ""
     state_dir: str = ""
     max_concurrent_restarts: int = 8
+    wait_ready: bool = True
+    group: int | None = None
     listen: tuple[str, int] | None = None
+    token_file: str = ""
+    certificate: str = ""
+    private_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

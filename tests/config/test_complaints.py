@@ -264,8 +264,30 @@ FILES = [
     ("[supervisor]\nhttp = {}\n" + SERVICE, '2: supervisor.http: needs listen, for example listen = "127.0.0.1:9180"'),
     ('[supervisor.http]\nliste = ""\n' + SERVICE, '2: supervisor.http.liste: unknown key; did you mean "listen"?'),
     (
-        '[supervisor.http]\nlisten = "a:1"\n' + SERVICE + 'ready.http = "http://a:1/x"',
-        "5: services.web.ready.http: a:1 is where the supervisor itself listens (supervisor.http.listen)",
+        '[supervisor.http]\nlisten = "localhost:1"\n' + SERVICE + 'ready.http = "http://localhost:1/x"',
+        "5: services.web.ready.http: localhost:1 is where the supervisor itself listens (supervisor.http.listen)",
+    ),
+    (
+        '[supervisor.http]\nlisten = "0.0.0.0:1"\n' + SERVICE,
+        "2: supervisor.http.listen: other machines reach 0.0.0.0, so it needs token_file, certificate, private_key "
+        "too; or listen on 127.0.0.1:1",
+    ),
+    (
+        '[supervisor.http]\nlisten = "[fe80::1]:1"\ntoken_file = "services.toml"\n' + SERVICE,
+        "2: supervisor.http.listen: other machines reach fe80::1, so it needs certificate, private_key too; "
+        "or listen on 127.0.0.1:1",
+    ),
+    (
+        '[supervisor.http]\nlisten = "127.0.0.1:1"\ntoken_file = "/no/such"\n' + SERVICE,
+        "3: supervisor.http.token_file: /no/such is not there, or is no file",
+    ),
+    (
+        '[supervisor.http]\nlisten = "127.0.0.1:1"\ncertificate = "services.toml"\n' + SERVICE,
+        "1: supervisor.http: certificate and private_key belong together",
+    ),
+    (
+        '[supervisor]\ngroup = "no-such-group-at-all"\n' + SERVICE,
+        '2: supervisor.group: the group "no-such-group-at-all" does not exist',
     ),
     (
         f'[supervisor]\nruntime_dir = "/{"x" * 80}"\n' + SERVICE,

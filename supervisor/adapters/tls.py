@@ -1,0 +1,53 @@
+"""TLS on an accepted connection, for the HTTP server: a socket that says BlockingIOError where TLS has to wait.
+
+Imported only where a certificate is configured.  The handshake is part of the first read, and so under the
+same deadline as the request.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from supervisor.errors import OperationFailed
+
+
+def server_context(certificate: str, private_key: str) -> ssl.SSLContext:
+    """TLS 1.2 or newer with this chain and key (paths of PEM files).  OperationFailed says why it cannot be."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, private_key, password=lambda: "")  # never ask on a terminal
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or str(error)
+        raise OperationFailed(
+            f"TLS cannot be had with {certificate} and {private_key}: {reason}",
+            "Both are to be PEM files, unencrypted.",
+        ) from error
+    return context
+
+
+class TlsSocket:
+    """The server's end of a connection: as a non-blocking socket."""
+
+    def __init__(self, context: ssl.SSLContext, sock: socket.socket) -> None:
+        self._tls = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+    def fileno(self) -> int:
+        return self._tls.fileno()
+
+    def recv(self, size: int) -> bytes:
+        """At least a whole TLS record (16 KiB) must be asked for: what stayed behind would wake nobody."""
+        try:
+            return self._tls.recv(size)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise BlockingIOError from None
+
+    def send(self, data: memoryview) -> int:
+        try:
+            return self._tls.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise BlockingIOError from None
+
+    def close(self) -> None:
+        self._tls.close()

@@ -1,0 +1,73 @@
+"""`systemd`: a unit with which the service manager runs the daemon."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import click
+
+from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.place import Place
+from supervisor.errors import OperationFailed
+from supervisor.launch import MODULE
+
+ASSUMED = 252
+"""The version of systemd where none can be asked."""
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option("--user", is_flag=True, help="For your own service manager: `systemctl --user`.")
+@pass_place
+def systemd(place: Place, user: bool) -> None:
+    """Print a systemd unit for services.toml; docs/systemd.md tells what to do with it."""
+    from supervisor.config.load import load
+    from supervisor.config.systemd_unit import unit
+
+    if user and os.geteuid() == 0:
+        click.echo("note: this is root's own service manager; without --user it is the system's", err=True)
+    plan = load(place.file)
+    places = _defaults(place.file)
+    if not user and os.geteuid() != 0:  # it will be root who runs it
+        here = plan.supervisor
+        plan = replace(
+            plan,
+            supervisor=replace(
+                here,
+                runtime_dir=f"/run/supervisor/{here.name}" if places[0] else here.runtime_dir,
+                state_dir=f"/var/lib/supervisor/{here.name}" if places[1] else here.state_dir,
+            ),
+        )
+    try:
+        text = unit(plan, [sys.executable, *MODULE, "supervisor"], user=user, version=_version(), places=places)
+    except ValueError as error:
+        raise OperationFailed(str(error)) from None
+    name = f"supervisor-{plan.supervisor.name}.service"
+    folder = "~/.config/systemd/user" if user else "/etc/systemd/system"
+    control = "systemctl --user" if user else "systemctl"
+    click.echo(f"# supervisor systemd -f … > {folder}/{name}")
+    click.echo(f"# {control} daemon-reload && {control} enable --now {name}")
+    click.echo(text, nl=False)
+
+
+def _defaults(path: str) -> tuple[bool, bool]:
+    """Whether the file leaves the runtime and the state directory to us."""
+    import tomllib
+
+    with open(path, "rb") as file:
+        table = tomllib.load(file).get("supervisor", {})
+    return "runtime_dir" not in table, "state_dir" not in table
+
+
+def _version() -> int:
+    program = shutil.which("systemctl")
+    if program is None:
+        return ASSUMED
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.match(r"systemd (\d+)", said)
+    return int(found[1]) if found else ASSUMED

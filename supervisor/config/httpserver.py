@@ -1,0 +1,43 @@
+"""`[supervisor.http]`: what whoever reaches it can read is everything but secrets, so strangers are kept out."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor.config.problems import Problems
+
+_WHERE = ("supervisor", "http")
+_FILES = ("token_file", "certificate", "private_key")
+
+
+def http_server(table: Mapping[str, Any], folder: Path, problems: Problems) -> dict[str, Any]:
+    """The fields of SupervisorSpec."""
+    if "listen" not in table:
+        problems.add(_WHERE, 'needs listen, for example listen = "127.0.0.1:9180"')
+        return {}
+    fields: dict[str, Any] = {"listen": table["listen"]}
+    fields |= {key: str(folder / table[key]) for key in _FILES if key in table}
+    for key in _FILES:
+        if key in fields and not Path(fields[key]).is_file():
+            problems.add((*_WHERE, key), f"{fields[key]} is not there, or is no file")
+    host, port = fields["listen"]
+    missing = [key for key in _FILES if key not in fields]
+    if not _stays_here(host) and missing:
+        problems.add(
+            (*_WHERE, "listen"),
+            f"other machines reach {host}, so it needs {', '.join(missing)} too; or listen on 127.0.0.1:{port}",
+        )
+    elif ("certificate" in fields) != ("private_key" in fields):
+        problems.add(_WHERE, "certificate and private_key belong together")
+    return fields
+
+
+def _stays_here(host: str) -> bool:
+    """Nobody on another machine can reach it.  A name can lead anywhere, but for the one that all know."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,169 @@
+"""Under a service manager: when it is told what (adapters/systemd.py says how).
+
+Loaded only where NOTIFY_SOCKET is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from supervisor.adapters.reactor import Timer
+from supervisor.adapters.systemd import ServiceManager, Upstream
+from supervisor.core.actions import Goal
+from supervisor.core.instance import Instance
+from supervisor.core.views import instance_view
+from supervisor.settling import LIVES, settled
+
+if TYPE_CHECKING:
+    from supervisor.runtime import Runtime
+
+JSON = dict[str, Any]
+
+LOOK_EVERY = 1.0
+"""Seconds from one STATUS to the next, while things change."""
+LOOK_OFTEN = LIVES
+"""The same before we are ready: READY is not to come late."""
+EXTEND_EVERY = 10.0
+"""Seconds between two requests for more time to start, or to end."""
+EXTEND_BY = 30.0
+"""Seconds asked for: it is not as long as it may take, so that our own death is noticed meanwhile."""
+NAMED = 3
+"""Instances that STATUS names."""
+
+
+class Managed:
+    """One runtime and the service manager that started it.
+
+    READY is told once every service that is wanted is ready, or has failed so that waiting for it makes no sense, the
+    very rule of `up -d`.  A sign of life is given when one is due *and* a turn of the loop has been completed."""
+
+    def __init__(self, runtime: Runtime, upstream: Upstream, stored: Mapping[str, int] | None) -> None:
+        self._runtime = runtime
+        self._reactor = runtime.reactor
+        self.manager = ServiceManager(runtime.reactor, upstream, runtime.problem, stored)
+        self.environment = upstream.environment
+        self._awaited: list[str] = []
+        self._before: dict[str, int] = {}
+        self._ready = self._closing = self._beat_due = False
+        self._looked = 0.0
+        self._timer: Timer | None = None
+
+    # -- what the runtime tells ----------------------------------------------------------------------------------
+
+    def began(self) -> None:
+        """Everything is taken up, and what is wanted is on its way."""
+        instances = self._runtime.fleet.instances.values()
+        if self._runtime.fleet.plan.supervisor.wait_ready:
+            self._awaited = [i.name for i in instances if i.goal is Goal.UP]
+        self._before = {i.name: i.incarnation for i in instances}
+        self._beat()
+        self._look()
+        if not self._ready:
+            self._extend()
+
+    def changed(self) -> None:
+        """Something happened to some instance."""
+        if self._timer is None:
+            pace = LOOK_EVERY if self._ready else LOOK_OFTEN
+            self._timer = self._reactor.call_at(max(self._reactor.now(), self._looked + pace), self._look)
+
+    def turn(self) -> None:
+        """A turn of the loop is completed."""
+        if self._beat_due:
+            self._beat_due = False
+            self.manager.alive()
+        if self._runtime.fleet.closing and not self._closing:
+            self._closing = True
+            self.manager.stopping()
+            self.changed()
+            if self._ready:
+                self._extend()
+
+    def keep(self, descriptors: Mapping[str, int]) -> None:
+        """Before anybody uses them: so that nothing is lost if we die in the next moment."""
+        for name, fd in descriptors.items():
+            self.manager.keep(name, fd)
+
+    def reloading(self) -> None:
+        """A changed file is being read."""
+        if self._ready and not self._closing:
+            self.manager.reloading()
+
+    def reloaded(self) -> None:
+        """It is in force, or was refused."""
+        if self._ready and not self._closing:
+            self.manager.ready()
+
+    def close(self) -> None:
+        """The end.  What no process uses any more is not to be given to the next daemon."""
+        if not any(i.alive for i in self._runtime.fleet.instances.values()):
+            self.manager.keep_only(())
+        self.manager.close()
+
+    # -- timers --------------------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        self._beat_due = True
+        if (within := self.manager.upstream.watchdog) is not None:
+            self._reactor.call_at(self._reactor.now() + within / 2, self._beat)
+
+    def _extend(self) -> None:
+        if self._closing or not self._ready:
+            self.manager.extend(EXTEND_BY)
+            self._reactor.call_at(self._reactor.now() + EXTEND_EVERY, self._extend)
+
+    def _look(self) -> None:
+        self._timer, self._looked = None, self._reactor.now()
+        held = self._runtime.descriptors()
+        del held["lock"]  # it has to be free once nobody runs
+        self.keep(held)
+        self.manager.keep_only(held)
+        if not self._ready and not self._closing and self._settled():
+            self._ready = True
+            self.manager.ready()
+        self.manager.status(summary(self._runtime.fleet.instances, starting=not self._ready, closing=self._closing))
+
+    def _settled(self) -> bool:
+        """Whether nobody is waited for any more; asks again where only a little time is missing."""
+        rows = _Rows(self._runtime.fleet.instances, self._looked)
+        while self._awaited:
+            name = self._awaited[-1]
+            if settled("start", name, rows, self._before) is False:
+                if rows[name]["ready"]:
+                    self.changed()
+                return False
+            self._awaited.pop()
+        return True
+
+
+class _Rows(Mapping[str, JSON]):
+    """The rows of the status, each made when it is asked for."""
+
+    def __init__(self, instances: Mapping[str, Instance], now: float) -> None:
+        self._instances, self._now = instances, now
+
+    def __getitem__(self, name: str) -> JSON:
+        return instance_view(self._instances[name], self._now)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._instances)
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+
+def summary(instances: Mapping[str, Instance], *, starting: bool, closing: bool) -> str:
+    """One line: `starting: 2 of 3 ready; db starting`, `2 of 3 ready; db failed`, `stopping: 1 left: db`."""
+    if closing:
+        left = [i.name for i in instances.values() if i.alive and not i.stays]
+        return f"stopping: {len(left)} left" + (f": {_some(left)}" if left else "")
+    wanted = [i for i in instances.values() if i.goal is Goal.UP]
+    short = [f"{i.name} {i.state.value}" for i in wanted if not i.satisfied]
+    text = f"{len(wanted) - len(short)} of {len(wanted)} ready" + (f"; {_some(short)}" if short else "")
+    return f"starting: {text}" if starting else text
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
