@@ -122,7 +122,7 @@ class Runtime:
         self.sampler = Sampler(self.reactor, self._members, self.engine.post, self._accounts)
         self.metrics = Metrics()
         self.hooks = Hooks(self.reactor, self.problem)
-        self.attribution = Attribution(self.processes.mains, self.forest.root, self.id)
+        self.attribution = Attribution(self.processes.mains, self.forest.root, self.id, self._user_of)
         self.notify = NotifySocket(
             self.reactor, f"{self.runtime_dir}/notify.sock", self._notified, self.problem, held.pop("notify", None)
         )
@@ -411,6 +411,10 @@ class Runtime:
             self.engine.post(name, event)
         if message.main_pid is not None and self.processes.set_main(name, message.main_pid):
             self.engine.post(name, ev.MainPid(instance.incarnation, message.main_pid))
+
+    def _user_of(self, name: str) -> int | None:
+        instance = self.fleet.instances.get(name)
+        return instance.spec.user if instance is not None else None
 
     def _members(self, instance: str) -> list[int]:
         process = self.processes.by_instance.get(instance)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from supervisor.adapters import procfs
 
 _LONGEST_DESCENT = 32
 _MOST_REMEMBERED = 1024
+_STRANGER_SECONDS = 1.0  # for which a stranger is not looked at again: who floods us is not to cost more than who beats
 
 
 class Owned(Protocol):
@@ -23,16 +25,24 @@ class Attribution:
 
     `mains`: main processes by pid (looked at each time, never copied).  `cgroup_root`: the directory of which each
     instance has a sub-directory of its own name, or None.  `supervisor_id`: what SUPERVISOR_ID is in our children's
-    environment.  `strangers` counts processes that belong to nobody, `vanished` those that were gone before they
-    could be looked at.
+    environment.  `user_of(instance)`: as whom it was started, None for our own user.  `strangers` counts processes that
+    belong to nobody, `vanished` those that were gone before they could be looked at.
     """
 
-    def __init__(self, mains: Mapping[int, Owned], cgroup_root: str | None, supervisor_id: str) -> None:
+    def __init__(
+        self,
+        mains: Mapping[int, Owned],
+        cgroup_root: str | None,
+        supervisor_id: str,
+        user_of: Callable[[str], int | None] = lambda _instance: None,
+    ) -> None:
         self.strangers = self.vanished = 0
         self._mains = mains
         self._cgroup_prefix = _path_in_hierarchy(cgroup_root) + "/" if cgroup_root else None
         self._id = supervisor_id
+        self._user_of = user_of
         self._known: dict[int, tuple[int, str]] = {}
+        self._strangers: dict[int, tuple[int, float]] = {}
 
     def resolve(self, pid: int) -> str | None:
         """The instance's name, or None for a stranger."""
@@ -46,9 +56,15 @@ class Attribution:
         known = self._known.get(pid)
         if known is not None and known[0] == start:
             return known[1]
+        stranger = self._strangers.get(pid)
+        if stranger is not None and stranger[0] == start and time.monotonic() < stranger[1]:
+            return None
         instance = self._by_cgroup(pid) or self._by_descent(pid) or self._by_marker(pid)
         if instance is None:
             self.strangers += 1
+            if len(self._strangers) >= _MOST_REMEMBERED:
+                self._strangers.clear()
+            self._strangers[pid] = start, time.monotonic() + _STRANGER_SECONDS
             return None
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
@@ -75,10 +91,21 @@ class Attribution:
         return None
 
     def _by_marker(self, pid: int) -> str | None:
-        """An orphan, or one that daemonised itself, still carries the environment it was started with."""
-        if procfs.environment_value(pid, "SUPERVISOR_ID") != self._id:
+        """An orphan, or one that daemonised itself, still carries the environment it was started with.  An environment
+        can be made up, so it counts only for services of the same user, who could do worse to each other."""
+        found, instance = procfs.environment_values(pid, "SUPERVISOR_ID", "SUPERVISOR_INSTANCE")
+        if found != self._id or not instance:
             return None
-        return procfs.environment_value(pid, "SUPERVISOR_INSTANCE") or None
+        user = self._user_of(instance)
+        return instance if _user(pid) == (os.geteuid() if user is None else user) else None
+
+
+def _user(pid: int) -> int | None:
+    """As whom it runs."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116
+    except OSError:
+        return None
 
 
 def _path_in_hierarchy(directory: str) -> str:
