@@ -16,6 +16,7 @@ from typing import Any
 
 from supervisor.adapters import procfs
 from supervisor.adapters.evidence_sockets import SOCKETS, describe, descriptors
+from supervisor.core.secrets import without_secrets
 
 JSON = dict[str, Any]
 
@@ -157,7 +158,7 @@ def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:
     if stat.state == "D" or any(thread["state"] == "D" for thread in threads):
         found["command"] = None  # to ask could mean to wait with it
     else:
-        found["command"] = " ".join(procfs.command_line(pid))[:COMMAND]
+        found["command"] = " ".join(without_secrets(procfs.command_line(pid)))[:COMMAND]
         if whole:
             found["environment"] = _environment(base)
     if whole:

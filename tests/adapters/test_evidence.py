@@ -142,7 +142,7 @@ def test_what_excuses_silence(status: dict[str, str], cgroup: module.JSON | None
 
 def test_a_frozen_cgroup_is_read_from_its_events(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = start()
-    monkeypatch.setattr(module, "_CGROUPS", str(tmp_path))
+    monkeypatch.setattr(module.procfs, "cgroup_directory", lambda path: f"{tmp_path}{path}")
     monkeypatch.setattr(module.procfs, "cgroup_of", lambda pid: "/a/b")
     events = tmp_path / "a/b/cgroup.events"
     events.parent.mkdir(parents=True)
