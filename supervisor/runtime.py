@@ -43,6 +43,7 @@ from supervisor.core import actions as act
 from supervisor.core import events as ev
 from supervisor.core import sdnotify
 from supervisor.core.actions import Action, Record, State
+from supervisor.core.causes import Cause
 from supervisor.core.clocks import Clocks
 from supervisor.core.diff import Difference
 from supervisor.core.fleet import Fleet
@@ -289,7 +290,7 @@ class Runtime:
         if self.managed is not None:
             self.managed.changed()
         for record in records:
-            if record.before is not record.after:
+            if record.before is not record.after or record.cause is Cause.RELOADED:
                 self._observe_less_or_more(record)
 
     def save_all(self) -> None:
@@ -325,8 +326,10 @@ class Runtime:
         """Ceilings hold for what runs; what is on its way out is watched no more."""
         if record.after is State.RUNNING:
             resources = self.fleet.instances[record.instance].spec.resources
-            if resources is not None:
-                self.sampler.limit(record.instance, record.incarnation, resources)
+            self.sampler.limit(record.instance, record.incarnation, resources)
+            process = self.processes.by_instance.get(record.instance)
+            if record.cause is Cause.RELOADED and process is not None:
+                self.forest.limit(process.tree, resources)
         elif record.after not in (State.STARTING, State.SUSPECT):
             self.senses.unwatch(record.instance)
 

@@ -59,6 +59,11 @@ class Forest:
                 return tree
         return self._by_descent(instance)
 
+    def limit(self, tree: Tree, resources: ResourcesSpec | None) -> None:
+        """Have the kernel keep other limits for a tree that has members already."""
+        if isinstance(tree, CgroupTree):
+            tree.limit(resources, self.controllers)
+
     def find(self, instance: str, main: tuple[int, int] | None) -> Tree:
         """The tree that an earlier daemon left: `main` is the (pid, start time) that its main process has, or had.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -192,3 +194,18 @@ def test_too_many_processes_are_a_failure(daemon: Start) -> None:
     )
     event = one.event("bomb", "suspect", "tasks-limit")
     assert event["detail"]["value"] > event["detail"]["limit"] == 20
+
+
+def test_a_ceiling_that_is_lowered_by_a_reload_holds_for_what_runs(daemon: Start) -> None:
+    many = (
+        "import threading as t, time\nfor _ in range(30): t.Thread(target=time.sleep, args=(1000,)).start()\nprint(1)"
+    )
+    command = f'[services.many]\ncommand = ["{sys.executable}", "-u", "-c", {json.dumps(many)}]\nready.log = "1"\n'
+    one = daemon(command)
+    one.event("many", "running", "ready")
+    one.write(command + "[services.many.resources]\nmax_tasks = 20\n")
+    assert one.cli("reload").returncode == 0
+    assert one.event("many", "suspect", "tasks-limit")["detail"]["limit"] == 20
+    one.write(command)
+    assert one.cli("reload").returncode == 0
+    one.event("many", "running", "ready")
