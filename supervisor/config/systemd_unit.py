@@ -87,7 +87,9 @@ def _service(plan: Plan, command: Sequence[str], user: bool, version: int, place
     yield f"TimeoutStopSec={round(stop_time(plan))}s"
     yield "# Output and sockets of the services, held while no supervisor runs."
     yield f"FileDescriptorStoreMax={_kept(plan)}"
-    if places[0]:
+    if places[0] and plan.supervisor.group is not None:
+        yield "# RuntimeDirectory= is left out: it would take the directory away from the `group` that may come in."
+    elif places[0]:
         stays = any(s.detach for s in plan.services)
         yield "# Its sockets and pipes; what it left there is what the next one finds."
         yield f"RuntimeDirectory={own}"
