@@ -345,7 +345,7 @@ def _heartbeat(spec: ServiceSpec) -> JSON | None:
 
 def _signal_number(name: str) -> int:
     text = name.upper()
-    if text.isdecimal() and int(text) in signal.valid_signals():
+    if text.isdecimal() and len(text) <= 3 and int(text) in signal.valid_signals():
         return int(text)
     try:
         return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"].value

@@ -93,7 +93,7 @@ def _checked(param: Param, value: Any) -> Any:
     except (ValueError, TypeError, OverflowError):
         raise UsageError(f"{param.name} must be {_A[param.kind]}, not {value!r}", param.description) from None
     if param.least is not None and param.most is not None and not param.least <= value <= param.most:
-        raise UsageError(f"{param.name} must be between {param.least:g} and {param.most:g}, not {value:g}")
+        raise UsageError(f"{param.name} must be between {param.least:g} and {param.most:g}, not {value}")
     return value
 
 

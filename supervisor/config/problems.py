@@ -52,7 +52,10 @@ class Problems:
         if not self._found:
             return
         found = sorted(((self.line(key), key, message) for key, message in self._found), key=lambda f: f[0])
-        lines = [f"{self._shown}:{line}: {dotted(key)}: {_one_line(message)}" for line, key, message in found[:SHOWN]]
+        lines = [
+            visible(f"{self._shown}:{line}: {dotted(key)}: {message if isinstance(message, str) else message()}")
+            for line, key, message in found[:SHOWN]
+        ]
         if len(found) > SHOWN:
             lines.append(f"… and {len(found) - SHOWN} more")
         raise ConfigError("\n".join(dict.fromkeys(lines)))
@@ -64,8 +67,11 @@ class Problems:
         return line_numbers(self._text)
 
 
-def _one_line(message: str | Callable[[], str]) -> str:
-    return (message if isinstance(message, str) else message()).replace("\n", "\\n")
+def visible(text: str) -> str:
+    """`text` in one line and without what a terminal would obey: such characters are shown as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def dotted(key: Iterable[str | int]) -> str:

@@ -1,0 +1,123 @@
+"""A daemon behind the real API that only writes down what it is asked to do; what it reads, it reads from a real ledger
+and a real log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from supervisor.adapters import logread
+from supervisor.adapters.api import Subscriber
+from supervisor.adapters.ledger import EventQuery, Ledger
+from supervisor.core.actions import Goal, Record, State
+from supervisor.core.causes import Cause
+from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError
+from supervisor.operations import _signal_number
+
+JSON = dict[str, Any]
+SERVICES = {"db": ("db",), "web": ("web@1", "web@2"), "front": ("web@1", "web@2")}
+INSTANCES = ("db", "web@1", "web@2")
+
+
+class House:
+    """Implements `Daemon` of the API.  `orders` are those that change something, `private` the questions that only the
+    control socket answers."""
+
+    def __init__(self, place: str) -> None:
+        self.orders: list[str] = []
+        self.private: list[str] = []
+        self.watching = 0
+        self.problems: list[str] = []
+        self.ledger = Ledger(f"{place}/ledger.db", self.problems.append)
+        self.ledger.append([_record(i) for i in range(30)], 1_769_860_800.0)
+        self._logs = f"{place}/log"
+        Path(self._logs).mkdir()
+        Path(f"{self._logs}/db.log").write_text("".join(f"line {i}\n" for i in range(50)))
+
+    # -- what is asked -----------------------------------------------------------------------------------------------
+
+    def status(self, services: Sequence[str] = ()) -> JSON:
+        rows = [_row(name) for name in self._resolve(services)]
+        return {"supervisor": {"pid": 1, "name": "x", "version": "1", "uptime_s": 1.0}, "instances": rows}
+
+    def instance(self, name: str) -> JSON:
+        self.private.append(name)
+        return _row(self._resolve([name])[0]) | {"command": ["true"], "transitions": []}
+
+    def services(self) -> JSON:
+        return {"services": [{"name": n, "group": None, "instances": list(i)} for n, i in SERVICES.items()]}
+
+    def events(self, query: EventQuery) -> list[JSON]:
+        return self.ledger.events(query)
+
+    def evidence(self, event_id: int) -> JSON | None:
+        self.private.append("evidence")
+        return self.ledger.evidence(event_id)
+
+    def logs(
+        self,
+        instance: str,
+        *,
+        lines: int | None = None,
+        since: float | None = None,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> JSON:
+        self.private.append("logs")
+        (name, *_) = self._resolve([instance])
+        chunk = logread.read(self._logs, name, lines=lines, since=since, before=before, after=after)
+        return {"instance": name, "lines": [{"at": at, "text": text} for at, text in chunk.lines]}
+
+    def metrics(self) -> str:
+        return "up 1\n# EOF\n"
+
+    # -- what is ordered ---------------------------------------------------------------------------------------------
+
+    def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
+        names = self._resolve(services)
+        if signal is not None:
+            _signal_number(signal)
+        self.orders.append(verb)
+        return names
+
+    def down(self) -> None:
+        self.orders.append("down")
+
+    def reload(self, dry_run: bool, done: Callable[[JSON | SupervisorError], None]) -> None:
+        self.orders.append("reload")
+        done({"applied": True} if dry_run else ConfigError("services.toml:1: no"))
+
+    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+        self.orders.append("upgrade")
+        done(OperationFailed(f"{python} cannot start"))
+
+    def watch(self, subscriber: Subscriber) -> Callable[[], None]:
+        self.private.append("stream")
+        self._resolve(subscriber.services)
+        self.watching += 1
+        subscriber.on_event({"id": 31, "service": "web"})
+        subscriber.on_log("db", ["a line"])
+        subscriber.on_status(self.status(subscriber.services))
+
+        def end() -> None:
+            self.watching -= 1
+
+        return end
+
+    def _resolve(self, services: Sequence[str]) -> list[str]:
+        if not services:
+            return list(INSTANCES)
+        found = [name for asked in services for name in SERVICES.get(asked, (asked,) if asked in INSTANCES else ())]
+        if not found:
+            raise NoSuchService(f"no service, instance or group named {services[0]!r}")
+        return found
+
+
+def _record(number: int) -> Record:
+    evidence = {"evidence": {"stacks": []}} if number % 5 == 0 else {}
+    return Record("web@1", "web", number, Goal.UP, State.RUNNING, State.STOPPING, Cause.EXITED, evidence)
+
+
+def _row(name: str) -> JSON:
+    return {"name": name, "service": name.partition("@")[0], "goal": "up", "state": "running", "ready": True}
