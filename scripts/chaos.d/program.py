@@ -140,7 +140,7 @@ def chat_slowly(me: Program) -> None:
 def beat(me: Program) -> None:
     """READY=1, then WATCHDOG=1 ten times a second.  A supervisor that is away does not trouble it."""
     path = os.environ["NOTIFY_SOCKET"]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as channel:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         for turn in range(1 << 62):
             with suppress(OSError):
                 channel.sendto(b"WATCHDOG=1" if turn else b"READY=1\nWATCHDOG=1", path)
