@@ -122,11 +122,11 @@ class Recording:
             return max(self.tail().silence(chance), self._longest[-COUNTED])
         if left <= len(self._longest):
             return self._longest[-int(left)]
-        for low, high, count in reversed(self.classes()):
-            if count >= left:
-                return high - left / count * (high - low)
-            left -= count
-        return 0.0
+        classes = self.classes()
+        while classes[-1][2] < left and len(classes) > 1:
+            left -= classes.pop()[2]
+        low, high, count = classes[-1]
+        return max(0.0, high - left / count * (high - low))
 
     def tail(self) -> Tail:
         """The law of the longest intervals, of which there must be `FEWEST`."""

@@ -575,6 +575,15 @@ def test_who_has_missed_a_beat_counts_although_it_is_no_suspect_yet() -> None:
     assert world.killed == set()
 
 
+def test_who_has_not_beaten_yet_is_not_overdue() -> None:
+    world = Quiet(3)
+    world.start()
+    world.take(world.fleet.restart(["w1", "w2"], world.now))
+    world.advance(3.5)
+    assert world.killed == {"w0", "w1", "w2"}
+    assert world.held == set()
+
+
 def test_one_who_was_asked_and_did_not_answer_confirms_all() -> None:
     world = Quiet(4, source="http")
     world.advance(3.5)

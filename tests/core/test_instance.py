@@ -277,6 +277,8 @@ def test_innocent_intervals_are_recorded_and_no_others() -> None:
     for at in (1.0, 2.0, 3.0):
         instance.beat(ev.Heartbeat(1, at))
     assert (instance.recording.count, instance.recording.longest) == (2, 1.0)
+    instance.beat(ev.Heartbeat(1, 3.0))  # the same once more
+    assert instance.recording.count == 2
     instance.step(ev.Stalled(5.0), 8.0)  # our own fault
     instance.beat(ev.Heartbeat(1, 9.0))
     assert instance.recording.count == 2
