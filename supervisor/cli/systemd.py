@@ -29,11 +29,12 @@ def systemd(place: Place, user: bool) -> None:
     from supervisor.config.load import load
     from supervisor.config.systemd_unit import unit
 
-    if user and os.geteuid() == 0:
-        click.echo("note: this is root's own service manager; without --user it is the system's", err=True)
     plan = load(place.file)
     places = _defaults(place.file)
-    if not user and os.geteuid() != 0:  # it will be root who runs it
+    root = os.geteuid() == 0
+    if user and root:  # root's places are the system's, also under a service manager of its own
+        places = (False, False)
+    elif not user and not root:  # it will be root who runs it
         here = plan.supervisor
         plan = replace(
             plan,

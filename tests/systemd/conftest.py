@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -104,10 +104,21 @@ class Machine:
 
 
 class Unit:
-    """A supervisor under that systemd, from the unit that `supervisor systemd` prints."""
+    """A supervisor under that systemd, from the unit that `supervisor systemd` prints.  `units`: the folder of another
+    manager's units, which is asked by `ask`."""
 
-    def __init__(self, machine: Machine, name: str, services: str, settings: str = "") -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        name: str,
+        services: str,
+        settings: str = "",
+        *,
+        units: Path | None = None,
+        ask: Sequence[str] = ("systemctl", "--no-pager"),
+    ) -> None:
         self.machine, self.name = machine, f"supervisor-{name}.service"
+        self._ask = ask
         self.place = machine.place / f"place of {name} 100%"
         self.place.mkdir()
         self.file = self.place / "services.toml"
@@ -115,20 +126,22 @@ class Unit:
         self.control = f"/run/supervisor/{name}/control.sock"
         self._head = f'[supervisor]\nname = "{name}"\n'
         self.write(services)
-        command = [sys.executable, "-m", "supervisor", "systemd", "-f", str(self.file)]
+        user = ["--user"] if units else []
+        command = [sys.executable, "-m", "supervisor", "systemd", *user, "-f", str(self.file)]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        (machine.place / "units" / self.name).write_text(text)
-        dropin = machine.place / "units" / f"{self.name}.d"
+        folder = units or machine.place / "units"
+        (folder / self.name).write_text(text)
+        dropin = folder / f"{self.name}.d"
         dropin.mkdir()
         said = str(machine.place / f"{name}.said").replace("%", "%%")
         (dropin / "test.conf").write_text(f"[Service]\nStandardError=append:{said}\n{settings}\n")
-        machine.systemctl("daemon-reload")
+        machine.run(*ask, "daemon-reload")
 
     def write(self, services: str) -> None:
         self.file.write_text(self._head + services)
 
     def systemctl(self, verb: str, *arguments: str, check: bool = True) -> str:
-        return self.machine.systemctl(verb, *arguments, self.name, check=check)
+        return self.machine.run(*self._ask, verb, *arguments, self.name, check=check)
 
     def show(self, key: str) -> str:
         return self.systemctl("show", "--value", "-p", key)
@@ -198,11 +211,11 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture
 def unit(machine: Machine) -> Iterator[Callable[..., Unit]]:
-    """`unit(name, services, settings)`: a supervisor that is not started yet; stopped afterwards, whatever happened."""
+    """`unit(name, services, settings, …)`: a supervisor that is not started yet; ended after the test in any case."""
     made: list[Unit] = []
 
-    def make(name: str, services: str, settings: str = "") -> Unit:
-        made.append(Unit(machine, name, services, settings))
+    def make(name: str, services: str, settings: str = "", **more: Any) -> Unit:
+        made.append(Unit(machine, name, services, settings, **more))
         return made[-1]
 
     yield make

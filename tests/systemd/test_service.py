@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ MakeUnit = Callable[..., Unit]
 
 SLEEPER = '[services.sleeper]\ncommand = ["sleep", "1000"]\n'
 FEW_LINES = 500
+CAP_SYS_RESOURCE = 24
 CHATTER = """
 import os, sys
 order, told = sys.argv[1:]
@@ -33,6 +35,11 @@ os.close(2)
 with open(told, "w"):
     pass
 """
+
+
+def has_capability(number: int) -> bool:
+    (line,) = (text for text in Path("/proc/self/status").read_text().splitlines() if text.startswith("CapEff:"))
+    return bool(int(line.split()[1], 16) >> number & 1)
 
 
 def test_it_is_active_when_its_services_are_ready(unit: MakeUnit, tmp_path: Path) -> None:
@@ -241,3 +248,45 @@ def test_sockets_stay_open_while_nobody_is_there(unit: MakeUnit, machine: Machin
     one.cli("start", "web")
     assert machine.run(*ask) == "hello"
     assert one.rows()["web"]["restarts"] <= 1
+
+
+def test_services_get_what_is_theirs(unit: MakeUnit, machine: Machine) -> None:
+    """Not what the unit sets for the supervisor; but the sandbox holds for both."""
+    tell = "umask; ulimit -Sn; touch /usr/x 2>/dev/null || echo denied; exec sleep 1000"
+    one = unit("theirs", f'[services.teller]\ncommand = ["sh", "-c", "{tell}"]\n')
+    one.systemctl("start")
+    until(lambda: len(one.log("teller")) == 3)
+    assert one.log("teller") == ["0077", "1024", "denied"]
+    teller = one.rows()["teller"]["pid"]
+    if has_capability(CAP_SYS_RESOURCE):  # else systemd silently goes without
+        assert machine.run("cat", f"/proc/{one.pid}/oom_score_adj") == "-900"
+    until(lambda: machine.run("cat", f"/proc/{teller}/oom_score_adj") == "0")
+    own = machine.run("cat", f"/proc/{teller}/cgroup")
+    assert re.search(rf"/system\.slice/{re.escape(one.name)}/[^/]+/teller$", own)
+
+
+def test_a_users_own_service_manager(unit: MakeUnit, machine: Machine) -> None:
+    """Here root has one."""
+    folder = machine.place / "user units"
+    folder.mkdir()
+    for target in ("basic", "shutdown", "default"):
+        (folder / f"{target}.target").write_text("[Unit]\nDefaultDependencies=no\n")
+    (machine.place / "units" / "manager.service").write_text(
+        "[Service]\nType=notify\nKillSignal=SIGKILL\nDelegate=yes\n"
+        "ExecStart=/lib/systemd/systemd --user --unit=basic.target\n"
+        f'RuntimeDirectory=user/0\nEnvironment=XDG_RUNTIME_DIR=/run/user/0 "SYSTEMD_UNIT_PATH={folder}" HOME=/root\n'
+    )
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "manager.service")
+    ask = ("env", "XDG_RUNTIME_DIR=/run/user/0", "systemctl", "--user", "--no-pager")
+    one = unit("own", SLEEPER, units=folder, ask=ask)
+    one.systemctl("start")
+    before, pid = one.rows(), one.pid
+    one.signal(signal.SIGKILL)
+    one.replaced(pid)
+    assert one.rows()["sleeper"]["pid"] == before["sleeper"]["pid"]
+    one.systemctl("reload")
+    one.systemctl("stop")
+    assert one.show("ActiveState") == "inactive"
+    assert machine.supervised() == []
+    machine.systemctl("stop", "manager.service")
