@@ -20,7 +20,8 @@ _MOST = 1 << 20  # bytes of one /proc file that are read; only environ and cgrou
 
 
 class Stat(NamedTuple):
-    """What is used of /proc/PID/stat.  `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes."""
+    """What is used of /proc/PID/stat.  `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes,
+    `flags` as include/linux/sched.h has them (PF_…)."""
 
     name: str
     state: str
@@ -32,6 +33,7 @@ class Stat(NamedTuple):
     threads: int
     start: int
     rss: int
+    flags: int = 0
 
 
 def read(path: str, most: int = _MOST) -> bytes | None:
@@ -76,6 +78,7 @@ def parse_stat(content: bytes) -> Stat | None:
             threads=int(fields[17]),
             start=int(fields[19]),
             rss=int(fields[21]) * PAGE,
+            flags=int(fields[6]),
         )
     except ValueError:
         return None

@@ -12,6 +12,7 @@ from contextlib import suppress
 from supervisor.adapters import marks, procfs
 from supervisor.core.takeover import Found
 
+_FORKED_ONLY = 0x40  # PF_FORKNOEXEC: it has not executed a program since its fork
 GONE_WITHIN = 2.0
 """Seconds that what was killed has to be gone; more needs only what the kernel cannot end."""
 
@@ -36,7 +37,9 @@ def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ())
         stat = procfs.stat(pid) if instance else None
         if instance and stat is not None and stat.state not in "ZX":
             number = int(incarnation) if incarnation and incarnation.isdecimal() else None
-            found.append(Found(pid, stat.start, instance, number, stat.session == pid))
+            # What we spawn leads a session and has executed its program.  A descendant that calls setsid leads one too.
+            leader = stat.session == pid and not stat.flags & _FORKED_ONLY
+            found.append(Found(pid, stat.start, instance, number, leader))
     return found
 
 

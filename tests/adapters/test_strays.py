@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,24 @@ def test_a_marked_process_is_found_with_what_it_is(marked: subprocess.Popen[byte
     assert strays.find(tmp_path.name, "/nowhere") == [Found(marked.pid, start or 0, "web", 3, True)]
     assert strays.find("somebody-else", "/nowhere") == []
     assert strays.describe(strays.find(tmp_path.name, "/nowhere")[0]) in {f"{marked.pid} sh ({s})" for s in "SR"}
+
+
+def test_what_only_fled_into_a_session_of_its_own_is_no_main_process(tmp_path: Path) -> None:
+    program = "import os; os.fork() or (os.setsid(), os.write(1, b'up\\n'), os.read(0, 1)); os.wait()"
+    mark = {"SUPERVISOR_ID": tmp_path.name, "SUPERVISOR_INSTANCE": "web", "SUPERVISOR_INCARNATION": "3"}
+    child = subprocess.Popen(
+        [sys.executable, "-S", "-c", program],
+        env=mark | os.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert {f.pid == child.pid: f.leader for f in strays.find(tmp_path.name, "/")} == {True: True, False: False}
+    finally:
+        child.communicate(b"x")
 
 
 def test_one_without_environment_is_known_by_its_number(tmp_path: Path) -> None:
