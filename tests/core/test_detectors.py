@@ -282,4 +282,4 @@ def test_memory_stays_below_4_kib(name: str) -> None:
 
     assert not hasattr(detector, "__dict__")
     assert not hasattr(detector._law, "__dict__")  # type: ignore[attr-defined]
-    assert 1600 < size(detector, set()) <= 4096
+    assert 800 < size(detector, set()) <= 4096

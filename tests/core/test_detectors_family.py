@@ -49,7 +49,7 @@ def test_cassandras_phi_is_a_multiple_of_the_mean() -> None:
 def test_chen_expects_by_the_schedule_and_not_by_the_last_beat() -> None:
     arrivals = scheduled(500)
     detector = fed("chen", arrivals)
-    due = sum(at - i for i, at in enumerate(arrivals[-100:], 401)) / 100 + 501
+    due = sum(at - i for i, at in enumerate(arrivals[-80:], 421)) / 80 + 501
     assert detector.suspect_at() == pytest.approx(due + 0.8, abs=0.02)
     assert detector.suspect_at(0.5) == pytest.approx(due + 0.05, abs=0.02)
     assert detector.suspicion(due - 0.01) == 0.0
@@ -109,11 +109,11 @@ def test_bertiers_margin_is_jacobsons() -> None:
         if i >= 400:
             detector.heartbeat(at)
         if i >= 100:
-            due = sum(a - j for j, a in enumerate(arrivals[i - 100 : i], i - 100)) / 100 + i
+            due = sum(a - j for j, a in enumerate(arrivals[i - 80 : i], i - 80)) / 80 + i
             error = at - due - late
             late += 0.1 * error
             spread += 0.1 * (abs(error) - spread)
-    due = sum(a - j for j, a in enumerate(arrivals[500:], 500)) / 100 + 600
+    due = sum(a - j for j, a in enumerate(arrivals[520:], 520)) / 80 + 600
     assert detector.suspect_at() == pytest.approx(due + late + 8.0 * spread, abs=5e-3)
 
 

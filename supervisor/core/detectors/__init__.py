@@ -12,6 +12,7 @@ from typing import Protocol
 
 from supervisor.core.detectors import logistic, normal
 from supervisor.core.detectors.accrual import Accrual, Law
+from supervisor.core.detectors.adaptive import Adaptive
 from supervisor.core.detectors.bertier import Bertier
 from supervisor.core.detectors.chen import Chen
 from supervisor.core.detectors.exponential import Exponential
@@ -85,6 +86,7 @@ LAWS: dict[str, Callable[[HeartbeatSpec], Law]] = {
     "two-window": lambda spec: TwoWindow(spec.threshold, spec.interval),
     "bertier": lambda spec: Bertier(spec.threshold, spec.interval),
     "quantile": lambda spec: Quantile(spec.threshold),
+    "adaptive": lambda spec: Adaptive(spec.threshold, spec.interval),
 }
 """Those that find their timeout themselves, within min_timeout and max_timeout."""
 

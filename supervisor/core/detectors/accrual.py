@@ -42,8 +42,7 @@ class Law(Protocol):
     def learn(self, gap: float, delay: float | None, usual: bool, rhythm: Rhythm) -> None:
         """A beat came, `gap` seconds after the last one, `delay` seconds after it was sent, if it says so.
 
-        Without `usual` the gap says nothing of the rhythm: it was excused, was a suspicion, or began a new rhythm,
-        which `rhythm` knows already.
+        Without `usual` the gap says nothing of the rhythm: it was excused, or a suspicion.  `rhythm` has learned it.
         """
         return None
 
@@ -115,9 +114,10 @@ class Accrual:
             if not 0.0 < gap <= FOREVER:
                 return self._ignore()
             excused, keep = self._excused, self._keep
-            renewed = not excused and self._rhythm.learn(gap, keep)
+            if not excused:
+                self._rhythm.learn(gap, keep)
             delay = at - sent if sent is not None and 0.0 <= at - sent <= FOREVER else None
-            self._law.learn(gap, delay, keep and not excused and not renewed, self._rhythm)
+            self._law.learn(gap, delay, keep and not excused, self._rhythm)
             self._patience = self._bounded()
             self._keep = True
             self.last = at

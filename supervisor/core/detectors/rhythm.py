@@ -61,18 +61,15 @@ class Rhythm:
     def fill(self, intervals: tuple[int, ...], late: tuple[int, ...]) -> None:
         """Start over from these intervals and this unfinished streak of outliers, oldest first, in microseconds."""
         longest = self._longest
-        self._ring = array("q", [min(i, longest) for i in intervals[-SIZE:]])
+        self._ring = array("I" if longest < 2**32 else "q", [min(i, longest) for i in intervals[-SIZE:]])
         self._oldest = 0
         self._late = late
         self._total = sum(self._ring)
         self._squares = sum(i * i for i in self._ring)
         self._survey()
 
-    def learn(self, interval: float, keep: bool) -> bool:
-        """Take in one interval in seconds.  Without `keep` it only counts as one more outlier, if it is one.
-
-        True: with it a new rhythm has begun.
-        """
+    def learn(self, interval: float, keep: bool) -> None:
+        """Take in one interval in seconds.  Without `keep` it only counts as one more outlier, if it is one."""
         micros = round(interval * _MICRO)
         if micros > self._longest:
             micros = self._longest
@@ -80,14 +77,13 @@ class Rhythm:
             self._late += (micros,)
             if len(self._late) == STREAK:
                 self.fill(self._late, ())
-                return True
+                return
             micros = self._limit
         elif self._late:
             self._late = ()
         if keep:
             self._push(micros)
             self._survey()
-        return False
 
     def end_streak(self) -> None:
         """Outliers before and after this moment are not in a row."""

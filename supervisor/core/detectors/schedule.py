@@ -18,7 +18,7 @@ from array import array
 from supervisor.core.detectors.rhythm import FOREVER, LEAST
 from supervisor.core.saved import number, sequence, whole
 
-SIZE = 100
+SIZE = 80
 FIRST = 32
 _GUESSED = frozenset((3, 8, 16))
 _STREAK = 6

@@ -1,0 +1,55 @@
+"""Who is compared: our detectors, and the peers (`peers.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from supervisor.core.detectors import KNOWN, make
+from supervisor.core.spec import HeartbeatSpec
+from supervisor.detectorlab import peers
+
+
+class Watcher(Protocol):
+    """What of a `Detector` is compared; times in seconds."""
+
+    def start(self, now: float) -> None: ...
+
+    def heartbeat(self, at: float, sent: float | None = None) -> bool: ...
+
+    def suspicion(self, at: float) -> float: ...
+
+    def suspect_at(self, threshold: float | None = None) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """`make` takes the period (seconds) and the threshold; `bent`: what is learned depends on the threshold."""
+
+    name: str
+    make: Callable[[float, float], Watcher]
+    bent: bool = False
+    default: float = 8.0
+
+
+def _ours(name: str) -> Callable[[float, float], Watcher]:
+    """Floors and caps aside."""
+
+    def new(period: float, threshold: float) -> Watcher:
+        spec = HeartbeatSpec(
+            detector=name, interval=period, threshold=threshold, min_timeout=0.0, max_timeout=1e6, timeout=period
+        )
+        return make(spec)
+
+    return new
+
+
+OURS = tuple(Contender(name, _ours(name), bent=name == "adaptive") for name in KNOWN)
+PEERS = (
+    Contender("akka", lambda period, threshold: peers.Akka(period, threshold, pause=0.0), bent=True),
+    Contender("cassandra", peers.Cassandra),
+    Contender("hazelcast", lambda period, threshold: peers.Hazelcast(period, threshold, pause=0.0), default=10.0),
+)
+"""To be tuned by their threshold: an acceptable pause of seconds would leave nothing to tune."""
+CONTENDERS = OURS + PEERS

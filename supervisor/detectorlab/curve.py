@@ -1,0 +1,156 @@
+"""One detector's quality of service on traces: mistakes against detection time.
+
+Chen, Toueg, Aguilera 2002 name the measures.  Detection time T_D: from the crash until suspicion begins for good; the
+crash is uniform in a beat's period (`mean`, `p99`), or just after a beat (`worst`, the maximum).  λ_M: a mistake is a
+beat that arrives when suspicion has begun.
+
+One replay gives the whole curve.  What a beat would have needed not to be mistaken is the suspicion at its arrival:
+mistakes at a threshold are the beats that needed more.  Of every n-th beat it is asked when each threshold would
+have been reached had nothing come after it.  Where learning depends on the threshold, there is a replay for each.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, inf, log
+
+from supervisor.detectorlab.contenders import Contender, Watcher
+from supervisor.detectorlab.scenarios import PERIOD, Trace
+
+AROUND = (0.7, 0.8, 0.87, 0.93, 0.97, 1.0, 1.03, 1.07, 1.15, 1.25, 1.4)
+WARM = 1000
+"""Beats before the judgement: cold starts are judged apart."""
+EVERY = 16
+LONGEST = 60.0
+"""Nobody crashes in a gap longer than this (seconds): the target was suspended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """At one threshold: mistakes among so many beats; detection times in seconds."""
+
+    threshold: float
+    mistakes: int
+    beats: int
+    mean: float
+    p99: float
+    worst: float
+
+    @property
+    def rate(self) -> float:
+        """Mistakes per million beats."""
+        return 1e6 * self.mistakes / self.beats
+
+
+def replay(watcher: Watcher, trace: Trace, thresholds: Sequence[float]) -> list[Point]:
+    """A point for each threshold, from one run."""
+    sent, arrived, stamped = trace.sent, trace.arrived, trace.stamped
+    needed = array("d")
+    crashes = [array("d") for _ in thresholds]
+    worst = [0.0] * len(thresholds)
+    watcher.start(0.0)
+    suspicion, heartbeat, suspect_at = watcher.suspicion, watcher.heartbeat, watcher.suspect_at
+    for n, i in enumerate(trace.order()):
+        at = arrived[i]
+        if n >= WARM:
+            needed.append(suspicion(at))
+        heartbeat(at, sent[i] if stamped else None)
+        if n % EVERY or n < WARM:
+            continue
+        due = [suspect_at(threshold) or 0.0 for threshold in thresholds]
+        while True:
+            begin, end = sent[i], sent[i + 1] if i + 1 < len(sent) else sent[i] + PERIOD
+            if end - begin < LONGEST:
+                crash = begin + (end - begin) * ((n * 0.6180339887) % 1.0)
+                for k, moment in enumerate(due):
+                    crashes[k].append(moment - crash if moment > crash else 0.0)
+                    worst[k] = max(worst[k], moment - begin)
+            i += 1
+            if i >= len(sent) or arrived[i] < inf:
+                break
+    ranked = sorted(needed)
+    points = []
+    for k, threshold in enumerate(thresholds):
+        times = sorted(crashes[k])
+        mistakes = len(ranked) - bisect_left(ranked, threshold)
+        p99 = times[len(times) * 99 // 100]
+        points.append(Point(threshold, mistakes, len(ranked), sum(times) / len(times), p99, worst[k]))
+    return points
+
+
+def needs(watcher: Watcher, trace: Trace) -> list[float]:
+    """What each beat would have needed, smallest first."""
+    needed = array("d")
+    watcher.start(0.0)
+    for n, i in enumerate(trace.order()):
+        if n >= WARM:
+            needed.append(watcher.suspicion(trace.arrived[i]))
+        watcher.heartbeat(trace.arrived[i], trace.sent[i] if trace.stamped else None)
+    return sorted(needed)
+
+
+def grid(needed: Sequence[float], points: int = 40) -> list[float]:
+    """Thresholds over the whole of what beats needed, from one mistake in two beats to none at all, and beyond."""
+    n = len(needed)
+    tails = {int(n * 0.5 ** (1 + k * (n.bit_length() - 2) / points)) for k in range(points)}
+    top = needed[-1] * (1 + 1e-9)
+    found = {needed[n - tail - 1] for tail in tails} | {top, 1.1 * top, 1.3 * top, 1.7 * top, 2.5 * top, 5.0 * top}
+    return sorted(score for score in found if score > 0.0)
+
+
+def tune(contender: Contender, trace: Trace, targets: Sequence[float]) -> list[float]:
+    """The threshold for each mean detection time wanted (seconds)."""
+    usual = grid(needs(contender.make(PERIOD, contender.default), trace))
+    points = replay(contender.make(PERIOD, contender.default), trace, usual)
+    found = [between([p.mean for p in points], usual, target) for target in targets]
+    return found
+
+
+def between(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
+    """y at x on the line through the points, straight on beyond its ends; xs rise."""
+    if len(xs) < 2:
+        return ys[0]
+    k = min(max(1, bisect_right(xs, x)), len(xs) - 1)
+    rise = xs[k] - xs[k - 1]
+    return ys[k] if rise <= 0.0 else max(1e-9, ys[k - 1] + (x - xs[k - 1]) / rise * (ys[k] - ys[k - 1]))
+
+
+def judge(contender: Contender, trace: Trace, guesses: Sequence[float], targets: Sequence[float]) -> list[Point]:
+    """A point at each mean detection time wanted: from the threshold guessed, moved until the time is met."""
+    if contender.bent:
+        refined = [_refine(contender, trace, target, guess) for target, guess in zip(targets, guesses, strict=True)]
+        return [replay(contender.make(PERIOD, threshold), trace, [threshold])[0] for threshold in refined]
+    around = sorted({guess * factor for guess in guesses for factor in AROUND})
+    points = replay(contender.make(PERIOD, contender.default), trace, around)
+    return [_met(points, target) for target in targets]
+
+
+def _met(points: Sequence[Point], target: float) -> Point:
+    """Between the two points around the target; mistakes in proportion, on a logarithmic scale."""
+    means = [p.mean for p in points]
+    k = min(max(1, bisect_right(means, target)), len(points) - 1)
+    low, high = points[k - 1], points[k]
+    part = (target - low.mean) / (high.mean - low.mean) if high.mean > low.mean else 1.0
+
+    def mix(a: float, b: float) -> float:
+        return a + part * (b - a)
+
+    mistakes = exp(mix(log(low.mistakes + 0.5), log(high.mistakes + 0.5))) - 0.5
+    return Point(
+        mix(low.threshold, high.threshold), max(0, round(mistakes)), low.beats, mix(low.mean, high.mean),
+        mix(low.p99, high.p99), mix(low.worst, high.worst),
+    )  # fmt: skip
+
+
+def _refine(contender: Contender, trace: Trace, target: float, guess: float) -> float:
+    """Regula falsi towards the detection time wanted, along the slope of the detector's own silence."""
+    for _ in range(4):
+        near = [guess, 1.05 * guess]
+        low, high = replay(contender.make(PERIOD, guess), trace, near)
+        if high.mean <= low.mean or abs(low.mean / target - 1.0) < 0.001:
+            break
+        guess = max(0.2 * guess, guess + (target - low.mean) / (high.mean - low.mean) * (near[1] - near[0]))
+    return guess
