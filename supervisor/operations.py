@@ -87,6 +87,8 @@ class Operations:
         }
 
     def instance(self, name: str) -> JSON:
+        from supervisor.core.secrets import without_secrets
+
         runtime, now = self._runtime, self._runtime.reactor.now()
         (name,) = self._one(name)
         found = runtime.fleet.instances[name]
@@ -94,7 +96,7 @@ class Operations:
         spec = found.spec
         process = runtime.processes.by_instance.get(name)
         row |= {
-            "command": list(spec.command),
+            "command": without_secrets(spec.command),
             "description": spec.description,
             "depends_on": list(spec.depends_on),
             "directory": spec.directory,
@@ -114,6 +116,8 @@ class Operations:
         return row
 
     def services(self) -> JSON:
+        from supervisor.core.secrets import without_secrets  # few ask, and its patterns take a moment
+
         return {
             "services": [
                 {
@@ -124,7 +128,7 @@ class Operations:
                     "depends_on": list(s.depends_on),
                     "instances": list(s.instances),
                     "autostart": s.autostart,
-                    "command": list(s.command),
+                    "command": without_secrets(s.command),
                 }
                 for s in self._runtime.fleet.plan.services
             ]

@@ -31,22 +31,22 @@ STATUSES = frozenset((100, 200, 202, 400, 401, 403, 404, 405, 409, 413, 422, 429
 METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get", "G\u00cbT", "")
 NAMES = ("web", "web@1", "web@2", "db", "front", "nobody")
 HEADERS = (
-    *("Host: x", "Host:", "Host: a\r\nHost: b", "Connection: close", "Connection: keep-alive, Upgrade"),
+    *("Host: evil.example", "Host:", "Host: a\r\nHost: b", "Connection: close", "Connection: keep-alive, Upgrade"),
     *("Transfer-Encoding: chunked", "Transfer-Encoding: gzip, chunked", "Content-Length: 5", "Content-Length: 0, 0"),
     *("Content-Length: -1", "Content-Length: 99999999999999999999", "Expect: 100-continue", "Upgrade: websocket"),
     *("Last-Event-ID: 5", "Last-Event-ID: x", "Authorization: Bearer x", "Origin: http://evil", "Cookie: a=b", ": x"),
     *("X-Long: " + "x" * 20_000, " folded: line", "Accept: */*", "X: \x00", "Content-Type: text/plain"),
 )
 CORPUS = (
-    b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"GET /metrics HTTP/1.0\r\n\r\n",
-    b"GET /v1/stream?topics=events,logs&interval=0.5 HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 3\r\n\r\n",
-    b'POST /v1/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{"services":["web"]}',
-    b'POST /v1/signal HTTP/1.1\r\nHost: x\r\nContent-Length: 32\r\n\r\n{"services":["db"],"signal":"1"}',
-    b"POST /v1/start HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"GET /v1/stream?topics=events,logs&interval=0.5 HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 3\r\n\r\n",
+    b'POST /v1/stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{"services":["web"]}',
+    b'POST /v1/signal HTTP/1.1\r\nHost: localhost\r\nContent-Length: 32\r\n\r\n{"services":["db"],"signal":"1"}',
+    b"POST /v1/start HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     b'5\r\n{"ser\r\nf\r\nvices":["web"]}\r\n0\r\n\r\n',
-    b"GET /v1/logs/db?lines=3&before=0:99 HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET http://supervisor/v1/events?limit=5&since=2026-01-31T12:00:00Z HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /v1/logs/db?lines=3&before=0:99 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET http://supervisor/v1/events?limit=5&since=2026-01-31T12:00:00Z HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 )
@@ -215,7 +215,7 @@ def _request(rng: Random) -> bytes:
     if query:
         target += "?" + "&".join(query)
     body = _body(rng, route) if route.method == "POST" or rng.random() < 0.05 else b""
-    headers = ["Host: x"] if rng.random() < 0.97 else []
+    headers = ["Host: 127.0.0.1:9180"] if rng.random() < 0.97 else []
     headers += [pick(rng, HEADERS) for _ in range(int(rng.random() ** 3 * 4))]
     if body and rng.random() < 0.2:
         headers.append("Transfer-Encoding: chunked")

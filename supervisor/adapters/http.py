@@ -210,6 +210,8 @@ class Listener:
         self.server = server
         self.local = local
         self.token = token
+        self.known_by_any_name = local or token is not None or tls is not None
+        """No web page in a browser on this machine can get in by a name of its own that leads here."""
         self._group = group
         self._tls = tls
         self.connections: set[Connection] = set()

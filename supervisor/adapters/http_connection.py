@@ -148,6 +148,10 @@ class Connection:
             body = server.handler.refusal("unauthorized", "show the token of token_file: Authorization: Bearer …")
             exchange.reply(401, body, "application/json", (("www-authenticate", "Bearer"),))
             return
+        if not self._listener.known_by_any_name and not _is_no_name(headers.get("host", "")):
+            body = server.handler.refusal("forbidden", "without a token, ask for localhost or an address, not a name")
+            exchange.reply(403, body, "application/json")
+            return
         try:
             server.handler.handle(exchange)
         except Exception as error:  # noqa: BLE001 - a request must not end the supervision
@@ -347,6 +351,13 @@ class Events:
 def _announced(head: h11.Request) -> int:
     """The length of the body as its head gives it; h11 has made sure that it is a number."""
     return next((int(value) for name, value in head.headers if name == b"content-length"), 0)
+
+
+def _is_no_name(host: str) -> bool:
+    """An address or localhost.  A name could be that of a web page, which has it lead here so as to read, in a browser
+    on this machine, what is meant for this machine alone (DNS rebinding)."""
+    name = host.partition(":")[0].lower()
+    return host.startswith("[") or name in ("", "localhost") or not name.strip("0123456789.")
 
 
 def _origin(target: bytes) -> str:

@@ -85,6 +85,8 @@ class Sampler:
 
     def tree(self, pids: Iterable[int]) -> list[dict[str, Any]]:
         """A row for each process, with its share of CPU since the last time it was asked for."""
+        from supervisor.core.secrets import without_secrets
+
         now = self._reactor.now()
         rows = []
         for pid in pids:
@@ -99,7 +101,7 @@ class Sampler:
                 {
                     "pid": pid,
                     "ppid": stat.ppid,
-                    "command": " ".join(procfs.command_line(pid))[:1000] or f"[{stat.name}]",
+                    "command": " ".join(without_secrets(procfs.command_line(pid)))[:1000] or f"[{stat.name}]",
                     "state": stat.state,
                     "cpu_percent": round(percent(spent - before, now - since), 1),
                     "memory_bytes": stat.rss,

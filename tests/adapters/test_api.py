@@ -35,7 +35,9 @@ class Home:
 
     def ask(self, method: str, target: str, body: object = None, tcp: bool = False) -> tuple[int, JSON]:
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        head = f"{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len(data)}\r\n\r\n"
+        head = (
+            f"{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {len(data)}\r\n\r\n"
+        )
         with self.served.connect_tcp() if tcp else self.served.connect() as sock:
             sock.sendall(head.encode("latin-1") + data)
             status, headers, answer = read_answer(sock)
@@ -276,7 +278,7 @@ def test_tcp_serves_the_safe_subset(home: Home, route: Any) -> None:
     assert route.tcp is (route.method == "GET" and not route.path.startswith(private))
     target = route.path.replace("{name}", "redis").replace("{id}", "102")
     with home.served.connect_tcp() as sock:
-        sock.sendall(f"{route.method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+        sock.sendall(f"{route.method} {target} HTTP/1.1\r\nhost: [::1]:80\r\nconnection: close\r\n\r\n".encode())
         answer = read_all(sock)
     if route.tcp:
         assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))

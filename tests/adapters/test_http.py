@@ -64,7 +64,7 @@ def served(echo: Echo, tmp_path: Path) -> Iterator[Served]:
 
 
 def get(path: str, *headers: str) -> bytes:
-    return "\r\n".join([f"GET {path} HTTP/1.1", "host: x", *headers, "", ""]).encode()
+    return "\r\n".join([f"GET {path} HTTP/1.1", "host: localhost", *headers, "", ""]).encode()
 
 
 def test_socket_is_for_its_owner_alone(served: Served) -> None:

@@ -72,6 +72,25 @@ def test_members_of_the_group_may_come_in(tmp_path: Path, groups: str, answer: s
         assert subprocess.run(ask, capture_output=True, text=True, timeout=30).stdout.startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9180", 200),
+        ("[::1]:9180", 200),
+        ("LOCALHOST", 200),
+        ("evil.example:9180", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.evil.example", 403),
+    ],
+)
+def test_a_page_whose_name_leads_here_reads_nothing(tmp_path: Path, host: str, status: int) -> None:
+    echo = Echo()
+    with serving(lambda _: echo, f"{tmp_path}/s") as served, served.connect_tcp() as sock:
+        sock.sendall(f"GET /a HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+        assert read_answer(sock)[0] == status
+        assert bool(echo.seen) is (status == 200)
+
+
 # -- the token -------------------------------------------------------------------------------------------------------
 
 

@@ -52,6 +52,8 @@ notify = "json://user:hook-5ecret-c@127.0.0.1:9/"
     one.start(prefix=["env", "OPS_TOKEN=host-5ecret-g"])
     one.event("worker", "suspect", "heartbeat-silent")
     one.event("worker", "running", "spawned")
+    served = {f"{path} served": str(one.client.get(path)) for path in ("/v1/services", "/v1/instances/worker")}
+    assert all("worker.py" in text for text in served.values())
     one.write(
         f"""
 [services.worker]
@@ -64,7 +66,7 @@ environment_file = "{tmp_path}/env"
     event = one.client.get("/v1/events", limit=1000)["events"]
     suspected = next(e for e in event if e["cause"] == "heartbeat-silent" and e["to"] == "stopping")
     assert one.process is not None
-    shown = {
+    shown = served | {
         "why": one.cli("why", "worker").stdout,
         "events": one.cli("events", "--json").stdout,
         "status": one.cli("status", "--json").stdout,
