@@ -199,6 +199,23 @@ def test_stop_ends_everything(unit: MakeUnit, machine: Machine) -> None:
     assert one.show("NFileDescriptorStore") == "0"
 
 
+def test_what_a_broken_stop_left_is_not_doubled(unit: MakeUnit, machine: Machine) -> None:
+    stubborn = "trap '' TERM; exec sleep 1000"
+    one = unit("broken", f'[services.stubborn]\ncommand = ["sh", "-c", "{stubborn}"]\nstop_timeout = "3s"\n')
+    one.systemctl("start")
+    before = one.rows()["stubborn"]["pid"]
+    one.systemctl("stop", "--no-block")
+    until(lambda: one.rows()["stubborn"]["state"] == "stopping")
+    one.signal(signal.SIGKILL)
+    until(lambda: one.show("ActiveState") == "failed")
+    assert machine.supervised() == [f"/proc/{before}/environ"]
+    one.systemctl("start")
+    after = one.rows()["stubborn"]
+    assert after["state"] == "running"
+    assert machine.supervised() == [f"/proc/{after['pid']}/environ"]
+    assert after["pid"] != before
+
+
 def test_restart_begins_anew(unit: MakeUnit) -> None:
     one = unit("restart", SLEEPER)
     one.systemctl("start")
