@@ -26,10 +26,8 @@ def waited(pids: Iterable[int], cgroup: str | None) -> dict[Wait, Waited]:
         for thread in _threads(pid):
             if len(found) >= MOST_THREADS:
                 break
-            fields = (procfs.read(f"/proc/{pid}/task/{thread}/schedstat") or b"").split()
-            with suppress(ValueError, IndexError):
-                wants = _state(pid, thread) == "R"
-                found[int(thread)] = Waited(int(fields[1]) / 1e9, int(fields[2]), wants)
+            if (of_thread := _thread(f"/proc/{pid}/task/{thread}")) is not None:
+                found[int(thread)] = of_thread
     if cgroup is not None:
         for line in (procfs.read(f"{cgroup}/memory.pressure") or b"").splitlines():
             if line.startswith(b"some"):
@@ -44,6 +42,19 @@ def agitated(pids: Iterable[int]) -> bool:
     """Some thread runs, would like to run, or waits in the kernel without being interruptible: it is not merely
     asleep, so that a second look can tell whether it gets what it waits for."""
     return any(_state(pid, thread) in ("R", "D") for pid in pids for thread in _threads(pid))
+
+
+def _thread(path: str) -> Waited | None:
+    """schedstat: nanoseconds on a CPU, nanoseconds on a run queue, turns."""
+    stat = procfs.parse_stat(procfs.read(f"{path}/stat") or b"")
+    fields = (procfs.read(f"{path}/schedstat") or b"").split()
+    status = (procfs.read(f"{path}/status") or b"").partition(b"\nvoluntary_ctxt_switches:")[2].split()
+    try:
+        return Waited(
+            int(fields[1]) / 1e9, int(fields[0]) / 1e9, int(status[0]), stat is not None and stat.state == "R"
+        )
+    except (ValueError, IndexError):
+        return None
 
 
 def _count(found: dict[Wait, Waited], key: str, micros: bytes) -> None:

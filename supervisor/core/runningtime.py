@@ -1,8 +1,8 @@
 """How long could a suspect have run since it fell under suspicion?  Only that time is held against it.
 
-The kernel counts, for each thread, the time that it waited for a CPU although it had work; it does so when the waiting
-is over, hence the look at who has not had a turn at all.  Which thread ought to beat nobody knows, so the one that
-waited longest speaks for all.  While a process is stopped, traced or frozen it cannot run.
+Of a thread that wanted to run all the time, what it did not run was taken from it, for whatever reason.  Of one that
+slept in between the kernel counts how long it waited for a CPU.  Which thread ought to beat nobody knows, so the one
+that waited longest speaks for all.  While a process is stopped, traced or frozen it cannot run.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ Wait = int | str
 
 
 class Waited(NamedTuple):
-    """What was waited until now: `seconds` ever; how many `turns` a thread had; whether it would like one now."""
+    """Until now: `seconds` waited ever; of a thread also the seconds that it `ran`, how often it went to sleep by
+    itself, and whether it wants to run now."""
 
     seconds: float
-    turns: int = 0
+    ran: float = 0.0
+    sleeps: int = 0
     wants: bool = False
 
 
@@ -57,8 +59,11 @@ class RunningTime:
             longest, self.most = 0.0, None
             for key in self._waited.keys() & waited.keys():
                 before, after = self._waited[key], waited[key]
-                all_the_time = before.wants and after.wants and before.turns == after.turns
-                lost = seconds if all_the_time else min(after.seconds - before.seconds, seconds)
+                if before.wants and after.wants and before.sleeps == after.sleeps:
+                    lost = seconds - (after.ran - before.ran)
+                else:
+                    lost = after.seconds - before.seconds
+                lost = min(lost, seconds)
                 if lost > longest:
                     longest, self.most = lost, key
             if barred and self._barred:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from supervisor.core.runningtime import RunningTime, Wait, Waited
 
-WAITED = st.builds(Waited, st.floats(-1e9, 1e9), st.integers(0, 2), st.booleans())
+WAITED = st.builds(Waited, st.floats(-1e9, 1e9), st.floats(-1e9, 1e9), st.integers(0, 2), st.booleans())
 
 
 def waited(**seconds: float) -> dict[Wait, Waited]:
@@ -43,15 +43,16 @@ def test_where_the_kernel_counts_nothing_all_time_counts() -> None:
     assert (time.ran, time.share, time.most) == (2.0, 0.0, None)
 
 
-def test_who_had_no_turn_at_all_waited_all_the_time() -> None:
-    """The kernel has not counted it yet."""
+def test_who_wanted_to_run_all_the_time_lost_what_it_did_not_run() -> None:
+    """Whatever the kernel has counted until now, and wherever the time went."""
     time = RunningTime()
-    time.look(0.0, {7: Waited(1.0, 5, True)}, barred=False)
-    time.look(2.0, {7: Waited(1.0, 5, True)}, barred=False)
-    assert (time.ran, time.most) == (0.0, 7)
-    time.look(3.0, {7: Waited(3.0, 6, True)}, barred=False)  # counted now, and counted once
-    time.look(4.0, {7: Waited(3.0, 6, False)}, barred=False)
-    assert time.ran == 1.0
+    time.look(0.0, {7: Waited(1.0, 5.0, 3, True)}, barred=False)
+    time.look(2.0, {7: Waited(1.0, 5.5, 3, True)}, barred=False)
+    assert (time.ran, time.share, time.most) == (0.5, 0.75, 7)
+    time.look(3.0, {7: Waited(1.25, 5.5, 4, True)}, barred=False)  # it slept in between
+    assert (time.ran, time.share) == (1.25, 0.25)
+    time.look(4.0, {7: Waited(1.25, 5.5, 4, False)}, barred=False)
+    assert time.ran == 2.25
 
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.dictionaries(st.integers(1, 3), WAITED, max_size=3), st.booleans())))
