@@ -33,7 +33,7 @@ from supervisor.core.life import After, Failure, Phase
 from supervisor.core.recording import Recording
 from supervisor.core.restart import Breaker, RestartRule, wants_restart
 from supervisor.core.saved import GARBAGE
-from supervisor.core.spec import Evidence, HeartbeatSpec, Reaction, ServiceSpec, ServiceType
+from supervisor.core.spec import Evidence, HeartbeatSpec, Reaction, ReadySpec, ServiceSpec, ServiceType
 
 EXAMINE_WITHIN = 1.0
 """Seconds a suspect may be looked at before it is acted on."""
@@ -402,17 +402,25 @@ class Instance:
         self._take_process(event, now)
         if self.spec.ready is None:
             self._run(Cause.ADOPTED, now, out, {"pid": event.pid}, ready=self.spec.type is ServiceType.SERVICE)
-            return
+        else:
+            self._note(Cause.ADOPTED, now, out, {"pid": event.pid})
+            self._await_ready(self.spec.ready, now, out)
+
+    def _await_ready(self, ready: ReadySpec, now: float, out: list[Action]) -> None:
+        """It has the time of a start again; READY=1 may have been said to nobody."""
         self.phase = Phase.UP
         self._until = now + self.spec.start_timeout
-        self._unheard = self.spec.ready.notify
-        self._note(Cause.ADOPTED, now, out, {"pid": event.pid})
+        self._unheard = ready.notify
         out.append(Watch(self.name, self.incarnation, Purpose.READY))
 
     def _adopted_alive(self, event: ev.Adopted, now: float, out: list[Action]) -> None:
         """RUNNING, or SUSPECT: what made it so is not known any more, and will show again if it lasts."""
         self._take_process(event, now)
         self._failure = None
+        if self.state is State.SUSPECT and self.spec.ready is not None and not self.ready:
+            self._move(State.STARTING, Cause.ADOPTED, now, out, {"pid": event.pid})
+            self._await_ready(self.spec.ready, now, out)
+            return
         self._move(State.RUNNING, Cause.ADOPTED, now, out, {"pid": event.pid})
         self._listen(now, out)
 
