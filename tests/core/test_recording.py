@@ -93,3 +93,11 @@ def test_garbage_is_nothing_recorded(garbage: object) -> None:
     recording = exponential(300)
     recording.restore(garbage)
     assert recording.count == 0
+
+
+def test_two_records_are_one() -> None:
+    intervals = [1.0 + i % 17 for i in range(700)]
+    one, other = recorded(*intervals[:400]), recorded(*intervals[400:])
+    one.absorb(other)
+    assert one.snapshot() == recorded(*intervals).snapshot()
+    assert one.count == 700
