@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from supervisor.cli.options import as_duration, complete_services, daemon_options, pass_place
+from supervisor.cli.options import as_duration, colored, complete_services, daemon_options, pass_place
 from supervisor.cli.place import Place
 from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed
 
@@ -137,6 +137,7 @@ def _told(found: JSON) -> Iterator[str]:
     yield ""
     yield from _bars(found["histogram"])
     yield ""
+    yield from _curves(found)
     wish, most = few(target["max_false_restarts_per_30d"]), span(target["most_s"])
     yield f"{'':26}{f'for {wish}/30d':^22}{f'within {most}':>18}"
     yield f"{'DETECTOR':<26}{'SILENCE':>10}{'99 %':>10}{'FALSE/30d':>20}"
@@ -156,6 +157,18 @@ def _told(found: JSON) -> Iterator[str]:
         yield f"- {note}"
     yield ""
     yield from found["toml"].splitlines()
+
+
+def _curves(found: JSON) -> Iterator[str]:
+    from shutil import get_terminal_size
+
+    from supervisor.detectorlab.sketch import sketch
+
+    try:
+        yield from sketch(found, min(get_terminal_size((100, 0)).columns, 120), colored=colored())
+    except ImportError:
+        yield "The curves are drawn by plotext, which is not here: pip install '.[lab]'"
+    yield ""
 
 
 def _bars(classes: list[JSON]) -> Iterator[str]:
