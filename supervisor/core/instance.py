@@ -137,6 +137,7 @@ class Instance:
         self._excused = False
         """Part of the present silence was not its fault."""
         self.recording = Recording()
+        self.verdict: Verdict | None = None
         self._aim()
         self._unheard = False
         """READY=1 may have been said while no supervisor was there to hear it."""
@@ -342,7 +343,7 @@ class Instance:
         self._wait(Cause.RESET_BY_USER, now, out)
 
     def _reconfigure(self, event: ev.Reconfigure, now: float, out: list[Action]) -> None:
-        self._take_spec(event.spec)
+        self._take_spec(event.spec, out)
         if not event.restart:
             self.running_spec = event.spec
             if self.state is State.RUNNING and self.detector is not None:
@@ -353,15 +354,16 @@ class Instance:
             return
         self._note(Cause.RELOADED, now, out)
 
-    def _take_spec(self, spec: ServiceSpec) -> None:
+    def _take_spec(self, spec: ServiceSpec, out: list[Action]) -> None:
         if spec.heartbeat != self.spec.heartbeat:
+            self.verdict = None
             if not _same_rhythm(spec.heartbeat, self.spec.heartbeat):
                 self.recording.clear()
             self.detector = make(spec.heartbeat) if spec.heartbeat else None
             if self.detector is not None and self.state is State.RUNNING and self.cause_at is not None:
                 self.detector.start(self.cause_at)
         self.spec = spec
-        self._aim()
+        self._aim(out)
         self.rule.reconfigure(spec.restart)
 
     # -- what is wished of detection -----------------------------------------------------------------------------
@@ -371,27 +373,21 @@ class Instance:
         """With one more beat so much is known that the wish is to be judged anew."""
         return self.recording.count + 1 >= self._review_at
 
-    def _aim(self) -> None:
-        """Set the detector by what is wished and what is recorded."""
-        beat = self.spec.heartbeat
-        self.verdict: Verdict | None = None
+    def _aim(self, out: list[Action] | None = None) -> None:
+        """Set the detector by what is wished and what is recorded; tell where it turns out that both wishes cannot be
+        had, or that they can after all."""
+        before, self.verdict = self.verdict, None
         self._review_at = inf
-        if self.detector is not None and beat is not None and beat.target is not None:
-            self.verdict = judge(beat, self.spec.replicas, self.recording)
-            self.detector.bound(self.verdict.least, self.verdict.most)
-            count = self.recording.count
-            self._review_at = max(FEWEST, count + count // REVIEW)
-
-    def _review(self, out: list[Action]) -> None:
-        """Say so when it turns out that both wishes cannot be had, or that they can after all."""
-        before = self.verdict
-        self._aim()
-        beat, verdict = self.spec.heartbeat, self.verdict
-        if before is None or verdict is None or beat is None or beat.target is None:
+        beat = self.spec.heartbeat
+        if self.detector is None or beat is None or beat.target is None:
             return
-        if (before.feasible, verdict.feasible) in ((None, False), (True, False), (False, True)):
-            cause = Cause.WISH_GRANTED if verdict.feasible else Cause.WISH_REFUSED
-            out.append(self._record(self.state, cause, shown(verdict, beat.target)))
+        self.verdict = judge(beat, self.spec.replicas, self.recording)
+        self.detector.bound(self.verdict.least, self.verdict.most)
+        self._review_at = max(FEWEST, self.recording.count + self.recording.count // REVIEW)
+        feasible, was = self.verdict.feasible, before.feasible if before is not None else None
+        if out is not None and (feasible, was) in ((False, None), (False, True), (True, False)):
+            cause = Cause.WISH_GRANTED if feasible else Cause.WISH_REFUSED
+            out.append(self._record(self.state, cause, shown(self.verdict, beat.target)))
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -530,7 +526,7 @@ class Instance:
     def _heartbeat(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
         self.beat(event)
         if self.recording.count >= self._review_at:
-            self._review(out)
+            self._aim(out)
 
     def _heartbeat_while_suspect(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
         if self._suspected_for() is Cause.SILENT and self.detector is not None:
@@ -541,7 +537,7 @@ class Instance:
                     self.recording.add(event.at - last)  # it was late, and that is all
                 self._excused = False
                 self._clear(Cause.HEARTBEAT_RESUMED, now, out)
-                self._review(out)
+                self._aim(out)
 
     def _probe_failed(self, event: ev.ProbeFailed, now: float, out: list[Action]) -> None:
         self.last_probe_error = event.error
