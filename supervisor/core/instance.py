@@ -63,6 +63,7 @@ class Instance:
         "_excused",
         "_failure",
         "_healthy_at",
+        "_refused",
         "_review_at",
         "_rng",
         "_suspect_since",
@@ -138,6 +139,7 @@ class Instance:
         """Part of the present silence was not its fault."""
         self.recording = Recording()
         self.verdict: Verdict | None = None
+        self._refused = False
         self._aim()
         self._unheard = False
         """READY=1 may have been said while no supervisor was there to hear it."""
@@ -356,7 +358,7 @@ class Instance:
 
     def _take_spec(self, spec: ServiceSpec, out: list[Action]) -> None:
         if spec.heartbeat != self.spec.heartbeat:
-            self.verdict = None
+            self._refused = False
             if not _same_rhythm(spec.heartbeat, self.spec.heartbeat):
                 self.recording.clear()
             self.detector = make(spec.heartbeat) if spec.heartbeat else None
@@ -374,20 +376,21 @@ class Instance:
         return self.recording.count + 1 >= self._review_at
 
     def _aim(self, out: list[Action] | None = None) -> None:
-        """Set the detector by what is wished and what is recorded; tell where it turns out that both wishes cannot be
-        had, or that they can after all."""
-        before, self.verdict = self.verdict, None
+        """Set the detector by what is wished and what is recorded; tell when it is sure that both wishes cannot be had,
+        and when they can after all."""
+        self.verdict = None
         self._review_at = inf
         beat = self.spec.heartbeat
         if self.detector is None or beat is None or beat.target is None:
             return
-        self.verdict = judge(beat, self.spec.replicas, self.recording)
-        self.detector.bound(self.verdict.least, self.verdict.most)
+        self.verdict = verdict = judge(beat, self.spec.replicas, self.recording)
+        self.detector.bound(verdict.least, verdict.most)
         self._review_at = max(FEWEST, self.recording.count + self.recording.count // REVIEW)
-        feasible, was = self.verdict.feasible, before.feasible if before is not None else None
-        if out is not None and (feasible, was) in ((False, None), (False, True), (True, False)):
-            cause = Cause.WISH_GRANTED if feasible else Cause.WISH_REFUSED
-            out.append(self._record(self.state, cause, shown(self.verdict, beat.target)))
+        refused = verdict.feasible is False and (verdict.sure or self._refused)
+        if refused != self._refused and out is not None:
+            cause = Cause.WISH_REFUSED if refused else Cause.WISH_GRANTED
+            out.append(self._record(self.state, cause, shown(verdict, beat.target)))
+        self._refused = refused
 
     # -- starting ------------------------------------------------------------------------------------------------
 
