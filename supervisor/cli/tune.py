@@ -95,10 +95,7 @@ def _recorded(place: Place) -> tuple[str, dict[str, JSON]]:
         daemon = place.client.get("/v1/status")["supervisor"]
     except NoDaemon as absent:
         return place.file, place.offline(absent).snapshots()
-    try:
-        return daemon["config"], read_only(f"{daemon['state_dir']}/ledger.db").snapshots()
-    except OSError as error:
-        raise OperationFailed(f"the ledger in {daemon['state_dir']} cannot be read: {error}") from None
+    return daemon["config"], read_only(f"{daemon['state_dir']}/ledger.db").snapshots()
 
 
 def _service(file: str, name: str) -> Any:
@@ -126,6 +123,8 @@ def _too_little(service: str, known: int, needed: int, interval: float) -> Opera
 
 
 def _told(found: JSON) -> Iterator[str]:
+    from textwrap import wrap
+
     from supervisor.core.wishwords import few
     from supervisor.core.wording import span
 
@@ -138,13 +137,13 @@ def _told(found: JSON) -> Iterator[str]:
     yield from _bars(found["histogram"])
     yield ""
     yield from _curves(found)
-    wish, most = few(target["max_false_restarts_per_30d"]), span(target["most_s"])
-    yield f"{'':26}{f'for {wish}/30d':^22}{f'within {most}':>18}"
+    wish, within = few(target["max_false_restarts_per_30d"]), span(target["detect_within_s"])
+    yield f"{'':26}{f'for {wish}/30d':^22}{f'within {within}':>18}"
     yield f"{'DETECTOR':<26}{'SILENCE':>10}{'99 %':>10}{'FALSE/30d':>20}"
     for row in found["detectors"]:
-        at, within = row["at_wish"], row["within"]
+        at, then = row["at_wish"], row["within"]
         silence, p99 = (span(at["silence_s"]), span(at["p99_s"])) if at else ("–", "–")
-        false = few(within["false_restarts_per_30d"]) if within else "–"
+        false = few(then["false_restarts_per_30d"]) if then else "–"
         yield f"{row['detector']:<26}{silence:>10}{p99:>10}{false:>20}"
     now = found["present"]
     yield "now: " + (
@@ -152,23 +151,27 @@ def _told(found: JSON) -> Iterator[str]:
         f"about {few(now['false_restarts_per_30d'])}/30d"
     )
     yield ""
-    yield f"{target['says']}."
+    yield from wrap(f"{target['says']}.", _width())
     for note in found["notes"]:
-        yield f"- {note}"
+        yield from wrap(f"- {note}", _width(), subsequent_indent="  ")
     yield ""
     yield from found["toml"].splitlines()
 
 
 def _curves(found: JSON) -> Iterator[str]:
-    from shutil import get_terminal_size
-
     from supervisor.detectorlab.sketch import sketch
 
     try:
-        yield from sketch(found, min(get_terminal_size((100, 0)).columns, 120), colored=colored())
+        yield from sketch(found, _width(), colored=colored())
     except ImportError:
         yield "The curves are drawn by plotext, which is not here: pip install '.[lab]'"
     yield ""
+
+
+def _width() -> int:
+    from shutil import get_terminal_size
+
+    return max(40, min(get_terminal_size((100, 0)).columns, 120))
 
 
 def _bars(classes: list[JSON]) -> Iterator[str]:

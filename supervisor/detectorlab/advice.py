@@ -151,8 +151,8 @@ def _round_up(value: float, digits: int = 2) -> float:
 def _notes(recording: Recording, newest: Sequence[float], wish: TargetSpec) -> list[str]:
     proof = span(off(0.0, SURE) / wish.max_false_restarts)
     found = [
-        "beats are drawn from the record, without their order: detectors made for storms, drift and timers "
-        "(chen, two-window, bertier, adaptive) do at least as well in reality",
+        "beats are drawn from the record, without their order: it says nothing of storms, drift and timers, for which "
+        "chen, two-window, bertier and adaptive are made",
         f"what is rarer than one in {recording.count:,} beats is the fitted tail's word: to prove "
         f"{few(monthly(wish.max_false_restarts))}/30d takes {proof} without a longer silence",
     ]

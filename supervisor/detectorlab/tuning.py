@@ -5,9 +5,8 @@ it, independently, and each detector learns from these as from real ones.  A mis
 cannot be counted in a few thousand beats, and need not be: intervals being independent, the chance that the next one
 outlasts a detector's present patience is known, from the record and its fitted tail.  λ_M is the mean of that chance.
 
-So this tells nothing of what lives by order: storms, a rhythm that moves, a sender's timer.  Detectors made for those
-(`chen`, `two-window`, `bertier`, `adaptive`) are at least as good in reality as here.  `supervisor detectors compare`
-judges them by that, on a trace.
+So this tells nothing of what lives by order: storms, a rhythm that moves, a sender's timer, for which `chen`,
+`two-window`, `bertier` and `adaptive` are made.  `supervisor detectors compare` judges them by that, on a trace.
 """
 
 from __future__ import annotations
