@@ -128,6 +128,26 @@ _STATES = ("stopped", "starting", "running", "suspect", "stopping", "backoff", "
 _STATE: JSON = {"type": "string", "enum": list(_STATES)}
 _GOAL: JSON = {"type": "string", "enum": ["up", "down"]}
 
+_TARGET: JSON = {
+    "detect_within_s": _SECONDS,
+    "max_false_restarts_per_30d": _NUMBER,
+    "feasible": _or_null(_SWITCH) | {"description": "can both be had? null: too little is known"},
+    "sure": _SWITCH | {"description": "so says the other end of the 95 %, too"},
+    "patience_s": _SECONDS | {"description": "never suspected earlier"},
+    "most_s": _SECONDS | {"description": "always suspected by then"},
+    "needs_s": _MAYBE_SECONDS | {"description": "the silence that max_false_restarts needs"},
+    "needs_high_s": _MAYBE_SECONDS,
+    "false_restarts_per_30d": _or_null(_NUMBER) | {"description": "predicted at patience_s, of all instances together"},
+    "low_per_30d": _or_null(_NUMBER),
+    "high_per_30d": _or_null(_NUMBER),
+    "proven_per_30d": _or_null(_NUMBER) | {"description": "at most, by what was seen alone"},
+    "seen": _WHOLE | {"description": "recorded intervals longer than patience_s"},
+    "beats": _WHOLE,
+    "beats_needed": _WHOLE,
+    "recorded_s": _SECONDS,
+    "says": _TEXT,
+}
+
 _INSTANCE: JSON = {
     "name": _TEXT,
     "service": _TEXT,
@@ -144,6 +164,7 @@ _INSTANCE: JSON = {
     "last_heartbeat_age_s": _MAYBE_SECONDS,
     "suspect_in_s": _MAYBE_SECONDS,
     "false_suspicions": _WHOLE,
+    "target": _or_null(_object(_TARGET)) | {"description": "what became of heartbeat.target"},
     "cause": _TEXT,
     "since_s": _MAYBE_SECONDS,
     "exit_code": _or_null(_WHOLE),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from supervisor.config.host import Host
 from supervisor.config.listening import absolute
-from supervisor.config.model import IN_SPEC, READY_KINDS, SOURCE_KEYS
+from supervisor.config.model import IN_SPEC, PARAMETERS, READY_KINDS, SOURCE_KEYS
 from supervisor.config.problems import Report
 from supervisor.core.spec import (
     HeartbeatSpec,
@@ -19,6 +19,7 @@ from supervisor.core.spec import (
     RestartSpec,
     ServiceSpec,
     ServiceType,
+    TargetSpec,
 )
 
 T = TypeVar("T")
@@ -27,7 +28,8 @@ T = TypeVar("T")
 def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
     """`own` over `defaults`, tables key by key.
 
-    Another readiness or another source of beats replaces the inherited one whole, and a oneshot inherits neither.
+    Another readiness or another source of beats replaces the inherited one whole, a target the parameters and they it,
+    and a oneshot inherits neither.
     """
     if not defaults:
         return own
@@ -35,6 +37,8 @@ def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, 
     for key in own.keys() & defaults.keys():
         if isinstance(own[key], dict):
             result[key] = _inherited(key, defaults[key], own[key]) | own[key]
+            if "target" in own[key]:
+                result[key]["target"] = defaults[key].get("target", {}) | own[key]["target"]
     if result.get("type") is ServiceType.ONESHOT:
         return {key: value for key, value in result.items() if key in own or key not in ("ready", "heartbeat")}
     return result
@@ -46,6 +50,8 @@ def _inherited(table: str, base: dict[str, Any], own: dict[str, Any]) -> dict[st
         replaced = READY_KINDS
     if table == "heartbeat" and "source" in own and own["source"] != base.get("source"):
         replaced = SOURCE_KEYS
+    if table == "heartbeat":
+        replaced += PARAMETERS if "target" in own else () if own.keys().isdisjoint(PARAMETERS) else ("target",)
     return {key: value for key, value in base.items() if key not in replaced}
 
 
@@ -71,7 +77,7 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
     if "ready" in given:
         fields["ready"] = ReadySpec(**given["ready"])
     if "heartbeat" in given:
-        fields["heartbeat"] = _heartbeat(given["heartbeat"], host.folder)
+        fields["heartbeat"] = _heartbeat(given["heartbeat"], host.folder, report)
     if "restart" in given:
         fields["restart"] = RestartSpec(**_tuples(given["restart"]))
     if "resources" in given:
@@ -109,10 +115,16 @@ def _environment(given: Mapping[str, Any], host: Host, report: Report) -> tuple[
     return tuple(sorted((variables | given.get("environment", {})).items()))
 
 
-def _heartbeat(given: Mapping[str, Any], folder: Path) -> HeartbeatSpec:
+def _heartbeat(given: Mapping[str, Any], folder: Path, report: Report) -> HeartbeatSpec:
+    fields = dict(given)
     if "file" in given:
-        given = {**given, "file": str(folder / given["file"])}
-    return HeartbeatSpec(**given)
+        fields["file"] = str(folder / given["file"])
+    if "target" in given:
+        for key in PARAMETERS:
+            if key in given and (key, given[key]) != ("detector", "adaptive"):
+                report("stands beside target, which is given instead of it; leave one of them out", "heartbeat", key)
+        fields |= {"detector": "adaptive", "target": TargetSpec(**given["target"])}
+    return HeartbeatSpec(**fields)
 
 
 def _hook(given: Mapping[str, Any], folder: Path) -> HookSpec:

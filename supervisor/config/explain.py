@@ -120,7 +120,10 @@ def _readiness(ready: ReadySpec) -> str:
 def _heartbeat(beat: HeartbeatSpec) -> str:
     target = shlex.join(beat.exec) if beat.exec else beat.http or beat.tcp or beat.file or beat.log or ""
     source = f"{beat.source} {target}".strip()
-    if beat.detector == "timeout":
+    if beat.target is not None:
+        judged = f"a hang is found within {span(beat.target.detect_within)}"
+        judged += f", at most one false restart in {span(1 / beat.target.max_false_restarts)}"
+    elif beat.detector == "timeout":
         judged = f"suspected after {span(beat.timeout)}"
     else:
         judged = f"suspected at {beat.detector} ≥ {beat.threshold:g}"

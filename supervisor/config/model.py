@@ -16,8 +16,8 @@ READY_KINDS = ("http", "tcp", "exec", "log", "notify", "delay")
 SOURCES = ("notify", "http", "tcp", "exec", "file", "log", "activity")
 SOURCE_KEYS = ("http", "tcp", "exec", "file", "log")
 OCCASIONS = ("started", "ready", "suspected", "failed", "restarted", "breaker-open", "stopped")
-LATER = frozenset({"target"})
-"""Keys of the contract whose features do not exist yet: refused by name, never silently accepted."""
+PARAMETERS = ("detector", "threshold", "min_timeout", "timeout")
+"""Of a heartbeat: what a target stands instead of."""
 
 IN_SPEC = {"for": "sustained"}
 """What the specs call otherwise than the file does."""
@@ -48,6 +48,17 @@ READY = table(
     },
 )
 
+TARGET = table(
+    "Instead of detector, threshold and min_timeout: what is wanted.  The adaptive detector sets itself by the rhythm "
+    "that it observes.",
+    {
+        "detect_within": key(kinds.POSITIVE_DURATION, "A hang is suspected so soon, and known for one; always kept."),
+        "max_false_restarts": key(
+            kinds.RATE, "So many healthy instances are restarted at most; where that cannot be had, it is said."
+        ),
+    },
+)
+
 HEARTBEAT = table(
     "Liveness: where beats come from, and what makes of their absence a suspicion.",
     {
@@ -65,6 +76,7 @@ HEARTBEAT = table(
         "max_timeout": key(kinds.POSITIVE_DURATION, "Always suspect by then."),
         "timeout": key(kinds.POSITIVE_DURATION, 'detector = "timeout": suspect so long after a beat.'),
         "on_suspect": key(kinds.one_of(Reaction), "Restart a suspect, or only report it."),
+        "target": key(TARGET),
     },
 )
 

@@ -11,7 +11,17 @@ from supervisor.config.listening import judge_probes
 from supervisor.config.model import READY_KINDS, SOURCE_KEYS
 from supervisor.config.problems import Report
 from supervisor.config.units import format_duration, quoted
-from supervisor.core.spec import HeartbeatSpec, HookSpec, ReadySpec, RestartSpec, ServiceSpec, ServiceType, Strategy
+from supervisor.core.spec import (
+    HeartbeatSpec,
+    HookSpec,
+    ReadySpec,
+    RestartSpec,
+    ServiceSpec,
+    ServiceType,
+    Strategy,
+    TargetSpec,
+)
+from supervisor.core.wishes import least_within, longest_silence
 
 PROBES = ("http", "tcp", "exec")
 
@@ -53,6 +63,9 @@ def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> N
     for key in SOURCE_KEYS:
         if getattr(beat, key) is not None and key != beat.source:
             report(f'not read with source = "{beat.source}"; write source = "{key}"', "heartbeat", key)
+    if beat.target is not None:
+        _target(beat, beat.target, report)
+        return
     if beat.detector == "timeout":
         if beat.interval >= beat.timeout:
             _too_slow(beat.interval, "timeout", beat.timeout, report)
@@ -65,6 +78,23 @@ def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> N
         report(f"{least} is more than max_timeout, {most}", "heartbeat", "min_timeout")
     elif beat.interval >= beat.max_timeout:
         _too_slow(beat.interval, "max_timeout", beat.max_timeout, report)
+
+
+def _target(beat: HeartbeatSpec, target: TargetSpec, report: Report) -> None:
+    within, interval = format_duration(target.detect_within), format_duration(beat.interval)
+    if longest_silence(beat) <= beat.interval:
+        can = format_duration(least_within(beat))
+        message = (
+            f"{within} cannot be kept with a beat every {interval}: with that, {can} can; or let it beat more often"
+        )
+        report(message, "heartbeat", "target", "detect_within")
+    elif target.detect_within > beat.max_timeout:
+        message = f"{within} is more than max_timeout, {format_duration(beat.max_timeout)}: raise that too"
+        report(message, "heartbeat", "target", "detect_within")
+    if target.max_false_restarts * beat.interval >= 0.5:
+        every = format_duration(1 / target.max_false_restarts)
+        message = f"is one in {every}, with a beat every {interval}: every other beat; write it smaller"
+        report(message, "heartbeat", "target", "max_false_restarts")
 
 
 def _too_slow(interval: float, limit: str, seconds: float, report: Report) -> None:

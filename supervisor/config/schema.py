@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from supervisor.config import kinds, model
-from supervisor.config.units import format_duration, format_size
+from supervisor.config.units import format_duration, format_rate, format_size
 from supervisor.core.spec import (
     HeartbeatSpec,
     HookSpec,
@@ -20,11 +20,13 @@ from supervisor.core.spec import (
     RestartSpec,
     ServiceSpec,
     SupervisorSpec,
+    TargetSpec,
 )
 
 _SPECS = (
     (model.READY, ReadySpec),
     (model.HEARTBEAT, HeartbeatSpec),
+    (model.TARGET, TargetSpec),
     (model.RESTART, RestartSpec),
     (model.RESOURCES, ResourcesSpec),
     (model.LOG, LogSpec),
@@ -59,6 +61,8 @@ def defaults(table: core_schema.TypedDictSchema) -> dict[str, Any]:
 def _as_written(value: Any, kind: core_schema.CoreSchema) -> Any:
     if kind in (kinds.DURATION, kinds.POSITIVE_DURATION):
         return format_duration(value)
+    if kind is kinds.RATE:
+        return format_rate(value)
     if kind is kinds.SIZE:
         return format_size(value)
     if kind is kinds.SIGNAL:

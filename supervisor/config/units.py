@@ -20,6 +20,7 @@ _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
 _DURATION_PART = re.compile(r"([0-9.]+)([a-z]+)")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(KiB|MiB|GiB)")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
+_COUNT = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
 _LOOSE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 _LOOSE_DURATION = {"sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "hr": "h", "day": "d", "": "s"}
 
@@ -53,6 +54,23 @@ def parse_percent(text: str) -> float:
     if (fraction := float(match[1]) / 100) > MOST_CORES:
         raise ValueError(f"{quoted(text)} is more than any machine has")
     return fraction
+
+
+def parse_rate(text: str) -> float:
+    """Times a second in "1/30d", "0.5/1h".  ValueError says what to write instead."""
+    count, slash, time = (part.strip() for part in text.partition("/"))
+    if not slash or not _COUNT.fullmatch(count):
+        raise ValueError(f'{quoted(text)} is no rate; write a number and a duration, for example "1/30d"')
+    if not (times := float(count)):
+        raise ValueError(f'{quoted(text)}: never is more than anybody can promise; write for example "1/365d"')
+    if not (seconds := parse_duration(time)):
+        raise ValueError(f"{quoted(text)}: the duration must be longer than 0")
+    return times / seconds
+
+
+def format_rate(rate: float) -> str:
+    """The inverse of `parse_rate`, as one in a duration."""
+    return f"1/{format_duration(1.0 / rate)}"
 
 
 def format_duration(seconds: float) -> str:

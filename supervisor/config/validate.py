@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
 
-from supervisor.config.model import FILE, HTTP_SERVER, LATER, SERVICE, SUPERVISOR, VALIDATOR, WITHIN_SERVICE
+from supervisor.config.model import FILE, HTTP_SERVER, SERVICE, SUPERVISOR, TARGET, VALIDATOR, WITHIN_SERVICE
 from supervisor.config.nearest import nearest
 from supervisor.config.problems import Key, Problems, dotted
 from supervisor.config.units import quoted
@@ -55,8 +55,6 @@ def _message(key: Key, error: ErrorDetails) -> str:
 
 def _unknown(key: Key) -> str:
     word = key[-1]
-    if word in LATER:
-        return "not supported yet"
     known = _keys_beside(key)
     if not (suggestion := nearest(word, known)):
         for table, model in WITHIN_SERVICE.items():
@@ -72,6 +70,8 @@ def _keys_beside(key: Key) -> list[str]:
         model = FILE
     elif key[0] == "supervisor":
         model = SUPERVISOR if len(key) == 2 else HTTP_SERVER
+    elif inside[1:] == ("target",):
+        model = TARGET
     else:
         model = WITHIN_SERVICE[str(inside[0])] if inside else SERVICE
     return list(model["fields"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.config.expand import expand
 from supervisor.config.nearest import nearest
-from supervisor.config.units import parse_duration, parse_percent, parse_size, quoted
+from supervisor.config.units import parse_duration, parse_percent, parse_rate, parse_size, quoted
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo
@@ -48,6 +48,12 @@ def duration(value: Any) -> float:
 
 def positive_duration(value: Any) -> float:
     return duration(value) or _refuse("must be longer than 0")
+
+
+def rate(value: Any) -> float:
+    if isinstance(value, str):
+        return parse_rate(value)
+    raise ValueError(f'expected a rate such as "1/30d", not {quoted(value)}')
 
 
 def size(value: Any) -> int:

@@ -42,6 +42,8 @@ class Cause(StrEnum):
     CONFIRMED_ALIVE = "confirmed-alive"
     HELD = "held"
     HOLD_OVER = "hold-over"
+    WISH_REFUSED = "target-infeasible"
+    WISH_GRANTED = "target-feasible"
     BACKOFF_ELAPSED = "backoff-elapsed"
     BREAKER_OPEN = "breaker-open"
     BREAKER_TRIAL = "breaker-trial"

@@ -92,7 +92,7 @@ class Fleet:
         instance = self.instances.get(name)
         if instance is None:
             return []
-        if type(event) is ev.Heartbeat and instance.state is State.RUNNING:
+        if type(event) is ev.Heartbeat and instance.state is State.RUNNING and not instance.review_due:
             self._beat(instance, event)
             return []
         if type(event) is ev.Examined:

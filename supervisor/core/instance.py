@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 from supervisor.core import events as ev
@@ -30,10 +31,12 @@ from supervisor.core.actions import (
 from supervisor.core.causes import DETECTED, Cause
 from supervisor.core.detectors import Detector, make
 from supervisor.core.life import After, Failure, Phase
-from supervisor.core.recording import Recording
+from supervisor.core.recording import FEWEST, Recording
 from supervisor.core.restart import Breaker, RestartRule, wants_restart
 from supervisor.core.saved import GARBAGE
 from supervisor.core.spec import Evidence, HeartbeatSpec, Reaction, ReadySpec, ServiceSpec, ServiceType
+from supervisor.core.wishes import Verdict, judge
+from supervisor.core.wishwords import shown
 
 EXAMINE_WITHIN = 1.0
 """Seconds a suspect may be looked at before it is acted on."""
@@ -45,6 +48,8 @@ OVERDUE = 1.5
 """Usual intervals after which a beat is missing."""
 GIVE_UP_AFTER = 10.0
 """Seconds that what was killed, and told to be there all the same, is waited for."""
+REVIEW = 8
+"""What is made of a wish is reviewed when the record has grown by one part in so many."""
 KILL_AGAIN = 5.0
 """Seconds between two attempts to kill a tree that does not go away."""
 
@@ -58,6 +63,8 @@ class Instance:
         "_excused",
         "_failure",
         "_healthy_at",
+        "_refused",
+        "_review_at",
         "_rng",
         "_suspect_since",
         "_unheard",
@@ -89,6 +96,7 @@ class Instance:
         "started_at",
         "state",
         "status_text",
+        "verdict",
         "waiting_for",
     )
 
@@ -130,6 +138,9 @@ class Instance:
         self._excused = False
         """Part of the present silence was not its fault."""
         self.recording = Recording()
+        self.verdict: Verdict | None = None
+        self._refused = False
+        self._aim()
         self._unheard = False
         """READY=1 may have been said while no supervisor was there to hear it."""
 
@@ -249,6 +260,7 @@ class Instance:
         if self.detector is not None and isinstance(detector, Mapping):
             self.detector.restore(detector)
             self.recording.restore(saved.get("recording"))
+            self._aim()
         if crashed:
             with suppress(*GARBAGE):
                 for name, value in life.read(saved).items():
@@ -333,7 +345,7 @@ class Instance:
         self._wait(Cause.RESET_BY_USER, now, out)
 
     def _reconfigure(self, event: ev.Reconfigure, now: float, out: list[Action]) -> None:
-        self._take_spec(event.spec)
+        self._take_spec(event.spec, out)
         if not event.restart:
             self.running_spec = event.spec
             if self.state is State.RUNNING and self.detector is not None:
@@ -344,15 +356,41 @@ class Instance:
             return
         self._note(Cause.RELOADED, now, out)
 
-    def _take_spec(self, spec: ServiceSpec) -> None:
+    def _take_spec(self, spec: ServiceSpec, out: list[Action]) -> None:
         if spec.heartbeat != self.spec.heartbeat:
+            self._refused = False
             if not _same_rhythm(spec.heartbeat, self.spec.heartbeat):
                 self.recording.clear()
             self.detector = make(spec.heartbeat) if spec.heartbeat else None
             if self.detector is not None and self.state is State.RUNNING and self.cause_at is not None:
                 self.detector.start(self.cause_at)
         self.spec = spec
+        self._aim(out)
         self.rule.reconfigure(spec.restart)
+
+    # -- what is wished of detection -----------------------------------------------------------------------------
+
+    @property
+    def review_due(self) -> bool:
+        """With one more beat so much is known that the wish is to be judged anew."""
+        return self.recording.count + 1 >= self._review_at
+
+    def _aim(self, out: list[Action] | None = None) -> None:
+        """Set the detector by what is wished and what is recorded; tell when it is sure that both wishes cannot be had,
+        and when they can after all."""
+        self.verdict = None
+        self._review_at = inf
+        beat = self.spec.heartbeat
+        if self.detector is None or beat is None or beat.target is None:
+            return
+        self.verdict = verdict = judge(beat, self.spec.replicas, self.recording)
+        self.detector.bound(verdict.least, verdict.most)
+        self._review_at = max(FEWEST, self.recording.count + self.recording.count // REVIEW)
+        refused = verdict.feasible is False and (verdict.sure or self._refused)
+        if refused != self._refused and out is not None:
+            cause = Cause.WISH_REFUSED if refused else Cause.WISH_GRANTED
+            out.append(self._record(self.state, cause, shown(verdict, beat.target)))
+        self._refused = refused
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -498,6 +536,8 @@ class Instance:
 
     def _heartbeat(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
         self.beat(event)
+        if self.recording.count >= self._review_at:
+            self._aim(out)
 
     def _heartbeat_while_suspect(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
         if self._suspected_for() is Cause.SILENT and self.detector is not None:
@@ -508,6 +548,7 @@ class Instance:
                     self.recording.add(event.at - last)  # it was late, and that is all
                 self._excused = False
                 self._clear(Cause.HEARTBEAT_RESUMED, now, out)
+                self._aim(out)
 
     def _probe_failed(self, event: ev.ProbeFailed, now: float, out: list[Action]) -> None:
         self.last_probe_error = event.error

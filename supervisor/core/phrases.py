@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from supervisor.core.causes import Cause
+from supervisor.core.wishwords import few, needed
 from supervisor.core.wording import percent, shorten, signal_name, size, span
 
 LONGEST = 70
+_COST = "false_restarts_per_30d"
 Detail = Mapping[str, Any]
 
 
@@ -111,6 +113,19 @@ def _held(detail: Detail) -> str:
     return f"its silence proves nothing: {why}" if why else "its silence proves nothing"
 
 
+def _wish_refused(detail: Detail) -> str:
+    within, wished, cost = (detail.get(key) for key in ("detect_within_s", "max_false_restarts_per_30d", _COST))
+    if within is None or cost is None:
+        return "its target cannot be met"
+    needs = needed(detail.get("needs_s"))
+    return f"{span(within)} gives about {few(cost)}/30d; {few(wished)}/30d {needs}"
+
+
+def _wish_granted(detail: Detail) -> str:
+    patience = detail.get("patience_s")
+    return "its target can be met" + ("" if patience is None else f": suspected after {span(patience)} of silence")
+
+
 def _stopped(detail: Detail) -> str:
     if detail.get("signal") is not None:
         return f"stopped, by {signal_name(detail['signal'])}"
@@ -159,6 +174,8 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.CONFIRMED_ALIVE: "asked, and it answered: false alarm",
     Cause.HELD: _held,
     Cause.HOLD_OVER: "it can run again: its silence counts from now on",
+    Cause.WISH_REFUSED: _wish_refused,
+    Cause.WISH_GRANTED: _wish_granted,
     Cause.BACKOFF_ELAPSED: "the backoff is over; starts again",
     Cause.BREAKER_OPEN: "failed too often; the breaker is open",
     Cause.BREAKER_TRIAL: "the cooldown is over; one trial",

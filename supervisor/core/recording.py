@@ -8,6 +8,10 @@ How likely an interval longer than a given time is, is counted as far as there i
 longest intervals are continued by a generalised Pareto law, fitted by probability-weighted moments (Hosking, Wallis:
 "Parameter and Quantile Estimation for the Generalized Pareto Distribution", Technometrics 29(3), 1987), whose tail is
 never taken to be lighter than an exponential one.
+
+How far off may that be?  At `z` standard errors a count of c stands for c + z²/2 ± z·√(c + z²/4) (the score interval),
+and a law fitted to k intervals has its share, its mean excess and its shape each so far off at once: rather too far
+than not far enough.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right, insort
 from collections.abc import Mapping
-from math import exp, frexp, inf, log
+from math import exp, frexp, inf, log, sqrt
 from typing import NamedTuple
 
 from supervisor.core.saved import GARBAGE, number, sequence, whole
@@ -28,18 +32,39 @@ COUNTED = 10
 """So many longer ones, and their share is counted rather than fitted."""
 FEWEST = 200
 """Intervals without which nothing is said of their tail."""
+SURE = 1.645
+"""Standard errors of 95 % on one side."""
 _PARTS = 16
 _LEAST, _MOST = 1e-6, 3.2e7
 _HEAVIEST = 0.9
+_KNOWN = 0.45
+"""Heavier shapes have an error without a bound: it is taken to be this one's."""
+
+
+def off(count: float, z: float) -> float:
+    """What a count stands for, `z` standard errors off."""
+    return max(0.0, count + z * z / 2.0 + z * sqrt(count + z * z / 4.0)) if z else count
 
 
 class Tail(NamedTuple):
-    """P(interval > t) = `share`·(1 + `shape`·(t − `start`)/`scale`)^(−1/`shape`) for t ≥ `start` (seconds)."""
+    """P(interval > t) = `share`·(1 + `shape`·(t − `start`)/`scale`)^(−1/`shape`) for t ≥ `start` (seconds), fitted to
+    so many `longer` ones."""
 
     start: float
     share: float
     scale: float
     shape: float
+    longer: int
+
+    def off(self, z: float) -> Tail:
+        """The same, `z` standard errors heavier (lighter) everywhere; of the shape these are Hosking's and Wallis's."""
+        x, one = min(self.shape, _KNOWN), z / sqrt(self.longer)
+        error = sqrt((1.0 - x) * (2.0 - x) ** 2 * (1.0 - x + 2.0 * x * x) / ((1.0 - 2.0 * x) * (3.0 - 2.0 * x)))
+        shape = min(max(0.0, self.shape + one * error), _HEAVIEST)
+        more = max(0.1, 1.0 + one)
+        scale = self.scale * more * (1.0 - shape) / (1.0 - self.shape)
+        scale = max(scale, self.scale) if z > 0.0 else min(scale, self.scale)
+        return self._replace(share=min(1.0, self.share * more), scale=scale, shape=shape)
 
     def beyond(self, t: float) -> float:
         """The chance of an interval longer than `t` ≥ `start`."""
@@ -49,8 +74,8 @@ class Tail(NamedTuple):
         return float(self.share * (1.0 + self.shape * x) ** (-1.0 / self.shape))
 
     def silence(self, chance: float) -> float:
-        """The inverse: how long an interval is that is outlasted with this chance, at most `share`."""
-        excess = log(self.share / chance)
+        """The inverse: how long an interval is that is outlasted with this chance; `start` for one above `share`."""
+        excess = max(0.0, log(self.share / chance))
         if self.shape < 1e-9:
             return self.start + self.scale * excess
         return self.start + self.scale * (exp(min(self.shape * excess, 700.0)) - 1.0) / self.shape
@@ -85,6 +110,14 @@ class Recording:
             del longest[0]
             insort(longest, interval)
 
+    def absorb(self, other: Recording) -> None:
+        """Take in all that another one holds."""
+        self.count += other.count
+        self.total += other.total
+        for key, count in other._classes.items():
+            self._classes[key] = self._classes.get(key, 0) + count
+        self._longest = array("d", sorted([*self._longest, *other._longest])[-LONGEST:])
+
     @property
     def mean(self) -> float:
         """Seconds; 0.0 where there is nothing."""
@@ -99,34 +132,39 @@ class Recording:
         """(from, to, how many) in seconds, shortest first, empty ones left out."""
         return [(*_bounds(key), self._classes[key]) for key in sorted(self._classes)]
 
-    def beyond(self, t: float) -> float:
-        """The share of intervals longer than `t` seconds; 1.0 where too little is known to say."""
+    def beyond(self, t: float, z: float = 0.0) -> float:
+        """The share of intervals longer than `t` seconds, at `z`; 1.0 where too little is known to say."""
         if self.count < FEWEST:
             return 1.0
         if t >= self._longest[-COUNTED]:
-            return min(self.tail().beyond(t), COUNTED / self.count)
-        if t >= self._longest[0]:
-            return (len(self._longest) - bisect_right(self._longest, t)) / self.count
+            return min(self.tail().off(z).beyond(t), off(COUNTED, z) / self.count)
+        return min(1.0, off(self.longer(t), z) / self.count)
+
+    def longer(self, t: float) -> float:
+        """How many were longer than `t` seconds; about, where those are no longer kept as they were."""
+        if self._longest and t >= self._longest[0]:
+            return len(self._longest) - bisect_right(self._longest, t)
         longer = 0.0
         for low, high, count in self.classes():
             if high > t:
                 longer += count * (1.0 if low >= t else (high - t) / (high - low))
-        return longer / self.count
+        return max(longer, len(self._longest))
 
-    def silence(self, chance: float) -> float:
-        """How long to wait so that an interval outlasts it with this chance; inf where too little is known to say."""
+    def silence(self, chance: float, z: float = 0.0) -> float:
+        """How long to wait so that an interval outlasts it with this chance, at `z`; inf where too little is known."""
         if self.count < FEWEST or not chance > 0.0:
             return inf
-        left = chance * self.count
+        allowed = chance * self.count
+        left = allowed - z * sqrt(allowed)
         if left < COUNTED:
-            return max(self.tail().silence(chance), self._longest[-COUNTED])
+            return max(self.tail().off(z).silence(chance), self._longest[-COUNTED])
         if left <= len(self._longest):
             return self._longest[-int(left)]
         classes = self.classes()
         while classes[-1][2] < left and len(classes) > 1:
             left -= classes.pop()[2]
         low, high, count = classes[-1]
-        return max(0.0, high - left / count * (high - low))
+        return min(max(0.0, high - left / count * (high - low)), self._longest[0])
 
     def tail(self) -> Tail:
         """The law of the longest intervals, of which there must be `FEWEST`."""
@@ -139,7 +177,7 @@ class Recording:
         shape = 2.0 - first / gap if gap > 1e-12 * first else _HEAVIEST
         shape = min(max(0.0, shape), _HEAVIEST)
         scale = max(first * (1.0 - shape), start / 1000.0, _LEAST)
-        return Tail(start, k / self.count, scale, shape)
+        return Tail(start, k / self.count, scale, shape, k)
 
     def snapshot(self) -> dict[str, object]:
         """As JSON-able data."""

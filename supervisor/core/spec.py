@@ -87,6 +87,15 @@ class ReadySpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSpec:
+    """What is wanted of detection, instead of parameters: a hang is found within so many seconds, and no more than so
+    many healthy instances of the service are restarted, a second (1/30d is 3.9e-7)."""
+
+    detect_within: float = 5.0
+    max_false_restarts: float = 1.0 / (30 * 86_400.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeartbeatSpec:
     """Liveness: where beats come from, and which detector turns their absence into suspicion."""
 
@@ -104,6 +113,8 @@ class HeartbeatSpec:
     max_timeout: float = 30.0
     timeout: float = 5.0
     on_suspect: Reaction = Reaction.RESTART
+    target: TargetSpec | None = None
+    """With it, the detector is `adaptive`, and sets itself (core/wishes.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ def why(view: JSON, events: Iterable[JSON], evidence: Callable[[int], JSON | Non
         "state": view.get("state"),
         "ready": view.get("ready"),
         "now": f"{view['name']} is {standing(view)}" if lives else "no supervisor runs; what it left behind is told",
+        "target": (view.get("target") or {}).get("says"),
         "known_since": mine[0]["at"] if mine else None,
         "failures": sum(incident.failed_at is not None for incident in found),
         "false_alarms": sum(incident.outcome is Outcome.FALSE_ALARM for incident in found),
@@ -46,6 +47,8 @@ def why(view: JSON, events: Iterable[JSON], evidence: Callable[[int], JSON | Non
 def tell(story: JSON) -> list[str]:
     """Plain lines.  Times are UTC."""
     lines = [f"{story['now']}."]
+    if story.get("target"):
+        lines.append(f"Its target, {story['target']}.")
     lines += _summary(story)
     for incident in story["incidents"]:
         lines += ["", f"{_clock(incident['at'])}  {incident['says']}"]

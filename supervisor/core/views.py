@@ -30,6 +30,7 @@ def instance_view(i: Instance, now: float) -> JSON:
         "last_heartbeat_age_s": _ago(detector.last, now) if detector and heard else None,
         "suspect_in_s": _left(i.suspect_at, now),
         "false_suspicions": i.false_suspicions,
+        "target": _target(i),
         "cause": i.cause.value,
         "since_s": _ago(i.cause_at, now),
         "exit_code": i.exit_code,
@@ -50,6 +51,14 @@ def instance_view(i: Instance, now: float) -> JSON:
         "group": i.spec.group_name,
         "type": i.spec.type.value,
     }
+
+
+def _target(i: Instance) -> JSON | None:
+    if i.verdict is None or i.spec.heartbeat is None or i.spec.heartbeat.target is None:
+        return None
+    from supervisor.core.wishwords import shown
+
+    return shown(i.verdict, i.spec.heartbeat.target)
 
 
 def should_be_up_but_is_not(view: JSON) -> bool:

@@ -22,6 +22,8 @@ def heartbeats(more: JSON | None, width: int) -> Iterator[Line]:
     if not more or not heartbeat:
         return
     expected = f"{heartbeat['source']} every {q.span_of_time(heartbeat['interval_s'])}"
+    if more.get("target"):
+        yield from labelled("target", more["target"]["says"], width)
     intervals = more.get("intervals_s") or []
     yield line(label("heartbeats"), Span(expected), Span(f" · {q.count(len(intervals), 'interval')}", "muted"))
     if len(intervals) < 2:

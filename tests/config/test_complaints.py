@@ -17,7 +17,60 @@ WITHIN_SERVICE = [
     ("zzz = 1", "zzz: unknown key"),
     ('policy = "always"', "policy: unknown key; it belongs into services.web.restart"),
     ('restart.polcy = "always"', 'restart.polcy: unknown key; did you mean "policy"?'),
-    ('heartbeat.target = { detect_within = "5s" }', "heartbeat.target: not supported yet"),
+    (
+        'heartbeat.target = { detect_witin = "5s" }',
+        'heartbeat.target.detect_witin: unknown key; did you mean "detect_within"?',
+    ),
+    # what is wanted of detection
+    ('heartbeat.target = "5s"', 'heartbeat.target: expected a table, not "5s"'),
+    (
+        "heartbeat.target.max_false_restarts = 1",
+        'heartbeat.target.max_false_restarts: expected a rate such as "1/30d", not 1',
+    ),
+    (
+        'heartbeat.target.max_false_restarts = "1 a month"',
+        'heartbeat.target.max_false_restarts: "1 a month" is no rate; write a number and a duration, '
+        'for example "1/30d"',
+    ),
+    (
+        'heartbeat.target.max_false_restarts = "1/30"',
+        'heartbeat.target.max_false_restarts: "30" is no duration; write "30s" (units: ms s m h d)',
+    ),
+    (
+        'heartbeat.target.max_false_restarts = "1/0s"',
+        'heartbeat.target.max_false_restarts: "1/0s": the duration must be longer than 0',
+    ),
+    (
+        'heartbeat.target.max_false_restarts = "0/30d"',
+        'heartbeat.target.max_false_restarts: "0/30d": never is more than anybody can promise; '
+        'write for example "1/365d"',
+    ),
+    (
+        'heartbeat = { interval = "10s", target = { detect_within = "30s", max_false_restarts = "3/1m" } }',
+        "heartbeat.target.max_false_restarts: is one in 20s, with a beat every 10s: every other beat; write it smaller",
+    ),
+    (
+        'heartbeat = { interval = "5s", target = { detect_within = "5s" } }',
+        "heartbeat.target.detect_within: 5s cannot be kept with a beat every 5s: with that, 10s500ms can; "
+        "or let it beat more often",
+    ),
+    (
+        'heartbeat = { source = "activity", interval = "2s", target = { detect_within = "4s" } }',
+        "heartbeat.target.detect_within: 4s cannot be kept with a beat every 2s: with that, 6s500ms can; "
+        "or let it beat more often",
+    ),
+    (
+        'heartbeat.target.detect_within = "1m"',
+        "heartbeat.target.detect_within: 1m is more than max_timeout, 30s: raise that too",
+    ),
+    (
+        'heartbeat = { threshold = 8, target = { detect_within = "5s" } }',
+        "heartbeat.threshold: stands beside target, which is given instead of it; leave one of them out",
+    ),
+    (
+        'heartbeat = { detector = "phi", target = { detect_within = "5s" } }',
+        "heartbeat.detector: stands beside target, which is given instead of it; leave one of them out",
+    ),
     # sockets and capabilities
     ('sockets = "tcp://127.0.0.1:80"', 'sockets: expected a list, not "tcp://127.0.0.1:80"'),
     (

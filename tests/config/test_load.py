@@ -24,6 +24,7 @@ from supervisor.core.spec import (
     ServiceType,
     Strategy,
     SupervisorSpec,
+    TargetSpec,
 )
 from tests.config.conftest import Load
 
@@ -211,6 +212,7 @@ def test_services_come_in_start_order(plan: Load) -> None:
     assert [spec.name for spec in plan(text).services] == ["a", "b", "c", "d", "e"]
 
 
+TARGET = '[defaults.heartbeat]\ninterval = "100ms"\ntarget.detect_within = "2s"\n'
 READY = '[defaults.ready]\nhttp = "http://a/"\ninterval = "9s"\n'
 BEATS = '[defaults.heartbeat]\nsource = "http"\nhttp = "http://a/"\ninterval = "9s"\n'
 SERVICE = '[services.a]\ncommand = "true"\n'
@@ -247,6 +249,19 @@ SERVICE = '[services.a]\ncommand = "true"\n'
             HeartbeatSpec(source="http", http="http://a/", interval=9),
         ),
         (BEATS + SERVICE + 'heartbeat.source = "notify"', "heartbeat", HeartbeatSpec(interval=9)),
+        (
+            TARGET + SERVICE + 'heartbeat.target.max_false_restarts = "2/1d"',
+            "heartbeat",
+            HeartbeatSpec(
+                interval=0.1, detector="adaptive", target=TargetSpec(detect_within=2, max_false_restarts=2 / 86400)
+            ),
+        ),
+        (TARGET + SERVICE + 'heartbeat.detector = "chen"', "heartbeat", HeartbeatSpec(interval=0.1, detector="chen")),
+        (
+            '[defaults.heartbeat]\nthreshold = 3\nmin_timeout = "1s"\n' + SERVICE + "heartbeat.target = {}",
+            "heartbeat",
+            HeartbeatSpec(detector="adaptive", target=TargetSpec()),
+        ),
         (READY + BEATS + SERVICE + 'type = "oneshot"', "ready", None),
         (READY + BEATS + SERVICE + 'type = "oneshot"', "heartbeat", None),
         (

@@ -19,6 +19,7 @@ RICH: dict[str, Any] = {
     "held": "traced by pid 4194304 (" + "x" * 90, "stop_timeout_s": 10.0, "processes": ["4194304 (D)"] * 20,
 }  # fmt: skip
 RESTART = {"attempt": 2, "restarts_in_window": 2, "max_restarts": 5, "window_s": 60.0, "delay_s": 0.213}
+WISH = {"detect_within_s": 5.0, "max_false_restarts_per_30d": 1.0, "false_restarts_per_30d": 3.0, "needs_s": 7.2}
 OPEN = {"attempt": 5, "breaker": "open", "reason": "more than 5", "retry_in_s": 60.0}
 
 
@@ -46,6 +47,10 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
         ("cpu-limit", {"value": 1.8, "limit": 1.5}, "uses too much CPU: 180 % of 150 %"),
         ("start-timeout", {"start_timeout_s": 30}, "not ready within 30 s"),
         ("ready", {"how": "http", "after_s": 0.2}, "ready after 0.2 s (http)"),
+        ("target-infeasible", WISH, "5 s gives about 3/30d; 1/30d needs 7.2 s of silence"),
+        ("target-infeasible", WISH | {"needs_s": None}, "5 s gives about 3/30d; 1/30d needs over a year of silence"),
+        ("target-infeasible", {}, "its target cannot be met"),
+        ("target-feasible", {"patience_s": 2.1}, "its target can be met: suspected after 2.1 s of silence"),
         ("exited", {"phase": "spawn"}, "being spawned"),
         ("ready", {"pid": 7, "mainpid": True}, "its main process is now pid 7"),
         ("a-cause-of-the-future", {}, "a-cause-of-the-future"),

@@ -19,6 +19,7 @@ from supervisor.core.spec import (
     RestartSpec,
     ServiceSpec,
     ServiceType,
+    TargetSpec,
 )
 from supervisor.core.story import tell, why
 from supervisor.core.timestamps import to_iso
@@ -132,6 +133,13 @@ def test_it_never_failed() -> None:
         "",
         "Next: nothing, it is healthy.",
     ]
+
+
+def test_what_became_of_its_target() -> None:
+    life = Life(heartbeat=HeartbeatSpec(target=TargetSpec())).start()
+    assert life.told().splitlines()[1] == (
+        "Its target, 5 s and 1/30d: not known yet (0 of 200 beats); until then suspected after 4.5 s of silence."
+    )
 
 
 def test_a_crash_its_backoff_and_its_return() -> None:

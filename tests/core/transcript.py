@@ -30,7 +30,7 @@ from supervisor.core.causes import Cause
 from supervisor.core.instance import Instance
 from supervisor.core.spec import ServiceSpec, from_plain
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def seconds(text: str) -> float:
@@ -49,6 +49,9 @@ def value(text: str) -> Any:
         return text == "yes"
     if text.isdigit():
         return int(text)
+    count, slash, time = text.partition("/")
+    if slash and count.isdigit():
+        return int(count) / seconds(time)
     return float(text) if text.replace(".", "", 1).isdigit() else text
 
 
@@ -57,8 +60,11 @@ def service(words: list[str]) -> ServiceSpec:
     plain: dict[str, Any] = {"name": words[0], "command": ["program"], "restart": {"jitter": 0.0}}
     for word in words[1:]:
         key, _, text = word.partition("=")
-        table, _, rest = key.rpartition(".")
-        (plain.setdefault(table, {}) if table else plain)[rest] = value(text)
+        *tables, last = key.split(".")
+        inner = plain
+        for table in tables:
+            inner = inner.setdefault(table, {})
+        inner[last] = value(text)
     return from_plain(ServiceSpec, plain)
 
 

@@ -34,6 +34,7 @@ def view(name: str, state: str = "running", **more: Any) -> JSON:
         "last_heartbeat_age_s": None,
         "suspect_in_s": None,
         "false_suspicions": 0,
+        "target": None,
         "cause": "ready" if state == "running" else "stopped",
         "since_s": 7383.0,
         "exit_code": None,

@@ -21,6 +21,7 @@ from supervisor.core.detectors.quantile import Quantile
 from supervisor.core.detectors.timeout import Timeout
 from supervisor.core.detectors.two_window import TwoWindow
 from supervisor.core.spec import HeartbeatSpec
+from supervisor.core.wishes import longest_silence, score
 
 
 class Detector(Protocol):
@@ -60,6 +61,10 @@ class Detector(Protocol):
         """The interval now running overlaps a suspicion or a stop: do not learn it."""
         ...
 
+    def bound(self, least: float, most: float) -> None:
+        """Suspicion begins no earlier than `least`, and at the latest `most` seconds after the last beat."""
+        ...
+
     def intervals(self) -> tuple[float, ...]:
         """The newest 64 learned intervals at most, in seconds, oldest first."""
         ...
@@ -95,10 +100,16 @@ KNOWN = ("timeout", *LAWS)
 
 
 def make(spec: HeartbeatSpec) -> Detector:
-    """A new detector as asked for.  ValueError: no detector of that name."""
+    """A new detector as asked for.  ValueError: no detector of that name.
+
+    One with a target is as patient as that allows, until somebody who knows the rhythm bounds it."""
+    if spec.target is not None:
+        most = longest_silence(spec)
+        law = Adaptive(score(spec), spec.interval)
+        return Accrual("adaptive", law, spec.interval, max(spec.max_timeout, most), most, most)
     if spec.detector == "timeout":
         return _timeout(spec)
-    law = LAWS.get(spec.detector)
-    if law is None:
+    known = LAWS.get(spec.detector)
+    if known is None:
         raise ValueError(f"no detector {spec.detector!r}; known are {', '.join(KNOWN)}")
-    return Accrual(spec.detector, law(spec), spec.interval, spec.max_timeout, spec.min_timeout, spec.max_timeout)
+    return Accrual(spec.detector, known(spec), spec.interval, spec.max_timeout, spec.min_timeout, spec.max_timeout)

@@ -91,8 +91,7 @@ class Accrual:
         self.ignored = 0
         self._law = law
         self._grace = min(FOREVER, max(0.0, grace))
-        self._least = max(0.0, least)
-        self._most = min(max(0.0, most), FOREVER)
+        self._least, self._most = max(0.0, least), min(max(0.0, most), FOREVER)
         self._rhythm = Rhythm(min(FOREVER, interval), self._grace)
         self._begin(None)
         self._relearn([])
@@ -145,6 +144,10 @@ class Accrual:
 
     def forget_current(self) -> None:
         self._keep = False
+
+    def bound(self, least: float, most: float) -> None:
+        self._least, self._most = max(0.0, least), min(max(0.0, most), FOREVER)
+        self._patience = self._bounded()
 
     def intervals(self) -> tuple[float, ...]:
         return tuple(i / 1e6 for i in self._rhythm.newest(_SHOWN))

@@ -1,0 +1,247 @@
+"""From what is wanted to how the detector is set, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.core import events as ev
+from supervisor.core.actions import Record
+from supervisor.core.causes import Cause
+from supervisor.core.detectors import make
+from supervisor.core.instance import Instance
+from supervisor.core.phrases import phrase
+from supervisor.core.recording import FEWEST, Recording
+from supervisor.core.spec import HeartbeatSpec, ServiceSpec, TargetSpec
+from supervisor.core.views import instance_view
+from supervisor.core.wishes import Verdict, judge, least_within, longest_silence, score
+from supervisor.core.wishwords import few, in_words, shown
+
+DAY = 86_400.0
+
+
+def wish(within: float = 5.0, rate: float = 1 / (30 * DAY), **keys: Any) -> HeartbeatSpec:
+    return HeartbeatSpec(target=TargetSpec(detect_within=within, max_false_restarts=rate), **keys)
+
+
+def recorded(intervals: Iterable[float]) -> Recording:
+    recording = Recording()
+    for interval in intervals:
+        recording.add(interval)
+    return recording
+
+
+def drawn(law: str, count: int, seed: int = 1) -> Recording:
+    dice = Random(f"{law}:{seed}")
+    draw = {
+        "even": lambda: dice.gauss(1.0, 0.02),
+        "exponential": lambda: dice.expovariate(1.0),
+        "pareto": lambda: 0.5 * dice.paretovariate(2.5),
+        "pauses": lambda: dice.uniform(1.0, 3.0) if dice.random() < 0.01 else dice.gauss(1.0, 0.05),
+    }[law]
+    return recorded(max(0.01, draw()) for _ in range(count))
+
+
+LAWS = ("even", "exponential", "pareto", "pauses")
+
+
+@pytest.mark.parametrize(
+    ("beat", "most", "least"),
+    [
+        (wish(5.0), 4.5, 2.5),
+        (wish(1.0, interval=0.1), 0.5, 0.4),
+        (wish(0.4, interval=0.1), 0.2, 0.4),
+        (wish(5.0, source="file", file="/x"), 4.0, 3.0),
+        (wish(5.0, source="activity"), 3.5, 3.5),
+        (wish(1.0, source="activity", interval=2.0), 0.0, 6.5),
+    ],
+)
+def test_a_hang_is_known_for_one_within_the_time_wanted(beat: HeartbeatSpec, most: float, least: float) -> None:
+    assert longest_silence(beat) == pytest.approx(most)
+    assert least_within(beat) == pytest.approx(least)
+    assert longest_silence(replace(beat, target=TargetSpec(detect_within=least))) >= beat.interval
+
+
+def test_a_detector_with_a_target_begins_as_patient_as_that_allows() -> None:
+    detector = make(wish(5.0, threshold=1.0, min_timeout=0.1))
+    assert (detector.name, detector.threshold) == ("adaptive", pytest.approx(6.414, abs=1e-3))
+    detector.start(0.0)
+    assert detector.suspect_at() == 30.0  # the first beat may take as long as max_timeout
+    for at in range(1, 500):
+        detector.heartbeat(float(at))
+    assert detector.suspect_at() == 499.0 + 4.5
+    detector.bound(0.0, 3.0)
+    assert 500.0 < (detector.suspect_at() or 0.0) < 502.0
+
+
+@pytest.mark.parametrize(("rate", "found"), [(1 / (30 * DAY), 6.414), (0.4, 1.0), (1e-30, 12.0)])
+def test_the_score_is_the_chance_of_one_beat(rate: float, found: float) -> None:
+    assert score(wish(rate=rate)) == pytest.approx(found, abs=1e-3)
+
+
+def test_before_there_are_enough_beats_nothing_is_promised_but_the_time() -> None:
+    verdict = judge(wish(5.0), 1, recorded([1.0] * (FEWEST - 1)))
+    assert verdict == Verdict(4.5, 4.5, FEWEST - 1, FEWEST - 1.0)
+    assert verdict.feasible is None
+
+
+def test_what_is_predicted_is_what_happens() -> None:
+    """Exponential intervals of mean 1 s: e⁻ᵗ of them are longer than t."""
+    verdict = judge(wish(10.5, rate=1 / 3600), 1, drawn("exponential", 20_000))
+    assert verdict.feasible is True
+    assert verdict.needs == pytest.approx(8.19, rel=0.15)
+    assert verdict.needs_high is not None and verdict.needs <= verdict.needs_high
+    assert verdict.low is not None and verdict.rate is not None and verdict.high is not None
+    assert verdict.low <= 2.718**-(verdict.least) <= verdict.high
+
+
+@pytest.mark.parametrize(("within", "feasible", "sure"), [(5.0, False, True), (15.0, False, False), (60.0, True, True)])
+def test_where_both_cannot_be_had_the_time_is_kept_and_the_price_named(
+    within: float, feasible: bool, sure: bool
+) -> None:
+    verdict = judge(wish(within), 1, drawn("exponential", 20_000))
+    assert (verdict.feasible, verdict.sure) == (feasible, sure)
+    assert verdict.most == within - 0.5
+    assert feasible or verdict.least == verdict.most
+    assert verdict.rate is not None
+    assert (verdict.rate <= 1 / (30 * DAY)) is feasible
+
+
+def test_the_less_is_known_the_more_patient() -> None:
+    beats, recording, last = 0, Recording(), 9.0
+    dice = Random(1)
+    for wanted in (200, 20_000, 60_000, 120_000):
+        for _ in range(wanted - beats):
+            recording.add(dice.gauss(1.0, 0.02))
+        beats = wanted
+        least = judge(wish(5.0, rate=1 / (2 * 3600)), 1, recording).least
+        assert least <= last
+        last = least
+    assert last < 1.3
+    proven = judge(wish(5.0, rate=1 / (2 * 3600)), 1, recording)
+    assert proven.proven is not None and proven.proven <= 1 / (2 * 3600)
+    recording.add(4.0)
+    assert judge(wish(5.0, rate=1 / (2 * 3600)), 1, recording).least > last
+
+
+@given(
+    st.sampled_from(LAWS), st.sampled_from((200, 700, 5_000)), st.integers(0, 3), st.floats(0.6, 300.0),
+    st.floats(1e-9, 0.4), st.integers(1, 50),
+)  # fmt: skip
+def test_a_wish_that_can_be_granted_is_and_time_is_always_kept(
+    law: str, beats: int, seed: int, within: float, rate: float, instances: int
+) -> None:
+    recording = drawn(law, beats, seed)
+    verdict = judge(wish(within, rate), instances, recording)
+    assert 0.0 < verdict.least <= verdict.most <= within
+    assert verdict.rate is not None and verdict.low is not None and verdict.high is not None
+    assert verdict.low <= verdict.rate <= verdict.high * (1 + 1e-9)
+    if verdict.feasible and verdict.sure:
+        assert verdict.rate <= rate * 1.001 + 1e-12
+    kinder = judge(wish(2.0 * within, 2.0 * rate), instances, recording)
+    assert kinder.feasible or not verdict.feasible
+    assert kinder.most >= verdict.most
+    if verdict.needs is not None:
+        assert kinder.needs is not None and kinder.needs <= verdict.needs * (1 + 1e-9)
+    alone = judge(wish(within, rate), 1, recording)
+    assert (alone.needs or 0.0) <= (verdict.needs or 1e9) * (1 + 1e-9)
+    json.dumps(shown(verdict, TargetSpec()), allow_nan=False)
+
+
+def test_no_silence_of_any_use() -> None:
+    verdict = judge(wish(5.0, 1e-12), 1, recorded(0.001 * (1.0 + i % 7) ** 9 for i in range(400)))
+    assert (verdict.needs, verdict.needs_high, verdict.feasible) == (None, None, False)
+    assert "1/30d needs over a year of silence" in in_words(shown(verdict, TargetSpec()))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"feasible": None, "beats": 57},
+            "5 s and 1/30d: not known yet (57 of 200 beats); until then suspected after 2.1 s of silence",
+        ),
+        (
+            {},
+            "5 s and 1/30d: both can be had, as far as 20,000 beats tell; suspected after 2.1 s of silence, "
+            "about 0.25/30d (<0.001 to 150)",
+        ),
+        (
+            {"sure": False, "low_per_30d": 0.0},
+            "5 s and 1/30d: probably both can be had, as far as 20,000 beats tell; suspected after 2.1 s of silence, "
+            "about 0.25/30d (0 to 150)",
+        ),
+        (
+            {"proven_per_30d": 0.9, "high_per_30d": None},
+            "5 s and 1/30d: kept; suspected after 2.1 s of silence, about 0.25/30d (<0.001 to ?)",
+        ),
+        (
+            {"feasible": False, "false_restarts_per_30d": 3.0},
+            "5 s and 1/30d: not both, 20,000 beats tell; 5 s gives about 3/30d (<0.001 to 150), "
+            "1/30d needs 7.2 s of silence",
+        ),
+        (
+            {"feasible": False, "sure": False, "needs_s": None},
+            "5 s and 1/30d: probably not both, 20,000 beats tell; 5 s gives about 0.25/30d (<0.001 to 150), "
+            "1/30d needs over a year of silence",
+        ),
+    ],
+)
+def test_it_is_said_in_one_line(change: dict[str, Any], said: str) -> None:
+    found = {
+        "detect_within_s": 5.0, "max_false_restarts_per_30d": 1.0, "feasible": True, "sure": True, "patience_s": 2.1,
+        "needs_s": 7.2, "false_restarts_per_30d": 0.25, "low_per_30d": 1e-9, "high_per_30d": 150.2,
+        "proven_per_30d": 70.0, "beats": 20_000, "beats_needed": 200,
+    }  # fmt: skip
+    assert in_words(found | change) == said
+
+
+@pytest.mark.parametrize(("rate", "said"), [(None, "?"), (0.0, "0"), (0.0009, "<0.001"), (0.0824, "0.082"), (3.0, "3")])
+def test_few(rate: float | None, said: str) -> None:
+    assert few(rate) == said
+
+
+def beating(beat: HeartbeatSpec, replicas: int = 1) -> Instance:
+    spec = ServiceSpec(name="web", command=("x",), heartbeat=beat, replicas=replicas)
+    instance = Instance("web", spec, lambda: 0.5)
+    for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 7)):
+        instance.step(event, 0.0)
+    return instance
+
+
+def test_an_instance_reviews_its_wish_as_its_record_grows_and_keeps_it_over_restarts() -> None:
+    instance = beating(wish(5.0, rate=1 / 600), replicas=2)
+    dice, at, reviewed = Random(2), 0.0, set()
+    for _ in range(3000):
+        due = instance.review_due
+        at += dice.gauss(1.0, 0.02)
+        instance.step(ev.Heartbeat(1, at), at)
+        assert instance.verdict is not None
+        reviewed.add(instance.verdict.beats)
+        assert not due or instance.verdict.beats == instance.recording.count
+    assert len(reviewed) < 30
+    view = instance_view(instance, at)
+    assert view["detector"] == "adaptive"
+    assert view["target"]["feasible"] is True
+    assert view["suspect_in_s"] == pytest.approx(view["target"]["patience_s"], abs=0.2)
+    again = Instance("web", instance.spec, lambda: 0.5)
+    assert again.verdict is not None and again.verdict.feasible is None
+    again.restore(instance.snapshot(at), crashed=False)
+    assert again.verdict is not None
+    assert again.verdict.least == pytest.approx(judge(wish(5.0, rate=1 / 600), 2, instance.recording).least)
+    sooner = replace(instance.spec, heartbeat=wish(1.5, rate=1 / 600))
+    records = [a for a in instance.step(ev.Reconfigure(sooner, False), at) if isinstance(a, Record)]
+    assert [record.cause for record in records] == [Cause.WISH_REFUSED, Cause.RELOADED]
+    assert phrase(records[0].cause, records[0].detail).startswith("1.5 s gives about ")
+    plain = replace(instance.spec, heartbeat=HeartbeatSpec())
+    instance.step(ev.Reconfigure(plain, False), at)
+    assert instance.verdict is None
+    assert instance_view(instance, at)["target"] is None
+    assert not instance.review_due
