@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from supervisor.cli.compare import compare
 from supervisor.cli.tune import tune
 
 
@@ -12,4 +13,5 @@ def detectors() -> None:
     """Failure detectors: which one to take, and how to set it."""
 
 
+detectors.add_command(compare)
 detectors.add_command(tune)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from supervisor.cli.options import as_duration, colored, complete_services, daemon_options, pass_place
+from supervisor.cli.options import as_duration, colored, complete_services, daemon_options, pass_place, picture
 from supervisor.cli.place import Place
 from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed
 
@@ -32,12 +32,6 @@ def _rate(_ctx: click.Context, _param: click.Parameter, value: str | None) -> fl
         raise click.BadParameter(f"{error}.") from None
 
 
-def _picture(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
-    if value is not None and value.suffix not in (".png", ".svg", ".html"):
-        raise click.BadParameter(f"{str(value)!r}: the name must end in .png, .svg or .html.")
-    return value
-
-
 @click.command()
 @daemon_options("-f", "--file")
 @click.option("--within", callback=as_duration, metavar="TIME", help="Find a hang within this.  [as configured, or 5s]")
@@ -45,7 +39,7 @@ def _picture(_ctx: click.Context, _param: click.Parameter, value: Path | None) -
     "--false", "false", callback=_rate, metavar="RATE", help="False restarts at most.  [as configured, or 1/30d]"
 )
 @click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), callback=_picture, metavar="FILE",
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), callback=picture, metavar="FILE",
     help="Draw it into a .png, .svg or .html file, too.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Of the beats that are drawn.")

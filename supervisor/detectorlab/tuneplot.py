@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from html import escape
-from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-from supervisor.errors import OperationFailed
+from supervisor.detectorlab.picture import figure, save, save_page
 
 JSON = dict[str, Any]
 
@@ -19,25 +18,17 @@ _WIDE = 20.0
 
 def draw(found: JSON, path: Path) -> None:
     """Into a .png, .svg or .html file.  OperationFailed where that cannot be."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise OperationFailed("pictures are drawn by matplotlib, which is not here", "pip install '.[lab]'") from None
-    figure = Figure(figsize=(9.0, 8.0), layout="constrained")
-    above, below = figure.subplots(2, 1, height_ratios=(2, 3))
+    made = figure(9.0, 8.0)
+    above, below = made.subplots(2, 1, height_ratios=(2, 3))
     _histogram(above, found)
     _curves(below, found)
-    try:
-        if path.suffix == ".html":
-            svg = StringIO()
-            figure.savefig(svg, format="svg")
-            path.write_text(_page(found, svg.getvalue()))
-        else:
-            image = BytesIO()
-            figure.savefig(image, format=path.suffix[1:], dpi=120)
-            path.write_bytes(image.getvalue())
-    except OSError as error:
-        raise OperationFailed(f"{path} cannot be written: {error.strerror}") from None
+    if path.suffix == ".html":
+        notes = "".join(f"<li>{escape(note)}</li>" for note in found["notes"])
+        says, toml = escape(found["target"]["says"]), escape(found["toml"])
+        title = f"{found['service']}: what its rhythm means for its heartbeat"
+        save_page(made, path, title, f"<p>{says}.</p>\n<ul>{notes}</ul>\n<pre>{toml}</pre>")
+    else:
+        save(made, path)
 
 
 def _histogram(axes: Any, found: JSON) -> None:
@@ -71,13 +62,3 @@ def _curves(axes: Any, found: JSON) -> None:
     axes.set_xlabel("seconds of silence after which it suspects (mean)")
     axes.set_ylabel("false restarts in 30 days (predicted)")
     axes.legend(fontsize="small")
-
-
-def _page(found: JSON, svg: str) -> str:
-    title = f"{escape(found['service'])}: what its rhythm means for its heartbeat"
-    notes = "".join(f"<li>{escape(note)}</li>" for note in found["notes"])
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>\n'
-        f"<p>{escape(found['target']['says'])}.</p>\n{svg[svg.index('<svg') :]}\n<ul>{notes}</ul>\n"
-        f"<pre>{escape(found['toml'])}</pre>\n</html>\n"
-    )
