@@ -68,8 +68,8 @@ def examine(
     look = Look(began + budget_s, clock)
     status = _status(f"/proc/{pid}")
     cgroup = _cgroup(pid)
-    held = _held(status, cgroup)
     others = [member for member in members if member != pid]
+    held = _held(status, cgroup) or _held_among(others[: PROCESSES - 1])
     evidence: JSON = {
         "pid": pid,
         "held": held,
@@ -125,6 +125,15 @@ def _held(status: Mapping[str, str], cgroup: JSON | None) -> str | None:
     if state == "T":
         return "stopped (SIGSTOP)"
     return "frozen cgroup" if cgroup is not None and cgroup["frozen"] else None
+
+
+def _held_among(others: Sequence[int]) -> str | None:
+    """The same of the first of a tree's other processes that cannot run: behind a wrapper it may be the one that
+    beats."""
+    for member in others:
+        if (held := _held(_status(f"/proc/{member}"), None)) is not None:
+            return f"{held}: pid {member}"
+    return None
 
 
 def _cgroup(pid: int) -> JSON | None:
