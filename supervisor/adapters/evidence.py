@@ -38,6 +38,7 @@ _LIMITS = {
     "Max file size": "fsize",
     "Max cpu time": "cpu",
 }
+_CGROUP = ("memory.current", "memory.max", "memory.high", "memory.pressure", "cpu.max", "cpu.stat", "pids.max")
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -137,12 +138,16 @@ def _held_among(others: Sequence[int]) -> str | None:
 
 
 def _cgroup(pid: int) -> JSON | None:
-    """Its path in the unified hierarchy, and whether that is frozen; None where there is no such thing."""
+    """Its path in the unified hierarchy, whether that is frozen, and what it may use and does; None where there is no
+    such thing."""
     path = procfs.cgroup_of(pid)
     if path is None:
         return None
-    events = procfs.read(f"{procfs.cgroup_directory(path)}/cgroup.events") or b""
-    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events}
+    directory = procfs.cgroup_directory(path)
+    events = procfs.read(f"{directory}/cgroup.events") or b""
+    said = {name: procfs.read(f"{directory}/{name}") for name in _CGROUP}
+    told = {name: text.decode(errors="replace").strip()[:LINE] for name, text in said.items() if text}
+    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events, **told}
 
 
 def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:
