@@ -6,7 +6,7 @@ import os
 from collections.abc import Container
 from contextlib import suppress
 
-from supervisor.adapters import cgroup, procfs
+from supervisor.adapters import cgroup, marks, procfs
 from supervisor.adapters.cgroup import CgroupTree
 from supervisor.adapters.descent import Census, DescentTree
 from supervisor.adapters.tree import Tree
@@ -67,7 +67,8 @@ class Forest:
     def find(self, instance: str, main: tuple[int, int] | None) -> Tree:
         """The tree that an earlier daemon left: `main` is the (pid, start time) that its main process has, or had.
 
-        It lies where that daemon put it, and is not moved.  What never got into a cgroup is put into one now."""
+        It lies where that daemon put it, and is not moved.  What never got into a cgroup is put into one now: all of
+        it, or what was forked, and fled, before that daemon had put its main process there."""
         lives = main is not None and procfs.start_time(main[0]) == main[1]
         inside = self._cgroup_of(main[0], instance) if lives and main is not None else None
         found = inside or next(filter(cgroup.populated, self._directories(instance)), None)
@@ -77,6 +78,8 @@ class Forest:
                 tree.accounts = found if os.path.exists(f"{found}/memory.current") else None  # noqa: PTH110
                 if lives and main is not None and inside is None:
                     tree.join(main[0])
+                for pid in set(self._census.bearers(marks.number(self._id, instance), now=False)) - set(tree.members()):
+                    tree.join(pid)
                 return tree
         descent = self._by_descent(instance)
         descent.look_abroad(main)

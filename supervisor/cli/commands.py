@@ -26,7 +26,13 @@ SECTIONS: dict[str, dict[str, str]] = {
         "report": "report",
     },
     "Services": {"start": "act", "stop": "act", "restart": "act", "signal": "act", "reset": "act"},
-    "Configuration": {"check": "config", "init": "config", "systemd": "systemd", "completion": "shell"},
+    "Configuration": {
+        "check": "config",
+        "init": "config",
+        "detectors": "detectors",
+        "systemd": "systemd",
+        "completion": "shell",
+    },
 }
 """Each command and the module that has it, under the heading of `--help`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -126,3 +127,10 @@ def as_moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -
 
 since_option = click.option("--since", callback=as_moment, metavar="TIME", help="10s, 5m, 2h or 1d ago, or ISO 8601.")
 pass_place = click.make_pass_decorator(Place, ensure=True)
+
+
+def picture(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
+    """A file whose name says how it is to be drawn."""
+    if value is not None and value.suffix not in (".png", ".svg", ".html"):
+        raise click.BadParameter(f"{str(value)!r}: the name must end in .png, .svg or .html.")
+    return value

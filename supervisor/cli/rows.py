@@ -55,7 +55,8 @@ def note(row: JSON) -> str:
     if state == "running" and row["goal"] == "down":
         return "stops after its dependants"
     if state == "running":
-        return row["probe_error"] or row["status"] or ("half-open breaker" if row["breaker"] == "half-open" else "")
+        trial = "half-open breaker" if row["breaker"] == "half-open" else ""
+        return row["probe_error"] or row["status"] or trial or _refused(row.get("target"))
     if state == "stopped" and row["cause"] == "stopped":
         return ""
     return happened(row) + _next(row)
@@ -66,6 +67,15 @@ def happened(row: JSON) -> str:
     from supervisor.core.phrases import phrase  # not needed while all is well
 
     return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
+
+
+def _refused(target: JSON | None) -> str:
+    """What is wanted of detection cannot be had."""
+    if target is None or target["feasible"] is not False or not target["sure"]:
+        return ""
+    from supervisor.core.phrases import phrase
+
+    return phrase("target-infeasible", target)
 
 
 def _next(row: JSON) -> str:

@@ -34,7 +34,7 @@ from supervisor.core.life import After, Failure, Phase
 from supervisor.core.recording import FEWEST, Recording
 from supervisor.core.restart import Breaker, RestartRule, wants_restart
 from supervisor.core.saved import GARBAGE
-from supervisor.core.spec import Evidence, HeartbeatSpec, Reaction, ServiceSpec, ServiceType
+from supervisor.core.spec import Evidence, HeartbeatSpec, Reaction, ReadySpec, ServiceSpec, ServiceType
 from supervisor.core.wishes import Verdict, judge
 from supervisor.core.wishwords import shown
 
@@ -65,6 +65,7 @@ class Instance:
         "_excused_until",
         "_failure",
         "_healthy_at",
+        "_refused",
         "_review_at",
         "_rng",
         "_suspect_since",
@@ -139,6 +140,8 @@ class Instance:
         self._excused_until = -inf
         """An interval that began before was not all its own doing: it is not recorded."""
         self.recording = Recording()
+        self.verdict: Verdict | None = None
+        self._refused = False
         self._aim()
         self._unheard = False
         """READY=1 may have been said while no supervisor was there to hear it."""
@@ -344,7 +347,7 @@ class Instance:
         self._wait(Cause.RESET_BY_USER, now, out)
 
     def _reconfigure(self, event: ev.Reconfigure, now: float, out: list[Action]) -> None:
-        self._take_spec(event.spec)
+        self._take_spec(event.spec, out)
         if not event.restart:
             self.running_spec = event.spec
             if self.state is State.RUNNING and self.detector is not None:
@@ -355,15 +358,16 @@ class Instance:
             return
         self._note(Cause.RELOADED, now, out)
 
-    def _take_spec(self, spec: ServiceSpec) -> None:
+    def _take_spec(self, spec: ServiceSpec, out: list[Action]) -> None:
         if spec.heartbeat != self.spec.heartbeat:
+            self._refused = False
             if not _same_rhythm(spec.heartbeat, self.spec.heartbeat):
                 self.recording.clear()
             self.detector = make(spec.heartbeat) if spec.heartbeat else None
             if self.detector is not None and self.state is State.RUNNING and self.cause_at is not None:
                 self.detector.start(self.cause_at)
         self.spec = spec
-        self._aim()
+        self._aim(out)
         self.rule.reconfigure(spec.restart)
 
     # -- what is wished of detection -----------------------------------------------------------------------------
@@ -373,27 +377,22 @@ class Instance:
         """With one more beat so much is known that the wish is to be judged anew."""
         return self.recording.count + 1 >= self._review_at
 
-    def _aim(self) -> None:
-        """Set the detector by what is wished and what is recorded."""
-        beat = self.spec.heartbeat
-        self.verdict: Verdict | None = None
+    def _aim(self, out: list[Action] | None = None) -> None:
+        """Set the detector by what is wished and what is recorded; tell when it is sure that both wishes cannot be had,
+        and when they can after all."""
+        self.verdict = None
         self._review_at = inf
-        if self.detector is not None and beat is not None and beat.target is not None:
-            self.verdict = judge(beat, self.spec.replicas, self.recording)
-            self.detector.bound(self.verdict.least, self.verdict.most)
-            count = self.recording.count
-            self._review_at = max(FEWEST, count + count // REVIEW)
-
-    def _review(self, out: list[Action]) -> None:
-        """Say so when it turns out that both wishes cannot be had, or that they can after all."""
-        before = self.verdict
-        self._aim()
-        beat, verdict = self.spec.heartbeat, self.verdict
-        if before is None or verdict is None or beat is None or beat.target is None:
+        beat = self.spec.heartbeat
+        if self.detector is None or beat is None or beat.target is None:
             return
-        if (before.feasible, verdict.feasible) in ((None, False), (True, False), (False, True)):
-            cause = Cause.WISH_GRANTED if verdict.feasible else Cause.WISH_REFUSED
+        self.verdict = verdict = judge(beat, self.spec.replicas, self.recording)
+        self.detector.bound(verdict.least, verdict.most)
+        self._review_at = max(FEWEST, self.recording.count + self.recording.count // REVIEW)
+        refused = verdict.feasible is False and (verdict.sure or self._refused)
+        if refused != self._refused and out is not None:
+            cause = Cause.WISH_REFUSED if refused else Cause.WISH_GRANTED
             out.append(self._record(self.state, cause, shown(verdict, beat.target)))
+        self._refused = refused
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -443,17 +442,25 @@ class Instance:
         self._take_process(event, now)
         if self.spec.ready is None:
             self._run(Cause.ADOPTED, now, out, {"pid": event.pid}, ready=self.spec.type is ServiceType.SERVICE)
-            return
+        else:
+            self._note(Cause.ADOPTED, now, out, {"pid": event.pid})
+            self._await_ready(self.spec.ready, now, out)
+
+    def _await_ready(self, ready: ReadySpec, now: float, out: list[Action]) -> None:
+        """It has the time of a start again; READY=1 may have been said to nobody."""
         self.phase = Phase.UP
         self._until = now + self.spec.start_timeout
-        self._unheard = self.spec.ready.notify
-        self._note(Cause.ADOPTED, now, out, {"pid": event.pid})
+        self._unheard = ready.notify
         out.append(Watch(self.name, self.incarnation, Purpose.READY))
 
     def _adopted_alive(self, event: ev.Adopted, now: float, out: list[Action]) -> None:
         """RUNNING, or SUSPECT: what made it so is not known any more, and will show again if it lasts."""
         self._take_process(event, now)
         self._failure = None
+        if self.state is State.SUSPECT and self.spec.ready is not None and not self.ready:
+            self._move(State.STARTING, Cause.ADOPTED, now, out, {"pid": event.pid})
+            self._await_ready(self.spec.ready, now, out)
+            return
         self._move(State.RUNNING, Cause.ADOPTED, now, out, {"pid": event.pid})
         self._listen(now, out)
 
@@ -530,7 +537,7 @@ class Instance:
     def _heartbeat(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
         self.beat(event)
         if self.recording.count >= self._review_at:
-            self._review(out)
+            self._aim(out)
 
     def _heartbeat_while_suspect(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
         if self._suspected_for() is Cause.SILENT and self.detector is not None:
@@ -540,7 +547,7 @@ class Instance:
                 if last is not None and self.held is None and last > self._excused_until:
                     self.recording.add(event.at - last)  # it was late, and that is all
                 self._clear(Cause.HEARTBEAT_RESUMED, now, out)
-                self._review(out)
+                self._aim(out)
 
     def _probe_failed(self, event: ev.ProbeFailed, now: float, out: list[Action]) -> None:
         self.last_probe_error = event.error

@@ -110,6 +110,14 @@ class Recording:
             del longest[0]
             insort(longest, interval)
 
+    def absorb(self, other: Recording) -> None:
+        """Take in all that another one holds."""
+        self.count += other.count
+        self.total += other.total
+        for key, count in other._classes.items():
+            self._classes[key] = self._classes.get(key, 0) + count
+        self._longest = array("d", sorted([*self._longest, *other._longest])[-LONGEST:])
+
     @property
     def mean(self) -> float:
         """Seconds; 0.0 where there is nothing."""

@@ -78,7 +78,7 @@ def score(beat: HeartbeatSpec) -> float:
     """The φ at which one beat in so many is mistaken, at the configured interval."""
     assert beat.target is not None
     chance = beat.target.max_false_restarts * beat.interval
-    return min(max(_BOLD, -log10(chance)), _SHY)
+    return round(min(max(_BOLD, -log10(chance)), _SHY), 3)
 
 
 def judge(beat: HeartbeatSpec, instances: int, recording: Recording) -> Verdict:

@@ -9,6 +9,7 @@ from typing import Protocol
 from supervisor.core.detectors import KNOWN, make
 from supervisor.core.spec import HeartbeatSpec
 from supervisor.detectorlab import peers
+from supervisor.detectorlab.port import Port
 
 
 class Watcher(Protocol):
@@ -52,4 +53,20 @@ PEERS = (
     Contender("hazelcast", lambda period, threshold: peers.Hazelcast(period, threshold, pause=0.0), default=10.0),
 )
 """To be tuned by their threshold: an acceptable pause of seconds would leave nothing to tune."""
-CONTENDERS = OURS + PEERS
+BY_NAME = {contender.name: contender for contender in OURS + PEERS}
+
+SHIPPED = {
+    contender.name: contender
+    for contender in (
+        Contender("akka", peers.Akka),
+        Contender("cassandra", peers.Cassandra),
+        Contender("hazelcast", peers.Hazelcast, default=10.0),
+        Contender(Port.NAME, Port),
+    )
+}
+"""As people get them."""
+
+
+def there() -> list[str]:
+    """Those of `SHIPPED` that can be tried here."""
+    return [name for name in SHIPPED if name != Port.NAME or Port.installed()]

@@ -6,24 +6,25 @@ beat that arrives when suspicion has begun.
 
 One replay gives the whole curve.  What a beat would have needed not to be mistaken is the suspicion at its arrival:
 mistakes at a threshold are the beats that needed more.  Of every n-th beat it is asked when each threshold would
-have been reached had nothing come after it.  Where learning depends on the threshold, there is a replay for each.
+have been reached had nothing come after it.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import exp, inf, log
 
-from supervisor.detectorlab.contenders import Contender, Watcher
+from supervisor.detectorlab.contenders import Watcher
 from supervisor.detectorlab.scenarios import PERIOD, Trace
 
-AROUND = (0.7, 0.8, 0.87, 0.93, 0.97, 1.0, 1.03, 1.07, 1.15, 1.25, 1.4)
 WARM = 1000
 """Beats before the judgement: cold starts are judged apart."""
 EVERY = 16
+NEAR_ENOUGH = 0.01
 LONGEST = 60.0
 """Nobody crashes in a gap longer than this (seconds): the target was suspended."""
 
@@ -101,40 +102,18 @@ def grid(needed: Sequence[float], points: int = 40) -> list[float]:
     return sorted(score for score in found if score > 0.0)
 
 
-def tune(contender: Contender, trace: Trace, targets: Sequence[float]) -> list[float]:
-    """The threshold for each mean detection time wanted (seconds)."""
-    usual = grid(needs(contender.make(PERIOD, contender.default), trace))
-    points = replay(contender.make(PERIOD, contender.default), trace, usual)
-    found = [between([p.mean for p in points], usual, target) for target in targets]
-    return found
+def between(points: Sequence[Point], target: float) -> Point | None:
+    """The point with this mean detection time, on the line through its neighbours; None where it cannot be had.
+
+    Mistakes go in proportion on a logarithmic scale.  Nothing is continued beyond what was seen, or by a hundredth."""
+    for low, high in pairwise(points):
+        if low.mean <= target < high.mean:
+            return _mixed(low, high, (target - low.mean) / (high.mean - low.mean))
+    ends = [point for point in (points[0], points[-1]) if abs(point.mean / target - 1.0) < NEAR_ENOUGH]
+    return ends[0] if ends else None
 
 
-def between(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
-    """y at x on the line through the points, straight on beyond its ends; xs rise."""
-    if len(xs) < 2:
-        return ys[0]
-    k = min(max(1, bisect_right(xs, x)), len(xs) - 1)
-    rise = xs[k] - xs[k - 1]
-    return ys[k] if rise <= 0.0 else max(1e-9, ys[k - 1] + (x - xs[k - 1]) / rise * (ys[k] - ys[k - 1]))
-
-
-def judge(contender: Contender, trace: Trace, guesses: Sequence[float], targets: Sequence[float]) -> list[Point]:
-    """A point at each mean detection time wanted: from the threshold guessed, moved until the time is met."""
-    if contender.bent:
-        refined = [_refine(contender, trace, target, guess) for target, guess in zip(targets, guesses, strict=True)]
-        return [replay(contender.make(PERIOD, threshold), trace, [threshold])[0] for threshold in refined]
-    around = sorted({guess * factor for guess in guesses for factor in AROUND})
-    points = replay(contender.make(PERIOD, contender.default), trace, around)
-    return [_met(points, target) for target in targets]
-
-
-def _met(points: Sequence[Point], target: float) -> Point:
-    """Between the two points around the target; mistakes in proportion, on a logarithmic scale."""
-    means = [p.mean for p in points]
-    k = min(max(1, bisect_right(means, target)), len(points) - 1)
-    low, high = points[k - 1], points[k]
-    part = (target - low.mean) / (high.mean - low.mean) if high.mean > low.mean else 1.0
-
+def _mixed(low: Point, high: Point, part: float) -> Point:
     def mix(a: float, b: float) -> float:
         return a + part * (b - a)
 
@@ -145,12 +124,13 @@ def _met(points: Sequence[Point], target: float) -> Point:
     )  # fmt: skip
 
 
-def _refine(contender: Contender, trace: Trace, target: float, guess: float) -> float:
-    """Regula falsi towards the detection time wanted, along the slope of the detector's own silence."""
-    for _ in range(4):
-        near = [guess, 1.05 * guess]
-        low, high = replay(contender.make(PERIOD, guess), trace, near)
-        if high.mean <= low.mean or abs(low.mean / target - 1.0) < 0.001:
-            break
-        guess = max(0.2 * guess, guess + (target - low.mean) / (high.mean - low.mean) * (near[1] - near[0]))
-    return guess
+def together(points: Sequence[Point | None]) -> Point | None:
+    """One point for several traces; None where one of them has none."""
+    there = [point for point in points if point is not None]
+    if not there or len(there) < len(points):
+        return None
+    n = len(there)
+    return Point(
+        sum(p.threshold for p in there) / n, sum(p.mistakes for p in there), sum(p.beats for p in there),
+        sum(p.mean for p in there) / n, sum(p.p99 for p in there) / n, max(p.worst for p in there),
+    )  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, inf, pi, sin
 from random import Random
+from typing import Protocol
 
 PERIOD = 1.0
 
@@ -29,6 +30,18 @@ class Trace:
         return sorted((i for i, at in enumerate(self.arrived) if at < inf), key=self.arrived.__getitem__)
 
 
+class Source(Protocol):
+    """Where traces come from; it can be handed to another process."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def about(self) -> str: ...
+
+    def trace(self, seed: int, beats: int) -> Trace: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     name: str
@@ -37,6 +50,9 @@ class Scenario:
 
     def trace(self, seed: int, beats: int) -> Trace:
         return self.make(Random(f"{self.name}:{seed}"), beats)
+
+    def __reduce__(self) -> tuple[Callable[[str], Scenario], tuple[str]]:
+        return named, (self.name,)
 
 
 Draw = Callable[[Random, int], float]
@@ -174,3 +190,11 @@ SCENARIOS = (
     Scenario("stalls", "scheduled, an observer that stalls", stalls),
     Scenario("suspends", "renewal, normal gaps, suspended for 10 min now and then", renewal(suspends)),
 )
+
+
+def named(name: str) -> Scenario:
+    """KeyError: there is none of that name."""
+    return _BY_NAME[name]
+
+
+_BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

@@ -317,6 +317,24 @@ def test_an_adopted_tree_stays_where_its_daemon_put_it(places: tuple[str, str]) 
     later.close()
 
 
+def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too(places: tuple[str, str]) -> None:
+    """A daemon that is killed in the middle of that leaves half of a tree outside."""
+    script = 'setsid sh -c "exec sleep 1000 >/dev/null" & echo $!; exec sleep 1000'
+    with marks.worn(marks.number("id", "web")):
+        child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
+    assert child.stdout is not None
+    fled = int(child.stdout.readline())
+    tree = Forest("p", "id", (), parent=places[0]).plant("web")
+    assert isinstance(tree, CgroupTree)
+    cgroup.write(f"{tree.path}/cgroup.procs", str(child.pid))
+    assert tree.members() == [child.pid]
+    found = Forest("p", "id", (), parent=places[0]).find("web", (child.pid, procfs.start_time(child.pid) or 0))
+    assert set(found.members()) >= {child.pid, fled}
+    found.kill()
+    child.wait()
+    until(found.empty)
+
+
 def test_somebody_elses_cgroup_is_not_taken_for_ours(places: tuple[str, str]) -> None:
     """Another supervisor's: the tree is made anew, in our own place."""
     _, child, tree = planted(places[0])

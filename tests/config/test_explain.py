@@ -92,6 +92,10 @@ def test_a_plan_as_a_person_would_tell_it(plan: Load, tmp_path: Path) -> None:
             "fails   restarted on-failure one-for-all after 1s (fixed); breaker opens beyond 5 in 1m",
         ),
         (
+            'heartbeat.target = { detect_within = "3s", max_false_restarts = "2/30d" }',
+            "beats   notify every 1s; a hang is found within 3s, at most one false restart in 15d",
+        ),
+        (
             'heartbeat = { detector = "timeout", source = "file", file = "/b", on_suspect = "report" }',
             "beats   file /b every 1s; suspected after 5s, only reported",
         ),

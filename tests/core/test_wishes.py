@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core import events as ev
+from supervisor.core.actions import Record
+from supervisor.core.causes import Cause
 from supervisor.core.detectors import make
 from supervisor.core.instance import Instance
+from supervisor.core.phrases import phrase
 from supervisor.core.recording import FEWEST, Recording
 from supervisor.core.spec import HeartbeatSpec, ServiceSpec, TargetSpec
 from supervisor.core.views import instance_view
@@ -233,6 +236,10 @@ def test_an_instance_reviews_its_wish_as_its_record_grows_and_keeps_it_over_rest
     again.restore(instance.snapshot(at), crashed=False)
     assert again.verdict is not None
     assert again.verdict.least == pytest.approx(judge(wish(5.0, rate=1 / 600), 2, instance.recording).least)
+    sooner = replace(instance.spec, heartbeat=wish(1.5, rate=1 / 600))
+    records = [a for a in instance.step(ev.Reconfigure(sooner, False), at) if isinstance(a, Record)]
+    assert [record.cause for record in records] == [Cause.WISH_REFUSED, Cause.RELOADED]
+    assert phrase(records[0].cause, records[0].detail).startswith("1.5 s gives about ")
     plain = replace(instance.spec, heartbeat=HeartbeatSpec())
     instance.step(ev.Reconfigure(plain, False), at)
     assert instance.verdict is None

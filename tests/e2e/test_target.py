@@ -43,3 +43,6 @@ restart = {{ policy = "never" }}
     assert target["feasible"] is not None
     assert target["patience_s"] <= target["most_s"] == 0.5
     assert target["says"] in " ".join(d.cli("why", "worker").stdout.split())
+    found = json.loads(d.cli("detectors", "tune", "worker", "--json").stdout)
+    assert found["beats"] >= target["beats"]
+    assert found["present"]["setting"] == "target 1s, 1/1h"

@@ -193,6 +193,20 @@ def test_status_as_json(supervisor: Supervisor, shop: int) -> None:
     assert answer["supervisor"]["pid"] == shop
 
 
+def test_status_tells_of_a_target_that_cannot_be_met(supervisor: Supervisor, path: str) -> None:
+    target = {
+        "detect_within_s": 5.0, "max_false_restarts_per_30d": 1.0, "false_restarts_per_30d": 3.0, "needs_s": 7.2,
+        "feasible": False, "sure": True,
+    }  # fmt: skip
+    rows = [view("a", target=target), view("b", target=target | {"sure": False}), view("c")]
+    with serve(path, rows):
+        told = {line.split()[0]: line for line in supervisor("status").out.splitlines()}
+        assert json.loads(supervisor("status", "--json", "a").out)["instances"][0]["target"] == target
+    assert told["a"].endswith("5 s gives about 3/30d; 1/30d needs 7.2 s of silence")
+    assert not told["b"].endswith("silence")
+    assert not told["c"].endswith("silence")
+
+
 def test_status_of_hostile_texts(supervisor: Supervisor, path: str) -> None:
     with serve(path, [view("a", status="\x1b]0;owned\x07\nb  running")]):
         lines = supervisor("status").out.splitlines()

@@ -436,6 +436,12 @@ def test_detail_tells_the_whole_story() -> None:
         assert words in text
 
 
+def test_details_tell_what_became_of_a_target() -> None:
+    row = Row(view("a", **beating(0.4), target={"says": "5 s and 1/30d: both can be had; suspected after 2.1 s"}))
+    text = " ".join(" ".join(plain(t) for t in detail(row, details(row.view), 64)).split())
+    assert "target 5 s and 1/30d: both can be had; suspected after 2.1 s" in text
+
+
 def test_detail_says_when_the_configuration_has_moved_on() -> None:
     text = "\n".join(plain(t) for t in detail(Row(view("a", current=False)), None, 64))
     assert "older configuration" in text

@@ -60,7 +60,8 @@ class Invariants:
         left = [p for p in self._world.processes.living() if p.instance not in self._doubtful | stays]
         if left:
             self._fail(f"it ended in order, and left {left}")
-        self._reasons.clear()
+        dying = {p.instance for p in self._world.processes.living() if p.instance in stays}
+        self._reasons = {name: reason for name, reason in self._reasons.items() if name in dying}
         self._grants.clear()
 
     def rebooted(self) -> None:

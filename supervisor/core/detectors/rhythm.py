@@ -42,6 +42,7 @@ class Rhythm:
         "_squares",
         "_total",
         "count",
+        "deviation",
         "mean",
         "sigma",
     )
@@ -50,6 +51,8 @@ class Rhythm:
     """How many intervals are known; `COLD` when a new rhythm has just begun."""
     mean: float
     """Seconds."""
+    deviation: float
+    """Seconds, of the window as it is."""
     sigma: float
     """Seconds, floors applied; never below 1 ms."""
 
@@ -116,10 +119,10 @@ class Rhythm:
         self.count = n
         if n < COLD:
             self.mean = mean = self._expected
-            sigma = COLD_SPREAD * mean
+            self.deviation = sigma = COLD_SPREAD * mean
         else:
             self.mean = mean = total / (n * _MICRO)
-            sigma = sqrt(n * self._squares - total * total) / (n * _MICRO)
+            self.deviation = sigma = sqrt(n * self._squares - total * total) / (n * _MICRO)
             floor = mean * (SPREAD if n >= _TRUSTED else COLD_SPREAD * sqrt(COLD / n))
             if sigma < floor:
                 sigma = floor

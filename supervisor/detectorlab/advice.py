@@ -1,0 +1,176 @@
+"""What `supervisor detectors tune` finds out about one service, as data, and what it recommends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil, floor, log10
+from typing import Any
+
+from supervisor.config.units import format_duration
+from supervisor.core.recording import FEWEST, SURE, Recording, off
+from supervisor.core.spec import HeartbeatSpec, ServiceSpec, TargetSpec
+from supervisor.core.wishes import Verdict, judge, longest_silence
+from supervisor.core.wishwords import MONTH, few, monthly, shown
+from supervisor.core.wording import span
+from supervisor.detectorlab.tuning import Law, Point, curves, present
+
+JSON = dict[str, Any]
+
+_STORMY = 0.3
+"""Neighbouring intervals that are so much alike (correlation) do not come independently."""
+
+
+def gathered(snapshots: Mapping[str, JSON], spec: ServiceSpec) -> tuple[Recording, list[float]]:
+    """The intervals of all instances of a service in the ledger, and the newest of them in order, seconds."""
+    recording = Recording()
+    newest: list[float] = []
+    for name in spec.instances:
+        saved = snapshots.get(name, {})
+        one = Recording()
+        one.restore(saved.get("recording"))
+        recording.absorb(one)
+        detector = saved.get("detector")
+        intervals = detector.get("intervals") if isinstance(detector, dict) else None
+        if isinstance(intervals, list) and len(intervals) > len(newest):
+            newest = [micros / 1e6 for micros in intervals if isinstance(micros, int)]
+    return recording, newest
+
+
+def advise(
+    spec: ServiceSpec,
+    recording: Recording,
+    newest: Sequence[float],
+    wish: TargetSpec,
+    seed: int,
+    progress: Callable[[str], None] = lambda name: None,
+) -> JSON:
+    """Everything that is known, predicted and recommended.  There must be `FEWEST` intervals and a heartbeat."""
+    beat = spec.heartbeat
+    assert beat is not None
+    wanted = replace(beat, target=wish, max_timeout=max(beat.max_timeout, wish.detect_within))
+    verdict = judge(wanted, spec.replicas, recording)
+    law = Law(recording)
+    beats_a_second = spec.replicas / recording.mean
+    chance = min(0.5, wish.max_false_restarts / beats_a_second)
+    set_by = judge(beat, spec.replicas, recording) if beat.target is not None else None
+    now = present(beat, law, seed, (set_by.least, set_by.most) if set_by else None)
+
+    def described(point: Point | None) -> JSON | None:
+        if point is None:
+            return None
+        rate = monthly(point.chance * beats_a_second)
+        return {"silence_s": round(point.silence, 4), "p99_s": round(point.p99, 4), "false_restarts_per_30d": rate}
+
+    found = curves(beat, law, seed, progress)
+    most = longest_silence(wanted)
+    return {
+        "service": spec.name,
+        "instances": spec.replicas,
+        "beats": recording.count,
+        "recorded_s": round(recording.total, 3),
+        "mean_s": round(recording.mean, 6),
+        "longest_s": round(recording.longest, 6),
+        "histogram": [{"from_s": low, "to_s": high, "count": count} for low, high, count in recording.classes()],
+        "present": {"setting": setting(beat)} | (described(now) or {}),
+        "target": shown(verdict, wish),
+        "detectors": [
+            {
+                "detector": curve.detector,
+                "at_wish": described(curve.at(chance)),
+                "within": described(curve.within(most)),
+                "curve": [described(point) for point in curve.points],
+            }
+            for curve in found
+        ],
+        "notes": _notes(recording, newest, wish),
+        "toml": recommended(spec.name, wanted, wish, verdict),
+        "seed": seed,
+    }
+
+
+def setting(beat: HeartbeatSpec) -> str:
+    """The configured one, as the file has it."""
+    if beat.target is not None:
+        every = format_duration(1 / beat.target.max_false_restarts)
+        return f"target {format_duration(beat.target.detect_within)}, 1/{every}"
+    if beat.detector == "timeout":
+        return f"timeout {format_duration(beat.timeout)}"
+    bounds = f"{format_duration(beat.min_timeout)} to {format_duration(beat.max_timeout)}"
+    return f"{beat.detector} ≥ {beat.threshold:g}, {bounds}"
+
+
+def recommended(service: str, beat: HeartbeatSpec, wish: TargetSpec, verdict: Verdict) -> str:
+    """A block of TOML to paste, with what it means as comments."""
+    lines = [f"[services.{service}.heartbeat]", "# instead of detector, threshold, min_timeout and timeout"]
+    if verdict.feasible:
+        lines.append(_target(wish))
+    elif verdict.needs is None:
+        lines += [
+            "# No silence is long enough for so few false restarts: find out what these pauses are.",
+            'on_suspect = "report"',
+            _target(wish),
+        ]
+    else:
+        needs = verdict.needs if verdict.needs_high is None else verdict.needs_high
+        longer = replace(wish, detect_within=_round_up(needs + wish.detect_within - verdict.most))
+        lines += ["# Both cannot be had.  So few false restarts take longer to find a hang:", *_bounded(beat, longer)]
+        assert verdict.rate is not None
+        price = replace(wish, max_false_restarts=_round_up((verdict.high or verdict.rate) * MONTH) / MONTH)
+        lines += ["# … or, as quick as that, with about as many as it must be:", f"# {_target(price)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _bounded(beat: HeartbeatSpec, wish: TargetSpec) -> list[str]:
+    if wish.detect_within <= beat.max_timeout:
+        return [_target(wish)]
+    return [f'max_timeout = "{format_duration(wish.detect_within)}"', _target(wish)]
+
+
+def _target(wish: TargetSpec) -> str:
+    return (
+        f'target = {{ detect_within = "{format_duration(wish.detect_within)}", max_false_restarts = "{_rate(wish)}" }}'
+    )
+
+
+def _rate(wish: TargetSpec) -> str:
+    """The rate per 30 days where that is a whole number of them, else as one in a time."""
+    month = wish.max_false_restarts * MONTH
+    if abs(month - round(month)) < 1e-6 * month:
+        return f"{round(month)}/30d"
+    return f"1/{format_duration(1.0 / wish.max_false_restarts)}"
+
+
+def _round_up(value: float, digits: int = 2) -> float:
+    """To so many significant digits."""
+    step = 10.0 ** (floor(log10(value)) - digits + 1)
+    return ceil(value / step - 1e-9) * step
+
+
+def _notes(recording: Recording, newest: Sequence[float], wish: TargetSpec) -> list[str]:
+    proof = span(off(0.0, SURE) / wish.max_false_restarts)
+    found = [
+        "beats are drawn from the record, without their order: it says nothing of storms, drift and timers, for which "
+        "chen, two-window, bertier and adaptive are made",
+        f"what is rarer than one in {recording.count:,} beats is the fitted tail's word: to prove "
+        f"{few(monthly(wish.max_false_restarts))}/30d takes {proof} without a longer silence",
+    ]
+    alike = _alike(newest)
+    if alike > _STORMY:
+        found.append(
+            f"of the newest {len(newest)} intervals neighbours are alike (correlation {alike:.2f}): they come in "
+            "storms, which this does not show"
+        )
+    return found
+
+
+def _alike(intervals: Sequence[float]) -> float:
+    n = len(intervals)
+    if n < FEWEST // 4:
+        return 0.0
+    mean = sum(intervals) / n
+    spread = sum((x - mean) ** 2 for x in intervals)
+    if not spread:
+        return 0.0
+    return sum((a - mean) * (b - mean) for a, b in pairwise(intervals)) / spread

@@ -1,0 +1,150 @@
+"""How detectors are compared: tuned on one trace, judged on others, at equal mean detection time.
+
+1. On a training trace each contender's whole curve is made: λ_M over mean T_D.
+2. The detection times to compare at are those at which the best rival errs in 1 %, 0.3 % and 0.1 % of the beats there:
+   times that somebody would want in that scenario, with mistakes enough to be counted.
+3. Each contender is set to each of these times on the training trace, and judged on others, the same for all; what is
+   left of a difference in time there is taken away along its own curve.  Who cannot have a time has no point there:
+   Akka's curve jumps, for what it learns depends on its threshold.
+4. A thousand beats at the beginning are left out, and judged by themselves.
+
+Everything follows from the seed.  Each function here is one task for one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log
+
+from supervisor.detectorlab.contenders import BY_NAME, SHIPPED, Contender
+from supervisor.detectorlab.curve import WARM, Point, between, grid, needs, replay, together
+from supervisor.detectorlab.scenarios import PERIOD, Source, Trace
+
+RATES = (0.01, 0.003, 0.001)
+COLD_TRACES = 8
+_AROUND = (0.7, 0.8, 0.87, 0.93, 0.97, 1.0, 1.03, 1.07, 1.15, 1.25, 1.4)
+_BENT = tuple(0.5 * 1.62**k for k in range(13))
+"""Thresholds at which those are tried whose learning depends on the threshold."""
+_TRIES = 4
+_JUMP = 0.15
+"""Where the detection time of such a one is further off than this from what it was set to, it has jumped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """`beats` a trace; `traces` to judge by."""
+
+    beats: int = 60_000
+    traces: int = 2
+    seed: int = 0
+
+    def training(self, source: Source) -> Trace:
+        return source.trace(self.seed, self.beats)
+
+    def judged(self, source: Source) -> Iterable[Trace]:
+        return (source.trace(self.seed + 1 + n, self.beats) for n in range(self.traces))
+
+
+def survey(setup: Setup, source: Source, name: str) -> list[Point]:
+    """The whole curve of a contender on the training trace."""
+    contender, trace = BY_NAME[name], setup.training(source)
+    if contender.bent:
+        return [_at(contender, trace, threshold) for threshold in _BENT]
+    thresholds = grid(needs(contender.make(PERIOD, contender.default), trace))
+    return replay(contender.make(PERIOD, contender.default), trace, thresholds)
+
+
+def targets(curves: Mapping[str, Sequence[Point]]) -> list[float]:
+    """Mean detection times (seconds) at which the best of those that one replay tells all about errs so often."""
+    found = []
+    for rate in RATES:
+        times = (_time(points, rate) for name, points in curves.items() if not BY_NAME[name].bent)
+        found.append(min((time for time in times if time is not None), default=0.0))
+    return [time for time in found if time]
+
+
+def judge(
+    setup: Setup, source: Source, name: str, times: Sequence[float], curve: Sequence[Point]
+) -> list[Point | None]:
+    """A point for each detection time wanted, None where it cannot be had."""
+    contender = BY_NAME[name]
+    if contender.bent:
+        trace = setup.training(source)
+        return [
+            _judge_bent(contender, setup, source, time, _threshold(contender, trace, time, curve)) for time in times
+        ]
+    set_to = [point.threshold for time in times if (point := between(curve, time)) is not None]
+    if not set_to:
+        return [None] * len(times)
+    around = sorted({threshold * factor for threshold in set_to for factor in _AROUND})
+    seen = [replay(contender.make(PERIOD, contender.default), trace, around) for trace in setup.judged(source)]
+    return [together([between(points, time) for points in seen]) for time in times]
+
+
+def cold(setup: Setup, source: Source, name: str, threshold: float) -> tuple[int, int]:
+    """Mistakes among the first beats, which are so many."""
+    mistakes = 0
+    for n in range(COLD_TRACES):
+        trace = source.trace(setup.seed + 1 + n, WARM)
+        watcher = BY_NAME[name].make(PERIOD, threshold)
+        watcher.start(0.0)
+        for i in trace.order():
+            mistakes += watcher.suspicion(trace.arrived[i]) >= threshold
+            watcher.heartbeat(trace.arrived[i], trace.sent[i] if trace.stamped else None)
+    return mistakes, COLD_TRACES * WARM
+
+
+def shipped(setup: Setup, source: Source, name: str) -> tuple[Point, str]:
+    """What a peer does as people get it, on one trace, and what it raised, if it did."""
+    peer = SHIPPED[name]
+    watcher = peer.make(PERIOD, peer.default)
+    point = replay(watcher, next(iter(setup.judged(source))), [peer.default])[0]
+    return point, str(getattr(watcher, "raised", ""))
+
+
+def _at(contender: Contender, trace: Trace, threshold: float) -> Point:
+    return replay(contender.make(PERIOD, threshold), trace, [threshold])[0]
+
+
+def _time(points: Sequence[Point], rate: float) -> float | None:
+    """Where the curve comes down to this share of mistakes."""
+    for low, high in pairwise(points):
+        if high.rate <= 1e6 * rate < low.rate:
+            least = max(high.rate, 0.1)
+            part = log(low.rate / (1e6 * rate)) / log(low.rate / least)
+            return low.mean + part * (high.mean - low.mean)
+    return None
+
+
+def _threshold(contender: Contender, trace: Trace, time: float, curve: Sequence[Point]) -> float | None:
+    """Regula falsi between the two of its curve that are around the time wanted."""
+    around = next(((a, b) for a, b in pairwise(curve) if a.mean <= time < b.mean), None)
+    if around is None:
+        return None
+    low, high = around
+    threshold = low.threshold
+    for _ in range(_TRIES):
+        part = (time - low.mean) / (high.mean - low.mean)
+        threshold = low.threshold + part * (high.threshold - low.threshold)
+        point = _at(contender, trace, threshold)
+        if abs(point.mean / time - 1.0) < 0.003:
+            break
+        low, high = (point, high) if point.mean <= time else (low, point)
+    return threshold
+
+
+def _judge_bent(
+    contender: Contender, setup: Setup, source: Source, time: float, threshold: float | None
+) -> Point | None:
+    """It learns at one threshold, and is asked at those nearby, of which one has the time wanted."""
+    if threshold is None:
+        return None
+    near = sorted({threshold * factor for factor in (*_AROUND, 1.0)})
+    found = []
+    for trace in setup.judged(source):
+        points = replay(contender.make(PERIOD, threshold), trace, near)
+        its_own = points[near.index(threshold)]
+        found.append(between(points, time) if abs(its_own.mean / time - 1.0) < _JUMP else None)
+    return together(found)

@@ -1,0 +1,188 @@
+"""What each detector would do on one service's recorded rhythm: false restarts against silence, over all thresholds.
+
+What is recorded (core/recording.py) is how long intervals are, not in which order they came.  So beats are drawn from
+it, independently, and each detector learns from these as from real ones.  A mistake that is to happen once a month
+cannot be counted in a few thousand beats, and need not be: intervals being independent, the chance that the next one
+outlasts a detector's present patience is known, from the record and its fitted tail.  λ_M is the mean of that chance.
+
+So this tells nothing of what lives by order: storms, a rhythm that moves, a sender's timer, for which `chen`,
+`two-window`, `bertier` and `adaptive` are made.  `supervisor detectors compare` judges them by that, on a trace.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import exp, log
+from random import Random
+
+from supervisor.core.detectors import KNOWN, Detector, make
+from supervisor.core.recording import Recording
+from supervisor.core.spec import HeartbeatSpec
+
+BEATS = 6000
+WARM = 1000
+EVERY = 8
+POINTS = 24
+_BENT = ("adaptive",)
+"""What they learn depends on the threshold."""
+_FINEST = 1e-14
+
+
+class Law:
+    """The recorded distribution of intervals, tabulated: fast both ways."""
+
+    def __init__(self, recording: Recording) -> None:
+        least = log(_FINEST)
+        chances = [exp(least * k / 600) for k in range(601)]
+        table: dict[float, float] = {}
+        for chance in chances:
+            table[recording.silence(chance)] = log(chance)
+        self._silences = sorted(table)
+        self._chances = [table[silence] for silence in self._silences]
+
+    def beyond(self, t: float) -> float:
+        """The chance that an interval is longer than `t` seconds."""
+        silences, chances = self._silences, self._chances
+        k = bisect_left(silences, t)
+        if k == 0:
+            return 1.0
+        if k == len(silences):
+            return _FINEST
+        part = (t - silences[k - 1]) / (silences[k] - silences[k - 1])
+        return exp(chances[k - 1] + part * (chances[k] - chances[k - 1]))
+
+    def silence(self, chance: float) -> float:
+        """How long an interval is that is outlasted with this chance."""
+        wanted = -log(chance)
+        k = bisect_left(self._chances, wanted, key=lambda c: -c)
+        if k == 0 or k == len(self._chances):
+            return self._silences[min(k, len(self._chances) - 1)]
+        before, after = -self._chances[k - 1], -self._chances[k]
+        part = (wanted - before) / (after - before)
+        return self._silences[k - 1] + part * (self._silences[k] - self._silences[k - 1])
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """At one setting: the silence after which it suspects (seconds: the mean, and 99 % of times at most), which is the
+    time in which a hang is found that begins just after a beat; `chance` of a mistake, a beat."""
+
+    silence: float
+    p99: float
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points of rising silence and falling chance."""
+
+    detector: str
+    points: tuple[Point, ...]
+
+    def at(self, chance: float) -> Point | None:
+        """Where it errs so often; None where it never errs so seldom."""
+        for before, after in pairwise(self.points):
+            if after.chance <= chance < before.chance:
+                return _between(before, after, log(before.chance / chance) / log(before.chance / after.chance))
+        return self.points[0] if self.points[0].chance <= chance else None
+
+    def within(self, silence: float) -> Point | None:
+        """Where it is no more patient than that, 99 times of 100; None where it always is."""
+        for before, after in pairwise(self.points):
+            if before.p99 <= silence < after.p99:
+                return _between(before, after, (silence - before.p99) / (after.p99 - before.p99))
+        return self.points[-1] if self.points[-1].p99 <= silence else None
+
+
+def _between(a: Point, b: Point, part: float) -> Point:
+    def mix(low: float, high: float) -> float:
+        return low + part * (high - low)
+
+    return Point(mix(a.silence, b.silence), mix(a.p99, b.p99), exp(mix(log(a.chance), log(b.chance))))
+
+
+def present(beat: HeartbeatSpec, law: Law, seed: int, bounds: tuple[float, float] | None) -> Point:
+    """Where the configured detector stands; `bounds`: of its patience, where it sets itself by a target."""
+    detector = make(beat)
+    if bounds is not None:
+        detector.bound(*bounds)
+    return _points(detector, law, seed, [None])[0]
+
+
+def curves(
+    beat: HeartbeatSpec, law: Law, seed: int, progress: Callable[[str], None] = lambda name: None
+) -> list[Curve]:
+    """Every detector's, its floors and caps aside, over the silences that matter."""
+    silences = _silences(law)
+    found = []
+    for name in KNOWN:
+        progress(name)
+        found.append(Curve(name, tuple(sorted(_curve(name, beat.interval, law, seed, silences), key=_by_silence))))
+    return found
+
+
+def _by_silence(point: Point) -> float:
+    return point.silence
+
+
+def _silences(law: Law) -> list[float]:
+    """From one mistake in three beats to one in 10¹²."""
+    return sorted({law.silence(10.0 ** (-0.5 - 0.5 * k)) for k in range(POINTS)})
+
+
+def _curve(name: str, interval: float, law: Law, seed: int, silences: Sequence[float]) -> Iterator[Point]:
+    def new(threshold: float) -> Detector:
+        free = HeartbeatSpec(
+            detector=name, interval=interval, threshold=threshold, timeout=interval, min_timeout=0.0, max_timeout=1e6
+        )
+        return make(free)
+
+    probe = new(8.0)
+    for _ in _beats(probe, law, seed, WARM):
+        pass
+    thresholds = sorted({_threshold(probe, silence) for silence in silences})
+    if name in _BENT:
+        for threshold in thresholds:
+            yield _points(new(threshold), law, seed, [None])[0]
+    else:
+        yield from _points(new(8.0), law, seed, thresholds)
+
+
+def _threshold(detector: Detector, silence: float) -> float:
+    """At which it would now suspect after this silence, about."""
+    last = detector.last or 0.0
+    low, high = 1e-3, 1e6
+    for _ in range(50):
+        middle = (low * high) ** 0.5
+        if (detector.suspect_at(middle) or 0.0) - last < silence:
+            low = middle
+        else:
+            high = middle
+    return round(high, 9)
+
+
+def _points(detector: Detector, law: Law, seed: int, thresholds: Sequence[float | None]) -> list[Point]:
+    patiences: list[list[float]] = [[] for _ in thresholds]
+    for n, last in enumerate(_beats(detector, law, seed, BEATS)):
+        if n >= WARM and n % EVERY == 0:
+            for threshold, seen in zip(thresholds, patiences, strict=True):
+                seen.append((detector.suspect_at(threshold) or last) - last)
+    found = []
+    for seen in patiences:
+        seen.sort()
+        chance = sum(map(law.beyond, seen)) / len(seen)
+        found.append(Point(sum(seen) / len(seen), seen[len(seen) * 99 // 100], chance))
+    return found
+
+
+def _beats(detector: Detector, law: Law, seed: int, count: int) -> Iterator[float]:
+    """The moments of so many beats, each heard by the detector."""
+    dice, at = Random(seed), 0.0
+    detector.start(at)
+    for _ in range(count):
+        at += max(1e-6, law.silence(1.0 - dice.random()))
+        detector.heartbeat(at)
+        yield at
