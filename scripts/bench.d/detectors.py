@@ -34,8 +34,8 @@ def detectors(console: Console) -> int:
         )
     console.print(table)
     console.print(
-        f"to reach: {MOST_SECONDS * 1e6:g} µs, {MOST_BYTES} bytes; CPU time, median of {ROUNDS} rounds of {ROUND} beats,"
-        f" each with the moment of suspicion that follows; {COUNT} detectors by tracemalloc, after {BEATS} beats",
+        f"to reach: {MOST_SECONDS * 1e6:g} µs, {MOST_BYTES} bytes; CPU time, median of {ROUNDS} rounds of {ROUND},"
+        f" each beat with the moment of suspicion that follows; {COUNT} detectors by tracemalloc, after {BEATS} beats",
         soft_wrap=True,
     )
     return 1 if short else 0
