@@ -25,6 +25,7 @@ PING_SECONDS = 15.0
 PAGE = 500
 STATUS_BACKLOG = 64 * 1024
 """Bytes that may still be queued when a status is added."""
+MOST_EVENT_ID = 2**62
 LAGGED = b"event: lagged\ndata: {}\n\n"
 
 
@@ -34,15 +35,21 @@ def open_stream(api: Api, call: Call) -> None:
     if not topics or not topics <= TOPICS:
         wrong = ", ".join(sorted(topics - TOPICS)) or "nothing"
         raise UsageError(f"there is no topic {wrong}", f"topics are {', '.join(sorted(TOPICS))}")
-    resume = call.headers.get("last-event-id")
-    try:
-        after = None if resume is None or "events" not in topics else int(resume)
-    except ValueError:
-        raise UsageError(f"Last-Event-ID must be an event's id, not {resume!r}") from None
+    after = _resume_after(call.headers.get("last-event-id")) if "events" in topics else None
     services = tuple(call.args["service"])
     if services:
         api.daemon.status(services)  # raises for a name that there is not, while an error can still be answered
     _Feed(api, topics, services, call.args["interval"]).begin(call, after)
+
+
+def _resume_after(event_id: str | None) -> int | None:
+    try:
+        after = None if event_id is None else int(event_id)
+    except ValueError:
+        after = -1
+    if after is not None and not 0 <= after <= MOST_EVENT_ID:
+        raise UsageError(f"Last-Event-ID must be an event's id, not {event_id!r}")
+    return after
 
 
 class _Feed:
