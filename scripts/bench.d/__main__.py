@@ -40,6 +40,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--without-ours", action="store_true", help="measure the peers alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there as well")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md as well")
+    parser.add_argument("--detectors", action="store_true", help="only the failure detectors: time a beat, and memory")
     parser.add_argument("--list", action="store_true", help="list the keys of the rows")
     arguments = parser.parse_args(argv)
     try:
@@ -135,6 +136,10 @@ def main(argv: list[str]) -> int:
     if arguments.list:
         print("\n".join(f"{row.key:16} {row.title} [{row.unit}]" for row in ROWS))
         return 0
+    if arguments.detectors:
+        from detectors import detectors
+
+        return detectors(Console())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     ward.enter()
     about = machine()

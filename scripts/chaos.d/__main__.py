@@ -300,6 +300,12 @@ def main() -> int:
         "--starvation", action="store_true", help="healthy workers on a starved host, and one that hangs"
     )
     parser.add_argument(
+        "--hangs", type=int, metavar="N", help="so many hangs of 10 Hz workers: how soon are they found?"
+    )
+    parser.add_argument(
+        "--frozen", type=int, metavar="N", help="stop the daemon itself among N beating services [--for 30s]"
+    )
+    parser.add_argument(
         "--adopt", type=int, metavar="N", help="SIGKILL with N beating services, then watch [--for 60s]"
     )
     parser.add_argument("--json", action="store_true", help="the outcomes as JSON on stdout, the rest on stderr")
@@ -323,6 +329,20 @@ def main() -> int:
         from starvation import starvation
 
         report = starvation(options.seconds or 120.0, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.hangs:
+        from hangs import hangs
+
+        report = hangs(options.hangs, options.seed, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.frozen:
+        from frozen import frozen
+
+        report = frozen(options.seconds or 30.0, options.frozen, say)
         if options.json:
             print(json.dumps(report))
         return 1 if report["violations"] else 0

@@ -11,12 +11,13 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from alone import daemon, ended, events, moment, suspected, tell
 
 from supervisor.adapters import procfs
 from supervisor.client import Client
@@ -55,46 +56,30 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 while True: pass
 """
-SERVICES = """
-[supervisor]
-name = "starvation"
-runtime_dir = "{place}/r"
-state_dir = "{place}/s"
+SERVICES = f"""
 [defaults]
-command = ["{python}", "{place}/worker.py"]
-ready = {{ notify = true }}
-heartbeat = {{ interval = "100ms", min_timeout = "500ms", max_timeout = "{most:g}s" }}
+command = ["{{python}}", "{{place}}/worker.py"]
+ready = {{{{ notify = true }}}}
+heartbeat = {{{{ interval = "100ms", min_timeout = "500ms", max_timeout = "{MAX_TIMEOUT:g}s" }}}}
 [services.worker]
-replicas = {workers}
+replicas = {WORKERS}
 [services.meek]
-replicas = {workers}
-environment = {{ PINNED = "yes" }}
+replicas = {WORKERS}
+environment = {{{{ PINNED = "yes" }}}}
 start_timeout = "5m"
 """
 
 
 def starvation(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Starve the host for so many seconds; what became of the workers, and under "violations" what should not have."""
-    with tempfile.TemporaryDirectory(prefix="starvation-") as name:
-        place = Path(name)
-        (place / "worker.py").write_text(WORKER)
-        file = place / "services.toml"
-        file.write_text(SERVICES.format(place=place, python=sys.executable, workers=WORKERS, most=MAX_TIMEOUT))
-        command = [sys.executable, "-m", "supervisor", "-f", str(file)]
-        subprocess.run([*command, "up", "-d"], check=True, stdout=subprocess.DEVNULL)
-        client = Client(f"{place}/r/control.sock")
-        try:
-            with _busy_host(place, say):
-                began = time.monotonic()
-                _wait(seconds / 2, say, client)
-                hung = "worker@1"
-                client.post("/v1/signal", {"services": [hung], "signal": "USR1"})
-                hung_at = time.time()
-                _wait(max(seconds / 2, MAX_TIMEOUT), say, client)
-                lasted = time.monotonic() - began
-            return _verdict(client, hung, hung_at, lasted, say)
-        finally:
-            subprocess.run([*command, "down"], check=False, stdout=subprocess.DEVNULL)
+    with daemon(SERVICES, {"worker.py": WORKER}) as (client, place), _busy_host(place, say):
+        began = time.monotonic()
+        _wait(seconds / 2, say, client)
+        hung = "worker@1"
+        client.post("/v1/signal", {"services": [hung], "signal": "USR1"})
+        hung_at = time.time()
+        _wait(max(seconds / 2, MAX_TIMEOUT), say, client)
+        return _verdict(client, hung, hung_at, time.monotonic() - began, say)
 
 
 @contextlib.contextmanager
@@ -148,39 +133,27 @@ def _wait(seconds: float, say: Callable[[str], None], client: Client) -> None:
         say(f"  cpu pressure {''.join(pressure)}  {dict(states)}  {doubted} suspicions cleared")
 
 
-def _events(client: Client) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while page := client.get("/v1/events", after=found[-1]["id"] if found else 0, limit=1000)["events"]:
-        found += page
-    return found
-
-
 def _verdict(client: Client, hung: str, hung_at: float, lasted: float, say: Callable[[str], None]) -> dict[str, Any]:
-    from supervisor.core.timestamps import from_iso
-
-    events = _events(client)
-    ended = [e for e in events if e["to"] == "stopping" and e["cause"] != "shutdown"]
-    needless = [f"{e['at']} {e['instance']}: {e['cause']}" for e in ended if e["instance"] != hung]
+    told = events(client)
+    ends = [e for e in told if ended(e)]
+    needless = [f"{e['at']} {e['instance']}: {e['cause']}" for e in ends if e["instance"] != hung]
     needless += [
-        f"{e['at']} {hung}: {e['cause']}, before it hung"
-        for e in ended
-        if e["instance"] == hung and from_iso(e["at"]) < hung_at
+        f"{e['at']} {hung}: {e['cause']}, before it hung" for e in ends if e["instance"] == hung and moment(e) < hung_at
     ]
-    found = [e for e in ended if e["instance"] == hung and from_iso(e["at"]) >= hung_at]
-    after = from_iso(found[0]["at"]) - hung_at if found else None
-    holds = [e for e in events if e["cause"] == "held"]
+    found = [e for e in ends if e["instance"] == hung and moment(e) >= hung_at]
+    after = moment(found[0]) - hung_at if found else None
+    holds = [e for e in told if e["cause"] == "held"]
     violations = [f"restarted although healthy: {what}" for what in needless]
     if after is None or after > MAX_TIMEOUT:
         violations.append(f"the worker that hung was not found within {MAX_TIMEOUT:g} s")
     if not holds and os.geteuid() == 0:
         violations.append("nobody was held: the host was not starved, and nothing is shown")
     violations += [f"a hold without numbers: {e}" for e in holds if "ran_s" not in e["detail"]]
-    suspicions = sum(e["to"] == "suspect" and e["from"] != "suspect" for e in events)
+    suspicions = sum(map(suspected, told))
     for hold in holds[:20]:
         detail = {key: hold["detail"].get(key) for key in ("held", "for_s", "ran_s", "waited")}
         say(f"  held: {hold['at']} {hold['instance']} {detail}")
     say(f"{lasted:.0f} s, {2 * WORKERS} workers at 10 beats a second: {suspicions} suspicions, {len(holds)} holds, ")
     say(f"{len(needless)} healthy ones restarted; the one that hung was found after {after or float('nan'):.2f} s")
-    for violation in violations:
-        say(f"VIOLATION: {violation}")
-    return {"violations": violations, "suspicions": suspicions, "holds": len(holds), "found_after_s": after}
+    report = {"violations": violations, "suspicions": suspicions, "holds": len(holds), "found_after_s": after}
+    return tell(report, say)

@@ -38,6 +38,7 @@ _LIMITS = {
     "Max file size": "fsize",
     "Max cpu time": "cpu",
 }
+_CGROUP = ("memory.current", "memory.max", "memory.high", "memory.pressure", "cpu.max", "cpu.stat", "pids.max")
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -68,8 +69,8 @@ def examine(
     look = Look(began + budget_s, clock)
     status = _status(f"/proc/{pid}")
     cgroup = _cgroup(pid)
-    held = _held(status, cgroup)
     others = [member for member in members if member != pid]
+    held = _held(status, cgroup) or _held_among(others[: PROCESSES - 1])
     evidence: JSON = {
         "pid": pid,
         "held": held,
@@ -127,13 +128,26 @@ def _held(status: Mapping[str, str], cgroup: JSON | None) -> str | None:
     return "frozen cgroup" if cgroup is not None and cgroup["frozen"] else None
 
 
+def _held_among(others: Sequence[int]) -> str | None:
+    """The same of the first of a tree's other processes that cannot run: behind a wrapper it may be the one that
+    beats."""
+    for member in others:
+        if (held := _held(_status(f"/proc/{member}"), None)) is not None:
+            return f"{held}: pid {member}"
+    return None
+
+
 def _cgroup(pid: int) -> JSON | None:
-    """Its path in the unified hierarchy, and whether that is frozen; None where there is no such thing."""
+    """Its path in the unified hierarchy, whether that is frozen, and what it may use and does; None where there is no
+    such thing."""
     path = procfs.cgroup_of(pid)
     if path is None:
         return None
-    events = procfs.read(f"{procfs.cgroup_directory(path)}/cgroup.events") or b""
-    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events}
+    directory = procfs.cgroup_directory(path)
+    events = procfs.read(f"{directory}/cgroup.events") or b""
+    said = {name: procfs.read(f"{directory}/{name}") for name in _CGROUP}
+    told = {name: text.decode(errors="replace").strip()[:LINE] for name, text in said.items() if text}
+    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events, **told}
 
 
 def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:

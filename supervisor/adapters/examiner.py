@@ -1,9 +1,10 @@
 """What is done with a suspect before it is acted on: look, ask once more, and get its stacks.
 
-The look into /proc is over in milliseconds and comes first, while everything is as it was.  Who is not asleep then is
-looked at a second time, for it may be waiting for a CPU rather than hang.  Then the heartbeat's source is asked once
-more, where it can be asked.  Only who does not answer, and is not merely held up (stopped, traced, frozen, starved), is
-disturbed for its stacks.  Everything happens within the time given: what is not there by then is left out.
+The look into /proc is over in milliseconds and comes first, while everything is as it was.  Who is not asleep then, and
+everybody where CPUs are short, is looked at again, for it may be waiting for a CPU rather than hang.  Then the
+heartbeat's source is asked once more, where it can be asked.  Only who does not answer, and is not merely held up
+(stopped, traced, frozen, starved), is disturbed for its stacks.  Everything happens within the time given: what is not
+there by then is left out.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from supervisor.adapters.dump import Dump, Output, catches
 from supervisor.adapters.probes import in_words
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.tree import Tree, send
-from supervisor.adapters.waiting import MEMORY, QUOTA, agitated, waited
-from supervisor.core.runningtime import RunningTime, Wait
+from supervisor.adapters.waiting import agitated, waited
+from supervisor.core.runningtime import RunningTime, contended
 from supervisor.core.spec import Evidence, ServiceSpec
 from supervisor.core.wording import signal_name
 
@@ -38,7 +39,7 @@ _LOOK = 0.5  # of the time for the look into /proc
 _MARGIN = 0.1  # seconds before the end at which the answer is given, whatever is still missing
 _STACKS_WITHIN = 0.8  # seconds to get stacks in
 _SECOND_LOOK = 0.4  # seconds after the first
-_STARVED: dict[Wait | None, str] = {MEMORY: "starved of memory", QUOTA: "at its CPU quota"}
+_NEXT_LOOK = 0.2  # … and one more, while that has left it open
 _ASKED = 4  # processes of a tree that are asked for their stacks
 _SPIES = 4  # of py-spy that run at once, for all suspects together
 
@@ -128,15 +129,22 @@ class _Examination:
         self._held, self._found = evidence.examine(pid, members, lines, _LOOK * (self._until - now()), now)
         known_from_before = self._running.looked
         self._count_running(members)
-        second = now() + _SECOND_LOOK
-        if self._held is None and not known_from_before and second + _MARGIN < self._until and agitated(members):
-            self._cancels.append(self._reactor.call_at(second, partial(self._second_look, confirm)).cancel)
-        else:
+        may = self._held is None and not known_from_before
+        if not (may and (agitated(members) or contended(self._found["host"])) and self._again(_SECOND_LOOK, confirm)):
             self._ask(confirm)
 
-    def _second_look(self, confirm: Confirm | None) -> None:
+    def _again(self, after: float, confirm: Confirm | None) -> bool:
+        """Look again so many seconds later, if there is time for it."""
+        when = self._reactor.now() + after
+        if when + _MARGIN >= self._until:
+            return False
+        self._cancels.append(self._reactor.call_at(when, partial(self._next_look, confirm)).cancel)
+        return True
+
+    def _next_look(self, confirm: Confirm | None) -> None:
         self._count_running(self.suspect.tree.members())
-        self._ask(confirm)
+        if self._held is not None or not self._running.unsure or not self._again(_NEXT_LOOK, confirm):
+            self._ask(confirm)
 
     def _count_running(self, members: list[int]) -> None:
         """Whether it gets to run, by what has changed since the last look."""
@@ -144,8 +152,8 @@ class _Examination:
         cgroup = tree.path if isinstance(tree, CgroupTree) else None
         self._running.look(self._reactor.now(), waited(members, cgroup), barred=self._held is not None)
         self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
-        if self._held is None and self._running.starved:
-            self._held = self._found["held"] = _STARVED.get(self._running.most, "starved of CPU")
+        if self._held is None and self._running.held is not None:
+            self._held = self._found["held"] = self._running.held
 
     def _ask(self, confirm: Confirm | None) -> None:
         if confirm is None:

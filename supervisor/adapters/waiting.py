@@ -11,10 +11,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from supervisor.adapters import procfs
-from supervisor.core.runningtime import Wait, Waited
+from supervisor.core.runningtime import MEMORY, QUOTA, Wait, Waited
 
-MEMORY = "memory"
-QUOTA = "quota"
 MOST_THREADS = 256
 
 

@@ -174,7 +174,10 @@ class Stalled(NamedTuple):
 
 
 class Timeout(NamedTuple):
-    """The deadline that `step` returned has passed."""
+    """The deadline that `step` returned has passed.  `patience`: how many times as long as usual a silence may last,
+    because we ourselves have run late."""
+
+    patience: float = 1.0
 
 
 Event = (

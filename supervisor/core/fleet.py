@@ -21,6 +21,7 @@ from supervisor.core.doubt import Doubt
 from supervisor.core.instance import Instance
 from supervisor.core.life import Phase
 from supervisor.core.spec import Plan, ServiceSpec, Strategy
+from supervisor.core.starvation import LocalHealth
 
 LOOK_AHEAD = 0.05
 """Seconds."""
@@ -48,6 +49,7 @@ class Fleet:
         self._earliest: dict[str, float] = {}
         self._count = 0
         self._doubt = Doubt()
+        self._health = LocalHealth()
         self._index(plan)
         for spec in plan.services:
             self._create(spec)
@@ -123,13 +125,14 @@ class Fleet:
             if known:
                 del self._earliest[instance.name]
             if due:
-                self._queue.append((instance, ev.Timeout()))
+                self._queue.append((instance, ev.Timeout(self._health.patience(now))))
             elif known:
                 self._schedule(instance)
         return self._settle(now)
 
     def stalled(self, seconds: float, now: float) -> list[Action]:
         """We did not run for that long: nobody is to blame for silence in it."""
+        self._health.stalled(seconds, now)
         for instance in self.instances.values():
             self._queue.append((instance, ev.Stalled(seconds)))
         return self._settle(now)

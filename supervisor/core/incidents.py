@@ -20,6 +20,7 @@ BY_PERSON = frozenset(
     {Cause.STARTED_BY_USER, Cause.STOPPED_BY_USER, Cause.RESTARTED_BY_USER, Cause.RESET_BY_USER, Cause.RELOADED}
 )
 CLEARED = frozenset({Cause.HEARTBEAT_RESUMED, Cause.CONFIRMED_ALIVE})
+_LET_LIVE = CLEARED | {Cause.HOLD_OVER}
 _ENDED_BY_ITSELF = frozenset({Cause.EXITED, Cause.KILLED, Cause.EXIT_UNKNOWN})
 _WORKING = ("starting", "running", "suspect")
 
@@ -120,7 +121,7 @@ def _end(incident: Incident, outcome: Outcome, event: JSON) -> None:
 
 def _outcome(event: JSON, oneshot: bool) -> Outcome | None:
     """What an event makes of the incident it belongs to; None: it goes on."""
-    if event["cause"] in CLEARED and event["to"] == "running":
+    if event["cause"] in _LET_LIVE and event["to"] == "running":
         return Outcome.FALSE_ALARM
     if is_recovery(event, oneshot):
         return Outcome.RECOVERED

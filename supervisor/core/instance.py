@@ -44,6 +44,8 @@ ABORT = 6
 """SIGABRT, at which a process leaves a core file."""
 MANY = "many fell silent at once"
 """Why the fleet holds one of them."""
+OURSELVES = "this supervisor did not run itself"
+"""Why nobody is suspected for the silence in a stall of our own."""
 OVERDUE = 1.5
 """Usual intervals after which a beat is missing."""
 GIVE_UP_AFTER = 10.0
@@ -60,7 +62,7 @@ class Instance:
     __slots__ = (
         "_after",
         "_asked_again",
-        "_excused",
+        "_excused_until",
         "_failure",
         "_healthy_at",
         "_refused",
@@ -135,8 +137,8 @@ class Instance:
         self._healthy_at: float | None = None
         self._suspect_since = 0.0
         self._asked_again = False
-        self._excused = False
-        """Part of the present silence was not its fault."""
+        self._excused_until = -inf
+        """An interval that began before was not all its own doing: it is not recorded."""
         self.recording = Recording()
         self.verdict: Verdict | None = None
         self._refused = False
@@ -507,7 +509,7 @@ class Instance:
         """Silence counts from now on."""
         if self.detector is not None:
             self.detector.start(now)
-            self._excused = False
+            self._excused_until = -inf
             out.append(Watch(self.name, self.incarnation, Purpose.HEARTBEAT))
 
     def _start_timed_out(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
@@ -527,10 +529,8 @@ class Instance:
         if self.detector is None or event.incarnation != self.incarnation:
             return None
         detector, last = self.detector, self.detector.last
-        if detector.heartbeat(event.at, event.sent):
-            if last is not None and not self._excused:
-                self.recording.add(event.at - last)
-            self._excused = False
+        if detector.heartbeat(event.at, event.sent) and last is not None and last > self._excused_until:
+            self.recording.add(event.at - last)
         self.last_probe_error = ""
         return detector.suspect_at()
 
@@ -544,9 +544,8 @@ class Instance:
             last = self.detector.last
             self.detector.forget_current()
             if self.detector.heartbeat(event.at, event.sent):
-                if last is not None and self.held is None and not self._excused:
+                if last is not None and self.held is None and last > self._excused_until:
                     self.recording.add(event.at - last)  # it was late, and that is all
-                self._excused = False
                 self._clear(Cause.HEARTBEAT_RESUMED, now, out)
                 self._aim(out)
 
@@ -567,13 +566,23 @@ class Instance:
             self._suspect(cause, now, out, detail)
 
     def _running_timeout(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
-        suspect_at = self.suspect_at
-        if suspect_at is not None and suspect_at <= now:
-            self._suspect(Cause.SILENT, now, out, self._silence(now))
+        if self._overdue(event.patience, now):
+            late = {"patience": round(event.patience, 2)} if event.patience > 1.0 else {}
+            self._suspect(Cause.SILENT, now, out, self._silence(now) | late)
         elif self._healthy_at is not None and self._healthy_at <= now:
             self._healthy_at = None
             if self.rule.healthy(now):
                 self._note(Cause.BREAKER_CLOSED, now, out)
+
+    def _overdue(self, patience: float, now: float) -> bool:
+        """The silence is suspicious, even with that much patience."""
+        suspect_at = self.suspect_at
+        if suspect_at is None or suspect_at > now:
+            return False
+        assert self.detector is not None  # which said so
+        self.detector.spare(patience)
+        suspect_at = self.detector.suspect_at()
+        return suspect_at is not None and suspect_at <= now
 
     def _silence(self, now: float) -> dict[str, Any]:
         detector = self.detector
@@ -622,7 +631,7 @@ class Instance:
             if self.detector is not None:
                 self.detector.forget_current()
                 self.detector.heartbeat(now)
-                self._excused = True
+                self._excused_until = now
             self._clear(Cause.CONFIRMED_ALIVE, now, out)
         elif self._until is None:
             self._note(Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
@@ -664,8 +673,8 @@ class Instance:
         if detector.last is None:
             detector.start(now)
         else:
-            detector.excuse(now - detector.last)
-            self._excused = True
+            detector.excuse(now - detector.last, now)
+            self._excused_until = now
 
     def _suspect_timeout(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
         if self.held is None or self._asked_again:  # and nobody answered
@@ -861,10 +870,15 @@ class Instance:
         self._note(self.cause, now, out, {"pid": event.pid, "mainpid": True})
 
     def _stalled(self, event: ev.Stalled, now: float, out: list[Action]) -> None:
-        """Nobody could do anything in that time: neither beat, nor become ready, nor stop."""
+        """Nobody could do anything in that time: neither beat, nor become ready, nor stop.  Whom this saves from
+        suspicion is held."""
         if self.detector is not None and self.state in (State.RUNNING, State.SUSPECT):
-            self.detector.excuse(event.seconds)
-            self._excused = True
+            suspect_at = self.suspect_at
+            if suspect_at is not None and suspect_at <= now:
+                numbers = {"for_s": round(event.seconds, 3), "silence_s": self._silence(now)["silence_s"]}
+                out.append(self._record(self.state, Cause.HELD, {"held": OURSELVES, **numbers}))
+            self.detector.excuse(event.seconds, now)
+            self._excused_until = now
         if self._until is not None:
             self._until += event.seconds
 

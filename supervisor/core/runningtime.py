@@ -1,14 +1,17 @@
 """How long could a suspect have run since it fell under suspicion?  Only that time is held against it.
 
-Of a thread that wanted to run all the time, what it did not run was taken from it, for whatever reason.  Of one that
-slept in between the kernel counts how long it waited for a CPU.  Which thread ought to beat nobody knows, so the one
-that waited longest speaks for all.  While a process is stopped, traced or frozen it cannot run.
+Of a thread that wanted to run all the time (it spins, or works), what it did not run was taken from it, for whatever
+reason.  Of one that slept in between, or was born, the kernel counts how long it waited for a CPU.  Which thread ought
+to beat nobody knows, so the one that waited longest speaks for all.  One that sleeps (in a futex, in a read) waits for
+no CPU: its time counts.  So does time in uninterruptible sleep, for a disk that does not answer is as good a reason
+to be found as a lock; where it is for want of memory, the pressure of its cgroup tells.  While a process is stopped,
+traced or frozen it cannot run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Wait = int | str
 """What is waited for, or which thread waits."""
@@ -24,20 +27,29 @@ class Waited(NamedTuple):
     wants: bool = False
 
 
+MEMORY, QUOTA = "memory", "quota"
+"""What a whole cgroup waits for, beside threads for a CPU."""
+_WORDS: Mapping[Wait | None, str] = {MEMORY: "starved of memory", QUOTA: "at its CPU quota"}
+CONTENDED = 10.0
+"""Per cent of the last 10 s in which somebody had to wait for a CPU: from here on a sleeper may have, too."""
 STARVED = 0.5
 """The share of the time, from which on it counts as starved rather than silent."""
 
 
+_NEWBORN = Waited(0.0)
+
+
 class RunningTime:
     """One suspicion's.  `ran` is in seconds; `share` is how much of the time between the last two looks it waited,
-    and `most` for what."""
+    and `most` for what.  `unsure`: a thread began to wait in between, and the kernel has not counted that yet."""
 
-    __slots__ = ("_at", "_barred", "_waited", "most", "ran", "share")
+    __slots__ = ("_at", "_barred", "_waited", "most", "ran", "share", "unsure")
 
     def __init__(self) -> None:
         self.ran = 0.0
         self.share = 0.0
         self.most: Wait | None = None
+        self.unsure = False
         self._at: float | None = None
         self._barred = False
         self._waited: Mapping[Wait, Waited] = {}
@@ -48,21 +60,22 @@ class RunningTime:
         return self._at is not None
 
     @property
-    def starved(self) -> bool:
-        """It waited for most of the time between the last two looks."""
-        return self.share >= STARVED
+    def held(self) -> str | None:
+        """What it waited for during most of the time between the last two looks."""
+        return _WORDS.get(self.most, "starved of CPU") if self.share >= STARVED else None
 
     def look(self, at: float, waited: Mapping[Wait, Waited], *, barred: bool) -> None:
         """`waited`: by thread, or other kind of wait.  `barred`: it cannot run at present."""
         if self._at is not None and at > self._at:
             seconds = at - self._at
-            longest, self.most = 0.0, None
-            for key in self._waited.keys() & waited.keys():
-                before, after = self._waited[key], waited[key]
+            longest, self.most, self.unsure = 0.0, None, False
+            for key, after in waited.items():
+                before = self._waited.get(key, _NEWBORN if isinstance(key, int) else after)
                 if before.wants and after.wants and before.sleeps == after.sleeps:
                     lost = seconds - (after.ran - before.ran)
                 else:
                     lost = after.seconds - before.seconds
+                    self.unsure |= after.wants
                 lost = min(lost, seconds)
                 if lost > longest:
                     longest, self.most = lost, key
@@ -71,3 +84,12 @@ class RunningTime:
             self.share = longest / seconds
             self.ran += seconds - longest
         self._at, self._waited, self._barred = at, waited, barred
+
+
+def contended(host: Mapping[str, Any]) -> bool:
+    """CPUs are short, as far as pressure (or, without that, the load) tells: see `evidence.host`."""
+    pressure = host.get("psi", {}).get("cpu", {}).get("some")
+    if pressure:
+        return bool(pressure[0] >= CONTENDED)
+    load, cpus = host.get("load"), host.get("cpus")
+    return bool(load and cpus and load[0] > cpus)

@@ -1,13 +1,18 @@
 """Do I myself run late?  Then silence proves nothing: doubt yourself first.
 
-The loop says when it wanted to wake and when it did; a turn of its own that took long is its own fault as well.
-What exceeds a tolerance is a stall, for which everybody who was silent meanwhile is to be excused.
+The loop says when it wanted to wake and when it did.  What exceeds a tolerance is a stall, for which everybody who
+was silent meanwhile is to be excused.  And who has just run late may do so again, and less visibly: for a while
+everybody is given more time (the local health of Lifeguard: Dadgar, Phillips and Currey, 2018).
 """
 
 from __future__ import annotations
 
 TOLERANCE = 0.25
 MEMORY = 10.0
+WORST = 4.0
+"""The score of a health that cannot be worse; at it everybody is given twice the time."""
+EASES = 5.0
+"""Seconds in good order that take one off the score."""
 
 
 class ObservedClock:
@@ -16,12 +21,11 @@ class ObservedClock:
     At each wake: first `woke`, whose answer goes to every detector as an excuse, then the inbox, then the timers.
     """
 
-    __slots__ = ("_busy", "_lag", "_memory", "_starved_until", "_tolerance", "_woke")
+    __slots__ = ("_lag", "_memory", "_starved_until", "_tolerance", "_woke")
 
     def __init__(self, tolerance: float = TOLERANCE, memory: float = MEMORY) -> None:
         self._tolerance = tolerance
         self._memory = memory
-        self._busy = 0.0
         self._lag = 0.0
         self._woke: float | None = None
         self._starved_until: float | None = None
@@ -29,11 +33,9 @@ class ObservedClock:
     def woke(self, now: float, expected: float | None) -> float:
         """The stall in seconds to excuse everybody for, mostly 0.0.
 
-        `expected` is when the loop wanted to wake at the latest; None: it waited for events only.  Lateness
-        that a long turn caused is the same time twice, so the longer of the two counts.
+        `expected` is when the loop wanted to wake at the latest; None: it waited for events only.
         """
-        late = max(0.0, self._busy, now - expected if expected is not None else 0.0)
-        self._busy = 0.0
+        late = max(0.0, now - expected) if expected is not None else 0.0
         if self._woke is not None and now > self._woke:
             self._lag *= 0.5 ** ((now - self._woke) / self._memory)
         self._woke = now
@@ -43,10 +45,6 @@ class ObservedClock:
         self._starved_until = now + self._memory
         return late
 
-    def busy(self, seconds: float) -> None:
-        """The turn now ending took so long."""
-        self._busy += max(0.0, seconds)
-
     @property
     def lag(self) -> float:
         """The worst recent lateness in seconds, as of the last wake."""
@@ -55,3 +53,24 @@ class ObservedClock:
     def starved(self, now: float) -> bool:
         """Whether there was a stall within the last `memory` seconds."""
         return self._starved_until is not None and now < self._starved_until
+
+
+class LocalHealth:
+    """One's own: 0 is well.  Each stall adds as often as it exceeds `TOLERANCE`."""
+
+    __slots__ = ("_at", "_score")
+
+    def __init__(self) -> None:
+        self._at = self._score = 0.0
+
+    def stalled(self, seconds: float, now: float) -> None:
+        """We did not run for so long, until now."""
+        self._score = min(WORST, self._left(now) + seconds / TOLERANCE)
+        self._at = now
+
+    def patience(self, now: float) -> float:
+        """How many times as long a silence may last at present: from 1.0 to 2.0."""
+        return 1.0 + self._left(now) / WORST
+
+    def _left(self, now: float) -> float:
+        return max(0.0, self._score - max(0.0, now - self._at) / EASES)

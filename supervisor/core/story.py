@@ -39,6 +39,7 @@ def why(view: JSON, events: Iterable[JSON], evidence: Callable[[int], JSON | Non
         "known_since": mine[0]["at"] if mine else None,
         "failures": sum(incident.failed_at is not None for incident in found),
         "false_alarms": sum(incident.outcome is Outcome.FALSE_ALARM for incident in found),
+        "excused": [_excuse(event) for event in mine if event["cause"] == Cause.HELD and event["to"] == "running"],
         "incidents": [_story(incident, evidence) for incident in (found[-last:] if last > 0 else [])],
         "next": prospect(view) if lives else {"what": "nothing, until a supervisor is started", "in_s": None},
     }
@@ -63,6 +64,10 @@ def tell(story: JSON) -> list[str]:
 def _summary(story: JSON) -> Iterator[str]:
     since = f" since {_clock(story['known_since'])}" if story["known_since"] else ""
     count, alarms, told = story["failures"], story["false_alarms"], len(story["incidents"])
+    if story["excused"]:
+        last = story["excused"][-1]
+        times = "once" if len(story["excused"]) == 1 else f"{len(story['excused'])} times"
+        yield f"Its silence was excused {times}, last at {_clock(last['at'])}: {last['why']} for {span(last['for_s'])}."
     if not count and not alarms:
         yield f"It has never failed, as far as the ledger goes{since}."
         return
@@ -99,6 +104,12 @@ def _story(incident: Incident, evidence: Callable[[int], JSON | None]) -> JSON:
     }
 
 
+def _excuse(event: JSON) -> JSON:
+    """A silence that never became a suspicion."""
+    detail = event["detail"]
+    return {"at": event["at"], "why": detail.get("held"), "for_s": detail.get("for_s")}
+
+
 def _headline(incident: Incident, detail: JSON) -> str:
     kind = {Outcome.FALSE_ALARM: "false alarm", Outcome.OPEN: "failure" if incident.failed_at else "suspicion"}
     what = kind.get(incident.outcome, "failure" if incident.failed_at else "suspicion")
@@ -111,6 +122,7 @@ def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
     suspected = incident.events[0]["to"] == "suspect"
     if detail.get("action") == "report":
         yield "it was only reported, as configured"
+    yield from (_hold(event["detail"]) for event in incident.events if event["cause"] == Cause.HELD)
     if incident.outcome is Outcome.FALSE_ALARM:
         yield f"it was let live: {phrase(incident.events[-1]['cause'])}"
         return
@@ -123,6 +135,14 @@ def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
         if event["cause"] in (Cause.STOP_TIMEOUT, Cause.LINGERING) or event["cause"] in BY_PERSON:
             yield phrase(event["cause"], event["detail"])
     yield from _verdict(incident, detail)
+
+
+def _hold(detail: JSON) -> str:
+    """One hold, with its numbers."""
+    said = f"held, {span(detail.get('for_s'))} after the suspicion: {detail.get('held')}"
+    share, ran = (detail.get("waited") or {}).get("share"), detail.get("ran_s")
+    waited = f"; it had waited {100 * share:.0f} % of the time" if share else ""
+    return said + waited + (f"; {span(ran)} counted against it" if ran is not None else "")
 
 
 def _verdict(incident: Incident, detail: JSON) -> Iterator[str]:

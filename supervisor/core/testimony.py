@@ -9,7 +9,7 @@ from typing import Any
 from supervisor.core.causes import Cause
 from supervisor.core.phrases import phrase
 from supervisor.core.stacks import where
-from supervisor.core.wording import NOTHING, shorten, size, span
+from supervisor.core.wording import NOTHING, brief, shorten, size, span
 
 JSON = dict[str, Any]
 
@@ -68,12 +68,14 @@ def _rhythm(detail: Mapping[str, Any]) -> list[str]:
     intervals = detail.get("intervals_s") or []
     if intervals:
         mean = sum(intervals) / len(intervals)
-        of = f"{span(min(intervals))} … {span(max(intervals))}, the last {len(intervals)}"
-        lines.append(f"before, a heartbeat came every {span(mean)} ({of})")
+        of = f"{brief(min(intervals))} … {brief(max(intervals))}, the last {len(intervals)}"
+        lines.append(f"before, a heartbeat came every {brief(mean)} ({of})")
     name, score, threshold = detail.get("detector"), detail.get("suspicion"), detail.get("threshold")
     if name and score is not None and threshold is not None:
         over = "" if score >= threshold else "; it was the longest silence that is allowed"
         lines.append(f"detector {name}: {score:.3g}, its threshold {threshold:g}{over}")
+    if detail.get("patience"):
+        lines.append(f"this supervisor had run late itself, so it waited up to {detail['patience']:g} times as long")
     return lines
 
 

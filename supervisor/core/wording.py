@@ -30,6 +30,11 @@ def span(seconds: object) -> str:
     return f"{sign}{large[0]} {large[1]}" + (f" {small[0]} {small[1]}" if small[0] else "")
 
 
+def brief(seconds: float) -> str:
+    """As `span`, but in milliseconds where they tell more: `98 ms`."""
+    return f"{1e3 * seconds:.3g} ms" if abs(seconds) < 1.0 else span(seconds)
+
+
 def size(count: object) -> str:
     """Bytes: `512 MiB`, `1.5 GiB`, `900 B`."""
     if not isinstance(count, int | float) or not isfinite(count):

@@ -30,7 +30,9 @@ sensible = st.floats(0.0, 1e6)
 
 
 def calls(floats: st.SearchStrategy[float]) -> st.SearchStrategy[list[tuple[str, float]]]:
-    kinds = st.sampled_from(["start", "heartbeat", "heartbeat", "heartbeat", "stamped", "excuse", "forget_current"])
+    kinds = st.sampled_from(
+        ["start", "heartbeat", "heartbeat", "heartbeat", "stamped", "excuse", "spare", "forget_current"]
+    )
     return st.lists(st.tuples(kinds, floats), max_size=40)
 
 
@@ -40,6 +42,8 @@ def play(detector: Detector, moves: list[tuple[str, float]]) -> None:
             detector.forget_current()
         elif move == "stamped":
             detector.heartbeat(value, value / 1.01)
+        elif move == "excuse":
+            detector.excuse(value, 2.0 * value)
         else:
             getattr(detector, move)(value)
 
@@ -108,7 +112,7 @@ def test_the_moment_of_suspicion_is_where_the_score_meets_the_threshold(
     for step in steps:
         at += step
         detector.heartbeat(at, at - late if late else None)
-    detector.excuse(excuse)
+    detector.excuse(excuse, at)
     for asked, score in ((None, detector.threshold), (other, other)):
         moment = detector.suspect_at(asked)
         assert moment is not None
@@ -156,7 +160,7 @@ junk = st.recursive(
     max_leaves=10,
 )
 keys = st.sampled_from(sorted(make(HeartbeatSpec()).snapshot()))
-rhythm_keys = st.sampled_from(sorted({*make(HeartbeatSpec()).snapshot()} - {"law"}))
+rhythm_keys = st.sampled_from(sorted({*make(HeartbeatSpec()).snapshot()} - {"law", "excused_until", "spared"}))
 
 
 @every

@@ -379,6 +379,20 @@ def test_a_stall_of_ours_is_nobodys_silence() -> None:
     assert any(r.after is State.SUSPECT for r in world.records)
 
 
+def test_after_a_stall_of_ours_everybody_is_given_more_time_within_the_cap() -> None:
+    world = World(spec("a", heartbeat={"interval": 1.0, "min_timeout": 4.0, "max_timeout": 30.0}))
+    world.start()
+    for _ in range(5):
+        world.advance(1.0)
+        world.post("a", ev.Heartbeat(1, world.now))
+    world.take(world.fleet.stalled(0.5, world.now))  # half as long again, at first
+    world.advance(4.6)
+    assert world.states() == {"a": "running"}
+    world.advance(1.4)
+    suspected = next(r for r in world.records if r.cause is Cause.SILENT)
+    assert 1.0 < suspected.detail["patience"] <= 1.5
+
+
 def test_what_waits_when_everything_ends_is_not_started_any_more() -> None:
     world = World(spec("db", ready={"tcp": "x"}), spec("web", depends_on=["db"]), spec("c", restart={"initial": 1.0}))
     world.start()

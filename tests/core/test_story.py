@@ -246,6 +246,34 @@ def test_a_silence_that_proves_nothing() -> None:
     )
 
 
+def test_each_hold_is_told_with_its_numbers() -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline()
+    life.examined(held="starved of CPU", waited={"share": 0.95, "ran_s": 0.02}).deadline().examined().beats(1)
+    story = life.why()
+    assert (story["failures"], story["false_alarms"]) == (0, 1)
+    assert_told(
+        life.told(),
+        "decided   held, 0.1 s after the suspicion: starved of CPU; it had waited 95 % of the time",
+        "; 0 s counted against it",
+        "it was let live: it can run again: its silence counts from now on",
+    )
+
+
+def test_a_silence_in_which_we_did_not_run_is_told_though_it_was_no_suspicion() -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().beats()
+    life.step(ev.Stalled(30.0), 40.0)
+    assert len(life.why()["excused"]) == 1
+    assert_told(life.told(), "Its silence was excused once, last at", "this supervisor did not run itself for 30 s.")
+    life.step(ev.Stalled(40.0), 75.0)
+    assert_told(life.told(), "Its silence was excused 2 times, last at")
+
+
+def test_that_we_were_late_ourselves_is_told_of_a_suspicion() -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().beats()
+    life.step(ev.Timeout(1.5), 60.0)
+    assert_told(life.told(), "this supervisor had run late itself, so it waited up to 1.5 times as long")
+
+
 def test_only_reported() -> None:
     life = Life(resources=ResourcesSpec(max_memory=100, action=Reaction.REPORT)).start()
     life.step(ev.LimitExceeded(1, "memory", 200.0, 100.0))

@@ -10,10 +10,18 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     crash for=5s | reboot          a new supervisor in the same boot takes the instance up, or one in the next boot
     shutdown                       as stop, because the supervisor ends
     adopted | vanished             … and finds its process, or does not (`vanished tree=left`: only descendants)
+    look | looked                  at a suspect's threads, first and last: `wants` (to run), `ran=`, `waited=` `slept`
+                                   since the last look, `memory=` and `quota=` that its cgroup waited, `as=stopped` what
+                                   bars it.  After `looked` the examiner answers
+    pause for=30s                  the supervisor itself does not run for so long, and wakes late
+    suspend for=8h | clock by=-1h  the host sleeps; somebody sets the wall clock
+
+With `replicas` of more than one it is a fleet: each input begins with whose it is, as in `web@1 heartbeat`, or `all`.
 
 On the right: states and cause in upper case, as `RUNNING`, in the order in which they were entered, then orders:
 `Spawn #2`, `Signal 15`, `Kill`, `Examine`, `Watch heartbeat`, `Release`; a number with `s` is the next deadline's
-distance.  `TRANSCRIPTS=write pytest tests/core/test_scenarios.py` writes the right-hand sides anew; commit them
+distance.  In quotation marks: why it is held, and what is said of the clocks.
+`TRANSCRIPTS=write pytest tests/core/test_scenarios.py` writes the right-hand sides anew; commit them
 only if every change is understood.
 """
 
@@ -27,13 +35,19 @@ from typing import Any
 from supervisor.core import actions as act
 from supervisor.core import events as ev
 from supervisor.core.causes import Cause
+from supervisor.core.clocks import Clocks
+from supervisor.core.fleet import Fleet
 from supervisor.core.instance import Instance
-from supervisor.core.spec import ServiceSpec, from_plain
+from supervisor.core.runningtime import MEMORY, QUOTA, RunningTime, Wait, Waited
+from supervisor.core.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.starvation import ObservedClock
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def seconds(text: str) -> float:
+    if text.startswith("-"):
+        return -seconds(text[1:])
     for unit, factor in _UNITS.items():
         if text.endswith(unit) and text[: -len(unit)].replace(".", "", 1).isdigit():
             return float(text[: -len(unit)]) * factor
@@ -74,13 +88,22 @@ class Play:
     def __init__(self, spec: ServiceSpec) -> None:
         self.instance = Instance(spec.name, spec, lambda: 0.5)
         self.now = 1000.0
+        self.asleep = self.stepped = 0.0
+        self.observed = ObservedClock()
+        self.running = RunningTime()
+        self.thread: Waited = Waited(0.0)
+        self.group = {MEMORY: 0.0, QUOTA: 0.0}
+
+    @property
+    def deadline(self) -> float | None:
+        return self.instance.deadline
 
     def line(self, text: str) -> str:
         """Carry out one left-hand side; the right-hand side that it gives."""
         out: list[str] = []
         for step in text.split(","):
             self._do(step.split(), out)
-        deadline = self.instance.deadline
+        deadline = self.deadline
         if deadline is not None:
             out.append(f"{round(deadline - self.now, 3):g}s")
         return "  ".join(out)
@@ -90,6 +113,14 @@ class Play:
         options = dict(w.split("=", 1) for w in words[1:] if "=" in w)
         if name == "advance":
             self._advance(words, out)
+        elif name in ("look", "looked"):
+            held = self._look(words, options)
+            if name == "looked":
+                self._step(ev.Examined(self.instance.incarnation, False, held, {}, self.running.ran), out)
+        elif name == "pause":
+            self._pause(seconds(options["for"]), out)
+        elif name in ("suspend", "clock"):
+            self._set_clocks(name, options, out)
         elif name in ("crash", "reboot"):
             self._crash(same_boot=name == "crash")
             self.now += seconds(options.get("for", "0s"))
@@ -109,21 +140,60 @@ class Play:
 
     def _advance(self, words: list[str], out: list[str]) -> None:
         if words[1:] == ["to", "deadline"]:
-            assert self.instance.deadline is not None, "nothing to wait for"
-            self._until(self.instance.deadline, out)
+            assert self.deadline is not None, "nothing to wait for"
+            self._until(self.deadline, out)
         else:
             self._until(self.now + seconds(words[1]), out)
 
     def _until(self, when: float, out: list[str]) -> None:
         for _ in range(1000):
-            deadline = self.instance.deadline
+            deadline = self.deadline
             if deadline is None or deadline > when:
                 break
             self.now = max(self.now, deadline)
-            self._step(ev.Timeout(), out)
+            self._fire(out)
         else:
             raise AssertionError("deadlines do not advance")
         self.now = max(self.now, when)
+
+    def _fire(self, out: list[str]) -> None:
+        self._step(ev.Timeout(), out)
+
+    def _pause(self, lasts: float, out: list[str]) -> None:
+        expected, self.now = self.deadline, self.now + lasts
+        stall = self.observed.woke(self.now, expected)
+        out.append(f'"late by {stall:g} s"')
+        self._stall(stall, out)
+        self._until(self.now, out)
+
+    def _stall(self, lasts: float, out: list[str]) -> None:
+        self._step(ev.Stalled(lasts), out)
+
+    def _set_clocks(self, name: str, options: dict[str, str], out: list[str]) -> None:
+        """Nothing of it reaches the rules: the only clock that they know stood still, or knows nothing of it."""
+
+        def read() -> tuple[float, float, float]:
+            return self.now, self.now + self.asleep, self.now + self.asleep + self.stepped
+
+        clocks = Clocks(*read())
+        if name == "suspend":
+            self.asleep += seconds(options["for"])
+        else:
+            self.stepped += seconds(options["by"])
+        slept, stepped = clocks.look(*read())
+        out.append(f'"suspended for {slept:g} s"' if slept else f'"set by {stepped:g} s"')
+
+    def _look(self, words: list[str], options: dict[str, str]) -> str | None:
+        """Why it is to be held, as the examiner would find it."""
+        of = {key: seconds(options.get(key, "0s")) for key in ("waited", "ran", MEMORY, QUOTA)}
+        before = self.thread
+        slept = before.sleeps + ("slept" in words)
+        self.thread = Waited(before.seconds + of["waited"], before.ran + of["ran"], slept, "wants" in words)
+        self.group = {key: known + of[key] for key, known in self.group.items()}
+        waited: dict[Wait, Waited] = {4711: self.thread, **{key: Waited(known) for key, known in self.group.items()}}
+        barred = options.get("as")
+        self.running.look(self.now, waited, barred=barred is not None)
+        return barred or self.running.held
 
     def _event(self, name: str, words: list[str], options: dict[str, str]) -> ev.Event:
         i = self.instance
@@ -183,10 +253,16 @@ class Play:
         raise ValueError(f"no such event: {name}")
 
     def _step(self, event: ev.Event, out: list[str]) -> None:
-        for action in self.instance.step(event, self.now):
+        self._tell(self.instance.step(event, self.now), out)
+
+    def _tell(self, actions: list[act.Action], out: list[str]) -> None:
+        for action in actions:
+            if isinstance(action, act.Examine) and not action.again:
+                self.running = RunningTime()
             if isinstance(action, act.Record):
                 note = "" if action.before is not action.after else "~"
-                out.append(f"{note}{action.after.value.upper()}({action.cause.value})")
+                held = f' "{action.detail["held"]}"' if action.cause is Cause.HELD else ""
+                out.append(f"{note}{action.after.value.upper()}({action.cause.value}){held}")
             elif isinstance(action, act.Spawn):
                 out.append(f"Spawn #{action.incarnation}")
             elif isinstance(action, act.Signal):
@@ -195,6 +271,67 @@ class Play:
                 out.append(f"Watch {action.purpose.value}")
             else:
                 out.append(type(action).__name__)
+
+
+class Company(Play):
+    """A fleet of one service's replicas.  What several say in the same words is written once."""
+
+    def __init__(self, spec: ServiceSpec) -> None:
+        super().__init__(spec)
+        self.fleet = Fleet(Plan(supervisor=SupervisorSpec(), services=(spec,)), lambda: 0.5)
+        self._said: list[tuple[str, str]] = []
+
+    @property
+    def deadline(self) -> float | None:
+        return min((i.deadline for i in self.fleet.instances.values() if i.deadline is not None), default=None)
+
+    def line(self, text: str) -> str:
+        self._said = []
+        right = super().line(text)
+        by_words: dict[str, list[str]] = {}
+        for name, words in self._said:
+            by_words.setdefault(words, []).append(name)
+        told = [f"{self._who(names)}: {words}" for words, names in by_words.items()]
+        return "  ".join([*told, right]) if right else "  ".join(told)
+
+    def _who(self, names: list[str]) -> str:
+        return "all" if names == list(self.fleet.instances) else " ".join(dict.fromkeys(names))
+
+    def _do(self, words: list[str], out: list[str]) -> None:
+        if words[0] in ("advance", "pause"):
+            super()._do(words, out)
+            return
+        who, *rest = words
+        names = list(self.fleet.instances) if who == "all" else [who]
+        if rest[0] == "heartbeat" and len(rest) > 1:  # in turn: a beat of each, then the next
+            for _ in range(int(rest[1][1:])):
+                self._until(self.now + seconds(rest[2].removeprefix("every=")), out)
+                self._each(names, ["heartbeat"], out)
+        else:
+            self._each(names, rest, out)
+
+    def _each(self, names: list[str], words: list[str], out: list[str]) -> None:
+        for name in names:
+            self.instance = self.fleet.instances[name]
+            super()._do(words, out)
+
+    def _step(self, event: ev.Event, out: list[str]) -> None:
+        if isinstance(event, ev.Start):
+            self._tell(self.fleet.start([self.instance.name], self.now), out)
+        else:
+            self._tell(self.fleet.step(self.instance.name, event, self.now), out)
+
+    def _fire(self, out: list[str]) -> None:
+        self._tell(self.fleet.tick(self.now), out)
+
+    def _stall(self, lasts: float, out: list[str]) -> None:
+        self._tell(self.fleet.stalled(lasts, self.now), out)
+
+    def _tell(self, actions: list[act.Action], out: list[str]) -> None:
+        for action in actions:
+            told: list[str] = []
+            super()._tell([action], told)
+            self._said += [(action.instance, words) for words in told]
 
 
 def play(text: str) -> str:
@@ -206,7 +343,8 @@ def play(text: str) -> str:
         if not left.strip() or left.lstrip().startswith("#"):
             result.append(line.rstrip())
         elif left.split()[0] == "service":
-            current = Play(service(shlex.split(left)[1:]))
+            spec = service(shlex.split(left)[1:])
+            current = Company(spec) if spec.replicas > 1 else Play(spec)
             result.append(left)
         else:
             assert current is not None, "a transcript begins with `service`"

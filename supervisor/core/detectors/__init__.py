@@ -53,8 +53,14 @@ class Detector(Protocol):
         """
         ...
 
-    def excuse(self, seconds: float) -> None:
-        """So much of the present silence is not the target's fault: it is not counted, and the interval not learned."""
+    def excuse(self, seconds: float, until: float) -> None:
+        """So much of the present silence, until then, is not the target's fault: it is not counted, and the interval
+        not learned."""
+        ...
+
+    def spare(self, factor: float) -> None:
+        """The present silence may last `factor` times as long, within the cap, before it is suspicious: we ourselves
+        may be slow.  The score stays what it is."""
         ...
 
     def forget_current(self) -> None:

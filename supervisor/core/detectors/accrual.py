@@ -65,6 +65,7 @@ class Accrual:
 
     __slots__ = (
         "_excused",
+        "_excused_until",
         "_grace",
         "_keep",
         "_law",
@@ -72,6 +73,7 @@ class Accrual:
         "_most",
         "_patience",
         "_rhythm",
+        "_spared",
         "_started",
         "ignored",
         "last",
@@ -82,6 +84,8 @@ class Accrual:
     last: float | None
     _started: float | None
     _excused: float
+    _excused_until: float
+    _spared: float
 
     def __init__(
         self, name: str, law: Law, interval: float, grace: float, least: float = 0.0, most: float = FOREVER
@@ -120,7 +124,9 @@ class Accrual:
             self._patience = self._bounded()
             self._keep = True
             self.last = at
-        self._excused = 0.0
+        if self._excused:
+            self._excused = max(0.0, min(self._excused, self._excused_until - self.last))
+        self._spared = 0.0
         return True
 
     def suspicion(self, at: float) -> float:
@@ -135,12 +141,18 @@ class Accrual:
         if self.last is None:
             return self._started + self._excused + self._grace
         patience = self._patience if threshold is None else self._law.silence(threshold, self._rhythm)
-        return self.last + self._excused + patience
+        return self.last + self._excused + patience + (self._spared if threshold is None else 0.0)
 
-    def excuse(self, seconds: float) -> None:
-        """Say so before the beats that queued up meanwhile are handed over: they end the silence it is taken from."""
+    def excuse(self, seconds: float, until: float) -> None:
+        """Say so before the beats that queued up meanwhile are handed over: of those that came before `until`, what is
+        left after them remains excused."""
         if 0.0 < seconds <= FOREVER:
             self._excused = min(FOREVER, self._excused + seconds)
+            self._excused_until = until if abs(until) <= _CLOCK else -_CLOCK
+
+    def spare(self, factor: float) -> None:
+        if self.last is not None and factor > 1.0:
+            self._spared = max(0.0, min((factor - 1.0) * self._patience, self._most - self._patience))
 
     def forget_current(self) -> None:
         self._keep = False
@@ -160,6 +172,8 @@ class Accrual:
             "started": self._started,
             "last": self.last,
             "excused": self._excused,
+            "excused_until": self._excused_until,
+            "spared": self._spared,
             "keep": self._keep,
             "ignored": self.ignored,
         }
@@ -174,20 +188,25 @@ class Accrual:
             started = maybe(snapshot["started"], -_CLOCK, _CLOCK)
             last = None if started is None else maybe(snapshot["last"], started, _CLOCK)
             excused = number(snapshot["excused"], 0.0, FOREVER)
+            until = number(snapshot.get("excused_until", -_CLOCK), -_CLOCK, _CLOCK)
+            spared = number(snapshot.get("spared", 0.0), 0.0, FOREVER)
             ignored = whole(snapshot["ignored"], 0, 2**63)
             keep = snapshot["keep"] is True
             law = snapshot.get("law")
         except GARBAGE:
-            intervals, late, started, last, excused, ignored, keep, law = (), (), None, None, 0.0, 0, True, None
+            intervals, late, started, last, ignored, keep, law = (), (), None, None, 0, True, None
+            excused, until, spared = 0.0, -_CLOCK, 0.0
         self._begin(started)
         self._rhythm.fill(intervals, late)
         self._relearn(law if isinstance(law, list) else [])
-        self.last, self._excused, self.ignored, self._keep = last, excused, ignored, keep
+        self.last, self.ignored, self._keep = last, ignored, keep
+        self._excused, self._excused_until, self._spared = excused, until, spared
 
     def _begin(self, started: float | None) -> None:
         self._started = started
         self.last = None
-        self._excused = 0.0
+        self._excused, self._excused_until = 0.0, -_CLOCK
+        self._spared = 0.0
         self._keep = True
         self._rhythm.end_streak()
         self._law.begin()

@@ -1,0 +1,88 @@
+"""scripts/bench --detectors: what each failure detector costs, in time for a beat and in memory."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+import tracemalloc
+
+from rich.console import Console
+from rich.table import Table
+
+from supervisor.core.detectors import KNOWN, Detector, make
+from supervisor.core.spec import HeartbeatSpec
+
+MOST_SECONDS, MOST_BYTES = 5e-6, 4096
+"""A beat, and a detector, may cost so much."""
+COUNT, BEATS = 1000, 300
+"""Detectors whose memory is measured, and beats of each: more than any window holds."""
+ROUND, ROUNDS = 20_000, 5
+
+
+def detectors(console: Console) -> int:
+    """Measure all and print them; 1 if one costs too much."""
+    table = Table("detector", "µs a beat", "µs a beat with send time", "bytes", "verdict")
+    short = False
+    for name in KNOWN:
+        plain, stamped = seconds_a_beat(name, stamped=False), seconds_a_beat(name, stamped=True)
+        memory = bytes_each(name)
+        good = max(plain, stamped) <= MOST_SECONDS and memory <= MOST_BYTES
+        short |= not good
+        table.add_row(
+            name, f"{plain * 1e6:.2f}", f"{stamped * 1e6:.2f}", f"{memory:.0f}", "reached" if good else "SHORT"
+        )
+    console.print(table)
+    console.print(
+        f"to reach: {MOST_SECONDS * 1e6:g} µs, {MOST_BYTES} bytes; the median of {ROUNDS} rounds of {ROUND} beats, each"
+        f" with the moment of suspicion that follows; {COUNT} detectors by tracemalloc, after {BEATS} beats",
+        soft_wrap=True,
+    )
+    return 1 if short else 0
+
+
+def seconds_a_beat(name: str, *, stamped: bool) -> float:
+    """A beat, and the moment at which suspicion would begin: what the supervisor does for each."""
+    beats = _beats(ROUND)
+    rounds = []
+    for _ in range(ROUNDS):
+        detector = _warm(name, stamped=stamped)
+        heartbeat, suspect_at = detector.heartbeat, detector.suspect_at
+        began = time.perf_counter()
+        if stamped:
+            for at, sent in beats:
+                heartbeat(at, sent)
+                suspect_at()
+        else:
+            for at, _ in beats:
+                heartbeat(at)
+                suspect_at()
+        rounds.append((time.perf_counter() - began) / ROUND)
+    return statistics.median(rounds)
+
+
+def bytes_each(name: str) -> float:
+    """Of memory, all that a detector holds."""
+    _warm(name, stamped=True)  # what is made once for all
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        kept = [_warm(name, stamped=True) for _ in range(COUNT)]
+        used = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    return used / len(kept)
+
+
+def _warm(name: str, *, stamped: bool) -> Detector:
+    detector = make(HeartbeatSpec(detector=name, interval=0.1, min_timeout=0.0, max_timeout=30.0))
+    detector.start(-BEATS * 0.1 - 1.0)
+    for at, sent in _beats(BEATS):
+        detector.heartbeat(at - BEATS * 0.1 - 1.0, sent - BEATS * 0.1 - 1.0 if stamped else None)
+    return detector
+
+
+def _beats(count: int) -> list[tuple[float, float]]:
+    """Arrivals and send times of a sender with a timer, over a way that takes now less, now more."""
+    dice = random.Random(1)
+    return [(sent + dice.expovariate(500.0), sent) for sent in (0.1 * number for number in range(count))]

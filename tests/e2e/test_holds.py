@@ -1,0 +1,186 @@
+"""Who cannot run cannot beat: real processes that are stopped, traced, frozen and starved, under the real daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.adapters import procfs
+from supervisor.core.timestamps import from_iso
+from tests.e2e.conftest import PATIENCE, ROOT, Daemon, alive
+
+Make = Callable[..., Daemon]
+
+WORKER = """
+import os, socket, time
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    sock.connect(os.environ["NOTIFY_SOCKET"])
+    sock.send(b"READY=1")
+    while True:
+        time.sleep(0.05)
+        sock.send(b"WATCHDOG=1")
+"""
+HEARTBEAT = 'heartbeat = { source = "notify", interval = "50ms", min_timeout = "300ms", max_timeout = "1s" }'
+TRACER = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+pid = int(sys.argv[1])
+ATTACH, DETACH = 16, 17
+assert libc.ptrace(ATTACH, pid, None, None) == 0, os.strerror(ctypes.get_errno())
+os.waitpid(pid, 0x40000000)
+print("attached", flush=True)
+sys.stdin.read()
+assert libc.ptrace(DETACH, pid, None, None) == 0, os.strerror(ctypes.get_errno())
+"""
+SPINS = "while True: pass"
+LONG = 3.0
+"""Seconds of a hold, several times what a hang would be given (max_timeout) and several looks."""
+
+
+def beating(daemon: Make, tmp_path: Path, *, wrapped: bool = False) -> tuple[Daemon, int]:
+    """The daemon, and the pid of the worker's main process."""
+    program = tmp_path / "worker.py"
+    program.write_text(WORKER)
+    command = [sys.executable, "-S", str(program)]
+    if wrapped:
+        command = ["/bin/sh", "-c", f"{' '.join(command)}; exit 7"]
+    d = daemon(f"[services.worker]\ncommand = {json.dumps(command)}\nready = {{ notify = true }}\n{HEARTBEAT}\n")
+    d.event("worker", "running")
+    return d, d.status("worker")["pid"]
+
+
+def is_held(d: Daemon, pid: int, why: str) -> None:
+    """It is held, for this reason and with numbers, shown as such, and stays so for a LONG time."""
+    held = d.event("worker", "suspect", "held")
+    assert why in held["detail"]["held"]
+    assert held["detail"].keys() >= {"for_s", "ran_s", "waited"}
+    until = from_iso(held["at"]) + LONG
+    while time.time() < until:
+        row = d.status("worker")
+        assert (row["state"], row["pid"]) == ("suspect", pid)
+        assert why in row["held"]
+        time.sleep(0.1)
+    assert alive(pid)
+    assert why in d.cli("status").stdout
+    assert why in d.cli("why", "worker").stdout
+
+
+def is_well_again(d: Daemon, pid: int) -> None:
+    assert d.event("worker", "running")["cause"] in ("heartbeat-resumed", "hold-over")
+    row = d.status("worker")
+    assert (row["pid"], row["restarts"], row["held"]) == (pid, 0, None)
+
+
+def test_stopped_by_hand(daemon: Make, tmp_path: Path) -> None:
+    d, pid = beating(daemon, tmp_path)
+    os.kill(pid, signal.SIGSTOP)
+    is_held(d, pid, "stopped (SIGSTOP)")
+    os.kill(pid, signal.SIGCONT)
+    is_well_again(d, pid)
+
+
+def test_stopped_behind_a_wrapper(daemon: Make, tmp_path: Path) -> None:
+    """The main process is a shell that waits; the one that beats is its child."""
+    d, pid = beating(daemon, tmp_path, wrapped=True)
+    (child,) = procfs.children(pid)
+    os.kill(child, signal.SIGSTOP)
+    is_held(d, pid, f"stopped (SIGSTOP): pid {child}")
+    os.kill(child, signal.SIGCONT)
+    is_well_again(d, pid)
+
+
+@contextmanager
+def attached(command: list[str], says: str) -> Iterator[subprocess.Popen[str]]:
+    """A tracer that has said that it holds its process; it lets go when its input ends."""
+    tracer = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert tracer.stdin is not None and tracer.stdout is not None
+    try:
+        assert any(says in line for line in tracer.stdout), "it could not attach"
+        yield tracer
+        tracer.stdin.close()
+        tracer.wait(PATIENCE)
+    finally:
+        tracer.kill()
+        tracer.wait()
+        tracer.stdout.close()
+
+
+def test_traced(daemon: Make, tmp_path: Path) -> None:
+    d, pid = beating(daemon, tmp_path)
+    with attached([sys.executable, "-S", "-c", TRACER, str(pid)], "attached") as tracer:
+        is_held(d, pid, f"traced by pid {tracer.pid}")
+    is_well_again(d, pid)
+
+
+@pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is not installed")
+def test_in_a_debugger(daemon: Make, tmp_path: Path) -> None:
+    d, pid = beating(daemon, tmp_path)
+    # Without symbols: to read them takes long, and nobody looks at them here.
+    quick = ["gdb", "-q", "-nx", "-iex", "set auto-solib-add off"]
+    with attached([*quick, "-p", str(pid), "-ex", "echo attached\\n"], "attached") as gdb:
+        is_held(d, pid, f"traced by pid {gdb.pid}")
+    is_well_again(d, pid)
+
+
+def test_frozen(daemon: Make, tmp_path: Path) -> None:
+    d, pid = beating(daemon, tmp_path)
+    if d.client.get("/v1/status")["supervisor"]["trees"] != "cgroup":
+        pytest.skip("no cgroups of our own here")
+    freezer = Path(procfs.cgroup_directory(procfs.cgroup_of(pid) or ""), "cgroup.freeze")
+    freezer.write_text("1")
+    try:
+        is_held(d, pid, "frozen cgroup")
+    finally:
+        freezer.write_text("0")
+    is_well_again(d, pid)
+
+
+def test_starved_of_cpu(daemon: Make, tmp_path: Path) -> None:
+    """It may run on one CPU only, where a real-time loop leaves it a twentieth of the time, once a second."""
+    d, pid = beating(daemon, tmp_path)
+    cpu = {min(os.sched_getaffinity(0))}
+    with subprocess.Popen([sys.executable, "-S", "-c", SPINS]) as hog:
+        try:
+            os.sched_setaffinity(hog.pid, cpu)
+            os.sched_setaffinity(pid, cpu)
+            try:
+                os.sched_setscheduler(hog.pid, os.SCHED_FIFO, os.sched_param(1))
+            except PermissionError:
+                pytest.skip("no real-time scheduling for us")
+            held = d.event("worker", "suspect", "held")
+            assert held["detail"]["held"] == "starved of CPU"
+            assert held["detail"]["waited"]["share"] >= 0.5
+        finally:
+            hog.kill()
+    is_well_again(d, pid)
+
+
+def chaos(*arguments: str) -> dict[str, Any]:
+    """What `scripts/chaos` found, which is to be no violation."""
+    command = [sys.executable, "scripts/chaos.d", *arguments, "--json"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert result.returncode == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_nobody_is_suspected_because_the_daemon_was_stopped() -> None:
+    assert chaos("--frozen", "20", "--for", "4s")["suspicions"] == 0
+
+
+def test_a_hang_at_any_moment_of_the_period_is_found() -> None:
+    report = chaos("--hangs", "4", "--seed", "5")
+    assert report["within"] == report["hangs"] == 4
