@@ -22,6 +22,10 @@ from sight import Process
 ANSWERED_BY, UNANSWERED_BY = 5.0, 15.0
 """Seconds with a daemon after which an order has had its effect; longer where its sender was left without an answer."""
 FOREIGN_REAP_EVERY = 1.0
+HEARD_WITHIN = 0.5
+"""Seconds in which a daemon that runs reads what was said to it."""
+MOST_STARVED = 5.0
+"""… and so many more at most, where it had no CPU to run on."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,12 @@ class Order:
 
 @dataclass
 class Gap:
-    """No daemon was there from `since` until, at the latest, `until`."""
+    """No daemon was there from `since` until, at the latest, `until`.  `starved`: seconds for which the one before had
+    waited for a CPU."""
 
     since: float
     until: float = float("inf")
+    starved: float = 0.0
 
 
 @dataclass
@@ -124,9 +130,9 @@ class Judge:
             del self.killed[process]
         return there
 
-    def daemon_gone(self, since: float) -> None:
+    def daemon_gone(self, since: float, starved: float = 0.0) -> None:
         if not self.gaps or self.gaps[-1].until < float("inf"):
-            self.gaps.append(Gap(since))
+            self.gaps.append(Gap(since, starved=min(starved, MOST_STARVED)))
 
     def daemon_there(self) -> None:
         if self.gaps and self.gaps[-1].until == float("inf"):
@@ -282,15 +288,17 @@ class Judge:
             if life.told is not None and not any(life.began - UNANSWERED_BY <= at <= life.told for at in asked)
         ]
 
-    def in_gap(self, life: Life, slack: float = 0.5) -> bool:
-        """It ended, or may have, when no daemon was there, or so shortly before that none had time to hear it."""
+    def _gaps(self, life: Life) -> list[Gap]:
+        """Those in which it ended, or may have, or so shortly before that no daemon had time to hear it."""
         gone = life.gone if life.gone is not None else float("inf")
-        return any(gap.since - slack <= gone and life.seen <= gap.until for gap in self.gaps)
+        return [g for g in self.gaps if g.since - g.starved - HEARD_WITHIN <= gone and life.seen <= g.until]
 
-    def outlived(self, life: Life, slack: float = 0.5) -> bool:
+    def in_gap(self, life: Life) -> bool:
+        return bool(self._gaps(life))
+
+    def outlived(self, life: Life) -> bool:
         """Another process of its instance held the pipe while no daemon was there."""
-        gone = life.gone if life.gone is not None else float("inf")
-        gaps = [gap for gap in self.gaps if gap.since - slack <= gone and life.seen <= gap.until]
+        gaps = self._gaps(life)
         others = [x for x in self._of[life.instance] if x is not life]
         return all(any(x.began < gap.since and x.seen > gap.until for x in others) for gap in gaps)
 

@@ -46,6 +46,14 @@ def stat(pid: int) -> Stat | None:
     )
 
 
+def waited(pid: int) -> float:
+    """Seconds for which it was ready to run and had no CPU, in all its life; 0 where the kernel does not count."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
 def alive(process: Process) -> bool:
     """It is there, and no zombie."""
     found = stat(process.pid)

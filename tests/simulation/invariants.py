@@ -95,7 +95,8 @@ class Invariants:
             self._fail(f"{process} is healthy, and was ended because of {reason}")
 
     def killed_as_a_stray(self, process: Process) -> None:
-        if process.instance not in self._doubtful:
+        """What a full disk kept from the ledger, the process says itself."""
+        if process.instance not in self._doubtful or process.blameless:
             self._fail(f"{process} was killed as a stray")
 
     def recorded(self, records: Sequence[Record], daemon: Daemon) -> None:
