@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.adapters import lock as lock_module
 from supervisor.adapters import vigil as vigil_module
 from supervisor.adapters.http import HttpServer
-from supervisor.adapters import lock as lock_module
 from supervisor.adapters.lock import Claim, Lock
 from supervisor.adapters.notify import NotifySocket
 from supervisor.adapters.reactor import Reactor
