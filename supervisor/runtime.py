@@ -38,7 +38,6 @@ from supervisor.adapters.sampling import Sampler
 from supervisor.adapters.senses import Senses
 from supervisor.adapters.sockets import Sockets
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
-from supervisor.adapters.vigil import Vigil
 from supervisor.checkpoints import Checkpoints
 from supervisor.core import actions as act
 from supervisor.core import events as ev
@@ -58,6 +57,7 @@ from supervisor.operations import Operations
 from supervisor.recovery import ID, PLAN, Past, plan_in_force, recover
 
 if TYPE_CHECKING:
+    from supervisor.adapters.vigil import Vigil
     from supervisor.managed import Managed
 
 JSON = dict[str, Any]
@@ -69,7 +69,8 @@ SOCKET = "socket:"
 NOTHING: Mapping[str, int] = {}
 RUNTIME_FILES = ("lock", ID, PLAN, "control.sock", "notify.sock")
 WARM_UP_AFTER = 0.5
-"""Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for."""
+"""Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for, nor
+for the vigil."""
 
 
 class Runtime:
@@ -171,10 +172,9 @@ class Runtime:
         recover(self, self.past, self._plan, only)
         if self.managed is not None:
             self.managed.began()
-        self.reactor.call_soon(self._keep_vigil)
         if self._recovered is not None:
             self._recovered()
-        self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self.server.warm_up)
+        self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self._warm_up)
         try:
             self.reactor.run()
         finally:
@@ -193,7 +193,11 @@ class Runtime:
             tls = server_context(place.certificate, place.private_key)
         self.server.listen_tcp(*address, self._held.pop("http", None), token=token, tls=tls)
 
-    def _keep_vigil(self) -> None:
+    def _warm_up(self) -> None:
+        """What takes a moment and nobody waits for."""
+        from supervisor.adapters.vigil import Vigil
+
+        self.server.warm_up()
         self._vigil = Vigil(self.reactor, self.runtime_dir, RUNTIME_FILES, self._make_anew, self.problem)
 
     def _make_anew(self, lost: Sequence[str]) -> None:
