@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import shutil
 import subprocess
 import sys
@@ -329,8 +330,17 @@ def test_a_tree_that_empties_while_it_is_looked_at_is_noticed(
     told: list[bool] = []
 
     def end() -> None:
-        tree.kill()
-        until(tree.empty)
+        """Until the kernel has told it, too."""
+        with open(f"{tree.path}/cgroup.events", "rb", buffering=0) as events:
+            poll = select.poll()
+            poll.register(events, select.POLLPRI)
+            events.read(256)
+            tree.kill()
+            while True:
+                poll.poll(PATIENCE * 1e3)
+                events.seek(0)
+                if b"populated 0" in events.read(256):
+                    return
 
     def pread(fd: int, count: int, offset: int, read: Callable[[int, int, int], bytes] = os.pread) -> bytes:
         monkeypatch.undo()
