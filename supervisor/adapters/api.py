@@ -273,9 +273,7 @@ def _stream(api: Api, call: Call) -> None:
 
 
 def _metrics(api: Api, call: Call) -> None:
-    text = api.daemon.metrics()
-    kind = "application/openmetrics-text; version=1.0.0" if text.endswith("# EOF\n") else "text/plain; version=0.0.4"
-    call.exchange.reply(200, text.encode(), f"{kind}; charset=utf-8")
+    call.exchange.reply(200, api.daemon.metrics().encode(), "text/plain; version=0.0.4; charset=utf-8")
 
 
 def _healthz(_api: Api, call: Call) -> None:

@@ -137,6 +137,12 @@ def test_acting_names_who_is_affected(home: Home, verb: str) -> None:
     )
 
 
+def test_null_is_not_everybody(home: Home) -> None:
+    status, code, error = home.error("POST", "/v1/stop", {"services": None})
+    assert (status, code) == (400, "usage")
+    assert "services is null" in error["message"]
+
+
 def test_acting_without_names_is_for_all(home: Home) -> None:
     assert len(home.ask("POST", "/v1/stop", {})[1]["instances"]) == 12
     assert len(home.ask("POST", "/v1/start")[1]["instances"]) == 12
@@ -190,7 +196,7 @@ def test_metrics_say_their_format(home: Home) -> None:
     with home.served.connect() as sock:
         sock.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
         _, headers, body = read_answer(sock)
-    assert headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert headers["content-type"].startswith("text/plain; version=0.0.4")
     assert body == home.daemon.metrics().encode()
 
 
