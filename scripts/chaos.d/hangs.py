@@ -19,7 +19,7 @@ from supervisor.client import Client
 
 WITHIN = 1.0
 """Seconds from the hang to the suspicion."""
-HEARTBEAT = '{{ interval = "100ms", detector = "adaptive", min_timeout = "200ms", max_timeout = "900ms" }}'
+HEARTBEAT = '{{ interval = "100ms", target = {{ detect_within = "1s", max_false_restarts = "1/30d" }} }}'
 WORKERS = 4
 UP_FOR = (2.0, 3.0)
 """Seconds that a worker beats at least before it hangs: from, to."""

@@ -148,7 +148,7 @@ def _verdict(client: Client, hung: str, hung_at: float, lasted: float, say: Call
         violations.append(f"the worker that hung was not found within {MAX_TIMEOUT:g} s")
     if not holds and os.geteuid() == 0:
         violations.append("nobody was held: the host was not starved, and nothing is shown")
-    violations += [f"a hold without numbers: {e}" for e in holds if "ran_s" not in e["detail"]]
+    violations += [f"a hold without numbers: {e}" for e in holds if not e["detail"].keys() & {"ran_s", "silence_s"}]
     suspicions = sum(map(suspected, told))
     for hold in holds[:20]:
         detail = {key: hold["detail"].get(key) for key in ("held", "for_s", "ran_s", "waited")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -146,6 +147,18 @@ def test_one_long_pause_makes_it_wait_little_longer() -> None:
     before = patience(detector)
     beat(detector, [50.0, *normal(30)])
     assert patience(detector) < 1.5 * before
+
+
+def test_a_long_gap_that_the_schedule_expected_is_no_late_beat() -> None:
+    """A timer's beats are delayed by the same time, but for one, so the gap after that is long, and due."""
+    arrivals = [i + (0.0 if i % 50 == 0 else 0.45) for i in range(1, 1051)]
+    detector = new()
+    beat(detector, [b - a for a, b in pairwise([0.0, *arrivals])])
+    assert arrivals[-1] == 1050.0
+    before = law(detector)._late
+    beat(detector, [1.45])
+    assert law(detector)._now[adaptive._DUE] == pytest.approx(1.0, abs=0.03)
+    assert abs(law(detector)._late) < abs(before)
 
 
 def test_it_goes_on_after_our_restart_as_if_nothing_had_been() -> None:

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from supervisor.core.detectors import Detector, make
+from supervisor.core.detectors.schedule import SIZE
 from supervisor.core.spec import HeartbeatSpec
 
 THRESHOLD = 8.0
@@ -150,3 +151,32 @@ def test_a_new_rhythm_is_taken_up(name: str) -> None:
     slow = [600.0 + 4.0 * i for i in range(60)]
     detector = fed(name, [*scheduled(590), *slow])
     assert 4.0 < patience(detector, 1.0) < 5.0
+
+
+def restored(offset: int, beats: int, slots: int, ring: list[int]) -> Detector:
+    """A schedule of one second as it was saved, at 100 s; the rest in microseconds."""
+    snapshot = fed("chen", [float(i) for i in range(101)]).snapshot()
+    law = ["chen", 0.0, 0.0, 1.0, 1, 1_000_000, offset, beats, slots, 0, *ring]
+    detector = fed("chen", [])
+    detector.restore(snapshot | {"law": law})
+    return detector
+
+
+def test_a_schedule_without_beats_is_learned_from_the_rhythm() -> None:
+    assert patience(restored(0, 0, 0, [])) == pytest.approx(patience(fed("chen", [float(i) for i in range(101)])))
+
+
+def test_a_beat_far_ahead_of_its_slot_stays_in_it() -> None:
+    detector = restored(-900_000, 10, 10, [0] * 10)
+    detector.heartbeat(100.1)
+    law = detector.snapshot()["law"]
+    assert isinstance(law, list)
+    assert (law[6], law[8]) == (-800_000, 10), "no slot is passed"
+
+
+def test_a_period_that_most_beats_miss_is_sought_anew() -> None:
+    detector = restored(0, SIZE - 1, 3 * SIZE, [0] * SIZE)
+    detector.heartbeat(101.0)
+    law = detector.snapshot()["law"]
+    assert isinstance(law, list)
+    assert law[4] == 0, "it is not found"

@@ -214,6 +214,7 @@ def test_a_period_that_begins_in_the_middle_of_an_outage() -> None:
         ("suspect", "stopping", "heartbeat-silent", 0, 100),
         ("starting", "running", "ready", 50, 100),
         ("failed", "starting", "breaker-trial", 0, 100),
+        ("exited", "starting", "started-by-user", 0, 50),
         ("stopped", "starting", "started-by-user", 0, 50),
         ("stopped", "starting", "autostart", 0, 50),
     ],
@@ -224,7 +225,7 @@ def test_how_a_period_began_is_told_by_its_first_event(
     history = History().add(50, before, after, cause)
     total = history.report(0, 100, row(state=after, ready=after == "running"))["total"]
     assert (total["ready_s"], total["wanted_s"]) == (ready, wanted)
-    assert total["unknown_s"] == (50 if cause == "autostart" else 0)
+    assert total["unknown_s"] == (50 if cause == "autostart" or before == "exited" else 0)
 
 
 def test_a_supervisor_that_died_leaves_a_gap_that_nobody_knows() -> None:
