@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from supervisor.adapters.api import JSON, Subscriber, encode
+from supervisor.adapters.api import JSON, MOST_ID, Subscriber, encode
 from supervisor.adapters.http import Stream
 from supervisor.adapters.ledger import EventQuery
 from supervisor.adapters.reactor import Timer
