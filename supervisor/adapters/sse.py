@@ -25,7 +25,6 @@ PING_SECONDS = 15.0
 PAGE = 500
 STATUS_BACKLOG = 64 * 1024
 """Bytes that may still be queued when a status is added."""
-MOST_EVENT_ID = 2**62
 LAGGED = b"event: lagged\ndata: {}\n\n"
 
 
@@ -47,7 +46,7 @@ def _resume_after(event_id: str | None) -> int | None:
         after = None if event_id is None else int(event_id)
     except ValueError:
         after = -1
-    if after is not None and not 0 <= after <= MOST_EVENT_ID:
+    if after is not None and not 0 <= after <= MOST_ID:
         raise UsageError(f"Last-Event-ID must be an event's id, not {event_id!r}")
     return after
 
