@@ -38,6 +38,7 @@ from supervisor.adapters.sampling import Sampler
 from supervisor.adapters.senses import Senses
 from supervisor.adapters.sockets import Sockets
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
+from supervisor.adapters.vigil import Vigil
 from supervisor.checkpoints import Checkpoints
 from supervisor.core import actions as act
 from supervisor.core import events as ev
@@ -57,7 +58,6 @@ from supervisor.operations import Operations
 from supervisor.recovery import ID, PLAN, Past, plan_in_force, recover
 
 if TYPE_CHECKING:
-    from supervisor.adapters.vigil import Vigil
     from supervisor.managed import Managed
 
 JSON = dict[str, Any]
@@ -69,8 +69,7 @@ SOCKET = "socket:"
 NOTHING: Mapping[str, int] = {}
 RUNTIME_FILES = ("lock", ID, PLAN, "control.sock", "notify.sock")
 WARM_UP_AFTER = 0.5
-"""Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for, nor
-for the vigil."""
+"""Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for."""
 
 
 class Runtime:
@@ -172,6 +171,7 @@ class Runtime:
         recover(self, self.past, self._plan, only)
         if self.managed is not None:
             self.managed.began()
+        self.reactor.call_soon(self._keep_vigil)
         if self._recovered is not None:
             self._recovered()
         self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self._warm_up)
@@ -194,10 +194,12 @@ class Runtime:
         self.server.listen_tcp(*address, self._held.pop("http", None), token=token, tls=tls)
 
     def _warm_up(self) -> None:
-        """What takes a moment and nobody waits for."""
-        from supervisor.adapters.vigil import Vigil
+        try:
+            self.server.warm_up()
+        except OSError:  # no descriptor is left to read a module with
+            self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self._warm_up)
 
-        self.server.warm_up()
+    def _keep_vigil(self) -> None:
         self._vigil = Vigil(self.reactor, self.runtime_dir, RUNTIME_FILES, self._make_anew, self.problem)
 
     def _make_anew(self, lost: Sequence[str]) -> None:
