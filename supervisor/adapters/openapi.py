@@ -10,7 +10,7 @@ from supervisor.adapters.routing import Param, Route
 
 JSON = dict[str, Any]
 
-_OTHER_TYPES = {"Stream": "text/event-stream", "Metrics": "text/plain"}
+_OTHER_TYPES = {"Stream": ("text/event-stream",), "Metrics": ("application/openmetrics-text", "text/plain")}
 _KINDS: dict[str, JSON] = {
     "time": {"type": "string", "examples": ["2026-01-31T12:00:00Z", "1769860800"]},
     "array": {"type": "array", "items": {"type": "string"}},
@@ -47,8 +47,8 @@ def document(routes: Sequence[Route]) -> JSON:
 
 
 def _operation(route: Route) -> JSON:
-    kind = _OTHER_TYPES.get(route.shape, "application/json")
-    good: JSON = {"description": route.summary, "content": {kind: {"schema": _ref(route.shape)}}}
+    kinds = _OTHER_TYPES.get(route.shape, ("application/json",))
+    good: JSON = {"description": route.summary, "content": {kind: {"schema": _ref(route.shape)} for kind in kinds}}
     answers: JSON = {str(route.answers): good}
     if route.shape == "Readiness":
         answers["503"] = good | {"description": "some wanted instance is not ready"}
@@ -69,7 +69,7 @@ def _operation(route: Route) -> JSON:
         parameters.append({"name": "Last-Event-ID", "in": "header", "description": resume, "schema": schema})
     if parameters:
         operation["parameters"] = parameters
-    fields = {p.name: _schema(p) | {"description": p.description} for p in route.params if p.place == "body"}
+    fields = {p.name: _or_null(_schema(p)) | {"description": p.description} for p in route.params if p.place == "body"}
     if fields:
         body = {"type": "object", "properties": fields, "additionalProperties": False}
         operation["requestBody"] = {"content": {"application/json": {"schema": body}}}
