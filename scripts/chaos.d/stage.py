@@ -87,6 +87,7 @@ class Stage:
             )
         self.pid, self.began = self._daemon.pid, time.monotonic()
         self.judge.not_to_reap.add(self.pid)
+        self.judge.daemon_began(self.pid)
         self.starts += 1
 
     @staticmethod
@@ -104,6 +105,7 @@ class Stage:
             signal.pidfd_send_signal(fd, signal.SIGKILL)
         select.select([fd], [], [])
         os.close(fd)
+        self.judge.daemon_dead(time.monotonic())
         self._forget()
         return moment
 
