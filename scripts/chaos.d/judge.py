@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,10 +22,8 @@ from sight import Process
 ANSWERED_BY, UNANSWERED_BY = 5.0, 15.0
 """Seconds with a daemon after which an order has had its effect; longer where its sender was left without an answer."""
 FOREIGN_REAP_EVERY = 1.0
-HEARD_WITHIN = 0.5
-"""Seconds in which a daemon that runs reads what was said to it."""
-MOST_STARVED = 5.0
-"""… and so many more at most, where it had no CPU to run on."""
+HEARS_WITHIN = 0.5
+"""Seconds with nothing to do after which a daemon has heard what happened before."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +64,12 @@ class Order:
 
 @dataclass
 class Gap:
-    """No daemon was there from `since` until, at the latest, `until`.  `starved`: seconds for which the one before had
-    waited for a CPU."""
+    """No daemon was there from `since` until, at the latest, `until`; what happened before `heard` the one before had
+    had time to hear."""
 
     since: float
+    heard: float
     until: float = float("inf")
-    starved: float = 0.0
 
 
 @dataclass
@@ -108,6 +106,8 @@ class Judge:
         self._doubled: set[frozenset[Process]] = set()
         self._reaped = 0.0
         self._of: dict[str, list[Life]] = defaultdict(list)
+        self._daemon = 0
+        self._idle: deque[tuple[float, float]] = deque(maxlen=2000)
 
     # -- what is told --------------------------------------------------------------------------------------------
 
@@ -130,9 +130,24 @@ class Judge:
             del self.killed[process]
         return there
 
-    def daemon_gone(self, since: float, starved: float = 0.0) -> None:
+    def daemon_began(self, pid: int) -> None:
+        self._daemon = pid
+        self._idle.clear()
+        self._look_at_daemon(time.monotonic())
+
+    def daemon_gone(self, since: float) -> None:
         if not self.gaps or self.gaps[-1].until < float("inf"):
-            self.gaps.append(Gap(since, starved=min(starved, MOST_STARVED)))
+            self.gaps.append(Gap(since, since - HEARS_WITHIN))
+
+    def daemon_dead(self, now: float) -> None:
+        """It is a zombie: only now the kernel tells how long it had waited for a processor."""
+        self._look_at_daemon(now)
+        idle = self._idle[-1][1]
+        rested = (at for at, before in reversed(self._idle) if idle - before >= HEARS_WITHIN)
+        self.gaps[-1].heard = min(self.gaps[-1].heard, next(rested, self._idle[0][0]))
+
+    def _look_at_daemon(self, now: float) -> None:
+        self._idle.append((now, now - sight.busy(self._daemon)))
 
     def daemon_there(self) -> None:
         if self.gaps and self.gaps[-1].until == float("inf"):
@@ -148,6 +163,7 @@ class Judge:
         now = time.monotonic()
         for life in self._by_fd.values():
             life.seen = now
+        self._look_at_daemon(now)
         if now - self._reaped > FOREIGN_REAP_EVERY:
             self._reaped = now
             sight.reap(self.not_to_reap)
@@ -288,13 +304,13 @@ class Judge:
             if life.told is not None and not any(life.began - UNANSWERED_BY <= at <= life.told for at in asked)
         ]
 
-    def _gaps(self, life: Life) -> list[Gap]:
-        """Those in which it ended, or may have, or so shortly before that no daemon had time to hear it."""
-        gone = life.gone if life.gone is not None else float("inf")
-        return [g for g in self.gaps if g.since - g.starved - HEARD_WITHIN <= gone and life.seen <= g.until]
-
     def in_gap(self, life: Life) -> bool:
+        """It ended, or may have, when no daemon was there, or so shortly before that none had time to hear it."""
         return bool(self._gaps(life))
+
+    def _gaps(self, life: Life) -> list[Gap]:
+        gone = life.gone if life.gone is not None else float("inf")
+        return [gap for gap in self.gaps if gap.heard <= gone and life.seen <= gap.until]
 
     def outlived(self, life: Life) -> bool:
         """Another process of its instance held the pipe while no daemon was there."""

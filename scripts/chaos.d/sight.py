@@ -46,18 +46,18 @@ def stat(pid: int) -> Stat | None:
     )
 
 
-def waited(pid: int) -> float:
-    """Seconds for which it was ready to run and had no CPU, in all its life; 0 where the kernel does not count."""
-    try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, IndexError):
-        return 0.0
-
-
 def alive(process: Process) -> bool:
     """It is there, and no zombie."""
     found = stat(process.pid)
     return found is not None and found.start == process.start and found.state not in "ZX"
+
+
+def busy(pid: int) -> float:
+    """Seconds that its main thread has run, or waited for a processor; 0 where the kernel does not tell."""
+    with suppress(OSError, ValueError):
+        ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+        return (int(ran) + int(waited)) / 1e9
+    return 0.0
 
 
 def open_process(process: Process) -> int | None:

@@ -89,6 +89,7 @@ class Stage:
             )
         self.pid, self.began = self._daemon.pid, time.monotonic()
         self.judge.not_to_reap.add(self.pid)
+        self.judge.daemon_began(self.pid)
         self.starts += 1
 
     @staticmethod
@@ -101,11 +102,12 @@ class Stage:
         self.check()
         fd = os.pidfd_open(self._daemon.pid)  # our child, not reaped: the number cannot mean another
         moment = time.monotonic()
-        self.judge.daemon_gone(moment, sight.waited(self._daemon.pid))
+        self.judge.daemon_gone(moment)
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(fd, signal.SIGKILL)
         select.select([fd], [], [])
         os.close(fd)
+        self.judge.daemon_dead(time.monotonic())
         self._forget()
         return moment
 

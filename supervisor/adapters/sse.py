@@ -34,21 +34,22 @@ def open_stream(api: Api, call: Call) -> None:
     if not topics or not topics <= TOPICS:
         wrong = ", ".join(sorted(topics - TOPICS)) or "nothing"
         raise UsageError(f"there is no topic {wrong}", f"topics are {', '.join(sorted(TOPICS))}")
-    after = _resume_after(call.headers.get("last-event-id")) if "events" in topics else None
+    resume = call.headers.get("last-event-id")
+    after = None if resume is None or "events" not in topics else _event_id(resume)
     services = tuple(call.args["service"])
     if services:
         api.daemon.status(services)  # raises for a name that there is not, while an error can still be answered
     _Feed(api, topics, services, call.args["interval"]).begin(call, after)
 
 
-def _resume_after(event_id: str | None) -> int | None:
+def _event_id(text: str) -> int:
     try:
-        after = None if event_id is None else int(event_id)
+        number = int(text)
     except ValueError:
-        after = -1
-    if after is not None and not 0 <= after <= MOST_ID:
-        raise UsageError(f"Last-Event-ID must be an event's id, not {event_id!r}")
-    return after
+        number = -1
+    if not 0 <= number <= MOST_ID:
+        raise UsageError(f"Last-Event-ID must be an event's id, not {text!r}")
+    return number
 
 
 class _Feed:

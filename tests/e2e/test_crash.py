@@ -260,6 +260,25 @@ def test_only_what_died_without_a_daemon_may_lose_its_last_lines(scene: Scene) -
     assert scene.output(held=False) == ["line lost"], "in the middle nothing is forgiven"
 
 
+@pytest.mark.parametrize(("starved", "found"), [(True, []), (False, ["line lost"])])
+def test_a_daemon_that_was_starved_until_it_died_is_not_to_blame(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, starved: bool, found: list[str]
+) -> None:
+    """Five seconds lie between the end of the program and that of the daemon."""
+    scene.judge.daemon_began(os.getpid())
+    program = scene.run("chat")
+    scene.has_said(20)
+    scene.end(program)
+    lines = scene.log.read_bytes().splitlines()
+    scene.log.write_bytes(b"".join(line + b"\n" for line in lines[:-2]))
+    before = scene.parts.sight.busy(os.getpid())
+    monkeypatch.setattr(scene.parts.sight, "busy", lambda _pid: before + 5.0 * starved)
+    dead = time.monotonic() + 5.0
+    scene.judge.daemon_gone(dead)
+    scene.judge.daemon_dead(dead)
+    assert scene.output(held=False) == found
+
+
 def test_what_is_left_behind_is_found(scene: Scene) -> None:
     program = scene.run("fork")
     scene.until(lambda: len(scene.judge.processes("a")) >= 3)
