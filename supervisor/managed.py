@@ -116,7 +116,7 @@ class Managed:
     def _look(self) -> None:
         self._timer, self._looked = None, self._reactor.now()
         held = self._runtime.descriptors()
-        del held["lock"]  # it has to be free once nobody runs
+        del held["lock"], held["state"]  # they have to be free once nobody runs
         self.keep(held)
         self.manager.keep_only(held)
         if not self._ready and not self._closing and self._settled():

@@ -30,35 +30,48 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 
+ID, PLAN = "id", "plan.json"
+"""In the runtime directory: whose processes these are, and the plan in force."""
+
 
 class Past:
     """What an earlier daemon left behind in words.
 
-    `crashed`: it did not end in order, and this is the same boot (or the same container), so that its processes may
-    live and its moments hold.  `closing`: it was about to end in order.  `plan`: what it had in force."""
+    `id`: what our children carry in their environment, the same for every daemon of this state directory.  `crashed`:
+    the daemon before did not end in order, and this is the same boot (or the same container), so that its processes
+    may live and its moments hold.  `closing`: it was about to end in order.  `plan`: what it had in force.
+
+    The ledger may be lost, with all that it knew.  So the id and the boot stand in the runtime directory as well: who
+    has them finds the processes, and what these say of themselves (core/takeover.py)."""
 
     def __init__(self, ledger: Ledger, runtime_dir: str) -> None:
         self._ledger = ledger
         self._runtime_dir = runtime_dir
-        same = ledger.get_meta("epoch") == _epoch()
-        self.crashed = same and ledger.get_meta("clean_shutdown") == "no"
+        said, epoch = _read_id(runtime_dir)
+        self.id = ledger.get_meta("supervisor_id") or said or os.urandom(8).hex()
+        known = ledger.get_meta("epoch")
+        self.crashed = (
+            epoch == _epoch() if known is None else known == _epoch() and ledger.get_meta("clean_shutdown") == "no"
+        )
         self.closing = ledger.get_meta("closing") == "yes"
         self.instances: dict[str, JSON] = ledger.load()
         self.plan = read_plan(runtime_dir) if self.crashed else None
 
-    def begin(self) -> None:
-        """From now on it is us who may crash."""
-        for key, value in (("epoch", _epoch()), ("clean_shutdown", "no"), ("closing", "no")):
+    def begin(self, *, closing: bool = False) -> None:
+        """From now on it is us who may crash.  Said again where what was said is lost."""
+        facts = {
+            "supervisor_id": self.id,
+            "epoch": _epoch(),
+            "clean_shutdown": "no",
+            "closing": "yes" if closing else "no",
+        }
+        for key, value in facts.items():
             self._ledger.set_meta(key, value)
+        _write(_id_file(self._runtime_dir), f"{self.id} {_epoch()}\n")
 
     def keep(self, plan: Plan) -> None:
         """This plan is in force.  It holds the environment of services, so it is ours alone to read."""
-        text = json.dumps(to_plain(plan), separators=(",", ":"))
-        path = _plan_file(self._runtime_dir)
-        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(fd, "w") as file:
-            file.write(text)
-        os.replace(f"{path}.new", path)  # noqa: PTH105 - pathlib costs
+        _write(_plan_file(self._runtime_dir), json.dumps(to_plain(plan), separators=(",", ":")))
 
 
 def read_plan(runtime_dir: str) -> Plan | None:
@@ -69,7 +82,27 @@ def read_plan(runtime_dir: str) -> Plan | None:
 
 
 def _plan_file(runtime_dir: str) -> str:
-    return f"{runtime_dir}/plan.json"
+    return f"{runtime_dir}/{PLAN}"
+
+
+def _id_file(runtime_dir: str) -> str:
+    return f"{runtime_dir}/{ID}"
+
+
+def _read_id(runtime_dir: str) -> tuple[str, str]:
+    """The id and the boot that the last daemon wrote down; empty where there is nothing of the kind."""
+    with suppress(OSError, ValueError), open(_id_file(runtime_dir)) as file:
+        said, epoch = file.read(200).split()
+        return said, epoch
+    return "", ""
+
+
+def _write(path: str, text: str) -> None:
+    """The whole of it or nothing; ours alone to read."""
+    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(fd, "w") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)  # noqa: PTH105 - pathlib costs
 
 
 def _epoch() -> str:
@@ -129,6 +162,10 @@ def _take_up(runtime: Runtime, past: Past, now: float) -> int:
     fleet = runtime.fleet
     started = {name: saved.get("start") for name, saved in past.instances.items()}
     plan = takeover(fleet.instances, started, runtime.marked())
+    for name, incarnation in plan.unheard.items():
+        fleet.presume(name, incarnation)
+    if plan.unheard:
+        runtime.problem(f"not in the ledger, and taken up by their marks: {', '.join(plan.unheard)}")
     for stray in plan.strays:
         runtime.problem(f"process {stray.pid} of {stray.instance} was left behind by an earlier supervisor: killed")
     for stray in runtime.end_strays(plan.strays):

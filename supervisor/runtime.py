@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from supervisor.adapters import strays
+from supervisor.adapters import procfs, strays
 from supervisor.adapters.api import Api
 from supervisor.adapters.attribution import Attribution
 from supervisor.adapters.eventlog import EventLog
@@ -26,7 +26,7 @@ from supervisor.adapters.forest import Forest
 from supervisor.adapters.hooks import Hooks
 from supervisor.adapters.http import HttpServer
 from supervisor.adapters.ledger import Ledger
-from supervisor.adapters.lock import Lock
+from supervisor.adapters.lock import Claim, Lock
 from supervisor.adapters.logs import LogStore
 from supervisor.adapters.logstream import Stream
 from supervisor.adapters.metrics import Metrics
@@ -38,6 +38,7 @@ from supervisor.adapters.sampling import Sampler
 from supervisor.adapters.senses import Senses
 from supervisor.adapters.sockets import Sockets
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
+from supervisor.adapters.vigil import Vigil
 from supervisor.checkpoints import Checkpoints
 from supervisor.core import actions as act
 from supervisor.core import events as ev
@@ -54,7 +55,7 @@ from supervisor.core.takeover import Found
 from supervisor.engine import Engine
 from supervisor.errors import SupervisorError
 from supervisor.operations import Operations
-from supervisor.recovery import Past, plan_in_force, recover
+from supervisor.recovery import ID, PLAN, Past, plan_in_force, recover
 
 if TYPE_CHECKING:
     from supervisor.managed import Managed
@@ -66,6 +67,7 @@ FIFO = "fifo:"
 SOCKET = "socket:"
 """Before a URL: the name of the socket that we opened there for a service."""
 NOTHING: Mapping[str, int] = {}
+RUNTIME_FILES = ("lock", ID, PLAN, "control.sock", "notify.sock")
 WARM_UP_AFTER = 0.5
 """Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for."""
 
@@ -91,18 +93,19 @@ class Runtime:
         self._recovered = recovered
         place = plan.supervisor
         others = any(s.user not in (None, os.geteuid()) for s in plan.services)
-        mode = 0o711 if others else 0o700 if place.group is None else 0o710
-        self.runtime_dir = own_directory(place.runtime_dir, mode, place.group)
+        self._mode = 0o711 if others else 0o700 if place.group is None else 0o710
+        self.runtime_dir = own_directory(place.runtime_dir, self._mode, place.group)
         self.state_dir = own_directory(place.state_dir, 0o700)
         self.lock = Lock(self.runtime_dir, held.pop("lock", None))
+        self.claim = Claim(self.state_dir, held.pop("state", None))
         self.started = time.time()
         self.problems: dict[str, None] = {}
         self.log = EventLog(log_format)
         self.reactor = Reactor()
         self.reactor.on_error = self._callback_failed
-        self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later)
-        self.id = self._identity()
+        self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
         self.past = Past(self.ledger, self.runtime_dir)
+        self.id = self.past.id
         self._plan = plan
         self.managed = self._under_a_manager(None if upgraded_from else descriptors)
         self.fleet = Fleet(plan_in_force(self.past, plan), random.Random().random)
@@ -137,6 +140,7 @@ class Runtime:
         self._timer_at: float | None = None
         self._ending = False
         self._held = held
+        self._vigil: Vigil | None = None
         self._untold: list[tuple[Record, JSON]] = []
         self._sockets_idle = False
 
@@ -167,9 +171,10 @@ class Runtime:
         recover(self, self.past, self._plan, only)
         if self.managed is not None:
             self.managed.began()
+        self.reactor.call_soon(self._keep_vigil)
         if self._recovered is not None:
             self._recovered()
-        self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self.server.warm_up)
+        self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self._warm_up)
         try:
             self.reactor.run()
         finally:
@@ -187,6 +192,28 @@ class Runtime:
 
             tls = server_context(place.certificate, place.private_key)
         self.server.listen_tcp(*address, self._held.pop("http", None), token=token, tls=tls)
+
+    def _warm_up(self) -> None:
+        try:
+            self.server.warm_up()
+        except OSError:  # no descriptor is left to read a module with
+            self.reactor.call_at(self.reactor.now() + WARM_UP_AFTER, self._warm_up)
+
+    def _keep_vigil(self) -> None:
+        self._vigil = Vigil(self.reactor, self.runtime_dir, RUNTIME_FILES, self._make_anew, self.problem)
+
+    def _make_anew(self, lost: Sequence[str]) -> None:
+        """Somebody has removed these from the runtime directory, or all of it.  OSError, SupervisorError."""
+        place = self.fleet.plan.supervisor
+        own_directory(self.runtime_dir, self._mode, place.group)
+        self.lock.anew()
+        self.notify.anew()
+        self.server.anew(f"{self.runtime_dir}/control.sock")
+        self.past.begin(closing=self.fleet.closing)
+        self.past.keep(self.fleet.plan)
+        if self.managed is not None:
+            self.managed.changed()  # it holds sockets that nobody reaches
+        self.problem(f"{', '.join(lost)} was removed from {self.runtime_dir}: made anew")
 
     def end(self) -> None:
         """Stop everything and end; asked a second time, kill what is left."""
@@ -222,6 +249,8 @@ class Runtime:
             self.save_all()
         else:
             self.ledger.set_meta("clean_shutdown", "yes")
+        if self._vigil is not None:
+            self._vigil.close()
         if self.managed is not None:
             self.managed.close()
         self.server.close()
@@ -230,6 +259,7 @@ class Runtime:
         self.sockets.close()
         self.forest.close()
         self.ledger.close()
+        self.claim.release()
         self.lock.release()
 
     def marked(self) -> list[Found]:
@@ -242,6 +272,8 @@ class Runtime:
 
     def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.Vanished:
         """Take up what an earlier daemon started, if (pid, start time) still is that very process."""
+        if main is not None and procfs.start_time(main[0]) == main[1]:
+            self.logs.reach(name, main[0])
         self._stream(name)
         process = self.processes.adopt(name, incarnation, main, self.forest.find(name, main))
         spec = self.fleet.instances[name].spec
@@ -271,14 +303,6 @@ class Runtime:
         found = upstream(os.environ)
         return Managed(self, found, stored) if found is not None else None
 
-    def _identity(self) -> str:
-        """The id that our children carry in their environment, the same for every daemon of this state directory."""
-        found = self.ledger.get_meta("supervisor_id")
-        if not found:
-            found = os.urandom(8).hex()
-            self.ledger.set_meta("supervisor_id", found)
-        return found
-
     # -- the engine's world --------------------------------------------------------------------------------------
 
     def record(self, records: Sequence[Record]) -> None:
@@ -299,11 +323,21 @@ class Runtime:
         with suppress(OSError):
             self.past.keep(self.fleet.plan)
 
+    def _ledger_lost(self) -> None:
+        """Nothing may be known of those who do not change from now on: write everybody down again, soon."""
+
+        def again() -> None:
+            self.past.begin(closing=self.fleet.closing)
+            self.save_all()
+
+        self.reactor.call_soon(again)
+
     def descriptors(self) -> dict[str, int]:
         """What a successor in this process goes on with, by name."""
         pipes = {f"{FIFO}{name}": fd for name, fd in self.logs.descriptors().items()}
         sockets = {f"{SOCKET}{url}": fd for url, fd in self.sockets.descriptors().items()}
-        return {"lock": self.lock.fd, "notify": self.notify.fileno()} | self.server.descriptors() | pipes | sockets
+        ours = {"lock": self.lock.fd, "state": self.claim.fd}
+        return ours | {"notify": self.notify.fileno()} | self.server.descriptors() | pipes | sockets
 
     def _save(self, names: Iterable[str]) -> None:
         for name in names:

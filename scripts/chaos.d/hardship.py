@@ -235,6 +235,7 @@ def no_processes(t: Trial) -> None:
     rights = "-all,+dac_override,+dac_read_search"
     as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     t.stage.prefix = [*as_nobody, f"--inh-caps={rights}", f"--ambient-caps={rights}", f"--bounding-set={rights}"]
+    t.stage.asking = {"SUPERVISOR_TRUSTED_USERS": "nobody"}  # the file is to be the daemon's own
     t.stage.write(SERVICES.replace("RUN", f'"{python}", "-I", "-S", "{PROGRAM}"'))
     for path in (t.place, *t.place.iterdir()):
         os.chown(path, NOBODY, NOBODY)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +22,8 @@ from sight import Process
 ANSWERED_BY, UNANSWERED_BY = 5.0, 15.0
 """Seconds with a daemon after which an order has had its effect; longer where its sender was left without an answer."""
 FOREIGN_REAP_EVERY = 1.0
+HEARS_WITHIN = 0.5
+"""Seconds with nothing to do after which a daemon has heard what happened before."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,11 @@ class Order:
 
 @dataclass
 class Gap:
-    """No daemon was there from `since` until, at the latest, `until`."""
+    """No daemon was there from `since` until, at the latest, `until`; what happened before `heard` the one before had
+    had time to hear."""
 
     since: float
+    heard: float
     until: float = float("inf")
 
 
@@ -102,6 +106,8 @@ class Judge:
         self._doubled: set[frozenset[Process]] = set()
         self._reaped = 0.0
         self._of: dict[str, list[Life]] = defaultdict(list)
+        self._daemon = 0
+        self._idle: deque[tuple[float, float]] = deque(maxlen=2000)
 
     # -- what is told --------------------------------------------------------------------------------------------
 
@@ -124,9 +130,24 @@ class Judge:
             del self.killed[process]
         return there
 
+    def daemon_began(self, pid: int) -> None:
+        self._daemon = pid
+        self._idle.clear()
+        self._look_at_daemon(time.monotonic())
+
     def daemon_gone(self, since: float) -> None:
         if not self.gaps or self.gaps[-1].until < float("inf"):
-            self.gaps.append(Gap(since))
+            self.gaps.append(Gap(since, since - HEARS_WITHIN))
+
+    def daemon_dead(self, now: float) -> None:
+        """It is a zombie: only now the kernel tells how long it had waited for a processor."""
+        self._look_at_daemon(now)
+        idle = self._idle[-1][1]
+        rested = (at for at, before in reversed(self._idle) if idle - before >= HEARS_WITHIN)
+        self.gaps[-1].heard = min(self.gaps[-1].heard, next(rested, self._idle[0][0]))
+
+    def _look_at_daemon(self, now: float) -> None:
+        self._idle.append((now, now - sight.busy(self._daemon)))
 
     def daemon_there(self) -> None:
         if self.gaps and self.gaps[-1].until == float("inf"):
@@ -142,6 +163,7 @@ class Judge:
         now = time.monotonic()
         for life in self._by_fd.values():
             life.seen = now
+        self._look_at_daemon(now)
         if now - self._reaped > FOREIGN_REAP_EVERY:
             self._reaped = now
             sight.reap(self.not_to_reap)
@@ -282,15 +304,17 @@ class Judge:
             if life.told is not None and not any(life.began - UNANSWERED_BY <= at <= life.told for at in asked)
         ]
 
-    def in_gap(self, life: Life, slack: float = 0.5) -> bool:
+    def in_gap(self, life: Life) -> bool:
         """It ended, or may have, when no daemon was there, or so shortly before that none had time to hear it."""
-        gone = life.gone if life.gone is not None else float("inf")
-        return any(gap.since - slack <= gone and life.seen <= gap.until for gap in self.gaps)
+        return bool(self._gaps(life))
 
-    def outlived(self, life: Life, slack: float = 0.5) -> bool:
-        """Another process of its instance held the pipe while no daemon was there."""
+    def _gaps(self, life: Life) -> list[Gap]:
         gone = life.gone if life.gone is not None else float("inf")
-        gaps = [gap for gap in self.gaps if gap.since - slack <= gone and life.seen <= gap.until]
+        return [gap for gap in self.gaps if gap.heard <= gone and life.seen <= gap.until]
+
+    def outlived(self, life: Life) -> bool:
+        """Another process of its instance held the pipe while no daemon was there."""
+        gaps = self._gaps(life)
         others = [x for x in self._of[life.instance] if x is not life]
         return all(any(x.began < gap.since and x.seen > gap.until for x in others) for gap in gaps)
 

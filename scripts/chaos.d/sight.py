@@ -52,6 +52,14 @@ def alive(process: Process) -> bool:
     return found is not None and found.start == process.start and found.state not in "ZX"
 
 
+def busy(pid: int) -> float:
+    """Seconds that its main thread has run, or waited for a processor; 0 where the kernel does not tell."""
+    with suppress(OSError, ValueError):
+        ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+        return (int(ran) + int(waited)) / 1e9
+    return 0.0
+
+
 def open_process(process: Process) -> int | None:
     """A pidfd of exactly this process; None where it is gone."""
     try:

@@ -39,7 +39,8 @@ class DaemonEnded(Exception):
 class Stage:
     """`services`: tables of services.toml, in which RUN becomes the words that run the program, and PLACE the place.
 
-    `prefix`: before the daemon's command, such as `setpriv …`; `environment`: added to the daemon's."""
+    `prefix`: before the daemon's command, such as `setpriv …`; `environment`: added to the daemon's; `asking`: to
+    that of the commands that we give it."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class Stage:
         self.runtime_dir, self.state_dir = self.place / "r", self.place / "s"
         self.client = Client(str(self.runtime_dir / "control.sock"))
         self.prefix, self.environment = list(prefix), dict(environment or {})
+        self.asking: dict[str, str] = {}
         self.pid, self.began, self.starts = 0, 0.0, 0
         self._daemon: subprocess.Popen[bytes] | None = None
         self._held: dict[str, int] = {}
@@ -87,6 +89,7 @@ class Stage:
             )
         self.pid, self.began = self._daemon.pid, time.monotonic()
         self.judge.not_to_reap.add(self.pid)
+        self.judge.daemon_began(self.pid)
         self.starts += 1
 
     @staticmethod
@@ -104,6 +107,7 @@ class Stage:
             signal.pidfd_send_signal(fd, signal.SIGKILL)
         select.select([fd], [], [])
         os.close(fd)
+        self.judge.daemon_dead(time.monotonic())
         self._forget()
         return moment
 
@@ -144,7 +148,13 @@ class Stage:
         """`supervisor down`: its exit code and what it said on stderr."""
         for instance in self.judge.wishes:
             self.judge.order(instance, "stop")
-        down = subprocess.Popen(self.command("down"), cwd=self.place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        down = subprocess.Popen(
+            self.command("down"),
+            cwd=self.place,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=os.environ | self.asking,
+        )
         self.judge.not_to_reap.add(down.pid)
         assert down.stderr is not None
         while down.poll() is None:
@@ -200,6 +210,7 @@ class Stage:
             text=True,
             timeout=60,
             check=False,
+            env=os.environ | self.asking,
         )
         events = [json.loads(line) for line in done.stdout.splitlines()]
         if around:

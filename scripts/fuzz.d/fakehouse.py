@@ -70,7 +70,7 @@ class House:
         return {"instance": name, "lines": [{"at": at, "text": text} for at, text in chunk.lines]}
 
     def metrics(self) -> str:
-        return "up 1\n# EOF\n"
+        return "up 1\n"
 
     # -- what is ordered ---------------------------------------------------------------------------------------------
 

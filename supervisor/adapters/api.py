@@ -24,6 +24,10 @@ MOST_KNOWN = 10
 """Names that an error suggests."""
 
 
+MOST_ID = 2**62
+"""The greatest number that is taken for an event's id: SQLite counts to 2**63."""
+
+
 @dataclass(slots=True)
 class Subscriber:
     """Somebody who watches.  The daemon filters by `topics` ("events", "status", "logs") and `services` (services,
@@ -273,9 +277,7 @@ def _stream(api: Api, call: Call) -> None:
 
 
 def _metrics(api: Api, call: Call) -> None:
-    text = api.daemon.metrics()
-    kind = "application/openmetrics-text; version=1.0.0" if text.endswith("# EOF\n") else "text/plain; version=0.0.4"
-    call.exchange.reply(200, text.encode(), f"{kind}; charset=utf-8")
+    call.exchange.reply(200, api.daemon.metrics().encode(), "text/plain; version=0.0.4; charset=utf-8")
 
 
 def _healthz(_api: Api, call: Call) -> None:
@@ -310,8 +312,8 @@ _QUERY: Params = (
     _SERVICE,
     _SINCE,
     Param("limit", "integer", "at most so many", default=100, least=1, most=1000),
-    Param("after", "integer", "only events after this id, the oldest first", least=-(2**62), most=2**62),
-    Param("before", "integer", "only events before this id, the newest", least=-(2**62), most=2**62),
+    Param("after", "integer", "only events after this id, the oldest first", least=-MOST_ID, most=MOST_ID),
+    Param("before", "integer", "only events before this id, the newest", least=-MOST_ID, most=MOST_ID),
 )
 _WATCH: Params = (
     Param("topics", "string", "of events, status and logs, separated by commas", default="events,status"),
@@ -363,7 +365,7 @@ ROUTES: tuple[Route, ...] = (
         _evidence,
         "What was captured before a kill",
         "Evidence",
-        (Param("id", "integer", "an event's evidence_id", place="path", least=-(2**62), most=2**62),),
+        (Param("id", "integer", "an event's evidence_id", place="path", least=-MOST_ID, most=MOST_ID),),
     ),
     Route("GET", "/v1/logs/{name}", _logs, "Output of an instance", "Logs", (_NAME, *_PAGE)),
     Route("GET", "/v1/stream", _stream, "Server-sent events", "Stream", _WATCH),

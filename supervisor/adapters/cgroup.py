@@ -19,6 +19,7 @@ from supervisor.core.spec import Enforce, ResourcesSpec
 CONTROLLERS = ("pids", "memory", "cpu")
 """Those that we have a use for."""
 _CPU_PERIOD = 100_000  # µs
+_POPULATED = b"populated 1"
 _LOOK_AGAIN = 1.0  # seconds after which a directory that could not be watched is tried again
 
 
@@ -103,11 +104,12 @@ class CgroupTree(Tree):
         self._changed(0)  # it may have emptied before we looked
 
     def _changed(self, _events: int) -> None:
-        if self._watched is not None and self.empty():
+        """Reading acknowledges the event: so what is read there is what counts, and what comes later is another one."""
+        said = b""
+        with suppress(OSError):  # the directory is gone
+            said = os.pread(self._events_fd, 256, 0)
+        if self._watched is not None and _POPULATED not in said:
             self._emptied()
-        elif self._events_fd >= 0:
-            with suppress(OSError):  # reading is what acknowledges the event
-                os.pread(self._events_fd, 256, 0)
 
     def _unwatch(self) -> None:
         if self._events_fd >= 0:
@@ -144,7 +146,7 @@ def _number(limit: int | None) -> str:
 
 def populated(directory: str) -> bool:
     """Whether any process lives in it, or below it."""
-    return b"populated 1" in (procfs.read(f"{directory}/cgroup.events") or b"")
+    return _POPULATED in (procfs.read(f"{directory}/cgroup.events") or b"")
 
 
 def remove(directory: str) -> None:

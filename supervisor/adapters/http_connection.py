@@ -183,7 +183,7 @@ class Connection:
         self._finish()
 
     def begin(self, headers: tuple[tuple[str, str], ...], farewell: bytes, on_close: Callable[[], None]) -> Events:
-        """An answer that goes on."""
+        """An answer that goes on; to HEAD, only its head."""
         stream = Events(self, farewell)
         if self._closed:
             self._reactor.call_soon(on_close)
@@ -191,7 +191,12 @@ class Connection:
         self._streaming = True
         self._on_close = on_close
         self._write(h11.Response(status_code=200, headers=list(headers)))
-        self._flush()
+        if self._head is not None and self._head.method == b"HEAD":
+            self._write(h11.EndOfMessage())
+            self._reply_done = True
+            self._reactor.call_soon(self._flush)  # not at once: whoever asked for the stream is to have it first
+        else:
+            self._flush()
         return stream
 
     def push(self, data: bytes, farewell: bytes) -> None:

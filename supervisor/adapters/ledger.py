@@ -55,7 +55,8 @@ class Ledger:
 
     `on_problem(text)` is called once when the ledger becomes unusable, and once when it is usable again; `problem`
     says which of the two it is.  `later(seconds, callback)`: how to put work off (a reactor's timer); without it,
-    upkeep runs within `append`, and a broken disk is tried again when there is something to write.
+    upkeep runs within `append`, and a broken disk is tried again when there is something to write.  `on_loss` is called
+    when a new file takes the place of one that was damaged or removed: what was saved may have to be saved again.
     """
 
     def __init__(
@@ -67,11 +68,12 @@ class Ledger:
         max_bytes: int = MAX_BYTES,
         later: Later | None = None,
         clock: Callable[[], float] = time.monotonic,
+        on_loss: Callable[[], None] | None = None,
     ) -> None:
         self.problem: str | None = None
         self._path = path
         self._on_problem = on_problem
-        self._later, self._clock = later, clock
+        self._later, self._clock, self._on_loss = later, clock, on_loss
         self._db: sqlite3.Connection | None = None
         self._opened = (0, 0)
         self._last = 0
@@ -83,8 +85,9 @@ class Ledger:
         self._now = 0.0
         self._upkeep = Upkeep(path, on_problem, max_age, max_bytes)
         self._upkeep_due = False
-        self._closed = False
+        self._closed = self._begun = False
         self.flush()
+        self._begun = True
         if self._db is None:
             self._read_all_the_same()
 
@@ -250,6 +253,8 @@ class Ledger:
                 self._snapshots = {**read_snapshots(self._db), **self._snapshots}
         self._upkeep.checkpoint.wait(5.0)  # it would take the new file's log for its own
         self._disconnect()
+        if self._on_loss is not None and self._begun:
+            self._on_loss()
 
     def _read_all_the_same(self) -> None:
         """A file that cannot be opened for writing, as on a full or read-only disk, can mostly be read: without what

@@ -1,4 +1,4 @@
-"""One daemon per runtime directory: a lock that the kernel holds, so a crash releases it."""
+"""One daemon per runtime directory, and per state directory: locks that the kernel holds, so a crash releases them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from supervisor.errors import OperationFailed
 
 WAIT_FOR_THE_DEAD = 10.0
 """Seconds in which what a killed daemon was just spawning must have reached its exec."""
+WAIT_FOR_THE_CLAIM = 1.0
+"""The same for the state directory, of whose holder nothing is known; mostly the first lock has been waited for."""
 _LOOK_EVERY = 0.005
 
 
@@ -64,6 +66,38 @@ class Lock:
             another = Lock(self._runtime_dir)
             os.dup2(another.fd, self.fd, inheritable=False)
             os.close(another.fd)
+
+    def release(self) -> None:
+        os.close(self.fd)
+
+
+class Claim:
+    """The state directory is one daemon's alone, whatever runtime directory another one has, or finds removed.
+
+    It is the directory itself that is locked, for it can be on a disk that takes no file.  A file system that locks no
+    directory (NFS) claims nothing."""
+
+    def __init__(self, state_dir: str, inherited: int | None = None) -> None:
+        """`inherited`: as with Lock.  OperationFailed where another daemon has it."""
+        if inherited is not None:
+            self.fd = inherited
+            return
+        self.fd = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        give_up = time.monotonic() + WAIT_FOR_THE_CLAIM
+        while True:
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= give_up:
+                    os.close(self.fd)
+                    raise OperationFailed(
+                        f"another supervisor keeps its state in {state_dir}",
+                        "Stop that one, or give this one its own [supervisor] name or state_dir.",
+                    ) from None
+            except OSError:
+                return
+            time.sleep(_LOOK_EVERY)
 
     def release(self) -> None:
         os.close(self.fd)

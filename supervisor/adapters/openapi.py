@@ -17,6 +17,7 @@ _KINDS: dict[str, JSON] = {
 }
 _ERRORS = {
     400: "the call makes no sense",
+    401: "the token is missing or wrong",
     403: "not for you, or not over TCP",
     404: "no such route, service or evidence",
     409: "it was tried and did not come about",

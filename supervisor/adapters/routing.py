@@ -74,6 +74,8 @@ def arguments(route: Route, path_args: dict[str, str], query: str, body: bytes) 
             if name not in known:
                 takes = ", ".join(known) or "nothing"
                 raise UsageError(f"{route.path} has no {place} parameter {name!r}", f"it takes {takes}")
+    for name in (name for name, value in fields.items() if value is None):  # not all that there is, by a slip
+        raise UsageError(f"{name} is null", "leave it out instead")
     out = {}
     for param in route.params:
         if param.place == "query":

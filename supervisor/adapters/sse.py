@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from supervisor.adapters.api import JSON, Subscriber, encode
+from supervisor.adapters.api import JSON, MOST_ID, Subscriber, encode
 from supervisor.adapters.http import Stream
 from supervisor.adapters.ledger import EventQuery
 from supervisor.adapters.reactor import Timer
@@ -35,14 +35,21 @@ def open_stream(api: Api, call: Call) -> None:
         wrong = ", ".join(sorted(topics - TOPICS)) or "nothing"
         raise UsageError(f"there is no topic {wrong}", f"topics are {', '.join(sorted(TOPICS))}")
     resume = call.headers.get("last-event-id")
-    try:
-        after = None if resume is None or "events" not in topics else int(resume)
-    except ValueError:
-        raise UsageError(f"Last-Event-ID must be an event's id, not {resume!r}") from None
+    after = None if resume is None or "events" not in topics else _event_id(resume)
     services = tuple(call.args["service"])
     if services:
         api.daemon.status(services)  # raises for a name that there is not, while an error can still be answered
     _Feed(api, topics, services, call.args["interval"]).begin(call, after)
+
+
+def _event_id(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= MOST_ID:
+        raise UsageError(f"Last-Event-ID must be an event's id, not {text!r}")
+    return number
 
 
 class _Feed:

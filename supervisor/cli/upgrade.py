@@ -32,7 +32,7 @@ def upgrade(place: Place, python: str, as_json: bool) -> None:
     """Let the daemon become this version, in place: no service is stopped, no output or connection lost."""
     client = place.client
     before = client.get("/v1/status")["supervisor"]
-    answer = client.post("/v1/upgrade", {"python": python})
+    answer = client.post("/v1/upgrade", {} if python is None else {"python": python})
     after = _successor(client, before)
     if not after["upgraded_from"]:
         raise OperationFailed(

@@ -182,6 +182,13 @@ class Fleet:
         self._account(instance)
         self._schedule(instance)
 
+    def presume(self, name: str, incarnation: int) -> None:
+        """An instance lives in this incarnation, and no record tells of it; `resume` has to tell what became of it."""
+        instance = self.instances[name]
+        instance.presume(incarnation)
+        self._account(instance)
+        self._schedule(instance)
+
     def resume(self, found: Mapping[str, ev.Adopted | ev.Vanished], now: float) -> list[Action]:
         """Take up who was alive, and go on with what was under way.  All at once: before everybody's fate is known,
         nobody may start because of what another one seems to be."""

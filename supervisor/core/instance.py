@@ -269,6 +269,13 @@ class Instance:
                     setattr(self, name, value)
                 self.rule.restore(saved["rule"], saved["at"])
 
+    def presume(self, incarnation: int) -> None:
+        """A process says that it is this later incarnation: its start was recorded, and the record was lost.  All that
+        is known is that it was to be started; `Adopted` or `Vanished` has to follow."""
+        self.incarnation, self.goal = incarnation, Goal.UP
+        self.state, self.phase, self.pid = State.STARTING, Phase.SPAWNING, None
+        self.ready, self._until, self._failure = False, None, None
+
     # -- commands ------------------------------------------------------------------------------------------------
 
     def _start(self, event: ev.Start, now: float, out: list[Action]) -> None:

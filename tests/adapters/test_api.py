@@ -137,6 +137,12 @@ def test_acting_names_who_is_affected(home: Home, verb: str) -> None:
     )
 
 
+def test_null_is_not_everybody(home: Home) -> None:
+    status, code, error = home.error("POST", "/v1/stop", {"services": None})
+    assert (status, code) == (400, "usage")
+    assert "services is null" in error["message"]
+
+
 def test_acting_without_names_is_for_all(home: Home) -> None:
     assert len(home.ask("POST", "/v1/stop", {})[1]["instances"]) == 12
     assert len(home.ask("POST", "/v1/start")[1]["instances"]) == 12
@@ -190,7 +196,7 @@ def test_metrics_say_their_format(home: Home) -> None:
     with home.served.connect() as sock:
         sock.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
         _, headers, body = read_answer(sock)
-    assert headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert headers["content-type"].startswith("text/plain; version=0.0.4")
     assert body == home.daemon.metrics().encode()
 
 
@@ -331,10 +337,23 @@ def test_stream_resumes_over_many_pages_without_a_gap(home: Home, monkeypatch: p
         assert [events.next()[1] for _ in range(899)] == list(range(101, 1000))
 
 
-def test_last_event_id_must_be_one(home: Home) -> None:
+@pytest.mark.parametrize("number", [b"tea", b"-1", b"9223372036854775807", b"9" * 5000])
+def test_last_event_id_must_be_one(home: Home, number: bytes) -> None:
     with home.served.connect() as sock:
-        sock.sendall(b"GET /v1/stream HTTP/1.1\r\nhost: x\r\nlast-event-id: tea\r\n\r\n")
+        sock.sendall(b"GET /v1/stream HTTP/1.1\r\nhost: x\r\nlast-event-id: " + number + b"\r\n\r\n")
         assert read_answer(sock)[0] == 400
+
+
+@pytest.mark.parametrize("query", ["", "?topics=events", "?topics=logs"])
+def test_who_asks_for_the_head_of_a_stream_gets_that(home: Home, query: str) -> None:
+    for _ in range(MOST_STREAMS + 1):
+        with home.served.connect() as sock:
+            sock.sendall(f"HEAD /v1/stream{query} HTTP/1.1\r\nhost: x\r\nlast-event-id: 110\r\n\r\n".encode())
+            head = b"".join(iter(lambda: sock.recv(65536), b""))
+        assert head.startswith(b"HTTP/1.1 200")
+        assert head.endswith(b"\r\n\r\n")
+    home.served.settle()
+    assert not home.daemon.subscribers
 
 
 def test_stream_without_status_pings(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

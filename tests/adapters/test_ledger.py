@@ -284,6 +284,22 @@ def damage_the_events(bench: Bench) -> None:
     db.execute("UPDATE meta SET value = value")  # another's change: what was read is read again
 
 
+def test_who_has_saved_something_hears_of_a_loss_of_the_file(tmp_path: Path) -> None:
+    losses: list[int] = []
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"garbage" * 1000)
+    bench = Bench(path, on_loss=lambda: losses.append(1))
+    bench.ledger.append([record()], AT)
+    assert losses == [], "nothing was saved yet"
+    path.unlink()
+    bench.ledger.append([record()], AT)
+    assert len(losses) == 1
+    damage_the_events(bench)
+    bench.ledger.append([record()], AT)
+    assert len(losses) == 2
+    bench.ledger.close()
+
+
 @pytest.mark.parametrize("noticed_by", ["writing", "reading"])
 def test_damage_while_it_runs_keeps_what_adoption_needs(bench: Bench, noticed_by: str) -> None:
     bench.ledger.append([record(text="x" * 1000) for _ in range(50)], AT)

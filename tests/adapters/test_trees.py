@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import shutil
 import subprocess
 import sys
@@ -19,9 +20,11 @@ from supervisor.adapters.cgroup import CgroupTree, kernel_limits
 from supervisor.adapters.descent import DescentTree
 from supervisor.adapters.forest import Forest
 from supervisor.adapters.processes import become_subreaper
+from supervisor.adapters.reactor import Reactor
 from supervisor.core.events import Exited, TreeEmpty
 from supervisor.core.spec import Enforce, ResourcesSpec
 from tests.adapters.test_processes import PATIENCE, Bench
+from tests.fakes import run_until
 
 UP = 'echo up > "$UP"'
 C_PROGRAMS = {
@@ -315,6 +318,47 @@ def test_an_adopted_tree_stays_where_its_daemon_put_it(places: tuple[str, str]) 
     left.close()
     assert not Path(tree.path).exists(), "nobody will need that place again"
     later.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_tree_that_empties_while_it_is_looked_at_is_noticed(
+    places: tuple[str, str], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Between a look and its acknowledgement the last word is not to be lost."""
+    forest, child, tree = planted(places[0])
+    reactor = Reactor()
+    told: list[bool] = []
+
+    def end() -> None:
+        """Until the kernel has told it, too."""
+        with open(f"{tree.path}/cgroup.events", "rb", buffering=0) as events:
+            poll = select.poll()
+            poll.register(events, select.POLLPRI)
+            events.read(256)
+            tree.kill()
+            while True:
+                poll.poll(PATIENCE * 1e3)
+                events.seek(0)
+                if b"populated 0" in events.read(256):
+                    return
+
+    def pread(fd: int, count: int, offset: int, read: Callable[[int, int, int], bytes] = os.pread) -> bytes:
+        monkeypatch.undo()
+        if when == "before":
+            end()
+        said = read(fd, count, offset)
+        if when == "after":
+            end()
+        return said
+
+    monkeypatch.setattr(cgroup.os, "pread", pread)
+    tree.when_empty(reactor, lambda: told.append(True))
+    run_until(reactor, lambda: told)
+    assert told == [True]
+    child.wait()
+    tree.close()
+    forest.close()
+    reactor.close()
 
 
 def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too(places: tuple[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.adapters import lock as lock_module
 from supervisor.adapters import vigil as vigil_module
 from supervisor.adapters.http import HttpServer
-from supervisor.adapters.lock import Lock
+from supervisor.adapters.lock import Claim, Lock
 from supervisor.adapters.notify import NotifySocket
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.vigil import Vigil
@@ -162,3 +164,26 @@ def test_a_lock_that_another_has_got_meanwhile(tmp_path: Path) -> None:
         lock.anew()
     lock.release()
     another.release()
+
+
+def test_the_state_is_one_daemons_alone_whatever_it_finds_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_module, "WAIT_FOR_THE_CLAIM", 0.01)
+    claim = Claim(str(tmp_path))
+    with pytest.raises(OperationFailed, match="another supervisor keeps its state"):
+        Claim(str(tmp_path))
+    heir = Claim(str(tmp_path), os.dup(claim.fd))
+    claim.release()
+    with pytest.raises(OperationFailed):
+        Claim(str(tmp_path))
+    heir.release()
+    Claim(str(tmp_path)).release()
+
+
+def test_where_directories_cannot_be_locked_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(_fd: int, _how: int) -> None:
+        raise OSError(errno.EBADF, "not on this file system")
+
+    monkeypatch.setattr(lock_module.fcntl, "flock", flock)
+    Claim(str(tmp_path)).release()

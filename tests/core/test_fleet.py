@@ -645,6 +645,21 @@ def test_a_successor_takes_everybody_up_and_restarts_only_who_vanished() -> None
     assert heir.order == ["+web"]
 
 
+def test_who_lives_without_a_record_is_presumed_and_taken_up() -> None:
+    world = World(spec("redis"), spec("web", depends_on=["redis"]), spec("slow", ready={"tcp": "x"}))
+    world.start()
+    lost = World(*world.plan.services)
+    lost.now, lost.live = world.now, world.live
+    for name in world.live:
+        lost.fleet.presume(name, 7)
+    assert lost.fleet.instances["web"].snapshot(lost.now)["pid"] is None
+    lost.take(lost.fleet.resume(found(lost), lost.now))
+    assert lost.states() == {"redis": "running", "web": "running", "slow": "starting"}
+    assert {i.incarnation for i in lost.fleet.instances.values()} == {7}
+    lost.start()
+    assert lost.order == []
+
+
 def test_a_successor_goes_on_stopping_dependants_first() -> None:
     world = World(spec("redis"), spec("web", depends_on=["redis"]))
     world.start()

@@ -267,6 +267,15 @@ def test_a_damaged_snapshot_is_history_at_most(key: str, junk: object) -> None:
     json.dumps(second.snapshot(103.0), allow_nan=False)
 
 
+def test_a_snapshot_whose_switch_is_none_is_history_at_most() -> None:
+    saved = running().snapshot(102.0)
+    good, bad = (Instance("web", running().spec, lambda: 0.5) for _ in range(2))
+    good.restore(saved, crashed=True)
+    bad.restore(saved | {"ready": 1}, crashed=True)
+    assert (good.state, good.pid) == (State.RUNNING, running().pid)
+    assert (bad.state, bad.pid, bad.incarnation) == (State.STOPPED, None, good.incarnation)
+
+
 def test_innocent_intervals_are_recorded_and_no_others() -> None:
     instance = Instance(
         "web", ServiceSpec(name="web", command=("x",), heartbeat=HeartbeatSpec(interval=1.0)), lambda: 0.5

@@ -35,7 +35,14 @@ def test_the_daemon_is_killed_a_dozen_times_and_nothing_is_lost() -> None:
     assert report["starts"] > 20 + report["done"]["killed"] // 2
 
 
-@pytest.mark.parametrize("name", ["few-descriptors", "clock-stepped"])
+HARDSHIPS = (
+    *("full-disk", "read-only", "few-descriptors", "no-processes", "clock-stepped"),
+    *("ledger-flipped-down", "ledger-flipped-up"),
+    *("socket-removed", "pipe-removed", "runtime-dir-removed", "plan-garbage"),
+)
+
+
+@pytest.mark.parametrize("name", HARDSHIPS)
 def test_a_hardship_is_endured(name: str) -> None:
     done = chaos("--hardship", name)
     if "skipped" in done.stdout:
@@ -54,7 +61,7 @@ def test_many_are_adopted_and_nobody_is_suspected() -> None:
 def test_the_hardships_are_listed() -> None:
     done = chaos("--hardship", "list")
     assert done.returncode == 0
-    assert "full-disk" in done.stdout
+    assert tuple(line.split()[0] for line in done.stdout.splitlines()) == HARDSHIPS
 
 
 # -- the judge itself: without a daemon, on programs that we start as a daemon would --------------------------------
@@ -251,6 +258,25 @@ def test_only_what_died_without_a_daemon_may_lose_its_last_lines(scene: Scene) -
     assert scene.output(held=True) == ["line lost"]
     scene.log.write_bytes(b"".join(line + b"\n" for line in lines[:3] + lines[4:]))
     assert scene.output(held=False) == ["line lost"], "in the middle nothing is forgiven"
+
+
+@pytest.mark.parametrize(("starved", "found"), [(True, []), (False, ["line lost"])])
+def test_a_daemon_that_was_starved_until_it_died_is_not_to_blame(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, starved: bool, found: list[str]
+) -> None:
+    """Five seconds lie between the end of the program and that of the daemon."""
+    scene.judge.daemon_began(os.getpid())
+    program = scene.run("chat")
+    scene.has_said(20)
+    scene.end(program)
+    lines = scene.log.read_bytes().splitlines()
+    scene.log.write_bytes(b"".join(line + b"\n" for line in lines[:-2]))
+    before = scene.parts.sight.busy(os.getpid())
+    monkeypatch.setattr(scene.parts.sight, "busy", lambda _pid: before + 5.0 * starved)
+    dead = time.monotonic() + 5.0
+    scene.judge.daemon_gone(dead)
+    scene.judge.daemon_dead(dead)
+    assert scene.output(held=False) == found
 
 
 def test_what_is_left_behind_is_found(scene: Scene) -> None:

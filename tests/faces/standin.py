@@ -116,7 +116,7 @@ class StandIn:
         return {"instance": name, "lines": page, "first": str(low), "last": str(high), "at_end": end}
 
     def metrics(self) -> str:
-        return "# TYPE up gauge\nup 1\n# EOF\n"
+        return "# TYPE up gauge\nup 1\n"
 
     # -- acting ------------------------------------------------------------------------------------------------------
 

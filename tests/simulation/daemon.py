@@ -33,14 +33,20 @@ class Past:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        same = disk.meta.get("epoch") == str(disk.epoch)
-        self.crashed = same and disk.meta.get("clean_shutdown") == "no"
+        known = disk.meta.get("epoch")
+        self.crashed = (
+            disk.said == disk.epoch
+            if known is None
+            else known == str(disk.epoch) and disk.meta.get("clean_shutdown") == "no"
+        )
         self.closing = disk.meta.get("closing") == "yes"
         self.instances = disk.load()
         self.plan = disk.plan if self.crashed else None
 
-    def begin(self) -> None:
-        self._disk.meta.update(epoch=str(self._disk.epoch), clean_shutdown="no", closing="no")
+    def begin(self, *, closing: bool = False) -> None:
+        facts = {"epoch": str(self._disk.epoch), "clean_shutdown": "no", "closing": "yes" if closing else "no"}
+        self._disk.meta.update(facts)
+        self._disk.said = self._disk.epoch
 
     def keep(self, plan: Plan) -> None:
         self._disk.plan = plan
@@ -119,6 +125,12 @@ class Daemon:
         for name, instance in self.fleet.instances.items():
             self.ledger.save(name, self._snapshot(name, instance))
         self.ledger.append([])
+
+    def ledger_lost(self) -> None:
+        self._burn("the ledger is lost")
+        self.past.begin(closing=self.fleet.closing)
+        self._burn("begins anew")
+        self.save_all()
 
     # -- what the runtime is asked by the recovery ---------------------------------------------------------------
 

@@ -11,13 +11,15 @@ from supervisor.core.spec import Plan
 
 
 class Disk:
-    """One commit is all or nothing.  `full`: nothing is, until it is not full any more."""
+    """One commit is all or nothing.  `full`: nothing is, until it is not full any more.  `said`: the boot that stands
+    beside the socket, and outlives the ledger."""
 
     def __init__(self) -> None:
         self.snapshots: dict[str, str] = {}
         self.meta: dict[str, str] = {}
         self.plan: Plan | None = None
         self.full = False
+        self.said = -1
         self.epoch = 0
         self.story: dict[str, Record] = {}
         """The newest record of each instance."""
@@ -32,6 +34,12 @@ class Disk:
             else:
                 self.snapshots[name] = json.dumps(snapshot)
         self.meta.update(meta)
+
+    def lose(self) -> None:
+        """The ledger is damaged, and nothing in it can be read."""
+        self.snapshots.clear()
+        self.meta.clear()
+        self.story.clear()
 
     def load(self) -> dict[str, Any]:
         return {name: json.loads(text) for name, text in self.snapshots.items()}

@@ -70,6 +70,12 @@ def full_disk(world: World) -> None:
     world.later(world.dice.uniform(0.1, 60.0), room)
 
 
+def ledger_lost(world: World) -> None:
+    world.disk.lose()
+    world.invariants.forgotten()
+    world.command(lambda d: d.ledger_lost())
+
+
 def stall(world: World) -> None:
     world.stall(world.dice.choice((0.5, 5.0, 400.0)))
 
@@ -140,6 +146,7 @@ FAULTS: dict[str, tuple[int, Callable[[World], None]]] = {
     "supervisor killed soon": (22, crash_soon),
     "supervisor killed now": (5, crash_now),
     "disk full": (3, full_disk),
+    "ledger lost": (1, ledger_lost),
     "stall": (4, stall),
     "command": (12, person),
     "file edited": (2, edits_only),

@@ -36,7 +36,8 @@ class Invariants:
         self._world = world
         self.checks = 0
         self._doubtful: set[str] = set()
-        """Instances of which a full disk took the last word: what is known of them after a crash may be old."""
+        """Instances of which a full disk took the last word, or all words were lost: until a supervisor has taken up
+        everything and could write it down, what is known of them may be old."""
         self._grants: dict[str, deque[float]] = {}
         self._reasons: dict[str, Cause] = {}
         """Why each instance is on its way down."""
@@ -53,11 +54,16 @@ class Invariants:
         if daemon.ledger.behind:
             self._doubtful |= set(daemon.fleet.instances)
 
+    def forgotten(self) -> None:
+        """The ledger is lost."""
+        self._doubtful |= {spec_name for service in self._world.plan.services for spec_name in service.instances}
+        self._doubtful |= {p.instance for p in self._world.processes.living()}
+
     def ended(self, daemon: Daemon) -> None:
         """Only what is meant to stays, and what the kernel does not let die."""
         now = self._world.now
         stays = {name for name, i in daemon.fleet.instances.items() if i.spec.detach or i.stuck(now)}
-        left = [p for p in self._world.processes.living() if p.instance not in self._doubtful | stays]
+        left = [p for p in self._world.processes.living() if p.instance not in stays]
         if left:
             self._fail(f"it ended in order, and left {left}")
         dying = {p.instance for p in self._world.processes.living() if p.instance in stays}
@@ -82,7 +88,7 @@ class Invariants:
                 if not needed.satisfied and needed.cause_at != now:
                     self._fail(f"{instance} was spawned, and {needed.name} is {needed.state}")
         for process in self._world.processes.living():
-            if process.instance == instance and instance not in self._doubtful:
+            if process.instance == instance:
                 self._fail(f"a second copy of {instance} beside {process}")
 
     def touched(self, process: Process, incarnation: int) -> None:
@@ -95,7 +101,8 @@ class Invariants:
             self._fail(f"{process} is healthy, and was ended because of {reason}")
 
     def killed_as_a_stray(self, process: Process) -> None:
-        if process.instance not in self._doubtful:
+        """What a full disk kept from the ledger, the process says itself."""
+        if process.instance not in self._doubtful or process.blameless:
             self._fail(f"{process} was killed as a stray")
 
     def recorded(self, records: Sequence[Record], daemon: Daemon) -> None:
@@ -140,6 +147,9 @@ class Invariants:
             if problem:
                 self._fail(f"{instance.name}: {problem}")
         if not daemon.ledger.behind:
+            for name in self._doubtful:
+                self._grants.pop(name, None)
+            self._doubtful.clear()
             self._as_told(daemon)
 
     def _problem(self, instance: Instance, daemon: Daemon) -> str:

@@ -10,6 +10,7 @@ import pytest
 from supervisor import recovery
 from supervisor.core import actions as act
 from supervisor.core import events as ev
+from supervisor.core import takeover as takeover_module
 from supervisor.core.fleet import Fleet
 from supervisor.core.instance import Instance
 from supervisor.core.life import Phase
@@ -58,8 +59,13 @@ def forgets_what_was_being_spawned(patch: Patch) -> None:
 
 def overlooks_strays(patch: Patch) -> None:
     real = recovery.takeover
-    patch.setattr(recovery, "takeover", lambda *a: Takeover(real(*a).mains, {}, []))
+    patch.setattr(recovery, "takeover", lambda *a: Takeover(real(*a).mains, {}, [], real(*a).unheard))
     patch.setattr(Instance, "spawning", property(lambda self: False))
+
+
+def believes_the_ledger_alone(patch: Patch) -> None:
+    """As it once was: who was started in words that a full disk had not taken was ended."""
+    patch.setattr(takeover_module, "_unheard", lambda *_: {})
 
 
 def takes_the_vanished_for_alive(patch: Patch) -> None:
@@ -143,6 +149,7 @@ def _transitions() -> dict[Any, Any]:
 MUTANTS: list[Callable[[Patch], None]] = [
     forgets_what_was_being_spawned,
     overlooks_strays,
+    believes_the_ledger_alone,
     takes_the_vanished_for_alive,
     does_not_repeat_a_stop,
     loses_deadlines,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import select
 import signal
@@ -16,10 +17,14 @@ from typing import Any
 import pytest
 
 from supervisor.client import Client
+from tests.systemd.conftest import until
 from tests.systemd.standin import PATIENCE, Manager
 
 LINES = 500
 SLEEPER = '[services.sleeper]\ncommand = ["sleep", "1000"]\n'
+FULL = list(range(1, LINES + 1))
+KILLS = 8
+CHATTY = ("a", "b", "c")
 MakeHouse = Callable[..., "House"]
 
 
@@ -45,6 +50,10 @@ class House:
 
     def rows(self) -> dict[str, Any]:
         return {row["name"]: row for row in self.client.get("/v1/status")["instances"]}
+
+
+def size(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0
 
 
 @pytest.fixture
@@ -166,6 +175,51 @@ def test_a_crash_loses_nothing(house: MakeHouse, tmp_path: Path) -> None:
     assert after["sleeper"]["pid"] == before["sleeper"]["pid"]
     output = (one.place / "s" / "log" / "speaker.log").read_text().splitlines()
     assert output == ["begin", *(f"line {n}" for n in range(LINES))]
+
+
+def test_no_line_is_lost_however_often_it_dies(house: MakeHouse, tmp_path: Path) -> None:
+    """Incarnations come and go all the while, and say elsewhere that they began and ended: what they say to us is to be
+    complete."""
+    mark = f"{tmp_path}/$SUPERVISOR_INSTANCE.$SUPERVISOR_INCARNATION"
+    script = f': > {mark}.began; for n in $(seq {LINES}); do echo "$SUPERVISOR_INCARNATION $n"; done; : > {mark}.ended'
+    services = "".join(
+        f'[services.{name}]\ncommand = ["sh", "-c", \'{script}\']\n'
+        'restart = { policy = "always", backoff = "fixed", initial = "10ms", max_restarts = 1000000 }\n'
+        for name in CHATTY
+    )
+    one = house(services)
+    dice = random.Random(7)
+    logs = {name: one.place / "s" / "log" / f"{name}.log" for name in CHATTY}
+
+    def which(name: str, what: str) -> set[int]:
+        return {int(path.name.split(".")[1]) for path in tmp_path.glob(f"{name}.*.{what}")}
+
+    def goes_on() -> None:
+        """All of them end once more, and some more is said."""
+        goals = {name: len(which(name, "ended")) + 1 for name in CHATTY}
+        until(lambda: all(len(which(name, "ended")) >= goal for name, goal in goals.items()))
+        enough = sum(map(size, logs.values())) + 1 + dice.randrange(20_000)
+        until(lambda: sum(map(size, logs.values())) >= enough)
+
+    for _ in range(KILLS):
+        goes_on()
+        one.manager.signal(signal.SIGKILL)
+        one.manager.wait()
+        one.manager.hush()
+        one.manager.start()
+    goes_on()
+    one.manager.signal(signal.SIGTERM)
+    assert one.manager.wait() == 0
+    for name, log in logs.items():
+        said: dict[int, list[int]] = {}
+        for line in log.read_text().splitlines():
+            incarnation, number = map(int, line.split())
+            said.setdefault(incarnation, []).append(number)
+        began, ended = which(name, "began"), which(name, "ended")
+        assert len(ended) > KILLS
+        assert began - ended <= {max(began)}  # the last one was ended by us
+        assert {n: said.get(n) for n in ended if said.get(n) != FULL} == {}
+        assert said.keys() <= began
 
 
 def test_an_upgrade_speaks_on(house: MakeHouse) -> None:
