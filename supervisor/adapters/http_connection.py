@@ -192,9 +192,7 @@ class Connection:
         self._on_close = on_close
         self._write(h11.Response(status_code=200, headers=list(headers)))
         if self._head is not None and self._head.method == b"HEAD":
-            self._write(h11.EndOfMessage())
-            self._reply_done = True
-            self._reactor.call_soon(self._flush)  # not at once: whoever asked for the stream is to have it first
+            self._finish()
         else:
             self._flush()
         return stream
