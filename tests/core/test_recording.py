@@ -34,6 +34,10 @@ def test_it_counts_what_it_was_given() -> None:
     assert recording.beyond(1.5) == pytest.approx(0.1)
 
 
+def test_what_no_interval_can_be_is_left_out() -> None:
+    assert recorded(1e-9, 0.0, -1.0, 4e7, 1.0).count == 1
+
+
 def test_beyond_what_was_seen_the_tail_goes_on() -> None:
     """Of an exponential law, whose tail is known."""
     for seed in range(5):
