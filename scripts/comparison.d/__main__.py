@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from supervisor.detectorlab.compareplot import draw
-from supervisor.detectorlab.comparetext import summary
+from supervisor.detectorlab.comparetext import short, summary
 
-PAGE, PICTURE = Path("docs/comparison.md"), Path("docs/img/comparison.svg")
+PAGE, README, PICTURE = Path("docs/comparison.md"), Path("README.md"), Path("docs/img/comparison.svg")
 BEGIN, END = "<!-- comparison: scripts/comparison -->", "<!-- end of comparison -->"
 
 
@@ -27,14 +27,17 @@ def main() -> int:
     took = time.monotonic() - began
     draw(found, PICTURE)
     about = "\n".join(f"- **{s['name']}**: {s['about']}" for s in found["scenarios"])
-    said = (
-        f"Made on {datetime.now(UTC):%Y-%m-%d} in {took / 60:.1f} minutes with Python {platform.python_version()}. "
-        + "\n".join(summary(found, markdown=True))
-    )
-    text = PAGE.read_text()
-    head, rest = text.split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n{said}\n\nThe scenarios:\n\n{about}\n{END}{rest.split(END)[1]}")
+    made = f"Made on {datetime.now(UTC):%Y-%m-%d} in {took / 60:.1f} minutes with Python {platform.python_version()}."
+    _write(PAGE, f"{made} " + "\n".join(summary(found, markdown=True)) + f"\n\nThe scenarios:\n\n{about}")
+    _write(README, f"{made}\n\n" + "\n".join(short(found)))
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    """Between the marks that the file has for it."""
+    whole = path.read_text()
+    head, rest = whole.split(BEGIN)
+    path.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
 
 
 if __name__ == "__main__":

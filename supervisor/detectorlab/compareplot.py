@@ -10,6 +10,7 @@ from typing import Any
 
 from supervisor.detectorlab.comparetext import summary
 from supervisor.detectorlab.comparison import OURS
+from supervisor.detectorlab.contenders import BY_NAME
 from supervisor.detectorlab.picture import figure, save, save_page
 
 JSON = dict[str, Any]
@@ -51,11 +52,15 @@ def _panel(axes: Any, scenario: JSON) -> None:
     for name in names:
         shown = sorted((time, rate) for time, rate in scenario["curves"][name] if rate >= LEAST)
         color = _COLORS[sorted(names, key=lambda n: n != OURS).index(name) % len(_COLORS)]
-        width = 2.4 if name == OURS else 1.0
-        axes.plot([t for t, _ in shown], [r for _, r in shown], color=color, linewidth=width, label=name)
-    ours = [p for p in scenario["points"].get(OURS, ()) if p is not None and p["mistakes"]]
+        xs, ys = [t for t, _ in shown], [r for _, r in shown]
+        if BY_NAME[name].bent:  # few points, and a straight line would claim what was not tried
+            line = {"linestyle": ":", "linewidth": 1.2, "marker": "o", "markersize": 4.5 if name == OURS else 2.5}
+            axes.plot(xs, ys, color=color, label=name, **line)
+        else:
+            axes.plot(xs, ys, color=color, linewidth=1.0, label=name)
+    judged = [p for p in scenario["points"].get(OURS, ()) if p is not None and p["mistakes"]]
     axes.plot(
-        [p["mean_s"] for p in ours], [1e6 * p["mistakes"] / p["beats"] for p in ours], "o", color=_COLORS[0],
+        [p["mean_s"] for p in judged], [1e6 * p["mistakes"] / p["beats"] for p in judged], "D", color=_COLORS[0],
         markersize=5, markeredgecolor="white",
     )  # fmt: skip
     axes.set_yscale("log")

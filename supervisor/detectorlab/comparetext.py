@@ -34,6 +34,23 @@ def summary(found: JSON, *, markdown: bool = False) -> Iterator[str]:
     yield from _raised(found)
 
 
+def short(found: JSON) -> Iterator[str]:
+    """One line a scenario, as Markdown."""
+    rows = []
+    for scenario in found["scenarios"]:
+        three = scenario["rows"]
+        ratios = " · ".join(f"{row['ratio']:.2f}" + ("!" if row["ratio"] > AS_GOOD else "") for row in three)
+        times = " · ".join(f"{row['time_s']:.3g}" for row in three)
+        rows.append(
+            (scenario["name"], scenario["about"], times, ", ".join(dict.fromkeys(r["best"] for r in three)), ratios)
+        )
+    yield from _markdown(("scenario", "", "mean T_D, s", "best others", f"{OURS} ÷ best"), rows)
+    yield ""
+    yield from _verdict(found)
+    yield ""
+    yield "Mistakes in all: " + ", ".join(f"{name} {count:,}" for name, count in found["totals"].items()) + "."
+
+
 def details(scenario: JSON, *, markdown: bool = False) -> Iterator[str]:
     """One scenario, every contender at every time."""
     table = _markdown if markdown else _plain

@@ -25,9 +25,10 @@ from supervisor.detectorlab.scenarios import PERIOD, Source, Trace
 RATES = (0.01, 0.003, 0.001)
 COLD_TRACES = 8
 _AROUND = (0.7, 0.8, 0.87, 0.93, 0.97, 1.0, 1.03, 1.07, 1.15, 1.25, 1.4)
+_CLOSE = (0.94, 0.97, 0.99, 1.0, 1.01, 1.03, 1.06)
 _BENT = tuple(0.5 * 1.62**k for k in range(13))
 """Thresholds at which those are tried whose learning depends on the threshold."""
-_TRIES = 4
+_TRIES = 2
 _JUMP = 0.15
 """Where the detection time of such a one is further off than this from what it was set to, it has jumped."""
 
@@ -141,10 +142,21 @@ def _judge_bent(
     """It learns at one threshold, and is asked at those nearby, of which one has the time wanted."""
     if threshold is None:
         return None
-    near = sorted({threshold * factor for factor in (*_AROUND, 1.0)})
-    found = []
-    for trace in setup.judged(source):
-        points = replay(contender.make(PERIOD, threshold), trace, near)
-        its_own = points[near.index(threshold)]
-        found.append(between(points, time) if abs(its_own.mean / time - 1.0) < _JUMP else None)
-    return together(found)
+    return together([_near(contender, trace, time, threshold) for trace in setup.judged(source)])
+
+
+def _near(contender: Contender, trace: Trace, time: float, threshold: float) -> Point | None:
+    """Coarsely, then, where that is some way off, once more from there."""
+    found = None
+    for factors in (_AROUND, _CLOSE):
+        points = replay(
+            contender.make(PERIOD, threshold), trace, sorted({threshold * factor for factor in (*factors, 1.0)})
+        )
+        its_own = next(point for point in points if point.threshold == threshold)
+        found = between(points, time)
+        if found is None or abs(its_own.mean / time - 1.0) > _JUMP:
+            return None
+        if abs(found.threshold / threshold - 1.0) < 0.02:
+            break
+        threshold = found.threshold
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from itertools import pairwise
+from math import pi, sin
 from random import Random
 
 import pytest
@@ -139,6 +140,15 @@ def test_a_quicker_rhythm_is_taken_up_within_the_window() -> None:
     assert patience(detector) > 5.0
     beat(detector, normal(1000, 0.5, 0.05))
     assert 0.5 < patience(detector) < 2.0
+
+
+@pytest.mark.parametrize("threshold", [2.0, 3.5, 5.0])
+def test_whoever_speaks_is_blamed_also_while_the_rhythm_drifts_away_from_it(threshold: float) -> None:
+    """At first nobody has erred, and a constant speaks; then the mean rises by half, little by little."""
+    dice = Random(8)
+    detector = new(threshold)
+    mistakes = beat(detector, [dice.gauss(1.2 + 0.4 * sin(2 * pi * i / 6000), 0.08) for i in range(30_000)])
+    assert mistakes < 40
 
 
 def test_one_long_pause_makes_it_wait_little_longer() -> None:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from supervisor.cli.detectors import detectors
-from supervisor.detectorlab.comparetext import details, summary
+from supervisor.detectorlab.comparetext import details, short, summary
 from supervisor.detectorlab.comparison import compare
 from supervisor.detectorlab.protocol import Setup
 from supervisor.detectorlab.scenarios import named
@@ -79,6 +79,9 @@ def test_everything_is_told(found: dict[str, Any]) -> None:
         assert word in text
     marked = list(summary(found, markdown=True))
     assert "| --- | ---: | ---: | ---: | ---: | ---: |" in marked
+    brief = list(short(found))
+    assert any(line.startswith("| timer | scheduled") and " · " in line for line in brief)
+    assert brief[-1].startswith("Mistakes in all: ")
     whole = "\n".join(details(found["scenarios"][1]))
     assert "steps: renewal" in whole
     assert "AS SHIPPED" in whole

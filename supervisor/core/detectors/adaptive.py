@@ -198,7 +198,9 @@ class Adaptive(Law):
         constant, stormy, windowed = margins[_STEADY], margins[_QUICKEST] * fast, margins[_WINDOWED] * sigma
         if stormy < constant:
             constant = stormy
-        self._gate = due + _NEAR * (constant if constant < windowed else windowed)
+        gate = due + _NEAR * (constant if constant < windowed else windowed)
+        own = now[location] + _NEAR * margins[self._leader] * now[scale]
+        self._gate = own if own < gate else gate
 
     def _average(self, beats: int) -> None:
         mean, always = self._now[_MEAN], self._always
