@@ -189,13 +189,12 @@ class Connection:
             self._reactor.call_soon(on_close)
             return stream
         self._streaming = True
+        self._on_close = on_close
         self._write(h11.Response(status_code=200, headers=list(headers)))
         if self._head is not None and self._head.method == b"HEAD":
             self._finish()
-            self._reactor.call_soon(on_close)
-            return stream
-        self._on_close = on_close
-        self._flush()
+        else:
+            self._flush()
         return stream
 
     def push(self, data: bytes, farewell: bytes) -> None:

@@ -70,6 +70,8 @@ class _Feed:
         self._open = True
         self._api.streams += 1
         self._stream = call.exchange.stream("text/event-stream; charset=utf-8", LAGGED, self._closed)
+        if not self._open:  # only the head was asked for, or nobody is there any more
+            return
         self._stream.send(b": hello\n\n")
         if "status" not in self._topics:
             self._ping_later()
