@@ -34,8 +34,11 @@ _DEV_NULL = -1
 
 
 def clean_slate() -> None:
-    """Once, before the first spawn: default signals, no descriptor that a child could inherit."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGINT}:
+    """Once, before the first spawn: default signals, no descriptor that a child could inherit.
+
+    A broken pipe and a file that may not grow are to be errors to us, and no end; children get their signals back."""
+    ours = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT}
+    for number in signal.valid_signals() - ours:
         with suppress(OSError, ValueError):
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -307,6 +308,17 @@ def test_clean_slate_closes_what_would_be_inherited(bench: Bench) -> None:
         assert not os.get_inheritable(fd)
     finally:
         os.close(fd)
+
+
+def test_signals_that_are_errors_to_us_are_signals_to_children(bench: Bench) -> None:
+    def ignored(status: str) -> int:
+        return int(re.findall(r"^SigIgn:\t(\w+)$", status, re.MULTILINE)[0], 16)
+
+    errors = 1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1)
+    assert ignored(Path("/proc/self/status").read_text()) & errors == errors
+    bench.spawn("cat", "/proc/self/status")
+    bench.until(lambda: bench.of(Exited))
+    assert ignored(bench.output.read_text()) == 0
 
 
 def test_statuses_of_children_and_of_others() -> None:
