@@ -25,7 +25,7 @@ LAYERS = {
     "adapters": {"core", "adapters", "errors"},
     "client": {"core", "errors"},
     "dashboard": {"core", "client", "dashboard", "errors"},
-    "detectorlab": {"core"},
+    "detectorlab": {"core", "config"},
     "hookrunner": {"errors"},
     "launch": set(),
     "daemon": {"core", "adapters", "errors", "recovery", "runtime", "launch"},
