@@ -26,7 +26,7 @@ _INTERPRETER = re.compile(r"((?:ba|da|z|k)?sh)|python[\d.]*|perl|ruby|node|php[\
 def require_trusted(path: Path) -> None:
     """ValueError says who else could change this file, and what to do; as another user than root nothing is asked."""
     if os.geteuid() == 0:
-        for place in (path.absolute(), path.resolve()):
+        for place in (path.absolute(), Path(os.path.realpath(path))):  # resolve() would raise for a loop
             for component in (place, *place.parents):
                 if problem := _problem(component):
                     raise ValueError(problem)

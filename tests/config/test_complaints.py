@@ -335,6 +335,10 @@ FILES = [
         "3: supervisor.http.token_file: /no/such is not there, or is no file",
     ),
     (
+        f'[supervisor.http]\nlisten = "127.0.0.1:1"\ntoken_file = "/{"x" * 300}"\n' + SERVICE,
+        f"3: supervisor.http.token_file: /{'x' * 300} is not there, or is no file",
+    ),
+    (
         '[supervisor.http]\nlisten = "127.0.0.1:1"\ncertificate = "services.toml"\n' + SERVICE,
         "1: supervisor.http: certificate and private_key belong together",
     ),

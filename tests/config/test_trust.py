@@ -105,6 +105,11 @@ def test_where_a_link_leads_matters_as_much(complaints: Complain, script: Path, 
     assert "theirs belongs to 12345" in complaints(given)[0]
 
 
+def test_a_link_that_leads_to_itself_is_no_end_of_the_reading(plan: Load, tmp_path: Path) -> None:
+    (tmp_path / "loop.sh").symlink_to("loop.sh")
+    plan(f'[services.web]\ncommand = ["sh", "{tmp_path}/loop.sh"]\n')
+
+
 @pytest.mark.parametrize(
     ("command", "file"),
     [
