@@ -107,7 +107,7 @@ def test_where_a_link_leads_matters_as_much(complaints: Complain, script: Path, 
 
 def test_a_link_that_leads_to_itself_is_no_end_of_the_reading(plan: Load, tmp_path: Path) -> None:
     (tmp_path / "loop.sh").symlink_to("loop.sh")
-    plan(f'[services.web]\ncommand = ["sh", "{tmp_path}/loop.sh"]\n')
+    plan(f'[services.web]\ncommand = ["/bin/sh", "{tmp_path}/loop.sh"]\n')
 
 
 @pytest.mark.parametrize(
