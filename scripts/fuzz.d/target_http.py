@@ -194,7 +194,7 @@ def _judge_answers(answer: bytes) -> str:
             break  # a stream is the last
         length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
         body = answer[at : at + length]
-        if body.startswith(b"HTTP/1.1 ") or not body:
+        if answer.startswith(b"HTTP/1.1 ", at) or not body:
             continue  # the answer to HEAD has none
         if b"application/json" in head:
             plain = json.loads(body)
