@@ -135,11 +135,22 @@ def test_in_a_debugger(daemon: Make, tmp_path: Path) -> None:
     is_well_again(d, pid)
 
 
+def cgroup_of_worker(pid: int) -> Path:
+    """Its directory, as soon as the daemon has put it there, which is a moment after the start."""
+    until = time.monotonic() + PATIENCE
+    while not (path := procfs.cgroup_of(pid) or "").endswith("/worker"):
+        assert time.monotonic() < until, f"it is still in {path}"
+        time.sleep(0.01)
+    directory = procfs.cgroup_directory(path)
+    assert directory is not None
+    return Path(directory)
+
+
 def test_frozen(daemon: Make, tmp_path: Path) -> None:
     d, pid = beating(daemon, tmp_path)
     if d.client.get("/v1/status")["supervisor"]["trees"] != "cgroup":
         pytest.skip("no cgroups of our own here")
-    freezer = Path(procfs.cgroup_directory(procfs.cgroup_of(pid) or ""), "cgroup.freeze")
+    freezer = cgroup_of_worker(pid) / "cgroup.freeze"
     freezer.write_text("1")
     try:
         is_held(d, pid, "frozen cgroup")
