@@ -94,13 +94,12 @@ class Operations:
         found = runtime.fleet.instances[name]
         row: JSON = self.status([name])["instances"][0]
         spec = found.spec
-        process = runtime.processes.by_instance.get(name)
         row |= {
             "command": without_secrets(spec.command),
             "description": spec.description,
             "depends_on": list(spec.depends_on),
             "directory": spec.directory,
-            "tree": runtime.sampler.tree(process.tree.members()) if process is not None else [],
+            "tree": runtime.sampler.tree(runtime.processes.members(name)),
             "intervals_s": [round(i, 4) for i in found.detector.intervals()] if found.detector else [],
             "transitions": runtime.ledger.events(EventQuery(services=(name,), limit=20)),
             "log_path": f"{runtime.state_dir}/log/{name}.log",

@@ -121,9 +121,9 @@ class Runtime:
         self.sockets = Sockets(_taken(held, SOCKET))
         self.processes = Processes(self.reactor, self.engine.post, self._drain_output, self.id)
         self.forest = Forest(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
-        self.senses = Senses(self.reactor, self.engine.post, random.random, self._members, self._stream)
+        self.senses = Senses(self.reactor, self.engine.post, random.random, self.processes.members, self._stream)
         self.examiner = Examiner(self.reactor, self._stream)
-        self.sampler = Sampler(self.reactor, self._members, self.engine.post, self._accounts)
+        self.sampler = Sampler(self.reactor, self.processes.members, self.engine.post, self._accounts)
         self.metrics = Metrics()
         self.hooks = Hooks(self.reactor, self.problem)
         self.attribution = Attribution(self.processes.mains, self.forest.root, self.id, self._user_of)
@@ -415,7 +415,7 @@ class Runtime:
         self.senses.watch(order.instance, order.incarnation, spec, order.purpose)
 
     def _examine(self, order: act.Examine) -> None:
-        process = self.processes.by_instance.get(order.instance)
+        process = self.processes.at_home(order.instance)
         if process is None:
             return
         spec = self.fleet.instances[order.instance].spec
@@ -452,10 +452,6 @@ class Runtime:
     def _user_of(self, name: str) -> int | None:
         instance = self.fleet.instances.get(name)
         return instance.spec.user if instance is not None else None
-
-    def _members(self, instance: str) -> list[int]:
-        process = self.processes.by_instance.get(instance)
-        return process.tree.members() if process is not None else []
 
     def _sockets_wanted(self) -> set[str]:
         """While a service is restarted, who connects waits; where it stays down, they are to be refused."""

@@ -147,6 +147,20 @@ class Processes:
         if not self._to_join:
             self._catch_orphans()
 
+    def members(self, instance: str) -> list[int]:
+        """The pids of its tree, whether or not that was moved into its cgroup yet."""
+        process = self.by_instance.get(instance)
+        if process is None:
+            return []
+        return _with_descent(process.pid) if process in self._to_join else process.tree.members()
+
+    def at_home(self, instance: str) -> Process | None:
+        """The process with its tree as it is to be signalled or examined: in its cgroup, if it is to have one."""
+        process = self.by_instance.get(instance)
+        if process is not None and process in self._to_join:
+            self._join(process)
+        return process
+
     def _catch_orphans(self) -> None:
         """What forked away before its main process was moved came to us, the subreaper, when its parent died; its
         marker tells where it belongs.  Looked for until two looks see the same children and nothing to move, for a
@@ -179,7 +193,7 @@ class Processes:
 
     def signal(self, instance: str, number: int, *, tree: bool = False) -> None:
         """To the main process through its pidfd, or to the whole tree."""
-        process = self.by_instance.get(instance)
+        process = self.at_home(instance) if tree else self.by_instance.get(instance)
         if process is None:
             return
         if tree:
@@ -192,11 +206,9 @@ class Processes:
 
     def kill(self, instance: str) -> None:
         """SIGKILL to the whole tree; what survives it is told as `Lingering`, by pid and state."""
-        process = self.by_instance.get(instance)
+        process = self.at_home(instance)
         if process is None:
             return
-        if process in self._to_join:  # killed before it got into its cgroup
-            self._join(process)
         process.tree.kill()
         if process.pidfd >= 0:
             with suppress(ProcessLookupError, PermissionError):
@@ -216,9 +228,7 @@ class Processes:
 
     def set_main(self, instance: str, pid: int) -> bool:
         """`MAINPID=`: another member of the tree is the main process now.  False: it does not belong to it."""
-        process = self.by_instance.get(instance)
-        if process is not None and process in self._to_join:
-            self._join(process)
+        process = self.at_home(instance)
         if process is None or not process.tree.belongs(pid):
             return False
         if process.main != pid:

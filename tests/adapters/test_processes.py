@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters import procfs
+from supervisor.adapters import processes, procfs
 from supervisor.adapters.cgroup import CgroupTree
 from supervisor.adapters.descent import DescentTree
 from supervisor.adapters.forest import Forest
@@ -130,6 +130,34 @@ def test_a_tree_is_torn_down_whole(bench: Bench, tmp_path: Path) -> None:
         bench.until(lambda: bench.of(TreeEmpty))
     assert bench.processes.by_instance["web"].tree.members() == []
     assert bench.processes.by_instance["web"].tree.empty()
+
+
+def test_a_newcomer_is_whole_before_it_is_in_its_cgroup(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked, and done, in the moment before it is moved there concerns all of it."""
+    monkeypatch.setattr(processes, "JOIN_AFTER", 1000.0)
+    bench.spawn("sh", "-c", f"sleep 1001 & (trap '' TERM; echo up > {tmp_path}/up; exec sleep 1002) & wait")
+    bench.until_file(tmp_path / "up")
+    members = bench.processes.members("web")
+    assert len(members) == 3
+    assert members[0] == bench.processes.by_instance["web"].pid
+    assert bench.processes.members("nobody") == []
+    bench.processes.signal("web", signal.SIGTERM, tree=True)
+    bench.until(lambda: bench.of(Exited))
+    assert bench.of(Exited) == [Exited(1, None, signal.SIGTERM, tree_empty=False)]
+    bench.until(lambda: len(bench.processes.members("web")) == 1)  # who does not mind SIGTERM
+    bench.processes.kill("web")
+    bench.until(lambda: bench.of(TreeEmpty))
+
+
+def test_a_newcomer_is_examined_in_its_cgroup(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "JOIN_AFTER", 1000.0)
+    pid = bench.spawn("sleep", "1000")
+    suspect = bench.processes.at_home("web")
+    assert suspect is not None
+    assert suspect.tree.members() == [pid]
+    assert bench.processes.at_home("nobody") is None
 
 
 def test_what_the_leader_leaves_behind_is_told_and_found(bench: Bench, tmp_path: Path) -> None:
