@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from supervisor.adapters import logfifo, logfiles, logread
 from supervisor.adapters.logcompress import Compressor
+from supervisor.adapters.logdraft import Draft, draft_name
 from supervisor.adapters.logsegment import Segment
 from supervisor.adapters.logstream import Stream
 from supervisor.adapters.logwriter import Writer
@@ -67,6 +68,7 @@ class LogStore:
         in_use = self._in_use.pop(instance, None)
         fd = self._open_fifo(instance) if in_use is None else in_use
         writer = Writer(self, instance, spec)
+        self._tidy(writer, recover=True)
         held = self._inherited.pop(instance, None)
         if held is not None:
             if not os.path.samestat(os.fstat(held), os.fstat(fd)):  # the name leads elsewhere now
@@ -74,7 +76,6 @@ class LogStore:
             os.close(held)
         stream = self._streams[instance] = Stream(self, fd, writer)
         self._reactor.register(fd, stream.readable)
-        self._tidy(stream.writer, recover=True)
         return stream
 
     def reach(self, instance: str, pid: int) -> None:
@@ -141,6 +142,10 @@ class LogStore:
         self._writing[writer] = None
         return segment
 
+    def open_draft(self, writer: Writer) -> Draft:
+        """See logwriter.Home."""
+        return Draft(self._dir_fd, logfiles.log_name(writer.instance))
+
     def rotated(self, writer: Writer) -> None:
         """See logwriter.Home."""
         if writer.spec.compress:
@@ -159,6 +164,8 @@ class LogStore:
         try:
             if recover:
                 logfiles.recover(self._dir_fd, log, writer.spec.keep)
+                if logfiles.exists(self._dir_fd, draft_name(log)):
+                    writer.recover()
             logfiles.forget_beyond(self._dir_fd, log, writer.spec.keep)
         except OSError as error:
             self.problem(writer.instance, f"the log files cannot be put in order: {error.strerror}")

@@ -58,18 +58,23 @@ class Segment:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._log)
         self.size += written
 
-    def rewrite(self, offset: int, old: bytes, new: bytes) -> None:
-        """Let the file end with `new` in place of `old`, which stands at `offset`; where that fails, `old` stays."""
-        with suppress(OSError):
-            if os.pwrite(self._fd, new, offset) == len(new):
-                self.size = offset + len(new)
-            else:
-                os.pwrite(self._fd, old, offset)
-                os.ftruncate(self._fd, offset + len(old))
+    def complete(self, offset: int, text: bytes) -> bool:
+        """Let the file end with `text` at `offset`, where its beginning, or all of it, may stand already.
 
-    def at_line_start(self) -> bool:
-        """Whether the next byte begins a line."""
-        return self.size == 0 or os.pread(self._fd, 1, self.size - 1) == b"\n"
+        False: something else stands there.  OSError where it cannot be written; what stood there stays."""
+        if not 0 <= offset <= self.size:
+            return False
+        there = os.pread(self._fd, len(text), offset)
+        if not text.startswith(there):
+            return False
+        if len(there) < len(text):
+            self.append(text[len(there) :])
+        return True
+
+    def at_line_start(self, offset: int | None = None) -> bool:
+        """Whether the byte at `offset`, or else the next, begins a line."""
+        at = self.size if offset is None else offset
+        return at == 0 or (at > 0 and os.pread(self._fd, 1, at - 1) == b"\n")
 
     def mark(self, at: float, offset: int) -> None:
         """Note that what stands from `offset` on arrived at `at` (CLOCK_REALTIME seconds)."""

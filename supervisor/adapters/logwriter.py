@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Protocol
 
+from supervisor.adapters.logdraft import Draft
 from supervisor.adapters.loglines import stamp
 from supervisor.adapters.logsegment import Segment
 from supervisor.core.spec import LogSpec
@@ -18,6 +20,9 @@ class Home(Protocol):
     def open_segment(self, writer: Writer) -> Segment:
         """The current file; OSError where it cannot be opened."""
 
+    def open_draft(self, writer: Writer) -> Draft:
+        """Where lines wait to be dated; OSError where it cannot be opened."""
+
     def rotated(self, writer: Writer) -> None:
         """There is one more rotated file."""
 
@@ -28,13 +33,14 @@ class Home(Protocol):
 class Writer:
     """The files of one instance.  `cut` counts lines that were too long to be kept whole."""
 
-    __slots__ = ("_fails", "_home", "_marked_at", "_segment", "cut", "instance", "spec")
+    __slots__ = ("_draft", "_fails", "_home", "_marked_at", "_segment", "cut", "instance", "spec")
 
     def __init__(self, home: Home, instance: str, spec: LogSpec) -> None:
         self.instance, self.spec = instance, spec
         self.cut = 0
         self._home = home
         self._segment: Segment | None = None
+        self._draft: Draft | None = None
         self._marked_at = 0.0
         self._fails = False
 
@@ -51,18 +57,38 @@ class Writer:
         at = time.time()
         mark = abs(at - self._marked_at) >= _MARK_INTERVAL
         segment = self._with_room(at, verify=mark)
-        start, stamped = segment.size, self.spec.timestamps
-        at_line_start = stamped and segment.at_line_start()
+        start = segment.size
+        most = min(most, segment.limit - start)
         try:
-            n = segment.splice(pipe, min(most, segment.limit - start))
+            if self._draft is not None:
+                n, chunk = self._splice_dated(pipe, most, at, segment, self._draft)
+            else:
+                n = segment.splice(pipe, most)
+                chunk = segment.read(start) if read_back else b""
         except BlockingIOError:
             return 0, b""
         if mark:
             self._mark(segment, at, start)
-        chunk = segment.read(start) if read_back or stamped else b""
-        if stamped:
-            segment.rewrite(start, chunk, stamp(chunk, at, at_line_start=at_line_start))
         return n, chunk
+
+    def _splice_dated(self, pipe: int, most: int, at: float, segment: Segment, draft: Draft) -> tuple[int, bytes]:
+        n = draft.splice(pipe, most, at, segment.size)
+        chunk = draft.read()[2]
+        with suppress(OSError):  # a full disk: it waits in the draft, and who writes next finds out, and tells
+            self._date(segment, draft)
+        return n, chunk
+
+    def _date(self, segment: Segment, draft: Draft) -> None:
+        """Put what the draft holds where it belongs, or, where others have changed the file, at its end."""
+        at, offset, chunk = draft.read()
+        if not segment.complete(offset, stamp(chunk, at, at_line_start=segment.at_line_start(offset))):
+            segment.append(stamp(chunk, at, at_line_start=segment.at_line_start()))
+        draft.clear()
+
+    def recover(self) -> None:
+        """Date what an earlier daemon was killed with.  OSError where that cannot be written; it keeps waiting."""
+        self._draft = self._draft or self._home.open_draft(self)
+        self._settle(self._segment or self._reopen())
 
     def write(self, text: bytes) -> None:
         """Put `text` on lines of its own: all of it, or nothing and OSError."""
@@ -87,12 +113,18 @@ class Writer:
 
     def close(self) -> None:
         """Give the descriptors back until there is more to write."""
+        self._close_segment()
+        if self._draft is not None:
+            self._draft.close()
+            self._draft = None
+
+    def _close_segment(self) -> None:
         if self._segment is not None:
             self._segment.close()
             self._segment = None
 
     def _reopen(self) -> Segment:
-        self.close()
+        self._close_segment()
         self._segment = segment = self._home.open_segment(self)
         return segment
 
@@ -100,9 +132,22 @@ class Writer:
         segment = self._segment or self._reopen()
         if verify and not segment.verify():
             segment = self._reopen()
+        if self.spec.timestamps and self._draft is None:
+            self._draft = self._home.open_draft(self)
+        self._settle(segment)
         while segment.size >= segment.limit:
             self._rotate(segment, at)
         return segment
+
+    def _settle(self, segment: Segment) -> None:
+        """Before anything else is written: what waits in the draft, which goes where it is not needed."""
+        if self._draft is None:
+            return
+        if self._draft.pending:
+            self._date(segment, self._draft)
+        if not self.spec.timestamps:
+            self._draft.close()
+            self._draft = None
 
     def _rotate(self, segment: Segment, at: float) -> None:
         most = self.spec.max_size

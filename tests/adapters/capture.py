@@ -12,6 +12,7 @@ from supervisor.adapters.reactor import Reactor
 from supervisor.core.spec import LogSpec
 
 PLAIN = LogSpec(compress=False)
+DATED = LogSpec(compress=False, timestamps=True)
 
 
 class Capture:
@@ -45,10 +46,19 @@ class Capture:
     def segments(self, instance: str = "web") -> list[tuple[str, bytes]]:
         """(file name, plain content), the oldest first."""
         files = [
-            f for f in self.logs.iterdir() if f.name.startswith(f"{instance}.log") and f.suffix not in (".idx", ".new")
+            f
+            for f in self.logs.iterdir()
+            if f.name.startswith(f"{instance}.log") and f.suffix not in (".idx", ".new", ".raw")
         ]
         files.sort(key=lambda f: -int((f.name.removesuffix(".gz").partition(".log.")[2]) or 0))
         return [(f.name, gzip.decompress(f.read_bytes()) if f.suffix == ".gz" else f.read_bytes()) for f in files]
+
+
+def undated(kept: bytes) -> bytes:
+    """Without the times that stand before the lines; each line has to have one."""
+    lines = kept.splitlines(keepends=True)
+    assert all(line[4:5] + line[23:25] == b"-Z " for line in lines), lines
+    return b"".join(line[25:] for line in lines)
 
 
 def say(stream: Stream, text: bytes) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from supervisor.adapters import logsegment
 from supervisor.core.spec import LogSpec
-from tests.adapters.capture import Capture
+from tests.adapters.capture import DATED, PLAIN, Capture, numbered, say, undated
 from tests.fakes import run_until
 
 CAPTURER = """
@@ -71,6 +73,82 @@ def test_sigkill_in_the_middle(tmp_path: Path, timestamps: bool) -> None:
     assert kept == [b"%08d %s" % (i, b"x" * (i % 200)) for i in range(len(kept))]
     assert len(last.segments()) > 5
     last.close()
+
+
+class Killed(BaseException):
+    """As SIGKILL in the middle of a system call: nothing is tidied up."""
+
+
+@pytest.mark.parametrize("written", [0, 1, 24, 25, 300, 4096, 12_499, None])
+@pytest.mark.parametrize("after", [DATED, PLAIN])
+def test_sigkill_while_lines_are_dated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int | None, after: LogSpec
+) -> None:
+    """The kernel ends a write at any page that it likes.  `written` bytes: None is all, but nobody took note."""
+    first = Capture(tmp_path)
+    stream = first.store.open("web", DATED)
+    say(stream, numbered(0, 3) + b"begun, ")
+    fd = stream.child_fd()
+    os.write(fd, b"ended\n" + numbered(3, 102))
+    os.close(fd)
+    pwrite = os.pwrite
+
+    def killed(fd: int, data: bytes, offset: int) -> int:
+        pwrite(fd, data[:written], offset)
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(
+            logsegment.os, "pwrite", lambda fd, data, at: (killed if len(data) > 9999 else pwrite)(fd, data, at)
+        )
+        stream.drain()
+    second = Capture(tmp_path)
+    stream = second.store.open("web", after)
+    expected = numbered(0, 3) + b"begun, ended\n" + numbered(3, 102)
+    assert undated(second.kept()) == expected
+    say(stream, numbered(102, 103))
+    kept = second.kept()
+    assert kept.endswith(numbered(102, 103))
+    assert undated(kept[: -100 - 25 * (after is DATED)]) == expected
+    second.close()
+    assert not (second.logs / "web.log.raw").exists(), "it is there only where something waits"
+    first.close()
+
+
+def test_what_waits_to_be_dated_outlives_the_file_that_it_was_for(tmp_path: Path) -> None:
+    it = Capture(tmp_path)
+    say(it.store.open("web", DATED), numbered(0, 3))
+    it.close()
+    note = struct.Struct("<dq")
+    for number, (at, offset) in enumerate([(1e9, 0), (1e9, 1 << 62), (float("nan"), -1), (1e300, 10**6), (0.0, 7)]):
+        (it.logs / "web.log.raw").write_bytes(note.pack(at, offset) + b"waiting %d\n" % number)
+        it = Capture(tmp_path)
+        it.store.open("web", DATED)
+        assert it.problems == []
+        it.close()
+    assert undated(it.kept()) == numbered(0, 3) + b"".join(b"waiting %d\n" % i for i in range(5))
+    (it.logs / "web.log.raw").write_bytes(b"no note")
+    (it.logs / "web.log").unlink()
+    it = Capture(tmp_path)
+    say(it.store.open("web", DATED), b"last\n")
+    assert it.problems == []
+    assert undated(it.kept()) == b"last\n"
+    it.close()
+
+
+def test_who_cannot_wait_to_be_dated_is_told(tmp_path: Path) -> None:
+    it = Capture(tmp_path)
+    (it.logs / "web.log.raw").mkdir()
+    stream = it.store.open("web", DATED)
+    assert it.problems == [("web", "the log files cannot be put in order: Is a directory")]
+    say(stream, b"gone\n")
+    assert stream.lost == 5
+    (it.logs / "web.log.raw").rmdir()
+    os.mkfifo(it.logs / "web.log.raw")
+    stream._loss = None
+    say(stream, b"gone\n")
+    assert it.problems[-1][1].endswith("the log cannot be written: not a plain file")
+    it.close()
 
 
 def kill_after(turns: int, root: Path, timestamps: bool) -> None:

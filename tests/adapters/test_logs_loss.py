@@ -12,8 +12,7 @@ import pytest
 
 from supervisor.adapters.logread import read
 from supervisor.adapters.logstream import Stream
-from supervisor.core.spec import LogSpec
-from tests.adapters.capture import PLAIN, Capture, numbered, say
+from tests.adapters.capture import DATED, PLAIN, Capture, numbered, say, undated
 
 
 @pytest.fixture
@@ -112,12 +111,29 @@ def test_the_child_is_never_blocked(capture: Capture) -> None:
     assert stream.lost == 6_000_000
 
 
-def test_stamped_lines_survive_a_disk_that_is_full_for_the_stamps(capture: Capture) -> None:
-    stream = capture.store.open("web", LogSpec(compress=False, timestamps=True))
-    with full_disk(1_010):
+def test_lines_that_are_to_be_dated_wait_while_the_disk_is_full_for_the_dates(capture: Capture) -> None:
+    stream = capture.store.open("web", DATED)
+    lines: list[bytes] = []
+    stream.subscribe(lines.extend)
+    with full_disk(1_100):
         say(stream, numbered(0, 10))  # fits as it is, not with the time before each line
-    assert capture.kept() == numbered(0, 10)
-    assert stream.lost == 0
+        assert lines == numbered(0, 10).splitlines()
+        assert undated(capture.kept()) == b""
+    say(stream, numbered(10, 12))
+    assert undated(capture.kept()) == numbered(0, 12)
+    assert capture.problems == [] and stream.lost == 0
+
+
+def test_what_waited_comes_before_the_word_about_the_loss(capture: Capture) -> None:
+    stream = capture.store.open("web", DATED)
+    with full_disk(1_100):
+        say(stream, numbered(0, 10))
+        say(stream, numbered(10, 11))
+    retry_now(stream)
+    say(stream, numbered(11, 12))
+    note = b"[supervisor: 100 bytes of output lost here: No space left on device]\n"
+    assert undated(capture.kept()) == numbered(0, 10) + note + numbered(11, 12)
+    assert stream.lost == 100
 
 
 def test_an_unwritable_place_is_a_loss_and_ends_when_it_is_mended(capture: Capture) -> None:
