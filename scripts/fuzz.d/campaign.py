@@ -88,10 +88,7 @@ def run(target: Target, inputs: int, seed: int, limit: float = LIMIT) -> Result:
                 result.outcomes[target.run(data)] += 1
             except (Exception, Hang) as error:  # noqa: BLE001 - this is what we are looking for
                 _note(result, data, error)
-    try:
-        target.close()
-    except Exception as error:  # noqa: BLE001
-        _note(result, b"", error)
+    _close(target, result)
     result.seconds = time.monotonic() - began
     return result
 
@@ -102,9 +99,9 @@ def replay(target: Target, data: bytes, limit: float = LIMIT) -> Finding | None:
     with _watch(limit):
         try:
             result.outcomes[target.run(data)] += 1
-            target.close()
         except (Exception, Hang) as error:  # noqa: BLE001
             _note(result, data, error)
+    _close(target, result)
     return result.findings[0] if result.findings else None
 
 
@@ -114,6 +111,13 @@ def save(finding: Finding, name: str, directory: Path) -> Path:
     path = directory / f"{name}-{hashlib.sha256(finding.data).hexdigest()[:12]}"
     path.write_bytes(finding.data)
     return path
+
+
+def _close(target: Target, result: Result) -> None:
+    try:
+        target.close()
+    except Exception as error:  # noqa: BLE001 - what an input left behind is found here
+        _note(result, b"", error)
 
 
 def _note(result: Result, data: bytes, error: BaseException) -> None:

@@ -109,6 +109,24 @@ def test_a_hang_is_found(fuzz: SimpleNamespace) -> None:
     assert result.outcomes["hang"] == 1 and "Hang" in result.findings[0].error
 
 
+def test_what_breaks_a_target_still_closes_it(fuzz: SimpleNamespace) -> None:
+    closed = []
+
+    class Fragile:
+        def make(self, _rng: object) -> bytes:
+            return b"x"
+
+        def run(self, _data: bytes) -> str:
+            raise LookupError
+
+        def close(self) -> None:
+            closed.append(self)
+
+    assert fuzz.campaign.replay(Fragile(), b"x") is not None
+    assert fuzz.campaign.run(Fragile(), 1, seed=1).findings
+    assert len(closed) == 2
+
+
 def test_an_order_that_nobody_gave_is_found(fuzz: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     target = fuzz.targets["http"]()
     status = target._house.status
