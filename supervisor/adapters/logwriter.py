@@ -46,7 +46,7 @@ class Writer:
 
     @property
     def touched(self) -> bool:
-        """Something was written since this daemon began."""
+        """Something was written that nobody has ended yet, or the file is open."""
         return self._segment is not None or self._marked_at > 0.0
 
     def splice(self, pipe: int, most: int, *, read_back: bool) -> tuple[int, bytes]:
@@ -101,7 +101,8 @@ class Writer:
         self._mark(segment, at, start)
 
     def finish_line(self) -> None:
-        """End an unfinished line.  OSError where that cannot be written."""
+        """End an unfinished line; what is written next is dated anew.  OSError where that cannot be written."""
+        self._marked_at = 0.0
         segment = self._segment or self._reopen()
         if not segment.at_line_start():
             segment.append(b"\n")

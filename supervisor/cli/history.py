@@ -9,12 +9,13 @@ import click
 
 from supervisor.cli.options import daemon_options, pass_place, services_argument, since_option
 from supervisor.cli.place import Place
-from supervisor.client import Client
+from supervisor.client import Client, quoted
 from supervisor.errors import NoDaemon, OperationFailed
 
 JSON = dict[str, Any]
 LINES = 100
 PAGE = 1000
+LAST_WORDS = 5
 
 
 class Source(Protocol):
@@ -25,6 +26,10 @@ class Source(Protocol):
     ) -> list[JSON]: ...
 
     def evidence(self, event_id: int) -> JSON | None: ...
+
+    def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
+        """The last lines of its output from one time to another (seconds since the epoch), oldest first."""
+        ...
 
 
 class FromDaemon:
@@ -46,12 +51,22 @@ class FromDaemon:
         except OperationFailed:
             return None  # it has been pruned since
 
+    def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
+        path = f"/v1/logs/{quoted(instance)}"
+        try:
+            end = None if until is None else self._client.get(path, since=until)["first"]
+            page = self._client.get(path, since=since, before=end, lines=LAST_WORDS)
+        except OperationFailed:
+            return []  # it cannot be read
+        return [line["text"] for line in page["lines"]]
+
 
 class FromLedger:
-    """From the file that a daemon left behind."""
+    """From the files that a daemon left behind; `absent` again where there are none."""
 
-    def __init__(self, ledger: Any) -> None:
-        self._ledger = ledger
+    def __init__(self, place: Place, absent: NoDaemon) -> None:
+        self._ledger = place.offline(absent)
+        self._logs = f"{place.state_dir}/log"
 
     def events(
         self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
@@ -65,6 +80,16 @@ class FromLedger:
     def evidence(self, event_id: int) -> JSON | None:
         found: JSON | None = self._ledger.evidence(event_id)
         return found
+
+    def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
+        from supervisor.adapters.logread import read
+
+        try:
+            end = None if until is None else read(self._logs, instance, since=until).first_cursor
+            chunk = read(self._logs, instance, since=since, before=end, lines=LAST_WORDS)
+        except OSError:
+            return []
+        return [text for _, text in chunk.lines]
 
 
 def everything(source: Source, services: Sequence[str], since: float | None) -> Iterator[JSON]:
@@ -96,7 +121,7 @@ def events(
     except NoDaemon as why:
         if follow:
             raise
-        source, last = FromLedger(place.offline(why)), []
+        source, last = FromLedger(place, why), []
     if lines is None and since is not None:
         found: Iterator[JSON] = everything(source, services, since)
     else:

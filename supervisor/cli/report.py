@@ -42,7 +42,7 @@ def report(place: Place, since: float | None, as_json: bool) -> None:
     try:
         rows = place.client.get("/v1/status")["instances"]
     except NoDaemon as why:
-        source = FromLedger(place.offline(why))
+        source = FromLedger(place, why)
     until = time.time()
     events = list(everything(source, (), None if since is None else since - DAY))
     figures = summed_up(events, since, until, rows)

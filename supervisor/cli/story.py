@@ -21,7 +21,7 @@ JSON = dict[str, Any]
 @click.argument("service", shell_complete=complete_services)
 @pass_place
 def why(place: Place, service: str, as_json: bool) -> None:
-    """The story of a service's last failures: what was seen, what was captured, what was decided, what comes next."""
+    """The story of a service's last failures: what was seen, captured and decided, its last words, what comes next."""
     from supervisor.cli.rows import printable
     from supervisor.core.story import tell
     from supervisor.core.story import why as story_of
@@ -33,13 +33,13 @@ def why(place: Place, service: str, as_json: bool) -> None:
         for row in client.get("/v1/status", service=service)["instances"]:
             views.append(client.get(f"/v1/instances/{quoted(row['name'])}"))
     except NoDaemon as absent:
-        source = FromLedger(place.offline(absent))
+        source = FromLedger(place, absent)
         known = {e["instance"]: e["service"] for e in source.events([service], limit=PAGE)}
         views = [{"name": name, "service": of} for name, of in known.items()]
         if not views:
             raise NoSuchService(f"the ledger knows nothing of {service!r}") from None
     for number, view in enumerate(views):
-        story = story_of(view, source.events([view["name"]], limit=PAGE), source.evidence)
+        story = story_of(view, source.events([view["name"]], limit=PAGE), source.evidence, source.words)
         if as_json:
             from json import dumps
 

@@ -506,6 +506,7 @@ class Instance:
     def _run(self, cause: Cause, now: float, out: list[Action], detail: dict[str, Any], *, ready: bool) -> None:
         self.ready = ready
         self.recovering = False
+        self.last_probe_error = ""
         self.phase = Phase.NONE
         if self.rule.attempt or self.rule.breaker is not Breaker.CLOSED:
             self._healthy_at = now + self.spec.restart.reset_after

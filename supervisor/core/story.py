@@ -1,4 +1,4 @@
-"""The story of an instance's last failures: what was seen, captured and decided, what came of it, what comes next.
+"""The story of an instance's last failures: what was seen, captured, said and decided, what came of it, what is next.
 
 `why` collects it as JSON, of which the lists of lines are already words; `tell` lays it out for a reader.
 """
@@ -13,19 +13,31 @@ from supervisor.core.incidents import BY_PERSON, Incident, Outcome, incidents
 from supervisor.core.phrases import phrase
 from supervisor.core.prospect import prospect, standing
 from supervisor.core.testimony import captured, seen
-from supervisor.core.timestamps import to_iso
+from supervisor.core.timestamps import from_iso, to_iso
 from supervisor.core.wording import span
 
 JSON = dict[str, Any]
 
+Words = Callable[[str, float | None, float | None], list[str]]
+"""`words(instance, since, until)`: the last lines of its output from one time to another (seconds since the epoch)."""
+
 INCIDENTS = 3
+_LINE = 200
+_ROUNDED = 0.0005  # seconds by which a time in whole milliseconds may come after the moment itself
 _NO_DETAIL = ("phase", "evidence_id", "mainpid")
 
 
-def why(view: JSON, events: Iterable[JSON], evidence: Callable[[int], JSON | None], last: int = INCIDENTS) -> JSON:
+def why(
+    view: JSON,
+    events: Iterable[JSON],
+    evidence: Callable[[int], JSON | None],
+    words: Words,
+    last: int = INCIDENTS,
+) -> JSON:
     """`view`: the instance's status row (only `name` and `service` where no supervisor runs).  `events`: event
     objects, oldest first; those of other instances are passed over.  `evidence(event id)`: what was captured, or
-    None.  `last`: how many incidents are told, the newest last."""
+    None.  `words`: asked for those who ended before anybody could look at them.  `last`: how many incidents are told,
+    the newest last."""
     mine = [event for event in events if event["instance"] == view["name"]]
     found = incidents(mine, view.get("type") == "oneshot")
     lives = "state" in view  # somebody who knows has written it
@@ -40,7 +52,7 @@ def why(view: JSON, events: Iterable[JSON], evidence: Callable[[int], JSON | Non
         "failures": sum(incident.failed_at is not None for incident in found),
         "false_alarms": sum(incident.outcome is Outcome.FALSE_ALARM for incident in found),
         "excused": [_excuse(event) for event in mine if event["cause"] == Cause.HELD and event["to"] == "running"],
-        "incidents": [_story(incident, evidence) for incident in (found[-last:] if last > 0 else [])],
+        "incidents": [_story(incident, mine, evidence, words) for incident in (found[-last:] if last > 0 else [])],
         "next": prospect(view) if lives else {"what": "nothing, until a supervisor is started", "in_s": None},
     }
 
@@ -53,7 +65,7 @@ def tell(story: JSON) -> list[str]:
     lines += _summary(story)
     for incident in story["incidents"]:
         lines += ["", f"{_clock(incident['at'])}  {incident['says']}"]
-        for title in ("seen", "captured", "decided", "after"):
+        for title in ("seen", "captured", "said", "decided", "after"):
             for number, line in enumerate(incident[title]):
                 lines.append(f"  {title if number == 0 else '':<9} {line}")
     coming = story["next"]
@@ -81,7 +93,7 @@ def _clock(at: str) -> str:
     return f"{at[:10]} {at[11:19]} UTC"
 
 
-def _story(incident: Incident, evidence: Callable[[int], JSON | None]) -> JSON:
+def _story(incident: Incident, mine: list[JSON], evidence: Callable[[int], JSON | None], words: Words) -> JSON:
     detail: JSON = {}
     for event in incident.events:
         if event["cause"] == incident.cause or event["cause"] == Cause.HELD:
@@ -99,9 +111,19 @@ def _story(incident: Incident, evidence: Callable[[int], JSON | None]) -> JSON:
         "evidence_id": evidence_id,
         "seen": seen(incident.cause, detail, body),
         "captured": captured(evidence_id, body),
+        "said": _said(incident, mine, words) if evidence_id is None and incident.failed_at is not None else [],
         "decided": list(_decided(incident, detail)),
         "after": list(_after(incident)),
     }
+
+
+def _said(incident: Incident, mine: list[JSON], words: Words) -> list[str]:
+    """Its last words.  The next one's begin where that one ran, before which nothing of it can have been read; to spawn
+    it took longer than a time in the ledger may be wrong."""
+    ran = {e["incarnation"]: from_iso(e["at"]) - _ROUNDED for e in mine if e["cause"] == Cause.SPAWNED}
+    later = [at for incarnation, at in ran.items() if incarnation > incident.incarnation]
+    lines = words(mine[0]["instance"], ran.get(incident.incarnation), min(later, default=None))
+    return [line if len(line) <= _LINE else f"{line[: _LINE - 1]}…" for line in lines if line.strip()]
 
 
 def _excuse(event: JSON) -> JSON:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -174,6 +175,8 @@ def test_finish_line_ends_what_nobody_will_end(capture: Capture) -> None:
     stream.finish_line()
     say(stream, b"next\n")
     assert capture.kept() == b"killed in mid-\nnext\n"
+    began = [offset for _at, offset in struct.iter_unpack("<dQ", (capture.logs / "web.log.idx").read_bytes()[16:])]
+    assert began == [0, 15], "each is dated by itself, however soon it comes"
     assert lines == [b"killed in mid-", b"next"]
 
 

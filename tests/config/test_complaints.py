@@ -15,6 +15,8 @@ WITHIN_SERVICE = [
     # unknown and later keys
     ("comand = 1", 'comand: unknown key; did you mean "command"?'),
     ("zzz = 1", "zzz: unknown key"),
+    ('env = { A = "1" }', 'env: unknown key; did you mean "environment"?'),
+    ("e = 1", "e: unknown key"),
     ('policy = "always"', "policy: unknown key; it belongs into services.web.restart"),
     ('restart.polcy = "always"', 'restart.polcy: unknown key; did you mean "policy"?'),
     (

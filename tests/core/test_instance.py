@@ -172,6 +172,15 @@ def test_probes_are_remembered_for_the_story() -> None:
     assert next(a for a in out if isinstance(a, Examine)).confirm
 
 
+def test_what_a_probe_said_before_it_was_ready_is_no_news_afterwards() -> None:
+    instance = Instance("web", spec("web", ready={"tcp": "127.0.0.1:1"}), lambda: 0.5)
+    for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 7), ev.ProbeFailed(1, "connection refused")):
+        instance.step(event, 1.0)
+    assert instance.last_probe_error == "connection refused"
+    instance.step(ev.Ready(1, "tcp"), 2.0)
+    assert (instance.state, instance.last_probe_error) == (State.RUNNING, "")
+
+
 def test_evidence_is_told_with_the_decision() -> None:
     instance = running(heartbeat={"interval": 1.0})
     instance.step(ev.Heartbeat(1, 101.0), 101.0)

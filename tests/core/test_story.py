@@ -58,6 +58,7 @@ class Life:
         self.instance = Instance("web@1", ServiceSpec(name="web", command=("x",), **spec), lambda: 0.5)
         self.events: list[JSON] = []
         self.evidence: dict[int, JSON] = {}
+        self.output: list[tuple[float, str]] = []
 
     def step(self, event: ev.Event, after: float = 0.0) -> Life:
         self.now += after
@@ -90,8 +91,17 @@ class Life:
     def examined(self, alive: bool = False, held: str | None = None, **evidence: Any) -> Life:
         return self.step(ev.Examined(self.instance.incarnation, alive, held, evidence), 0.1)
 
+    def says(self, line: str, after: float = 0.0) -> Life:
+        self.now += after
+        self.output.append((T0 + self.now - 1000.0, line))
+        return self
+
+    def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
+        assert instance == "web@1"
+        return [line for at, line in self.output if (since or 0.0) <= at < (until or 9e9)]
+
     def why(self, last: int = 3) -> JSON:
-        found = why(instance_view(self.instance, self.now), self.events, self.evidence.get, last)
+        found = why(instance_view(self.instance, self.now), self.events, self.evidence.get, self.words, last)
         assert json.loads(json.dumps(found)) == found
         return found
 
@@ -157,6 +167,31 @@ def test_a_crash_its_backoff_and_its_return() -> None:
     life.deadline().start()
     assert life.why()["incidents"][0]["outcome"] == "recovered"
     assert_told(life.told(), "after     back after 1.2 s, as incarnation 2", "Next: nothing, it is healthy.")
+
+
+def test_each_crash_is_told_with_its_own_last_words() -> None:
+    life = Life(restart=RestartSpec(initial=0.0, max_restarts=9)).start()
+    life.says("ready", 1.0).says("cannot reach db").says(" ").crash(1.0).says("bye")  # read a little late
+    life.now += 0.001
+    life.start().says("x" * 500, 0.5).crash(0.001)
+    life.now += 0.001
+    life.start().says("third", 0.1)
+    first, second = life.why()["incidents"]
+    assert first["said"] == ["ready", "cannot reach db", "bye"]
+    assert second["said"] == ["x" * 199 + "…"]
+    assert_told(life.told(), "  said      ready", "            cannot reach db", "            bye", "  decided ")
+    life.events = [event for event in life.events if event["incarnation"] > 1 or event["cause"] != "spawned"]
+    life.output.insert(0, (1.0, "long ago"))
+    assert life.why()["incidents"][0]["said"][0] == "long ago"  # no one knows since when it ran
+
+
+def test_who_was_looked_at_has_its_last_words_in_the_evidence() -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().beats().says("waiting").deadline()
+    assert life.why()["incidents"][0]["said"] == []
+    life.examined(**EVIDENCE)
+    (incident,) = life.why()["incidents"]
+    assert incident["said"] == []
+    assert "its last words: waiting for lock 7" in incident["captured"]
 
 
 def test_a_crash_loop_and_its_breaker() -> None:
@@ -303,7 +338,7 @@ def test_a_oneshot_runs_to_completion() -> None:
 def test_a_breaker_that_only_a_person_closes() -> None:
     life = Life(restart=RestartSpec(max_restarts=0)).start().crash(1.0)
     view = instance_view(life.instance, life.now) | {"next_restart_in_s": None}
-    assert why(view, life.events, life.evidence.get)["next"] == {
+    assert why(view, life.events, life.evidence.get, life.words)["next"] == {
         "what": "nothing, until a person resets it (supervisor reset web@1)", "in_s": None}  # fmt: skip
 
 
@@ -387,7 +422,7 @@ def test_poor_evidence_is_no_error(body: JSON) -> None:
 
 def test_without_a_supervisor_the_past_is_told_all_the_same() -> None:
     life = Life().start().crash(10.0)
-    story = why({"name": "web@1", "service": "web"}, life.events, life.evidence.get)
+    story = why({"name": "web@1", "service": "web"}, life.events, life.evidence.get, life.words)
     assert_told("\n".join(tell(story)), "no supervisor runs", "exited with code 3", "Next: nothing, until")
 
 

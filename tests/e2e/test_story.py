@@ -165,3 +165,16 @@ depends_on = ["db"]
     assert ended == ["web", "db"]
     assert (d.state_dir / "log" / "web.log").read_text().endswith("bye\n"), "the last line before the exit"
     assert d.cli("status").returncode == 5
+
+
+def test_each_crash_is_told_with_its_own_last_words(daemon: Make) -> None:
+    d = daemon("""
+[services.flaky]
+command = ["sh", "-c", "for i in 1 2 3 4 5 6 7; do echo $SUPERVISOR_INCARNATION.$i; done; exit 3"]
+restart = { initial = "0s", max_restarts = 2, cooldown = "1h" }
+""")
+    d.event("flaky", "failed")
+    stories = json.loads(d.cli("why", "flaky", "--json").stdout)["incidents"]
+    assert [story["said"] for story in stories] == [[f"{n}.{i}" for i in range(3, 8)] for n in (1, 2, 3)]
+    told = d.cli("why", "flaky").stdout
+    assert "  said      1.3\n            1.4\n" in told

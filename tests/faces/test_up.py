@@ -208,14 +208,17 @@ def test_no_daemon_and_no_ledger_is_exit_5(supervisor: Supervisor) -> None:
 
 
 def test_why_tells_the_story_with_and_without_a_daemon(supervisor: Supervisor, home: Path) -> None:
-    (home / "services.toml").write_text(FILE + CRASHES)
+    words = 'command = ["sh", "-c", "echo cannot reach db; exit 1"]'
+    (home / "services.toml").write_text(FILE + CRASHES.replace('command = ["false"]', words))
     supervisor("up", "-d")
     story = supervisor("why", "crash")
     assert story.returncode == 0, story.stderr
     assert "code 1" in story.stdout
+    assert "  said      cannot reach db\n" in story.stdout
     assert supervisor("why", "crsh").returncode == 4
     supervisor("down")
     later = supervisor("why", "crash")
     assert later.returncode == 0, later.stderr
     assert "code 1" in later.stdout
+    assert "  said      cannot reach db\n" in later.stdout
     assert "no daemon answers" in later.stderr
