@@ -7,7 +7,7 @@ from typing import Any
 
 from supervisor.core.causes import Cause
 from supervisor.core.wishwords import few, needed
-from supervisor.core.wording import percent, shorten, signal_name, size, span
+from supervisor.core.wording import level, percent, shorten, signal_name, size, span
 
 LONGEST = 70
 _COST = "false_restarts_per_30d"
@@ -72,7 +72,7 @@ def _silent(detail: Detail) -> str:
         return "no heartbeat"
     said = f"no heartbeat for {span(silence)}"
     if score and str(detail.get("detector", "")).startswith("phi"):
-        said += f" (φ {score:.3g})"
+        said += f" (φ {level(score)})"
     return said
 
 

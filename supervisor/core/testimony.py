@@ -9,7 +9,7 @@ from typing import Any
 from supervisor.core.causes import Cause
 from supervisor.core.phrases import phrase
 from supervisor.core.stacks import where
-from supervisor.core.wording import NOTHING, brief, shorten, size, span
+from supervisor.core.wording import NOTHING, brief, level, shorten, size, span
 
 JSON = dict[str, Any]
 
@@ -73,7 +73,7 @@ def _rhythm(detail: Mapping[str, Any]) -> list[str]:
     name, score, threshold = detail.get("detector"), detail.get("suspicion"), detail.get("threshold")
     if name and score is not None and threshold is not None:
         over = "" if score >= threshold else "; it was the longest silence that is allowed"
-        lines.append(f"detector {name}: {score:.3g}, its threshold {threshold:g}{over}")
+        lines.append(f"detector {name}: {level(score)}, its threshold {threshold:g}{over}")
     if detail.get("patience"):
         lines.append(f"this supervisor had run late itself, so it waited up to {detail['patience']:g} times as long")
     return lines

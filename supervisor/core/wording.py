@@ -35,6 +35,11 @@ def brief(seconds: float) -> str:
     return f"{1e3 * seconds:.3g} ms" if abs(seconds) < 1.0 else span(seconds)
 
 
+def level(suspicion: float) -> str:
+    """`7.9`, `102`; beyond that the number says nothing."""
+    return f"{suspicion:.3g}" if suspicion < 999.5 else "over 999"
+
+
 def size(count: object) -> str:
     """Bytes: `512 MiB`, `1.5 GiB`, `900 B`."""
     if not isinstance(count, int | float) or not isfinite(count):

@@ -41,6 +41,7 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
         ("exited", {"exit_code": 1, **RESTART, "delay_s": 0.0}, "exited with code 1; again at once (2 of 5)"),
         ("killed-by-signal", {"signal": 11, **OPEN}, "killed by SIGSEGV; breaker open, trial in 1 min"),
         ("heartbeat-silent", RICH, "no heartbeat for 3.4 s (φ 8.12)"),
+        ("heartbeat-silent", RICH | {"suspicion": 7790.0}, "no heartbeat for 3.4 s (φ over 999)"),
         ("heartbeat-silent", RICH | {"detector": "timeout"}, "no heartbeat for 3.4 s"),
         ("heartbeat-silent", {"silence_s": 2, "action": "report"}, "no heartbeat for 2 s (only reported)"),
         ("memory-limit", {"value": 629145600, "limit": 536870912}, "uses too much memory: 600 MiB of 512 MiB"),
