@@ -68,6 +68,8 @@ SOCKET = "socket:"
 """Before a URL: the name of the socket that we opened there for a service."""
 NOTHING: Mapping[str, int] = {}
 RUNTIME_FILES = ("lock", ID, PLAN, "control.sock", "notify.sock")
+LOOK_EVERY = 1.0
+"""Seconds from one look at the clocks to the next, at least: nothing is decided by what it finds."""
 WARM_UP_AFTER = 0.5
 """Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for."""
 
@@ -135,6 +137,7 @@ class Runtime:
         self.server = HttpServer(self.reactor, self.api, self.problem)
         self.observed = ObservedClock()
         self._clocks = Clocks(*_clocks())
+        self._look_at = 0.0
         self._checkpoints = Checkpoints(lambda: self.fleet.instances, self._save)
         self._timer: Timer | None = None
         self._timer_at: float | None = None
@@ -500,6 +503,9 @@ class Runtime:
         if stall:
             self.say("warning", f"this process did not run for {stall:.2f} s; nobody's silence in it counts")
             self.engine.excuse(stall)
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_EVERY
         slept, stepped = self._clocks.look(*_clocks())
         if slept:
             self.say("warning", f"the host was suspended for {slept:.1f} s; that time counts for nobody")

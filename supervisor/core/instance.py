@@ -382,7 +382,7 @@ class Instance:
     @property
     def review_due(self) -> bool:
         """With one more beat so much is known that the wish is to be judged anew."""
-        return self.recording.count + 1 >= self._review_at
+        return self._review_at != inf and self.recording.count + 1 >= self._review_at
 
     def _aim(self, out: list[Action] | None = None) -> None:
         """Set the detector by what is wished and what is recorded; tell when it is sure that both wishes cannot be had,

@@ -35,6 +35,8 @@ FEWEST = 200
 SURE = 1.645
 """Standard errors of 95 % on one side."""
 _PARTS = 16
+_HELD = 32
+"""Intervals that wait to be taken in together: a histogram costs most where the processor has long forgotten it."""
 _LEAST, _MOST = 1e-6, 3.2e7
 _HEAVIEST = 0.9
 _KNOWN = 0.45
@@ -82,9 +84,9 @@ class Tail(NamedTuple):
 
 
 class Recording:
-    """`count` intervals; `total` is their sum in seconds."""
+    """All that is asked of it counts every interval that was added."""
 
-    __slots__ = ("_classes", "_longest", "count", "total")
+    __slots__ = ("_classes", "_count", "_held", "_longest", "_total")
 
     def __init__(self) -> None:
         self.clear()
@@ -92,31 +94,38 @@ class Recording:
     def clear(self) -> None:
         self._classes: dict[int, int] = {}
         self._longest = array("d")
-        self.count = 0
-        self.total = 0.0
+        self._held = array("d")
+        self._count = 0
+        self._total = 0.0
 
     def add(self, interval: float) -> None:
         """Take in an interval in seconds; what no interval can be is left out."""
         if not _LEAST <= interval <= _MOST:
             return
-        self.count += 1
-        self.total += interval
-        key = _class(interval)
-        self._classes[key] = self._classes.get(key, 0) + 1
-        longest = self._longest
-        if len(longest) < LONGEST:
-            insort(longest, interval)
-        elif interval > longest[0]:
-            del longest[0]
-            insort(longest, interval)
+        self._held.append(interval)
+        if len(self._held) >= _HELD:
+            self._take_in()
 
     def absorb(self, other: Recording) -> None:
         """Take in all that another one holds."""
-        self.count += other.count
-        self.total += other.total
+        self._take_in()
+        other._take_in()
+        self._count += other._count
+        self._total += other._total
         for key, count in other._classes.items():
             self._classes[key] = self._classes.get(key, 0) + count
         self._longest = array("d", sorted([*self._longest, *other._longest])[-LONGEST:])
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return self._count + len(self._held)
+
+    @property
+    def total(self) -> float:
+        """Their sum in seconds."""
+        self._take_in()
+        return self._total
 
     @property
     def mean(self) -> float:
@@ -126,22 +135,26 @@ class Recording:
     @property
     def longest(self) -> float:
         """Seconds; 0.0 where there is nothing."""
+        self._take_in()
         return self._longest[-1] if self._longest else 0.0
 
     def classes(self) -> list[tuple[float, float, int]]:
         """(from, to, how many) in seconds, shortest first, empty ones left out."""
+        self._take_in()
         return [(*_bounds(key), self._classes[key]) for key in sorted(self._classes)]
 
     def beyond(self, t: float, z: float = 0.0) -> float:
         """The share of intervals longer than `t` seconds, at `z`; 1.0 where too little is known to say."""
         if self.count < FEWEST:
             return 1.0
+        self._take_in()
         if t >= self._longest[-COUNTED]:
             return min(self.tail().off(z).beyond(t), off(COUNTED, z) / self.count)
         return min(1.0, off(self.longer(t), z) / self.count)
 
     def longer(self, t: float) -> float:
         """How many were longer than `t` seconds; about, where those are no longer kept as they were."""
+        self._take_in()
         if self._longest and t >= self._longest[0]:
             return len(self._longest) - bisect_right(self._longest, t)
         longer = 0.0
@@ -154,6 +167,7 @@ class Recording:
         """How long to wait so that an interval outlasts it with this chance, at `z`; inf where too little is known."""
         if self.count < FEWEST or not chance > 0.0:
             return inf
+        self._take_in()
         allowed = chance * self.count
         left = allowed - z * sqrt(allowed)
         if left < COUNTED:
@@ -168,6 +182,7 @@ class Recording:
 
     def tail(self) -> Tail:
         """The law of the longest intervals, of which there must be `FEWEST`."""
+        self._take_in()
         k = min(FIT, self.count // 10, len(self._longest) - 1)
         start = self._longest[-k - 1]
         excesses = [max(0.0, x - start) for x in self._longest[-k:]]
@@ -181,8 +196,9 @@ class Recording:
 
     def snapshot(self) -> dict[str, object]:
         """As JSON-able data."""
+        self._take_in()
         classes = {str(key): count for key, count in self._classes.items()}
-        return {"classes": classes, "longest": list(self._longest), "total": round(self.total, 6)}
+        return {"classes": classes, "longest": list(self._longest), "total": round(self._total, 6)}
 
     def restore(self, saved: object) -> None:
         """Take that up again; garbage is nothing recorded."""
@@ -200,8 +216,22 @@ class Recording:
                 return
         except GARBAGE:
             return
-        self._classes, self.count, self.total = classes, count, total
+        self._classes, self._count, self._total = classes, count, total
         self._longest = array("d", sorted(longest))
+
+    def _take_in(self) -> None:
+        classes, longest = self._classes, self._longest
+        for interval in self._held:
+            self._total += interval
+            key = _class(interval)
+            classes[key] = classes.get(key, 0) + 1
+            if len(longest) < LONGEST:
+                insort(longest, interval)
+            elif interval > longest[0]:
+                del longest[0]
+                insort(longest, interval)
+        self._count += len(self._held)
+        del self._held[:]
 
 
 def _class(interval: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from math import exp, inf, log
 
 import pytest
@@ -74,6 +75,36 @@ def test_whatever_it_is_given_its_answers_are_possible(intervals: list[float], t
     again.restore(json.loads(json.dumps(recording.snapshot())))
     assert again.snapshot() == recording.snapshot()
     assert again.count == recording.count
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda r: r.count,
+        lambda r: r.total,
+        lambda r: r.mean,
+        lambda r: r.longest,
+        lambda r: r.classes(),
+        lambda r: [r.beyond(t) for t in (0.5, 2.0, 99.0)],
+        lambda r: r.longer(0.5),
+        lambda r: [r.silence(p) for p in (0.5, 0.01, 1e-6)],
+        lambda r: r.tail(),
+        lambda r: r.snapshot(),
+    ],
+)
+@pytest.mark.parametrize("count", [FEWEST + 1, 2 * LONGEST + 17])
+def test_what_came_last_counts_in_every_answer(ask: Callable[[Recording], object], count: int) -> None:
+    rng = random.Random(7)
+    intervals = [rng.expovariate(1.0) for _ in range(count - 1)]
+    young, settled = Recording(), Recording()
+    for interval in [*intervals, 50.0]:
+        young.add(interval)
+        settled.add(interval)
+        settled.snapshot()
+    assert ask(young) == ask(settled)
+    late = Recording()
+    late.absorb(young)
+    assert ask(late) == ask(settled)
 
 
 @given(st.integers(FEWEST + 10, 3000), st.floats(1e-9, 1.0), st.integers())
