@@ -120,6 +120,8 @@ def _story(incident: Incident, mine: list[JSON], evidence: Callable[[int], JSON 
 def _said(incident: Incident, mine: list[JSON], words: Words) -> list[str]:
     """Its last words.  The next one's begin where that one ran, before which nothing of it can have been read; to spawn
     it took longer than a time in the ledger may be wrong."""
+    if incident.cause == Cause.SPAWN_FAILED:
+        return []  # it never ran; what stands in the log is another one's
     ran = {e["incarnation"]: from_iso(e["at"]) - _ROUNDED for e in mine if e["cause"] == Cause.SPAWNED}
     later = [at for incarnation, at in ran.items() if incarnation > incident.incarnation]
     lines = words(mine[0]["instance"], ran.get(incident.incarnation), min(later, default=None))

@@ -185,6 +185,12 @@ def test_each_crash_is_told_with_its_own_last_words() -> None:
     assert life.why()["incidents"][0]["said"][0] == "long ago"  # no one knows since when it ran
 
 
+def test_what_never_ran_is_not_told_with_the_words_of_the_one_before() -> None:
+    life = Life(restart=RestartSpec(initial=0.0, max_restarts=9)).start().says("bye", 1.0).crash(0.1)
+    life.step(ev.Granted()).step(ev.SpawnFailed(2, "no such file"), 0.1)
+    assert [incident["said"] for incident in life.why()["incidents"]] == [["bye"], []]
+
+
 def test_who_was_looked_at_has_its_last_words_in_the_evidence() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().says("waiting").deadline()
     assert life.why()["incidents"][0]["said"] == []
