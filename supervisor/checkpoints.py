@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from supervisor.core.instance import Instance
+from supervisor.core.lifecycle.instance import Instance
 
 EVERY = 30.0
 """Seconds from one round to the next: so much of a rhythm is lost at most."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor.launch import compiler
 
 if TYPE_CHECKING:
-    from supervisor.core.spec import Plan
+    from supervisor.core.model.spec import Plan
 
 
 def main(arguments: list[str]) -> int:
@@ -61,7 +61,7 @@ def _compiled(options: dict[str, str]) -> tuple[int, bytes]:
 
 
 def _plan(text: bytes) -> Plan:
-    from supervisor.core.spec import Plan, from_plain
+    from supervisor.core.model.spec import Plan, from_plain
 
     return from_plain(Plan, json.loads(text))
 

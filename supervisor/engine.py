@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from supervisor.core.actions import Action, Record
-from supervisor.core.events import Event
-from supervisor.core.fleet import Fleet
+from supervisor.core.model.actions import Action, Record
+from supervisor.core.model.events import Event
+from supervisor.core.services.service_set import Fleet
 
 TURN_BUDGET = 0.02
 """Seconds of carrying out orders after which the loop gets to look at the outside again."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters.reactor import Timer
 from supervisor.adapters.systemd import ServiceManager, Upstream
-from supervisor.core.actions import Goal
-from supervisor.core.instance import Instance
-from supervisor.core.views import instance_view
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model.actions import Goal
+from supervisor.core.services.status import instance_view
 from supervisor.settling import LIVES, settled
 
 if TYPE_CHECKING:

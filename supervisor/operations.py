@@ -19,8 +19,8 @@ from supervisor.adapters.childrun import run_child
 from supervisor.adapters.ledger import EventQuery
 from supervisor.adapters.reactor import Timer
 from supervisor.adapters.sampling import host
-from supervisor.core.spec import Plan, ServiceSpec, from_plain
-from supervisor.core.views import instance_view
+from supervisor.core.model.spec import Plan, ServiceSpec, from_plain
+from supervisor.core.services.status import instance_view
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 from supervisor.launch import compiler
 
@@ -87,7 +87,7 @@ class Operations:
         }
 
     def instance(self, name: str) -> JSON:
-        from supervisor.core.secrets import without_secrets
+        from supervisor.core.text.redact import without_secrets
 
         runtime, now = self._runtime, self._runtime.reactor.now()
         (name,) = self._one(name)
@@ -115,7 +115,7 @@ class Operations:
         return row
 
     def services(self) -> JSON:
-        from supervisor.core.secrets import without_secrets  # few ask, and its patterns take a moment
+        from supervisor.core.text.redact import without_secrets  # few ask, and its patterns take a moment
 
         return {
             "services": [

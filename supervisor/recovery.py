@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from supervisor import __version__
 from supervisor.adapters import procfs, strays
 from supervisor.adapters.ledger import Ledger, read_only
-from supervisor.core import events as ev
-from supervisor.core.causes import Cause
-from supervisor.core.fleet import Fleet
-from supervisor.core.saved import GARBAGE
-from supervisor.core.spec import Plan, from_plain, to_plain
-from supervisor.core.takeover import takeover
+from supervisor.core.model import events as ev
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.saved import GARBAGE
+from supervisor.core.model.spec import Plan, from_plain, to_plain
+from supervisor.core.services.adoption import takeover
+from supervisor.core.services.service_set import Fleet
 from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:

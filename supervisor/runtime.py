@@ -40,18 +40,18 @@ from supervisor.adapters.sockets import Sockets
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
 from supervisor.adapters.vigil import Vigil
 from supervisor.checkpoints import Checkpoints
-from supervisor.core import actions as act
-from supervisor.core import events as ev
-from supervisor.core import sdnotify
-from supervisor.core.actions import Action, Record, State
-from supervisor.core.causes import Cause
-from supervisor.core.clocks import Clocks
-from supervisor.core.diff import Difference
-from supervisor.core.fleet import Fleet
-from supervisor.core.sdnotify import Message
-from supervisor.core.spec import Plan, SupervisorSpec
-from supervisor.core.starvation import ObservedClock
-from supervisor.core.takeover import Found
+from supervisor.core.detection.clock_jumps import Clocks
+from supervisor.core.detection.local_health import ObservedClock
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.model import sdnotify
+from supervisor.core.model.actions import Action, Record, State
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.sdnotify import Message
+from supervisor.core.model.spec import Plan, SupervisorSpec
+from supervisor.core.services.adoption import Found
+from supervisor.core.services.plan_diff import Difference
+from supervisor.core.services.service_set import Fleet
 from supervisor.engine import Engine
 from supervisor.errors import SupervisorError
 from supervisor.operations import Operations

@@ -74,7 +74,7 @@ def _blocked(row: JSON, rows: Rows, before: Mapping[str, int]) -> bool | Failure
 
 
 def _ending(row: JSON) -> str:
-    from supervisor.core.phrases import phrase
+    from supervisor.core.text.causes import phrase
 
     return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
 

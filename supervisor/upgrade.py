@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor import __version__
 from supervisor.adapters.childrun import run_child
 from supervisor.adapters.inherited import HANDOVER, handover
-from supervisor.core.spec import Plan, from_plain
+from supervisor.core.model.spec import Plan, from_plain
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.launch import daemon_command
 

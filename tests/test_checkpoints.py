@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from supervisor.checkpoints import A_TURN, EVERY, FIRST_AFTER, Checkpoints
-from supervisor.core import events as ev
-from supervisor.core.instance import Instance
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import events as ev
 from tests.core.test_fleet import spec
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.sdnotify import Message, parse
+from supervisor.core.model.sdnotify import Message, parse
 from supervisor.heartbeat import Heartbeat
 from tests.e2e.conftest import PATIENCE, ROOT
 

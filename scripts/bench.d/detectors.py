@@ -10,8 +10,8 @@ import tracemalloc
 from rich.console import Console
 from rich.table import Table
 
-from supervisor.core.detectors import KNOWN, Detector, make
-from supervisor.core.spec import HeartbeatSpec
+from supervisor.core.detection.detectors import KNOWN, Detector, make
+from supervisor.core.model.spec import HeartbeatSpec
 
 MOST_SECONDS, MOST_BYTES = 5e-6, 4096
 """A beat, and a detector, may cost so much."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.client import Client
-from supervisor.core.timestamps import from_iso
+from supervisor.core.text.timestamps import from_iso
 
 JSON = dict[str, Any]
 HEAD = """

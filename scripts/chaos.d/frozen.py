@@ -14,7 +14,7 @@ from typing import Any
 
 from alone import daemon, ended, events, moment, suspected, tell
 
-from supervisor.core.causes import Cause
+from supervisor.core.model.causes import Cause
 
 WARM, AFTERWARDS = 5.0, 5.0
 """Seconds in which they beat before the daemon stops and after it goes on."""

@@ -10,8 +10,8 @@ from typing import Any
 from supervisor.adapters import logread
 from supervisor.adapters.api import Subscriber
 from supervisor.adapters.ledger import EventQuery, Ledger
-from supervisor.core.actions import Goal, Record, State
-from supervisor.core.causes import Cause
+from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.causes import Cause
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError
 from supervisor.operations import _signal_number
 

@@ -21,13 +21,13 @@ from mutation import NUMBERS, pick, spoil, text
 from supervisor.adapters.attribution import Attribution
 from supervisor.adapters.notify import NotifySocket
 from supervisor.adapters.reactor import Reactor
-from supervisor.core import actions as act
-from supervisor.core import events as ev
-from supervisor.core import sdnotify
-from supervisor.core.instance import Instance
-from supervisor.core.sdnotify import MAX_DATAGRAM, MAX_STATUS, Message
-from supervisor.core.spec import HeartbeatSpec, ReadySpec, ServiceSpec
-from supervisor.core.views import instance_view
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.model import sdnotify
+from supervisor.core.model.sdnotify import MAX_DATAGRAM, MAX_STATUS, Message
+from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
+from supervisor.core.services.status import instance_view
 
 FIELDS = tuple(sdnotify._FIELDS)
 OTHER_FIELDS = (b"FDSTORE", b"FDNAME", b"BUSERROR", b"NOTIFYACCESS", b"", b"ready", b"READY ", b"MONOTONIC_USEC")

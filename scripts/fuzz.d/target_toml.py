@@ -23,8 +23,8 @@ from supervisor.config import host, read, trust
 from supervisor.config.load import load
 from supervisor.config.locate import Locations, locations
 from supervisor.config.schema import schema
-from supervisor.core.diff import difference
-from supervisor.core.spec import Plan, from_plain, to_plain
+from supervisor.core.model.spec import Plan, from_plain, to_plain
+from supervisor.core.services.plan_diff import difference
 from supervisor.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

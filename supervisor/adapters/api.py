@@ -14,7 +14,7 @@ from supervisor.adapters.http import Exchange
 from supervisor.adapters.ledger import EventQuery
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.routing import Param, Params, Route, arguments, match
-from supervisor.core.views import should_be_up_but_is_not
+from supervisor.core.services.status import should_be_up_but_is_not
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 
 JSON = dict[str, Any]

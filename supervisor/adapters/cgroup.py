@@ -14,7 +14,7 @@ from select import EPOLLERR, EPOLLPRI
 from supervisor.adapters import procfs
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.tree import Tree
-from supervisor.core.spec import Enforce, ResourcesSpec
+from supervisor.core.model.spec import Enforce, ResourcesSpec
 
 CONTROLLERS = ("pids", "memory", "cpu")
 """Those that we have a use for."""

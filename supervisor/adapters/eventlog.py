@@ -10,7 +10,7 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-from supervisor.core.phrases import phrase
+from supervisor.core.text.causes import phrase
 
 _COLOURS = {
     "running": "32",

@@ -16,7 +16,7 @@ from typing import Any
 
 from supervisor.adapters import procfs
 from supervisor.adapters.evidence_sockets import SOCKETS, describe, descriptors
-from supervisor.core.secrets import without_secrets
+from supervisor.core.text.redact import without_secrets
 
 JSON = dict[str, Any]
 

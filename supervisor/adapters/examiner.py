@@ -23,9 +23,9 @@ from supervisor.adapters.probes import in_words
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.tree import Tree, send
 from supervisor.adapters.waiting import agitated, waited
-from supervisor.core.runningtime import RunningTime, contended
-from supervisor.core.spec import Evidence, ServiceSpec
-from supervisor.core.wording import signal_name
+from supervisor.core.detection.schedulable_time import RunningTime, contended
+from supervisor.core.model.spec import Evidence, ServiceSpec
+from supervisor.core.text.units import signal_name
 
 JSON = dict[str, Any]
 Done = Callable[[bool, str | None, JSON, float], None]

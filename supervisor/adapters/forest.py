@@ -10,7 +10,7 @@ from supervisor.adapters import cgroup, marks, procfs
 from supervisor.adapters.cgroup import CgroupTree
 from supervisor.adapters.descent import Census, DescentTree
 from supervisor.adapters.tree import Tree
-from supervisor.core.spec import ResourcesSpec
+from supervisor.core.model.spec import ResourcesSpec
 
 
 class Forest:

@@ -15,7 +15,7 @@ import signal
 from collections.abc import Mapping, Sequence
 
 from supervisor.adapters import capabilities
-from supervisor.core.spec import ServiceSpec
+from supervisor.core.model.spec import ServiceSpec
 
 FIRST = 3
 """The first descriptor of those that are handed over (sd_listen_fds(3))."""

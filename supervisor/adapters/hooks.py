@@ -15,9 +15,9 @@ from typing import Any
 from supervisor.adapters.command import Command, Outcome
 from supervisor.adapters.probes import in_words
 from supervisor.adapters.reactor import Reactor, Timer
-from supervisor.core.actions import Record
-from supervisor.core.hooks import triggers
-from supervisor.core.spec import HookSpec, ServiceSpec, ServiceType
+from supervisor.core.model.actions import Record
+from supervisor.core.model.spec import HookSpec, ServiceSpec, ServiceType
+from supervisor.core.services.hook_triggers import triggers
 
 MOST_AT_ONCE = 4
 LONGEST_QUEUE = 256

@@ -28,8 +28,8 @@ from supervisor.adapters.ledger_query import (
 )
 from supervisor.adapters.ledger_schema import Unusable, is_damage, open_ledger, set_aside
 from supervisor.adapters.ledger_upkeep import Upkeep
-from supervisor.core.actions import Record
-from supervisor.core.timestamps import to_iso
+from supervisor.core.model.actions import Record
+from supervisor.core.text.timestamps import to_iso
 from supervisor.errors import OperationFailed
 
 __all__ = ["EventQuery", "Ledger", "LedgerReader", "read_only"]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from supervisor.core.actions import Record
+from supervisor.core.model.actions import Record
 
 JSON = dict[str, Any]
 Row = tuple[int, float, str, str, int, str, str, str, str, str]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from supervisor.adapters.ledger_schema import uri
-from supervisor.core.timestamps import from_iso, to_iso
+from supervisor.core.text.timestamps import from_iso, to_iso
 from supervisor.errors import OperationFailed
 
 JSON = dict[str, Any]

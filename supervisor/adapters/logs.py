@@ -16,7 +16,7 @@ from supervisor.adapters.logsegment import Segment
 from supervisor.adapters.logstream import Stream
 from supervisor.adapters.logwriter import Writer
 from supervisor.adapters.reactor import Reactor
-from supervisor.core.spec import LogSpec
+from supervisor.core.model.spec import LogSpec
 from supervisor.errors import OperationFailed
 
 _OPEN_FILES = 128

@@ -9,7 +9,7 @@ from typing import Protocol
 from supervisor.adapters.logdraft import Draft
 from supervisor.adapters.loglines import stamp
 from supervisor.adapters.logsegment import Segment
-from supervisor.core.spec import LogSpec
+from supervisor.core.model.spec import LogSpec
 
 _MARK_INTERVAL = 0.1  # seconds between two records of the time index
 

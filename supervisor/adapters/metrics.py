@@ -14,10 +14,10 @@ from itertools import accumulate
 from typing import Any
 
 from supervisor.adapters.exposition import Exposition, Sample, labels
-from supervisor.core.actions import Record, State
-from supervisor.core.causes import Cause
-from supervisor.core.incidents import BY_PERSON, detection_s, is_failure
-from supervisor.core.ratios import ratios
+from supervisor.core.history.incidents import BY_PERSON, detection_s, is_failure
+from supervisor.core.history.ratios import ratios
+from supervisor.core.model.actions import Record, State
+from supervisor.core.model.causes import Cause
 
 JSON = dict[str, Any]
 

@@ -21,7 +21,7 @@ from contextlib import suppress
 
 from supervisor.adapters import procfs
 from supervisor.adapters.reactor import EPOLLIN, Reactor, Timer
-from supervisor.core.sdnotify import MAX_DATAGRAM, Message, parse
+from supervisor.core.model.sdnotify import MAX_DATAGRAM, Message, parse
 
 Deliver = Callable[[int, int, Message, float], None]
 """`deliver(pid, uid, message, at)`: the sender as the kernel saw it, and the arrival in CLOCK_MONOTONIC seconds."""

@@ -16,8 +16,8 @@ from supervisor.adapters.forest import Forest
 from supervisor.adapters.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.reactor import Reactor, Timer
 from supervisor.adapters.tree import Tree, send
-from supervisor.core.events import Event, Exited, Lingering, TreeEmpty
-from supervisor.core.spec import ResourcesSpec
+from supervisor.core.model.events import Event, Exited, Lingering, TreeEmpty
+from supervisor.core.model.spec import ResourcesSpec
 
 PR_SET_CHILD_SUBREAPER = 36
 STRANGERS_AFTER = 0.1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.core.timestamps import from_iso
+from supervisor.core.text.timestamps import from_iso
 from supervisor.errors import UsageError
 
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from supervisor.adapters import procfs
 from supervisor.adapters.reactor import Reactor, Timer
 from supervisor.adapters.usage import Key, age, of_cgroup, of_processes, percent
-from supervisor.core.ceilings import Ceilings
-from supervisor.core.events import Event
-from supervisor.core.spec import ResourcesSpec
+from supervisor.core.detection.resource_limits import Ceilings
+from supervisor.core.model.events import Event
+from supervisor.core.model.spec import ResourcesSpec
 
 _SHORTEST = 0.2  # seconds; over less than that the kernel's clock ticks say nothing about a share of CPU
 _LOOKS = 5  # at a resource in the time for which it may be over its limit
@@ -85,7 +85,7 @@ class Sampler:
 
     def tree(self, pids: Iterable[int]) -> list[dict[str, Any]]:
         """A row for each process, with its share of CPU since the last time it was asked for."""
-        from supervisor.core.secrets import without_secrets
+        from supervisor.core.text.redact import without_secrets
 
         now = self._reactor.now()
         rows = []

@@ -13,9 +13,9 @@ from supervisor.adapters.nettargets import HttpTarget, TcpTarget
 from supervisor.adapters.probes import Done, Poller, Prober, Target
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.resolve import Resolver
-from supervisor.core.actions import Purpose
-from supervisor.core.events import Event, Heartbeat, ProbeFailed, Ready
-from supervisor.core.spec import HeartbeatSpec, ReadySpec, ServiceSpec
+from supervisor.core.model.actions import Purpose
+from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
+from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
 
 Post = Callable[[str, Event], None]
 End = Callable[[], None]

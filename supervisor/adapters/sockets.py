@@ -16,7 +16,7 @@ import stat
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
-from supervisor.core.spec import ServiceSpec, SocketSpec
+from supervisor.core.model.spec import ServiceSpec, SocketSpec
 from supervisor.errors import OperationFailed
 
 _SYS_PIDFD_GETFD = 438

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from supervisor.adapters import marks
-from supervisor.core.spec import ServiceSpec
+from supervisor.core.model.spec import ServiceSpec
 
 LIMITS = {
     name.removeprefix("RLIMIT_").lower(): getattr(resource, name)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from supervisor.adapters import marks, procfs
-from supervisor.core.takeover import Found
+from supervisor.core.services.adoption import Found
 
 _FORKED_ONLY = 0x40  # PF_FORKNOEXEC: it has not executed a program since its fork
 GONE_WITHIN = 2.0

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from supervisor.adapters import procfs
-from supervisor.core.runningtime import MEMORY, QUOTA, Wait, Waited
+from supervisor.core.detection.schedulable_time import MEMORY, QUOTA, Wait, Waited
 
 MOST_THREADS = 256
 

@@ -161,7 +161,7 @@ def event_line(event: JSON) -> str:
     from datetime import datetime
 
     from supervisor.cli.rows import printable
-    from supervisor.core.phrases import phrase
+    from supervisor.core.text.causes import phrase
 
     at = datetime.fromisoformat(event["at"]).astimezone()
     when = at.strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03d}"

@@ -77,6 +77,6 @@ def verdict(status: JSON) -> int:
     doubtful = [row for row in status["instances"] if row["goal"] == "up" and not row["ready"]]
     if not doubtful:
         return 0  # without the import below, which brings all the rules along
-    from supervisor.core.views import should_be_up_but_is_not
+    from supervisor.core.services.status import should_be_up_but_is_not
 
     return NOT_UP if any(map(should_be_up_but_is_not, doubtful)) else 0

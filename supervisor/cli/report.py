@@ -35,7 +35,7 @@ F failures / instances · RECOVERY recovered without a person / failures
 @pass_place
 def report(place: Place, since: float | None, as_json: bool) -> None:
     """Availability, MTBF, MTTR, detection time, false suspicions, and the mission's ratios."""
-    from supervisor.core.report import report as summed_up
+    from supervisor.core.history.report import report as summed_up
 
     source: Source = FromDaemon(place.client)
     rows: list[JSON] = []
@@ -56,7 +56,7 @@ def report(place: Place, since: float | None, as_json: bool) -> None:
 
 def _table(figures: JSON) -> str:
     from supervisor.cli.rows import aligned
-    from supervisor.core.wording import span
+    from supervisor.core.text.units import span
 
     lines = [(account["service"], *_cells(account)) for account in figures["services"]]
     total = ("all", *_cells(figures["total"]))
@@ -71,7 +71,7 @@ def _table(figures: JSON) -> str:
 
 
 def _cells(account: JSON) -> tuple[str, ...]:
-    from supervisor.core.wording import percent, span
+    from supervisor.core.text.units import percent, span
 
     return (
         percent(account["availability"]),

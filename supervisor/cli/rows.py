@@ -64,7 +64,7 @@ def note(row: JSON) -> str:
 
 def happened(row: JSON) -> str:
     """The cause of the last change in words."""
-    from supervisor.core.phrases import phrase  # not needed while all is well
+    from supervisor.core.text.causes import phrase  # not needed while all is well
 
     return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
 
@@ -73,7 +73,7 @@ def _refused(target: JSON | None) -> str:
     """What is wanted of detection cannot be had."""
     if target is None or target["feasible"] is not False or not target["sure"]:
         return ""
-    from supervisor.core.phrases import phrase
+    from supervisor.core.text.causes import phrase
 
     return phrase("target-infeasible", target)
 

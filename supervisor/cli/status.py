@@ -96,7 +96,7 @@ def _summary(status: JSON) -> RenderableType:
     from rich.text import Text
 
     from supervisor.cli.rows import level
-    from supervisor.core.views import should_be_up_but_is_not
+    from supervisor.core.services.status import should_be_up_but_is_not
     from supervisor.dashboard.quantities import count, duration
 
     rows, daemon = status["instances"], status["supervisor"]

@@ -23,8 +23,8 @@ JSON = dict[str, Any]
 def why(place: Place, service: str, as_json: bool) -> None:
     """The story of a service's last failures: what was seen, captured and decided, its last words, what comes next."""
     from supervisor.cli.rows import printable
-    from supervisor.core.story import tell
-    from supervisor.core.story import why as story_of
+    from supervisor.core.history.why import tell
+    from supervisor.core.history.why import why as story_of
 
     client = place.client
     source: Source = FromDaemon(client)

@@ -51,12 +51,12 @@ def tune(
 ) -> None:
     """What SERVICE's recorded rhythm means for its heartbeat: what each detector would do, what can be had, and what to
     write into services.toml."""
-    from supervisor.core.spec import TargetSpec
+    from supervisor.core.model.spec import TargetSpec
 
     file, snapshots = _recorded(place)
     spec = _service(file, service)
     assert spec.heartbeat is not None  # else it was refused
-    from supervisor.core.recording import FEWEST
+    from supervisor.core.detection.interval_histogram import FEWEST
     from supervisor.detectorlab.advice import advise, gathered
 
     recording, newest = gathered(snapshots, spec)
@@ -109,7 +109,7 @@ def _service(file: str, name: str) -> Any:
 
 
 def _too_little(service: str, known: int, needed: int, interval: float) -> OperationFailed:
-    from supervisor.core.wording import span
+    from supervisor.core.text.units import span
 
     wait = span((needed - known) * interval)
     hint = f"At a beat every {span(interval)} that takes {wait} more. A running daemon writes its record every 30 s."
@@ -119,8 +119,8 @@ def _too_little(service: str, known: int, needed: int, interval: float) -> Opera
 def _told(found: JSON) -> Iterator[str]:
     from textwrap import wrap
 
-    from supervisor.core.wishwords import few
-    from supervisor.core.wording import span
+    from supervisor.core.text.target import few
+    from supervisor.core.text.units import span
 
     target = found["target"]
     yield (

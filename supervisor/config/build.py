@@ -10,7 +10,7 @@ from supervisor.config.host import Host
 from supervisor.config.listening import absolute
 from supervisor.config.model import IN_SPEC, PARAMETERS, READY_KINDS, SOURCE_KEYS
 from supervisor.config.problems import Report
-from supervisor.core.spec import (
+from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,
     LogSpec,

@@ -10,7 +10,7 @@ from supervisor.config.kinds import BYTES
 from supervisor.config.model import LIMITS
 from supervisor.config.units import format_duration as span
 from supervisor.config.units import format_percent, format_size
-from supervisor.core.spec import (
+from supervisor.core.model.spec import (
     BackoffKind,
     HeartbeatSpec,
     Plan,

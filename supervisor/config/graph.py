@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 
 from supervisor.config.nearest import nearest
 from supervisor.config.problems import Problems
-from supervisor.core.spec import ServiceSpec
+from supervisor.core.model.spec import ServiceSpec
 
 MOST_CIRCLES = 100
 MOST_REACHED = 500

@@ -14,7 +14,7 @@ from supervisor.config.nearest import nearest
 from supervisor.config.problems import Problems, Report
 from supervisor.config.units import quoted
 from supervisor.config.values import expanded
-from supervisor.core.spec import ServiceSpec, SocketSpec
+from supervisor.core.model.spec import ServiceSpec, SocketSpec
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo

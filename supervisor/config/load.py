@@ -17,7 +17,7 @@ from supervisor.config.problems import Key, Problems, Report
 from supervisor.config.read import parse, read_text
 from supervisor.config.rules import judge
 from supervisor.config.validate import validate
-from supervisor.core.spec import Plan, ServiceSpec, SupervisorSpec
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 
 LONGEST_RUNTIME_DIR = 80
 """Bytes: a Unix socket's whole path has at most 107."""

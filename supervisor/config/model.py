@@ -9,8 +9,8 @@ from pydantic_core import SchemaValidator, core_schema
 from pydantic_core.core_schema import TypedDictField, TypedDictSchema
 
 from supervisor.config import kinds
-from supervisor.core.detectors import KNOWN
-from supervisor.core.spec import BackoffKind, Enforce, Evidence, Policy, Reaction, ServiceType, Strategy
+from supervisor.core.detection.detectors import KNOWN
+from supervisor.core.model.spec import BackoffKind, Enforce, Evidence, Policy, Reaction, ServiceType, Strategy
 
 READY_KINDS = ("http", "tcp", "exec", "log", "notify", "delay")
 SOURCES = ("notify", "http", "tcp", "exec", "file", "log", "activity")

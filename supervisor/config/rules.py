@@ -11,7 +11,8 @@ from supervisor.config.listening import judge_probes
 from supervisor.config.model import READY_KINDS, SOURCE_KEYS
 from supervisor.config.problems import Report
 from supervisor.config.units import format_duration, quoted
-from supervisor.core.spec import (
+from supervisor.core.detection.target import least_within, longest_silence
+from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,
     ReadySpec,
@@ -21,7 +22,6 @@ from supervisor.core.spec import (
     Strategy,
     TargetSpec,
 )
-from supervisor.core.wishes import least_within, longest_silence
 
 PROBES = ("http", "tcp", "exec")
 

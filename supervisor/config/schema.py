@@ -11,7 +11,7 @@ from pydantic_core import core_schema
 
 from supervisor.config import kinds, model
 from supervisor.config.units import format_duration, format_rate, format_size
-from supervisor.core.spec import (
+from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,
     LogSpec,

@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
-from supervisor.core.spec import Plan, ServiceSpec
+from supervisor.core.model.spec import Plan, ServiceSpec
 
 DELEGATE_SUBGROUP_SINCE = 254
 KILLED_WITHIN = 12.0

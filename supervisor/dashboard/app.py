@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from supervisor.client import Client as DaemonClient
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard.feedsource import Answer, Client, News, Source, StatusWaiting, ask
 from supervisor.dashboard.model import Model
 from supervisor.dashboard.orders import Orders

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from textual.app import App
 
 from supervisor.client import quoted
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard.detail import Detail
 from supervisor.dashboard.feedsource import Client, ask
 from supervisor.dashboard.logpane import LogPane

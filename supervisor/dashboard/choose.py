@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard.verdict import trouble
 
 SORTS = ("trouble", "order", "name", "uptime", "restarts", "cpu", "memory", "phi")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.story import detail
 from supervisor.dashboard.verdict import Row

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from supervisor.core.phrases import phrase
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
+from supervisor.core.text.causes import phrase
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line
 

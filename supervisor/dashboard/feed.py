@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard.eventline import event_line
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.spans import Line

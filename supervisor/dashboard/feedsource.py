@@ -11,7 +11,7 @@ from typing import Protocol
 
 from textual.message import Message
 
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.errors import SupervisorError
 
 

@@ -3,7 +3,7 @@ first, then the widget."""
 
 from __future__ import annotations
 
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.draw import sparkline
 from supervisor.dashboard.history import History

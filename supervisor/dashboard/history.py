@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from supervisor.core.causes import FAILURES
-from supervisor.core.views import JSON
+from supervisor.core.model.causes import FAILURES
+from supervisor.core.services.status import JSON
 
 DEPTH = 120
 """Samples kept of each series: two minutes at one a second."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.choose import DESCENDING, SORTS, arrange, matching
 from supervisor.dashboard.history import History

@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.app import App
 
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.dialogs import Choice, Question, listed, which_signal
 from supervisor.dashboard.feedsource import Client, ask

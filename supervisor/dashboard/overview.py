@@ -14,7 +14,7 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 from textual.widgets import Input
 
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard.attention import Attention
 from supervisor.dashboard.choose import find
 from supervisor.dashboard.detail import Detail

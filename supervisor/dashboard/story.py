@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.draw import bar, nearness, suspicion_line
 from supervisor.dashboard.eventline import event_line

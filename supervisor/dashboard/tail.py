@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from supervisor.client import quoted
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard.feedsource import Client, News, Post, Source, ask
 from supervisor.dashboard.logpane import Entry, LogPane
 from supervisor.errors import SupervisorError

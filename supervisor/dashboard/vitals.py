@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from supervisor.core.views import JSON
+from supervisor.core.services.status import JSON
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.draw import histogram, sparkline
 from supervisor.dashboard.present import CPU_FLOOR, MEMORY_FLOOR

@@ -9,11 +9,11 @@ from math import ceil, floor, log10
 from typing import Any
 
 from supervisor.config.units import format_duration
-from supervisor.core.recording import FEWEST, SURE, Recording, off
-from supervisor.core.spec import HeartbeatSpec, ServiceSpec, TargetSpec
-from supervisor.core.wishes import Verdict, judge, longest_silence
-from supervisor.core.wishwords import MONTH, few, monthly, shown
-from supervisor.core.wording import span
+from supervisor.core.detection.interval_histogram import FEWEST, SURE, Recording, off
+from supervisor.core.detection.target import Verdict, judge, longest_silence
+from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec, TargetSpec
+from supervisor.core.text.target import MONTH, few, monthly, shown
+from supervisor.core.text.units import span
 from supervisor.detectorlab.tuning import Law, Point, curves, present
 
 JSON = dict[str, Any]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from supervisor.core.detectors import KNOWN, make
-from supervisor.core.spec import HeartbeatSpec
+from supervisor.core.detection.detectors import KNOWN, make
+from supervisor.core.model.spec import HeartbeatSpec
 from supervisor.detectorlab import peers
 from supervisor.detectorlab.port import Port
 

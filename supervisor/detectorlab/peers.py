@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from math import log, sqrt
 
-from supervisor.core.detectors import logistic
+from supervisor.core.detection.detectors import logistic
 
 WINDOW = 1000
 LEAST_DEVIATION = 0.1

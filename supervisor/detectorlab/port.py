@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from supervisor.core.detectors import logistic
+from supervisor.core.detection.detectors import logistic
 from supervisor.detectorlab import peers
 
 _MILLIS = 1000.0

@@ -18,9 +18,9 @@ from itertools import pairwise
 from math import exp, log
 from random import Random
 
-from supervisor.core.detectors import KNOWN, Detector, make
-from supervisor.core.recording import Recording
-from supervisor.core.spec import HeartbeatSpec
+from supervisor.core.detection.detectors import KNOWN, Detector, make
+from supervisor.core.detection.interval_histogram import Recording
+from supervisor.core.model.spec import HeartbeatSpec
 
 BEATS = 6000
 WARM = 1000

@@ -9,7 +9,7 @@ from pathlib import Path
 from supervisor.adapters.logs import LogStore
 from supervisor.adapters.logstream import Stream
 from supervisor.adapters.reactor import Reactor
-from supervisor.core.spec import LogSpec
+from supervisor.core.model.spec import LogSpec
 
 PLAIN = LogSpec(compress=False)
 DATED = LogSpec(compress=False, timestamps=True)

@@ -15,9 +15,9 @@ from supervisor.adapters.api import MOST_STREAMS, ROUTES, Api
 from supervisor.adapters.openapi import SCHEMAS, document
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.routing import arguments, decoded, match
-from supervisor.core.instance import Instance
-from supervisor.core.spec import ServiceSpec
-from supervisor.core.views import instance_view
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model.spec import ServiceSpec
+from supervisor.core.services.status import instance_view
 from supervisor.errors import UsageError
 from tests.faces import fakedaemon
 from tests.faces.standin import StandIn

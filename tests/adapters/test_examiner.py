@@ -21,8 +21,8 @@ from supervisor.adapters import pyspy
 from supervisor.adapters.dump import BYTES, LINES, catches
 from supervisor.adapters.examiner import Confirm, Examiner
 from supervisor.adapters.tree import Tree
-from supervisor.core.spec import Evidence, ServiceSpec
-from supervisor.core.stacks import where
+from supervisor.core.model.spec import Evidence, ServiceSpec
+from supervisor.core.text.stacks import where
 from tests.adapters.capture import PLAIN, Capture
 from tests.adapters.test_evidence import wait_for_stop
 from tests.fakes import run_until

@@ -15,7 +15,7 @@ import pytest
 from supervisor.adapters import procfs
 from supervisor.adapters.spawn import Spawner, clean_slate
 from supervisor.config.capabilities import NAMES
-from supervisor.core.spec import ServiceSpec, SocketSpec
+from supervisor.core.model.spec import ServiceSpec, SocketSpec
 
 NOBODY = 65534
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up what only root has")

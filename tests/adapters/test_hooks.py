@@ -21,9 +21,9 @@ from supervisor.adapters import hooks as hooks_module
 from supervisor.adapters import procfs
 from supervisor.adapters.hooks import LONGEST_QUEUE, MOST_AT_ONCE, Hooks
 from supervisor.adapters.reactor import Reactor
-from supervisor.core.actions import Goal, Record, State
-from supervisor.core.causes import Cause
-from supervisor.core.spec import HookSpec, ServiceSpec
+from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import HookSpec, ServiceSpec
 from tests.fakes import run_until
 
 FAILED = Record("web@1", "web", 2, Goal.UP, State.RUNNING, State.BACKOFF, Cause.EXITED, {"exit_code": 1})

@@ -20,8 +20,8 @@ import pytest
 from supervisor.adapters import ledger as ledger_module
 from supervisor.adapters import ledger_upkeep
 from supervisor.adapters.ledger import EventQuery, Ledger, read_only
-from supervisor.core.actions import Goal, Record, State
-from supervisor.core.causes import Cause
+from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.causes import Cause
 from supervisor.errors import OperationFailed
 
 AT = 1_700_000_000.0
@@ -81,8 +81,8 @@ def test_it_outlives_its_process_without_being_closed(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"
         "from supervisor.adapters.ledger import Ledger\n"
-        "from supervisor.core.actions import Goal, Record, State\n"
-        "from supervisor.core.causes import Cause\n"
+        "from supervisor.core.model.actions import Goal, Record, State\n"
+        "from supervisor.core.model.causes import Cause\n"
         "ledger = Ledger(sys.argv[1], print)\n"
         "ledger.save('web', {'pid': 7})\n"
         "ledger.append([Record('web', 'web', 1, Goal.UP, State.STARTING, State.RUNNING, Cause.READY)], 5.0)\n"

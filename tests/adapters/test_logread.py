@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from supervisor.adapters import logindex
 from supervisor.adapters.loggzip import GzipText, members
 from supervisor.adapters.logread import Chunk, read
-from supervisor.core.spec import LogSpec
+from supervisor.core.model.spec import LogSpec
 from tests.adapters.capture import PLAIN, Capture, numbered, say
 from tests.fakes import run_until
 

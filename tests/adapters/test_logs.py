@@ -17,7 +17,7 @@ import pytest
 
 from supervisor.adapters import logs
 from supervisor.adapters.loglines import MAX_LINE, LineSplitter, stamp
-from supervisor.core.spec import LogSpec
+from supervisor.core.model.spec import LogSpec
 from supervisor.errors import OperationFailed
 from tests.adapters.capture import PLAIN, Capture, numbered, say
 from tests.fakes import run_until

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.adapters import logsegment
-from supervisor.core.spec import LogSpec
+from supervisor.core.model.spec import LogSpec
 from tests.adapters.capture import DATED, PLAIN, Capture, numbered, say, undated
 from tests.fakes import run_until
 
@@ -19,7 +19,7 @@ CAPTURER = """
 import os, sys
 from supervisor.adapters.logs import LogStore
 from supervisor.adapters.reactor import Reactor
-from supervisor.core.spec import LogSpec
+from supervisor.core.model.spec import LogSpec
 
 root, tell_after, timestamps = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
 reactor = Reactor()

@@ -17,7 +17,7 @@ import pytest
 from supervisor.adapters import logfiles
 from supervisor.adapters.logread import read
 from supervisor.adapters.logsegment import LONGEST_LINE
-from supervisor.core.spec import LogSpec
+from supervisor.core.model.spec import LogSpec
 from tests.adapters.capture import Capture, numbered, say
 from tests.fakes import run_until
 

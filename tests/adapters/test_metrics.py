@@ -8,8 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from supervisor.adapters.metrics import Metrics
-from supervisor.core.actions import Goal, Record, State
-from supervisor.core.causes import Cause
+from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.causes import Cause
 
 S = State
 SUPERVISOR: dict[str, Any] = {

@@ -20,7 +20,7 @@ from supervisor.adapters import procfs
 from supervisor.adapters.attribution import Attribution
 from supervisor.adapters.notify import NotifySocket
 from supervisor.adapters.reactor import Reactor
-from supervisor.core.sdnotify import Message
+from supervisor.core.model.sdnotify import Message
 from tests.fakes import run_until
 
 Delivered = list[tuple[int, int, Message, float]]

@@ -22,8 +22,8 @@ from supervisor.adapters.pidfd import child_status, foreign_status
 from supervisor.adapters.processes import Processes, become_subreaper
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
-from supervisor.core.events import Event, Exited, Lingering, TreeEmpty
-from supervisor.core.spec import ServiceSpec
+from supervisor.core.model.events import Event, Exited, Lingering, TreeEmpty
+from supervisor.core.model.spec import ServiceSpec
 
 PATIENCE = 20.0
 

@@ -15,8 +15,8 @@ import pytest
 from supervisor.adapters import procfs, sampling
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.sampling import Sampler
-from supervisor.core.events import Event, LimitExceeded
-from supervisor.core.spec import ResourcesSpec
+from supervisor.core.model.events import Event, LimitExceeded
+from supervisor.core.model.spec import ResourcesSpec
 from tests.fakes import FakeReactor, run_until
 
 MIB = 1 << 20

@@ -13,9 +13,9 @@ import pytest
 
 from supervisor.adapters.reactor import Reactor
 from supervisor.adapters.senses import Senses, probe_environment
-from supervisor.core.actions import Purpose
-from supervisor.core.events import Event, Heartbeat, ProbeFailed, Ready
-from supervisor.core.spec import HeartbeatSpec, ReadySpec, ServiceSpec
+from supervisor.core.model.actions import Purpose
+from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
+from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
 from tests.fakes import FakeReactor, run_until
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.adapters.sockets import Sockets
-from supervisor.core.spec import ServiceSpec, SocketSpec
+from supervisor.core.model.spec import ServiceSpec, SocketSpec
 from supervisor.errors import OperationFailed
 
 Make = Callable[..., Sockets]

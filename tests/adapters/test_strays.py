@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.adapters import marks, procfs, strays
-from supervisor.core.takeover import Found
+from supervisor.core.services.adoption import Found
 
 PATIENCE = 20.0
 

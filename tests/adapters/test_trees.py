@@ -21,8 +21,8 @@ from supervisor.adapters.descent import DescentTree
 from supervisor.adapters.forest import Forest
 from supervisor.adapters.processes import become_subreaper
 from supervisor.adapters.reactor import Reactor
-from supervisor.core.events import Exited, TreeEmpty
-from supervisor.core.spec import Enforce, ResourcesSpec
+from supervisor.core.model.events import Exited, TreeEmpty
+from supervisor.core.model.spec import Enforce, ResourcesSpec
 from tests.adapters.test_processes import PATIENCE, Bench
 from tests.fakes import run_until
 
@@ -102,7 +102,7 @@ def survivors(supervisor_id: str, instance: str = "web") -> list[int]:
 EARLIER = """
 import ctypes, os, sys
 from supervisor.adapters.spawn import Spawner, clean_slate
-from supervisor.core.spec import ServiceSpec
+from supervisor.core.model.spec import ServiceSpec
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # its orphans are to come here, not to the test
 if os.fork() == 0:
     clean_slate()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config.load import load
-from supervisor.core.spec import Plan
+from supervisor.core.model.spec import Plan
 from supervisor.errors import ConfigError
 
 Load = Callable[[str], Plan]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from supervisor.config.load import load
-from supervisor.core.spec import Plan, from_plain
+from supervisor.core.model.spec import Plan, from_plain
 
 
 def compiler(*arguments: object) -> subprocess.CompletedProcess[str]:

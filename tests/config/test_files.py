@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from supervisor.config import model
 from supervisor.config.load import load
-from supervisor.core.spec import Plan, from_plain, to_plain
+from supervisor.core.model.spec import Plan, from_plain, to_plain
 from supervisor.errors import ConfigError
 from tests.config.conftest import Load
 

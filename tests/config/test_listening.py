@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.spec import SocketSpec
+from supervisor.core.model.spec import SocketSpec
 from tests.config.conftest import Complain, Load
 
 WEB = '[services.web]\ncommand = "sleep 1"\n'

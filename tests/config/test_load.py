@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.spec import (
+from supervisor.core.model.spec import (
     BackoffKind,
     Evidence,
     HeartbeatSpec,

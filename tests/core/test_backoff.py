@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.backoff import delay
-from supervisor.core.spec import BackoffKind, RestartSpec
+from supervisor.core.model.spec import BackoffKind, RestartSpec
+from supervisor.core.restart.backoff import delay
 
 FIXED, LINEAR = BackoffKind.FIXED, BackoffKind.LINEAR
 EXPONENTIAL, DECORRELATED = BackoffKind.EXPONENTIAL, BackoffKind.DECORRELATED_JITTER

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.core.ceilings import Ceilings
-from supervisor.core.events import LimitExceeded
-from supervisor.core.spec import ResourcesSpec
+from supervisor.core.detection.resource_limits import Ceilings
+from supervisor.core.model.events import LimitExceeded
+from supervisor.core.model.spec import ResourcesSpec
 
 BOTH = ResourcesSpec(max_memory=100, max_cpu=1.5, sustained=10.0)
 MEMORY = ResourcesSpec(max_memory=100, sustained=0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.core.clocks import Clocks
+from supervisor.core.detection.clock_jumps import Clocks
 
 
 @pytest.mark.parametrize(

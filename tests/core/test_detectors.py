@@ -9,8 +9,8 @@ from random import Random
 import mpmath
 import pytest
 
-from supervisor.core.detectors import KNOWN, Detector, make
-from supervisor.core.spec import HeartbeatSpec
+from supervisor.core.detection.detectors import KNOWN, Detector, make
+from supervisor.core.model.spec import HeartbeatSpec
 
 every = pytest.mark.parametrize("name", sorted(KNOWN))
 accruing = pytest.mark.parametrize("name", sorted({*KNOWN} - {"timeout"}))

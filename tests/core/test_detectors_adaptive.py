@@ -10,10 +10,10 @@ from random import Random
 
 import pytest
 
-from supervisor.core.detectors import Detector, adaptive, make
-from supervisor.core.detectors.accrual import Accrual
-from supervisor.core.detectors.adaptive import EXPERTS, Adaptive
-from supervisor.core.spec import HeartbeatSpec
+from supervisor.core.detection.detectors import Detector, adaptive, make
+from supervisor.core.detection.detectors.accrual import Accrual
+from supervisor.core.detection.detectors.adaptive import EXPERTS, Adaptive
+from supervisor.core.model.spec import HeartbeatSpec
 
 
 def new(threshold: float = 3.0) -> Detector:

@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from supervisor.core.detectors import Detector, make
-from supervisor.core.detectors.schedule import SIZE
-from supervisor.core.spec import HeartbeatSpec
+from supervisor.core.detection.detectors import Detector, make
+from supervisor.core.detection.detectors.schedule import SIZE
+from supervisor.core.model.spec import HeartbeatSpec
 
 THRESHOLD = 8.0
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.detectors.rhythm import COLD, SIZE, Rhythm
+from supervisor.core.detection.detectors.rhythm import COLD, SIZE, Rhythm
 
 
 def rhythm(*intervals: float, expected: float = 1.0, longest: float = 1000.0) -> Rhythm:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.core.detectors.schedule import FIRST, SIZE, Schedule
+from supervisor.core.detection.detectors.schedule import FIRST, SIZE, Schedule
 
 MICRO = 1_000_000
 

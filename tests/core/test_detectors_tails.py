@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.detectors import logistic, normal
+from supervisor.core.detection.detectors import logistic, normal
 
 mpmath.mp.dps = 60
 

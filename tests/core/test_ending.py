@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from supervisor.core import actions as act
-from supervisor.core import events as ev
-from supervisor.core.actions import State
-from supervisor.core.causes import Cause
-from supervisor.core.instance import GIVE_UP_AFTER
+from supervisor.core.lifecycle.instance import GIVE_UP_AFTER
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import State
+from supervisor.core.model.causes import Cause
 from tests.core.test_fleet import World, spec
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.core import actions as act
-from supervisor.core import events as ev
-from supervisor.core.actions import Goal, Record, State
-from supervisor.core.causes import FAILURES, Cause
-from supervisor.core.fleet import Fleet
-from supervisor.core.instance import Instance, Phase
-from supervisor.core.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.lifecycle.instance import Instance, Phase
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.causes import FAILURES, Cause
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.services.service_set import Fleet
 
 
 def spec(name: str, **keys: Any) -> ServiceSpec:

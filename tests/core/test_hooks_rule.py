@@ -6,13 +6,21 @@ from typing import Any
 
 import pytest
 
-from supervisor.core import events as ev
-from supervisor.core.actions import Goal, Record, State
-from supervisor.core.causes import Cause
-from supervisor.core.hooks import triggers
-from supervisor.core.instance import Instance
-from supervisor.core.spec import HeartbeatSpec, Policy, Reaction, ReadySpec, ResourcesSpec, RestartSpec, ServiceSpec
-from supervisor.core.spec import ServiceType as Type
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import (
+    HeartbeatSpec,
+    Policy,
+    Reaction,
+    ReadySpec,
+    ResourcesSpec,
+    RestartSpec,
+    ServiceSpec,
+)
+from supervisor.core.model.spec import ServiceType as Type
+from supervisor.core.services.hook_triggers import triggers
 
 READY = ReadySpec(notify=True)
 BEAT = HeartbeatSpec(detector="timeout", timeout=1.0, min_timeout=0.1)

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core import events as ev
-from supervisor.core.actions import Examine, Goal, Kill, Record, Signal, State, Watch
-from supervisor.core.diff import difference
-from supervisor.core.instance import Instance
-from supervisor.core.spec import (
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Examine, Goal, Kill, Record, Signal, State, Watch
+from supervisor.core.model.spec import (
     Evidence,
     HeartbeatSpec,
     HookSpec,
@@ -26,7 +25,8 @@ from supervisor.core.spec import (
     from_plain,
     to_plain,
 )
-from supervisor.core.views import instance_view, should_be_up_but_is_not
+from supervisor.core.services.plan_diff import difference
+from supervisor.core.services.status import instance_view, should_be_up_but_is_not
 from tests.core.test_fleet import spec
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.causes import Cause
-from supervisor.core.phrases import LONGEST, phrase
-from supervisor.core.wording import percent, shorten, signal_name, size, span
+from supervisor.core.model.causes import Cause
+from supervisor.core.text.causes import LONGEST, phrase
+from supervisor.core.text.units import percent, shorten, signal_name, size, span
 
 RICH: dict[str, Any] = {
     "exit_code": 3, "signal": 11, "error": "No such file or directory: '/a/very/long/path/to/a/program/that/is/not'",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.recording import FEWEST, LONGEST, Recording
+from supervisor.core.detection.interval_histogram import FEWEST, LONGEST, Recording
 
 
 def recorded(*intervals: float) -> Recording:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.causes import Cause
-from supervisor.core.report import report
-from supervisor.core.timeline import Timeline, timeline
-from supervisor.core.timestamps import to_iso
+from supervisor.core.history.report import report
+from supervisor.core.history.timeline import Timeline, timeline
+from supervisor.core.model.causes import Cause
+from supervisor.core.text.timestamps import to_iso
 
 JSON = dict[str, Any]
 T0 = 1_700_000_000.0

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.restart import Breaker, RestartRule, wants_restart
-from supervisor.core.spec import BackoffKind, Policy, RestartSpec
+from supervisor.core.model.spec import BackoffKind, Policy, RestartSpec
+from supervisor.core.restart.tracker import Breaker, RestartRule, wants_restart
 
 ALWAYS, ON_FAILURE, NEVER = Policy.ALWAYS, Policy.ON_FAILURE, Policy.NEVER
 

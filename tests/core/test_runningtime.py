@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.runningtime import MEMORY, QUOTA, RunningTime, Wait, Waited, contended
+from supervisor.core.detection.schedulable_time import MEMORY, QUOTA, RunningTime, Wait, Waited, contended
 
 WAITED = st.builds(Waited, st.floats(-1e9, 1e9), st.floats(-1e9, 1e9), st.integers(0, 2), st.booleans())
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core import events as ev
-from supervisor.core.actions import State
-from supervisor.core.causes import Cause
-from supervisor.core.instance import IGNORED, TRANSITIONS
+from supervisor.core.lifecycle.instance import IGNORED, TRANSITIONS
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import State
+from supervisor.core.model.causes import Cause
 from tests.core.transcript import play
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))

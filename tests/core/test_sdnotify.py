@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core import events as ev
-from supervisor.core.sdnotify import MAX_DATAGRAM, MAX_STATUS, Message, events, parse
-from supervisor.core.spec import HeartbeatSpec, ReadySpec, ServiceSpec
+from supervisor.core.model import events as ev
+from supervisor.core.model.sdnotify import MAX_DATAGRAM, MAX_STATUS, Message, events, parse
+from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
 
 FIELDS = [
     (b"READY=1", Message(ready=True)),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.secrets import without_secrets
+from supervisor.core.text.redact import without_secrets
 
 
 @pytest.mark.parametrize(

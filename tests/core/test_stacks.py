@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.stacks import where
+from supervisor.core.text.stacks import where
 
 FAULTHANDLER = """
 job 17 begun

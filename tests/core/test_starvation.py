@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.starvation import EASES, LocalHealth, ObservedClock
+from supervisor.core.detection.local_health import EASES, LocalHealth, ObservedClock
 
 
 @pytest.mark.parametrize(

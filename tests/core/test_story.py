@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from supervisor.core import events as ev
-from supervisor.core.actions import Action, Record
-from supervisor.core.instance import Instance
-from supervisor.core.spec import (
+from supervisor.core.history.why import tell, why
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action, Record
+from supervisor.core.model.spec import (
     HeartbeatSpec,
     Policy,
     Reaction,
@@ -21,9 +22,8 @@ from supervisor.core.spec import (
     ServiceType,
     TargetSpec,
 )
-from supervisor.core.story import tell, why
-from supervisor.core.timestamps import to_iso
-from supervisor.core.views import instance_view
+from supervisor.core.services.status import instance_view
+from supervisor.core.text.timestamps import to_iso
 
 JSON = dict[str, Any]
 T0 = 1_700_000_000.0

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core import events as ev
-from supervisor.core.instance import Instance
-from supervisor.core.takeover import Found, takeover
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import events as ev
+from supervisor.core.services.adoption import Found, takeover
 from tests.core.test_fleet import spec
 
 STARTS = {

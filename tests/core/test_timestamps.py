@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.timestamps import from_iso, to_iso
+from supervisor.core.text.timestamps import from_iso, to_iso
 
 MILLIS = st.integers(min_value=-62_135_596_800_000, max_value=253_402_300_799_999)
 

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core import events as ev
-from supervisor.core.actions import Record
-from supervisor.core.causes import Cause
-from supervisor.core.detectors import make
-from supervisor.core.instance import Instance
-from supervisor.core.phrases import phrase
-from supervisor.core.recording import FEWEST, Recording
-from supervisor.core.spec import HeartbeatSpec, ServiceSpec, TargetSpec
-from supervisor.core.views import instance_view
-from supervisor.core.wishes import Verdict, judge, least_within, longest_silence, score
-from supervisor.core.wishwords import few, in_words, shown
+from supervisor.core.detection.detectors import make
+from supervisor.core.detection.interval_histogram import FEWEST, Recording
+from supervisor.core.detection.target import Verdict, judge, least_within, longest_silence, score
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Record
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec, TargetSpec
+from supervisor.core.services.status import instance_view
+from supervisor.core.text.causes import phrase
+from supervisor.core.text.target import few, in_words, shown
 
 DAY = 86_400.0
 

@@ -32,15 +32,15 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
-from supervisor.core import actions as act
-from supervisor.core import events as ev
-from supervisor.core.causes import Cause
-from supervisor.core.clocks import Clocks
-from supervisor.core.fleet import Fleet
-from supervisor.core.instance import Instance
-from supervisor.core.runningtime import MEMORY, QUOTA, RunningTime, Wait, Waited
-from supervisor.core.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
-from supervisor.core.starvation import ObservedClock
+from supervisor.core.detection.clock_jumps import Clocks
+from supervisor.core.detection.local_health import ObservedClock
+from supervisor.core.detection.schedulable_time import MEMORY, QUOTA, RunningTime, Wait, Waited
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.services.service_set import Fleet
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from supervisor.adapters import procfs
-from supervisor.core.timestamps import from_iso
+from supervisor.core.text.timestamps import from_iso
 from tests.e2e.conftest import PATIENCE, ROOT, Daemon, alive
 
 Make = Callable[..., Daemon]

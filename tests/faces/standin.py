@@ -17,7 +17,7 @@ from supervisor.adapters.api import Api, Subscriber
 from supervisor.adapters.http import HttpServer
 from supervisor.adapters.ledger import EventQuery
 from supervisor.adapters.reactor import Reactor
-from supervisor.core.timestamps import from_iso, to_iso
+from supervisor.core.text.timestamps import from_iso, to_iso
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 from tests.faces import fakedaemon
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.actions import State
+from supervisor.core.model.actions import State
 from supervisor.dashboard import quantities as q
 from supervisor.dashboard.choose import SORTS, arrange, find, matching
 from supervisor.dashboard.draw import bar, bins, condensed, histogram, sparkline, suspicion_line

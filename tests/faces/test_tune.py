@@ -16,10 +16,10 @@ from supervisor.adapters.ledger import Ledger
 from supervisor.cli import main
 from supervisor.cli.place import Place
 from supervisor.config.load import load
-from supervisor.core import events as ev
-from supervisor.core.instance import Instance
-from supervisor.core.recording import Recording
-from supervisor.core.spec import HeartbeatSpec
+from supervisor.core.detection.interval_histogram import Recording
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import events as ev
+from supervisor.core.model.spec import HeartbeatSpec
 from supervisor.detectorlab import tuning
 from supervisor.detectorlab.tuning import Law, curves, present
 

@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.adapters import routing
 from supervisor.config import values
-from supervisor.core import sdnotify
+from supervisor.core.model import sdnotify
 
 ROOT = Path(__file__).parents[2]
 PARTS = ROOT / "scripts" / "fuzz.d"

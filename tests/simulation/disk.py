@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from supervisor.core.actions import Record
-from supervisor.core.spec import Plan
+from supervisor.core.model.actions import Record
+from supervisor.core.model.spec import Plan
 
 
 class Disk:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from supervisor.core.actions import State
+from supervisor.core.model.actions import State
 from tests.simulation.plans import edited
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def stale_news(world: World) -> None:
     daemon = world.daemon
     if daemon is None:
         return
-    from supervisor.core import events as ev
+    from supervisor.core.model import events as ev
 
     name = world.dice.choice(list(daemon.fleet.instances))
     instance = daemon.fleet.instances[name]

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from supervisor.core.actions import Goal, Record, State
-from supervisor.core.causes import FAILURES, Cause
-from supervisor.core.instance import Instance
-from supervisor.core.life import Phase
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.snapshot import Phase
+from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.causes import FAILURES, Cause
 
 if TYPE_CHECKING:
     from tests.simulation.daemon import Daemon

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from supervisor import recovery
-from supervisor.core import actions as act
-from supervisor.core import events as ev
-from supervisor.core import takeover as takeover_module
-from supervisor.core.fleet import Fleet
-from supervisor.core.instance import Instance
-from supervisor.core.life import Phase
-from supervisor.core.restart import RestartRule
-from supervisor.core.takeover import Takeover
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.snapshot import Phase
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.restart.tracker import RestartRule
+from supervisor.core.services import adoption as takeover_module
+from supervisor.core.services.adoption import Takeover
+from supervisor.core.services.service_set import Fleet
 from supervisor.engine import Engine
 from tests.simulation.faults import FAULTS
 from tests.simulation.run import run
@@ -141,7 +141,7 @@ def keeps_waiting_when_it_is_stopped(patch: Patch) -> None:
 
 
 def _transitions() -> dict[Any, Any]:
-    from supervisor.core import instance
+    from supervisor.core.lifecycle import instance
 
     return instance.TRANSITIONS
 

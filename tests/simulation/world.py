@@ -9,10 +9,10 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from supervisor.core import actions as act
-from supervisor.core import events as ev
-from supervisor.core.spec import ServiceSpec
-from supervisor.core.takeover import Found
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.model.spec import ServiceSpec
+from supervisor.core.services.adoption import Found
 from tests.simulation.daemon import Crash, Daemon
 from tests.simulation.disk import Disk
 from tests.simulation.invariants import Invariants

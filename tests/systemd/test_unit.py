@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config.systemd_unit import stop_time, unit, words
-from supervisor.core.spec import Plan, ServiceSpec, SocketSpec, SupervisorSpec
+from supervisor.core.model.spec import Plan, ServiceSpec, SocketSpec, SupervisorSpec
 
 PYTHON = ["/opt/venv/bin/python", "-P", "-m", "supervisor"]
 HERE = Path(__file__).parents[2]

@@ -1,0 +1,62 @@
+"""Chen's NFD-E: a beat is overdue a constant margin α after its expected arrival, which the schedule tells.
+
+Chen, Toueg, Aguilera: "On the Quality of Service of Failure Detectors", IEEE Transactions on Computers 51(5), 2002;
+with the send times of beats it is their NFD-S.  The score is how much the beat is overdue, in tenths of a period, so
+that α = threshold·η/10.  Good at: senders with a timer, whatever delays and loses their beats (a late beat is followed
+by a short gap, and it knows).  Bad at: senders that work and then sleep, whose phase wanders off, and delays that
+change their spread, since α does not.
+"""
+
+from __future__ import annotations
+
+from supervisor.core.detection.detectors.accrual import Law
+from supervisor.core.detection.detectors.numbers import margin
+from supervisor.core.detection.detectors.rhythm import Rhythm
+from supervisor.core.detection.detectors.schedule import Schedule
+
+PARTS = 10.0
+
+
+class Chen(Law):
+    """`interval` is the configured period in seconds; `threshold` is α in tenths of the period."""
+
+    __slots__ = ("_due", "_interval", "_schedule", "_unit", "threshold")
+
+    _due: float
+    """How long after the last beat the next is due, in seconds."""
+    _unit: float
+    """What the score counts, in seconds."""
+
+    def __init__(self, threshold: float, interval: float) -> None:
+        self.threshold = threshold
+        self._interval = interval
+        self.forget()
+
+    def score(self, silence: float, rhythm: Rhythm) -> float:
+        return max(0.0, silence - self._due) / self._unit
+
+    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+        return self._due + margin(threshold) * self._unit
+
+    def forget(self) -> None:
+        self._schedule = Schedule(self._interval)
+        self._judge()
+
+    def begin(self) -> None:
+        self._schedule.lose()
+        self._judge()
+
+    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: Rhythm) -> None:
+        self._schedule.take(gap, delay, usual, rhythm.mean)
+        self._judge()
+
+    def dump(self) -> list[float]:
+        return self._schedule.dump()
+
+    def load(self, saved: list[object]) -> None:
+        self._schedule.load(saved)
+        self._judge()
+
+    def _judge(self) -> None:
+        self._due = self._schedule.ahead
+        self._unit = self._schedule.period / PARTS

@@ -1,0 +1,31 @@
+"""The exponential form of φ, Cassandra's: φ(t) = t/(mean·ln 10), as if beats were a Poisson process.
+
+Lakshman & Malik: "Cassandra: A Decentralized Structured Storage System", LADIS 2009.  Good at: memoryless senders,
+rhythms whose spread grows with their interval, and not suspecting in haste (φ = 8 is 18 mean intervals).  Bad at:
+regular senders, for which it is many times slower than it need be, since it never learns how regular they are.
+"""
+
+from __future__ import annotations
+
+from math import log
+
+from supervisor.core.detection.detectors.accrual import Law
+from supervisor.core.detection.detectors.numbers import margin
+from supervisor.core.detection.detectors.rhythm import LEAST, Rhythm
+
+_LN10 = log(10.0)
+
+
+class Exponential(Law):
+    """`threshold` is φ."""
+
+    __slots__ = ("threshold",)
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+
+    def score(self, silence: float, rhythm: Rhythm) -> float:
+        return silence / (max(LEAST, rhythm.mean) * _LN10)
+
+    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+        return margin(threshold) * max(LEAST, rhythm.mean) * _LN10

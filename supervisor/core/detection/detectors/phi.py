@@ -1,0 +1,35 @@
+"""φ-accrual detection: φ(t) = −log₁₀ P(interval > t), the chance that a beat is still to come after silence t.
+
+Hayashibara, Défago, Yared, Katayama: "The φ Accrual Failure Detector", SRDS 2004.  φ = 8 says: wrong once in 10⁸
+beats, *if* intervals are distributed as assumed.  Real ones have heavier tails, hence a floor under the silence at
+which suspicion begins, and a cap over it (min_timeout, max_timeout).  The score itself is never bent.
+
+Good at: rhythms that change, spread and all, since its window follows.  Bad at: rare pauses, which the window forgets
+exactly before the next one comes, and senders with a timer, of whose schedule it knows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from supervisor.core.detection.detectors.accrual import Law
+from supervisor.core.detection.detectors.rhythm import Rhythm
+
+
+class Phi(Law):
+    """`tail(z)` is φ at z standard deviations beyond the mean, and `inverse` its inverse."""
+
+    __slots__ = ("_inverse", "_tail", "_z", "threshold")
+
+    def __init__(self, tail: Callable[[float], float], inverse: Callable[[float], float], threshold: float) -> None:
+        self.threshold = threshold
+        self._tail = tail
+        self._inverse = inverse
+        self._z = inverse(threshold)
+
+    def score(self, silence: float, rhythm: Rhythm) -> float:
+        return self._tail((silence - rhythm.mean) / rhythm.sigma)
+
+    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+        z = self._z if threshold == self.threshold else self._inverse(threshold)
+        return rhythm.mean + z * rhythm.sigma

@@ -1,0 +1,101 @@
+"""An empirical quantile: φ read off the window's own order statistics, not off an assumed law.
+
+The survival of the newest 80 intervals at their median, their 90 % quantile and their longest is ½, 1/10 and 1/81
+(Weibull's plotting positions); between these, and beyond the last, −log₁₀ of it goes straight on, which is an
+exponential tail (the generalised Pareto law with ξ = 0; Pickands: "Statistical Inference Using Extreme Order
+Statistics", Annals of Statistics 3(1), 1975).  Good at: intervals of any shape, two modes or a skew, and rare pauses
+while one is in the window.  Bad at: what so short a window cannot tell, since its longest interval is rough, and
+after one long pause it waits long, until the window is past it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+from math import log10
+
+from supervisor.core.detection.detectors.accrual import Law
+from supervisor.core.detection.detectors.numbers import margin
+from supervisor.core.detection.detectors.rhythm import COLD, FOREVER, LEAST, Rhythm
+from supervisor.core.model.saved import sequence, whole
+
+SIZE = 80
+_MICRO = 1e6
+_MEDIAN = log10(2.0)
+_LONGEST = round(FOREVER * _MICRO)
+_SPREAD = 0.01
+"""Order statistics are taken to be at least so much of the median apart."""
+_KNOWN = 10
+"""With fewer intervals, the rhythm's mean and deviation stand in, as of a normal law."""
+_TWO_PERCENT = 2.33
+
+
+class Quantile(Law):
+    """`threshold` is φ."""
+
+    __slots__ = ("_oldest", "_ring", "_sorted", "threshold")
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self.forget()
+
+    def forget(self) -> None:
+        self._fill(())
+
+    def score(self, silence: float, rhythm: Rhythm) -> float:
+        half, tenth, longest, top = self._curve(rhythm)
+        if silence <= half:
+            return silence / half * _MEDIAN
+        if silence <= tenth:
+            return _MEDIAN + (silence - half) / (tenth - half) * (1.0 - _MEDIAN)
+        return 1.0 + (silence - tenth) / (longest - tenth) * (top - 1.0)
+
+    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+        score = margin(threshold)
+        half, tenth, longest, top = self._curve(rhythm)
+        if score <= _MEDIAN:
+            return score / _MEDIAN * half
+        if score <= 1.0:
+            return half + (score - _MEDIAN) / (1.0 - _MEDIAN) * (tenth - half)
+        return tenth + (score - 1.0) / (top - 1.0) * (longest - tenth)
+
+    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: Rhythm) -> None:
+        if rhythm.count == COLD:
+            self._fill(rhythm.newest(COLD))
+        elif usual:
+            self._push(min(round(gap * _MICRO), _LONGEST))
+
+    def dump(self) -> list[float]:
+        ring, oldest = self._ring, self._oldest
+        return [*ring[oldest:], *ring[:oldest]]
+
+    def load(self, saved: list[object]) -> None:
+        self._fill([whole(i, 0, _LONGEST) for i in sequence(saved, SIZE)])
+
+    def _fill(self, micros: Iterable[int]) -> None:
+        self._ring = array("q", micros)
+        self._sorted = array("q", sorted(self._ring))
+        self._oldest = 0
+
+    def _push(self, micros: int) -> None:
+        ring, ranked = self._ring, self._sorted
+        if len(ring) < SIZE:
+            ring.append(micros)
+        else:
+            oldest = self._oldest
+            del ranked[bisect_left(ranked, ring[oldest])]
+            ring[oldest] = micros
+            self._oldest = (oldest + 1) % SIZE
+        insort(ranked, micros)
+
+    def _curve(self, rhythm: Rhythm) -> tuple[float, float, float, float]:
+        """The median, the 90 % quantile and the longest (seconds, each longer than the one before), and its φ."""
+        ranked, n = self._sorted, len(self._sorted)
+        if n < _KNOWN:
+            half = max(LEAST, rhythm.mean)
+            return half, half + rhythm.sigma, half + _TWO_PERCENT * rhythm.sigma, 2.0
+        half = max(LEAST, ranked[n // 2] / _MICRO)
+        apart = max(LEAST, _SPREAD * half)
+        tenth = max(half + apart, ranked[n * 9 // 10] / _MICRO)
+        return half, tenth, max(tenth + apart, ranked[-1] / _MICRO), log10(n + 1)

@@ -1,0 +1,188 @@
+"""When the next beat is due: by the schedule of a sender that keeps one, or else a period after the last.
+
+Chen, Toueg, Aguilera: "On the Quality of Service of Failure Detectors", IEEE Transactions on Computers 51(5), 2002.
+Theirs is EA(l+1) = mean over the newest n beats of (A(i) − η·i), plus (l+1)·η.  Beats carry no sequence number here:
+each belongs to the slot that it is next to, so a lost beat is noticed, and a queue that arrives at once is no time.
+Where beats say when they were sent, NFD-S: the next is due a period and a usual delay after the last was *sent*.
+
+The period η is the median gap of the first 32 beats, refined by least squares over the window, once for each window.
+A sender that works and then sleeps has no slots: as long as EA errs more than "a period after the last", the next beat
+is due a mean gap after the last.
+Integers of microseconds: sums do not drift.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from supervisor.core.detection.detectors.rhythm import FOREVER, LEAST
+from supervisor.core.model.saved import number, sequence, whole
+
+SIZE = 80
+FIRST = 32
+_GUESSED = frozenset((3, 8, 16))
+_STREAK = 6
+"""So many gaps in a row of more than one and a half periods are not losses, but another period."""
+_MICRO = 1_000_000
+_LEAST = 1_000
+_LONGEST = round(FOREVER * _MICRO)
+_FAR = 2**62
+_GAIN = 1 / 16
+_WORTH_GAIN = 1 / 64
+
+
+class Schedule:
+    """`period` and `ahead` are seconds: the sender's, at least 1 ms, and how long after the last beat the next is due.
+
+    The next beat is never further from a period away than half of one, or it would be another.
+    """
+
+    __slots__ = (
+        "_beats",
+        "_delay",
+        "_found",
+        "_offset",
+        "_oldest",
+        "_period",
+        "_ring",
+        "_slots",
+        "_streak",
+        "_total",
+        "_worth",
+        "ahead",
+        "period",
+    )
+
+    ahead: float
+    period: float
+
+    def __init__(self, expected: float) -> None:
+        self._delay = self._worth = 0.0
+        self._restart(round(min(max(LEAST, expected), FOREVER) * _MICRO))
+
+    def lose(self) -> None:
+        """What comes next is in no step with what came before, though the period is as it was."""
+        if self._found:
+            self._ring = array("q", [0])
+            self._oldest = self._offset = self._total = self._beats = self._slots = 0
+        self._streak = 0
+        self.ahead = self.period
+
+    def take(self, gap: float, delay: float | None, usual: bool, mean: float) -> None:
+        """As `Law.learn`; `mean` is that of the gaps, in seconds."""
+        if not usual:
+            self.lose()
+        elif self._found:
+            self._follow(round(gap * _MICRO))
+        else:
+            self._guess(round(gap * _MICRO))
+        kept = self._worth > 0.0 and self._found
+        if delay is not None:
+            self._delay += (delay - self._delay) * (_GAIN if self._delay else 1.0)
+            due = (self.period if kept else mean) + self._delay - delay
+        elif kept:
+            due = (self._period + self._total // len(self._ring) - self._offset) / _MICRO
+        else:
+            self.ahead = mean
+            return
+        if due < 0.5 * self.period:
+            due = 0.5 * self.period
+        elif due > 1.5 * self.period:
+            due = 1.5 * self.period
+        self.ahead = due
+
+    def dump(self) -> list[float]:
+        ring, oldest = self._ring, self._oldest
+        counts = (int(self._found), self._period, self._offset, self._beats, self._slots, self._streak)
+        return [self._delay, self._worth, self.ahead, *counts, *ring[oldest:], *ring[:oldest]]
+
+    def load(self, saved: list[object]) -> None:
+        delay, worth = number(saved[0], 0.0, FOREVER), number(saved[1], -FOREVER, FOREVER)
+        ahead, found = number(saved[2], 0.0, 2.0 * FOREVER), whole(saved[3], 0, 1) == 1
+        period, offset = whole(saved[4], _LEAST, _LONGEST), whole(saved[5], -_FAR, _FAR)
+        beats, slots, streak = (whole(i, 0, _FAR) for i in saved[6:9])
+        ring = array("q", [whole(i, -_FAR, _FAR) for i in sequence(saved[9:], SIZE)])
+        if found and not ring:
+            raise ValueError("no beats")
+        self._delay, self._worth, self.ahead, self._found = delay, worth, ahead, found
+        self._period, self.period, self._offset = period, period / _MICRO, offset
+        self._beats, self._slots, self._streak = beats, slots, streak
+        self._ring, self._oldest, self._total = ring, 0, sum(ring)
+
+    def _restart(self, period: int) -> None:
+        """Find the period: until it is found, the ring holds gaps."""
+        self._found = False
+        self._ring = array("q")
+        self._oldest = self._offset = self._total = self._beats = self._slots = self._streak = 0
+        self._believe(period)
+        self.ahead = self.period
+
+    def _believe(self, period: int) -> None:
+        self._period = period = min(max(_LEAST, period), _LONGEST)
+        self.period = period / _MICRO
+
+    def _guess(self, gap: int) -> None:
+        """A gap of about k median ones is k periods."""
+        gaps = self._ring
+        gaps.append(gap)
+        n = len(gaps)
+        if n == FIRST:
+            median = max(_LEAST, sorted(gaps)[n // 2])
+            slots = sum((gap + median // 2) // median for gap in gaps)
+            self._believe(sum(gaps) // slots)
+            self._found, self._ring = True, array("q", [0])
+            for gap in gaps:
+                self._place(gap)
+            self._turn()
+        elif n in _GUESSED:
+            self._believe(sorted(gaps)[n // 2])
+
+    def _follow(self, gap: int) -> None:
+        period = self._period
+        if gap > period + (period >> 1):
+            self._streak += 1
+            if self._streak == _STREAK:
+                self._restart(gap)
+                return
+        else:
+            self._streak = 0
+            error = gap - period - self._total // len(self._ring) + self._offset
+            better = abs(gap - period) - abs(error)
+            self._worth += (better / period - self._worth) * _WORTH_GAIN
+        self._place(gap)
+        if self._beats == SIZE:
+            if 3 * SIZE <= 4 * self._slots <= 7 * SIZE:
+                self._turn()
+                self._beats = self._slots = 0
+            else:
+                self._restart(period)
+
+    def _place(self, gap: int) -> None:
+        """The offset is how far the last beat lies behind its slot, in the ring are those of the newest beats."""
+        period, ring, offset = self._period, self._ring, self._offset + gap
+        slots = (offset - self._total // len(ring) + (period >> 1)) // period
+        if slots < 0:
+            slots = 0
+        self._offset = offset = offset - slots * period
+        if len(ring) < SIZE:
+            ring.append(offset)
+            self._total += offset
+        else:
+            oldest = self._oldest
+            self._total += offset - ring[oldest]
+            ring[oldest] = offset
+            self._oldest = (oldest + 1) % SIZE
+        self._slots += slots
+        self._beats += 1
+
+    def _turn(self) -> None:
+        """Turn the line of offsets by its slope, the least squares': what is left of it was the period's error."""
+        ring = self._ring = self._ring[self._oldest :] + self._ring[: self._oldest]
+        n, self._oldest, before = len(ring), 0, self._period
+        middle = (n - 1) / 2
+        slope = sum((i - middle) * offset for i, offset in enumerate(ring)) * 12 / (n * (n * n - 1))
+        self._believe(before + round(slope))
+        slope = self._period - before
+        for i in range(n):
+            ring[i] += slope * (n - 1 - i)
+        self._total = sum(ring)

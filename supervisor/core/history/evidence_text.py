@@ -1,0 +1,149 @@
+"""What was seen of a failure, and what was captured before the process was ended, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from supervisor.core.model.causes import Cause
+from supervisor.core.text.causes import phrase
+from supervisor.core.text.stacks import where
+from supervisor.core.text.units import NOTHING, brief, level, shorten, size, span
+
+JSON = dict[str, Any]
+
+STARVED = 40.0
+"""Per cent of the last 10 s in which something had to wait: from here on the host itself is worth a word."""
+_STACKS, _FRAMES = 3, 4
+_DECISIONS = ("attempt", "delay_s", "breaker", "retry_in_s", "action")
+_STATES = {"R": "running", "S": "asleep", "D": "in uninterruptible sleep", "T": "stopped", "t": "traced", "Z": "dead"}
+
+
+def seen(cause: str, detail: Mapping[str, Any], evidence: JSON | None) -> list[str]:
+    """What made it a failure or a suspicion, most telling first."""
+    bare = {key: value for key, value in detail.items() if key not in _DECISIONS}
+    lines = [phrase(cause, bare)]
+    if cause == Cause.SILENT:
+        lines += _rhythm(detail)
+    if cause in (Cause.SILENT, Cause.START_TIMEOUT) and detail.get("last_probe_error"):
+        lines.append(f"the last probe: {shorten(detail['last_probe_error'], 200)}")
+    if cause == Cause.SPAWN_FAILED and detail.get("error"):
+        lines = [f"it cannot be started: {shorten(detail['error'], 300)}"]
+    if cause not in (Cause.EXITED, Cause.KILLED) and (ended := _ended(detail)):
+        lines.append(ended)
+    if detail.get("held"):
+        lines.append(f"its silence may have had a reason: {detail['held']}")
+    if evidence is not None and (host := _host(evidence.get("host"))):
+        lines.append(host)
+    return lines
+
+
+def captured(evidence_id: int | None, evidence: JSON | None) -> list[str]:
+    """The gist of the evidence; empty where there was nothing to look at, as after an exit."""
+    if evidence_id is None:
+        return []
+    if evidence is None:
+        return [f"evidence {evidence_id}, which is not kept any longer"]
+    lines: list[str] = []
+    processes = evidence.get("processes") or []
+    if processes:
+        lines += _process(processes[0])
+    if len(processes) > 1:
+        others = Counter(f"{p.get('name')} ({_STATES.get(p.get('state', ''), p.get('state'))})" for p in processes[1:])
+        lines.append("with it ran " + ", ".join(_times(name, count) for name, count in others.most_common(5)))
+    for stack in (evidence.get("stacks") or [])[:_STACKS]:
+        lines += _stack(stack)
+    output = [line for line in evidence.get("last_lines") or [] if line.strip()]
+    if output:
+        lines.append(f"its last words: {shorten(output[-1], 200)}")
+    if core := evidence.get("core"):
+        lines += _core(core)
+    lines.append(f"all of it: evidence {evidence_id}")
+    return lines
+
+
+def _rhythm(detail: Mapping[str, Any]) -> list[str]:
+    lines = []
+    intervals = detail.get("intervals_s") or []
+    if intervals:
+        mean = sum(intervals) / len(intervals)
+        of = f"{brief(min(intervals))} … {brief(max(intervals))}, the last {len(intervals)}"
+        lines.append(f"before, a heartbeat came every {brief(mean)} ({of})")
+    name, score, threshold = detail.get("detector"), detail.get("suspicion"), detail.get("threshold")
+    if name and score is not None and threshold is not None:
+        over = "" if score >= threshold else "; it was the longest silence that is allowed"
+        lines.append(f"detector {name}: {level(score)}, its threshold {threshold:g}{over}")
+    if detail.get("patience"):
+        lines.append(f"this supervisor had run late itself, so it waited up to {detail['patience']:g} times as long")
+    return lines
+
+
+def _ended(detail: Mapping[str, Any]) -> str:
+    if detail.get("signal") is not None:
+        return f"in the end it was {phrase(Cause.KILLED, {'signal': detail['signal']})}"
+    if detail.get("exit_code") is not None:
+        return f"in the end it {phrase(Cause.EXITED, {'exit_code': detail['exit_code']})}"
+    return ""
+
+
+def _host(host: JSON | None) -> str:
+    """The host's own state, where it may have been the reason."""
+    pressure = (host or {}).get("psi") or {}
+    short = [
+        f"{resource} {values['some'][0]:.0f} %"
+        for resource, values in pressure.items()
+        if values.get("some") and values["some"][0] >= STARVED
+    ]
+    if host is None or not short:
+        return ""
+    load = ", ".join(f"{value:g}" for value in host.get("load", ())) or NOTHING
+    return f"the host was short of {' and '.join(short)} (pressure of the last 10 s; load {load})"
+
+
+def _process(process: JSON) -> list[str]:
+    state = _STATES.get(process.get("state", ""), process.get("state"))
+    numbers = [f"{size(process.get('memory_bytes'))} of memory", f"{span(process.get('cpu_s'))} of CPU time used"]
+    if process.get("fds") is not None:
+        numbers.append(f"{process['fds']} open descriptors")
+    lines = [f"process {process.get('pid')} ({process.get('name')}) was {state}, with {', '.join(numbers)}"]
+    threads = Counter(_doing(thread) for thread in process.get("threads") or [])
+    if threads:
+        lines.append("threads: " + ", ".join(_times(what, count) for what, count in threads.most_common(4)))
+    waiting = [s for s in process.get("sockets") or [] if s.get("receive_queue") or s.get("send_queue")]
+    if waiting:
+        lines.append("sockets with unread or unsent data: " + ", ".join(_socket(s) for s in waiting[:4]))
+    return lines
+
+
+def _doing(thread: JSON) -> str:
+    stack = thread.get("stack") or []
+    where = thread.get("waits_in") or (stack[0].partition("+")[0] if stack else None)
+    state = _STATES.get(thread.get("state", ""), str(thread.get("state")))
+    return f"{state} in {where}" if where and thread.get("state") in ("S", "D") else state
+
+
+def _stack(stack: JSON) -> list[str]:
+    """Where it was, as far as its stack tells."""
+    of = f"process {stack.get('pid')} ({stack.get('how')})"
+    if stack.get("error"):
+        return [f"no stack of {of}: {shorten(stack['error'], 100)}"]
+    frames = where(stack.get("lines") or [])
+    if not frames:
+        return [f"what {of} wrote: {shorten(line, 100)}" for line in (stack.get("lines") or [])[:1]]
+    return [f"{of} was in {shorten(' ← '.join(frames[:_FRAMES]), 240)}"]
+
+
+def _core(core: JSON) -> list[str]:
+    if core.get("limit_bytes") == 0:
+        return ["no core file: its limit is 0"]
+    return [f"a core file was asked for: pattern {core.get('pattern')}, in {core.get('directory', NOTHING)}"]
+
+
+def _socket(described: JSON) -> str:
+    queues = f"{size(described.get('receive_queue'))} in, {size(described.get('send_queue'))} out"
+    return f"{described.get('local')} ↔ {described.get('remote')} ({queues})"
+
+
+def _times(what: str, count: int) -> str:
+    return what if count == 1 else f"{count} × {what}"

@@ -1,0 +1,132 @@
+"""What counts as a failure, and what became of it: the one place where the ledger's events are read that way.
+
+An *incident* begins when an instance falls under suspicion or fails, and ends when it is cleared, is ready again,
+fails anew, or is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from supervisor.core.model.causes import FAILURES, Cause
+from supervisor.core.text.timestamps import from_iso
+
+JSON = dict[str, Any]
+
+BY_PERSON = frozenset(
+    {Cause.STARTED_BY_USER, Cause.STOPPED_BY_USER, Cause.RESTARTED_BY_USER, Cause.RESET_BY_USER, Cause.RELOADED}
+)
+CLEARED = frozenset({Cause.HEARTBEAT_RESUMED, Cause.CONFIRMED_ALIVE})
+_LET_LIVE = CLEARED | {Cause.HOLD_OVER}
+_ENDED_BY_ITSELF = frozenset({Cause.EXITED, Cause.KILLED, Cause.EXIT_UNKNOWN})
+_WORKING = ("starting", "running", "suspect")
+
+
+class Outcome(StrEnum):
+    """How an incident stands."""
+
+    OPEN = "open"
+    FALSE_ALARM = "false-alarm"
+    RECOVERED = "recovered"
+    FAILED_AGAIN = "failed-again"
+    STOPPED = "stopped"
+    GAVE_UP = "gave-up"
+
+
+@dataclass(slots=True)
+class Incident:
+    """Times are seconds since the epoch.  `failed_at` is None as long as it is a mere suspicion."""
+
+    began: float
+    cause: str
+    incarnation: int
+    failed_at: float | None = None
+    ended_at: float | None = None
+    outcome: Outcome = Outcome.OPEN
+    by_person: bool = False
+    detection: float | None = None
+    events: list[JSON] = field(default_factory=list)
+
+
+def is_failure(before: str, after: str, cause: str, detail: Mapping[str, Any]) -> bool:
+    """The record that takes an instance out of work because it failed: exactly one for each failure.
+
+    Falling under suspicion is not one yet.  What follows (stopping → backoff) repeats the cause, as does the order
+    to spawn anew, and is not counted again; a failed spawn that is tried again at once stays in `starting`.
+    """
+    if cause not in FAILURES or before not in _WORKING or after in ("running", "suspect"):
+        return False
+    return after != "starting" or "attempt" in detail
+
+
+def detection_s(cause: str, detail: Mapping[str, Any]) -> float | None:
+    """Seconds from the failure until it was known, at most; None where that is not known.
+
+    The kernel tells of an exit at once.  A hang began after the last beat, a start that leads nowhere when it began.
+    """
+    if cause in _ENDED_BY_ITSELF or cause in (Cause.SPAWN_FAILED, Cause.TRIGGERED):
+        return 0.0
+    known = detail.get({Cause.SILENT: "silence_s", Cause.START_TIMEOUT: "start_timeout_s"}.get(Cause(cause), ""))
+    return float(known) if isinstance(known, int | float) else None
+
+
+def is_recovery(event: JSON, oneshot: bool) -> bool:
+    """It is ready again; a oneshot is, once it has succeeded."""
+    if event["cause"] == Cause.SUCCEEDED:
+        return True
+    return not oneshot and event["to"] == "running" and event["from"] not in ("running", "suspect")
+
+
+def incidents(events: Iterable[JSON], oneshot: bool = False) -> list[Incident]:
+    """All incidents in the events of *one* instance (oldest first), oldest first."""
+    found: list[Incident] = []
+    current: Incident | None = None
+    for event in events:
+        before, after, cause = event["from"], event["to"], event["cause"]
+        failed = is_failure(before, after, cause, event["detail"])
+        suspected = after == "suspect" and before != "suspect"
+        if failed and current is not None and current.failed_at is None:
+            _fail(current, event)
+        elif failed or suspected:
+            if current is not None:
+                _end(current, Outcome.FAILED_AGAIN, event)
+            current = Incident(from_iso(event["at"]), cause, event["incarnation"])
+            found.append(current)
+            if failed:
+                _fail(current, event)
+        if current is None:
+            continue
+        current.events.append(event)
+        current.by_person |= cause in BY_PERSON
+        outcome = _outcome(event, oneshot)
+        if outcome is not None:
+            _end(current, outcome, event)
+            current = None
+    return found
+
+
+def _fail(incident: Incident, event: JSON) -> None:
+    incident.failed_at = from_iso(event["at"])
+    incident.cause = event["cause"]
+    incident.detection = detection_s(event["cause"], event["detail"])
+
+
+def _end(incident: Incident, outcome: Outcome, event: JSON) -> None:
+    incident.outcome = outcome
+    incident.ended_at = from_iso(event["at"])
+
+
+def _outcome(event: JSON, oneshot: bool) -> Outcome | None:
+    """What an event makes of the incident it belongs to; None: it goes on."""
+    if event["cause"] in _LET_LIVE and event["to"] == "running":
+        return Outcome.FALSE_ALARM
+    if is_recovery(event, oneshot):
+        return Outcome.RECOVERED
+    if event["to"] == "stopped" and event["from"] != "stopped":
+        return Outcome.STOPPED
+    if event["to"] == "exited" and event["from"] != "exited":
+        return Outcome.GAVE_UP
+    return None

@@ -1,0 +1,178 @@
+"""How well it went: availability, failures and repairs, detection, and the mission's ratios.
+
+- availability: time ready / time wanted up.  Time in which nobody watched counts for neither.
+- MTBF (mean time between failures): time ready / failures.
+- MTTR (mean time to repair): from the moment at which an instance was found failing until it was ready again, mean
+  of the outages that began in the period and are over.  An outage may hold several failures (a crash loop).
+- detection: how long a failure went unnoticed at most (core/incidents.detection_s).
+- recovered: failures after which the instance was ready again before a person touched it.
+
+What cannot be known is None, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.core.history.incidents import CLEARED, Incident, Outcome, incidents
+from supervisor.core.history.ratios import divide, ratios
+from supervisor.core.history.timeline import timeline
+from supervisor.core.model.causes import Cause
+from supervisor.core.text.timestamps import from_iso, to_iso
+
+JSON = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Account:
+    """What is summed up, of one instance, one service or all."""
+
+    rows: list[JSON] = field(default_factory=list)
+    instances: int = 0
+    wanted: float = 0.0
+    ready: float = 0.0
+    unknown: float = 0.0
+    causes: list[str] = field(default_factory=list)
+    recovered: int = 0
+    detections: list[tuple[str, float]] = field(default_factory=list)
+    outages: list[float] = field(default_factory=list)
+    restarts: int = 0
+    false_suspicions: int = 0
+    holds: int = 0
+    breaker_opened: int = 0
+
+    def add(self, other: Account) -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def report(events: Iterable[JSON], since: float | None, until: float, status: Sequence[JSON]) -> JSON:
+    """`events`: event objects, oldest first, all of the period; earlier ones tell how it began.  `since`, `until`:
+    seconds since the epoch (None: from the first event on).  `status`: the instances' status rows at `until`, empty
+    where no supervisor runs.  Services come in the order of `status`, then those that are gone."""
+    events = [event for event in events if from_iso(event["at"]) <= until]
+    begin = _begin(events, since, until)
+    histories: dict[str, list[JSON]] = {row["name"]: [] for row in status}
+    services: dict[str, Account] = {row["service"]: Account() for row in status}
+    for event in events:
+        histories.setdefault(event["instance"], []).append(event)
+    rows = {row["name"]: row for row in status}
+    total = Account()
+    for name, history in histories.items():
+        row = rows.get(name)
+        account = _account(history, begin, until, row)
+        service = row["service"] if row is not None else history[0]["service"]
+        services.setdefault(service, Account()).add(account)
+        total.add(account)
+    return {
+        "since": to_iso(begin),
+        "until": to_iso(until),
+        "seconds": round(until - begin, 3),
+        "services": [{"service": name, **_figures(account)} for name, account in services.items()],
+        "total": _figures(total),
+    }
+
+
+def _begin(events: list[JSON], since: float | None, until: float) -> float:
+    """The ledger's very first event is where knowledge begins."""
+    first = from_iso(events[0]["at"]) if events else until
+    if since is None:
+        return first
+    begins_here = bool(events) and events[0]["id"] == 1
+    return min(until, max(since, first) if begins_here else since)
+
+
+def _account(history: list[JSON], since: float, until: float, row: JSON | None) -> Account:
+    """One instance's."""
+    oneshot = row is not None and row["type"] == "oneshot"
+    spent = timeline(history, since, until, row, oneshot)
+    out = Account(
+        rows=[row] if row is not None else [],
+        instances=1,
+        wanted=spent.wanted,
+        ready=spent.ready,
+        unknown=spent.unknown,
+    )
+    for outage in _outages(incidents(history, oneshot)):
+        _count_outage(out, outage, since)
+    for event in history:
+        if from_iso(event["at"]) >= since:
+            _count_event(out, event)
+    return out
+
+
+def _outages(found: list[Incident]) -> Iterator[list[Incident]]:
+    """Incidents without recovery between them belong together."""
+    outage: list[Incident] = []
+    for incident in found:
+        outage.append(incident)
+        if incident.outcome is not Outcome.FAILED_AGAIN:
+            yield outage
+            outage = []
+
+
+def _count_outage(out: Account, outage: list[Incident], since: float) -> None:
+    last = outage[-1]
+    failures = [incident for incident in outage if incident.failed_at is not None]
+    by_itself = last.outcome is Outcome.RECOVERED
+    for incident in reversed(outage):
+        by_itself = by_itself and not incident.by_person
+        if incident.failed_at is None or incident.failed_at < since:
+            continue
+        out.causes.append(incident.cause)
+        out.recovered += by_itself
+        if incident.detection is not None:
+            out.detections.append((incident.cause, incident.detection))
+    if failures and last.outcome is Outcome.RECOVERED and failures[0].began >= since and last.ended_at is not None:
+        out.outages.append(max(0.0, last.ended_at - failures[0].began))
+
+
+def _count_event(out: Account, event: JSON) -> None:
+    cause, after, moved = event["cause"], event["to"], event["from"] != event["to"]
+    again = "delay_s" in event["detail"] and after in ("backoff", "starting")
+    out.restarts += again or (cause == Cause.BREAKER_TRIAL and moved)
+    out.false_suspicions += cause in CLEARED and after == "running"
+    out.holds += cause == Cause.HELD
+    out.breaker_opened += after == "failed" and moved
+
+
+def _figures(a: Account) -> JSON:
+    causes = sorted(set(a.causes), key=lambda cause: (-a.causes.count(cause), cause))
+    failures = len(a.causes)
+    seconds = [value for _, value in a.detections]
+    return {
+        "instances": a.instances,
+        "wanted_s": round(a.wanted, 3),
+        "ready_s": round(a.ready, 3),
+        "unknown_s": round(a.unknown, 3),
+        "availability": divide(a.ready, a.wanted),
+        "failures": failures,
+        "failures_by_cause": {cause: a.causes.count(cause) for cause in causes},
+        "recovered": a.recovered,
+        "restarts": a.restarts,
+        "breaker_opened": a.breaker_opened,
+        "false_suspicions": a.false_suspicions,
+        "holds": a.holds,
+        "mtbf_s": round(a.ready / failures, 3) if failures and a.wanted else None,
+        "outages": len(a.outages),
+        "mttr_s": _mean(a.outages),
+        "longest_outage_s": _most(a.outages),
+        "detection_mean_s": _mean(seconds),
+        "detection_max_s": _most(seconds),
+        "detection_by_cause": {
+            cause: {"mean_s": _mean(known), "max_s": _most(known)}
+            for cause in causes
+            if (known := [value for of, value in a.detections if of == cause])
+        },
+        **ratios(a.rows, a.instances, failures, a.recovered),
+    }
+
+
+def _mean(values: list[float]) -> float | None:
+    return round(sum(values) / len(values), 3) if values else None
+
+
+def _most(values: list[float]) -> float | None:
+    return round(max(values), 3) if values else None

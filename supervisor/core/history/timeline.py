@@ -1,0 +1,95 @@
+"""How much of a period one instance was wanted, ready, or out of sight.
+
+The ledger says what changed, not what lasted; between two events the former's state lasted, if the latter begins
+where the former ended.  Where it does not, a supervisor died in between, and where a process ended unseen, too: then
+nobody knows, unless the process was adopted, which proves that it lived all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor.core.model.causes import Cause
+from supervisor.core.text.timestamps import from_iso
+
+JSON = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Seconds within the period.  `wanted` includes `ready`; `unknown` is in neither."""
+
+    wanted: float = 0.0
+    ready: float = 0.0
+    unknown: float = 0.0
+
+    def add(self, seconds: float, wanted: bool | None, ready: bool = False) -> None:
+        """`wanted` None: unknown."""
+        if wanted is None:
+            self.unknown += seconds
+        elif wanted:
+            self.wanted += seconds
+            self.ready += seconds if ready else 0.0
+
+
+def timeline(events: Sequence[JSON], since: float, until: float, row: JSON | None, oneshot: bool) -> Timeline:
+    """Of one instance's events, oldest first; those before `since` tell how the period began.  `row`: its status at
+    `until`, None where nobody knows.  Being ready is nothing that is wanted of a oneshot."""
+    out = Timeline()
+    if not events:
+        _unchanged(out, since, until, row, oneshot)
+        return out
+    _before(out, max(0.0, from_iso(events[0]["at"]) - since), events[0], oneshot)
+    done = False
+    seconds = 0.0
+    for event, following in zip(events, [*events[1:], None], strict=True):
+        start = max(since, from_iso(event["at"]))
+        seconds += max(0.0, (from_iso(following["at"]) if following else until) - start)
+        done = event["cause"] == Cause.SUCCEEDED if event["from"] != event["to"] else done
+        if following is not None and event["to"] == following["from"] == following["to"] == "suspect":
+            continue  # only the end of a suspicion tells what it was
+        ready = _was_ready(event, following, row)
+        wanted = event["goal"] == "up" and not oneshot and not (event["to"] == "exited" and done)
+        out.add(seconds, None if ready is None else wanted, bool(ready))
+        seconds = 0.0
+    return out
+
+
+def _was_ready(event: JSON, following: JSON | None, row: JSON | None) -> bool | None:
+    """Between these two events; None: unknown."""
+    state = event["to"]
+    if following is None:
+        seen = row is not None and row["state"] == state and row["incarnation"] == event["incarnation"]
+        return bool(row and row["ready"]) if seen or state == "stopped" else None
+    if following["from"] != state:
+        adopted = following["cause"] == Cause.ADOPTED and following["incarnation"] == event["incarnation"]
+        return True if adopted and state in ("running", "suspect") else None
+    if following["cause"] == Cause.EXIT_UNKNOWN:
+        return None
+    return bool(state == "running" or (state == "suspect" and following["to"] == "running"))
+
+
+def _before(out: Timeline, seconds: float, first: JSON, oneshot: bool) -> None:
+    """From the beginning of the period to the first event.  What a supervisor finds when it starts is always
+    `stopped`, whatever was before."""
+    state = first["from"]
+    if state == "stopped":
+        out.add(seconds, False if first["cause"] == Cause.STARTED_BY_USER else None)
+    elif state == "exited":
+        out.add(seconds, None)
+    else:
+        goal_up = first["goal"] == "up" or state in ("running", "suspect", "backoff", "failed")
+        out.add(seconds, goal_up and not oneshot, state == "running" or (state, first["to"]) == ("suspect", "running"))
+
+
+def _unchanged(out: Timeline, since: float, until: float, row: JSON | None, oneshot: bool) -> None:
+    """Nothing is recorded: it is as long as it is what it is now, and before that, nobody knows."""
+    period = max(0.0, until - since)
+    age = row["since_s"] if row is not None else None
+    known = min(period, age) if age is not None else 0.0
+    if row is not None:
+        done = row["state"] == "exited" and row["cause"] == Cause.SUCCEEDED
+        out.add(known, row["goal"] == "up" and not oneshot and not done, bool(row["ready"]))
+    out.add(period - known, None)

@@ -1,0 +1,195 @@
+"""The story of an instance's last failures: what was seen, captured, said and decided, what came of it, what is next.
+
+`why` collects it as JSON, of which the lists of lines are already words; `tell` lays it out for a reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from supervisor.core.history.evidence_text import captured, seen
+from supervisor.core.history.incidents import BY_PERSON, Incident, Outcome, incidents
+from supervisor.core.history.outlook import prospect, standing
+from supervisor.core.model.causes import Cause
+from supervisor.core.text.causes import phrase
+from supervisor.core.text.timestamps import from_iso, to_iso
+from supervisor.core.text.units import span
+
+JSON = dict[str, Any]
+
+Words = Callable[[str, float | None, float | None], list[str]]
+"""`words(instance, since, until)`: the last lines of its output from one time to another (seconds since the epoch)."""
+
+INCIDENTS = 3
+_LINE = 200
+_ROUNDED = 0.0005  # seconds by which a time in whole milliseconds may come after the moment itself
+_NO_DETAIL = ("phase", "evidence_id", "mainpid")
+
+
+def why(
+    view: JSON,
+    events: Iterable[JSON],
+    evidence: Callable[[int], JSON | None],
+    words: Words,
+    last: int = INCIDENTS,
+) -> JSON:
+    """`view`: the instance's status row (only `name` and `service` where no supervisor runs).  `events`: event
+    objects, oldest first; those of other instances are passed over.  `evidence(event id)`: what was captured, or
+    None.  `words`: asked for those who ended before anybody could look at them.  `last`: how many incidents are told,
+    the newest last."""
+    mine = [event for event in events if event["instance"] == view["name"]]
+    found = incidents(mine, view.get("type") == "oneshot")
+    lives = "state" in view  # somebody who knows has written it
+    return {
+        "instance": view["name"],
+        "service": view["service"],
+        "state": view.get("state"),
+        "ready": view.get("ready"),
+        "now": f"{view['name']} is {standing(view)}" if lives else "no supervisor runs; what it left behind is told",
+        "target": (view.get("target") or {}).get("says"),
+        "known_since": mine[0]["at"] if mine else None,
+        "failures": sum(incident.failed_at is not None for incident in found),
+        "false_alarms": sum(incident.outcome is Outcome.FALSE_ALARM for incident in found),
+        "excused": [_excuse(event) for event in mine if event["cause"] == Cause.HELD and event["to"] == "running"],
+        "incidents": [_story(incident, mine, evidence, words) for incident in (found[-last:] if last > 0 else [])],
+        "next": prospect(view) if lives else {"what": "nothing, until a supervisor is started", "in_s": None},
+    }
+
+
+def tell(story: JSON) -> list[str]:
+    """Plain lines.  Times are UTC."""
+    lines = [f"{story['now']}."]
+    if story.get("target"):
+        lines.append(f"Its target, {story['target']}.")
+    lines += _summary(story)
+    for incident in story["incidents"]:
+        lines += ["", f"{_clock(incident['at'])}  {incident['says']}"]
+        for title in ("seen", "captured", "said", "decided", "after"):
+            for number, line in enumerate(incident[title]):
+                lines.append(f"  {title if number == 0 else '':<9} {line}")
+    coming = story["next"]
+    when = f", in {span(coming['in_s'])}" if coming["in_s"] is not None else ""
+    return [*lines, "", f"Next: {coming['what']}{when}."]
+
+
+def _summary(story: JSON) -> Iterator[str]:
+    since = f" since {_clock(story['known_since'])}" if story["known_since"] else ""
+    count, alarms, told = story["failures"], story["false_alarms"], len(story["incidents"])
+    if story["excused"]:
+        last = story["excused"][-1]
+        times = "once" if len(story["excused"]) == 1 else f"{len(story['excused'])} times"
+        yield f"Its silence was excused {times}, last at {_clock(last['at'])}: {last['why']} for {span(last['for_s'])}."
+    if not count and not alarms:
+        yield f"It has never failed, as far as the ledger goes{since}."
+        return
+    failures = f"{count} failure{'' if count == 1 else 's'}" if count else "No failure"
+    false = f" and {alarms} false alarm{'' if alarms == 1 else 's'}" if alarms else ""
+    shown = "" if told >= count + alarms else f"; the last {told}:"
+    yield f"{failures}{false} on record{since}{shown or '.'}"
+
+
+def _clock(at: str) -> str:
+    return f"{at[:10]} {at[11:19]} UTC"
+
+
+def _story(incident: Incident, mine: list[JSON], evidence: Callable[[int], JSON | None], words: Words) -> JSON:
+    detail: JSON = {}
+    for event in incident.events:
+        if event["cause"] == incident.cause or event["cause"] == Cause.HELD:
+            detail.update(event["detail"])
+    evidence_id = detail.get("evidence_id")
+    body = evidence(evidence_id) if evidence_id is not None else None
+    return {
+        "at": to_iso(incident.began),
+        "incarnation": incident.incarnation,
+        "cause": incident.cause,
+        "outcome": incident.outcome.value,
+        "by_person": incident.by_person,
+        "says": _headline(incident, detail),
+        "detail": {key: value for key, value in detail.items() if key not in _NO_DETAIL},
+        "evidence_id": evidence_id,
+        "seen": seen(incident.cause, detail, body),
+        "captured": captured(evidence_id, body),
+        "said": _said(incident, mine, words) if evidence_id is None and incident.failed_at is not None else [],
+        "decided": list(_decided(incident, detail)),
+        "after": list(_after(incident)),
+    }
+
+
+def _said(incident: Incident, mine: list[JSON], words: Words) -> list[str]:
+    """Its last words.  The next one's begin where that one ran, before which nothing of it can have been read; to spawn
+    it took longer than a time in the ledger may be wrong."""
+    if incident.cause == Cause.SPAWN_FAILED:
+        return []  # it never ran; what stands in the log is another one's
+    ran = {e["incarnation"]: from_iso(e["at"]) - _ROUNDED for e in mine if e["cause"] == Cause.SPAWNED}
+    later = [at for incarnation, at in ran.items() if incarnation > incident.incarnation]
+    lines = words(mine[0]["instance"], ran.get(incident.incarnation), min(later, default=None))
+    return [line if len(line) <= _LINE else f"{line[: _LINE - 1]}…" for line in lines if line.strip()]
+
+
+def _excuse(event: JSON) -> JSON:
+    """A silence that never became a suspicion."""
+    detail = event["detail"]
+    return {"at": event["at"], "why": detail.get("held"), "for_s": detail.get("for_s")}
+
+
+def _headline(incident: Incident, detail: JSON) -> str:
+    kind = {Outcome.FALSE_ALARM: "false alarm", Outcome.OPEN: "failure" if incident.failed_at else "suspicion"}
+    what = kind.get(incident.outcome, "failure" if incident.failed_at else "suspicion")
+    bare = {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action")}
+    return f"{what} of incarnation {incident.incarnation}: {phrase(incident.cause, bare)}"
+
+
+def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
+    """Orders and verdicts, in the order in which they came."""
+    suspected = incident.events[0]["to"] == "suspect"
+    if detail.get("action") == "report":
+        yield "it was only reported, as configured"
+    yield from (_hold(event["detail"]) for event in incident.events if event["cause"] == Cause.HELD)
+    if incident.outcome is Outcome.FALSE_ALARM:
+        yield f"it was let live: {phrase(incident.events[-1]['cause'])}"
+        return
+    if incident.failed_at is not None and suspected:
+        looked = incident.failed_at - incident.began
+        yield f"it was told to end, {f'{span(looked)} after the suspicion' if looked >= 0.05 else 'at once'}"
+    if "tree" in detail:
+        yield "its children had stayed behind and were told to end too"
+    for event in incident.events:
+        if event["cause"] in (Cause.STOP_TIMEOUT, Cause.LINGERING) or event["cause"] in BY_PERSON:
+            yield phrase(event["cause"], event["detail"])
+    yield from _verdict(incident, detail)
+
+
+def _hold(detail: JSON) -> str:
+    """One hold, with its numbers."""
+    said = f"held, {span(detail.get('for_s'))} after the suspicion: {detail.get('held')}"
+    share, ran = (detail.get("waited") or {}).get("share"), detail.get("ran_s")
+    waited = f"; it had waited {100 * share:.0f} % of the time" if share else ""
+    return said + waited + (f"; {span(ran)} counted against it" if ran is not None else "")
+
+
+def _verdict(incident: Incident, detail: JSON) -> Iterator[str]:
+    if "breaker" in detail:
+        yield f"no restart: {detail.get('reason', 'the breaker is open')}"
+    elif "delay_s" in detail:
+        limit = f"{detail.get('restarts_in_window')} of at most {detail.get('max_restarts')}"
+        when = f"after a backoff of {span(detail['delay_s'])}" if detail["delay_s"] else "at once"
+        yield f"restart {when}: {limit} within {span(detail.get('window_s'))} (attempt {detail.get('attempt')})"
+    elif incident.outcome is Outcome.GAVE_UP:
+        yield "no restart: its policy wants none"
+
+
+def _after(incident: Incident) -> Iterator[str]:
+    took = None if incident.ended_at is None else span(max(0.0, incident.ended_at - incident.began))
+    last = incident.events[-1]
+    if incident.outcome is Outcome.RECOVERED:
+        yield f"back after {took}, as incarnation {last['incarnation']}"
+    elif incident.outcome is Outcome.FAILED_AGAIN:
+        yield f"it failed again {took} later, before it was ready"
+    elif incident.outcome is Outcome.FALSE_ALARM:
+        yield f"cleared after {took}; it went on as incarnation {incident.incarnation}"
+    elif incident.outcome is Outcome.STOPPED:
+        yield f"stopped after {took}"
+    elif incident.outcome is Outcome.OPEN:
+        yield f"not over: {last['to']} since {_clock(last['at'])}"

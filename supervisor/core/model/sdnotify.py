@@ -1,0 +1,125 @@
+"""The sd_notify protocol, receiving side: what a datagram of a service says.
+
+A datagram holds lines of `FIELD=value`.  It comes from a program that nobody here wrote: whatever its bytes are,
+`parse` answers, and what it does not know or cannot read it leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor.core.model import events as ev
+from supervisor.core.model.spec import ServiceSpec
+
+MAX_DATAGRAM = 4096
+"""Bytes; longer ones are no notifications (systemd draws the same line)."""
+MAX_STATUS = 256
+"""Characters of STATUS= that are kept."""
+
+_MICROSECONDS = 1e6  # a second
+_U64 = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one datagram says.  Durations in seconds; None or False: not said."""
+
+    ready: bool = False
+    beat: bool = False
+    trigger: bool = False
+    reloading: bool = False
+    stopping: bool = False
+    barrier: bool = False
+    watchdog: float | None = None
+    extend: float | None = None
+    status: str | None = None
+    main_pid: int | None = None
+    errno: int | None = None
+    exit_status: int | None = None
+    sent: float | None = None
+    """When the sender sent it: CLOCK_MONOTONIC seconds of its own reading (`SENT_USEC=`, our own addition)."""
+
+
+_BEAT = Message(beat=True)
+
+
+def parse(datagram: bytes) -> Message | None:
+    """What the datagram says, or None if that is nothing that we know.  Never raises.
+
+    Of equal fields the last counts."""
+    if datagram == b"WATCHDOG=1":  # nearly all of them
+        return _BEAT
+    if len(datagram) > MAX_DATAGRAM:
+        return None
+    said: dict[str, Any] = {}
+    for line in datagram.split(b"\n"):
+        field, _, value = line.partition(b"=")
+        read = _FIELDS.get(field)
+        if read is not None:
+            said.update(read(value))
+    return Message(**said) if said else None
+
+
+def events(message: Message, spec: ServiceSpec, incarnation: int, at: float) -> list[ev.Event]:
+    """What the message means for the instance that sent it, arrived at `at`.
+
+    READY=1 counts only where readiness is asked of `notify`, WATCHDOG=1 only where heartbeats are.
+    `main_pid` is left to who can check that it belongs to the instance.
+    """
+    out: list[ev.Event] = []
+    if message.beat and spec.heartbeat is not None and spec.heartbeat.source == "notify":
+        out.append(ev.Heartbeat(incarnation, at, message.sent))
+    if message is _BEAT:
+        return out
+    if message.status is not None:
+        out.append(ev.StatusText(incarnation, message.status))
+    if message.extend is not None:
+        out.append(ev.Extended(incarnation, message.extend))
+    if message.ready and spec.ready is not None and spec.ready.notify:
+        out.append(ev.Ready(incarnation, "notify"))
+    if message.trigger:
+        out.append(ev.Triggered(incarnation))
+    return out
+
+
+Reader = Callable[[bytes], dict[str, Any]]
+
+
+def _flag(name: str) -> Reader:
+    return lambda value: {name: True} if value == b"1" else {}
+
+
+def _number(name: str, least: int, most: int, unit: float | None = None) -> Reader:
+    def read(value: bytes) -> dict[str, Any]:
+        if not value.isdigit() or len(value) > 20 or not least <= int(value) <= most:
+            return {}
+        return {name: int(value) if unit is None else int(value) / unit}
+
+    return read
+
+
+def _watchdog(value: bytes) -> dict[str, Any]:
+    return {b"1": {"beat": True}, b"trigger": {"trigger": True}}.get(value, {})
+
+
+def _status(value: bytes) -> dict[str, Any]:
+    text = value.decode("utf-8", "replace")
+    return {"status": "".join(c for c in text if c.isprintable()).strip()[:MAX_STATUS]}
+
+
+_FIELDS: dict[bytes, Reader] = {
+    b"READY": _flag("ready"),
+    b"RELOADING": _flag("reloading"),
+    b"STOPPING": _flag("stopping"),
+    b"BARRIER": _flag("barrier"),
+    b"WATCHDOG": _watchdog,
+    b"WATCHDOG_USEC": _number("watchdog", 0, _U64, _MICROSECONDS),
+    b"EXTEND_TIMEOUT_USEC": _number("extend", 0, _U64, _MICROSECONDS),
+    b"SENT_USEC": _number("sent", 0, _U64, _MICROSECONDS),
+    b"STATUS": _status,
+    b"MAINPID": _number("main_pid", 1, (1 << 31) - 1),
+    b"ERRNO": _number("errno", 0, 4095),
+    b"EXIT_STATUS": _number("exit_status", 0, 255),
+}

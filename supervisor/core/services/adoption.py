@@ -1,0 +1,90 @@
+"""Which of the processes that are there belong to whom, when a supervisor finds another one's children.
+
+Pure: what was saved and what was found go in, who is to be adopted and who must go comes out.  The rules hold that
+there is never a second copy: of each instance at most one process is a candidate, and everything else that carries our
+mark and belongs to no live instance is a stray.
+
+A start is recorded before it is carried out.  So whoever bears a later incarnation than the record knows of was started
+in words that were lost: by a full disk, or with the whole ledger.  It is what the instance is now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from supervisor.core.lifecycle.instance import Instance
+
+
+class Found(NamedTuple):
+    """A process that carries our mark.  `start`: clock ticks since boot; `leader`: it leads its session, as every
+    main process does that we spawn."""
+
+    pid: int
+    start: int
+    instance: str
+    incarnation: int | None
+    leader: bool
+
+
+class Takeover(NamedTuple):
+    """`mains`: (pid, start) to adopt by instance.  `remains`: what a live instance may have left beside its main
+    process.  `strays`: what must not live on.  `unheard`: incarnations that live, and of which the record says nothing;
+    the instance has to be told (`Fleet.presume`)."""
+
+    mains: dict[str, tuple[int, int]]
+    remains: dict[str, list[Found]]
+    strays: list[Found]
+    unheard: dict[str, int]
+
+
+def takeover(instances: Mapping[str, Instance], started: Mapping[str, int | None], found: Iterable[Found]) -> Takeover:
+    """`instances` as restored; `started`: the start time that was saved with an instance's pid, for all of which
+    anything was saved."""
+    found = list(found)
+    mains: dict[str, tuple[int, int]] = {}
+    unheard = _unheard(instances, started, found)
+    remains: dict[str, list[Found]] = {name: [] for name, i in instances.items() if i.alive or name in unheard}
+    strays: list[Found] = []
+    for process in found:
+        name = process.instance
+        current = unheard.get(name, instances[name].incarnation if name in remains else None)
+        if current is None or process.incarnation not in (None, current):
+            strays.append(process)
+        else:
+            remains[name].append(process)
+    for name, processes in remains.items():
+        pid, start = instances[name].pid, started.get(name)
+        if name in unheard:
+            mains[name] = _first(p for p in processes if p.leader)
+        elif pid is not None and start is not None:
+            mains[name] = (pid, start)
+        elif instances[name].spawning:
+            leaders = [p for p in processes if p.leader and p.incarnation is not None]
+            if leaders:
+                mains[name] = _first(leaders)
+    return Takeover(mains, remains, strays, unheard)
+
+
+def _unheard(
+    instances: Mapping[str, Instance], started: Mapping[str, int | None], found: Iterable[Found]
+) -> dict[str, int]:
+    """The newest incarnation that lives, where it is newer than what is recorded.  One whose program has overwritten
+    its environment tells none, and counts where nothing at all is recorded."""
+    newest: dict[str, int] = {}
+    for process in found:
+        instance = instances.get(process.instance)
+        if instance is None or not process.leader:
+            continue
+        incarnation = process.incarnation
+        if incarnation is None and process.instance not in started:
+            incarnation = instance.incarnation + 1
+        if incarnation is not None and incarnation > max(instance.incarnation, newest.get(process.instance, 0)):
+            newest[process.instance] = incarnation
+    return newest
+
+
+def _first(leaders: Iterable[Found]) -> tuple[int, int]:
+    """Whatever was spawned first is it: all else descends from it."""
+    first = min(leaders, key=lambda p: (p.start, p.pid))
+    return first.pid, first.start

@@ -1,0 +1,83 @@
+"""What is different between two plans, and which differences need a new process to take effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
+
+IN_PLACE = frozenset(
+    {
+        "description",
+        "depends_on",
+        "autostart",
+        "group_name",
+        "on_dependency_restart",
+        "replicas",
+        "stop_signal",
+        "stop_timeout",
+        "reload_signal",
+        "dump_signal",
+        "evidence",
+        "start_timeout",
+        "detach",
+        "ready",
+        "heartbeat",
+        "restart",
+        "resources",
+        "log",
+        "hooks",
+    }
+)
+"""Keys that a running process need not know of."""
+
+SUPERVISOR_IN_PLACE = frozenset({"max_concurrent_restarts", "wait_ready"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Names of services, and per changed service its changed keys.  `supervisor`: keys that need a new daemon."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unchanged: int = 0
+    supervisor: tuple[str, ...] = ()
+    restarted: frozenset[str] = frozenset()
+
+    def needs_restart(self, service: str) -> bool:
+        """The change of this service takes effect only in a new process."""
+        return service in self.restarted
+
+
+def difference(old: Plan, new: Plan) -> Difference:
+    """Compare by service name; the order of services in the file does not matter."""
+    before = {s.name: s for s in old.services}
+    after = {s.name: s for s in new.services}
+    changed = {name: _keys(before[name], spec) for name, spec in after.items() if name in before}
+    changed = {name: keys for name, keys in changed.items() if keys}
+    return Difference(
+        added=tuple(name for name in after if name not in before),
+        removed=tuple(name for name in before if name not in after),
+        changed=changed,
+        unchanged=len(before.keys() & after.keys()) - len(changed),
+        supervisor=tuple(k for k in _keys(old.supervisor, new.supervisor) if k not in SUPERVISOR_IN_PLACE),
+        restarted=frozenset(name for name in changed if _needs_process(before[name], after[name], changed[name])),
+    )
+
+
+def _keys(old: ServiceSpec | SupervisorSpec, new: ServiceSpec | SupervisorSpec) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(old) if getattr(old, f.name) != getattr(new, f.name))
+
+
+def _needs_process(old: ServiceSpec, new: ServiceSpec, keys: tuple[str, ...]) -> bool:
+    if set(keys) - IN_PLACE:
+        return True
+    return _notify_environment(old) != _notify_environment(new)
+
+
+def _notify_environment(spec: ServiceSpec) -> tuple[bool, float | None]:
+    """What of readiness and heartbeat a process learns from its environment: NOTIFY_SOCKET, WATCHDOG_USEC."""
+    beat = spec.heartbeat
+    interval = beat.interval if beat is not None and beat.source == "notify" else None
+    return interval is not None or (spec.ready is not None and spec.ready.notify), interval

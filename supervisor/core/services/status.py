@@ -1,0 +1,78 @@
+"""Frozen read models: what the faces are shown.  Times are seconds; `None` means that there is no such thing now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # `status` wants a look at rows without paying for all the rules
+    from supervisor.core.lifecycle.instance import Instance
+
+JSON = dict[str, Any]
+
+
+def instance_view(i: Instance, now: float) -> JSON:
+    """One row of `status --json`, without what only sampling knows (`cpu_percent`, `memory_bytes`)."""
+    detector = i.detector
+    heard = detector is not None and detector.last is not None and i.pid is not None
+    return {
+        "name": i.name,
+        "service": i.spec.name,
+        "goal": i.goal.value,
+        "state": i.state.value,
+        "ready": i.ready,
+        "pid": i.pid,
+        "incarnation": i.incarnation,
+        "uptime_s": _ago(i.started_at, now),
+        "restarts": i.restarts,
+        "detector": detector.name if detector else None,
+        "phi": round(detector.suspicion(now), 3) if detector and heard else None,
+        "threshold": detector.threshold if detector else None,
+        "last_heartbeat_age_s": _ago(detector.last, now) if detector and heard else None,
+        "suspect_in_s": _left(i.suspect_at, now),
+        "false_suspicions": i.false_suspicions,
+        "target": _target(i),
+        "cause": i.cause.value,
+        "since_s": _ago(i.cause_at, now),
+        "exit_code": i.exit_code,
+        "signal": i.signal,
+        "next_restart_in_s": _left(i.until, now) if i.state.value in ("backoff", "failed") else None,
+        "kill_in_s": _left(i.until, now) if i.state.value == "stopping" else None,
+        "ready_within_s": _left(i.until, now) if i.state.value == "starting" else None,
+        "breaker": i.rule.breaker.value,
+        "attempt": i.rule.attempt,
+        "waiting_for": i.waiting_for or None,
+        "held": i.held,
+        "lingering": list(i.lingering),
+        "stuck": i.stuck(now),
+        "detach": i.spec.detach,
+        "status": i.status_text or None,
+        "probe_error": i.last_probe_error or None,
+        "current": i.running_spec is i.spec,
+        "group": i.spec.group_name,
+        "type": i.spec.type.value,
+    }
+
+
+def _target(i: Instance) -> JSON | None:
+    if i.verdict is None or i.spec.heartbeat is None or i.spec.heartbeat.target is None:
+        return None
+    from supervisor.core.text.target import shown
+
+    return shown(i.verdict, i.spec.heartbeat.target)
+
+
+def should_be_up_but_is_not(view: JSON) -> bool:
+    """What makes `status` exit with 3: wanted up, and neither ready nor done."""
+    if view["goal"] != "up":
+        return False
+    if view["state"] == "exited":
+        return bool(view["cause"] != "succeeded")
+    return not view["ready"] and not (view["type"] == "oneshot" and view["state"] == "running")
+
+
+def _ago(then: float | None, now: float) -> float | None:
+    return None if then is None else round(max(0.0, now - then), 3)
+
+
+def _left(then: float | None, now: float) -> float | None:
+    return None if then is None else round(max(0.0, then - now), 3)

@@ -1,0 +1,188 @@
+"""A human sentence for every cause: one short line for `status`, `events`, the dashboard and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from supervisor.core.model.causes import Cause
+from supervisor.core.text.target import few, needed
+from supervisor.core.text.units import level, percent, shorten, signal_name, size, span
+
+LONGEST = 70
+_COST = "false_restarts_per_30d"
+Detail = Mapping[str, Any]
+
+
+def phrase(cause: str, detail: Detail | None = None) -> str:
+    """What happened, in at most LONGEST characters.  `detail` may lack anything: then less is said."""
+    detail = detail or {}
+    if detail.get("phase") == "spawn":
+        return "being spawned"
+    if detail.get("mainpid"):
+        return f"its main process is now pid {detail.get('pid')}"
+    words = _PHRASES.get(cause, cause)
+    said = words if isinstance(words, str) else words(detail)
+    return shorten(said + _then(detail), LONGEST)
+
+
+def _then(detail: Detail) -> str:
+    """What was decided about it."""
+    if detail.get("action") == "report":
+        return " (only reported)"
+    if "delay_s" in detail and "attempt" in detail:
+        limit = f" ({detail.get('restarts_in_window')} of {detail.get('max_restarts')})"
+        return f"; again {_when(detail['delay_s'])}{limit}"
+    if detail.get("breaker") == "open":
+        return f"; breaker open, trial {_when(detail['retry_in_s'])}" if "retry_in_s" in detail else "; breaker open"
+    return ""
+
+
+def _when(seconds: object) -> str:
+    return f"in {span(seconds)}" if seconds else "at once"
+
+
+def _exited(detail: Detail) -> str:
+    code = detail.get("exit_code")
+    return "exited" if code is None else f"exited with code {code}"
+
+
+def _killed(detail: Detail) -> str:
+    number = detail.get("signal")
+    return "killed by a signal" if number is None else f"killed by {signal_name(number)}"
+
+
+def _spawn_failed(detail: Detail) -> str:
+    error = detail.get("error")
+    return f"cannot be started: {shorten(error, 34)}" if error else "cannot be started"
+
+
+def _start_timeout(detail: Detail) -> str:
+    limit = detail.get("start_timeout_s")
+    said = "not ready in time" if limit is None else f"not ready within {span(limit)}"
+    error = detail.get("last_probe_error")
+    return f"{said}: {error}" if error and "delay_s" not in detail and "breaker" not in detail else said
+
+
+def _silent(detail: Detail) -> str:
+    silence, score = detail.get("silence_s"), detail.get("suspicion")
+    if detail.get("never_beat"):
+        return "not one heartbeat since it was ready"
+    if silence is None:
+        return "no heartbeat"
+    said = f"no heartbeat for {span(silence)}"
+    if score and str(detail.get("detector", "")).startswith("phi"):
+        said += f" (φ {level(score)})"
+    return said
+
+
+def _memory(detail: Detail) -> str:
+    return "uses too much memory" + _over(detail, size)
+
+
+def _cpu(detail: Detail) -> str:
+    return "uses too much CPU" + _over(detail, percent)
+
+
+def _tasks(detail: Detail) -> str:
+    return "has too many processes and threads" + _over(detail, lambda value: f"{value:g}")
+
+
+def _over(detail: Detail, say: Callable[[object], str]) -> str:
+    if "value" not in detail or "limit" not in detail:
+        return ""
+    return f": {say(detail['value'])} of {say(detail['limit'])}"
+
+
+def _spawned(detail: Detail) -> str:
+    return f"runs as pid {detail['pid']}" if detail.get("pid") else "runs"
+
+
+def _adopted(detail: Detail) -> str:
+    return f"found alive as pid {detail['pid']}, taken over" if detail.get("pid") else "found alive, taken over"
+
+
+def _ready(detail: Detail) -> str:
+    after = detail.get("after_s")
+    how = f" ({detail['how']})" if detail.get("how") else ""
+    return f"ready{how}" if after is None else f"ready after {span(after)}{how}"
+
+
+def _held(detail: Detail) -> str:
+    why = detail.get("held")
+    return f"its silence proves nothing: {why}" if why else "its silence proves nothing"
+
+
+def _wish_refused(detail: Detail) -> str:
+    within, wished, cost = (detail.get(key) for key in ("detect_within_s", "max_false_restarts_per_30d", _COST))
+    if within is None or cost is None:
+        return "its target cannot be met"
+    needs = needed(detail.get("needs_s"))
+    return f"{span(within)} gives about {few(cost)}/30d; {few(wished)}/30d {needs}"
+
+
+def _wish_granted(detail: Detail) -> str:
+    patience = detail.get("patience_s")
+    return "its target can be met" + ("" if patience is None else f": suspected after {span(patience)} of silence")
+
+
+def _stopped(detail: Detail) -> str:
+    if detail.get("signal") is not None:
+        return f"stopped, by {signal_name(detail['signal'])}"
+    code = detail.get("exit_code")
+    return "stopped" if code is None else f"stopped, with exit code {code}"
+
+
+def _stop_timeout(detail: Detail) -> str:
+    limit = detail.get("stop_timeout_s")
+    return "did not stop in time; killed" if limit is None else f"did not stop within {span(limit)}; killed"
+
+
+def _lingering(detail: Detail) -> str:
+    processes = detail.get("processes")
+    return f"killed, and still there: {', '.join(map(str, processes))}" if processes else "killed, and still there"
+
+
+_PHRASES: dict[str, str | Callable[[Detail], str]] = {
+    Cause.STARTED_BY_USER: "started by a person",
+    Cause.STOPPED_BY_USER: "stopped by a person",
+    Cause.RESTARTED_BY_USER: "restarted by a person",
+    Cause.RESET_BY_USER: "breaker and backoff reset by a person",
+    Cause.RELOADED: "its configuration changed",
+    Cause.AUTOSTART: "started with the supervisor",
+    Cause.SHUTDOWN: "the supervisor shuts down",
+    Cause.REMOVED: "no longer in the configuration",
+    Cause.DEPENDENCY_RESTARTED: "what it depends on was restarted",
+    Cause.GROUP_RESTARTED: "another of its group failed; restarted with it",
+    Cause.FALLBACK_WANTED: "stands in for a service that failed",
+    Cause.FALLBACK_OVER: "what it stood in for is tried again",
+    Cause.EXITED: _exited,
+    Cause.KILLED: _killed,
+    Cause.EXIT_UNKNOWN: "ended; nobody could tell how",
+    Cause.SPAWN_FAILED: _spawn_failed,
+    Cause.START_TIMEOUT: _start_timeout,
+    Cause.SILENT: _silent,
+    Cause.TRIGGERED: "said itself that it hangs (WATCHDOG=trigger)",
+    Cause.MEMORY_LIMIT: _memory,
+    Cause.CPU_LIMIT: _cpu,
+    Cause.TASKS_LIMIT: _tasks,
+    Cause.SPAWNED: _spawned,
+    Cause.ADOPTED: _adopted,
+    Cause.SPAWN_INTERRUPTED: "the supervisor ended while it was starting it; starts again",
+    Cause.READY: _ready,
+    Cause.HEARTBEAT_RESUMED: "a heartbeat came: false alarm",
+    Cause.CONFIRMED_ALIVE: "asked, and it answered: false alarm",
+    Cause.HELD: _held,
+    Cause.HOLD_OVER: "it can run again: its silence counts from now on",
+    Cause.WISH_REFUSED: _wish_refused,
+    Cause.WISH_GRANTED: _wish_granted,
+    Cause.BACKOFF_ELAPSED: "the backoff is over; starts again",
+    Cause.BREAKER_OPEN: "failed too often; the breaker is open",
+    Cause.BREAKER_TRIAL: "the cooldown is over; one trial",
+    Cause.BREAKER_CLOSED: "healthy long enough; the breaker is closed",
+    Cause.SUCCEEDED: "ran to completion",
+    Cause.STOPPED: _stopped,
+    Cause.STOP_TIMEOUT: _stop_timeout,
+    Cause.LINGERING: _lingering,
+    Cause.LEFT_RUNNING: "left running: it outlives the supervisor",
+}

@@ -1,0 +1,76 @@
+"""What became of a wish (core/wishes.py): as data, and in one line of words.  Rates are false restarts in 30 days."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from supervisor.core.text.units import span
+
+if TYPE_CHECKING:  # whoever only reads what was written needs no rules
+    from supervisor.core.detection.target import Verdict
+    from supervisor.core.model.spec import TargetSpec
+
+JSON = dict[str, Any]
+
+MONTH = 30 * 86_400.0
+"""Seconds."""
+
+
+def shown(verdict: Verdict, target: TargetSpec) -> JSON:
+    """As `status --json` gives it."""
+    found: JSON = {
+        "detect_within_s": target.detect_within,
+        "max_false_restarts_per_30d": monthly(target.max_false_restarts),
+        "feasible": verdict.feasible,
+        "sure": verdict.sure,
+        "patience_s": round(verdict.least, 4),
+        "most_s": round(verdict.most, 4),
+        "needs_s": None if verdict.needs is None else round(verdict.needs, 4),
+        "needs_high_s": None if verdict.needs_high is None else round(verdict.needs_high, 4),
+        "false_restarts_per_30d": monthly(verdict.rate),
+        "low_per_30d": monthly(verdict.low),
+        "high_per_30d": monthly(verdict.high),
+        "proven_per_30d": monthly(verdict.proven),
+        "seen": verdict.seen,
+        "beats": verdict.beats,
+        "beats_needed": verdict.enough,
+        "recorded_s": round(verdict.recorded, 3),
+    }
+    return found | {"says": in_words(found)}
+
+
+def in_words(found: Mapping[str, Any]) -> str:
+    """Can it be had, what does that cost, and how sure is it?"""
+    within, most = span(found["detect_within_s"]), found["max_false_restarts_per_30d"]
+    wish, patience, beats = f"{few(most)}/30d", span(found["patience_s"]), f"{found['beats']:,} beats"
+    if found["feasible"] is None:
+        known = f"{found['beats']} of {found['beats_needed']} beats"
+        return f"{within} and {wish}: not known yet ({known}); until then suspected after {patience} of silence"
+    low, high = few(found["low_per_30d"]), few(found["high_per_30d"])
+    about = f"about {few(found['false_restarts_per_30d'])}/30d ({low} to {high})"
+    sure = "" if found["sure"] else "probably "
+    if not found["feasible"]:
+        needs = needed(found["needs_s"])
+        return f"{within} and {wish}: {sure}not both, {beats} tell; {within} gives {about}, {wish} {needs}"
+    known = "kept" if found["proven_per_30d"] <= most else f"{sure}both can be had, as far as {beats} tell"
+    return f"{within} and {wish}: {known}; suspected after {patience} of silence, {about}"
+
+
+def needed(silence: float | None) -> str:
+    """`needs 7.2 s of silence`."""
+    return "needs over a year of silence" if silence is None else f"needs {span(silence)} of silence"
+
+
+def few(rate: float | None) -> str:
+    """A number of false restarts; those that nobody will live to see are not told apart."""
+    if rate is None:
+        return "?"
+    if rate < 0.001:
+        return "<0.001" if rate else "0"
+    return f"{rate:.2g}" if rate < 99.5 else f"{rate:.0f}"
+
+
+def monthly(rate: float | None) -> float | None:
+    """Of a rate a second."""
+    return None if rate is None else float(f"{rate * MONTH:.4g}")
