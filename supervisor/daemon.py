@@ -67,7 +67,7 @@ def _plan(text: bytes) -> Plan:
 
 
 def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **more: Any) -> int:
-    from supervisor.adapters.inherited import inherited
+    from supervisor.adapters.eventloop.fd_passing import inherited
     from supervisor.runtime import Runtime
 
     wanted = options.get("--services")
@@ -80,7 +80,7 @@ def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **mor
 
 def _succeed(options: dict[str, str]) -> int:
     """Take over from the version that was this process until now, or become that again."""
-    from supervisor.adapters.inherited import HANDOVER, handover, inherited
+    from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover, inherited
 
     descriptors = inherited(os.environ)
     with open(descriptors.pop("will"), "rb") as file:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from supervisor.adapters.reactor import Timer
-from supervisor.adapters.systemd import ServiceManager, Upstream
+from supervisor.adapters.eventloop.loop import Timer
+from supervisor.adapters.service_manager.notifier import ServiceManager, Upstream
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import Goal
 from supervisor.core.services.status import instance_view

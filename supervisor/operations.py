@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
-from supervisor.adapters import logread
-from supervisor.adapters.api import Subscriber
-from supervisor.adapters.childrun import run_child
-from supervisor.adapters.ledger import EventQuery
-from supervisor.adapters.reactor import Timer
-from supervisor.adapters.sampling import host
+from supervisor.adapters.control.routes import Subscriber
+from supervisor.adapters.eventloop.loop import Timer
+from supervisor.adapters.ledger.store import EventQuery
+from supervisor.adapters.logs import reader as logread
+from supervisor.adapters.processes.child_output import run_child
+from supervisor.adapters.processes.sampler import host
 from supervisor.core.model.spec import Plan, ServiceSpec, from_plain
 from supervisor.core.services.status import instance_view
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError

@@ -15,8 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
-from supervisor.adapters import procfs, strays
-from supervisor.adapters.ledger import Ledger, read_only
+from supervisor.adapters.ledger.store import Ledger, read_only
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes import orphans as strays
 from supervisor.core.model import events as ev
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.saved import GARBAGE

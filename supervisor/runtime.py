@@ -17,28 +17,29 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from supervisor.adapters import procfs, strays
-from supervisor.adapters.api import Api
-from supervisor.adapters.attribution import Attribution
-from supervisor.adapters.eventlog import EventLog
-from supervisor.adapters.examiner import Examiner
-from supervisor.adapters.forest import Forest
-from supervisor.adapters.hooks import Hooks
-from supervisor.adapters.http import HttpServer
-from supervisor.adapters.ledger import Ledger
-from supervisor.adapters.lock import Claim, Lock
-from supervisor.adapters.logs import LogStore
-from supervisor.adapters.logstream import Stream
-from supervisor.adapters.metrics import Metrics
-from supervisor.adapters.notify import NotifySocket
-from supervisor.adapters.places import own_directory
-from supervisor.adapters.processes import Processes
-from supervisor.adapters.reactor import Reactor, Timer
-from supervisor.adapters.sampling import Sampler
-from supervisor.adapters.senses import Senses
-from supervisor.adapters.sockets import Sockets
-from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
-from supervisor.adapters.vigil import Vigil
+from supervisor.adapters.control.routes import Api
+from supervisor.adapters.diagnosis.examiner import Examiner
+from supervisor.adapters.eventloop.console_log import EventLog
+from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.hooks.dispatcher import Hooks
+from supervisor.adapters.http.server import HttpServer
+from supervisor.adapters.ledger.store import Ledger
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.directories import own_directory
+from supervisor.adapters.linux.directory_watch import Vigil
+from supervisor.adapters.linux.locks import Claim, Lock
+from supervisor.adapters.logs.store import LogStore
+from supervisor.adapters.logs.stream import Stream
+from supervisor.adapters.metrics.collector import Metrics
+from supervisor.adapters.probes.monitors import Senses
+from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.adapters.processes import orphans as strays
+from supervisor.adapters.processes.attribution import Attribution
+from supervisor.adapters.processes.sampler import Sampler
+from supervisor.adapters.processes.spawn import Spawner, clean_slate, raise_descriptor_limit
+from supervisor.adapters.processes.table import Processes
+from supervisor.adapters.processes.trees import Forest
+from supervisor.adapters.sockets.listeners import Sockets
 from supervisor.checkpoints import Checkpoints
 from supervisor.core.detection.clock_jumps import Clocks
 from supervisor.core.detection.local_health import ObservedClock
@@ -187,11 +188,11 @@ class Runtime:
     def _listen_tcp(self, place: SupervisorSpec, address: tuple[str, int]) -> None:
         token = tls = None
         if place.token_file:
-            from supervisor.adapters.token import Token
+            from supervisor.adapters.http.bearer_token import Token
 
             token = Token(place.token_file)
         if place.certificate:
-            from supervisor.adapters.tls import server_context
+            from supervisor.adapters.http.tls import server_context
 
             tls = server_context(place.certificate, place.private_key)
         self.server.listen_tcp(*address, self._held.pop("http", None), token=token, tls=tls)
@@ -300,7 +301,7 @@ class Runtime:
         """Whom we tell how we are, where somebody wants to be told; see ServiceManager for `stored`."""
         if "NOTIFY_SOCKET" not in os.environ:
             return None
-        from supervisor.adapters.systemd import upstream
+        from supervisor.adapters.service_manager.notifier import upstream
         from supervisor.managed import Managed
 
         found = upstream(os.environ)

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
-from supervisor.adapters.childrun import run_child
-from supervisor.adapters.inherited import HANDOVER, handover
+from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover
+from supervisor.adapters.processes.child_output import run_child
 from supervisor.core.model.spec import Plan, from_plain
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.launch import daemon_command

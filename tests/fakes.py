@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 
-from supervisor.adapters.reactor import EPOLLIN, Reactor
+from supervisor.adapters.eventloop.loop import EPOLLIN, Reactor
 
 
 def run_until(reactor: Reactor, condition: Callable[[], object], timeout: float = 10.0) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from supervisor.adapters.http import Handler, HttpServer
-from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.http.server import Handler, HttpServer
 
 PATIENCE = 10.0
 

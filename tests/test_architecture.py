@@ -26,7 +26,6 @@ LAYERS = {
     "client": {"core", "errors"},
     "dashboard": {"core", "client", "dashboard", "errors"},
     "detectorlab": {"core", "config"},
-    "hookrunner": {"errors"},
     "launch": set(),
     "daemon": {"core", "adapters", "errors", "recovery", "runtime", "launch"},
     "operations": {"core", "adapters", "errors", "launch", "upgrade"},

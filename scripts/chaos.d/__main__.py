@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from supervisor.adapters import procfs
+from supervisor.adapters.linux import procfs
 from supervisor.client import Client
 from supervisor.config.locate import locations
 

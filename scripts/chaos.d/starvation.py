@@ -19,7 +19,7 @@ from typing import Any
 
 from alone import daemon, ended, events, moment, suspected, tell
 
-from supervisor.adapters import procfs
+from supervisor.adapters.linux import procfs
 from supervisor.client import Client
 
 LOOPS = 16

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from supervisor.adapters import logread
-from supervisor.adapters.api import Subscriber
-from supervisor.adapters.ledger import EventQuery, Ledger
+from supervisor.adapters.control.routes import Subscriber
+from supervisor.adapters.ledger.store import EventQuery, Ledger
+from supervisor.adapters.logs import reader as logread
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError

@@ -22,10 +22,10 @@ from campaign import Wrong
 from fakehouse import House
 from mutation import NUMBERS, TEXTS, pick, spoil, text
 
-from supervisor.adapters.api import ROUTES, Api
-from supervisor.adapters.http import HttpServer
-from supervisor.adapters.reactor import Reactor
-from supervisor.adapters.routing import Param, Route
+from supervisor.adapters.control.routes import ROUTES, Api
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.http.routing import Param, Route
+from supervisor.adapters.http.server import HttpServer
 
 STATUSES = frozenset((100, 200, 202, 400, 401, 403, 404, 405, 409, 413, 422, 429, 431, 501, 503, 505))
 METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get", "G\u00cbT", "")

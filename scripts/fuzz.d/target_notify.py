@@ -18,9 +18,9 @@ from zlib import crc32
 from campaign import Wrong
 from mutation import NUMBERS, pick, spoil, text
 
-from supervisor.adapters.attribution import Attribution
-from supervisor.adapters.notify import NotifySocket
-from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.adapters.processes.attribution import Attribution
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from supervisor.adapters import procfs
+from supervisor.adapters.linux import procfs
 from supervisor.cli.options import daemon_options, pass_place
 from supervisor.cli.place import Place
 from supervisor.client import Client

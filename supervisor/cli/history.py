@@ -71,7 +71,7 @@ class FromLedger:
     def events(
         self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
     ) -> list[JSON]:
-        from supervisor.adapters.ledger import EventQuery
+        from supervisor.adapters.ledger.store import EventQuery
 
         query = EventQuery(services=tuple(services), since=since, after=after, limit=limit)
         found: list[JSON] = self._ledger.events(query)
@@ -82,7 +82,7 @@ class FromLedger:
         return found
 
     def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
-        from supervisor.adapters.logread import read
+        from supervisor.adapters.logs.reader import read
 
         try:
             end = None if until is None else read(self._logs, instance, since=until).first_cursor

@@ -6,9 +6,9 @@ import gzip
 import os
 from pathlib import Path
 
-from supervisor.adapters.logs import LogStore
-from supervisor.adapters.logstream import Stream
-from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.logs.store import LogStore
+from supervisor.adapters.logs.stream import Stream
 from supervisor.core.model.spec import LogSpec
 
 PLAIN = LogSpec(compress=False)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters import sse
-from supervisor.adapters.api import MOST_STREAMS, ROUTES, Api
-from supervisor.adapters.openapi import SCHEMAS, document
-from supervisor.adapters.reactor import Reactor
-from supervisor.adapters.routing import arguments, decoded, match
+from supervisor.adapters.control import event_stream as sse
+from supervisor.adapters.control.openapi import SCHEMAS, document
+from supervisor.adapters.control.routes import MOST_STREAMS, ROUTES, Api
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.http.routing import arguments, decoded, match
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.spec import ServiceSpec
 from supervisor.core.services.status import instance_view

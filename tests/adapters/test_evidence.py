@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import evidence as module
-from supervisor.adapters.evidence import MOST, examine, host
+from supervisor.adapters.diagnosis import proc_snapshot as module
+from supervisor.adapters.diagnosis.proc_snapshot import MOST, examine, host
 
 SLEEPER = "import sys, time; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()"
 Start = Callable[..., subprocess.Popen[bytes]]

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters import pyspy
-from supervisor.adapters.dump import BYTES, LINES, catches
-from supervisor.adapters.examiner import Confirm, Examiner
-from supervisor.adapters.tree import Tree
+from supervisor.adapters.diagnosis import pyspy
+from supervisor.adapters.diagnosis.examiner import Confirm, Examiner
+from supervisor.adapters.diagnosis.stack_dump import BYTES, LINES, catches
+from supervisor.adapters.processes.tree import Tree
 from supervisor.core.model.spec import Evidence, ServiceSpec
 from supervisor.core.text.stacks import where
 from tests.adapters.capture import PLAIN, Capture

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters import procfs
-from supervisor.adapters.spawn import Spawner, clean_slate
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes.spawn import Spawner, clean_slate
 from supervisor.config.capabilities import NAMES
 from supervisor.core.model.spec import ServiceSpec, SocketSpec
 

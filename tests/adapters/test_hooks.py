@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from supervisor import hookrunner
-from supervisor.adapters import hooks as hooks_module
-from supervisor.adapters import procfs
-from supervisor.adapters.hooks import LONGEST_QUEUE, MOST_AT_ONCE, Hooks
-from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.hooks import dispatcher as hooks_module
+from supervisor.adapters.hooks import runner as hookrunner
+from supervisor.adapters.hooks.dispatcher import LONGEST_QUEUE, MOST_AT_ONCE, Hooks
+from supervisor.adapters.linux import procfs
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import HookSpec, ServiceSpec

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import http, http_connection
-from supervisor.adapters.http import Exchange, HttpServer, Stream
-from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.http import connection as http_connection
+from supervisor.adapters.http import server as http
+from supervisor.adapters.http.server import Exchange, HttpServer, Stream
 from supervisor.errors import OperationFailed
 from tests.serving import PATIENCE, Served, read_all, read_answer, serving
 

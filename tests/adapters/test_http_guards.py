@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.tls import server_context
-from supervisor.adapters.token import Token
+from supervisor.adapters.http.bearer_token import Token
+from supervisor.adapters.http.tls import server_context
 from supervisor.errors import OperationFailed
 from tests.adapters.test_http import Echo, get
 from tests.serving import PATIENCE, Served, read_all, read_answer, serving

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters import ledger as ledger_module
-from supervisor.adapters import ledger_upkeep
-from supervisor.adapters.ledger import EventQuery, Ledger, read_only
+from supervisor.adapters.ledger import maintenance as ledger_upkeep
+from supervisor.adapters.ledger import store as ledger_module
+from supervisor.adapters.ledger.store import EventQuery, Ledger, read_only
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.errors import OperationFailed
@@ -80,7 +80,7 @@ def test_it_outlives_its_process_without_being_closed(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     script = (
         "import os, sys\n"
-        "from supervisor.adapters.ledger import Ledger\n"
+        "from supervisor.adapters.ledger.store import Ledger\n"
         "from supervisor.core.model.actions import Goal, Record, State\n"
         "from supervisor.core.model.causes import Cause\n"
         "ledger = Ledger(sys.argv[1], print)\n"
@@ -381,7 +381,7 @@ def test_what_cannot_be_written_from_the_start_is_still_read(
     path = tmp_path / "ledger.db"
     crashed = f"""
 import os, signal
-from supervisor.adapters.ledger import Ledger
+from supervisor.adapters.ledger.store import Ledger
 ledger = Ledger({str(path)!r}, print)
 ledger.set_meta("supervisor_id", "abc")
 ledger.save("web", {{"pid": 7}})

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.adapters import logindex
-from supervisor.adapters.loggzip import GzipText, members
-from supervisor.adapters.logread import Chunk, read
+from supervisor.adapters.logs import time_index as logindex
+from supervisor.adapters.logs.gzip_members import GzipText, members
+from supervisor.adapters.logs.reader import Chunk, read
 from supervisor.core.model.spec import LogSpec
 from tests.adapters.capture import PLAIN, Capture, numbered, say
 from tests.fakes import run_until
@@ -129,7 +129,7 @@ def test_an_unfinished_line_is_there_for_who_asks(capture: Capture) -> None:
 
 def test_times_and_since(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
-    monkeypatch.setattr("supervisor.adapters.logwriter.time.time", lambda: now)
+    monkeypatch.setattr("supervisor.adapters.logs.writer.time.time", lambda: now)
     stream = capture.store.open("web", LogSpec(max_size=1000, keep=100, compress=False))
     for i in range(50):
         now += 1.0
@@ -147,7 +147,7 @@ def test_times_and_since(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_within_a_tenth_of_a_second_there_is_one_record(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
-    monkeypatch.setattr("supervisor.adapters.logwriter.time.time", lambda: now)
+    monkeypatch.setattr("supervisor.adapters.logs.writer.time.time", lambda: now)
     stream = capture.store.open("web", PLAIN)
     for _ in range(100):
         say(stream, b"x\n")
@@ -157,7 +157,7 @@ def test_within_a_tenth_of_a_second_there_is_one_record(capture: Capture, monkey
 
 def test_a_clock_that_is_set_back_breaks_nothing(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
-    monkeypatch.setattr("supervisor.adapters.logwriter.time.time", lambda: now)
+    monkeypatch.setattr("supervisor.adapters.logs.writer.time.time", lambda: now)
     stream = capture.store.open("web", PLAIN)
     for step in (1.0, 1.0, -3600.0, 1.0):
         now += step
@@ -257,7 +257,7 @@ def test_gzip_text_reads_like_the_plain_file(content: bytes, ranges: list[tuple[
     try:
         os.write(plain, content)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("supervisor.adapters.loggzip._MEMBER", 100)
+            patch.setattr("supervisor.adapters.logs.gzip_members._MEMBER", 100)
             whole = b"".join(members(plain))
         os.write(packed, whole)
         text = GzipText(packed)

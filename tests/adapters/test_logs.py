@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import logs
-from supervisor.adapters.loglines import MAX_LINE, LineSplitter, stamp
+from supervisor.adapters.logs import store as logs
+from supervisor.adapters.logs.lines import MAX_LINE, LineSplitter, stamp
 from supervisor.core.model.spec import LogSpec
 from supervisor.errors import OperationFailed
 from tests.adapters.capture import PLAIN, Capture, numbered, say
@@ -151,7 +151,7 @@ def test_without_subscribers_nothing_is_read_back(capture: Capture, monkeypatch:
     stream = capture.store.open("web", PLAIN)
     unsubscribe = stream.subscribe(lambda _lines: None)
     unsubscribe()
-    monkeypatch.setattr("supervisor.adapters.logsegment.Segment.read", lambda *_: pytest.fail("read back"))
+    monkeypatch.setattr("supervisor.adapters.logs.segment.Segment.read", lambda *_: pytest.fail("read back"))
     say(stream, b"line\n")
     assert capture.kept() == b"line\n"
 

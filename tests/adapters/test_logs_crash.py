@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import logsegment
+from supervisor.adapters.logs import segment as logsegment
 from supervisor.core.model.spec import LogSpec
 from tests.adapters.capture import DATED, PLAIN, Capture, numbered, say, undated
 from tests.fakes import run_until
 
 CAPTURER = """
 import os, sys
-from supervisor.adapters.logs import LogStore
-from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.logs.store import LogStore
+from supervisor.adapters.eventloop.loop import Reactor
 from supervisor.core.model.spec import LogSpec
 
 root, tell_after, timestamps = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"

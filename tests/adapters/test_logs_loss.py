@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.logread import read
-from supervisor.adapters.logstream import Stream
+from supervisor.adapters.logs.reader import read
+from supervisor.adapters.logs.stream import Stream
 from tests.adapters.capture import DATED, PLAIN, Capture, numbered, say, undated
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters import logfiles
-from supervisor.adapters.logread import read
-from supervisor.adapters.logsegment import LONGEST_LINE
+from supervisor.adapters.logs import rotation as logfiles
+from supervisor.adapters.logs.reader import read
+from supervisor.adapters.logs.segment import LONGEST_LINE
 from supervisor.core.model.spec import LogSpec
 from tests.adapters.capture import Capture, numbered, say
 from tests.fakes import run_until

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from supervisor.adapters.metrics import Metrics
+from supervisor.adapters.metrics.collector import Metrics
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 

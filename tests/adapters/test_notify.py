@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import procfs
-from supervisor.adapters.attribution import Attribution
-from supervisor.adapters.notify import NotifySocket
-from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.adapters.processes.attribution import Attribution
 from supervisor.core.model.sdnotify import Message
 from tests.fakes import run_until
 

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.adapters import procfs
-from supervisor.adapters.command import Identity
-from supervisor.adapters.localtargets import ActivityTarget, ExecTarget, FileTarget
-from supervisor.adapters.nettargets import HttpTarget, TcpTarget, read_status
-from supervisor.adapters.probes import MOST_AT_ONCE, NOTHING_NEW, Cancel, Done, Poller, Prober, Target
-from supervisor.adapters.reactor import Reactor
-from supervisor.adapters.resolve import Resolver
+from supervisor.adapters.eventloop.dns import Resolver
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
+from supervisor.adapters.probes.prober import MOST_AT_ONCE, NOTHING_NEW, Cancel, Done, Poller, Prober, Target
+from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget, read_status
+from supervisor.adapters.processes.child_command import Identity
 from tests.fakes import FakeReactor, run_until
 
 Answers = list[tuple[str | None, float]]

@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters import processes, procfs
-from supervisor.adapters.cgroup import CgroupTree
-from supervisor.adapters.descent import DescentTree
-from supervisor.adapters.forest import Forest
-from supervisor.adapters.pidfd import child_status, foreign_status
-from supervisor.adapters.processes import Processes, become_subreaper
-from supervisor.adapters.reactor import Reactor
-from supervisor.adapters.spawn import Spawner, clean_slate, raise_descriptor_limit
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.pidfd import child_status, foreign_status
+from supervisor.adapters.processes import table as processes
+from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.adapters.processes.descendant_tree import DescentTree
+from supervisor.adapters.processes.spawn import Spawner, clean_slate, raise_descriptor_limit
+from supervisor.adapters.processes.table import Processes, become_subreaper
+from supervisor.adapters.processes.trees import Forest
 from supervisor.core.model.events import Event, Exited, Lingering, TreeEmpty
 from supervisor.core.model.spec import ServiceSpec
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.adapters import procfs
+from supervisor.adapters.linux import procfs
 
 
 @pytest.fixture

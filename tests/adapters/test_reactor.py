@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import pytest
 
-from supervisor.adapters.reactor import EPOLLOUT, Reactor
+from supervisor.adapters.eventloop.loop import EPOLLOUT, Reactor
 from tests.fakes import FakeReactor, run_until
 
 
@@ -286,7 +286,9 @@ def test_nothing_to_do_is_no_wake_up(reactor: Reactor) -> None:
 
 
 def test_it_imports_nothing_heavy() -> None:
-    code = "import sys, supervisor.adapters.reactor; print(*{'asyncio','selectors','logging'} & set(sys.modules))"
+    code = (
+        "import sys, supervisor.adapters.eventloop.loop; print(*{'asyncio','selectors','logging'} & set(sys.modules))"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == ""
 

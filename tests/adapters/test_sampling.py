@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters import procfs, sampling
-from supervisor.adapters.reactor import Reactor
-from supervisor.adapters.sampling import Sampler
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes import sampler as sampling
+from supervisor.adapters.processes.sampler import Sampler
 from supervisor.core.model.events import Event, LimitExceeded
 from supervisor.core.model.spec import ResourcesSpec
 from tests.fakes import FakeReactor, run_until

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters.reactor import Reactor
-from supervisor.adapters.senses import Senses, probe_environment
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.probes.monitors import Senses, probe_environment
 from supervisor.core.model.actions import Purpose
 from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec

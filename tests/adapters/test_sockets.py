@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.sockets import Sockets
+from supervisor.adapters.sockets.listeners import Sockets
 from supervisor.core.model.spec import ServiceSpec, SocketSpec
 from supervisor.errors import OperationFailed
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import marks, procfs, strays
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes import marks
+from supervisor.adapters.processes import orphans as strays
 from supervisor.core.services.adoption import Found
 
 PATIENCE = 20.0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.reactor import Reactor
-from supervisor.adapters.systemd import ServiceManager, Upstream, upstream
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.service_manager.notifier import ServiceManager, Upstream, upstream
 from tests.fakes import run_until
 
 

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import cgroup, marks, procfs
-from supervisor.adapters.cgroup import CgroupTree, kernel_limits
-from supervisor.adapters.descent import DescentTree
-from supervisor.adapters.forest import Forest
-from supervisor.adapters.processes import become_subreaper
-from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes import cgroup_tree as cgroup
+from supervisor.adapters.processes import marks
+from supervisor.adapters.processes.cgroup_tree import CgroupTree, kernel_limits
+from supervisor.adapters.processes.descendant_tree import DescentTree
+from supervisor.adapters.processes.table import become_subreaper
+from supervisor.adapters.processes.trees import Forest
 from supervisor.core.model.events import Exited, TreeEmpty
 from supervisor.core.model.spec import Enforce, ResourcesSpec
 from tests.adapters.test_processes import PATIENCE, Bench
@@ -101,7 +103,7 @@ def survivors(supervisor_id: str, instance: str = "web") -> list[int]:
 
 EARLIER = """
 import ctypes, os, sys
-from supervisor.adapters.spawn import Spawner, clean_slate
+from supervisor.adapters.processes.spawn import Spawner, clean_slate
 from supervisor.core.model.spec import ServiceSpec
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # its orphans are to come here, not to the test
 if os.fork() == 0:

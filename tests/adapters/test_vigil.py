@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import lock as lock_module
-from supervisor.adapters import vigil as vigil_module
-from supervisor.adapters.http import HttpServer
-from supervisor.adapters.lock import Claim, Lock
-from supervisor.adapters.notify import NotifySocket
-from supervisor.adapters.reactor import Reactor
-from supervisor.adapters.vigil import Vigil
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.http.server import HttpServer
+from supervisor.adapters.linux import directory_watch as vigil_module
+from supervisor.adapters.linux import locks as lock_module
+from supervisor.adapters.linux.directory_watch import Vigil
+from supervisor.adapters.linux.locks import Claim, Lock
+from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.errors import OperationFailed
 from tests.fakes import run_until
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import pyspy
+from supervisor.adapters.diagnosis import pyspy
 from tests.e2e.conftest import Daemon, wait_gone
 
 Make = Callable[..., Daemon]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters import procfs
+from supervisor.adapters.linux import procfs
 from supervisor.core.text.timestamps import from_iso
 from tests.e2e.conftest import PATIENCE, ROOT, Daemon, alive
 

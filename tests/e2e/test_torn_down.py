@@ -30,7 +30,7 @@ depends_on = ["kept"]
 
 
 def cgroup_mount() -> str:
-    from supervisor.adapters.cgroup import mount_point
+    from supervisor.adapters.processes.cgroup_tree import mount_point
 
     mount = mount_point()
     if mount is None or os.geteuid() != 0:

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from supervisor.adapters.api import Api, Subscriber
-from supervisor.adapters.http import HttpServer
-from supervisor.adapters.ledger import EventQuery
-from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.control.routes import Api, Subscriber
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.http.server import HttpServer
+from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.text.timestamps import from_iso, to_iso
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 from tests.faces import fakedaemon

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters.ledger import Ledger
+from supervisor.adapters.ledger.store import Ledger
 from supervisor.cli import main
 from supervisor.cli.place import Place
 from supervisor.config.load import load

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from supervisor.adapters import routing
+from supervisor.adapters.http import routing
 from supervisor.config import values
 from supervisor.core.model import sdnotify
 

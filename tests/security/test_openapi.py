@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from supervisor.adapters.api import ROUTES, Api
-from supervisor.adapters.openapi import document
-from supervisor.adapters.reactor import Reactor
+from supervisor.adapters.control.openapi import document
+from supervisor.adapters.control.routes import ROUTES, Api
+from supervisor.adapters.eventloop.loop import Reactor
 from tests.faces import fakedaemon
 from tests.faces.standin import StandIn
 from tests.serving import Served, serving

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from supervisor.adapters import procfs
-from supervisor.adapters.attribution import Attribution
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes.attribution import Attribution
 
 ID = "0123456789abcdef"
 SOMEBODY = 65534
@@ -61,6 +61,6 @@ def test_a_stranger_that_floods_is_not_looked_at_each_time(pretend: Pretend, mon
     for _ in range(100):
         assert attribution.resolve(pid) is None
     assert looks == [pid]
-    monkeypatch.setattr("supervisor.adapters.attribution.time.monotonic", lambda: 1e9)  # much later
+    monkeypatch.setattr("supervisor.adapters.processes.attribution.time.monotonic", lambda: 1e9)  # much later
     assert attribution.resolve(pid) is None
     assert looks == [pid, pid]

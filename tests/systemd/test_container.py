@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters import procfs
+from supervisor.adapters.linux import procfs
 from supervisor.client import Client
 from tests.systemd.conftest import PATIENCE, until
 

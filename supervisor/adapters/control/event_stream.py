@@ -1,0 +1,141 @@
+"""`/v1/stream`: what happens, as Server-sent events (the HTML standard's text/event-stream).
+
+A status is a snapshot: while a client is busy taking one, later ones replace each other, so that a slow reader sees
+fewer of them.  Events and log lines are never left out silently: who lags too far behind reads `lagged` and is cut, and
+comes back with Last-Event-ID.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from supervisor.adapters.control.routes import JSON, MOST_ID, Subscriber, encode
+from supervisor.adapters.eventloop.loop import Timer
+from supervisor.adapters.http.server import Stream
+from supervisor.adapters.ledger.store import EventQuery
+from supervisor.errors import UsageError
+
+if TYPE_CHECKING:
+    from supervisor.adapters.control.routes import Api, Call
+
+TOPICS = frozenset(("events", "status", "logs"))
+PING_SECONDS = 15.0
+PAGE = 500
+STATUS_BACKLOG = 64 * 1024
+"""Bytes that may still be queued when a status is added."""
+LAGGED = b"event: lagged\ndata: {}\n\n"
+
+
+def open_stream(api: Api, call: Call) -> None:
+    """Answer `call` with a stream.  UsageError, NoSuchService."""
+    topics = frozenset(t.strip() for t in call.args["topics"].split(",") if t.strip())
+    if not topics or not topics <= TOPICS:
+        wrong = ", ".join(sorted(topics - TOPICS)) or "nothing"
+        raise UsageError(f"there is no topic {wrong}", f"topics are {', '.join(sorted(TOPICS))}")
+    resume = call.headers.get("last-event-id")
+    after = None if resume is None or "events" not in topics else _event_id(resume)
+    services = tuple(call.args["service"])
+    if services:
+        api.daemon.status(services)  # raises for a name that there is not, while an error can still be answered
+    _Feed(api, topics, services, call.args["interval"]).begin(call, after)
+
+
+def _event_id(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= MOST_ID:
+        raise UsageError(f"Last-Event-ID must be an event's id, not {text!r}")
+    return number
+
+
+class _Feed:
+    """One client's stream."""
+
+    def __init__(self, api: Api, topics: frozenset[str], services: tuple[str, ...], interval: float) -> None:
+        self._api = api
+        self._topics = topics
+        self._services = services
+        self._interval = interval
+        self._stream: Stream
+        self._unwatch: Callable[[], None] | None = None
+        self._ping: Timer | None = None
+        self._status: JSON | None = None
+        self._open = False
+
+    def begin(self, call: Call, after: int | None) -> None:
+        self._open = True
+        self._api.streams += 1
+        self._stream = call.exchange.stream("text/event-stream; charset=utf-8", LAGGED, self._closed)
+        if not self._open:  # only the head was asked for, or nobody is there any more
+            return
+        self._stream.send(b": hello\n\n")
+        if "status" not in self._topics:
+            self._ping_later()
+        if after is None:
+            self._watch()
+        else:
+            self._resume(after)
+
+    def _resume(self, after: int) -> None:
+        """Page through what was missed, then watch: both in one turn at the end, so that nothing falls between."""
+        if not self._open:
+            return
+        page = self._api.daemon.events(EventQuery(self._services, None, after, None, PAGE))
+        for event in page:
+            self._on_event(event)
+        if len(page) < PAGE:
+            self._watch()
+        else:
+            self._stream.when_flushed(lambda: self._resume(page[-1]["id"]))
+
+    def _watch(self) -> None:
+        self._unwatch = self._api.daemon.watch(
+            Subscriber(self._topics, self._services, self._interval, self._on_event, self._on_log, self._on_status)
+        )
+        if not self._open:  # the first status found the client gone
+            self._closed()
+
+    def _closed(self) -> None:
+        if self._open:
+            self._open = False
+            self._api.streams -= 1
+        if self._ping is not None:
+            self._ping.cancel()
+        unwatch, self._unwatch = self._unwatch, None
+        if unwatch is not None:
+            unwatch()
+
+    def _on_event(self, event: JSON) -> None:
+        self._send("event", event, event["id"])
+
+    def _on_log(self, instance: str, lines: Sequence[str]) -> None:
+        self._send("log", {"instance": instance, "at": round(time.time(), 3), "lines": list(lines)})
+
+    def _on_status(self, status: JSON) -> None:
+        waiting, self._status = self._status is not None, status
+        if self._stream.backlog <= STATUS_BACKLOG:
+            self._send_status()
+        elif not waiting:
+            self._stream.when_flushed(self._send_status)
+
+    def _send_status(self) -> None:
+        status, self._status = self._status, None
+        if status is not None:
+            self._send("status", status)
+
+    def _send(self, kind: str, plain: JSON, event_id: int | None = None) -> None:
+        name = b"" if event_id is None else b"id: %d\n" % event_id
+        self._stream.send(b"event: %s\n%sdata: %s\n\n" % (kind.encode(), name, encode(plain)))
+
+    def _ping_later(self) -> None:
+        reactor = self._api.reactor
+        self._ping = reactor.call_at(reactor.now() + PING_SECONDS, self._send_ping)
+
+    def _send_ping(self) -> None:
+        """So that a client, or what stands between, can tell silence from death."""
+        self._stream.send(b": ping\n\n")
+        self._ping_later()

@@ -1,0 +1,376 @@
+"""The control API: one table of routes, from which the router works and the OpenAPI document is made.
+
+Handlers turn a checked call into one question to the `Daemon`; whatever it raises from errors.py becomes an error body.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.http.routing import Param, Params, Route, arguments, match
+from supervisor.adapters.http.server import Exchange
+from supervisor.adapters.ledger.store import EventQuery
+from supervisor.core.services.status import should_be_up_but_is_not
+from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
+
+JSON = dict[str, Any]
+JSON_TYPE = "application/json"
+MOST_STREAMS = 32
+MOST_KNOWN = 10
+"""Names that an error suggests."""
+
+
+MOST_ID = 2**62
+"""The greatest number that is taken for an event's id: SQLite counts to 2**63."""
+
+
+@dataclass(slots=True)
+class Subscriber:
+    """Somebody who watches.  The daemon filters by `topics` ("events", "status", "logs") and `services` (services,
+    instances or groups; empty: all), and gives `on_status` what `Daemon.status(services)` gives: at once, every
+    `interval` seconds, and soon after a transition."""
+
+    topics: frozenset[str]
+    services: tuple[str, ...]
+    interval: float
+    on_event: Callable[[JSON], None]
+    on_log: Callable[[str, Sequence[str]], None]
+    on_status: Callable[[JSON], None]
+
+
+class Daemon(Protocol):
+    """What the API needs of a running supervisor.  Everything is synchronous and quick."""
+
+    def status(self, services: Sequence[str] = ()) -> JSON: ...
+
+    def instance(self, name: str) -> JSON:
+        """NoSuchService."""
+        ...
+
+    def services(self) -> JSON: ...
+
+    def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
+        """Names of the instances that are affected.  NoSuchService, UsageError."""
+        ...
+
+    def down(self) -> None: ...
+
+    def reload(self, dry_run: bool, done: Callable[[JSON | SupervisorError], None]) -> None:
+        """Answers later."""
+        ...
+
+    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+        """Answers later, before it happens."""
+        ...
+
+    def events(self, query: EventQuery) -> list[JSON]: ...
+
+    def evidence(self, event_id: int) -> JSON | None: ...
+
+    def logs(
+        self,
+        instance: str,
+        *,
+        lines: int | None = None,
+        since: float | None = None,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> JSON:
+        """NoSuchService; ValueError for what is no cursor, OSError for what cannot be read."""
+        ...
+
+    def metrics(self) -> str: ...
+
+    def watch(self, subscriber: Subscriber) -> Callable[[], None]:
+        """The answer ends the watch.  NoSuchService."""
+        ...
+
+
+@dataclass(slots=True)
+class Call:
+    """A request that fits its route: `args` holds every parameter of path, query and body, checked."""
+
+    args: Mapping[str, Any]
+    exchange: Exchange
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def answer(self, plain: object, status: int = 200) -> None:
+        self.exchange.reply(status, encode(plain), JSON_TYPE)
+
+    def fail(self, status: int, code: str, error: SupervisorError, known: Sequence[str] = ()) -> None:
+        self.exchange.reply(status, error_body(code, error.message, error.hint, known), JSON_TYPE)
+
+
+class Api:
+    """The handler of an HttpServer."""
+
+    def __init__(self, daemon: Daemon, reactor: Reactor) -> None:
+        self.daemon = daemon
+        self.reactor = reactor
+        self.streams = 0
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        request = exchange.request
+        call = Call({}, exchange, request.headers)
+        try:
+            route, path_args = _route(call, request.method, request.path, request.local)
+            if route is not None:
+                call.args = arguments(route, path_args, request.query, request.body)
+                route.handler(self, call)
+        except SupervisorError as error:
+            self.refuse(call, error)
+
+    def refusal(self, code: str, message: str) -> bytes:
+        """The body for what never became a call."""
+        return error_body(code, message)
+
+    def refuse(self, call: Call, error: SupervisorError) -> None:
+        """An error of ours as the status and body that the contract has for it."""
+        for kind, (status, code) in STATUS_OF.items():
+            if isinstance(error, kind):
+                known = self._nearest(call) if kind is NoSuchService else ()
+                call.fail(status, code, error, known)
+                return
+        call.fail(500, "internal", error)
+
+    def _nearest(self, call: Call) -> list[str]:
+        """What the caller may have meant."""
+        import difflib
+
+        known: dict[str, None] = {}
+        for service in self.daemon.services()["services"]:
+            known.update(dict.fromkeys((service["name"], *service["instances"])))
+            if service["group"]:
+                known[service["group"]] = None
+        asked = (
+            [call.args["name"]] if "name" in call.args else call.args.get("services") or call.args.get("service") or []
+        )
+        near = [
+            n for name in asked if name not in known for n in difflib.get_close_matches(name, known, MOST_KNOWN, 0.5)
+        ]
+        return list(dict.fromkeys(near))[:MOST_KNOWN] or list(known)[:MOST_KNOWN]
+
+
+STATUS_OF: dict[type[SupervisorError], tuple[int, str]] = {
+    UsageError: (400, "usage"),
+    NoSuchService: (404, "no-such-service"),
+    ConfigError: (422, "config"),
+    OperationFailed: (409, "failed"),
+}
+
+
+def encode(plain: object) -> bytes:
+    """JSON as it goes over the wire."""
+    return json.dumps(plain, separators=(",", ":"), default=str).encode()
+
+
+def error_body(code: str, message: str, hint: str = "", known: Sequence[str] = ()) -> bytes:
+    return encode({"error": {"code": code, "message": message, "hint": hint, "known": list(known)}})
+
+
+def _route(call: Call, method: str, path: str, local: bool) -> tuple[Route | None, dict[str, str]]:
+    """The route, or an answer that says why there is none."""
+    found = match(ROUTES, path)
+    if not found:
+        call.fail(404, "no-such-route", SupervisorError(f"there is no {path}", "GET /openapi.json names every route"))
+        return None, {}
+    for route, args in found:
+        if method == route.method or (method == "HEAD" and route.method == "GET"):
+            if local or route.tcp:
+                return route, args
+            only = SupervisorError(f"{path} is served on the control socket only")
+            call.fail(403, "forbidden", only)
+            return None, {}
+    allowed = ", ".join(sorted({route.method for route, _ in found}))
+    body = error_body("method-not-allowed", f"{path} takes {allowed}, not {method}")
+    call.exchange.reply(405, body, JSON_TYPE, (("allow", allowed),))
+    return None, {}
+
+
+# -- handlers --------------------------------------------------------------------------------------------------------
+
+
+def _status(api: Api, call: Call) -> None:
+    call.answer(api.daemon.status(call.args["service"]))
+
+
+def _services(api: Api, call: Call) -> None:
+    call.answer(api.daemon.services())
+
+
+def _instance(api: Api, call: Call) -> None:
+    call.answer(api.daemon.instance(call.args["name"]))
+
+
+def _acting(verb: str) -> Callable[[Api, Call], None]:
+    def act(api: Api, call: Call) -> None:
+        names = api.daemon.act(verb, call.args["services"], call.args.get("signal"))
+        call.answer({"instances": names}, 202)
+
+    return act
+
+
+def _down(api: Api, call: Call) -> None:
+    api.daemon.down()
+    call.answer({}, 202)
+
+
+def _reload(api: Api, call: Call) -> None:
+    def done(result: JSON | SupervisorError) -> None:
+        if isinstance(result, SupervisorError):
+            api.refuse(call, result)
+        else:
+            call.answer(result)
+
+    api.daemon.reload(call.args["dry_run"], done)
+
+
+def _upgrade(api: Api, call: Call) -> None:
+    def done(result: JSON | SupervisorError) -> None:
+        if isinstance(result, SupervisorError):
+            api.refuse(call, result)
+        else:
+            call.answer(result, 202)
+
+    api.daemon.upgrade(call.args["python"], done)
+
+
+def _events(api: Api, call: Call) -> None:
+    args = call.args
+    query = EventQuery(tuple(args["service"]), args["since"], args["after"], args["before"], args["limit"])
+    call.answer({"events": api.daemon.events(query)})
+
+
+def _evidence(api: Api, call: Call) -> None:
+    found = api.daemon.evidence(call.args["id"])
+    if found is None:
+        call.fail(404, "no-evidence", SupervisorError(f"nothing was captured for event {call.args['id']}"))
+    else:
+        call.answer(found)
+
+
+def _logs(api: Api, call: Call) -> None:
+    args = call.args
+    name = args["name"]
+    page = {key: args[key] for key in ("lines", "since", "before", "after")}
+    try:
+        call.answer(api.daemon.logs(name, **page))
+    except ValueError as error:
+        raise UsageError(f"that is no cursor: {error}") from None
+    except OSError as error:
+        raise OperationFailed(f"the log of {name} cannot be read: {error}") from None
+
+
+def _stream(api: Api, call: Call) -> None:
+    from supervisor.adapters.control.event_stream import open_stream
+
+    if api.streams >= MOST_STREAMS:
+        busy = SupervisorError(f"{MOST_STREAMS} streams are open already", "close one that nobody reads")
+        call.fail(429, "too-many-streams", busy)
+        return
+    open_stream(api, call)
+
+
+def _metrics(api: Api, call: Call) -> None:
+    call.exchange.reply(200, api.daemon.metrics().encode(), "text/plain; version=0.0.4; charset=utf-8")
+
+
+def _healthz(_api: Api, call: Call) -> None:
+    call.answer({"status": "ok"})  # who answers has a loop that turns
+
+
+def _readyz(api: Api, call: Call) -> None:
+    waiting = [row["name"] for row in api.daemon.status()["instances"] if should_be_up_but_is_not(row)]
+    call.answer({"status": "not ready" if waiting else "ok", "waiting_for": waiting}, 503 if waiting else 200)
+
+
+def _openapi(_api: Api, call: Call) -> None:
+    from supervisor.adapters.control.openapi import document
+
+    call.answer(document(ROUTES))
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+_SERVICE = Param("service", "array", "only these services, instances or groups")
+_NAME = Param("name", "string", "an instance: web, or web@2", place="path")
+_SERVICES = Param("services", "array", "services, instances or groups; empty: all", place="body")
+_SINCE = Param("since", "time", "ISO 8601 (UTC unless it says otherwise) or seconds since the epoch")
+_SIGNAL = Param("signal", "string", "HUP, SIGHUP or 1; each service's reload_signal if not given", place="body")
+_PAGE: Params = (
+    Param("lines", "integer", "the newest lines, so many", least=1, most=100_000),
+    Param("before", "string", "the lines that end before this cursor"),
+    Param("after", "string", "the lines that begin after this cursor"),
+    _SINCE,
+)
+_QUERY: Params = (
+    _SERVICE,
+    _SINCE,
+    Param("limit", "integer", "at most so many", default=100, least=1, most=1000),
+    Param("after", "integer", "only events after this id, the oldest first", least=-MOST_ID, most=MOST_ID),
+    Param("before", "integer", "only events before this id, the newest", least=-MOST_ID, most=MOST_ID),
+)
+_WATCH: Params = (
+    Param("topics", "string", "of events, status and logs, separated by commas", default="events,status"),
+    _SERVICE,
+    Param("interval", "number", "seconds between two status events", default=1.0, least=0.2, most=3600.0),
+)
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/v1/status", _status, "The daemon, and one row per instance", "Status", (_SERVICE,), tcp=True),
+    Route("GET", "/v1/services", _services, "What is configured, in start order", "Services", tcp=True),
+    Route("GET", "/v1/instances/{name}", _instance, "All about one instance", "InstanceDetail", (_NAME,)),
+    Route("POST", "/v1/start", _acting("start"), "Want up, with dependencies", "Accepted", (_SERVICES,), answers=202),
+    Route("POST", "/v1/stop", _acting("stop"), "Want down, dependants first", "Accepted", (_SERVICES,), answers=202),
+    Route("POST", "/v1/restart", _acting("restart"), "Stop, then start", "Accepted", (_SERVICES,), answers=202),
+    Route(
+        "POST", "/v1/reset", _acting("reset"), "Close breakers, clear backoff", "Accepted", (_SERVICES,), answers=202
+    ),
+    Route(
+        "POST",
+        "/v1/signal",
+        _acting("signal"),
+        "Send a signal to main processes",
+        "Accepted",
+        (_SERVICES, _SIGNAL),
+        answers=202,
+    ),
+    Route("POST", "/v1/down", _down, "Stop everything and end; a second time: kill", "Nothing", answers=202),
+    Route(
+        "POST",
+        "/v1/reload",
+        _reload,
+        "Apply the edited configuration",
+        "Difference",
+        (Param("dry_run", "boolean", "only say what would change", default=False, place="body"),),
+    ),
+    Route(
+        "POST",
+        "/v1/upgrade",
+        _upgrade,
+        "Let another version take over in the same process; no service notices",
+        "Upgrade",
+        (Param("python", "string", "the interpreter of the new version; the daemon's own if not given", place="body"),),
+        answers=202,
+    ),
+    Route("GET", "/v1/events", _events, "State changes with their causes, oldest first", "Events", _QUERY, tcp=True),
+    Route(
+        "GET",
+        "/v1/evidence/{id}",
+        _evidence,
+        "What was captured before a kill",
+        "Evidence",
+        (Param("id", "integer", "an event's evidence_id", place="path", least=-MOST_ID, most=MOST_ID),),
+    ),
+    Route("GET", "/v1/logs/{name}", _logs, "Output of an instance", "Logs", (_NAME, *_PAGE)),
+    Route("GET", "/v1/stream", _stream, "Server-sent events", "Stream", _WATCH),
+    Route("GET", "/metrics", _metrics, "For Prometheus", "Metrics", tcp=True),
+    Route("GET", "/healthz", _healthz, "The control loop turns", "Health", tcp=True),
+    Route("GET", "/readyz", _readyz, "Every wanted instance is ready; else 503", "Readiness", tcp=True),
+    Route("GET", "/openapi.json", _openapi, "This", "OpenApi", tcp=True),
+)

@@ -1,0 +1,287 @@
+"""What is done with a suspect before it is acted on: look, ask once more, and get its stacks.
+
+The look into /proc is over in milliseconds and comes first, while everything is as it was.  Who is not asleep then, and
+everybody where CPUs are short, is looked at again, for it may be waiting for a CPU rather than hang.  Then the
+heartbeat's source is asked once more, where it can be asked.  Only who does not answer, and is not merely held up
+(stopped, traced, frozen, starved), is disturbed for its stacks.  Everything happens within the time given: what is not
+there by then is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+
+from supervisor.adapters.diagnosis import proc_snapshot as evidence
+from supervisor.adapters.diagnosis import pyspy
+from supervisor.adapters.diagnosis.stack_dump import Dump, Output, catches
+from supervisor.adapters.diagnosis.thread_waits import agitated, waited
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.probes.prober import in_words
+from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.adapters.processes.tree import Tree, send
+from supervisor.core.detection.schedulable_time import RunningTime, contended
+from supervisor.core.model.spec import Evidence, ServiceSpec
+from supervisor.core.text.units import signal_name
+
+JSON = dict[str, Any]
+Done = Callable[[bool, str | None, JSON, float], None]
+"""`done(alive, held, evidence, ran)`: it answered; why its silence proves nothing, or None; what was found; the
+seconds of this suspicion in which it could run."""
+Confirm = Callable[[Callable[[bool], None]], object]
+"""`confirm(answer)` asks the suspect once more whether it lives; `answer(alive)` may be called before it returns."""
+
+LAST_LINES = 20
+_LOOK = 0.5  # of the time for the look into /proc
+_MARGIN = 0.1  # seconds before the end at which the answer is given, whatever is still missing
+_STACKS_WITHIN = 0.8  # seconds to get stacks in
+_SECOND_LOOK = 0.4  # seconds after the first
+_NEXT_LOOK = 0.2  # … and one more, while that has left it open
+_ASKED = 4  # processes of a tree that are asked for their stacks
+_SPIES = 4  # of py-spy that run at once, for all suspects together
+
+
+class Subject(Protocol):
+    """What is used of a Process."""
+
+    instance: str
+    pid: int
+    tree: Tree
+
+
+class Voice(Output, Protocol):
+    """What is used of a Stream: beside the lines to come the last ones."""
+
+    def tail(self, n: int) -> list[str]:
+        """The last `n` lines."""
+
+
+class Examiner:
+    """Looks at suspects, at each once at a time.  `output(instance)` is where what it says can be read."""
+
+    def __init__(self, reactor: Reactor, output: Callable[[str], Voice]) -> None:
+        self.reactor = reactor
+        self.output = output
+        self.spies = 0
+        self._under_way: dict[str, _Examination] = {}
+        self._running: dict[str, RunningTime] = {}
+
+    def examine(
+        self,
+        suspect: Subject,
+        spec: ServiceSpec,
+        within: float,
+        confirm: Confirm | None,
+        done: Done,
+        *,
+        again: bool = False,
+    ) -> None:
+        """Call `done` once within `within` seconds, perhaps before this returns.  An earlier examination of the same
+        instance that is not over yet is called off, and its `done` never called.  `again`: the suspicion is the one
+        of the last time."""
+        running = self._running.get(suspect.instance) if again else None
+        self.cancel(suspect.instance)
+        self._running[suspect.instance] = running = running or RunningTime()
+        examination = _Examination(self, suspect, spec, within, done, running)
+        self._under_way[suspect.instance] = examination
+        examination.begin(confirm)
+
+    def cancel(self, instance: str) -> None:
+        """Nobody wants to know any more; harmless when nothing is under way."""
+        self._running.pop(instance, None)
+        examination = self._under_way.pop(instance, None)
+        if examination is not None:
+            examination.end()
+
+    def forget(self, examination: _Examination) -> None:
+        """It has answered."""
+        if self._under_way.get(examination.suspect.instance) is examination:
+            del self._under_way[examination.suspect.instance]
+
+
+class _Examination:
+    """One of them."""
+
+    def __init__(
+        self, home: Examiner, suspect: Subject, spec: ServiceSpec, within: float, done: Done, running: RunningTime
+    ) -> None:
+        self.suspect = suspect
+        self._running = running
+        self._home, self._spec, self._done = home, spec, done
+        self._reactor = home.reactor
+        self._began = self._reactor.now()
+        self._until = self._began + max(within - _MARGIN, within / 2)
+        self._stacks_until = self._until
+        self._timer = self._reactor.call_at(self._until, self._time_is_up)
+        self._over = self._asked = False
+        self._missing = 1  # answers; the first is ours, that all questions have been asked
+        self._cancels: list[Callable[[], None]] = []
+        self._held: str | None = None
+        self._found: JSON = {}
+
+    def begin(self, confirm: Confirm | None) -> None:
+        pid, now = self.suspect.pid, self._reactor.now
+        members = self.suspect.tree.members()
+        lines = self._home.output(self.suspect.instance).tail(LAST_LINES)
+        self._held, self._found = evidence.examine(pid, members, lines, _LOOK * (self._until - now()), now)
+        known_from_before = self._running.looked
+        self._count_running(members)
+        may = self._held is None and not known_from_before
+        if not (may and (agitated(members) or contended(self._found["host"])) and self._again(_SECOND_LOOK, confirm)):
+            self._ask(confirm)
+
+    def _again(self, after: float, confirm: Confirm | None) -> bool:
+        """Look again so many seconds later, if there is time for it."""
+        when = self._reactor.now() + after
+        if when + _MARGIN >= self._until:
+            return False
+        self._cancels.append(self._reactor.call_at(when, partial(self._next_look, confirm)).cancel)
+        return True
+
+    def _next_look(self, confirm: Confirm | None) -> None:
+        self._count_running(self.suspect.tree.members())
+        if self._held is not None or not self._running.unsure or not self._again(_NEXT_LOOK, confirm):
+            self._ask(confirm)
+
+    def _count_running(self, members: list[int]) -> None:
+        """Whether it gets to run, by what has changed since the last look."""
+        tree = self.suspect.tree
+        cgroup = tree.path if isinstance(tree, CgroupTree) else None
+        self._running.look(self._reactor.now(), waited(members, cgroup), barred=self._held is not None)
+        self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
+        if self._held is None and self._running.held is not None:
+            self._held = self._found["held"] = self._running.held
+
+    def _ask(self, confirm: Confirm | None) -> None:
+        if confirm is None:
+            self._confirmed(False)
+        else:
+            confirm(self._confirmed)
+
+    def end(self) -> None:
+        """Stop whatever is under way."""
+        self._over = True
+        self._timer.cancel()
+        for cancel in self._cancels:
+            cancel()
+
+    def _confirmed(self, alive: bool) -> None:
+        if self._over or self._asked:
+            return
+        self._asked = True
+        self._stacks_until = min(self._until - _MARGIN / 2, self._reactor.now() + _STACKS_WITHIN)
+        if alive or self._held is not None:
+            self._answer(alive)
+            return
+        if self._spec.evidence is Evidence.CORE:
+            self._found["core"] = _prepare_core(self.suspect.pid, self._spec)
+        # Who has a thread in uninterruptible sleep would answer no question (the look left out its command, too).
+        pids = [process["pid"] for process in self._found["processes"] if process.get("command")]
+        dumping = self._dump(pids)
+        self._spy([pid for pid in pids if pid not in dumping])
+        self._one_less()
+
+    def _dump(self, pids: list[int]) -> list[int]:
+        """Signal the main process, or where that has no handler those of its tree that have; who was."""
+        number = self._spec.dump_signal
+        if number is None:
+            return []
+        handlers = [pid for pid in pids if catches(pid, number)][:_ASKED]
+        if self.suspect.pid in handlers:
+            handlers = [self.suspect.pid]
+        how = signal_name(number)
+        if not handlers:
+            self._take(self.suspect.pid, how, [], f"it has no handler for {how}, which would only end it")
+            return []
+
+        def ask() -> None:
+            for pid in handlers:
+                send(pid, number, self.suspect.tree.belongs)
+
+        def heard(lines: list[str]) -> None:
+            self._take(handlers[0], how, lines, None if lines else "it wrote nothing")
+            self._one_less()
+
+        self._missing += 1
+        output = self._home.output(self.suspect.instance)
+        self._cancels.append(Dump(self._reactor, output, ask, self._stacks_until, heard).cancel)
+        return handlers
+
+    def _spy(self, pids: list[int]) -> None:
+        """Where py-spy is installed, let it look into those that are Python."""
+        pythons = [pid for pid in pids if pyspy.is_python(pid)][:_ASKED] if pids else []
+        spy = pyspy.program() if pythons else None
+        if spy is None:
+            return
+        for pid in pythons:
+            if self._home.spies >= _SPIES:
+                self._take(pid, "py-spy", [], "too many suspects at once")
+                continue
+            try:
+                self._cancels.append(self._spy_on(spy, pid))
+            except OSError as error:
+                self._take(pid, "py-spy", [], in_words(error))
+
+    def _spy_on(self, spy: str, pid: int) -> Callable[[], None]:
+        counted = True
+
+        def release() -> None:
+            nonlocal counted
+            self._home.spies -= counted
+            counted = False
+
+        def seen(lines: list[str], error: str | None) -> None:
+            release()
+            self._take(pid, "py-spy", lines, error)
+            self._one_less()
+
+        command = pyspy.stacks(self._reactor, spy, pid, max(self._stacks_until - self._reactor.now(), 0.0), seen)
+        self._home.spies += 1
+        self._missing += 1
+
+        def cancel() -> None:
+            release()
+            command.cancel()
+
+        return cancel
+
+    def _take(self, pid: int, how: str, lines: list[str], error: str | None) -> None:
+        stack: JSON = {"pid": pid, "how": how}
+        self._found.setdefault("stacks", []).append(stack | ({"lines": lines} if lines else {"error": error}))
+
+    def _one_less(self) -> None:
+        self._missing -= 1
+        if self._missing == 0 and not self._over:
+            self._answer(False)
+
+    def _time_is_up(self) -> None:
+        self._found["cut_short"] = f"after {self._reactor.now() - self._began:.1f} s"
+        self._answer(False)
+
+    def _answer(self, alive: bool) -> None:
+        self._found["took_ms"] = round(1000 * (self._reactor.now() - self._began), 1)
+        self.end()
+        self._home.forget(self)
+        self._done(alive, self._held, self._found, self._running.ran)
+
+
+def _prepare_core(pid: int, spec: ServiceSpec) -> JSON:
+    """Let the process leave a core file (unless its configuration sets a limit), and say where it will be."""
+    pattern = (procfs.read("/proc/sys/kernel/core_pattern") or b"").decode(errors="replace").strip()
+    found: JSON = {"pattern": pattern}
+    with suppress(OSError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_CORE)
+        if not any(name == "core" for name, _ in spec.limits):
+            for most in (resource.RLIM_INFINITY, hard):  # beyond the hard limit only with CAP_SYS_RESOURCE
+                with suppress(OSError, ValueError):
+                    resource.prlimit(pid, resource.RLIMIT_CORE, (most, most))
+                    break
+        limit = resource.prlimit(pid, resource.RLIMIT_CORE)[0]
+        found["limit_bytes"] = None if limit == resource.RLIM_INFINITY else limit
+        found["directory"] = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115
+    return found

@@ -1,0 +1,261 @@
+"""A close look at a suspect before it is killed: what would be asked first in the morning, from /proc alone.
+
+It never waits.  Most of /proc answers at once whatever the process does; what needs the lock of the process's
+memory (its command line, its environment) can wait as long as a thread in state D holds it, so it is left out then.
+Everything is bounded: time by the budget, size by MOST.  Of the environment only the names are taken: values are
+where secrets live.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from supervisor.adapters.diagnosis.open_sockets import SOCKETS, describe, descriptors
+from supervisor.adapters.linux import procfs
+from supervisor.core.text.redact import without_secrets
+
+JSON = dict[str, Any]
+
+MOST = 64 * 1024
+"""Bytes of the evidence as JSON."""
+PROCESSES = 16
+THREADS = 64
+"""… of all processes together."""
+LINES = 40
+LINE = 400
+COMMAND = 400
+NAMES = 200
+_LIMITS = {
+    "Max open files": "nofile",
+    "Max processes": "nproc",
+    "Max address space": "as",
+    "Max locked memory": "memlock",
+    "Max core file size": "core",
+    "Max file size": "fsize",
+    "Max cpu time": "cpu",
+}
+_CGROUP = ("memory.current", "memory.max", "memory.high", "memory.pressure", "cpu.max", "cpu.stat", "pids.max")
+_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+class Look:
+    """One examination: what is left of its time and of its room for threads, and which sockets it met."""
+
+    def __init__(self, deadline: float, clock: Callable[[], float]) -> None:
+        self.threads = THREADS
+        self.sockets: list[tuple[str, list[JSON], int]] = []  # inode, whose list it belongs in, and its number there
+        self.cut = False
+        self._deadline, self._clock = deadline, clock
+
+    def may(self) -> bool:
+        """There is time left; otherwise the evidence says that it was cut short."""
+        if self._clock() >= self._deadline:
+            self.cut = True
+        return not self.cut
+
+
+def examine(
+    pid: int, members: Sequence[int], last_lines: Sequence[str], budget_s: float, clock: Callable[[], float]
+) -> tuple[str | None, JSON]:
+    """Why the silence of `pid` would prove nothing (None: it proves something), and evidence of what it does.
+
+    `members`: all processes of its tree.  `last_lines`: its newest output.  `clock`: seconds, for the budget.
+    """
+    began = clock()
+    look = Look(began + budget_s, clock)
+    status = _status(f"/proc/{pid}")
+    cgroup = _cgroup(pid)
+    others = [member for member in members if member != pid]
+    held = _held(status, cgroup) or _held_among(others[: PROCESSES - 1])
+    evidence: JSON = {
+        "pid": pid,
+        "held": held,
+        "cgroup": cgroup,
+        "host": host(),
+        "last_lines": [line[:LINE] for line in last_lines[-LINES:]],
+        "processes": [],
+    }
+    for member in [pid, *others[: PROCESSES - 1]]:
+        if look.may() and (found := _process(member, look, whole=member == pid)) is not None:
+            evidence["processes"].append(found)
+    known = describe(f"/proc/{pid}", {inode for inode, _, _ in look.sockets}, look.may)
+    for inode, sockets, number in look.sockets:
+        sockets.append({"fd": number, **known.get(inode, {"kind": "other"})})
+    if len(others) >= PROCESSES:
+        evidence["processes_left_out"] = len(others) - PROCESSES + 1
+    if look.cut:
+        evidence["cut_short"] = f"after {budget_s:g} s"
+    evidence["took_ms"] = round(1000 * (clock() - began), 1)
+    return held, _fitting(evidence)
+
+
+def host() -> JSON:
+    """Load averages, and pressure stall information (per cent of the last 10 and 60 s) where the kernel has it."""
+    load = (procfs.read("/proc/loadavg") or b"").split()
+    found: JSON = {"load": [float(value) for value in load[:3]], "cpus": os.cpu_count()}
+    for resource in ("cpu", "memory", "io"):
+        pressure = _pressure(procfs.read(f"/proc/pressure/{resource}") or b"")
+        if pressure:
+            found.setdefault("psi", {})[resource] = pressure
+    return found
+
+
+def _pressure(content: bytes) -> JSON:
+    found: JSON = {}
+    for line in content.decode(errors="replace").splitlines():
+        kind, _, rest = line.partition(" ")
+        values = dict(pair.partition("=")[::2] for pair in rest.split())
+        try:
+            found[kind] = [float(values["avg10"]), float(values["avg60"])]
+        except (KeyError, ValueError):
+            continue
+    return found
+
+
+def _held(status: Mapping[str, str], cgroup: JSON | None) -> str | None:
+    state = status.get("State", "?")[:1]
+    tracer = status.get("TracerPid", "0")
+    if tracer != "0":
+        return f"traced by pid {tracer}"
+    if state == "t":
+        return "traced"
+    if state == "T":
+        return "stopped (SIGSTOP)"
+    return "frozen cgroup" if cgroup is not None and cgroup["frozen"] else None
+
+
+def _held_among(others: Sequence[int]) -> str | None:
+    """The same of the first of a tree's other processes that cannot run: behind a wrapper it may be the one that
+    beats."""
+    for member in others:
+        if (held := _held(_status(f"/proc/{member}"), None)) is not None:
+            return f"{held}: pid {member}"
+    return None
+
+
+def _cgroup(pid: int) -> JSON | None:
+    """Its path in the unified hierarchy, whether that is frozen, and what it may use and does; None where there is no
+    such thing."""
+    path = procfs.cgroup_of(pid)
+    if path is None:
+        return None
+    directory = procfs.cgroup_directory(path)
+    events = procfs.read(f"{directory}/cgroup.events") or b""
+    said = {name: procfs.read(f"{directory}/{name}") for name in _CGROUP}
+    told = {name: text.decode(errors="replace").strip()[:LINE] for name, text in said.items() if text}
+    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events, **told}
+
+
+def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:
+    """One process; None when it is gone.  `whole`: it is the suspect itself, of which more is wanted."""
+    base = f"/proc/{pid}"
+    stat = procfs.stat(pid)
+    if stat is None:
+        return None
+    status = _status(base)
+    threads = _threads(base, look)
+    found: JSON = {
+        "pid": pid,
+        "ppid": stat.ppid,
+        "name": stat.name,
+        "state": stat.state,
+        "memory_bytes": stat.rss,
+        "swap_bytes": _kilobytes(status.get("VmSwap")),
+        "cpu_s": round((stat.utime + stat.stime) * procfs.TICK, 2),
+        "thread_count": stat.threads,
+        "threads": threads,
+    }
+    if stat.state == "D" or any(thread["state"] == "D" for thread in threads):
+        found["command"] = None  # to ask could mean to wait with it
+    else:
+        found["command"] = " ".join(without_secrets(procfs.command_line(pid)))[:COMMAND]
+        if whole:
+            found["environment"] = _environment(base)
+    if whole:
+        found["limits"] = _limits(base)
+    mine: list[JSON] = []
+    found["sockets"] = mine
+    found["fds"], sockets, found["files"] = descriptors(base, SOCKETS - len(look.sockets), look.may)
+    look.sockets += [(inode, mine, number) for inode, number in sockets.items()]
+    return found
+
+
+def _threads(base: str, look: Look) -> list[JSON]:
+    """Each with what it waits for; the stack inside the kernel where we may see it (CAP_SYS_ADMIN)."""
+    found: list[JSON] = []
+    try:
+        numbers = os.listdir(f"{base}/task")  # noqa: PTH208 - pathlib costs
+    except OSError:
+        return found
+    for tid in numbers:
+        if look.threads <= 0 or not look.may():
+            break
+        path = f"{base}/task/{tid}"
+        stat = procfs.parse_stat(procfs.read(f"{path}/stat") or b"")
+        if stat is None:
+            continue
+        look.threads -= 1
+        waits = (procfs.read(f"{path}/wchan") or b"").decode(errors="replace")
+        thread: JSON = {
+            "tid": int(tid),
+            "name": stat.name,
+            "state": stat.state,
+            "waits_in": waits if waits not in ("", "0") else None,
+            "cpu_s": round((stat.utime + stat.stime) * procfs.TICK, 2),
+        }
+        stack = [line.rpartition("] ")[2] for line in (procfs.read(f"{path}/stack") or b"").decode().splitlines()]
+        if stack:
+            thread["stack"] = stack[:12]
+        found.append(thread)
+    return found
+
+
+def _status(base: str) -> dict[str, str]:
+    lines = (procfs.read(f"{base}/status") or b"").decode(errors="replace").splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def _kilobytes(text: str | None) -> int | None:
+    number = (text or "").partition(" ")[0]
+    return 1024 * int(number) if number.isdecimal() else None
+
+
+def _environment(base: str) -> list[str]:
+    """Names only.  A process may have written over this memory: what does not look like a name is left out."""
+    names = (entry.partition(b"=") for entry in (procfs.read(f"{base}/environ") or b"").split(b"\0"))
+    return sorted({name.decode() for name, equals, _ in names if equals and _NAME.fullmatch(name)})[:NAMES]
+
+
+def _limits(base: str) -> JSON:
+    """Soft limits, those that are set (None: unlimited is left out)."""
+    found: JSON = {}
+    for line in (procfs.read(f"{base}/limits") or b"").decode(errors="replace").splitlines():
+        soft = line[26:].split()[:1]
+        name = _LIMITS.get(line[:26].strip())
+        if name and soft and soft[0].isdecimal():
+            found[name] = int(soft[0])
+    return found
+
+
+def _fitting(evidence: JSON) -> JSON:
+    """The evidence within MOST, shedding what tells least."""
+    processes: list[JSON] = evidence["processes"]
+    sheds: list[Callable[[], object]] = [
+        lambda: [thread.pop("stack", None) for process in processes[1:] for thread in process["threads"]],
+        lambda: [process.update(sockets=[], files=[]) for process in processes[1:]],
+        lambda: processes[0].pop("environment", None) if processes else None,
+        lambda: [process.update(threads=process["threads"][:4]) for process in processes],
+        lambda: evidence.update(last_lines=evidence["last_lines"][-10:]),
+        lambda: evidence.update(processes=processes[:2]),
+        lambda: evidence.update(last_lines=[]),
+    ]
+    for shed in sheds:
+        if len(json.dumps(evidence)) <= MOST:
+            break
+        shed()
+        evidence["shed"] = True
+    return evidence

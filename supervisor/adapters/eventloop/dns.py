@@ -1,0 +1,74 @@
+"""Host names to addresses, without letting the system's resolver (which blocks) stop the loop."""
+
+from __future__ import annotations
+
+import _thread
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from supervisor.adapters.eventloop.loop import Reactor
+
+Addresses = list[tuple[socket.AddressFamily, str]]
+Found = Callable[[Addresses], None]
+"""Called with the addresses, best first; none where the name is not known."""
+
+_V4, _V6 = socket.AF_INET, socket.AF_INET6
+_REMEMBERED = 30.0  # seconds
+
+
+class Resolver:
+    """Literal addresses and `localhost` are known at once; other names are looked up in a thread, one for each name."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self._known: dict[str, tuple[float, Addresses]] = {}
+        self._asked: dict[str, list[Found]] = {}
+
+    def resolve(self, host: str, found: Found) -> None:
+        """Call `found(addresses)`, perhaps before this returns."""
+        addresses = _literal(host)
+        if addresses is None:
+            until, addresses = self._known.get(host, (0.0, []))
+            if until <= self._reactor.now():
+                self._ask(host, found)
+                return
+        found(addresses)
+
+    def _ask(self, host: str, found: Found) -> None:
+        if host in self._asked:
+            self._asked[host].append(found)
+            return
+        self._asked[host] = [found]
+        try:
+            _thread.start_new_thread(self._look_up, (host,))
+        except RuntimeError:  # no thread to be had
+            self._answered(host, [])
+
+    def _look_up(self, host: str) -> None:
+        """In a thread of its own."""
+        addresses: Addresses = []
+        with suppress(OSError, UnicodeError):
+            # As bytes: a str would load the codec for international names.
+            for family, _, _, _, address in socket.getaddrinfo(host.encode(), None, type=socket.SOCK_STREAM):
+                addresses.append((family, str(address[0])))
+        with suppress(OSError):  # the loop may be closed by now
+            self._reactor.call_from_thread(lambda: self._answered(host, addresses))
+
+    def _answered(self, host: str, addresses: Addresses) -> None:
+        if addresses:
+            self._known[host] = (self._reactor.now() + _REMEMBERED, addresses)
+        else:
+            self._known.pop(host, None)
+        for found in self._asked.pop(host, []):
+            found(addresses)
+
+
+def _literal(host: str) -> Addresses | None:
+    if host == "localhost":
+        return [(_V4, "127.0.0.1"), (_V6, "::1")]
+    for family in (_V4, _V6):
+        with suppress(OSError):
+            socket.inet_pton(family, host)
+            return [(family, host)]
+    return None

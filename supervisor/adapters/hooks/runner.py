@@ -1,0 +1,102 @@
+"""Runs one hook (`python -m supervisor.adapters.hooks.runner`) in a process of its own, apart from supervision.
+
+The job comes as JSON on stdin: `{"run": [...], "directory": "…"}` or `{"notify": "apprise://…"}`, and `"event": {...}`.
+It is tried up to three times.  Exits with 0, or with 1 and the reason as the last line of stderr.  It has no timeout
+of its own: who asked for it kills its whole process group when it takes too long.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from tenacity import Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential_jitter
+
+ATTEMPTS = 3
+FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0
+"""Seconds between attempts: exponential, with jitter."""
+
+
+class HookFailed(Exception):
+    """An attempt came to nothing."""
+
+
+class HookImpossible(Exception):
+    """Trying again would not help."""
+
+
+def run_job(job: dict[str, Any], wait: Any = None) -> None:
+    """Carry out a job; the last attempt's HookFailed, or HookImpossible, where it cannot be done."""
+    attempts = Retrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait or wait_exponential_jitter(FIRST_WAIT, LONGEST_WAIT),
+        retry=retry_if_not_exception_type(HookImpossible),
+        reraise=True,
+    )
+    if "run" in job:
+        attempts(run_command, job["run"], job.get("directory"), job["event"])
+    else:
+        attempts(send_notification, job["notify"], job["event"])
+
+
+def run_command(argv: list[str], directory: str | None, event: dict[str, Any]) -> None:
+    """The event as one line of JSON on its stdin; HookFailed unless it exits with 0."""
+    try:
+        process = subprocess.run(
+            argv,
+            input=json.dumps(event).encode() + b"\n",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+            check=False,
+        )
+    except OSError as error:
+        raise HookImpossible(f"{argv[0]}: {error.strerror}") from None
+    if process.returncode:
+        lines = process.stdout[-4096:].decode(errors="replace").split("\n")
+        last = next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
+        ending = f"exit code {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
+        raise HookFailed(f"{argv[0]}: {ending}" + (f": {last}" if last else ""))
+
+
+def send_notification(url: str, event: dict[str, Any]) -> None:
+    """A message about the event to an Apprise URL."""
+    try:
+        import apprise
+    except ImportError:
+        raise HookImpossible('Apprise is not installed: pip install "phi-supervisor[notify]"') from None
+    apprise.logger.setLevel("CRITICAL")  # it would print the URL, and with it the password
+    sender = apprise.Apprise()
+    if not sender.add(url):
+        raise HookImpossible(f"{url.partition(':')[0]}: is no Apprise URL that can be used")
+    if not sender.notify(title=title(event), body=body(event)):
+        raise HookFailed(f"{url.partition(':')[0]}: the notification could not be delivered")
+
+
+def title(event: dict[str, Any]) -> str:
+    """`worker@1: suspect (heartbeat-silent)`"""
+    return f"{event.get('instance')}: {event.get('to')} ({event.get('cause')})"
+
+
+def body(event: dict[str, Any]) -> str:
+    """What happened, in a few lines that can be read on a telephone."""
+    detail = event.get("detail") or {}
+    lines = [f"{event.get('from')} → {event.get('to')}, incarnation {event.get('incarnation')}, {event.get('at')}"]
+    lines += [f"{key}: {value}" for key, value in detail.items() if isinstance(value, str | int | float | bool)]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Exit code: 0 done, 1 not."""
+    try:
+        run_job(json.load(sys.stdin))
+    except (HookFailed, HookImpossible) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,371 @@
+"""One HTTP connection: bytes in, requests out, answers back in order.
+
+The next request of a pipeline is looked at only when the answer before it is on its way, so a client that asks faster
+than it reads stops itself.  A request must be complete within REQUEST_SECONDS, and somebody who is owed bytes must take
+some of them within as long.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import h11
+
+from supervisor.adapters.eventloop.loop import EPOLLIN, EPOLLOUT
+from supervisor.adapters.http.send_buffer import Deadline, Flushed, Outbox
+from supervisor.adapters.http.server import Request
+
+if TYPE_CHECKING:
+    from supervisor.adapters.http.server import Listener
+    from supervisor.adapters.http.tls import TlsSocket
+
+MOST_HEAD = 16 * 1024
+MOST_BODY = 1024 * 1024
+MOST_BACKLOG = 1024 * 1024
+READ_A_TURN = 16 * 1024
+PROTOCOL_EVENTS_A_TURN = 64
+REQUEST_SECONDS = 30.0
+
+
+class Connection:
+    """Owned by its listener; closes itself."""
+
+    __slots__ = (
+        "_begun", "_body", "_busy", "_closed", "_deadline", "_exchange", "_h11", "_head", "_listener", "_on_close",
+        "_out", "_queued", "_reactor", "_reply_done", "_sock", "_streaming", "_watched", "_when_flushed",
+    )  # fmt: skip
+
+    def __init__(self, listener: Listener, sock: socket.socket | TlsSocket) -> None:
+        self._listener = listener
+        self._reactor = listener.server.reactor
+        self._sock = sock
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_HEAD)
+        self._head: h11.Request | None = None
+        self._body = bytearray()
+        self._exchange: Answer | None = None
+        self._out = Outbox(sock)
+        self._begun = False  # some of a request has arrived
+        self._busy = False  # more of what has been read is to be looked at
+        self._queued = False
+        self._streaming = False
+        self._reply_done = False
+        self._closed = False
+        self._on_close: Callable[[], None] | None = None
+        self._when_flushed: Callable[[], None] | None = None
+        self._deadline = Deadline(self._reactor, self.close)
+        self._watched = EPOLLIN
+        self._reactor.register(sock.fileno(), self._on_ready, EPOLLIN)
+        self._deadline.set(REQUEST_SECONDS)
+
+    # -- in ------------------------------------------------------------------------------------------------------
+
+    def _on_ready(self, events: int) -> None:
+        if events & EPOLLOUT:
+            self._flush()
+        if self._closed:
+            return
+        if events & EPOLLIN and self._watched & EPOLLIN:
+            self._enqueue()
+        elif events & ~(EPOLLIN | EPOLLOUT):
+            self.close()
+
+    def work(self) -> None:
+        """The server's word that it is our turn: read, or go on with what was read before."""
+        self._queued = False
+        if self._closed:
+            return
+        if self._busy:
+            self._busy = False
+            self._take_events()
+        elif self._watched & EPOLLIN:
+            self._read()
+        self._watch()
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(READ_A_TURN)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.close()
+            return
+        if self._streaming:
+            self.close()  # it hung up, or talks where it was to listen
+            return
+        if data and not self._begun:
+            self._begun = True
+            self._deadline.set(REQUEST_SECONDS)
+        self._h11.receive_data(data)
+        self._take_events()
+
+    def _take_events(self) -> None:
+        """A bounded number of protocol events, and at most one whole request."""
+        try:
+            for _ in range(PROTOCOL_EVENTS_A_TURN):
+                if not self._take(self._h11.next_event()):
+                    break
+            else:
+                self._again()
+        except h11.RemoteProtocolError as error:
+            self._refuse(error.error_status_hint, "bad-request", str(error))
+
+    def _take(self, event: object) -> bool:
+        """Whether to look for more at once."""
+        if isinstance(event, h11.Request):
+            self._head = event
+            if _announced(event) > MOST_BODY:
+                self._refuse(413, "too-large", f"a body has at most {MOST_BODY} bytes")
+                return False
+            return True
+        if isinstance(event, h11.Data):
+            self._body += event.data
+            if len(self._body) > MOST_BODY:
+                self._refuse(413, "too-large", f"a body has at most {MOST_BODY} bytes")
+                return False
+            return True
+        if isinstance(event, h11.EndOfMessage):
+            self._dispatch()
+        elif isinstance(event, h11.ConnectionClosed):
+            self.close()
+        elif event is h11.NEED_DATA and self._h11.they_are_waiting_for_100_continue:
+            self._write(h11.InformationalResponse(status_code=100, headers=[]))
+        return False
+
+    def _dispatch(self) -> None:
+        head = self._head
+        assert head is not None
+        path, _, query = _origin(head.target).partition("?")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+        body = bytes(self._body)
+        self._body.clear()
+        request = Request(head.method.decode("latin-1"), path, query, headers, body, self._listener.local)
+        self._deadline.clear()  # from here on it is we who are at work
+        self._exchange = exchange = Answer(self, request)
+        server, token = self._listener.server, self._listener.token
+        if token is not None and not token.fits(headers.get("authorization")):
+            body = server.handler.refusal("unauthorized", "show the token of token_file: Authorization: Bearer …")
+            exchange.reply(401, body, "application/json", (("www-authenticate", "Bearer"),))
+            return
+        if not self._listener.known_by_any_name and not _is_no_name(headers.get("host", "")):
+            body = server.handler.refusal("forbidden", "without a token, ask for localhost or an address, not a name")
+            exchange.reply(403, body, "application/json")
+            return
+        try:
+            server.handler.handle(exchange)
+        except Exception as error:  # noqa: BLE001 - a request must not end the supervision
+            server.on_problem(f"{request.method} {request.path} failed: {error!r}")
+            if self._streaming:
+                self.close()
+            else:
+                exchange.reply(
+                    500, server.handler.refusal("internal", "the daemon failed to answer"), "application/json"
+                )
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """Answer what is not a request, or not one we take, and hang up."""
+        if self._h11.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.close()
+            return
+        body = self._listener.server.handler.refusal(code, message)
+        self.respond(status, body, (("content-type", "application/json"), ("connection", "close")))
+
+    # -- out -----------------------------------------------------------------------------------------------------
+
+    def respond(self, status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+        """The whole answer."""
+        if self._closed:
+            return
+        self._write(h11.Response(status_code=status, headers=[*headers, ("content-length", str(len(body)))]))
+        if body and not (self._head is not None and self._head.method == b"HEAD"):
+            self._write(h11.Data(data=body))
+        self._finish()
+
+    def begin(self, headers: tuple[tuple[str, str], ...], farewell: bytes, on_close: Callable[[], None]) -> Events:
+        """An answer that goes on; to HEAD, only its head."""
+        stream = Events(self, farewell)
+        if self._closed:
+            self._reactor.call_soon(on_close)
+            return stream
+        self._streaming = True
+        self._on_close = on_close
+        self._write(h11.Response(status_code=200, headers=list(headers)))
+        if self._head is not None and self._head.method == b"HEAD":
+            self._finish()
+        else:
+            self._flush()
+        return stream
+
+    def push(self, data: bytes, farewell: bytes) -> None:
+        if self._closed or self._reply_done:
+            return
+        if self._out.size > MOST_BACKLOG:
+            self._out.forget_unsent()
+            self._write(h11.Data(data=farewell))
+            self._finish()
+            return
+        self._write(h11.Data(data=data))
+        self._flush()
+
+    def when_flushed(self, callback: Callable[[], None]) -> None:
+        if self._out:
+            self._when_flushed = callback
+        else:
+            self._reactor.call_soon(callback)
+
+    @property
+    def backlog(self) -> int:
+        return self._out.size
+
+    def end(self) -> None:
+        """Finish a stream as the protocol wants it, as far as the client takes it now; then close."""
+        if self._streaming and not self._reply_done and not self._closed:
+            self._finish()
+        self.close()
+
+    def finish_stream(self) -> None:
+        if not self._closed and not self._reply_done:
+            self._finish()
+
+    def _write(self, event: h11.Event) -> None:
+        data = self._h11.send(event)
+        if data:
+            if not self._out and not self._deadline.running:
+                self._deadline.set(REQUEST_SECONDS)
+            self._out.put(data)
+
+    def _finish(self) -> None:
+        self._write(h11.EndOfMessage())
+        self._reply_done = True
+        self._flush()
+
+    def _flush(self) -> None:
+        how_far = self._out.flush(lambda: self._deadline.set(REQUEST_SECONDS))
+        if how_far is Flushed.BROKEN:
+            self.close()
+        elif how_far is Flushed.ALL:
+            self._flushed()
+        self._watch()
+
+    def _flushed(self) -> None:
+        if self._reply_done:
+            self._next_request()
+        elif self._streaming:
+            self._deadline.clear()
+            callback, self._when_flushed = self._when_flushed, None
+            if callback is not None:
+                self._reactor.call_soon(callback)
+
+    def _next_request(self) -> None:
+        if self._streaming or self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
+            self.close()
+            return
+        self._h11.start_next_cycle()
+        self._head = self._exchange = None
+        self._reply_done = False
+        self._begun = bool(self._h11.trailing_data[0])
+        self._deadline.set(REQUEST_SECONDS)
+        if self._begun:
+            self._again()
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._reactor.unregister(self._sock.fileno())
+        self._sock.close()
+        self._listener.connections.discard(self)
+        self._out.clear()
+        self._exchange = self._when_flushed = None
+        self._deadline.cancel()
+        callback, self._on_close = self._on_close, None
+        if callback is not None:
+            callback()
+
+    def _again(self) -> None:
+        self._busy = True
+        self._enqueue()
+
+    def _enqueue(self) -> None:
+        if not self._queued:
+            self._queued = True
+            self._listener.server.enqueue(self)
+
+    def _watch(self) -> None:
+        """Ask the kernel for what we can deal with now, and for nothing else."""
+        if self._closed:
+            return
+        answering = self._exchange is not None and not self._streaming
+        events = 0 if answering or self._busy or self._reply_done else EPOLLIN
+        if self._out:
+            events |= EPOLLOUT
+        if events != self._watched:
+            self._watched = events
+            self._reactor.modify(self._sock.fileno(), events)
+
+
+class Answer:
+    """The Exchange of http.py."""
+
+    __slots__ = ("_connection", "_done", "request")
+
+    def __init__(self, connection: Connection, request: Request) -> None:
+        self.request = request
+        self._connection = connection
+        self._done = False
+
+    def reply(self, status: int, body: bytes, content_type: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        if not self._done:
+            self._done = True
+            self._connection.respond(status, body, (("content-type", content_type), *headers))
+
+    def stream(self, content_type: str, farewell: bytes, on_close: Callable[[], None]) -> Events:
+        self._done = True
+        headers = (("content-type", content_type), ("cache-control", "no-store"))
+        return self._connection.begin(headers, farewell, on_close)
+
+
+class Events:
+    """The Stream of http.py."""
+
+    __slots__ = ("_connection", "_farewell")
+
+    def __init__(self, connection: Connection, farewell: bytes) -> None:
+        self._connection = connection
+        self._farewell = farewell
+
+    @property
+    def backlog(self) -> int:
+        return self._connection.backlog
+
+    def send(self, data: bytes) -> None:
+        self._connection.push(data, self._farewell)
+
+    def when_flushed(self, callback: Callable[[], None]) -> None:
+        self._connection.when_flushed(callback)
+
+    def end(self) -> None:
+        self._connection.finish_stream()
+
+
+def _announced(head: h11.Request) -> int:
+    """The length of the body as its head gives it; h11 has made sure that it is a number."""
+    return next((int(value) for name, value in head.headers if name == b"content-length"), 0)
+
+
+def _is_no_name(host: str) -> bool:
+    """An address or localhost.  A name could be that of a web page, which has it lead here so as to read, in a browser
+    on this machine, what is meant for this machine alone (DNS rebinding)."""
+    name = host.partition(":")[0].lower()
+    return host.startswith("[") or name in ("", "localhost") or not name.strip("0123456789.")
+
+
+def _origin(target: bytes) -> str:
+    """Path and query of a request target; clients of proxies send the whole URL (RFC 9112, 3.2.2)."""
+    text = target.decode("latin-1")
+    if text.startswith("http://"):
+        text = "/" + text[7:].partition("/")[2]
+    return text

@@ -1,0 +1,354 @@
+"""A small HTTP/1.1 server on the reactor: listeners, who may come in, and how many at once.
+
+It is for one machine's control and scraping, not for the web: everything is bounded, and nothing that a client does
+or leaves undone takes more than a short turn of the loop.  The protocol, h11, is imported with the first connection,
+or by `warm_up` before it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.errors import OperationFailed
+
+if TYPE_CHECKING:
+    import ssl
+
+    from supervisor.adapters.http.bearer_token import Token
+    from supervisor.adapters.http.connection import Connection
+    from supervisor.adapters.http.tls import TlsSocket
+
+MOST_CONNECTIONS = 64
+"""Per listener, so that a crowd on TCP shuts nobody out of the control socket."""
+ACCEPTS_A_TURN = 16
+WORK_A_TURN = 0.005
+"""Seconds that all connections together may take of one turn of the loop; what is left waits for the next."""
+REST_AFTER_EMFILE = 1.0
+GOODBYE_SECONDS = 1.0
+MOST_GOODBYES = 16
+_UCRED = struct.Struct("iII")
+_SO_PEERGROUPS = 59
+_GROUPS = 1024  # bytes, which is 256 groups and the most that Python asks for
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, complete.  Header names are lower case.  `local`: it came through the Unix socket."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    local: bool
+
+
+class Stream(Protocol):
+    """An answer without an end yet."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the client has not taken yet."""
+        ...
+
+    def send(self, data: bytes) -> None:
+        """Queue `data`.  A client that lags more than a MiB behind is told so and cut."""
+        ...
+
+    def when_flushed(self, callback: Callable[[], None]) -> None:
+        """Call once as soon as nothing is queued; never if the stream ends before."""
+        ...
+
+    def end(self) -> None:
+        """No more."""
+        ...
+
+
+class Exchange(Protocol):
+    """A request and the one answer to it, at once or later.  Answers to a client that has gone are dropped."""
+
+    request: Request
+
+    def reply(self, status: int, body: bytes, content_type: str, headers: tuple[tuple[str, str], ...] = ()) -> None: ...
+
+    def stream(self, content_type: str, farewell: bytes, on_close: Callable[[], None]) -> Stream:
+        """Answer 200 and go on sending.  `farewell` is what a client that lags too far behind reads last."""
+        ...
+
+
+class Handler(Protocol):
+    """Who answers."""
+
+    def handle(self, exchange: Exchange) -> None: ...
+
+    def refusal(self, code: str, message: str) -> bytes:
+        """The body, in JSON, that tells a client why its request was not even looked at."""
+        ...
+
+
+class HttpServer:
+    """Hands every complete request to `handler`.  `on_problem` is told, in words, what an administrator should know."""
+
+    def __init__(self, reactor: Reactor, handler: Handler, on_problem: Callable[[str], None]) -> None:
+        self.reactor = reactor
+        self.handler = handler
+        self.on_problem = on_problem
+        self._listeners: list[Listener] = []
+        self._queue: deque[Connection] = deque()
+        self._at_work = False
+        self._group: int | None = None
+
+    def listen_unix(self, path: str, inherited: int | None = None, group: int | None = None) -> None:
+        """Serve on a Unix socket that only its owner can open (0600), and `group` where there is one (0660).
+        OperationFailed where that is impossible.
+
+        `inherited`: the listening socket of a predecessor, which goes on if `path` still leads to it."""
+        self._group = group
+        if inherited is not None:
+            sock = socket.socket(fileno=inherited)
+            if os.path.exists(path):  # noqa: PTH110
+                self._listeners.append(Listener(self, sock, local=True, group=group))
+                return
+            sock.close()
+        self._listeners.append(Listener(self, _bound(path, group), local=True, group=group))
+
+    def anew(self, path: str) -> None:
+        """Serve on the Unix socket `path` again, where somebody has removed it.  OperationFailed."""
+        for listener in self._listeners:
+            if listener.local and not os.path.exists(path):  # noqa: PTH110
+                listener.replace(_bound(path, self._group))
+
+    def listen_tcp(
+        self,
+        host: str,
+        port: int,
+        inherited: int | None = None,
+        *,
+        token: Token | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> int:
+        """Serve on TCP and return the port (where 0 was asked for, the kernel chooses).  OperationFailed where that is
+        impossible.  `inherited`: the listening socket of a predecessor with the same configuration.  `token`: what
+        every request has to show."""
+        if inherited is not None:
+            sock = socket.socket(fileno=inherited)
+            self._listeners.append(Listener(self, sock, local=False, token=token, tls=tls))
+            return int(sock.getsockname()[1])
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+            sock.listen(128)
+        except OSError as error:
+            sock.close()
+            raise OperationFailed(
+                f"cannot listen on {host}:{port}: {error}", "Choose another [supervisor.http] listen."
+            ) from error
+        self._listeners.append(Listener(self, sock, local=False, token=token, tls=tls))
+        return int(sock.getsockname()[1])
+
+    @staticmethod
+    def warm_up() -> None:
+        """Import what the first connection needs, while nobody waits for it."""
+        import supervisor.adapters.http.connection  # noqa: F401
+
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        return sum(len(listener.connections) for listener in self._listeners)
+
+    def enqueue(self, connection: Connection) -> None:
+        """It has something to do.  First come, first served: one request each, then it is the next one's turn."""
+        self._queue.append(connection)
+        if not self._at_work:
+            self._at_work = True
+            self.reactor.call_soon(self._work)
+
+    def _work(self) -> None:
+        until = self.reactor.now() + WORK_A_TURN
+        while self._queue:
+            self._queue.popleft().work()
+            if self.reactor.now() >= until:
+                break
+        self._at_work = bool(self._queue)
+        if self._at_work:
+            self.reactor.call_soon(self._work)
+
+    def descriptors(self) -> dict[str, int]:
+        """The listening sockets, for a successor: `control` and `http`."""
+        return {"control" if listener.local else "http": listener.fileno() for listener in self._listeners}
+
+    def close(self) -> None:
+        """End every stream properly, drop everybody, and listen no more."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+
+class Listener:
+    """One listening socket and the connections that came through it."""
+
+    def __init__(
+        self,
+        server: HttpServer,
+        sock: socket.socket,
+        *,
+        local: bool,
+        group: int | None = None,
+        token: Token | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.server = server
+        self.local = local
+        self.token = token
+        self.known_by_any_name = local or token is not None or tls is not None
+        """No web page in a browser on this machine can get in by a name of its own that leads here."""
+        self._group = group
+        self._tls = tls
+        self.connections: set[Connection] = set()
+        self._sock = sock
+        self._closed = False
+        self._resting = False
+        """It was out of descriptors when it last tried, and has said so."""
+        self._away = False
+        """It looks away for a while."""
+        self._leaving = 0
+        server.reactor.register(sock.fileno(), self._on_ready)
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def replace(self, sock: socket.socket) -> None:
+        """Go on with another listening socket; connections stay."""
+        if not self._away:
+            self.server.reactor.unregister(self._sock.fileno())
+            self.server.reactor.register(sock.fileno(), self._on_ready)
+        self._sock.close()
+        self._sock = sock
+
+    def close(self) -> None:
+        self._closed = True
+        self.server.reactor.unregister(self._sock.fileno())
+        self._sock.close()
+        for connection in list(self.connections):
+            connection.end()
+
+    def _on_ready(self, _events: int) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                sock, _address = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError as error:
+                self._rest(error)
+                return
+            self._resting = False
+            self._welcome(sock)
+
+    def _welcome(self, sock: socket.socket) -> None:
+        from supervisor.adapters.http.connection import Connection
+
+        sock.setblocking(False)
+        if self.local and not _may_come_in(sock, self._group):
+            self._turn_away(sock, 403, "forbidden", "the control socket serves its owner, its group and root only")
+        elif len(self.connections) >= MOST_CONNECTIONS:
+            self._turn_away(sock, 503, "busy", f"{MOST_CONNECTIONS} connections are open already")
+        else:
+            if not self.local:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                self.connections.add(Connection(self, sock if self._tls is None else _secured(self._tls, sock)))
+            except OSError:  # it has gone already
+                sock.close()
+
+    def _turn_away(self, sock: socket.socket, status: int, code: str, message: str) -> None:
+        if self._tls is not None:  # it understands no answer before its handshake
+            sock.close()
+            return
+        body = self.server.handler.refusal(code, message)
+        head = f"HTTP/1.1 {status} {message}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        with suppress(OSError):
+            sock.send(head.encode() + b"connection: close\r\n\r\n" + body)
+            sock.shutdown(socket.SHUT_WR)
+        if self._leaving >= MOST_GOODBYES:
+            sock.close()
+            return
+        # Closed at once, it would meet a client that is still sending its request with EPIPE instead of an answer.
+        self._leaving += 1
+        reactor = self.server.reactor
+
+        def close() -> None:
+            self._leaving -= 1
+            sock.close()
+
+        reactor.call_at(reactor.now() + GOODBYE_SECONDS, close)
+
+    def _rest(self, error: OSError) -> None:
+        """Out of descriptors or memory: the listener stays readable, so look away for a while or we would spin."""
+        if not self._resting:
+            self.server.on_problem(f"cannot accept a connection: {error}")
+        self._resting = self._away = True
+        reactor = self.server.reactor
+        reactor.unregister(self._sock.fileno())
+
+        def again() -> None:
+            self._away = False
+            if not self._closed:
+                reactor.register(self._sock.fileno(), self._on_ready)
+
+        reactor.call_at(reactor.now() + REST_AFTER_EMFILE, again)
+
+
+def _secured(context: ssl.SSLContext, sock: socket.socket) -> TlsSocket:
+    from supervisor.adapters.http.tls import TlsSocket
+
+    return TlsSocket(context, sock)
+
+
+def _bound(path: str, group: int | None) -> socket.socket:
+    """A listening Unix socket that only its owner can open, and the group where there is one."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - pathlib is not worth its memory here
+        before = os.umask(0o177)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(before)
+        if group is not None:
+            os.chown(path, -1, group)
+            os.chmod(path, 0o660)  # noqa: PTH101
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise OperationFailed(
+            f"cannot listen on {path}: {error}", "A socket's path has at most 107 bytes: set a short runtime_dir."
+        ) from error
+    return sock
+
+
+def _may_come_in(sock: socket.socket, group: int | None) -> bool:
+    """The kernel's word on who connected: ourselves, root, or a member of the group."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _pid, uid, gid = _UCRED.unpack(credentials)
+    if uid in (0, os.geteuid()):
+        return True
+    if group is None:
+        return False
+    if gid == group:
+        return True
+    try:
+        groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS)
+    except OSError:  # more groups than that, or before Linux 4.13
+        return False
+    return group in struct.unpack(f"{len(groups) // 4}I", groups)

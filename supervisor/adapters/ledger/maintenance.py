@@ -1,0 +1,151 @@
+"""Keeping the ledger small: pruning in small steps, and checkpoints that nobody waits for."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sqlite3
+from collections.abc import Callable
+
+from supervisor.adapters.ledger.query import last_indexed
+from supervisor.adapters.ledger.schema import pragma, uri
+
+STEP = 500
+"""Events removed, or indexed, in one step (a millisecond or two)."""
+KEPT = 100
+"""The newest events stay, however old or big: what happened last is always known."""
+EVIDENCE_KEPT = 200
+EVIDENCE_AGE = 7 * 86_400.0
+"""Evidence, up to 64 KiB each, is kept for the newest failures only."""
+WAL_MOST = 2 * 1024 * 1024
+"""Bytes of write-ahead log at which a checkpoint is due."""
+WAL_BUSY = 4 * WAL_MOST
+"""Bytes at which writing must be so busy that a checkpoint never sees its end: what is left is brought home at once."""
+WAL_HELD = 32 * WAL_MOST
+"""Bytes at which somebody must be holding an old snapshot open, so that the log cannot begin anew."""
+_VACUUM = 256
+
+
+def prune(db: sqlite3.Connection, now: float, max_age: float, max_bytes: int) -> bool:
+    """Remove at most STEP of the oldest events that are too old or for which there is no room, and evidence beyond
+    its own bounds.  `now`: seconds since the epoch.  True: there is more to remove."""
+    pages, free = pragma(db, "page_count"), pragma(db, "freelist_count")
+    crowded = (pages - free) * pragma(db, "page_size") > max_bytes
+    last = db.execute("SELECT max(id) FROM events").fetchone()[0] or 0
+    oldest = f"id IN (SELECT id FROM events WHERE id <= ? ORDER BY id LIMIT {STEP})"
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        gone = db.execute(
+            f"DELETE FROM events WHERE {oldest} AND (? OR at < ?)", (last - KEPT, crowded, now - max_age)
+        ).rowcount
+        db.execute(
+            "DELETE FROM evidence WHERE at < ? OR id < (SELECT min(id) FROM events)"
+            " OR id <= (SELECT id FROM evidence ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (now - EVIDENCE_AGE, EVIDENCE_KEPT),
+        )
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    if pragma(db, "freelist_count") > pages // 4:
+        db.execute(f"PRAGMA incremental_vacuum({_VACUUM})").fetchall()
+    return gone == STEP
+
+
+def index(db: sqlite3.Connection) -> bool:
+    """Put at most STEP of the newest events into the index by service.  True: there are more."""
+    border = last_indexed(db)
+    last = db.execute("SELECT max(id) FROM events").fetchone()[0] or 0
+    db.execute("UPDATE events SET indexed = 1 WHERE id > ? AND id <= ?", (border, min(last, border + STEP)))
+    return bool(border + STEP < last)
+
+
+def wal_size(path: str) -> int:
+    """Bytes of the write-ahead log; 0 when there is none."""
+    try:
+        return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - pathlib costs
+    except OSError:
+        return 0
+
+
+class Checkpoint:
+    """Brings the write-ahead log home, in a thread of its own and by a connection of its own.
+
+    A checkpoint waits for the disk twice (log, then database), which may take seconds on a busy one; the loop must
+    not.  It is a passive one: neither writers nor readers wait for it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.error = ""
+        self._path = path
+        self._running = _thread.allocate_lock()
+
+    def start(self) -> None:
+        """Begin, unless one is under way."""
+        if not self._running.acquire(blocking=False):
+            return
+        try:
+            _thread.start_new_thread(self._run, ())
+        except RuntimeError as error:  # no room for a thread
+            self.error = str(error)
+            self._running.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Until none is under way, or `seconds` have passed: then False."""
+        if not self._running.acquire(timeout=seconds):
+            return False
+        self._running.release()
+        return True
+
+    def _run(self) -> None:
+        try:
+            db = sqlite3.connect(uri(self._path, "mode=rw"), uri=True, timeout=0.0, isolation_level=None)
+            try:
+                db.execute("PRAGMA synchronous = NORMAL")
+                db.execute("SELECT 1 FROM meta LIMIT 1").fetchone()  # only now it knows of the log
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                self.error = ""
+            finally:
+                db.close()
+        except sqlite3.Error as error:
+            self.error = str(error)
+        finally:
+            self._running.release()
+
+
+class Upkeep:
+    """What has to be done now and then, in steps of some milliseconds.  It raises what the database raises."""
+
+    def __init__(self, path: str, on_problem: Callable[[str], None], max_age: float, max_bytes: int) -> None:
+        self.checkpoint = Checkpoint(path)
+        self.written = STEP
+        """Events and other commits since the last step; counted up by whoever writes."""
+        self._path = path
+        self._on_problem = on_problem
+        self._max_age, self._max_bytes = max_age, max_bytes
+        self._told = False
+
+    @property
+    def due(self) -> bool:
+        return self.written >= STEP
+
+    def step(self, db: sqlite3.Connection, now: float) -> None:
+        """One step of each kind of work; `due` remains true while there is more.  `now`: seconds since the epoch."""
+        self.written = 0
+        more = index(db)
+        more |= prune(db, now, self._max_age, self._max_bytes)
+        self._shorten_log(db)
+        self.written = STEP if more else 0
+
+    def _shorten_log(self, db: sqlite3.Connection) -> None:
+        """The write-ahead log begins anew at the next commit that finds all of it in the database."""
+        size = wal_size(self._path)
+        if size > WAL_BUSY and self.checkpoint.wait(0.0):
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # the little that came in since the last one
+        elif size > WAL_MOST:
+            self.checkpoint.start()
+        if size > WAL_HELD and not self._told:
+            why = self.checkpoint.error or "another program keeps a long read open"
+            self._on_problem(f"{self._path}-wal cannot be shortened and has grown to {size >> 20} MiB: {why}")
+        self._told = size > WAL_BUSY and (self._told or size > WAL_HELD)

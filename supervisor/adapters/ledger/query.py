@@ -1,0 +1,193 @@
+"""Reading the ledger: in the daemon, and by others while the daemon writes or while there is none."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from supervisor.adapters.ledger.schema import uri
+from supervisor.core.text.timestamps import from_iso, to_iso
+from supervisor.errors import OperationFailed
+
+JSON = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class EventQuery:
+    """Which events: of these services or instances (none: all), not older than `since` (seconds since the epoch).
+
+    With `after` (an id) the oldest `limit` that follow it, else the newest `limit`, before the id `before` if given.
+    """
+
+    services: tuple[str, ...] = ()
+    since: float | None = None
+    after: int | None = None
+    before: int | None = None
+    limit: int = 100
+
+
+_SELECT = (
+    'SELECT id, at, service, instance, incarnation, goal, "from", "to", cause, detail,'
+    " EXISTS (SELECT 1 FROM evidence WHERE evidence.id = events.id) FROM events"
+)
+
+
+def select(db: sqlite3.Connection, query: EventQuery) -> list[JSON]:
+    """Event objects, oldest first.  sqlite3.Error: the file cannot be read."""
+    low = query.after + 1 if query.after is not None else 0
+    if query.since is not None:
+        low = max(low, _first_since(db, query.since))
+    high = query.before if query.before is not None else 2**63 - 1
+    end = f"ORDER BY id {'ASC' if query.after is not None else 'DESC'} LIMIT {max(0, query.limit)}"
+    if not query.services:
+        return cut(map(_event, db.execute(f"{_SELECT} WHERE id >= ? AND id < ? {end}", (low, high))), query)
+    # Each service's index is walked only as far as the limit; the few newest events are in no index.
+    border = max(low, last_indexed(db) + 1)
+    rows: list[Sequence[Any]] = []
+    for service, instances in _wanted(query).items():
+        names = f" AND instance IN ({', '.join('?' * len(instances))})" if instances else ""
+        for source, part_low, part_high in (
+            ("INDEXED BY events_by_service WHERE indexed = 1", low, min(high, border)),
+            ("NOT INDEXED WHERE indexed = 0", border, high),
+        ):
+            sql = f"{_SELECT} {source} AND service = ?{names} AND id >= ? AND id < ? {end}"
+            rows += db.execute(sql, (service, *instances, part_low, part_high)).fetchall()
+    return cut(map(_event, rows), query)
+
+
+def last_indexed(db: sqlite3.Connection) -> int:
+    """The highest id that the index by service knows; 0: none."""
+    found = db.execute("SELECT id FROM events NOT INDEXED WHERE indexed = 1 ORDER BY id DESC LIMIT 1").fetchone()
+    return int(found[0]) if found else 0
+
+
+def cut(events: Iterable[JSON], query: EventQuery) -> list[JSON]:
+    """What the query means of these, in order and not more than its limit."""
+    found = sorted((e for e in events if _matches(e, query)), key=lambda e: int(e["id"]))
+    limit = max(0, query.limit)
+    return found[:limit] if query.after is not None else found[len(found) - min(limit, len(found)) :]
+
+
+def read_evidence(db: sqlite3.Connection, event_id: int) -> JSON | None:
+    row = db.execute("SELECT body FROM evidence WHERE id = ?", (event_id,)).fetchone()
+    return _object(row[0]) if row else None
+
+
+def read_snapshots(db: sqlite3.Connection) -> dict[str, JSON]:
+    return {name: _object(body) for name, body in db.execute("SELECT name, body FROM snapshots")}
+
+
+def read_meta(db: sqlite3.Connection) -> dict[str, str]:
+    return {str(key): str(value) for key, value in db.execute("SELECT key, value FROM meta")}
+
+
+class LedgerReader:
+    """A ledger that somebody else writes, or nobody.  OperationFailed: there is none, or it cannot be read."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._db = self._open("mode=ro")
+
+    def events(self, query: EventQuery) -> list[JSON]:
+        return self._ask(lambda db: select(db, query))
+
+    def evidence(self, event_id: int) -> JSON | None:
+        return self._ask(lambda db: read_evidence(db, event_id))
+
+    def snapshots(self) -> dict[str, JSON]:
+        """What is saved of each instance.  OperationFailed."""
+        return self._ask(read_snapshots)
+
+    def meta(self) -> dict[str, str]:
+        """The facts about the supervisor itself.  OperationFailed."""
+        return self._ask(read_meta)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return question(self._db)
+        except sqlite3.Error as error:
+            raise OperationFailed(f"cannot read the ledger {self._path}: {error}") from None
+
+    def _open(self, how: str) -> sqlite3.Connection:
+        try:
+            db = sqlite3.connect(uri(self._path, how), uri=True, timeout=2.0, isolation_level=None)
+            db.execute("SELECT id FROM events LIMIT 1").fetchone()
+            return db
+        except sqlite3.Error as error:
+            # A directory that we may not write has no room for the lock file; the writer left everything in one.
+            if how == "mode=ro" and error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                return self._open("mode=ro&immutable=1")
+            raise OperationFailed(f"cannot read the ledger {self._path}: {error}", "has a daemon ever run?") from None
+
+
+def read_only(path: str) -> LedgerReader:
+    """For a face while no daemon runs.  OperationFailed: there is no ledger, or it cannot be read."""
+    return LedgerReader(path)
+
+
+def _wanted(query: EventQuery) -> dict[str, list[str]]:
+    """The services that the query's names belong to, each with the instances that are meant (none: all)."""
+    wanted: dict[str, list[str]] = {}
+    for name in query.services:
+        service, at, _ = name.partition("@")
+        if at and service not in query.services:
+            wanted.setdefault(service, []).append(name)
+        else:
+            wanted[service] = []
+    return wanted
+
+
+def _first_since(db: sqlite3.Connection, since: float) -> int:
+    """The smallest id not older than `since`, by bisection: ids and times rise together (but for stepped clocks)."""
+    low, high = (int(v or 0) for v in db.execute("SELECT min(id), max(id) + 1 FROM events").fetchone())
+    while low < high:
+        middle = (low + high) // 2
+        found, at = db.execute("SELECT id, at FROM events WHERE id >= ? ORDER BY id LIMIT 1", (middle,)).fetchone()
+        if at < since:
+            low = found + 1
+        else:
+            high = middle
+    return low
+
+
+def _matches(event: JSON, query: EventQuery) -> bool:
+    return (
+        (query.after is None or event["id"] > query.after)
+        and (query.before is None or event["id"] < query.before)
+        and (query.since is None or from_iso(event["at"]) >= query.since - 0.0005)
+        and (not query.services or event["service"] in query.services or event["instance"] in query.services)
+    )
+
+
+def _event(row: Sequence[Any]) -> JSON:
+    detail = _object(row[9])
+    if row[10]:
+        detail["evidence_id"] = row[0]
+    return {
+        "id": row[0],
+        "at": to_iso(row[1]),
+        "service": row[2],
+        "instance": row[3],
+        "incarnation": row[4],
+        "goal": row[5],
+        "from": row[6],
+        "to": row[7],
+        "cause": row[8],
+        "detail": detail,
+    }
+
+
+def _object(text: str) -> JSON:
+    """What was written; a damaged text is an empty object rather than no answer at all."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,332 @@
+"""The ledger: every state change with its cause and evidence, and what a later supervisor needs for adoption.
+
+One commit an `append`, without waiting for the disk: it must survive our own crash (record before act), not a
+power cut, in which the children die too.  A broken disk never stops the supervision: what cannot be written is
+kept in memory (the newest HELD), said once, tried again every RETRY seconds, and written when the disk is back.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from supervisor.adapters.ledger.entry import INSERT, JSON, Entry, encode, entry
+from supervisor.adapters.ledger.maintenance import Upkeep
+from supervisor.adapters.ledger.query import (
+    EventQuery,
+    LedgerReader,
+    cut,
+    read_evidence,
+    read_meta,
+    read_only,
+    read_snapshots,
+    select,
+)
+from supervisor.adapters.ledger.schema import Unusable, is_damage, open_ledger, set_aside
+from supervisor.core.model.actions import Record
+from supervisor.core.text.timestamps import to_iso
+from supervisor.errors import OperationFailed
+
+__all__ = ["EventQuery", "Ledger", "LedgerReader", "read_only"]
+
+HELD = 1000
+"""Events kept in memory while the disk is broken."""
+EVIDENCE_HELD = 16
+"""… and how many of the newest of them keep their evidence."""
+RETRY = 3.0
+"""Seconds between two attempts to write to a broken disk."""
+UPKEEP_AFTER = 1.0
+"""Seconds by which upkeep is put off, so that it meets no restart."""
+MAX_AGE = 30 * 86_400.0
+MAX_BYTES = 64 * 1024 * 1024
+
+Later = Callable[[float, Callable[[], None]], object]
+T = TypeVar("T")
+_BROKEN = (sqlite3.Error, OSError, Unusable)
+
+
+class Ledger:
+    """Owned by one thread.  No method raises because of the disk.
+
+    `on_problem(text)` is called once when the ledger becomes unusable, and once when it is usable again; `problem`
+    says which of the two it is.  `later(seconds, callback)`: how to put work off (a reactor's timer); without it,
+    upkeep runs within `append`, and a broken disk is tried again when there is something to write.  `on_loss` is called
+    when a new file takes the place of one that was damaged or removed: what was saved may have to be saved again.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        on_problem: Callable[[str], None],
+        *,
+        max_age: float = MAX_AGE,
+        max_bytes: int = MAX_BYTES,
+        later: Later | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        on_loss: Callable[[], None] | None = None,
+    ) -> None:
+        self.problem: str | None = None
+        self._path = path
+        self._on_problem = on_problem
+        self._later, self._clock, self._on_loss = later, clock, on_loss
+        self._db: sqlite3.Connection | None = None
+        self._opened = (0, 0)
+        self._last = 0
+        self._held: deque[Entry] = deque()
+        self._lost = 0
+        self._snapshots: dict[str, JSON | None] = {}
+        self._meta: dict[str, str] = {}
+        self._retry_at = 0.0
+        self._now = 0.0
+        self._upkeep = Upkeep(path, on_problem, max_age, max_bytes)
+        self._upkeep_due = False
+        self._closed = self._begun = False
+        self.flush()
+        self._begun = True
+        if self._db is None:
+            self._read_all_the_same()
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def append(self, records: Sequence[Record], at: float) -> list[JSON]:
+        """Write records that happened `at` (seconds since the epoch), with all that `save` left to write, in one
+        commit.  Returns their event objects, whether they could be written or not."""
+        self._now = at
+        stamp = to_iso(at)
+        new = [entry(number, at, record) for number, record in enumerate(records, self._last + 1)]
+        self._last += len(new)
+        self._held += new
+        self.flush()
+        return [held.event(stamp) for held in new]
+
+    def save(self, name: str, snapshot: JSON | None) -> None:
+        """What is to be known of `name` after a restart of the supervisor; None: nothing any more.  It is written
+        with the next `append` or `flush`; the snapshot is the ledger's from now on."""
+        self._snapshots[name] = snapshot
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Remember a fact about the supervisor itself, at once."""
+        self._meta[key] = value
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits to be written, if the disk takes it."""
+        if self._closed or (self.problem is not None and self._clock() < self._retry_at):
+            self._shorten()
+            return
+        try:
+            self._write()
+        except _BROKEN as error:
+            self._recover(error)
+        else:
+            self._look_after()
+
+    def close(self) -> None:
+        """Write what waits, and leave one whole file behind."""
+        self._retry_at = 0.0
+        self.flush()
+        self._closed = True
+        self._upkeep.checkpoint.wait(5.0)
+        if self._db is not None:
+            try:
+                self._db.execute("PRAGMA synchronous = NORMAL")  # closing is a checkpoint
+            except sqlite3.Error as error:
+                self._trouble(error)
+            self._disconnect()
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def events(self, query: EventQuery) -> list[JSON]:
+        """Event objects, oldest first; what could not be written yet is among them."""
+        found = self._ask(lambda db: select(db, query)) or []
+        return cut([*found, *(held.event(to_iso(held.row[1])) for held in self._held)], query) if self._held else found
+
+    def evidence(self, event_id: int) -> JSON | None:
+        """What was captured when the event happened; None: nothing, or not kept any longer."""
+        for held in self._held:
+            if held.id == event_id:
+                return held.evidence_object()
+        return self._ask(lambda db: read_evidence(db, event_id))
+
+    def load(self) -> dict[str, JSON]:
+        """All snapshots by name."""
+        found = self._ask(read_snapshots) or {}
+        for name, snapshot in self._snapshots.items():
+            if snapshot is None:
+                found.pop(name, None)
+            else:
+                found[name] = snapshot
+        return found
+
+    def get_meta(self, key: str) -> str | None:
+        return {**(self._ask(read_meta) or {}), **self._meta}.get(key)
+
+    # -- the disk ------------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        db = self._connected()
+        if self._held or self._snapshots or self._meta:
+            gone = [(name,) for name, snapshot in self._snapshots.items() if snapshot is None]
+            kept = [(name, encode(snapshot)) for name, snapshot in self._snapshots.items() if snapshot is not None]
+            db.execute("BEGIN IMMEDIATE")
+            if self._held:
+                db.executemany(INSERT, (e.row for e in self._held))
+            evidence = [(e.id, e.row[1], e.evidence) for e in self._held if e.evidence]
+            if evidence:
+                db.executemany("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", evidence)
+            if kept:
+                db.executemany("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", kept)
+            if gone:
+                db.executemany("DELETE FROM snapshots WHERE name = ?", gone)
+            if self._meta:
+                db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", self._meta.items())
+            db.execute("COMMIT")
+            self._upkeep.written += len(self._held) or 1
+        self._written()
+
+    def _written(self) -> None:
+        count, lost = len(self._held), self._lost
+        self._held.clear()
+        self._snapshots.clear()
+        self._meta.clear()
+        self._lost = 0
+        if self.problem is not None:
+            self.problem = None
+            loss = f"; {lost} older ones are lost" if lost else ""
+            self._on_problem(f"the ledger {self._path} can be written again: {count} events were saved{loss}")
+
+    def _connected(self) -> sqlite3.Connection:
+        """The open ledger; opened again where the file was taken away from under us."""
+        if self._db is not None:
+            if self._identity() == self._opened:
+                return self._db
+            self._on_problem(f"the ledger {self._path} was removed or replaced: it is opened anew")
+            self._salvage()
+        db = open_ledger(self._path)
+        self._db, self._opened = db, self._identity()
+        known = db.execute("SELECT max(id) FROM events").fetchone()[0] or 0
+        self._renumber(max(0, known + 1 - (self._held[0].id if self._held else self._last + 1)))
+        return db
+
+    def _identity(self) -> tuple[int, int]:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - on the restart path
+        except OSError:
+            return 0, 0
+        return found.st_dev, found.st_ino
+
+    def _renumber(self, shift: int) -> None:
+        """Events that were numbered before the file could be read go after those in it."""
+        if shift:
+            self._last += shift
+            for held in self._held:
+                held.renumber(shift)
+
+    def _recover(self, error: Exception) -> None:
+        """Writing failed.  A damaged file is replaced at once; for everything else there is a later."""
+        if is_damage(error):
+            try:
+                self._replace(error)
+                self._write()
+                return
+            except _BROKEN as another:
+                error = another
+        self._trouble(error)
+        self._shorten()
+
+    def _replace(self, error: Exception) -> None:
+        """Set the damaged file aside, so that a new one is begun."""
+        self._salvage()
+        aside = set_aside(self._path)
+        self._on_problem(f"the ledger {self._path} is unusable ({error}): it is set aside as {aside}, a new one begun")
+
+    def _salvage(self) -> None:
+        """Let go of this file, but not of what is still legible of what adoption needs."""
+        if self._db is not None:
+            with suppress(sqlite3.Error):
+                self._meta = {**read_meta(self._db), **self._meta}
+                self._snapshots = {**read_snapshots(self._db), **self._snapshots}
+        self._upkeep.checkpoint.wait(5.0)  # it would take the new file's log for its own
+        self._disconnect()
+        if self._on_loss is not None and self._begun:
+            self._on_loss()
+
+    def _read_all_the_same(self) -> None:
+        """A file that cannot be opened for writing, as on a full or read-only disk, can mostly be read: without what
+        adoption needs, services that run would be started a second time."""
+        with suppress(OperationFailed):
+            reader = read_only(self._path)
+            with suppress(OperationFailed):
+                self._meta = {**reader.meta(), **self._meta}
+                self._snapshots = {**reader.snapshots(), **self._snapshots}
+            reader.close()
+
+    def _trouble(self, error: Exception) -> None:
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY) and self._db is not None:
+            with suppress(sqlite3.Error):
+                self._db.rollback()  # the file can still be read
+        else:
+            self._disconnect()
+        self._retry_at = self._clock() + RETRY
+        if self.problem is None:
+            self.problem = str(error)
+            self._on_problem(
+                f"the ledger {self._path} cannot be written ({error}): the newest {HELD} events are kept in memory"
+            )
+        if self._later is not None and not self._closed:
+            self._later(RETRY, self.flush)
+
+    def _shorten(self) -> None:
+        while len(self._held) > HELD:
+            self._held.popleft()
+            self._lost += 1
+        for held in list(self._held)[:-EVIDENCE_HELD]:
+            held.evidence = None
+
+    def _disconnect(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.Error):  # whatever it was about, it was told when it was tried
+                db.close()
+
+    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T | None:
+        if self._db is None:
+            return None
+        try:
+            return question(self._db)
+        except sqlite3.Error as error:
+            if is_damage(error):
+                self._recover(error)
+            else:
+                self._on_problem(f"cannot read the ledger {self._path}: {error}")
+            return None
+
+    # -- upkeep --------------------------------------------------------------------------------------------------
+
+    def _look_after(self) -> None:
+        """Called after each commit; the work itself is put off, so that it meets no restart."""
+        if self._upkeep_due or not self._upkeep.due:
+            return
+        self._upkeep_due = True
+        if self._later is None:
+            self._tidy()
+        else:
+            self._later(UPKEEP_AFTER, self._tidy)
+
+    def _tidy(self) -> None:
+        """One small step; the rest, if any, later."""
+        self._upkeep_due = False
+        if self._db is not None and self.problem is None:
+            try:
+                self._upkeep.step(self._db, self._now)
+            except _BROKEN as error:
+                self._recover(error)
+            else:
+                if self._later is not None:
+                    self._look_after()

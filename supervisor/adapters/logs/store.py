@@ -1,0 +1,206 @@
+"""Output capture for all instances: who has which stream, and which files are open.
+
+An idle instance costs one descriptor, its FIFO.  The files of those who speak are open, up to a fixed number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.logs import fifo as logfifo
+from supervisor.adapters.logs import reader as logread
+from supervisor.adapters.logs import rotation as logfiles
+from supervisor.adapters.logs.compressor import Compressor
+from supervisor.adapters.logs.segment import Segment
+from supervisor.adapters.logs.stream import Stream
+from supervisor.adapters.logs.timestamp_spool import Draft, draft_name
+from supervisor.adapters.logs.writer import Writer
+from supervisor.core.model.spec import LogSpec
+from supervisor.errors import OperationFailed
+
+_OPEN_FILES = 128
+
+
+class LogStore:
+    """All streams.  `on_problem(instance, message)` is called for what a person should know."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        directory: str,
+        fifo_directory: str,
+        on_problem: Callable[[str, str], None],
+        inherited: dict[str, int] | None = None,
+    ) -> None:
+        """`directory` holds the log files, `fifo_directory` the pipes.  OperationFailed where they cannot be made.
+        `inherited`: descriptors of pipes, by instance, that somebody held while no daemon ran."""
+        self.directory = directory
+        self.problem = on_problem
+        self._fifo_directory = fifo_directory
+        self._reactor = reactor
+        self._streams: dict[str, Stream] = {}
+        self._inherited = inherited or {}
+        self._in_use: dict[str, int] = {}
+        self._writing: dict[Writer, None] = {}  # those whose files are open, the oldest first
+        try:
+            self._dir_fd = _open_directory(directory, 0o750)
+            self._fifo_dir_fd = _open_directory(fifo_directory, 0o700)
+            os.fchmod(self._fifo_dir_fd, 0o700)  # see logfifo; fails where it is not ours
+        except OSError as error:
+            raise OperationFailed(
+                f"{error.filename}: {error.strerror}", "output cannot be captured without it"
+            ) from None
+        self._compressor = Compressor(reactor, self._dir_fd, on_problem)
+
+    def open(self, instance: str, spec: LogSpec) -> Stream:
+        """The stream of `instance`, from now on kept as `spec` says.  OperationFailed where no pipe can be had.
+
+        What a child of an earlier daemon wrote meanwhile is still in the pipe, and comes first.
+        """
+        stream = self._streams.get(instance)
+        if stream is not None:
+            if spec != stream.writer.spec:
+                stream.writer.spec = spec
+                self._shut(stream.writer)
+                self._tidy(stream.writer, recover=False)
+            return stream
+        in_use = self._in_use.pop(instance, None)
+        fd = self._open_fifo(instance) if in_use is None else in_use
+        writer = Writer(self, instance, spec)
+        self._tidy(writer, recover=True)
+        held = self._inherited.pop(instance, None)
+        if held is not None:
+            if not os.path.samestat(os.fstat(held), os.fstat(fd)):  # the name leads elsewhere now
+                Stream(self, held, writer).drain()
+            os.close(held)
+        stream = self._streams[instance] = Stream(self, fd, writer)
+        self._reactor.register(fd, stream.readable)
+        return stream
+
+    def reach(self, instance: str, pid: int) -> None:
+        """Before `open`, for the live main process `pid` of an earlier daemon: where somebody has removed the name of
+        the pipe that it writes to, find the pipe through the process, so that it does not write to nobody."""
+        for fd in (1, 2):
+            path = f"/proc/{pid}/fd/{fd}"
+            with suppress(OSError):
+                if os.readlink(path) == f"{self._fifo_directory}/{instance} (deleted)":  # noqa: PTH115
+                    self._in_use[instance] = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+                    return
+
+    def descriptors(self) -> dict[str, int]:
+        """The pipe of each instance, for a successor or for somebody who holds them meanwhile."""
+        return {instance: stream.fd for instance, stream in self._streams.items()}
+
+    def remove(self, instance: str) -> None:
+        """The instance is no more: its pipe goes, its files stay."""
+        stream = self._streams.pop(instance, None)
+        if stream is not None:
+            stream.finish_line()
+            self._release(stream)
+            with suppress(OSError):
+                os.unlink(instance, dir_fd=self._fifo_dir_fd)
+
+    def close(self) -> None:
+        """Let go of everything.  Pipes stay on disk, so that a successor goes on where this one ended."""
+        for stream in self._streams.values():
+            self._release(stream)
+        self._streams.clear()
+        self._compressor.close()
+        os.close(self._dir_fd)
+        os.close(self._fifo_dir_fd)
+
+    def open_for_child(self, stream: Stream) -> int:
+        """See Stream.child_fd."""
+        name = stream.writer.instance
+        try:
+            fd = logfifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
+            if fd is None:
+                # Somebody tidied the runtime directory: without the name no successor would find the pipe.
+                anew = self._open_fifo(name)
+                stream.drain()
+                self._reactor.unregister(stream.fd)
+                os.close(stream.fd)
+                stream.fd = anew
+                self._reactor.register(stream.fd, stream.readable)
+                fd = logfifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
+        except OSError as error:
+            raise OperationFailed(f"{name}: no pipe for its output: {error.strerror}") from None
+        assert fd is not None
+        return fd
+
+    def open_segment(self, writer: Writer) -> Segment:
+        """See logwriter.Home."""
+        while len(self._writing) >= _OPEN_FILES:
+            self._shut(next(iter(self._writing)))
+        log = logfiles.log_name(writer.instance)
+        try:
+            segment = Segment(self._dir_fd, log, writer.spec.max_size)
+        except FileNotFoundError:  # the directory itself was removed
+            _open_anew(self.directory, self._dir_fd, 0o750)
+            segment = Segment(self._dir_fd, log, writer.spec.max_size)
+        self._writing[writer] = None
+        return segment
+
+    def open_draft(self, writer: Writer) -> Draft:
+        """See logwriter.Home."""
+        return Draft(self._dir_fd, logfiles.log_name(writer.instance))
+
+    def rotated(self, writer: Writer) -> None:
+        """See logwriter.Home."""
+        if writer.spec.compress:
+            self._compressor.submit(writer.instance, writer.spec.keep)
+
+    def tail(self, instance: str, n: int) -> list[str]:
+        """See Stream.tail."""
+        try:
+            return [text for _, text in logread.read(self.directory, instance, lines=n, unfinished=True).lines]
+        except OSError:
+            return []
+
+    def _tidy(self, writer: Writer, *, recover: bool) -> None:
+        """Bring the files in line with the spec; first finish what an earlier daemon was killed in."""
+        log = logfiles.log_name(writer.instance)
+        try:
+            if recover:
+                logfiles.recover(self._dir_fd, log, writer.spec.keep)
+                if logfiles.exists(self._dir_fd, draft_name(log)):
+                    writer.recover()
+            logfiles.forget_beyond(self._dir_fd, log, writer.spec.keep)
+        except OSError as error:
+            self.problem(writer.instance, f"the log files cannot be put in order: {error.strerror}")
+        self.rotated(writer)
+
+    def _shut(self, writer: Writer) -> None:
+        self._writing.pop(writer, None)
+        writer.close()
+
+    def _open_fifo(self, instance: str) -> int:
+        try:
+            try:
+                return logfifo.open_fifo(self._fifo_dir_fd, instance)
+            except FileNotFoundError:  # the directory itself was removed
+                _open_anew(self._fifo_directory, self._fifo_dir_fd, 0o700)
+                return logfifo.open_fifo(self._fifo_dir_fd, instance)
+        except OSError as error:
+            raise OperationFailed(f"{instance}: no pipe for its output: {error.strerror}") from None
+
+    def _release(self, stream: Stream) -> None:
+        stream.drain()
+        self._shut(stream.writer)
+        self._reactor.unregister(stream.fd)
+        os.close(stream.fd)
+
+
+def _open_directory(path: str, mode: int) -> int:
+    os.makedirs(path, mode, exist_ok=True)  # noqa: PTH103 - pathlib would cost the daemon memory for urllib
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _open_anew(path: str, fd: int, mode: int) -> None:
+    """Make the directory again, and let `fd` lead to it."""
+    anew = _open_directory(path, mode)
+    os.dup2(anew, fd, inheritable=False)
+    os.close(anew)

@@ -1,0 +1,218 @@
+"""One instance's output on its way from the pipe to the files, and to those who read along.
+
+The file comes first: bytes are moved there inside the kernel, and only where somebody reads lines are they read
+back from the page cache.  Whatever happens to the disk, the pipe is emptied, so the child never blocks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import termios
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from supervisor.adapters.logs.lines import MAX_LINE, LineSplitter
+from supervisor.adapters.logs.writer import Writer
+
+Lines = Callable[[list[bytes]], None]
+
+_PIPE_SIZE, _BUSY_PIPE_SIZE = 1 << 16, 1 << 20  # bytes: the kernel's default, and for who fills it again and again
+_FULL_BEFORE_GROWTH = 4
+_MOST_PER_TURN = 1 << 20  # bytes, then the other instances have their turn
+_WORTH_ANOTHER_LOOK = 1 << 15  # bytes; a pipe that held less is probably empty now
+_RETRY, _LONGEST_RETRY = 1.0, 60.0  # seconds between two attempts to write again; longer where losses come in a row
+_IN_A_ROW = 10.0  # a loss is in a row with the last when that ended less than so many of its intervals ago
+
+
+class _Loss:
+    """Output that is being dropped because it cannot be written."""
+
+    __slots__ = ("amount", "ended_at", "interval", "mid_line", "reason", "retry_at")
+
+    def __init__(self, error: OSError, last: _Loss | None) -> None:
+        now = time.monotonic()
+        self.reason = error.strerror or str(error)
+        self.amount = 0
+        self.mid_line = False
+        self.interval: float = _RETRY
+        if last is not None and now - last.ended_at < _IN_A_ROW * last.interval:
+            self.interval = min(last.interval * 2, _LONGEST_RETRY)
+        self.retry_at = now + self.interval
+        self.ended_at: float = now
+
+
+class Home(Protocol):
+    """What a stream needs of the store that it belongs to."""
+
+    def open_for_child(self, stream: Stream) -> int:
+        """A blocking descriptor of the stream's pipe."""
+
+    def tail(self, instance: str, n: int) -> list[str]:
+        """The last lines in the files."""
+
+    def problem(self, instance: str, message: str) -> None:
+        """Tell somebody."""
+
+
+class Stream:
+    """Standard output and error of one instance, through all its incarnations.
+
+    `fd` is the daemon's end of the pipe.  `on_output()` is called whenever anything has come.  `lost` counts the bytes
+    that could not be kept; a loss is told when it begins and when it ends.
+    """
+
+    __slots__ = (
+        "_full",
+        "_home",
+        "_last_loss",
+        "_loss",
+        "_pipe_size",
+        "_splitter",
+        "_subscribers",
+        "fd",
+        "lost",
+        "on_output",
+        "writer",
+    )
+
+    def __init__(self, home: Home, fd: int, writer: Writer) -> None:
+        self.fd, self.writer = fd, writer
+        self._home = home
+        self.on_output: Callable[[], None] | None = None
+        self.lost = 0
+        self._pipe_size, self._full = _PIPE_SIZE, 0
+        self._loss: _Loss | None = None
+        self._last_loss: _Loss | None = None
+        self._subscribers: tuple[Lines, ...] = ()
+        self._splitter: LineSplitter | None = None
+
+    def child_fd(self) -> int:
+        """A blocking descriptor for a child's stdout and stderr.  The caller closes it after the spawn.
+
+        OperationFailed where none can be had.
+        """
+        return self._home.open_for_child(self)
+
+    def subscribe(self, callback: Lines) -> Callable[[], None]:
+        """Call `callback(lines)` with the whole lines that end from now on.  Returns what ends this."""
+        if self._splitter is None:
+            begun = b""
+            with suppress(OSError):
+                begun = self.writer.unfinished_line(MAX_LINE)
+            self._splitter = LineSplitter(begun)
+        self._subscribers += (callback,)
+
+        def unsubscribe() -> None:
+            self._subscribers = tuple(s for s in self._subscribers if s is not callback)
+            if not self._subscribers:
+                self._splitter = None
+
+        return unsubscribe
+
+    def tail(self, n: int) -> list[str]:
+        """The last `n` lines, the unfinished one too; at most 256 KiB."""
+        self.drain()
+        return self._home.tail(self.writer.instance, n)
+
+    def drain(self) -> None:
+        """Take all that is in the pipe at this moment, so that at an exit nothing said before it is lost.
+
+        A child that said nothing costs one ioctl: no file is opened for it on the restart path."""
+        fcntl.ioctl(self.fd, termios.FIONREAD, waiting := bytearray(4))
+        if any(waiting):
+            self._pump(_BUSY_PIPE_SIZE, 1)
+
+    def finish_line(self) -> None:
+        """End a line that was left unfinished: for when nobody is left who could go on with it."""
+        self.drain()
+        if self._splitter is not None:
+            self._deliver(self._splitter.flush())
+        if self._loss is None and self.writer.touched:
+            with suppress(OSError):  # whoever writes next will find out, and tell
+                self.writer.finish_line()
+
+    def readable(self, _events: int) -> None:
+        """The reactor's callback."""
+        moved = self._pump(_MOST_PER_TURN, _WORTH_ANOTHER_LOOK)
+        if moved >= self._pipe_size // 2 and self._pipe_size < _BUSY_PIPE_SIZE:
+            self._full += 1
+            if self._full == _FULL_BEFORE_GROWTH:
+                with suppress(OSError):  # EPERM: the user's share of pipe buffers is used up
+                    self._pipe_size = fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _BUSY_PIPE_SIZE)
+
+    def _pump(self, budget: int, worth: int) -> int:
+        """Move until `budget` bytes are through or the pipe gives less than `worth`; how many."""
+        moved = 0
+        while moved < budget:
+            n = self._take() if self._loss is None else self._drop(self._loss)
+            moved += n
+            if n < worth:
+                break
+        if moved and self.on_output is not None:
+            self.on_output()
+        return moved
+
+    def _take(self) -> int:
+        try:
+            n, chunk = self.writer.splice(self.fd, _MOST_PER_TURN, read_back=self._splitter is not None)
+        except OSError as error:
+            return self._begin_loss(error)
+        self._publish(chunk)
+        return n
+
+    def _begin_loss(self, error: OSError) -> int:
+        loss = _Loss(error, self._last_loss)
+        n = self._drop(loss)
+        if n:
+            self._loss = loss
+            self._home.problem(
+                self.writer.instance, f"output is being dropped, because the log cannot be written: {loss.reason}"
+            )
+        return n
+
+    def _drop(self, loss: _Loss) -> int:
+        """Empty the pipe without a file, and now and then try to write again.  Readers of lines still get them."""
+        try:
+            chunk = os.read(self.fd, _PIPE_SIZE)
+        except BlockingIOError:
+            return 0
+        now = time.monotonic()
+        if now >= loss.retry_at:
+            loss.retry_at = now + loss.interval
+            if self._end_loss(loss, chunk):
+                self._publish(chunk)
+                return len(chunk)
+        loss.amount += len(chunk)
+        self.lost += len(chunk)
+        loss.mid_line = not chunk.endswith(b"\n")
+        self._publish(chunk)
+        return len(chunk)
+
+    def _end_loss(self, loss: _Loss, chunk: bytes) -> bool:
+        """Write again: a word about the gap, then `chunk` from its first whole line on.  False when it fails still."""
+        skipped = chunk.find(b"\n") + 1 if loss.mid_line else 0
+        amount = loss.amount + skipped
+        note = f"[supervisor: {amount} bytes of output lost here: {loss.reason}]\n".encode()
+        try:
+            self.writer.write(note + chunk[skipped:])
+        except OSError:
+            return False
+        loss.ended_at = time.monotonic()
+        self._loss, self._last_loss = None, loss
+        self.lost += skipped
+        self._home.problem(
+            self.writer.instance, f"output is written again; {amount} bytes of it were lost: {loss.reason}"
+        )
+        return True
+
+    def _publish(self, chunk: bytes) -> None:
+        if chunk and self._splitter is not None:
+            self._deliver(self._splitter.feed(chunk))
+
+    def _deliver(self, lines: list[bytes]) -> None:
+        if lines:
+            for callback in self._subscribers:
+                callback(lines)

@@ -1,0 +1,117 @@
+"""What can be asked on this machine: a command, a file's age, whether a process tree does anything at all."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.probes.prober import NOTHING_NEW, Cancel, Done, in_words, too_late
+from supervisor.adapters.processes.child_command import Command, Identity, Outcome
+
+
+class ExecTarget:
+    """A command: good when it exits with 0."""
+
+    __slots__ = ("_argv", "_directory", "_environment", "_identity")
+
+    def __init__(
+        self, argv: tuple[str, ...], directory: str | None, environment: Mapping[str, str], identity: Identity
+    ) -> None:
+        self._argv, self._directory = argv, directory
+        self._environment, self._identity = environment, identity
+
+    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+        def ended(outcome: Outcome) -> None:
+            done(_judged(outcome, timeout), reactor.now())
+
+        return Command(
+            reactor,
+            self._argv,
+            ended,
+            timeout=timeout,
+            directory=self._directory,
+            environment=self._environment,
+            identity=self._identity,
+        ).cancel
+
+
+def _judged(outcome: Outcome, timeout: float) -> str | None:
+    if outcome.timed_out:
+        error = too_late(timeout)
+    elif outcome.exit_code == 0:
+        return None
+    elif outcome.exit_code is not None:
+        error = f"exit code {outcome.exit_code}"
+    elif outcome.signal is not None:
+        error = f"killed by signal {outcome.signal}"
+    else:
+        error = "exit status unknown"
+    return f"{error}: {outcome.last_line}" if outcome.last_line else error
+
+
+class FileTarget:
+    """A file: good when it was modified since it was last looked at, and then at the moment that its time says."""
+
+    __slots__ = ("_looked", "_path", "_seen")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._looked = time.monotonic()
+        try:
+            self._seen = os.stat(path).st_mtime_ns  # noqa: PTH116
+        except OSError:
+            self._seen = 0
+
+    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+        now = reactor.now()
+        before, self._looked = self._looked, now
+        try:
+            modified = os.stat(self._path).st_mtime_ns  # noqa: PTH116
+        except OSError as error:
+            done(in_words(error), now)
+            return _nothing_to_cancel
+        if modified == self._seen:
+            done(NOTHING_NEW, now)
+        else:
+            self._seen = modified
+            age = (time.time_ns() - modified) / 1e9
+            # A time set by hand, or a stepped clock: then all we know is that it is so now.
+            done(None, now - age if 0 <= age <= now - before else now)
+        return _nothing_to_cancel
+
+
+class ActivityTarget:
+    """A process tree: good when CPU time, bytes moved or membership have changed since it was last looked at."""
+
+    __slots__ = ("_members", "_seen")
+
+    def __init__(self, members: Callable[[], Iterable[int]]) -> None:
+        self._members = members
+        self._seen = self._look()
+
+    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+        before, self._seen = self._seen, self._look()
+        done(NOTHING_NEW if self._seen == before else None, reactor.now())
+        return _nothing_to_cancel
+
+    def _look(self) -> list[Footprint]:
+        return sorted(footprint(pid) for pid in self._members())
+
+
+Footprint = tuple[int, int, int, bytes]
+
+
+def footprint(pid: int) -> Footprint:
+    """What grows while a process does something: (pid, CPU ticks, bytes read and written, the main thread's CPU ns)."""
+    stat = procfs.stat(pid)
+    ticks = stat.utime + stat.stime if stat else 0
+    # The clock ticks are too coarse for who wakes up for a moment only; the scheduler's count is not.
+    schedule = procfs.read(f"/proc/{pid}/schedstat") or b""
+    return pid, ticks, procfs.io_bytes(pid), schedule.partition(b" ")[0]
+
+
+def _nothing_to_cancel() -> None:
+    pass

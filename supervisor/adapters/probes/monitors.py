@@ -1,0 +1,189 @@
+"""How we notice that an instance is ready, and that it lives: what its configuration names becomes pollers, timers
+and readers of its output, and what they find becomes events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from supervisor.adapters.eventloop.dns import Resolver
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
+from supervisor.adapters.probes.prober import Done, Poller, Prober, Target
+from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget
+from supervisor.adapters.processes.child_command import Identity, plain_environment
+from supervisor.core.model.actions import Purpose
+from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
+from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
+
+Post = Callable[[str, Event], None]
+End = Callable[[], None]
+
+_LEAST_GAP = 0.01  # seconds; output within that of a beat is the same beat
+_SEARCHED = 4096  # bytes of a line, so that a pattern that backtracks does so within limits
+
+
+class Output(Protocol):
+    """An instance's output, as far as it is needed here."""
+
+    on_output: Callable[[], None] | None
+
+    def subscribe(self, callback: Callable[[list[bytes]], None]) -> Callable[[], None]: ...
+
+
+class Senses:
+    """Observes instances and posts `Ready`, `Heartbeat` and `ProbeFailed`.
+
+    `members(instance)` gives the pids of its tree, `output(instance)` its stream, `rng` numbers from 0 to 1.
+    What arrives on the notify socket is none of this class's business.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        post: Post,
+        rng: Callable[[], float],
+        members: Callable[[str], Iterable[int]],
+        output: Callable[[str], Output],
+    ) -> None:
+        self._reactor, self._post, self._rng = reactor, post, rng
+        self._members, self._output = members, output
+        self._prober = Prober(reactor)
+        self._resolver = Resolver(reactor)
+        self._watches: dict[str, End] = {}
+
+    def watch(self, instance: str, incarnation: int, spec: ServiceSpec, purpose: Purpose) -> None:
+        """Observe from now on for `purpose`, instead of what was observed before: liveness begins where readiness
+        ends."""
+        self.unwatch(instance)
+        end: End | None = None
+        if purpose is Purpose.READY and spec.ready is not None:
+            end = self._until_ready(instance, incarnation, spec, spec.ready)
+        elif purpose is Purpose.HEARTBEAT and spec.heartbeat is not None:
+            end = self._for_beats(instance, incarnation, spec, spec.heartbeat)
+        if end is not None:
+            self._watches[instance] = end
+
+    def unwatch(self, instance: str) -> None:
+        """Observe it no more; nothing about it is posted afterwards."""
+        end = self._watches.pop(instance, None)
+        if end is not None:
+            end()
+
+    def confirm(self, instance: str, spec: ServiceSpec, answer: Callable[[bool], None]) -> None:
+        """Ask once, now, whether it lives, where its heartbeat source can be asked; `answer(alive)`, perhaps before
+        this returns."""
+        beat = spec.heartbeat
+        target = self._question(instance, spec, beat) if beat is not None else None
+        if beat is None or target is None:
+            answer(False)
+        else:
+            self._prober.probe(target, beat.probe_timeout, lambda error, _at: answer(error is None))
+
+    # -- readiness -----------------------------------------------------------------------------------------------
+
+    def _until_ready(self, instance: str, incarnation: int, spec: ServiceSpec, ready: ReadySpec) -> End | None:
+        def is_ready(how: str) -> None:
+            self.unwatch(instance)
+            self._post(instance, Ready(incarnation, how))
+
+        if ready.delay is not None:
+            return self._reactor.call_at(self._reactor.now() + ready.delay, lambda: is_ready("delay")).cancel
+        if ready.log is not None:
+            return self._on_match(instance, ready.log, lambda: is_ready("log"))
+        target = self._asked(instance, spec, ready.http, ready.tcp, ready.exec)
+        if target is None:  # notify: it will say so itself
+            return None
+        how = "http" if ready.http else "tcp" if ready.tcp else "exec"
+
+        def answered(error: str | None, _at: float) -> None:
+            if error is None:
+                is_ready(how)
+            else:
+                self._post(instance, ProbeFailed(incarnation, error))
+
+        return self._poll(target, ready.interval, ready.timeout, answered)
+
+    # -- liveness ------------------------------------------------------------------------------------------------
+
+    def _for_beats(self, instance: str, incarnation: int, spec: ServiceSpec, beat: HeartbeatSpec) -> End | None:
+        def answered(error: str | None, at: float) -> None:
+            if error is None:
+                self._post(instance, Heartbeat(incarnation, at))
+            elif error:
+                self._post(instance, ProbeFailed(incarnation, error))
+
+        if beat.source == "log":
+            heard = self._spaced(lambda at: answered(None, at))
+            return self._on_match(instance, beat.log, heard) if beat.log else self._on_output(instance, heard)
+        if beat.source == "file" and beat.file is not None:
+            # Twice as often as it is touched, so that no touch is taken for the one before it.
+            return self._poll(FileTarget(beat.file), beat.interval / 2, beat.probe_timeout, answered, at_once=False)
+        if beat.source == "activity":
+            target: Target = ActivityTarget(lambda: self._members(instance))
+            return self._poll(target, beat.interval, beat.probe_timeout, answered, at_once=False)
+        question = self._question(instance, spec, beat)
+        return self._poll(question, beat.interval, beat.probe_timeout, answered) if question is not None else None
+
+    def _question(self, instance: str, spec: ServiceSpec, beat: HeartbeatSpec) -> Target | None:
+        """What can be asked of it at any moment; None where one can only listen."""
+        if beat.source not in ("http", "tcp", "exec"):
+            return None
+        return self._asked(instance, spec, beat.http, beat.tcp, beat.exec)
+
+    def _spaced(self, beat: Callable[[float], None]) -> Callable[[], None]:
+        """Whoever writes a thousand lines a second beats a hundred times, not a thousand."""
+        last = float("-inf")
+
+        def heard() -> None:
+            nonlocal last
+            now = self._reactor.now()
+            if now - last >= _LEAST_GAP:
+                last = now
+                beat(now)
+
+        return heard
+
+    # -- the ways to observe -------------------------------------------------------------------------------------
+
+    def _asked(
+        self, instance: str, spec: ServiceSpec, http: str | None, tcp: str | None, command: tuple[str, ...] | None
+    ) -> Target | None:
+        if http is not None:
+            return HttpTarget(http, self._resolver)
+        if tcp is not None:
+            return TcpTarget(tcp, self._resolver)
+        if command is not None:
+            identity = Identity(spec.user, spec.group, spec.extra_groups)
+            return ExecTarget(command, spec.directory, probe_environment(spec, instance), identity)
+        return None
+
+    def _poll(self, target: Target, interval: float, timeout: float, done: Done, *, at_once: bool = True) -> End:
+        return Poller(
+            self._prober, target, interval=interval, timeout=timeout, rng=self._rng, done=done, at_once=at_once
+        ).stop
+
+    def _on_match(self, instance: str, pattern: str, matched: Callable[[], None]) -> End:
+        search = re.compile(pattern.encode()).search
+
+        def lines(found: list[bytes]) -> None:
+            if any(search(line, 0, _SEARCHED) for line in found):
+                matched()
+
+        return self._output(instance).subscribe(lines)
+
+    def _on_output(self, instance: str, heard: Callable[[], None]) -> End:
+        output = self._output(instance)
+        output.on_output = heard
+
+        def end() -> None:
+            output.on_output = None
+
+        return end
+
+
+def probe_environment(spec: ServiceSpec, instance: str) -> dict[str, str]:
+    """What the service itself sees, but without what would make its probe pass for a part of it."""
+    environment = plain_environment() | dict(spec.environment)
+    return environment | {"SUPERVISOR_SERVICE": spec.name, "SUPERVISOR_INSTANCE": instance}

@@ -1,0 +1,230 @@
+"""The notify socket: where services send READY=1, WATCHDOG=1 and the rest of sd_notify.
+
+The kernel says who sent a datagram (SCM_CREDENTIALS) and when it arrived (SCM_TIMESTAMPNS), so nobody beats for
+another and our own lateness stains no measurement.
+
+A single datagram is heard at once.  Where they come so fast that waking up for each is most of their cost, they are
+taken a few milliseconds' worth at a time; their stamps lose nothing by that.
+
+The socket itself is open to all (0666): services may run as other users.  The directory around it is the gate: 0700
+where all services run as our own user, 0711 where one does not.  Who gets through it can at most be ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from supervisor.adapters.eventloop.loop import EPOLLIN, Reactor, Timer
+from supervisor.adapters.linux import procfs
+from supervisor.core.model.sdnotify import MAX_DATAGRAM, Message, parse
+
+Deliver = Callable[[int, int, Message, float], None]
+"""`deliver(pid, uid, message, at)`: the sender as the kernel saw it, and the arrival in CLOCK_MONOTONIC seconds."""
+
+_MOST_PER_TURN = 256
+_LONGEST_BATCH = 0.01  # seconds; shorter gaps than a batch, and datagrams are collected for so long
+_EXPECTED = 1250  # datagrams a second that the kernel's queue must hold for the length of a batch
+_RECEIVE_BUFFER = 1 << 20  # bytes
+_MOST_DESCRIPTORS = 16  # of those passed along; the kernel drops what is more
+_CLOCK_SLACK = 0.001  # seconds by which two clocks may seem to differ
+_UNDISTURBED = 20_000  # ns that three readings of a clock take at most when nobody else runs in between
+_CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
+_TIMESTAMP = struct.Struct("=qq")  # struct timespec
+_SO_TIMESTAMPNS = 35  # the socket module does not name it; SCM_TIMESTAMPNS is the same number
+_ANCILLARY = (
+    socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_TIMESTAMP.size) + socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4)
+)
+
+
+_TRUNCATED, _CLOSE_ON_EXEC = int(socket.MSG_TRUNC), int(socket.MSG_CMSG_CLOEXEC)  # plain: an IntFlag's & costs 4 µs
+
+
+class NotifySocket:
+    """Binds `path` (replacing what is there) and delivers what comes.  OSError where it cannot be bound.
+
+    `oversized` counts datagrams that were too long and dropped, `meaningless` those that said nothing we know.
+    `on_problem(text)` hears of a kind of trouble once.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        path: str,
+        deliver: Deliver,
+        on_problem: Callable[[str], None],
+        inherited: int | None = None,
+    ) -> None:
+        self.path = path
+        self.oversized = self.meaningless = 0
+        self._reactor = reactor
+        self._deliver = deliver
+        self._on_problem = on_problem
+        self._told: set[str] = set()
+        self._buffer = bytearray(MAX_DATAGRAM)
+        self._view = memoryview(self._buffer)
+        self._empty_at = self._heard_at = reactor.now()
+        self._batch = min(_queue_length() / _EXPECTED, _LONGEST_BATCH)
+        self._batch_timer: Timer | None = None
+        self._socket = _inherited(inherited, path) or _bound(path)
+        self._former: list[socket.socket] = []
+        reactor.register(self._socket.fileno(), self._readable)
+
+    def fileno(self) -> int:
+        """Its descriptor, for a successor: what is in it then, the successor hears."""
+        return self._socket.fileno()
+
+    def anew(self) -> None:
+        """Listen under our name again, where somebody has removed it; who is connected to the former socket is heard
+        all the same.  OSError where that is impossible."""
+        if os.path.exists(self.path):  # noqa: PTH110
+            return
+        fresh = _bound(self.path)
+        if self._batch_timer is not None:
+            self._batch_timer.cancel()
+            self._batch_timer = None
+        former, self._socket = self._socket, fresh
+        self._former.append(former)
+        self._reactor.modify(former.fileno(), EPOLLIN)
+        self._reactor.register(fresh.fileno(), self._readable)
+
+    def close(self) -> None:
+        """Take it down, also from the file system."""
+        if self._batch_timer is not None:
+            self._batch_timer.cancel()
+        for former in self._former:
+            self._reactor.unregister(former.fileno())
+            former.close()
+        self._reactor.unregister(self._socket.fileno())
+        self._socket.close()
+        with suppress(OSError):
+            os.unlink(self.path)  # noqa: PTH108
+
+    def _readable(self, _events: int) -> None:
+        now = self._reactor.now()
+        full = self.drain() == _MOST_PER_TURN
+        if not full and now - self._heard_at < self._batch:
+            self._reactor.modify(self._socket.fileno(), 0)
+            self._batch_timer = self._reactor.call_at(now + self._batch, self._collect)
+        self._heard_at = now
+
+    def _collect(self) -> None:
+        """The end of a batch: begin another one while it is worth it."""
+        if 1 < self.drain() < _MOST_PER_TURN:
+            self._batch_timer = self._reactor.call_at(self._reactor.now() + self._batch, self._collect)
+        else:
+            self._batch_timer = None
+            self._reactor.modify(self._socket.fileno(), EPOLLIN)
+
+    def drain(self) -> int:
+        """Deliver what has arrived by now; how many datagrams.  To be called before a silence is judged."""
+        for former in self._former:
+            self._drain(former)
+        return self._drain(self._socket)
+
+    def _drain(self, sock: socket.socket) -> int:
+        receive, buffers, view, deliver = sock.recvmsg_into, [self._buffer], self._view, self._deliver
+        offset = _clock_offset()
+        for taken in range(_MOST_PER_TURN):
+            try:
+                size, ancillary, flags, _ = receive(buffers, _ANCILLARY, _CLOSE_ON_EXEC)
+            except BlockingIOError:
+                self._empty_at = time.monotonic()
+                return taken
+            except OSError as error:
+                self._trouble("unreadable", f"the notify socket cannot be read: {error.strerror}")
+                return taken
+            pid = uid = -1
+            stamp = 0
+            descriptors = b""
+            for level, kind, data in ancillary:
+                if level != socket.SOL_SOCKET:
+                    continue
+                if kind == socket.SCM_CREDENTIALS:
+                    pid, uid, _ = _CREDENTIALS.unpack(data)
+                elif kind == _SO_TIMESTAMPNS:
+                    seconds, nanoseconds = _TIMESTAMP.unpack(data)
+                    stamp = seconds * 1_000_000_000 + nanoseconds
+                elif kind == socket.SCM_RIGHTS:
+                    descriptors = data
+            if flags & _TRUNCATED:
+                self.oversized += 1
+                self._trouble("oversized", f"a notification of process {pid} exceeds {MAX_DATAGRAM} bytes: dropped")
+            else:
+                message = parse(bytes(view[:size]))
+                if message is None:
+                    self.meaningless += 1
+                elif pid > 0:
+                    deliver(pid, uid, message, self._arrival(stamp, offset))
+            if descriptors:
+                # What is passed to be stored we do not store; for BARRIER=1 the closing is the answer: everything
+                # that was sent before it has been delivered.
+                _close_all(descriptors)
+        return _MOST_PER_TURN
+
+    def _arrival(self, stamp: int, offset: int) -> float:
+        """The moment of a CLOCK_REALTIME stamp on CLOCK_MONOTONIC, which is `offset` away (both ns).
+
+        The realtime clock may have been stepped in between: a moment that is yet to come, or before the socket was last
+        seen empty, cannot be true, and then the datagram arrived just now.
+        """
+        at = (stamp + offset) / 1e9
+        now = time.monotonic()
+        return min(at, now) if self._empty_at - _CLOCK_SLACK <= at <= now + _CLOCK_SLACK else now
+
+    def _trouble(self, kind: str, text: str) -> None:
+        if kind not in self._told:
+            self._told.add(kind)
+            self._on_problem(text)
+
+
+def _clock_offset() -> int:
+    """What CLOCK_MONOTONIC is ahead of CLOCK_REALTIME, in ns, read when nothing came between the two readings."""
+    for _ in range(3):
+        before, real, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after - before < _UNDISTURBED:
+            break
+    return before - real
+
+
+def _queue_length() -> int:
+    """Datagrams that the kernel keeps for us before a sender has to wait."""
+    return int(procfs.read("/proc/sys/net/unix/max_dgram_qlen") or 10)
+
+
+def _bound(path: str) -> socket.socket:
+    """A fresh datagram socket at `path`, with the kernel's stamps switched on before anything can arrive."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        with suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - it is cheap, and pathlib is not needed otherwise
+        sock.bind(path)
+        os.chmod(path, 0o666)  # noqa: PTH101
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _inherited(fd: int | None, path: str) -> socket.socket | None:
+    """A predecessor's socket, if `path` still leads to it."""
+    if fd is None:
+        return None
+    sock = socket.socket(fileno=fd)
+    if os.path.exists(path):  # noqa: PTH110
+        return sock
+    sock.close()
+    return None
+
+
+def _close_all(descriptors: bytes) -> None:
+    for (fd,) in struct.iter_unpack("=i", descriptors[: len(descriptors) // 4 * 4]):
+        with suppress(OSError):
+            os.close(fd)

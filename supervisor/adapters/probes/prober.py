@@ -1,0 +1,156 @@
+"""Asking a service whether it is well, again and again, without ever waiting for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from supervisor.adapters.eventloop.loop import Reactor, Timer
+
+Done = Callable[[str | None, float], None]
+"""`done(error, at)`: None or a short text for people, and when the answer came (CLOCK_MONOTONIC seconds)."""
+NOTHING_NEW = ""
+"""The error of a look that found nothing wrong and nothing new."""
+Cancel = Callable[[], None]
+
+MOST_AT_ONCE = 64
+
+
+class Target(Protocol):
+    """What can be asked."""
+
+    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+        """Ask once.  `done` is called once, within `timeout` seconds, perhaps before this returns, and never after the
+        returned function was called.  OSError where it cannot even be tried."""
+
+
+class Prober:
+    """Carries out probes, at most `MOST_AT_ONCE` at a time; the others wait, and their timeout with them."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        self.reactor = reactor
+        self._running = 0
+        self._waiting: deque[_Probe] = deque()
+
+    def probe(self, target: Target, timeout: float, done: Done) -> Cancel:
+        """Ask `target` once; returns what calls it off (harmless when it is over)."""
+        probe = _Probe(self, target, timeout, done)
+        if self._running < MOST_AT_ONCE:
+            self._begin(probe)
+        else:
+            self._waiting.append(probe)
+        return probe.cancel
+
+    def _begin(self, probe: _Probe) -> None:
+        self._running += 1
+        probe.begin()
+
+    def _ended(self) -> None:
+        self._running -= 1
+        if self._waiting:
+            self.reactor.call_soon(self._begin_waiting)
+
+    def _begin_waiting(self) -> None:
+        while self._waiting and self._running < MOST_AT_ONCE:
+            probe = self._waiting.popleft()
+            if not probe.over:
+                self._begin(probe)
+
+
+class _Probe:
+    """One question, from waiting for its turn to its answer."""
+
+    __slots__ = ("_begun", "_cancel", "_done", "_prober", "_target", "_timeout", "over")
+
+    def __init__(self, prober: Prober, target: Target, timeout: float, done: Done) -> None:
+        self.over = False
+        self._begun = False
+        self._prober, self._target, self._timeout, self._done = prober, target, timeout, done
+        self._cancel: Cancel | None = None
+
+    def begin(self) -> None:
+        self._begun = True
+        reactor = self._prober.reactor
+        try:
+            self._cancel = self._target.begin(reactor, self._timeout, self._answered)
+        except OSError as error:
+            self._answered(in_words(error), reactor.now())
+
+    def _answered(self, error: str | None, at: float) -> None:
+        if not self.over:
+            self.over = True
+            self._prober._ended()
+            self._done(error, at)
+
+    def cancel(self) -> None:
+        if not self.over:
+            self.over = True
+            if self._cancel is not None:
+                self._cancel()
+            if self._begun:
+                self._prober._ended()
+
+
+class Poller:
+    """Asks `target` at once (unless told otherwise) and then every `interval` seconds, on a grid that does not drift.
+    A question that takes longer costs the moments it slept through, and is never overtaken by the next.
+
+    `rng` (0 to 1) places the grid, so that services started together are not asked in the same millisecond for ever.
+    """
+
+    __slots__ = ("_cancel", "_done", "_interval", "_next", "_prober", "_stopped", "_target", "_timeout", "_timer")
+
+    def __init__(
+        self,
+        prober: Prober,
+        target: Target,
+        *,
+        interval: float,
+        timeout: float,
+        rng: Callable[[], float],
+        done: Done,
+        at_once: bool = True,
+    ) -> None:
+        self._prober, self._target, self._done = prober, target, done
+        self._interval, self._timeout = interval, timeout
+        self._stopped = False
+        self._timer: Timer | None = None
+        self._next = prober.reactor.now() + interval * (0.5 + rng() / 2)
+        self._cancel: Cancel | None = None
+        if at_once:
+            self._cancel = prober.probe(target, timeout, self._answered)
+        else:
+            self._timer = prober.reactor.call_at(self._next, self._ask)
+
+    def stop(self) -> None:
+        """Ask no more; `done` is not called again."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._cancel is not None:
+            self._cancel()
+
+    def _ask(self) -> None:
+        self._next += self._interval
+        self._cancel = self._prober.probe(self._target, self._timeout, self._answered)
+
+    def _answered(self, error: str | None, at: float) -> None:
+        self._done(error, at)
+        if self._stopped:
+            return
+        late = self._prober.reactor.now() - self._next
+        if late > 0:
+            self._next += self._interval * -(-late // self._interval)
+        self._timer = self._prober.reactor.call_at(self._next, self._ask)
+
+
+def in_words(error: OSError) -> str:
+    """What the system says, the way it reads in the middle of a sentence."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
+def too_late(timeout: float) -> str:
+    """The error of a probe that was not answered in time."""
+    return f"no answer within {timeout:g}s"

@@ -1,0 +1,192 @@
+"""What can be asked over TCP: does it accept a connection, does it answer a GET."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from supervisor.adapters.eventloop.dns import Addresses, Resolver
+from supervisor.adapters.eventloop.loop import EPOLLOUT, Reactor
+from supervisor.adapters.probes.prober import Cancel, Done, in_words, too_late
+
+MOST_HEAD = 16 * 1024
+"""Bytes that the head of an answer may have."""
+_GOOD = range(200, 400)
+
+
+class TcpTarget:
+    """`host:port` (IPv6 in brackets): good when it accepts a connection."""
+
+    __slots__ = ("_resolver", "host", "port")
+
+    def __init__(self, address: str, resolver: Resolver) -> None:
+        host, _, port = address.rpartition(":")
+        self.host, self.port = host.strip("[]"), int(port)
+        self._resolver = resolver
+
+    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+        attempt = _Attempt(reactor, self.port, timeout, done)
+        self._resolver.resolve(self.host, attempt.resolved)
+        return attempt.close
+
+
+class HttpTarget(TcpTarget):
+    """`http://host[:port][/path]`: good when a GET is answered with 2xx or 3xx."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, url: str, resolver: Resolver) -> None:
+        address, slash, path = url.removeprefix("http://").partition("/")
+        has_port = address.rpartition("]")[2].rpartition(":")[1]
+        super().__init__(address if has_port else address + ":80", resolver)
+        self._request = (
+            f"GET {slash or '/'}{path.partition('#')[0]} HTTP/1.1\r\n"
+            f"Host: {address}\r\nUser-Agent: phi-supervisor\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        ).encode("latin-1", "replace")
+
+    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+        attempt = _HttpAttempt(reactor, self.port, timeout, done, self._request)
+        self._resolver.resolve(self.host, attempt.resolved)
+        return attempt.close
+
+
+class _Attempt:
+    """One connection: to the first address that takes it."""
+
+    __slots__ = ("_addresses", "_done", "_error", "_port", "_reactor", "_socket", "_timer")
+
+    def __init__(self, reactor: Reactor, port: int, timeout: float, done: Done) -> None:
+        self._reactor, self._port = reactor, port
+        self._done: Done | None = done
+        self._socket: socket.socket | None = None
+        self._addresses: Addresses = []
+        self._error = "host name not known"
+        self._timer = reactor.call_at(reactor.now() + timeout, lambda: self._finish(too_late(timeout)))
+
+    def resolved(self, addresses: Addresses) -> None:
+        """Where to try, one after the other."""
+        self._addresses = list(addresses)
+        self._try_next()
+
+    def close(self) -> None:
+        """Let go of everything; `done` will not be called any more."""
+        self._done = None
+        self._timer.cancel()
+        self._drop_socket()
+
+    def connected(self, connection: socket.socket) -> None:
+        """The connection stands."""
+        self._finish(None)
+
+    def _try_next(self) -> None:
+        while self._done is not None:
+            if not self._addresses:
+                self._finish(self._error)
+                return
+            family, host = self._addresses.pop(0)
+            try:
+                connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+                self._socket = connection
+                number = connection.connect_ex((host, self._port))
+                if number in (0, errno.EINPROGRESS):
+                    self._reactor.register(connection.fileno(), self._writable, EPOLLOUT)
+                    return
+                self._failed(OSError(number, os.strerror(number)))
+            except OSError as error:
+                self._failed(error)
+
+    def _writable(self, _events: int) -> None:
+        connection = self._socket
+        assert connection is not None
+        try:
+            number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if number == 0 and connection.getsockname() == connection.getpeername():
+                number = errno.ECONNREFUSED  # TCP lets a socket connect to itself where nobody listens
+        except OSError as error:
+            number = error.errno or errno.EIO
+        if number:
+            self._failed(OSError(number, os.strerror(number)))
+            self._try_next()
+        else:
+            self.connected(connection)
+
+    def _failed(self, error: OSError) -> None:
+        self._error = in_words(error)
+        self._drop_socket()
+
+    def _finish(self, error: str | None) -> None:
+        done = self._done
+        self.close()
+        if done is not None:
+            done(error, self._reactor.now())
+
+    def _drop_socket(self) -> None:
+        if self._socket is not None:
+            self._reactor.unregister(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+
+class _HttpAttempt(_Attempt):
+    """One GET, up to the end of the answer's head."""
+
+    __slots__ = ("_head", "_request")
+
+    def __init__(self, reactor: Reactor, port: int, timeout: float, done: Done, request: bytes) -> None:
+        super().__init__(reactor, port, timeout, done)
+        self._request = request
+        self._head = b""
+
+    def connected(self, connection: socket.socket) -> None:
+        try:
+            connection.send(self._request)  # a fresh connection has room for it
+        except OSError as error:
+            self._finish(in_words(error))
+            return
+        self._reactor.unregister(connection.fileno())
+        self._reactor.register(connection.fileno(), lambda _events: self._receive(connection))
+
+    def _receive(self, connection: socket.socket) -> None:
+        try:
+            chunk = connection.recv(MOST_HEAD)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._finish(in_words(error))
+            return
+        self._head += chunk
+        status = read_status(self._head)
+        if isinstance(status, str):
+            self._finish(status)
+        elif status is not None:
+            self._finish(None if status in _GOOD else f"HTTP {status}")
+        elif not chunk:
+            self._finish("connection closed before an answer")
+        elif len(self._head) > MOST_HEAD:
+            self._finish(f"the head of the answer is longer than {MOST_HEAD // 1024} KiB")
+
+
+def read_status(head: bytes) -> int | str | None:
+    """The status of an answer from what has come of it: a number, an error in words, or None: not there yet."""
+    while True:
+        line, newline, _ = head.partition(b"\n")
+        if not b"HTTP/1.".startswith(line[:7]):
+            return f"not an HTTP answer: {_quoted(line)}"
+        if not newline:
+            return None
+        parts = line.split(None, 2)
+        if len(parts) < 2 or len(parts[1]) != 3 or not parts[1].isdigit():
+            return f"not an HTTP answer: {_quoted(line)}"
+        status = int(parts[1])
+        end = min((i + len(m) for m in (b"\r\n\r\n", b"\n\n") if (i := head.find(m)) >= 0), default=-1)
+        if end < 0:
+            return None
+        if status >= 200 or status == 101:
+            return status
+        head = head[end:]  # 100 Continue and its like precede the answer
+
+
+def _quoted(line: bytes) -> str:
+    text = line[:60].decode(errors="replace").strip()
+    return '"' + "".join(c for c in text if c.isprintable()) + '"'

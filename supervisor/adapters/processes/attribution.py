@@ -1,0 +1,116 @@
+"""Whose process is this?  From the pid that the kernel gives with a datagram to the instance it belongs to."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from supervisor.adapters.linux import procfs
+
+_LONGEST_DESCENT = 32
+_MOST_REMEMBERED = 1024
+_STRANGER_SECONDS = 1.0  # for which a stranger is not looked at again: who floods us is not to cost more than who beats
+
+
+class Owned(Protocol):
+    """What is known of a main process."""
+
+    instance: str
+
+
+class Attribution:
+    """`resolve(pid)` names the instance that a process belongs to.
+
+    `mains`: main processes by pid (looked at each time, never copied).  `cgroup_root`: the directory of which each
+    instance has a sub-directory of its own name, or None.  `supervisor_id`: what SUPERVISOR_ID is in our children's
+    environment.  `user_of(instance)`: as whom it was started, None for our own user.  `strangers` counts processes that
+    belong to nobody, `vanished` those that were gone before they could be looked at.
+    """
+
+    def __init__(
+        self,
+        mains: Mapping[int, Owned],
+        cgroup_root: str | None,
+        supervisor_id: str,
+        user_of: Callable[[str], int | None] = lambda _instance: None,
+    ) -> None:
+        self.strangers = self.vanished = 0
+        self._mains = mains
+        self._cgroup_prefix = _path_in_hierarchy(cgroup_root) + "/" if cgroup_root else None
+        self._id = supervisor_id
+        self._user_of = user_of
+        self._known: dict[int, tuple[int, str]] = {}
+        self._strangers: dict[int, tuple[int, float]] = {}
+
+    def resolve(self, pid: int) -> str | None:
+        """The instance's name, or None for a stranger."""
+        main = self._mains.get(pid)
+        if main is not None:
+            return main.instance
+        start = procfs.start_time(pid)
+        if start is None:
+            self.vanished += 1
+            return None
+        known = self._known.get(pid)
+        if known is not None and known[0] == start:
+            return known[1]
+        stranger = self._strangers.get(pid)
+        if stranger is not None and stranger[0] == start and time.monotonic() < stranger[1]:
+            return None
+        instance = self._by_cgroup(pid) or self._by_descent(pid) or self._by_marker(pid)
+        if instance is None:
+            self.strangers += 1
+            if len(self._strangers) >= _MOST_REMEMBERED:
+                self._strangers.clear()
+            self._strangers[pid] = start, time.monotonic() + _STRANGER_SECONDS
+            return None
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        self._known[pid] = (start, instance)
+        return instance
+
+    def _by_cgroup(self, pid: int) -> str | None:
+        if self._cgroup_prefix is None:
+            return None
+        path = procfs.cgroup_of(pid)
+        if path is None or not path.startswith(self._cgroup_prefix):
+            return None
+        return path[len(self._cgroup_prefix) :].partition("/")[0]
+
+    def _by_descent(self, pid: int) -> str | None:
+        for _ in range(_LONGEST_DESCENT):
+            stat = procfs.stat(pid)
+            if stat is None or stat.ppid <= 1 or stat.ppid == os.getpid():
+                return None
+            pid = stat.ppid
+            main = self._mains.get(pid)
+            if main is not None:
+                return main.instance
+        return None
+
+    def _by_marker(self, pid: int) -> str | None:
+        """An orphan, or one that daemonised itself, still carries the environment it was started with.  An environment
+        can be made up, so it counts only for services of the same user, who could do worse to each other."""
+        found, instance = procfs.environment_values(pid, "SUPERVISOR_ID", "SUPERVISOR_INSTANCE")
+        if found != self._id or not instance:
+            return None
+        user = self._user_of(instance)
+        return instance if _user(pid) == (os.geteuid() if user is None else user) else None
+
+
+def _user(pid: int) -> int | None:
+    """As whom it runs."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116
+    except OSError:
+        return None
+
+
+def _path_in_hierarchy(directory: str) -> str:
+    """A cgroup's path as /proc/PID/cgroup gives it, from its directory under the mount point."""
+    mount = directory.rstrip("/")
+    while mount and not os.path.ismount(mount):
+        mount = mount.rpartition("/")[0]
+    return directory.rstrip("/")[len(mount) :]

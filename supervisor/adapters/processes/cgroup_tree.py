@@ -1,0 +1,205 @@
+"""A tree as a cgroup v2 directory: what is born in it stays in it, and the kernel ends it at a word.
+
+No controller is needed for that.  Where controllers are delegated to us, the kernel also keeps the instance's limits
+and counts what it uses (the kernel's Documentation/admin-guide/cgroup-v2.rst).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from select import EPOLLERR, EPOLLPRI
+
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes.tree import Tree
+from supervisor.core.model.spec import Enforce, ResourcesSpec
+
+CONTROLLERS = ("pids", "memory", "cpu")
+"""Those that we have a use for."""
+_CPU_PERIOD = 100_000  # µs
+_POPULATED = b"populated 1"
+_LOOK_AGAIN = 1.0  # seconds after which a directory that could not be watched is tried again
+
+
+class CgroupTree(Tree):
+    """A cgroup v2 directory, made if it is not there.  `passing`: it is taken away with the tree."""
+
+    __slots__ = ("_events_fd", "_passing", "_reactor", "accounts", "path")
+
+    def __init__(self, path: str, *, passing: bool = False) -> None:
+        super().__init__()
+        self.path = path
+        self.accounts: str | None = None
+        self._passing = passing
+        self._events_fd = -1
+        self._reactor: Reactor | None = None
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o755)  # noqa: PTH102 - on the restart path
+
+    def limit(self, resources: ResourcesSpec | None, controllers: frozenset[str]) -> None:
+        """Have the kernel keep these limits, and no others: an earlier incarnation may have left some."""
+        if "memory" in controllers:
+            self.accounts = self.path
+        for name, value in kernel_limits(resources).items():
+            if name.partition(".")[0] in controllers:
+                write(f"{self.path}/{name}", value)
+
+    def join(self, pid: int) -> None:
+        with suppress(OSError):  # it may be gone already
+            if not self.belongs(pid):
+                self._move(pid)
+            for child in self._outside(pid):
+                self._move(child)
+
+    def _outside(self, pid: int) -> Iterator[int]:
+        """Descendants forked before the move; what they fork after theirs is inside by birth."""
+        for _ in range(64):
+            inside = set(self.members())
+            strays = [child for child in procfs.descendants(pid) if child not in inside]
+            if not strays:
+                return
+            yield from strays
+
+    def _move(self, pid: int) -> None:
+        with open(f"{self.path}/cgroup.procs", "w") as file:
+            file.write(str(pid))
+
+    def members(self) -> list[int]:
+        found: list[int] = []
+        for directory, _, _ in os.walk(self.path):
+            with suppress(OSError, ValueError), open(f"{directory}/cgroup.procs") as file:
+                found += map(int, file.read().split())
+        return found
+
+    def belongs(self, pid: int) -> bool:
+        return pid in self.members()
+
+    def empty(self) -> bool:
+        return not populated(self.path)
+
+    def kill(self) -> None:
+        if not write(f"{self.path}/cgroup.kill", "1"):  # before Linux 5.14, or not ours to write
+            super().kill()
+
+    def when_empty(self, reactor: Reactor, callback: Callable[[], None]) -> None:
+        self._watched, self._reactor = callback, reactor
+        reactor.call_soon(self._watch)
+
+    def _watch(self) -> None:
+        if self._watched is None or self._reactor is None:
+            return
+        if self._events_fd < 0:
+            try:
+                self._events_fd = os.open(f"{self.path}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+                self._reactor.register(self._events_fd, self._changed, EPOLLPRI | EPOLLERR)
+            except FileNotFoundError:
+                self._emptied()
+                return
+            except OSError:
+                self._unwatch()
+                self._reactor.call_at(self._reactor.now() + _LOOK_AGAIN, self._watch)
+                return
+        self._changed(0)  # it may have emptied before we looked
+
+    def _changed(self, _events: int) -> None:
+        """Reading acknowledges the event: so what is read there is what counts, and what comes later is another one."""
+        said = b""
+        with suppress(OSError):  # the directory is gone
+            said = os.pread(self._events_fd, 256, 0)
+        if self._watched is not None and _POPULATED not in said:
+            self._emptied()
+
+    def _unwatch(self) -> None:
+        if self._events_fd >= 0:
+            if self._reactor is not None:
+                self._reactor.unregister(self._events_fd)
+            os.close(self._events_fd)
+            self._events_fd = -1
+
+    def close(self) -> None:
+        self._unwatch()
+        if self._passing and self.empty():
+            remove(self.path)
+            with suppress(OSError):
+                os.rmdir(os.path.dirname(self.path))  # noqa: PTH106, PTH120
+
+
+def kernel_limits(resources: ResourcesSpec | None) -> dict[str, str]:
+    """What stands in the files of a cgroup; "max" is none."""
+    spec = resources or ResourcesSpec()
+    hard = spec.enforce is Enforce.KERNEL
+    memory = spec.max_memory if hard else None
+    cpu = spec.max_cpu if hard else None
+    return {
+        "pids.max": _number(spec.max_tasks),
+        "memory.max": _number(memory),
+        "memory.oom.group": "0" if memory is None else "1",  # half an instance is none
+        "cpu.max": f"{_number(None if cpu is None else round(cpu * _CPU_PERIOD))} {_CPU_PERIOD}",
+    }
+
+
+def _number(limit: int | None) -> str:
+    return "max" if limit is None else str(limit)
+
+
+def populated(directory: str) -> bool:
+    """Whether any process lives in it, or below it."""
+    return _POPULATED in (procfs.read(f"{directory}/cgroup.events") or b"")
+
+
+def remove(directory: str) -> None:
+    """Delete it with what its members have made below it; what is populated stays."""
+    for path, _, _ in os.walk(directory, topdown=False):
+        with suppress(OSError):
+            os.rmdir(path)  # noqa: PTH106
+
+
+def write(path: str, text: str) -> bool:
+    """Into a file that is there; False: it was refused."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(fd, text.encode())
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def enable(directory: str) -> frozenset[str]:
+    """Give the cgroups below `directory` the controllers that it has; those that came about.
+
+    The kernel refuses where processes live in `directory` itself, and where it is not ours."""
+    offered = (procfs.read(f"{directory}/cgroup.controllers") or b"").decode().split()
+    switch = f"{directory}/cgroup.subtree_control"
+    return frozenset(name for name in CONTROLLERS if name in offered and write(switch, f"+{name}"))
+
+
+def mount_point() -> str | None:
+    """Where the cgroup v2 hierarchy is mounted."""
+    for line in (procfs.read("/proc/self/mountinfo") or b"").decode(errors="surrogateescape").splitlines():
+        fields = line.split()
+        if "-" in fields and fields[fields.index("-") + 1 :][:1] == ["cgroup2"]:
+            return fields[4]
+    return None
+
+
+def own_directory(mount: str) -> str:
+    """Below which cgroup ours are to be made: the one that we are in, or the one above it, if that is what was
+    delegated and we were only put aside in it (systemd: Delegate=yes with DelegateSubgroup=)."""
+    own = f"{mount}{(procfs.cgroup_of(os.getpid()) or '/').rstrip('/')}"
+    above = os.path.dirname(own)  # noqa: PTH120
+    return above if own != mount and _is_delegated(above) else own
+
+
+def _is_delegated(directory: str) -> bool:
+    for name in ("user.delegate", "trusted.delegate"):
+        with suppress(OSError):
+            if os.getxattr(directory, name) == b"1":
+                return True
+    return False

@@ -1,0 +1,211 @@
+"""A tree without cgroups: whoever bears its mark, leads back to its main process, or belongs to its session.
+
+Children of ours are found as our descendants, orphans among them, for we are the subreaper.  What an earlier daemon
+started hangs elsewhere when that is dead, below PID 1 or another subreaper; it is found by looking at all of /proc.
+
+What can escape: a process that sets RLIMIT_LOCKS (and so takes off its number), clears its environment, begins a
+session of its own and loses its parent, all of it.  While the daemon lives it is still our child, but nobody's tree.
+A process that only clears its environment, renames itself, forks twice and calls `setsid` does not escape, whether a
+daemon lives or not.  (Where the hard limit was lowered before us no number can be given, and it does.)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Container
+from contextlib import suppress
+
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.procfs import Stat
+from supervisor.adapters.processes import marks
+from supervisor.adapters.processes.marks import Identity
+from supervisor.adapters.processes.tree import Tree
+
+_GONE = "ZX"
+_LOOK_AGAIN = 0.1
+"""Seconds after which members are looked for again that could not be watched."""
+
+
+class Census:
+    """All processes by the number that they bear: one look at /proc serves every tree."""
+
+    GOOD_FOR = 0.05
+    """Seconds for which a look may be used by those who only want to know what an instance uses."""
+
+    def __init__(self) -> None:
+        self._at = float("-inf")
+        self._bearers: dict[int, list[int]] = {}
+
+    def bearers(self, mark: int, *, now: bool) -> list[int]:
+        """Their pids, ours left out, zombies among them; `now`: not those of a moment ago."""
+        if now or time.monotonic() - self._at > self.GOOD_FOR:
+            self._look()
+        return self._bearers.get(mark, [])
+
+    def _look(self) -> None:
+        self._at = time.monotonic()
+        self._bearers = {}
+        for pid in procfs.pids():
+            mark = marks.borne(pid)
+            if mark is not None and mark > 0 and pid != os.getpid():
+                self._bearers.setdefault(mark, []).append(pid)
+
+
+class DescentTree(Tree):
+    """`mains`: the main processes of all instances, which only their own trees look at."""
+
+    __slots__ = (
+        "_abroad",
+        "_census",
+        "_identity",
+        "_mains",
+        "_mark",
+        "_marked",
+        "_pidfds",
+        "_reactor",
+        "_start",
+        "leader",
+    )
+
+    def __init__(self, identity: Identity, mains: Container[int], census: Census) -> None:
+        super().__init__()
+        self.leader = 0
+        self._start = 0
+        self._identity = identity
+        self._mark = marks.number(*identity)
+        self._marked = False
+        """The main process bears the number: so does all that descends from it."""
+        self._abroad = False
+        """Not all of it descends from us."""
+        self._mains = mains
+        self._census = census
+        self._pidfds: list[int] = []
+        self._reactor: Reactor | None = None
+
+    def join(self, pid: int) -> None:
+        stat = procfs.stat(pid)
+        if stat is not None:
+            self.leader, self._start = pid, stat.start
+            self._marked = marks.borne(pid) == self._mark
+
+    def look_abroad(self, main: tuple[int, int] | None) -> None:
+        """An earlier daemon's: `main` is the (pid, start time) of its main process, which may be gone."""
+        if main is not None:
+            self.leader, self._start = main
+            stat = procfs.stat(main[0])
+            if stat is not None and stat.start == main[1]:
+                self._marked = marks.borne(main[0]) == self._mark
+                self._abroad = stat.ppid != os.getpid()
+                return
+        self._abroad = True
+
+    def belongs(self, pid: int) -> bool:
+        """By its own signs, or by those of its ancestors."""
+        for _ in range(32):
+            stat = procfs.stat(pid)
+            if stat is None or stat.state in _GONE or pid == os.getpid():
+                return False
+            says = self._says(pid, stat)
+            if says is not None:
+                return says
+            pid = stat.ppid
+            if pid <= 1:
+                return False
+        return False
+
+    def _says(self, pid: int, stat: Stat) -> bool | None:
+        """What the process itself shows; None: nothing, so it is where its parent is."""
+        if pid == self.leader and stat.start == self._start:
+            return True
+        if marks.borne(pid) == self._mark:
+            return True
+        named = marks.identity(pid)
+        if named is not None and named[0] == self._identity[0]:
+            return named == self._identity
+        return True if self._led(stat) else None
+
+    def _led(self, stat: Stat) -> bool:
+        """It is in the main process's session or process group, and not older.  (What comes from another pid namespace
+        has 0 for either, and a number can be another process's by now.)"""
+        if self.leader <= 1 or self.leader not in (stat.session, stat.pgrp) or stat.start < self._start:
+            return False
+        return procfs.start_time(self.leader) in (None, self._start)
+
+    def members(self) -> list[int]:
+        if self._by_mark:
+            found = self._alive(self._census.bearers(self._mark, now=False))
+            if found:
+                return found
+        return self._all()
+
+    def empty(self) -> bool:
+        return not self._all()
+
+    def _all(self) -> list[int]:
+        """An empty result is believed only when two looks saw the same processes: a parent that dies between two
+        reads hides its child from both."""
+        seen: list[int] | None = None
+        while True:
+            if self._by_mark:
+                candidates = self._census.bearers(self._mark, now=True)
+                found = self._alive(candidates)
+            else:
+                candidates = procfs.pids() if self._abroad else self._below_us()
+                found = self._kin(candidates)
+            if found or candidates == seen:
+                return found
+            seen = candidates
+
+    @property
+    def _by_mark(self) -> bool:
+        """The number tells all, and asking for it is much cheaper than asking each process who it is."""
+        return self._abroad and self._marked
+
+    @staticmethod
+    def _alive(pids: list[int]) -> list[int]:
+        return [pid for pid in pids if (stat := procfs.stat(pid)) is not None and stat.state not in _GONE]
+
+    def _below_us(self) -> list[int]:
+        """Our descendants, without other services' main processes and what hangs below those."""
+        mine = (c for c in procfs.children(os.getpid()) if c == self.leader or c not in self._mains)
+        return [pid for child in mine for pid in (child, *procfs.descendants(child))]
+
+    def _kin(self, pids: list[int]) -> list[int]:
+        """Those of `pids` that show that they are ours, and their descendants among `pids` unless these show that
+        they are another's."""
+        stats = {p: s for p in pids if p != os.getpid() and (s := procfs.stat(p)) is not None and s.state not in _GONE}
+        says = {pid: self._says(pid, stat) for pid, stat in stats.items()}
+        kin = {pid for pid, said in says.items() if said}
+        while new := {p for p, s in stats.items() if s.ppid in kin and says[p] is None and p not in kin}:
+            kin |= new
+        return [pid for pid in pids if pid in kin]
+
+    def when_empty(self, reactor: Reactor, callback: Callable[[], None]) -> None:
+        self._watched, self._reactor = callback, reactor
+        reactor.call_soon(self._look)
+
+    def _look(self) -> None:
+        """Wait for each member's pidfd; look again when one fires, for it may have forked."""
+        if self._watched is None or self._reactor is None:
+            return
+        self.close()
+        members = self._all()
+        if not members:
+            self._emptied()
+            return
+        for pid in members:
+            with suppress(OSError):
+                fd = os.pidfd_open(pid)
+                self._pidfds.append(fd)
+                self._reactor.register(fd, lambda _events: self._look())
+        if not self._pidfds:
+            self._reactor.call_at(self._reactor.now() + _LOOK_AGAIN, self._look)
+
+    def close(self) -> None:
+        for fd in self._pidfds:
+            if self._reactor is not None:
+                self._reactor.unregister(fd)
+            os.close(fd)
+        self._pidfds.clear()

@@ -1,0 +1,86 @@
+"""What an earlier daemon's processes are, seen from /proc, and how those that belong to nobody are ended."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes import marks
+from supervisor.core.services.adoption import Found
+
+_FORKED_ONLY = 0x40  # PF_FORKNOEXEC: it has not executed a program since its fork
+GONE_WITHIN = 2.0
+"""Seconds that what was killed has to be gone; more needs only what the kernel cannot end."""
+
+
+def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ()) -> list[Found]:
+    """Every process, ourselves left out, that was started under our id.
+
+    One without our environment, which it may have cleared, is known by the number of one of `instances`.  In the very
+    moment of an exec there is none to read; then its output tells as well, which leads to the pipe of its instance."""
+    found = []
+    by_mark = {marks.number(supervisor_id, name): name for name in instances}
+    for pid in procfs.pids():
+        if pid == os.getpid():
+            continue
+        owner, instance, incarnation = procfs.environment_values(
+            pid, "SUPERVISOR_ID", "SUPERVISOR_INSTANCE", "SUPERVISOR_INCARNATION"
+        )
+        if owner is None:
+            instance, incarnation = by_mark.get(marks.borne(pid) or 0) or _by_output(pid, fifo_directory), None
+        elif owner != supervisor_id:
+            continue
+        stat = procfs.stat(pid) if instance else None
+        if instance and stat is not None and stat.state not in "ZX":
+            number = int(incarnation) if incarnation and incarnation.isdecimal() else None
+            # What we spawn leads a session and has executed its program.  A descendant that calls setsid leads one too.
+            leader = stat.session == pid and not stat.flags & _FORKED_ONLY
+            found.append(Found(pid, stat.start, instance, number, leader))
+    return found
+
+
+def describe(stray: Found) -> str:
+    """`PID NAME (STATE)`, as far as it is there."""
+    stat = procfs.stat(stray.pid)
+    return f"{stray.pid} {stat.name} ({stat.state})" if stat is not None else str(stray.pid)
+
+
+def _by_output(pid: int, fifo_directory: str) -> str | None:
+    if procfs.read(f"/proc/{pid}/environ", 1) != b"":
+        return None
+    with suppress(OSError):
+        target = os.readlink(f"/proc/{pid}/fd/1")  # noqa: PTH115
+        directory, _, name = target.rpartition("/")
+        if directory == fifo_directory:
+            return name
+    return None
+
+
+def end(strays: Iterable[Found]) -> list[Found]:
+    """SIGKILL to each, through a pidfd of the very process that was found; returns what is there all the same."""
+    poll = select.poll()
+    waiting: dict[int, Found] = {}
+    for stray in strays:
+        with suppress(OSError):
+            fd = os.pidfd_open(stray.pid)
+            if procfs.start_time(stray.pid) == stray.start:
+                with suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+                waiting[fd] = stray
+                poll.register(fd, select.POLLIN)
+            else:
+                os.close(fd)
+    until = time.monotonic() + GONE_WITHIN
+    while waiting and (left := until - time.monotonic()) > 0:
+        for fd, _ in poll.poll(left * 1e3):
+            poll.unregister(fd)
+            os.close(fd)
+            del waiting[fd]
+    for fd in waiting:
+        os.close(fd)
+    return list(waiting.values())

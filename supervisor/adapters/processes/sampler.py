@@ -1,0 +1,212 @@
+"""CPU and memory of process trees: read when somebody looks, and regularly only where a limit asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes.usage import Key, age, of_cgroup, of_processes, percent
+from supervisor.core.detection.resource_limits import Ceilings
+from supervisor.core.model.events import Event
+from supervisor.core.model.spec import ResourcesSpec
+
+_SHORTEST = 0.2  # seconds; over less than that the kernel's clock ticks say nothing about a share of CPU
+_LOOKS = 5  # at a resource in the time for which it may be over its limit
+_LIMIT_PERIODS = (0.2, 5.0)  # seconds between two looks: the least, the most
+_TASKS_PERIOD = 1.0  # seconds between two looks at processes that may multiply
+_FORGET_PROCESSES = 30.0  # seconds
+
+
+class Sample(NamedTuple):
+    """`cpu_percent`: 100 is one core, since the last sample, or over its whole life where there is none.  `tasks`:
+    processes and threads."""
+
+    cpu_percent: float
+    memory_bytes: int
+    tasks: int = 1
+
+
+class Sampler:
+    """Measures instances by name.
+
+    `members(instance)` gives the pids of its tree, `cgroup(instance)` the directory of its cgroup or None; where that
+    has the memory and cpu controllers, they are believed.  `post` takes `LimitExceeded`.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        members: Callable[[str], Iterable[int]],
+        post: Callable[[str, Event], None],
+        cgroup: Callable[[str], str | None] = lambda _instance: None,
+    ) -> None:
+        self._reactor, self._members, self._post, self._cgroup = reactor, members, post, cgroup
+        self._meters: dict[str, _Meter] = {}
+        self._limits: dict[str, Ceilings] = {}
+        self._holds = 0
+        self._limit_timer: Timer | None = None
+        self._processes: dict[Key, tuple[float, float]] = {}
+
+    def read_now(self, instances: Iterable[str]) -> dict[str, Sample]:
+        """A sample of each; an instance without a process is left out."""
+        found: dict[str, Sample] = {}
+        for instance in instances:
+            sample = self._measure(instance)
+            if sample is not None:
+                found[instance] = sample
+        return found
+
+    def hold(self, interval: float, tick: Callable[[], None]) -> Callable[[], None]:
+        """Somebody watches: call `tick()` every `interval` seconds, and remember what was read from one `read_now` to
+        the next.  Returns what ends it."""
+        self._holds += 1
+        ticker = _Ticker(self._reactor, interval, tick)
+
+        def release() -> None:
+            if ticker.stop():
+                self._holds -= 1
+                if not self._holds:
+                    self._meters = {name: m for name, m in self._meters.items() if name in self._limits}
+
+        return release
+
+    def limit(self, instance: str, incarnation: int, resources: ResourcesSpec | None) -> None:
+        """Hold this incarnation to its limits from now on; None, or a spec without limits: to none."""
+        if resources is None or {resources.max_memory, resources.max_cpu, resources.max_tasks} == {None}:
+            self._limits.pop(instance, None)
+            if not self._holds:
+                self._meters.pop(instance, None)
+            return
+        self._limits[instance] = Ceilings(incarnation, resources)
+        self._look_by(self._reactor.now() + _period(resources))
+
+    def tree(self, pids: Iterable[int]) -> list[dict[str, Any]]:
+        """A row for each process, with its share of CPU since the last time it was asked for."""
+        from supervisor.core.text.redact import without_secrets
+
+        now = self._reactor.now()
+        rows = []
+        for pid in pids:
+            stat = procfs.stat(pid)
+            if stat is None:
+                continue
+            key = (pid, stat.start)
+            spent = (stat.utime + stat.stime) * procfs.TICK
+            since, before = self._processes.get(key, (now - age(stat.start), 0.0))
+            self._processes[key] = (now, spent)
+            rows.append(
+                {
+                    "pid": pid,
+                    "ppid": stat.ppid,
+                    "command": " ".join(without_secrets(procfs.command_line(pid)))[:1000] or f"[{stat.name}]",
+                    "state": stat.state,
+                    "cpu_percent": round(percent(spent - before, now - since), 1),
+                    "memory_bytes": stat.rss,
+                    "threads": stat.threads,
+                }
+            )
+        self._processes = {k: seen for k, seen in self._processes.items() if now - seen[0] < _FORGET_PROCESSES}
+        return rows
+
+    def _measure(self, instance: str) -> Sample | None:
+        usage = of_cgroup(self._cgroup(instance)) or of_processes(self._members(instance))
+        if usage is None:
+            self._meters.pop(instance, None)
+            return None
+        now = self._reactor.now()
+        meter = self._meters.get(instance)
+        if meter is None:
+            meter = _Meter(now, usage.spent, percent(sum(usage.spent.values()), usage.age))
+            if self._holds or instance in self._limits:
+                self._meters[instance] = meter
+        elif now - meter.at >= _SHORTEST:
+            # Who was not there before has spent all it has since then.
+            delta = sum(spent - meter.spent.get(key, 0.0) for key, spent in usage.spent.items())
+            meter.percent = percent(delta, now - meter.at)
+            meter.at, meter.spent = now, usage.spent
+        return Sample(meter.percent, usage.memory, usage.tasks)
+
+    # -- limits --------------------------------------------------------------------------------------------------
+
+    def _look_by(self, when: float) -> None:
+        if self._limit_timer is not None:
+            if self._limit_timer.when <= when:
+                return
+            self._limit_timer.cancel()
+        self._limit_timer = self._reactor.call_at(when, self._look_at_limits)
+
+    def _look_at_limits(self) -> None:
+        self._limit_timer = None
+        now = self._reactor.now()
+        for instance, limits in self._limits.items():
+            sample = self._measure(instance)
+            for excess in (
+                limits.check(sample.cpu_percent / 100, sample.memory_bytes, now, sample.tasks)
+                if sample is not None
+                else ()
+            ):
+                self._post(instance, excess)
+        if self._limits:
+            self._look_by(now + min(_period(limits.spec) for limits in self._limits.values()))
+
+
+class _Meter:
+    """What was read last, to tell how much has been spent since."""
+
+    __slots__ = ("at", "percent", "spent")
+
+    def __init__(self, at: float, spent: dict[Key, float], percent: float) -> None:
+        self.at, self.spent, self.percent = at, spent, percent
+
+
+class _Ticker:
+    """Calls back on a grid; moments that were slept through are skipped."""
+
+    __slots__ = ("_callback", "_interval", "_reactor", "_timer")
+
+    def __init__(self, reactor: Reactor, interval: float, callback: Callable[[], None]) -> None:
+        self._reactor, self._interval, self._callback = reactor, interval, callback
+        self._timer: Timer | None = reactor.call_at(reactor.now() + interval, self._tick)
+
+    def stop(self) -> bool:
+        """False: it was stopped before."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
+
+    def _tick(self) -> None:
+        assert self._timer is not None
+        late = self._reactor.now() - self._timer.when
+        slots = 1 + late // self._interval
+        self._timer = self._reactor.call_at(self._timer.when + slots * self._interval, self._tick)
+        self._callback()
+
+
+def host() -> dict[str, Any]:
+    """Load, CPUs that we may use, pressure (`some avg10`, percent; None where the kernel does not tell), our memory."""
+    own = procfs.stat(os.getpid())
+    return {
+        "load": [round(load, 2) for load in os.getloadavg()],
+        "cpus": len(os.sched_getaffinity(0)),
+        "psi": {resource: _pressure(resource) for resource in ("cpu", "memory", "io")},
+        "memory_bytes": own.rss if own else None,
+    }
+
+
+def _pressure(resource: str) -> float | None:
+    line = procfs.read(f"/proc/pressure/{resource}") or b""
+    try:
+        return float(line.partition(b"avg10=")[2].split(b" ", 1)[0])
+    except ValueError:
+        return None
+
+
+def _period(resources: ResourcesSpec) -> float:
+    least, most = _LIMIT_PERIODS
+    if resources.max_tasks is not None:
+        most = _TASKS_PERIOD
+    return min(max(resources.sustained / _LOOKS, least), most)

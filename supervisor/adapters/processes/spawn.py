@@ -1,0 +1,186 @@
+"""From a spec to a running process: no shell, own session, nothing inherited that was not meant to be.
+
+`subprocess.Popen` without a `preexec_fn` uses vfork, which keeps a spawn at half a millisecond whatever our own
+size.  What Popen cannot set (limits, nice, oom score) is set around it or right after it; see `_inherited_limits`.
+The few that get sockets or give up privileges are forked instead (forkexec.py).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+from supervisor.adapters.processes import marks
+from supervisor.core.model.spec import ServiceSpec
+
+LIMITS = {
+    name.removeprefix("RLIMIT_").lower(): getattr(resource, name)
+    for name in dir(resource)
+    if name.startswith("RLIMIT_")
+}
+"""Resource limits by the names used in services.toml."""
+
+_HARMLESS_TO_US = {LIMITS[name] for name in ("nofile", "core", "stack", "memlock", "msgqueue", "sigpending", "rtprio")}
+"""Limits that we can bear ourselves for the moment of the spawn, so that the child has them from its first
+instruction.  The others (memory, processes, CPU time) could make our own spawn fail: set right after it."""
+
+_SPARE_DESCRIPTORS = 16
+
+_DEV_NULL = -1
+
+
+def clean_slate() -> None:
+    """Once, before the first spawn: default signals, no descriptor that a child could inherit.
+
+    A broken pipe and a file that may not grow are to be errors to us, and no end; children get their signals back."""
+    ours = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT}
+    for number in signal.valid_signals() - ours:
+        with suppress(OSError, ValueError):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if (fd := int(name)) > 2:
+            with suppress(OSError):
+                os.set_inheritable(fd, False)
+
+
+def raise_descriptor_limit() -> tuple[int, int]:
+    """Take as many descriptors as the hard limit gives.  Returns (limit in force, hard limit)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    if soft != wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)
+
+
+class Spawner:
+    """Knows what every child gets: our environment without what is meant for us, our first descriptor limit."""
+
+    def __init__(self, environment: Mapping[str, str], supervisor_id: str, notify_socket: str) -> None:
+        own = {k: v for k, v in environment.items() if not k.startswith(_PRIVATE)} | {"SUPERVISOR_ID": supervisor_id}
+        self._base = _encoded(own)
+        self._id = supervisor_id
+        self._notify_socket = notify_socket
+        self._nofile = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._protected = _is_protected()
+
+    def environment(self, spec: ServiceSpec, instance: str, incarnation: int) -> dict[bytes, bytes]:
+        """Encoded once where it can be: a spawn has better things to do."""
+        env = dict(spec.environment)
+        env["SUPERVISOR_SERVICE"] = spec.name
+        env["SUPERVISOR_INSTANCE"] = instance
+        env["SUPERVISOR_INCARNATION"] = str(incarnation)
+        heartbeat = spec.heartbeat
+        beats = heartbeat is not None and heartbeat.source == "notify"
+        if beats or (spec.ready is not None and spec.ready.notify):
+            env["NOTIFY_SOCKET"] = self._notify_socket
+        if heartbeat is not None and beats:
+            env["WATCHDOG_USEC"] = str(int(heartbeat.interval * 2e6))
+        return self._base | _encoded(env)
+
+    def spawn(
+        self, spec: ServiceSpec, instance: str, incarnation: int, output: int, sockets: Sequence[int] = ()
+    ) -> int:
+        """Start the process with stdout and stderr on `output`, and `sockets` (those of `spec.sockets`) handed over;
+        its pid.  OSError says why it cannot be."""
+        limits = _limits(spec, self._nofile)
+        start = _fork_exec if _needs_fork(spec) else _popen
+        with marks.worn(marks.number(self._id, instance)), _inherited_limits(limits, output):
+            pid = start(spec, self.environment(spec, instance, incarnation), output, sockets)
+        _adjust(pid, spec, limits, self._protected)
+        return pid
+
+
+def _needs_fork(spec: ServiceSpec) -> bool:
+    return bool(spec.sockets or spec.no_new_privileges or spec.capabilities is not None or spec.ambient_capabilities)
+
+
+def _fork_exec(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, sockets: Sequence[int]) -> int:
+    from supervisor.adapters.processes.fork_exec import fork_exec  # few need it
+
+    return fork_exec(spec, environment, _dev_null(), output, sockets)
+
+
+def _popen(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, _: Sequence[int]) -> int:
+    process = subprocess.Popen(
+        list(spec.command),
+        stdin=_dev_null(),
+        stdout=output,
+        stderr=output,
+        cwd=spec.directory,
+        env=environment,
+        user=spec.user,
+        group=spec.group,
+        extra_groups=spec.extra_groups,
+        umask=-1 if spec.umask is None else spec.umask,
+        start_new_session=True,
+        close_fds=False,  # every descriptor of ours is close-on-exec, see clean_slate
+    )
+    process.returncode = 0  # it is ours to wait for, not the Popen object's
+    return process.pid
+
+
+def _encoded(environment: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
+
+
+_PRIVATE = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_SOCKET", "FDSTORE", "INVOCATION_ID")
+
+
+def _dev_null() -> int:
+    global _DEV_NULL
+    if _DEV_NULL < 0:
+        _DEV_NULL = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    return _DEV_NULL
+
+
+def _limits(spec: ServiceSpec, nofile: tuple[int, int]) -> dict[int, tuple[int, int]]:
+    """(soft, hard) per resource.  We raised our own descriptor limit, which the child must not get unasked."""
+    return {resource.RLIMIT_NOFILE: nofile} | {LIMITS[name]: (value, value) for name, value in spec.limits}
+
+
+@contextmanager
+def _inherited_limits(limits: Mapping[int, tuple[int, int]], newest_fd: int) -> Iterator[None]:
+    """Bear the child's soft limits ourselves while it is born.
+
+    `newest_fd`: descriptors are numbered from below, so a limit well above it still lets us open what a spawn needs."""
+    before = []
+    for which in _HARMLESS_TO_US & limits.keys():
+        wanted = limits[which][0]
+        soft, hard = resource.getrlimit(which)
+        new = hard if wanted == -1 or (hard != -1 and wanted > hard) else wanted
+        if new == soft or (which == resource.RLIMIT_NOFILE and new != -1 and new < newest_fd + _SPARE_DESCRIPTORS):
+            continue
+        with suppress(OSError, ValueError):
+            resource.setrlimit(which, (new, hard))
+            before.append((which, (soft, hard)))
+    try:
+        yield
+    finally:
+        for which, pair in before:
+            resource.setrlimit(which, pair)
+
+
+def _is_protected() -> bool:
+    """Whether the kernel is to spare us when memory runs out, which is not meant for our children."""
+    with suppress(OSError, ValueError), open("/proc/self/oom_score_adj") as file:
+        return int(file.read()) < 0
+    return False
+
+
+def _adjust(pid: int, spec: ServiceSpec, limits: Mapping[int, tuple[int, int]], protected: bool) -> None:
+    """Hard limits, the limits that we could not bear, nice and oom score.  It may be gone already."""
+    for which, pair in limits.items():
+        with suppress(OSError, ValueError):
+            resource.prlimit(pid, which, pair)
+    with suppress(OSError):
+        if spec.nice:
+            os.setpriority(os.PRIO_PROCESS, pid, spec.nice)
+        if spec.oom_score_adj or protected:
+            with open(f"/proc/{pid}/oom_score_adj", "w") as file:
+                file.write(str(spec.oom_score_adj))

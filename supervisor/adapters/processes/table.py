@@ -1,0 +1,342 @@
+"""The processes that are ours: spawned or adopted, watched through pidfds, signalled through them, reaped at once."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from select import EPOLLHUP
+
+from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
+from supervisor.adapters.processes import marks
+from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.adapters.processes.tree import Tree, send
+from supervisor.adapters.processes.trees import Forest
+from supervisor.core.model.events import Event, Exited, Lingering, TreeEmpty
+from supervisor.core.model.spec import ResourcesSpec
+
+PR_SET_CHILD_SUBREAPER = 36
+STRANGERS_AFTER = 0.1
+"""Seconds after a SIGCHLD at which zombies that nobody claims are looked for; two looks apart by this reap them."""
+PARENT_REAPS_WITHIN = 1.5
+"""Seconds that the parent of an adopted process has to reap it before its exit status counts as unknown."""
+JOIN_AFTER = 0.03
+"""Seconds without a spawn after which newcomers are moved into their cgroups."""
+
+_MOST_LOOKS = 64
+
+
+class Process:
+    """One incarnation's main process and its tree."""
+
+    __slots__ = ("incarnation", "instance", "main", "mark", "pid", "pidfd", "settled", "start", "tree")
+
+    def __init__(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree, mark: int) -> None:
+        self.instance = instance
+        self.incarnation = incarnation
+        self.pid = self.main = pid
+        self.pidfd = pidfd
+        self.start = procfs.start_time(pid) if pid else None
+        self.tree = tree
+        self.mark = mark
+        self.settled = not isinstance(tree, CgroupTree)
+        """All that it forked before it was moved into its cgroup has been moved too."""
+
+
+class Processes:
+    """All of them, by instance.  `post` takes what happens to them; `before_exit(instance)` runs before an exit is
+    posted, so that the last line of output is there when the exit is told."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        post: Callable[[str, Event], None],
+        before_exit: Callable[[str], None],
+        supervisor_id: str,
+    ) -> None:
+        self.mains: dict[int, Process] = {}
+        self.by_instance: dict[str, Process] = {}
+        self._reactor = reactor
+        self._post = post
+        self._before_exit = before_exit
+        self._id = supervisor_id
+        self._by_mark: dict[int, Process] = {}
+        self._unsettled: list[Process] = []
+        self._to_join: dict[Process, None] = {}
+        self._join_at = 0.0
+        self._strangers: set[int] = set()
+        self._stranger_timer: Timer | None = None
+        self.reaped_strangers = 0
+        become_subreaper()
+        marks.take_off()
+        reactor.on_signal(signal.SIGCHLD, self._child_died)
+
+    # -- taking up -----------------------------------------------------------------------------------------------
+
+    def take(
+        self, instance: str, incarnation: int, pid: int, forest: Forest, resources: ResourcesSpec | None = None
+    ) -> Process:
+        """Watch a process that was just spawned.  It is our child and not reaped, so its pid cannot mean another."""
+        process = self._process(instance, incarnation, pid, os.pidfd_open(pid), forest.plant(instance, resources))
+        self._add(process)
+        if process.settled:
+            process.tree.join(pid)
+        else:
+            self._join_later(process)
+        return process
+
+    def adopt(self, instance: str, incarnation: int, main: tuple[int, int] | None, tree: Tree) -> Process | None:
+        """Take up what an earlier supervisor started: `main` is the (pid, start time) of its main process, `tree` what
+        the forest found for it.
+
+        Where that is gone the tree may have members still: then the result has no `pid`, and `TreeEmpty` will be
+        posted.  None: nothing is left."""
+        if main is not None:
+            pid, start = main
+            with suppress(OSError):
+                pidfd = os.pidfd_open(pid)
+                stat = procfs.stat(pid)
+                if stat is not None and stat.start == start and stat.state != "X":  # a zombie still tells its status
+                    process = self._process(instance, incarnation, pid, pidfd, tree)
+                    process.settled = True
+                    self._add(process)
+                    return process
+                os.close(pidfd)
+        if tree.empty():
+            tree.close()
+            return None
+        process = self._process(instance, incarnation, 0, -1, tree)
+        self.by_instance[instance] = process
+        tree.when_empty(self._reactor, lambda: self._post(instance, TreeEmpty(incarnation)))
+        return process
+
+    def _process(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree) -> Process:
+        process = Process(instance, incarnation, pid, pidfd, tree, marks.number(self._id, instance))
+        self._by_mark[process.mark] = process
+        return process
+
+    def _add(self, process: Process) -> None:
+        self.mains[process.pid] = process
+        self.by_instance[process.instance] = process
+        self._reactor.register(process.pidfd, lambda events: self._ready(process, events))
+
+    def _join_later(self, process: Process) -> None:
+        """Move newcomers into their cgroups one a turn of the loop, and not before nothing was spawned for a moment: a
+        move can take the kernel milliseconds, which a burst of restarts must not wait for."""
+        self._join_at = self._reactor.now() + JOIN_AFTER
+        if not self._to_join:
+            self._reactor.call_at(self._join_at, self._settle_in)
+        self._to_join[process] = None
+
+    def _settle_in(self) -> None:
+        if not self._to_join:
+            return
+        now = self._reactor.now()
+        if now >= self._join_at:
+            self._join(next(iter(self._to_join)))
+        self._reactor.call_at(max(now, self._join_at), self._settle_in)
+
+    def _join(self, process: Process) -> None:
+        self._to_join.pop(process, None)
+        process.tree.join(process.pid)
+        self._unsettled.append(process)
+        if not self._to_join:
+            self._catch_orphans()
+
+    def members(self, instance: str) -> list[int]:
+        """The pids of its tree, whether or not that was moved into its cgroup yet."""
+        process = self.by_instance.get(instance)
+        if process is None:
+            return []
+        return _with_descent(process.pid) if process in self._to_join else process.tree.members()
+
+    def at_home(self, instance: str) -> Process | None:
+        """The process with its tree as it is to be signalled or examined: in its cgroup, if it is to have one."""
+        process = self.by_instance.get(instance)
+        if process is not None and process in self._to_join:
+            self._join(process)
+        return process
+
+    def _catch_orphans(self) -> None:
+        """What forked away before its main process was moved came to us, the subreaper, when its parent died; its
+        marker tells where it belongs.  Looked for until two looks see the same children and nothing to move, for a
+        parent that dies between two reads hides its child from both."""
+        seen: list[int] | None = None
+        for _ in range(_MOST_LOOKS):
+            mine = procfs.children(os.getpid())
+            moved = [self._move_home(pid) for child in mine if child not in self.mains for pid in _with_descent(child)]
+            if mine == seen and not any(moved):
+                break
+            seen = mine
+        for process in self._unsettled:
+            process.settled = True
+        self._unsettled.clear()
+
+    def _move_home(self, pid: int) -> bool:
+        process = self._by_mark.get(marks.borne(pid) or 0) or self._named(pid)
+        if process is None or not isinstance(process.tree, CgroupTree):
+            return False
+        if process.tree.belongs(pid):
+            return False
+        process.tree.join(pid)
+        return True
+
+    def _named(self, pid: int) -> Process | None:
+        supervisor, instance = marks.identity(pid) or ("", "")
+        return self.by_instance.get(instance) if supervisor == self._id else None
+
+    # -- signals -------------------------------------------------------------------------------------------------
+
+    def signal(self, instance: str, number: int, *, tree: bool = False) -> None:
+        """To the main process through its pidfd, or to the whole tree."""
+        process = self.at_home(instance) if tree else self.by_instance.get(instance)
+        if process is None:
+            return
+        if tree:
+            process.tree.signal(number)
+        elif process.main != process.pid:
+            send(process.main, number, process.tree.belongs)
+        elif process.pidfd >= 0:
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(process.pidfd, number)
+
+    def kill(self, instance: str) -> None:
+        """SIGKILL to the whole tree; what survives it is told as `Lingering`, by pid and state."""
+        process = self.at_home(instance)
+        if process is None:
+            return
+        process.tree.kill()
+        if process.pidfd >= 0:
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+        self._reactor.call_at(self._reactor.now() + 1.0, lambda: self._report_lingering(process))
+
+    def _report_lingering(self, process: Process) -> None:
+        if self.by_instance.get(process.instance) is process and not process.tree.empty():
+            self._post(process.instance, Lingering(process.incarnation, tuple(self.describe(process))))
+
+    def describe(self, process: Process) -> Iterator[str]:
+        """`PID NAME (STATE)` of each member that is left."""
+        for pid in process.tree.members():
+            stat = procfs.stat(pid)
+            if stat is not None:
+                yield f"{pid} {stat.name} ({stat.state})"
+
+    def set_main(self, instance: str, pid: int) -> bool:
+        """`MAINPID=`: another member of the tree is the main process now.  False: it does not belong to it."""
+        process = self.at_home(instance)
+        if process is None or not process.tree.belongs(pid):
+            return False
+        if process.main != pid:
+            self._switch(process, pid)
+        return True
+
+    def _switch(self, process: Process, pid: int) -> None:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return
+        self._forget_pidfd(process)
+        self.mains.pop(process.pid, None)
+        process.pid = process.main = pid
+        process.pidfd, process.start = pidfd, procfs.start_time(pid)
+        self.mains[pid] = process
+        self._reactor.register(pidfd, lambda events: self._ready(process, events))
+
+    def age(self, process: Process) -> float:
+        """Seconds since the process began, to a clock tick."""
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - (process.start or 0) * procfs.TICK)
+
+    def release(self, instance: str, incarnation: int) -> None:
+        """The incarnation is over."""
+        process = self.by_instance.get(instance)
+        if process is not None and process.incarnation == incarnation:
+            del self.by_instance[instance]
+            self._by_mark.pop(process.mark, None)
+            self.mains.pop(process.pid, None)
+            self._forget_pidfd(process)
+            process.tree.close()
+
+    # -- exits ---------------------------------------------------------------------------------------------------
+
+    def _ready(self, process: Process, events: int) -> None:
+        try:
+            status = child_status(process.pidfd)
+        except ChildProcessError:
+            self._adopted_died(process, events)
+        else:
+            if status is not None:
+                self._exited(process, status)
+
+    def _adopted_died(self, process: Process, events: int) -> None:
+        """Not our child: its status can be read once its parent has reaped it, which EPOLLHUP tells (newer kernels)."""
+        if events & EPOLLHUP:
+            self._exited(process, foreign_status(process.pidfd))
+            return
+        pidfd = process.pidfd
+        self._reactor.modify(pidfd, 0)  # EPOLLHUP is reported all the same; EPOLLIN would come for ever
+
+        def give_up() -> None:
+            if process.pidfd == pidfd:
+                self._exited(process, foreign_status(pidfd))
+
+        self._reactor.call_at(self._reactor.now() + PARENT_REAPS_WITHIN, give_up)
+
+    def _exited(self, process: Process, status: Status) -> None:
+        self._forget_pidfd(process)
+        self.mains.pop(process.pid, None)
+        self._before_exit(process.instance)
+        self._to_join.pop(process, None)
+        if not process.settled:  # gone before all that it forked could be taken into its cgroup
+            self._catch_orphans()
+        empty = process.tree.empty()
+        self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
+        if not empty:
+            process.tree.when_empty(self._reactor, lambda: self._post(process.instance, TreeEmpty(process.incarnation)))
+
+    def _forget_pidfd(self, process: Process) -> None:
+        if process.pidfd >= 0:
+            self._reactor.unregister(process.pidfd)
+            os.close(process.pidfd)
+            process.pidfd = -1
+
+    # -- strangers -----------------------------------------------------------------------------------------------
+
+    def _child_died(self) -> None:
+        if self._stranger_timer is None:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._stranger_timer = self._reactor.call_at(self._reactor.now() + STRANGERS_AFTER, self._reap_strangers)
+
+    def _reap_strangers(self) -> None:
+        """Orphans that came to us as subreaper (or PID 1) and died.  Whoever spawned a child of ours waits for it
+        through its pidfd within one turn of the loop, so a zombie seen in two looks is nobody's."""
+        self._stranger_timer = None
+        zombies = {pid for pid in procfs.children(os.getpid()) if pid not in self.mains and _is_zombie(pid)}
+        for pid in zombies & self._strangers:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+                self.reaped_strangers += 1
+        self._strangers = zombies - self._strangers
+        if self._strangers:
+            self._look_later()
+
+
+def become_subreaper(yes: bool = True) -> None:
+    """Orphaned descendants come to us rather than to PID 1, so that none escapes unseen."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
+
+
+def _with_descent(pid: int) -> list[int]:
+    return [pid, *procfs.descendants(pid)]
+
+
+def _is_zombie(pid: int) -> bool:
+    stat = procfs.stat(pid)
+    return stat is not None and stat.state == "Z"

@@ -1,0 +1,117 @@
+"""Makes trees, and finds those that an earlier daemon made: in cgroups where these can be had, else by descent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container
+from contextlib import suppress
+
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes import cgroup_tree as cgroup
+from supervisor.adapters.processes import marks
+from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.adapters.processes.descendant_tree import Census, DescentTree
+from supervisor.adapters.processes.tree import Tree
+from supervisor.core.model.spec import ResourcesSpec
+
+
+class Forest:
+    """Finds out once whether cgroups can be had, and says which way it went in `kind`.
+
+    `name` and the beginning of `supervisor_id` are the name of our directory, which is the same for every daemon of
+    that id: `root`, or None without cgroups.  `controllers` are those that all instances have.  `parent`: make it
+    there, and not below the cgroup that we are in."""
+
+    def __init__(
+        self,
+        name: str,
+        supervisor_id: str,
+        mains: Container[int],
+        *,
+        cgroups: bool = True,
+        parent: str | None = None,
+    ) -> None:
+        self._directory = f"phi-{name}"
+        self._id = supervisor_id
+        self._mains = mains
+        self._census = Census()
+        self._mount = cgroup.mount_point() if cgroups else None
+        self._elsewhere: list[str] | None = None
+        self.root: str | None = None
+        self.controllers: frozenset[str] = frozenset()
+        if self._mount is not None:
+            parent = parent or cgroup.own_directory(self._mount)
+            cgroup.enable(parent)
+            self._make(f"{parent}/{self._directory}")
+        self.kind = "cgroup" if self.root else "descent"
+
+    def _make(self, root: str) -> None:
+        with suppress(OSError):
+            os.makedirs(root, 0o755, exist_ok=True)  # noqa: PTH103
+            if os.access(f"{root}/cgroup.procs", os.W_OK):
+                self.controllers = cgroup.enable(root)
+                self.root = root
+
+    def plant(self, instance: str, resources: ResourcesSpec | None = None) -> Tree:
+        """The tree for a new incarnation, with the limits that the kernel can keep."""
+        if self.root is not None:
+            with suppress(OSError):
+                tree = CgroupTree(f"{self.root}/{instance}")
+                tree.limit(resources, self.controllers)
+                return tree
+        return self._by_descent(instance)
+
+    def limit(self, tree: Tree, resources: ResourcesSpec | None) -> None:
+        """Have the kernel keep other limits for a tree that has members already."""
+        if isinstance(tree, CgroupTree):
+            tree.limit(resources, self.controllers)
+
+    def find(self, instance: str, main: tuple[int, int] | None) -> Tree:
+        """The tree that an earlier daemon left: `main` is the (pid, start time) that its main process has, or had.
+
+        It lies where that daemon put it, and is not moved.  What never got into a cgroup is put into one now: all of
+        it, or what was forked, and fled, before that daemon had put its main process there."""
+        lives = main is not None and procfs.start_time(main[0]) == main[1]
+        inside = self._cgroup_of(main[0], instance) if lives and main is not None else None
+        found = inside or next(filter(cgroup.populated, self._directories(instance)), None)
+        if found is not None:
+            with suppress(OSError):
+                tree = CgroupTree(found, passing=os.path.dirname(found) != self.root)  # noqa: PTH120
+                tree.accounts = found if os.path.exists(f"{found}/memory.current") else None  # noqa: PTH110
+                if lives and main is not None and inside is None:
+                    tree.join(main[0])
+                for pid in set(self._census.bearers(marks.number(self._id, instance), now=False)) - set(tree.members()):
+                    tree.join(pid)
+                return tree
+        descent = self._by_descent(instance)
+        descent.look_abroad(main)
+        if self.root is None or not (members := descent.members()):
+            return descent
+        planted = self.plant(instance)
+        for pid in members:
+            planted.join(pid)
+        return planted
+
+    def close(self) -> None:
+        """Remove our directories; those that still have members stay."""
+        if self.root is not None:
+            cgroup.remove(self.root)
+
+    def _by_descent(self, instance: str) -> DescentTree:
+        return DescentTree((self._id, instance), self._mains, self._census)
+
+    def _cgroup_of(self, pid: int, instance: str) -> str | None:
+        """The directory of `instance` that `pid` lives in or below, if it is one of ours."""
+        path = procfs.cgroup_of(pid)
+        ours = f"/{self._directory}/{instance}"
+        if self._mount is None or path is None or f"{ours}/" not in f"{path}/":
+            return None
+        return f"{self._mount}{path[: path.index(ours)]}{ours}"
+
+    def _directories(self, instance: str) -> list[str]:
+        """Where the instance's processes may be, whichever cgroup an earlier daemon ran in."""
+        if self._mount is None:
+            return []
+        if self._elsewhere is None:
+            self._elsewhere = [d for d, _, _ in os.walk(self._mount) if d.endswith(f"/{self._directory}")]
+        return [f"{directory}/{instance}" for directory in self._elsewhere]

@@ -1,0 +1,72 @@
+"""What process trees and cgroups have used up, by the kernel's own account."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from supervisor.adapters.linux import procfs
+
+Key = tuple[int, int]  # pid and start time; (0, 0) is a whole cgroup
+
+
+class Usage(NamedTuple):
+    """CPU seconds spent by each, bytes, the seconds since the first of them began, and processes and threads."""
+
+    spent: dict[Key, float]
+    memory: int
+    age: float
+    tasks: int
+
+
+def of_processes(pids: Iterable[int]) -> Usage | None:
+    """Of those that exist, together; None where none does."""
+    spent: dict[Key, float] = {}
+    memory = tasks = 0
+    for pid in pids:
+        stat = procfs.stat(pid)
+        if stat is not None:
+            spent[pid, stat.start] = (stat.utime + stat.stime) * procfs.TICK
+            memory += stat.rss
+            tasks += stat.threads
+    if not spent:
+        return None
+    return Usage(spent, memory, age(min(start for _, start in spent)), tasks)
+
+
+def of_cgroup(directory: str | None) -> Usage | None:
+    """As the controllers count; memory without file pages that would be given back at once."""
+    if directory is None:
+        return None
+    current = procfs.read(f"{directory}/memory.current")
+    cpu = procfs.read(f"{directory}/cpu.stat")
+    if current is None or cpu is None:
+        return None
+    try:
+        seconds = _field(cpu, b"usage_usec") / 1e6
+        reclaimable = _field(procfs.read(f"{directory}/memory.stat") or b"", b"inactive_file")
+        began = os.stat(directory).st_ctime  # noqa: PTH116
+        tasks = int(procfs.read(f"{directory}/pids.current") or 0)  # nobody but the kernel acts on it
+        return Usage({(0, 0): seconds}, max(0, int(current) - reclaimable), max(0.1, time.time() - began), tasks)
+    except (OSError, ValueError):
+        return None
+
+
+def _field(content: bytes, name: bytes) -> int:
+    for line in content.splitlines():
+        key, _, value = line.partition(b" ")
+        if key == name:
+            return int(value)
+    return 0
+
+
+def age(start: int) -> float:
+    """Seconds since a process began, from its start time in ticks since boot."""
+    return max(0.1, time.clock_gettime(time.CLOCK_BOOTTIME) - start * procfs.TICK)
+
+
+def percent(spent: float, seconds: float) -> float:
+    """CPU seconds as a share of the time they were spent in; 100 is one core."""
+    return 100.0 * max(0.0, spent) / max(seconds, 1e-3)
