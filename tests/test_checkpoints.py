@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from supervisor.checkpoints import A_TURN, EVERY, FIRST_AFTER, Checkpoints
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model import events as ev
+from supervisor.daemon.checkpoints import A_TURN, EVERY, FIRST_AFTER, Checkpoints
 from tests.core.test_fleet import spec
 
 

@@ -12,8 +12,8 @@ from supervisor.adapters.ledger.store import EventQuery, Ledger
 from supervisor.adapters.logs import reader as logread
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
+from supervisor.daemon.control import _signal_number
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError
-from supervisor.operations import _signal_number
 
 JSON = dict[str, Any]
 SERVICES = {"db": ("db",), "web": ("web@1", "web@2"), "front": ("web@1", "web@2")}

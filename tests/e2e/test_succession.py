@@ -118,8 +118,14 @@ def test_an_upgrade_keeps_process_children_and_output(daemon: Start, tmp_path: P
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        (lambda p: edit(p / "runtime.py", "class Runtime:", "import nonsense\n\n\nclass Runtime:"), "nonsense"),
-        (lambda p: edit(p / "core" / "life.py", '"pid": _among(1,', '"pid": _among(2**30,'), "means nothing"),
+        (
+            lambda p: edit(p / "daemon" / "runtime.py", "class Runtime:", "import nonsense\n\n\nclass Runtime:"),
+            "nonsense",
+        ),
+        (
+            lambda p: edit(p / "core" / "lifecycle" / "snapshot.py", '"pid": _among(1,', '"pid": _among(2**30,'),
+            "means nothing",
+        ),
     ],
     ids=["does not import", "does not understand what is saved"],
 )
@@ -140,7 +146,10 @@ def test_a_version_that_fails_while_it_takes_over_gives_back(daemon: Start, tmp_
     one = daemon(SERVICES)
     before = settled(one)
     python = copy(
-        tmp_path, lambda p: edit(p / "recovery.py", "    past.begin()\n", '    past.begin()\n    raise KeyError("x")\n')
+        tmp_path,
+        lambda p: edit(
+            p / "daemon" / "recovery.py", "    past.begin()\n", '    past.begin()\n    raise KeyError("x")\n'
+        ),
     )
     run = one.cli("upgrade", "--python", python)
     assert run.returncode == 1

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from supervisor import recovery
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Purpose, Record
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.adoption import Found
 from supervisor.core.services.service_set import Fleet
-from supervisor.engine import Engine
+from supervisor.daemon import recovery
+from supervisor.daemon.engine import Engine
 from tests.simulation.disk import Disk
 from tests.simulation.processes import Process
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from supervisor import recovery
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.model import actions as act
@@ -16,7 +15,8 @@ from supervisor.core.restart.tracker import RestartRule
 from supervisor.core.services import adoption as takeover_module
 from supervisor.core.services.adoption import Takeover
 from supervisor.core.services.service_set import Fleet
-from supervisor.engine import Engine
+from supervisor.daemon import recovery
+from supervisor.daemon.engine import Engine
 from tests.simulation.faults import FAULTS
 from tests.simulation.run import run
 

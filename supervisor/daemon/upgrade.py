@@ -24,7 +24,7 @@ from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.launch import daemon_command
 
 if TYPE_CHECKING:
-    from supervisor.runtime import Runtime
+    from supervisor.daemon.runtime import Runtime
 
 JSON = dict[str, Any]
 

@@ -25,7 +25,7 @@ from supervisor.errors import ConfigError, NoSuchService, OperationFailed, Super
 from supervisor.launch import compiler
 
 if TYPE_CHECKING:
-    from supervisor.runtime import Runtime
+    from supervisor.daemon.runtime import Runtime
 
 JSON = dict[str, Any]
 
@@ -216,7 +216,7 @@ class Operations:
 
     def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
         """Let another version take over in this very process; `done` hears whether it can before it does."""
-        from supervisor.upgrade import upgrade
+        from supervisor.daemon.upgrade import upgrade
 
         if self._runtime.fleet.closing:
             done(OperationFailed("the supervisor is shutting down"))

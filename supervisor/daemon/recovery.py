@@ -27,7 +27,7 @@ from supervisor.core.services.service_set import Fleet
 from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
-    from supervisor.runtime import Runtime
+    from supervisor.daemon.runtime import Runtime
 
 JSON = dict[str, Any]
 

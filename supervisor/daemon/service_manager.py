@@ -16,7 +16,7 @@ from supervisor.core.services.status import instance_view
 from supervisor.settling import LIVES, settled
 
 if TYPE_CHECKING:
-    from supervisor.runtime import Runtime
+    from supervisor.daemon.runtime import Runtime
 
 JSON = dict[str, Any]
 

@@ -40,7 +40,6 @@ from supervisor.adapters.processes.spawn import Spawner, clean_slate, raise_desc
 from supervisor.adapters.processes.table import Processes
 from supervisor.adapters.processes.trees import Forest
 from supervisor.adapters.sockets.listeners import Sockets
-from supervisor.checkpoints import Checkpoints
 from supervisor.core.detection.clock_jumps import Clocks
 from supervisor.core.detection.local_health import ObservedClock
 from supervisor.core.model import actions as act
@@ -53,13 +52,14 @@ from supervisor.core.model.spec import Plan, SupervisorSpec
 from supervisor.core.services.adoption import Found
 from supervisor.core.services.plan_diff import Difference
 from supervisor.core.services.service_set import Fleet
-from supervisor.engine import Engine
+from supervisor.daemon.checkpoints import Checkpoints
+from supervisor.daemon.control import Operations
+from supervisor.daemon.engine import Engine
+from supervisor.daemon.recovery import ID, PLAN, Past, plan_in_force, recover
 from supervisor.errors import SupervisorError
-from supervisor.operations import Operations
-from supervisor.recovery import ID, PLAN, Past, plan_in_force, recover
 
 if TYPE_CHECKING:
-    from supervisor.managed import Managed
+    from supervisor.daemon.service_manager import Managed
 
 JSON = dict[str, Any]
 
@@ -302,7 +302,7 @@ class Runtime:
         if "NOTIFY_SOCKET" not in os.environ:
             return None
         from supervisor.adapters.service_manager.notifier import upstream
-        from supervisor.managed import Managed
+        from supervisor.daemon.service_manager import Managed
 
         found = upstream(os.environ)
         return Managed(self, found, stored) if found is not None else None

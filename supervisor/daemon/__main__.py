@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
     try:
         if "--rehearse" in options:
-            from supervisor.recovery import rehearse
+            from supervisor.daemon.recovery import rehearse
 
             sys.stdout.write(json.dumps(rehearse(_plan(text))))
             return 0
@@ -53,7 +53,7 @@ def _compiled(options: dict[str, str]) -> tuple[int, bytes]:
         assert child.stdout is not None
         pid, fd = child.pid, os.dup(child.stdout.fileno())
         child.returncode = 0  # waited for below
-    import supervisor.runtime  # noqa: F401
+    import supervisor.daemon.runtime  # noqa: F401
 
     with open(fd, "rb") as file:
         text = file.read()
@@ -68,7 +68,7 @@ def _plan(text: bytes) -> Plan:
 
 def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **more: Any) -> int:
     from supervisor.adapters.eventloop.fd_passing import inherited
-    from supervisor.runtime import Runtime
+    from supervisor.daemon.runtime import Runtime
 
     wanted = options.get("--services")
     runtime = Runtime(
