@@ -26,7 +26,7 @@ from typing import Any
 
 from supervisor.adapters.linux import procfs
 from supervisor.client import Client
-from supervisor.config.locate import locations
+from supervisor.config.source.locate import locations
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = """

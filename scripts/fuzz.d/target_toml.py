@@ -19,10 +19,11 @@ from zlib import crc32
 from campaign import Wrong
 from mutation import TEXTS, pick, spoil, text
 
-from supervisor.config import host, read, trust
+from supervisor.config.checks import host
+from supervisor.config.export.json_schema import schema
 from supervisor.config.load import load
-from supervisor.config.locate import Locations, locations
-from supervisor.config.schema import schema
+from supervisor.config.source import read, trust
+from supervisor.config.source.locate import Locations, locations
 from supervisor.core.model.spec import Plan, from_plain, to_plain
 from supervisor.core.services.plan_diff import difference
 from supervisor.errors import ConfigError

@@ -51,13 +51,13 @@ def check(place: Place, only_schema: bool, path: str | None) -> None:
     if only_schema:
         from json import dumps
 
-        from supervisor.config.schema import schema
+        from supervisor.config.export.json_schema import schema
 
         click.echo(dumps(schema(), indent=2))
         return
     from supervisor.config.explain import plan_text
     from supervisor.config.load import load
-    from supervisor.config.locate import default_path
+    from supervisor.config.source.locate import default_path
 
     click.echo(plan_text(load(path or place.given_file or default_path())), nl=False)
 

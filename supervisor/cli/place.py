@@ -29,7 +29,7 @@ class Place:
     @property
     def file(self) -> str:
         """services.toml, as an absolute path.  It need not exist."""
-        from supervisor.config.locate import absolute, default_path
+        from supervisor.config.source.locate import absolute, default_path
 
         return str(absolute(self.given_file or default_path()))
 
@@ -50,7 +50,7 @@ class Place:
         return Client(self.socket)
 
     def _locations(self) -> tuple[str, str, str]:
-        from supervisor.config.locate import locations
+        from supervisor.config.source.locate import locations
 
         try:
             return locations(self.file)

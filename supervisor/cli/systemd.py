@@ -26,8 +26,8 @@ ASSUMED = 252
 @pass_place
 def systemd(place: Place, user: bool) -> None:
     """Print a systemd unit for services.toml; docs/systemd.md tells what to do with it."""
+    from supervisor.config.export.systemd_unit import unit
     from supervisor.config.load import load
-    from supervisor.config.systemd_unit import unit
 
     plan = load(place.file)
     places = _defaults(place.file)

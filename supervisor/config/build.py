@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from supervisor.config.host import Host
-from supervisor.config.listening import absolute
-from supervisor.config.model import IN_SPEC, PARAMETERS, READY_KINDS, SOURCE_KEYS
-from supervisor.config.problems import Report
+from supervisor.config.checks.host import Host
+from supervisor.config.schema.sockets import absolute
+from supervisor.config.schema.tables import IN_SPEC, PARAMETERS, READY_KINDS, SOURCE_KEYS
+from supervisor.config.source.problems import Report
 from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterator
 from signal import Signals
 
-from supervisor.config.kinds import BYTES
-from supervisor.config.model import LIMITS
+from supervisor.config.schema.kinds import BYTES
+from supervisor.config.schema.tables import LIMITS
 from supervisor.config.units import format_duration as span
 from supervisor.config.units import format_percent, format_size
 from supervisor.core.model.spec import (

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config.build import build, merged
-from supervisor.config.graph import judge_references, start_order
-from supervisor.config.host import Host, group_to_give
-from supervisor.config.httpserver import http_server
-from supervisor.config.listening import judge_sockets
-from supervisor.config.locate import absolute, locate
-from supervisor.config.problems import Key, Problems, Report
-from supervisor.config.read import parse, read_text
-from supervisor.config.rules import judge
-from supervisor.config.validate import validate
+from supervisor.config.checks.dependencies import judge_references, start_order
+from supervisor.config.checks.host import Host, group_to_give
+from supervisor.config.checks.http_server import http_server
+from supervisor.config.checks.services import judge
+from supervisor.config.schema.sockets import judge_sockets
+from supervisor.config.schema.validate import validate
+from supervisor.config.source.locate import absolute, locate
+from supervisor.config.source.problems import Key, Problems, Report
+from supervisor.config.source.read import parse, read_text
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 
 LONGEST_RUNTIME_DIR = 80

@@ -14,7 +14,7 @@ import pytest
 
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes.spawn import Spawner, clean_slate
-from supervisor.config.capabilities import NAMES
+from supervisor.config.schema.capabilities import NAMES
 from supervisor.core.model.spec import ServiceSpec, SocketSpec
 
 NOBODY = 65534

@@ -31,6 +31,6 @@ def test_what_is_wrong_goes_to_stderr(tmp_path: Path) -> None:
 
 
 def test_the_classes_of_pydantic_are_not_loaded() -> None:
-    heavy = "{'pydantic', 'difflib', 'supervisor.config.lines'}"
+    heavy = "{'pydantic', 'difflib', 'supervisor.config.source.lines'}"
     code = f"import sys, supervisor.config.compile; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

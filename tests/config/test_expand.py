@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.config.expand import expand, parse_environment_file
+from supervisor.config.source.expand import expand, parse_environment_file
 
 ENV = {"HOST": "box", "EMPTY": "", "DOLLAR": "${HOST}"}
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.config import model
 from supervisor.config.load import load
+from supervisor.config.schema import tables as model
 from supervisor.core.model.spec import Plan, from_plain, to_plain
 from supervisor.errors import ConfigError
 from tests.config.conftest import Load

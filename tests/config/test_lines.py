@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.config.lines import DEEPEST, line_numbers
+from supervisor.config.source.lines import DEEPEST, line_numbers
 
 TEXT = '''\
 # a comment with [brackets] = "and quotes"

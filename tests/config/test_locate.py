@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config import locate
 from supervisor.config.load import load
+from supervisor.config.source import locate
 from supervisor.errors import ConfigError
 
 SERVICE = '[services.a]\ncommand = "true"\n'
@@ -100,6 +100,7 @@ def test_the_default_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_it_needs_none_of_the_heavy_modules() -> None:
     code = (
-        "import sys, supervisor.config.locate; print({'pydantic', 'pydantic_core', 'click', 'json'} & set(sys.modules))"
+        "import sys, supervisor.config.source.locate;"
+        " print({'pydantic', 'pydantic_core', 'click', 'json'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from supervisor.config.schema import schema
+from supervisor.config.export.json_schema import schema
 
 
 def keys(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config import trust
+from supervisor.config.source import trust
 from tests.config.conftest import Complain, Load
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to lose")

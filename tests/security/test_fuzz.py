@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from supervisor.adapters.http import routing
-from supervisor.config import values
+from supervisor.config.schema import values
 from supervisor.core.model import sdnotify
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config.systemd_unit import stop_time, unit, words
+from supervisor.config.export.systemd_unit import stop_time, unit, words
 from supervisor.core.model.spec import Plan, ServiceSpec, SocketSpec, SupervisorSpec
 
 PYTHON = ["/opt/venv/bin/python", "-P", "-m", "supervisor"]

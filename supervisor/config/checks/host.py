@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.config.expand import parse_environment_file
 from supervisor.config.nearest import nearest
-from supervisor.config.trust import require_trusted, script
+from supervisor.config.source.expand import parse_environment_file
+from supervisor.config.source.trust import require_trusted, script
 from supervisor.config.units import quoted
 
 LARGEST_ENVIRONMENT = 1024 * 1024

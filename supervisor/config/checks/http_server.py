@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from supervisor.config.problems import Problems
+from supervisor.config.source.problems import Problems
 
 _WHERE = ("supervisor", "http")
 _FILES = ("token_file", "certificate", "private_key")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from supervisor.config.nearest import nearest
-from supervisor.config.problems import Problems
+from supervisor.config.source.problems import Problems
 from supervisor.core.model.spec import ServiceSpec
 
 MOST_CIRCLES = 100

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from supervisor.config.host import Host
-from supervisor.config.listening import judge_probes
-from supervisor.config.model import READY_KINDS, SOURCE_KEYS
-from supervisor.config.problems import Report
+from supervisor.config.checks.host import Host
+from supervisor.config.schema.sockets import judge_probes
+from supervisor.config.schema.tables import READY_KINDS, SOURCE_KEYS
+from supervisor.config.source.problems import Report
 from supervisor.config.units import format_duration, quoted
 from supervisor.core.detection.target import least_within, longest_silence
 from supervisor.core.model.spec import (

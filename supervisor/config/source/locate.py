@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from supervisor.config.expand import expand
-from supervisor.config.read import read_text
+from supervisor.config.source.expand import expand
+from supervisor.config.source.read import read_text
 
 SYSTEM_WIDE = Path("/etc/supervisor/services.toml")
 

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from supervisor.config.trust import require_trusted
+from supervisor.config.source.trust import require_trusted
 from supervisor.errors import ConfigError
 
 LARGEST = 4 * 1024 * 1024

@@ -6,8 +6,8 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from supervisor.config.schema.values import expanded, text
 from supervisor.config.units import quoted
-from supervisor.config.values import expanded, text
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo

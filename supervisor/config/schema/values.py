@@ -11,8 +11,8 @@ import shlex
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from supervisor.config.expand import expand
 from supervisor.config.nearest import nearest
+from supervisor.config.source.expand import expand
 from supervisor.config.units import parse_duration, parse_percent, parse_rate, parse_size, quoted
 
 if TYPE_CHECKING:

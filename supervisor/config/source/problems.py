@@ -62,7 +62,7 @@ class Problems:
 
     @cached_property
     def _lines(self) -> dict[Key, int]:
-        from supervisor.config.lines import line_numbers  # only a file with an error pays for it
+        from supervisor.config.source.lines import line_numbers  # only a file with an error pays for it
 
         return line_numbers(self._text)
 

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from supervisor.config import kinds, model
+from supervisor.config.schema import kinds
+from supervisor.config.schema import tables as model
 from supervisor.config.units import format_duration, format_rate, format_size
 from supervisor.core.model.spec import (
     HeartbeatSpec,

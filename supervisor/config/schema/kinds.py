@@ -11,8 +11,11 @@ from typing import Any
 from pydantic_core import core_schema
 from pydantic_core.core_schema import CoreSchema
 
-from supervisor.config import capabilities, listening, system, targets
-from supervisor.config import values as read
+from supervisor.config.schema import addresses as targets
+from supervisor.config.schema import capabilities
+from supervisor.config.schema import operating_system as system
+from supervisor.config.schema import sockets as listening
+from supervisor.config.schema import values as read
 
 
 def kind(reader: Callable[..., Any], json_schema: dict[str, Any], *, expands: bool = False) -> CoreSchema:

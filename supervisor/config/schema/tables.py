@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic_core import SchemaValidator, core_schema
 from pydantic_core.core_schema import TypedDictField, TypedDictSchema
 
-from supervisor.config import kinds
+from supervisor.config.schema import kinds
 from supervisor.core.detection.detectors import KNOWN
 from supervisor.core.model.spec import BackoffKind, Enforce, Evidence, Policy, Reaction, ServiceType, Strategy
 

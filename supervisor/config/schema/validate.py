@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
 
-from supervisor.config.model import FILE, HTTP_SERVER, SERVICE, SUPERVISOR, TARGET, VALIDATOR, WITHIN_SERVICE
 from supervisor.config.nearest import nearest
-from supervisor.config.problems import Key, Problems, dotted
+from supervisor.config.schema.tables import FILE, HTTP_SERVER, SERVICE, SUPERVISOR, TARGET, VALIDATOR, WITHIN_SERVICE
+from supervisor.config.source.problems import Key, Problems, dotted
 from supervisor.config.units import quoted
 
 

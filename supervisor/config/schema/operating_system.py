@@ -7,8 +7,8 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from supervisor.config.nearest import nearest
+from supervisor.config.schema.values import expanded, text, whole
 from supervisor.config.units import parse_size, quoted
-from supervisor.config.values import expanded, text, whole
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo

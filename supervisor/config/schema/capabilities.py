@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from supervisor.config.nearest import nearest
+from supervisor.config.schema.values import text
 from supervisor.config.units import quoted
-from supervisor.config.values import text
 
 NAMES = (
     "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisor.config.nearest import nearest
-from supervisor.config.problems import Problems, Report
+from supervisor.config.schema.values import expanded
+from supervisor.config.source.problems import Problems, Report
 from supervisor.config.units import quoted
-from supervisor.config.values import expanded
 from supervisor.core.model.spec import ServiceSpec, SocketSpec
 
 if TYPE_CHECKING:
