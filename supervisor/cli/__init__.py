@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from supervisor.cli.place import Place
+from supervisor.cli.daemon_target import Place
 from supervisor.errors import SupervisorError
 
 INTERRUPTED = 130
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], place: Place) -> int:
-    from supervisor.cli import quick
+    from supervisor.cli import fast_path as quick
 
     asked = quick.understood(arguments, place)
     if asked is not None:

@@ -11,7 +11,7 @@ from supervisor.cli.options import daemon_options
 
 SECTIONS: dict[str, dict[str, str]] = {
     "The daemon": {
-        "run": "daemon",
+        "run": "run",
         "up": "up",
         "down": "down",
         "reload": "config",
@@ -21,17 +21,17 @@ SECTIONS: dict[str, dict[str, str]] = {
     "What is going on": {
         "status": "status",
         "logs": "logs",
-        "events": "history",
-        "why": "story",
+        "events": "events",
+        "why": "why",
         "report": "report",
     },
-    "Services": {"start": "act", "stop": "act", "restart": "act", "signal": "act", "reset": "act"},
+    "Services": {"start": "actions", "stop": "actions", "restart": "actions", "signal": "actions", "reset": "actions"},
     "Configuration": {
         "check": "config",
         "init": "config",
         "detectors": "detectors",
         "systemd": "systemd",
-        "completion": "shell",
+        "completion": "completion",
     },
 }
 """Each command and the module that has it, under the heading of `--help`."""

@@ -57,11 +57,11 @@ def compare(
 
     from supervisor.detectorlab.comparison import compare as run
     from supervisor.detectorlab.comparison import known
-    from supervisor.detectorlab.protocol import Setup
+    from supervisor.detectorlab.experiment import Setup
 
     names = _chosen("detector", detectors, known())
     if plot is not None:
-        from supervisor.detectorlab.picture import figure
+        from supervisor.detectorlab.figure_file import figure
 
         figure(1.0, 1.0)  # tells now, and not after minutes, what is missing
     sources = _sources(scenarios, trace)
@@ -91,7 +91,7 @@ def _sources(scenarios: tuple[str, ...], trace: Path | None) -> list[Source]:
         return [s for s in SCENARIOS if s.name in chosen]
     if scenarios:
         raise UsageError("--scenario and --trace exclude each other")
-    from supervisor.detectorlab.recorded import read
+    from supervisor.detectorlab.trace_file import read
 
     return [read(trace)]
 

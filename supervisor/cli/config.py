@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place
-from supervisor.cli.place import Place
 from supervisor.errors import OperationFailed
 
 JSON = dict[str, Any]

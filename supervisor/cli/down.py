@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from supervisor.adapters.linux import procfs
+from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place
-from supervisor.cli.place import Place
 from supervisor.client import Client
 from supervisor.errors import OperationFailed
 
@@ -72,7 +72,7 @@ def _left(row: JSON) -> list[str]:
 
 def _tell(rows: list[JSON], said: dict[str, str]) -> None:
     """Who holds it up, once for each state that it is in."""
-    from supervisor.cli.rows import note, printable
+    from supervisor.display.status_row import note, printable
 
     for row in rows:
         if row["pid"] is None and row["state"] != "stopping":

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
+from supervisor.cli.daemon_target import Place, on_terminal
 from supervisor.cli.options import colored, daemon_options, pass_place, services_argument, since_option
-from supervisor.cli.place import Place, on_terminal
 from supervisor.client import Client, quoted
 
 JSON = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from supervisor.cli.place import Place, on_terminal
+from supervisor.cli.daemon_target import Place, on_terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from supervisor.cli.rows import level, note, printable
+from supervisor.display.status_row import level, note, printable
 from supervisor.settling import Failure, Rows
 
 MOST_LINES = 12

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from supervisor.cli.history import FromDaemon, FromLedger, Source, everything
+from supervisor.cli.daemon_target import Place
+from supervisor.cli.events import FromDaemon, FromLedger, Source, everything
 from supervisor.cli.options import daemon_options, pass_place, since_option
-from supervisor.cli.place import Place
 from supervisor.errors import NoDaemon
 
 JSON = dict[str, Any]
@@ -55,8 +55,8 @@ def report(place: Place, since: float | None, as_json: bool) -> None:
 
 
 def _table(figures: JSON) -> str:
-    from supervisor.cli.rows import aligned
     from supervisor.core.text.units import span
+    from supervisor.display.status_row import aligned
 
     lines = [(account["service"], *_cells(account)) for account in figures["services"]]
     total = ("all", *_cells(figures["total"]))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervisor.cli import quick
+from supervisor.cli import fast_path as quick
+from supervisor.cli.daemon_target import Place, on_terminal
 from supervisor.cli.options import colored, daemon_options, pass_place, services_argument
-from supervisor.cli.place import Place, on_terminal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,7 +49,7 @@ def table(status: JSON, width: int) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from supervisor.cli.rows import COLUMNS, RIGHT, cells, printable
+    from supervisor.display.status_row import COLUMNS, RIGHT, cells, printable
 
     rows = [dict(zip(COLUMNS, map(printable, cells(row)), strict=True)) for row in status["instances"]]
     columns = _fitting(rows, width)
@@ -64,7 +64,7 @@ def table(status: JSON, width: int) -> RenderableType:
 
 def _fitting(rows: list[dict[str, str]], width: int) -> list[str]:
     """The columns that there is room for, beside a note that can be read."""
-    from supervisor.cli.rows import COLUMNS, LEAST_WANTED
+    from supervisor.display.status_row import COLUMNS, LEAST_WANTED
 
     widths = {name: max([len(name), *(len(row[name]) for row in rows)]) for name in COLUMNS}
     widths["NOTE"] = min(widths["NOTE"], SHORTEST_NOTE)
@@ -78,7 +78,7 @@ def _fitting(rows: list[dict[str, str]], width: int) -> list[str]:
 
 def _tone(column: str, row: JSON) -> str:
     """Quiet for what is as it should be; what is not stands out by its name, its state and the reason."""
-    from supervisor.cli.rows import level
+    from supervisor.display.status_row import level
 
     how_bad = level(row)
     if how_bad == 0 and row["state"] != "running":
@@ -95,9 +95,9 @@ def _tone(column: str, row: JSON) -> str:
 def _summary(status: JSON) -> RenderableType:
     from rich.text import Text
 
-    from supervisor.cli.rows import level
     from supervisor.core.services.status import should_be_up_but_is_not
-    from supervisor.dashboard.quantities import count, duration
+    from supervisor.display.numbers import count, duration
+    from supervisor.display.status_row import level
 
     rows, daemon = status["instances"], status["supervisor"]
     missing = sum(map(should_be_up_but_is_not, rows))

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import click
 
+from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place
-from supervisor.cli.place import Place
 from supervisor.errors import OperationFailed
 from supervisor.launch import MODULE
 

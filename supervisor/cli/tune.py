@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import as_duration, colored, complete_services, daemon_options, pass_place, picture
-from supervisor.cli.place import Place
 from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed
 
 JSON = dict[str, Any]
@@ -57,7 +57,7 @@ def tune(
     spec = _service(file, service)
     assert spec.heartbeat is not None  # else it was refused
     from supervisor.core.detection.interval_histogram import FEWEST
-    from supervisor.detectorlab.advice import advise, gathered
+    from supervisor.detectorlab.recommendation import advise, gathered
 
     recording, newest = gathered(snapshots, spec)
     if recording.count < FEWEST:
@@ -153,7 +153,7 @@ def _told(found: JSON) -> Iterator[str]:
 
 
 def _curves(found: JSON) -> Iterator[str]:
-    from supervisor.detectorlab.sketch import sketch
+    from supervisor.detectorlab.terminal_plot import sketch
 
     try:
         yield from sketch(found, _width(), colored=colored())

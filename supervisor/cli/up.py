@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import click
 
-from supervisor.cli.daemon import answers, start_detached
-from supervisor.cli.follow import Teller
+from supervisor.cli.daemon_target import Place, on_terminal
 from supervisor.cli.options import daemon_options, pass_place, services_argument
-from supervisor.cli.place import Place, on_terminal
+from supervisor.cli.run import answers, start_detached
+from supervisor.cli.wait_output import Teller
 from supervisor.client import Client
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.settling import Failure, Rows, await_settled
@@ -112,7 +112,7 @@ def _last_event(place: Place) -> int:
 
 def _lines(client: Client, after: int | None) -> int:
     """Events after the id `after`, as they happen; SIGINT, SIGTERM or SIGHUP bring all down, a second one kills."""
-    from supervisor.cli.history import event_line
+    from supervisor.cli.events import event_line
 
     stream = client.stream(["events"], after=after)
     asked = threading.Event()

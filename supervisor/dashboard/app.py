@@ -13,10 +13,10 @@ from textual.screen import Screen
 
 from supervisor.client import Client as DaemonClient
 from supervisor.core.services.status import JSON
-from supervisor.dashboard.feedsource import Answer, Client, News, Source, StatusWaiting, ask
+from supervisor.dashboard.commands import Orders
 from supervisor.dashboard.model import Model
-from supervisor.dashboard.orders import Orders
 from supervisor.dashboard.overview import Overview
+from supervisor.dashboard.stream_reader import Answer, Client, News, Source, StatusWaiting, ask
 from supervisor.dashboard.theme import PHI, PLAIN
 from supervisor.errors import SupervisorError
 

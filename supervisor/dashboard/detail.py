@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from supervisor.core.services.status import JSON
+from supervisor.dashboard.detail_text import detail
 from supervisor.dashboard.lineview import LineView
-from supervisor.dashboard.story import detail
-from supervisor.dashboard.verdict import Row
+from supervisor.dashboard.row_status import Row
 
 
 class Detail(LineView, can_focus=True):

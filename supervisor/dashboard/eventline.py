@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from supervisor.core.services.status import JSON
 from supervisor.core.text.causes import phrase
-from supervisor.dashboard import quantities as q
 from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line
+from supervisor.display import numbers as q
 
 _TONES = {"failed": "alarm", "suspect": "warn", "backoff": "warn", "running": "good", "starting": "busy"}
 NARROW = 64

@@ -4,12 +4,12 @@ first, then the widget."""
 from __future__ import annotations
 
 from supervisor.core.services.status import JSON
-from supervisor.dashboard import quantities as q
 from supervisor.dashboard.draw import sparkline
 from supervisor.dashboard.history import History
 from supervisor.dashboard.lineview import LineView
+from supervisor.dashboard.row_status import STATES, trouble, waits
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
-from supervisor.dashboard.verdict import STATES, trouble, waits
+from supervisor.display import numbers as q
 
 LOUD_FIRST = ("failed", "suspect", "backoff", "stopping", "starting", "exited", "stopped")
 LATE_MS = 250.0

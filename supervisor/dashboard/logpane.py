@@ -12,9 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 
-from supervisor.dashboard import quantities as q
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.spans import Line, Span, clean, width
+from supervisor.display import numbers as q
 
 KEEP = 5000
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?")

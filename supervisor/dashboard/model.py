@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from supervisor.core.services.status import JSON
-from supervisor.dashboard import quantities as q
-from supervisor.dashboard.choose import DESCENDING, SORTS, arrange, matching
+from supervisor.dashboard.filter_sort import DESCENDING, SORTS, arrange, matching
 from supervisor.dashboard.history import History
+from supervisor.dashboard.row_status import Row, waits
 from supervisor.dashboard.spans import Span, clean
-from supervisor.dashboard.verdict import Row, waits
+from supervisor.display import numbers as q
 
 SOON = 10.0
 """A countdown below this is shown in tenths, and drawn more often."""

@@ -15,22 +15,22 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from supervisor.core.services.status import JSON
-from supervisor.dashboard.attention import Attention
-from supervisor.dashboard.choose import find
+from supervisor.dashboard.commands import Orders
 from supervisor.dashboard.detail import Detail
+from supervisor.dashboard.detail_loader import Attention
+from supervisor.dashboard.detail_text import one_line
 from supervisor.dashboard.dialogs import Page
+from supervisor.dashboard.event_pane import Feed
 from supervisor.dashboard.evidence import evidence_lines
-from supervisor.dashboard.feed import Feed
-from supervisor.dashboard.feedsource import Client, ask
+from supervisor.dashboard.filter_sort import find
 from supervisor.dashboard.header import Header
 from supervisor.dashboard.help import help_lines
 from supervisor.dashboard.keybar import BINDINGS, LOG, TABLE, KeyBar
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.logpane import LogPane
 from supervisor.dashboard.model import Model
-from supervisor.dashboard.orders import Orders
 from supervisor.dashboard.prompt import Prompt
-from supervisor.dashboard.story import one_line
+from supervisor.dashboard.stream_reader import Client, ask
 from supervisor.dashboard.table import Table
 
 TICK = 1.0

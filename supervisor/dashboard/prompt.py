@@ -10,7 +10,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Label
 
-from supervisor.dashboard import quantities as q
+from supervisor.display import numbers as q
 
 _LABELS = {"filter": "filter", "search": "search", "log": "search the log"}
 

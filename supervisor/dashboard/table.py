@@ -11,10 +11,10 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
+from supervisor.dashboard.cells import Column, columns, row_line, title_line
 from supervisor.dashboard.lineview import LineView
-from supervisor.dashboard.present import Column, columns, row_line, title_line
+from supervisor.dashboard.row_status import Row
 from supervisor.dashboard.spans import Line
-from supervisor.dashboard.verdict import Row
 
 
 class Table(LineView, can_focus=True):

@@ -8,8 +8,8 @@ from typing import Any
 
 from supervisor.client import quoted
 from supervisor.core.services.status import JSON
-from supervisor.dashboard.feedsource import Client, News, Post, Source, ask
 from supervisor.dashboard.logpane import Entry, LogPane
+from supervisor.dashboard.stream_reader import Client, News, Post, Source, ask
 from supervisor.errors import SupervisorError
 
 FIRST = 400

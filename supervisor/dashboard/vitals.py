@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Iterator
 
 from supervisor.core.services.status import JSON
-from supervisor.dashboard import quantities as q
+from supervisor.dashboard.cells import CPU_FLOOR, MEMORY_FLOOR
 from supervisor.dashboard.draw import histogram, sparkline
-from supervisor.dashboard.present import CPU_FLOOR, MEMORY_FLOOR
+from supervisor.dashboard.row_status import Row
 from supervisor.dashboard.sections import LABEL, heading, label, labelled
 from supervisor.dashboard.spans import Line, Span, clean, line, spread
-from supervisor.dashboard.verdict import Row
+from supervisor.display import numbers as q
 
 HISTOGRAM_ROWS = 3
 

@@ -8,10 +8,10 @@ from math import ceil, log10
 from pathlib import Path
 from typing import Any
 
+from supervisor.detectorlab.candidates import BY_NAME
 from supervisor.detectorlab.comparetext import summary
 from supervisor.detectorlab.comparison import OURS
-from supervisor.detectorlab.contenders import BY_NAME
-from supervisor.detectorlab.picture import figure, save, save_page
+from supervisor.detectorlab.figure_file import figure, save, save_page
 
 JSON = dict[str, Any]
 

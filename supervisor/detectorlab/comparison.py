@@ -9,10 +9,10 @@ from math import sqrt
 from multiprocessing import get_context
 from typing import Any
 
-from supervisor.detectorlab import protocol
-from supervisor.detectorlab.contenders import BY_NAME, there
+from supervisor.detectorlab import experiment as protocol
+from supervisor.detectorlab.candidates import BY_NAME, there
 from supervisor.detectorlab.curve import Point
-from supervisor.detectorlab.protocol import Setup
+from supervisor.detectorlab.experiment import Setup
 from supervisor.detectorlab.scenarios import Source
 
 JSON = dict[str, Any]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, inf, log
 
-from supervisor.detectorlab.contenders import Watcher
+from supervisor.detectorlab.candidates import Watcher
 from supervisor.detectorlab.scenarios import PERIOD, Trace
 
 WARM = 1000

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from supervisor.detectorlab.picture import figure, save, save_page
+from supervisor.detectorlab.figure_file import figure, save, save_page
 
 JSON = dict[str, Any]
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from supervisor.cli.detectors import detectors
 from supervisor.detectorlab.comparetext import details, short, summary
 from supervisor.detectorlab.comparison import compare
-from supervisor.detectorlab.protocol import Setup
+from supervisor.detectorlab.experiment import Setup
 from supervisor.detectorlab.scenarios import named
 from supervisor.errors import OperationFailed, SupervisorError
 

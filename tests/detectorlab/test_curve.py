@@ -7,7 +7,7 @@ from math import inf
 
 import pytest
 
-from supervisor.detectorlab.contenders import BY_NAME
+from supervisor.detectorlab.candidates import BY_NAME
 from supervisor.detectorlab.curve import EVERY, WARM, Point, between, grid, needs, replay, together
 from supervisor.detectorlab.scenarios import Trace
 

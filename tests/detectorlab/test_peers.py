@@ -7,9 +7,9 @@ from math import log, log10
 
 import pytest
 
-from supervisor.detectorlab.contenders import SHIPPED, Watcher, there
-from supervisor.detectorlab.peers import Akka, Cassandra, Hazelcast, Window
-from supervisor.detectorlab.port import Port
+from supervisor.detectorlab.candidates import SHIPPED, Watcher, there
+from supervisor.detectorlab.pypi_phi import Port
+from supervisor.detectorlab.reimplementations import Akka, Cassandra, Hazelcast, Window
 
 
 def heard(watcher: Watcher, gaps: Iterable[float]) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.detectorlab.recorded import FEWEST, read
+from supervisor.detectorlab.trace_file import FEWEST, read
 from supervisor.errors import OperationFailed, UsageError
 
 BEATS = FEWEST + 1000

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from supervisor.core.model.actions import State
-from supervisor.dashboard import quantities as q
-from supervisor.dashboard.choose import SORTS, arrange, find, matching
+from supervisor.dashboard.cells import GUTTER, columns, next_and_why, row_line, title_line
+from supervisor.dashboard.commands import changes
+from supervisor.dashboard.detail_text import detail, one_line
 from supervisor.dashboard.draw import bar, bins, condensed, histogram, sparkline, suspicion_line
 from supervisor.dashboard.eventline import event_line
 from supervisor.dashboard.evidence import evidence_lines
+from supervisor.dashboard.filter_sort import SORTS, arrange, find, matching
 from supervisor.dashboard.header import banner, blockers, first_line, second_line
 from supervisor.dashboard.history import DEPTH, EVENTS, History
 from supervisor.dashboard.keybar import LOG, TABLE, key_lines
 from supervisor.dashboard.model import Model
-from supervisor.dashboard.orders import changes
-from supervisor.dashboard.present import GUTTER, columns, next_and_why, row_line, title_line
+from supervisor.dashboard.row_status import STATES, Row, badge, countdown, reason, trouble, waits
 from supervisor.dashboard.spans import Span, clean, cut, fit, line, plain, spread, width
-from supervisor.dashboard.story import detail, one_line
-from supervisor.dashboard.verdict import STATES, Row, badge, countdown, reason, trouble, waits
+from supervisor.display import numbers as q
 from tests.faces.fakedaemon import beating, details, event, events, fleet, status, view
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from supervisor.adapters.ledger.store import Ledger
 from supervisor.cli import main
-from supervisor.cli.place import Place
+from supervisor.cli.daemon_target import Place
 from supervisor.config.load import load
 from supervisor.core.detection.interval_histogram import Recording
 from supervisor.core.lifecycle.instance import Instance

@@ -10,8 +10,8 @@ from textual.app import App
 from supervisor.client import quoted
 from supervisor.core.services.status import JSON
 from supervisor.dashboard.detail import Detail
-from supervisor.dashboard.feedsource import Client, ask
 from supervisor.dashboard.logpane import LogPane
+from supervisor.dashboard.stream_reader import Client, ask
 from supervisor.dashboard.table import Table
 from supervisor.dashboard.tail import Tail
 from supervisor.errors import SupervisorError

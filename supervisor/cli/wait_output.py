@@ -60,7 +60,7 @@ def _key(row: Any) -> str:
 
 
 def _progress(row: Any) -> str:
-    from supervisor.cli.rows import note, printable
+    from supervisor.display.status_row import note, printable
 
     pid = f" (pid {row['pid']})" if row["pid"] is not None else ""
     said = printable(note(row))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from supervisor.cli.follow import ask
+from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import as_duration, daemon_options, pass_place, services_argument
-from supervisor.cli.place import Place
+from supervisor.cli.wait_output import ask
 from supervisor.errors import OperationFailed
 
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from supervisor.core.detection.detectors import KNOWN, make
 from supervisor.core.model.spec import HeartbeatSpec
-from supervisor.detectorlab import peers
-from supervisor.detectorlab.port import Port
+from supervisor.detectorlab import reimplementations as peers
+from supervisor.detectorlab.pypi_phi import Port
 
 
 class Watcher(Protocol):

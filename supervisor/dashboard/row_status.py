@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from supervisor.core.services.status import JSON
 from supervisor.core.text.causes import phrase
-from supervisor.dashboard import quantities as q
 from supervisor.dashboard.history import Samples
 from supervisor.dashboard.spans import Line, Span, clean, line
+from supervisor.display import numbers as q
 
 STATES: dict[str, tuple[str, str]] = {
     "stopped": ("○", "muted"),

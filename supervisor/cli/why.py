@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from supervisor.cli.history import PAGE, FromDaemon, FromLedger, Source
+from supervisor.cli.daemon_target import Place
+from supervisor.cli.events import PAGE, FromDaemon, FromLedger, Source
 from supervisor.cli.options import complete_services, daemon_options, pass_place
-from supervisor.cli.place import Place
 from supervisor.client import quoted
 from supervisor.errors import NoDaemon, NoSuchService
 
@@ -22,9 +22,9 @@ JSON = dict[str, Any]
 @pass_place
 def why(place: Place, service: str, as_json: bool) -> None:
     """The story of a service's last failures: what was seen, captured and decided, its last words, what comes next."""
-    from supervisor.cli.rows import printable
     from supervisor.core.history.why import tell
     from supervisor.core.history.why import why as story_of
+    from supervisor.display.status_row import printable
 
     client = place.client
     source: Source = FromDaemon(client)

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import click
 
+from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place, services_argument, since_option
-from supervisor.cli.place import Place
 from supervisor.client import Client, quoted
 from supervisor.errors import NoDaemon, OperationFailed
 
@@ -160,8 +160,8 @@ def event_line(event: JSON) -> str:
     """Local time, who, from where to where, and why."""
     from datetime import datetime
 
-    from supervisor.cli.rows import printable
     from supervisor.core.text.causes import phrase
+    from supervisor.display.status_row import printable
 
     at = datetime.fromisoformat(event["at"]).astimezone()
     when = at.strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03d}"

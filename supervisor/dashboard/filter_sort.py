@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from supervisor.core.services.status import JSON
-from supervisor.dashboard.verdict import trouble
+from supervisor.dashboard.row_status import trouble
 
 SORTS = ("trouble", "order", "name", "uptime", "restarts", "cpu", "memory", "phi")
 """`trouble`: what is broken first, then in start order, which is also what `order` means."""

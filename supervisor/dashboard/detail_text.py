@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from supervisor.core.services.status import JSON
-from supervisor.dashboard import quantities as q
 from supervisor.dashboard.draw import bar, nearness, suspicion_line
 from supervisor.dashboard.eventline import event_line
+from supervisor.dashboard.row_status import Row, badge, happened, nearness_to_suspicion, reason, waits
 from supervisor.dashboard.sections import LABEL, heading, label, labelled
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
-from supervisor.dashboard.verdict import Row, badge, happened, nearness_to_suspicion, reason, waits
 from supervisor.dashboard.vitals import heartbeats, identity, processes, resources
+from supervisor.display import numbers as q
 
 _NEXT = {
     "trial": "tried once more in ",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
+from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place
-from supervisor.cli.place import Place
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, OperationFailed, SupervisorError
 from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon, daemon_command

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.core.detection.detectors import logistic
-from supervisor.detectorlab import peers
+from supervisor.detectorlab import reimplementations as peers
 
 _MILLIS = 1000.0
 _NEVER = 1e300

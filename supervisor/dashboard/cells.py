@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from supervisor.dashboard import quantities as q
 from supervisor.dashboard.draw import bar, condensed, nearness, sparkline, suspicion_line
+from supervisor.dashboard.row_status import Row, badge, countdown, nearness_to_suspicion, reason, trouble
 from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line, width
-from supervisor.dashboard.verdict import Row, badge, countdown, nearness_to_suspicion, reason, trouble
+from supervisor.display import numbers as q
 
 MEMORY_FLOOR = 1024.0 * 1024
 CPU_FLOOR = 5.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from supervisor.cli.place import Place
+from supervisor.cli.daemon_target import Place
 from supervisor.client import Client
 
 JSON = dict[str, Any]
@@ -47,7 +47,7 @@ def understood(arguments: Sequence[str], place: Place) -> Callable[[], int] | No
 
 def stop(place: Place, services: Sequence[str]) -> int:
     """Ask for it at once, and return when the last process is gone."""
-    from supervisor.cli.follow import ask
+    from supervisor.cli.wait_output import ask
 
     ask(place.client, "stop", services)
     return 0
@@ -67,7 +67,7 @@ def status(client: Client, as_json: bool, services: Sequence[str]) -> int:
 
 def plain(status: JSON) -> str:
     """Aligned columns."""
-    from supervisor.cli.rows import COLUMNS, RIGHT, aligned, cells, printable
+    from supervisor.display.status_row import COLUMNS, RIGHT, aligned, cells, printable
 
     return aligned([COLUMNS, *(tuple(map(printable, cells(row))) for row in status["instances"])], RIGHT)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from supervisor.dashboard.quantities import duration, percent, score, size
+from supervisor.display.numbers import duration, percent, score, size
 
 JSON = dict[str, Any]
 

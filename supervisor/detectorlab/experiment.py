@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log
 
-from supervisor.detectorlab.contenders import BY_NAME, SHIPPED, Contender
+from supervisor.detectorlab.candidates import BY_NAME, SHIPPED, Contender
 from supervisor.detectorlab.curve import WARM, Point, between, grid, needs, replay, together
 from supervisor.detectorlab.scenarios import PERIOD, Source, Trace
 

@@ -8,10 +8,10 @@ from typing import Any
 from textual.app import App
 
 from supervisor.core.services.status import JSON
-from supervisor.dashboard import quantities as q
 from supervisor.dashboard.dialogs import Choice, Question, listed, which_signal
-from supervisor.dashboard.feedsource import Client, ask
 from supervisor.dashboard.model import Model
+from supervisor.dashboard.stream_reader import Client, ask
+from supervisor.display import numbers as q
 from supervisor.errors import SupervisorError
 
 DRASTIC = frozenset({"stop", "restart"})

@@ -1,0 +1,1 @@
+"""What the command line, the dashboard and the web view share: numbers, rows and words for a person."""
