@@ -115,13 +115,13 @@ def test_status_does_not_pay_for_what_it_does_not_need() -> None:
 
 def test_the_diagram_is_what_the_rules_do() -> None:
     """`scripts/diagram` draws it from the transcripts into ARCHITECTURE.md."""
-    command = [sys.executable, str(ROOT.parent / "scripts" / "diagram"), "--check"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "scripts.tools.docs.diagram", "--check"]
+    result = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
 
 def test_the_reference_is_what_the_schema_says() -> None:
     """`scripts/reference` writes docs/configuration.md."""
-    command = ["bash", str(ROOT.parent / "scripts" / "reference"), "--check"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "scripts.tools.docs.reference", "--check"]
+    result = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-PARTS = Path(__file__).parent.parent / "scripts" / "bench.d"
+from scripts.tools.bench import figures, proc, rows, scenarios, table, victims
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[SimpleNamespace]:
-    """The bench's modules, imported as scripts/bench does and forgotten afterwards: their names are everyday words."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(PARTS))
-    try:
-        import figures
-        import proc
-        import rows
-        import scenarios
-        import table
-        import victims
-
-        yield SimpleNamespace(figures=figures, proc=proc, rows=rows, scenarios=scenarios, table=table, victims=victims)
-    finally:
-        sys.path.remove(str(PARTS))
-        for name in set(sys.modules) - before:
-            if str(PARTS) in str(getattr(sys.modules[name], "__file__", "")):
-                del sys.modules[name]
+def bench() -> SimpleNamespace:
+    return SimpleNamespace(figures=figures, proc=proc, rows=rows, scenarios=scenarios, table=table, victims=victims)
 
 
 def row(bench: SimpleNamespace, goal: object, higher_is_better: bool = False) -> object:

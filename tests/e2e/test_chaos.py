@@ -12,7 +12,8 @@ from tests.e2e.conftest import ROOT
 def test_each_fault_is_detected_and_healed() -> None:
     command = [
         sys.executable,
-        "scripts/chaos.d",
+        "-m",
+        "scripts.tools.chaos",
         "--faults",
         "kill,stop,hang",
         "--rounds",
@@ -31,7 +32,7 @@ def test_each_fault_is_detected_and_healed() -> None:
 
 
 def test_nonsense_is_refused() -> None:
-    command = [sys.executable, "scripts/chaos.d", "--faults", "earthquake"]
+    command = [sys.executable, "-m", "scripts.tools.chaos", "--faults", "earthquake"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 2
     assert "kill, stop, hang, starve" in result.stderr

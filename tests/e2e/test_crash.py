@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 
+from scripts.tools.chaos import judge, kept, sight, soak
 from tests.e2e.conftest import PATIENCE, ROOT
-
-PARTS = ROOT / "scripts" / "chaos.d"
 
 
 def chaos(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PARTS), *arguments]
+    command = [sys.executable, "-m", "scripts.tools.chaos", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
 
 
@@ -68,22 +67,8 @@ def test_the_hardships_are_listed() -> None:
 
 
 @pytest.fixture(scope="module")
-def parts() -> Iterator[SimpleNamespace]:
-    """The modules of scripts/chaos.d, forgotten afterwards: their names are everyday words."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(PARTS))
-    try:
-        import judge
-        import kept
-        import sight
-        import soak
-
-        yield SimpleNamespace(judge=judge, kept=kept, sight=sight, soak=soak)
-    finally:
-        sys.path.remove(str(PARTS))
-        for name in set(sys.modules) - before:
-            if str(PARTS) in str(getattr(sys.modules[name], "__file__", "")):
-                del sys.modules[name]
+def parts() -> SimpleNamespace:
+    return SimpleNamespace(judge=judge, kept=kept, sight=sight, soak=soak)
 
 
 class Scene:
@@ -101,7 +86,14 @@ class Scene:
     def run(self, role: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             program = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(PARTS / "program.py"), role, str(self.place)],
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    str(ROOT / "scripts" / "tools" / "chaos" / "program.py"),
+                    role,
+                    str(self.place),
+                ],
                 stdout=log,
                 env={"SUPERVISOR_INSTANCE": "a", self.parts.sight.MARK: str(self.place)},
             )

@@ -5,42 +5,27 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from scripts.tools.fuzz import campaign, target_http, target_notify, target_toml
 from supervisor.adapters.http import routing
 from supervisor.config.schema import values
 from supervisor.core.model import sdnotify
 
 ROOT = Path(__file__).parents[2]
-PARTS = ROOT / "scripts" / "fuzz.d"
 
 
 @pytest.fixture
-def fuzz() -> Iterator[SimpleNamespace]:
-    """The modules of scripts/fuzz.d, forgotten afterwards: their names are everyday words."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(PARTS))
-    try:
-        import campaign
-        import target_http
-        import target_notify
-        import target_toml
-
-        targets = {
-            "notify": target_notify.NotifyTarget,
-            "http": target_http.HttpTarget,
-            "toml": target_toml.TomlTarget,
-        }
-        yield SimpleNamespace(campaign=campaign, targets=targets)
-    finally:
-        sys.path.remove(str(PARTS))
-        for name in set(sys.modules) - before:
-            if str(PARTS) in str(getattr(sys.modules[name], "__file__", "")):
-                del sys.modules[name]
+def fuzz() -> SimpleNamespace:
+    targets = {
+        "notify": target_notify.NotifyTarget,
+        "http": target_http.HttpTarget,
+        "toml": target_toml.TomlTarget,
+    }
+    return SimpleNamespace(campaign=campaign, targets=targets)
 
 
 @pytest.mark.parametrize(("name", "inputs"), [("notify", 15_000), ("http", 4000), ("toml", 2000)])
@@ -141,7 +126,18 @@ def test_an_order_that_nobody_gave_is_found(fuzz: SimpleNamespace, monkeypatch: 
 
 
 def test_the_command(tmp_path: Path) -> None:
-    command = [sys.executable, "scripts/fuzz.d", "notify", "--inputs", "500", "--jobs", "2", "--save", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.tools.fuzz",
+        "notify",
+        "--inputs",
+        "500",
+        "--jobs",
+        "2",
+        "--save",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "notify: 500 inputs" in done.stdout and "0 crashes, 0 hangs, 0 services touched" in done.stdout

@@ -1,0 +1,1 @@
+"""Measures this supervisor against its peers and prints one table."""

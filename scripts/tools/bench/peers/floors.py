@@ -1,0 +1,54 @@
+"""No supervisors: what a restart must cost at least, in a shell and in Python."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from scripts.tools.bench.install import Tools
+from scripts.tools.bench.peers.base import Peer
+
+_NOT_OURS_TO_ANSWER = frozenset({"stop", "idle", "pss", "capture", "status"})
+
+
+class Shell(Peer):
+    """`while :; do victim; done` for each service."""
+
+    name = "shell loop"
+    is_floor = True
+    skips = _NOT_OURS_TO_ANSWER
+
+    def install(self) -> Tools:
+        return Tools(())
+
+    def version(self) -> str:
+        return Path("/bin/sh").resolve().name
+
+    def write(self) -> None:
+        loops = [f"while :; do {service.line}; done &" for service in self.services]
+        (self.home / "loop.sh").write_text("\n".join([*loops, "wait", ""]))
+
+    def daemon(self) -> list[str]:
+        return ["/bin/sh", f"{self.home}/loop.sh"]
+
+
+class Bare(Peer):
+    """subprocess.Popen and a pidfd, and nothing else."""
+
+    name = "bare Popen"
+    is_floor = True
+    skips = _NOT_OURS_TO_ANSWER
+
+    def install(self) -> Tools:
+        return Tools(())
+
+    def version(self) -> str:
+        return f"Python {sys.version.split()[0]}"
+
+    def write(self) -> None:
+        (self.home / "services.json").write_text(json.dumps([service.argv for service in self.services]))
+
+    def daemon(self) -> list[str]:
+        loop = Path(__file__).parent.parent / "bareloop.py"
+        return [sys.executable, "-I", "-S", str(loop), f"{self.home}/services.json"]

@@ -1,0 +1,35 @@
+"""The rows of the table, with what each must reach."""
+
+from __future__ import annotations
+
+from scripts.tools.bench.figures import Goal, Row
+
+BELOW_EVERY_PEER = Goal(strict=True)
+# Elsewhere than under systemd no peer notices a hang: then its figure from a machine where it is PID 1.
+AS_SOON_AS_SYSTEMD = Goal(peer="systemd", limit=997.0)
+
+ROWS = (
+    Row("kill-slow", "SIGKILL → next incarnation, 1.5 s apart", "ms", BELOW_EVERY_PEER, 2),
+    Row("kill-fast", "SIGKILL → next incarnation, 0.2 s apart", "ms", BELOW_EVERY_PEER, 2),
+    Row("burst", "100 killed at once → all back", "ms", BELOW_EVERY_PEER),
+    Row("start-100", "start of 100 from launch", "s", Goal(limit=0.3), 3),
+    Row("start-1000", "start of 1000 from launch", "s", BELOW_EVERY_PEER, 3),
+    Row("stop-gone", "stop of 100: last victim gone", "ms", Goal(limit=60.0)),
+    Row("stop-return", "stop of 100: command returns", "ms", Goal(limit=150.0)),
+    Row("idle-cpu-100", "idle with 100: CPU", "%", Goal(limit=0.0005), 3),
+    Row("idle-wakes-100", "idle with 100: wake-ups", "/s", Goal(limit=0.0), 1),
+    Row("idle-cpu-1000", "idle with 1000: CPU", "%", Goal(limit=0.0005), 3),
+    Row("idle-wakes-1000", "idle with 1000: wake-ups", "/s", Goal(limit=0.0), 1),
+    Row("pss-100", "memory (PSS) with 100", "MiB", Goal(limit=28.0)),
+    Row("pss-1000", "memory (PSS) with 1000", "MiB", Goal(limit=36.0)),
+    Row("pss-slope", "memory per further service", "KiB", Goal(limit=12.0)),
+    Row("beats", "1000 notify beats a second", "% CPU", Goal(limit=5.0), 2),
+    Row("capture-rate", "capture of 100-byte lines", "MB/s", Goal(peer="supervisord"), 0, higher_is_better=True),
+    Row("capture-cpu", "capture: CPU", "s/GB", Goal(peer="supervisord"), 2),
+    Row("capture-damage", "capture: lines lost, torn or repeated", "", Goal(limit=0.0), 0),
+    Row("status", "status with 100, whole process", "ms", Goal(peer="supervisord", factor=0.7)),
+    Row("hang-timeout", "hang → next incarnation, watchdog 1 s", "ms", AS_SOON_AS_SYSTEMD, 0),
+    Row("hang-phi", "hang → next incarnation, φ, at most 1 s", "ms", AS_SOON_AS_SYSTEMD, 0),
+    Row("many-running", "2000 services, 1024 files soft: running", "", Goal(limit=2000.0), 0, higher_is_better=True),
+    Row("many-start", "2000 services, 1024 files soft: start", "s", None, 2),
+)

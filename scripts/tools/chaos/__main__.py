@@ -1,0 +1,393 @@
+"""Injects one fault after the other into the services of a running daemon, and tells what became of each.
+
+Without --file it starts a daemon of its own, with a few of the example's services in a temporary place, and ends it
+afterwards.  Only processes that the daemon names as its own are signalled, through pidfds, after their start time
+has been compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.adapters.linux import procfs
+from supervisor.client import Client
+from supervisor.config.source.locate import locations
+
+ROOT = Path(__file__).resolve().parents[3]
+SERVICES = """
+[supervisor]
+name = "chaos"
+runtime_dir = "{place}/r"
+state_dir = "{place}/s"
+[defaults]
+restart = {{ initial = "100ms", max_restarts = 1000, jitter = 0.0, backoff = "fixed" }}
+stop_timeout = "2s"
+[services.web]
+command = ["{python}", "{root}/examples/web.py", "{port}"]
+ready = {{ http = "http://127.0.0.1:{port}/healthz", interval = "100ms" }}
+[services.web.heartbeat]
+source = "http"
+http = "http://127.0.0.1:{port}/healthz"
+interval = "500ms"
+probe_timeout = "500ms"
+min_timeout = "2s"
+max_timeout = "30s"
+[services.worker]
+command = ["{python}", "{root}/examples/worker.py"]
+environment = {{ CHAOS = "hang-on-usr1" }}
+replicas = 2
+ready = {{ notify = true }}
+heartbeat = {{ source = "notify", interval = "250ms", min_timeout = "1s", max_timeout = "30s" }}
+[services.quiet]
+command = ["sleep", "1000000"]
+"""
+FAULTS = ("kill", "stop", "hang", "starve")
+PATIENCE = 60.0
+"""Seconds within which a fault must be detected, and then healed."""
+STOPPED_FOR, STARVED_FOR = 6.0, 8.0
+FAILING = {"backoff", "failed", "suspect", "stopping", "exited"}
+
+
+@dataclass
+class Outcome:
+    """Times are seconds after the injection; None: it did not come about."""
+
+    fault: str
+    instance: str
+    detected: float | None
+    cause: str
+    healed: float | None
+
+    @property
+    def good(self) -> bool:
+        return self.healed is not None
+
+
+class Watch:
+    """Everything that the daemon tells, as it comes."""
+
+    def __init__(self, client: Client) -> None:
+        self.events: list[tuple[float, dict[str, Any]]] = []
+        self._news = threading.Condition()
+        self._stream = client.stream(["events"])
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(Exception):  # the daemon has ended: whoever waits will say so
+            for kind, event in self._stream:
+                if kind == "event":
+                    with self._news:
+                        self.events.append((time.monotonic(), event))
+                        self._news.notify_all()
+
+    def first(self, since: float, wanted: Callable[[dict[str, Any]], bool], patience: float) -> Any:
+        """(seconds after `since`, event) of the first event that is wanted, or None within `patience` seconds."""
+        deadline = time.monotonic() + patience
+        seen = 0
+        with self._news:
+            while True:
+                for at, event in self.events[seen:]:
+                    if at >= since and wanted(event):
+                        return at - since, event
+                seen = len(self.events)
+                if not self._news.wait(deadline - time.monotonic()):
+                    return None
+
+
+class Chaos:
+    """The faults.  Each waits until what it hurt is healed, or says that it is not."""
+
+    def __init__(self, client: Client, services: list[str], say: Callable[[str], None]) -> None:
+        self.client, self.services, self.say = client, services, say
+        self.watch = Watch(client)
+        self.outcomes: list[Outcome] = []
+        self.began = time.monotonic()
+
+    def victims(self, fault: str) -> list[str]:
+        """Healthy instances that this fault can be tried on."""
+        rows = self.client.get("/v1/status", service=self.services)["instances"]
+        up = [r for r in rows if r["state"] == "running" and r["ready"] and r["pid"] is not None]
+        if fault == "stop":  # what has no heartbeat cannot be missed
+            up = [r for r in up if r["detector"] is not None]
+        if fault == "hang":
+            up = [r for r in up if procfs.environment_value(r["pid"], "CHAOS") == "hang-on-usr1"]
+        return [r["name"] for r in up]
+
+    def inject(self, fault: str, dice: random.Random) -> bool:
+        """False: there is nobody to try it on."""
+        if fault == "starve":
+            self._told(self._starve())
+            return True
+        victims = self.victims(fault)
+        if not victims:
+            return False
+        self._told({"kill": self._kill, "stop": self._stop, "hang": self._hang}[fault](dice.choice(victims)))
+        return True
+
+    def _told(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        detected = f"detected {outcome.detected * 1e3:7.0f} ms" if outcome.detected is not None else f"{'–':>19}"
+        healed = "NOT HEALED" if outcome.healed is None else f"healed {outcome.healed * 1e3:7.0f} ms"
+        at = time.monotonic() - self.began
+        self.say(f"{at:7.1f} s  {outcome.fault:<6} {outcome.instance:<12} {detected}  {healed}  {outcome.cause}")
+
+    @contextlib.contextmanager
+    def _main_process(self, name: str) -> Iterator[int]:
+        """A pidfd of the process that the daemon names as the instance's, made sure of by its start time."""
+        row = self.client.get(f"/v1/instances/{name}")
+        fd = os.pidfd_open(row["pid"])
+        try:
+            again = self.client.get(f"/v1/instances/{name}")
+            if again["pid"] != row["pid"] or procfs.start_time(row["pid"]) is None:
+                raise ProcessLookupError(f"{name} has just changed its process")
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _follow(self, fault: str, name: str, since: float) -> Outcome:
+        def about(event: dict[str, Any]) -> bool:
+            return bool(event["instance"] == name)
+
+        found = self.watch.first(since, lambda e: about(e) and e["to"] in FAILING, PATIENCE)
+        if found is None:
+            return Outcome(fault, name, None, f"not noticed within {PATIENCE:g} s", None)
+        detected, event = found
+        back = self.watch.first(since + detected, lambda e: about(e) and _came_back(e), PATIENCE)
+        how = f"{event['cause']}, then {back[1]['cause']}" if back else event["cause"]
+        return Outcome(fault, name, detected, how, detected + back[0] if back else None)
+
+    def _kill(self, name: str) -> Outcome:
+        with self._main_process(name) as fd:
+            since = time.monotonic()
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        return self._follow("kill", name, since)
+
+    def _hang(self, name: str) -> Outcome:
+        with self._main_process(name) as fd:
+            since = time.monotonic()
+            signal.pidfd_send_signal(fd, signal.SIGUSR1)
+        return self._follow("hang", name, since)
+
+    def _stop(self, name: str) -> Outcome:
+        """SIGSTOP: to be noticed and held, not to be taken for death, and well again after SIGCONT."""
+        with self._main_process(name) as fd:
+            since = time.monotonic()
+            signal.pidfd_send_signal(fd, signal.SIGSTOP)
+            try:
+                held = self.watch.first(since, lambda e: e["instance"] == name and e["cause"] == "held", STOPPED_FOR)
+                time.sleep(max(0.0, STOPPED_FOR - (time.monotonic() - since)))  # it is to stay stopped for so long
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(fd, signal.SIGCONT)
+        outcome = self._follow("stop", name, since)
+        outcome.cause = ("held as stopped, " if held else "NOT HELD, ") + outcome.cause
+        return outcome
+
+    def _starve(self) -> Outcome:
+        """Twice as many busy loops as there are cores: nobody may be restarted for it."""
+        since = time.monotonic()
+        loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+        try:
+            time.sleep(STARVED_FOR)  # the fault itself takes so long
+        finally:
+            for loop in loops:
+                loop.kill()
+                loop.wait()
+        hurt = self.watch.first(since, lambda e: e["to"] in ("backoff", "failed", "stopping"), 0.5)
+        doubted = sum(at >= since and e["to"] == "suspect" for at, e in self.watch.events)
+        if hurt:
+            return Outcome("starve", hurt[1]["instance"], hurt[0], f"restarted for it: {hurt[1]['cause']}", None)
+        return Outcome("starve", "the host", None, f"nobody was restarted, {doubted} false suspicions", STARVED_FOR)
+
+
+def _came_back(event: dict[str, Any]) -> bool:
+    return bool(event["to"] == "running" and event["from"] != "running")
+
+
+@contextlib.contextmanager
+def own_daemon(say: Callable[[str], None]) -> Iterator[Client]:
+    """A daemon in a temporary place, ready."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="chaos-") as place:
+        file = Path(place, "services.toml")
+        file.write_text(SERVICES.format(place=place, python=sys.executable, root=ROOT, port=port))
+        command = [sys.executable, "-m", "supervisor"]
+        log = Path(place, "log")
+        say(f"a daemon of our own, in {place}")
+        subprocess.run([*command, "-f", str(file), "up", "-d"], check=True, stdout=log.open("w"))
+        try:
+            yield Client(f"{place}/r/control.sock")
+        finally:
+            subprocess.run([*command, "-f", str(file), "down"], check=False, stdout=subprocess.DEVNULL)
+
+
+def summary(outcomes: list[Outcome]) -> list[str]:
+    lines = [f"{'FAULT':<8}{'INJECTED':>9}{'DETECTED':>9}{'HEALED':>8}{'DETECTED AFTER':>22}{'HEALED AFTER':>22}"]
+    for fault in FAULTS:
+        of = [o for o in outcomes if o.fault == fault]
+        if not of:
+            continue
+        detected = [o.detected for o in of if o.detected is not None]
+        healed = [o.healed for o in of if o.healed is not None]
+        lines.append(
+            f"{fault:<8}{len(of):>9}{len(detected):>9}{len(healed):>8}{_spread(detected):>22}{_spread(healed):>22}"
+        )
+    return [*lines, "AFTER: median, longest"]
+
+
+def _spread(times: list[float]) -> str:
+    return f"{statistics.median(times) * 1e3:.0f}, {max(times) * 1e3:.0f} ms" if times else "–"
+
+
+def duration(text: str) -> float:
+    """Seconds, of 90, 90s, 30m or 2h."""
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:])
+    return float(text[:-1]) * unit if unit else float(text)
+
+
+def hardships(name: str, say: Callable[[str], None]) -> int:
+    from scripts.tools.chaos.hardship import HARDSHIPS, endure, private_mounts
+
+    if name not in ("all", *HARDSHIPS):
+        for known, function in HARDSHIPS.items():
+            print(f"{known:<20} {function.__doc__}")
+        return 0 if name == "list" else 2
+    private_mounts()
+    found = [endure(one, say) for one in (HARDSHIPS if name == "all" else [name])]
+    return 1 if any(found) else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
+    parser.add_argument("-f", "--file", help="the services.toml of a running daemon; else one is started")
+    parser.add_argument(
+        "--for", dest="seconds", type=duration, metavar="TIME", help="30m, 90s … [60s; --soak: no limit]"
+    )
+    parser.add_argument("--rounds", type=int, help="so many faults instead of a time")
+    parser.add_argument("--faults", default=",".join(FAULTS), help=f"[{','.join(FAULTS)}]")
+    parser.add_argument(
+        "--service", action="append", default=[], help="only this service, instance or group; repeatable"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the dice that choose faults, victims and pauses [0]")
+    parser.add_argument(
+        "--soak", action="store_true", help="kill the daemon in a loop, with twenty services of our own"
+    )
+    parser.add_argument("--kills", type=int, help="with --soak: so many; 0: only watch the daemon [100, or --for]")
+    parser.add_argument("--trees", choices=("cgroup", "descent"), help="with --soak: insist on it [what there is]")
+    parser.add_argument(
+        "--hardship", metavar="NAME|all", help="bad surroundings: full-disk … (`--hardship list` tells)"
+    )
+    parser.add_argument(
+        "--starvation", action="store_true", help="healthy workers on a starved host, and one that hangs"
+    )
+    parser.add_argument(
+        "--hangs", type=int, metavar="N", help="so many hangs of 10 Hz workers: how soon are they found?"
+    )
+    parser.add_argument(
+        "--frozen", type=int, metavar="N", help="stop the daemon itself among N beating services [--for 30s]"
+    )
+    parser.add_argument(
+        "--adopt", type=int, metavar="N", help="SIGKILL with N beating services, then watch [--for 60s]"
+    )
+    parser.add_argument("--json", action="store_true", help="the outcomes as JSON on stdout, the rest on stderr")
+    options = parser.parse_args()
+    faults = options.faults.split(",")
+    if unknown := set(faults) - set(FAULTS):
+        parser.error(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
+
+    if options.soak:
+        from scripts.tools.chaos.soak import soak
+
+        kills = 100 if options.kills is None and options.seconds is None else options.kills
+        report = soak(kills, options.seconds, options.seed, options.trees, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.starvation:
+        from scripts.tools.chaos.starvation import starvation
+
+        report = starvation(options.seconds or 120.0, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.hangs:
+        from scripts.tools.chaos.hangs import hangs
+
+        report = hangs(options.hangs, options.seed, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.frozen:
+        from scripts.tools.chaos.frozen import frozen
+
+        report = frozen(options.seconds or 30.0, options.frozen, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.adopt:
+        from scripts.tools.chaos.adopt import adopt
+
+        watch = options.seconds or 60.0
+        report = adopt(options.adopt, min(watch, 20.0), watch, options.seed, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.hardship:
+        return hardships(options.hardship, say)
+    if options.file:
+        place: contextlib.AbstractContextManager[Client] = contextlib.nullcontext(
+            Client(f"{locations(options.file).runtime_dir}/control.sock")
+        )
+    else:
+        place = own_daemon(say)
+    dice = random.Random(options.seed)
+    with place as client:
+        chaos = Chaos(client, options.service, say)
+        left_out: set[str] = set()
+        while (
+            len(chaos.outcomes) < options.rounds
+            if options.rounds
+            else time.monotonic() - chaos.began < (options.seconds or 60.0)
+        ):
+            possible = [f for f in faults if f not in left_out]
+            if not possible:
+                break
+            fault = possible[len(chaos.outcomes) % len(possible)]
+            if not chaos.inject(fault, dice):
+                left_out.add(fault)
+                say(f"{fault} is left out: no service that it can be tried on (see docs/chaos.md)")
+            time.sleep(dice.uniform(0.1, 0.5))  # faults come when they come
+    for line in summary(chaos.outcomes):
+        say(line)
+    if options.json:
+        print(json.dumps([asdict(o) for o in chaos.outcomes]))
+    return 0 if chaos.outcomes and all(o.good for o in chaos.outcomes) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

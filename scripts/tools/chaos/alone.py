@@ -1,0 +1,71 @@
+"""A daemon of its own in a temporary place, for measurements that bring their services with them."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor.client import Client
+from supervisor.core.text.timestamps import from_iso
+
+JSON = dict[str, Any]
+HEAD = """
+[supervisor]
+name = "chaos"
+runtime_dir = "{place}/r"
+state_dir = "{place}/s"
+"""
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@contextlib.contextmanager
+def daemon(services: str, programs: Mapping[str, str]) -> Iterator[tuple[Client, Path]]:
+    """Ready, with these services, whose `{place}` is where the programs stand, `{python}` ours and `{root}` the
+    checkout; ended afterwards."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
+        place = Path(name)
+        for program, code in programs.items():
+            (place / program).write_text(code)
+        file = place / "services.toml"
+        file.write_text((HEAD + services).format(place=place, python=sys.executable, root=ROOT))
+        command = [sys.executable, "-m", "supervisor", "-f", str(file)]
+        subprocess.run([*command, "up", "-d"], check=True, stdout=subprocess.DEVNULL)
+        try:
+            yield Client(f"{place}/r/control.sock"), place
+        finally:
+            subprocess.run([*command, "down"], check=False, stdout=subprocess.DEVNULL)
+
+
+def events(client: Client) -> list[JSON]:
+    """All that the ledger has, oldest first."""
+    found: list[JSON] = []
+    while page := client.get("/v1/events", after=found[-1]["id"] if found else 0, limit=1000)["events"]:
+        found += page
+    return found
+
+
+def suspected(event: JSON) -> bool:
+    """A suspicion begins here."""
+    return bool(event["to"] == "suspect" and event["from"] != "suspect")
+
+
+def ended(event: JSON) -> bool:
+    """It is ended, and nobody asked for that."""
+    return bool(event["to"] == "stopping" and event["from"] != "stopping" and event["cause"] != "shutdown")
+
+
+def tell(report: JSON, say: Callable[[str], None]) -> JSON:
+    """Say each violation; the report."""
+    for violation in report["violations"]:
+        say(f"VIOLATION: {violation}")
+    return report
+
+
+def moment(event: JSON) -> float:
+    """When it happened, in seconds since the epoch."""
+    return from_iso(event["at"])

@@ -1,0 +1,113 @@
+"""Workers that beat ten times a second hang one after the other, at random moments of their period: when is it seen?
+
+A hang is a signal handler that waits for a lock which nobody gives back, in the thread that beats.  Detected is the
+event `suspect`; acted upon, after a look and the stacks, the event `stopping`.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from scripts.tools.chaos.alone import daemon, ended, events, moment, suspected, tell
+from supervisor.client import Client
+
+WITHIN = 1.0
+"""Seconds from the hang to the suspicion."""
+HEARTBEAT = '{{ interval = "100ms", target = {{ detect_within = "1s", max_false_restarts = "1/30d" }} }}'
+WORKERS = 4
+UP_FOR = (2.0, 3.0)
+"""Seconds that a worker beats at least before it hangs: from, to."""
+WORKER = """
+import os, signal, socket, threading, time
+signal.signal(signal.SIGUSR1, lambda *_: threading.Event().wait())
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    sock.connect(os.environ["NOTIFY_SOCKET"])
+    sock.send(b"READY=1")
+    while True:
+        time.sleep(0.1)
+        sock.send(b"WATCHDOG=1\\nSENT_USEC=%d" % (time.monotonic_ns() // 1000))
+"""
+SERVICES = f"""
+[services.worker]
+command = ["{{python}}", "-S", "{{place}}/worker.py"]
+replicas = {WORKERS}
+ready = {{{{ notify = true }}}}
+heartbeat = {HEARTBEAT}
+restart = {{{{ initial = "100ms", backoff = "fixed", jitter = 0.0, max_restarts = 100000 }}}}
+"""
+
+
+def hangs(count: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """So many hangs; how long each took to be found, and under "violations" what was not as it should be."""
+    dice = random.Random(seed)
+    hung: list[tuple[str, int, float]] = []  # instance, incarnation, when
+    last: dict[str, int] = {}  # incarnation that hung
+    with daemon(SERVICES, {"worker.py": WORKER}) as (client, _):
+        for number in range(count):
+            name = f"worker@{number % WORKERS + 1}"
+            last[name] = _up(client, name, dice.uniform(*UP_FOR), last.get(name, 0))
+            hung.append((name, last[name], time.time()))
+            client.post("/v1/signal", {"services": [name], "signal": signal.Signals.SIGUSR1.name})
+            if number % 10 == 9:
+                say(f"  {number + 1} have hung")
+        for name, incarnation in last.items():
+            _up(client, name, 0.0, incarnation)
+        told = events(client)
+    return tell(_verdict(hung, told, say), say)
+
+
+def _up(client: Client, name: str, seconds: float, after: int) -> int:
+    """Its incarnation, a later one than `after`, once it has run for so long."""
+    until = time.monotonic() + 60.0
+    while time.monotonic() < until:
+        row: dict[str, Any] = client.get(f"/v1/instances/{name}")
+        if row["state"] == "running" and row["incarnation"] > after and row["uptime_s"] >= seconds:
+            return int(row["incarnation"])
+        time.sleep(0.02)
+    raise SystemExit(f"{name} does not come back: {row['state']}, {row['cause']}")
+
+
+def _verdict(
+    hung: list[tuple[str, int, float]], told: list[dict[str, Any]], say: Callable[[str], None]
+) -> dict[str, Any]:
+    at = {(name, incarnation): moment for name, incarnation, moment in hung}
+    detected: dict[tuple[str, int], float] = {}
+    acted: dict[tuple[str, int], float] = {}
+    false = []
+    for event in told:
+        who = event["instance"], event["incarnation"]
+        since = moment(event) - at.get(who, float("inf"))
+        if suspected(event) and since < -0.001:  # the ledger's stamps are in ms
+            false.append(f"{event['at']} {who[0]} was suspected before it hung")
+        elif suspected(event):
+            detected.setdefault(who, since)
+        elif ended(event):
+            acted.setdefault(who, since)
+    found = sorted(max(0.0, seconds) for seconds in detected.values())
+    late = [who for who in at if detected.get(who, float("inf")) > WITHIN]
+    if found:
+        say(f"{len(found)} of {len(at)} hangs were found, {len(at) - len(late)} of them within {WITHIN:g} s")
+        say(f"suspected after {_spread(found)}; ended, with its stacks, after {_spread(sorted(acted.values()))}")
+    say(f"{len(false)} false suspicions")
+    violations = [f"{name}#{incarnation} was not found within {WITHIN:g} s" for name, incarnation in late]
+    return {
+        "hangs": len(at),
+        "within": len(at) - len(late),
+        "detected_s": [round(seconds, 3) for seconds in found],
+        "false_suspicions": false,
+        "violations": violations,
+    }
+
+
+def _spread(seconds: list[float]) -> str:
+    """Shortest, median, longest."""
+    if not seconds:
+        return "–"
+    return (
+        f"{seconds[0] * 1e3:.0f} / {statistics.median(seconds) * 1e3:.0f} / {seconds[-1] * 1e3:.0f} ms (min/median/max)"
+    )

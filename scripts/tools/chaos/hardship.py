@@ -1,0 +1,413 @@
+"""Bad surroundings, one after the other: supervision goes on, says loudly what is wrong, harms nobody, and recovers.
+
+Mounts are made in a mount namespace of our own, limits are set on the daemon alone, and the clock is stepped for the
+daemon alone: the machine does not notice.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from scripts.tools.chaos import sight
+from scripts.tools.chaos.judge import Judge, Violation
+from scripts.tools.chaos.kept import Output, counted
+from scripts.tools.chaos.stage import PATIENCE, PROGRAM, DaemonEnded, Stage, temporary_place
+from supervisor.errors import SupervisorError
+
+SERVICES = """
+[services.chat]
+command = [RUN, "chat", "PLACE"]
+[services.beat]
+command = [RUN, "beat", "PLACE"]
+ready = { notify = true }
+heartbeat = { source = "notify", interval = "100ms", min_timeout = "2s", max_timeout = "5s" }
+[services.fork]
+command = [RUN, "fork", "PLACE"]
+[services.victim]
+command = [RUN, "quiet", "PLACE"]
+"""
+INSTANCES = ("chat", "beat", "fork", "victim")
+NOBODY = 65534
+FAKETIME = (
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+)
+
+
+class Skip(Exception):
+    """It cannot be tried here; says why."""
+
+
+class Trial:
+    """One hardship: the stage, and what was expected and did not come."""
+
+    def __init__(self, place: Path, services: str = SERVICES) -> None:
+        self.place = place
+        self.judge = Judge(place)
+        for instance in INSTANCES:
+            self.judge.want(instance, True)
+        self.stage = Stage(services, self.judge)
+        self.lossy = False
+        """Output may be lost: there is nowhere to put it."""
+        self.ended: list[Violation] | None = None
+        """The verdict of a hardship that must be over before its place is gone."""
+
+    def begin(self) -> None:
+        self.stage.start()
+        if not (self.stage.answers() and self.stage.settled()):
+            raise SystemExit(f"it does not even start: {self.stage.said.read_text()[-2000:]}")
+
+    def fails(self, kind: str, text: str) -> None:
+        self.judge.found.append(Violation(kind, "-", time.monotonic(), text))
+
+    def waits_for(self, what: Callable[[], object], text: str, kind: str = "not healed") -> bool:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            if what():
+                return True
+            self.judge.look(0.02)
+            self.stage.check()
+        self.fails(kind, text)
+        return False
+
+    def told(self, *words: str) -> None:
+        """`status` names the problem, in one of these words."""
+
+        def found() -> bool:
+            with suppress(SupervisorError):
+                return any(word in problem for problem in self.stage.problems() for word in words)
+            return False
+
+        self.waits_for(found, f"status does not tell of {' or '.join(words)!r}", "not told")
+
+    def goes_on(self) -> None:
+        """What dies meanwhile is started again."""
+        self.strike()
+        self.waits_for(lambda: not self.judge.unsettled(), "victim was not started again")
+
+    def strike(self) -> None:
+        for life in self.judge.mains("victim")[-1:]:
+            self.judge.kill(life.process, signal.SIGKILL)
+            self.judge.want("victim", True, time.monotonic())
+
+    def dies(self) -> None:
+        self.stage.kill()
+
+    def returns(self) -> None:
+        """The next daemon; everything is as it was within the bound."""
+        self.stage.start()
+        self.waits_for(lambda: self.stage.answers(1.0), "the next daemon does not answer")
+        self.waits_for(lambda: not self.judge.unsettled(), f"not as it was: {self.judge.unsettled()}")
+
+    def crash(self) -> None:
+        self.dies()
+        self.returns()
+
+    def talks(self) -> None:
+        """What chat writes is taken: nobody lets it wait."""
+        chats = self.judge.mains("chat")[-1:]
+        before = [counted(self.place, chat)[1] for chat in chats]
+
+        def more() -> bool:
+            return all(counted(self.place, x)[1] > n + 200 for x, n in zip(chats, before, strict=True))
+
+        self.waits_for(more, "chat cannot write: nobody reads it")
+
+    def idles(self) -> None:
+        """The daemon does not run in circles."""
+        before = sight.stat(self.stage.pid)
+        self.judge.look(1.0)
+        after = sight.stat(self.stage.pid)
+        if before is not None and after is not None and after.cpu - before.cpu > 0.5:
+            self.fails("busy", f"the daemon used {after.cpu - before.cpu:.2f} s of CPU in a second")
+
+    def end(self) -> list[Violation]:
+        self.judge.look(0.05)
+        found = self.judge.restarts()
+        code, said = self.stage.down()
+        self.judge.look(0.05)
+        if code != 0:
+            self.fails("left behind", f"down ended with {code}: {said.strip()}")
+        found += self.judge.left_behind()
+        if not self.lossy:
+            for name in INSTANCES:
+                found += Output(name).read(self.stage.state_dir / "log").judge(self.judge, held=False)
+        found += [Violation("complaint", "-", 0.0, line[:300]) for line in self.stage.complaints()[:5]]
+        return found + self.judge.found
+
+
+def needs_root() -> None:
+    if os.geteuid() != 0:
+        raise Skip("only root can do that")
+
+
+def mount(*arguments: str) -> None:
+    needs_root()
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Skip(f"mount {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+@contextmanager
+def mounted(directory: Path, *arguments: str) -> Iterator[None]:
+    directory.mkdir(mode=0o700)
+    mount(*arguments, str(directory))
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(directory)], check=True)
+
+
+def full_disk(t: Trial) -> None:
+    """The state directory's disk is full, for a while, and the daemon is killed in it."""
+    t.lossy = True
+    with mounted(t.stage.state_dir, "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs"):
+        t.begin()
+        filler = t.stage.state_dir / "filler"
+        with suppress(OSError), open(filler, "wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        t.told("No space left", "full")
+        t.goes_on()
+        t.crash()
+        t.goes_on()
+        filler.unlink()
+        t.told("can be written again")
+        t.goes_on()
+        t.crash()
+        t.ended = t.end()
+
+
+def read_only(t: Trial) -> None:
+    """The state directory becomes read-only while no daemon runs, and writable again under the next."""
+    t.lossy = True
+    state = t.stage.state_dir
+    with mounted(state, "-t", "tmpfs", "-o", "mode=0700", "tmpfs"):
+        t.begin()
+        t.dies()
+        mount("-o", "remount,ro", str(state))
+        t.returns()
+        t.told("read-only", "readonly", "Read-only")
+        t.goes_on()
+        mount("-o", "remount,rw", str(state))
+        t.told("can be written again")
+        t.goes_on()
+        t.crash()
+        t.ended = t.end()
+
+
+def few_descriptors(t: Trial) -> None:
+    """The daemon may open no more descriptors; a service dies meanwhile."""
+    t.begin()
+    before = resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE, (4, before[1]))
+    t.strike()
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(t.stage.runtime_dir / "control.sock"))
+        t.idles()
+    t.talks()
+    resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE, before)
+    t.waits_for(lambda: not t.judge.unsettled(), "victim was not started again")
+    if not any("Too many open files" in line for line in t.stage.events("victim", most=1000)):
+        t.fails("not told", "no event tells of 'Too many open files'")
+    t.goes_on()
+    t.crash()
+
+
+def no_processes(t: Trial) -> None:
+    """The daemon's user may have no process more (the daemon runs as nobody, with the right to read everything)."""
+    needs_root()
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    if python is None or shutil.which("setpriv") is None or shutil.which("prlimit") is None:
+        raise Skip("no python3 that everybody may run, or no setpriv or prlimit")
+    rights = "-all,+dac_override,+dac_read_search"
+    as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    t.stage.prefix = [*as_nobody, f"--inh-caps={rights}", f"--ambient-caps={rights}", f"--bounding-set={rights}"]
+    t.stage.asking = {"SUPERVISOR_TRUSTED_USERS": "nobody"}  # the file is to be the daemon's own
+    t.stage.write(SERVICES.replace("RUN", f'"{python}", "-I", "-S", "{PROGRAM}"'))
+    for path in (t.place, *t.place.iterdir()):
+        os.chown(path, NOBODY, NOBODY)
+
+    def allow(processes: str) -> None:
+        subprocess.run([*as_nobody, "prlimit", f"--pid={t.stage.pid}", f"--nproc={processes}:"], check=True)
+
+    t.begin()
+    allow("1")
+    t.strike()
+    t.talks()
+    t.judge.look(1.0)
+    allow("4096")
+    t.waits_for(lambda: not t.judge.unsettled(), "victim was not started again")
+    t.goes_on()
+    t.crash()
+
+
+def clock_stepped(t: Trial) -> None:
+    """The daemon's clock on the wall jumps a day ahead, then three days back."""
+    library = next((path for path in FAKETIME if Path(path).exists()), None)
+    if library is None:
+        raise Skip("no libfaketime (Debian: apt install libfaketime)")
+    says = t.place / "clock"
+    says.write_text("+0")
+    t.stage.environment = {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": str(says),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    t.begin()
+    for step in ("+1d", "-2d"):
+        says.write_text(step)
+        t.goes_on()
+        t.talks()
+        t.crash()
+        t.goes_on()
+
+
+def flip(path: Path) -> None:
+    """Turn bits over the whole file, its first page too."""
+    dice = random.Random(7)
+    with open(path, "r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        for _ in range(max(200, size // 50)):
+            file.seek(dice.randrange(size))
+            file.write(bytes([dice.randrange(256)]))
+
+
+def ledger_flipped_down(t: Trial) -> None:
+    """Bytes of the ledger change while no daemon runs."""
+    t.begin()
+    t.dies()
+    for path in t.stage.state_dir.glob("ledger.db*"):
+        flip(path)
+    t.returns()
+    t.told("ledger")
+    t.goes_on()
+    t.crash()
+
+
+def ledger_flipped_up(t: Trial) -> None:
+    """Bytes of the ledger change under a running daemon, which is killed later."""
+    t.begin()
+    for path in t.stage.state_dir.glob("ledger.db*"):
+        flip(path)
+    t.goes_on()
+    t.goes_on()
+    t.crash()
+    t.goes_on()
+
+
+def socket_removed(t: Trial) -> None:
+    """Somebody removes the control socket."""
+    t.begin()
+    (t.stage.runtime_dir / "control.sock").unlink()
+    t.goes_on()
+    t.waits_for(lambda: t.stage.answers(0.5), "the control socket does not come back")
+    t.crash()
+
+
+def pipe_removed(t: Trial) -> None:
+    """Somebody removes the pipes' names; the daemon is killed later."""
+    t.begin()
+    for path in (t.stage.runtime_dir / "fifo").iterdir():
+        path.unlink()
+    t.talks()
+    t.goes_on()
+    t.crash()
+    t.talks()
+    t.goes_on()
+
+
+def runtime_dir_removed(t: Trial) -> None:
+    """Somebody removes the whole runtime directory; nobody may slip in, and the daemon is killed later."""
+    t.begin()
+    shutil.rmtree(t.stage.runtime_dir)
+    t.goes_on()
+    t.talks()
+    try:
+        second = subprocess.run(
+            t.stage.command("run", "-f", str(t.stage.file)), cwd=t.place, capture_output=True, timeout=5, check=False
+        )
+        if second.returncode == 0:
+            t.fails("doubled", "a second daemon ran and ended")
+    except subprocess.TimeoutExpired:
+        t.fails("doubled", "a second daemon runs beside the first")
+    t.crash()
+    t.talks()
+    t.goes_on()
+
+
+def plan_garbage(t: Trial) -> None:
+    """The plan that was in force is cut off, then garbage, when a daemon comes back."""
+    t.begin()
+    plan = t.stage.runtime_dir / "plan.json"
+    for content in (plan.read_bytes()[:100], b"\0\xff garbage", b"[]", b'{"services": 5}'):
+        t.dies()
+        plan.write_bytes(content)
+        t.returns()
+    t.goes_on()
+
+
+HARDSHIPS: dict[str, Callable[[Trial], None]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        full_disk,
+        read_only,
+        few_descriptors,
+        no_processes,
+        clock_stepped,
+        ledger_flipped_down,
+        ledger_flipped_up,
+        socket_removed,
+        pipe_removed,
+        runtime_dir_removed,
+        plan_garbage,
+    )
+}
+
+
+def private_mounts() -> None:
+    """Go on in a mount namespace of our own, where that is possible."""
+    if os.geteuid() == 0 and shutil.which("unshare") and "CHAOS_PRIVATE" not in os.environ:
+        command = ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv]
+        os.execvpe(command[0], command, os.environ | {"CHAOS_PRIVATE": "yes"})
+
+
+def endure(name: str, say: Callable[[str], None]) -> list[Violation] | None:
+    """The violations; None where it was skipped."""
+    sight.adopt_orphans()
+    began = time.monotonic()
+    with temporary_place() as place:
+        trial = Trial(place)
+        with trial.stage:
+            try:
+                HARDSHIPS[name](trial)
+                found = trial.ended if trial.ended is not None else trial.end()
+            except DaemonEnded as end:
+                found = [*trial.judge.found, Violation("lost", "-", time.monotonic(), str(end))]
+            except Skip as why:
+                say(f"{name:<20} skipped: {why}")
+                return None
+            say(f"{name:<20} {'FAILED' if found else 'endured'} in {time.monotonic() - began:.1f} s")
+            told: set[str] = set()
+            for violation in found:
+                say(f"    {violation.kind}: {violation.instance}: {violation.text}")
+                if violation.instance not in ("-", *told):
+                    told.add(violation.instance)
+                    for line in trial.stage.events(violation.instance, most=6):
+                        say(f"        {line}")
+        if found:
+            (place / "keep").touch()
+            say(f"    everything is kept in {place}")
+    return found

@@ -1,0 +1,262 @@
+"""A place of its own with services and one daemon after the other, each started as a service manager would."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from scripts.tools.chaos import sight
+from scripts.tools.chaos.judge import ANSWERED_BY, Judge
+from supervisor.client import Client
+from supervisor.errors import NoDaemon, SupervisorError
+
+PROGRAM = Path(__file__).with_name("program.py")
+NEAR = 1.5
+"""Seconds around a moment in which its causes are looked for."""
+PATIENCE = 20.0
+"""Seconds within which a daemon must answer, and everything be as it is wanted."""
+RESTART = 'restart = { initial = "20ms", backoff = "fixed", jitter = 0.0, max_restarts = 1000000 }'
+
+
+class DaemonEnded(Exception):
+    """By itself; says how, and its last words."""
+
+
+class Stage:
+    """`services`: tables of services.toml, in which RUN becomes the words that run the program, and PLACE the place.
+
+    `prefix`: before the daemon's command, such as `setpriv …`; `environment`: added to the daemon's; `asking`: to
+    that of the commands that we give it."""
+
+    def __init__(
+        self,
+        services: str,
+        judge: Judge,
+        *,
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.place, self.judge = judge.place, judge
+        self.file, self.said = self.place / "services.toml", self.place / "daemon.log"
+        self.runtime_dir, self.state_dir = self.place / "r", self.place / "s"
+        self.client = Client(str(self.runtime_dir / "control.sock"))
+        self.prefix, self.environment = list(prefix), dict(environment or {})
+        self.asking: dict[str, str] = {}
+        self.pid, self.began, self.starts = 0, 0.0, 0
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self._held: dict[str, int] = {}
+        for name in ("locks", "counts"):
+            (self.place / name).mkdir()
+        self.write(services)
+
+    def write(self, services: str) -> None:
+        head = f'[supervisor]\nname = "chaos"\nruntime_dir = "{self.runtime_dir}"\nstate_dir = "{self.state_dir}"\n'
+        defaults = f'[defaults]\n{RESTART}\nstop_timeout = "2s"\nstart_timeout = "20s"\n'
+        new = self.file.with_suffix(".new")
+        new.write_text(
+            head
+            + defaults
+            + services.replace("RUN", f'"{sys.executable}", "-I", "-S", "{PROGRAM}"').replace("PLACE", str(self.place))
+        )
+        new.rename(self.file)
+
+    # -- one daemon after the other --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        with open(self.said, "ab") as said:
+            self._daemon = subprocess.Popen(
+                [*self.prefix, *self.command("run", "-f", str(self.file), "--log-format", "json")],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+                cwd=self.place,
+                env=os.environ | {sight.MARK: str(self.place)} | self.environment,
+            )
+        self.pid, self.began = self._daemon.pid, time.monotonic()
+        self.judge.not_to_reap.add(self.pid)
+        self.judge.daemon_began(self.pid)
+        self.starts += 1
+
+    @staticmethod
+    def command(*arguments: str) -> list[str]:
+        return [sys.executable, "-m", "supervisor", *arguments]
+
+    def kill(self) -> float:
+        """SIGKILL to the daemon, through a pidfd, and wait until it is dead; the moment before."""
+        assert self._daemon is not None
+        self.check()
+        fd = os.pidfd_open(self._daemon.pid)  # our child, not reaped: the number cannot mean another
+        moment = time.monotonic()
+        self.judge.daemon_gone(moment)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        select.select([fd], [], [])
+        os.close(fd)
+        self.judge.daemon_dead(time.monotonic())
+        self._forget()
+        return moment
+
+    def check(self) -> None:
+        """DaemonEnded when it is not there although nobody has ended it."""
+        if self._daemon is not None and self._daemon.poll() is not None:
+            code = self._daemon.returncode
+            self._forget()
+            raise DaemonEnded(f"the daemon ended by itself with {code}; it said {self.last_words()}")
+
+    def _forget(self) -> None:
+        assert self._daemon is not None
+        self._daemon.wait()
+        self.judge.not_to_reap.discard(self._daemon.pid)
+        self._daemon = None
+
+    def answers(self, within: float = PATIENCE) -> bool:
+        """Wait until the daemon answers; False when it has ended, or does not in time."""
+        until = time.monotonic() + within
+        while time.monotonic() < until:
+            with contextlib.suppress(SupervisorError):
+                self.client.get("/v1/services")
+                self.judge.daemon_there()
+                return True
+            if self._daemon is None or self._daemon.poll() is not None:
+                return False
+            self.judge.look(0.005)
+        return False
+
+    def settled(self, within: float = PATIENCE) -> bool:
+        """Wait until everything is as it is wanted."""
+        until = time.monotonic() + within
+        while self.judge.unsettled() and time.monotonic() < until:
+            self.judge.look(0.02)
+        return not self.judge.unsettled()
+
+    def down(self) -> tuple[int, str]:
+        """`supervisor down`: its exit code and what it said on stderr."""
+        for instance in self.judge.wishes:
+            self.judge.order(instance, "stop")
+        down = subprocess.Popen(
+            self.command("down"),
+            cwd=self.place,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=os.environ | self.asking,
+        )
+        self.judge.not_to_reap.add(down.pid)
+        assert down.stderr is not None
+        while down.poll() is None:
+            self.judge.look(0.02)
+        said = down.stderr.read().decode()
+        if down.returncode == 0 and self._daemon is not None:
+            self._forget()
+        return down.returncode, said
+
+    def status(self) -> dict[str, Any]:
+        return self.client.get("/v1/status")
+
+    def problems(self) -> list[str]:
+        problems: list[str] = self.status()["supervisor"]["problems"]
+        return problems
+
+    def order(self, verb: str, instance: str) -> bool | None:
+        """True: the daemon has taken it.  False: it was not there to hear it.  None: nobody knows."""
+        order = self.judge.order(instance, verb)
+        try:
+            self.client.post(f"/v1/{verb}", {"services": [instance]})
+        except NoDaemon as error:
+            if "no daemon answers" in error.message:
+                order.by = 0.0
+                return False
+            return None
+        order.by = time.monotonic() + ANSWERED_BY
+        return True
+
+    def hold_pipes(self, instances: Sequence[str]) -> None:
+        """Keep them open, as a store of descriptors would."""
+        for name in instances:
+            self._held[name] = os.open(self.runtime_dir / "fifo" / name, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    # -- what it said ------------------------------------------------------------------------------------------------
+
+    def complaints(self) -> list[str]:
+        """Internal errors and tracebacks of all daemons so far."""
+        bad = ("internal error", "Traceback (most recent call last)", "Fatal Python error")
+        text = self.said.read_text(errors="replace") if self.said.exists() else ""
+        return [line for line in text.splitlines() if any(word in line for word in bad)]
+
+    def last_words(self) -> str:
+        return repr(self.said.read_text(errors="replace")[-600:])
+
+    def events(self, instance: str, around: float = 0.0, most: int = 12) -> list[str]:
+        """The ledger on an instance, by `supervisor events`: around that moment (monotonic), or its last words."""
+        which = [instance] if instance != "-" else []
+        done = subprocess.run(
+            self.command("events", "--json", "-n", "1000", *which),
+            cwd=self.place,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=os.environ | self.asking,
+        )
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        if around:
+            ahead = time.time() - time.monotonic()
+            near = [(abs(datetime.fromisoformat(e["at"]).timestamp() - ahead - around), e) for e in events]
+            events = [e for distance, e in near if distance < NEAR]
+            return [_brief(e) for e in events[: 2 * most]]
+        return [_brief(e) for e in events[-most:]]
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing remains, whatever went wrong."""
+        if self._daemon is not None:
+            with contextlib.suppress(DaemonEnded):
+                self.kill()
+        for fd in self._held.values():
+            os.close(fd)
+        for _ in range(100):
+            there = list(sight.marked(str(self.place)))
+            for process, _name in there:
+                sight.send(process, signal.SIGKILL)
+            sight.reap(set())
+            if not there:
+                return
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def temporary_place() -> Iterator[Path]:
+    """Removed afterwards, unless somebody made a file `keep` in it."""
+    place = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        yield place
+    finally:
+        if not (place / "keep").exists():
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _brief(event: dict[str, Any]) -> str:
+    detail = json.dumps(event["detail"]) if event["detail"] else ""
+    change = f"{event['from']} → {event['to']}" if event["from"] != event["to"] else event["to"]
+    return (
+        f"{event['id']:6} {event['at']} {event['instance']}#{event['incarnation']} {change}: {event['cause']} {detail}"
+    )

@@ -1,0 +1,65 @@
+"""Draws the state diagram of ARCHITECTURE.md from what the rules do when they play the transcripts.
+
+Usage: scripts/diagram [--check]      (--check changes nothing; exits 1 if the diagram is out of date)
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from supervisor.core.lifecycle import instance as rules
+from supervisor.core.model.actions import Record, State
+from tests.core import transcript
+
+ROOT = Path(__file__).resolve().parents[3]
+BEGIN, END = "<!-- diagram: scripts/diagram -->", "<!-- end of diagram -->"
+
+
+def edges() -> dict[tuple[State, State], list[str]]:
+    """Which state followed which, and for which causes, in all transcripts."""
+    found: dict[tuple[State, State], set[str]] = {}
+    step = rules.Instance.step
+
+    def watching(self, event, now):
+        actions = step(self, event, now)
+        for action in actions:
+            if isinstance(action, Record) and action.before is not action.after:
+                found.setdefault((action.before, action.after), set()).add(action.cause.value)
+        return actions
+
+    rules.Instance.step = watching
+    try:
+        for path in sorted((ROOT / "tests/core/scenarios").glob("*.txt")):
+            transcript.play(path.read_text())
+    finally:
+        rules.Instance.step = step
+    return {pair: sorted(causes) for pair, causes in found.items()}
+
+
+def drawing() -> str:
+    order = list(State)
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> stopped"]
+    for (before, after), causes in sorted(edges().items(), key=lambda e: (order.index(e[0][0]), order.index(e[0][1]))):
+        shown = ", ".join(causes[:3]) + (" …" if len(causes) > 3 else "")
+        lines.append(f"    {before.value} --> {after.value}: {shown}")
+    return "\n".join([*lines, "```"])
+
+
+def main() -> int:
+    path = ROOT / "ARCHITECTURE.md"
+    text = path.read_text()
+    pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+    if not pattern.search(text):
+        print(f"{path.name} has no place for it: {BEGIN} … {END}", file=sys.stderr)
+        return 1
+    new = pattern.sub(f"{BEGIN}\n{drawing()}\n{END}", text)
+    if "--check" in sys.argv:
+        if new != text:
+            print("the diagram is out of date: run scripts/diagram", file=sys.stderr)
+        return int(new != text)
+    path.write_text(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Writes docs/configuration.md from the JSON Schema of services.toml.
+
+Usage: scripts/reference [--check]      (--check changes nothing; exits 1 if the page is out of date)
+"""
+
+import sys
+from pathlib import Path
+
+from supervisor.config.export.json_schema import schema
+
+PATH = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
+HEAD = """# services.toml
+
+Every key there is.  This page is made from the JSON Schema that `supervisor check --schema` prints (`scripts/reference`).
+
+- Durations are strings with a unit: `500ms`, `10s`, `5m`, `2h`, `1d`, also `1h30m`. Sizes: `512MiB`, `1.5GiB`, `64KiB`. Shares of
+  CPU: `150%` is one and a half cores. A bare number is an error.
+- `${VAR}` and `${VAR:-default}` are replaced in commands, paths, addresses and environment values by the supervisor's own
+  environment; `$$` is a dollar sign. A variable that is not set and has no default is an error.
+- Relative paths are relative to the file's folder.
+- Unknown keys are errors, with the nearest known key named; all errors of a file are told at once, each with its line.
+- `[defaults]` takes every key of a service; a service overrides it key by key, `ready` and the heartbeat's source as a whole.
+"""
+
+
+def kind(key: dict) -> str:
+    if "enum" in key:
+        return " or ".join(f"`{v}`" for v in key["enum"])
+    if "anyOf" in key:
+        return " or ".join(dict.fromkeys(kind(k) for k in key["anyOf"]))
+    pattern = key.get("pattern", "")
+    if "/" in pattern and "ms" in pattern:
+        return "rate"
+    if "ms|s|m" in pattern:
+        return "duration"
+    if "iB" in pattern:
+        return "size"
+    if "%" in pattern:
+        return "percentage"
+    names = key.get("type", "value")
+    return " or ".join([names] if isinstance(names, str) else names)
+
+
+def shown(value: object) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+
+
+def table(title: str, node: dict, out: list[str]) -> None:
+    plain = {n: k for n, k in node["properties"].items() if not is_table(k)}
+    out += [f"\n## `{title}`\n", node.get("description", ""), ""]
+    if plain:
+        out += ["| key | value | default | |", "| --- | --- | --- | --- |"]
+        for name, key in plain.items():
+            default = shown(key["default"]) if "default" in key else ""
+            text = f"| `{name}` | {kind(key)} | {default} | {key.get('description', '')} |"
+            out.append(text.replace("  |", " |"))
+    for name, key in node["properties"].items():
+        if is_table(key):
+            inner = key.get("items", key)
+            brackets = "[[{}]]" if key.get("type") == "array" else "[{}]"
+            table(brackets.format(f"{title.strip('[]')}.{name}"), inner, out)
+
+
+def is_table(key: dict) -> bool:
+    return "properties" in key.get("items", key)
+
+
+def page() -> str:
+    root = schema()["properties"]
+    out = [HEAD]
+    table("[supervisor]", root["supervisor"], out)
+    services = root["services"]
+    service = services.get("additionalProperties") or next(iter(services["patternProperties"].values()))
+    table("[services.NAME]", service, out)
+    return "\n".join(out).rstrip() + "\n"
+
+
+def main() -> int:
+    text = page()
+    if "--check" not in sys.argv:
+        PATH.write_text(text)
+    elif PATH.read_text() != text:
+        print("docs/configuration.md is out of date: run scripts/reference", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Starts the worked example in a place of its own, attaches a dashboard without a terminal, and takes a picture of
+each layout while something is going on."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from supervisor.client import Client
+from supervisor.dashboard.app import Dashboard
+
+ROOT = Path(__file__).parents[3]
+PICTURES = ROOT / "docs" / "img"
+HISTORY = 75.0
+"""Seconds to watch first, so that sparklines and histograms have something to show."""
+FONTS = "'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+
+Scene = Callable[[Dashboard], bool]
+
+
+def states(app: Dashboard) -> dict[str, str]:
+    return {view["name"]: view["state"] for view in app.model.views}
+
+
+def moody_is_being_healed(app: Dashboard) -> bool:
+    return states(app).get("moody") in ("suspect", "stopping", "backoff")
+
+
+def flaky_has_failed(app: Dashboard) -> bool:
+    return states(app).get("flaky") == "failed"
+
+
+SHOTS: tuple[tuple[str, tuple[int, int], str, Scene], ...] = (
+    ("dashboard", (120, 40), "moody", moody_is_being_healed),
+    ("dashboard-small", (80, 24), "flaky", flaky_has_failed),
+    ("dashboard-large", (200, 60), "moody", moody_is_being_healed),
+)
+
+
+async def take_pictures(client: Client) -> None:
+    app = Dashboard(client)
+    async with app.run_test(size=SHOTS[0][1]) as pilot:
+        app.theme = "phi"
+        await pilot.pause(HISTORY)
+        for name, size, cursor, scene in SHOTS:
+            await pilot.resize_terminal(*size)
+            await _until(pilot, partial(_is_there, app, cursor))
+            table = app.overview.table
+            table.go_to([row.name for row in table.rows].index(cursor))
+            await pilot.pause(2.0)
+            await _until(pilot, partial(scene, app))
+            await pilot.pause(0.2)
+            picture = PICTURES / f"{name}.svg"
+            picture.write_text(_self_contained(app.export_screenshot(title="supervisor top")))
+            print(picture.relative_to(ROOT))
+
+
+def _is_there(app: Dashboard, name: str) -> bool:
+    return name in states(app)
+
+
+async def _until(pilot: Pilot[Any], condition: Callable[[], bool], seconds: float = 90.0) -> None:
+    for _ in range(int(seconds / 0.1)):
+        if condition():
+            return
+        await pilot.pause(0.1)
+    raise SystemExit("what was to be photographed did not come about")
+
+
+def _self_contained(svg: str) -> str:
+    """Without fonts from elsewhere: a page that shows the picture would not load them."""
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S).replace("Fira Code, monospace", FONTS)
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def main() -> int:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="demo-") as place:
+        shutil.copytree(ROOT / "examples", Path(place, "examples"))
+        text = (ROOT / "services.toml").read_text().replace("18080", str(_free_port()))
+        dirs = f'[supervisor]\nruntime_dir = "{place}/run"\nstate_dir = "{place}/state"\n'
+        config = Path(place, "services.toml")
+        config.write_text(text.replace("[supervisor]\n", dirs, 1))
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "supervisor", "run", "-f", str(config)], stderr=subprocess.DEVNULL
+        )
+        try:
+            client = Client(f"{place}/run/control.sock")
+            _wait_for(client, daemon)
+            asyncio.run(take_pictures(client))
+        finally:
+            daemon.terminate()
+            daemon.wait()
+    return 0
+
+
+def _wait_for(client: Client, daemon: subprocess.Popen[bytes]) -> None:
+    with client.stream(["status"], reconnect=True) as stream:
+        for kind, _ in stream:
+            if kind == "status":
+                return
+            if daemon.poll() is not None:
+                raise SystemExit("the daemon did not start; try `supervisor run`")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Feeds garbage to whatever listens to others."""
