@@ -15,9 +15,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from supervisor.adapters.control.openapi import document
 from supervisor.adapters.control.routes import ROUTES, Api
 from supervisor.adapters.eventloop.loop import Reactor
-from tests.faces import fakedaemon
-from tests.faces.standin import StandIn
-from tests.serving import Served, serving
+from tests.doubles import fake_daemon as fakedaemon
+from tests.doubles.fake_client import StandIn
+from tests.doubles.serving import Served, serving
 
 CALLS = 40
 DOCUMENT = document(ROUTES)

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from supervisor.client import Client
+from tests.doubles.fake_service_manager import PATIENCE, Manager
 from tests.systemd.conftest import until
-from tests.systemd.standin import PATIENCE, Manager
 
 LINES = 500
 SLEEPER = '[services.sleeper]\ncommand = ["sleep", "1000"]\n'

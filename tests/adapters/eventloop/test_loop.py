@@ -1,0 +1,307 @@
+"""The loop: order, time, failures, signals, and that it sleeps when there is nothing to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from supervisor.adapters.eventloop.loop import EPOLLOUT, Reactor
+from tests.doubles.fakes import FakeReactor, run_until
+
+
+@pytest.fixture
+def reactor() -> Iterator[Reactor]:
+    loop = Reactor()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    yield reader, writer
+    for fd in (reader, writer):
+        with suppress(OSError):
+            os.close(fd)
+
+
+def test_readable_fd_calls_back(reactor: Reactor, pipe: tuple[int, int]) -> None:
+    got: list[bytes] = []
+    reactor.register(pipe[0], lambda _events: got.append(os.read(pipe[0], 100)))
+    os.write(pipe[1], b"x")
+    reactor.turn()
+    assert got == [b"x"]
+
+
+def test_unregistered_in_the_same_batch_is_skipped_even_when_its_number_is_reused(reactor: Reactor) -> None:
+    pipes = [os.pipe2(os.O_NONBLOCK) for _ in range(2)]
+    other = os.pipe2(os.O_NONBLOCK)
+    called: list[int] = []
+
+    def first_come(fd: int) -> None:
+        called.append(fd)
+        for reader, _ in pipes:
+            if reader != fd:
+                reactor.unregister(reader)
+                os.dup2(other[0], reader)
+                reactor.register(reader, lambda _events: called.append(-1))
+
+    for reader, writer in pipes:
+        reactor.register(reader, lambda _events, fd=reader: first_come(fd))
+        os.write(writer, b"x")
+    reactor.turn()
+    assert len(called) == 1 and called[0] in (pipes[0][0], pipes[1][0])
+    for fd in (*pipes[0], *pipes[1], *other):
+        os.close(fd)
+
+
+def test_a_closed_fd_can_be_unregistered(reactor: Reactor) -> None:
+    reader, writer = os.pipe()
+    reactor.register(reader, lambda _events: None)
+    os.close(reader)
+    os.close(writer)
+    reactor.unregister(reader)
+    reactor.unregister(reader)
+
+
+def test_modify(reactor: Reactor, pipe: tuple[int, int]) -> None:
+    got: list[int] = []
+    reactor.register(pipe[1], got.append, 0)
+    reactor.call_soon(lambda: None)
+    reactor.turn()
+    assert got == []
+    reactor.modify(pipe[1], EPOLLOUT)
+    reactor.turn()
+    assert got == [EPOLLOUT]
+
+
+def test_timers_fire_in_order_and_never_early(reactor: Reactor) -> None:
+    start = reactor.now()
+    fired: list[tuple[float, float]] = []
+    for delay in (0.0203, 0.0007, 0.0101):
+        when = start + delay
+        reactor.call_at(when, lambda when=when: fired.append((when, reactor.now())))
+    run_until(reactor, lambda: len(fired) == 3)
+    assert [when for when, _ in fired] == sorted(when for when, _ in fired)
+    assert all(at >= when for when, at in fired)
+
+
+def test_a_cancelled_timer_neither_fires_nor_wakes(reactor: Reactor) -> None:
+    fired: list[str] = []
+    waits: list[float | None] = []
+    reactor.on_wake = lambda _now, expected: waits.append(expected)
+    timer = reactor.call_at(reactor.now(), lambda: fired.append("cancelled"))
+    end = reactor.call_at(reactor.now() + 0.005, lambda: fired.append("end"))
+    timer.cancel()
+    timer.cancel()
+    run_until(reactor, lambda: fired)
+    assert fired == ["end"]
+    assert set(waits) == {end.when}
+
+
+def test_cancelled_timers_do_not_pile_up(reactor: Reactor) -> None:
+    fired: list[int] = []
+    keep = [reactor.call_at(reactor.now(), lambda i=i: fired.append(i)) for i in range(5)]
+    for _ in range(10_000):
+        reactor.call_at(reactor.now() + 3600, lambda: None).cancel()
+    assert len(reactor._timers) < 200
+    run_until(reactor, lambda: len(fired) == len(keep))
+    assert fired == list(range(5))
+
+
+def test_far_and_infinite_deadlines_are_taken_and_nan_is_not(reactor: Reactor) -> None:
+    done: list[bool] = []
+    reactor.call_at(float("inf"), lambda: None)
+    reactor.call_at(reactor.now() + 1e12, lambda: None)
+    reactor.call_soon(lambda: done.append(True))
+    run_until(reactor, lambda: done)
+    threading.Timer(0.01, lambda: reactor.call_from_thread(done.clear)).start()
+    run_until(reactor, lambda: not done)
+    with pytest.raises(ValueError):
+        reactor.call_at(float("nan"), lambda: None)
+
+
+def test_what_arrived_during_our_own_stall_comes_before_timers(reactor: Reactor, pipe: tuple[int, int]) -> None:
+    order: list[str] = []
+
+    def beat(_events: int) -> None:
+        os.read(pipe[0], 100)
+        order.append("beat")
+
+    reactor.register(pipe[0], beat)
+    reactor.call_at(reactor.now(), lambda: order.append("timeout"))
+    # The datagram arrives after the wait has ended and before anything is dispatched.
+    reactor.on_wake = lambda _now, _expected: order or os.write(pipe[1], b"x")
+    reactor.turn()
+    assert order == ["beat", "timeout"]
+
+
+def test_all_ready_fds_come_before_timers(reactor: Reactor) -> None:
+    pipes = [os.pipe2(os.O_NONBLOCK) for _ in range(400)]
+    order: list[str] = []
+    for reader, writer in pipes:
+        os.write(writer, b"x")
+        reactor.register(reader, lambda _events, fd=reader: order.append("beat" if os.read(fd, 9) else ""))
+    reactor.call_at(reactor.now(), lambda: order.append("timeout"))
+    reactor.turn()
+    assert order == ["beat"] * 400 + ["timeout"]
+    for fds in pipes:
+        for fd in fds:
+            os.close(fd)
+
+
+def test_before_wait_may_ask_for_more(reactor: Reactor) -> None:
+    order: list[str] = []
+
+    def drain() -> None:
+        if not order:
+            order.append("drain")
+            reactor.call_soon(lambda: order.append("soon"))
+            reactor.call_at(reactor.now(), lambda: order.append("timer"))
+
+    reactor.before_wait = drain
+    reactor.turn()
+    assert order == ["drain", "timer", "soon"]
+
+
+def test_call_soon_from_call_soon_waits_a_turn(reactor: Reactor, pipe: tuple[int, int]) -> None:
+    order: list[str] = []
+
+    def again() -> None:
+        order.append("soon")
+        reactor.call_soon(again)
+
+    reactor.call_soon(again)
+    os.write(pipe[1], b"x")
+    reactor.register(pipe[0], lambda _events: order.append("fd"))
+    reactor.turn()
+    reactor.turn()
+    assert order == ["fd", "soon", "fd", "soon"]
+
+
+@pytest.mark.parametrize("where", ["fd", "timer", "soon", "before_wait", "on_wake"])
+def test_a_failing_callback_is_reported_and_the_loop_goes_on(
+    reactor: Reactor, pipe: tuple[int, int], where: str
+) -> None:
+    errors: list[Exception] = []
+    done: list[bool] = []
+
+    def fail(*_: object) -> None:
+        raise RuntimeError(where)
+
+    reactor.on_error = errors.append
+    if where == "fd":
+        os.write(pipe[1], b"x")
+        reactor.register(pipe[0], fail)
+    elif where == "timer":
+        reactor.call_at(0.0, fail)
+    elif where == "soon":
+        reactor.call_soon(fail)
+    else:
+        setattr(reactor, where, fail)
+    reactor.call_soon(lambda: done.append(True))
+    run_until(reactor, lambda: done)
+    assert str(errors[0]) == where
+
+
+def test_without_on_error_it_leaves_run(reactor: Reactor) -> None:
+    reactor.call_soon(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    with pytest.raises(ZeroDivisionError):
+        reactor.run()
+
+
+def test_on_wake_tells_how_late_we_are(reactor: Reactor) -> None:
+    seen: list[tuple[float, float | None]] = []
+    reactor.on_wake = lambda now, expected: seen.append((now, expected))
+    overdue = reactor.now() - 5.0
+    reactor.call_at(overdue, lambda: None)
+    reactor.turn()
+    now, expected = seen[0]
+    assert expected == overdue and now - expected >= 5.0
+
+
+def test_an_open_wait_has_no_expected_end(reactor: Reactor, pipe: tuple[int, int]) -> None:
+    seen: list[float | None] = []
+    reactor.on_wake = lambda _now, expected: seen.append(expected)
+    reactor.register(pipe[0], lambda _events: None)
+    os.write(pipe[1], b"x")
+    reactor.turn()
+    assert seen == [None]
+
+
+def test_run_and_stop(reactor: Reactor) -> None:
+    reactor.call_soon(reactor.stop)
+    reactor.run()
+    reactor.stop()
+    reactor.run()  # a stop that came first holds
+
+
+def test_signals_come_through_the_loop(reactor: Reactor) -> None:
+    got: list[str] = []
+    reactor.on_signal(signal.SIGUSR1, lambda: got.append("usr1"))
+    reactor.on_signal(signal.SIGUSR2, lambda: got.append("usr2"))
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert got == []  # not in the handler
+    run_until(reactor, lambda: got)
+    # A signal in the middle of a wait ends it, and no EINTR comes out.
+    threading.Timer(0.02, lambda: os.kill(os.getpid(), signal.SIGUSR2)).start()
+    run_until(reactor, lambda: len(got) == 2)
+    assert got == ["usr1", "usr2"]
+
+
+def test_close_gives_signals_back() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    loop = Reactor()
+    loop.on_signal(signal.SIGUSR1, lambda: None)
+    loop.close()
+    assert signal.getsignal(signal.SIGUSR1) is before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_call_from_thread_wakes_a_sleeping_loop(reactor: Reactor) -> None:
+    got: list[int] = []
+    thread = threading.Thread(target=lambda: [reactor.call_from_thread(lambda i=i: got.append(i)) for i in range(1000)])
+    thread.start()
+    run_until(reactor, lambda: len(got) == 1000)
+    thread.join()
+    assert got == list(range(1000))
+
+
+def test_nothing_to_do_is_no_wake_up(reactor: Reactor) -> None:
+    wakes: list[float] = []
+    reactor.on_wake = lambda now, _expected: wakes.append(now)
+    cpu = time.process_time()
+    reactor.call_at(reactor.now() + 0.3, reactor.stop)
+    reactor.run()
+    assert len(wakes) == 1
+    assert time.process_time() - cpu < 0.1
+
+
+def test_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, supervisor.adapters.eventloop.loop; print(*{'asyncio','selectors','logging'} & set(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == ""
+
+
+def test_the_fake_keeps_order_and_time() -> None:
+    fake = FakeReactor(start=0.0)
+    seen: list[tuple[str, float]] = []
+    fake.call_at(2.0, lambda: seen.append(("b", fake.now())))
+    fake.call_at(1.0, lambda: fake.call_at(1.5, lambda: seen.append(("nested", fake.now()))))
+    fake.call_at(1.2, lambda: seen.append(("never", fake.now()))).cancel()
+    fake.call_soon(lambda: seen.append(("soon", fake.now())))
+    assert fake.next_deadline == 1.0
+    fake.advance(1.9)
+    assert seen == [("soon", 0.0), ("nested", 1.5)]
+    fake.advance(0.1)
+    assert seen[-1] == ("b", 2.0) and fake.next_deadline is None

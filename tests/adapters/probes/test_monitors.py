@@ -1,0 +1,255 @@
+"""From a service's configuration to events: each way to be ready, each source of heartbeats."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.probes.monitors import Senses, probe_environment
+from supervisor.core.model.actions import Purpose
+from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
+from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
+from tests.doubles.fakes import FakeReactor, run_until
+
+
+class FakeOutput:
+    """An instance's stream, spoken by the test."""
+
+    def __init__(self) -> None:
+        self.on_output: Callable[[], None] | None = None
+        self.readers: list[Callable[[list[bytes]], None]] = []
+
+    def subscribe(self, callback: Callable[[list[bytes]], None]) -> Callable[[], None]:
+        self.readers.append(callback)
+        return lambda: self.readers.remove(callback)
+
+    def say(self, *lines: bytes) -> None:
+        for reader in list(self.readers):
+            reader(list(lines))
+        if self.on_output is not None:
+            self.on_output()
+
+
+@dataclass
+class World:
+    reactor: Any
+    senses: Senses
+    posted: list[tuple[str, Event]]
+    output: FakeOutput
+    members: list[int]
+
+    def watch(self, purpose: Purpose, ready: ReadySpec | None = None, beat: HeartbeatSpec | None = None) -> ServiceSpec:
+        spec = ServiceSpec(name="web", command=("web",), ready=ready, heartbeat=beat, environment=(("X", "y"),))
+        self.senses.watch("web@1", 3, spec, purpose)
+        return spec
+
+    def until(self, kind: type[Event], count: int = 1) -> list[Event]:
+        def found() -> list[Event]:
+            return [event for _, event in self.posted if isinstance(event, kind)]
+
+        run_until(self.reactor, lambda: len(found()) >= count)
+        return found()
+
+
+def world(reactor: Any) -> World:
+    posted: list[tuple[str, Event]] = []
+    output, members = FakeOutput(), [os.getpid()]
+    senses = Senses(
+        reactor, lambda name, event: posted.append((name, event)), lambda: 0.5, lambda _: members, lambda _: output
+    )
+    return World(reactor, senses, posted, output, members)
+
+
+@pytest.fixture
+def real() -> Iterator[World]:
+    reactor = Reactor()
+    w = world(reactor)
+    yield w
+    w.senses.unwatch("web@1")
+    reactor.close()
+
+
+@pytest.fixture
+def fake() -> World:
+    return world(FakeReactor())
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+# -- readiness -------------------------------------------------------------------------------------------------------
+
+
+def test_ready_by_delay(fake: World) -> None:
+    fake.watch(Purpose.READY, ReadySpec(delay=2.0))
+    fake.reactor.advance(1.9)
+    assert fake.posted == []
+    fake.reactor.advance(0.2)
+    assert fake.posted == [("web@1", Ready(3, "delay"))]
+
+
+def test_ready_by_a_line_of_output(fake: World) -> None:
+    fake.watch(Purpose.READY, ReadySpec(log=r"listening on port \d+"))
+    fake.output.say(b"starting", b"listening on port none")
+    assert fake.posted == []
+    fake.output.say(b"\xff", b"now listening on port 80")
+    fake.output.say(b"listening on port 81")
+    assert fake.posted == [("web@1", Ready(3, "log"))] and fake.output.readers == []
+
+
+def test_a_pattern_is_searched_only_so_far(fake: World) -> None:
+    fake.watch(Purpose.READY, ReadySpec(log="end"))
+    fake.output.say(b"x" * 5000 + b"end")
+    assert fake.posted == []
+
+
+def test_ready_by_probe_after_failures(real: World, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    real.watch(Purpose.READY, ReadySpec(exec=("test", "-e", str(flag)), interval=0.01, timeout=5.0))
+    assert real.until(ProbeFailed)[0] == ProbeFailed(3, "exit code 1")
+    flag.touch()
+    assert real.until(Ready) == [Ready(3, "exec")]
+    assert isinstance(real.posted[-1][1], Ready)
+
+
+def test_ready_by_tcp_and_http(real: World, port: int) -> None:
+    real.watch(Purpose.READY, ReadySpec(tcp=f"127.0.0.1:{port}"))
+    assert real.until(Ready) == [Ready(3, "tcp")]
+    real.watch(Purpose.READY, ReadySpec(http=f"http://127.0.0.1:{port}/", timeout=0.01))
+    assert real.until(ProbeFailed)[0] == ProbeFailed(3, "no answer within 0.01s")
+
+
+def test_notify_is_not_polled(fake: World) -> None:
+    fake.watch(Purpose.READY, ReadySpec(notify=True))
+    fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="notify"))
+    fake.output.say(b"anything")
+    assert fake.reactor.next_deadline is None and fake.posted == []
+
+
+# -- heartbeats ------------------------------------------------------------------------------------------------------
+
+
+def test_beats_by_probe_have_the_time_of_the_answer(real: World, port: int) -> None:
+    before = real.reactor.now()
+    real.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="tcp", tcp=f"127.0.0.1:{port}", interval=0.01))
+    beats = real.until(Heartbeat, 3)
+    times = [before, *(b.at for b in beats if isinstance(b, Heartbeat)), real.reactor.now()]
+    assert times == sorted(times) and all(b.incarnation == 3 for b in beats if isinstance(b, Heartbeat))
+
+
+def test_a_failed_probe_is_told_and_is_no_beat(real: World) -> None:
+    real.watch(
+        Purpose.HEARTBEAT, beat=HeartbeatSpec(source="exec", exec=("sh", "-c", "echo $X; exit 4"), interval=0.01)
+    )
+    assert set(real.until(ProbeFailed, 2)) == {ProbeFailed(3, "exit code 4: y")}
+    assert not [e for _, e in real.posted if isinstance(e, Heartbeat)]
+
+
+def test_beats_by_any_output(fake: World) -> None:
+    fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="log"))
+    start = fake.reactor.now()
+    for delay in (0.0, 0.001, 0.002, 0.5):
+        fake.reactor.advance(delay)
+        fake.output.say(b"x")
+    times = [event.at for _, event in fake.posted if isinstance(event, Heartbeat)]
+    assert times == pytest.approx([start, start + 0.503]) and len(fake.posted) == 2
+    assert fake.output.readers == [], "nobody splits lines where nobody needs them"
+    fake.senses.unwatch("web@1")
+    assert fake.output.on_output is None
+
+
+def test_beats_by_lines_that_match(fake: World) -> None:
+    fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="log", log="^tick"))
+    fake.output.say(b"other", b"a tick")
+    assert fake.posted == []
+    fake.output.say(b"tick 1", b"tick 2")
+    assert [type(e) for _, e in fake.posted] == [Heartbeat]
+
+
+def test_beats_by_a_touched_file(real: World, tmp_path: Path) -> None:
+    path = tmp_path / "beat"
+    real.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="file", file=str(path), interval=0.02))
+    assert real.until(ProbeFailed)[0] == ProbeFailed(3, "no such file or directory")
+    path.touch()
+    real.until(Heartbeat)
+    os.utime(path, (5, 5))
+    real.until(Heartbeat, 2)
+
+
+def test_beats_by_activity(fake: World) -> None:
+    fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="activity", interval=1.0))
+    fake.reactor.advance(1.0)
+    assert [type(e) for _, e in fake.posted] == [Heartbeat]
+    fake.members.clear()
+    fake.reactor.advance(1.0)
+    assert len(fake.posted) == 2, "who comes and goes is active"
+    fake.reactor.advance(5.0)
+    assert len(fake.posted) == 2, "and silence is no failed probe"
+
+
+# -- the rest --------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_watch_ends_the_old_one(fake: World) -> None:
+    fake.watch(Purpose.READY, ReadySpec(delay=1.0))
+    fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="log"))
+    fake.reactor.advance(2.0)
+    assert fake.posted == []
+
+
+def test_after_unwatch_nothing_is_posted(fake: World) -> None:
+    fake.watch(Purpose.READY, ReadySpec(delay=1.0))
+    fake.senses.unwatch("web@1")
+    fake.senses.unwatch("web@1")
+    fake.reactor.advance(2.0)
+    assert fake.posted == [] and fake.reactor.next_deadline is None
+
+
+@pytest.mark.parametrize(
+    ("beat", "alive"),
+    [
+        (HeartbeatSpec(source="exec", exec=("true",)), True),
+        (HeartbeatSpec(source="exec", exec=("false",)), False),
+        (HeartbeatSpec(source="exec", exec=("/nowhere",)), False),
+        (HeartbeatSpec(source="exec", exec=("sh", "-c", "kill -STOP $$"), probe_timeout=0.05), False),
+        (HeartbeatSpec(source="notify"), False),
+        (HeartbeatSpec(source="file", file="/proc/self/stat"), False),
+        (HeartbeatSpec(source="log"), False),
+        (HeartbeatSpec(source="activity"), False),
+        (None, False),
+    ],
+)
+def test_confirmation(real: World, beat: HeartbeatSpec | None, alive: bool) -> None:
+    answers: list[bool] = []
+    real.senses.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
+    run_until(real.reactor, lambda: answers)
+    assert answers == [alive]
+
+
+def test_confirmation_by_tcp(real: World, port: int) -> None:
+    answers: list[bool] = []
+    beat = HeartbeatSpec(source="tcp", tcp=f"127.0.0.1:{port}")
+    real.senses.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
+    run_until(real.reactor, lambda: answers)
+    assert answers == [True]
+
+
+def test_a_probe_does_not_pass_for_a_part_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "SUPERVISOR_ID", "LISTEN_FDS"):
+        monkeypatch.setenv(name, "1")
+    environment = probe_environment(ServiceSpec(name="web", command=("web",), environment=(("A", "b"),)), "web@2")
+    assert environment["A"] == "b" and environment["PATH"] == os.environ["PATH"]
+    assert {k: v for k, v in environment.items() if k.startswith(("NOTIFY", "WATCHDOG", "SUPERVISOR", "LISTEN"))} == {
+        "SUPERVISOR_SERVICE": "web",
+        "SUPERVISOR_INSTANCE": "web@2",
+    }

@@ -1,0 +1,287 @@
+"""The notify socket and whose pid it is: real datagrams, real processes, garbage, strangers, stepped clocks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.adapters.processes.attribution import Attribution
+from supervisor.core.model.sdnotify import Message
+from tests.doubles.fakes import run_until
+
+Delivered = list[tuple[int, int, Message, float]]
+
+
+@dataclass
+class House:
+    """A socket, what it delivered, what it complained about, and a sender."""
+
+    reactor: Reactor
+    notify: NotifySocket
+    delivered: Delivered
+    problems: list[str]
+    sender: socket.socket
+
+    def send(self, datagram: bytes) -> None:
+        self.sender.sendto(datagram, self.notify.path)
+
+    def receive(self, count: int) -> Delivered:
+        run_until(self.reactor, lambda: len(self.delivered) >= count)
+        return self.delivered
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    reactor = Reactor()
+    delivered: Delivered = []
+    problems: list[str] = []
+    notify = NotifySocket(reactor, str(tmp_path / "notify"), lambda *d: delivered.append(d), problems.append)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        yield House(reactor, notify, delivered, problems, sender)
+    notify.close()
+    reactor.close()
+
+
+def test_who_and_what_and_when(house: House) -> None:
+    before = time.monotonic()
+    house.send(b"READY=1\nSTATUS=up")
+    after = time.monotonic()
+    ((pid, uid, message, at),) = house.receive(1)
+    assert (pid, uid, message) == (os.getpid(), os.getuid(), Message(ready=True, status="up"))
+    assert before - 0.001 <= at <= after + 0.001
+
+
+def test_our_own_lateness_is_not_charged_to_the_sender(house: House) -> None:
+    before = time.monotonic()
+    house.send(b"WATCHDOG=1")
+    after = time.monotonic()
+    late = after + 0.05
+    while time.monotonic() < late:  # we are stalled
+        pass
+    house.notify.drain()
+    assert before - 0.001 <= house.delivered[0][3] <= after + 0.001
+
+
+@pytest.mark.parametrize("step", [-3600, 3600, 0.5])
+def test_a_stepped_clock_is_not_believed(house: House, monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+    house.notify.drain()
+    house.send(b"WATCHDOG=1")
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + int(step * 1e9))
+    before = time.monotonic()
+    house.notify.drain()
+    assert before <= house.delivered[0][3] <= time.monotonic()
+
+
+def test_garbage_is_counted_and_what_follows_is_heard(house: House) -> None:
+    for datagram in (b"", b"\0" * 4096, b"FDSTORE=1", b"\xff=\n\n="):
+        house.send(datagram)
+    house.send(b"WATCHDOG=1")
+    house.receive(1)
+    assert house.notify.meaningless == 4 and house.problems == []
+
+
+def test_sixty_four_kibibytes_are_dropped_and_told_once(house: House) -> None:
+    for size in (65536, 65536, 65536, 4097):
+        house.send(b"READY=1\n" * (size // 8) + b"x" * (size % 8))
+        house.notify.drain()
+    house.send(b"WATCHDOG=1")
+    assert [d[2] for d in house.receive(1)] == [Message(beat=True)]
+    assert house.notify.oversized == 4
+    assert len(house.problems) == 1 and str(os.getpid()) in house.problems[0]
+
+
+def test_a_flood_is_taken_in_bounded_turns(house: House) -> None:
+    script = (
+        "import socket, sys\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "for _ in range(1000): s.sendto(b'WATCHDOG=1', sys.argv[1])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, house.notify.path])
+    run_until(house.reactor, lambda: len(house.delivered) == 1000)
+    assert process.wait() == 0
+    assert {d[0] for d in house.delivered} == {process.pid}
+    times = [d[3] for d in house.delivered]
+    assert all(later - earlier > -0.001 for earlier, later in pairwise(times))
+
+
+def test_fast_beats_are_taken_in_batches_and_slow_ones_at_once(house: House) -> None:
+    turns = 0
+
+    def count(_now: float, _expected: float | None) -> None:
+        nonlocal turns
+        turns += 1
+
+    house.notify._batch = 0.05
+    house.reactor.on_wake = count
+    house.send(b"READY=1")
+    house.receive(1)
+    house.send(b"WATCHDOG=1")
+    house.receive(2)
+    assert turns == 2, "each was heard as it came"
+    before = time.monotonic()
+    for _ in range(5):
+        house.send(b"WATCHDOG=1")
+    after = time.monotonic()
+    house.receive(7)
+    assert turns == 3, "five in one turn"
+    assert all(before - 0.001 <= at <= after + 0.001 for *_, at in house.delivered[2:]), "with the times they came"
+    house.send(b"WATCHDOG=1")
+    house.notify.drain()
+    assert len(house.delivered) == 8, "who wants to judge need not wait for the batch to end"
+    idle: list[bool] = []
+    house.reactor.call_at(house.reactor.now() + 0.2, lambda: idle.append(True))
+    run_until(house.reactor, lambda: idle)
+    turns = 0
+    house.send(b"WATCHDOG=1")
+    house.receive(9)
+    assert turns == 1, "and when it is quiet again, one is heard at once"
+
+
+def test_barrier_is_answered_after_what_came_before(house: House) -> None:
+    reader, writer = os.pipe()
+    house.send(b"READY=1")
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=i", writer))
+    house.sender.sendmsg([b"BARRIER=1"], [rights], 0, house.notify.path)
+    os.close(writer)
+    seen: list[int] = []
+    house.reactor.register(
+        reader, lambda _events: (seen.append(len(house.delivered)), house.reactor.unregister(reader))
+    )
+    run_until(house.reactor, lambda: seen)
+    assert seen == [2] and house.delivered[0][2].ready and house.delivered[1][2].barrier
+    os.close(reader)
+
+
+def test_passed_descriptors_do_not_stay(house: House) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    null = os.open("/dev/null", os.O_RDONLY)
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=200i", *[null] * 200))
+    for datagram in (b"FDSTORE=1", b"x" * 5000, b"WATCHDOG=1"):
+        house.sender.sendmsg([datagram], [rights], 0, house.notify.path)
+    os.close(null)
+    assert house.receive(1)[0][0] == os.getpid()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_it_replaces_a_socket_left_behind_and_is_open_to_all(house: House, tmp_path: Path) -> None:
+    other = NotifySocket(house.reactor, house.notify.path, lambda *d: house.delivered.append(d), house.problems.append)
+    assert Path(other.path).stat().st_mode & 0o777 == 0o666
+    house.send(b"WATCHDOG=1")
+    house.receive(1)
+    other.close()
+    assert not Path(other.path).exists()
+
+
+def test_a_place_that_cannot_be_bound_is_an_error(house: House) -> None:
+    with pytest.raises(OSError):
+        NotifySocket(house.reactor, "/nowhere/notify", lambda *d: None, house.problems.append)
+
+
+# -- attribution ---------------------------------------------------------------------------------------------------
+
+ID = "a-random-id"
+
+
+@dataclass
+class Main:
+    instance: str
+
+
+Start = Callable[..., tuple[int, int]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start `sh -c script` with more environment; it prints a pid.  Returns (pid of the shell, that pid)."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def run(script: str, **environment: str) -> tuple[int, int]:
+        process = subprocess.Popen(
+            ["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True, env={**os.environ, **environment}
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        return process.pid, int(process.stdout.readline())
+
+    yield run
+    for process in processes:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_main_pids_and_what_descends_from_them(start: Start) -> None:
+    main, grandchild = start("sh -c 'sleep 60 & echo $!; wait' & wait")
+    attribution = Attribution({main: Main("web@1")}, None, ID)
+    assert attribution.resolve(main) == attribution.resolve(grandchild) == attribution.resolve(grandchild) == "web@1"
+    assert attribution.strangers == 0
+
+
+def test_an_orphan_is_known_by_its_marker(start: Start) -> None:
+    main, orphan = start("sh -c 'sleep 60 & echo $!'; wait", SUPERVISOR_ID=ID, SUPERVISOR_INSTANCE="web@2")
+    run_until_orphaned(orphan, main)
+    assert Attribution({}, None, ID).resolve(orphan) == "web@2"
+
+
+def test_strangers_are_nobody(start: Start) -> None:
+    _, stranger = start("echo $$; read x", SUPERVISOR_ID="another", SUPERVISOR_INSTANCE="web@2")
+    attribution = Attribution({}, None, ID)
+    assert attribution.resolve(stranger) is None
+    assert attribution.resolve(1) is None and attribution.resolve(os.getpid()) is None
+    assert attribution.strangers == 3
+
+
+def test_who_is_gone_is_counted_apart() -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    attribution = Attribution({}, None, ID)
+    assert attribution.resolve(process.pid) is None
+    assert (attribution.strangers, attribution.vanished) == (0, 1)
+
+
+def test_a_reused_pid_is_looked_at_anew(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    main, child = start("sleep 60 & echo $!; wait")
+    mains = {main: Main("web")}
+    attribution = Attribution(mains, None, ID)
+    assert attribution.resolve(child) == "web"
+    mains.clear()
+    assert attribution.resolve(child) == "web"
+    monkeypatch.setattr(procfs, "start_time", lambda _pid: 1)
+    assert attribution.resolve(child) is None
+
+
+def test_by_cgroup(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, pid = start("echo $$; read x")
+    paths = {pid: "/own/phi-demo/web@3/below"}
+    monkeypatch.setattr(procfs, "cgroup_of", paths.get)
+    monkeypatch.setattr(os.path, "ismount", lambda p: p == "/sys/fs/cgroup")
+    attribution = Attribution({}, "/sys/fs/cgroup/own/phi-demo", ID)
+    assert attribution.resolve(pid) == "web@3"
+    paths[pid] = "/own/phi-demonstration/web@3"
+    assert Attribution({}, "/sys/fs/cgroup/own/phi-demo", ID).resolve(pid) is None
+
+
+def run_until_orphaned(pid: int, main: int) -> None:
+    """Until the process hangs below neither `main` nor a child of it, and its program has begun (the kernel shows no
+    environment in the middle of an exec)."""
+    reactor = Reactor()
+
+    def orphaned() -> bool:
+        reactor.call_soon(lambda: None)
+        return pid not in procfs.descendants(main) and procfs.command_line(pid) == ["sleep", "60"]
+
+    run_until(reactor, orphaned)
+    reactor.close()

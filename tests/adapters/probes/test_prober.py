@@ -1,0 +1,488 @@
+"""Probes against real servers, commands and files: what is good, what is not and how it is said, and how often."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.adapters.eventloop.dns import Resolver
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
+from supervisor.adapters.probes.prober import MOST_AT_ONCE, NOTHING_NEW, Cancel, Done, Poller, Prober, Target
+from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget, read_status
+from supervisor.adapters.processes.child_command import Identity
+from tests.doubles.fakes import FakeReactor, run_until
+
+Answers = list[tuple[str | None, float]]
+
+
+@pytest.fixture
+def reactor() -> Iterator[Reactor]:
+    loop = Reactor()
+    yield loop
+    loop.close()
+
+
+def ask(reactor: Reactor, target: Target, timeout: float = 5.0) -> str | None:
+    """One probe's error."""
+    answers: Answers = []
+    Prober(reactor).probe(target, timeout, lambda *answer: answers.append(answer))
+    run_until(reactor, lambda: answers)
+    assert len(answers) == 1
+    return answers[0][0]
+
+
+class Server:
+    """A TCP server in the same loop.  It answers what `reply` gives for a request; None: it says nothing."""
+
+    def __init__(self, reactor: Reactor, reply: Callable[[bytes], bytes | None], family: int = socket.AF_INET) -> None:
+        self.requests: list[bytes] = []
+        self.reply = reply
+        self.reactor = reactor
+        self.listener = socket.create_server(("127.0.0.1" if family == socket.AF_INET else "::1", 0), family=family)
+        self.address = self.listener.getsockname()
+        self.port = self.address[1]
+        self.connections: list[socket.socket] = []
+        reactor.register(self.listener.fileno(), self.accept)
+
+    def accept(self, _events: int) -> None:
+        connection, _ = self.listener.accept()
+        self.connections.append(connection)
+        self.reactor.register(connection.fileno(), lambda _events: self.read(connection))
+
+    def read(self, connection: socket.socket) -> None:
+        try:
+            request = connection.recv(65536)
+        except ConnectionError:
+            request = b""
+        if request:
+            self.requests.append(request)
+        answer = self.reply(request) if request else b""
+        if answer is None:
+            return
+        if answer:
+            connection.sendall(answer)
+        self.reactor.unregister(connection.fileno())
+        connection.close()
+
+    def close(self) -> None:
+        for one in (*self.connections, self.listener):
+            if one.fileno() >= 0:
+                self.reactor.unregister(one.fileno())
+                one.close()
+
+
+@pytest.fixture
+def serve(reactor: Reactor) -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def begin(reply: Callable[[bytes], bytes | None], family: int = socket.AF_INET) -> Server:
+        servers.append(Server(reactor, reply, family))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.close()
+
+
+Serve = Callable[..., Server]
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+# -- HTTP ------------------------------------------------------------------------------------------------------------
+
+BAD_ANSWERS = [
+    (b"HTTP/1.1 200 OK\r\n\r\n", None),
+    (b"HTTP/1.0 204 No Content\nServer: x\n\n", None),
+    (b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n", None),
+    (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", None),
+    (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 10000 + b"\r\n\r\n", None),
+    (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "HTTP 503"),
+    (b"HTTP/1.1 404 \r\n\r\n", "HTTP 404"),
+    (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 Oh\r\n\r\n", "HTTP 500"),
+    (b"SSH-2.0-OpenSSH_9.2\r\n", 'not an HTTP answer: "SSH-2.0-OpenSSH_9.2"'),
+    (b"\x15\x03\x01\x00\x02\x02\x50", 'not an HTTP answer: "P"'),
+    (b"HTTP/2 200\r\n\r\n", 'not an HTTP answer: "HTTP/2 200"'),
+    (b"HTTP/1.1 +20 OK\r\n\r\n", 'not an HTTP answer: "HTTP/1.1 +20 OK"'),
+    (b"HTTP/1.1\r\n\r\n", 'not an HTTP answer: "HTTP/1.1"'),
+    (b"HTTP/1.1 200 OK\r\n", "connection closed before an answer"),
+    (b"", "connection closed before an answer"),
+    (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 20000, "the head of the answer is longer than 16 KiB"),
+]
+
+
+@pytest.mark.parametrize(("answer", "error"), BAD_ANSWERS, ids=lambda v: repr(v)[:30])
+def test_http_answers(reactor: Reactor, serve: Serve, answer: bytes, error: str | None) -> None:
+    server = serve(lambda _request: answer)
+    assert ask(reactor, HttpTarget(f"http://127.0.0.1:{server.port}/healthz?x=1", Resolver(reactor))) == error
+    head = server.requests[0].split(b"\r\n")
+    assert head[0] == b"GET /healthz?x=1 HTTP/1.1" and f"Host: 127.0.0.1:{server.port}".encode() in head
+
+
+def test_http_in_small_pieces(reactor: Reactor, serve: Serve) -> None:
+    server = serve(lambda _request: None)
+    answers: Answers = []
+    target = HttpTarget(f"http://localhost:{server.port}", Resolver(reactor))
+    Prober(reactor).probe(target, 5.0, lambda *answer: answers.append(answer))
+    run_until(reactor, lambda: server.requests)
+    for byte in b"HTTP/1.1 200 OK\r\n\r\n":
+        assert not answers
+        server.connections[0].send(bytes([byte]))
+        reactor.turn()
+    run_until(reactor, lambda: answers)
+    assert answers[0][0] is None and server.requests[0].startswith(b"GET / HTTP/1.1\r\n")
+
+
+def test_http_without_an_answer_in_time(reactor: Reactor, serve: Serve) -> None:
+    server = serve(lambda _request: None)
+    before = reactor.now()
+    error = ask(reactor, HttpTarget(f"http://127.0.0.1:{server.port}/", Resolver(reactor)), timeout=0.05)
+    assert error == "no answer within 0.05s" and reactor.now() - before >= 0.05
+
+
+def test_http_reset(reactor: Reactor, serve: Serve) -> None:
+    server = serve(lambda _request: None)
+
+    def reset(request: bytes) -> bytes:
+        server.connections[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        return b""
+
+    server.reply = reset
+    assert ask(reactor, HttpTarget(f"http://127.0.0.1:{server.port}/", Resolver(reactor))) == "connection reset by peer"
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        ("http://a", "a", 80),
+        ("http://a:81/", "a", 81),
+        ("http://[::1]/x:9", "::1", 80),
+        ("http://[::1]:9180/x", "::1", 9180),
+    ],
+)
+def test_urls(reactor: Reactor, url: str, host: str, port: int) -> None:
+    target = HttpTarget(url, Resolver(reactor))
+    assert (target.host, target.port) == (host, port)
+
+
+@given(st.lists(st.sampled_from([b"HTTP/1.1", b" ", b"200", b"100", b"\r\n", b"\n", b"x", b"\xff"]), max_size=20))
+def test_any_head_is_read(parts: list[bytes]) -> None:
+    status = read_status(b"".join(parts))
+    assert status is None or isinstance(status, str) or 100 <= status <= 999
+
+
+# -- TCP -------------------------------------------------------------------------------------------------------------
+
+
+def test_tcp(reactor: Reactor, serve: Serve) -> None:
+    server = serve(lambda _request: b"")
+    assert ask(reactor, TcpTarget(f"127.0.0.1:{server.port}", Resolver(reactor))) is None
+    assert ask(reactor, TcpTarget(f"localhost:{server.port}", Resolver(reactor))) is None
+    assert ask(reactor, TcpTarget(f"127.0.0.1:{closed_port()}", Resolver(reactor))) == "connection refused"
+
+
+def test_localhost_is_tried_on_both_protocols(reactor: Reactor, serve: Serve) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    try:
+        server = serve(lambda _request: b"", socket.AF_INET6)
+    except OSError:
+        pytest.skip("no IPv6 here")
+    assert ask(reactor, TcpTarget(f"localhost:{server.port}", Resolver(reactor))) is None
+    assert ask(reactor, TcpTarget(f"[::1]:{server.port}", Resolver(reactor))) is None
+
+
+def test_tcp_that_nobody_accepts(reactor: Reactor) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        assert ask(reactor, TcpTarget(f"127.0.0.1:{port}", Resolver(reactor)), 0.05) == "no answer within 0.05s"
+        for filler in fillers:
+            filler.close()
+
+
+def test_a_connection_to_itself_is_none(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket.socket, "getpeername", socket.socket.getsockname)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        target = TcpTarget(f"127.0.0.1:{listener.getsockname()[1]}", Resolver(reactor))
+        assert ask(reactor, target) == "connection refused"
+
+
+def test_names_are_looked_up_beside_the_loop(reactor: Reactor, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(lambda _request: b"")
+    asked: list[bytes] = []
+
+    def look_up(host: bytes, *_args: object, **_more: object) -> list[object]:
+        asked.append(host)
+        if host == b"web.example":
+            return [(socket.AF_INET, 0, 0, "", ("127.0.0.1", 0))]
+        raise socket.gaierror(-2, "unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    resolver = Resolver(reactor)
+    for _ in range(2):
+        assert ask(reactor, TcpTarget(f"web.example:{server.port}", resolver)) is None
+        assert ask(reactor, TcpTarget(f"nowhere.example:{server.port}", resolver)) == "host name not known"
+    assert sorted(asked) == [b"nowhere.example", b"nowhere.example", b"web.example"]
+
+
+# -- commands, files, activity ---------------------------------------------------------------------------------------
+
+
+def shell(script: str, directory: str | None = None, **environment: str) -> ExecTarget:
+    return ExecTarget(("sh", "-c", script), directory, {**os.environ, **environment}, Identity())
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("exit 0", None),
+        ("echo all is well", None),
+        ("exit 2", "exit code 2"),
+        ("echo first; echo; echo not ready >&2; echo; exit 2", "exit code 2: not ready"),
+        ("printf '\\033[31mred\\007'; exit 1", "exit code 1: [31mred"),
+        ("kill -9 $$", "killed by signal 9"),
+        ("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end; exit 3", "exit code 3: end"),
+    ],
+)
+def test_exec(reactor: Reactor, script: str, error: str | None) -> None:
+    assert ask(reactor, shell(script)) == error
+
+
+def test_exec_has_the_services_surroundings(reactor: Reactor, tmp_path: Path) -> None:
+    assert ask(reactor, shell("echo $PWD $X; exit 1", str(tmp_path), X="y")) == f"exit code 1: {tmp_path} y"
+
+
+def test_exec_of_what_cannot_be_run(reactor: Reactor) -> None:
+    target = ExecTarget(("/nowhere/at-all",), None, {}, Identity())
+    assert ask(reactor, target) == "no such file or directory"
+
+
+def test_exec_is_killed_with_its_children_at_the_timeout(reactor: Reactor, tmp_path: Path) -> None:
+    fifo = tmp_path / "held"
+    os.mkfifo(fifo)
+    held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    script = f"echo waiting; exec 3> {fifo}; sleep 60 & sleep 60"
+    assert ask(reactor, shell(script), timeout=0.3) == "no answer within 0.3s: waiting"
+    # The last who held the FIFO is gone: its end is read.
+    ended: list[bytes] = []
+    reactor.register(held, lambda _events: ended.append(os.read(held, 1)))
+    run_until(reactor, lambda: ended)
+    assert ended[0] == b""
+    reactor.unregister(held)
+    os.close(held)
+
+
+def test_exec_is_not_held_up_by_an_orphan_with_its_output(reactor: Reactor) -> None:
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    before = reactor.now()
+    assert ask(reactor, shell("setsid sleep 2 & echo gone; exit 1")) == "exit code 1: gone"
+    assert reactor.now() - before < 1.5
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_cancelled_probe_says_nothing_and_leaves_nothing(reactor: Reactor) -> None:
+    answers: Answers = []
+    prober = Prober(reactor)
+    before = set(procfs.children(os.getpid()))
+    cancel = prober.probe(shell("sleep 60"), 60.0, lambda *answer: answers.append(answer))
+    assert set(procfs.children(os.getpid())) != before
+    cancel()
+    cancel()
+    run_until(reactor, lambda: set(procfs.children(os.getpid())) <= before)
+    assert answers == []
+
+
+def test_no_descriptor_is_lost(reactor: Reactor, serve: Serve) -> None:
+    server = serve(lambda _request: b"HTTP/1.1 500 Oh\r\n\r\n")
+    resolver = Resolver(reactor)
+    before = sorted(p.name for p in Path("/proc/self/fd").iterdir())
+    for target in (
+        shell("exit 1"),
+        HttpTarget(f"http://127.0.0.1:{server.port}/", resolver),
+        TcpTarget(f"127.0.0.1:{closed_port()}", resolver),
+        ExecTarget(("/nowhere",), None, {}, Identity()),
+    ):
+        assert ask(reactor, target)
+    assert sorted(p.name for p in Path("/proc/self/fd").iterdir()) == before
+
+
+def test_file(reactor: Reactor, tmp_path: Path) -> None:
+    path = tmp_path / "beat"
+    target = FileTarget(str(path))
+    assert ask(reactor, target) == "no such file or directory"
+    path.touch()
+    assert ask(reactor, target) is None
+    assert ask(reactor, target) == NOTHING_NEW
+    os.utime(path, (5, 5))
+    assert ask(reactor, target) is None
+    assert ask(reactor, FileTarget(str(path))) == NOTHING_NEW
+
+
+def test_a_files_beat_is_when_it_was_touched(tmp_path: Path) -> None:
+    reactor = FakeReactor(time.monotonic())
+    path = tmp_path / "beat"
+    path.touch()
+    target = FileTarget(str(path))
+    answers: Answers = []
+    reactor.advance(10.0)
+    touched = time.time() - 3.0
+    os.utime(path, (touched, touched))
+    target.begin(reactor, 1.0, lambda *answer: answers.append(answer))  # type: ignore[arg-type]
+    os.utime(path, (touched + 3600, touched + 3600))
+    target.begin(reactor, 1.0, lambda *answer: answers.append(answer))  # type: ignore[arg-type]
+    assert answers[0] == (None, pytest.approx(reactor.now() - 3.0, abs=0.5))
+    assert answers[1] == (None, reactor.now())
+
+
+def test_activity(reactor: Reactor) -> None:
+    target = ActivityTarget(lambda: [os.getpid()])
+    assert ask(reactor, target) is None
+    assert ask(reactor, ActivityTarget(list)) == NOTHING_NEW
+
+
+def test_a_process_that_waits_is_not_active(reactor: Reactor) -> None:
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write(b"x\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"x\n"
+        while (stat := procfs.stat(process.pid)) is not None and stat.state != "S":
+            os.sched_yield()
+        target = ActivityTarget(lambda: [process.pid])
+        assert ask(reactor, target) == NOTHING_NEW
+        process.stdin.write(b"y\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"y\n"
+        assert ask(reactor, target) is None
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# -- how many and how often ------------------------------------------------------------------------------------------
+
+
+class Silent:
+    """A target that answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[Done] = []
+        self.cancelled = 0
+
+    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+        self.asked.append(done)
+        return self._cancel
+
+    def _cancel(self) -> None:
+        self.cancelled += 1
+
+
+def fake() -> tuple[FakeReactor, Prober, Silent]:
+    reactor = FakeReactor()
+    return reactor, Prober(reactor), Silent()  # type: ignore[arg-type]
+
+
+def test_so_many_at_once_and_no_more() -> None:
+    reactor, prober, target = fake()
+    answers: Answers = []
+    cancels = [prober.probe(target, 1.0, lambda *a: answers.append(a)) for _ in range(MOST_AT_ONCE + 3)]
+    assert len(target.asked) == MOST_AT_ONCE
+    cancels[MOST_AT_ONCE]()  # while it waits
+    target.asked[0](None, 1.0)
+    target.asked[0]("again", 1.0)
+    reactor.settle()
+    assert len(target.asked) == MOST_AT_ONCE + 1 and answers == [(None, 1.0)]
+    cancels[1]()
+    reactor.settle()
+    assert len(target.asked) == MOST_AT_ONCE + 2 and target.cancelled == 1
+
+
+def test_a_target_that_cannot_be_tried_frees_its_place() -> None:
+    reactor, prober, _ = fake()
+
+    class Broken:
+        def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+            raise OSError(24, "Too many open files")
+
+    answers: Answers = []
+    for _ in range(3 * MOST_AT_ONCE):
+        prober.probe(Broken(), 1.0, lambda *a: answers.append(a))
+        reactor.settle()
+    assert [error for error, _ in answers] == ["too many open files"] * (3 * MOST_AT_ONCE)
+
+
+def test_polling_keeps_its_grid_and_never_overlaps() -> None:
+    reactor, prober, target = fake()
+    errors: list[str | None] = []
+    poller = Poller(
+        prober, target, interval=1.0, timeout=1.0, rng=lambda: 0.5, done=lambda error, _at: errors.append(error)
+    )
+    start = reactor.now()
+    assert len(target.asked) == 1, "at once"
+    moments = []
+    for delay in (0.1, 0.3, 2.6, 0.0, 0.2):
+        reactor.advance(delay)
+        target.asked[-1](None, reactor.now())
+        count = len(target.asked)
+        while len(target.asked) == count:
+            deadline = reactor.next_deadline
+            assert deadline is not None
+            reactor.advance(deadline - reactor.now())
+        moments.append(round(reactor.now() - start, 6))
+        assert len(target.asked) == count + 1
+    assert moments == [0.75, 1.75, 4.75, 5.75, 6.75]
+    poller.stop()
+    assert target.cancelled == 1
+    reactor.advance(100.0)
+    assert len(target.asked) == 6 and errors == [None] * 5
+
+
+def test_polls_of_many_are_spread() -> None:
+    reactor, prober, target = fake()
+    numbers = iter(i / 10 for i in range(10))
+    for _ in range(10):
+        Poller(prober, target, interval=1.0, timeout=1.0, rng=lambda: next(numbers), done=lambda *_: None)
+    for done in list(target.asked):
+        done(None, 0.0)
+    moments = set()
+    for _ in range(10):
+        moments.add(reactor.next_deadline)
+        reactor.advance((reactor.next_deadline or 0) - reactor.now())
+    assert len(moments) == 10
+
+
+def test_a_poller_that_is_stopped_by_its_own_answer() -> None:
+    reactor, prober, target = fake()
+    pollers: list[Poller] = []
+    pollers.append(
+        Poller(
+            prober, target, interval=1.0, timeout=1.0, rng=lambda: 0.0, done=lambda *_: pollers[0].stop(), at_once=False
+        )
+    )
+    assert target.asked == []
+    reactor.advance(0.5)
+    target.asked[0](None, 0.0)
+    reactor.advance(10.0)
+    assert len(target.asked) == 1 and reactor.next_deadline is None

@@ -1,0 +1,74 @@
+"""When a command is done, and when it never will be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from supervisor.settling import TRIES, Failure, settled
+from tests.doubles.fake_daemon import view
+
+JSON = dict[str, Any]
+
+DONE, WAIT = True, False
+CASES: list[tuple[str, str, JSON, bool | str]] = [
+    ("start", "ready", view("a"), DONE),
+    ("start", "ready as soon as it runs", view("a", uptime_s=0.01), WAIT),
+    ("start", "not ready yet", view("a", "starting"), WAIT),
+    ("start", "runs, and is not ready", view("a", ready=False), WAIT),
+    ("start", "a oneshot at work", view("a", ready=False, type="oneshot"), WAIT),
+    ("start", "a oneshot that is done", view("a", "exited", cause="succeeded", exit_code=0), DONE),
+    ("start", "a oneshot that failed", view("a", "exited", cause="exited", exit_code=3), "code 3"),
+    (
+        "start",
+        "breaker",
+        view("a", "failed", cause="killed-by-signal", signal=11, breaker="open"),
+        "SIGSEGV; the breaker",
+    ),
+    ("start", "first backoff", view("a", "backoff", cause="exited", exit_code=1, incarnation=1), WAIT),
+    ("start", "too many", view("a", "backoff", cause="exited", exit_code=1, incarnation=TRIES), f"{TRIES} times"),
+    ("start", "somebody else stopped it", view("a", "stopped", goal="down", ready=False), "down again"),
+    ("start", "suspect", view("a", "suspect", ready=False), WAIT),
+    ("start", "waits for one that starts", view("a", "starting", waiting_for="starts"), WAIT),
+    ("start", "waits for one that failed", view("a", "starting", waiting_for="failed"), "failed, which has failed"),
+    ("start", "waits for one that is down", view("a", "starting", waiting_for="down"), "down, which is to be down"),
+    ("start", "waits for a slot", view("a", "starting", waiting_for="a restart slot"), WAIT),
+    ("stop", "stopped", view("a", "stopped", goal="down"), DONE),
+    ("stop", "stopping", view("a", "stopping", goal="down"), WAIT),
+    ("stop", "after its dependants", view("a", goal="down"), WAIT),
+    ("stop", "wanted again", view("a", goal="up"), "up again"),
+    ("restart", "still the old one", view("a", incarnation=0), WAIT),
+    ("restart", "being stopped", view("a", "stopping", incarnation=0), WAIT),
+    ("restart", "the new one", view("a", incarnation=1), DONE),
+    ("restart", "the new one fails", view("a", "failed", cause="exited", exit_code=1, incarnation=1), "code 1"),
+    ("restart", "waits in vain", view("a", "starting", incarnation=0, waiting_for="failed"), "which has failed"),
+    ("reset", "runs as before", view("a", incarnation=0), DONE),
+    ("reset", "is down and stays so", view("a", "stopped", goal="down"), DONE),
+    ("reset", "starts now", view("a", "starting"), WAIT),
+]
+OTHERS = [
+    view("starts", "starting", ready=False),
+    view("failed", "failed", cause="exited", exit_code=1, ready=False),
+    view("down", "stopped", goal="down", ready=False),
+]
+
+
+@pytest.mark.parametrize(("verb", "_what", "row", "expected"), CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
+def test_settled(verb: str, _what: str, row: JSON, expected: bool | str) -> None:
+    rows = {r["name"]: r for r in (row, *OTHERS)}
+    found = settled(verb, "a", rows, {"a": 0})
+    if isinstance(expected, str):
+        assert isinstance(found, Failure)
+        assert expected in found
+    else:
+        assert found is expected
+
+
+def test_what_is_configured_no_more_is_settled() -> None:
+    assert settled("stop", "gone", {}, {}) is True
+
+
+def test_circle_of_waiting_is_not_followed_for_ever() -> None:
+    row = view("a", "starting", waiting_for="a")
+    assert settled("start", "a", {"a": row}, {}) is False

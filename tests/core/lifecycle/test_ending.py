@@ -1,0 +1,74 @@
+"""The end of a supervisor: what it waits for, what it leaves on purpose, and what it has to leave."""
+
+from __future__ import annotations
+
+from supervisor.core.lifecycle.instance import GIVE_UP_AFTER
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import State
+from supervisor.core.model.causes import Cause
+from tests.core.services.test_service_set import World, spec
+
+
+def test_what_will_not_die_holds_up_neither_the_rest_nor_the_end() -> None:
+    world = World(spec("base"), spec("stuck", depends_on=["base"]))
+    fleet = world.fleet
+    world.take(fleet.start(["base", "stuck"], world.now))
+    world.obedient = False
+    world.take(fleet.shutdown(world.now))
+    assert world.states() == {"base": "running", "stuck": "stopping"}
+    told = world.now
+    world.take(fleet.step("stuck", ev.Lingering(1, ("7 x (D)",)), told))
+    world.obedient = True  # all but one
+    world.take(fleet.tick(told + GIVE_UP_AFTER - 0.1))
+    assert world.states()["base"] == "running", "it may yet go"
+    assert not fleet.over(told + GIVE_UP_AFTER - 0.1)
+    for second in range(16):
+        world.now = told + second
+        world.take([a for a in fleet.tick(world.now) if not isinstance(a, act.Kill)])
+    assert world["stuck"].state is State.STOPPING
+    assert world.states()["base"] == "stopped", "nobody waits for it any more"
+    assert fleet.over(world.now)
+    assert not fleet.down, "and yet it is there"
+
+
+def test_what_goes_after_all_is_no_longer_stuck() -> None:
+    world = World(spec("web"))
+    world.take(world.fleet.start(["web"], world.now))
+    world.obedient = False
+    world.take(world.fleet.stop(["web"], world.now))
+    world.take(world.fleet.step("web", ev.Lingering(1, ("7 x (D)",)), world.now))
+    assert world["web"].stuck(world.now + GIVE_UP_AFTER)
+    world.take(world.fleet.step("web", ev.Exited(1, None, 9, True), world.now))
+    assert not world["web"].stuck(world.now + GIVE_UP_AFTER)
+    assert world["web"].state is State.STOPPED
+
+
+def test_what_is_detached_stays_and_what_depends_on_it_goes() -> None:
+    world = World(spec("kept", detach=True), spec("web", depends_on=["kept"]))
+    world.take(world.fleet.start(["kept", "web"], world.now))
+    world.take(world.fleet.shutdown(world.now))
+    assert world.states() == {"kept": "running", "web": "stopped"}
+    assert world.fleet.down
+    assert world.fleet.over(world.now)
+    world.take(world.fleet.kill(world.now))
+    assert world.states()["kept"] == "running"
+    assert [r.cause for r in world.records if r.instance == "kept"][-1] is Cause.LEFT_RUNNING
+    assert [r.cause for r in world.records].count(Cause.LEFT_RUNNING) == 1
+
+
+def test_a_detached_service_that_fails_while_all_ends_is_not_waited_for() -> None:
+    world = World(spec("kept", detach=True))
+    world.take(world.fleet.start(["kept"], world.now))
+    world.take(world.fleet.shutdown(world.now))
+    world.take(world.fleet.step("kept", ev.Exited(1, 1, None, True), world.now))
+    assert world.states() == {"kept": "backoff"}
+    assert world.fleet.over(world.now)
+
+
+def test_a_detached_service_that_is_no_longer_configured_is_stopped() -> None:
+    world = World(spec("kept", detach=True), spec("web"))
+    world.take(world.fleet.start(["kept", "web"], world.now))
+    plan = World(spec("web")).plan
+    world.take(world.fleet.apply(plan, world.now)[1])
+    assert world.states() == {"web": "running"}

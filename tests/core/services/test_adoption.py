@@ -1,0 +1,112 @@
+"""Who belongs to whom after a crash: at most one candidate an instance, and no stray is overlooked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import events as ev
+from supervisor.core.services.adoption import Found, takeover
+from tests.core.services.test_service_set import spec
+
+STARTS = {
+    "stopped": [],
+    "waiting": [ev.Start()],
+    "spawning": [ev.Start(), ev.Granted()],
+    "running": [ev.Start(), ev.Granted(), ev.Spawned(1, 77)],
+}
+
+
+def instance(name: str, how: str) -> Instance:
+    made = Instance(name, spec(name), lambda: 0.5)
+    for event in STARTS[how]:
+        made.step(event, 100.0)
+    return made
+
+
+def found(pid: int, name: str = "web", incarnation: int | None = 1, leader: bool = True, start: int = 0) -> Found:
+    return Found(pid, start or pid, name, incarnation, leader)
+
+
+@pytest.mark.parametrize(
+    ("how", "processes", "main", "strays"),
+    [
+        ("running", [found(77)], (77, 5), []),
+        ("running", [], (77, 5), []),
+        ("running", [found(77), found(78, leader=False)], (77, 5), []),
+        ("running", [found(77), found(66, incarnation=0)], (77, 5), [66]),
+        ("spawning", [found(80)], (80, 80), []),
+        ("spawning", [found(81), found(80)], (80, 80), []),
+        ("spawning", [found(81, start=9), found(80)], (81, 9), []),
+        ("spawning", [found(80, leader=False)], None, []),
+        ("spawning", [found(80, incarnation=None)], None, []),
+        ("spawning", [found(70, incarnation=0)], None, [70]),
+        ("spawning", [], None, []),
+        ("waiting", [found(80, incarnation=0)], None, [80]),
+        ("stopped", [found(80, incarnation=0)], None, [80]),
+        ("running", [found(90, name="gone")], (77, 5), [90]),
+    ],
+)
+def test_takeover(how: str, processes: list[Found], main: Any, strays: list[int]) -> None:
+    result = takeover({"web": instance("web", how)}, {"web": 5}, processes)
+    assert result.mains.get("web") == main
+    assert [s.pid for s in result.strays] == strays
+
+
+@pytest.mark.parametrize(
+    ("how", "processes", "main", "incarnation", "strays"),
+    [
+        ("running", [found(80, incarnation=2), found(77)], (80, 80), 2, [77]),
+        ("running", [found(80, incarnation=2), found(79, incarnation=2)], (79, 79), 2, []),
+        (
+            "running",
+            [found(80, incarnation=2), found(85, incarnation=3), found(81, incarnation=2)],
+            (85, 85),
+            3,
+            [80, 81],
+        ),
+        ("running", [found(80, incarnation=2, leader=False)], (77, 5), None, [80]),
+        ("stopped", [found(80, incarnation=4), found(81, incarnation=4, leader=False)], (80, 80), 4, []),
+        ("stopped", [found(80, incarnation=None)], None, None, [80]),
+        ("waiting", [found(80, incarnation=2)], (80, 80), 2, []),
+        ("running", [found(90, name="gone", incarnation=7)], (77, 5), None, [90]),
+    ],
+)
+def test_who_says_what_the_record_does_not(
+    how: str, processes: list[Found], main: Any, incarnation: int | None, strays: list[int]
+) -> None:
+    result = takeover({"web": instance("web", how)}, {"web": 5}, processes)
+    assert result.unheard.get("web") == incarnation
+    assert result.mains.get("web") == main
+    assert [s.pid for s in result.strays] == strays
+
+
+def test_of_whom_nothing_is_recorded_even_an_overwritten_environment_is_enough() -> None:
+    result = takeover({"web": instance("web", "stopped")}, {}, [found(80, incarnation=None)])
+    assert (result.mains, result.unheard, result.strays) == ({"web": (80, 80)}, {"web": 1}, [])
+
+
+@given(
+    st.lists(st.sampled_from(sorted(STARTS)), min_size=1, max_size=3),
+    st.lists(
+        st.builds(
+            found,
+            st.integers(2, 9),
+            st.sampled_from(["0", "1", "2", "x"]),
+            st.sampled_from([None, 0, 1, 2]),
+            st.booleans(),
+        ),
+        unique_by=lambda f: f.pid,
+    ),
+)
+def test_everything_found_is_either_an_instances_or_a_stray(states: list[str], processes: list[Found]) -> None:
+    instances = {str(n): instance(str(n), how) for n, how in enumerate(states)}
+    result = takeover(instances, {}, processes)
+    kept = [p for group in result.remains.values() for p in group]
+    assert sorted(kept + result.strays) == sorted(processes)
+    assert all(instances[name].alive or name in result.unheard for name in result.mains)
+    assert result.unheard.keys() <= result.mains.keys()

@@ -1,0 +1,490 @@
+"""The dashboard's pure half: view in, text and tones out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from supervisor.core.model.actions import State
+from supervisor.dashboard.cells import GUTTER, columns, next_and_why, row_line, title_line
+from supervisor.dashboard.commands import changes
+from supervisor.dashboard.detail_text import detail, one_line
+from supervisor.dashboard.draw import bar, bins, condensed, histogram, sparkline, suspicion_line
+from supervisor.dashboard.eventline import event_line
+from supervisor.dashboard.evidence import evidence_lines
+from supervisor.dashboard.filter_sort import SORTS, arrange, find, matching
+from supervisor.dashboard.header import banner, blockers, first_line, second_line
+from supervisor.dashboard.history import DEPTH, EVENTS, History
+from supervisor.dashboard.keybar import LOG, TABLE, key_lines
+from supervisor.dashboard.model import Model
+from supervisor.dashboard.row_status import STATES, Row, badge, countdown, reason, trouble, waits
+from supervisor.dashboard.spans import Span, clean, cut, fit, line, plain, spread, width
+from supervisor.display import numbers as q
+from tests.doubles.fake_daemon import beating, details, event, events, fleet, status, view
+
+
+def by_name(name: str) -> dict[str, Any]:
+    return next(v for v in fleet() if v["name"] == name)
+
+
+# -- numbers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"), (0.0, "0.0s"), (-3.0, "0.0s"), (4.24, "4.2s"), (9.94, "9.9s"), (9.96, "10s"), (59.4, "59s"),
+        (59.6, "1m00s"), (185.0, "3m05s"), (3599.7, "1h00m"), (7500.0, "2h05m"), (86400 * 3 + 3600 * 4, "3d04h"),
+        (86400 * 120, "120d"),
+    ],
+)  # fmt: skip
+def test_durations_have_the_precision_that_the_eye_can_use(seconds: float | None, text: str) -> None:
+    assert q.duration(seconds) == text
+    assert len(text) <= 6
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [(None, "–"), (0, "0B"), (812, "812B"), (1023, "1.0K"), (1024 * 1000, "1.0M"), (50 * 1024**2, "50.0M"),
+     (210 * 1024**2, "210M"), (1.25 * 1024**3, "1.2G"), (5 * 1024**4, "5.0T"), (10**18, "888P")],
+)  # fmt: skip
+def test_sizes_are_short(octets: float | None, text: str) -> None:
+    assert q.size(octets) == text
+    assert len(text) <= 5
+
+
+@pytest.mark.parametrize(
+    ("phi", "text"), [(None, "–"), (0.0, "0.00"), (7.899, "7.90"), (9.996, "10.0"), (12.34, "12.3"), (307.0, ">99")]
+)
+def test_scores_fit_four_characters(phi: float | None, text: str) -> None:
+    assert q.score(phi) == text
+
+
+@pytest.mark.parametrize("at", [None, "no time", 1e40])
+def test_a_moment_that_is_none_is_blank(at: Any) -> None:
+    assert q.clock(at).strip() == ""
+
+
+# -- pictures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "floor", "relative", "text"),
+    [
+        ([], 0.0, False, ""),
+        ([0.0, 0.0], 0.0, False, "▁▁"),
+        ([0.0, 0.5, 1.0], 0.0, False, "▁▄▇"),
+        ([1.0, None, 1.0], 0.0, False, "▇ ▇"),
+        ([1.0, 2.0], 100.0, False, "▁▁"),
+        ([100.0, 101.0], 0.0, True, "▁▇"),
+        ([100.0, 101.0], 50.0, True, "▁▁"),
+    ],
+)
+def test_sparkline(values: list[float | None], floor: float, relative: bool, text: str) -> None:
+    assert sparkline(values, floor, relative=relative) == text
+
+
+def test_condensed_marks_stay_as_they_are_once_they_are_full() -> None:
+    seen = [float(n) for n in range(25)]
+    before, after = condensed(seen[:20], 4, 5, 20), condensed(seen[:22], 4, 5, 22)
+    assert before == [4.0, 9.0, 14.0, 19.0]
+    assert after == [9.0, 14.0, 19.0, 21.0]
+    assert condensed([], 3, 5, 0) == [None, None, None]
+    assert condensed([None, None], 2, 5, 2) == [None, None]
+
+
+@pytest.mark.parametrize(("fraction", "full"), [(-1.0, 0), (0.0, 0), (0.05, 1), (0.5, 4), (1.0, 8), (40.0, 8)])
+def test_bar_fills_towards_its_threshold(fraction: float, full: int) -> None:
+    assert plain(bar(fraction, 8, "good")) == "━" * full + "─" * (8 - full)
+
+
+def test_suspicion_that_came_near_the_threshold_stands_out() -> None:
+    spans = suspicion_line([0.0, 1.0, None, 6.0, 9.0], 8.0)
+    assert [s.tone for s in spans] == ["muted", "warn", "alarm"]
+    assert plain(spans) == "▁▁ ▅▇"
+
+
+def test_histogram_shows_a_single_outlier() -> None:
+    lines, low, high = histogram([1.0] * 60 + [2.0], 20, 2)
+    assert (low, high) == (1.0, 2.0)
+    assert len(lines) == 2 and all(len(text) == 20 for text in lines)
+    assert lines[-1].endswith("▁▁") and lines[0].startswith("██")
+    assert bins([3.0, 3.0], 5)[0] == [0, 0, 2, 0, 0]
+
+
+# -- text ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"), [("web", 8), ("a-very-long-name", 8), ("日本語の名前", 7), ("", 3), ("x", 0)]
+)
+def test_fit_is_exact_in_cells(text: str, cells: int) -> None:
+    assert width(fit((Span(text),), cells)) == cells
+    assert width(fit((Span(text),), cells, right=True)) == cells
+    assert width(cut((Span(text, "good"), Span(text)), cells)) <= cells
+
+
+def test_spread_lets_the_left_side_give_way() -> None:
+    assert plain(spread(line("abcdefgh"), line("XY"), 8)) == "abcd… XY"
+    assert plain(spread(line("abc"), line("XY"), 2)) == "XY"
+
+
+def test_control_characters_are_shown_and_never_obeyed() -> None:
+    assert clean("a\x1b[2Jb\x07\r\n\tü") == "a�[2Jb�↵    ü"
+
+
+# -- one row ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_state_has_a_glyph_of_its_own() -> None:
+    assert set(STATES) == {s.value for s in State}
+    assert len({glyph for glyph, _ in STATES.values()}) == len(STATES)
+
+
+@pytest.mark.parametrize(
+    ("row", "glyph", "level"),
+    [
+        (view("a"), "●", 0),
+        (view("a", ready=False), "◐", 1),
+        (view("a", ready=False, type="oneshot"), "◐", 0),
+        (view("a", goal="down"), "●", 1),
+        (view("a", breaker="half-open"), "●", 2),
+        (view("a", "starting"), "◔", 1),
+        (view("a", "suspect"), "▲", 2),
+        (view("a", "backoff"), "↻", 2),
+        (view("a", "stopping"), "▼", 1),
+        (view("a", "stopping", lingering=["17 (D)"]), "▼", 3),
+        (view("a", "exited", cause="succeeded"), "✓", 0),
+        (view("a", "exited", cause="exited", exit_code=2), "✗", 3),
+        (view("a", "exited", cause="exited", goal="down"), "✓", 0),
+        (view("a", "stopped", goal="down"), "○", 0),
+        (view("a", "failed"), "✖", 3),
+    ],
+)
+def test_state_and_trouble(row: dict[str, Any], glyph: str, level: int) -> None:
+    assert badge(row).text[0] == glyph
+    assert trouble(row) == level
+
+
+@pytest.mark.parametrize(
+    ("row", "age", "text"),
+    [
+        (view("a", "backoff", next_restart_in_s=4.2), 1.0, "restart in 3.2s"),
+        (view("a", "failed", next_restart_in_s=42.0), 50.0, "trial in 0.0s"),
+        (view("a", "stopping", kill_in_s=70.0), 0.0, "kill in 1m10s"),
+        (view("a", "starting", ready_within_s=20.0), 0.0, "due in 20s"),
+        (view("a", **beating(5.6, suspect_in_s=2.5)), 0.5, "suspect in 2.0s"),
+        (view("a", **beating(0.2, suspect_in_s=2.5)), 0.0, ""),
+        (view("a", "suspect", **beating(9.0, suspect_in_s=0.0)), 0.0, ""),
+        (view("a"), 0.0, ""),
+    ],
+)
+def test_countdown_goes_on_between_two_statuses(row: dict[str, Any], age: float, text: str) -> None:
+    assert plain(countdown(row, age)) == text
+    assert (waits(row, age) is None) == (text == "")
+
+
+FAILED = event(1, "a", "running", "backoff", "exited", exit_code=3, signal=None, delay_s=1.0, attempt=1)
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (Row(view("a")), "ready"),
+        (Row(view("a", "starting", waiting_for="db")), "waits for db"),
+        (Row(view("a", "suspect", held="stopped (SIGSTOP)")), "held: stopped (SIGSTOP)"),
+        (Row(view("a", "stopping", lingering=["17 (D)"])), "will not die: 17 (D)"),
+        (Row(view("a", goal="down")), "stops after its dependants"),
+        (Row(view("a", "starting", probe_error="connection refused")), "connection refused"),
+        (Row(view("a", status="batch 7")), "batch 7"),
+        (Row(view("a"), last_failure=FAILED, failed_ago=30.0), "back after: exited with code 3"),
+        (Row(view("a"), last_failure=FAILED, failed_ago=3000.0), "exited with code 3"),
+        (Row(view("a", "backoff", cause="exited", exit_code=3)), "exited with code 3"),
+        (Row(view("a", "failed", cause="killed-by-signal", signal=11)), "killed by SIGSEGV"),
+    ],
+)
+def test_why_it_is_as_it_is(row: Row, text: str) -> None:
+    assert reason(row).text == text
+
+
+def test_what_is_well_is_quiet_and_what_is_broken_is_not() -> None:
+    shown = columns(80, 12)
+    calm = {s.tone for s in row_line(Row(view("a")), shown) if s.text.strip()}
+    broken = {s.tone for s in row_line(Row(view("a", "failed", next_restart_in_s=3.0)), shown) if s.text.strip()}
+    assert not calm & {"warn", "bad", "alarm"}
+    assert "alarm" in broken
+
+
+@pytest.mark.parametrize("cells", [80, 99, 120, 134, 160, 200, 250])
+def test_rows_are_as_wide_as_the_table(cells: int) -> None:
+    shown = columns(cells, 18)
+    assert sum(c.width + 1 for c in shown) - 1 + GUTTER == cells
+    head = title_line(shown, "trouble", True)
+    assert width(head) == cells
+    for row in fleet():
+        assert width(row_line(Row(row), shown, here=True, marked=True)) == cells
+    assert {c.key for c in columns(80, 18)} == {
+        "state", "name", "ready", "uptime", "restarts", "cpu", "memory", "phi", "why"
+    }  # fmt: skip
+
+
+def test_the_cursor_and_a_mark_are_seen_without_colour() -> None:
+    shown = columns(80, 8)
+    signs = {plain(row_line(Row(view("a")), shown, here=h, marked=m))[0] for h in (0, 1) for m in (0, 1)}
+    assert len(signs) == 4
+
+
+# -- choosing --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_broken_comes_first_and_equals_stay_in_start_order() -> None:
+    names = [v["name"] for v in arrange(fleet(), "trouble", True)]
+    assert names[:3] == ["importer", "worker@2", "mailer"]
+    assert names[-7:] == ["migrate", "redis", "web@1", "web@2", "web@3", "worker@1", "debug-shell"]
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_every_sort_has_both_directions(sort: str) -> None:
+    up, down = arrange(fleet(), sort, False), arrange(fleet(), sort, True)
+    assert {v["name"] for v in up} == {v["name"] for v in fleet()}
+    assert [v["name"] for v in up] != [v["name"] for v in down]
+
+
+def test_names_sort_as_people_count() -> None:
+    views = [view(f"w@{n}") for n in (10, 9, 1)]
+    assert [v["name"] for v in arrange(views, "name", False)] == ["w@1", "w@9", "w@10"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("web", ["web@1", "web@2", "web@3"]),
+        ("web !2", ["web@1", "web@3"]),
+        ("front", ["web@1", "web@2", "web@3"]),
+        ("problem", ["worker@2", "mailer", "importer"]),
+        ("failed", ["importer"]),
+        ("worker ready", ["worker@1"]),
+        ("down", ["reports", "debug-shell"]),
+        ("wkr1", ["worker@1"]),
+        ("no such thing", []),
+    ],
+)
+def test_filter(text: str, names: list[str]) -> None:
+    assert [v["name"] for v in matching(fleet(), text)] == names
+
+
+def test_find_goes_round() -> None:
+    views = fleet()
+    assert find(views, "web", 0) == 2
+    assert find(views, "web", 5) == 2
+    assert find(views, "web", 1, -1) == 4
+    assert find(views, "", 0) is None
+    assert find([], "web", 0) is None
+
+
+# -- remembering -----------------------------------------------------------------------------------------------------
+
+
+def test_history_is_bounded_and_forgets_who_is_gone() -> None:
+    history = History()
+    for _ in range(DEPTH + 10):
+        history.take(status([view("a", cpu_percent=1.0)]))
+    assert len(history.samples("a").cpu) == DEPTH and len(history.lag) == DEPTH
+    history.take(status([view("b")]))
+    assert not history.samples("a").cpu
+    history.note(event(n, "a", "running", "running", "ready") for n in range(EVENTS + 50))
+    assert len(history.events) == EVENTS
+    assert history.note([event(EVENTS + 49, "a", "running", "running", "ready")]) == []
+
+
+def test_history_keeps_the_last_failure_and_the_last_evidence() -> None:
+    history = History()
+    assert len(history.note(events())) == len(events())
+    assert history.last_failure["worker@2"]["id"] == 113
+    assert history.last_evidence == {"worker@2": 102}
+    assert "web@1" not in history.last_failure
+
+
+def test_a_high_score_is_no_alarm_before_it_is_a_suspicion() -> None:
+    young, suspect = view("a", **beating(30.0)), view("a", "suspect", **beating(30.0))
+    history = History()
+    history.take(status([young]))
+    assert list(history.samples("a").phi) == [8.0]
+    for row, tone in ((young, "warn"), (suspect, "alarm")):
+        assert tone in {s.tone for s in row_line(Row(row), columns(120, 8))[6:] if "━" in s.text}
+
+
+def test_a_suspicion_between_two_statuses_is_seen_in_the_trace() -> None:
+    history = History()
+    history.take(status([view("a", **beating(0.3))]))
+    history.note([event(1, "a", "running", "suspect", "heartbeat-silent", suspicion=9.1)])
+    history.note([event(2, "b", "running", "suspect", "heartbeat-silent", suspicion=9.1)])
+    assert list(history.samples("a").phi) == [9.1]
+
+
+def test_a_wait_is_measured_from_when_it_was_seen_first() -> None:
+    history = History()
+    for left in (8.0, 6.0):
+        history.take(status([view("a", "backoff", next_restart_in_s=left)]))
+    assert history.samples("a").wait == ("backoff 1 0", 8.0)
+    history.take(status([view("a")]))
+    assert history.samples("a").wait is None
+
+
+def test_model_says_that_the_daemon_was_away_or_is_another() -> None:
+    model = Model()
+    assert model.link().text == "○ connecting…"
+    assert model.take(status(), 10.0) == "" and model.live
+    model.lost("connection reset", 12.0)
+    assert not model.live
+    assert model.link().text == "↯ reconnecting…"
+    assert "connection reset" in model.lost_words(15.0) and "3.0s" in model.lost_words(15.0)
+    assert model.age(60.0) == 2.0  # nothing is known of the time since
+    assert model.take(status(), 61.0) == "connected again"
+    model.lost("gone", 62.0)
+    assert model.take(status(pid=960), 63.0) == "the daemon was restarted: pid 812 → 960"
+    assert model.lost_words(64.0) == ""
+
+
+def test_only_a_countdown_that_is_about_to_end_is_urgent() -> None:
+    model = Model()
+    model.take(status([view("a", "backoff", next_restart_in_s=25.0)]), 0.0)
+    assert not model.soon(10.0)
+    assert model.soon(16.0)
+    model.lost("gone", 1.0)
+    assert not model.soon(16.0)
+
+
+# -- the head --------------------------------------------------------------------------------------------------------
+
+
+def test_head_counts_and_names_the_worst_first() -> None:
+    text = plain(first_line(status(), Span("● live"), 120))
+    assert "shop" in text and "5/9 ready" in text and text.rstrip().endswith("● live")
+    assert text.index("1 failed") < text.index("1 suspect") < text.index("1 backoff") < text.index("1 exited")
+    assert width(first_line(status(), Span("● live"), 80)) == 80
+    calm = first_line(status([view("a"), view("b")]), Span("● live"), 80)
+    assert not {s.tone for s in calm} & {"warn", "bad", "alarm"}
+
+
+def test_head_shows_the_hosts_own_health() -> None:
+    text = plain(second_line(status(load=[9.0, 1.0, 1.0], lag_ms=900.0), History(), 120))
+    assert "9.00" in text and "late 900 ms" in text and "cpu 3%" in text
+    assert "warn" in {s.tone for s in second_line(status(lag_ms=900.0), History(), 80)}
+    assert "pressure" not in plain(second_line(status(psi=None), History(), 80))
+
+
+@pytest.mark.parametrize(
+    ("more", "lost", "words"),
+    [
+        ({}, "", ""),
+        ({}, "no connection", "no connection"),
+        ({"host_starved": True, "lag_ms": 840.0}, "", "840 ms late"),
+        ({"problems": ["the ledger is not writable", "x"]}, "", "the ledger is not writable  (+1 more)"),
+        ({"closing": True}, "", "reports stops, kill in 7.0s"),
+    ],
+)
+def test_banner_says_what_stands_over_everything(more: dict[str, Any], lost: str, words: str) -> None:
+    text = plain(banner(status(**more), lost, 300))
+    assert words in text and bool(text) == bool(words)
+
+
+def test_who_blocks_the_shutdown_is_named() -> None:
+    views = [
+        view("db", goal="down"),
+        view("web", "stopping", goal="down", kill_in_s=8.0),
+        view("old", "stopping", goal="down", lingering=["991 (D)"]),
+        view("gone", "stopped", goal="down"),
+    ]
+    text = blockers(views, 1.0)
+    assert text == (
+        "3 instances left · web stops, kill in 7.0s · old will not die (991 (D)) · db waits for its dependants"
+    )
+    assert blockers(views[-1:], 0.0) == "nothing is left"
+
+
+# -- detail, events, keys --------------------------------------------------------------------------------------------
+
+
+def rows() -> list[Row]:
+    model = Model()
+    model.history.note(events())
+    model.take(status(), 0.0)
+    return model.rows(0.0, 1.76e9)
+
+
+@pytest.mark.parametrize("cells", [30, 44, 64, 120])
+def test_detail_fits_its_pane(cells: int) -> None:
+    for row in rows():
+        for more in (None, details(row.view)):
+            assert all(width(text) <= cells for text in detail(row, more, cells))
+            assert width(one_line(row, cells)) <= cells
+
+
+def test_detail_tells_the_whole_story() -> None:
+    row = next(r for r in rows() if r.name == "importer")
+    text = "\n".join(plain(t) for t in detail(row, details(row.view), 64))
+    for words in (
+        "killed by SIGSEGV", "more than 5 restarts within 60 s", "tried once more in 42s", "open",
+        "last changes", "python -m shop.importer", "needs      redis",
+    ):  # fmt: skip
+        assert words in text
+    row = next(r for r in rows() if r.name == "worker@1")
+    text = "\n".join(plain(t) for t in detail(row, details(row.view), 64))
+    for words in ("5.60 of 8", "notify every 1.00 s · 64 intervals", "1.34 s", "█", "processes (3)", "└ python"):
+        assert words in text
+
+
+def test_details_tell_what_became_of_a_target() -> None:
+    row = Row(view("a", **beating(0.4), target={"says": "5 s and 1/30d: both can be had; suspected after 2.1 s"}))
+    text = " ".join(" ".join(plain(t) for t in detail(row, details(row.view), 64)).split())
+    assert "target 5 s and 1/30d: both can be had; suspected after 2.1 s" in text
+
+
+def test_detail_says_when_the_configuration_has_moved_on() -> None:
+    text = "\n".join(plain(t) for t in detail(Row(view("a", current=False)), None, 64))
+    assert "older configuration" in text
+
+
+@pytest.mark.parametrize("cells", [30, 60, 100])
+def test_events_say_who_what_and_why(cells: int) -> None:
+    for each in events():
+        assert width(event_line(each, instance=True, width=cells)) <= cells
+    text = plain(event_line(events()[1], instance=True, width=100))
+    assert "worker@2" in text and "suspect → stopping" in text and "no heartbeat for 4.2 s" in text and "⌕" in text
+
+
+def test_every_key_is_in_the_footer_and_every_line_fits() -> None:
+    for keys in (TABLE, LOG):
+        for cells in (40, 80, 120, 200):
+            lines = key_lines(keys, cells)
+            assert all(width(text) <= cells + 1 for text in lines)
+            assert all(f" {key}" in "".join(map(plain, lines)) for key, _, _ in keys)
+    assert len(key_lines(TABLE, 80)) == 2 and len(key_lines(TABLE, 120)) == 1
+
+
+def test_next_comes_before_why() -> None:
+    row = Row(by_name("mailer"))
+    assert plain(next_and_why(40)(row)) == "restart in 4.2s  exited with code 1"
+    assert plain(next_and_why(20)(row)) == "restart in 4.2s"
+
+
+def test_reload_is_told_in_lines() -> None:
+    answer = {
+        "added": ["a"], "removed": ["b"], "changed": {"c": ["command"], "d": ["description"]}, "restarted": ["c"],
+        "supervisor": ["runtime_dir"],
+    }  # fmt: skip
+    assert changes(answer) == [
+        "+ a", "− b", "~ c: command   (restarts)", "~ d: description",
+        "only after a restart of the daemon: runtime_dir",
+    ]  # fmt: skip
+    many = answer | {"added": [str(n) for n in range(40)]}
+    assert len(changes(many)) == 13 and changes(many)[-1] == "and 32 more"
+
+
+def test_evidence_of_any_shape_can_be_read() -> None:
+    value = {"stacks": "one\ntwo", "proc": {"wchan": "futex", "fds": [1, "x\x1b"]}}
+    assert [plain(t) for t in evidence_lines(value)] == [
+        "stacks", "  one", "  two", "proc", "  wchan            futex", "  fds", "    1", "    x�",
+    ]  # fmt: skip

@@ -1,0 +1,256 @@
+"""The dashboard's panes: what is seen at which size, logs, events, and what happens when the daemon goes away."""
+
+from __future__ import annotations
+
+import time
+
+from supervisor.dashboard.app import Dashboard
+from tests.dashboard.stage import Stage, play
+from tests.doubles.fake_daemon import FakeClient, event, view
+
+
+def test_a_small_terminal_shows_the_essentials() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.at("mailer")
+        await stage.until(lambda: "run 4" in stage.screen(), "the line of detail")
+        text = stage.screen()
+        for words in ("shop", "5/9 ready", "load", "late", "● live", "✖ failed", "↻ backoff", "restart in", "web@3",
+                      "exited with code 1", "breaker closed", "s start", "q quit"):  # fmt: skip
+            assert words in text, words
+        overview = stage.overview
+        assert not overview.detail.display and not overview.log_pane.display and not overview.feed.display
+
+    play(scene, size=(80, 24))
+
+
+def test_panes_come_and_go_by_key_on_a_small_terminal() -> None:
+    async def scene(stage: Stage) -> None:
+        overview = stage.overview
+        for key, pane, words in (("d", overview.detail, "breaker"), ("l", overview.log_pane, "payment"),
+                                 ("e", overview.feed, "→ running")):  # fmt: skip
+            await stage.press(key)
+            await stage.until(lambda pane=pane: pane.display and overview.focused is pane, key)
+            await stage.until(lambda words=words: words in stage.screen(), words)
+            assert sum(p.display for p in (overview.detail, overview.log_pane, overview.feed)) == 1
+            await stage.press(key)
+            await stage.until(lambda pane=pane: not pane.display and overview.focused is overview.table, "away")
+
+    play(scene, size=(80, 24))
+
+
+def test_a_large_terminal_shows_everything_at_once() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.at("worker@1")
+        await stage.until(lambda: "processes (3)" in stage.screen(), "the processes")
+        await stage.until(lambda: "payment gateway" in stage.screen(), "the log")
+        text = stage.screen()
+        for words in ("crunching batch 1841", "notify every 1.00 s", "█", "killed by SIGSEGV; breaker open", "5.60"):
+            assert words in text, words
+
+    play(scene, size=(200, 60))
+
+
+def test_detail_follows_the_cursor() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.at("importer")
+        await stage.until(lambda: "python -m shop.importer" in stage.shown("detail"), "its command")
+        assert "more than 5 restarts within 60 s" in stage.shown("detail")
+        stage.at("redis")
+        await stage.until(lambda: "python -m shop.redis" in stage.shown("detail"), "its command")
+
+    play(scene)
+
+
+def test_the_log_follows_and_nothing_is_shown_twice() -> None:
+    async def scene(stage: Stage) -> None:
+        pane, client = stage.overview.log_pane, stage.client
+        stage.at("redis")
+        await stage.until(lambda: pane.targets == ["redis"] and len(pane.entries) == 42, "its log")
+        assert pane.following and "booted" in pane.entries[0].text
+        client.lines["redis"].append("one more")
+        client.streams[-1].said.put(("log", {"instance": "redis", "at": 0.0, "lines": ["one more"]}))
+        await stage.until(lambda: pane.entries[-1].text == "one more", "the new line")
+        assert len(pane.entries) == 43
+        await stage.until(lambda: "one more" in stage.screen(), "the view to follow")
+        await stage.press("l", "home")
+        assert not pane.following
+        await stage.press("G")
+        assert pane.following
+
+    play(scene)
+
+
+def test_a_paused_log_catches_up() -> None:
+    async def scene(stage: Stage) -> None:
+        pane, client = stage.overview.log_pane, stage.client
+        stage.at("redis")
+        await stage.until(lambda: pane.targets == ["redis"] and len(pane.entries) == 42, "its log")
+        await stage.press("l")
+        await stage.until(lambda: stage.overview.focused is pane, "the focus")
+        await stage.press("p")
+        assert "paused" in stage.screen()
+        client.lines["redis"] += ["while paused"]
+        client.streams[-1].said.put(("log", {"instance": "redis", "at": 0.0, "lines": []}))
+        await stage.say()
+        assert len(pane.entries) == 42
+        await stage.press("p")
+        await stage.until(lambda: pane.entries[-1].text == "while paused", "the line")
+
+    play(scene)
+
+
+def test_search_in_the_log_marks_and_goes_from_hit_to_hit() -> None:
+    async def scene(stage: Stage) -> None:
+        pane = stage.overview.log_pane
+        stage.at("redis")
+        await stage.until(lambda: pane.targets == ["redis"] and len(pane.entries) == 42, "its log")
+        await stage.press("l")
+        await stage.until(lambda: stage.overview.focused is pane, "the focus")
+        await stage.press("slash")
+        await stage.type("attempt")
+        await stage.press("enter")
+        assert "/attempt/ 6 lines" in stage.screen()
+        assert any(s.tone == "hit" and s.text == "attempt" for s in pane.line_at(40))
+        assert pane.overlay(40) == "line--cursor"
+        await stage.press("N")
+        assert pane.overlay(33) == "line--cursor"
+        await stage.press("n", "n")
+        assert pane.overlay(5) == "line--cursor"
+        await stage.press("escape")
+        assert pane.pattern is None
+
+    play(scene)
+
+
+def test_the_logs_of_the_selected_are_interleaved() -> None:
+    async def scene(stage: Stage) -> None:
+        pane = stage.overview.log_pane
+        stage.at("web@1")
+        await stage.press("space", "space")
+        await stage.until(lambda: pane.targets == ["web@1", "web@2"] and len(pane.entries) == 84, "both logs")
+        assert {e.instance for e in pane.entries[:4]} == {"web@1", "web@2"}
+        await stage.until(lambda: "web@2 │" in stage.screen(), "their names")
+
+    play(scene)
+
+
+def test_reading_back_at_the_top_of_the_log() -> None:
+    async def scene(stage: Stage) -> None:
+        pane = stage.overview.log_pane
+        stage.client.lines["redis"] = [f"line {n}" for n in range(500)]
+        stage.at("redis")
+        await stage.until(lambda: pane.targets == ["redis"] and len(pane.entries) == 400, "its log")
+        await stage.press("l")
+        await stage.until(lambda: stage.overview.focused is pane, "the focus")
+        await stage.until(lambda: "redis" not in stage.overview.attention.tail._busy, "the pace")
+        await stage.press("home")
+        await stage.until(lambda: pane.entries[0].text == "line 80", "what came before")
+        assert pane.scroll_offset.y == 20
+
+    play(scene)
+
+
+def test_full_screen_log_and_back() -> None:
+    async def scene(stage: Stage) -> None:
+        overview = stage.overview
+        await stage.press("L")
+        await stage.until(lambda: not overview.table.display and overview.focused is overview.log_pane, "the log")
+        assert overview.log_pane.size.height > 30
+        await stage.press("escape")
+        await stage.until(lambda: overview.table.display and overview.focused is overview.table, "the table")
+        await stage.press("enter")
+        await stage.until(lambda: not overview.table.display, "the log")
+
+    play(scene)
+
+
+def test_new_events_come_into_the_feed_at_the_top() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("e")
+        await stage.until(lambda: stage.overview.feed.display and stage.shown("feed"), "the feed")
+        stage.client.say("event", event(200, "redis", "running", "backoff", "killed-by-signal", signal=9))
+        await stage.until(lambda: "killed by SIGKILL" in stage.shown("feed").splitlines()[0], "the event")
+
+    play(scene)
+
+
+def test_it_reconnects_and_says_so() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.client.say("disconnected", {"error": "the daemon closed the stream"})
+        await stage.until(lambda: "reconnecting…" in stage.screen(), "the word that nobody answers")
+        assert "no daemon answers" in stage.screen() and "● live" not in stage.screen()
+        assert len(stage.names()) == 12  # what was known last stays
+        stage.client.say("connected", {})
+        await stage.say(pid=960)
+        await stage.until(
+            lambda: "the daemon was restarted: pid 812 → 960" in stage.screen(), "the word that it is back"
+        )
+        assert "● live" in stage.screen() and "reconnecting" not in stage.screen()
+
+    play(scene)
+
+
+def test_a_starved_host_is_shown_over_everything() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.say(host_starved=True, lag_ms=1840.0)
+        await stage.until(lambda: "ran 1840 ms late" in stage.screen(), "the banner")
+        await stage.say()
+        await stage.until(lambda: "ms late," not in stage.screen(), "the banner gone")
+
+    play(scene)
+
+
+def test_a_burst_of_statuses_is_drawn_a_few_times() -> None:
+    drawn: list[float] = []
+
+    async def scene(stage: Stage) -> None:
+        overview = stage.overview
+        draw = overview._draw
+        overview._draw = lambda: (drawn.append(time.monotonic()), draw())[1]  # type: ignore[method-assign]
+        began = time.monotonic()
+        for n in range(30):
+            stage.client.say("event", event(300 + n, "redis", "running", "running", "ready"))
+            await stage.say(lag_ms=float(n))
+        assert len(drawn) <= 2 + (time.monotonic() - began) / 0.2 * 1.5 + (time.monotonic() - began) / 0.25
+
+    play(scene)
+
+
+def test_only_lines_that_changed_are_drawn_again() -> None:
+    async def scene(stage: Stage) -> None:
+        table = stage.overview.table
+        lines: list[int] = []
+        table.refresh = lambda *regions, **_: lines.extend(r.y for r in regions)  # type: ignore[method-assign,assignment]
+        stage.client.rows = [r | {"cpu_percent": 99.0} if r["name"] == "redis" else r for r in stage.client.rows]
+        await stage.say()
+        await stage.until(lambda: lines, "a line")
+        assert set(lines) == {1 + stage.names().index("redis")}
+
+    play(scene, rows=[view("redis", uptime_s=None), view("web", uptime_s=None)])
+
+
+def test_no_colour_is_honoured(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = Dashboard(FakeClient())
+    assert app.no_color and app.native_ansi_color
+
+
+def test_a_refused_connection_is_said() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.client.say("refused", {"error": "the control socket may not be opened"})
+        await stage.until(lambda: "may not be opened" in stage.screen(), "the reason")
+
+    play(scene)
+
+
+def test_a_thousand_instances_are_one_screenful() -> None:
+    async def scene(stage: Stage) -> None:
+        began = time.monotonic()
+        stage.client.rows = [view(f"w@{n}") for n in range(1000)]
+        await stage.say()
+        await stage.until(lambda: len(stage.names()) == 1000, "them all")
+        await stage.press("end")
+        assert "w@999" in stage.screen()
+        assert time.monotonic() - began < 10.0
+
+    play(scene)

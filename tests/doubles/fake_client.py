@@ -1,0 +1,289 @@
+"""A small daemon behind the real HTTP server: instances that do what they are told after a moment.
+
+`serve` runs it in a child process, so that it has a pid of its own and can end as a daemon does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from supervisor.adapters.control.routes import Api, Subscriber
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.http.server import HttpServer
+from supervisor.adapters.ledger.store import EventQuery
+from supervisor.core.text.timestamps import from_iso, to_iso
+from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
+from tests.doubles import fake_daemon as fakedaemon
+
+JSON = dict[str, Any]
+SOON = 0.03
+"""Seconds that a change of state takes."""
+
+
+class StandIn:
+    """Implements `Daemon`.  `broken` never become ready, `stubborn` hold a stop up until a second `down`."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        rows: Sequence[JSON],
+        *,
+        broken: Sequence[str] = (),
+        stubborn: Sequence[str] = (),
+        events: Sequence[JSON] = (),
+        lines: dict[str, list[tuple[float | None, str]]] | None = None,
+    ) -> None:
+        self.reactor = reactor
+        self.rows = {row["name"]: dict(row) for row in rows}
+        self.broken, self.stubborn = set(broken), set(stubborn)
+        self.ledger = list(events)
+        self.lines = lines or {}
+        self.subscribers: list[Subscriber] = []
+        self.closing = False
+        self.upgraded_from = ""
+        self.ended: Callable[[], None] = reactor.stop
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def status(self, services: Sequence[str] = ()) -> JSON:
+        names = self._resolve(services)
+        rows = [self.rows[name] for name in names]
+        extra = {"upgraded_from": self.upgraded_from, "started_at": f"2026-01-01T00:00:0{len(self.upgraded_from)}Z"}
+        return fakedaemon.status(rows, pid=os.getpid(), closing=self.closing, **extra)
+
+    def instance(self, name: str) -> JSON:
+        (found,) = self._resolve([name])
+        return fakedaemon.details(self.rows[found])
+
+    def services(self) -> JSON:
+        out: dict[str, JSON] = {}
+        for row in self.rows.values():
+            service = out.setdefault(
+                row["service"],
+                {
+                    "name": row["service"],
+                    "description": "",
+                    "type": row["type"],
+                    "group": row["group"],
+                    "depends_on": [],
+                    "instances": [],
+                    "autostart": True,
+                    "command": ["true"],
+                },
+            )
+            service["instances"].append(row["name"])
+        return {"services": list(out.values())}
+
+    def events(self, query: EventQuery) -> list[JSON]:
+        found = [
+            e
+            for e in self.ledger
+            if (not query.services or e["service"] in query.services or e["instance"] in query.services)
+            and (query.since is None or from_iso(e["at"]) >= query.since)
+            and (query.after is None or e["id"] > query.after)
+            and (query.before is None or e["id"] < query.before)
+        ]
+        return found[: query.limit] if query.after is not None else found[-query.limit :]
+
+    def evidence(self, event_id: int) -> JSON | None:
+        return {"stacks": [{"pid": 7, "how": "py-spy", "lines": ["in wait()"]}]} if event_id == 102 else None
+
+    def logs(
+        self,
+        instance: str,
+        *,
+        lines: int | None = None,
+        since: float | None = None,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> JSON:
+        (name,) = self._resolve([instance])
+        have = self.lines.get(name, [])
+        low, high = 0, len(have)
+        if after is not None:
+            low = int(after)
+        else:
+            high = int(before) if before is not None else high
+            low = max(0, high - (lines or 1000))
+        page = [{"at": at, "text": text} for at, text in have[low:high]]
+        end = low == 0 if after is None else True
+        return {"instance": name, "lines": page, "first": str(low), "last": str(high), "at_end": end}
+
+    def metrics(self) -> str:
+        return "# TYPE up gauge\nup 1\n"
+
+    # -- acting ------------------------------------------------------------------------------------------------------
+
+    def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
+        names = self._resolve(services)
+        if verb == "signal":
+            if signal not in (None, "HUP", "USR1"):
+                raise UsageError(f"no such signal: {signal!r}", "Known: HUP, USR1")
+            return [name for name in names if self.rows[name]["pid"] is not None]
+        for name in names:
+            if verb == "stop":
+                self._stop(name)
+            elif verb in ("start", "restart") or self.rows[name]["state"] in ("backoff", "failed"):
+                self._start(name)
+        return names
+
+    def _start(self, name: str) -> None:
+        row = self.rows[name]
+        if row["state"] == "running":
+            self._change(name, "stopping", "restarted-by-user", ready=False, pid=None)
+        self._change(name, "starting", "started-by-user", goal="up", ready=False, pid=None)
+
+        def come_up() -> None:
+            again = {"incarnation": row["incarnation"] + 1}
+            if name in self.broken:
+                failed = {"exit_code": 3, "breaker": "open", "next_restart_in_s": 60.0}
+                self._change(name, "failed", "exited", **failed, **again)
+            else:
+                self._change(name, "running", "ready", ready=True, pid=os.getpid(), **again)
+
+        self.reactor.call_at(self.reactor.now() + SOON, come_up)
+
+    def _stop(self, name: str) -> None:
+        if self.rows[name]["state"] == "stopped":
+            return
+        self._change(name, "stopping", "stopped-by-user", goal="down", kill_in_s=10.0, since_s=1.0)
+        if name not in self.stubborn:
+            gone = {"pid": None, "kill_in_s": None, "ready": False}
+            self.reactor.call_at(self.reactor.now() + SOON, lambda: self._change(name, "stopped", "stopped", **gone))
+
+    def down(self) -> None:
+        if self.closing:
+            self.stubborn.clear()
+        self.closing = True
+        for name in self.rows:
+            self._stop(name)
+        self.reactor.call_at(self.reactor.now() + 2 * SOON, self._end)
+
+    def _end(self) -> None:
+        if not self.stubborn:
+            self.ended()
+
+    def reload(self, dry_run: bool, done: Callable[[JSON | SupervisorError], None]) -> None:
+        answer: JSON | SupervisorError = {
+            "applied": not dry_run,
+            "added": ["new"],
+            "removed": ["old"],
+            "changed": {"web": ["environment"]},
+            "restarted": ["web"],
+            "unchanged": 3,
+            "supervisor": ["http.listen"],
+        }
+        if "reload" in self.broken:
+            answer = ConfigError("services.toml:3: services.web.comand: unknown key", "did you mean command?")
+        self.reactor.call_soon(lambda: done(answer))
+
+    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+        answer: JSON | SupervisorError = {"from": "1.0", "to": "2.0", "python": python or "", "pid": 1}
+        if "upgrade" in self.broken:
+            answer = OperationFailed("the new version cannot start: no module", "This one goes on.")
+        else:
+            self.upgraded_from = "1.0"
+        self.reactor.call_soon(lambda: done(answer))
+
+    # -- following ---------------------------------------------------------------------------------------------------
+
+    def watch(self, subscriber: Subscriber) -> Callable[[], None]:
+        self.subscribers.append(subscriber)
+        if "status" in subscriber.topics:
+            self.reactor.call_soon(lambda: self._tell(subscriber))
+        return lambda: self.subscribers.remove(subscriber)
+
+    def _tell(self, subscriber: Subscriber) -> None:
+        if subscriber in self.subscribers:
+            subscriber.on_status(self.status(subscriber.services))
+            self.reactor.call_at(self.reactor.now() + subscriber.interval, lambda: self._tell(subscriber))
+
+    def say(self, name: str, text: str) -> None:
+        """One more line of output."""
+        self.lines.setdefault(name, []).append((time.time(), text))
+        for subscriber in list(self.subscribers):
+            if "logs" in subscriber.topics:
+                subscriber.on_log(name, [text])
+
+    def _change(self, name: str, state: str, cause: str, **more: Any) -> None:
+        row = self.rows[name]
+        number = self.ledger[-1]["id"] + 1 if self.ledger else 1
+        event = fakedaemon.event(number, name, row["state"], state, cause)
+        event["at"] = to_iso(time.time())
+        row |= {"state": state, "cause": cause} | more
+        self.ledger.append(event)
+        for subscriber in list(self.subscribers):
+            if "events" in subscriber.topics and (not subscriber.services or row["service"] in subscriber.services):
+                subscriber.on_event(event)
+            if "status" in subscriber.topics:
+                subscriber.on_status(self.status(subscriber.services))
+
+    def _resolve(self, services: Sequence[str]) -> list[str]:
+        if not services:
+            return list(self.rows)
+        wanted: set[str] = set()
+        for asked in services:
+            found = [n for n, row in self.rows.items() if asked in (n, row["service"], row["group"])]
+            if not found:
+                raise NoSuchService(f"no service, instance or group named {asked!r}")
+            wanted.update(found)
+        return [name for name in self.rows if name in wanted]
+
+
+@contextmanager
+def serve(
+    path: str, rows: Sequence[JSON], *, then: Callable[[StandIn], None] | None = None, **options: Any
+) -> Iterator[int]:
+    """A stand-in on the socket `path` in a child process, whose pid is given.  `then` runs in it before it serves."""
+    ready, answered = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _child(path, rows, options, then, answered)
+    os.close(answered)
+    with os.fdopen(ready, "rb") as pipe:
+        assert pipe.read(1) == b"!", "the stand-in did not start"
+    try:
+        yield pid
+    finally:
+        try:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+
+def _child(
+    path: str,
+    rows: Sequence[JSON],
+    options: dict[str, Any],
+    then: Callable[[StandIn], None] | None,
+    answered: int,
+) -> None:
+    code = 70
+    try:
+        signal.alarm(60)
+        reactor = Reactor()
+        daemon = StandIn(reactor, rows, **options)
+        server = HttpServer(reactor, Api(daemon, reactor), lambda text: os.write(2, text.encode()) and None)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        server.listen_unix(path)
+
+        def end() -> None:
+            server.close()
+            reactor.stop()
+
+        daemon.ended = end
+        if then is not None:
+            then(daemon)
+        os.write(answered, b"!")
+        os.close(answered)
+        reactor.run()
+        code = 0
+    finally:
+        os._exit(code)

@@ -1,0 +1,219 @@
+"""The client, against the real server and against ones that answer badly."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor import client as client_module
+from supervisor.adapters.control.routes import Subscriber
+from supervisor.client import Client, quoted, read_body, read_head
+from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed, UsageError
+from tests.doubles import fake_daemon as fakedaemon
+from tests.doubles.fake_client import StandIn, serve
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return f"{tmp_path}/control.sock"
+
+
+@pytest.fixture
+def client(path: str) -> Iterator[Client]:
+    with serve(path, fakedaemon.fleet(), events=fakedaemon.events()):
+        yield Client(path)
+
+
+def test_get_and_post(client: Client) -> None:
+    assert len(client.get("/v1/status", service=["web", "redis"])["instances"]) == 4
+    assert client.get("/v1/events", limit=1, since=None)["events"][0]["id"] == 113
+    assert client.post("/v1/start", {"services": ["redis"]}) == {"instances": ["redis"]}
+
+
+def test_names_are_quoted(client: Client) -> None:
+    assert client.get(f"/v1/logs/{quoted('web@1')}")["instance"] == "web@1"
+    with pytest.raises(NoSuchService):
+        client.get("/v1/status", service="a b&c=d%é")
+    assert quoted("a b+é/@") == "a%20b%2B%C3%A9/@"
+
+
+def test_errors_become_those_of_errors_py(client: Client) -> None:
+    with pytest.raises(NoSuchService, match="nobody"):
+        client.post("/v1/start", {"services": ["nobody"]})
+    with pytest.raises(NoSuchService) as caught:
+        client.get("/v1/instances/rediss")
+    assert caught.value.hint == "Did you mean redis?"
+    with pytest.raises(UsageError, match="no such signal"):
+        client.post("/v1/signal", {"signal": "WRONG"})
+    with pytest.raises(OperationFailed, match="there is no /nothing"):
+        client.get("/nothing")
+
+
+def test_configuration_errors(path: str) -> None:
+    with serve(path, [], broken=["reload"]), pytest.raises(ConfigError, match="comand"):
+        Client(path).post("/v1/reload")
+
+
+def test_nobody_there(path: str, tmp_path: Path) -> None:
+    with pytest.raises(NoDaemon, match=path) as caught:
+        Client(path).get("/v1/status")
+    assert "supervisor up -d" in caught.value.hint
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(path)
+    stale.close()
+    with pytest.raises(NoDaemon):
+        Client(path).get("/v1/status")
+    with pytest.raises(NoDaemon):
+        Client(f"{tmp_path}/{'x' * 200}").get("/v1/status")
+
+
+def test_knows_the_daemon_by_the_kernels_word(path: str) -> None:
+    with serve(path, []) as pid:
+        assert Client(path).daemon_pid() == pid
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\n\r\nnot json",
+    ],
+)
+def test_answers_that_are_none(path: str, answer: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def respond() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(65536)
+                sock.sendall(answer)
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        with pytest.raises(NoDaemon, match="no answer"):
+            Client(path).get("/v1/status")
+        thread.join()
+
+
+# -- the reader ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
+        (b"HTTP/1.1 200\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n", b"hello"),
+        (b"HTTP/1.0 200 OK\r\n\r\nhello", b"hello"),
+        (b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", b""),
+    ],
+)
+def test_framings(answer: bytes, body: bytes) -> None:
+    reader = io.BytesIO(answer)
+    _, headers = read_head(reader)
+    assert read_body(reader, headers) == body
+
+
+CHUNKED = b"HTTP/1.1 200\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n"
+
+
+@pytest.mark.parametrize("cut", range(len(CHUNKED)))
+def test_answer_cut_anywhere_is_an_error(cut: int) -> None:
+    reader = io.BytesIO(CHUNKED[:cut])
+    with pytest.raises(ValueError):
+        _, headers = read_head(reader)
+        read_body(reader, headers)
+
+
+# -- the stream ------------------------------------------------------------------------------------------------------
+
+
+def test_stream_follows(client: Client) -> None:
+    with client.stream(["events", "status"]) as stream:
+        assert next(stream)[0] == "status"
+        client.post("/v1/start", {"services": ["debug-shell"]})
+        assert next(stream)[1]["to"] == "starting"
+
+
+def test_stream_of_a_service_that_is_not_there(client: Client) -> None:
+    with pytest.raises(NoSuchService):
+        client.stream(["events"], ["nobody"])
+
+
+def test_stream_without_reconnect_ends_with_the_daemon(path: str) -> None:
+    with serve(path, [fakedaemon.view("a")]):
+        client = Client(path)
+        stream = client.stream(["events"])
+        client.post("/v1/down")
+        assert [data["to"] for _, data in stream] == ["stopping", "stopped"]
+    with pytest.raises(NoDaemon):
+        client.stream(["events"])
+
+
+def test_stream_reconnects_says_so_and_misses_nothing(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "RECONNECT_SECONDS", 0.01)
+    rows, events = [fakedaemon.view("a")], fakedaemon.events()
+    with serve(path, rows, events=events[:-2]):
+        stream = Client(path).stream(["events"], after=events[-4]["id"], reconnect=True)
+        assert next(stream) == ("event", events[-3])
+    assert next(stream)[0] == "disconnected"
+    with serve(path, rows, events=events):
+        assert [next(stream) for _ in range(3)] == [("connected", {}), ("event", events[-2]), ("event", events[-1])]
+    stream.close()
+    assert list(stream) == []
+
+
+def test_stream_may_be_opened_before_the_daemon_is_there(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "RECONNECT_SECONDS", 0.01)
+    stream = Client(path).stream(["status"], reconnect=True)
+    assert stream.fileno() == -1
+    assert next(stream)[0] == "disconnected"
+    with serve(path, [fakedaemon.view("a")]):
+        assert [next(stream)[0] for _ in range(2)] == ["connected", "status"]
+        assert stream.fileno() > 0
+        stream.close()
+
+
+def test_closing_from_another_thread_ends_the_iteration(client: Client) -> None:
+    stream = client.stream(["events"], reconnect=True)
+    said: list[object] = []
+    thread = threading.Thread(target=lambda: said.extend(stream))
+    thread.start()
+    stream.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert not said
+
+
+def test_lines_of_output_arrive(path: str) -> None:
+    def then(daemon: StandIn) -> None:
+        watch = daemon.watch
+
+        def greet(subscriber: Subscriber) -> Callable[[], None]:
+            daemon.reactor.call_soon(lambda: daemon.say("a", "héllo\nworld"))
+            return watch(subscriber)
+
+        daemon.watch = greet  # type: ignore[method-assign]
+
+    with serve(path, [fakedaemon.view("a")], then=then):
+        kind, data = next(Client(path).stream(["logs"]))
+        assert (kind, data["lines"]) == ("log", ["héllo\nworld"])
+
+
+def test_imports_nothing_heavy() -> None:
+    heavy = "http.client email urllib h11 asyncio ssl click rich textual pydantic dataclasses"
+    code = f"import sys, supervisor.client; print([m for m in {heavy.split()} if m in sys.modules])"
+    env = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    assert out.stdout.strip() == "[]"
