@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import client as client_module
-from supervisor.adapters.control.routes import Subscriber
+from supervisor.adapters.control.port import Subscriber
 from supervisor.client import Client, quoted, read_body, read_head
 from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed, UsageError
 from tests.doubles import fake_daemon as fakedaemon

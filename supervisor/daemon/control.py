@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
-from supervisor.adapters.control.routes import Subscriber
+from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.logs import reader as logread

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from supervisor.adapters.control.routes import Api, Subscriber
+from supervisor.adapters.control.port import Subscriber
+from supervisor.adapters.control.routes import Api
 from supervisor.adapters.eventloop.loop import Reactor
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import EventQuery

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from supervisor.adapters.control.routes import Subscriber
+from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.ledger.store import EventQuery, Ledger
 from supervisor.adapters.logs import reader as logread
 from supervisor.core.model.actions import Goal, Record, State

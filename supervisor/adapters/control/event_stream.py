@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from supervisor.adapters.control.routes import JSON, MOST_ID, Subscriber, encode
-from supervisor.adapters.eventloop.loop import Timer
+from supervisor.adapters.control.call import Call, encode
+from supervisor.adapters.control.port import JSON, MOST_ID, Daemon, Subscriber
+from supervisor.adapters.eventloop.loop import Reactor, Timer
 from supervisor.adapters.http.server import Stream
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.errors import UsageError
-
-if TYPE_CHECKING:
-    from supervisor.adapters.control.routes import Api, Call
 
 TOPICS = frozenset(("events", "status", "logs"))
 PING_SECONDS = 15.0
@@ -28,7 +26,16 @@ STATUS_BACKLOG = 64 * 1024
 LAGGED = b"event: lagged\ndata: {}\n\n"
 
 
-def open_stream(api: Api, call: Call) -> None:
+class StreamOwner(Protocol):
+    """What a stream needs of the API that opened it."""
+
+    daemon: Daemon
+    reactor: Reactor
+    streams: int
+    """How many are open; a stream counts itself."""
+
+
+def open_stream(api: StreamOwner, call: Call) -> None:
     """Answer `call` with a stream.  UsageError, NoSuchService."""
     topics = frozenset(t.strip() for t in call.args["topics"].split(",") if t.strip())
     if not topics or not topics <= TOPICS:
@@ -55,7 +62,7 @@ def _event_id(text: str) -> int:
 class _Feed:
     """One client's stream."""
 
-    def __init__(self, api: Api, topics: frozenset[str], services: tuple[str, ...], interval: float) -> None:
+    def __init__(self, api: StreamOwner, topics: frozenset[str], services: tuple[str, ...], interval: float) -> None:
         self._api = api
         self._topics = topics
         self._services = services

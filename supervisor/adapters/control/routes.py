@@ -5,11 +5,10 @@ Handlers turn a checked call into one question to the `Daemon`; whatever it rais
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable
 
+from supervisor.adapters.control.call import JSON_TYPE, Call, error_body
+from supervisor.adapters.control.port import JSON, MOST_ID, Daemon
 from supervisor.adapters.eventloop.loop import Reactor
 from supervisor.adapters.http.routing import Param, Params, Route, arguments, match
 from supervisor.adapters.http.server import Exchange
@@ -17,92 +16,9 @@ from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.services.status import should_be_up_but_is_not
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 
-JSON = dict[str, Any]
-JSON_TYPE = "application/json"
 MOST_STREAMS = 32
 MOST_KNOWN = 10
 """Names that an error suggests."""
-
-
-MOST_ID = 2**62
-"""The greatest number that is taken for an event's id: SQLite counts to 2**63."""
-
-
-@dataclass(slots=True)
-class Subscriber:
-    """Somebody who watches.  The daemon filters by `topics` ("events", "status", "logs") and `services` (services,
-    instances or groups; empty: all), and gives `on_status` what `Daemon.status(services)` gives: at once, every
-    `interval` seconds, and soon after a transition."""
-
-    topics: frozenset[str]
-    services: tuple[str, ...]
-    interval: float
-    on_event: Callable[[JSON], None]
-    on_log: Callable[[str, Sequence[str]], None]
-    on_status: Callable[[JSON], None]
-
-
-class Daemon(Protocol):
-    """What the API needs of a running supervisor.  Everything is synchronous and quick."""
-
-    def status(self, services: Sequence[str] = ()) -> JSON: ...
-
-    def instance(self, name: str) -> JSON:
-        """NoSuchService."""
-        ...
-
-    def services(self) -> JSON: ...
-
-    def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
-        """Names of the instances that are affected.  NoSuchService, UsageError."""
-        ...
-
-    def down(self) -> None: ...
-
-    def reload(self, dry_run: bool, done: Callable[[JSON | SupervisorError], None]) -> None:
-        """Answers later."""
-        ...
-
-    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
-        """Answers later, before it happens."""
-        ...
-
-    def events(self, query: EventQuery) -> list[JSON]: ...
-
-    def evidence(self, event_id: int) -> JSON | None: ...
-
-    def logs(
-        self,
-        instance: str,
-        *,
-        lines: int | None = None,
-        since: float | None = None,
-        before: str | None = None,
-        after: str | None = None,
-    ) -> JSON:
-        """NoSuchService; ValueError for what is no cursor, OSError for what cannot be read."""
-        ...
-
-    def metrics(self) -> str: ...
-
-    def watch(self, subscriber: Subscriber) -> Callable[[], None]:
-        """The answer ends the watch.  NoSuchService."""
-        ...
-
-
-@dataclass(slots=True)
-class Call:
-    """A request that fits its route: `args` holds every parameter of path, query and body, checked."""
-
-    args: Mapping[str, Any]
-    exchange: Exchange
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def answer(self, plain: object, status: int = 200) -> None:
-        self.exchange.reply(status, encode(plain), JSON_TYPE)
-
-    def fail(self, status: int, code: str, error: SupervisorError, known: Sequence[str] = ()) -> None:
-        self.exchange.reply(status, error_body(code, error.message, error.hint, known), JSON_TYPE)
 
 
 class Api:
@@ -162,15 +78,6 @@ STATUS_OF: dict[type[SupervisorError], tuple[int, str]] = {
     ConfigError: (422, "config"),
     OperationFailed: (409, "failed"),
 }
-
-
-def encode(plain: object) -> bytes:
-    """JSON as it goes over the wire."""
-    return json.dumps(plain, separators=(",", ":"), default=str).encode()
-
-
-def error_body(code: str, message: str, hint: str = "", known: Sequence[str] = ()) -> bytes:
-    return encode({"error": {"code": code, "message": message, "hint": hint, "known": list(known)}})
 
 
 def _route(call: Call, method: str, path: str, local: bool) -> tuple[Route | None, dict[str, str]]:

@@ -1,0 +1,40 @@
+"""One call of the control API: the checked parameters of a request, and the ways to answer it.
+
+The table of routes and the event stream both work on calls, and neither imports the other for them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.adapters.http.server import Exchange
+from supervisor.errors import SupervisorError
+
+JSON_TYPE = "application/json"
+
+
+@dataclass(slots=True)
+class Call:
+    """A request that fits its route: `args` holds every parameter of path, query and body, checked."""
+
+    args: Mapping[str, Any]
+    exchange: Exchange
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def answer(self, plain: object, status: int = 200) -> None:
+        self.exchange.reply(status, encode(plain), JSON_TYPE)
+
+    def fail(self, status: int, code: str, error: SupervisorError, known: Sequence[str] = ()) -> None:
+        self.exchange.reply(status, error_body(code, error.message, error.hint, known), JSON_TYPE)
+
+
+def encode(plain: object) -> bytes:
+    """JSON as it goes over the wire."""
+    return json.dumps(plain, separators=(",", ":"), default=str).encode()
+
+
+def error_body(code: str, message: str, hint: str = "", known: Sequence[str] = ()) -> bytes:
+    return encode({"error": {"code": code, "message": message, "hint": hint, "known": list(known)}})
