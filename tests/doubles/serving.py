@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from supervisor.adapters.eventloop.loop import Reactor
-from supervisor.adapters.http.server import Handler, HttpServer
+from supervisor.adapters.http.messages import Handler
+from supervisor.adapters.http.server import HttpServer
 
 PATIENCE = 10.0
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.adapters.http.server import Exchange
+from supervisor.adapters.http.messages import Exchange
 from supervisor.errors import SupervisorError
 
 JSON_TYPE = "application/json"

@@ -14,7 +14,7 @@ from typing import Protocol
 from supervisor.adapters.control.call import Call, encode
 from supervisor.adapters.control.port import JSON, MOST_ID, Daemon, Subscriber
 from supervisor.adapters.eventloop.loop import Reactor, Timer
-from supervisor.adapters.http.server import Stream
+from supervisor.adapters.http.messages import Stream
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.errors import UsageError
 

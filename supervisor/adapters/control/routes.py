@@ -10,8 +10,8 @@ from collections.abc import Callable
 from supervisor.adapters.control.call import JSON_TYPE, Call, error_body
 from supervisor.adapters.control.port import JSON, MOST_ID, Daemon
 from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.http.messages import Exchange
 from supervisor.adapters.http.routing import Param, Params, Route, arguments, match
-from supervisor.adapters.http.server import Exchange
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.services.status import should_be_up_but_is_not
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError

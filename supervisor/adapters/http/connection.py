@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import h11
 
-from supervisor.adapters.eventloop.loop import EPOLLIN, EPOLLOUT
+from supervisor.adapters.eventloop.loop import EPOLLIN, EPOLLOUT, Reactor
+from supervisor.adapters.http.messages import Handler, Request
 from supervisor.adapters.http.send_buffer import Deadline, Flushed, Outbox
-from supervisor.adapters.http.server import Request
 
 if TYPE_CHECKING:
-    from supervisor.adapters.http.server import Listener
+    from supervisor.adapters.http.bearer_token import Token
     from supervisor.adapters.http.tls import TlsSocket
 
 MOST_HEAD = 16 * 1024
@@ -29,6 +29,28 @@ PROTOCOL_EVENTS_A_TURN = 64
 REQUEST_SECONDS = 30.0
 
 
+class ConnectionServer(Protocol):
+    """What a connection needs of the server: the loop, the handler of its requests, and a turn to work."""
+
+    reactor: Reactor
+    handler: Handler
+    on_problem: Callable[[str], None]
+
+    def enqueue(self, connection: Connection) -> None: ...
+
+
+class ConnectionListener(Protocol):
+    """What a connection needs of the listener it came through: which clients may ask, and the set that it leaves."""
+
+    local: bool
+    token: Token | None
+    known_by_any_name: bool
+    connections: set[Connection]
+
+    @property
+    def server(self) -> ConnectionServer: ...
+
+
 class Connection:
     """Owned by its listener; closes itself."""
 
@@ -37,7 +59,7 @@ class Connection:
         "_out", "_queued", "_reactor", "_reply_done", "_sock", "_streaming", "_watched", "_when_flushed",
     )  # fmt: skip
 
-    def __init__(self, listener: Listener, sock: socket.socket | TlsSocket) -> None:
+    def __init__(self, listener: ConnectionListener, sock: socket.socket | TlsSocket) -> None:
         self._listener = listener
         self._reactor = listener.server.reactor
         self._sock = sock
@@ -308,7 +330,7 @@ class Connection:
 
 
 class Answer:
-    """The Exchange of http.py."""
+    """The Exchange of messages.py."""
 
     __slots__ = ("_connection", "_done", "request")
 
@@ -329,7 +351,7 @@ class Answer:
 
 
 class Events:
-    """The Stream of http.py."""
+    """The Stream of messages.py."""
 
     __slots__ = ("_connection", "_farewell")
 

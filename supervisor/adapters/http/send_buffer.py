@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from supervisor.adapters.eventloop.loop import Reactor, Timer
-
-if TYPE_CHECKING:
-    from supervisor.adapters.http.tls import TlsSocket
 
 
 class Flushed(Enum):
@@ -22,12 +18,18 @@ class Flushed(Enum):
     BROKEN = "broken"
 
 
+class SendingSocket(Protocol):
+    """A non-blocking socket, plain or with TLS: BlockingIOError where it takes nothing now."""
+
+    def send(self, data: memoryview, /) -> int: ...
+
+
 class Outbox:
     """Bytes queued for a non-blocking socket, piece by piece."""
 
     __slots__ = ("_pieces", "_sent", "_sock", "size")
 
-    def __init__(self, sock: socket.socket | TlsSocket) -> None:
+    def __init__(self, sock: SendingSocket) -> None:
         self.size = 0
         self._sock = sock
         self._pieces: deque[bytes] = deque()

@@ -20,7 +20,8 @@ import pytest
 from supervisor.adapters.eventloop.loop import Reactor
 from supervisor.adapters.http import connection as http_connection
 from supervisor.adapters.http import server as http
-from supervisor.adapters.http.server import Exchange, HttpServer, Stream
+from supervisor.adapters.http.messages import Exchange, Request, Stream
+from supervisor.adapters.http.server import HttpServer
 from supervisor.errors import OperationFailed
 from tests.doubles.serving import PATIENCE, Served, read_all, read_answer, serving
 
@@ -29,7 +30,7 @@ class Echo:
     """Answers with what was asked; `/later` waits for `release`, `/stream` goes on, `/bad` fails."""
 
     def __init__(self) -> None:
-        self.seen: list[http.Request] = []
+        self.seen: list[Request] = []
         self.waiting: list[Exchange] = []
         self.streams: list[Stream] = []
         self.closed = threading.Event()
