@@ -14,8 +14,9 @@ from supervisor.config.checks.http_server import http_server
 from supervisor.config.checks.services import judge
 from supervisor.config.schema.sockets import judge_sockets
 from supervisor.config.schema.validate import validate
+from supervisor.config.source.key_path import Key
 from supervisor.config.source.locate import absolute, locate
-from supervisor.config.source.problems import Key, Problems, Report
+from supervisor.config.source.problems import Problems, Report
 from supervisor.config.source.read import parse, read_text
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 

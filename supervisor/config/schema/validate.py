@@ -9,7 +9,8 @@ from pydantic_core import ErrorDetails, ValidationError
 
 from supervisor.config.nearest import nearest
 from supervisor.config.schema.tables import FILE, HTTP_SERVER, SERVICE, SUPERVISOR, TARGET, VALIDATOR, WITHIN_SERVICE
-from supervisor.config.source.problems import Key, Problems, dotted
+from supervisor.config.source.key_path import Key, dotted
+from supervisor.config.source.problems import Problems
 from supervisor.config.units import quoted
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from supervisor.config.source.problems import Key
+from supervisor.config.source.key_path import Key
 
 DEEPEST = 32
 """What stands deeper counts as its table.  No key of ours does, and a key of 20,000 parts must not exhaust memory."""

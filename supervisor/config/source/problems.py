@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
 
+from supervisor.config.source.key_path import Key, dotted
 from supervisor.errors import ConfigError
 
 SHOWN = 1000
 """More problems than this are counted only: nobody reads them, and each costs a search for the nearest word."""
 
-Key = tuple[str | int, ...]
-"""("services", "web", "hooks", 0, "run")"""
-
 Report = Callable[..., None]
 """report(message, *key): what is wrong with a key of the service at hand."""
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Problems:
@@ -72,15 +66,3 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def dotted(key: Iterable[str | int]) -> str:
-    """A key path as TOML spells it: services.web.hooks[0].run."""
-    shown = ""
-    for part in key:
-        if isinstance(part, int):
-            shown += f"[{part}]"
-        else:
-            bare = part if _BARE.fullmatch(part) else json.dumps(part[:100], ensure_ascii=False)
-            shown += f".{bare}" if shown else bare
-    return shown or "the file"
