@@ -33,12 +33,11 @@ LAYERS = {
     "daemon/upgrade": {"core", "adapters", "launch"},
     "daemon/checkpoints": {"core"},
     "daemon/recovery": {"core", "adapters"},
-    "daemon/service_manager": {"core", "adapters", "settling"},
+    "daemon/service_manager": {"core", "adapters"},
     "daemon/runtime": {
         "core", "adapters", "daemon.engine", "daemon.control", "daemon.recovery", "daemon.checkpoints",
         "daemon.service_manager",
     },
-    "settling": {"core", "client"},
 }  # fmt: skip
 
 HEAVY = {

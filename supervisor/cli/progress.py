@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from supervisor.core.services.settled import Failure, Rows
 from supervisor.display.status_row import level, note, printable
-from supervisor.settling import Failure, Rows
 
 MOST_LINES = 12
 _TONES = ("green", "cyan", "yellow", "red")

@@ -11,10 +11,11 @@ import click
 from supervisor.cli.daemon_target import Place, on_terminal
 from supervisor.cli.options import daemon_options, pass_place, services_argument
 from supervisor.cli.run import answers, start_detached
+from supervisor.cli.wait import await_settled
 from supervisor.cli.wait_output import Teller
 from supervisor.client import Client
+from supervisor.core.services.settled import Failure, Rows
 from supervisor.errors import OperationFailed, SupervisorError
-from supervisor.settling import Failure, Rows, await_settled
 
 
 @click.command()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from supervisor.cli.wait import await_settled
 from supervisor.client import Client
+from supervisor.core.services.settled import Failure, Rows
 from supervisor.errors import OperationFailed
-from supervisor.settling import Failure, Rows, await_settled
 
 _DONE = {"start": "ready", "restart": "ready", "reset": "ready", "stop": "stopped"}
 

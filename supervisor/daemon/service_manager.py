@@ -12,8 +12,8 @@ from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.service_manager.notifier import ServiceManager, Upstream
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import Goal
+from supervisor.core.services.settled import LIVES, settled
 from supervisor.core.services.status import instance_view
-from supervisor.settling import LIVES, settled
 
 if TYPE_CHECKING:
     from supervisor.daemon.runtime import Runtime

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.settling import TRIES, Failure, settled
+from supervisor.core.services.settled import TRIES, Failure, settled
 from tests.doubles.fake_daemon import view
 
 JSON = dict[str, Any]

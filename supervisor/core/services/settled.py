@@ -1,22 +1,18 @@
-"""Is it done?  When what a person asked for has come about, and when it is clear that it will not."""
+"""Settled: what a command asked for has come about, or it is clear that it will not.
+
+`up -d`, `start`, `stop` and the like wait for this, and the daemon tells its service manager READY by the same rule.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-from supervisor.errors import NoDaemon
-
-if TYPE_CHECKING:  # the daemon asks the rule, and nobody else
-    from supervisor.client import Client
+from collections.abc import Mapping
+from typing import Any
 
 JSON = dict[str, Any]
 Rows = Mapping[str, JSON]
 
 TRIES = 3
 """A start that has failed so often counts as failed, though the daemon goes on trying."""
-
 
 LIVES = 0.1
 """Seconds that an instance must have lived to count as started: one that is ready as it runs may end at once."""
@@ -77,35 +73,3 @@ def _ending(row: JSON) -> str:
     from supervisor.core.text.causes import phrase
 
     return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
-
-
-def await_settled(
-    client: Client,
-    verb: str,
-    names: Sequence[str],
-    before: Mapping[str, int],
-    on_progress: Callable[[Rows, Mapping[str, bool | Failure]], None],
-    timeout: float | None = None,
-) -> dict[str, Failure]:
-    """Follow the daemon until every one of `names` is settled; the failures by name.
-
-    `on_progress` is given each status with what is known of each name.  What is not settled within `timeout` seconds
-    has failed.  NoDaemon if the daemon ends meanwhile.
-    """
-    give_up = None if timeout is None else time.monotonic() + timeout
-    seen = dict(before)
-    with client.stream(["status"], interval=0.2) as stream:
-        for kind, data in stream:
-            if kind != "status":
-                continue
-            rows = {row["name"]: row for row in data["instances"]}
-            for row in rows.values():
-                seen.setdefault(row["name"], row["incarnation"])
-            found = {name: settled(verb, name, rows, seen) for name in names}
-            on_progress(rows, found)
-            if give_up is not None and time.monotonic() >= give_up:
-                late = [name for name in names if found[name] is False]
-                found |= {n: Failure(f"not within {timeout:g} s: it is {rows[n]['state']}") for n in late}
-            if False not in found.values():
-                return {name: result for name, result in found.items() if isinstance(result, Failure)}
-    raise NoDaemon("the daemon ended before it was done")

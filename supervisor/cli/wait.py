@@ -1,0 +1,42 @@
+"""Waiting for what was asked for: follows the daemon's status until every instance is settled.  Without click."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from supervisor.client import Client
+from supervisor.core.services.settled import Failure, Rows, settled
+from supervisor.errors import NoDaemon
+
+
+def await_settled(
+    client: Client,
+    verb: str,
+    names: Sequence[str],
+    before: Mapping[str, int],
+    on_progress: Callable[[Rows, Mapping[str, bool | Failure]], None],
+    timeout: float | None = None,
+) -> dict[str, Failure]:
+    """Follow the daemon until every one of `names` is settled; the failures by name.
+
+    `on_progress` is given each status with what is known of each name.  What is not settled within `timeout` seconds
+    has failed.  NoDaemon if the daemon ends meanwhile.
+    """
+    give_up = None if timeout is None else time.monotonic() + timeout
+    seen = dict(before)
+    with client.stream(["status"], interval=0.2) as stream:
+        for kind, data in stream:
+            if kind != "status":
+                continue
+            rows = {row["name"]: row for row in data["instances"]}
+            for row in rows.values():
+                seen.setdefault(row["name"], row["incarnation"])
+            found = {name: settled(verb, name, rows, seen) for name in names}
+            on_progress(rows, found)
+            if give_up is not None and time.monotonic() >= give_up:
+                late = [name for name in names if found[name] is False]
+                found |= {n: Failure(f"not within {timeout:g} s: it is {rows[n]['state']}") for n in late}
+            if False not in found.values():
+                return {name: result for name, result in found.items() if isinstance(result, Failure)}
+    raise NoDaemon("the daemon ended before it was done")
