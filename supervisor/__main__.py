@@ -12,7 +12,7 @@ def main() -> int:
     run = plain_run(sys.argv[1:])
     if run is not None:
         become_daemon(*run)
-    from supervisor.cli import main as command_line
+    from supervisor.cli.main import main as command_line
 
     return command_line()
 

@@ -14,9 +14,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "run": "run",
         "up": "up",
         "down": "down",
-        "reload": "config",
+        "reload": "reload",
         "upgrade": "upgrade",
-        "top": "up",
+        "top": "top",
     },
     "What is going on": {
         "status": "status",
@@ -27,8 +27,8 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Services": {"start": "actions", "stop": "actions", "restart": "actions", "signal": "actions", "reset": "actions"},
     "Configuration": {
-        "check": "config",
-        "init": "config",
+        "check": "check",
+        "init": "init",
         "detectors": "detectors",
         "systemd": "systemd",
         "completion": "completion",

@@ -1,29 +1,14 @@
-"""`run`, and how the other commands start a daemon that outlives them."""
+"""`run`: the daemon in the foreground."""
 
 from __future__ import annotations
 
-import os
-import select
-import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place
-from supervisor.client import Client
-from supervisor.errors import NoDaemon, OperationFailed, SupervisorError
-from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon, daemon_command
-
-LARGEST_LOG = 8 * 1024 * 1024
-ASK_AGAIN = 0.01
-"""Seconds between two looks whether a daemon that is starting answers."""
-
-
-class DaemonFailed(SupervisorError):
-    """A daemon ended before it answered; it said why on its stderr."""
+from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon
 
 
 @click.command()
@@ -40,55 +25,3 @@ def run(place: Place, log_format: str) -> None:
     """The daemon in the foreground: what systemd, a container or a test starts."""
     sys.stdout.flush()
     become_daemon(place.file, log_format)
-
-
-def answers(client: Client) -> bool:
-    """Whether a daemon is there."""
-    try:
-        client.get("/healthz")
-    except NoDaemon:
-        return False
-    return True
-
-
-def start_detached(place: Place, services: Sequence[str]) -> None:
-    """Start a daemon in a session of its own, and return when it answers.
-
-    SupervisorError with the daemon's own words and exit code if it ends before.
-    """
-    log = Path(place.state_dir) / "daemon.log"
-    try:
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if log.exists() and log.stat().st_size > LARGEST_LOG:
-            log.replace(log.with_suffix(".log.1"))
-        file = log.open("ab")
-    except OSError as error:
-        raise OperationFailed(f"cannot write {log}: {error.strerror}", "Set another state_dir.") from None
-    with file:
-        begin = file.seek(0, os.SEEK_END)
-        daemon = subprocess.Popen(
-            daemon_command(place.file, "human", services),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    watched = select.poll()
-    pidfd = os.pidfd_open(daemon.pid)
-    watched.register(pidfd, select.POLLIN)
-    try:
-        while not answers(place.client):
-            if watched.poll(ASK_AGAIN * 1000):
-                raise _failed(log, begin, daemon.wait())
-    finally:
-        os.close(pidfd)
-    daemon.returncode = 0  # it is on its own from here, and Popen need not warn of that
-
-
-def _failed(log: Path, begin: int, code: int) -> SupervisorError:
-    with log.open("rb") as file:
-        file.seek(begin)
-        said = file.read(65536).decode(errors="replace").strip()
-    error = DaemonFailed(said.removeprefix("supervisor: ") or f"the daemon ended with {code}")
-    error.exit_code = code if code > 0 else 1  # type: ignore[misc]  # this one speaks for another process
-    return error

@@ -1,4 +1,4 @@
-"""`up` and `top`: the daemon with a face."""
+"""`up`: starts the daemon, unless it runs, and shows it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import click
 
 from supervisor.cli.daemon_target import Place, on_terminal
+from supervisor.cli.detached_daemon import answers, start_detached
 from supervisor.cli.options import daemon_options, pass_place, services_argument
-from supervisor.cli.run import answers, start_detached
 from supervisor.cli.wait import await_settled
 from supervisor.cli.wait_output import Teller
 from supervisor.client import Client
@@ -48,20 +48,6 @@ def up(place: Place, detach: bool, services: tuple[str, ...]) -> int:
     if not dashboard(client.path, owns_daemon=True):
         click.echo("the daemon runs on: `supervisor top` shows it again, `supervisor down` ends it", err=True)
     return 0
-
-
-@click.command()
-@daemon_options("-f", "--file")
-@pass_place
-def top(place: Place) -> None:
-    """The dashboard of a running daemon.  Leaving it stops nothing."""
-    client = place.client
-    client.get("/healthz")
-    if not on_terminal():
-        raise click.UsageError("top needs a terminal; `supervisor status --watch` does not.")
-    from supervisor.dashboard.app import run as dashboard
-
-    dashboard(client.path)
 
 
 # -- detached --------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli import main
 from supervisor.cli.commands import SECTIONS
+from supervisor.cli.main import main
 from tests.doubles import fake_daemon as fakedaemon
 from tests.doubles.fake_client import StandIn, serve
 from tests.doubles.fake_daemon import view
@@ -216,7 +216,7 @@ def test_status_of_hostile_texts(supervisor: Supervisor, path: str) -> None:
 
 def test_status_imports_no_face(shop: int, path: str) -> None:
     code = (
-        "import sys; from supervisor.cli import main; main(['status', 'redis', 'mailer']);"
+        "import sys; from supervisor.cli.main import main; main(['status', 'redis', 'mailer']);"
         "heavy = {'rich', 'textual', 'pydantic', 'pydantic_core', 'asyncio', 'psutil', 'h11'};"
         "print(sorted({m.split('.')[0] for m in sys.modules} & heavy))"
     )
@@ -542,7 +542,7 @@ def test_completion_knows_the_services(shop: int, path: str) -> None:
         COMP_WORDS="supervisor stop web",
         COMP_CWORD="2",
     )
-    command = [sys.executable, "-c", "import sys; from supervisor.cli import main; sys.exit(main())"]
+    command = [sys.executable, "-c", "import sys; from supervisor.cli.main import main; sys.exit(main())"]
     out = subprocess.run(command, capture_output=True, text=True, env=env).stdout
     assert [line.split(",")[1] for line in out.split()] == ["web", "web@1", "web@2", "web@3"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.ledger.store import Ledger
-from supervisor.cli import main
 from supervisor.cli.daemon_target import Place
+from supervisor.cli.main import main
 from supervisor.config.load import load
 from supervisor.core.detection.interval_histogram import Recording
 from supervisor.core.lifecycle.instance import Instance

@@ -1,0 +1,55 @@
+"""The command `supervisor`: runs one command and turns what goes wrong into words and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from supervisor.cli.daemon_target import Place
+from supervisor.errors import SupervisorError
+
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code.  Errors are told on stderr, in words."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    place = Place()
+    try:
+        code = _run(arguments, place)
+        sys.stdout.flush()
+        return code
+    except SupervisorError as error:
+        red, plain = ("\x1b[1;31m", "\x1b[0m") if _paints_errors(place) else ("", "")
+        sys.stderr.write(f"{red}supervisor:{plain} {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1  # as click has it
+
+
+def _run(arguments: list[str], place: Place) -> int:
+    from supervisor.cli import fast_path as quick
+
+    asked = quick.understood(arguments, place)
+    if asked is not None:
+        return asked()
+    import click
+
+    from supervisor.cli.commands import cli
+
+    try:
+        code = cli.main(args=arguments, prog_name="supervisor", standalone_mode=False, obj=place)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _paints_errors(place: Place) -> bool:
+    return sys.stderr.isatty() if place.color is None else place.color

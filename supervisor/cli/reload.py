@@ -1,0 +1,45 @@
+"""`reload`: has the daemon apply an edited services.toml, and prints what changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from supervisor.cli.daemon_target import Place
+from supervisor.cli.options import daemon_options, pass_place
+
+JSON = dict[str, Any]
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--json", "as_json", is_flag=True, help="The answer of the API.")
+@pass_place
+def reload(place: Place, dry_run: bool, as_json: bool) -> None:
+    """Apply an edited services.toml: only what changed is touched."""
+    answer = place.client.post("/v1/reload", {"dry_run": dry_run})
+    if as_json:
+        from json import dumps
+
+        click.echo(dumps(answer))
+        return
+    for line in _difference(answer):
+        click.echo(line)
+
+
+def _difference(answer: JSON) -> list[str]:
+    lines = [click.style(f"+ {name}", fg="green") for name in answer["added"]]
+    lines += [click.style(f"- {name}", fg="red") for name in answer["removed"]]
+    for name, keys in answer["changed"].items():
+        how = "restarted" if name in answer["restarted"] else "in place"
+        lines.append(click.style(f"~ {name}", fg="yellow") + f"  {', '.join(keys)} ({how})")
+    for key in answer["supervisor"]:
+        lines.append(
+            click.style(f"! supervisor.{key}", fg="yellow") + "  takes effect when the daemon is started again"
+        )
+    changes = len(lines)
+    done = "applied" if answer["applied"] else "nothing was done: --dry-run"
+    lines.append(f"{changes or 'no'} change{'' if changes == 1 else 's'}, {answer['unchanged']} as before ({done})")
+    return lines

@@ -1,0 +1,22 @@
+"""`top`: the dashboard of a running daemon."""
+
+from __future__ import annotations
+
+import click
+
+from supervisor.cli.daemon_target import Place, on_terminal
+from supervisor.cli.options import daemon_options, pass_place
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@pass_place
+def top(place: Place) -> None:
+    """The dashboard of a running daemon.  Leaving it stops nothing."""
+    client = place.client
+    client.get("/healthz")
+    if not on_terminal():
+        raise click.UsageError("top needs a terminal; `supervisor status --watch` does not.")
+    from supervisor.dashboard.app import run as dashboard
+
+    dashboard(client.path)
