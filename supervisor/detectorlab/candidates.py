@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from supervisor.core.detection.detectors import KNOWN, make
+from supervisor.core.detection.detectors.registry import KNOWN, make
 from supervisor.core.model.spec import HeartbeatSpec
 from supervisor.detectorlab import reimplementations as peers
 from supervisor.detectorlab.pypi_phi import Port

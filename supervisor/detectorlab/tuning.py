@@ -18,7 +18,8 @@ from itertools import pairwise
 from math import exp, log
 from random import Random
 
-from supervisor.core.detection.detectors import KNOWN, Detector, make
+from supervisor.core.detection.detectors.protocol import Detector
+from supervisor.core.detection.detectors.registry import KNOWN, make
 from supervisor.core.detection.interval_histogram import Recording
 from supervisor.core.model.spec import HeartbeatSpec
 

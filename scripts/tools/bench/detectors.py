@@ -10,7 +10,8 @@ import tracemalloc
 from rich.console import Console
 from rich.table import Table
 
-from supervisor.core.detection.detectors import KNOWN, Detector, make
+from supervisor.core.detection.detectors.protocol import Detector
+from supervisor.core.detection.detectors.registry import KNOWN, make
 from supervisor.core.model.spec import HeartbeatSpec
 
 MOST_SECONDS, MOST_BYTES = 5e-6, 4096

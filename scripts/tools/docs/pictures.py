@@ -7,7 +7,7 @@ from html import escape
 from itertools import pairwise
 from pathlib import Path
 
-from supervisor.core.detection.detectors import make
+from supervisor.core.detection.detectors.registry import make
 from supervisor.core.detection.schedulable_time import RunningTime, Waited
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model import events as ev

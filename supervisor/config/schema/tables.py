@@ -9,7 +9,7 @@ from pydantic_core import SchemaValidator, core_schema
 from pydantic_core.core_schema import TypedDictField, TypedDictSchema
 
 from supervisor.config.schema import kinds
-from supervisor.core.detection.detectors import KNOWN
+from supervisor.core.detection.detectors.registry import KNOWN
 from supervisor.core.model.spec import BackoffKind, Enforce, Evidence, Policy, Reaction, ServiceType, Strategy
 
 READY_KINDS = ("http", "tcp", "exec", "log", "notify", "delay")

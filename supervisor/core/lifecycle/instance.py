@@ -13,7 +13,8 @@ from contextlib import suppress
 from math import inf
 from typing import Any
 
-from supervisor.core.detection.detectors import Detector, make
+from supervisor.core.detection.detectors.protocol import Detector
+from supervisor.core.detection.detectors.registry import make
 from supervisor.core.detection.interval_histogram import FEWEST, Recording
 from supervisor.core.detection.target import Verdict, judge
 from supervisor.core.lifecycle import snapshot as life

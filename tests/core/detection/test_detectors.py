@@ -9,7 +9,8 @@ from random import Random
 import mpmath
 import pytest
 
-from supervisor.core.detection.detectors import KNOWN, Detector, make
+from supervisor.core.detection.detectors.protocol import Detector
+from supervisor.core.detection.detectors.registry import KNOWN, make
 from supervisor.core.model.spec import HeartbeatSpec
 
 every = pytest.mark.parametrize("name", sorted(KNOWN))

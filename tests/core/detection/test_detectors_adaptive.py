@@ -10,9 +10,11 @@ from random import Random
 
 import pytest
 
-from supervisor.core.detection.detectors import Detector, adaptive, make
+from supervisor.core.detection.detectors import adaptive
 from supervisor.core.detection.detectors.accrual import Accrual
 from supervisor.core.detection.detectors.adaptive import EXPERTS, Adaptive
+from supervisor.core.detection.detectors.protocol import Detector
+from supervisor.core.detection.detectors.registry import make
 from supervisor.core.model.spec import HeartbeatSpec
 
 

@@ -8,7 +8,8 @@ from random import Random
 
 import pytest
 
-from supervisor.core.detection.detectors import Detector, make
+from supervisor.core.detection.detectors.protocol import Detector
+from supervisor.core.detection.detectors.registry import make
 from supervisor.core.detection.detectors.schedule import SIZE
 from supervisor.core.model.spec import HeartbeatSpec
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from supervisor.core.detection.detectors import KNOWN, Detector, make
+from supervisor.core.detection.detectors.protocol import Detector
+from supervisor.core.detection.detectors.registry import KNOWN, make
 from supervisor.core.model.spec import HeartbeatSpec
 
 every = pytest.mark.parametrize("name", sorted(KNOWN))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.detection.detectors import make
+from supervisor.core.detection.detectors.registry import make
 from supervisor.core.detection.interval_histogram import FEWEST, Recording
 from supervisor.core.detection.target import Verdict, judge, least_within, longest_silence, score
 from supervisor.core.lifecycle.instance import Instance

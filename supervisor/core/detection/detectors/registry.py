@@ -1,0 +1,56 @@
+"""The failure detectors by the names that services.toml gives them, and how one is made from its specification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from supervisor.core.detection.detectors import logistic, normal
+from supervisor.core.detection.detectors.accrual import Accrual, Law
+from supervisor.core.detection.detectors.adaptive import Adaptive
+from supervisor.core.detection.detectors.bertier import Bertier
+from supervisor.core.detection.detectors.chen import Chen
+from supervisor.core.detection.detectors.exponential import Exponential
+from supervisor.core.detection.detectors.phi import Phi
+from supervisor.core.detection.detectors.protocol import Detector
+from supervisor.core.detection.detectors.quantile import Quantile
+from supervisor.core.detection.detectors.timeout import Timeout
+from supervisor.core.detection.detectors.two_window import TwoWindow
+from supervisor.core.detection.target import longest_silence, score
+from supervisor.core.model.spec import HeartbeatSpec
+
+
+def _timeout(spec: HeartbeatSpec) -> Detector:
+    """Not bounded by min_timeout and max_timeout, which are for detectors that find their timeout themselves."""
+    return Accrual("timeout", Timeout(spec.timeout), spec.interval, max(spec.max_timeout, spec.timeout))
+
+
+LAWS: dict[str, Callable[[HeartbeatSpec], Law]] = {
+    "phi": lambda spec: Phi(normal.phi, normal.phi_inverse, spec.threshold),
+    "phi-logistic": lambda spec: Phi(logistic.phi, logistic.phi_inverse, spec.threshold),
+    "exponential": lambda spec: Exponential(spec.threshold),
+    "chen": lambda spec: Chen(spec.threshold, spec.interval),
+    "two-window": lambda spec: TwoWindow(spec.threshold, spec.interval),
+    "bertier": lambda spec: Bertier(spec.threshold, spec.interval),
+    "quantile": lambda spec: Quantile(spec.threshold),
+    "adaptive": lambda spec: Adaptive(spec.threshold, spec.interval),
+}
+"""Those that find their timeout themselves, within min_timeout and max_timeout."""
+
+KNOWN = ("timeout", *LAWS)
+"""Every detector by the name that services.toml gives it."""
+
+
+def make(spec: HeartbeatSpec) -> Detector:
+    """A new detector as asked for.  ValueError: no detector of that name.
+
+    One with a target is as patient as that allows, until somebody who knows the rhythm bounds it."""
+    if spec.target is not None:
+        most = longest_silence(spec)
+        law = Adaptive(score(spec), spec.interval)
+        return Accrual("adaptive", law, spec.interval, max(spec.max_timeout, most), most, most)
+    if spec.detector == "timeout":
+        return _timeout(spec)
+    known = LAWS.get(spec.detector)
+    if known is None:
+        raise ValueError(f"no detector {spec.detector!r}; known are {', '.join(KNOWN)}")
+    return Accrual(spec.detector, known(spec), spec.interval, spec.max_timeout, spec.min_timeout, spec.max_timeout)
