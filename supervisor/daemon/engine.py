@@ -2,7 +2,8 @@
 
 A turn takes everything that has arrived before it fires a deadline, so that a late reader blames nobody; it
 writes all records of a round in one go before it carries out the first order of that round (record before act);
-and what an order gives rise to (`Spawned`, say) is taken in the same turn, so a restart waits for nothing.
+and what an order gives rise to (`Spawned`, say) is taken in the same turn, so a restart waits for nothing, and the
+record of a spawn is older than anything that is read of the process.
 """
 
 from __future__ import annotations
@@ -67,7 +68,11 @@ class Engine:
             while self._orders and now - began <= TURN_BUDGET:
                 self._world.perform(self._orders.popleft())
                 now = self._now()
-            if self.idle or now - began > TURN_BUDGET:
+            if now - began > TURN_BUDGET:
+                # No deadline fires here: what arrived meanwhile, and may put it off, has not been read yet.
+                self._take(self._work_off_inbox(now))
+                break
+            if self.idle:
                 break
         self._wake_at(self.fleet.deadline if self.idle else now)
 
@@ -81,15 +86,20 @@ class Engine:
         if self._stall:
             stall, self._stall = self._stall, 0.0
             actions += self.fleet.stalled(stall, now)
-        inbox, step = self._inbox, self.fleet.step
-        while inbox:
-            name, event = inbox.popleft()
-            actions += step(name, event, now)
+        actions += self._work_off_inbox(now)
         deadline = self.fleet.deadline
         if deadline is not None and deadline <= now:
             actions += self.fleet.tick(now)
         if actions:
             self._take(actions)
+
+    def _work_off_inbox(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        inbox, step = self._inbox, self.fleet.step
+        while inbox:
+            name, event = inbox.popleft()
+            actions += step(name, event, now)
+        return actions
 
     def _take(self, actions: list[Action]) -> None:
         records = [a for a in actions if type(a) is Record]

@@ -122,7 +122,7 @@ class Runtime:
             _taken(held, FIFO),
         )
         self.sockets = Sockets(_taken(held, SOCKET))
-        self.processes = Processes(self.reactor, self.engine.post, self._drain_output, self.id)
+        self.processes = Processes(self.reactor, self.engine.post, self._take_last_output, self.id)
         self.forest = Forest(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
         self.senses = Senses(self.reactor, self.engine.post, random.random, self.processes.members, self._stream)
         self.examiner = Examiner(self.reactor, self._stream)
@@ -469,8 +469,14 @@ class Runtime:
     def _stream(self, instance: str) -> Stream:
         return self.logs.open(instance, self.fleet.instances[instance].spec.log)
 
-    def _drain_output(self, instance: str) -> None:
-        self._stream(instance).drain()
+    def _take_last_output(self, instance: str, tree_empty: bool) -> None:
+        """Before the end is recorded, so that `why` finds the last words whenever it is asked.  A line without its
+        newline counts only once it is ended; a process that is left in the tree may still go on with it."""
+        stream = self._stream(instance)
+        if tree_empty:
+            stream.finish_line()
+        else:
+            stream.drain()
 
     def _log_problem(self, instance: str, message: str) -> None:
         self.problem(f"{instance}: {message}")

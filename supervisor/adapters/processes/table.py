@@ -49,14 +49,14 @@ class Process:
 
 
 class Processes:
-    """All of them, by instance.  `post` takes what happens to them; `before_exit(instance)` runs before an exit is
-    posted, so that the last line of output is there when the exit is told."""
+    """All of them, by instance.  `post` takes what happens to them; `before_exit(instance, tree_empty)` runs
+    before an exit is posted, so that the last line of output is there when the exit is told."""
 
     def __init__(
         self,
         reactor: Reactor,
         post: Callable[[str, Event], None],
-        before_exit: Callable[[str], None],
+        before_exit: Callable[[str, bool], None],
         supervisor_id: str,
     ) -> None:
         self.mains: dict[int, Process] = {}
@@ -290,11 +290,11 @@ class Processes:
     def _exited(self, process: Process, status: Status) -> None:
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
-        self._before_exit(process.instance)
         self._to_join.pop(process, None)
         if not process.settled:  # gone before all that it forked could be taken into its cgroup
             self._catch_orphans()
         empty = process.tree.empty()
+        self._before_exit(process.instance, empty)
         self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
         if not empty:
             process.tree.when_empty(self._reactor, lambda: self._post(process.instance, TreeEmpty(process.incarnation)))

@@ -37,7 +37,8 @@ class Bench:
         self.reactor = Reactor()
         self.events: list[tuple[str, Event]] = []
         self.id = os.urandom(8).hex()
-        self.processes = Processes(self.reactor, lambda n, e: self.events.append((n, e)), lambda _: None, self.id)
+        self.before_exit: list[tuple[str, bool, int]] = []
+        self.processes = Processes(self.reactor, lambda n, e: self.events.append((n, e)), self.take_output, self.id)
         self.forest = Forest(f"test-{self.id}", self.id, self.processes.mains, cgroups=cgroups)
         self.spawner = Spawner({**os.environ, "NOTIFY_SOCKET": "/theirs"}, self.id, "/notify")
         self.tmp_path = tmp_path
@@ -53,6 +54,9 @@ class Bench:
             os.close(fd)
         self.processes.take(name, self.count, pid, self.forest)
         return pid
+
+    def take_output(self, name: str, tree_empty: bool) -> None:
+        self.before_exit.append((name, tree_empty, len(self.events)))
 
     def until(self, condition: Callable[[], Any]) -> None:
         """Turn the loop until `condition` holds."""
@@ -98,6 +102,14 @@ def test_an_exit_is_seen_with_its_code(bench: Bench) -> None:
     bench.spawn("sh", "-c", "exit 7")
     bench.until(lambda: bench.of(Exited))
     assert bench.of(Exited) == [Exited(1, 7, None, tree_empty=True)]
+
+
+def test_the_last_output_is_taken_before_an_exit_is_told(bench: Bench) -> None:
+    bench.spawn("true")
+    bench.until(lambda: bench.of(Exited))
+    bench.spawn("sh", "-c", "sleep 1000 & exit 3", name="leaver")
+    bench.until(lambda: len(bench.of(Exited)) == 2)
+    assert bench.before_exit == [("web", True, 0), ("leaver", False, 1)]
 
 
 def test_an_exit_is_seen_with_its_signal(bench: Bench) -> None:

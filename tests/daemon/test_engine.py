@@ -1,0 +1,76 @@
+"""One turn of the engine, where carrying out an order takes longer than a turn may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action, Record, State
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import Plan, SupervisorSpec
+from supervisor.core.services.service_set import Fleet
+from supervisor.daemon.engine import TURN_BUDGET, Engine
+from tests.core.services.test_service_set import spec
+
+
+class SlowHost:
+    """Spawns succeed, and each takes longer than a turn may."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.wake: float | None = None
+        self.records: list[Record] = []
+        services = (spec("one"), spec("two"), spec("beating", heartbeat={"interval": TURN_BUDGET}))
+        self.fleet = Fleet(Plan(supervisor=SupervisorSpec(), services=services), lambda: 0.5)
+        self.engine = Engine(self.fleet, self, lambda: self.now, self.wake_at)
+
+    def wake_at(self, when: float | None) -> None:
+        self.wake = when
+
+    def record(self, records: Sequence[Record]) -> None:
+        self.records += records
+
+    def perform(self, action: Action) -> None:
+        if isinstance(action, act.Spawn):
+            self.now += 2 * TURN_BUDGET
+            self.engine.post(action.instance, ev.Spawned(action.incarnation, 7))
+
+    def spawned(self) -> set[str]:
+        return {r.instance for r in self.records if r.cause is Cause.SPAWNED}
+
+    def run(self, name: str) -> None:
+        self.engine.order(self.fleet.start([name], self.now))
+        while self.fleet.instances[name].state is not State.RUNNING:
+            self.engine.turn()
+
+
+def test_a_spawn_is_recorded_before_the_output_of_the_process_can_be_read() -> None:
+    """`why` takes for a process's own words what arrived after the record of its spawn."""
+    host = SlowHost()
+    host.engine.order(host.fleet.start(["one", "two"], host.now))
+    host.engine.turn()
+    assert host.spawned() == {"one"}
+    assert host.wake == host.now, "the other spawn has to wait for the next turn, which comes at once"
+    host.engine.turn()
+    assert host.spawned() == {"one", "two"}
+
+
+def test_a_long_turn_does_not_blame_a_process_for_beats_that_are_not_read_yet() -> None:
+    host = SlowHost()
+    host.run("beating")
+    beating = host.fleet.instances["beating"]
+    suspect_at = beating.suspect_at
+    assert suspect_at is not None
+    host.engine.order(host.fleet.start(["one"], host.now))
+    host.now = suspect_at - TURN_BUDGET
+    host.engine.turn()
+    assert host.spawned() == {"beating", "one"}
+    assert host.now > suspect_at
+    assert beating.state is State.RUNNING
+    host.engine.post("beating", ev.Heartbeat(beating.incarnation, host.now - TURN_BUDGET))
+    host.engine.turn()
+    assert beating.state is State.RUNNING
+    host.now += 1000.0
+    host.engine.turn()
+    assert beating.state is not State.RUNNING
