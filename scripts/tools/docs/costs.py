@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 
 RUNS = 7
-DAEMON = "import supervisor.daemon, supervisor.runtime"
+DAEMON = "import supervisor.daemon.__main__, supervisor.daemon.runtime"
 """What a running daemon has imported."""
 BARE = "pass"
 LIBRARIES = {
@@ -105,7 +105,7 @@ def _fork() -> None:
 def _readers() -> list[tuple[str, Callable[[], object]]]:
     import psutil
 
-    from supervisor.adapters import procfs
+    from supervisor.adapters.linux import procfs
 
     process = psutil.Process()
 
