@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.tools.bench import peers, readme, scenarios, table, victims, ward
+from scripts.tools.bench import page, peers, scenarios, table, victims, ward
 from scripts.tools.bench.figures import OURS, Row, median, select_rows
 from scripts.tools.bench.install import Absent
 from scripts.tools.bench.peers.base import Peer
@@ -35,7 +35,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--peers", metavar="A,B", help=f"those beside ours: {', '.join(names)}, or none")
     parser.add_argument("--without-ours", action="store_true", help="measure the peers alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there as well")
-    parser.add_argument("--readme", action="store_true", help="write the table into README.md as well")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/benchmarks.md as well")
     parser.add_argument("--detectors", action="store_true", help="only the failure detectors: time a beat, and memory")
     parser.add_argument("--list", action="store_true", help="list the keys of the rows")
     arguments = parser.parse_args(argv)
@@ -154,8 +154,8 @@ def main(argv: list[str]) -> int:
     if arguments.json is not None:
         found = table.as_json(arguments.rows, run.samples, run.versions, run.floors, run.absent, about)
         arguments.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    if arguments.readme:
-        readme.write(table.as_json(arguments.rows, run.samples, run.versions, run.floors, run.absent, about))
+    if arguments.docs:
+        page.write(table.as_json(arguments.rows, run.samples, run.versions, run.floors, run.absent, about))
     return 0
 
 

@@ -13,11 +13,15 @@ from pathlib import Path
 from supervisor.detectorlab.compareplot import draw
 from supervisor.detectorlab.comparetext import short, summary
 
-PAGE, README, PICTURE = Path("docs/comparison.md"), Path("README.md"), Path("docs/img/comparison.svg")
+PAGE, SHORT = Path("docs/comparison.md"), Path("docs/benchmarks.md")
+PICTURE = Path("docs/img/comparison.svg")
 BEGIN, END = "<!-- comparison: scripts/comparison -->", "<!-- end of comparison -->"
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["--redraw"]:
+        draw(json.loads(Path(sys.argv[2]).read_text()), PICTURE)
+        return 0
     began = time.monotonic()
     command = [sys.executable, "-m", "supervisor", "detectors", "compare", *sys.argv[1:]]
     answer = subprocess.run([*command, "--json"], stdout=subprocess.PIPE, check=False)
@@ -29,7 +33,7 @@ def main() -> int:
     about = "\n".join(f"- **{s['name']}**: {s['about']}" for s in found["scenarios"])
     made = f"Made on {datetime.now(UTC):%Y-%m-%d} in {took / 60:.1f} minutes with Python {platform.python_version()}."
     _write(PAGE, f"{made} " + "\n".join(summary(found, markdown=True)) + f"\n\nThe scenarios:\n\n{about}")
-    _write(README, f"{made}\n\n" + "\n".join(short(found)))
+    _write(SHORT, f"{made}\n\n" + "\n".join(short(found)))
     return 0
 
 

@@ -1,8 +1,10 @@
 """Draws the pictures of docs/detection.md from what the rules do: nothing in them is drawn by hand but the words.
 
-Usage: scripts/pictures        (writes docs/img/suspicion.svg and docs/img/hold.svg)
+Usage: scripts/pictures [--check]      (writes docs/img/suspicion.svg and docs/img/hold.svg; --check changes nothing and
+exits 1 if they are out of date)
 """
 
+import sys
 from html import escape
 from itertools import pairwise
 from pathlib import Path
@@ -65,14 +67,18 @@ class Drawing:
 
     def write(self, name):
         path = ROOT / "docs" / "img" / name
-        path.write_text(
+        drawn = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" width="{self.width}"'
             f' height="{self.height}" font-family="{FONT}">\n'
             f'<rect width="{self.width}" height="{self.height}" rx="10" fill="{CARD}" stroke="{GRID}"/>\n'
             + "\n".join(self.parts)
             + "\n</svg>\n"
         )
-        print(path.relative_to(ROOT))
+        if "--check" not in sys.argv:
+            path.write_text(drawn)
+            print(path.relative_to(ROOT))
+        elif path.read_text() != drawn:
+            sys.exit(f"{path.relative_to(ROOT)} is out of date: run scripts/pictures")
 
 
 # -- silence becomes suspicion -----------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ each layout while something is going on."""
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
+from scripts.tools.docs.compact_screenshot import compact
 from supervisor.client import Client
 from supervisor.dashboard.app import Dashboard
 
@@ -24,7 +24,6 @@ ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "docs" / "img"
 HISTORY = 75.0
 """Seconds to watch first, so that sparklines and histograms have something to show."""
-FONTS = "'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
 Scene = Callable[[Dashboard], bool]
 
@@ -62,7 +61,7 @@ async def take_pictures(client: Client) -> None:
             await _until(pilot, partial(scene, app))
             await pilot.pause(0.2)
             picture = PICTURES / f"{name}.svg"
-            picture.write_text(_self_contained(app.export_screenshot(title="supervisor top")))
+            picture.write_text(compact(app.export_screenshot(title="supervisor top")))
             print(picture.relative_to(ROOT))
 
 
@@ -76,11 +75,6 @@ async def _until(pilot: Pilot[Any], condition: Callable[[], bool], seconds: floa
             return
         await pilot.pause(0.1)
     raise SystemExit("what was to be photographed did not come about")
-
-
-def _self_contained(svg: str) -> str:
-    """Without fonts from elsewhere: a page that shows the picture would not load them."""
-    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S).replace("Fira Code, monospace", FONTS)
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""The performance section of the README, as last measured."""
+"""Writes the table of docs/benchmarks.md, as last measured."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- bench: scripts/bench -->", "<!-- end of bench -->"
 MARKS = {"reached": "yes", "short": "**no**"}
 
 
 def write(found: dict[str, Any]) -> None:
     """Put the table between its marks."""
-    text = README.read_text()
+    text = PAGE.read_text()
     pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    README.write_text(pattern.sub(lambda _: f"{BEGIN}\n{section(found)}\n{END}", text))
+    PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n{section(found)}\n{END}", text))
 
 
 def section(found: dict[str, Any]) -> str:

@@ -1,0 +1,65 @@
+"""The pages of the project lead somewhere: links, files that are named, and the places where scripts write."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+NAMED = re.compile(r"`((?:scripts|supervisor|tests|docs|examples)/[\w./-]+)(?=[`\s:])")
+MARKS = {
+    "docs/benchmarks.md": ("<!-- bench: scripts/bench -->", "<!-- comparison: scripts/comparison -->"),
+    "docs/comparison.md": ("<!-- comparison: scripts/comparison -->",),
+    "ARCHITECTURE.md": ("<!-- diagram: scripts/diagram -->",),
+}
+
+
+def heads(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them from its headings."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for link in LINK.findall(page.read_text()):
+        path, _, anchor = link.partition("#")
+        if "://" in path:
+            continue
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {link}"
+        assert not anchor or anchor in heads(target), f"{page.name} links to {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_exist(page: Path) -> None:
+    for name in NAMED.findall(page.read_text()):
+        assert (ROOT / name.rstrip("./")).exists(), f"{page.name} names {name}"
+
+
+def test_each_page_is_in_the_index() -> None:
+    linked = {(ROOT / "docs" / link).resolve() for link in LINK.findall((ROOT / "docs/README.md").read_text())}
+    assert {page for page in (ROOT / "docs").glob("*.md") if page.name != "README.md"} <= linked
+    records = set((ROOT / "docs/decisions").glob("[0-9]*.md"))
+    index = (ROOT / "docs/decisions/README.md").read_text()
+    assert records == {ROOT / "docs/decisions" / link for link in LINK.findall(index) if link[0].isdigit()}
+
+
+@pytest.mark.parametrize("page", MARKS)
+def test_scripts_find_the_place_where_they_write(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for begin in MARKS[page]:
+        end = f"<!-- end of {begin.split()[1].rstrip(':')} -->"
+        assert text.count(begin) == text.count(end) == 1
+        assert text.index(begin) < text.index(end)
+
+
+def test_the_readme_names_the_command_that_tests_everything() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert re.search(r"^scripts/test\b", readme, re.M), "CI takes it from there"
+    assert "scripts/demo" in readme
+    assert len(readme.splitlines()) < 90
