@@ -1,44 +1,140 @@
-"""Imports point down only: cli → runtime → {engine | adapters | config} → core; dashboard → client → core."""
+"""The house as one table: which room may import which, and that no two modules import each other in a circle.
+
+An import counts wherever it stands: at the top, within a function, under TYPE_CHECKING.  With a module, the
+packages that it lies in are imported, too.
+"""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from supervisor.cli.commands import SECTIONS
+
 ROOT = Path(__file__).parents[1] / "supervisor"
+TOOLS = ROOT.parent / "scripts" / "tools"
 
 CORE_MAY_IMPORT = {
     "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "enum", "functools",
     "heapq", "itertools", "math", "re", "types", "typing", "__future__",
 }  # fmt: skip
 
-LAYERS = {
-    # who → whom, beside itself and errors
-    "core": {"core"},
-    "config": {"core", "config"},
-    "adapters": {"core", "adapters"},
-    "client": {"core"},
-    "display": {"core"},
-    "dashboard": {"core", "client", "display"},
-    "detectorlab": {"core", "config"},
+LEDGER, LOG = "adapters.ledger.query", "adapters.logs.reader"
+"""What a face may read where no daemon runs."""
+
+ROOMS: dict[str, set[str]] = {
+    # A room (a package, or a module where one differs from its room): what it may import beside itself.  Names are
+    # within `supervisor`; each stands for all that lies in it.  The longest name that fits a module counts.
+    "errors": set(),
+    "heartbeat": set(),
     "launch": set(),
-    "daemon/__main__": {"core", "adapters", "daemon.recovery", "daemon.runtime", "launch"},
-    "daemon/engine": {"core"},
-    "daemon/control": {"core", "adapters", "launch", "daemon.upgrade"},
-    "daemon/upgrade": {"core", "adapters", "launch"},
-    "daemon/checkpoints": {"core"},
-    "daemon/recovery": {"core", "adapters"},
-    "daemon/service_manager": {"core", "adapters"},
-    "daemon/runtime": {
-        "core", "adapters", "daemon.engine", "daemon.control", "daemon.recovery", "daemon.checkpoints",
+    "client": {"errors"},
+    "__main__": {"cli.main", "launch"},
+
+    # Rules: pure, each room may know those above it.
+    "core": set(),
+    "core.model": set(),
+    "core.detection": {"core.model"},
+    "core.restart": {"core.model"},
+    "core.text": {"core.model", "core.detection"},
+    "core.lifecycle": {"core.model", "core.detection", "core.restart", "core.text"},
+    "core.history": {"core.model", "core.detection", "core.restart", "core.text"},
+    "core.services": {"core"},
+
+    # The world: one outside thing a room.
+    "adapters": set(),
+    "adapters.eventloop": {"core", "errors"},
+    "adapters.linux": {"core", "errors", "adapters.eventloop"},
+    "adapters.processes": {"core", "errors", "adapters.linux", "adapters.eventloop"},
+    "adapters.probes": {"core", "errors", "adapters.processes", "adapters.linux", "adapters.eventloop"},
+    "adapters.diagnosis": {
+        "core", "errors", "adapters.probes", "adapters.processes", "adapters.linux", "adapters.eventloop",
+    },
+    "adapters.hooks": {
+        "core", "errors", "adapters.probes", "adapters.processes", "adapters.linux", "adapters.eventloop",
+    },
+    "adapters.logs": {"core", "errors", "adapters.eventloop"},
+    "adapters.ledger": {"core", "errors"},
+    "adapters.metrics": {"core", "errors"},
+    "adapters.sockets": {"core", "errors"},
+    "adapters.http": {"core", "errors", "adapters.eventloop"},
+    "adapters.service_manager": {"core", "errors", "adapters.eventloop"},
+    "adapters.control": {"core", "errors", "adapters.http", "adapters.ledger", "adapters.eventloop", "__version__"},
+
+    # The daemon: joins rules and world.
+    "daemon": set(),
+    "daemon.checkpoints": {"core"},
+    "daemon.engine": {"core"},
+    "daemon.upgrade": {"core", "adapters", "errors", "launch", "daemon.runtime", "__version__"},
+    "daemon.control": {"core", "adapters", "errors", "launch", "daemon.runtime", "daemon.upgrade", "__version__"},
+    "daemon.recovery": {"core", "adapters", "errors", "daemon.runtime", "__version__"},
+    "daemon.service_manager": {"core", "adapters", "errors", "daemon.runtime"},
+    "daemon.runtime": {
+        "core", "adapters", "errors", "daemon.checkpoints", "daemon.control", "daemon.engine", "daemon.recovery",
         "daemon.service_manager",
     },
+    "daemon.__main__": {"core", "adapters", "errors", "launch", "daemon.recovery", "daemon.runtime"},
+
+    # The configuration: text to a plan.
+    "config": {"core", "errors"},
+    "config.units": set(),
+    "config.nearest": set(),
+    "config.source": {"errors", "config.units"},
+    "config.schema": {"core", "config.source", "config.units", "config.nearest"},
+    "config.checks": {"core", "config.schema", "config.source", "config.units", "config.nearest"},
+    "config.export": {"core", "config.schema", "config.units"},
+    "config.explain": {"core", "config.schema", "config.units"},
+    "config.build": {"core", "config.checks", "config.schema", "config.source"},
+    "config.load": {"core", "config.build", "config.checks", "config.schema", "config.source"},
+    "config.compile": {"core", "errors", "config.load"},
+
+    # The faces: they ask a daemon through the client, and work out nothing that is a rule.
+    "display": {"core.text", "core.history"},
+    "dashboard": {
+        "client", "display", "errors", "core.text", "core.history", "core.model", "core.services.status",
+    },
+    "detectorlab": {"core.model", "core.detection", "core.text", "config.units", "errors"},
+    "cli": {
+        "client", "display", "config", "errors", "launch", "dashboard", "detectorlab", LEDGER, LOG, "__version__",
+        "core.text", "core.history", "core.model", "core.detection", "core.services.status", "core.services.settled",
+    },
+
+    # For a daemon of build 5600521 that runs on while its files are replaced: these go together.
+    "previous_build": set(),
+    "upgrade": {"previous_build"},
+    "hookrunner": {"adapters.hooks.runner"},
+    "adapters.capabilities": {"previous_build"},
+    "adapters.forkexec": {"previous_build"},
+    "adapters.http_connection": {"previous_build"},
+    "adapters.loggzip": {"previous_build"},
+    "adapters.openapi": {"previous_build"},
+    "adapters.outbox": {"previous_build"},
+    "adapters.sse": {"previous_build"},
 }  # fmt: skip
+
+TOOLS_MAY_IMPORT: dict[str, set[str]] = {
+    "bench": {"client", "config", "core", "errors"},
+    "chaos": {"client", "config", "core", "errors", "adapters.linux.procfs", LEDGER, LOG},
+    "docs": {"client", "config", "core", "dashboard", "detectorlab"},
+    "fuzz": {"adapters", "config", "core", "errors", "daemon.control"},
+}
+"""The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another."""
+
+CIRCLES_LEFT = {"daemon.control", "daemon.recovery", "daemon.runtime", "daemon.service_manager", "daemon.upgrade"}
+"""They import each other until runtime is taken apart into what is built and what is done with it."""
+
+LONGEST_FILE = 600
+LONG_FILES_LEFT = {"core.lifecycle.instance"}
+"""Until it is taken apart into a table and a file of handlers for each state."""
+
+MOST_FILES = 34
+"""In one room, __init__.py among them."""
 
 HEAVY = {
     "pydantic", "pydantic_core", "click", "rich", "textual", "tenacity", "apprise", "asyncio", "logging", "email",
@@ -46,52 +142,147 @@ HEAVY = {
 }  # fmt: skip
 
 
-def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
-    """Every module that the file imports, TYPE_CHECKING blocks left out."""
-    tree = ast.parse(path.read_text())
-    todo: list[ast.AST] = [tree]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        if top_level_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
+def imports(path: Path) -> Iterator[str]:
+    """Every module that the file imports, wherever in it, with a name from it where one is imported."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            if node.module == "supervisor":
-                yield from (f"supervisor.{alias.name}" for alias in node.names)
-            else:
-                yield node.module or ""
-        todo += ast.iter_child_nodes(node)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def modules(layer: str) -> list[Path]:
-    place = ROOT / layer
-    return sorted(place.rglob("*.py")) if place.is_dir() else [ROOT / f"{layer}.py"]
+def dotted(path: Path) -> str:
+    """`core.model.spec` for supervisor/core/model/spec.py, `core.model` for its package; "" for `supervisor`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_imports_point_down(layer: str) -> None:
-    for path in modules(layer):
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of `supervisor` by its name within it."""
+    return {dotted(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def inside(name: str, room: str) -> bool:
+    return f"{name}.".startswith(f"{room}.")
+
+
+def room_of(module: str) -> str:
+    """The longest name in ROOMS that fits."""
+    return max((room for room in ROOMS if inside(module, room)), key=len, default="")
+
+
+def test_each_module_lies_in_a_room() -> None:
+    assert [module for module in modules() if module and not room_of(module)] == []
+
+
+def from_the_house(path: Path) -> Iterator[str]:
+    """What the file imports of `supervisor`, by its name within it."""
+    for name in imports(path):
+        if inside(name, "supervisor"):
+            yield name.removeprefix("supervisor").removeprefix(".")
+
+
+def test_each_module_imports_only_what_its_room_may() -> None:
+    for module, path in modules().items():
+        room = room_of(module)
+        for name in from_the_house(path):
+            allowed = any(inside(name, other) for other in ROOMS.get(room, ()))
+            assert allowed or room_of(name) == room, f"{module} imports {name}"
+
+
+def test_the_table_names_nothing_that_is_not_there() -> None:
+    named = set(ROOMS).union(*ROOMS.values(), *TOOLS_MAY_IMPORT.values()) - {"__version__"}
+    assert not named - set(modules())
+    assert set(TOOLS_MAY_IMPORT) == {path.parent.name for path in TOOLS.glob("*/__init__.py")}
+
+
+@pytest.mark.parametrize("tool", TOOLS_MAY_IMPORT)
+def test_tools_import_only_what_they_may(tool: str) -> None:
+    for path in sorted((TOOLS / tool).rglob("*.py")):
+        for name in from_the_house(path):
+            assert any(inside(name, other) for other in TOOLS_MAY_IMPORT[tool]), f"{path.name} imports {name}"
         for name in imports(path):
-            if name.startswith("supervisor."):
-                allowed = LAYERS[layer] | {layer.replace("/", "."), "errors", "__version__"}
-                assert any(f"{name}.".startswith(f"supervisor.{below}.") for below in allowed), (
-                    f"{path.relative_to(ROOT)} imports {name}"
-                )
+            assert not inside(name, "scripts") or inside(name, f"scripts.tools.{tool}"), f"{path.name} imports {name}"
+
+
+def graph() -> dict[str, set[str]]:
+    """Each module of the house with all that it imports of it, the packages of what it imports among them."""
+    found: dict[str, set[str]] = {}
+    for module, path in modules().items():
+        names = {part for name in from_the_house(path) for part in _with_packages(name)}
+        names |= set(_with_packages(module.rpartition(".")[0]))
+        if module == "cli.commands":  # it imports each command by its name
+            names |= {f"cli.{file}" for section in SECTIONS.values() for file in section.values()}
+        found[module] = (names & set(modules())) - {module}
+    return found
+
+
+def _with_packages(name: str) -> Iterator[str]:
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def circles(edges: Mapping[str, Set[str]]) -> list[set[str]]:
+    """The strongly connected components with more than one module (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[set[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in edges[node]:
+            if other not in index:
+                visit(other)
+            if other in stack:
+                low[node] = min(low[node], low[other])
+        if low[node] == index[node]:
+            component = set(stack[stack.index(node) :])
+            del stack[stack.index(node) :]
+            if len(component) > 1:
+                found.append(component)
+
+    for node in edges:
+        if node not in index:
+            visit(node)
+    return found
+
+
+def test_no_two_modules_import_each_other_in_a_circle() -> None:
+    assert [circle for circle in circles(graph()) if not circle <= CIRCLES_LEFT] == []
+
+
+def test_a_circle_is_found_whatever_its_length() -> None:
+    line = {"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": set[str]()}
+    assert circles(line) == []
+    assert circles(line | {"d": {"b"}}) == [{"b", "c", "d"}]
+    assert sorted(map(sorted, circles(line | {"b": {"a"}, "d": {"c"}}))) == [["a", "b"], ["c", "d"]]
+
+
+def test_no_file_is_too_long_and_no_room_too_full() -> None:
+    for module, path in modules().items():
+        assert len(path.read_text().splitlines()) <= LONGEST_FILE or module in LONG_FILES_LEFT, module
+    for room in {path.parent for path in modules().values()}:
+        assert len(list(room.glob("*.py"))) <= MOST_FILES, room
+
+
+def in_the_core() -> list[Path]:
+    return [path for module, path in modules().items() if inside(module, "core")]
 
 
 def test_the_core_is_pure() -> None:
-    for path in modules("core"):
+    for path in in_the_core():
         for name in imports(path):
-            if not name.startswith("supervisor."):
-                assert name in CORE_MAY_IMPORT, f"{path.name} imports {name}"
+            if not inside(name, "supervisor"):
+                assert any(inside(name, known) for known in CORE_MAY_IMPORT), f"{path.name} imports {name}"
 
 
 def test_nothing_sleeps_in_the_core_or_reads_a_clock() -> None:
-    for path in modules("core"):
+    for path in in_the_core():
         tree = ast.parse(path.read_text())
         calls = {ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
         assert not calls & {"time.time", "time.monotonic", "time.sleep", "datetime.now", "open", "print"}, path.name

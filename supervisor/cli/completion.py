@@ -11,8 +11,7 @@ def completion(shell: str) -> None:
     """Print the completion script: `eval "$(supervisor completion bash)"`."""
     from click.shell_completion import get_completion_class
 
-    from supervisor.cli.commands import cli
-
+    command = click.get_current_context().find_root().command
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(cli, {}, "supervisor", "_SUPERVISOR_COMPLETE").source())
+    click.echo(kind(command, {}, "supervisor", "_SUPERVISOR_COMPLETE").source())

@@ -62,7 +62,7 @@ class Place:
 
     def offline(self, why: NoDaemon) -> Any:
         """The ledger's file, for what can be told without a daemon; `why` again where there is none."""
-        from supervisor.adapters.ledger.store import read_only
+        from supervisor.adapters.ledger.query import read_only
 
         try:
             path = f"{self.state_dir}/ledger.db"

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from supervisor.adapters.linux import procfs
 from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place
 from supervisor.client import Client
@@ -20,6 +19,18 @@ HOLDS_UP_AFTER = 0.5
 """Seconds after which an instance that has not stopped is named."""
 LAST_WORDS = 30.0
 """Seconds that a daemon may take for its own end once it hears nobody any more."""
+
+_LETTERS = {
+    "running": "R",
+    "sleeping": "S",
+    "disk-sleep": "D",
+    "stopped": "T",
+    "tracing-stop": "t",
+    "zombie": "Z",
+    "dead": "X",
+    "idle": "I",
+}
+"""The letters of proc(5), as the daemon writes states, for psutil's words."""
 
 
 @click.command()
@@ -66,8 +77,8 @@ def _left(row: JSON) -> list[str]:
         return [process for process in row["lingering"] if _lives(int(process.split()[0]))]
     if row["detach"] or not _lives(row["pid"]):
         return []
-    stat = procfs.stat(row["pid"])
-    return [f"{row['pid']} {stat.name} ({stat.state})"] if stat is not None else []
+    found = _process(row["pid"])
+    return [f"{row['pid']} {found[0]} ({found[1]})"] if found is not None else []
 
 
 def _tell(rows: list[JSON], said: dict[str, str]) -> None:
@@ -91,5 +102,18 @@ def _pidfd(pid: int) -> int | None:
 
 
 def _lives(pid: int | None) -> bool:
-    stat = procfs.stat(pid) if pid is not None else None
-    return stat is not None and stat.state not in "ZX"
+    found = _process(pid) if pid is not None else None
+    return found is not None and found[1] not in "ZX"
+
+
+def _process(pid: int) -> tuple[str, str] | None:
+    """Name and state of a process, the state by its letter in proc(5); None where there is none.
+
+    psutil is imported here, because all but a few calls of `down` leave nothing to look for."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return process.name(), _LETTERS.get(process.status(), "?")
+    except psutil.Error:
+        return None

@@ -71,7 +71,7 @@ class FromLedger:
     def events(
         self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
     ) -> list[JSON]:
-        from supervisor.adapters.ledger.store import EventQuery
+        from supervisor.adapters.ledger.query import EventQuery
 
         query = EventQuery(services=tuple(services), since=since, after=after, limit=limit)
         found: list[JSON] = self._ledger.events(query)

@@ -83,7 +83,7 @@ def tune(
 
 def _recorded(place: Place) -> tuple[str, dict[str, JSON]]:
     """The configuration's path, and what the ledger keeps of each instance: of the daemon that answers, if one does."""
-    from supervisor.adapters.ledger.store import read_only
+    from supervisor.adapters.ledger.query import read_only
 
     try:
         daemon = place.client.get("/v1/status")["supervisor"]

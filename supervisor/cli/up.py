@@ -88,7 +88,7 @@ class _Done:
 
 def _last_event(place: Place) -> int:
     """Of the daemon before, so that its events are not told again."""
-    from supervisor.adapters.ledger.store import EventQuery, read_only
+    from supervisor.adapters.ledger.query import EventQuery, read_only
 
     try:
         last = read_only(f"{place.state_dir}/ledger.db").events(EventQuery(limit=1))
