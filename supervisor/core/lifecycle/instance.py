@@ -255,10 +255,9 @@ class Instance:
 
         Incarnations go on counting and the rhythm stays learned.  Where that supervisor did not end in order, and
         in this boot (`crashed`), all else is as it was too, and who was `alive` waits for `Adopted` or `Vanished`."""
-        for field in ("incarnation", "restarts", "false_suspicions"):
-            value = saved.get(field)
-            if isinstance(value, int) and value >= 0:
-                setattr(self, field, value)
+        self.incarnation = life.count(saved, "incarnation", self.incarnation)
+        self.restarts = life.count(saved, "restarts", self.restarts)
+        self.false_suspicions = life.count(saved, "false_suspicions", self.false_suspicions)
         detector = saved.get("detector")
         if self.detector is not None and isinstance(detector, Mapping):
             self.detector.restore(detector)

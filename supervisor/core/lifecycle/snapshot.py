@@ -60,34 +60,42 @@ def _among(low: int, high: int) -> Callable[[object], int | None]:
     return lambda value: None if value is None else whole(value, low, high)
 
 
-_FIELDS: dict[str, Callable[[Any], Any]] = {
-    "goal": Goal,
-    "state": State,
-    "phase": Phase,
-    "cause": Cause,
-    "cause_at": _moment,
-    "_until": _moment,
-    "_healthy_at": _moment,
-    "_after": After,
-    "_wanted_by": Cause,
-    "_failure": _failure,
-    "pid": _among(1, 2**31 - 1),
-    "started_at": _moment,
-    "ready": _switch,
-    "recovering": _switch,
-    "exit_code": _among(0, 255),
-    "signal": _among(1, 127),
-    "status_text": str,
+_FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "goal": ("goal", Goal),
+    "state": ("state", State),
+    "phase": ("phase", Phase),
+    "cause": ("cause", Cause),
+    "cause_at": ("cause_at", _moment),
+    "until": ("_until", _moment),
+    "healthy_at": ("_healthy_at", _moment),
+    "after": ("_after", After),
+    "wanted_by": ("_wanted_by", Cause),
+    "failure": ("_failure", _failure),
+    "pid": ("pid", _among(1, 2**31 - 1)),
+    "started_at": ("started_at", _moment),
+    "ready": ("ready", _switch),
+    "recovering": ("recovering", _switch),
+    "exit_code": ("exit_code", _among(0, 255)),
+    "signal": ("signal", _among(1, 127)),
+    "status_text": ("status_text", str),
 }
-"""What makes an instance stand where it stands, and how each is read back."""
+"""What makes an instance stand where it stands: the saved key, the attribute, and how the value is read back.
+
+Other versions read and write the keys, so a key never changes (tests/golden); an attribute may."""
 
 
 def write(instance: object) -> dict[str, Any]:
-    """JSON-able, by the attributes' names without their underscore."""
-    return {name.lstrip("_"): getattr(instance, name) for name in _FIELDS}
+    """The instance's standing as JSON-able data."""
+    return {key: getattr(instance, attribute) for key, (attribute, _) in _FIELDS.items()}
 
 
 def read(saved: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes that `write` wrote.  Raises one of `saved.GARBAGE` where it did not write this."""
     number(saved["at"], -_FAR, _FAR)
-    return {name: reader(saved[name.lstrip("_")]) for name, reader in _FIELDS.items()}
+    return {attribute: reader(saved[key]) for key, (attribute, reader) in _FIELDS.items()}
+
+
+def count(saved: Mapping[str, Any], key: str, unknown: int) -> int:
+    """The count that is saved under `key`; `unknown` where none is."""
+    value = saved.get(key)
+    return value if isinstance(value, int) and value >= 0 else unknown

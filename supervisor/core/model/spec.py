@@ -265,14 +265,53 @@ class Plan:
 T = TypeVar("T")
 
 
+def _keys(*same: str, **renamed: str) -> dict[str, str]:
+    """The key of each attribute.  `renamed`: an attribute that no longer has the name of its key."""
+    return {**dict(zip(same, same, strict=True)), **renamed}
+
+
+KEYS: dict[type, dict[str, str]] = {
+    ReadySpec: _keys("http", "tcp", "exec", "log", "notify", "delay", "interval", "timeout"),
+    TargetSpec: _keys("detect_within", "max_false_restarts"),
+    HeartbeatSpec: _keys(
+        "source", "interval", "http", "tcp", "exec", "file", "log", "probe_timeout", "detector", "threshold",
+        "min_timeout", "max_timeout", "timeout", "on_suspect", "target",
+    ),
+    RestartSpec: _keys(
+        "policy", "success_exit_codes", "backoff", "initial", "maximum", "factor", "jitter", "reset_after",
+        "max_restarts", "window", "cooldown", "strategy", "fallback",
+    ),
+    ResourcesSpec: _keys("max_memory", "max_cpu", "max_tasks", "sustained", "action", "enforce"),
+    LogSpec: _keys("max_size", "keep", "compress", "timestamps"),
+    HookSpec: _keys("on", "run", "notify", "timeout"),
+    SocketSpec: _keys("url", "mode", "label"),
+    ServiceSpec: _keys(
+        "name", "command", "description", "directory", "user", "group", "extra_groups", "umask", "environment",
+        "replicas", "depends_on", "autostart", "type", "group_name", "on_dependency_restart", "stop_signal",
+        "stop_timeout", "reload_signal", "dump_signal", "evidence", "start_timeout", "limits", "nice",
+        "oom_score_adj", "detach", "sockets", "no_new_privileges", "capabilities", "ambient_capabilities", "ready",
+        "heartbeat", "restart", "resources", "log", "hooks",
+    ),
+    SupervisorSpec: _keys(
+        "name", "runtime_dir", "state_dir", "max_concurrent_restarts", "wait_ready", "group", "listen", "token_file",
+        "certificate", "private_key",
+    ),
+    Plan: _keys("supervisor", "services", "path"),
+}  # fmt: skip
+"""The key under which each attribute is written, in the order of writing.
+
+Other versions read and write the keys, so a key never changes (tests/golden); an attribute may: a renamed one
+goes to the end, as `attribute="key"`."""
+
+
 def to_plain(spec: Any) -> Any:
     """A spec as JSON-able data, without what equals its default."""
     if is_dataclass(spec) and not isinstance(spec, type):
         out = {}
-        for name, default in _defaults(type(spec)).items():
+        for name, (key, default) in _written(type(spec)).items():
             value = getattr(spec, name)
             if value != default:
-                out[name] = to_plain(value)
+                out[key] = to_plain(value)
         return out
     if isinstance(spec, tuple | list):
         return [to_plain(v) for v in spec]
@@ -282,27 +321,29 @@ def to_plain(spec: Any) -> Any:
 def from_plain(kind: type[T], plain: Any) -> T:
     """The inverse of `to_plain`.  It trusts its input: it reads only what this package wrote."""
     readers: dict[str, Any] = _readers(kind)  # type: ignore[arg-type]
-    return kind(**{name: readers[name](value) for name, value in plain.items()})
+    return kind(**{readers[key][0]: readers[key][1](value) for key, value in plain.items()})
 
 
-_REQUIRED = object()
+_ALWAYS = object()
 
 
 @cache
-def _defaults(kind: Any) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for f in fields(kind):
-        if callable(f.default_factory):
-            out[f.name] = f.default_factory()
-        else:
-            out[f.name] = f.default if f.name not in ("name", "command") else _REQUIRED
+def _written(kind: Any) -> dict[str, tuple[str, Any]]:
+    """The key and the default of each attribute; what has none, and every name, is always written."""
+    known = {f.name: f for f in fields(kind)}
+    out: dict[str, tuple[str, Any]] = {}
+    for name, key in KEYS[kind].items():
+        f = known[name]
+        default = f.default_factory() if callable(f.default_factory) else f.default
+        out[name] = key, _ALWAYS if key == "name" else default
     return out
 
 
 @cache
-def _readers(kind: Any) -> dict[str, Any]:
+def _readers(kind: Any) -> dict[str, tuple[str, Any]]:
+    """The attribute and the reader of each key."""
     hints = typing.get_type_hints(kind)
-    return {name: _reader(hint) for name, hint in hints.items()}
+    return {key: (name, _reader(hints[name])) for name, key in KEYS[kind].items()}
 
 
 def _reader(hint: Any) -> Any:
