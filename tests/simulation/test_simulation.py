@@ -78,7 +78,7 @@ def takes_the_vanished_for_alive(patch: Patch) -> None:
 def does_not_repeat_a_stop(patch: Patch) -> None:
     def silent(self: Instance, event: ev.Adopted, now: float, out: list[act.Action]) -> None:
         self._take_process(event, now)
-        self._until = None
+        self.until = None
 
     patch.setitem(_transitions(), (act.State.STOPPING, ev.Adopted), silent)
 
@@ -88,7 +88,7 @@ def loses_deadlines(patch: Patch) -> None:
 
     def restore(self: Instance, saved: Any, *, crashed: bool) -> None:
         real(self, saved, crashed=crashed)
-        self._until = None
+        self.until = None
 
     patch.setattr(Instance, "restore", restore)
 

@@ -61,25 +61,18 @@ class Instance:
     """The rules for one replica of one service.  Not thread-safe; owned by the fleet."""
 
     __slots__ = (
-        "_after",
-        "_asked_again",
-        "_excused_until",
-        "_failure",
-        "_healthy_at",
-        "_refused",
-        "_review_at",
-        "_rng",
-        "_suspect_since",
-        "_unheard",
-        "_until",
-        "_wanted_by",
+        "after",
+        "asked_again",
         "cause",
         "cause_at",
         "detector",
         "evidence",
+        "excused_until",
         "exit_code",
+        "failure",
         "false_suspicions",
         "goal",
+        "healthy_at",
         "held",
         "incarnation",
         "last_probe_error",
@@ -91,7 +84,10 @@ class Instance:
         "ready",
         "recording",
         "recovering",
+        "refused",
         "restarts",
+        "review_at",
+        "rng",
         "rule",
         "running_spec",
         "signal",
@@ -99,8 +95,12 @@ class Instance:
         "started_at",
         "state",
         "status_text",
+        "suspect_since",
+        "unheard",
+        "until",
         "verdict",
         "waiting_for",
+        "wanted_by",
     )
 
     def __init__(self, name: str, spec: ServiceSpec, rng: Callable[[], float]) -> None:
@@ -130,21 +130,21 @@ class Instance:
         self.evidence: Mapping[str, Any] = {}
         self.detector: Detector | None = make(spec.heartbeat) if spec.heartbeat else None
         self.rule = RestartRule(spec.restart)
-        self._rng = rng
-        self._after = After.JUDGE
-        self._wanted_by = Cause.RESTARTED_BY_USER
-        self._failure: Failure | None = None
-        self._until: float | None = None
-        self._healthy_at: float | None = None
-        self._suspect_since = 0.0
-        self._asked_again = False
-        self._excused_until = -inf
+        self.rng = rng
+        self.after = After.JUDGE
+        self.wanted_by = Cause.RESTARTED_BY_USER
+        self.failure: Failure | None = None
+        self.until: float | None = None
+        self.healthy_at: float | None = None
+        self.suspect_since = 0.0
+        self.asked_again = False
+        self.excused_until = -inf
         """An interval that began before was not all its own doing: it is not recorded."""
         self.recording = Recording()
         self.verdict: Verdict | None = None
-        self._refused = False
+        self.refused = False
         self._aim()
-        self._unheard = False
+        self.unheard = False
         """READY=1 may have been said while no supervisor was there to hear it."""
 
     # -- the one contract ----------------------------------------------------------------------------------------
@@ -166,10 +166,10 @@ class Instance:
         """When to step with `Timeout` if nothing happens before; None: only an event can change anything."""
         if self.state is State.RUNNING:
             suspect_at = self.suspect_at
-            if self._healthy_at is None:
+            if self.healthy_at is None:
                 return suspect_at
-            return self._healthy_at if suspect_at is None else min(self._healthy_at, suspect_at)
-        return self._until
+            return self.healthy_at if suspect_at is None else min(self.healthy_at, suspect_at)
+        return self.until
 
     @property
     def suspect_at(self) -> float | None:
@@ -181,12 +181,12 @@ class Instance:
     @property
     def silent_since(self) -> float | None:
         """When it fell under suspicion for its silence; None where it did not."""
-        return self._suspect_since if self._suspected_for() is Cause.SILENT and self.state is State.SUSPECT else None
+        return self.suspect_since if self._suspected_for() is Cause.SILENT and self.state is State.SUSPECT else None
 
     @property
     def silence(self) -> float:
         """Seconds of silence at which it fell under suspicion."""
-        return float(self._failure[1].get("silence_s", 0.0)) if self._failure else 0.0
+        return float(self.failure[1].get("silence_s", 0.0)) if self.failure else 0.0
 
     def overdue(self, now: float) -> bool:
         """It has missed a beat, which is no suspicion yet."""
@@ -197,11 +197,6 @@ class Instance:
         return now - self.detector.last > OVERDUE * usual
 
     @property
-    def until(self) -> float | None:
-        """When the present waiting state ends by itself: backoff, stop timeout, start timeout, cooldown."""
-        return self._until
-
-    @property
     def alive(self) -> bool:
         """A process, or part of its tree, may exist."""
         return self.state in (State.RUNNING, State.SUSPECT, State.STOPPING) or self.phase >= Phase.SPAWNING
@@ -210,11 +205,6 @@ class Instance:
     def waiting(self) -> bool:
         """It wants to be spawned and waits for the fleet's `Granted`."""
         return self.phase is Phase.WAITING
-
-    @property
-    def wanted_by(self) -> Cause:
-        """Why it is to be stopped, or what is to follow."""
-        return self._wanted_by
 
     @property
     def spawning(self) -> bool:
@@ -275,7 +265,7 @@ class Instance:
         is known is that it was to be started; `Adopted` or `Vanished` has to follow."""
         self.incarnation, self.goal = incarnation, Goal.UP
         self.state, self.phase, self.pid = State.STARTING, Phase.SPAWNING, None
-        self.ready, self._until, self._failure = False, None, None
+        self.ready, self.until, self.failure = False, None, None
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -311,7 +301,7 @@ class Instance:
                 self._note(Cause.LEFT_RUNNING, now, out, {"pid": self.pid})
             return
         if event.later:
-            self._wanted_by = event.cause
+            self.wanted_by = event.cause
             if self.goal is Goal.UP:
                 self.goal = Goal.DOWN
                 self._note(event.cause, now, out)
@@ -323,10 +313,10 @@ class Instance:
         if self.goal is Goal.UP:
             self.goal = Goal.DOWN
             self._note(event.cause, now, out)
-        self._after = After.STOP
+        self.after = After.STOP
         if event.force and self.phase is not Phase.SPAWNING:
             out.append(Kill(self.name, self.incarnation))
-            self._until = now + KILL_AGAIN
+            self.until = now + KILL_AGAIN
 
     def _restart(self, event: ev.Restart, now: float, out: list[Action]) -> None:
         self.goal = Goal.UP
@@ -341,12 +331,12 @@ class Instance:
 
     def _restart_while_stopping(self, event: ev.Restart | ev.Start, now: float, out: list[Action]) -> None:
         self.goal = Goal.UP
-        self._after, self._wanted_by = After.RESTART, event.cause
+        self.after, self.wanted_by = After.RESTART, event.cause
         self._note(event.cause, now, out)
 
     def _reset(self, event: ev.Reset, now: float, out: list[Action]) -> None:
         self.rule.reset()
-        self._healthy_at = None
+        self.healthy_at = None
         self._note(Cause.RESET_BY_USER, now, out)
 
     def _reset_at_rest(self, event: ev.Reset, now: float, out: list[Action]) -> None:
@@ -368,7 +358,7 @@ class Instance:
 
     def _take_spec(self, spec: ServiceSpec, out: list[Action]) -> None:
         if spec.heartbeat != self.spec.heartbeat:
-            self._refused = False
+            self.refused = False
             if not _same_rhythm(spec.heartbeat, self.spec.heartbeat):
                 self.recording.clear()
             self.detector = make(spec.heartbeat) if spec.heartbeat else None
@@ -383,24 +373,24 @@ class Instance:
     @property
     def review_due(self) -> bool:
         """With one more beat so much is known that the wish is to be judged anew."""
-        return self._review_at != inf and self.recording.count + 1 >= self._review_at
+        return self.review_at != inf and self.recording.count + 1 >= self.review_at
 
     def _aim(self, out: list[Action] | None = None) -> None:
         """Set the detector by what is wished and what is recorded; tell when it is sure that both wishes cannot be had,
         and when they can after all."""
         self.verdict = None
-        self._review_at = inf
+        self.review_at = inf
         beat = self.spec.heartbeat
         if self.detector is None or beat is None or beat.target is None:
             return
         self.verdict = verdict = judge(beat, self.spec.replicas, self.recording)
         self.detector.bound(verdict.least, verdict.most)
-        self._review_at = max(FEWEST, self.recording.count + self.recording.count // REVIEW)
-        refused = verdict.feasible is False and (verdict.sure or self._refused)
-        if refused != self._refused and out is not None:
+        self.review_at = max(FEWEST, self.recording.count + self.recording.count // REVIEW)
+        refused = verdict.feasible is False and (verdict.sure or self.refused)
+        if refused != self.refused and out is not None:
             cause = Cause.WISH_REFUSED if refused else Cause.WISH_GRANTED
             out.append(self._record(self.state, cause, shown(verdict, beat.target)))
-        self._refused = refused
+        self.refused = refused
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -415,10 +405,10 @@ class Instance:
         self.status_text = self.last_probe_error = ""
         self.held = None
         self.lingering, self.lingering_since = (), None
-        self._failure = None
-        self._unheard = False
-        self._after = After.JUDGE
-        self._until = None
+        self.failure = None
+        self.unheard = False
+        self.after = After.JUDGE
+        self.until = None
         out.append(self._record(self.state, self.cause, {"phase": "spawn"}))
         out.append(Spawn(self.name, self.incarnation))
 
@@ -426,7 +416,7 @@ class Instance:
         self.pid, self.started_at, self.phase = event.pid, now, Phase.UP
         spec = self.spec
         if spec.ready is not None:
-            self._until = now + spec.start_timeout
+            self.until = now + spec.start_timeout
             self._note(Cause.SPAWNED, now, out, {"pid": event.pid})
             out.append(Watch(self.name, self.incarnation, Purpose.READY))
         else:
@@ -440,7 +430,7 @@ class Instance:
     def _spawn_failed(self, event: ev.SpawnFailed, now: float, out: list[Action]) -> None:
         self.phase = Phase.NONE
         self.exit_code = self.signal = None
-        self._failure = (Cause.SPAWN_FAILED, {"error": event.error})
+        self.failure = (Cause.SPAWN_FAILED, {"error": event.error})
         self._ended(now, out)
 
     def _adopted_while_starting(self, event: ev.Adopted, now: float, out: list[Action]) -> None:
@@ -457,14 +447,14 @@ class Instance:
     def _await_ready(self, ready: ReadySpec, now: float, out: list[Action]) -> None:
         """It has the time of a start again; READY=1 may have been said to nobody."""
         self.phase = Phase.UP
-        self._until = now + self.spec.start_timeout
-        self._unheard = ready.notify
+        self.until = now + self.spec.start_timeout
+        self.unheard = ready.notify
         out.append(Watch(self.name, self.incarnation, Purpose.READY))
 
     def _adopted_alive(self, event: ev.Adopted, now: float, out: list[Action]) -> None:
         """RUNNING, or SUSPECT: what made it so is not known any more, and will show again if it lasts."""
         self._take_process(event, now)
-        self._failure = None
+        self.failure = None
         if self.state is State.SUSPECT and self.spec.ready is not None and not self.ready:
             self._move(State.STARTING, Cause.ADOPTED, now, out, {"pid": event.pid})
             self._await_ready(self.spec.ready, now, out)
@@ -495,7 +485,7 @@ class Instance:
         """Where its end was seen before, only its tree was left."""
         code, number = (None, None) if self.pid is not None else (self.exit_code, self.signal)
         self.phase = Phase.NONE
-        self._until = now + self.running_spec.stop_timeout
+        self.until = now + self.running_spec.stop_timeout
         self._exited_while_stopping(ev.Exited(event.incarnation, code, number, event.tree_empty), now, out)
 
     def _became_ready(self, event: ev.Ready, now: float, out: list[Action]) -> None:
@@ -510,7 +500,7 @@ class Instance:
         self.last_probe_error = ""
         self.phase = Phase.NONE
         if self.rule.attempt or self.rule.breaker is not Breaker.CLOSED:
-            self._healthy_at = now + self.spec.restart.reset_after
+            self.healthy_at = now + self.spec.restart.reset_after
         self._move(State.RUNNING, cause, now, out, detail)
         self._listen(now, out)
 
@@ -518,11 +508,11 @@ class Instance:
         """Silence counts from now on."""
         if self.detector is not None:
             self.detector.start(now)
-            self._excused_until = -inf
+            self.excused_until = -inf
             out.append(Watch(self.name, self.incarnation, Purpose.HEARTBEAT))
 
     def _start_timed_out(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
-        if self.phase is Phase.UP and self._unheard:
+        if self.phase is Phase.UP and self.unheard:
             how = "assumed: it may have said so while no supervisor was there to hear it"
             self._run(Cause.READY, now, out, {"how": how}, ready=True)
         elif self.phase is Phase.UP:
@@ -538,14 +528,14 @@ class Instance:
         if self.detector is None or event.incarnation != self.incarnation:
             return None
         detector, last = self.detector, self.detector.last
-        if detector.heartbeat(event.at, event.sent) and last is not None and last > self._excused_until:
+        if detector.heartbeat(event.at, event.sent) and last is not None and last > self.excused_until:
             self.recording.add(event.at - last)
         self.last_probe_error = ""
         return detector.suspect_at()
 
     def _heartbeat(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
         self.beat(event)
-        if self.recording.count >= self._review_at:
+        if self.recording.count >= self.review_at:
             self._aim(out)
 
     def _heartbeat_while_suspect(self, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
@@ -553,7 +543,7 @@ class Instance:
             last = self.detector.last
             self.detector.forget_current()
             if self.detector.heartbeat(event.at, event.sent):
-                if last is not None and self.held is None and last > self._excused_until:
+                if last is not None and self.held is None and last > self.excused_until:
                     self.recording.add(event.at - last)  # it was late, and that is all
                 self._clear(Cause.HEARTBEAT_RESUMED, now, out)
                 self._aim(out)
@@ -578,8 +568,8 @@ class Instance:
         if self._overdue(event.patience, now):
             late = {"patience": round(event.patience, 2)} if event.patience > 1.0 else {}
             self._suspect(Cause.SILENT, now, out, self._silence(now) | late)
-        elif self._healthy_at is not None and self._healthy_at <= now:
-            self._healthy_at = None
+        elif self.healthy_at is not None and self.healthy_at <= now:
+            self.healthy_at = None
             if self.rule.healthy(now):
                 self._note(Cause.BREAKER_CLOSED, now, out)
 
@@ -616,12 +606,12 @@ class Instance:
     def _suspect(self, cause: Cause, now: float, out: list[Action], detail: dict[str, Any]) -> None:
         heartbeat = self.spec.heartbeat
         silent = cause is Cause.SILENT
-        self._failure = (cause, detail)
-        self._suspect_since = now
+        self.failure = (cause, detail)
+        self.suspect_since = now
         self.phase = Phase.NONE
-        self._healthy_at = None
+        self.healthy_at = None
         self.held = None
-        self._asked_again = False
+        self.asked_again = False
         self.evidence = {}
         only_report = silent and heartbeat is not None and heartbeat.on_suspect is Reaction.REPORT
         within = EXAMINE_WITHIN
@@ -631,7 +621,7 @@ class Instance:
         out.append(Examine(self.name, self.incarnation, within, confirm=silent))
 
     def _suspected_for(self) -> Cause | None:
-        return self._failure[0] if self._failure else None
+        return self.failure[0] if self.failure else None
 
     def _examined(self, event: ev.Examined, now: float, out: list[Action]) -> None:
         self.evidence = event.evidence
@@ -640,9 +630,9 @@ class Instance:
             if self.detector is not None:
                 self.detector.forget_current()
                 self.detector.heartbeat(now)
-                self._excused_until = now
+                self.excused_until = now
             self._clear(Cause.CONFIRMED_ALIVE, now, out)
-        elif self._until is None:
+        elif self.until is None:
             self._note(Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
         elif silent and event.held is None and self.held not in (None, MANY):
             self._can_run_again(now, out)
@@ -663,34 +653,34 @@ class Instance:
 
     def _hold(self, why: str, event: ev.Examined, now: float, out: list[Action]) -> None:
         """Its silence proves nothing: look again later, but not for ever."""
-        self._asked_again = False
-        self._until = now + EXAMINE_WITHIN
+        self.asked_again = False
+        self.until = now + EXAMINE_WITHIN
         if self.held != why:
             self.held = why
             numbers = {key: event.evidence[key] for key in ("waited", "host") if key in event.evidence}
-            lasts = round(now - self._suspect_since, 3)
+            lasts = round(now - self.suspect_since, 3)
             self._note(Cause.HELD, now, out, {"held": why, "for_s": lasts, "ran_s": round(event.ran, 3), **numbers})
 
     def _can_run_again(self, now: float, out: list[Action]) -> None:
         """What held it is over, and its silence counts from now: it has had no time to beat yet."""
         detector = self.detector
         assert detector is not None  # which suspected it
-        self._failure = None
-        detail = {"held": self.held, "for_s": round(now - self._suspect_since, 3)}
+        self.failure = None
+        detail = {"held": self.held, "for_s": round(now - self.suspect_since, 3)}
         self.held = None
         self._move(State.RUNNING, Cause.HOLD_OVER, now, out, detail)
         if detector.last is None:
             detector.start(now)
         else:
             detector.excuse(now - detector.last, now)
-            self._excused_until = now
+            self.excused_until = now
 
     def _suspect_timeout(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
-        if self.held is None or self._asked_again:  # and nobody answered
+        if self.held is None or self.asked_again:  # and nobody answered
             self._act_on_suspicion(now, out, {"held": self.held} if self.held else None)
             return
-        self._asked_again = True
-        self._until = now + 2 * EXAMINE_WITHIN
+        self.asked_again = True
+        self.until = now + 2 * EXAMINE_WITHIN
         silent = self._suspected_for() is Cause.SILENT
         out.append(Examine(self.name, self.incarnation, EXAMINE_WITHIN, confirm=silent, again=True))
 
@@ -698,27 +688,27 @@ class Instance:
         """It only took longer."""
         if self._suspected_for() is Cause.START_TIMEOUT:
             self.false_suspicions += 1
-            self._failure = self.held = None
+            self.failure = self.held = None
             self._became_ready(event, now, out)
 
     def _clear(self, cause: Cause, now: float, out: list[Action]) -> None:
         self.false_suspicions += 1
-        self._failure = None
+        self.failure = None
         self.held = None
         if self.rule.attempt or self.rule.breaker is not Breaker.CLOSED:
-            self._healthy_at = now + self.spec.restart.reset_after
+            self.healthy_at = now + self.spec.restart.reset_after
         self._move(State.RUNNING, cause, now, out, {"false_suspicions": self.false_suspicions})
 
     def _act_on_suspicion(self, now: float, out: list[Action], more: dict[str, Any] | None = None) -> None:
-        assert self._failure is not None
-        cause, detail = self._failure
+        assert self.failure is not None
+        cause, detail = self.failure
         detail = detail | (more or {})
         if self.evidence:
             detail["evidence"] = dict(self.evidence)
         self.held = None
         core = self.spec.evidence is Evidence.CORE
         self._end(cause, After.JUDGE, now, out, detail=detail, signal=ABORT if core else None)
-        self._failure = (cause, {k: v for k, v in detail.items() if k != "evidence"})
+        self.failure = (cause, {k: v for k, v in detail.items() if k != "evidence"})
 
     # -- stopping ------------------------------------------------------------------------------------------------
 
@@ -734,29 +724,29 @@ class Instance:
         signal: int | None = None,
     ) -> None:
         """Take the process down, with `signal` (None: its stop signal); `after` says what follows."""
-        self._after, self._wanted_by = after, cause
+        self.after, self.wanted_by = after, cause
         if after is not After.JUDGE:
-            self._failure = None
+            self.failure = None
         self.ready = False
-        self._healthy_at = None
+        self.healthy_at = None
         self._move(State.STOPPING, cause, now, out, detail)
         if self.phase is Phase.SPAWNING:
             return  # `Spawned` or `SpawnFailed` is on its way, and the signal goes out then
         self.phase = Phase.NONE
         if force:
             out.append(Kill(self.name, self.incarnation))
-            self._until = now + KILL_AGAIN
+            self.until = now + KILL_AGAIN
         else:
             self._send_stop(now, out, signal)
 
     def _send_stop(self, now: float, out: list[Action], signal: int | None = None) -> None:
-        self._until = now + self.running_spec.stop_timeout
+        self.until = now + self.running_spec.stop_timeout
         out.append(Signal(self.name, self.incarnation, signal or self.running_spec.stop_signal))
 
     def _stop_timed_out(self, event: ev.Timeout, now: float, out: list[Action]) -> None:
         if self.cause not in (Cause.STOP_TIMEOUT, Cause.LINGERING):  # told once, however often it is killed
             self._note(Cause.STOP_TIMEOUT, now, out, {"stop_timeout_s": self.running_spec.stop_timeout})
-        self._until = now + KILL_AGAIN
+        self.until = now + KILL_AGAIN
         out.append(Kill(self.name, self.incarnation))
 
     def _lingers(self, event: ev.Lingering, now: float, out: list[Action]) -> None:
@@ -767,24 +757,24 @@ class Instance:
             self._note(Cause.LINGERING, now, out, {"processes": list(event.processes)})
 
     def _extended(self, event: ev.Extended, now: float, out: list[Action]) -> None:
-        if self._until is not None:
-            self._until = max(self._until, now + event.seconds)
+        if self.until is not None:
+            self.until = max(self.until, now + event.seconds)
 
     # -- the end of a process ------------------------------------------------------------------------------------
 
     def _exited(self, event: ev.Exited, now: float, out: list[Action]) -> None:
         """It ended while it was wanted: by itself, or under suspicion."""
         self._take_exit(event)
-        found = self._failure if self.state is State.SUSPECT else None
-        self._failure = found or (self._exit_cause(), self._exit_detail())
-        self._after = After.JUDGE
+        found = self.failure if self.state is State.SUSPECT else None
+        self.failure = found or (self._exit_cause(), self._exit_detail())
+        self.after = After.JUDGE
         self.phase = Phase.NONE
         if event.tree_empty:
             self._ended(now, out)
             return
-        cause, detail = self._failure
+        cause, detail = self.failure
         self._move(State.STOPPING, cause, now, out, detail | {"tree": "left behind"})
-        self._until = now + self.running_spec.stop_timeout
+        self.until = now + self.running_spec.stop_timeout
         out.append(Signal(self.name, self.incarnation, self.running_spec.stop_signal, tree=True))
 
     def _exited_while_stopping(self, event: ev.Exited, now: float, out: list[Action]) -> None:
@@ -801,7 +791,7 @@ class Instance:
     def _take_exit(self, event: ev.Exited) -> None:
         self.pid = None
         self.ready = False
-        self._healthy_at = None
+        self.healthy_at = None
         self.exit_code, self.signal = event.exit_code, event.signal
 
     def _exit_cause(self) -> Cause:
@@ -820,16 +810,16 @@ class Instance:
         self.lingering, self.lingering_since = (), None
         self.phase = Phase.NONE
         out.append(Release(self.name, self.incarnation))
-        if self.goal is Goal.DOWN or self._after is After.STOP:
+        if self.goal is Goal.DOWN or self.after is After.STOP:
             self._move(State.STOPPED, Cause.STOPPED, now, out, self._exit_detail())
-        elif self._after is After.RESTART:
-            self._wait(self._wanted_by, now, out)
+        elif self.after is After.RESTART:
+            self._wait(self.wanted_by, now, out)
         else:
             self._judge(now, out)
 
     def _judge(self, now: float, out: list[Action]) -> None:
-        cause, detail = self._failure or (self._exit_cause(), {})
-        self._failure = None
+        cause, detail = self.failure or (self._exit_cause(), {})
+        self.failure = None
         detail = detail | self._exit_detail()
         spec = self.spec.restart
         oneshot = self.spec.type is ServiceType.ONESHOT
@@ -839,7 +829,7 @@ class Instance:
                 cause = Cause.SUCCEEDED
             self._move(State.EXITED, cause, now, out, detail)
             return
-        verdict = self.rule.failed(now, self._rng)
+        verdict = self.rule.failed(now, self.rng)
         detail |= {
             "attempt": self.rule.attempt,
             "restarts_in_window": self.rule.restarts_in_window(now),
@@ -887,9 +877,9 @@ class Instance:
                 numbers = {"for_s": round(event.seconds, 3), "silence_s": self._silence(now)["silence_s"]}
                 out.append(self._record(self.state, Cause.HELD, {"held": OURSELVES, **numbers}))
             self.detector.excuse(event.seconds, now)
-            self._excused_until = now
-        if self._until is not None:
-            self._until += event.seconds
+            self.excused_until = now
+        if self.until is not None:
+            self.until += event.seconds
 
     def _wait(self, cause: Cause, now: float, out: list[Action], detail: dict[str, Any] | None = None) -> None:
         self._move(State.STARTING, cause, now, out, detail)
@@ -906,7 +896,7 @@ class Instance:
         until: float | None = None,
     ) -> None:
         before, self.state = self.state, after
-        self.cause, self.cause_at, self._until = cause, now, until
+        self.cause, self.cause_at, self.until = cause, now, until
         out.append(self._record(before, cause, detail))
 
     def _note(self, cause: Cause, now: float, out: list[Action], detail: Mapping[str, Any] | None = None) -> None:
