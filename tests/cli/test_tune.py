@@ -18,6 +18,7 @@ from supervisor.cli.main import main
 from supervisor.config.load import load
 from supervisor.core.detection.interval_histogram import Recording
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.spec import HeartbeatSpec
 from supervisor.detectorlab import tuning
@@ -65,7 +66,7 @@ def recorded(place: Path, beats: int, draw: Callable[[Random], float] = even, he
     for seed, name in enumerate(spec.instances):
         instance, dice, at = Instance(name, spec, lambda: 0.5), Random(seed), 0.0
         for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 7)):
-            instance.step(event, at)
+            step(instance, event, at)
         for _ in range(beats):
             at += draw(dice)
             instance.beat(ev.Heartbeat(1, at))

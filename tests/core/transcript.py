@@ -36,6 +36,7 @@ from supervisor.core.detection.clock_jumps import Clocks
 from supervisor.core.detection.local_health import ObservedClock
 from supervisor.core.detection.schedulable_time import MEMORY, QUOTA, RunningTime, Wait, Waited
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.causes import Cause
@@ -85,8 +86,9 @@ def service(words: list[str]) -> ServiceSpec:
 class Play:
     """One instance in virtual time.  The fleet's `granted` is given by hand, so that waiting can be seen."""
 
-    def __init__(self, spec: ServiceSpec) -> None:
+    def __init__(self, spec: ServiceSpec, records: list[act.Record]) -> None:
         self.instance = Instance(spec.name, spec, lambda: 0.5)
+        self.records = records
         self.now = 1000.0
         self.asleep = self.stepped = 0.0
         self.observed = ObservedClock()
@@ -101,8 +103,8 @@ class Play:
     def line(self, text: str) -> str:
         """Carry out one left-hand side; the right-hand side that it gives."""
         out: list[str] = []
-        for step in text.split(","):
-            self._do(step.split(), out)
+        for part in text.split(","):
+            self._do(part.split(), out)
         deadline = self.deadline
         if deadline is not None:
             out.append(f"{round(deadline - self.now, 3):g}s")
@@ -253,13 +255,14 @@ class Play:
         raise ValueError(f"no such event: {name}")
 
     def _step(self, event: ev.Event, out: list[str]) -> None:
-        self._tell(self.instance.step(event, self.now), out)
+        self._tell(step(self.instance, event, self.now), out)
 
     def _tell(self, actions: list[act.Action], out: list[str]) -> None:
         for action in actions:
             if isinstance(action, act.Examine) and not action.again:
                 self.running = RunningTime()
             if isinstance(action, act.Record):
+                self.records.append(action)
                 note = "" if action.before is not action.after else "~"
                 held = f' "{action.detail["held"]}"' if action.cause is Cause.HELD else ""
                 out.append(f"{note}{action.after.value.upper()}({action.cause.value}){held}")
@@ -276,8 +279,8 @@ class Play:
 class Company(Play):
     """A fleet of one service's replicas.  What several say in the same words is written once."""
 
-    def __init__(self, spec: ServiceSpec) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: ServiceSpec, records: list[act.Record]) -> None:
+        super().__init__(spec, records)
         self.fleet = Fleet(Plan(supervisor=SupervisorSpec(), services=(spec,)), lambda: 0.5)
         self._said: list[tuple[str, str]] = []
 
@@ -334,8 +337,9 @@ class Company(Play):
             self._said += [(action.instance, words) for words in told]
 
 
-def play(text: str) -> str:
-    """The transcript with its right-hand sides as the rules give them."""
+def play(text: str, records: list[act.Record] | None = None) -> str:
+    """The transcript with its right-hand sides as the rules give them.  Every record is appended to `records`."""
+    records = [] if records is None else records
     result: list[str] = []
     current: Play | None = None
     for line in text.splitlines():
@@ -344,7 +348,7 @@ def play(text: str) -> str:
             result.append(line.rstrip())
         elif left.split()[0] == "service":
             spec = service(shlex.split(left)[1:])
-            current = Company(spec) if spec.replicas > 1 else Play(spec)
+            current = (Company if spec.replicas > 1 else Play)(spec, records)
             result.append(left)
         else:
             assert current is not None, "a transcript begins with `service`"

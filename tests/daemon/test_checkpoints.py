@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.daemon.checkpoints import A_TURN, EVERY, FIRST_AFTER, Checkpoints
 from tests.core.services.test_service_set import spec
@@ -11,7 +12,7 @@ from tests.core.services.test_service_set import spec
 def beating(name: str) -> Instance:
     instance = Instance(name, spec(name, heartbeat={"interval": 1.0}), lambda: 0.5)
     for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 7)):
-        instance.step(event, 100.0)
+        step(instance, event, 100.0)
     return instance
 
 
@@ -23,12 +24,12 @@ def test_what_was_learned_is_written_in_portions_and_once() -> None:
     checkpoints.turn(100.0 + FIRST_AFTER)
     assert written == [], "nobody has beaten yet"
     for instance in instances.values():
-        instance.step(ev.Heartbeat(1, 101.0), 101.0)
+        step(instance, ev.Heartbeat(1, 101.0), 101.0)
     now = 100.0 + FIRST_AFTER + EVERY
     for _ in range(4):
         checkpoints.turn(now)
     assert [len(w) for w in written] == [A_TURN, A_TURN, 1]
     assert sorted(name for portion in written for name in portion) == sorted(instances)
-    instances["3"].step(ev.Heartbeat(1, 102.0), 102.0)
+    step(instances["3"], ev.Heartbeat(1, 102.0), 102.0)
     checkpoints.turn(now + EVERY)
     assert written[3:] == [["3"]]

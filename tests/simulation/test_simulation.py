@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from supervisor.core.lifecycle import commands
+from supervisor.core.lifecycle.entering import move, note
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase
+from supervisor.core.lifecycle.transitions import TRANSITIONS
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.restart.tracker import RestartRule
@@ -69,18 +72,17 @@ def believes_the_ledger_alone(patch: Patch) -> None:
 
 
 def takes_the_vanished_for_alive(patch: Patch) -> None:
-    def alive(self: Instance, event: ev.Vanished, now: float, out: list[act.Action]) -> None:
-        self._note(self.cause, now, out)
+    def alive(instance: Instance, event: ev.Vanished, now: float, out: list[act.Action]) -> None:
+        note(instance, instance.cause, now, out)
 
-    patch.setitem(_transitions(), (act.State.RUNNING, ev.Vanished), alive)
+    patch.setitem(TRANSITIONS, (act.State.RUNNING, ev.Vanished), alive)
 
 
 def does_not_repeat_a_stop(patch: Patch) -> None:
-    def silent(self: Instance, event: ev.Adopted, now: float, out: list[act.Action]) -> None:
-        self._take_process(event, now)
-        self._until = None
+    def silent(instance: Instance, event: ev.Adopted, now: float, out: list[act.Action]) -> None:
+        instance.pid, instance.phase, instance.until = event.pid, Phase.NONE, None
 
-    patch.setitem(_transitions(), (act.State.STOPPING, ev.Adopted), silent)
+    patch.setitem(TRANSITIONS, (act.State.STOPPING, ev.Adopted), silent)
 
 
 def loses_deadlines(patch: Patch) -> None:
@@ -88,7 +90,7 @@ def loses_deadlines(patch: Patch) -> None:
 
     def restore(self: Instance, saved: Any, *, crashed: bool) -> None:
         real(self, saved, crashed=crashed)
-        self._until = None
+        self.until = None
 
     patch.setattr(Instance, "restore", restore)
 
@@ -127,23 +129,17 @@ def ignores_dependencies(patch: Patch) -> None:
 def keeps_waiting_when_it_is_stopped(patch: Patch) -> None:
     """As it once was."""
 
-    def stop(self: Instance, event: ev.Stop, now: float, out: list[act.Action]) -> None:
-        self.goal = act.Goal.DOWN
-        self._move(act.State.STOPPED, event.cause, now, out)
+    def stop(instance: Instance, event: ev.Stop, now: float, out: list[act.Action]) -> None:
+        instance.goal = act.Goal.DOWN
+        move(instance, act.State.STOPPED, event.cause, now, out)
 
     for state in (act.State.BACKOFF, act.State.FAILED, act.State.EXITED):
-        patch.setitem(_transitions(), (state, ev.Stop), stop)
+        patch.setitem(TRANSITIONS, (state, ev.Stop), stop)
 
-    def while_starting(self: Instance, event: ev.Stop, now: float, out: list[act.Action]) -> None:
-        (stop if self.phase is Phase.WAITING else Instance._stop)(self, event, now, out)
+    def while_starting(instance: Instance, event: ev.Stop, now: float, out: list[act.Action]) -> None:
+        (stop if instance.phase is Phase.WAITING else commands.stop)(instance, event, now, out)
 
-    patch.setitem(_transitions(), (act.State.STARTING, ev.Stop), while_starting)
-
-
-def _transitions() -> dict[Any, Any]:
-    from supervisor.core.lifecycle import instance
-
-    return instance.TRANSITIONS
+    patch.setitem(TRANSITIONS, (act.State.STARTING, ev.Stop), while_starting)
 
 
 MUTANTS: list[Callable[[Patch], None]] = [

@@ -7,7 +7,6 @@ import re
 import sys
 from pathlib import Path
 
-from supervisor.core.lifecycle import instance as rules
 from supervisor.core.model.actions import Record, State
 from tests.core import transcript
 
@@ -17,22 +16,13 @@ BEGIN, END = "<!-- diagram: scripts/diagram -->", "<!-- end of diagram -->"
 
 def edges() -> dict[tuple[State, State], list[str]]:
     """Which state followed which, and for which causes, in all transcripts."""
+    records: list[Record] = []
+    for path in sorted((ROOT / "tests/core/scenarios").glob("*.txt")):
+        transcript.play(path.read_text(), records)
     found: dict[tuple[State, State], set[str]] = {}
-    step = rules.Instance.step
-
-    def watching(self, event, now):
-        actions = step(self, event, now)
-        for action in actions:
-            if isinstance(action, Record) and action.before is not action.after:
-                found.setdefault((action.before, action.after), set()).add(action.cause.value)
-        return actions
-
-    rules.Instance.step = watching
-    try:
-        for path in sorted((ROOT / "tests/core/scenarios").glob("*.txt")):
-            transcript.play(path.read_text())
-    finally:
-        rules.Instance.step = step
+    for record in records:
+        if record.before is not record.after:
+            found.setdefault((record.before, record.after), set()).add(record.cause.value)
     return {pair: sorted(causes) for pair, causes in found.items()}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from supervisor.core.detection.detectors.registry import make
 from supervisor.core.detection.schedulable_time import RunningTime, Waited
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Examine, Record, State
 from supervisor.core.model.spec import HeartbeatSpec, RestartSpec, ServiceSpec
@@ -202,7 +203,7 @@ class Played:
         self.states.append((until, ""))
 
     def step(self, event):
-        for action in self.instance.step(event, self.now):
+        for action in step(self.instance, event, self.now):
             if isinstance(action, Record):
                 held = action.cause.value == "held"
                 self.states.append((self.now, "held" if held else action.after.value))
@@ -211,7 +212,7 @@ class Played:
             elif isinstance(action, Examine):
                 self.look(action.again)
         if self.instance.state is State.STOPPING:
-            self.instance.step(ev.Exited(self.instance.incarnation, None, 15, True), self.now + 0.3)
+            step(self.instance, ev.Exited(self.instance.incarnation, None, 15, True), self.now + 0.3)
 
     def look(self, again):
         if not again:

@@ -21,6 +21,7 @@ from supervisor.adapters.eventloop.loop import Reactor
 from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.adapters.processes.attribution import Attribution
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model import sdnotify
@@ -133,7 +134,7 @@ class NotifyTarget:
         before = instance.state
         self._now += 0.001
         for event in sdnotify.events(message, SPEC, instance.incarnation, self._now):
-            for action in instance.step(event, self._now):
+            for action in step(instance, event, self._now):
                 if isinstance(action, ORDERS):
                     raise Wrong(f"{message} led to {action}")
         deadline = instance.deadline
@@ -175,17 +176,17 @@ def _judge(message: Message | None) -> None:
 def _starting() -> Instance:
     instance = Instance("web", SPEC, lambda: 0.5)
     for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 4711)):
-        instance.step(event, 0.0)
+        step(instance, event, 0.0)
     return instance
 
 
 def _running() -> Instance:
     instance = _starting()
-    instance.step(ev.Ready(1, "notify"), 0.0)
+    step(instance, ev.Ready(1, "notify"), 0.0)
     return instance
 
 
 def _stopping() -> Instance:
     instance = _running()
-    instance.step(ev.Stop(), 0.0)
+    step(instance, ev.Stop(), 0.0)
     return instance

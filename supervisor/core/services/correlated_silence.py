@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from supervisor.core.lifecycle.instance import MANY, Instance
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.suspect import MANY
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import State
 

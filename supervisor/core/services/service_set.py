@@ -16,6 +16,7 @@ from typing import Any
 from supervisor.core.detection.local_health import LocalHealth
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Goal, Record, State
 from supervisor.core.model.causes import FAILURES, Cause
@@ -242,7 +243,7 @@ class Fleet:
             while self._queue:
                 instance, event = self._queue.popleft()
                 was_ready, was, ran = instance.ready, instance.state, instance.incarnation
-                actions = instance.step(event, now)
+                actions = step(instance, event, now)
                 out += actions
                 self._follow(instance, was, was_ready, actions)
                 if ran != instance.incarnation or was is not instance.state or actions:

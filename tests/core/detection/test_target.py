@@ -16,6 +16,7 @@ from supervisor.core.detection.detectors.registry import make
 from supervisor.core.detection.interval_histogram import FEWEST, Recording
 from supervisor.core.detection.target import Verdict, judge, least_within, longest_silence, score
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Record
 from supervisor.core.model.causes import Cause
@@ -212,7 +213,7 @@ def beating(beat: HeartbeatSpec, replicas: int = 1) -> Instance:
     spec = ServiceSpec(name="web", command=("x",), heartbeat=beat, replicas=replicas)
     instance = Instance("web", spec, lambda: 0.5)
     for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 7)):
-        instance.step(event, 0.0)
+        step(instance, event, 0.0)
     return instance
 
 
@@ -222,7 +223,7 @@ def test_an_instance_reviews_its_wish_as_its_record_grows_and_keeps_it_over_rest
     for _ in range(3000):
         due = instance.review_due
         at += dice.gauss(1.0, 0.02)
-        instance.step(ev.Heartbeat(1, at), at)
+        step(instance, ev.Heartbeat(1, at), at)
         assert instance.verdict is not None
         reviewed.add(instance.verdict.beats)
         assert not due or instance.verdict.beats == instance.recording.count
@@ -237,11 +238,11 @@ def test_an_instance_reviews_its_wish_as_its_record_grows_and_keeps_it_over_rest
     assert again.verdict is not None
     assert again.verdict.least == pytest.approx(judge(wish(5.0, rate=1 / 600), 2, instance.recording).least)
     sooner = replace(instance.spec, heartbeat=wish(1.5, rate=1 / 600))
-    records = [a for a in instance.step(ev.Reconfigure(sooner, False), at) if isinstance(a, Record)]
+    records = [a for a in step(instance, ev.Reconfigure(sooner, False), at) if isinstance(a, Record)]
     assert [record.cause for record in records] == [Cause.WISH_REFUSED, Cause.RELOADED]
     assert phrase(records[0].cause, records[0].detail).startswith("1.5 s gives about ")
     plain = replace(instance.spec, heartbeat=HeartbeatSpec())
-    instance.step(ev.Reconfigure(plain, False), at)
+    step(instance, ev.Reconfigure(plain, False), at)
     assert instance.verdict is None
     assert instance_view(instance, at)["target"] is None
     assert not instance.review_due

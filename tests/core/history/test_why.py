@@ -9,6 +9,7 @@ import pytest
 
 from supervisor.core.history.why import tell, why
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record
 from supervisor.core.model.spec import (
@@ -62,7 +63,7 @@ class Life:
 
     def step(self, event: ev.Event, after: float = 0.0) -> Life:
         self.now += after
-        self._record(self.instance.step(event, self.now))
+        self._record(step(self.instance, event, self.now))
         return self
 
     def deadline(self) -> Life:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Examine, Goal, Kill, Record, Signal, State, Watch
 from supervisor.core.model.spec import (
@@ -33,7 +34,7 @@ from tests.core.services.test_service_set import spec
 def running(**keys: Any) -> Instance:
     instance = Instance("web", spec("web", **keys), lambda: 0.5)
     for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 77)):
-        instance.step(event, 100.0)
+        step(instance, event, 100.0)
     return instance
 
 
@@ -49,7 +50,7 @@ def test_a_view_has_every_name_of_the_contract() -> None:
 def test_a_view_of_what_beats() -> None:
     instance = running(heartbeat={"interval": 1.0})
     for i in range(20):
-        instance.step(ev.Heartbeat(1, 101.0 + i), 101.0 + i)
+        step(instance, ev.Heartbeat(1, 101.0 + i), 101.0 + i)
     view = instance_view(instance, 121.5)
     assert view["last_heartbeat_age_s"] == 1.5
     assert 0 < view["phi"] < view["threshold"] == 8.0
@@ -60,13 +61,13 @@ def test_a_core_dump_is_asked_for_and_waited_for() -> None:
     instance = running(heartbeat={"interval": 1.0}, evidence=Evidence.CORE, stop_timeout=20.0)
     assert instance.deadline is not None
     suspected = instance.deadline
-    instance.step(ev.Timeout(), suspected)
-    actions = instance.step(ev.Examined(1, False, None, {"core": {}}), suspected)
+    step(instance, ev.Timeout(), suspected)
+    actions = step(instance, ev.Examined(1, False, None, {"core": {}}), suspected)
     assert [a.detail["evidence"] for a in actions if isinstance(a, Record)] == [{"core": {}}], "kept before it is ended"
     assert [a.number for a in actions if isinstance(a, Signal)] == [6]
     assert instance.deadline == suspected + 20.0
-    assert any(isinstance(a, Kill) for a in instance.step(ev.Timeout(), suspected + 20.0))
-    plain = running(evidence=Evidence.CORE).step(ev.Stop(), 101.0)
+    assert any(isinstance(a, Kill) for a in step(instance, ev.Timeout(), suspected + 20.0))
+    plain = step(running(evidence=Evidence.CORE), ev.Stop(), 101.0)
     assert [a.number for a in plain if isinstance(a, Signal)] == [15], "who is merely told to stop dumps nothing"
 
 
@@ -80,7 +81,7 @@ def test_a_core_dump_is_asked_for_and_waited_for() -> None:
 def test_a_view_counts_down(events: list[ev.Event], field: str) -> None:
     instance = running()
     for event in events:
-        instance.step(event, 101.0)
+        step(instance, event, 101.0)
     assert instance_view(instance, 101.5)[field] > 0
 
 
@@ -128,45 +129,45 @@ def test_a_heartbeat_that_changes_is_listened_to_anew() -> None:
     instance = running(heartbeat={"interval": 1.0})
     before = instance.detector
     changed = replace(instance.spec, heartbeat=replace(instance.spec.heartbeat, interval=5.0))  # type: ignore[type-var]
-    out = instance.step(ev.Reconfigure(changed, restart=False), 110.0)
+    out = step(instance, ev.Reconfigure(changed, restart=False), 110.0)
     assert any(isinstance(a, Watch) for a in out)
     assert instance.detector is not before
     assert instance.suspect_at == pytest.approx(130.0)
-    instance.step(ev.Reconfigure(replace(changed, heartbeat=None), restart=False), 111.0)
+    step(instance, ev.Reconfigure(replace(changed, heartbeat=None), restart=False), 111.0)
     assert instance.detector is None
     assert instance.deadline is None
 
 
 def test_what_is_to_go_is_not_restarted_for_a_new_configuration() -> None:
     instance = running()
-    instance.step(ev.Stop(later=True), 101.0)
-    assert instance.step(ev.Reconfigure(replace(instance.spec, umask=1), restart=True), 102.0) == []
+    step(instance, ev.Stop(later=True), 101.0)
+    assert step(instance, ev.Reconfigure(replace(instance.spec, umask=1), restart=True), 102.0) == []
     assert instance.state is State.RUNNING
 
 
 def test_orders_that_change_nothing_say_nothing() -> None:
     instance = running()
-    assert instance.step(ev.Start(), 101.0) == []
-    instance.step(ev.Stop(), 102.0)
-    assert instance.step(ev.Stop(), 103.0) == []
+    assert step(instance, ev.Start(), 101.0) == []
+    step(instance, ev.Stop(), 102.0)
+    assert step(instance, ev.Stop(), 103.0) == []
     assert instance.goal is Goal.DOWN
     waiting = Instance("web", spec("web"), lambda: 0.5)
-    waiting.step(ev.Start(), 1.0)
+    step(waiting, ev.Start(), 1.0)
     for event in (ev.Ready(0, "x"), ev.Timeout(), ev.Triggered(0), ev.Extended(0, 1.0), ev.Stalled(1.0)):
-        assert waiting.step(event, 2.0) == []
+        assert step(waiting, event, 2.0) == []
 
 
 def test_a_second_grant_spawns_nothing() -> None:
     instance = Instance("web", spec("web"), lambda: 0.5)
-    instance.step(ev.Start(), 1.0)
-    instance.step(ev.Granted(), 1.0)
-    assert instance.step(ev.Granted(), 1.0) == []
+    step(instance, ev.Start(), 1.0)
+    step(instance, ev.Granted(), 1.0)
+    assert step(instance, ev.Granted(), 1.0) == []
 
 
 def test_probes_are_remembered_for_the_story() -> None:
     instance = running(heartbeat={"interval": 1.0, "source": "http", "http": "http://x/"})
-    instance.step(ev.ProbeFailed(1, "HTTP 503"), 101.0)
-    out = instance.step(ev.Timeout(), instance.deadline or 0.0)
+    step(instance, ev.ProbeFailed(1, "HTTP 503"), 101.0)
+    out = step(instance, ev.Timeout(), instance.deadline or 0.0)
     record = next(a for a in out if isinstance(a, Record))
     assert record.detail["last_probe_error"] == "HTTP 503"
     assert next(a for a in out if isinstance(a, Examine)).confirm
@@ -175,43 +176,43 @@ def test_probes_are_remembered_for_the_story() -> None:
 def test_what_a_probe_said_before_it_was_ready_is_no_news_afterwards() -> None:
     instance = Instance("web", spec("web", ready={"tcp": "127.0.0.1:1"}), lambda: 0.5)
     for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 7), ev.ProbeFailed(1, "connection refused")):
-        instance.step(event, 1.0)
+        step(instance, event, 1.0)
     assert instance.last_probe_error == "connection refused"
-    instance.step(ev.Ready(1, "tcp"), 2.0)
+    step(instance, ev.Ready(1, "tcp"), 2.0)
     assert (instance.state, instance.last_probe_error) == (State.RUNNING, "")
 
 
 def test_evidence_is_told_with_the_decision() -> None:
     instance = running(heartbeat={"interval": 1.0})
-    instance.step(ev.Heartbeat(1, 101.0), 101.0)
-    instance.step(ev.Timeout(), instance.deadline or 0.0)
-    out = instance.step(ev.Examined(1, False, None, {"processes": [1]}), 140.0)
+    step(instance, ev.Heartbeat(1, 101.0), 101.0)
+    step(instance, ev.Timeout(), instance.deadline or 0.0)
+    out = step(instance, ev.Examined(1, False, None, {"processes": [1]}), 140.0)
     record = next(a for a in out if isinstance(a, Record))
     assert record.after is State.STOPPING
     assert record.detail["evidence"] == {"processes": [1]}
-    out = instance.step(ev.Exited(1, None, 15, True), 141.0)
+    out = step(instance, ev.Exited(1, None, 15, True), 141.0)
     assert "evidence" not in next(a for a in out if isinstance(a, Record)).detail
 
 
 def test_a_beat_that_goes_backwards_clears_no_suspicion() -> None:
     instance = running(heartbeat={"interval": 1.0})
-    instance.step(ev.Heartbeat(1, 101.0), 101.0)
-    instance.step(ev.Timeout(), instance.deadline or 0.0)
-    assert instance.step(ev.Heartbeat(1, 50.0), 140.0) == []
+    step(instance, ev.Heartbeat(1, 101.0), 101.0)
+    step(instance, ev.Timeout(), instance.deadline or 0.0)
+    assert step(instance, ev.Heartbeat(1, 50.0), 140.0) == []
     assert instance.state is State.SUSPECT
 
 
 def test_suspicion_after_a_failure_waits_for_health_again() -> None:
     instance = running(heartbeat={"interval": 1.0}, restart={"initial": 0.0, "reset_after": 500.0})
-    instance.step(ev.Exited(1, 1, None, True), 101.0)
-    instance.step(ev.Granted(), 101.0)
-    instance.step(ev.Spawned(2, 78), 101.0)
-    instance.step(ev.Heartbeat(2, 102.0), 102.0)
-    instance.step(ev.Timeout(), instance.deadline or 0.0)
-    instance.step(ev.Heartbeat(2, 150.0), 150.0)
+    step(instance, ev.Exited(1, 1, None, True), 101.0)
+    step(instance, ev.Granted(), 101.0)
+    step(instance, ev.Spawned(2, 78), 101.0)
+    step(instance, ev.Heartbeat(2, 102.0), 102.0)
+    step(instance, ev.Timeout(), instance.deadline or 0.0)
+    step(instance, ev.Heartbeat(2, 150.0), 150.0)
     assert instance.state is State.RUNNING
     assert instance.rule.attempt == 1
-    instance.step(ev.Timeout(), 650.0)
+    step(instance, ev.Timeout(), 650.0)
     assert instance.state is State.SUSPECT, "silence is judged first"
 
 
@@ -230,35 +231,35 @@ def test_difference_knows_what_a_process_must_be_told() -> None:
 
 def test_small_print_of_orders_that_come_at_odd_moments() -> None:
     instance = running(restart={"initial": 5.0})
-    instance.step(ev.Stop(later=True), 101.0)
-    assert instance.step(ev.Stop(later=True), 101.0) == [], "it knows"
-    instance.step(ev.Start(), 102.0)
-    assert instance.step(ev.Timeout(), 103.0) == [], "a timer that came too early"
-    assert instance.step(ev.TreeEmpty(1), 103.0) == []
-    instance.step(ev.Restart(), 104.0)
-    assert instance.step(ev.Start(), 104.0) == [], "it will be"
-    assert instance.step(ev.TreeEmpty(1), 104.0) == [], "its main process still runs"
-    instance.step(ev.Exited(1, 0, None, True), 105.0)
+    step(instance, ev.Stop(later=True), 101.0)
+    assert step(instance, ev.Stop(later=True), 101.0) == [], "it knows"
+    step(instance, ev.Start(), 102.0)
+    assert step(instance, ev.Timeout(), 103.0) == [], "a timer that came too early"
+    assert step(instance, ev.TreeEmpty(1), 103.0) == []
+    step(instance, ev.Restart(), 104.0)
+    assert step(instance, ev.Start(), 104.0) == [], "it will be"
+    assert step(instance, ev.TreeEmpty(1), 104.0) == [], "its main process still runs"
+    step(instance, ev.Exited(1, 0, None, True), 105.0)
     for event in (ev.Granted(), ev.Spawned(2, 78), ev.Exited(2, 1, None, True)):
-        instance.step(event, 106.0)
+        step(instance, event, 106.0)
     assert instance.state is State.BACKOFF
-    records = instance.step(ev.Reconfigure(replace(instance.spec, umask=1), restart=True), 107.0)
+    records = step(instance, ev.Reconfigure(replace(instance.spec, umask=1), restart=True), 107.0)
     assert instance.state is State.BACKOFF
     assert len(records) == 1, "nothing runs that would have to be restarted"
 
 
 def test_what_nobody_listens_to_any_more_can_still_be_found_alive() -> None:
     instance = running(heartbeat={"interval": 1.0, "source": "tcp", "tcp": "x"})
-    instance.step(ev.Heartbeat(1, 101.0), 101.0)
-    instance.step(ev.Timeout(), instance.deadline or 0.0)
-    instance.step(ev.Reconfigure(replace(instance.spec, heartbeat=None), restart=False), 140.0)
-    instance.step(ev.Examined(1, True, None), 141.0)
+    step(instance, ev.Heartbeat(1, 101.0), 101.0)
+    step(instance, ev.Timeout(), instance.deadline or 0.0)
+    step(instance, ev.Reconfigure(replace(instance.spec, heartbeat=None), restart=False), 140.0)
+    step(instance, ev.Examined(1, True, None), 141.0)
     assert instance.state is State.RUNNING
 
 
 def test_after_a_boot_only_history_is_left_of_an_instance() -> None:
     first = running(restart={"initial": 5.0})
-    first.step(ev.Exited(1, 1, None, True), 101.0)
+    step(first, ev.Exited(1, 1, None, True), 101.0)
     second = Instance("web", first.spec, lambda: 0.5)
     second.restore(first.snapshot(102.0), crashed=False)
     assert (second.state, second.goal, second.deadline) == (State.STOPPED, Goal.DOWN, None)
@@ -289,24 +290,24 @@ def test_innocent_intervals_are_recorded_and_no_others() -> None:
     instance = Instance(
         "web", ServiceSpec(name="web", command=("x",), heartbeat=HeartbeatSpec(interval=1.0)), lambda: 0.5
     )
-    instance.step(ev.Start(), 0.0)
-    instance.step(ev.Granted(), 0.0)
-    instance.step(ev.Spawned(1, 7), 0.0)
+    step(instance, ev.Start(), 0.0)
+    step(instance, ev.Granted(), 0.0)
+    step(instance, ev.Spawned(1, 7), 0.0)
     for at in (1.0, 2.0, 3.0):
         instance.beat(ev.Heartbeat(1, at))
     assert (instance.recording.count, instance.recording.longest) == (2, 1.0)
     instance.beat(ev.Heartbeat(1, 3.0))  # the same once more
     assert instance.recording.count == 2
-    instance.step(ev.Stalled(5.0), 8.0)  # our own fault
+    step(instance, ev.Stalled(5.0), 8.0)  # our own fault
     instance.beat(ev.Heartbeat(1, 9.0))
     assert instance.recording.count == 2
-    instance.step(ev.Timeout(), instance.deadline or 0.0)
+    step(instance, ev.Timeout(), instance.deadline or 0.0)
     assert instance.state is State.SUSPECT
-    instance.step(ev.Heartbeat(1, 50.0), 50.0)  # late, and that is all
+    step(instance, ev.Heartbeat(1, 50.0), 50.0)  # late, and that is all
     assert (instance.recording.count, instance.recording.longest) == (3, 41.0)
-    instance.step(ev.Timeout(), instance.deadline or 0.0)
-    instance.step(ev.Examined(1, False, "stopped"), 90.0)
-    instance.step(ev.Heartbeat(1, 95.0), 95.0)  # it was stopped
+    step(instance, ev.Timeout(), instance.deadline or 0.0)
+    step(instance, ev.Examined(1, False, "stopped"), 90.0)
+    step(instance, ev.Heartbeat(1, 95.0), 95.0)  # it was stopped
     instance.beat(ev.Heartbeat(1, 96.0))
     assert (instance.recording.count, instance.recording.longest) == (4, 41.0)
     again = Instance("web", instance.spec, lambda: 0.5)
@@ -314,5 +315,5 @@ def test_innocent_intervals_are_recorded_and_no_others() -> None:
     assert again.recording.count == 4
     for change, kept in (({"threshold": 3.0}, 4), ({"interval": 9.0}, 0)):
         beat = replace(HeartbeatSpec(interval=1.0), **change)
-        instance.step(ev.Reconfigure(replace(instance.spec, heartbeat=beat), False), 97.0)
+        step(instance, ev.Reconfigure(replace(instance.spec, heartbeat=beat), False), 97.0)
         assert instance.recording.count == kept

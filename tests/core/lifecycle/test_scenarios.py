@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.lifecycle.instance import IGNORED, TRANSITIONS
+from supervisor.core.lifecycle.transitions import IGNORED, TRANSITIONS
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import State
 from supervisor.core.model.causes import Cause

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.services.adoption import Found, takeover
 from tests.core.services.test_service_set import spec
@@ -24,7 +25,7 @@ STARTS = {
 def instance(name: str, how: str) -> Instance:
     made = Instance(name, spec(name), lambda: 0.5)
     for event in STARTS[how]:
-        made.step(event, 100.0)
+        step(made, event, 100.0)
     return made
 
 

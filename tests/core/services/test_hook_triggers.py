@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
@@ -36,11 +37,11 @@ def told(spec: dict[str, Any], *steps: ev.Event | float) -> list[str]:
     """Everything that hooks hear of while an instance goes through `steps` (a number lets so many seconds pass)."""
     instance = Instance("s", ServiceSpec(name="s", command=("s",), **spec), lambda: 0.5)
     now, out = 100.0, []
-    for step in steps:
-        if isinstance(step, float):
-            now += step
-            step = ev.Timeout()
-        for action in instance.step(step, now):
+    for given in steps:
+        if isinstance(given, float):
+            now += given
+        event = ev.Timeout() if isinstance(given, float) else given
+        for action in step(instance, event, now):
             if isinstance(action, Record):
                 out += sorted(triggers(action, oneshot=instance.spec.type is Type.ONESHOT))
     return out

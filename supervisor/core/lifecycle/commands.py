@@ -1,0 +1,173 @@
+"""Handlers for commands: start, stop, restart, reset, and a changed configuration.
+
+A command sets the goal at once.  What it does to the state depends on what is under way: a start or a stop that has
+begun is finished, and `Instance.after` remembers what is to follow it.
+"""
+
+from __future__ import annotations
+
+from supervisor.core.detection.detectors import make
+from supervisor.core.lifecycle.entering import end_process, kill, move, note, wait_to_start
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.running import review_target
+from supervisor.core.lifecycle.snapshot import After, Phase
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action, Goal, Purpose, State, Watch
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec
+
+# -- start -----------------------------------------------------------------------------------------------------------
+
+
+def start(instance: Instance, event: ev.Start, now: float, out: list[Action]) -> None:
+    """STOPPED, EXITED, BACKOFF, FAILED: begin a start.  After FAILED it is the trial of the open breaker."""
+    _begin_start(instance, event.cause, now, out)
+
+
+def start_while_up(instance: Instance, event: ev.Start, now: float, out: list[Action]) -> None:
+    """STARTING, RUNNING, SUSPECT: only a stop that was announced for later is called off."""
+    if instance.goal is Goal.DOWN:
+        instance.goal = Goal.UP
+        note(instance, event.cause, now, out)
+
+
+def start_while_stopping(instance: Instance, event: ev.Start, now: float, out: list[Action]) -> None:
+    """STOPPING: let the stop finish, then start."""
+    if instance.goal is Goal.DOWN:
+        _start_after_stop(instance, event.cause, now, out)
+
+
+def _begin_start(instance: Instance, cause: Cause, now: float, out: list[Action]) -> None:
+    instance.goal = Goal.UP
+    if instance.state is State.FAILED:
+        instance.rule.trial(now)
+    wait_to_start(instance, cause, now, out)
+
+
+def _start_after_stop(instance: Instance, cause: Cause, now: float, out: list[Action]) -> None:
+    instance.goal = Goal.UP
+    instance.after, instance.wanted_by = After.RESTART, cause
+    note(instance, cause, now, out)
+
+
+# -- stop ------------------------------------------------------------------------------------------------------------
+
+
+def stop_at_rest(instance: Instance, event: ev.Stop, now: float, out: list[Action]) -> None:
+    """BACKOFF, FAILED, EXITED, or STARTING while it waits: no process runs, so the instance is stopped at once."""
+    instance.goal, instance.phase = Goal.DOWN, Phase.NONE
+    move(instance, State.STOPPED, event.cause, now, out)
+
+
+def stop_while_starting(instance: Instance, event: ev.Stop, now: float, out: list[Action]) -> None:
+    """STARTING: end the process if one was ordered."""
+    if instance.phase is Phase.WAITING:
+        stop_at_rest(instance, event, now, out)
+    else:
+        stop(instance, event, now, out)
+
+
+def stop(instance: Instance, event: ev.Stop, now: float, out: list[Action]) -> None:
+    """RUNNING, SUSPECT: end the process, now or (`later`) when the service set says so.
+
+    A detached process outlives the daemon: a shutdown leaves it running.
+    """
+    if event.cause is Cause.SHUTDOWN and instance.stays:
+        if instance.cause is not Cause.LEFT_RUNNING:
+            note(instance, Cause.LEFT_RUNNING, now, out, {"pid": instance.pid})
+        return
+    if event.later:
+        instance.wanted_by = event.cause
+        if instance.goal is Goal.UP:
+            instance.goal = Goal.DOWN
+            note(instance, event.cause, now, out)
+        return
+    instance.goal = Goal.DOWN
+    end_process(instance, event.cause, After.STOP, now, out, force=event.force)
+
+
+def stop_while_stopping(instance: Instance, event: ev.Stop, now: float, out: list[Action]) -> None:
+    """STOPPING: nothing follows the stop any more.  `force` kills the tree without waiting for the timeout."""
+    if instance.goal is Goal.UP:
+        instance.goal = Goal.DOWN
+        note(instance, event.cause, now, out)
+    instance.after = After.STOP
+    if event.force and instance.phase is not Phase.SPAWNING:
+        kill(instance, now, out)
+
+
+# -- restart ---------------------------------------------------------------------------------------------------------
+
+
+def restart_at_rest(instance: Instance, event: ev.Restart, now: float, out: list[Action]) -> None:
+    """STOPPED, EXITED, BACKOFF, FAILED: no process runs, so a restart is a start."""
+    _begin_start(instance, event.cause, now, out)
+
+
+def restart_while_starting(instance: Instance, event: ev.Restart, now: float, out: list[Action]) -> None:
+    """STARTING: end the process if one was ordered; a start that only waits goes on."""
+    if instance.phase is not Phase.WAITING:
+        restart(instance, event, now, out)
+
+
+def restart(instance: Instance, event: ev.Restart, now: float, out: list[Action]) -> None:
+    """RUNNING, SUSPECT: end the process, then start."""
+    instance.goal = Goal.UP
+    end_process(instance, event.cause, After.RESTART, now, out)
+
+
+def restart_while_stopping(instance: Instance, event: ev.Restart, now: float, out: list[Action]) -> None:
+    """STOPPING: let the stop finish, then start."""
+    _start_after_stop(instance, event.cause, now, out)
+
+
+# -- reset -----------------------------------------------------------------------------------------------------------
+
+
+def reset(instance: Instance, event: ev.Reset, now: float, out: list[Action]) -> None:
+    """Forget failures and close the breaker; the state does not depend on them."""
+    instance.rule.reset()
+    instance.healthy_at = None
+    note(instance, Cause.RESET_BY_USER, now, out)
+
+
+def reset_at_rest(instance: Instance, event: ev.Reset, now: float, out: list[Action]) -> None:
+    """BACKOFF, FAILED: forget failures and close the breaker, so that the start need not wait any longer."""
+    instance.rule.reset()
+    wait_to_start(instance, Cause.RESET_BY_USER, now, out)
+
+
+# -- a changed configuration -----------------------------------------------------------------------------------------
+
+
+def reconfigure(instance: Instance, event: ev.Reconfigure, now: float, out: list[Action]) -> None:
+    """Take a changed specification, and restart the process where only a new one can follow it."""
+    _take_spec(instance, event.spec, out)
+    if not event.restart:
+        instance.running_spec = event.spec
+        if instance.state is State.RUNNING and instance.detector is not None:
+            out.append(Watch(instance.name, instance.incarnation, Purpose.HEARTBEAT))
+    elif instance.state in (State.RUNNING, State.SUSPECT) or instance.phase in (Phase.SPAWNING, Phase.UP):
+        if instance.goal is Goal.UP:
+            end_process(instance, Cause.RELOADED, After.RESTART, now, out)
+        return
+    note(instance, Cause.RELOADED, now, out)
+
+
+def _take_spec(instance: Instance, spec: ServiceSpec, out: list[Action]) -> None:
+    """Make a new detector where the heartbeat changed; keep the recorded intervals where beats come as before."""
+    if spec.heartbeat != instance.spec.heartbeat:
+        instance.refused = False
+        if not _same_rhythm(spec.heartbeat, instance.spec.heartbeat):
+            instance.recording.clear()
+        instance.detector = make(spec.heartbeat) if spec.heartbeat else None
+        if instance.detector is not None and instance.state is State.RUNNING and instance.cause_at is not None:
+            instance.detector.start(instance.cause_at)
+    instance.spec = spec
+    review_target(instance, out)
+    instance.rule.reconfigure(spec.restart)
+
+
+def _same_rhythm(one: HeartbeatSpec | None, other: HeartbeatSpec | None) -> bool:
+    """Whether beats come from the same source at the same interval; then only their evaluation differs."""
+    return one is not None and other is not None and (one.source, one.interval) == (other.source, other.interval)

@@ -1,0 +1,135 @@
+"""Handlers for the end of a process, and the decision what follows it.
+
+Nothing new starts before the main process has ended and its tree is empty.  Then the goal decides first, then what the
+stop was for (`Instance.after`), and only then the restart policy: a process that ended although it was wanted has
+failed or succeeded, and the restart rule says whether and when it is started again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor.core.lifecycle.entering import move, wait_to_start
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.snapshot import After, Phase
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action, Goal, Release, Signal, State
+from supervisor.core.model.causes import DETECTED, Cause
+from supervisor.core.model.spec import ServiceType
+from supervisor.core.restart.tracker import wants_restart
+
+
+def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) -> None:
+    """The process ended although it was wanted.  What is left of its tree is stopped before the end is judged.
+
+    Under suspicion, the failure that was found is the cause, whatever the exit status says.
+    """
+    take_exit(instance, event)
+    found = instance.failure if instance.state is State.SUSPECT else None
+    instance.failure = found or (_exit_cause(instance), _exit_detail(instance))
+    instance.after = After.JUDGE
+    instance.phase = Phase.NONE
+    if event.tree_empty:
+        ended(instance, now, out)
+        return
+    cause, detail = instance.failure
+    move(instance, State.STOPPING, cause, now, out, detail | {"tree": "left behind"})
+    instance.until = now + instance.running_spec.stop_timeout
+    signal_tree(instance, out)
+
+
+def backoff_over(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
+    """BACKOFF: the delay before the restart has passed."""
+    wait_to_start(instance, Cause.BACKOFF_ELAPSED, now, out)
+
+
+def cooldown_over(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
+    """FAILED: the breaker was open for its cooldown and lets one start try."""
+    instance.rule.trial(now)
+    _count_restart(instance)
+    wait_to_start(instance, Cause.BREAKER_TRIAL, now, out)
+
+
+# -- for handlers of other files -------------------------------------------------------------------------------------
+
+
+def take_exit(instance: Instance, event: ev.Exited) -> None:
+    """Take note that the main process is gone, and of its exit status."""
+    instance.pid = None
+    instance.ready = False
+    instance.healthy_at = None
+    instance.exit_code, instance.signal = event.exit_code, event.signal
+
+
+def signal_tree(instance: Instance, out: list[Action]) -> None:
+    """Send the stop signal to what the main process left behind."""
+    out.append(Signal(instance.name, instance.incarnation, instance.running_spec.stop_signal, tree=True))
+
+
+def ended(instance: Instance, now: float, out: list[Action]) -> None:
+    """Process and tree are gone: release what was held for the incarnation, and go where the goal leads."""
+    instance.pid = None
+    instance.started_at = None
+    instance.ready = False
+    instance.lingering, instance.lingering_since = (), None
+    instance.phase = Phase.NONE
+    out.append(Release(instance.name, instance.incarnation))
+    if instance.goal is Goal.DOWN or instance.after is After.STOP:
+        move(instance, State.STOPPED, Cause.STOPPED, now, out, _exit_detail(instance))
+    elif instance.after is After.RESTART:
+        wait_to_start(instance, instance.wanted_by, now, out)
+    else:
+        _judge(instance, now, out)
+
+
+# -- the decision ----------------------------------------------------------------------------------------------------
+
+
+def _judge(instance: Instance, now: float, out: list[Action]) -> None:
+    """Decide by policy, restart rule and breaker: EXITED, FAILED, BACKOFF, or STARTING at once."""
+    cause, detail = instance.failure or (_exit_cause(instance), {})
+    instance.failure = None
+    detail = detail | _exit_detail(instance)
+    spec = instance.spec.restart
+    oneshot = instance.spec.type is ServiceType.ONESHOT
+    found = cause in DETECTED or cause is Cause.SPAWN_FAILED
+    if not wants_restart(spec, oneshot, instance.exit_code, instance.signal, found):
+        if not found and instance.signal is None and instance.exit_code in spec.success_exit_codes:
+            cause = Cause.SUCCEEDED
+        move(instance, State.EXITED, cause, now, out, detail)
+        return
+    verdict = instance.rule.failed(now, instance.rng)
+    detail |= {
+        "attempt": instance.rule.attempt,
+        "restarts_in_window": instance.rule.restarts_in_window(now),
+        "max_restarts": spec.max_restarts,
+        "window_s": spec.window,
+    }
+    if not verdict.restart:
+        assert verdict.retry_at is not None  # no restart means an open breaker, and that tries again
+        detail |= {"breaker": verdict.breaker.value, "reason": verdict.reason}
+        detail["retry_in_s"] = round(verdict.retry_at - now, 3)
+        move(instance, State.FAILED, cause, now, out, detail, until=verdict.retry_at)
+        return
+    _count_restart(instance)
+    detail["delay_s"] = round(verdict.delay, 3)
+    if verdict.delay > 0.0:
+        move(instance, State.BACKOFF, cause, now, out, detail, until=now + verdict.delay)
+    else:
+        wait_to_start(instance, cause, now, out, detail)
+
+
+def _count_restart(instance: Instance) -> None:
+    """Count a restart after a failure; until the process is ready it takes one of the host's restart slots."""
+    instance.restarts += 1
+    instance.recovering = True
+
+
+def _exit_cause(instance: Instance) -> Cause:
+    if instance.signal is not None:
+        return Cause.KILLED
+    return Cause.EXITED if instance.exit_code is not None else Cause.EXIT_UNKNOWN
+
+
+def _exit_detail(instance: Instance) -> dict[str, Any]:
+    return {"exit_code": instance.exit_code, "signal": instance.signal}

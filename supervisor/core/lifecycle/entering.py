@@ -1,0 +1,181 @@
+"""How an instance enters a state, and how that is recorded.
+
+Several handlers lead to the same state: a stop, a restart, a changed configuration and a suspicion all end a process.
+The function that enters the state sets what the state needs and orders what it begins with, so that each handler says
+only why.  Handlers of different states therefore need not import each other.
+
+Like handlers, these functions change the instance and append actions to `out`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.snapshot import After, Phase
+from supervisor.core.model.actions import Action, Examine, Kill, Purpose, Record, Signal, State, Watch
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import Reaction, ReadySpec
+from supervisor.core.restart.tracker import Breaker
+
+EXAMINE_WITHIN = 1.0
+"""Seconds within which the examination of a suspect has to answer; without an answer the suspicion is acted on."""
+KILL_AGAIN = 5.0
+"""Seconds between two SIGKILLs to a tree that does not end."""
+
+
+# -- records ---------------------------------------------------------------------------------------------------------
+
+
+def record(instance: Instance, before: State, cause: Cause, detail: Mapping[str, Any] | None = None) -> Record:
+    """The record of what just happened to the instance, which was in state `before`."""
+    i = instance
+    return Record(i.name, i.spec.name, i.incarnation, i.goal, before, i.state, cause, detail or {})
+
+
+def move(
+    instance: Instance,
+    after: State,
+    cause: Cause,
+    now: float,
+    out: list[Action],
+    detail: Mapping[str, Any] | None = None,
+    *,
+    until: float | None = None,
+) -> None:
+    """Change the state and record it.  `until`: when the new state times out."""
+    before, instance.state = instance.state, after
+    instance.cause, instance.cause_at, instance.until = cause, now, until
+    out.append(record(instance, before, cause, detail))
+
+
+def note(
+    instance: Instance, cause: Cause, now: float, out: list[Action], detail: Mapping[str, Any] | None = None
+) -> None:
+    """Record something that changes no state."""
+    instance.cause, instance.cause_at = cause, now
+    out.append(record(instance, instance.state, cause, detail))
+
+
+# -- STARTING --------------------------------------------------------------------------------------------------------
+
+
+def wait_to_start(
+    instance: Instance, cause: Cause, now: float, out: list[Action], detail: dict[str, Any] | None = None
+) -> None:
+    """Enter STARTING: the instance waits until the service set grants the spawn."""
+    move(instance, State.STARTING, cause, now, out, detail)
+    instance.phase = Phase.WAITING
+
+
+def await_ready(instance: Instance, now: float, out: list[Action]) -> None:
+    """Begin to observe a process for readiness; it has the start timeout for it."""
+    instance.until = now + instance.spec.start_timeout
+    out.append(Watch(instance.name, instance.incarnation, Purpose.READY))
+
+
+def await_ready_again(instance: Instance, ready: ReadySpec, now: float, out: list[Action]) -> None:
+    """Give an adopted process the whole start timeout again.  It may have sent READY=1 while no daemon listened."""
+    instance.phase = Phase.UP
+    instance.unheard = ready.notify
+    await_ready(instance, now, out)
+
+
+# -- RUNNING ---------------------------------------------------------------------------------------------------------
+
+
+def run(
+    instance: Instance, cause: Cause, now: float, out: list[Action], detail: dict[str, Any], *, ready: bool
+) -> None:
+    """Enter RUNNING at the end of a start."""
+    instance.ready = ready
+    instance.recovering = False
+    instance.last_probe_error = ""
+    instance.phase = Phase.NONE
+    await_health(instance, now)
+    move(instance, State.RUNNING, cause, now, out, detail)
+    listen(instance, now, out)
+
+
+def listen(instance: Instance, now: float, out: list[Action]) -> None:
+    """Begin to observe heartbeats; silence counts from now on."""
+    if instance.detector is not None:
+        instance.detector.start(now)
+        instance.excused_until = -inf
+        out.append(Watch(instance.name, instance.incarnation, Purpose.HEARTBEAT))
+
+
+def await_health(instance: Instance, now: float) -> None:
+    """Set the moment at which earlier failures are forgotten, if there were any and the process runs until then."""
+    if instance.rule.attempt or instance.rule.breaker is not Breaker.CLOSED:
+        instance.healthy_at = now + instance.spec.restart.reset_after
+
+
+# -- SUSPECT ---------------------------------------------------------------------------------------------------------
+
+
+def suspect(instance: Instance, cause: Cause, now: float, out: list[Action], detail: dict[str, Any]) -> None:
+    """Enter SUSPECT and order an examination.  With `on_suspect = "report"` a silence is only reported: no timeout."""
+    heartbeat = instance.spec.heartbeat
+    silent = cause is Cause.SILENT
+    instance.failure = (cause, detail)
+    instance.suspect_since = now
+    instance.phase = Phase.NONE
+    instance.healthy_at = None
+    instance.held = None
+    instance.asked_again = False
+    instance.evidence = {}
+    only_report = silent and heartbeat is not None and heartbeat.on_suspect is Reaction.REPORT
+    within = EXAMINE_WITHIN
+    if silent and heartbeat is not None:
+        within += heartbeat.probe_timeout
+    move(instance, State.SUSPECT, cause, now, out, detail, until=None if only_report else now + within)
+    out.append(Examine(instance.name, instance.incarnation, within, confirm=silent))
+
+
+# -- STOPPING --------------------------------------------------------------------------------------------------------
+
+
+def end_process(
+    instance: Instance,
+    cause: Cause,
+    after: After,
+    now: float,
+    out: list[Action],
+    *,
+    detail: dict[str, Any] | None = None,
+    force: bool = False,
+    signal: int | None = None,
+) -> None:
+    """Enter STOPPING.  `after` says what follows; `signal` replaces the stop signal; `force` kills the tree at once.
+
+    While a spawn is under way there is no process to signal yet: STOPPING then waits for `Spawned` or `SpawnFailed`,
+    and the handler of `Spawned` sends the signal.
+    """
+    instance.after, instance.wanted_by = after, cause
+    if after is not After.JUDGE:
+        instance.failure = None
+    instance.ready = False
+    instance.healthy_at = None
+    move(instance, State.STOPPING, cause, now, out, detail)
+    if instance.phase is Phase.SPAWNING:
+        return
+    instance.phase = Phase.NONE
+    if force:
+        kill(instance, now, out)
+    else:
+        send_stop(instance, now, out, signal)
+
+
+def send_stop(instance: Instance, now: float, out: list[Action], signal: int | None = None) -> None:
+    """Signal the main process; after the stop timeout its tree is killed."""
+    instance.until = now + instance.running_spec.stop_timeout
+    out.append(Signal(instance.name, instance.incarnation, signal or instance.running_spec.stop_signal))
+
+
+def kill(instance: Instance, now: float, out: list[Action]) -> None:
+    """Kill the tree, and again after `KILL_AGAIN` if it is still there."""
+    instance.until = now + KILL_AGAIN
+    out.append(Kill(instance.name, instance.incarnation))

@@ -1,0 +1,54 @@
+"""Handlers for facts that change no state: what the process says of itself, and that this daemon did not run.
+
+Most of them come from the process by sd_notify(3).  They are taken in every state in which a process may exist.
+"""
+
+from __future__ import annotations
+
+from supervisor.core.lifecycle.entering import note, record
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.running import silence_detail
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action, State
+from supervisor.core.model.causes import Cause
+
+OURSELVES = "this supervisor did not run itself"
+"""Why a silence is held that became suspicious while this daemon stood still."""
+
+
+def status_text(instance: Instance, event: ev.StatusText, now: float, out: list[Action]) -> None:
+    """Keep the process's own description of its status."""
+    instance.status_text = event.text
+
+
+def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action]) -> None:
+    """Another process of the tree is the main one now."""
+    instance.pid = event.pid
+    note(instance, instance.cause, now, out, {"pid": event.pid, "mainpid": True})
+
+
+def probe_failed(instance: Instance, event: ev.ProbeFailed, now: float, out: list[Action]) -> None:
+    """Keep the error, which is shown with the failure that may follow from it."""
+    instance.last_probe_error = event.error
+
+
+def extended(instance: Instance, event: ev.Extended, now: float, out: list[Action]) -> None:
+    """STARTING, STOPPING: put the timeout off, as the process asked."""
+    if instance.until is not None:
+        instance.until = max(instance.until, now + event.seconds)
+
+
+def stalled(instance: Instance, event: ev.Stalled, now: float, out: list[Action]) -> None:
+    """Do not count the time in which this daemon stood still: no beat was read, no start or stop observed in it.
+
+    A silence that would be suspicious by now is recorded as held.
+    """
+    if instance.detector is not None and instance.state in (State.RUNNING, State.SUSPECT):
+        suspect_at = instance.suspect_at
+        if suspect_at is not None and suspect_at <= now:
+            numbers = {"for_s": round(event.seconds, 3), "silence_s": silence_detail(instance, now)["silence_s"]}
+            out.append(record(instance, instance.state, Cause.HELD, {"held": OURSELVES, **numbers}))
+        instance.detector.excuse(event.seconds, now)
+        instance.excused_until = now
+    if instance.until is not None:
+        instance.until += event.seconds

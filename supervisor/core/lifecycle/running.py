@@ -1,0 +1,106 @@
+"""Handlers of RUNNING: heartbeats, their silence, limits, and recovery from earlier failures.
+
+The detector judges the silence since the last beat; `Instance.deadline` is the moment at which it becomes suspicious.
+Where a target is configured (`[heartbeat.target]`), the detector's bounds follow from the recorded intervals and are
+reviewed as the record grows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor.core.lifecycle.entering import note, record, suspect
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.snapshot import Phase
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import Reaction
+from supervisor.core.text.target import shown
+
+# -- heartbeats and their target -------------------------------------------------------------------------------------
+
+
+def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
+    """Take a beat, and review the target when enough new intervals are recorded."""
+    instance.beat(event)
+    if instance.recording.count >= instance.review_at:
+        review_target(instance, out)
+
+
+def review_target(instance: Instance, out: list[Action]) -> None:
+    """Set the detector's bounds by the target; record when it becomes certain that the target cannot be met, and when
+    it can be met after all."""
+    refused = instance.refused
+    instance.aim()
+    if instance.refused is refused:
+        return
+    beat, verdict = instance.spec.heartbeat, instance.verdict
+    assert beat is not None and beat.target is not None and verdict is not None  # else nothing could be refused
+    cause = Cause.WISH_REFUSED if instance.refused else Cause.WISH_GRANTED
+    out.append(record(instance, instance.state, cause, shown(verdict, beat.target)))
+
+
+# -- silence ---------------------------------------------------------------------------------------------------------
+
+
+def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
+    """The silence became suspicious, or the process has run long enough for its failures to be forgotten."""
+    if _overdue(instance, event.patience, now):
+        late = {"patience": round(event.patience, 2)} if event.patience > 1.0 else {}
+        suspect(instance, Cause.SILENT, now, out, silence_detail(instance, now) | late)
+    elif instance.healthy_at is not None and instance.healthy_at <= now:
+        instance.healthy_at = None
+        if instance.rule.healthy(now):
+            note(instance, Cause.BREAKER_CLOSED, now, out)
+
+
+def _overdue(instance: Instance, patience: float, now: float) -> bool:
+    """Whether the silence is suspicious even when `patience` times as much is allowed."""
+    suspect_at = instance.suspect_at
+    if suspect_at is None or suspect_at > now:
+        return False
+    assert instance.detector is not None  # `suspect_at` comes from it
+    instance.detector.spare(patience)
+    suspect_at = instance.detector.suspect_at()
+    return suspect_at is not None and suspect_at <= now
+
+
+def silence_detail(instance: Instance, now: float) -> dict[str, Any]:
+    """The numbers of the present silence, for the record."""
+    detector = instance.detector
+    assert detector is not None
+    detail: dict[str, Any] = {
+        "detector": detector.name,
+        "suspicion": round(detector.suspicion(now), 3),
+        "threshold": detector.threshold,
+        "intervals_s": [round(i, 4) for i in detector.intervals()[-16:]],
+    }
+    if detector.last is None:
+        detail["never_beat"] = True
+    since = detector.last if detector.last is not None else instance.cause_at
+    assert since is not None  # a running instance has a cause
+    detail["silence_s"] = round(now - since, 3)
+    if instance.last_probe_error:
+        detail["last_probe_error"] = instance.last_probe_error
+    return detail
+
+
+# -- other failures --------------------------------------------------------------------------------------------------
+
+
+def triggered(instance: Instance, event: ev.Triggered, now: float, out: list[Action]) -> None:
+    """STARTING, RUNNING: the process asked to be treated as hung."""
+    if instance.phase is not Phase.WAITING:
+        suspect(instance, Cause.TRIGGERED, now, out, {})
+
+
+def limit_exceeded(instance: Instance, event: ev.LimitExceeded, now: float, out: list[Action]) -> None:
+    """The process used more of a resource than it may: suspect it, or only report that."""
+    cause = Cause(f"{event.resource}-limit")
+    detail = {"value": event.value, "limit": event.limit}
+    resources = instance.spec.resources
+    if resources is not None and resources.action is Reaction.REPORT:
+        note(instance, cause, now, out, detail | {"action": "report"})
+    else:
+        suspect(instance, cause, now, out, detail)

@@ -1,0 +1,83 @@
+"""Handlers of STARTING: the spawn is granted, carried out, and the process becomes ready, or does not in time.
+
+`Instance.phase` says how far the start has come: WAITING → SPAWNING → UP.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor.core.lifecycle.ending import ended
+from supervisor.core.lifecycle.entering import await_ready, note, record, run, suspect
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.snapshot import After, Phase
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action, Spawn
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import ServiceType
+
+
+def granted(instance: Instance, event: ev.Granted, now: float, out: list[Action]) -> None:
+    """Dependencies are ready and a restart slot is free: begin a new incarnation and order its spawn."""
+    if instance.phase is not Phase.WAITING:
+        return
+    instance.phase = Phase.SPAWNING
+    instance.incarnation += 1
+    instance.running_spec = instance.spec
+    instance.waiting_for = ""
+    instance.ready = False
+    instance.status_text = instance.last_probe_error = ""
+    instance.held = None
+    instance.lingering, instance.lingering_since = (), None
+    instance.failure = None
+    instance.unheard = False
+    instance.after = After.JUDGE
+    instance.until = None
+    out.append(record(instance, instance.state, instance.cause, {"phase": "spawn"}))
+    out.append(Spawn(instance.name, instance.incarnation))
+
+
+def spawned(instance: Instance, event: ev.Spawned, now: float, out: list[Action]) -> None:
+    """The process exists: wait until it is ready, or take it as running where readiness is not observed."""
+    instance.pid, instance.started_at, instance.phase = event.pid, now, Phase.UP
+    if instance.spec.ready is not None:
+        note(instance, Cause.SPAWNED, now, out, {"pid": event.pid})
+        await_ready(instance, now, out)
+    else:
+        is_service = instance.spec.type is ServiceType.SERVICE
+        run(instance, Cause.SPAWNED, now, out, {"pid": event.pid}, ready=is_service)
+
+
+def spawn_failed(instance: Instance, event: ev.SpawnFailed, now: float, out: list[Action]) -> None:
+    """STARTING, STOPPING: no process came to be.  That is a failure without an exit status."""
+    instance.phase = Phase.NONE
+    instance.exit_code = instance.signal = None
+    instance.failure = (Cause.SPAWN_FAILED, {"error": event.error})
+    ended(instance, now, out)
+
+
+def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
+    """The process is ready: it runs."""
+    if instance.phase is Phase.UP:
+        run_as_ready(instance, event.how, now, out)
+
+
+def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
+    """The process was not ready in time: suspect it.
+
+    A process that was adopted during its start may have sent READY=1 before this daemon listened: it counts as ready.
+    """
+    if instance.phase is Phase.UP and instance.unheard:
+        how = "assumed: it may have said so while no supervisor was there to hear it"
+        run(instance, Cause.READY, now, out, {"how": how}, ready=True)
+    elif instance.phase is Phase.UP:
+        detail: dict[str, Any] = {"start_timeout_s": instance.spec.start_timeout}
+        if instance.last_probe_error:
+            detail["last_probe_error"] = instance.last_probe_error
+        suspect(instance, Cause.START_TIMEOUT, now, out, detail)
+
+
+def run_as_ready(instance: Instance, how: str, now: float, out: list[Action]) -> None:
+    """Enter RUNNING because of readiness; the record says `how` it was observed and how long the start took."""
+    seconds = now - instance.started_at if instance.started_at is not None else 0.0
+    run(instance, Cause.READY, now, out, {"how": how, "after_s": round(seconds, 3)}, ready=True)

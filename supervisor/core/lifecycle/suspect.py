@@ -1,0 +1,138 @@
+"""Handlers of SUSPECT: what the examination found, and whether the suspicion is dropped, held or acted on.
+
+A suspicion is dropped when the process beats, answers the confirming probe or becomes ready.  It is held while there is
+a reason why the process could not have done so (stopped, traced, frozen, starved, many silent at once): the examination
+is repeated until the reason is gone or the process could run for as long as it is allowed to be silent.  Otherwise the
+process is ended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor.core.lifecycle.entering import EXAMINE_WITHIN, await_health, end_process, move, note
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.running import review_target
+from supervisor.core.lifecycle.snapshot import After
+from supervisor.core.lifecycle.starting import run_as_ready
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action, Examine, State
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import Evidence
+
+ABORT = 6
+"""SIGABRT, at which a process leaves a core file."""
+MANY = "many fell silent at once"
+"""Why the service set holds a suspect: the silence of many points at this host."""
+
+
+def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
+    """A beat drops a suspicion of silence.  Its interval is recorded unless something kept the process from beating."""
+    if instance.suspected_for is Cause.SILENT and instance.detector is not None:
+        last = instance.detector.last
+        instance.detector.forget_current()
+        if instance.detector.heartbeat(event.at, event.sent):
+            if last is not None and instance.held is None and last > instance.excused_until:
+                instance.recording.add(event.at - last)
+            _drop(instance, Cause.HEARTBEAT_RESUMED, now, out)
+            review_target(instance, out)
+
+
+def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
+    """Readiness drops the suspicion of a start that took too long."""
+    if instance.suspected_for is Cause.START_TIMEOUT:
+        instance.false_suspicions += 1
+        instance.failure = instance.held = None
+        run_as_ready(instance, event.how, now, out)
+
+
+def examined(instance: Instance, event: ev.Examined, now: float, out: list[Action]) -> None:
+    """Decide by what the examination found: drop the suspicion, report it, hold it, or end the process."""
+    instance.evidence = event.evidence
+    silent = instance.suspected_for is Cause.SILENT
+    if event.alive and silent:
+        if instance.detector is not None:
+            instance.detector.forget_current()
+            instance.detector.heartbeat(now)
+            instance.excused_until = now
+        _drop(instance, Cause.CONFIRMED_ALIVE, now, out)
+    elif instance.until is None:
+        note(instance, Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
+    elif silent and event.held is None and instance.held not in (None, MANY):
+        _hold_over(instance, now, out)
+    elif (why := _reason_to_hold(instance, event)) is not None:
+        _hold(instance, why, event, now, out)
+    else:
+        _act(instance, now, out, {"held": event.held, "ran_s": event.ran} if event.held else None)
+
+
+def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
+    """Examine a held suspect again.  Where no examination answered in time, act on the suspicion."""
+    if instance.held is None or instance.asked_again:
+        _act(instance, now, out, {"held": instance.held} if instance.held else None)
+        return
+    instance.asked_again = True
+    instance.until = now + 2 * EXAMINE_WITHIN
+    silent = instance.suspected_for is Cause.SILENT
+    out.append(Examine(instance.name, instance.incarnation, EXAMINE_WITHIN, confirm=silent, again=True))
+
+
+def _drop(instance: Instance, cause: Cause, now: float, out: list[Action]) -> None:
+    """The suspicion was false: the process runs."""
+    instance.false_suspicions += 1
+    instance.failure = None
+    instance.held = None
+    await_health(instance, now)
+    move(instance, State.RUNNING, cause, now, out, {"false_suspicions": instance.false_suspicions})
+
+
+def _reason_to_hold(instance: Instance, event: ev.Examined) -> str | None:
+    """Why the suspect gets more time; None when it could run for as long as it may be silent or start.
+
+    A slow start that was held once stays held while it has time left: how much of the start was lost is not known.
+    """
+    cause = instance.suspected_for
+    if cause is Cause.SILENT and instance.spec.heartbeat is not None:
+        return event.held if event.ran < instance.spec.heartbeat.max_timeout else None
+    if cause is Cause.START_TIMEOUT and event.ran < instance.spec.start_timeout:
+        return event.held or instance.held
+    return None
+
+
+def _hold(instance: Instance, why: str, event: ev.Examined, now: float, out: list[Action]) -> None:
+    """The silence proves nothing: examine again later.  A new reason is recorded once."""
+    instance.asked_again = False
+    instance.until = now + EXAMINE_WITHIN
+    if instance.held != why:
+        instance.held = why
+        numbers = {key: event.evidence[key] for key in ("waited", "host") if key in event.evidence}
+        lasts = round(now - instance.suspect_since, 3)
+        note(instance, Cause.HELD, now, out, {"held": why, "for_s": lasts, "ran_s": round(event.ran, 3), **numbers})
+
+
+def _hold_over(instance: Instance, now: float, out: list[Action]) -> None:
+    """What held the process is over.  Its silence counts from now, because it had no time to beat yet."""
+    detector = instance.detector
+    assert detector is not None  # it suspected the process
+    instance.failure = None
+    detail = {"held": instance.held, "for_s": round(now - instance.suspect_since, 3)}
+    instance.held = None
+    move(instance, State.RUNNING, Cause.HOLD_OVER, now, out, detail)
+    if detector.last is None:
+        detector.start(now)
+    else:
+        detector.excuse(now - detector.last, now)
+        instance.excused_until = now
+
+
+def _act(instance: Instance, now: float, out: list[Action], more: dict[str, Any] | None = None) -> None:
+    """End the process because of the failure that was found; the evidence goes into the record of this decision."""
+    assert instance.failure is not None
+    cause, detail = instance.failure
+    detail = detail | (more or {})
+    if instance.evidence:
+        detail["evidence"] = dict(instance.evidence)
+    instance.held = None
+    core = instance.spec.evidence is Evidence.CORE
+    end_process(instance, cause, After.JUDGE, now, out, detail=detail, signal=ABORT if core else None)
+    instance.failure = (cause, {k: v for k, v in detail.items() if k != "evidence"})

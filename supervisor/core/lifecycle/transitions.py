@@ -1,0 +1,209 @@
+"""The table of transitions, and `step`, which applies it: what an instance does with each event in each state.
+
+Theory of operation
+===================
+
+Two facts are kept apart: the goal says what is wanted (UP or DOWN), the state says what is.
+
+    STOPPED   no process, and none is wanted
+    STARTING  a process is wanted and not ready yet; the phase says how far the start has come:
+                WAITING   for dependencies and a restart slot; the service set answers `Granted`
+                SPAWNING  a spawn is ordered; `Spawned` or `SpawnFailed` follows
+                UP        the process runs and is observed for readiness
+    RUNNING   the process runs; its heartbeats are judged
+    SUSPECT   a failure was found (silence, a limit, a slow start); the process is examined before anything is done
+    STOPPING  the process was told to end, or left a tree behind; the state lasts until the whole tree is gone
+    BACKOFF   the process failed; it is started again after a delay
+    FAILED    it failed too often, and the circuit breaker is open; it is tried once after the cooldown
+    EXITED    it ended, and its policy wants no restart
+
+Rules over the table:
+
+- A command changes the goal at once, the state only as far as the outside world has followed.
+- A fact names the incarnation that it is about.  `step` drops a fact about another one, so that a late exit or datagram
+  is never charged to a successor.
+- A timeout is an event like any other.  An instance has one deadline (`Instance.deadline`).
+- Nothing new starts before process and tree are gone.  Then the goal decides, then what the stop was for
+  (`Instance.after`), and last the restart rule (ending.py).
+- Every change of state is one `Record`; the engine writes it before it carries out any order of the same turn.
+
+A transition is interrupted when a command arrives, or the daemon ends, before the outside world has answered.  Nothing
+is called back that is already under way:
+
+- Stop or restart while SPAWNING: there is no process to signal yet.  The instance is STOPPING and its phase stays
+  SPAWNING; `Spawned` then sends the signal, `SpawnFailed` ends the stop.
+- Start or restart while STOPPING: the process may have had the signal already.  The stop goes on, then a start follows.
+- Stop while STOPPING for a restart: the stop goes on, and nothing follows it.
+- `Stop(later=True)`: the goal is DOWN, and the process runs on until its dependants are gone.  `Start` calls it off.
+- The daemon ends: the next one restores state, phase and deadlines, and steps the instance with `Adopted` or
+  `Vanished`.  Their handlers give the order of the state again (recovery.py).
+
+A handler is a function `handler(instance, event, now, out)`: it changes the instance and appends actions to `out`.
+It does no I/O, reads no clock and never waits.  entering.py holds what several handlers share: how a state is entered.
+Handlers stand by state in starting.py, running.py, suspect.py, stopping.py, and by concern in commands.py, ending.py,
+recovery.py, notices.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from supervisor.core.lifecycle import commands, ending, notices, recovery, running, starting, stopping, suspect
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action, State
+
+Handler = Callable[[Instance, Any, float, list[Action]], None]
+
+
+def step(instance: Instance, event: ev.Event, now: float) -> list[Action]:
+    """Take one event at time `now` (monotonic seconds); the actions that follow from it."""
+    incarnation = getattr(event, "incarnation", None)
+    if incarnation is not None and incarnation != instance.incarnation:
+        return []
+    handler = TRANSITIONS.get((instance.state, type(event)))
+    if handler is None:
+        return []
+    out: list[Action] = []
+    handler(instance, event, now, out)
+    return out
+
+
+TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
+    # STOPPED
+    (State.STOPPED, ev.Start): commands.start,
+    (State.STOPPED, ev.Restart): commands.restart_at_rest,
+    (State.STOPPED, ev.Reset): commands.reset,
+    (State.STOPPED, ev.Reconfigure): commands.reconfigure,
+    # STARTING
+    (State.STARTING, ev.Start): commands.start_while_up,
+    (State.STARTING, ev.Stop): commands.stop_while_starting,
+    (State.STARTING, ev.Restart): commands.restart_while_starting,
+    (State.STARTING, ev.Reset): commands.reset,
+    (State.STARTING, ev.Reconfigure): commands.reconfigure,
+    (State.STARTING, ev.Granted): starting.granted,
+    (State.STARTING, ev.Spawned): starting.spawned,
+    (State.STARTING, ev.SpawnFailed): starting.spawn_failed,
+    (State.STARTING, ev.Adopted): recovery.adopted_while_starting,
+    (State.STARTING, ev.Vanished): recovery.vanished,
+    (State.STARTING, ev.Ready): starting.became_ready,
+    (State.STARTING, ev.ProbeFailed): notices.probe_failed,
+    (State.STARTING, ev.Exited): ending.exited,
+    (State.STARTING, ev.Triggered): running.triggered,
+    (State.STARTING, ev.Extended): notices.extended,
+    (State.STARTING, ev.StatusText): notices.status_text,
+    (State.STARTING, ev.MainPid): notices.main_pid,
+    (State.STARTING, ev.Stalled): notices.stalled,
+    (State.STARTING, ev.Timeout): starting.timed_out,
+    # RUNNING
+    (State.RUNNING, ev.Start): commands.start_while_up,
+    (State.RUNNING, ev.Stop): commands.stop,
+    (State.RUNNING, ev.Restart): commands.restart,
+    (State.RUNNING, ev.Reset): commands.reset,
+    (State.RUNNING, ev.Reconfigure): commands.reconfigure,
+    (State.RUNNING, ev.Adopted): recovery.adopted,
+    (State.RUNNING, ev.Vanished): recovery.vanished,
+    (State.RUNNING, ev.Heartbeat): running.heartbeat,
+    (State.RUNNING, ev.ProbeFailed): notices.probe_failed,
+    (State.RUNNING, ev.Exited): ending.exited,
+    (State.RUNNING, ev.LimitExceeded): running.limit_exceeded,
+    (State.RUNNING, ev.Triggered): running.triggered,
+    (State.RUNNING, ev.StatusText): notices.status_text,
+    (State.RUNNING, ev.MainPid): notices.main_pid,
+    (State.RUNNING, ev.Stalled): notices.stalled,
+    (State.RUNNING, ev.Timeout): running.timed_out,
+    # SUSPECT
+    (State.SUSPECT, ev.Start): commands.start_while_up,
+    (State.SUSPECT, ev.Stop): commands.stop,
+    (State.SUSPECT, ev.Restart): commands.restart,
+    (State.SUSPECT, ev.Reset): commands.reset,
+    (State.SUSPECT, ev.Reconfigure): commands.reconfigure,
+    (State.SUSPECT, ev.Adopted): recovery.adopted,
+    (State.SUSPECT, ev.Vanished): recovery.vanished,
+    (State.SUSPECT, ev.Ready): suspect.became_ready,
+    (State.SUSPECT, ev.Heartbeat): suspect.heartbeat,
+    (State.SUSPECT, ev.ProbeFailed): notices.probe_failed,
+    (State.SUSPECT, ev.Exited): ending.exited,
+    (State.SUSPECT, ev.Examined): suspect.examined,
+    (State.SUSPECT, ev.StatusText): notices.status_text,
+    (State.SUSPECT, ev.MainPid): notices.main_pid,
+    (State.SUSPECT, ev.Stalled): notices.stalled,
+    (State.SUSPECT, ev.Timeout): suspect.timed_out,
+    # STOPPING
+    (State.STOPPING, ev.Start): commands.start_while_stopping,
+    (State.STOPPING, ev.Stop): commands.stop_while_stopping,
+    (State.STOPPING, ev.Restart): commands.restart_while_stopping,
+    (State.STOPPING, ev.Reset): commands.reset,
+    (State.STOPPING, ev.Reconfigure): commands.reconfigure,
+    (State.STOPPING, ev.Spawned): stopping.spawned,
+    (State.STOPPING, ev.SpawnFailed): starting.spawn_failed,
+    (State.STOPPING, ev.Adopted): recovery.adopted_while_stopping,
+    (State.STOPPING, ev.Vanished): recovery.vanished_while_stopping,
+    (State.STOPPING, ev.Exited): stopping.exited,
+    (State.STOPPING, ev.TreeEmpty): stopping.tree_empty,
+    (State.STOPPING, ev.Lingering): stopping.lingers,
+    (State.STOPPING, ev.Extended): notices.extended,
+    (State.STOPPING, ev.StatusText): notices.status_text,
+    (State.STOPPING, ev.MainPid): notices.main_pid,
+    (State.STOPPING, ev.Stalled): notices.stalled,
+    (State.STOPPING, ev.Timeout): stopping.timed_out,
+    # BACKOFF
+    (State.BACKOFF, ev.Start): commands.start,
+    (State.BACKOFF, ev.Stop): commands.stop_at_rest,
+    (State.BACKOFF, ev.Restart): commands.restart_at_rest,
+    (State.BACKOFF, ev.Reset): commands.reset_at_rest,
+    (State.BACKOFF, ev.Reconfigure): commands.reconfigure,
+    (State.BACKOFF, ev.Timeout): ending.backoff_over,
+    # EXITED
+    (State.EXITED, ev.Start): commands.start,
+    (State.EXITED, ev.Stop): commands.stop_at_rest,
+    (State.EXITED, ev.Restart): commands.restart_at_rest,
+    (State.EXITED, ev.Reset): commands.reset,
+    (State.EXITED, ev.Reconfigure): commands.reconfigure,
+    # FAILED
+    (State.FAILED, ev.Start): commands.start,
+    (State.FAILED, ev.Stop): commands.stop_at_rest,
+    (State.FAILED, ev.Restart): commands.restart_at_rest,
+    (State.FAILED, ev.Reset): commands.reset_at_rest,
+    (State.FAILED, ev.Reconfigure): commands.reconfigure,
+    (State.FAILED, ev.Timeout): ending.cooldown_over,
+}
+"""The handler of every pair of state and event that has a meaning."""
+
+_WITH_PROCESS = (State.STARTING, State.RUNNING, State.SUSPECT, State.STOPPING)
+
+
+def _but(*states: State) -> tuple[State, ...]:
+    return tuple(s for s in State if s not in states)
+
+
+IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
+    # A goal that is already met.
+    ev.Stop: (State.STOPPED,),
+    # Answers to what was asked only in other states: a grant, and a spawn.
+    ev.Granted: _but(State.STARTING),
+    ev.Spawned: _but(State.STARTING, State.STOPPING),
+    ev.SpawnFailed: _but(State.STARTING, State.STOPPING),
+    # Only a process can be adopted.
+    ev.Adopted: _but(*_WITH_PROCESS),
+    ev.Vanished: _but(*_WITH_PROCESS),
+    # Facts about a process, where there is none.
+    ev.Exited: (State.STOPPED, State.BACKOFF, State.EXITED, State.FAILED),
+    ev.TreeEmpty: _but(State.STOPPING),
+    ev.Lingering: _but(State.STOPPING),
+    ev.StatusText: _but(*_WITH_PROCESS),
+    ev.MainPid: _but(*_WITH_PROCESS),
+    ev.Extended: _but(State.STARTING, State.STOPPING),
+    ev.Stalled: _but(*_WITH_PROCESS),
+    # Readiness is observed in a start, heartbeats and limits while running; a failure is found once.
+    ev.Ready: _but(State.STARTING, State.SUSPECT),
+    ev.Heartbeat: _but(State.RUNNING, State.SUSPECT),
+    ev.ProbeFailed: _but(State.STARTING, State.RUNNING, State.SUSPECT),
+    ev.Triggered: _but(State.STARTING, State.RUNNING),
+    ev.LimitExceeded: _but(State.RUNNING),
+    ev.Examined: _but(State.SUSPECT),
+    # States without a deadline.
+    ev.Timeout: (State.STOPPED, State.EXITED),
+}
+"""The states in which an event has no meaning.  Together with TRANSITIONS these are all pairs, which a test proves."""
