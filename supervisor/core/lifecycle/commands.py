@@ -6,7 +6,7 @@ begun is finished, and `Instance.after` remembers what is to follow it.
 
 from __future__ import annotations
 
-from supervisor.core.detection.detectors import make
+from supervisor.core.detection.detectors.registry import make
 from supervisor.core.lifecycle.entering import end_process, kill, move, note, wait_to_start
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.running import review_target
