@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1] / "supervisor"
 
 CORE_MAY_IMPORT = {
-    "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "enum", "functools",
-    "heapq", "itertools", "math", "re", "types", "typing", "__future__",
+    "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "difflib", "enum",
+    "functools", "heapq", "itertools", "math", "re", "types", "typing", "__future__",
 }  # fmt: skip
 
 LAYERS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import signal
@@ -20,8 +19,9 @@ from supervisor.adapters.logs import reader as logread
 from supervisor.adapters.processes.child_output import run_child
 from supervisor.adapters.processes.sampler import host
 from supervisor.core.model.spec import Plan, ServiceSpec, from_plain
+from supervisor.core.services.selection import resolve, resolve_one, selected
 from supervisor.core.services.status import instance_view
-from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
+from supervisor.errors import ConfigError, OperationFailed, SupervisorError, UsageError
 from supervisor.launch import compiler
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Operations:
 
     def status(self, services: Sequence[str] = ()) -> JSON:
         fleet, now = self._runtime.fleet, self._runtime.reactor.now()
-        names = self.resolve(services) if services else list(fleet.instances)
+        names = resolve(fleet, services) if services else list(fleet.instances)
         samples = self._runtime.sampler.read_now([n for n in names if fleet.instances[n].pid is not None])
         rows = []
         for name in names:
@@ -90,7 +90,7 @@ class Operations:
         from supervisor.core.text.redact import without_secrets
 
         runtime, now = self._runtime, self._runtime.reactor.now()
-        (name,) = self._one(name)
+        name = resolve_one(runtime.fleet, name)
         found = runtime.fleet.instances[name]
         row: JSON = self.status([name])["instances"][0]
         spec = found.spec
@@ -148,7 +148,7 @@ class Operations:
         before: str | None = None,
         after: str | None = None,
     ) -> JSON:
-        (name,) = self._one(instance)
+        name = resolve_one(self._runtime.fleet, instance)
         directory = f"{self._runtime.state_dir}/log"
         chunk = logread.read(directory, name, lines=lines, since=since, before=before, after=after)
         return {
@@ -170,28 +170,19 @@ class Operations:
         `signal`: its name or number; each service's own reload signal where it is None."""
         runtime, now = self._runtime, self._runtime.reactor.now()
         fleet = runtime.fleet
-        names = self.resolve(services) if services else list(fleet.instances)
-        if fleet.closing and verb in ("start", "restart", "reset"):
-            raise UsageError("the supervisor is shutting down", "Nothing is started any more.")
+        names = selected(fleet, verb, services)
         if verb == "start":
-            if not services:
-                names = [n for n in names if fleet.instances[n].spec.autostart and not fleet.instances[n].satisfied]
             runtime.engine.order(fleet.start(names, now))
         elif verb == "stop":
             runtime.engine.order(fleet.stop(names, now))
         elif verb == "restart":
-            if not services:
-                names = [n for n in names if fleet.instances[n].goal.value == "up"]
             runtime.engine.order(fleet.restart(names, now))
         elif verb == "reset":
             runtime.engine.order(fleet.reset(names, now))
-        elif verb == "signal":
+        else:
             number = _signal_number(signal) if signal is not None else None
-            names = [n for n in names if fleet.instances[n].pid is not None]
             for name in names:
                 runtime.processes.signal(name, number or fleet.instances[name].spec.reload_signal)
-        else:
-            raise UsageError(f"no such action: {verb}")
         return names
 
     def down(self) -> None:
@@ -249,7 +240,7 @@ class Operations:
         """Follow events, output or status; returns what ends it.  Sampling runs while anybody follows the status."""
         runtime = self._runtime
         ends: list[Callable[[], None]] = []
-        names = set(self.resolve(subscriber.services) if subscriber.services else runtime.fleet.instances)
+        names = set(resolve(runtime.fleet, subscriber.services) if subscriber.services else runtime.fleet.instances)
         if "events" in subscriber.topics:
             self._subscribers.append(subscriber)
             ends.append(lambda: self._subscribers.remove(subscriber))
@@ -302,33 +293,6 @@ class Operations:
             subscriber.on_log(name, [line.decode(errors="replace") for line in found])
 
         return stream.subscribe(lines)
-
-    # -- names ---------------------------------------------------------------------------------------------------
-
-    def resolve(self, services: Sequence[str]) -> list[str]:
-        """Instance names for services, instances and groups, in start order.  NoSuchService names the nearest."""
-        fleet = self._runtime.fleet
-        wanted: set[str] = set()
-        for pattern in services:
-            found = fleet.names(pattern)
-            if not found:
-                raise self._unknown(pattern)
-            wanted.update(found)
-        return [name for name in fleet.instances if name in wanted]
-
-    def _one(self, name: str) -> list[str]:
-        found = self._runtime.fleet.names(name)
-        if not found:
-            raise self._unknown(name)
-        if len(found) > 1:
-            raise UsageError(f"{name} has {len(found)} instances", f"Name one: {', '.join(found[:5])}")
-        return found
-
-    def _unknown(self, name: str) -> NoSuchService:
-        fleet = self._runtime.fleet
-        known = list(dict.fromkeys([s.name for s in fleet.plan.services] + list(fleet.instances)))
-        near = difflib.get_close_matches(name, known, 3) or known[:5]
-        return NoSuchService(f"no service, instance or group named {name!r}", f"Known: {', '.join(near)}")
 
 
 def _heartbeat(spec: ServiceSpec) -> JSON | None:

@@ -23,6 +23,7 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.model.saved import GARBAGE
 from supervisor.core.model.spec import Plan, from_plain, to_plain
 from supervisor.core.services.adoption import takeover
+from supervisor.core.services.selection import resolve, started_at_boot
 from supervisor.core.services.service_set import Fleet
 from supervisor.errors import OperationFailed
 
@@ -146,15 +147,15 @@ def recover(runtime: Runtime, past: Past, plan: Plan, only: Sequence[str] | None
         runtime.put_in_force(plan)
     else:
         runtime.reactor.call_soon(lambda: past.keep(plan))
-    known = set(past.instances) if past.crashed and not past.closing else set()
+    restored = set(past.instances) if past.crashed and not past.closing else set()
     count, kind = len(fleet.instances), runtime.forest.kind
     if runtime.upgraded_from:
         runtime.say("info", f"upgraded from {runtime.upgraded_from} to {__version__}")
     runtime.say("info", f"{count} instances, trees by {kind}" + (f", {adopted} adopted" if adopted else ""))
     if only is None:
-        wanted = [n for n, i in fleet.instances.items() if i.spec.autostart and n not in known and fleet.names(n)]
+        wanted = started_at_boot(fleet, restored)
     else:
-        wanted = [n for service in only for n in runtime.operations.resolve([service])]
+        wanted = [n for service in only for n in resolve(fleet, [service])]
     runtime.engine.order(fleet.start(wanted, now, Cause.AUTOSTART))
 
 

@@ -45,13 +45,16 @@ from supervisor.core.detection.local_health import ObservedClock
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model import sdnotify
-from supervisor.core.model.actions import Action, Record, State
-from supervisor.core.model.causes import Cause
+from supervisor.core.model.actions import Action, Record
 from supervisor.core.model.sdnotify import Message
 from supervisor.core.model.spec import Plan, SupervisorSpec
 from supervisor.core.services.adoption import Found
+from supervisor.core.services.host_requirements import descriptor_shortage, runtime_directory_mode
+from supervisor.core.services.monitoring_policy import monitoring_change
 from supervisor.core.services.plan_diff import Difference
+from supervisor.core.services.problems import Problems
 from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.socket_policy import open_sockets
 from supervisor.daemon.checkpoints import Checkpoints
 from supervisor.daemon.control import Operations
 from supervisor.daemon.engine import Engine
@@ -95,14 +98,13 @@ class Runtime:
         self.upgraded_from = upgraded_from
         self._recovered = recovered
         place = plan.supervisor
-        others = any(s.user not in (None, os.geteuid()) for s in plan.services)
-        self._mode = 0o711 if others else 0o700 if place.group is None else 0o710
+        self._mode = runtime_directory_mode(plan, os.geteuid())
         self.runtime_dir = own_directory(place.runtime_dir, self._mode, place.group)
         self.state_dir = own_directory(place.state_dir, 0o700)
         self.lock = Lock(self.runtime_dir, held.pop("lock", None))
         self.claim = Claim(self.state_dir, held.pop("state", None))
         self.started = time.time()
-        self.problems: dict[str, None] = {}
+        self.problems = Problems()
         self.log = EventLog(log_format)
         self.reactor = Reactor()
         self.reactor.on_error = self._callback_failed
@@ -153,12 +155,9 @@ class Runtime:
     def run(self, only: Sequence[str] | None = None) -> int:
         """Start, and go on until told to stop.  `only`: these services and what they need, not all."""
         limit, _ = raise_descriptor_limit()
-        needed = 3 * len(self.fleet.instances) + 256
-        if limit < needed:
-            self.problem(
-                f"{limit} descriptors are few for {len(self.fleet.instances)} instances; "
-                f"set LimitNOFILE={needed} (systemd) or ulimit -n {needed}"
-            )
+        shortage = descriptor_shortage(limit, len(self.fleet.instances))
+        if shortage:
+            self.problem(shortage)
         place = self.fleet.plan.supervisor
         self.server.listen_unix(f"{self.runtime_dir}/control.sock", self._held.pop("control", None), place.group)
         if place.listen is not None:
@@ -221,14 +220,12 @@ class Runtime:
 
     def end(self) -> None:
         """Stop everything and end; asked a second time, kill what is left."""
-        now = self.reactor.now()
         if self.fleet.closing:
             self.say("info", "asked to stop a second time: killing what is left")
-            self.engine.order(self.fleet.kill(now))
         else:
             self.say("info", "stopping everything")
             self.ledger.set_meta("closing", "yes")
-            self.engine.order(self.fleet.shutdown(now))
+        self.engine.order(self.fleet.end(self.reactor.now()))
 
     def _turn(self) -> None:
         self.engine.turn()
@@ -236,7 +233,7 @@ class Runtime:
             self._tell()
         if self._sockets_idle:
             self._sockets_idle = False
-            self.sockets.keep_only(self._sockets_wanted())
+            self.sockets.keep_only(open_sockets(self.fleet.instances.values()))
         self._checkpoints.turn(self.reactor.now())
         if self.fleet.closing and not self._ending and self.fleet.over(self.reactor.now()):
             self._ending = True
@@ -318,8 +315,7 @@ class Runtime:
         if self.managed is not None:
             self.managed.changed()
         for record in records:
-            if record.before is not record.after or record.cause is Cause.RELOADED:
-                self._observe_less_or_more(record)
+            self._change_monitoring(record)
 
     def save_all(self) -> None:
         """Everything as it is now, for a successor."""
@@ -360,16 +356,16 @@ class Runtime:
             if instance is not None and instance.spec.hooks:
                 self.hooks.offer(record, event, instance.spec)
 
-    def _observe_less_or_more(self, record: Record) -> None:
-        """Ceilings hold for what runs; what is on its way out is watched no more."""
-        if record.after is State.RUNNING:
-            resources = self.fleet.instances[record.instance].spec.resources
-            self.sampler.limit(record.instance, record.incarnation, resources)
-            process = self.processes.by_instance.get(record.instance)
-            if record.cause is Cause.RELOADED and process is not None:
+    def _change_monitoring(self, record: Record) -> None:
+        name, change = record.instance, monitoring_change(record)
+        if change.sample:
+            resources = self.fleet.instances[name].spec.resources
+            self.sampler.limit(name, record.incarnation, resources)
+            process = self.processes.by_instance.get(name)
+            if change.apply_limits and process is not None:
                 self.forest.limit(process.tree, resources)
-        elif record.after not in (State.STARTING, State.SUSPECT):
-            self.senses.unwatch(record.instance)
+        if change.end:
+            self.senses.unwatch(name)
 
     def _snapshot(self, name: str) -> JSON | None:
         instance = self.fleet.instances.get(name)
@@ -457,11 +453,6 @@ class Runtime:
         instance = self.fleet.instances.get(name)
         return instance.spec.user if instance is not None else None
 
-    def _sockets_wanted(self) -> set[str]:
-        """While a service is restarted, who connects waits; where it stays down, they are to be refused."""
-        idle = (State.STOPPED, State.EXITED, State.FAILED)
-        return {s.url for i in self.fleet.instances.values() if i.state not in idle for s in i.spec.sockets}
-
     def _accounts(self, instance: str) -> str | None:
         process = self.processes.by_instance.get(instance)
         return process.tree.accounts if process is not None else None
@@ -483,9 +474,7 @@ class Runtime:
 
     def problem(self, message: str) -> None:
         """Something is wrong with us or our surroundings: loud, remembered in `status`, never fatal."""
-        self.problems[message] = None
-        while len(self.problems) > 20:
-            del self.problems[next(iter(self.problems))]
+        self.problems.add(message)
         self.say("error", message)
 
     def say(self, level: str, message: str) -> None:

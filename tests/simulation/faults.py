@@ -109,8 +109,7 @@ def down(world: World) -> None:
         return
     world.trace("somebody says down")
     daemon.ledger.set_meta("closing", "yes")
-    fleet = daemon.fleet
-    world.command(lambda d: d.engine.order(fleet.kill(world.now) if fleet.closing else fleet.shutdown(world.now)))
+    world.command(lambda d: d.engine.order(d.fleet.end(world.now)))
 
 
 def upgrade(world: World) -> None:
