@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
     try:
         if "--rehearse" in options:
-            from supervisor.daemon.recovery import rehearse
+            from supervisor.daemon.rehearsal import rehearse
 
             sys.stdout.write(json.dumps(rehearse(_plan(text))))
             return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from supervisor import __version__
 from supervisor.adapters.control.port import Subscriber
@@ -20,12 +19,12 @@ from supervisor.adapters.logs import reader as logread
 from supervisor.adapters.processes.child_output import run_child
 from supervisor.adapters.processes.sampler import host
 from supervisor.core.model.spec import Plan, ServiceSpec, from_plain
+from supervisor.core.services.selection import resolve, resolve_one, selected
 from supervisor.core.services.status import instance_view
-from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
+from supervisor.daemon.parts import Parts
+from supervisor.daemon.reload import put_in_force
+from supervisor.errors import ConfigError, OperationFailed, SupervisorError, UsageError
 from supervisor.launch import compiler
-
-if TYPE_CHECKING:
-    from supervisor.daemon.runtime import Runtime
 
 JSON = dict[str, Any]
 
@@ -40,8 +39,8 @@ LARGEST_SHARE = 3.0
 class Operations:
     """The façade of one daemon; `adapters.api` speaks HTTP on one side of it, the runtime stands on the other."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Subscriber] = []
         self._telling: Timer | None = None
@@ -50,9 +49,9 @@ class Operations:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def status(self, services: Sequence[str] = ()) -> JSON:
-        fleet, now = self._runtime.fleet, self._runtime.reactor.now()
-        names = self.resolve(services) if services else list(fleet.instances)
-        samples = self._runtime.sampler.read_now([n for n in names if fleet.instances[n].pid is not None])
+        fleet, now = self._parts.fleet, self._parts.reactor.now()
+        names = resolve(fleet, services) if services else list(fleet.instances)
+        samples = self._parts.sampler.read_now([n for n in names if fleet.instances[n].pid is not None])
         rows = []
         for name in names:
             row = instance_view(fleet.instances[name], now)
@@ -63,35 +62,35 @@ class Operations:
         return {"supervisor": self._supervisor(now), "instances": rows}
 
     def _supervisor(self, now: float) -> JSON:
-        runtime = self._runtime
-        place, instances = runtime.fleet.plan.supervisor, runtime.fleet.instances.values()
+        parts = self._parts
+        place, instances = parts.fleet.plan.supervisor, parts.fleet.instances.values()
         return {
             "pid": os.getpid(),
             "name": place.name,
             "version": __version__,
-            "upgraded_from": runtime.upgraded_from,
-            "uptime_s": round(time.time() - runtime.started, 3),
-            "started_at": _iso(runtime.started),
-            "host_starved": runtime.observed.starved(now),
-            "config": runtime.fleet.plan.path,
-            "runtime_dir": runtime.runtime_dir,
-            "state_dir": runtime.state_dir,
-            "lag_ms": round(runtime.observed.lag * 1e3, 1),
-            "trees": runtime.forest.kind,
+            "upgraded_from": parts.upgraded_from,
+            "uptime_s": round(time.time() - parts.started, 3),
+            "started_at": _iso(parts.started),
+            "host_starved": parts.observed.starved(now),
+            "config": parts.fleet.plan.path,
+            "runtime_dir": parts.runtime_dir,
+            "state_dir": parts.state_dir,
+            "lag_ms": round(parts.observed.lag * 1e3, 1),
+            "trees": parts.forest.kind,
             "instances": len(instances),
             "ready": sum(i.satisfied for i in instances),
             "failed": sum(i.state.value == "failed" for i in instances),
-            "closing": runtime.fleet.closing,
-            "problems": list(runtime.problems),
+            "closing": parts.fleet.closing,
+            "problems": list(parts.problems),
             **host(),
         }
 
     def instance(self, name: str) -> JSON:
         from supervisor.core.text.redact import without_secrets
 
-        runtime, now = self._runtime, self._runtime.reactor.now()
-        (name,) = self._one(name)
-        found = runtime.fleet.instances[name]
+        parts, now = self._parts, self._parts.reactor.now()
+        name = resolve_one(parts.fleet, name)
+        found = parts.fleet.instances[name]
         row: JSON = self.status([name])["instances"][0]
         spec = found.spec
         row |= {
@@ -99,10 +98,10 @@ class Operations:
             "description": spec.description,
             "depends_on": list(spec.depends_on),
             "directory": spec.directory,
-            "tree": runtime.sampler.tree(runtime.processes.members(name)),
+            "tree": parts.sampler.tree(parts.processes.members(name)),
             "intervals_s": [round(i, 4) for i in found.detector.intervals()] if found.detector else [],
-            "transitions": runtime.ledger.events(EventQuery(services=(name,), limit=20)),
-            "log_path": f"{runtime.state_dir}/log/{name}.log",
+            "transitions": parts.ledger.events(EventQuery(services=(name,), limit=20)),
+            "log_path": f"{parts.state_dir}/log/{name}.log",
             "stop_timeout_s": spec.stop_timeout,
             "start_timeout_s": spec.start_timeout,
             "max_restarts": spec.restart.max_restarts,
@@ -129,15 +128,15 @@ class Operations:
                     "autostart": s.autostart,
                     "command": without_secrets(s.command),
                 }
-                for s in self._runtime.fleet.plan.services
+                for s in self._parts.fleet.plan.services
             ]
         }
 
     def events(self, query: EventQuery) -> list[JSON]:
-        return self._runtime.ledger.events(query)
+        return self._parts.ledger.events(query)
 
     def evidence(self, event_id: int) -> JSON | None:
-        return self._runtime.ledger.evidence(event_id)
+        return self._parts.ledger.evidence(event_id)
 
     def logs(
         self,
@@ -148,8 +147,8 @@ class Operations:
         before: str | None = None,
         after: str | None = None,
     ) -> JSON:
-        (name,) = self._one(instance)
-        directory = f"{self._runtime.state_dir}/log"
+        name = resolve_one(self._parts.fleet, instance)
+        directory = f"{self._parts.state_dir}/log"
         chunk = logread.read(directory, name, lines=lines, since=since, before=before, after=after)
         return {
             "instance": name,
@@ -160,7 +159,7 @@ class Operations:
         }
 
     def metrics(self) -> str:
-        return self._runtime.metrics.render(self.status(), self._runtime.reactor.now())
+        return self._parts.metrics.render(self.status(), self._parts.reactor.now())
 
     # -- acting --------------------------------------------------------------------------------------------------
 
@@ -168,40 +167,38 @@ class Operations:
         """start, stop, restart, reset or signal; the instances it concerns.  The effect follows.
 
         `signal`: its name or number; each service's own reload signal where it is None."""
-        runtime, now = self._runtime, self._runtime.reactor.now()
-        fleet = runtime.fleet
-        names = self.resolve(services) if services else list(fleet.instances)
-        if fleet.closing and verb in ("start", "restart", "reset"):
-            raise UsageError("the supervisor is shutting down", "Nothing is started any more.")
+        parts, now = self._parts, self._parts.reactor.now()
+        fleet = parts.fleet
+        names = selected(fleet, verb, services)
         if verb == "start":
-            if not services:
-                names = [n for n in names if fleet.instances[n].spec.autostart and not fleet.instances[n].satisfied]
-            runtime.engine.order(fleet.start(names, now))
+            parts.engine.order(fleet.start(names, now))
         elif verb == "stop":
-            runtime.engine.order(fleet.stop(names, now))
+            parts.engine.order(fleet.stop(names, now))
         elif verb == "restart":
-            if not services:
-                names = [n for n in names if fleet.instances[n].goal.value == "up"]
-            runtime.engine.order(fleet.restart(names, now))
+            parts.engine.order(fleet.restart(names, now))
         elif verb == "reset":
-            runtime.engine.order(fleet.reset(names, now))
-        elif verb == "signal":
-            number = _signal_number(signal) if signal is not None else None
-            names = [n for n in names if fleet.instances[n].pid is not None]
-            for name in names:
-                runtime.processes.signal(name, number or fleet.instances[name].spec.reload_signal)
+            parts.engine.order(fleet.reset(names, now))
         else:
-            raise UsageError(f"no such action: {verb}")
+            number = _signal_number(signal) if signal is not None else None
+            for name in names:
+                parts.processes.signal(name, number or fleet.instances[name].spec.reload_signal)
         return names
 
     def down(self) -> None:
-        self._runtime.end()
+        """Stop everything and end; asked a second time, kill what is left."""
+        parts = self._parts
+        if parts.fleet.closing:
+            parts.say("info", "asked to stop a second time: killing what is left")
+        else:
+            parts.say("info", "stopping everything")
+            parts.ledger.set_meta("closing", "yes")
+        parts.engine.order(parts.fleet.end(parts.now()))
 
     def reload(self, dry_run: bool, done: Callable[[JSON | SupervisorError], None]) -> None:
         """Compile the file in a child process, then apply what changed, or only tell it."""
-        runtime = self._runtime
-        managed = None if dry_run else runtime.managed
-        child = compiler(runtime.fleet.plan.path, stderr=subprocess.PIPE)
+        parts = self._parts
+        managed = None if dry_run else parts.managed
+        child = compiler(parts.fleet.plan.path, stderr=subprocess.PIPE)
         if managed is not None:
             managed.reloading()
 
@@ -212,27 +209,27 @@ class Operations:
                 if managed is not None:
                     managed.reloaded()
 
-        run_child(runtime.reactor, child, COMPILE_WITHIN, compiled)
+        run_child(parts.reactor, child, COMPILE_WITHIN, compiled)
 
     def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
         """Let another version take over in this very process; `done` hears whether it can before it does."""
         from supervisor.daemon.upgrade import upgrade
 
-        if self._runtime.fleet.closing:
+        if self._parts.fleet.closing:
             done(OperationFailed("the supervisor is shutting down"))
             return
-        upgrade(self._runtime, python, done)
+        upgrade(self._parts, python, done)
 
     def _apply(self, code: int, text: bytes, errors: bytes, dry_run: bool) -> JSON | SupervisorError:
-        runtime = self._runtime
+        parts = self._parts
         if code != 0:
             return ConfigError(errors.decode(errors="replace").strip() or f"the compiler ended with {code}")
         plan = from_plain(Plan, json.loads(text))
         if dry_run:
-            change = runtime.fleet.difference(plan)
+            change = parts.fleet.difference(plan)
         else:
-            change = runtime.put_in_force(plan)
-            runtime.say("info", "configuration reloaded")
+            change = put_in_force(parts, plan)
+            parts.say("info", "configuration reloaded")
         return {
             "applied": not dry_run,
             "added": list(change.added),
@@ -247,17 +244,17 @@ class Operations:
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
         """Follow events, output or status; returns what ends it.  Sampling runs while anybody follows the status."""
-        runtime = self._runtime
+        parts = self._parts
         ends: list[Callable[[], None]] = []
-        names = set(self.resolve(subscriber.services) if subscriber.services else runtime.fleet.instances)
+        names = set(resolve(parts.fleet, subscriber.services) if subscriber.services else parts.fleet.instances)
         if "events" in subscriber.topics:
             self._subscribers.append(subscriber)
             ends.append(lambda: self._subscribers.remove(subscriber))
         if "status" in subscriber.topics:
             self._watchers.append(subscriber)
             ends.append(lambda: self._watchers.remove(subscriber))
-            ends.append(runtime.sampler.hold(subscriber.interval, lambda: self._tell_status(subscriber)))
-            runtime.reactor.call_soon(lambda: self._tell_status(subscriber))
+            ends.append(parts.sampler.hold(subscriber.interval, lambda: self._tell_status(subscriber)))
+            parts.reactor.call_soon(lambda: self._tell_status(subscriber))
         if "logs" in subscriber.topics:
             for name in names:
                 ends.append(self._follow(name, subscriber))
@@ -278,13 +275,13 @@ class Operations:
             ):
                 subscriber.on_event(event)
         if self._watchers and self._telling is None:
-            reactor = self._runtime.reactor
+            reactor = self._parts.reactor
             wait = max(COALESCE, LARGEST_SHARE * self._telling_took)
             self._telling = reactor.call_at(reactor.now() + wait, self._tell_all)
 
     def _tell_all(self) -> None:
         self._telling = None
-        now = self._runtime.reactor.now
+        now = self._parts.reactor.now
         began = now()
         for watcher in list(self._watchers):
             self._tell_status(watcher)
@@ -295,40 +292,13 @@ class Operations:
             watcher.on_status(self.status(watcher.services))
 
     def _follow(self, name: str, subscriber: Subscriber) -> Callable[[], None]:
-        runtime = self._runtime
-        stream = runtime.logs.open(name, runtime.fleet.instances[name].spec.log)
+        parts = self._parts
+        stream = parts.logs.open(name, parts.fleet.instances[name].spec.log)
 
         def lines(found: list[bytes]) -> None:
             subscriber.on_log(name, [line.decode(errors="replace") for line in found])
 
         return stream.subscribe(lines)
-
-    # -- names ---------------------------------------------------------------------------------------------------
-
-    def resolve(self, services: Sequence[str]) -> list[str]:
-        """Instance names for services, instances and groups, in start order.  NoSuchService names the nearest."""
-        fleet = self._runtime.fleet
-        wanted: set[str] = set()
-        for pattern in services:
-            found = fleet.names(pattern)
-            if not found:
-                raise self._unknown(pattern)
-            wanted.update(found)
-        return [name for name in fleet.instances if name in wanted]
-
-    def _one(self, name: str) -> list[str]:
-        found = self._runtime.fleet.names(name)
-        if not found:
-            raise self._unknown(name)
-        if len(found) > 1:
-            raise UsageError(f"{name} has {len(found)} instances", f"Name one: {', '.join(found[:5])}")
-        return found
-
-    def _unknown(self, name: str) -> NoSuchService:
-        fleet = self._runtime.fleet
-        known = list(dict.fromkeys([s.name for s in fleet.plan.services] + list(fleet.instances)))
-        near = difflib.get_close_matches(name, known, 3) or known[:5]
-        return NoSuchService(f"no service, instance or group named {name!r}", f"Known: {', '.join(near)}")
 
 
 def _heartbeat(spec: ServiceSpec) -> JSON | None:

@@ -29,21 +29,20 @@ class World(Protocol):
     def perform(self, action: Action) -> None:
         """Carry out one order; its outcome is posted as an event."""
 
+    def wake_at(self, when: float | None) -> None:
+        """Call `Engine.turn` at that time, at the latest; None: there is no deadline."""
+
 
 class Engine:
-    """Owns the inbox and the order of things; `turn` is called before every wait of the loop."""
+    """Owns the inbox and the order of things; `turn` is called before every wait of the loop.
 
-    def __init__(
-        self,
-        fleet: Fleet,
-        world: World,
-        now: Callable[[], float],
-        wake_at: Callable[[float | None], None],
-    ) -> None:
+    `world` is set before the first order is given: it needs adapters, and adapters post to the engine."""
+
+    world: World
+
+    def __init__(self, fleet: Fleet, now: Callable[[], float]) -> None:
         self.fleet = fleet
-        self._world = world
         self._now = now
-        self._wake_at = wake_at
         self._inbox: deque[tuple[str, Event]] = deque()
         self._orders: deque[Action] = deque()
         self._stall = 0.0
@@ -66,7 +65,7 @@ class Engine:
         while True:
             self._step(now)
             while self._orders and now - began <= TURN_BUDGET:
-                self._world.perform(self._orders.popleft())
+                self.world.perform(self._orders.popleft())
                 now = self._now()
             if now - began > TURN_BUDGET:
                 # No deadline fires here: what arrived meanwhile, and may put it off, has not been read yet.
@@ -74,7 +73,7 @@ class Engine:
                 break
             if self.idle:
                 break
-        self._wake_at(self.fleet.deadline if self.idle else now)
+        self.world.wake_at(self.fleet.deadline if self.idle else now)
 
     @property
     def idle(self) -> bool:
@@ -104,5 +103,5 @@ class Engine:
     def _take(self, actions: list[Action]) -> None:
         records = [a for a in actions if type(a) is Record]
         if records:
-            self._world.record(records)
+            self.world.record(records)
         self._orders.extend(a for a in actions if type(a) is not Record)

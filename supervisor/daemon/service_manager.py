@@ -6,17 +6,15 @@ Loaded only where NOTIFY_SOCKET is set.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from supervisor.adapters.eventloop.loop import Timer
-from supervisor.adapters.service_manager.notifier import ServiceManager, Upstream
+from supervisor.adapters.service_manager.notifier import ServiceManager
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import Goal
 from supervisor.core.services.settled import LIVES, settled
 from supervisor.core.services.status import instance_view
-
-if TYPE_CHECKING:
-    from supervisor.daemon.runtime import Runtime
+from supervisor.daemon.parts import Parts
 
 JSON = dict[str, Any]
 
@@ -33,16 +31,16 @@ NAMED = 3
 
 
 class Managed:
-    """One runtime and the service manager that started it.
+    """One daemon and the service manager that started it.
 
     READY is told once every service that is wanted is ready, or has failed so that waiting for it makes no sense, the
     very rule of `up -d`.  A sign of life is given when one is due *and* a turn of the loop has been completed."""
 
-    def __init__(self, runtime: Runtime, upstream: Upstream, stored: Mapping[str, int] | None) -> None:
-        self._runtime = runtime
-        self._reactor = runtime.reactor
-        self.manager = ServiceManager(runtime.reactor, upstream, runtime.problem, stored)
-        self.environment = upstream.environment
+    def __init__(self, parts: Parts, manager: ServiceManager) -> None:
+        self._parts = parts
+        self._reactor = parts.reactor
+        self.manager = manager
+        self.environment = manager.upstream.environment
         self._awaited: list[str] = []
         self._before: dict[str, int] = {}
         self._ready = self._closing = self._beat_due = False
@@ -53,8 +51,8 @@ class Managed:
 
     def began(self) -> None:
         """Everything is taken up, and what is wanted is on its way."""
-        instances = self._runtime.fleet.instances.values()
-        if self._runtime.fleet.plan.supervisor.wait_ready:
+        instances = self._parts.fleet.instances.values()
+        if self._parts.fleet.plan.supervisor.wait_ready:
             self._awaited = [i.name for i in instances if i.goal is Goal.UP]
         self._before = {i.name: i.incarnation for i in instances}
         self._beat()
@@ -73,7 +71,7 @@ class Managed:
         if self._beat_due:
             self._beat_due = False
             self.manager.alive()
-        if self._runtime.fleet.closing and not self._closing:
+        if self._parts.fleet.closing and not self._closing:
             self._closing = True
             self.manager.stopping()
             self.changed()
@@ -97,7 +95,7 @@ class Managed:
 
     def close(self) -> None:
         """The end.  What no process uses any more is not to be given to the next daemon."""
-        if not any(i.alive for i in self._runtime.fleet.instances.values()):
+        if not any(i.alive for i in self._parts.fleet.instances.values()):
             self.manager.keep_only(())
         self.manager.close()
 
@@ -115,18 +113,18 @@ class Managed:
 
     def _look(self) -> None:
         self._timer, self._looked = None, self._reactor.now()
-        held = self._runtime.descriptors()
+        held = self._parts.descriptors()
         del held["lock"], held["state"]  # they have to be free once nobody runs
         self.keep(held)
         self.manager.keep_only(held)
         if not self._ready and not self._closing and self._settled():
             self._ready = True
             self.manager.ready()
-        self.manager.status(summary(self._runtime.fleet.instances, starting=not self._ready, closing=self._closing))
+        self.manager.status(summary(self._parts.fleet.instances, starting=not self._ready, closing=self._closing))
 
     def _settled(self) -> bool:
         """Whether nobody is waited for any more; asks again where only a little time is missing."""
-        rows = _Rows(self._runtime.fleet.instances, self._looked)
+        rows = _Rows(self._parts.fleet.instances, self._looked)
         while self._awaited:
             name = self._awaited[-1]
             if settled("start", name, rows, self._before) is False:

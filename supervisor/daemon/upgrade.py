@@ -13,8 +13,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor import __version__
 from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover
@@ -24,7 +24,9 @@ from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.launch import daemon_command
 
 if TYPE_CHECKING:
-    from supervisor.daemon.runtime import Runtime
+    from supervisor.adapters.eventloop.loop import Reactor
+    from supervisor.core.services.service_set import Fleet
+    from supervisor.daemon.engine import Engine
 
 JSON = dict[str, Any]
 
@@ -38,14 +40,50 @@ HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 """Signals that wait from the exec until the new version can take them."""
 
 
-def upgrade(runtime: Runtime, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+class Reported(Protocol):
+    """What is asked of the reporter to a service manager: what tells a successor how that is reached."""
+
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+
+
+class Upgradable(Protocol):
+    """What is asked of the daemon that is upgraded."""
+
+    @property
+    def fleet(self) -> Fleet: ...
+
+    @property
+    def engine(self) -> Engine: ...
+
+    @property
+    def reactor(self) -> Reactor: ...
+
+    @property
+    def log_format(self) -> str: ...
+
+    @property
+    def managed(self) -> Reported | None: ...
+
+    def save_all(self) -> None: ...
+
+    def descriptors(self) -> dict[str, int]:
+        """What the successor goes on with, by name."""
+        ...
+
+    def say(self, level: str, message: str) -> None: ...
+
+    def problem(self, message: str) -> None: ...
+
+
+def upgrade(daemon: Upgradable, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
     """Rehearse with the interpreter `python` (None: our own); tell `done`; then become the new version."""
     interpreter = python or sys.executable
-    runtime.save_all()
-    path = runtime.fleet.plan.path
+    daemon.save_all()
+    path = daemon.fleet.plan.path
     try:
         child = subprocess.Popen(
-            [*daemon_command(path, runtime.log_format, python=interpreter), "--rehearse", "yes"],
+            [*daemon_command(path, daemon.log_format, python=interpreter), "--rehearse", "yes"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -64,36 +102,36 @@ def upgrade(runtime: Runtime, python: str | None, done: Callable[[JSON | Supervi
             words = err.decode(errors="replace").strip()[-2000:] or f"it ended with {code}"
             done(OperationFailed(f"the new version cannot start: {words}", "This one goes on; nothing was changed."))
             return
-        if plan.supervisor != runtime.fleet.plan.supervisor:
+        if plan.supervisor != daemon.fleet.plan.supervisor:
             done(
                 OperationFailed("[supervisor] has changed, which an upgrade cannot follow", "Undo that, or use `down`.")
             )
             return
         done({"from": __version__, "to": report["version"], "python": interpreter, "pid": os.getpid()})
-        runtime.reactor.call_at(
-            runtime.reactor.now() + ANSWER_FIRST,
-            lambda: become(runtime, interpreter, report["version"], report["plan"]),
+        daemon.reactor.call_at(
+            daemon.reactor.now() + ANSWER_FIRST,
+            lambda: become(daemon, interpreter, report["version"], report["plan"]),
         )
 
-    run_child(runtime.reactor, child, REHEARSE_WITHIN, rehearsed)
+    run_child(daemon.reactor, child, REHEARSE_WITHIN, rehearsed)
 
 
-def become(runtime: Runtime, interpreter: str, version: str, plan: JSON) -> None:
+def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> None:
     """Exec.  Returns only where that failed, and then all is as it was."""
-    while not runtime.engine.idle:
-        runtime.engine.turn()
-    if runtime.fleet.closing:
+    while not daemon.engine.idle:
+        daemon.engine.turn()
+    if daemon.fleet.closing:
         return
-    runtime.say("info", f"upgrading from {__version__} to {version}")
+    daemon.say("info", f"upgrading from {__version__} to {version}")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-    descriptors = runtime.descriptors()
-    previous = daemon_command(runtime.fleet.plan.path, runtime.log_format)
-    environment = os.environ | (runtime.managed.environment if runtime.managed is not None else {})
+    descriptors = daemon.descriptors()
+    previous = daemon_command(daemon.fleet.plan.path, daemon.log_format)
+    environment = os.environ | (daemon.managed.environment if daemon.managed is not None else {})
     will = os.memfd_create(WILL)
     os.write(will, json.dumps({"plan": plan, "previous": previous, "environment": environment}).encode())
     environment |= {HANDOVER: handover(descriptors | {WILL: will})}
-    command = daemon_command(runtime.fleet.plan.path, runtime.log_format, python=interpreter)
-    runtime.save_all()
+    command = daemon_command(daemon.fleet.plan.path, daemon.log_format, python=interpreter)
+    daemon.save_all()
     try:
         os.execve(interpreter, [*command, "--upgraded-from", __version__], environment)
     except OSError as error:
@@ -101,4 +139,4 @@ def become(runtime: Runtime, interpreter: str, version: str, plan: JSON) -> None
         for fd in descriptors.values():
             os.set_inheritable(fd, False)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        runtime.problem(f"the upgrade to {version} failed: {interpreter}: {error.strerror}; this version goes on")
+        daemon.problem(f"the upgrade to {version} failed: {interpreter}: {error.strerror}; this version goes on")

@@ -23,7 +23,8 @@ class SlowHost:
         self.records: list[Record] = []
         services = (spec("one"), spec("two"), spec("beating", heartbeat={"interval": TURN_BUDGET}))
         self.fleet = Fleet(Plan(supervisor=SupervisorSpec(), services=services), lambda: 0.5)
-        self.engine = Engine(self.fleet, self, lambda: self.now, self.wake_at)
+        self.engine = Engine(self.fleet, lambda: self.now)
+        self.engine.world = self
 
     def wake_at(self, when: float | None) -> None:
         self.wake = when

@@ -148,7 +148,7 @@ def test_a_version_that_fails_while_it_takes_over_gives_back(daemon: Start, tmp_
     python = copy(
         tmp_path,
         lambda p: edit(
-            p / "daemon" / "recovery.py", "    past.begin()\n", '    past.begin()\n    raise KeyError("x")\n'
+            p / "daemon" / "recovery.py", "    previous.begin()\n", '    previous.begin()\n    raise KeyError("x")\n'
         ),
     )
     run = one.cli("upgrade", "--python", python)

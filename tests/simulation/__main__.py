@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
 
 from tests.simulation.run import Result, run
 
+Job = tuple[int, float]
+"""A seed and its hours."""
+T = TypeVar("T")
 
-def _result(job: tuple[int, float]) -> Result:
+
+def _result(job: Job) -> Result:
     return run(*job)
 
 
-def results(seeds: Iterable[int], hours: float, jobs: int) -> Iterator[Result]:
-    """Each seed's, in any order that time gives."""
-    work = [(seed, hours) for seed in seeds]
+def _digest(job: Job) -> str:
+    """The seed, and the SHA-256 of all lines of its trace, each with its newline."""
+    found = hashlib.sha256()
+    result = run(*job, lambda line: found.update(f"{line}\n".encode()))
+    return f"{job[0]} {found.hexdigest()}" + (f"  {result.violation}" if result.violation else "")
+
+
+def each(work: Callable[[Job], T], seeds: Iterable[int], hours: float, jobs: int) -> Iterator[T]:
+    """The result of `work` for each seed, in the order of the seeds."""
+    todo = [(seed, hours) for seed in seeds]
     if jobs == 1:
-        yield from map(_result, work)
+        yield from map(work, todo)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(_result, work, chunksize=4)
+        yield from pool.map(work, todo, chunksize=4)
 
 
 def replay(seed: int, hours: float) -> int:
@@ -42,14 +55,24 @@ def main() -> int:
     parser.add_argument("--from-seed", type=int, default=0, metavar="S", help="the first seed [0]")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes [2]")
     parser.add_argument("--replay", type=int, metavar="SEED", help="tell everything that happens in one seed")
+    parser.add_argument(
+        "--digest",
+        action="store_true",
+        help="print one line per seed, the seed and the SHA-256 of its trace, and nothing else: two checkouts whose"
+        " lines are equal behave alike (compare them with diff)",
+    )
     options = parser.parse_args()
     if options.replay is not None:
         return replay(options.replay, options.hours)
+    seeds = range(options.from_seed, options.from_seed + options.seeds)
+    if options.digest:
+        for line in each(_digest, seeds, options.hours, options.jobs):
+            print(line)
+        return 0
     began = time.monotonic()
     faults: Counter[str] = Counter()
     hours, checks, bad = 0.0, 0, 0
-    seeds = range(options.from_seed, options.from_seed + options.seeds)
-    for done, result in enumerate(results(seeds, options.hours, options.jobs), 1):
+    for done, result in enumerate(each(_result, seeds, options.hours, options.jobs), 1):
         hours += result.hours
         checks += result.checks
         faults += result.faults

@@ -7,6 +7,7 @@ did to the world and before anybody heard of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from supervisor.core.model import actions as act
@@ -48,6 +49,9 @@ class Past:
         self._disk.meta.update(facts)
         self._disk.said = self._disk.epoch
 
+    def plan_in_force(self, configured: Plan) -> Plan:
+        return configured if self.plan is None else replace(configured, services=self.plan.services)
+
     def keep(self, plan: Plan) -> None:
         self._disk.plan = plan
 
@@ -82,29 +86,24 @@ class Ledger:
 
 
 class Daemon:
-    """What `recovery.recover` takes for the runtime, and `Engine` for the world."""
-
-    upgraded_from = ""
+    """What `recovery.recover` takes for the daemon and for the host, and `Engine` for the world."""
 
     def __init__(self, world: World, plan: Plan) -> None:
         self.world = world
         self.fuse: int | None = None
         """Things that it still does before it crashes."""
         self.ledger = Ledger(world.disk)
-        self.past = Past(world.disk)
+        self.previous_run = Past(world.disk)
         self._file_plan = plan
-        self.fleet = Fleet(recovery.plan_in_force(self.past, plan), world.dice.random)  # type: ignore[arg-type]
-        self.engine = Engine(self.fleet, self, lambda: world.now, self._wake_at)
+        self.fleet = Fleet(self.previous_run.plan_in_force(plan), world.dice.random)
+        self.engine = Engine(self.fleet, self.now)
+        self.engine.world = self
         self.wake: float | None = None
         self.processes: dict[str, Process] = {}
-        self.reactor = self  # only `now` and `call_soon` are asked of it
-        self.operations = self
-        self.forest = self
-        self.kind = "simulated"
         self._soon: list[Callable[[], object]] = []
 
     def recover(self) -> None:
-        recovery.recover(self, self.past, self._file_plan, None)  # type: ignore[arg-type]
+        recovery.recover(self, self, self._file_plan, None, lambda adopted: None)  # type: ignore[arg-type]
         self.turn()
 
     def turn(self) -> None:
@@ -128,11 +127,11 @@ class Daemon:
 
     def ledger_lost(self) -> None:
         self._burn("the ledger is lost")
-        self.past.begin(closing=self.fleet.closing)
+        self.previous_run.begin(closing=self.fleet.closing)
         self._burn("begins anew")
         self.save_all()
 
-    # -- what the runtime is asked by the recovery ---------------------------------------------------------------
+    # -- what is asked by the recovery ---------------------------------------------------------------------------
 
     def now(self) -> float:
         return self.world.now
@@ -140,16 +139,14 @@ class Daemon:
     def call_soon(self, callback: Callable[[], object]) -> None:
         self._soon.append(callback)
 
-    def say(self, _level: str, _text: str) -> None: ...
-
     def problem(self, _text: str) -> None: ...
 
-    def put_in_force(self, plan: Plan) -> object:
-        self.past.keep(self.fleet.still_going(plan))
+    def keep_plan(self, plan: Plan) -> None:
+        self.previous_run.keep(plan)
         self._burn("plan kept")
-        change, actions = self.fleet.apply(plan, self.world.now)
-        self.engine.order(actions)
-        return change
+
+    def forget(self, instance: str) -> None:
+        self.ledger.save(instance, None)
 
     def marked(self) -> list[Found]:
         self._burn("looks for survivors")
@@ -265,7 +262,7 @@ class Daemon:
         if self.processes.get(process.instance) is process:
             self.engine.post(process.instance, ev.TreeEmpty(process.incarnation))
 
-    def _wake_at(self, when: float | None) -> None:
+    def wake_at(self, when: float | None) -> None:
         self.wake = when
 
     def _burn(self, where: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from supervisor.core.model.actions import State
+from supervisor.daemon.reload import put_in_force
 from tests.simulation.plans import edited
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def person(world: World) -> None:
     world.invariants.commanded(verb, names)
     if verb == "reload":
         world.plan = edited(world.plan, dice)
-        world.command(lambda d: d.put_in_force(world.plan))
+        world.command(lambda d: put_in_force(d, world.plan))
     else:
         world.command(lambda d: d.engine.order(getattr(fleet, verb)(names, world.now)))
 
@@ -109,8 +110,7 @@ def down(world: World) -> None:
         return
     world.trace("somebody says down")
     daemon.ledger.set_meta("closing", "yes")
-    fleet = daemon.fleet
-    world.command(lambda d: d.engine.order(fleet.kill(world.now) if fleet.closing else fleet.shutdown(world.now)))
+    world.command(lambda d: d.engine.order(d.fleet.end(world.now)))
 
 
 def upgrade(world: World) -> None:

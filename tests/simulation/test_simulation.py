@@ -109,10 +109,10 @@ def acts_before_it_records(patch: Patch) -> None:
     def take(self: Engine, actions: list[act.Action]) -> None:
         for action in actions:
             if type(action) is act.Spawn:
-                self._world.perform(action)
+                self.world.perform(action)
         records = [a for a in actions if type(a) is act.Record]
         if records:
-            self._world.record(records)
+            self.world.record(records)
         self._orders.extend(a for a in actions if type(a) not in (act.Record, act.Spawn))
 
     patch.setattr(Engine, "_take", take)

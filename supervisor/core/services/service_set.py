@@ -157,6 +157,10 @@ class Fleet:
             self._stop_in_turn(self.instances[name], cause)
         return self._settle(now)
 
+    def end(self, now: float) -> list[Action]:
+        """Shut down.  Asked a second time, kill what is left."""
+        return self.kill(now) if self.closing else self.shutdown(now)
+
     def kill(self, now: float) -> list[Action]:
         """The second time a person says stop: no more waiting."""
         self._later.clear()

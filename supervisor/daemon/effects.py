@@ -1,0 +1,206 @@
+"""Effects: the world of the engine.  Each action of the rules becomes calls of adapters, and each record is written
+before it is told.
+
+It is also the real side of recovery: it finds, ends and adopts the processes of an earlier daemon.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from supervisor.adapters.eventloop.loop import Timer
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes import orphans
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action, Record
+from supervisor.core.services.adoption import Found
+from supervisor.core.services.monitoring_policy import monitoring_change
+from supervisor.core.services.socket_policy import open_sockets
+from supervisor.daemon.parts import FIFO, SOCKET, Parts
+from supervisor.errors import SupervisorError
+
+JSON = dict[str, Any]
+
+
+class Effects:
+    """Implements `engine.World` and `recovery.HostProcesses`.  `publish` takes the event object of each record."""
+
+    def __init__(self, parts: Parts, publish: Callable[[JSON], None]) -> None:
+        self._parts = parts
+        self._publish = publish
+        self._untold: list[tuple[Record, JSON]] = []
+        self._sockets_idle = False
+        self._timer: Timer | None = None
+        self._timer_at: float | None = None
+
+    # -- records -------------------------------------------------------------------------------------------------
+
+    def record(self, records: Sequence[Record]) -> None:
+        """Durable before anything is done; listeners are told in `finish`, when what was ordered is under way."""
+        parts = self._parts
+        for name in {r.instance for r in records}:
+            parts.ledger.save(name, parts.snapshot(name))
+        events = parts.ledger.append(records, time.time())
+        self._untold += zip(records, events, strict=True)
+        if parts.managed is not None:
+            parts.managed.changed()
+        for record in records:
+            self._change_monitoring(record)
+
+    def _change_monitoring(self, record: Record) -> None:
+        parts, name, change = self._parts, record.instance, monitoring_change(record)
+        if change.sample:
+            resources = parts.fleet.instances[name].spec.resources
+            parts.sampler.limit(name, record.incarnation, resources)
+            process = parts.processes.by_instance.get(name)
+            if change.apply_limits and process is not None:
+                parts.forest.limit(process.tree, resources)
+        if change.end:
+            parts.senses.unwatch(name)
+
+    def finish(self) -> None:
+        """Do what can wait until the actions of a turn are under way."""
+        if self._untold:
+            self._tell()
+        if self._sockets_idle:
+            self._sockets_idle = False
+            self._parts.sockets.keep_only(open_sockets(self._parts.fleet.instances.values()))
+
+    def _tell(self) -> None:
+        """All listeners get the same object."""
+        parts, now = self._parts, self._parts.now()
+        untold, self._untold = self._untold, []
+        for record, event in untold:
+            parts.log.event(event)
+            parts.metrics.observe(record, now)
+            self._publish(event)
+            instance = parts.fleet.instances.get(record.instance)
+            if instance is not None and instance.spec.hooks:
+                parts.hooks.offer(record, event, instance.spec)
+
+    # -- actions -------------------------------------------------------------------------------------------------
+
+    def perform(self, action: Action) -> None:
+        _PERFORM[type(action)](self, action)
+
+    def _spawn(self, action: act.Spawn) -> None:
+        parts, name, incarnation = self._parts, action.instance, action.incarnation
+        spec = parts.fleet.instances[name].spec
+        output = -1
+        try:
+            stream = parts.stream(name)
+            output = stream.child_fd()
+            sockets = parts.sockets.open(spec) if spec.sockets else ()
+            if parts.managed is not None:
+                held = {f"{SOCKET}{s.url}": fd for s, fd in zip(spec.sockets, sockets, strict=True)}
+                parts.managed.keep({f"{FIFO}{name}": stream.fd} | held)
+            pid = parts.spawner.spawn(spec, name, incarnation, output, sockets)
+            parts.processes.take(name, incarnation, pid, parts.forest, spec.resources)
+        except OSError as error:
+            parts.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
+        except SupervisorError as error:
+            parts.engine.post(name, ev.SpawnFailed(incarnation, error.message))
+        else:
+            parts.engine.post(name, ev.Spawned(incarnation, pid))
+        finally:
+            if output >= 0:
+                os.close(output)
+
+    def _signal(self, action: act.Signal) -> None:
+        self._parts.processes.signal(action.instance, action.number, tree=action.tree)
+
+    def _kill(self, action: act.Kill) -> None:
+        self._parts.processes.kill(action.instance)
+
+    def _watch(self, action: act.Watch) -> None:
+        spec = self._parts.fleet.instances[action.instance].spec
+        self._parts.senses.watch(action.instance, action.incarnation, spec, action.purpose)
+
+    def _examine(self, action: act.Examine) -> None:
+        parts = self._parts
+        process = parts.processes.at_home(action.instance)
+        if process is None:
+            return
+        spec = parts.fleet.instances[action.instance].spec
+
+        def answer(alive: bool, held: str | None, found: JSON, ran: float) -> None:
+            parts.engine.post(action.instance, ev.Examined(action.incarnation, alive, held, found, ran))
+
+        confirm = partial(parts.senses.confirm, action.instance, spec) if action.confirm else None
+        parts.examiner.examine(process, spec, action.within, confirm, answer, again=action.again)
+
+    def _release(self, action: act.Release) -> None:
+        parts = self._parts
+        parts.examiner.cancel(action.instance)
+        if action.instance in parts.fleet.instances:
+            parts.stream(action.instance).finish_line()
+        else:
+            parts.logs.remove(action.instance)
+        parts.senses.unwatch(action.instance)
+        parts.sampler.limit(action.instance, action.incarnation, None)
+        parts.processes.release(action.instance, action.incarnation)
+        self._sockets_idle = True
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def wake_at(self, when: float | None) -> None:
+        """Keep one timer.  An earlier one than asked for is kept too: it costs one idle turn, not a heap operation."""
+        if when is None or (self._timer_at is not None and self._timer_at <= when):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self._parts.reactor.call_at(when, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        """A deadline may be due.  Beats that are still in the kernel are read first, for they may move it."""
+        self._timer = self._timer_at = None
+        self._parts.notify.drain()
+
+    # -- processes of an earlier daemon --------------------------------------------------------------------------
+
+    def marked(self) -> list[Found]:
+        parts = self._parts
+        return orphans.find(parts.id, f"{parts.runtime_dir}/fifo", parts.fleet.instances)
+
+    def end_strays(self, strays: Sequence[Found]) -> list[Found]:
+        return orphans.end(strays)
+
+    def describe(self, stray: Found) -> str:
+        return orphans.describe(stray)
+
+    def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.Vanished:
+        """Take up what an earlier daemon started, if (pid, start time) still is that very process."""
+        parts = self._parts
+        if main is not None and procfs.start_time(main[0]) == main[1]:
+            parts.logs.reach(name, main[0])
+        parts.stream(name)
+        process = parts.processes.adopt(name, incarnation, main, parts.forest.find(name, main))
+        spec = parts.fleet.instances[name].spec
+        if process is not None and process.pid and spec.sockets:
+            parts.sockets.adopt(spec, process.pid, process.pidfd)
+        if process is None or not process.pid:
+            return ev.Vanished(incarnation, tree_empty=process is None)
+        return ev.Adopted(incarnation, process.pid, parts.processes.age(process))
+
+
+_PERFORM: dict[type[Action], Callable[[Effects, Any], None]] = {
+    act.Spawn: Effects._spawn,
+    act.Signal: Effects._signal,
+    act.Kill: Effects._kill,
+    act.Watch: Effects._watch,
+    act.Examine: Effects._examine,
+    act.Release: Effects._release,
+}
+
+
+def _explain(error: OSError, program: str) -> str:
+    subject = error.filename if error.filename is not None else program
+    if isinstance(subject, bytes):
+        subject = subject.decode(errors="replace")
+    return f"{subject}: {error.strerror}"

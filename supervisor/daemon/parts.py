@@ -1,0 +1,242 @@
+"""What a daemon is made of: its directories, adapters, rules and engine, built once and held in one place.
+
+Control, recovery, upgrade, service_manager and effects work on these parts.  Nothing here decides.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from supervisor.adapters.diagnosis.examiner import Examiner
+from supervisor.adapters.eventloop.console_log import EventLog
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.hooks.dispatcher import Hooks
+from supervisor.adapters.http.server import HttpServer
+from supervisor.adapters.ledger.store import Ledger
+from supervisor.adapters.linux.directories import own_directory
+from supervisor.adapters.linux.locks import Claim, Lock
+from supervisor.adapters.logs.store import LogStore
+from supervisor.adapters.logs.stream import Stream
+from supervisor.adapters.metrics.collector import Metrics
+from supervisor.adapters.probes.monitors import Senses
+from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.adapters.processes.attribution import Attribution
+from supervisor.adapters.processes.sampler import Sampler
+from supervisor.adapters.processes.spawn import Spawner
+from supervisor.adapters.processes.table import Processes
+from supervisor.adapters.processes.trees import Forest
+from supervisor.adapters.sockets.listeners import Sockets
+from supervisor.core.detection.local_health import ObservedClock
+from supervisor.core.model import events as ev
+from supervisor.core.model import sdnotify
+from supervisor.core.model.sdnotify import Message
+from supervisor.core.model.spec import Plan
+from supervisor.core.services.host_requirements import runtime_directory_mode
+from supervisor.core.services.problems import Problems
+from supervisor.core.services.service_set import Fleet
+from supervisor.core.text.timestamps import to_iso
+from supervisor.daemon.engine import Engine
+from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch
+
+if TYPE_CHECKING:
+    from supervisor.adapters.service_manager.notifier import ServiceManager
+
+JSON = dict[str, Any]
+
+FIFO = "fifo:"
+"""Before an instance's name: the name of its output's descriptor."""
+SOCKET = "socket:"
+"""Before a URL: the name of the socket that we opened there for a service."""
+
+
+class Managed(Protocol):
+    """What the daemon reports to the service manager that started it (daemon/service_manager.py)."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What tells a successor in this process how the service manager is reached."""
+        ...
+
+    def keep(self, descriptors: Mapping[str, int]) -> None:
+        """Have these kept for the next daemon, before they are used."""
+
+    def changed(self) -> None:
+        """Something happened to some instance, or a descriptor was replaced."""
+
+    def reloading(self) -> None: ...
+
+    def reloaded(self) -> None: ...
+
+
+class Parts:
+    """All parts of one daemon.  OperationFailed where another daemon has its directories, OSError.
+
+    The runtime adds what stands on the others: `server`, `managed` (None without a service manager), and the world of
+    the `engine`.  `descriptors`: what a predecessor or a service manager kept open, by name; what is used here is taken
+    out of it."""
+
+    server: HttpServer
+
+    def __init__(self, plan: Plan, descriptors: dict[str, int], *, log_format: str, upgraded_from: str) -> None:
+        place = plan.supervisor
+        stored = None if upgraded_from else dict(descriptors)
+        self.started = time.time()
+        self.log_format = log_format
+        self.upgraded_from = upgraded_from
+        self.managed: Managed | None = None
+        self.directory_mode = runtime_directory_mode(plan, os.geteuid())
+        self.runtime_dir = own_directory(place.runtime_dir, self.directory_mode, place.group)
+        self.state_dir = own_directory(place.state_dir, 0o700)
+        self.lock = Lock(self.runtime_dir, descriptors.pop("lock", None))
+        self.claim = Claim(self.state_dir, descriptors.pop("state", None))
+        self.problems = Problems()
+        self.log = EventLog(log_format)
+        self.reactor = Reactor()
+        self.now, self.call_soon = self.reactor.now, self.reactor.call_soon
+        self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
+        self.previous_run = PreviousRun(self.ledger, RuntimeFiles(self.runtime_dir), current_epoch())
+        self.id = self.previous_run.id
+        self.service_manager = self._service_manager(stored)
+        self.fleet = Fleet(self.previous_run.plan_in_force(plan), random.Random().random)
+        self.engine = Engine(self.fleet, self.now)
+        self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
+        self.logs = LogStore(
+            self.reactor,
+            own_directory(f"{self.state_dir}/log", 0o700),
+            f"{self.runtime_dir}/fifo",
+            self._log_problem,
+            _taken(descriptors, FIFO),
+        )
+        self.sockets = Sockets(_taken(descriptors, SOCKET))
+        self.processes = Processes(self.reactor, self.engine.post, self._take_last_output, self.id)
+        self.forest = Forest(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
+        self.senses = Senses(self.reactor, self.engine.post, random.random, self.processes.members, self.stream)
+        self.examiner = Examiner(self.reactor, self.stream)
+        self.sampler = Sampler(self.reactor, self.processes.members, self.engine.post, self._accounts)
+        self.metrics = Metrics()
+        self.hooks = Hooks(self.reactor, self.problem)
+        self.attribution = Attribution(self.processes.mains, self.forest.root, self.id, self._user_of)
+        self.notify = NotifySocket(
+            self.reactor,
+            f"{self.runtime_dir}/notify.sock",
+            self._notified,
+            self.problem,
+            descriptors.pop("notify", None),
+        )
+        self.observed = ObservedClock()
+
+    def _service_manager(self, stored: Mapping[str, int] | None) -> ServiceManager | None:
+        """What leads to the service manager, where one wants to be told.  What says so is taken out of the environment
+        before children get it, and the `stored` descriptors are looked at before they are used."""
+        if "NOTIFY_SOCKET" not in os.environ:
+            return None
+        from supervisor.adapters.service_manager.notifier import ServiceManager, upstream
+
+        found = upstream(os.environ)
+        return ServiceManager(self.reactor, found, self.problem, stored) if found is not None else None
+
+    # -- what is said --------------------------------------------------------------------------------------------
+
+    def say(self, level: str, message: str) -> None:
+        self.log.say(level, message, to_iso(time.time()))
+
+    def problem(self, message: str) -> None:
+        """Something is wrong with this daemon or its host: said aloud, shown in `status`, never fatal."""
+        self.problems.add(message)
+        self.say("error", message)
+
+    def _log_problem(self, instance: str, message: str) -> None:
+        self.problem(f"{instance}: {message}")
+
+    # -- what is saved for a later daemon ------------------------------------------------------------------------
+
+    def snapshot(self, name: str) -> JSON | None:
+        """What a later daemon has to know of an instance; None where there is no such instance any more."""
+        instance = self.fleet.instances.get(name)
+        if instance is None:
+            return None
+        snapshot = instance.snapshot(self.now())
+        process = self.processes.by_instance.get(name)
+        if process is not None and process.incarnation == instance.incarnation and instance.pid is not None:
+            snapshot |= {"pid": process.pid, "start": process.start}
+        return snapshot
+
+    def save(self, names: Iterable[str]) -> None:
+        """Write these instances down as they are now."""
+        for name in names:
+            self.ledger.save(name, self.snapshot(name))
+        self.ledger.flush()
+
+    def save_all(self) -> None:
+        """Write down everything as it is now."""
+        self.save(self.fleet.instances)
+        with suppress(OSError):
+            self.keep_plan(self.fleet.plan)
+
+    def keep_plan(self, plan: Plan) -> None:
+        self.previous_run.keep(plan)
+
+    def forget(self, instance: str) -> None:
+        self.ledger.save(instance, None)
+
+    def _ledger_lost(self) -> None:
+        """An instance that does not change from now on would not be in the new ledger: write all down again, soon."""
+
+        def again() -> None:
+            self.previous_run.begin(closing=self.fleet.closing)
+            self.save_all()
+
+        self.call_soon(again)
+
+    def descriptors(self) -> dict[str, int]:
+        """What a successor in this process goes on with, by name."""
+        pipes = {f"{FIFO}{name}": fd for name, fd in self.logs.descriptors().items()}
+        sockets = {f"{SOCKET}{url}": fd for url, fd in self.sockets.descriptors().items()}
+        ours = {"lock": self.lock.fd, "state": self.claim.fd}
+        return ours | {"notify": self.notify.fileno()} | self.server.descriptors() | pipes | sockets
+
+    # -- what adapters ask of each other -------------------------------------------------------------------------
+
+    def stream(self, instance: str) -> Stream:
+        """The output of an instance."""
+        return self.logs.open(instance, self.fleet.instances[instance].spec.log)
+
+    def _take_last_output(self, instance: str, tree_empty: bool) -> None:
+        """Before the end is recorded, so that `why` finds the last words whenever it is asked.  A line without its
+        newline counts only once it is ended; a process that is left in the tree may still go on with it."""
+        stream = self.stream(instance)
+        if tree_empty:
+            stream.finish_line()
+        else:
+            stream.drain()
+
+    def _accounts(self, instance: str) -> str | None:
+        process = self.processes.by_instance.get(instance)
+        return process.tree.accounts if process is not None else None
+
+    def _user_of(self, name: str) -> int | None:
+        instance = self.fleet.instances.get(name)
+        return instance.spec.user if instance is not None else None
+
+    def _notified(self, pid: int, uid: int, message: Message, at: float) -> None:
+        name = self.attribution.resolve(pid)
+        instance = self.fleet.instances.get(name) if name is not None else None
+        if instance is None or name is None:
+            return
+        for event in sdnotify.events(message, instance.spec, instance.incarnation, at):
+            self.engine.post(name, event)
+        if message.main_pid is not None and self.processes.set_main(name, message.main_pid):
+            self.engine.post(name, ev.MainPid(instance.incarnation, message.main_pid))
+
+    def _later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.reactor.call_at(self.now() + seconds, callback)
+
+
+def _taken(descriptors: dict[str, int], prefix: str) -> dict[str, int]:
+    """Those whose names begin with `prefix`, by what follows it; taken out of `descriptors`."""
+    return {name.removeprefix(prefix): descriptors.pop(name) for name in list(descriptors) if name.startswith(prefix)}

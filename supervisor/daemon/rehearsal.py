@@ -1,0 +1,31 @@
+"""The rehearsal of an upgrade: the new version shows, in a process of its own, that it could take over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor import __version__
+from supervisor.adapters.ledger.store import read_only
+from supervisor.core.model.spec import Plan, to_plain
+from supervisor.core.services.service_set import Fleet
+from supervisor.daemon.previous_run import RuntimeFiles
+from supervisor.errors import OperationFailed
+
+JSON = dict[str, Any]
+
+
+def rehearse(plan: Plan) -> JSON:
+    """Restore what the running daemon has saved, without touching anything.  OperationFailed says what cannot be."""
+    reader = read_only(f"{plan.supervisor.state_dir}/ledger.db")
+    snapshots = reader.snapshots()
+    reader.close()
+    in_force = RuntimeFiles(plan.supervisor.runtime_dir).read_plan()
+    if in_force is None:
+        raise OperationFailed("the plan in force means nothing to this version")
+    fleet = Fleet(in_force, lambda: 0.5)
+    for name, instance in fleet.instances.items():
+        saved = snapshots.get(name, {})
+        fleet.restore(name, saved, crashed=True)
+        if instance.state != saved.get("state", instance.state):
+            raise OperationFailed(f"what is saved of {name} means nothing to version {__version__}")
+    return {"version": __version__, "plan": to_plain(plan)}

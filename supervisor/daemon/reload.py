@@ -1,0 +1,44 @@
+"""Puts a changed plan in force: for `supervisor reload`, and at a start that finds an edited file."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from supervisor.core.model.actions import Action
+from supervisor.core.model.spec import Plan
+from supervisor.core.services.plan_diff import Difference
+from supervisor.core.services.service_set import Fleet
+
+
+class Orders(Protocol):
+    """What is asked of the engine."""
+
+    def order(self, actions: list[Action]) -> None: ...
+
+
+class Reloadable(Protocol):
+    """What is asked of the daemon.  `keep_plan` writes the plan down for a later daemon and raises OSError."""
+
+    @property
+    def fleet(self) -> Fleet: ...
+
+    @property
+    def engine(self) -> Orders: ...
+
+    def now(self) -> float: ...
+
+    def keep_plan(self, plan: Plan) -> None: ...
+
+    def problem(self, message: str) -> None: ...
+
+
+def put_in_force(daemon: Reloadable, plan: Plan) -> Difference:
+    """Replace the plan; only what changed is touched.  The plan is kept first: after a crash in between, the next
+    daemon goes on with it."""
+    try:
+        daemon.keep_plan(daemon.fleet.still_going(plan))
+    except OSError as error:
+        daemon.problem(f"the plan in force cannot be kept for a crash: {error}")
+    change, actions = daemon.fleet.apply(plan, daemon.now())
+    daemon.engine.order(actions)
+    return change

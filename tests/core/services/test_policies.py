@@ -1,0 +1,89 @@
+"""Small decisions, each as a table: sockets, monitoring, problems, what is required of the host."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.services.host_requirements import descriptor_shortage, runtime_directory_mode
+from supervisor.core.services.monitoring_policy import MonitoringChange, monitoring_change
+from supervisor.core.services.problems import KEPT, Problems
+from supervisor.core.services.socket_policy import open_sockets
+
+URLS = ("tcp://127.0.0.1:80", "unix:///run/a")
+OPEN = {State.STARTING, State.RUNNING, State.SUSPECT, State.STOPPING, State.BACKOFF}
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_socket_stays_open_unless_its_service_is_at_rest(state: State) -> None:
+    sockets = [{"url": url} for url in URLS]
+    served = Instance("a", from_plain(ServiceSpec, {"name": "a", "command": ["x"], "sockets": sockets}), lambda: 0.5)
+    served.state = state
+    other = Instance("b", from_plain(ServiceSpec, {"name": "b", "command": ["x"]}), lambda: 0.5)
+    assert open_sockets([served, other]) == (set(URLS) if state in OPEN else set())
+
+
+NOTHING = MonitoringChange(sample=False, apply_limits=False, end=False)
+SAMPLE = MonitoringChange(sample=True, apply_limits=False, end=False)
+END = MonitoringChange(sample=False, apply_limits=False, end=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cause", "change"),
+    [
+        (State.STARTING, State.RUNNING, Cause.READY, SAMPLE),
+        (State.SUSPECT, State.RUNNING, Cause.HEARTBEAT_RESUMED, SAMPLE),
+        (State.RUNNING, State.RUNNING, Cause.RELOADED, MonitoringChange(True, True, False)),
+        (State.RUNNING, State.RUNNING, Cause.MEMORY_LIMIT, NOTHING),
+        (State.RUNNING, State.SUSPECT, Cause.SILENT, NOTHING),
+        (State.STOPPED, State.STARTING, Cause.STARTED_BY_USER, NOTHING),
+        (State.STARTING, State.STARTING, Cause.SPAWNED, NOTHING),
+        (State.RUNNING, State.STOPPING, Cause.STOPPED_BY_USER, END),
+        (State.RUNNING, State.BACKOFF, Cause.EXITED, END),
+        (State.SUSPECT, State.FAILED, Cause.SILENT, END),
+        (State.STOPPED, State.STOPPED, Cause.RELOADED, END),
+        (State.STOPPING, State.STOPPING, Cause.STOPPED_BY_USER, NOTHING),
+    ],
+)
+def test_what_runs_is_monitored(before: State, after: State, cause: Cause, change: MonitoringChange) -> None:
+    assert monitoring_change(Record("a", "a", 1, Goal.UP, before, after, cause, {})) == change
+
+
+def test_the_newest_problems_are_kept_each_once() -> None:
+    problems = Problems()
+    for number in range(KEPT):
+        problems.add(f"{number}")
+    problems.add("0")
+    assert list(problems) == [f"{number}" for number in range(KEPT)]
+    problems.add("new")
+    assert list(problems) == [*(f"{number}" for number in range(1, KEPT)), "new"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "instances", "needed"),
+    [(1024, 256, None), (1023, 256, 1024), (256, 0, None), (255, 0, 256), (1024, 1000, 3256)],
+)
+def test_a_low_limit_of_descriptors_is_said(limit: int, instances: int, needed: int | None) -> None:
+    text = descriptor_shortage(limit, instances)
+    assert (f"LimitNOFILE={needed}" in text and f"ulimit -n {needed}" in text) if needed else text == ""
+
+
+@pytest.mark.parametrize(
+    ("users", "group", "mode"),
+    [
+        ([], None, 0o700),
+        ([None, 1000], None, 0o700),
+        ([None, 0], None, 0o711),
+        ([None], 50, 0o710),
+        ([1001], 50, 0o711),
+    ],
+)
+def test_the_runtime_directory_admits_what_has_to_reach_into_it(
+    users: list[int | None], group: int | None, mode: int
+) -> None:
+    services = [from_plain(ServiceSpec, {"name": f"s{n}", "command": ["x"], "user": u}) for n, u in enumerate(users)]
+    plan = Plan(supervisor=SupervisorSpec(group=group), services=tuple(services))
+    assert runtime_directory_mode(plan, 1000) == mode
