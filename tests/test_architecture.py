@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
     "core.text": {"core.model", "core.detection"},
     "core.lifecycle": {"core.model", "core.detection", "core.restart", "core.text"},
     "core.history": {"core.model", "core.detection", "core.restart", "core.text"},
-    "core.services": {"core"},
+    "core.services": {"core", "errors"},
 
     # The world: one outside thing a room.
     "adapters": set(),

@@ -16,7 +16,7 @@ from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.spawn import Spawner
 from supervisor.adapters.processes.trees import Forest
 from supervisor.core.model.spec import ServiceSpec
-from supervisor.daemon import runtime, upgrade
+from supervisor.daemon import parts, upgrade
 from tests.golden.files import ID, golden
 
 HANDED_OVER = golden("handover.json")
@@ -29,7 +29,7 @@ def test_the_names_of_descriptors() -> None:
     assert {n.partition(":")[0] for n in names if ":" in n} == {"fifo", "socket"}
     assert {"fifo:web@2", "socket:unix:/srv/demo/web.sock"} <= set(names)
     assert (fd_passing.HANDOVER, upgrade.WILL) == ("SUPERVISOR_HANDOVER", "will")
-    assert (runtime.FIFO, runtime.SOCKET) == ("fifo:", "socket:")
+    assert (parts.FIFO, parts.SOCKET) == ("fifo:", "socket:")
 
 
 def test_a_name_is_quoted_in_the_same_way() -> None:

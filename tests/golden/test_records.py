@@ -21,13 +21,13 @@ from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan, from_plain, to_plain
 from supervisor.core.text.timestamps import to_iso
-from supervisor.daemon import recovery, runtime
+from supervisor.daemon import previous_run, rehearsal, runtime
 from tests.golden.files import EPOCH, GOLDEN, ID, golden, plain
 from tests.golden.meaning import database, snapshots
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+def house(tmp_path: Path) -> Plan:
     """The golden plan, with its directories as the golden daemon left them; the boot is the same."""
     (tmp_path / "run").mkdir()
     (tmp_path / "state").mkdir()
@@ -35,7 +35,6 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
         (tmp_path / "run" / name).write_text((GOLDEN / name).read_text())
     with sqlite3.connect(tmp_path / "state" / "ledger.db") as db:
         db.executescript((GOLDEN / "ledger.sql").read_text())
-    monkeypatch.setattr(recovery, "_epoch", lambda: EPOCH)
     plan = from_plain(Plan, golden("plan.json"))
     place = dataclasses.replace(plan.supervisor, runtime_dir=str(tmp_path / "run"), state_dir=str(tmp_path / "state"))
     return dataclasses.replace(plan, supervisor=place)
@@ -47,7 +46,7 @@ def ledger(plan: Plan) -> Ledger:
 
 def test_the_previous_run_is_known(house: Plan) -> None:
     one = ledger(house)
-    past = recovery.Past(one, house.supervisor.runtime_dir)
+    past = previous_run.PreviousRun(one, previous_run.RuntimeFiles(house.supervisor.runtime_dir), EPOCH)
     one.close()
     assert (past.id, past.crashed, past.closing) == (ID, True, False)
     assert past.plan == from_plain(Plan, golden("plan.json"))
@@ -57,14 +56,14 @@ def test_the_previous_run_is_known(house: Plan) -> None:
 def test_the_previous_run_is_known_by_its_files_when_the_ledger_is_lost(house: Plan) -> None:
     Path(house.supervisor.state_dir, "ledger.db").unlink()
     one = ledger(house)
-    past = recovery.Past(one, house.supervisor.runtime_dir)
+    past = previous_run.PreviousRun(one, previous_run.RuntimeFiles(house.supervisor.runtime_dir), EPOCH)
     one.close()
     assert (past.id, past.crashed) == (ID, True)
 
 
 def test_a_run_begins_in_the_same_words(house: Plan) -> None:
     one = ledger(house)
-    past = recovery.Past(one, house.supervisor.runtime_dir)
+    past = previous_run.PreviousRun(one, previous_run.RuntimeFiles(house.supervisor.runtime_dir), EPOCH)
     past.begin()
     past.keep(from_plain(Plan, golden("plan.json")))
     one.close()
@@ -79,7 +78,7 @@ def test_a_run_begins_in_the_same_words(house: Plan) -> None:
 
 
 def test_this_version_could_take_over(house: Plan) -> None:
-    report = recovery.rehearse(house)
+    report = rehearsal.rehearse(house)
     assert set(report) == {"version", "plan"}
     assert plain(report["plan"]) == plain(to_plain(house))
 
