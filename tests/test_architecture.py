@@ -84,7 +84,7 @@ ROOMS: dict[str, set[str]] = {
     "daemon.service_manager": {"core", "adapters", "errors", "daemon.parts"},
     "daemon.runtime": {
         "core", "adapters", "errors", "daemon.checkpoints", "daemon.control", "daemon.effects", "daemon.parts",
-        "daemon.previous_run", "daemon.recovery", "daemon.service_manager",
+        "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "__version__",
     },
     "daemon.__main__": {"core", "adapters", "errors", "launch", "daemon.rehearsal", "daemon.runtime"},
 
