@@ -158,13 +158,11 @@ _TONES = {
 
 def event_line(event: JSON) -> str:
     """Local time, who, from where to where, and why."""
-    from datetime import datetime
-
     from supervisor.core.text.causes import phrase
+    from supervisor.display.numbers import date_and_clock
     from supervisor.display.status_row import printable
 
-    at = datetime.fromisoformat(event["at"]).astimezone()
-    when = at.strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03d}"
+    when = date_and_clock(event["at"])
     before, state = event["from"], event["to"]
     change = state if before == state else f"{before} → {state}"
     who = f"{event['instance']} #{event['incarnation']}"

@@ -117,11 +117,11 @@ def as_moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -
         import time
 
         return time.time() - ago
-    from datetime import datetime
+    from supervisor.core.text.timestamps import from_iso
 
     try:
-        return datetime.fromisoformat(value).timestamp()
-    except (ValueError, OverflowError, OSError):
+        return from_iso(value, local=True)
+    except ValueError:
         raise click.BadParameter(f"{value!r} is no time: write 10s, 5m, 2h or 1d ago, or as ISO 8601.") from None
 
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from supervisor import __version__
@@ -21,6 +20,7 @@ from supervisor.adapters.processes.sampler import host
 from supervisor.core.model.spec import Plan, ServiceSpec, from_plain
 from supervisor.core.services.selection import resolve, resolve_one, selected
 from supervisor.core.services.status import instance_view
+from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
 from supervisor.errors import ConfigError, OperationFailed, SupervisorError, UsageError
@@ -70,7 +70,7 @@ class Operations:
             "version": __version__,
             "upgraded_from": parts.upgraded_from,
             "uptime_s": round(time.time() - parts.started, 3),
-            "started_at": _iso(parts.started),
+            "started_at": to_iso(parts.started),
             "host_starved": parts.observed.starved(now),
             "config": parts.fleet.plan.path,
             "runtime_dir": parts.runtime_dir,
@@ -325,7 +325,3 @@ def _signal_number(name: str) -> int:
     except KeyError:
         known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32)
         raise UsageError(f"no such signal: {name!r}", f"Known: {known}") from None
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
