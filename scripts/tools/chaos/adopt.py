@@ -12,7 +12,6 @@ from typing import Any
 from scripts.tools.chaos import sight
 from scripts.tools.chaos.judge import Judge, Violation
 from scripts.tools.chaos.stage import Stage, temporary_place
-
 from supervisor.core.text.timestamps import from_iso
 
 SERVICES = """

@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.adapters.eventloop.loop import Reactor
 from supervisor.adapters.processes.child_command import WHOLE, Command, Outcome
-from tests.fakes import run_until
+from tests.doubles.fakes import run_until
 
 
 @pytest.fixture
