@@ -17,17 +17,13 @@ MODULE = ("-P", "-m")
 """Whatever lies in the current directory is not to be imported instead of the module that is meant."""
 
 
-def compiler(path: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
-    """Begin to turn `path` into a plan; JSON will come on stdout, errors (and exit code 2) on stderr."""
-    return subprocess.Popen(
-        _compile(path),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-    )
+def compiler(path: str) -> subprocess.Popen[bytes]:
+    """Begin to turn `path` into a plan: it comes on stdout; errors go where ours go."""
+    return subprocess.Popen(compiler_command(path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
 
-def _compile(path: str) -> list[str]:
+def compiler_command(path: str) -> list[str]:
+    """What turns `path` into a plan: JSON on stdout, or errors on stderr and exit code 2."""
     return [sys.executable, *MODULE, "supervisor.config.compile", path]
 
 
@@ -45,7 +41,7 @@ def become_daemon(file: str, log_format: str) -> None:
     reader, writer = os.pipe()
     pid = os.posix_spawn(
         sys.executable,
-        _compile(file),
+        compiler_command(file),
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)],
         setsigmask=(),

@@ -91,10 +91,9 @@ ROOMS: dict[str, set[str]] = {
     # The configuration: text to a plan.
     "config": {"core", "errors"},
     "config.units": set(),
-    "config.nearest": set(),
     "config.source": {"errors", "config.units"},
-    "config.schema": {"core", "config.source", "config.units", "config.nearest"},
-    "config.checks": {"core", "config.schema", "config.source", "config.units", "config.nearest"},
+    "config.schema": {"core", "config.source", "config.units"},
+    "config.checks": {"core", "config.schema", "config.source", "config.units"},
     "config.export": {"core", "config.schema", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
     "config.build": {"core", "config.checks", "config.schema", "config.source"},

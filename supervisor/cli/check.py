@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place
+
+if TYPE_CHECKING:
+    from supervisor.core.model.spec import Plan
 
 
 @click.command()
@@ -26,4 +31,21 @@ def check(place: Place, only_schema: bool, path: str | None) -> None:
     from supervisor.config.load import load
     from supervisor.config.source.locate import default_path
 
-    click.echo(plan_text(load(path or place.given_file or default_path())), nl=False)
+    plan = load(path or place.given_file or default_path())
+    click.echo(plan_text(plan) + "\n" + host_text(plan), nl=False)
+
+
+def host_text(plan: Plan) -> str:
+    """What there is to run it on, and whether the memory that it may use is more than that."""
+    import psutil
+
+    from supervisor.core.text.units import size
+
+    memory, load = psutil.virtual_memory(), psutil.getloadavg()[0]
+    cpus = psutil.cpu_count() or 1
+    text = f"this host has {cpus} CPU{'' if cpus == 1 else 's'}, a load of {load:.2f}, and "
+    text += f"{size(memory.total)} of memory, {size(memory.available)} available\n"
+    allowed = sum(s.replicas * s.resources.max_memory for s in plan.services if s.resources and s.resources.max_memory)
+    if allowed > memory.total:
+        text += f"max_memory of all instances adds up to {size(allowed)}, which is more than that\n"
+    return text

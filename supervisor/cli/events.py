@@ -146,27 +146,17 @@ def _as_json(event: JSON) -> str:
     return dumps(event)
 
 
-_TONES = {
-    "running": "green",
-    "starting": "cyan",
-    "suspect": "yellow",
-    "stopping": "cyan",
-    "backoff": "yellow",
-    "failed": "red",
-}
-
-
 def event_line(event: JSON) -> str:
     """Local time, who, from where to where, and why."""
-    from datetime import datetime
-
     from supervisor.core.text.causes import phrase
+    from supervisor.display.numbers import date_and_clock
+    from supervisor.display.state_style import COLORS, STATES, UNKNOWN
     from supervisor.display.status_row import printable
 
-    at = datetime.fromisoformat(event["at"]).astimezone()
-    when = at.strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03d}"
+    when = date_and_clock(event["at"])
     before, state = event["from"], event["to"]
     change = state if before == state else f"{before} → {state}"
     who = f"{event['instance']} #{event['incarnation']}"
-    text = click.style(f"{change:<20}", fg=_TONES.get(state), bold=state == "failed")
+    tone = STATES.get(state, UNKNOWN).tone
+    text = click.style(f"{change:<20}", fg=COLORS.get(tone), bold=tone == "alarm")
     return f"{click.style(when, dim=True)}  {who:<16}  {text}  {printable(phrase(event['cause'], event['detail']))}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from supervisor.cli.daemon_target import Place, on_terminal
+from supervisor.config.units import parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -85,26 +87,15 @@ def complete_services(ctx: click.Context, _param: click.Parameter, incomplete: s
 
 services_argument = click.argument("services", nargs=-1, metavar="[SERVICE]…", shell_complete=complete_services)
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-
-
-def seconds(text: str) -> float | None:
-    """`1h30m` as seconds; None for what is no duration."""
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        return None
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
 
 def as_duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
     """`10s`, `5m`, `2h`, `1d`: seconds."""
     if value is None:
         return None
-    found = seconds(value)
-    if found is None:
-        raise click.BadParameter(f"{value!r} is no duration: write it as 500ms, 10s, 5m, 2h or 1d.")
-    return found
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
 
 
 def as_moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
@@ -112,16 +103,13 @@ def as_moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     epoch."""
     if value is None:
         return None
-    ago = seconds(value)
-    if ago is not None:
-        import time
-
-        return time.time() - ago
-    from datetime import datetime
+    with suppress(ValueError):
+        return time.time() - parse_duration(value)
+    from supervisor.core.text.timestamps import from_iso
 
     try:
-        return datetime.fromisoformat(value).timestamp()
-    except (ValueError, OverflowError, OSError):
+        return from_iso(value, local=True)
+    except ValueError:
         raise click.BadParameter(f"{value!r} is no time: write 10s, 5m, 2h or 1d ago, or as ISO 8601.") from None
 
 

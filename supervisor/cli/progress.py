@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from supervisor.core.services.settled import Failure, Rows
-from supervisor.display.status_row import level, note, printable
+from supervisor.display.state_style import severity_color
+from supervisor.display.status_row import note, printable
 
 MOST_LINES = 12
-_TONES = ("green", "cyan", "yellow", "red")
 
 
 class Bar:
@@ -44,7 +44,7 @@ class Bar:
         for name in awaited[:MOST_LINES]:
             row, result = rows[name], found[name]
             said = str(result) if isinstance(result, Failure) else note(row)
-            tone = "bold red" if isinstance(result, Failure) else _TONES[level(row)]
+            tone = "bold red" if isinstance(result, Failure) else severity_color(row)
             lines.add_row(Text(name), Text(row["state"], tone), Text(printable(said), "dim"))
         if len(awaited) > MOST_LINES:
             lines.add_row(Text(f"… and {len(awaited) - MOST_LINES} more", "dim"))

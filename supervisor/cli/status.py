@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 JSON = dict[str, Any]
 SHORTEST_NOTE = 30
 
-_TONES = ("green dim", "cyan", "bold yellow", "bold red")
+_WEIGHTS = ("dim", "", "bold", "bold")
+"""By severity: quiet where all is well, loud where it is not."""
 
 
 @click.command()
@@ -78,18 +79,23 @@ def _fitting(rows: list[dict[str, str]], width: int) -> list[str]:
 
 def _tone(column: str, row: JSON) -> str:
     """Quiet for what is as it should be; what is not stands out by its name, its state and the reason."""
-    from supervisor.display.status_row import level
+    from supervisor.display.severity import Severity, severity
 
-    how_bad = level(row)
-    if how_bad == 0 and row["state"] != "running":
+    how_bad = severity(row)
+    if how_bad is Severity.FINE and (row["state"] != "running" or column == "NOTE"):
         return "dim"
-    if column in ("STATE", "READY"):
-        return _TONES[how_bad]
-    if column == "NOTE":
-        return _TONES[how_bad] if how_bad else "dim"
+    if column in ("STATE", "READY", "NOTE"):
+        return _by_severity(row)
     if column == "NAME":
-        return "bold" if how_bad > 1 else ""
-    return "dim" if how_bad == 0 else ""
+        return "bold" if how_bad >= Severity.WRONG else ""
+    return "dim" if how_bad is Severity.FINE else ""
+
+
+def _by_severity(row: JSON) -> str:
+    from supervisor.display.severity import severity
+    from supervisor.display.state_style import severity_color
+
+    return f"{_WEIGHTS[severity(row)]} {severity_color(row)}".strip()
 
 
 def _summary(status: JSON) -> RenderableType:
@@ -97,15 +103,15 @@ def _summary(status: JSON) -> RenderableType:
 
     from supervisor.core.services.status import should_be_up_but_is_not
     from supervisor.display.numbers import count, duration
-    from supervisor.display.status_row import level
+    from supervisor.display.severity import severity
 
     rows, daemon = status["instances"], status["supervisor"]
     missing = sum(map(should_be_up_but_is_not, rows))
     ready = sum(row["ready"] for row in rows)
     out = Text(f"{ready} of {count(len(rows), 'instance')} ready", "dim green" if not missing else "")
-    worst = max(map(level, rows), default=0)
     if missing:
-        out.append(f", {missing} should be up and {'is' if missing == 1 else 'are'} not", _TONES[worst])
+        worst = max(rows, key=severity)
+        out.append(f", {missing} should be up and {'is' if missing == 1 else 'are'} not", _by_severity(worst))
     out.append(f" · {daemon['name']}, pid {daemon['pid']}, up {duration(daemon['uptime_s'])}", "dim")
     if daemon.get("closing"):
         out.append(" · shutting down", "bold yellow")

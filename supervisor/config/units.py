@@ -16,7 +16,10 @@ LARGEST = 2**63 - 1
 """Bytes: what the kernel's interfaces hold."""
 MOST_CORES = 10_000.0
 
-_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
+DURATION_PATTERN = r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+"
+"""Of what `parse_duration` takes, for the JSON Schema too."""
+
+_DURATION = re.compile(DURATION_PATTERN)
 _DURATION_PART = re.compile(r"([0-9.]+)([a-z]+)")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(KiB|MiB|GiB)")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")

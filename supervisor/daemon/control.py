@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from supervisor import __version__
@@ -16,15 +14,16 @@ from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.logs import reader as logread
-from supervisor.adapters.processes.child_output import run_child
+from supervisor.adapters.processes.child_command import WHOLE, Command, Outcome
 from supervisor.adapters.processes.sampler import host
 from supervisor.core.model.spec import Plan, ServiceSpec, from_plain
 from supervisor.core.services.selection import resolve, resolve_one, selected
 from supervisor.core.services.status import instance_view
+from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
 from supervisor.errors import ConfigError, OperationFailed, SupervisorError, UsageError
-from supervisor.launch import compiler
+from supervisor.launch import compiler_command
 
 JSON = dict[str, Any]
 
@@ -70,7 +69,7 @@ class Operations:
             "version": __version__,
             "upgraded_from": parts.upgraded_from,
             "uptime_s": round(time.time() - parts.started, 3),
-            "started_at": _iso(parts.started),
+            "started_at": to_iso(parts.started),
             "host_starved": parts.observed.starved(now),
             "config": parts.fleet.plan.path,
             "runtime_dir": parts.runtime_dir,
@@ -198,18 +197,25 @@ class Operations:
         """Compile the file in a child process, then apply what changed, or only tell it."""
         parts = self._parts
         managed = None if dry_run else parts.managed
-        child = compiler(parts.fleet.plan.path, stderr=subprocess.PIPE)
-        if managed is not None:
-            managed.reloading()
 
-        def compiled(code: int, out: bytes, err: bytes) -> None:
+        def compiled(outcome: Outcome) -> None:
             try:
-                done(self._apply(code, out, err, dry_run))
+                done(self._apply(outcome, dry_run))
             finally:
                 if managed is not None:
                     managed.reloaded()
 
-        run_child(parts.reactor, child, COMPILE_WITHIN, compiled)
+        Command(
+            parts.reactor,
+            compiler_command(parts.fleet.plan.path),
+            compiled,
+            timeout=COMPILE_WITHIN,
+            environment=os.environ,
+            keep=WHOLE,
+            errors_apart=True,
+        )
+        if managed is not None:
+            managed.reloading()
 
     def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
         """Let another version take over in this very process; `done` hears whether it can before it does."""
@@ -220,11 +226,12 @@ class Operations:
             return
         upgrade(self._parts, python, done)
 
-    def _apply(self, code: int, text: bytes, errors: bytes, dry_run: bool) -> JSON | SupervisorError:
+    def _apply(self, compiled: Outcome, dry_run: bool) -> JSON | SupervisorError:
         parts = self._parts
-        if code != 0:
-            return ConfigError(errors.decode(errors="replace").strip() or f"the compiler ended with {code}")
-        plan = from_plain(Plan, json.loads(text))
+        if compiled.exit_code != 0:
+            said = compiled.errors.decode(errors="replace").strip()
+            return ConfigError(said or f"the compiler failed: {compiled.ending}")
+        plan = from_plain(Plan, json.loads(compiled.output))
         if dry_run:
             change = parts.fleet.difference(plan)
         else:
@@ -325,7 +332,3 @@ def _signal_number(name: str) -> int:
     except KeyError:
         known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32)
         raise UsageError(f"no such signal: {name!r}", f"Known: {known}") from None
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

@@ -11,14 +11,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor import __version__
 from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover
-from supervisor.adapters.processes.child_output import run_child
+from supervisor.adapters.processes.child_command import WHOLE, Command, Outcome
 from supervisor.core.model.spec import Plan, from_plain
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.launch import daemon_command
@@ -81,25 +80,15 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[JSON | Super
     interpreter = python or sys.executable
     daemon.save_all()
     path = daemon.fleet.plan.path
-    try:
-        child = subprocess.Popen(
-            [*daemon_command(path, daemon.log_format, python=interpreter), "--rehearse", "yes"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-    except OSError as error:
-        done(OperationFailed(f"{interpreter}: {error.strerror}", "Nothing was changed."))
-        return
 
-    def rehearsed(code: int, out: bytes, err: bytes) -> None:
+    def rehearsed(outcome: Outcome) -> None:
         try:
-            report = json.loads(out) if code == 0 else None
+            report = json.loads(outcome.output) if outcome.exit_code == 0 else None
             plan = from_plain(Plan, report["plan"]) if report else None
         except (ValueError, KeyError, TypeError):
             report = plan = None
         if plan is None or report is None:
-            words = err.decode(errors="replace").strip()[-2000:] or f"it ended with {code}"
+            words = outcome.errors.decode(errors="replace").strip()[-2000:] or outcome.ending
             done(OperationFailed(f"the new version cannot start: {words}", "This one goes on; nothing was changed."))
             return
         if plan.supervisor != daemon.fleet.plan.supervisor:
@@ -113,7 +102,18 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[JSON | Super
             lambda: become(daemon, interpreter, report["version"], report["plan"]),
         )
 
-    run_child(daemon.reactor, child, REHEARSE_WITHIN, rehearsed)
+    try:
+        Command(
+            daemon.reactor,
+            [*daemon_command(path, daemon.log_format, python=interpreter), "--rehearse", "yes"],
+            rehearsed,
+            timeout=REHEARSE_WITHIN,
+            environment=os.environ,
+            keep=WHOLE,
+            errors_apart=True,
+        )
+    except OSError as error:
+        done(OperationFailed(f"{interpreter}: {error.strerror}", "Nothing was changed."))
 
 
 def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.dashboard.draw import bar, condensed, nearness, sparkline, suspicion_line
-from supervisor.dashboard.row_status import Row, badge, countdown, nearness_to_suspicion, reason, trouble
+from supervisor.dashboard.row_status import Row, badge, countdown, nearness_to_suspicion, reason
 from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line, width
 from supervisor.display import numbers as q
+from supervisor.display.severity import Severity, severity
 
 MEMORY_FLOOR = 1024.0 * 1024
 CPU_FLOOR = 5.0
@@ -35,8 +36,8 @@ def next_and_why(cells: int) -> Callable[[Row], Line]:
 
 def _name(row: Row) -> Line:
     tones = ("plain", "plain", "warn", "alarm")
-    level = trouble(row.view)
-    tone = "muted" if row.view["goal"] == "down" and level == 0 else tones[level]
+    level = severity(row.view)
+    tone = "muted" if row.view["goal"] == "down" and level is Severity.FINE else tones[level]
     return (Span(clean(row.name), tone),)
 
 
@@ -56,7 +57,9 @@ def _restarts(row: Row) -> Line:
     if number == 0:
         return (Span("0", "faint"),)
     return (
-        Span(str(number) if number < 1000 else f"{min(99, number // 1000)}k", "warn" if trouble(row.view) else "plain"),
+        Span(
+            str(number) if number < 1000 else f"{min(99, number // 1000)}k", "warn" if severity(row.view) else "plain"
+        ),
     )
 
 

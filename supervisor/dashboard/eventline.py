@@ -6,8 +6,8 @@ from supervisor.core.services.status import JSON
 from supervisor.core.text.causes import phrase
 from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line
 from supervisor.display import numbers as q
+from supervisor.display.state_style import STATES, UNKNOWN
 
-_TONES = {"failed": "alarm", "suspect": "warn", "backoff": "warn", "running": "good", "starting": "busy"}
 NARROW = 64
 """Below this width the state that was left is left out."""
 
@@ -28,7 +28,7 @@ def _moved(event: JSON, width: int) -> Line:
     before, after = event["from"], event["to"]
     if before == after:
         return (Span("  " + after if width < NARROW else after, "faint"),)
-    tone = _TONES.get(after, "muted")
+    tone = STATES.get(after, UNKNOWN).tone
     if after == "exited" and event["cause"] != "succeeded":
         tone = "bad"
     return (Span("→ " if width < NARROW else f"{before} → ", "faint"), Span(after, tone))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from supervisor.core.services.status import JSON
-from supervisor.dashboard.row_status import trouble
+from supervisor.display.severity import Severity, severity
 
 SORTS = ("trouble", "order", "name", "uptime", "restarts", "cpu", "memory", "phi")
 """`trouble`: what is broken first, then in start order, which is also what `order` means."""
@@ -15,7 +15,7 @@ DESCENDING = frozenset({"trouble", "restarts", "cpu", "memory", "phi"})
 """Where the large comes first unless asked otherwise."""
 
 _KEYS: dict[str, Callable[[JSON], Any]] = {
-    "trouble": trouble,
+    "trouble": severity,
     "name": lambda v: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", v["name"])],
     "uptime": lambda v: v["uptime_s"] or 0.0,
     "restarts": lambda v: v["restarts"],
@@ -54,7 +54,7 @@ def _fits(view: JSON, word: str, in_name: Callable[[str, str], bool]) -> bool:
     if word.startswith("!") and len(word) > 1:
         return not _fits(view, word[1:], _contains)
     facts = {view["state"], view["goal"], "ready" if view["ready"] else "unready"}
-    if trouble(view) >= 2:
+    if severity(view) >= Severity.WRONG:
         facts.add("problem")
     return word in facts or in_name(word, view["name"].lower()) or in_name(word, (view.get("group") or "").lower())
 

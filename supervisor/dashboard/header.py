@@ -7,9 +7,11 @@ from supervisor.core.services.status import JSON
 from supervisor.dashboard.draw import sparkline
 from supervisor.dashboard.history import History
 from supervisor.dashboard.lineview import LineView
-from supervisor.dashboard.row_status import STATES, trouble, waits
+from supervisor.dashboard.row_status import waits
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
 from supervisor.display import numbers as q
+from supervisor.display.severity import Severity, severity
+from supervisor.display.state_style import STATES
 
 LOUD_FIRST = ("failed", "suspect", "backoff", "stopping", "starting", "exited", "stopped")
 LATE_MS = 250.0
@@ -34,7 +36,7 @@ def first_line(status: JSON, link: Span, width: int) -> Line:
             continue
         glyph, tone = STATES[state]
         if state == "exited":
-            tone = "alarm" if any(trouble(v) == 3 for v in these) else "faint"
+            tone = "alarm" if any(severity(v) is Severity.BROKEN for v in these) else "faint"
         parts += [
             "  ",
             Span(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from supervisor.dashboard.row_status import STATES
 from supervisor.dashboard.spans import Line, Span, line
+from supervisor.display.state_style import STATES
 
 _KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from supervisor.core.model.causes import FAILURES
+from supervisor.core.history.incidents import is_about_failure
 from supervisor.core.services.status import JSON
 
 DEPTH = 120
@@ -70,7 +70,7 @@ class History:
                 self._seen.discard(self.events[0]["id"])
             self.events.append(event)
             self._seen.add(event["id"])
-            if event["cause"] in FAILURES and event["from"] != event["to"]:
+            if is_about_failure(event["from"], event["to"], event["cause"]):
                 self.last_failure[event["instance"]] = event
             if "evidence_id" in event["detail"]:
                 self.last_evidence[event["instance"]] = event["detail"]["evidence_id"]

@@ -4,9 +4,9 @@ monotonic seconds unless they say otherwise."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from supervisor.core.services.status import JSON
+from supervisor.core.text.timestamps import from_iso
 from supervisor.dashboard.filter_sort import DESCENDING, SORTS, arrange, matching
 from supervisor.dashboard.history import History
 from supervisor.dashboard.row_status import Row, waits
@@ -105,7 +105,7 @@ class Model:
 
     def _row(self, view: JSON, now: float, clock: float) -> Row:
         failure = self.history.last_failure.get(view["name"])
-        ago = None if failure is None else clock - datetime.fromisoformat(failure["at"]).timestamp()
+        ago = None if failure is None else clock - from_iso(failure["at"])
         return Row(view, self.age(now), self.history.samples(view["name"]), failure, ago)
 
     def running(self, names: Sequence[str]) -> list[str]:

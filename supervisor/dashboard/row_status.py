@@ -9,18 +9,8 @@ from supervisor.core.text.causes import phrase
 from supervisor.dashboard.history import Samples
 from supervisor.dashboard.spans import Line, Span, clean, line
 from supervisor.display import numbers as q
-
-STATES: dict[str, tuple[str, str]] = {
-    "stopped": ("○", "muted"),
-    "starting": ("◔", "busy"),
-    "running": ("●", "good"),
-    "suspect": ("▲", "warn"),
-    "stopping": ("▼", "busy"),
-    "backoff": ("↻", "warn"),
-    "exited": ("✓", "muted"),
-    "failed": ("✖", "alarm"),
-}
-"""Glyph and tone of each state; `badge` refines them."""
+from supervisor.display.severity import severity
+from supervisor.display.state_style import style_of
 
 DECIDED = frozenset({"delay_s", "breaker"})
 """What in an event's detail says what was decided, rather than what happened."""
@@ -43,31 +33,10 @@ class Row:
         return str(self.view["name"])
 
 
-def trouble(view: JSON) -> int:
-    """How much it asks for attention: 0 all well, 1 on its way, 2 something is wrong, 3 broken."""
-    state = view["state"]
-    if state == "failed" or view.get("lingering"):
-        return 3
-    if state == "exited":
-        return 3 if view["goal"] == "up" and view["cause"] != "succeeded" else 0
-    if state in ("suspect", "backoff") or (view["breaker"] != "closed" and view["goal"] == "up"):
-        return 2
-    if state == "running":
-        return 1 if view["goal"] == "down" or not (view["ready"] or view["type"] == "oneshot") else 0
-    return 0 if state == "stopped" else 1
-
-
 def badge(view: JSON) -> Span:
     """Glyph and word of the state."""
-    state = str(view["state"])
-    glyph, tone = STATES.get(state, ("?", "warn"))
-    if state == "running" and not view["ready"]:
-        glyph, tone = "◐", "busy"
-    if state == "exited" and trouble(view) == 3:
-        glyph, tone = "✗", "alarm"
-    if state == "stopping" and view.get("lingering"):
-        tone = "alarm"
-    return Span(f"{glyph} {state}", tone)
+    glyph, tone = style_of(view)
+    return Span(f"{glyph} {view['state']}", tone)
 
 
 def waits(view: JSON, age: float = 0.0) -> tuple[str, float, str] | None:
@@ -124,7 +93,7 @@ def reason(row: Row) -> Span:
     if view.get("status") and view["state"] in ("running", "starting"):
         return Span(clean(view["status"]), "muted")
     tones = ("faint" if view["state"] in ("running", "stopped") else "muted", "muted", "plain", "plain")
-    return Span(happened(row), tones[trouble(view)])
+    return Span(happened(row), tones[severity(view)])
 
 
 def happened(row: Row) -> str:

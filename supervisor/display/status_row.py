@@ -31,18 +31,6 @@ def cells(row: JSON) -> tuple[str, ...]:
     )
 
 
-def level(row: JSON) -> int:
-    """0: as it should be · 1: on its way · 2: something is wrong · 3: broken."""
-    state, wanted = row["state"], row["goal"] == "up"
-    if row["lingering"] or state == "failed" or (state == "exited" and wanted and row["cause"] != "succeeded"):
-        return 3
-    if state in ("suspect", "backoff") or (row["breaker"] != "closed" and wanted):
-        return 2
-    if state in ("starting", "stopping") or (state == "running" and row["type"] == "service" and not row["ready"]):
-        return 1
-    return 0
-
-
 def note(row: JSON) -> str:
     """Why it is as it is and what comes next; empty where there is nothing to say."""
     state = row["state"]

@@ -512,6 +512,17 @@ def test_init_writes_what_check_takes(supervisor: Supervisor, tmp_path: Path) ->
     assert supervisor("init", "--force").code == 0
 
 
+def test_check_tells_what_the_host_has(supervisor: Supervisor, tmp_path: Path) -> None:
+    (tmp_path / "large.toml").write_text(
+        '[services.a]\ncommand = "sleep 1"\nreplicas = 3\n[services.a.resources]\nmax_memory = "1000000GiB"\n'
+        '[services.b]\ncommand = "sleep 1"\n'
+    )
+    run = supervisor("check", "large.toml")
+    assert run.code == 0
+    assert "this host has " in run.out
+    assert "max_memory of all instances adds up to 2930 TiB, which is more than that" in run.out
+
+
 def test_init_from_is_not_there_yet(supervisor: Supervisor) -> None:
     assert supervisor("init", "--from", "Procfile").code == 2
 

@@ -190,7 +190,7 @@ def test_too_little_is_known(place: Path, tune: Tune) -> None:
     [
         (("mute",), 2, "mute has no heartbeat, so no rhythm is recorded"),
         (("nosuch",), 4, "has no service 'nosuch'; it has"),
-        (("worker", "--within", "soon"), 2, "'soon' is no duration"),
+        (("worker", "--within", "soon"), 2, '"soon" is no duration'),
         (("worker", "--false", "never"), 2, '"never" is no rate'),
         (("worker", "--plot", "x.pdf"), 2, "must end in .png, .svg or .html"),
     ],

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.model.actions import State
 from supervisor.dashboard.cells import GUTTER, columns, next_and_why, row_line, title_line
 from supervisor.dashboard.commands import changes
 from supervisor.dashboard.detail_text import detail, one_line
@@ -18,9 +17,10 @@ from supervisor.dashboard.header import banner, blockers, first_line, second_lin
 from supervisor.dashboard.history import DEPTH, EVENTS, History
 from supervisor.dashboard.keybar import LOG, TABLE, key_lines
 from supervisor.dashboard.model import Model
-from supervisor.dashboard.row_status import STATES, Row, badge, countdown, reason, trouble, waits
+from supervisor.dashboard.row_status import Row, badge, countdown, reason, waits
 from supervisor.dashboard.spans import Span, clean, cut, fit, line, plain, spread, width
 from supervisor.display import numbers as q
+from supervisor.display.severity import severity
 from tests.doubles.fake_daemon import beating, details, event, events, fleet, status, view
 
 
@@ -137,11 +137,6 @@ def test_control_characters_are_shown_and_never_obeyed() -> None:
 # -- one row ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_state_has_a_glyph_of_its_own() -> None:
-    assert set(STATES) == {s.value for s in State}
-    assert len({glyph for glyph, _ in STATES.values()}) == len(STATES)
-
-
 @pytest.mark.parametrize(
     ("row", "glyph", "level"),
     [
@@ -162,9 +157,9 @@ def test_every_state_has_a_glyph_of_its_own() -> None:
         (view("a", "failed"), "✖", 3),
     ],
 )
-def test_state_and_trouble(row: dict[str, Any], glyph: str, level: int) -> None:
+def test_state_and_severity(row: dict[str, Any], glyph: str, level: int) -> None:
     assert badge(row).text[0] == glyph
-    assert trouble(row) == level
+    assert severity(row) == level
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+from supervisor.core.text.timestamps import to_iso
 from supervisor.errors import NoSuchService, SupervisorError
 
 JSON = dict[str, Any]
@@ -147,7 +149,7 @@ def supervisor(**more: Any) -> JSON:
         "name": "shop",
         "version": "0.1.0",
         "uptime_s": 7403.0,
-        "started_at": START.isoformat(),
+        "started_at": to_iso(START.timestamp()),
         "host_starved": False,
         "config": "/srv/shop/services.toml",
         "runtime_dir": "/run/supervisor/shop",
@@ -170,7 +172,7 @@ def status(instances: Sequence[JSON] | None = None, **more: Any) -> JSON:
 
 
 def event(number: int, instance: str, before: str, after: str, cause: str, ago: float = 0.0, **detail: Any) -> JSON:
-    at = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = to_iso(time.time() - ago)
     return {
         "id": number,
         "at": at,

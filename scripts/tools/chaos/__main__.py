@@ -27,6 +27,7 @@ from typing import Any
 from supervisor.adapters.linux import procfs
 from supervisor.client import Client
 from supervisor.config.source.locate import locations
+from supervisor.config.units import parse_duration
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVICES = """
@@ -258,12 +259,6 @@ def _spread(times: list[float]) -> str:
     return f"{statistics.median(times) * 1e3:.0f}, {max(times) * 1e3:.0f} ms" if times else "–"
 
 
-def duration(text: str) -> float:
-    """Seconds, of 90, 90s, 30m or 2h."""
-    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:])
-    return float(text[:-1]) * unit if unit else float(text)
-
-
 def hardships(name: str, say: Callable[[str], None]) -> int:
     from scripts.tools.chaos.hardship import HARDSHIPS, endure, private_mounts
 
@@ -280,7 +275,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("-f", "--file", help="the services.toml of a running daemon; else one is started")
     parser.add_argument(
-        "--for", dest="seconds", type=duration, metavar="TIME", help="30m, 90s … [60s; --soak: no limit]"
+        "--for", dest="seconds", type=parse_duration, metavar="TIME", help="30m, 90s … [60s; --soak: no limit]"
     )
     parser.add_argument("--rounds", type=int, help="so many faults instead of a time")
     parser.add_argument("--faults", default=",".join(FAULTS), help=f"[{','.join(FAULTS)}]")

@@ -7,12 +7,12 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Any
 
 from scripts.tools.chaos import sight
 from scripts.tools.chaos.judge import Judge, Violation
 from scripts.tools.chaos.stage import Stage, temporary_place
+from supervisor.core.text.timestamps import from_iso
 
 SERVICES = """
 [services.beat]
@@ -66,7 +66,7 @@ def adopt(count: int, warm_up: float, watch: float, seed: int, say: Callable[[st
             stage.answers()
             pause(judge, watch)
             events = told(stage, began)
-            adopted = [datetime.fromisoformat(e["at"]).timestamp() for e in events if e["cause"] == "adopted"]
+            adopted = [from_iso(e["at"]) for e in events if e["cause"] == "adopted"]
             report.adopted, report.took = len(adopted), max(adopted, default=began) - began
             report.suspicions = sum(e["to"] == "suspect" for e in events)
             report.beats = (before, fewest_beats(stage, looked_at))
@@ -115,4 +115,4 @@ def fewest_beats(stage: Stage, names: list[str]) -> int:
 def told(stage: Stage, since: float) -> list[dict[str, Any]]:
     """The events that daemons have logged since then (seconds since the epoch)."""
     events = (json.loads(line) for line in stage.said.read_text().splitlines() if line.startswith('{"id"'))
-    return [e for e in events if datetime.fromisoformat(e["at"]).timestamp() >= since - 0.001]
+    return [e for e in events if from_iso(e["at"]) >= since - 0.001]

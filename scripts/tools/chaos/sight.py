@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 PR_SET_CHILD_SUBREAPER = 36
 MARK = "CHAOS_PLACE"
 """In the environment of every process that chaos or its daemons start: the place that it belongs to."""
@@ -125,12 +127,9 @@ def reap(but: set[int]) -> None:
 
 
 def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
+    return psutil.Process(pid).num_fds()
 
 
 def memory(pid: int) -> int:
     """Proportional set size in bytes."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    return psutil.Process(pid).memory_full_info().pss

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 from scripts.tools.chaos import sight
 from scripts.tools.chaos.judge import ANSWERED_BY, Judge
 from supervisor.client import Client
+from supervisor.core.text.timestamps import from_iso
 from supervisor.errors import NoDaemon, SupervisorError
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -214,7 +214,7 @@ class Stage:
         events = [json.loads(line) for line in done.stdout.splitlines()]
         if around:
             ahead = time.time() - time.monotonic()
-            near = [(abs(datetime.fromisoformat(e["at"]).timestamp() - ahead - around), e) for e in events]
+            near = [(abs(from_iso(e["at"]) - ahead - around), e) for e in events]
             events = [e for distance, e in near if distance < NEAR]
             return [_brief(e) for e in events[: 2 * most]]
         return [_brief(e) for e in events[-most:]]

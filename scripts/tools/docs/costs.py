@@ -113,9 +113,16 @@ def _readers() -> list[tuple[str, Callable[[], object]]]:
         with process.oneshot():
             process.ppid(), process.status(), process.cpu_times(), process.memory_info()
 
+    own = os.getpid()
     return [
-        ("parent, state, CPU time, memory of a process: our reader", lambda: procfs.stat(os.getpid())),
+        ("parent, state, CPU time, memory of a process: our reader", lambda: procfs.stat(own)),
         ("the same by psutil, in oneshot()", by_psutil),
+        ("when a process began: our reader", lambda: procfs.start_time(own)),
+        ("the same by psutil", lambda: psutil.Process(own).create_time()),
+        ("two variables of its environment: our reader", lambda: procfs.environment_values(own, "HOME", "PATH")),
+        ("the same by psutil", lambda: psutil.Process(own).environ()),
+        ("its descendants: our reader", lambda: procfs.descendants(own)),
+        ("the same by psutil", lambda: psutil.Process(own).children(recursive=True)),
     ]
 
 

@@ -14,6 +14,7 @@ from supervisor.adapters.http.messages import Exchange
 from supervisor.adapters.http.routing import Param, Params, Route, arguments, match
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.services.status import should_be_up_but_is_not
+from supervisor.core.text.nearest import nearest
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 
 MOST_STREAMS = 32
@@ -56,8 +57,6 @@ class Api:
 
     def _nearest(self, call: Call) -> list[str]:
         """What the caller may have meant."""
-        import difflib
-
         known: dict[str, None] = {}
         for service in self.daemon.services()["services"]:
             known.update(dict.fromkeys((service["name"], *service["instances"])))
@@ -66,9 +65,7 @@ class Api:
         asked = (
             [call.args["name"]] if "name" in call.args else call.args.get("services") or call.args.get("service") or []
         )
-        near = [
-            n for name in asked if name not in known for n in difflib.get_close_matches(name, known, MOST_KNOWN, 0.5)
-        ]
+        near = [near for name in asked if name not in known for near in nearest(name, known, MOST_KNOWN)]
         return list(dict.fromkeys(near))[:MOST_KNOWN] or list(known)[:MOST_KNOWN]
 
 

@@ -19,7 +19,7 @@ _COLOURS = {
     "stopping": "36",
     "backoff": "33",
     "failed": "31;1",
-    "exited": "34",
+    "exited": "2",
     "stopped": "2",
 }
 

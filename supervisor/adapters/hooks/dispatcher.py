@@ -120,7 +120,7 @@ class Hooks:
         if outcome.timed_out:
             self._failed(job, f"not done within {job.hook.timeout:g}s, killed")
         elif outcome.exit_code != 0:
-            self._failed(job, outcome.last_line or f"the hook runner ended with {outcome.exit_code or outcome.signal}")
+            self._failed(job, outcome.last_line or f"the hook runner: {outcome.ending}")
         else:
             self._failing.discard(job.key)
         self._begin()

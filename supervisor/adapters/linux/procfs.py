@@ -1,7 +1,8 @@
 """Small readers of /proc and of the cgroup file system: what is said about a process while it exists.
 
 Every answer can be outdated when it arrives, and a process can vanish between any two reads: that is None or an
-empty list, never an error.  (psutil does all this too, at five times the time and some megabytes.)
+empty list, never an error.  psutil answers the same and takes several times as long, as
+docs/decisions/0002-own-reader-of-proc.md measures; it serves outside the daemon.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from supervisor.core.text.timestamps import to_iso
 
 MAX_LINE = 64 * 1024  # bytes; what is longer is handed on in pieces
 
@@ -31,9 +31,7 @@ class LineSplitter:
 
 def stamp(chunk: bytes, at: float, *, at_line_start: bool) -> bytes:
     """Put `at` (CLOCK_REALTIME seconds) before each line that begins in `chunk`: ISO 8601, UTC, milliseconds."""
-    milliseconds = int(at * 1000)
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000))
-    prefix = f"{moment}.{milliseconds % 1000:03}Z ".encode()
+    prefix = f"{to_iso(int(at * 1000) / 1000)} ".encode()  # rounded down: no line comes from the future
     ended = chunk.endswith(b"\n")
     stamped = (chunk[:-1] if ended else chunk).replace(b"\n", b"\n" + prefix)
     return (prefix if at_line_start else b"") + stamped + (b"\n" if ended else b"")

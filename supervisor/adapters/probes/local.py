@@ -39,16 +39,9 @@ class ExecTarget:
 
 
 def _judged(outcome: Outcome, timeout: float) -> str | None:
-    if outcome.timed_out:
-        error = too_late(timeout)
-    elif outcome.exit_code == 0:
+    if outcome.exit_code == 0 and not outcome.timed_out:
         return None
-    elif outcome.exit_code is not None:
-        error = f"exit code {outcome.exit_code}"
-    elif outcome.signal is not None:
-        error = f"killed by signal {outcome.signal}"
-    else:
-        error = "exit status unknown"
+    error = too_late(timeout) if outcome.timed_out else outcome.ending
     return f"{error}: {outcome.last_line}" if outcome.last_line else error
 
 

@@ -1,6 +1,7 @@
-"""A short-lived child: a command that runs in a process group of its own, within a time, and says one thing.
+"""Runs a short-lived child: in a process group of its own, within a time limit, with what it writes kept up to a bound.
 
-Not for services: nothing here outlives the supervisor's interest in it.
+Probes, hooks, py-spy, the compiler of a reload and the rehearsal of an upgrade are such children.  Services are not:
+nothing here outlives the supervisor's interest in it.
 """
 
 from __future__ import annotations
@@ -10,23 +11,35 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from supervisor.adapters.eventloop.loop import Reactor
 from supervisor.adapters.linux.pidfd import child_status
 
+WHOLE = 1 << 26
+"""Bytes to keep of an output that is of use only as a whole, such as a plan."""
 _KEPT = 4096  # bytes of output, the last ones, unless more are asked for
 _CHUNK = 65536
 _NOT_FOR_COMMANDS = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_")
 
 
 class Outcome(NamedTuple):
-    """How it ended.  `exit_code` and `signal` are both None where nobody could tell."""
+    """How it ended.  `exit_code` and `signal` are both None where nobody could tell.  `errors` is what it wrote to
+    stderr, where that was wanted apart from `output`."""
 
     exit_code: int | None
     signal: int | None
     timed_out: bool
     output: bytes
+    errors: bytes = b""
+
+    @property
+    def ending(self) -> str:
+        """`exit code 3`, `killed by signal 9`."""
+        if self.exit_code is not None:
+            return f"exit code {self.exit_code}"
+        return "exit status unknown" if self.signal is None else f"killed by signal {self.signal}"
 
     @property
     def last_line(self) -> str:
@@ -52,11 +65,12 @@ class Identity(NamedTuple):
 class Command:
     """Starts `argv` at once (OSError says why it cannot) and calls `done(outcome)` when it has ended and is reaped.
 
-    At `timeout` seconds the whole process group is killed.  `stdin` is what it can read.  Output beyond the last `keep`
-    bytes is thrown away; an orphan that keeps the pipe open keeps nobody waiting.
+    At `timeout` seconds the whole process group is killed.  `stdin` is what it can read.  stdout and stderr are one
+    output, unless `errors_apart`; of each, what comes before the last `keep` bytes is thrown away.  The end of the
+    command is not put off by an orphan of it that keeps a pipe open.
     """
 
-    __slots__ = ("_done", "_keep", "_output", "_pid", "_pidfd", "_pipe", "_reactor", "_timed_out", "_timer")
+    __slots__ = ("_done", "_keep", "_pid", "_pidfd", "_pipes", "_reactor", "_texts", "_timed_out", "_timer")
 
     def __init__(
         self,
@@ -70,22 +84,32 @@ class Command:
         environment: Mapping[str, str] | None = None,
         identity: Identity = Identity(),  # noqa: B008 - immutable
         keep: int = _KEPT,
+        errors_apart: bool = False,
     ) -> None:
         self._reactor = reactor
         self._keep = keep
         self._done: Callable[[Outcome], None] | None = done
-        self._output = b""
         self._timed_out = False
-        self._pipe, writer = os.pipe2(os.O_CLOEXEC)
+        self._texts: list[bytearray] = []
+        self._pipes: dict[int, bytearray] = {}
+        writers: list[int] = []
         try:
-            os.set_blocking(self._pipe, False)
-            self._pid, self._pidfd = _started(argv, stdin, writer, directory, environment, identity)
+            for _ in range(2 if errors_apart else 1):
+                reader, writer = os.pipe2(os.O_CLOEXEC)
+                writers.append(writer)
+                self._texts.append(bytearray())
+                self._pipes[reader] = self._texts[-1]
+                os.set_blocking(reader, False)
+            self._pid, self._pidfd = _started(argv, stdin, writers[0], writers[-1], directory, environment, identity)
         except OSError:
-            os.close(self._pipe)
+            for reader in self._pipes:
+                os.close(reader)
             raise
         finally:
-            os.close(writer)
-        reactor.register(self._pipe, self._readable)
+            for writer in writers:
+                os.close(writer)
+        for reader in self._pipes:
+            reactor.register(reader, partial(self._readable, reader))
         reactor.register(self._pidfd, self._exited)
         self._timer = reactor.call_at(reactor.now() + timeout, self._time_is_up)
 
@@ -103,15 +127,17 @@ class Command:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGKILL)
 
-    def _readable(self, _events: int) -> None:
+    def _readable(self, pipe: int, _events: int) -> None:
         try:
-            chunk = os.read(self._pipe, _CHUNK)
+            chunk = os.read(pipe, _CHUNK)
         except BlockingIOError:
             return
-        if chunk:
-            self._output = (self._output + chunk)[-self._keep :]
-        else:
-            self._close_pipe()
+        if not chunk:
+            self._close(pipe)
+            return
+        text = self._pipes[pipe]
+        text += chunk
+        del text[: -self._keep]
 
     def _exited(self, _events: int) -> None:
         try:
@@ -120,27 +146,27 @@ class Command:
             status = (None, None)
         if status is None:
             return
-        if self._pipe >= 0:
-            self._readable(0)
-        self._close_pipe()
+        for pipe in list(self._pipes):  # a chunk holds all that a pipe can
+            self._readable(pipe, 0)
+            self._close(pipe)
         self._timer.cancel()
         self._reactor.unregister(self._pidfd)
         os.close(self._pidfd)
         self._pidfd = -1
         if self._done is not None:
-            self._done(Outcome(*status, self._timed_out, self._output))
+            self._done(Outcome(*status, self._timed_out, *map(bytes, self._texts)))
 
-    def _close_pipe(self) -> None:
-        if self._pipe >= 0:
-            self._reactor.unregister(self._pipe)
-            os.close(self._pipe)
-            self._pipe = -1
+    def _close(self, pipe: int) -> None:
+        if self._pipes.pop(pipe, None) is not None:
+            self._reactor.unregister(pipe)
+            os.close(pipe)
 
 
 def _started(
     argv: Sequence[str],
     stdin: bytes,
     output: int,
+    errors: int,
     directory: str | None,
     environment: Mapping[str, str] | None,
     identity: Identity,
@@ -157,7 +183,7 @@ def _started(
             list(argv),
             stdin=source,
             stdout=output,
-            stderr=output,
+            stderr=errors,
             cwd=directory,
             env=plain_environment() if environment is None else environment,
             user=identity.user,

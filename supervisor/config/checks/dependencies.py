@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
-from supervisor.config.nearest import nearest
 from supervisor.config.source.problems import Problems
 from supervisor.core.model.spec import ServiceSpec
+from supervisor.core.text.nearest import did_you_mean
 
 MOST_CIRCLES = 100
 MOST_REACHED = 500
@@ -22,10 +22,10 @@ def judge_references(specs: Mapping[str, ServiceSpec], known: Collection[str], p
     for name, spec in specs.items():
         for index, wanted in enumerate(spec.depends_on):
             if wanted not in known:
-                problems.of(name)(f'there is no service "{wanted}"{nearest(wanted, known)}', "depends_on", index)
+                problems.of(name)(f'there is no service "{wanted}"{did_you_mean(wanted, known)}', "depends_on", index)
         fallback = spec.restart.fallback
         if fallback is not None and fallback not in known:
-            problems.of(name)(f'there is no service "{fallback}"{nearest(fallback, known)}', "restart", "fallback")
+            problems.of(name)(f'there is no service "{fallback}"{did_you_mean(fallback, known)}', "restart", "fallback")
         if spec.group_name in known:
             problems.of(name)(f'"{spec.group_name}" is a service already: commands could mean either', "group_name")
     _judge_circles(specs, problems)

@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.config.nearest import nearest
 from supervisor.config.source.expand import parse_environment_file
 from supervisor.config.source.trust import require_trusted, script
 from supervisor.config.units import quoted
+from supervisor.core.text.nearest import did_you_mean
 
 LARGEST_ENVIRONMENT = 1024 * 1024
 """Bytes: the kernel gives a program hardly more."""
@@ -58,7 +58,7 @@ class Host:
         status = _stat(directory)
         if status is None:
             siblings = _names(directory.parent)
-            raise ValueError(f"the directory {directory} does not exist{nearest(directory.name, siblings)}")
+            raise ValueError(f"the directory {directory} does not exist{did_you_mean(directory.name, siblings)}")
         if not stat.S_ISDIR(status.st_mode):
             raise ValueError(f"{directory} is not a directory")
         return str(directory)
@@ -97,7 +97,7 @@ def _executable(word: str, directory: str, path: str) -> Path:
         if problem != _MISSING:
             blocked = f"; {place / word} {problem}"
     known = {name for place in places for name in _names(place)} if not blocked else set()
-    raise ValueError(f"the program {quoted(word)} is not on the PATH{blocked}{nearest(word, known)}")
+    raise ValueError(f"the program {quoted(word)} is not on the PATH{blocked}{did_you_mean(word, known)}")
 
 
 _MISSING = "does not exist"
@@ -143,7 +143,7 @@ def _account(user: str | int) -> pwd.struct_passwd | None:
     except KeyError:
         if isinstance(user, int):
             return None
-        known = nearest(user, [entry.pw_name for entry in pwd.getpwall()])
+        known = did_you_mean(user, [entry.pw_name for entry in pwd.getpwall()])
         raise ValueError(f"the user {quoted(user)} does not exist{known}") from None
 
 
@@ -153,7 +153,7 @@ def _group(group: str | int) -> int:
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
-        known = nearest(group, [entry.gr_name for entry in grp.getgrall()])
+        known = did_you_mean(group, [entry.gr_name for entry in grp.getgrall()])
         raise ValueError(f"the group {quoted(group)} does not exist{known}") from None
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.config.nearest import nearest
 from supervisor.config.schema.values import text
 from supervisor.config.units import quoted
+from supervisor.core.text.nearest import did_you_mean
 
 NAMES = (
     "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
@@ -22,5 +22,5 @@ def capability(value: Any) -> int:
     """The number of `CAP_NET_RAW`, also written `net_raw`."""
     name = text(value).upper().removeprefix("CAP_")
     if name not in NAMES:
-        raise ValueError(f"{quoted(value)} is no capability{nearest('CAP_' + name, ['CAP_' + n for n in NAMES])}")
+        raise ValueError(f"{quoted(value)} is no capability{did_you_mean('CAP_' + name, ['CAP_' + n for n in NAMES])}")
     return NAMES.index(name)

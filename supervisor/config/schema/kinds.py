@@ -16,6 +16,7 @@ from supervisor.config.schema import capabilities
 from supervisor.config.schema import operating_system as system
 from supervisor.config.schema import sockets as listening
 from supervisor.config.schema import values as read
+from supervisor.config.units import DURATION_PATTERN
 
 
 def kind(reader: Callable[..., Any], json_schema: dict[str, Any], *, expands: bool = False) -> CoreSchema:
@@ -49,7 +50,7 @@ def many(of: CoreSchema) -> CoreSchema:
 _STRING = {"type": "string"}
 _STRINGS = {"type": "array", "items": _STRING}
 _SOME_STRING = {"type": "string", "minLength": 1}
-_DURATION = {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"}
+_DURATION = {"type": "string", "pattern": f"^{DURATION_PATTERN}$"}
 _SIZE = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(KiB|MiB|GiB)$"}
 _ADDRESS = {"type": "string", "pattern": ":[0-9]+$"}
 
@@ -60,7 +61,7 @@ NAMES = kind(read.names, _STRINGS)
 WORDS = kind(read.words, {"anyOf": [_STRINGS | {"minItems": 1}, _SOME_STRING]}, expands=True)
 DURATION = kind(read.duration, _DURATION)
 POSITIVE_DURATION = kind(read.positive_duration, _DURATION)
-RATE = kind(read.rate, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"})
+RATE = kind(read.rate, {"type": "string", "pattern": rf"^[0-9]+(\.[0-9]+)?/{DURATION_PATTERN}$"})
 SIZE = kind(read.size, _SIZE)
 PERCENT = kind(read.percent, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"})
 SWITCH = kind(read.switch, {"type": "boolean"})

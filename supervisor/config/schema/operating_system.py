@@ -6,9 +6,9 @@ import re
 import signal
 from typing import TYPE_CHECKING, Any
 
-from supervisor.config.nearest import nearest
 from supervisor.config.schema.values import expanded, text, whole
 from supervisor.config.units import parse_size, quoted
+from supervisor.core.text.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo
@@ -42,7 +42,7 @@ def signal_number(value: Any) -> int:
     known = {s.name.removeprefix("SIG"): int(s) for s in signal.Signals}
     wanted = value.upper().removeprefix("SIG")
     if wanted not in known:
-        raise ValueError(f"{quoted(value)} is no signal{nearest(wanted, known)}")
+        raise ValueError(f"{quoted(value)} is no signal{did_you_mean(wanted, known)}")
     return known[wanted]
 
 

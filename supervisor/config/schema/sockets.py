@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from supervisor.config.nearest import nearest
 from supervisor.config.schema.values import expanded
 from supervisor.config.source.problems import Problems, Report
 from supervisor.config.units import quoted
 from supervisor.core.model.spec import ServiceSpec, SocketSpec
+from supervisor.core.text.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo
@@ -55,7 +55,7 @@ def _options(query: str) -> dict[str, str]:
     for name, value in found.items():
         if name not in ("mode", "name"):
             raise ValueError(
-                f"{quoted(name)} is no option of a socket, only mode and name are{nearest(name, ('mode', 'name'))}"
+                f"{quoted(name)} is no option of a socket, only mode and name are{did_you_mean(name, ('mode', 'name'))}"
             )
         if name == "mode" and not _MODE.fullmatch(value):
             raise ValueError(

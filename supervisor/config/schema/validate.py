@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
 
-from supervisor.config.nearest import nearest
 from supervisor.config.schema.tables import FILE, HTTP_SERVER, SERVICE, SUPERVISOR, TARGET, VALIDATOR, WITHIN_SERVICE
 from supervisor.config.source.key_path import Key, dotted
 from supervisor.config.source.problems import Problems
 from supervisor.config.units import quoted
+from supervisor.core.text.nearest import did_you_mean
 
 
 def validate(raw: dict[str, Any], env: Mapping[str, str], problems: Problems) -> tuple[dict[str, Any], set[Key]]:
@@ -57,7 +57,7 @@ def _message(key: Key, error: ErrorDetails) -> str:
 def _unknown(key: Key) -> str:
     word = key[-1]
     known = _keys_beside(key)
-    if not (suggestion := nearest(word, known)):
+    if not (suggestion := did_you_mean(word, known)):
         for table, model in WITHIN_SERVICE.items():
             if "replicas" in known and word in model["fields"]:
                 suggestion = f"; it belongs into {dotted((*key[:-1], table))}"

@@ -11,9 +11,9 @@ import shlex
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from supervisor.config.nearest import nearest
 from supervisor.config.source.expand import expand
 from supervisor.config.units import parse_duration, parse_percent, parse_rate, parse_size, quoted
+from supervisor.core.text.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo
@@ -138,7 +138,7 @@ def one_of(kind: Iterable[str]) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if not isinstance(value, str) or value not in words:
             known = ", ".join(words)
-            raise ValueError(f"{quoted(value)} is not one of {known}{nearest(value, words)}")
+            raise ValueError(f"{quoted(value)} is not one of {known}{did_you_mean(value, words)}")
         return words[value]
 
     return read

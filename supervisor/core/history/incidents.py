@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from supervisor.core.model.causes import FAILURES, Cause
+from supervisor.core.model.causes import ENDED_BY_ITSELF, FAILURES, Cause
 from supervisor.core.text.timestamps import from_iso
 
 JSON = dict[str, Any]
@@ -21,8 +21,8 @@ BY_PERSON = frozenset(
 )
 CLEARED = frozenset({Cause.HEARTBEAT_RESUMED, Cause.CONFIRMED_ALIVE})
 _LET_LIVE = CLEARED | {Cause.HOLD_OVER}
-_ENDED_BY_ITSELF = frozenset({Cause.EXITED, Cause.KILLED, Cause.EXIT_UNKNOWN})
 _WORKING = ("starting", "running", "suspect")
+_AT_REST = ("backoff", "failed", "exited")
 
 
 class Outcome(StrEnum):
@@ -62,12 +62,26 @@ def is_failure(before: str, after: str, cause: str, detail: Mapping[str, Any]) -
     return after != "starting" or "attempt" in detail
 
 
+def is_decision(before: str, after: str, cause: str, detail: Mapping[str, Any]) -> bool:
+    """The record that says what follows a failure, once the process is gone: a pause, an open breaker, nothing more, or
+    the next attempt at once.  Exactly one for each failure whose instance is still wanted up."""
+    if after == "starting":
+        return cause in FAILURES and "attempt" in detail
+    return cause in FAILURES and before != after and after in _AT_REST
+
+
+def is_about_failure(before: str, after: str, cause: str) -> bool:
+    """The record moves an instance because of a failure, or of the suspicion of one: it falls under suspicion, is
+    ended, or what follows is decided.  The newest such record explains the present state."""
+    return cause in FAILURES and before != after
+
+
 def detection_s(cause: str, detail: Mapping[str, Any]) -> float | None:
     """Seconds from the failure until it was known, at most; None where that is not known.
 
     The kernel tells of an exit at once.  A hang began after the last beat, a start that leads nowhere when it began.
     """
-    if cause in _ENDED_BY_ITSELF or cause in (Cause.SPAWN_FAILED, Cause.TRIGGERED):
+    if cause in ENDED_BY_ITSELF or cause in (Cause.SPAWN_FAILED, Cause.TRIGGERED):
         return 0.0
     known = detail.get({Cause.SILENT: "silence_s", Cause.START_TIMEOUT: "start_timeout_s"}.get(Cause(cause), ""))
     return float(known) if isinstance(known, int | float) else None

@@ -92,7 +92,7 @@ def _judge(instance: Instance, now: float, out: list[Action]) -> None:
     detail = detail | _exit_detail(instance)
     spec = instance.spec.restart
     oneshot = instance.spec.type is ServiceType.ONESHOT
-    found = cause in DETECTED or cause is Cause.SPAWN_FAILED
+    found = cause in DETECTED
     if not wants_restart(spec, oneshot, instance.exit_code, instance.signal, found):
         if not found and instance.signal is None and instance.exit_code in spec.success_exit_codes:
             cause = Cause.SUCCEEDED

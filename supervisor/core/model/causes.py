@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """One word per reason; `FAILURES` are those that count against the restart limit."""
+    """One word per reason; `core/history/incidents.py` says which records mean a failure."""
 
     # wanted by a person
     STARTED_BY_USER = "started-by-user"
@@ -73,5 +73,8 @@ FAILURES = frozenset(
 LIMITS = frozenset({Cause.MEMORY_LIMIT, Cause.CPU_LIMIT, Cause.TASKS_LIMIT})
 """A ceiling of [resources] was broken."""
 
-DETECTED = frozenset({Cause.START_TIMEOUT, Cause.SILENT, Cause.TRIGGERED}) | LIMITS
-"""Failures that we found, rather than the kernel: the process was still there and was ended by us."""
+ENDED_BY_ITSELF = frozenset({Cause.EXITED, Cause.KILLED, Cause.EXIT_UNKNOWN})
+"""The process ended, and its exit status says whether that was a failure."""
+
+DETECTED = FAILURES - ENDED_BY_ITSELF
+"""Failures that the supervisor found: they are failures whatever the exit status says in the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from supervisor.core.history.incidents import is_decision
 from supervisor.core.model.actions import Record, State
 from supervisor.core.model.causes import FAILURES, LIMITS, Cause
 
@@ -38,7 +39,7 @@ def triggers(record: Record, *, oneshot: bool = False) -> set[str]:
         found.add("ready")
     if (moved and after is State.SUSPECT) or _only_reported(record):
         found.add("suspected")
-    if cause in FAILURES and _judged(record):
+    if is_decision(before, after, cause, record.detail):
         found.add("failed")
     if record.detail.get("phase") == "spawn" and (cause in _RESTARTS or cause in FAILURES):
         found.add("restarted")
@@ -52,10 +53,3 @@ def triggers(record: Record, *, oneshot: bool = False) -> set[str]:
 def _only_reported(record: Record) -> bool:
     """A limit is exceeded, and nothing more is wanted than to hear of it."""
     return record.cause in LIMITS and record.before is record.after and record.detail.get("action") == "report"
-
-
-def _judged(record: Record) -> bool:
-    """The end of a process has been judged a failure: it waits, rests, or goes straight into the next attempt."""
-    if record.before is record.after or record.before in _AT_REST:
-        return False
-    return record.after in (State.BACKOFF, State.FAILED, State.EXITED, State.STARTING)

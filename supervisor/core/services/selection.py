@@ -6,11 +6,11 @@ keeps that state, so `autostart` does not select it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 
 from supervisor.core.model.actions import Goal
 from supervisor.core.services.service_set import Fleet
+from supervisor.core.text.nearest import nearest
 from supervisor.errors import NoSuchService, UsageError
 
 VERBS = frozenset({"start", "stop", "restart", "reset", "signal"})
@@ -70,5 +70,5 @@ def started_at_boot(fleet: Fleet, restored: Collection[str]) -> list[str]:
 
 def _unknown(fleet: Fleet, name: str) -> NoSuchService:
     known = list(dict.fromkeys([s.name for s in fleet.plan.services] + list(fleet.instances)))
-    near = difflib.get_close_matches(name, known, 3) or known[:MOST_NAMED]
+    near = nearest(name, known) or known[:MOST_NAMED]
     return NoSuchService(f"no service, instance or group named {name!r}", f"Known: {', '.join(near)}")

@@ -14,12 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 from supervisor.core.detection.local_health import LocalHealth
+from supervisor.core.history.incidents import is_decision
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Goal, Record, State
-from supervisor.core.model.causes import FAILURES, Cause
+from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan, ServiceSpec, Strategy
 from supervisor.core.services.correlated_silence import Doubt
 from supervisor.core.services.plan_diff import Difference, difference
@@ -270,7 +271,7 @@ class Fleet:
             elif was is State.FAILED:
                 self._order(fallback, ev.Stop(Cause.FALLBACK_OVER))
         for action in actions:
-            if isinstance(action, Record) and _is_new_failure(action):
+            if isinstance(action, Record) and _counts_as_failure(action):
                 self._restart_group(instance)
                 return
 
@@ -438,6 +439,7 @@ class Fleet:
         return [name for name in self.instances if name in wanted]
 
 
-def _is_new_failure(record: Record) -> bool:
-    """The moment at which the restart rule has judged a failure (it says which attempt follows): once per failure."""
-    return record.cause in FAILURES and "attempt" in record.detail
+def _counts_as_failure(record: Record) -> bool:
+    """A failure after which the policy wants a restart: once for each."""
+    decided = is_decision(record.before, record.after, record.cause, record.detail)
+    return decided and record.after is not State.EXITED

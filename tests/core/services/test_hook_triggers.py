@@ -80,6 +80,7 @@ SUSPECT = ev.Examined(1, alive=False, held=None)
         ),
         ({"restart": NEVER}, [*UP, EXIT], ["ready", "started", "failed", "stopped"]),
         ({"restart": ONCE}, [ev.Start(), ev.Granted(), ev.SpawnFailed(1, "no")], ["failed"]),
+        ({"restart": AT_ONCE}, [ev.Start(), ev.Granted(), ev.SpawnFailed(1, "no")], ["failed"]),
         ({"type": Type.ONESHOT}, [*UP, CLEAN], ["started", "stopped"]),
         ({"heartbeat": BEAT}, [*UP, 60.0], ["ready", "started", "suspected"]),
         ({"heartbeat": BEAT}, [*UP, 60.0, SUSPECT], ["ready", "started", "suspected"]),

@@ -1,0 +1,32 @@
+"""How bad the state of an instance is: the one answer by which rows are sorted, coloured and filtered."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+JSON = dict[str, Any]
+
+
+class Severity(IntEnum):
+    """From nothing to do, to look here first."""
+
+    FINE = 0
+    UNDERWAY = 1
+    WRONG = 2
+    BROKEN = 3
+
+
+def severity(row: JSON) -> Severity:
+    """Of one row of the status."""
+    state, wanted = row["state"], row["goal"] == "up"
+    if row.get("lingering") or state == "failed":
+        return Severity.BROKEN
+    if state == "exited":
+        return Severity.BROKEN if wanted and row["cause"] != "succeeded" else Severity.FINE
+    if state in ("suspect", "backoff") or (wanted and row["breaker"] != "closed"):
+        return Severity.WRONG
+    if state == "running":
+        as_wanted = wanted and (row["ready"] or row["type"] == "oneshot")
+        return Severity.FINE if as_wanted else Severity.UNDERWAY
+    return Severity.FINE if state == "stopped" else Severity.UNDERWAY

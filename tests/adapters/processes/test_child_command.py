@@ -1,0 +1,73 @@
+"""Short-lived children: what becomes of their output, their errors, their time and their process group."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.processes.child_command import WHOLE, Command, Outcome
+from tests.doubles.fakes import run_until
+
+
+@pytest.fixture
+def reactor() -> Iterator[Reactor]:
+    found = Reactor()
+    yield found
+    found.close()
+
+
+def run(reactor: Reactor, code: str, **options: Any) -> Outcome:
+    """What became of `python -c CODE`."""
+    outcomes: list[Outcome] = []
+    Command(reactor, [sys.executable, "-c", code], outcomes.append, **{"timeout": 60.0} | options)
+    run_until(reactor, lambda: bool(outcomes), 90.0)
+    return outcomes[0]
+
+
+def test_output_and_errors_are_one_unless_wanted_apart(reactor: Reactor) -> None:
+    code = "import os; os.write(1, b'out\\n'); os.write(2, b'err\\n')"
+    assert run(reactor, code)[:4] == (0, None, False, b"out\nerr\n")
+    assert run(reactor, code, errors_apart=True) == Outcome(0, None, False, b"out\n", b"err\n")
+
+
+def test_more_than_a_pipe_holds_is_kept_whole_if_that_is_wanted(reactor: Reactor) -> None:
+    code = "import sys; sys.stdout.write('a' * 500_000 + 'end'); sys.stderr.write('b' * 500_000); sys.exit(3)"
+    found = run(reactor, code, keep=WHOLE, errors_apart=True)
+    assert (len(found.output), len(found.errors), found.exit_code) == (500_003, 500_000, 3)
+    assert found.ending == "exit code 3"
+    assert run(reactor, code, keep=4, errors_apart=True).output == b"aend"
+
+
+def test_who_takes_too_long_is_killed_with_its_group(reactor: Reactor, tmp_path: Path) -> None:
+    fifo = tmp_path / "held"
+    os.mkfifo(fifo)
+    held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    code = f"import os, signal; f = open({str(fifo)!r}, 'w'); os.fork(); print('here', flush=True); signal.pause()"
+    found = run(reactor, code, timeout=2.0)
+    assert (found.timed_out, found.ending) == (True, "killed by signal 9")
+    ended: list[bytes] = []
+    reactor.register(held, lambda _events: ended.append(os.read(held, 1)))
+    run_until(reactor, lambda: bool(ended))
+    reactor.unregister(held)
+    os.close(held)
+
+
+def test_what_cannot_be_started_leaves_nothing_open(reactor: Reactor) -> None:
+    before = _open_descriptors()
+    with pytest.raises(FileNotFoundError):
+        Command(reactor, ["/nowhere/program"], lambda _outcome: None, timeout=1.0, errors_apart=True)
+    assert _open_descriptors() == before
+
+
+def test_nobody_knows_the_end_of_a_child_that_somebody_else_reaped() -> None:
+    assert Outcome(None, None, False, b"").ending == "exit status unknown"
+
+
+def _open_descriptors() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
