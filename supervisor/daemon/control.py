@@ -19,7 +19,8 @@ from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.logs import reader as logread
 from supervisor.adapters.processes.child_output import run_child
 from supervisor.adapters.processes.sampler import host
-from supervisor.core.model.spec import Plan, ServiceSpec, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.status import instance_view
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 from supervisor.launch import compiler

@@ -20,8 +20,9 @@ from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import orphans as strays
 from supervisor.core.model import events as ev
 from supervisor.core.model.causes import Cause
+from supervisor.core.model.plain import from_plain, to_plain
 from supervisor.core.model.saved import GARBAGE
-from supervisor.core.model.spec import Plan, from_plain, to_plain
+from supervisor.core.model.spec import Plan
 from supervisor.core.services.adoption import takeover
 from supervisor.core.services.service_set import Fleet
 from supervisor.errors import OperationFailed

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from supervisor import __version__
 from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover
 from supervisor.adapters.processes.child_output import run_child
-from supervisor.core.model.spec import Plan, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.launch import daemon_command
 
