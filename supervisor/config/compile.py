@@ -11,7 +11,7 @@ import os
 import sys
 
 from supervisor.config.load import load
-from supervisor.core.model.spec import to_plain
+from supervisor.core.model.plain import to_plain
 from supervisor.errors import ConfigError
 
 

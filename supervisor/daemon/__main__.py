@@ -61,7 +61,8 @@ def _compiled(options: dict[str, str]) -> tuple[int, bytes]:
 
 
 def _plan(text: bytes) -> Plan:
-    from supervisor.core.model.spec import Plan, from_plain
+    from supervisor.core.model.plain import from_plain
+    from supervisor.core.model.spec import Plan
 
     return from_plain(Plan, json.loads(text))
 

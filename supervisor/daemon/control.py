@@ -16,7 +16,8 @@ from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.logs import reader as logread
 from supervisor.adapters.processes.child_command import WHOLE, Command, Outcome
 from supervisor.adapters.processes.sampler import host
-from supervisor.core.model.spec import Plan, ServiceSpec, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.selection import resolve, resolve_one, selected
 from supervisor.core.services.status import instance_view
 from supervisor.core.text.timestamps import to_iso

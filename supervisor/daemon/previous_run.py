@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from supervisor.adapters.linux import procfs
+from supervisor.core.model.plain import from_plain, to_plain
 from supervisor.core.model.saved import GARBAGE
-from supervisor.core.model.spec import Plan, from_plain, to_plain
+from supervisor.core.model.spec import Plan
 
 JSON = dict[str, Any]
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from supervisor import __version__
 from supervisor.adapters.ledger.store import read_only
-from supervisor.core.model.spec import Plan, to_plain
+from supervisor.core.model.plain import to_plain
+from supervisor.core.model.spec import Plan
 from supervisor.core.services.service_set import Fleet
 from supervisor.daemon.previous_run import RuntimeFiles
 from supervisor.errors import OperationFailed

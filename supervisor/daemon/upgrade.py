@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from supervisor import __version__
 from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover
 from supervisor.adapters.processes.child_command import WHOLE, Command, Outcome
-from supervisor.core.model.spec import Plan, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.launch import daemon_command
 

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from supervisor.config.load import load
-from supervisor.core.model.spec import Plan, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan
 
 
 def compiler(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from supervisor.config.load import load
 from supervisor.config.schema import tables as model
-from supervisor.core.model.spec import Plan, from_plain, to_plain
+from supervisor.core.model.plain import from_plain, to_plain
+from supervisor.core.model.spec import Plan
 from supervisor.errors import ConfigError
 from tests.config.conftest import Load
 

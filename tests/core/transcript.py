@@ -40,7 +40,8 @@ from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.core.services.service_set import Fleet
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}

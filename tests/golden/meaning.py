@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.core.lifecycle.instance import Instance
-from supervisor.core.model.spec import Plan, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan
 from supervisor.core.services.service_set import Fleet
 
 JSON = dict[str, Any]

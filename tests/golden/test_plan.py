@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import spec
+from supervisor.core.model.plain import KEYS, from_plain, to_plain
 from supervisor.core.model.spec import (
-    KEYS,
     BackoffKind,
     Enforce,
     Evidence,
@@ -33,8 +33,6 @@ from supervisor.core.model.spec import (
     Strategy,
     SupervisorSpec,
     TargetSpec,
-    from_plain,
-    to_plain,
 )
 from tests.golden.files import GOLDEN, plain
 

@@ -19,7 +19,8 @@ from supervisor.adapters.ledger.query import EventQuery, read_only
 from supervisor.adapters.ledger.store import Ledger
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.spec import Plan, from_plain, to_plain
+from supervisor.core.model.plain import from_plain, to_plain
+from supervisor.core.model.spec import Plan
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon import previous_run, rehearsal, runtime
 from tests.golden.files import EPOCH, GOLDEN, ID, golden, plain

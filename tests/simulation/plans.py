@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 
 BEATS = {"interval": 60.0, "min_timeout": 300.0, "max_timeout": 600.0}
 """Healthy beats are at most half of `min_timeout` apart: whoever is killed for silence was silent."""
@@ -80,7 +81,7 @@ def edited(old: Plan, dice: random.Random) -> Plan:
 
 
 def _plain(spec: ServiceSpec) -> dict[str, Any]:
-    from supervisor.core.model.spec import to_plain
+    from supervisor.core.model.plain import to_plain
 
     found: dict[str, Any] = to_plain(spec)
     return found

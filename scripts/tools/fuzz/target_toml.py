@@ -23,7 +23,8 @@ from supervisor.config.export.json_schema import schema
 from supervisor.config.load import load
 from supervisor.config.source import read, trust
 from supervisor.config.source.locate import Locations, locations
-from supervisor.core.model.spec import Plan, from_plain, to_plain
+from supervisor.core.model.plain import from_plain, to_plain
+from supervisor.core.model.spec import Plan
 from supervisor.core.services.plan_diff import difference
 from supervisor.errors import ConfigError
 

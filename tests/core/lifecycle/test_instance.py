@@ -14,6 +14,7 @@ from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Examine, Goal, Kill, Record, Signal, State, Watch
+from supervisor.core.model.plain import from_plain, to_plain
 from supervisor.core.model.spec import (
     Evidence,
     HeartbeatSpec,
@@ -23,8 +24,6 @@ from supervisor.core.model.spec import (
     RestartSpec,
     ServiceSpec,
     SupervisorSpec,
-    from_plain,
-    to_plain,
 )
 from supervisor.core.services.plan_diff import difference
 from supervisor.core.services.status import instance_view, should_be_up_but_is_not

@@ -7,7 +7,8 @@ import pytest
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.core.services.host_requirements import descriptor_shortage, runtime_directory_mode
 from supervisor.core.services.monitoring_policy import MonitoringChange, monitoring_change
 from supervisor.core.services.problems import KEPT, Problems

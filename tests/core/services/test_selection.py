@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import events as ev
-from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.core.services.selection import resolve, resolve_one, selected, started_at_boot
 from supervisor.core.services.service_set import Fleet
 from supervisor.errors import NoSuchService, UsageError

@@ -15,7 +15,8 @@ from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import FAILURES, Cause
-from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.core.services.service_set import Fleet
 
 

@@ -1,0 +1,128 @@
+"""Specifications as plain data and back: how a plan goes from one process, or one version, to another as JSON.
+
+Fields, their types and their defaults are read from the dataclasses; the keys are written down here.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar
+
+from supervisor.core.model.spec import (
+    HeartbeatSpec,
+    HookSpec,
+    LogSpec,
+    Plan,
+    ReadySpec,
+    ResourcesSpec,
+    RestartSpec,
+    ServiceSpec,
+    SocketSpec,
+    SupervisorSpec,
+    TargetSpec,
+)
+
+T = TypeVar("T")
+
+
+def _keys(*same: str, **renamed: str) -> dict[str, str]:
+    """The key of each attribute.  `renamed`: an attribute that no longer has the name of its key."""
+    return {**dict(zip(same, same, strict=True)), **renamed}
+
+
+KEYS: dict[type, dict[str, str]] = {
+    ReadySpec: _keys("http", "tcp", "exec", "log", "notify", "delay", "interval", "timeout"),
+    TargetSpec: _keys("detect_within", "max_false_restarts"),
+    HeartbeatSpec: _keys(
+        "source", "interval", "http", "tcp", "exec", "file", "log", "probe_timeout", "detector", "threshold",
+        "min_timeout", "max_timeout", "timeout", "on_suspect", "target",
+    ),
+    RestartSpec: _keys(
+        "policy", "success_exit_codes", "backoff", "initial", "maximum", "factor", "jitter", "reset_after",
+        "max_restarts", "window", "cooldown", "strategy", "fallback",
+    ),
+    ResourcesSpec: _keys("max_memory", "max_cpu", "max_tasks", "sustained", "action", "enforce"),
+    LogSpec: _keys("max_size", "keep", "compress", "timestamps"),
+    HookSpec: _keys("on", "run", "notify", "timeout"),
+    SocketSpec: _keys("url", "mode", "label"),
+    ServiceSpec: _keys(
+        "name", "command", "description", "directory", "user", "group", "extra_groups", "umask", "environment",
+        "replicas", "depends_on", "autostart", "type", "group_name", "on_dependency_restart", "stop_signal",
+        "stop_timeout", "reload_signal", "dump_signal", "evidence", "start_timeout", "limits", "nice",
+        "oom_score_adj", "detach", "sockets", "no_new_privileges", "capabilities", "ambient_capabilities", "ready",
+        "heartbeat", "restart", "resources", "log", "hooks",
+    ),
+    SupervisorSpec: _keys(
+        "name", "runtime_dir", "state_dir", "max_concurrent_restarts", "wait_ready", "group", "listen", "token_file",
+        "certificate", "private_key",
+    ),
+    Plan: _keys("supervisor", "services", "path"),
+}  # fmt: skip
+"""The key under which each attribute is written, in the order of writing.
+
+Other versions read and write the keys, so a key never changes (tests/golden); an attribute may: a renamed one
+goes to the end, as `attribute="key"`."""
+
+
+def to_plain(spec: Any) -> Any:
+    """A spec as JSON-able data, without what equals its default."""
+    if is_dataclass(spec) and not isinstance(spec, type):
+        out = {}
+        for name, (key, default) in _written(type(spec)).items():
+            value = getattr(spec, name)
+            if value != default:
+                out[key] = to_plain(value)
+        return out
+    if isinstance(spec, tuple | list):
+        return [to_plain(v) for v in spec]
+    return spec
+
+
+def from_plain(kind: type[T], plain: Any) -> T:
+    """The inverse of `to_plain`.  It trusts its input: it reads only what this package wrote."""
+    readers: dict[str, Any] = _readers(kind)  # type: ignore[arg-type]
+    return kind(**{readers[key][0]: readers[key][1](value) for key, value in plain.items()})
+
+
+_ALWAYS = object()
+
+
+@cache
+def _written(kind: Any) -> dict[str, tuple[str, Any]]:
+    """The key and the default of each attribute; what has none, and every name, is always written."""
+    known = {f.name: f for f in fields(kind)}
+    out: dict[str, tuple[str, Any]] = {}
+    for name, key in KEYS[kind].items():
+        f = known[name]
+        default = f.default_factory() if callable(f.default_factory) else f.default
+        out[name] = key, _ALWAYS if key == "name" else default
+    return out
+
+
+@cache
+def _readers(kind: Any) -> dict[str, tuple[str, Any]]:
+    """The attribute and the reader of each key."""
+    hints = typing.get_type_hints(kind)
+    return {key: (name, _reader(hints[name])) for name, key in KEYS[kind].items()}
+
+
+def _reader(hint: Any) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType or origin is typing.Union:
+        inner = _reader(next(a for a in args if a is not type(None)))
+        return lambda v: None if v is None else inner(v)
+    if origin is tuple:
+        if len(args) == 2 and args[1] is Ellipsis:
+            inner = _reader(args[0])
+            return lambda v: tuple(inner(x) for x in v)
+        parts = [_reader(a) for a in args]
+        return lambda v: tuple(p(x) for p, x in zip(parts, v, strict=True))
+    if isinstance(hint, type) and is_dataclass(hint):
+        return lambda v: from_plain(hint, v)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint
+    return lambda v: v
