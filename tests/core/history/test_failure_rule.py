@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor.core.history.incidents import is_about_failure, is_decision, is_failure
+from supervisor.core.lifecycle import transitions
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Record
@@ -26,7 +27,7 @@ def records(restart: RestartSpec, *steps: ev.Event | float) -> list[Record]:
         if isinstance(step, float):
             now += step
             step = ev.Timeout()
-        out += [action for action in instance.step(step, now) if isinstance(action, Record)]
+        out += [action for action in transitions.step(instance, step, now) if isinstance(action, Record)]
     return out
 
 
