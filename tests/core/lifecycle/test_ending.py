@@ -44,6 +44,14 @@ def test_what_goes_after_all_is_no_longer_stuck() -> None:
     assert world["web"].state is State.STOPPED
 
 
+def test_an_end_that_is_asked_for_twice_kills_what_is_left() -> None:
+    world = World(spec("web"))
+    world.take(world.fleet.start(["web"], world.now))
+    world.obedient = False
+    assert not any(isinstance(a, act.Kill) for a in world.fleet.end(world.now))
+    assert any(isinstance(a, act.Kill) for a in world.fleet.end(world.now))
+
+
 def test_what_is_detached_stays_and_what_depends_on_it_goes() -> None:
     world = World(spec("kept", detach=True), spec("web", depends_on=["kept"]))
     world.take(world.fleet.start(["kept", "web"], world.now))

@@ -38,6 +38,7 @@ CASES: list[tuple[str, str, JSON, bool | str]] = [
     ("stop", "stopping", view("a", "stopping", goal="down"), WAIT),
     ("stop", "after its dependants", view("a", goal="down"), WAIT),
     ("stop", "wanted again", view("a", goal="up"), "up again"),
+    ("stop", "will not die", view("a", "stopping", goal="down", stuck=True, lingering=["7 x (D)"]), "7 x (D)"),
     ("restart", "still the old one", view("a", incarnation=0), WAIT),
     ("restart", "being stopped", view("a", "stopping", incarnation=0), WAIT),
     ("restart", "the new one", view("a", incarnation=1), DONE),
