@@ -271,6 +271,11 @@ def test_no_file_is_too_long_and_no_room_too_full() -> None:
         assert len(list(room.glob("*.py"))) <= MOST_FILES, room
 
 
+def test_users_of_the_package_see_its_types() -> None:
+    """A type checker reads them only where this file lies beside them (PEP 561)."""
+    assert (ROOT / "py.typed").exists()
+
+
 def in_the_core() -> list[Path]:
     return [path for module, path in modules().items() if inside(module, "core")]
 

@@ -14,7 +14,8 @@ from supervisor.adapters.eventloop.loop import Reactor, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.processes import marks
-from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.adapters.processes.cgroup_migration import CgroupMigration
+from supervisor.adapters.processes.process import Process
 from supervisor.adapters.processes.tree import Tree, send
 from supervisor.adapters.processes.trees import Forest
 from supervisor.core.model.events import Event, Exited, Lingering, TreeEmpty
@@ -25,27 +26,6 @@ STRANGERS_AFTER = 0.1
 """Seconds after a SIGCHLD at which zombies that nobody claims are looked for; two looks apart by this reap them."""
 PARENT_REAPS_WITHIN = 1.5
 """Seconds that the parent of an adopted process has to reap it before its exit status counts as unknown."""
-JOIN_AFTER = 0.03
-"""Seconds without a spawn after which newcomers are moved into their cgroups."""
-
-_MOST_LOOKS = 64
-
-
-class Process:
-    """One incarnation's main process and its tree."""
-
-    __slots__ = ("incarnation", "instance", "main", "mark", "pid", "pidfd", "settled", "start", "tree")
-
-    def __init__(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree, mark: int) -> None:
-        self.instance = instance
-        self.incarnation = incarnation
-        self.pid = self.main = pid
-        self.pidfd = pidfd
-        self.start = procfs.start_time(pid) if pid else None
-        self.tree = tree
-        self.mark = mark
-        self.settled = not isinstance(tree, CgroupTree)
-        """All that it forked before it was moved into its cgroup has been moved too."""
 
 
 class Processes:
@@ -66,9 +46,7 @@ class Processes:
         self._before_exit = before_exit
         self._id = supervisor_id
         self._by_mark: dict[int, Process] = {}
-        self._unsettled: list[Process] = []
-        self._to_join: dict[Process, None] = {}
-        self._join_at = 0.0
+        self._migration = CgroupMigration(reactor, self.mains, self._owner)
         self._strangers: set[int] = set()
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
@@ -87,7 +65,7 @@ class Processes:
         if process.settled:
             process.tree.join(pid)
         else:
-            self._join_later(process)
+            self._migration.plan(process)
         return process
 
     def adopt(self, instance: str, incarnation: int, main: tuple[int, int] | None, tree: Tree) -> Process | None:
@@ -125,68 +103,25 @@ class Processes:
         self.by_instance[process.instance] = process
         self._reactor.register(process.pidfd, lambda events: self._ready(process, events))
 
-    def _join_later(self, process: Process) -> None:
-        """Move newcomers into their cgroups one a turn of the loop, and not before nothing was spawned for a moment: a
-        move can take the kernel milliseconds, which a burst of restarts must not wait for."""
-        self._join_at = self._reactor.now() + JOIN_AFTER
-        if not self._to_join:
-            self._reactor.call_at(self._join_at, self._settle_in)
-        self._to_join[process] = None
-
-    def _settle_in(self) -> None:
-        if not self._to_join:
-            return
-        now = self._reactor.now()
-        if now >= self._join_at:
-            self._join(next(iter(self._to_join)))
-        self._reactor.call_at(max(now, self._join_at), self._settle_in)
-
-    def _join(self, process: Process) -> None:
-        self._to_join.pop(process, None)
-        process.tree.join(process.pid)
-        self._unsettled.append(process)
-        if not self._to_join:
-            self._catch_orphans()
-
     def members(self, instance: str) -> list[int]:
         """The pids of its tree, whether or not that was moved into its cgroup yet."""
         process = self.by_instance.get(instance)
         if process is None:
             return []
-        return _with_descent(process.pid) if process in self._to_join else process.tree.members()
+        return self._migration.members(process)
 
     def at_home(self, instance: str) -> Process | None:
         """The process with its tree as it is to be signalled or examined: in its cgroup, if it is to have one."""
         process = self.by_instance.get(instance)
-        if process is not None and process in self._to_join:
-            self._join(process)
+        if process is not None:
+            self._migration.hasten(process)
         return process
 
-    def _catch_orphans(self) -> None:
-        """What forked away before its main process was moved came to us, the subreaper, when its parent died; its
-        marker tells where it belongs.  Looked for until two looks see the same children and nothing to move, for a
-        parent that dies between two reads hides its child from both."""
-        seen: list[int] | None = None
-        for _ in range(_MOST_LOOKS):
-            mine = procfs.children(os.getpid())
-            moved = [self._move_home(pid) for child in mine if child not in self.mains for pid in _with_descent(child)]
-            if mine == seen and not any(moved):
-                break
-            seen = mine
-        for process in self._unsettled:
-            process.settled = True
-        self._unsettled.clear()
-
-    def _move_home(self, pid: int) -> bool:
-        process = self._by_mark.get(marks.borne(pid) or 0) or self._named(pid)
-        if process is None or not isinstance(process.tree, CgroupTree):
-            return False
-        if process.tree.belongs(pid):
-            return False
-        process.tree.join(pid)
-        return True
-
-    def _named(self, pid: int) -> Process | None:
+    def _owner(self, pid: int) -> Process | None:
+        """The process from which this one is descended, by its marker."""
+        process = self._by_mark.get(marks.borne(pid) or 0)
+        if process is not None:
+            return process
         supervisor, instance = marks.identity(pid) or ("", "")
         return self.by_instance.get(instance) if supervisor == self._id else None
 
@@ -290,9 +225,7 @@ class Processes:
     def _exited(self, process: Process, status: Status) -> None:
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
-        self._to_join.pop(process, None)
-        if not process.settled:  # gone before all that it forked could be taken into its cgroup
-            self._catch_orphans()
+        self._migration.ended(process)
         empty = process.tree.empty()
         self._before_exit(process.instance, empty)
         self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
@@ -331,10 +264,6 @@ class Processes:
 def become_subreaper(yes: bool = True) -> None:
     """Orphaned descendants come to us rather than to PID 1, so that none escapes unseen."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
-
-
-def _with_descent(pid: int) -> list[int]:
-    return [pid, *procfs.descendants(pid)]
 
 
 def _is_zombie(pid: int) -> bool:

@@ -7,7 +7,6 @@ put in a queue, so that nothing here loops inside a handler.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -23,11 +22,8 @@ from supervisor.core.model.actions import Action, Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan, ServiceSpec, Strategy
 from supervisor.core.services.correlated_silence import Doubt
+from supervisor.core.services.deadlines import FOREVER, Deadlines
 from supervisor.core.services.plan_diff import Difference, difference
-
-LOOK_AHEAD = 0.05
-"""Seconds."""
-FOREVER = float("inf")
 
 
 class Fleet:
@@ -47,9 +43,7 @@ class Fleet:
         self._recovering: set[str] = set()
         self._later: dict[str, ev.Stop] = {}
         self._leaving: set[str] = set()
-        self._heap: list[tuple[float, int, Instance]] = []
-        self._earliest: dict[str, float] = {}
-        self._count = 0
+        self._deadlines = Deadlines()
         self._doubt = Doubt()
         self._health = LocalHealth()
         self._index(plan)
@@ -74,7 +68,7 @@ class Fleet:
     @property
     def deadline(self) -> float | None:
         """When `tick` is due next.  May be early by a moved heartbeat deadline, never late."""
-        return self._heap[0][0] if self._heap else None
+        return self._deadlines.next
 
     @property
     def down(self) -> bool:
@@ -107,29 +101,13 @@ class Fleet:
     def _beat(self, instance: Instance, event: ev.Heartbeat) -> None:
         """The hot path: nothing but the detector learns of it, and the timer only where suspicion comes nearer."""
         suspect_at = instance.beat(event)
-        if suspect_at is not None and suspect_at < self._earliest.get(instance.name, FOREVER):
-            self._schedule(instance)
+        if suspect_at is not None and suspect_at < self._deadlines.entries.get(instance.name, FOREVER):
+            self._deadlines.schedule(instance)
 
     def tick(self, now: float) -> list[Action]:
-        """Fire every deadline that has passed.
-
-        Entries that heartbeats have put off meanwhile are moved a little ahead of their time: a hundred services
-        that beat then cost a few wake-ups a second, not one each."""
-        heap = self._heap
-        while heap and heap[0][0] <= now + LOOK_AHEAD:
-            when, _, instance = heap[0]
-            known = self._earliest.get(instance.name) == when
-            deadline = instance.deadline if known else None
-            due = deadline is not None and deadline <= when
-            if due and when > now:
-                break
-            heapq.heappop(heap)
-            if known:
-                del self._earliest[instance.name]
-            if due:
-                self._queue.append((instance, ev.Timeout(self._health.patience(now))))
-            elif known:
-                self._schedule(instance)
+        """Fire every deadline that has passed."""
+        for instance in self._deadlines.due(now):
+            self._queue.append((instance, ev.Timeout(self._health.patience(now))))
         return self._settle(now)
 
     def stalled(self, seconds: float, now: float) -> list[Action]:
@@ -186,14 +164,14 @@ class Fleet:
         instance = self.instances[name]
         instance.restore(saved, crashed=crashed)
         self._account(instance)
-        self._schedule(instance)
+        self._deadlines.schedule(instance)
 
     def presume(self, name: str, incarnation: int) -> None:
         """An instance lives in this incarnation, and no record tells of it; `resume` has to tell what became of it."""
         instance = self.instances[name]
         instance.presume(incarnation)
         self._account(instance)
-        self._schedule(instance)
+        self._deadlines.schedule(instance)
 
     def resume(self, found: Mapping[str, ev.Adopted | ev.Vanished], now: float) -> list[Action]:
         """Take up who was alive, and go on with what was under way.  All at once: before everybody's fate is known,
@@ -253,7 +231,7 @@ class Fleet:
                 self._follow(instance, was, was_ready, actions)
                 if ran != instance.incarnation or was is not instance.state or actions:
                     self._account(instance)
-                self._schedule(instance)
+                self._deadlines.schedule(instance)
             if not (self._grant() or self._stop_later(now) or self._drop_left()):
                 return out
 
@@ -395,21 +373,6 @@ class Fleet:
         return False
 
     # -- bookkeeping ---------------------------------------------------------------------------------------------
-
-    def _schedule(self, instance: Instance) -> None:
-        """Keep at most one live heap entry per instance that is not later than its deadline.
-
-        A heartbeat moves the deadline away: the old entry stays, and is put off only when it comes up, so a beat
-        costs no heap operation."""
-        deadline = instance.deadline
-        if deadline is None:
-            self._earliest.pop(instance.name, None)
-            return
-        known = self._earliest.get(instance.name)
-        if known is None or deadline < known:
-            self._earliest[instance.name] = deadline
-            self._count += 1
-            heapq.heappush(self._heap, (deadline, self._count, instance))
 
     def _index(self, plan: Plan) -> None:
         self._specs = {s.name: s for s in plan.services}

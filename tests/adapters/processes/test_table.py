@@ -17,7 +17,7 @@ import pytest
 from supervisor.adapters.eventloop.loop import Reactor
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import child_status, foreign_status
-from supervisor.adapters.processes import table as processes
+from supervisor.adapters.processes import cgroup_migration
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.descendant_tree import DescentTree
 from supervisor.adapters.processes.spawn import Spawner, clean_slate, raise_descriptor_limit
@@ -135,7 +135,7 @@ def test_a_tree_is_torn_down_whole(bench: Bench, tmp_path: Path) -> None:
     """
     bench.spawn("sh", "-c", script)
     bench.until_file(tmp_path / "up")
-    bench.until(lambda: not bench.processes._to_join)
+    bench.until(lambda: not bench.processes._migration.waiting)
     assert len(bench.processes.by_instance["web"].tree.members()) >= 6
     bench.processes.kill("web")
     bench.until(lambda: bench.of(Exited))
@@ -149,7 +149,7 @@ def test_a_newcomer_is_whole_before_it_is_in_its_cgroup(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is asked, and done, in the moment before it is moved there concerns all of it."""
-    monkeypatch.setattr(processes, "JOIN_AFTER", 1000.0)
+    monkeypatch.setattr(cgroup_migration, "JOIN_AFTER", 1000.0)
     bench.spawn("sh", "-c", f"sleep 1001 & (trap '' TERM; echo up > {tmp_path}/up; exec sleep 1002) & wait")
     bench.until_file(tmp_path / "up")
     members = bench.processes.members("web")
@@ -165,7 +165,7 @@ def test_a_newcomer_is_whole_before_it_is_in_its_cgroup(
 
 
 def test_a_newcomer_is_examined_in_its_cgroup(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "JOIN_AFTER", 1000.0)
+    monkeypatch.setattr(cgroup_migration, "JOIN_AFTER", 1000.0)
     pid = bench.spawn("sleep", "1000")
     suspect = bench.processes.at_home("web")
     assert suspect is not None
@@ -235,7 +235,7 @@ def test_orphans_are_reaped(bench: Bench) -> None:
 def test_main_process_can_hand_over(bench: Bench, tmp_path: Path) -> None:
     bench.spawn("sh", "-c", f"(echo up > {tmp_path}/up; exec sleep 1000) & wait")
     bench.until_file(tmp_path / "up")
-    bench.until(lambda: not bench.processes._to_join)
+    bench.until(lambda: not bench.processes._migration.waiting)
     tree = bench.processes.by_instance["web"].tree
     child = next(p for p in tree.members() if p != bench.processes.by_instance["web"].pid)
     assert not bench.processes.set_main("web", os.getpid()), "a stranger cannot be made the main process"
@@ -278,7 +278,7 @@ def test_adopting_what_is_gone_says_so(bench: Bench) -> None:
 def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.spawn("sleep", "1000")
     process = bench.processes.by_instance["web"]
-    bench.until(lambda: not bench.processes._to_join)
+    bench.until(lambda: not bench.processes._migration.waiting)
     with monkeypatch.context() as patch:
         patch.setattr(type(process.tree), "kill", lambda self: None)
         patch.setattr(signal, "pidfd_send_signal", lambda *_: None)

@@ -359,7 +359,7 @@ def test_heartbeats_cost_no_heap_entry() -> None:
     for _ in range(1000):
         world.advance(1.0)
         world.post("web", ev.Heartbeat(1, world.now))
-    assert len(world.fleet._heap) <= 2
+    assert len(world.fleet._deadlines._heap) <= 2
     assert world["web"].state is State.RUNNING
     world.advance(10)
     assert any(r.after is State.SUSPECT for r in world.records)

@@ -1,0 +1,24 @@
+"""The main process of one incarnation, with the tree of all that it started."""
+
+from __future__ import annotations
+
+from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.adapters.processes.tree import Tree
+
+
+class Process:
+    """One incarnation's main process and its tree."""
+
+    __slots__ = ("incarnation", "instance", "main", "mark", "pid", "pidfd", "settled", "start", "tree")
+
+    def __init__(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree, mark: int) -> None:
+        self.instance = instance
+        self.incarnation = incarnation
+        self.pid = self.main = pid
+        self.pidfd = pidfd
+        self.start = procfs.start_time(pid) if pid else None
+        self.tree = tree
+        self.mark = mark
+        self.settled = not isinstance(tree, CgroupTree)
+        """All that it forked before it was moved into its cgroup has been moved, too."""
