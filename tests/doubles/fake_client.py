@@ -24,7 +24,7 @@ from tests.doubles import fake_daemon as fakedaemon
 
 JSON = dict[str, Any]
 SOON = 0.03
-"""Seconds that a change of state takes."""
+"""Seconds that a change of state takes, from when a client that follows has been told of its beginning."""
 
 
 class StandIn:
@@ -46,6 +46,7 @@ class StandIn:
         self.ledger = list(events)
         self.lines = lines or {}
         self.subscribers: list[Subscriber] = []
+        self._begun: list[Callable[[], None]] = []
         self.closing = False
         self.upgraded_from = ""
         self.ended: Callable[[], None] = reactor.stop
@@ -148,7 +149,7 @@ class StandIn:
             else:
                 self._change(name, "running", "ready", ready=True, pid=os.getpid(), **again)
 
-        self.reactor.call_at(self.reactor.now() + SOON, come_up)
+        self._soon(come_up)
 
     def _stop(self, name: str) -> None:
         if self.rows[name]["state"] == "stopped":
@@ -156,7 +157,18 @@ class StandIn:
         self._change(name, "stopping", "stopped-by-user", goal="down", kill_in_s=10.0, since_s=1.0)
         if name not in self.stubborn:
             gone = {"pid": None, "kill_in_s": None, "ready": False}
-            self.reactor.call_at(self.reactor.now() + SOON, lambda: self._change(name, "stopped", "stopped", **gone))
+            self._soon(lambda: self._change(name, "stopped", "stopped", **gone))
+
+    def _soon(self, end: Callable[[], None]) -> None:
+        """End a change of state, but not before a client that follows it has seen it begin."""
+        self._begun.append(end)
+        if any(subscriber.topics & {"events", "status"} for subscriber in self.subscribers):
+            self._seen()
+
+    def _seen(self) -> None:
+        for end in self._begun:
+            self.reactor.call_at(self.reactor.now() + SOON, end)
+        self._begun.clear()
 
     def down(self) -> None:
         if self.closing:
@@ -198,11 +210,14 @@ class StandIn:
         self.subscribers.append(subscriber)
         if "status" in subscriber.topics:
             self.reactor.call_soon(lambda: self._tell(subscriber))
+        elif "events" in subscriber.topics:
+            self._seen()
         return lambda: self.subscribers.remove(subscriber)
 
     def _tell(self, subscriber: Subscriber) -> None:
         if subscriber in self.subscribers:
             subscriber.on_status(self.status(subscriber.services))
+            self._seen()
             self.reactor.call_at(self.reactor.now() + subscriber.interval, lambda: self._tell(subscriber))
 
     def say(self, name: str, text: str) -> None:

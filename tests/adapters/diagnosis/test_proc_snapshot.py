@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.adapters.diagnosis import open_sockets
 from supervisor.adapters.diagnosis import proc_snapshot as module
 from supervisor.adapters.diagnosis.proc_snapshot import MOST, examine, host
 
@@ -160,7 +161,8 @@ def test_of_the_environment_only_the_names(start: Start) -> None:
     assert "sesame" not in json.dumps(found)
 
 
-def test_where_its_sockets_lead(start: Start) -> None:
+def test_where_its_sockets_lead(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_sockets, "_TABLE", 1 << 26)  # other tests may leave thousands of sockets in TIME_WAIT
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         process = start(
