@@ -18,7 +18,7 @@ from supervisor.adapters.processes import orphans
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record
-from supervisor.core.services.adoption import Found
+from supervisor.core.services.adoption import Found, outcome
 from supervisor.core.services.monitoring_policy import monitoring_change
 from supervisor.core.services.socket_policy import open_sockets
 from supervisor.daemon.parts import FIFO, SOCKET, Parts
@@ -185,8 +185,8 @@ class Effects:
         if process is not None and process.pid and spec.sockets:
             parts.sockets.adopt(spec, process.pid, process.pidfd)
         if process is None or not process.pid:
-            return ev.Vanished(incarnation, tree_empty=process is None)
-        return ev.Adopted(incarnation, process.pid, parts.processes.age(process))
+            return outcome(incarnation, None, 0.0, tree_empty=process is None)
+        return outcome(incarnation, process.pid, parts.processes.age(process), tree_empty=False)
 
 
 _PERFORM: dict[type[Action], Callable[[Effects, Any], None]] = {

@@ -36,6 +36,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.model import sdnotify
 from supervisor.core.model.sdnotify import Message
 from supervisor.core.model.spec import Plan
+from supervisor.core.services.adoption import saved
 from supervisor.core.services.host_requirements import runtime_directory_mode
 from supervisor.core.services.problems import Problems
 from supervisor.core.services.service_set import Fleet
@@ -158,13 +159,7 @@ class Parts:
     def snapshot(self, name: str) -> JSON | None:
         """What a later daemon has to know of an instance; None where there is no such instance any more."""
         instance = self.fleet.instances.get(name)
-        if instance is None:
-            return None
-        snapshot = instance.snapshot(self.now())
-        process = self.processes.by_instance.get(name)
-        if process is not None and process.incarnation == instance.incarnation and instance.pid is not None:
-            snapshot |= {"pid": process.pid, "start": process.start}
-        return snapshot
+        return saved(instance, self.processes.by_instance.get(name), self.now()) if instance is not None else None
 
     def save(self, names: Iterable[str]) -> None:
         """Write these instances down as they are now."""

@@ -1,4 +1,4 @@
-"""One life of a supervisor: the real engine, rules and recovery; of the runtime only what touches the world is made up.
+"""One life of a supervisor: the real engine, rules and recovery; only what touches the world is made up.
 
 A crash can come between any two things that it does: before a commit, after it, before an order, after what the order
 did to the world and before anybody heard of it.
@@ -6,18 +6,18 @@ did to the world and before anybody heard of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Purpose, Record
 from supervisor.core.model.spec import Plan
-from supervisor.core.services.adoption import Found
+from supervisor.core.services.adoption import Found, is_main, outcome, saved
 from supervisor.core.services.service_set import Fleet
 from supervisor.daemon import recovery
 from supervisor.daemon.engine import Engine
+from supervisor.daemon.previous_run import PreviousRun
 from tests.simulation.disk import Disk
 from tests.simulation.processes import Process
 
@@ -27,33 +27,6 @@ if TYPE_CHECKING:
 
 class Crash(Exception):
     """The supervisor is no more."""
-
-
-class Past:
-    """What recovery.Past reads from the real disk."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        known = disk.meta.get("epoch")
-        self.crashed = (
-            disk.said == disk.epoch
-            if known is None
-            else known == str(disk.epoch) and disk.meta.get("clean_shutdown") == "no"
-        )
-        self.closing = disk.meta.get("closing") == "yes"
-        self.instances = disk.load()
-        self.plan = disk.plan if self.crashed else None
-
-    def begin(self, *, closing: bool = False) -> None:
-        facts = {"epoch": str(self._disk.epoch), "clean_shutdown": "no", "closing": "yes" if closing else "no"}
-        self._disk.meta.update(facts)
-        self._disk.said = self._disk.epoch
-
-    def plan_in_force(self, configured: Plan) -> Plan:
-        return configured if self.plan is None else replace(configured, services=self.plan.services)
-
-    def keep(self, plan: Plan) -> None:
-        self._disk.plan = plan
 
 
 class Ledger:
@@ -93,17 +66,17 @@ class Daemon:
         self.fuse: int | None = None
         """Things that it still does before it crashes."""
         self.ledger = Ledger(world.disk)
-        self.previous_run = Past(world.disk)
+        self.previous_run = PreviousRun(world.disk, world.disk, str(world.disk.epoch))
         self._file_plan = plan
         self.fleet = Fleet(self.previous_run.plan_in_force(plan), world.dice.random)
         self.engine = Engine(self.fleet, self.now)
         self.engine.world = self
         self.wake: float | None = None
         self.processes: dict[str, Process] = {}
-        self._soon: list[Callable[[], object]] = []
+        self._soon: list[Callable[[], None]] = []
 
     def recover(self) -> None:
-        recovery.recover(self, self, self._file_plan, None, lambda adopted: None)  # type: ignore[arg-type]
+        recovery.recover(self, self, self._file_plan, None, lambda adopted: None)
         self.turn()
 
     def turn(self) -> None:
@@ -136,7 +109,7 @@ class Daemon:
     def now(self) -> float:
         return self.world.now
 
-    def call_soon(self, callback: Callable[[], object]) -> None:
+    def call_soon(self, callback: Callable[[], None]) -> None:
         self._soon.append(callback)
 
     def problem(self, _text: str) -> None: ...
@@ -152,27 +125,29 @@ class Daemon:
         self._burn("looks for survivors")
         return [Found(p.pid, p.start, p.instance, p.incarnation, p.alive) for p in self.world.processes.living()]
 
-    def end_strays(self, found: Iterable[Found]) -> list[Found]:
-        for stray in found:
+    def end_strays(self, strays: Sequence[Found]) -> list[Found]:
+        for stray in strays:
             self.world.kill_stray(stray)
             self._burn("stray ended")
         return []
 
+    def describe(self, stray: Found) -> str:
+        return f"{stray.pid}"
+
     def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.Vanished:
         self._burn("adopts")
-        found = self.world.processes.by_instance.get(name)
-        process = found if found is not None and found.incarnation == incarnation else None
         if main is not None:
             known = self.world.processes.by_pid.get(main[0])
-            if known is not None and known.start == main[1] and (known.alive or known.zombie_of is self):
+            if known is not None and is_main(main[1], known.seen_by(self)):
                 self.processes[name] = known
                 if not known.alive:
                     self._soon.append(lambda: self._reap(known))
-                return ev.Adopted(incarnation, known.pid, self.world.now - known.began)
-        if process is not None and process.left:
-            self.processes[name] = process
-            return ev.Vanished(incarnation, tree_empty=False)
-        return ev.Vanished(incarnation, tree_empty=True)
+                return outcome(incarnation, known.pid, self.now() - known.began, tree_empty=False)
+        found = self.world.processes.by_instance.get(name)
+        remains = found is not None and found.incarnation == incarnation and found.left
+        if found is not None and remains:
+            self.processes[name] = found
+        return outcome(incarnation, None, 0.0, tree_empty=not remains)
 
     # -- the engine's world --------------------------------------------------------------------------------------
 
@@ -185,13 +160,7 @@ class Daemon:
         self._burn("after a commit")
 
     def _snapshot(self, name: str, instance: Any) -> Any:
-        if instance is None:
-            return None
-        snapshot = instance.snapshot(self.world.now)
-        process = self.processes.get(name)
-        if process is not None and process.incarnation == instance.incarnation and instance.pid is not None:
-            snapshot |= {"pid": process.pid, "start": process.start}
-        return snapshot
+        return saved(instance, self.processes.get(name), self.now()) if instance is not None else None
 
     def perform(self, action: Action) -> None:
         self._burn(f"before {type(action).__name__}")

@@ -1,4 +1,4 @@
-"""What survives a crash: the ledger's committed events and snapshots, its notes, and the plan in force."""
+"""What survives a crash: the ledger's committed events, snapshots and facts, and the files of the runtime directory."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from supervisor.core.model.spec import Plan
 
 
 class Disk:
-    """One commit is all or nothing.  `full`: nothing is, until it is not full any more.  `said`: the boot that stands
-    beside the socket, and outlives the ledger."""
+    """Implements `Facts` and `Files` of daemon/previous_run.py.  One commit is all or nothing.  `full`: nothing is
+    written by a commit until there is room again."""
 
     def __init__(self) -> None:
         self.snapshots: dict[str, str] = {}
         self.meta: dict[str, str] = {}
         self.plan: Plan | None = None
         self.full = False
-        self.said = -1
         self.epoch = 0
+        self._id = ("simulated", "")
+        """The id and the boot in the runtime directory; they outlive the ledger."""
         self.story: dict[str, Record] = {}
         """The newest record of each instance."""
 
@@ -41,5 +42,27 @@ class Disk:
         self.meta.clear()
         self.story.clear()
 
+    # -- the facts -----------------------------------------------------------------------------------------------
+
+    def get_meta(self, key: str) -> str | None:
+        return self.meta.get(key)
+
+    def set_meta(self, key: str, value: str) -> None:
+        self.meta[key] = value
+
     def load(self) -> dict[str, Any]:
         return {name: json.loads(text) for name, text in self.snapshots.items()}
+
+    # -- the files -----------------------------------------------------------------------------------------------
+
+    def read_id(self) -> tuple[str, str]:
+        return self._id
+
+    def write_id(self, supervisor_id: str, epoch: str) -> None:
+        self._id = supervisor_id, epoch
+
+    def read_plan(self) -> Plan | None:
+        return self.plan
+
+    def write_plan(self, plan: Plan) -> None:
+        self.plan = plan

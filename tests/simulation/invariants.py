@@ -39,6 +39,8 @@ class Invariants:
         """Instances of which a full disk took the last word, or all words were lost: until a supervisor has taken up
         everything and could write it down, what is known of them may be old."""
         self._grants: dict[str, deque[float]] = {}
+        self._down: set[str] = set()
+        """Instances that were wanted down before the last crash."""
         self._reasons: dict[str, Cause] = {}
         """Why each instance is on its way down."""
 
@@ -48,7 +50,10 @@ class Invariants:
     # -- told by the world ---------------------------------------------------------------------------------------
 
     def begins(self, daemon: Daemon) -> None:
-        """A supervisor takes up what is there."""
+        """A supervisor takes up what is there.  After a crash, what was wanted down is still wanted down."""
+        previous, story = daemon.previous_run, self._world.disk.story
+        restored = previous.crashed and not previous.closing
+        self._down = {name for name, record in story.items() if restored and record.goal is Goal.DOWN}
 
     def crashed(self, daemon: Daemon) -> None:
         if daemon.ledger.behind:
@@ -120,6 +125,8 @@ class Invariants:
                     self._fail(f"the story of {name} has a gap: {last} and then {record}")
                 if record.incarnation < last.incarnation:
                     self._fail(f"incarnations go back: {last} and then {record}")
+                if record.cause is Cause.AUTOSTART and name in self._down:
+                    self._fail(f"{name} was wanted down, and a crash has started it")
             told[name] = record
             self._count_restart(record, daemon)
 

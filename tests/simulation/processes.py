@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import NamedTuple
 
 FEW = 48
 """Numbers there are for processes: so few that they come again."""
+
+
+class Seen(NamedTuple):
+    """A process in /proc."""
+
+    start: int
+    state: str
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +42,13 @@ class Process:
     zombie_of: object | None = None
     """The daemon whose child it is, as long as that has not read its status."""
     asked_for_readiness: bool = False
+
+    def seen_by(self, daemon: object) -> Seen | None:
+        """What /proc shows of its main process: a zombie, if it has ended and this daemon is its parent; init reaps the
+        others at once."""
+        if self.alive:
+            return Seen(self.start, "T" if self.stopped else "S")
+        return Seen(self.start, "Z") if self.zombie_of is daemon else None
 
     @property
     def tree_alive(self) -> bool:

@@ -15,11 +15,13 @@ from supervisor.core.lifecycle.transitions import TRANSITIONS
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.restart.tracker import RestartRule
-from supervisor.core.services import adoption as takeover_module
+from supervisor.core.services import adoption, selection
 from supervisor.core.services.adoption import Takeover
 from supervisor.core.services.service_set import Fleet
 from supervisor.daemon import recovery
 from supervisor.daemon.engine import Engine
+from supervisor.daemon.previous_run import PreviousRun
+from tests.simulation import daemon as simulated
 from tests.simulation.faults import FAULTS
 from tests.simulation.run import run
 
@@ -61,14 +63,55 @@ def forgets_what_was_being_spawned(patch: Patch) -> None:
 
 
 def overlooks_strays(patch: Patch) -> None:
-    real = recovery.takeover
+    real = adoption.takeover
     patch.setattr(recovery, "takeover", lambda *a: Takeover(real(*a).mains, {}, [], real(*a).unheard))
     patch.setattr(Instance, "spawning", property(lambda self: False))
 
 
 def believes_the_ledger_alone(patch: Patch) -> None:
     """As it once was: who was started in words that a full disk had not taken was ended."""
-    patch.setattr(takeover_module, "_unheard", lambda *_: {})
+    patch.setattr(adoption, "_unheard", lambda *_: {})
+
+
+def adopts_whatever_has_the_pid(patch: Patch) -> None:
+    _patch_everywhere(patch, "is_main", lambda start, seen: seen is not None)
+
+
+def adopts_nothing(patch: Patch) -> None:
+    _patch_everywhere(patch, "is_main", lambda start, seen: False)
+
+
+def saves_no_pid(patch: Patch) -> None:
+    _patch_everywhere(patch, "saved", lambda instance, process, now: instance.snapshot(now) | {"start": None})
+
+
+def tells_of_an_empty_tree(patch: Patch) -> None:
+    """What is left of a tree whose main process has ended is forgotten, and the next copy started beside it."""
+    real = adoption.outcome
+    _patch_everywhere(patch, "outcome", lambda *a, tree_empty: real(*a, tree_empty=True))
+
+
+def takes_every_end_for_an_orderly_one(patch: Patch) -> None:
+    real = PreviousRun.__init__
+
+    def init(self: PreviousRun, *what: Any) -> None:
+        real(self, *what)
+        self.crashed = False
+
+    patch.setattr(PreviousRun, "__init__", init)
+
+
+def does_not_mark_its_run_as_unclean(patch: Patch) -> None:
+    patch.setattr(PreviousRun, "begin", lambda self, closing=False: None)
+
+
+def recovers_under_the_edited_plan(patch: Patch) -> None:
+    patch.setattr(PreviousRun, "plan_in_force", lambda self, configured: configured)
+
+
+def starts_what_it_has_restored(patch: Patch) -> None:
+    real = selection.started_at_boot
+    patch.setattr(recovery, "started_at_boot", lambda fleet, restored: real(fleet, ()))
 
 
 def takes_the_vanished_for_alive(patch: Patch) -> None:
@@ -142,10 +185,24 @@ def keeps_waiting_when_it_is_stopped(patch: Patch) -> None:
     patch.setitem(TRANSITIONS, (act.State.STARTING, ev.Stop), while_starting)
 
 
+def _patch_everywhere(patch: Patch, name: str, function: Callable[..., Any]) -> None:
+    """A rule of adoption, in its module and where the world of the simulation has it from there."""
+    patch.setattr(adoption, name, function)
+    patch.setattr(simulated, name, function)
+
+
 MUTANTS: list[Callable[[Patch], None]] = [
     forgets_what_was_being_spawned,
     overlooks_strays,
     believes_the_ledger_alone,
+    adopts_whatever_has_the_pid,
+    adopts_nothing,
+    saves_no_pid,
+    tells_of_an_empty_tree,
+    takes_every_end_for_an_orderly_one,
+    does_not_mark_its_run_as_unclean,
+    recovers_under_the_edited_plan,
+    starts_what_it_has_restored,
     takes_the_vanished_for_alive,
     does_not_repeat_a_stop,
     loses_deadlines,

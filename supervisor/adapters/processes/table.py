@@ -20,6 +20,7 @@ from supervisor.adapters.processes.tree import Tree, send
 from supervisor.adapters.processes.trees import Forest
 from supervisor.core.model.events import Event, Exited, Lingering, TreeEmpty
 from supervisor.core.model.spec import ResourcesSpec
+from supervisor.core.services.adoption import is_main
 
 PR_SET_CHILD_SUBREAPER = 36
 STRANGERS_AFTER = 0.1
@@ -78,8 +79,7 @@ class Processes:
             pid, start = main
             with suppress(OSError):
                 pidfd = os.pidfd_open(pid)
-                stat = procfs.stat(pid)
-                if stat is not None and stat.start == start and stat.state != "X":  # a zombie still tells its status
+                if is_main(start, procfs.stat(pid)):
                     process = self._process(instance, incarnation, pid, pidfd, tree)
                     process.settled = True
                     self._add(process)

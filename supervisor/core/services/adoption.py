@@ -11,9 +11,10 @@ in words that were lost: by a full disk, or with the whole ledger.  It is what t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model.events import Adopted, Vanished
 
 
 class Found(NamedTuple):
@@ -27,6 +28,29 @@ class Found(NamedTuple):
     leader: bool
 
 
+class Running(Protocol):
+    """The main process of an instance, as the daemon that started it knows it."""
+
+    @property
+    def incarnation(self) -> int: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def start(self) -> int | None: ...
+
+
+class Seen(Protocol):
+    """The process that has a pid now.  `state` is the letter of /proc/PID/stat."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def state(self) -> str: ...
+
+
 class Takeover(NamedTuple):
     """`mains`: (pid, start) to adopt by instance.  `remains`: what a live instance may have left beside its main
     process.  `strays`: what must not live on.  `unheard`: incarnations that live, and of which the record says nothing;
@@ -36,6 +60,26 @@ class Takeover(NamedTuple):
     remains: dict[str, list[Found]]
     strays: list[Found]
     unheard: dict[str, int]
+
+
+def saved(instance: Instance, process: Running | None, now: float) -> dict[str, Any]:
+    """What is saved of an instance: its snapshot, with the (pid, start time) by which a later daemon knows its main
+    process again.  A pid alone may be another process by then."""
+    snapshot = instance.snapshot(now)
+    if process is not None and process.incarnation == instance.incarnation and instance.pid is not None:
+        snapshot |= {"pid": process.pid, "start": process.start}
+    return snapshot
+
+
+def is_main(start: int, seen: Seen | None) -> bool:
+    """Whether the process that has the pid of a main process is that process: it began when that began.  A zombie is,
+    for it still tells its exit status; a process that is being removed (X) tells nothing any more."""
+    return seen is not None and seen.start == start and seen.state != "X"
+
+
+def outcome(incarnation: int, pid: int | None, age: float, *, tree_empty: bool) -> Adopted | Vanished:
+    """What the instance is told.  `pid` and `age` are those of its main process, None where that is not there."""
+    return Vanished(incarnation, tree_empty) if pid is None else Adopted(incarnation, pid, age)
 
 
 def takeover(instances: Mapping[str, Instance], started: Mapping[str, int | None], found: Iterable[Found]) -> Takeover:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
-from supervisor.core.services.adoption import Found, takeover
+from supervisor.core.services.adoption import Found, is_main, outcome, saved, takeover
 from tests.core.services.test_service_set import spec
 
 STARTS = {
@@ -111,3 +111,64 @@ def test_everything_found_is_either_an_instances_or_a_stray(states: list[str], p
     assert sorted(kept + result.strays) == sorted(processes)
     assert all(instances[name].alive or name in result.unheard for name in result.mains)
     assert result.unheard.keys() <= result.mains.keys()
+
+
+class Seen(NamedTuple):
+    start: int
+    state: str
+
+
+@pytest.mark.parametrize(
+    ("seen", "same"),
+    [
+        (None, False),
+        (Seen(5, "S"), True),
+        (Seen(5, "T"), True),
+        (Seen(5, "D"), True),
+        (Seen(5, "Z"), True),
+        (Seen(5, "X"), False),
+        (Seen(6, "S"), False),
+        (Seen(6, "Z"), False),
+    ],
+)
+def test_a_process_is_known_again_by_the_time_it_began(seen: Seen | None, same: bool) -> None:
+    assert is_main(5, seen) is same
+
+
+@pytest.mark.parametrize(
+    ("pid", "tree_empty", "event"),
+    [
+        (77, False, ev.Adopted(3, 77, 1.5)),
+        (None, False, ev.Vanished(3, tree_empty=False)),
+        (None, True, ev.Vanished(3, tree_empty=True)),
+    ],
+)
+def test_an_instance_is_told_what_became_of_its_process(
+    pid: int | None, tree_empty: bool, event: ev.Adopted | ev.Vanished
+) -> None:
+    assert outcome(3, pid, 1.5, tree_empty=tree_empty) == event
+
+
+class Running(NamedTuple):
+    incarnation: int
+    pid: int
+    start: int | None
+
+
+@pytest.mark.parametrize(
+    ("how", "process", "known"),
+    [
+        ("running", Running(1, 77, 5), (77, 5)),
+        ("running", Running(1, 78, 6), (78, 6)),
+        ("running", Running(0, 77, 5), (77, None)),
+        ("running", None, (77, None)),
+        ("spawning", Running(1, 77, 5), (None, None)),
+        ("stopped", None, (None, None)),
+    ],
+)
+def test_the_start_time_is_saved_with_the_pid(
+    how: str, process: Running | None, known: tuple[int | None, int | None]
+) -> None:
+    """The main process may be another than the one that was spawned (MAINPID=), but not one of another incarnation."""
+    snapshot = saved(instance("web", how), process, 100.0)
+    assert (snapshot["pid"], snapshot.get("start")) == known

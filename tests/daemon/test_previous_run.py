@@ -1,0 +1,120 @@
+"""What a daemon takes from the run before it, and what it writes down for the next one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.daemon.previous_run import ID, PLAN, PreviousRun, RuntimeFiles
+
+NOW, BEFORE = "boot.2", "boot.1"
+
+
+def _plan(*names: str, name: str = "supervisor") -> Plan:
+    services = tuple(from_plain(ServiceSpec, {"name": n, "command": ["x"]}) for n in names)
+    return Plan(supervisor=SupervisorSpec(name=name), services=services)
+
+
+class Facts:
+    """A ledger."""
+
+    def __init__(self, **meta: str) -> None:
+        self.meta = meta
+
+    def get_meta(self, key: str) -> str | None:
+        return self.meta.get(key)
+
+    def set_meta(self, key: str, value: str) -> None:
+        self.meta[key] = value
+
+    def load(self) -> dict[str, dict[str, Any]]:
+        return {"web": {"incarnation": 3}}
+
+
+@pytest.mark.parametrize(
+    ("meta", "written_epoch", "crashed"),
+    [
+        ({}, None, False),
+        ({}, NOW, True),
+        ({}, BEFORE, False),
+        ({"epoch": NOW, "clean_shutdown": "no"}, NOW, True),
+        ({"epoch": NOW, "clean_shutdown": "no"}, None, True),
+        ({"epoch": NOW, "clean_shutdown": "yes"}, NOW, False),
+        ({"epoch": BEFORE, "clean_shutdown": "no"}, NOW, False),
+        ({"epoch": BEFORE, "clean_shutdown": "yes"}, None, False),
+    ],
+)
+def test_a_run_without_an_orderly_end_in_this_boot_has_crashed(
+    tmp_path: Path, meta: dict[str, str], written_epoch: str | None, crashed: bool
+) -> None:
+    files = RuntimeFiles(str(tmp_path))
+    files.write_plan(_plan("old"))
+    if written_epoch is not None:
+        files.write_id("abc", written_epoch)
+    previous = PreviousRun(Facts(**meta), files, NOW)
+    assert previous.crashed is crashed
+    assert previous.instances == {"web": {"incarnation": 3}}
+    assert previous.plan == (_plan("old") if crashed else None)
+
+
+@pytest.mark.parametrize(
+    ("meta", "written", "supervisor_id"),
+    [
+        ({"supervisor_id": "abc"}, None, "abc"),
+        ({"supervisor_id": "abc"}, "def", "abc"),
+        ({}, "def", "def"),
+    ],
+)
+def test_the_id_stays_the_same_also_where_the_ledger_is_lost(
+    tmp_path: Path, meta: dict[str, str], written: str | None, supervisor_id: str
+) -> None:
+    files = RuntimeFiles(str(tmp_path))
+    if written is not None:
+        files.write_id(written, BEFORE)
+    assert PreviousRun(Facts(**meta), files, NOW).id == supervisor_id
+
+
+def test_a_new_state_directory_gets_an_id_of_its_own(tmp_path: Path) -> None:
+    first, second = (PreviousRun(Facts(), RuntimeFiles(str(tmp_path)), NOW).id for _ in range(2))
+    assert len(first) == 16 and first != second
+
+
+def test_after_a_crash_the_services_are_those_of_then_and_the_rest_is_of_the_file(tmp_path: Path) -> None:
+    files, facts = RuntimeFiles(str(tmp_path)), Facts()
+    run = PreviousRun(facts, files, NOW)
+    run.begin()
+    run.keep(_plan("old", name="then"))
+    configured = _plan("new", name="now")
+    assert run.plan_in_force(configured) == configured
+    assert PreviousRun(facts, files, NOW).plan_in_force(configured) == _plan("old", name="now")
+    assert PreviousRun(facts, files, "boot.3").plan_in_force(configured) == configured
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_run_is_unclean_from_its_begin_on(tmp_path: Path, closing: bool) -> None:
+    files, facts = RuntimeFiles(str(tmp_path)), Facts()
+    run = PreviousRun(facts, files, NOW)
+    run.begin(closing=closing)
+    following = PreviousRun(facts, files, NOW)
+    assert following.crashed and following.closing is closing and following.id == run.id
+    facts.set_meta("clean_shutdown", "yes")
+    assert not PreviousRun(facts, files, NOW).crashed
+
+
+@pytest.mark.parametrize("text", ["", "abc", "abc boot 3", "\ud800"])
+def test_garbage_in_the_runtime_directory_is_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / ID).write_bytes(text.encode(errors="surrogatepass"))
+    (tmp_path / PLAN).write_text("[1")
+    files = RuntimeFiles(str(tmp_path))
+    assert files.read_id() == ("", "") and files.read_plan() is None
+
+
+def test_only_the_owner_may_read_the_plan(tmp_path: Path) -> None:
+    files = RuntimeFiles(str(tmp_path))
+    files.write_plan(_plan("a"))
+    files.write_id("abc", NOW)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [ID, PLAN]
+    assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o600}
