@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, from_plain
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.daemon.previous_run import ID, PLAN, PreviousRun, RuntimeFiles
 
 NOW, BEFORE = "boot.2", "boot.1"
