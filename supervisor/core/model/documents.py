@@ -226,10 +226,9 @@ class Thread(TypedDict):
     stack: NotRequired[Annotated[list[str], "its stack inside the kernel"]]
 
 
-class Socket(TypedDict):
-    """One open socket; what no table of the kernel knows is of the kind `other`."""
+class SocketEnds(TypedDict):
+    """What a table of the kernel tells of a socket."""
 
-    fd: int
     kind: str
     path: NotRequired[str | None]
     local: NotRequired[str]
@@ -237,6 +236,12 @@ class Socket(TypedDict):
     state: NotRequired[str]
     send_queue: NotRequired[int]
     receive_queue: NotRequired[int]
+
+
+class Socket(SocketEnds):
+    """One open socket; what no table of the kernel knows is of the kind `other`."""
+
+    fd: int
 
 
 _Is = TypedDict("_Is", {"is": str})
@@ -292,27 +297,17 @@ class Waited(TypedDict):
     ran_s: Seconds
 
 
-class ResourcePressure(TypedDict):
-    """The kernel's pressure file of one resource: percent of the last 10 and 60 s."""
-
-    some: NotRequired[list[float]]
-    full: NotRequired[list[float]]
-
-
-class HostPressure(TypedDict):
-    """Pressure of the resources that the kernel tells of."""
-
-    cpu: NotRequired[ResourcePressure]
-    memory: NotRequired[ResourcePressure]
-    io: NotRequired[ResourcePressure]
-
-
 class ExaminedHost(TypedDict):
     """The state of the host during an examination."""
 
     load: list[float]
     cpus: int | None
-    psi: NotRequired[HostPressure]
+    psi: NotRequired[
+        Annotated[
+            dict[str, dict[str, list[float]]],
+            "pressure by resource (cpu, memory, io) and kind (some, full): percent of the last 10 and 60 s",
+        ]
+    ]
 
 
 class Evidence(TypedDict, total=False):
@@ -399,8 +394,8 @@ class Logs(TypedDict):
 
     instance: str
     lines: list[LogLine]
-    first: str | None
-    last: str | None
+    first: str
+    last: str
     at_end: bool
 
 

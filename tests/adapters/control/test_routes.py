@@ -179,7 +179,7 @@ def test_events_by_service_time_and_id(home: Home) -> None:
 
 
 def test_evidence(home: Home) -> None:
-    assert home.ask("GET", "/v1/evidence/102")[1] == {"stacks": [{"pid": 7, "how": "py-spy", "lines": ["in wait()"]}]}
+    assert home.ask("GET", "/v1/evidence/102")[1] == fakedaemon.EVIDENCE
     assert home.error("GET", "/v1/evidence/103")[:2] == (404, "no-evidence")
     assert home.error("GET", "/v1/evidence/x")[:2] == (400, "usage")
 
