@@ -204,7 +204,7 @@ def _readyz(api: Api, call: Call) -> None:
 def _openapi(_api: Api, call: Call) -> None:
     from supervisor.adapters.control.openapi import document
 
-    call.answer(document(ROUTES))
+    call.exchange.reply(200, document(), JSON_TYPE)
 
 
 # -- the table -------------------------------------------------------------------------------------------------------
