@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -192,7 +192,8 @@ def schema_of(hint: Any) -> JSON:
     if origin is Annotated:
         found = schema_of(arguments[0])
         for extra in arguments[1:]:
-            found = found | (extra if isinstance(extra, Mapping) else {"description": extra})
+            word, value = extra if isinstance(extra, tuple) else ("description", extra)
+            found = found | {word: value}
         return found
     if origin in (Union, UnionType):
         return either([schema_of(argument) for argument in arguments])

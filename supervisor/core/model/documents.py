@@ -2,8 +2,9 @@
 
 Each is a TypedDict, so that its producer and its readers are checked against the same fields; there is no logic here.
 `scripts/openapi` makes the schemas of the API from these classes: the class name is the schema's name, a docstring or
-the text in `Annotated[…]` its description.  Names that end in `_s` are seconds.  None means that there is no such thing
-at the moment.
+the text in `Annotated[…]` its description, a pair in `Annotated[…]` another keyword of the schema.
+
+Names that end in `_s` are seconds.  None means that there is no such thing at the moment.
 
 Import it under TYPE_CHECKING: at run time the documents are plain dicts.
 """
@@ -20,7 +21,7 @@ State = Literal["stopped", "starting", "running", "suspect", "stopping", "backof
 Breaker = Literal["closed", "open", "half-open"]
 ServiceType = Literal["service", "oneshot"]
 Seconds = Annotated[float, "seconds"]
-Stamp = Annotated[str, {"format": "date-time"}]
+Stamp = Annotated[str, ("format", "date-time")]
 
 # -- status ----------------------------------------------------------------------------------------------------------
 
@@ -199,8 +200,8 @@ class InstanceDetail(Instance):
     depends_on: list[str]
     directory: str | None
     tree: list[Process]
-    intervals_s: Annotated[list[float], {"maxItems": 64}]
-    transitions: Annotated[list[Event], {"maxItems": 20}]
+    intervals_s: Annotated[list[float], ("maxItems", 64)]
+    transitions: Annotated[list[Event], ("maxItems", 20)]
     log_path: str | None
     start_timeout_s: Seconds
     stop_timeout_s: Seconds
