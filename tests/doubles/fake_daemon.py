@@ -378,6 +378,10 @@ class Stream:
         while (item := self.said.get()) is not None:
             yield item
 
+    def say(self, kind: str, data: Any) -> None:
+        message: Any = (kind, data)
+        self.said.put(message)
+
     def close(self) -> None:
         self.said.put(None)
 
@@ -405,8 +409,7 @@ class FakeClient:
         }
 
     def say(self, kind: str, data: Any) -> None:
-        message: Any = (kind, data)
-        self.main.said.put(message)
+        self.main.say(kind, data)
 
     def stream(
         self,

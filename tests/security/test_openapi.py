@@ -33,7 +33,7 @@ NOT_MEANT = (
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     def make(reactor: Reactor) -> Api:
-        lines = {"redis": [(float(n), f"line {n}") for n in range(20)]}
+        lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
         daemon = StandIn(reactor, fakedaemon.fleet(), events=fakedaemon.events(), lines=lines)
         daemon.ended = lambda: None  # whoever makes the next call is to get an answer, too
         return Api(daemon, reactor)

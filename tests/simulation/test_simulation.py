@@ -61,7 +61,7 @@ def forgets_what_was_being_spawned(patch: Patch) -> None:
 
 
 def overlooks_strays(patch: Patch) -> None:
-    real = recovery.takeover
+    real = takeover_module.takeover
     patch.setattr(recovery, "takeover", lambda *a: Takeover(real(*a).mains, {}, [], real(*a).unheard))
     patch.setattr(Instance, "spawning", property(lambda self: False))
 

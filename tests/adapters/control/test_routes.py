@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import operator
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +103,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     made: list[StandIn] = []
 
     def make(reactor: Reactor) -> Api:
-        lines = {"redis": [(float(n), f"line {n}") for n in range(20)]}
+        lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
         made.append(StandIn(reactor, fakedaemon.fleet(), events=fakedaemon.events(), lines=lines))
         return Api(made[0], reactor)
 
@@ -204,7 +206,7 @@ def test_health_and_readiness(home: Home) -> None:
     assert status == 503
     assert answer["waiting_for"] == ["worker@2", "mailer", "importer", "maintenance-page"]
     for name in answer["waiting_for"]:
-        home.served.call(lambda name=name: home.daemon.rows[name].update(ready=True))
+        home.served.call(partial(operator.setitem, home.daemon.rows[name], "ready", True))
     assert home.ask("GET", "/readyz") == (200, {"status": "ok", "waiting_for": []})
 
 
@@ -375,7 +377,8 @@ def test_slow_reader_gets_fewer_statuses_and_is_not_cut(home: Home) -> None:
 
         def flood() -> None:
             for n in range(2000):
-                subscriber.on_status(home.daemon.status() | {"serial": n})
+                status: Any = home.daemon.status() | {"serial": n}
+                subscriber.on_status(status)
 
         home.served.call(flood)
         serials = [events.next()[2]["serial"]]
