@@ -11,11 +11,29 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from json import dumps, loads
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed, SupervisorError, UsageError
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import (
+        JSON,
+        Accepted,
+        Difference,
+        Event,
+        Events,
+        Evidence,
+        Health,
+        InstanceDetail,
+        Interruption,
+        Logs,
+        Nothing,
+        Services,
+        Status,
+        StreamMessage,
+        Upgrade,
+    )
+
 
 ANSWER_SECONDS = 30.0
 SILENT_SECONDS = 45.0
@@ -36,11 +54,86 @@ class Client:
     def __init__(self, socket_path: str) -> None:
         self.path = socket_path
 
-    def get(self, route: str, **query: object) -> JSON:
-        """The JSON of `GET route`.  A query value of None is left out, a list given repeatedly."""
+    def status(self, services: Sequence[str] = ()) -> Status:
+        """The daemon, and one row per instance; of these services, instances and groups, or of all."""
+        answer: Status = self.get("/v1/status", service=services)
+        return answer
+
+    def services(self) -> Services:
+        """What is configured, in start order."""
+        answer: Services = self.get("/v1/services")
+        return answer
+
+    def instance(self, name: str) -> InstanceDetail:
+        """All about one instance."""
+        answer: InstanceDetail = self.get(f"/v1/instances/{quoted(name)}")
+        return answer
+
+    def events(
+        self,
+        services: Sequence[str] = (),
+        *,
+        since: float | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> list[Event]:
+        """A page of events, oldest first."""
+        answer: Events = self.get("/v1/events", service=services, since=since, after=after, before=before, limit=limit)
+        return answer["events"]
+
+    def evidence(self, event_id: int) -> Evidence:
+        """What was captured for an event.  OperationFailed: nothing, or it is not kept any longer."""
+        answer: Evidence = self.get(f"/v1/evidence/{event_id}")
+        return answer
+
+    def logs(
+        self,
+        name: str,
+        *,
+        lines: int | None = None,
+        since: float | None = None,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> Logs:
+        """A page of an instance's output; `before` and `after` are cursors of an earlier page."""
+        answer: Logs = self.get(f"/v1/logs/{quoted(name)}", lines=lines, since=since, before=before, after=after)
+        return answer
+
+    def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]:
+        """start, stop, restart, reset or signal; the instances that it concerns.  The effect follows."""
+        body: JSON = {"services": list(services)}
+        if signal is not None:
+            body["signal"] = signal
+        answer: Accepted = self.post(f"/v1/{verb}", body)
+        return answer["instances"]
+
+    def down(self) -> None:
+        """Stop everything and end the daemon; a second time: kill what is left."""
+        self.post("/v1/down")
+
+    def reload(self, dry_run: bool = False) -> Difference:
+        """Apply the edited configuration, or only tell what would change."""
+        answer: Difference = self.post("/v1/reload", {"dry_run": dry_run})
+        return answer
+
+    def upgrade(self, python: str | None = None) -> Upgrade:
+        """Let the version that `python` (None: the daemon's own interpreter) has installed take over."""
+        answer: Upgrade = self.post("/v1/upgrade", {} if python is None else {"python": python})
+        return answer
+
+    def health(self) -> Health:
+        """That the daemon's loop turns."""
+        answer: Health = self.get("/healthz")
+        return answer
+
+    def get(self, route: str, **query: object) -> Any:
+        """The JSON of `GET route`, for a route without a method here.  A query value of None is left out, a list given
+        repeatedly."""
         return self._ask("GET", _target(route, query))
 
-    def post(self, route: str, body: Mapping[str, object] | None = None) -> JSON:
+    def post(self, route: str, body: Mapping[str, object] | None = None) -> Any:
+        """The JSON of `POST route`, for a route without a method here."""
         return self._ask("POST", route, dumps(body or {}).encode())
 
     def stream(
@@ -62,14 +155,14 @@ class Client:
             pid: int = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
             return pid
 
-    def _ask(self, method: str, target: str, body: bytes | None = None) -> JSON:
+    def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:
         with self._connect() as sock, sock.makefile("rb") as reader:
             sock.settimeout(ANSWER_SECONDS)
             try:
                 _send(sock, method, target, body)
                 status, headers = read_head(reader)
                 data = read_body(reader, headers)
-                answer: JSON = loads(data) if status < 400 else {}
+                answer = loads(data) if status < 400 else {}
             except (OSError, ValueError) as error:
                 raise self._no_answer(error) from None
         if status >= 400:
@@ -98,7 +191,7 @@ class Client:
         return NoDaemon(f"the daemon behind {self.path} gave no answer: {error or type(error).__name__}")
 
 
-class Stream(Iterator[tuple[str, JSON]]):
+class Stream(Iterator["StreamMessage"]):
     """Gives `(event, data)`: ("event", …), ("status", …), ("log", …) with data as the daemon sent it.
 
     With `reconnect` it goes on after an interruption and gives ("disconnected", {"error"}) and ("connected", {})
@@ -130,10 +223,10 @@ class Stream(Iterator[tuple[str, JSON]]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __next__(self) -> tuple[str, JSON]:
+    def __next__(self) -> StreamMessage:
         return next(self._all)
 
-    def _follow(self) -> Iterator[tuple[str, JSON]]:
+    def _follow(self) -> Iterator[StreamMessage]:
         error = "no daemon answers"
         while not self._closed:
             if self._connected:
@@ -145,11 +238,13 @@ class Stream(Iterator[tuple[str, JSON]]):
                 self._hang_up()
             if self._closed or not self._reconnect:
                 return
-            yield "disconnected", {"error": error}
+            interruption: Interruption = {"error": error}
+            yield "disconnected", interruption
             while not self._closed and not self._try_again():
                 time.sleep(RECONNECT_SECONDS)
             if not self._closed:
-                yield "connected", {}
+                nothing: Nothing = {}
+                yield "connected", nothing
 
     def fileno(self) -> int:
         """For `select`; -1 while there is no connection."""
@@ -197,7 +292,7 @@ class Stream(Iterator[tuple[str, JSON]]):
             self._reader.close()
             self._sock.close()
 
-    def _messages(self) -> Iterator[tuple[str, JSON]]:
+    def _messages(self) -> Iterator[StreamMessage]:
         """Server-sent events, as far as the daemon uses them: one line of data each."""
         kind, data = "message", ""
         for line in _lines(read_chunks(self._reader)):
@@ -209,7 +304,8 @@ class Stream(Iterator[tuple[str, JSON]]):
                 plain = loads(data)
                 if kind == "event":
                     self._after = plain["id"]
-                yield kind, plain
+                message: Any = (kind, plain)
+                yield message
                 kind, data = "message", ""
 
 

@@ -143,7 +143,8 @@ def test_stream_follows(client: Client) -> None:
     with client.stream(["events", "status"]) as stream:
         assert next(stream)[0] == "status"
         client.post("/v1/start", {"services": ["debug-shell"]})
-        assert next(stream)[1]["to"] == "starting"
+        kind, event = next(stream)
+        assert (kind, dict(event)["to"]) == ("event", "starting")
 
 
 def test_stream_of_a_service_that_is_not_there(client: Client) -> None:
@@ -156,7 +157,7 @@ def test_stream_without_reconnect_ends_with_the_daemon(path: str) -> None:
         client = Client(path)
         stream = client.stream(["events"])
         client.post("/v1/down")
-        assert [data["to"] for _, data in stream] == ["stopping", "stopped"]
+        assert [dict(data)["to"] for _, data in stream] == ["stopping", "stopped"]
     with pytest.raises(NoDaemon):
         client.stream(["events"])
 
@@ -208,7 +209,7 @@ def test_lines_of_output_arrive(path: str) -> None:
 
     with serve(path, [fakedaemon.view("a")], then=then):
         kind, data = next(Client(path).stream(["logs"]))
-        assert (kind, data["lines"]) == ("log", ["héllo\nworld"])
+        assert (kind, dict(data)["lines"]) == ("log", ["héllo\nworld"])
 
 
 def test_imports_nothing_heavy() -> None:

@@ -508,7 +508,7 @@ def test_an_example_says_that_it_is_ready_and_beats(ear: Ear, tmp_path: Path, co
         subprocess.run(["go", "build", "-o", run[0], source], env=os.environ | {"GO111MODULE": "off"}, check=True)
     process = subprocess.Popen(run, env=os.environ | ear.environment("400000"), stdout=subprocess.DEVNULL)
     try:
-        said = []
+        said: list[Message] = []
         while not any(m.ready for m in said) or sum(m.beat for m in said) < 3:
             said.append(ear.hear())
             assert len(said) < 1000

@@ -19,7 +19,7 @@ def _acting(verb: str, summary: str) -> click.Command:
     @pass_place
     def command(place: Place, no_wait: bool, timeout: float | None, services: tuple[str, ...]) -> None:
         if no_wait:
-            for name in place.client.post(f"/v1/{verb}", {"services": list(services)})["instances"]:
+            for name in place.client.act(verb, services):
                 click.echo(name)
         else:
             ask(place.client, verb, services, timeout)
@@ -42,10 +42,7 @@ reset = _acting("reset", "Close breakers and forget backoff: what waited for eit
 @pass_place
 def signal(place: Place, number: str | None, services: tuple[str, ...]) -> None:
     """Send a signal to the main processes; without --signal, the one that makes them read their configuration again."""
-    body: dict[str, object] = {"services": list(services)}
-    if number is not None:
-        body["signal"] = number
-    names = place.client.post("/v1/signal", body)["instances"]
+    names = place.client.act("signal", services, number)
     for name in names:
         click.echo(f"{name}  {number or 'reload signal'} sent")
     if not names:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.client import Client
 from supervisor.errors import ConfigError, NoDaemon
+
+if TYPE_CHECKING:
+    from supervisor.adapters.ledger.query import LedgerReader
 
 
 class Place:
@@ -60,7 +63,7 @@ class Place:
             hint = "Name the file with -f, or the daemon's socket with --socket or SUPERVISOR_SOCKET."
             raise ConfigError(error.message, hint) from None
 
-    def offline(self, why: NoDaemon) -> Any:
+    def offline(self, why: NoDaemon) -> LedgerReader:
         """The ledger's file, for what can be told without a daemon; `why` again where there is none."""
         from supervisor.adapters.ledger.query import read_only
 

@@ -25,7 +25,7 @@ class DaemonFailed(SupervisorError):
 def answers(client: Client) -> bool:
     """Whether a daemon is there."""
     try:
-        client.get("/healthz")
+        client.health()
     except NoDaemon:
         return False
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +14,9 @@ from supervisor.cli.options import daemon_options, pass_place
 from supervisor.client import Client
 from supervisor.errors import OperationFailed
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance
+
 HOLDS_UP_AFTER = 0.5
 """Seconds after which an instance that has not stopped is named."""
 LAST_WORDS = 30.0
@@ -46,13 +48,13 @@ def bring_down(client: Client) -> int:
     """OperationFailed names what remains."""
     daemon = _pidfd(client.daemon_pid())
     stream = client.stream(["status"])
-    client.post("/v1/down")
+    client.down()
     said: dict[str, str] = {}
-    rows: list[JSON] = []
-    for kind, data in stream:
-        if kind == "status":
-            rows = data["instances"]
-            if data["supervisor"]["closing"]:
+    rows: list[Instance] = []
+    for message in stream:
+        if message[0] == "status":
+            rows = message[1]["instances"]
+            if message[1]["supervisor"]["closing"]:
                 _tell(rows, said)
     if daemon is not None:
         ended = select.poll()
@@ -71,17 +73,18 @@ def bring_down(client: Client) -> int:
     return 0
 
 
-def _left(row: JSON) -> list[str]:
+def _left(row: Instance) -> list[str]:
     """`PID NAME (STATE)` of each process that lives and should not: those that were told, or the main one."""
     if row["lingering"]:
         return [process for process in row["lingering"] if _lives(int(process.split()[0]))]
-    if row["detach"] or not _lives(row["pid"]):
+    pid = row["pid"]
+    if row["detach"] or pid is None or not _lives(pid):
         return []
-    found = _process(row["pid"])
-    return [f"{row['pid']} {found[0]} ({found[1]})"] if found is not None else []
+    found = _process(pid)
+    return [f"{pid} {found[0]} ({found[1]})"] if found is not None else []
 
 
-def _tell(rows: list[JSON], said: dict[str, str]) -> None:
+def _tell(rows: list[Instance], said: dict[str, str]) -> None:
     """Who holds it up, once for each state that it is in."""
     from supervisor.display.status_row import note, printable
 

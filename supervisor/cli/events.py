@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place, services_argument, since_option
-from supervisor.client import Client, quoted
+from supervisor.client import Client
 from supervisor.errors import NoDaemon, OperationFailed
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event, Evidence
+
 LINES = 100
 PAGE = 1000
 LAST_WORDS = 5
@@ -23,9 +25,9 @@ class Source(Protocol):
 
     def events(
         self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
-    ) -> list[JSON]: ...
+    ) -> list[Event]: ...
 
-    def evidence(self, event_id: int) -> JSON | None: ...
+    def evidence(self, event_id: int) -> Evidence | None: ...
 
     def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
         """The last lines of its output from one time to another (seconds since the epoch), oldest first."""
@@ -40,22 +42,19 @@ class FromDaemon:
 
     def events(
         self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
-    ) -> list[JSON]:
-        query = {"service": list(services), "since": since, "after": after, "limit": limit}
-        found: list[JSON] = self._client.get("/v1/events", **query)["events"]
-        return found
+    ) -> list[Event]:
+        return self._client.events(services, since=since, after=after, limit=limit)
 
-    def evidence(self, event_id: int) -> JSON | None:
+    def evidence(self, event_id: int) -> Evidence | None:
         try:
-            return self._client.get(f"/v1/evidence/{event_id}")
+            return self._client.evidence(event_id)
         except OperationFailed:
             return None  # it has been pruned since
 
     def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
-        path = f"/v1/logs/{quoted(instance)}"
         try:
-            end = None if until is None else self._client.get(path, since=until)["first"]
-            page = self._client.get(path, since=since, before=end, lines=LAST_WORDS)
+            end = None if until is None else self._client.logs(instance, since=until)["first"]
+            page = self._client.logs(instance, since=since, before=end, lines=LAST_WORDS)
         except OperationFailed:
             return []  # it cannot be read
         return [line["text"] for line in page["lines"]]
@@ -70,16 +69,14 @@ class FromLedger:
 
     def events(
         self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
-    ) -> list[JSON]:
+    ) -> list[Event]:
         from supervisor.adapters.ledger.query import EventQuery
 
         query = EventQuery(services=tuple(services), since=since, after=after, limit=limit)
-        found: list[JSON] = self._ledger.events(query)
-        return found
+        return self._ledger.events(query)
 
-    def evidence(self, event_id: int) -> JSON | None:
-        found: JSON | None = self._ledger.evidence(event_id)
-        return found
+    def evidence(self, event_id: int) -> Evidence | None:
+        return self._ledger.evidence(event_id)
 
     def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
         from supervisor.adapters.logs.reader import read
@@ -92,7 +89,7 @@ class FromLedger:
         return [text for _, text in chunk.lines]
 
 
-def everything(source: Source, services: Sequence[str], since: float | None) -> Iterator[JSON]:
+def everything(source: Source, services: Sequence[str], since: float | None) -> Iterator[Event]:
     """All events from `since` on, page by page."""
     after = 0
     while page := source.events(services, since=since, after=after, limit=PAGE):
@@ -116,14 +113,14 @@ def events(
     source: Source = FromDaemon(place.client)
     try:
         if services:
-            place.client.get("/v1/status", service=services)  # an unknown name is an error, not an empty answer
+            place.client.status(services)  # an unknown name is an error, not an empty answer
         last = source.events((), limit=1)
     except NoDaemon as why:
         if follow:
             raise
         source, last = FromLedger(place, why), []
     if lines is None and since is not None:
-        found: Iterator[JSON] = everything(source, services, since)
+        found: Iterator[Event] = everything(source, services, since)
     else:
         count = LINES if lines is None else lines
         found = iter(source.events(services, since=since, limit=count) if count else ())
@@ -133,20 +130,20 @@ def events(
         click.echo(show(event))
     if not follow:
         return
-    for kind, data in place.client.stream(["events"], services, after=after, reconnect=True):
-        if kind == "event":
-            click.echo(show(data))
-        elif kind == "disconnected":
+    for message in place.client.stream(["events"], services, after=after, reconnect=True):
+        if message[0] == "event":
+            click.echo(show(message[1]))
+        elif message[0] == "disconnected":
             click.echo("the daemon has gone; waiting for it", err=True)
 
 
-def _as_json(event: JSON) -> str:
+def _as_json(event: Event) -> str:
     from json import dumps
 
     return dumps(event)
 
 
-def event_line(event: JSON) -> str:
+def event_line(event: Event) -> str:
     """Local time, who, from where to where, and why."""
     from supervisor.core.text.causes import phrase
     from supervisor.display.numbers import date_and_clock

@@ -6,12 +6,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.cli.daemon_target import Place
 from supervisor.client import Client
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Status
+
 NOT_UP = 3
 
 
@@ -55,7 +57,7 @@ def stop(place: Place, services: Sequence[str]) -> int:
 
 def status(client: Client, as_json: bool, services: Sequence[str]) -> int:
     """Print the rows, or the answer of the API as it is; the exit code that they deserve."""
-    found = client.get("/v1/status", service=list(services))
+    found = client.status(services)
     if as_json:
         from json import dumps
 
@@ -65,14 +67,14 @@ def status(client: Client, as_json: bool, services: Sequence[str]) -> int:
     return verdict(found)
 
 
-def plain(status: JSON) -> str:
+def plain(status: Status) -> str:
     """Aligned columns."""
     from supervisor.display.status_row import COLUMNS, RIGHT, aligned, cells, printable
 
     return aligned([COLUMNS, *(tuple(map(printable, cells(row))) for row in status["instances"])], RIGHT)
 
 
-def verdict(status: JSON) -> int:
+def verdict(status: Status) -> int:
     """NOT_UP if anything that should be up is not."""
     doubtful = [row for row in status["instances"] if row["goal"] == "up" and not row["ready"]]
     if not doubtful:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from supervisor.cli.daemon_target import Place, on_terminal
 from supervisor.cli.options import colored, daemon_options, pass_place, services_argument, since_option
-from supervisor.client import Client, quoted
+from supervisor.client import Client
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Logs
+
 LINES, LINES_TO_FOLLOW = 100, 10
 PAGE = 5000
 _COLORS = (
@@ -73,7 +75,7 @@ def logs(
 ) -> None:
     """What services say, interleaved by time."""
     client = place.client
-    rows = client.get("/v1/status", service=services)["instances"]
+    rows = client.status(services)["instances"]
     names = [row["name"] for row in rows]
     wanted = lines if lines is not None else None if since is not None else LINES_TO_FOLLOW if follow else LINES
     stream = client.stream(["logs"], services, reconnect=True) if follow else None
@@ -87,14 +89,14 @@ def logs(
         click.echo(show(line))
     if stream is None:
         return
-    for kind, data in stream:
-        due = [data["instance"]] if kind == "log" else names if kind == "connected" else []
+    for message in stream:
+        due = [message[1]["instance"]] if message[0] == "log" else names if message[0] == "connected" else []
         for name in due:
             for line, cursor in _after(client, name, cursors.get(name, "")):
                 cursors[name] = cursor
                 if grep is None or grep.search(line.text):
                     click.echo(show(line))
-        if kind == "disconnected":
+        if message[0] == "disconnected":
             click.echo("the daemon has gone; waiting for it", err=True)
 
 
@@ -102,7 +104,7 @@ def _newest(
     client: Client, name: str, most: int | None, since: float | None, grep: re.Pattern[str] | None
 ) -> tuple[list[Line], str]:
     """The last lines that match, oldest first, and the cursor behind the very last line."""
-    page = client.get(f"/v1/logs/{quoted(name)}", lines=min(max(most or 1, 1), PAGE))
+    page = client.logs(name, lines=min(max(most or 1, 1), PAGE))
     end = page["last"]
     if most == 0:
         return [], end
@@ -113,13 +115,13 @@ def _newest(
         too_old = since is not None and any(at is not None and at < since for at in (e["at"] for e in page["lines"]))
         if (most is not None and len(found) >= most) or page["at_end"] or not page["lines"] or too_old:
             return (found if most is None else found[-most:]), end
-        page = client.get(f"/v1/logs/{quoted(name)}", before=page["first"], lines=PAGE)
+        page = client.logs(name, before=page["first"], lines=PAGE)
 
 
 def _after(client: Client, name: str, cursor: str) -> Iterator[tuple[Line, str]]:
     """What came behind the cursor, with the cursor behind each page."""
     while True:
-        page = client.get(f"/v1/logs/{quoted(name)}", after=cursor or None)
+        page = client.logs(name, after=cursor or None)
         for line in _lines(page):
             yield line, page["last"]
         if page["at_end"] or not page["lines"]:
@@ -127,7 +129,7 @@ def _after(client: Client, name: str, cursor: str) -> Iterator[tuple[Line, str]]
         cursor = page["last"]
 
 
-def _lines(page: JSON) -> list[Line]:
+def _lines(page: Logs) -> list[Line]:
     return [Line(page["instance"], entry["at"], entry["text"]) for entry in page["lines"]]
 
 

@@ -74,7 +74,7 @@ def complete_services(ctx: click.Context, _param: click.Parameter, incomplete: s
     from supervisor.errors import SupervisorError
 
     try:
-        services = ctx.ensure_object(Place).client.get("/v1/services")["services"]
+        services = ctx.ensure_object(Place).client.services()["services"]
     except SupervisorError:
         return []
     names: dict[str, None] = {}

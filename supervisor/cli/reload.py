@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Difference
 
 
 @click.command()
@@ -19,7 +20,7 @@ JSON = dict[str, Any]
 @pass_place
 def reload(place: Place, dry_run: bool, as_json: bool) -> None:
     """Apply an edited services.toml: only what changed is touched."""
-    answer = place.client.post("/v1/reload", {"dry_run": dry_run})
+    answer = place.client.reload(dry_run)
     if as_json:
         from json import dumps
 
@@ -29,7 +30,7 @@ def reload(place: Place, dry_run: bool, as_json: bool) -> None:
         click.echo(line)
 
 
-def _difference(answer: JSON) -> list[str]:
+def _difference(answer: Difference) -> list[str]:
     lines = [click.style(f"+ {name}", fg="green") for name in answer["added"]]
     lines += [click.style(f"- {name}", fg="red") for name in answer["removed"]]
     for name, keys in answer["changed"].items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,9 @@ from supervisor.cli.events import FromDaemon, FromLedger, Source, everything
 from supervisor.cli.options import daemon_options, pass_place, since_option
 from supervisor.errors import NoDaemon
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Figures, Instance, Report
+
 DAY = 86_400.0
 """Events from so long before the period are read as well: they tell how it began."""
 
@@ -38,9 +40,9 @@ def report(place: Place, since: float | None, as_json: bool) -> None:
     from supervisor.core.history.report import report as summed_up
 
     source: Source = FromDaemon(place.client)
-    rows: list[JSON] = []
+    rows: list[Instance] = []
     try:
-        rows = place.client.get("/v1/status")["instances"]
+        rows = place.client.status()["instances"]
     except NoDaemon as why:
         source = FromLedger(place, why)
     until = time.time()
@@ -54,7 +56,7 @@ def report(place: Place, since: float | None, as_json: bool) -> None:
     click.echo(_table(figures), nl=False)
 
 
-def _table(figures: JSON) -> str:
+def _table(figures: Report) -> str:
     from supervisor.core.text.units import span
     from supervisor.display.status_row import aligned
 
@@ -70,7 +72,7 @@ def _table(figures: JSON) -> str:
     )
 
 
-def _cells(account: JSON) -> tuple[str, ...]:
+def _cells(account: Figures) -> tuple[str, ...]:
     from supervisor.core.text.units import percent, span
 
     return (

@@ -13,7 +13,8 @@ from supervisor.cli.options import colored, daemon_options, pass_place, services
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-JSON = dict[str, Any]
+    from supervisor.core.model.documents import Instance, Status
+
 SHORTEST_NOTE = 30
 
 _WEIGHTS = ("dim", "", "bold", "bold")
@@ -32,7 +33,7 @@ def status(place: Place, as_json: bool, watch: bool, services: tuple[str, ...]) 
         return _watch(place, as_json, services)
     if not (on_terminal() or colored()):
         return quick.status(place.client, as_json, services)
-    found = place.client.get("/v1/status", service=services)
+    found = place.client.status(services)
     if as_json:
         from json import dumps
 
@@ -43,7 +44,7 @@ def status(place: Place, as_json: bool, watch: bool, services: tuple[str, ...]) 
     return quick.verdict(found)
 
 
-def table(status: JSON, width: int) -> RenderableType:
+def table(status: Status, width: int) -> RenderableType:
     """The same for a terminal of `width` cells: where it is narrow, what matters least is left out."""
     from rich import box
     from rich.console import Group
@@ -77,7 +78,7 @@ def _fitting(rows: list[dict[str, str]], width: int) -> list[str]:
     return kept
 
 
-def _tone(column: str, row: JSON) -> str:
+def _tone(column: str, row: Instance) -> str:
     """Quiet for what is as it should be; what is not stands out by its name, its state and the reason."""
     from supervisor.display.severity import Severity, severity
 
@@ -91,14 +92,14 @@ def _tone(column: str, row: JSON) -> str:
     return "dim" if how_bad is Severity.FINE else ""
 
 
-def _by_severity(row: JSON) -> str:
+def _by_severity(row: Instance) -> str:
     from supervisor.display.severity import severity
     from supervisor.display.state_style import severity_color
 
     return f"{_WEIGHTS[severity(row)]} {severity_color(row)}".strip()
 
 
-def _summary(status: JSON) -> RenderableType:
+def _summary(status: Status) -> RenderableType:
     from rich.text import Text
 
     from supervisor.core.services.status import should_be_up_but_is_not
@@ -113,26 +114,26 @@ def _summary(status: JSON) -> RenderableType:
         worst = max(rows, key=severity)
         out.append(f", {missing} should be up and {'is' if missing == 1 else 'are'} not", _by_severity(worst))
     out.append(f" · {daemon['name']}, pid {daemon['pid']}, up {duration(daemon['uptime_s'])}", "dim")
-    if daemon.get("closing"):
+    if daemon["closing"]:
         out.append(" · shutting down", "bold yellow")
-    if daemon.get("host_starved"):
+    if daemon["host_starved"]:
         out.append(" · the host is starved: silence proves little", "bold yellow")
-    for problem in daemon.get("problems", ()):
+    for problem in daemon["problems"]:
         out.append(f"\n! {problem}", "bold red")
     return out
 
 
 def _watch(place: Place, as_json: bool, services: tuple[str, ...]) -> int:
     client = place.client
-    client.get("/v1/status", service=services)  # a wrong name or an absent daemon is an error, not something to watch
+    client.status(services)  # a wrong name or an absent daemon is an error, not something to watch
     stream = client.stream(["status"], services, reconnect=True)
     if as_json or not on_terminal():
         from json import dumps
 
-        for kind, data in stream:
-            if kind == "status":
-                click.echo(dumps(data) if as_json else quick.plain(data))
-            elif kind == "disconnected":
+        for message in stream:
+            if message[0] == "status":
+                click.echo(dumps(message[1]) if as_json else quick.plain(message[1]))
+            elif message[0] == "disconnected":
                 click.echo("the daemon has gone; waiting for it", err=True)
         return 0
     from rich.live import Live
@@ -140,10 +141,10 @@ def _watch(place: Place, as_json: bool, services: tuple[str, ...]) -> int:
 
     console = _console()
     with Live(console=console, auto_refresh=False, screen=True) as live:
-        for kind, data in stream:
-            if kind == "status":
-                live.update(table(data, console.width), refresh=True)
-            elif kind == "disconnected":
+        for message in stream:
+            if message[0] == "status":
+                live.update(table(message[1], console.width), refresh=True)
+            elif message[0] == "disconnected":
                 live.update(Text("the daemon has gone; waiting for it", "bold red"), refresh=True)
     return 0
 

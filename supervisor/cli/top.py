@@ -14,7 +14,7 @@ from supervisor.cli.options import daemon_options, pass_place
 def top(place: Place) -> None:
     """The dashboard of a running daemon.  Leaving it stops nothing."""
     client = place.client
-    client.get("/healthz")
+    client.health()
     if not on_terminal():
         raise click.UsageError("top needs a terminal; `supervisor status --watch` does not.")
     from supervisor.dashboard.app import run as dashboard

@@ -86,7 +86,7 @@ def _recorded(place: Place) -> tuple[str, dict[str, JSON]]:
     from supervisor.adapters.ledger.query import read_only
 
     try:
-        daemon = place.client.get("/v1/status")["supervisor"]
+        daemon = place.client.status()["supervisor"]
     except NoDaemon as absent:
         return place.file, place.offline(absent).snapshots()
     return daemon["config"], read_only(f"{daemon['state_dir']}/ledger.db").snapshots()

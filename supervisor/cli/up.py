@@ -35,7 +35,7 @@ def up(place: Place, detach: bool, services: tuple[str, ...]) -> int:
     running = answers(client)
     after = None if running else _last_event(place)
     if running:
-        client.post("/v1/start", {"services": list(services)})
+        client.act("start", services)
     else:
         start_detached(place, services)
     if detach:
@@ -55,7 +55,7 @@ def up(place: Place, detach: bool, services: tuple[str, ...]) -> int:
 
 def _until_ready(client: Client, running: bool) -> None:
     """OperationFailed names what will not be ready."""
-    names = [row["name"] for row in client.get("/v1/status")["instances"] if row["goal"] == "up"]
+    names = [row["name"] for row in client.status()["instances"] if row["goal"] == "up"]
     if on_terminal():
         from supervisor.cli.progress import Bar
 
@@ -94,7 +94,7 @@ def _last_event(place: Place) -> int:
         last = read_only(f"{place.state_dir}/ledger.db").events(EventQuery(limit=1))
     except OperationFailed:
         return 0
-    return int(last[0]["id"]) if last else 0
+    return last[0]["id"] if last else 0
 
 
 def _lines(client: Client, after: int | None) -> int:
@@ -110,9 +110,9 @@ def _lines(client: Client, after: int | None) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    for kind, data in stream:
-        if kind == "event":
-            click.echo(event_line(data))
+    for message in stream:
+        if message[0] == "event":
+            click.echo(event_line(message[1]))
     if not asked.is_set():
         raise OperationFailed("the daemon has ended", "Its last words are in daemon.log in the state directory.")
     return 0
@@ -120,6 +120,6 @@ def _lines(client: Client, after: int | None) -> int:
 
 def _ask_down(client: Client) -> None:
     try:
-        client.post("/v1/down")
+        client.down()
     except SupervisorError:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +12,9 @@ from supervisor.cli.daemon_target import Place
 from supervisor.cli.options import daemon_options, pass_place
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, OperationFailed
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Supervisor
 
 ASK_AGAIN = 0.01
 """Seconds between two looks whether the new version answers."""
@@ -31,8 +34,8 @@ TAKES_OVER_WITHIN = 60.0
 def upgrade(place: Place, python: str, as_json: bool) -> None:
     """Let the daemon become this version, in place: no service is stopped, no output or connection lost."""
     client = place.client
-    before = client.get("/v1/status")["supervisor"]
-    answer = client.post("/v1/upgrade", {} if python is None else {"python": python})
+    before = client.status()["supervisor"]
+    answer = client.upgrade(python)
     after = _successor(client, before)
     if not after["upgraded_from"]:
         raise OperationFailed(
@@ -48,12 +51,12 @@ def upgrade(place: Place, python: str, as_json: bool) -> None:
     click.echo(f"upgraded: {took}, pid {after['pid']}, {after['ready']} of {after['instances']} ready")
 
 
-def _successor(client: Client, before: dict[str, Any]) -> dict[str, Any]:
+def _successor(client: Client, before: Supervisor) -> Supervisor:
     """What the daemon says of itself once it is another."""
     give_up = time.monotonic() + TAKES_OVER_WITHIN
     while time.monotonic() < give_up:
         try:
-            now: dict[str, Any] = client.get("/v1/status")["supervisor"]
+            now = client.status()["supervisor"]
             if now["started_at"] != before["started_at"]:
                 return now
         except (NoDaemon, OperationFailed):  # its connection ended with the old version

@@ -26,10 +26,10 @@ def await_settled(
     give_up = None if timeout is None else time.monotonic() + timeout
     seen = dict(before)
     with client.stream(["status"], interval=0.2) as stream:
-        for kind, data in stream:
-            if kind != "status":
+        for message in stream:
+            if message[0] != "status":
                 continue
-            rows = {row["name"]: row for row in data["instances"]}
+            rows = {row["name"]: row for row in message[1]["instances"]}
             for row in rows.values():
                 seen.setdefault(row["name"], row["incarnation"])
             found = {name: settled(verb, name, rows, seen) for name in names}

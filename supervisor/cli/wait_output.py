@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.wait import await_settled
 from supervisor.client import Client
 from supervisor.core.services.settled import Failure, Rows
 from supervisor.errors import OperationFailed
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance
 
 _DONE = {"start": "ready", "restart": "ready", "reset": "ready", "stop": "stopped"}
 
@@ -17,8 +20,8 @@ def ask(client: Client, verb: str, services: Sequence[str], timeout: float | Non
     """Ask for it, wait and tell.  OperationFailed names what did not come about within `timeout` seconds."""
     before: dict[str, int] = {}
     if verb != "stop":  # what is down is down, whichever incarnation it was
-        before = {row["name"]: row["incarnation"] for row in client.get("/v1/status")["instances"]}
-    names = client.post(f"/v1/{verb}", {"services": list(services)})["instances"]
+        before = {row["name"]: row["incarnation"] for row in client.status()["instances"]}
+    names = client.act(verb, services)
     tell = Teller(_DONE[verb], print)
     failures = await_settled(client, verb, names, before, tell, timeout)
     if failures:
@@ -56,11 +59,11 @@ class Teller:
             self._say(f"{name}  {text}")
 
 
-def _key(row: Any) -> str:
+def _key(row: Instance) -> str:
     return f"{row['state']} {row['incarnation']} {row['waiting_for']} {row['lingering']} {row['cause']}"
 
 
-def _progress(row: Any) -> str:
+def _progress(row: Instance) -> str:
     from supervisor.display.status_row import note, printable
 
     pid = f" (pid {row['pid']})" if row["pid"] is not None else ""

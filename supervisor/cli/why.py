@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from supervisor.cli.daemon_target import Place
 from supervisor.cli.events import PAGE, FromDaemon, FromLedger, Source
 from supervisor.cli.options import complete_services, daemon_options, pass_place
-from supervisor.client import quoted
 from supervisor.errors import NoDaemon, NoSuchService
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import InstanceName
 
 
 @click.command()
@@ -28,10 +28,10 @@ def why(place: Place, service: str, as_json: bool) -> None:
 
     client = place.client
     source: Source = FromDaemon(client)
-    views: list[JSON] = []
+    views: list[InstanceName] = []
     try:
-        for row in client.get("/v1/status", service=service)["instances"]:
-            views.append(client.get(f"/v1/instances/{quoted(row['name'])}"))
+        for row in client.status([service])["instances"]:
+            views.append(client.instance(row["name"]))
     except NoDaemon as absent:
         source = FromLedger(place, absent)
         known = {e["instance"]: e["service"] for e in source.events([service], limit=PAGE)}

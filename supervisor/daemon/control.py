@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from supervisor import __version__
 from supervisor.adapters.control.port import Subscriber
@@ -26,7 +26,20 @@ from supervisor.daemon.reload import put_in_force
 from supervisor.errors import ConfigError, OperationFailed, SupervisorError, UsageError
 from supervisor.launch import compiler_command
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import (
+        Difference,
+        Event,
+        Evidence,
+        Heartbeat,
+        InstanceDetail,
+        Logs,
+        Services,
+        Status,
+        Supervisor,
+        Upgrade,
+    )
+
 
 COMPILE_WITHIN = 60.0
 """Seconds that an edited configuration may take."""
@@ -48,7 +61,7 @@ class Operations:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def status(self, services: Sequence[str] = ()) -> JSON:
+    def status(self, services: Sequence[str] = ()) -> Status:
         fleet, now = self._parts.fleet, self._parts.reactor.now()
         names = resolve(fleet, services) if services else list(fleet.instances)
         samples = self._parts.sampler.read_now([n for n in names if fleet.instances[n].pid is not None])
@@ -61,7 +74,7 @@ class Operations:
             rows.append(row)
         return {"supervisor": self._supervisor(now), "instances": rows}
 
-    def _supervisor(self, now: float) -> JSON:
+    def _supervisor(self, now: float) -> Supervisor:
         parts = self._parts
         place, instances = parts.fleet.plan.supervisor, parts.fleet.instances.values()
         return {
@@ -85,15 +98,15 @@ class Operations:
             **host(),
         }
 
-    def instance(self, name: str) -> JSON:
+    def instance(self, name: str) -> InstanceDetail:
         from supervisor.core.text.redact import without_secrets
 
         parts, now = self._parts, self._parts.reactor.now()
         name = resolve_one(parts.fleet, name)
         found = parts.fleet.instances[name]
-        row: JSON = self.status([name])["instances"][0]
         spec = found.spec
-        row |= {
+        return {
+            **self.status([name])["instances"][0],
             "command": without_secrets(spec.command),
             "description": spec.description,
             "depends_on": list(spec.depends_on),
@@ -109,11 +122,10 @@ class Operations:
             "policy": spec.restart.policy.value,
             "restarts_in_window": found.rule.restarts_in_window(now),
             "heartbeat": _heartbeat(spec),
-            "evidence": dict(found.evidence),
+            "evidence": cast("Evidence", dict(found.evidence)),
         }
-        return row
 
-    def services(self) -> JSON:
+    def services(self) -> Services:
         from supervisor.core.text.redact import without_secrets  # few ask, and its patterns take a moment
 
         return {
@@ -132,10 +144,10 @@ class Operations:
             ]
         }
 
-    def events(self, query: EventQuery) -> list[JSON]:
+    def events(self, query: EventQuery) -> list[Event]:
         return self._parts.ledger.events(query)
 
-    def evidence(self, event_id: int) -> JSON | None:
+    def evidence(self, event_id: int) -> Evidence | None:
         return self._parts.ledger.evidence(event_id)
 
     def logs(
@@ -146,7 +158,7 @@ class Operations:
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
-    ) -> JSON:
+    ) -> Logs:
         name = resolve_one(self._parts.fleet, instance)
         directory = f"{self._parts.state_dir}/log"
         chunk = logread.read(directory, name, lines=lines, since=since, before=before, after=after)
@@ -194,7 +206,7 @@ class Operations:
             parts.ledger.set_meta("closing", "yes")
         parts.engine.order(parts.fleet.end(parts.now()))
 
-    def reload(self, dry_run: bool, done: Callable[[JSON | SupervisorError], None]) -> None:
+    def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
         """Compile the file in a child process, then apply what changed, or only tell it."""
         parts = self._parts
         managed = None if dry_run else parts.managed
@@ -218,7 +230,7 @@ class Operations:
         if managed is not None:
             managed.reloading()
 
-    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+    def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
         """Let another version take over in this very process; `done` hears whether it can before it does."""
         from supervisor.daemon.upgrade import upgrade
 
@@ -227,7 +239,7 @@ class Operations:
             return
         upgrade(self._parts, python, done)
 
-    def _apply(self, compiled: Outcome, dry_run: bool) -> JSON | SupervisorError:
+    def _apply(self, compiled: Outcome, dry_run: bool) -> Difference | SupervisorError:
         parts = self._parts
         if compiled.exit_code != 0:
             said = compiled.errors.decode(errors="replace").strip()
@@ -273,7 +285,7 @@ class Operations:
 
         return stop
 
-    def publish(self, event: JSON) -> None:
+    def publish(self, event: Event) -> None:
         """One event object to all who follow."""
         for subscriber in self._subscribers:
             if (
@@ -309,7 +321,7 @@ class Operations:
         return stream.subscribe(lines)
 
 
-def _heartbeat(spec: ServiceSpec) -> JSON | None:
+def _heartbeat(spec: ServiceSpec) -> Heartbeat | None:
     beat = spec.heartbeat
     if beat is None:
         return None

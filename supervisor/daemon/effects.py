@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.linux import procfs
@@ -24,16 +24,17 @@ from supervisor.core.services.socket_policy import open_sockets
 from supervisor.daemon.parts import FIFO, SOCKET, Parts
 from supervisor.errors import SupervisorError
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event, Evidence
 
 
 class Effects:
     """Implements `engine.World` and `recovery.HostProcesses`.  `publish` takes the event object of each record."""
 
-    def __init__(self, parts: Parts, publish: Callable[[JSON], None]) -> None:
+    def __init__(self, parts: Parts, publish: Callable[[Event], None]) -> None:
         self._parts = parts
         self._publish = publish
-        self._untold: list[tuple[Record, JSON]] = []
+        self._untold: list[tuple[Record, Event]] = []
         self._sockets_idle = False
         self._timer: Timer | None = None
         self._timer_at: float | None = None
@@ -128,7 +129,7 @@ class Effects:
             return
         spec = parts.fleet.instances[action.instance].spec
 
-        def answer(alive: bool, held: str | None, found: JSON, ran: float) -> None:
+        def answer(alive: bool, held: str | None, found: Evidence, ran: float) -> None:
             parts.engine.post(action.instance, ev.Examined(action.incarnation, alive, held, found, ran))
 
         confirm = partial(parts.senses.confirm, action.instance, spec) if action.confirm else None

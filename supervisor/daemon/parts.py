@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.diagnosis.examiner import Examiner
 from supervisor.adapters.eventloop.console_log import EventLog
@@ -46,8 +46,8 @@ from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_ep
 
 if TYPE_CHECKING:
     from supervisor.adapters.service_manager.notifier import ServiceManager
+    from supervisor.core.model.documents import JSON
 
-JSON = dict[str, Any]
 
 FIFO = "fifo:"
 """Before an instance's name: the name of its output's descriptor."""

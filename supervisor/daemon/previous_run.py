@@ -10,14 +10,16 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.linux import procfs
 from supervisor.core.model.plain import from_plain, to_plain
 from supervisor.core.model.saved import GARBAGE
 from supervisor.core.model.spec import Plan
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import JSON
+
 
 ID, PLAN = "id", "plan.json"
 """Names in the runtime directory: the id with its boot, and the plan in force."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor import __version__
 from supervisor.adapters.ledger.store import read_only
@@ -12,7 +12,8 @@ from supervisor.core.services.service_set import Fleet
 from supervisor.daemon.previous_run import RuntimeFiles
 from supervisor.errors import OperationFailed
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import JSON
 
 
 def rehearse(plan: Plan) -> JSON:

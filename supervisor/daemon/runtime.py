@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from supervisor import __version__
 from supervisor.adapters.control.routes import Api
@@ -29,9 +29,9 @@ from supervisor.daemon.previous_run import ID, PLAN
 from supervisor.daemon.recovery import recover
 
 if TYPE_CHECKING:
+    from supervisor.core.model.documents import Difference
     from supervisor.daemon.service_manager import Managed
 
-JSON = dict[str, Any]
 
 NOTHING: Mapping[str, int] = {}
 RUNTIME_FILES = ("lock", ID, PLAN, "control.sock", "notify.sock")
@@ -206,7 +206,7 @@ class Runtime:
             parts.say("warning", f"the wall clock was set {way} by {abs(stepped):.1f} s; no timeout depends on it")
 
     def _reload_on_signal(self) -> None:
-        def done(result: JSON | Exception) -> None:
+        def done(result: Difference | Exception) -> None:
             if isinstance(result, Exception):
                 self._parts.problem(f"reload refused: {result}")
 

@@ -6,7 +6,7 @@ Loaded only where NOTIFY_SOCKET is set.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.service_manager.notifier import ServiceManager
@@ -16,7 +16,8 @@ from supervisor.core.services.settled import LIVES, settled
 from supervisor.core.services.status import instance_view
 from supervisor.daemon.parts import Parts
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model import documents
 
 LOOK_EVERY = 1.0
 """Seconds from one STATUS to the next, while things change."""
@@ -135,13 +136,13 @@ class Managed:
         return True
 
 
-class _Rows(Mapping[str, JSON]):
+class _Rows(Mapping[str, "documents.Instance"]):
     """The rows of the status, each made when it is asked for."""
 
     def __init__(self, instances: Mapping[str, Instance], now: float) -> None:
         self._instances, self._now = instances, now
 
-    def __getitem__(self, name: str) -> JSON:
+    def __getitem__(self, name: str) -> documents.Instance:
         return instance_view(self._instances[name], self._now)
 
     def __iter__(self) -> Iterator[str]:

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor import __version__
 from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover
@@ -25,10 +25,10 @@ from supervisor.launch import daemon_command
 
 if TYPE_CHECKING:
     from supervisor.adapters.eventloop.loop import Reactor
+    from supervisor.core.model.documents import JSON, Upgrade
     from supervisor.core.services.service_set import Fleet
     from supervisor.daemon.engine import Engine
 
-JSON = dict[str, Any]
 
 REHEARSE_WITHIN = 30.0
 """Seconds."""
@@ -76,7 +76,7 @@ class Upgradable(Protocol):
     def problem(self, message: str) -> None: ...
 
 
-def upgrade(daemon: Upgradable, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
     """Rehearse with the interpreter `python` (None: our own); tell `done`; then become the new version."""
     interpreter = python or sys.executable
     daemon.save_all()

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from supervisor.client import Client as DaemonClient
-from supervisor.core.services.status import JSON
 from supervisor.dashboard.commands import Orders
 from supervisor.dashboard.model import Model
 from supervisor.dashboard.overview import Overview
 from supervisor.dashboard.stream_reader import Answer, Client, News, Source, StatusWaiting, ask
 from supervisor.dashboard.theme import PHI, PLAIN
 from supervisor.errors import SupervisorError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event
 
 BACKLOG = 200
 """Events asked for at the beginning; newer ones come by themselves."""
@@ -72,13 +74,13 @@ class Dashboard(App[bool]):
     def on_news(self, news: News) -> None:
         if news.source is not self._source:
             self.overview.attention.tail.news(news)
-        elif news.event == "event":
-            self._note([news.data])
-        elif news.event in ("disconnected", "refused"):
+        elif news.message[0] == "event":
+            self._note([news.message[1]])
+        elif news.message[0] == "disconnected" or news.message[0] == "refused":
             if self._ending:
                 self.exit(True)
                 return
-            why = str(news.data["error"]) if news.event == "refused" else ""
+            why = news.message[1]["error"] if news.message[0] == "refused" else ""
             self.model.lost(why, time.monotonic())
             self.overview.renewed()
 
@@ -86,10 +88,9 @@ class Dashboard(App[bool]):
         answer.deliver()
 
     def _fetch_events(self) -> None:
-        get = self._client.get
-        ask(self.post_message, lambda: get("/v1/events", limit=BACKLOG), lambda a: self._note(a["events"]), unanswered)
+        ask(self.post_message, lambda: self._client.events(limit=BACKLOG), self._note, unanswered)
 
-    def _note(self, events: list[JSON]) -> None:
+    def _note(self, events: list[Event]) -> None:
         fresh = self.model.history.note(events)
         if fresh:
             self.overview.happened(fresh)
@@ -129,5 +130,5 @@ def run(socket_path: str, *, owns_daemon: bool = False) -> bool:
     """Show the dashboard until the user leaves it; True if the daemon was ended from there.  NoDaemon if none
     answers to begin with."""
     client = DaemonClient(socket_path)
-    client.get("/v1/status")
+    client.status()
     return bool(Dashboard(client, owns_daemon=owns_daemon).run())

@@ -64,12 +64,12 @@ def _restarts(row: Row) -> Line:
 
 
 def _cpu(row: Row) -> Line:
-    value = row.view.get("cpu_percent")
+    value = row.view["cpu_percent"]
     return (Span(q.percent(value), "faint" if not value else "plain"),)
 
 
 def _memory(row: Row) -> Line:
-    value = row.view.get("memory_bytes")
+    value = row.view["memory_bytes"]
     return (Span(q.size(value), "faint" if not value else "plain"),)
 
 
@@ -89,7 +89,7 @@ def _suspicion(cells: int) -> Callable[[Row], Line]:
 
 def _phi_trace(row: Row) -> Line:
     values = condensed(row.samples.phi, 10, 2, row.samples.taken)
-    return suspicion_line(values, row.view.get("threshold") or 1.0)
+    return suspicion_line(values, row.view["threshold"] or 1.0)
 
 
 def _cpu_trace(row: Row) -> Line:
@@ -98,7 +98,7 @@ def _cpu_trace(row: Row) -> Line:
 
 def _memory_trace(row: Row) -> Line:
     values = condensed(row.samples.memory, TRACE, PER_MARK, row.samples.taken)
-    floor = max(MEMORY_FLOOR, (row.view.get("memory_bytes") or 0) / 10)
+    floor = max(MEMORY_FLOOR, (row.view["memory_bytes"] or 0) / 10)
     return (Span(sparkline(values, floor, relative=True), "muted"),)
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.app import App
 
-from supervisor.core.services.status import JSON
 from supervisor.dashboard.dialogs import Choice, Question, listed, which_signal
 from supervisor.dashboard.model import Model
 from supervisor.dashboard.stream_reader import Client, ask
 from supervisor.display import numbers as q
 from supervisor.errors import SupervisorError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Difference
+
+T = TypeVar("T")
 
 DRASTIC = frozenset({"stop", "restart"})
 SENT = {"start": "starting", "stop": "stopping", "restart": "restarting", "reset": "reset", "signal": "sent to"}
@@ -46,14 +50,14 @@ class Orders:
 
         def chosen(name: str | None) -> None:
             if name:
-                self._send("signal", alive, signal=name)
+                self._send("signal", alive, name)
 
         self._app.push_screen(which_signal(alive), chosen)
 
     def reload(self) -> None:
         """Show what an edited services.toml would change, then apply it."""
 
-        def show(answer: JSON) -> None:
+        def show(answer: Difference) -> None:
             words = changes(answer)
             if not words:
                 self._app.notify("the configuration in force is the one in the file", timeout=3)
@@ -61,24 +65,24 @@ class Orders:
             self._confirm("apply the configuration?", "\n".join(words), "apply it", apply)
 
         def apply() -> None:
-            self._post("/v1/reload", {"dry_run": False}, lambda _: self._app.notify("configuration applied", timeout=3))
+            self._ask(self._client.reload, lambda _: self._app.notify("configuration applied", timeout=3))
 
-        self._post("/v1/reload", {"dry_run": True}, show)
+        self._ask(lambda: self._client.reload(dry_run=True), show)
 
     def down(self) -> None:
         """Stop everything and end the daemon; said twice, kill.  The head of the screen tells how it goes."""
-        self._post("/v1/down", {}, lambda _: None)
+        self._ask(self._client.down, lambda _: None)
 
     def ask_down(self) -> None:
         body = "Everything is stopped in reverse dependency order, and the daemon ends."
-        if self._model.supervisor.get("closing"):
+        if self._model.closing:
             self._confirm("kill what is left?", "The shutdown is under way.", "kill now", self.down)
         else:
             self._confirm("shut down?", body, "stop everything", self.down)
 
     def ask_quit(self, chosen: Callable[[str], None]) -> None:
         """For whoever started the daemon with this dashboard: what becomes of it?"""
-        if self._model.supervisor.get("closing"):
+        if self._model.closing:
             choices = [
                 Choice("k", "kill what is left", "down"),
                 Choice("l", "leave: it goes on stopping", "leave"),
@@ -99,22 +103,22 @@ class Orders:
         choices = [Choice("y", label, "yes"), Choice("n", "cancel", "")]
         self._app.push_screen(Question(title, body, choices), lambda answer: do() if answer == "yes" else None)
 
-    def _send(self, verb: str, targets: Sequence[str], **more: Any) -> None:
-        def accepted(answer: JSON) -> None:
-            what = f"SIG{more['signal']} " if "signal" in more else ""
-            self._app.notify(f"{what}{SENT[verb]} {listed(answer['instances'], 4) or 'nothing'}", timeout=2.5)
+    def _send(self, verb: str, targets: Sequence[str], signal: str | None = None) -> None:
+        def accepted(names: list[str]) -> None:
+            what = f"SIG{signal} " if signal is not None else ""
+            self._app.notify(f"{what}{SENT[verb]} {listed(names, 4) or 'nothing'}", timeout=2.5)
 
-        self._post(f"/v1/{verb}", {"services": list(targets), **more}, accepted)
+        self._ask(lambda: self._client.act(verb, targets, signal), accepted)
 
-    def _post(self, path: str, body: JSON, done: Callable[[JSON], None]) -> None:
-        ask(self._app.post_message, lambda: self._client.post(path, body), done, self.refused)
+    def _ask(self, call: Callable[[], T], done: Callable[[T], None]) -> None:
+        ask(self._app.post_message, call, done, self.refused)
 
     def refused(self, error: SupervisorError) -> None:
         """Tell the user what did not work, and what to do."""
         self._app.notify(f"{error.message}\n{error.hint}".strip(), severity="error", timeout=8, markup=False)
 
 
-def changes(answer: JSON) -> list[str]:
+def changes(answer: Difference) -> list[str]:
     """What a reload would do, one line each; nothing if it would do nothing."""
     words = [f"+ {name}" for name in answer["added"]] + [f"− {name}" for name in answer["removed"]]
     for name, keys in answer["changed"].items():

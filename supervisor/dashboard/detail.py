@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from supervisor.core.services.status import JSON
+from typing import TYPE_CHECKING
+
 from supervisor.dashboard.detail_text import detail
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.row_status import Row
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import InstanceDetail
 
 
 class Detail(LineView, can_focus=True):
@@ -14,9 +18,9 @@ class Detail(LineView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._row: Row | None = None
-        self._more: JSON | None = None
+        self._more: InstanceDetail | None = None
 
-    def show(self, row: Row | None, more: JSON | None) -> None:
+    def show(self, row: Row | None, more: InstanceDetail | None) -> None:
         """`more` is /v1/instances/NAME; the last one known goes on being shown while a newer one is on its way."""
         if row is None or self._row is None or row.name != self._row.name:
             self.scroll_home(animate=False)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual.app import App
 
-from supervisor.client import quoted
-from supervisor.core.services.status import JSON
 from supervisor.dashboard.detail import Detail
 from supervisor.dashboard.logpane import LogPane
 from supervisor.dashboard.stream_reader import Client, ask
 from supervisor.dashboard.table import Table
 from supervisor.dashboard.tail import Tail
 from supervisor.errors import SupervisorError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import InstanceDetail
 
 SETTLE = 0.15
 """Whoever runs down the table with the cursor is not followed by requests; after this long at one row he is."""
@@ -31,12 +33,12 @@ class Attention:
         self._app, self._client, self._changed = app, client, changed
         self._table, self._detail, self._log = table, detail, log
         self.tail = Tail(client, app.post_message, app.set_timer, log)
-        self._more: JSON | None = None
+        self._more: InstanceDetail | None = None
         self._asked = 0.0
         self._settling = False
 
     @property
-    def more(self) -> JSON | None:
+    def more(self) -> InstanceDetail | None:
         """The details of the instance at the cursor, if they are there."""
         return self._more if self._more is not None and self._more["name"] == self._table.current else None
 
@@ -60,10 +62,9 @@ class Attention:
         name, now = self._table.current, time.monotonic()
         if name and self._detail.display and now - self._asked >= if_older:
             self._asked = now
-            route = f"/v1/instances/{quoted(name)}"
-            ask(self._app.post_message, lambda: self._client.get(route), self._take, _unanswered)
+            ask(self._app.post_message, lambda: self._client.instance(name), self._take, _unanswered)
 
-    def _take(self, answer: JSON) -> None:
+    def _take(self, answer: InstanceDetail) -> None:
         self._more = answer
         self._changed()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from supervisor.core.services.status import JSON
 from supervisor.dashboard.draw import bar, nearness, suspicion_line
 from supervisor.dashboard.eventline import event_line
 from supervisor.dashboard.row_status import Row, badge, happened, nearness_to_suspicion, reason, waits
@@ -12,6 +12,9 @@ from supervisor.dashboard.sections import LABEL, heading, label, labelled
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
 from supervisor.dashboard.vitals import heartbeats, identity, processes, resources
 from supervisor.display import numbers as q
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance, InstanceDetail
 
 _NEXT = {
     "trial": "tried once more in ",
@@ -22,7 +25,7 @@ _NEXT = {
 }
 
 
-def detail(row: Row, more: JSON | None, width: int) -> list[Line]:
+def detail(row: Row, more: InstanceDetail | None, width: int) -> list[Line]:
     """Everything about one instance; `more` is /v1/instances/NAME, or None while it is on its way."""
     sections = [
         list(_head(row, width)),
@@ -61,18 +64,18 @@ def _head(row: Row, width: int) -> Iterator[Line]:
     yield spread(line(badge(view), "  ", Span(" · ".join(facts), "muted")), _readiness(view), width)
 
 
-def _readiness(view: JSON) -> Line:
+def _readiness(view: Instance) -> Line:
     return (Span("ready ✓", "good") if view["ready"] else Span("not ready", "muted"),)
 
 
-def _why(row: Row, more: JSON | None, width: int) -> Iterator[Line]:
+def _why(row: Row, more: InstanceDetail | None, width: int) -> Iterator[Line]:
     view = row.view
     words = reason(row)
     yield from labelled("why", words.text, width, "plain" if words.tone in ("faint", "muted") else words.tone)
     decided = decision(row)
     if decided:
         yield from labelled("decided", decided, width)
-    changed = view.get("since_s")
+    changed = view["since_s"]
     if changed is not None:
         since = q.duration(changed + row.age)
         yield from labelled(
@@ -85,7 +88,7 @@ def _why(row: Row, more: JSON | None, width: int) -> Iterator[Line]:
         gauge = bar(left / whole if whole else 0.0, 12, tone) if what != "suspect" else ()
         yield line(label("next"), Span(_NEXT[what]), Span(q.duration(left), "strong"), "  ", gauge)
     yield line(label("breaker"), *_breaker(view, more))
-    if view.get("status") and words.text != view["status"]:
+    if view["status"] and words.text != view["status"]:
         yield from labelled("says", clean(view["status"]), width, "plain")
     if not view["current"]:
         yield from labelled("outdated", "runs an older configuration until its next restart", width, "warn")
@@ -103,11 +106,11 @@ def decision(row: Row) -> str:
     return f"attempt {attempt}, after {q.duration(delay)}" if attempt is not None and delay is not None else ""
 
 
-def _breaker(view: JSON, more: JSON | None) -> Line:
+def _breaker(view: Instance, more: InstanceDetail | None) -> Line:
     tone = {"open": "bad", "half-open": "warn"}.get(view["breaker"], "plain")
     words = line(Span(str(view["breaker"]), tone))
-    if more and more.get("max_restarts") and view["breaker"] == "closed":
-        used, most = more.get("restarts_in_window") or 0, more["max_restarts"]
+    if more and more["max_restarts"] and view["breaker"] == "closed":
+        used, most = more["restarts_in_window"] or 0, more["max_restarts"]
         words = line(words, "  ", bar(used / most, min(most, 8), "warn"), Span(f" {used} of {most} restarts", "muted"))
     if view["attempt"] and view["state"] == "running":
         words = line(words, Span(f" · attempt {view['attempt']}", "muted"))
@@ -116,7 +119,7 @@ def _breaker(view: JSON, more: JSON | None) -> Line:
 
 def _suspicion(row: Row, width: int) -> Iterator[Line]:
     view = row.view
-    fraction, threshold = nearness_to_suspicion(view), view.get("threshold")
+    fraction, threshold = nearness_to_suspicion(view), view["threshold"]
     if not threshold or not any(row.samples.phi):
         return
     name = label(str(view["detector"])[: LABEL - 1])
@@ -125,19 +128,19 @@ def _suspicion(row: Row, width: int) -> Iterator[Line]:
         yield line(name, gauge, Span(f" {q.score(view['phi'])}", "strong"), Span(f" of {threshold:g}", "muted"))
         name = label("")
     yield line(name, suspicion_line(list(row.samples.phi)[-(width - LABEL) :], threshold))
-    age, left = view.get("last_heartbeat_age_s"), view.get("suspect_in_s")
+    age, left = view["last_heartbeat_age_s"], view["suspect_in_s"]
     words = []
     if age is not None:
         words.append(f"last beat {q.duration(age + row.age)} ago")
     if left is not None and view["state"] == "running":
         words.append(f"suspect in {q.duration(max(0.0, left - row.age))} of silence")
-    if view.get("false_suspicions"):
+    if view["false_suspicions"]:
         words.append(q.count(view["false_suspicions"], "false alarm"))
     yield from labelled("", " · ".join(words), width)
 
 
-def _changes(more: JSON | None, width: int) -> Iterator[Line]:
-    events = list(more.get("transitions") or []) if more else []
+def _changes(more: InstanceDetail | None, width: int) -> Iterator[Line]:
+    events = list(more["transitions"] or []) if more else []
     if events:
         yield heading("last changes", width)
         for event in events[:-9:-1]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from supervisor.core.services.status import JSON
 from supervisor.dashboard.eventline import event_line
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.spans import Line
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event
 
 
 class Feed(LineView, can_focus=True):
@@ -15,12 +18,12 @@ class Feed(LineView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._events: list[JSON] = []
+        self._events: list[Event] = []
 
     def on_mount(self) -> None:
         self.border_title = "events"
 
-    def show(self, events: Sequence[JSON]) -> None:
+    def show(self, events: Sequence[Event]) -> None:
         """All of them, oldest first."""
         top = self.scroll_offset.y
         grown = len(events) - len(self._events) if top else 0

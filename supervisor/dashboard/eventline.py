@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from supervisor.core.services.status import JSON
+from typing import TYPE_CHECKING
+
 from supervisor.core.text.causes import phrase
 from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line
 from supervisor.display import numbers as q
 from supervisor.display.state_style import STATES, UNKNOWN
 
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event
+
 NARROW = 64
 """Below this width the state that was left is left out."""
 
 
-def event_line(event: JSON, *, instance: bool, width: int) -> Line:
+def event_line(event: Event, *, instance: bool, width: int) -> Line:
     """When, who (unless that is clear), from where to where, and why; a click on the glass shows the evidence."""
     detail = event["detail"]
     parts = [Span(q.clock(event["at"]), "muted"), Span("  ")]
@@ -24,7 +28,7 @@ def event_line(event: JSON, *, instance: bool, width: int) -> Line:
     return cut(line(*parts, moved, words, glass), width)
 
 
-def _moved(event: JSON, width: int) -> Line:
+def _moved(event: Event, width: int) -> Line:
     before, after = event["from"], event["to"]
     if before == after:
         return (Span("  " + after if width < NARROW else after, "faint"),)

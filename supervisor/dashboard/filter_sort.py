@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from supervisor.core.services.status import JSON
 from supervisor.display.severity import Severity, severity
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance
 
 SORTS = ("trouble", "order", "name", "uptime", "restarts", "cpu", "memory", "phi")
 """`trouble`: what is broken first, then in start order, which is also what `order` means."""
 DESCENDING = frozenset({"trouble", "restarts", "cpu", "memory", "phi"})
 """Where the large comes first unless asked otherwise."""
 
-_KEYS: dict[str, Callable[[JSON], Any]] = {
+_KEYS: dict[str, Callable[[Instance], Any]] = {
     "trouble": severity,
     "name": lambda v: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", v["name"])],
     "uptime": lambda v: v["uptime_s"] or 0.0,
     "restarts": lambda v: v["restarts"],
-    "cpu": lambda v: v.get("cpu_percent") or 0.0,
-    "memory": lambda v: v.get("memory_bytes") or 0,
-    "phi": lambda v: (v.get("phi") or 0.0) / (v.get("threshold") or 1.0),
+    "cpu": lambda v: v["cpu_percent"] or 0.0,
+    "memory": lambda v: v["memory_bytes"] or 0,
+    "phi": lambda v: (v["phi"] or 0.0) / (v["threshold"] or 1.0),
 }
 
 
-def arrange(views: Sequence[JSON], sort: str, descending: bool) -> list[JSON]:
+def arrange(views: Sequence[Instance], sort: str, descending: bool) -> list[Instance]:
     """Sorted; equals stay in start order."""
     if sort == "order":
         return list(reversed(views)) if descending else list(views)
     return sorted(views, key=_KEYS[sort], reverse=descending)
 
 
-def matching(views: Sequence[JSON], text: str) -> list[JSON]:
+def matching(views: Sequence[Instance], text: str) -> list[Instance]:
     """Those that every word of the filter fits: part of the name or group, a state, `ready` or `unready`, `problem`;
     `!word` is the opposite.  Where nothing has the words in it, letters in the same order will do."""
     words = text.lower().split()
@@ -40,7 +42,7 @@ def matching(views: Sequence[JSON], text: str) -> list[JSON]:
     return exact or [v for v in views if all(_fits(v, w, _in_order) for w in words)]
 
 
-def find(views: Sequence[JSON], text: str, start: int, step: int = 1) -> int | None:
+def find(views: Sequence[Instance], text: str, start: int, step: int = 1) -> int | None:
     """The index of the next instance that fits, from `start` on, going round."""
     hits = {v["name"] for v in matching(views, text)} if text.strip() else set()
     for n in range(len(views)):
@@ -50,13 +52,13 @@ def find(views: Sequence[JSON], text: str, start: int, step: int = 1) -> int | N
     return None
 
 
-def _fits(view: JSON, word: str, in_name: Callable[[str, str], bool]) -> bool:
+def _fits(view: Instance, word: str, in_name: Callable[[str, str], bool]) -> bool:
     if word.startswith("!") and len(word) > 1:
         return not _fits(view, word[1:], _contains)
     facts = {view["state"], view["goal"], "ready" if view["ready"] else "unready"}
     if severity(view) >= Severity.WRONG:
         facts.add("problem")
-    return word in facts or in_name(word, view["name"].lower()) or in_name(word, (view.get("group") or "").lower())
+    return word in facts or in_name(word, view["name"].lower()) or in_name(word, (view["group"] or "").lower())
 
 
 def _contains(word: str, text: str) -> bool:

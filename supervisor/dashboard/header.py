@@ -3,7 +3,8 @@ first, then the widget."""
 
 from __future__ import annotations
 
-from supervisor.core.services.status import JSON
+from typing import TYPE_CHECKING
+
 from supervisor.dashboard.draw import sparkline
 from supervisor.dashboard.history import History
 from supervisor.dashboard.lineview import LineView
@@ -13,12 +14,15 @@ from supervisor.display import numbers as q
 from supervisor.display.severity import Severity, severity
 from supervisor.display.state_style import STATES
 
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance, Status
+
 LOUD_FIRST = ("failed", "suspect", "backoff", "stopping", "starting", "exited", "stopped")
 LATE_MS = 250.0
 """From here on the supervisor itself counts as late (core.starvation.TOLERANCE)."""
 
 
-def first_line(status: JSON, link: Span, width: int) -> Line:
+def first_line(status: Status, link: Span, width: int) -> Line:
     """Name and counts; what is wrong is named, what is well only counted."""
     supervisor, views = status["supervisor"], status["instances"]
     ready = sum(1 for v in views if v["ready"])
@@ -46,10 +50,10 @@ def first_line(status: JSON, link: Span, width: int) -> Line:
     return spread(line(*parts), line(link, " "), width)
 
 
-def second_line(status: JSON, history: History, width: int) -> Line:
+def second_line(status: Status, history: History, width: int) -> Line:
     """The host's own health: load, pressure, and how late we run ourselves."""
     s = status["supervisor"]
-    load, cpus = s.get("load") or [0.0], s.get("cpus") or 1
+    load, cpus = s["load"] or [0.0], s["cpus"] or 1
     busy = "warn" if load[0] > 1.5 * cpus else "plain"
     short = width < 110
     parts: list[Span | str] = [
@@ -58,14 +62,14 @@ def second_line(status: JSON, history: History, width: int) -> Line:
         Span(" ".join(f"{x:.2f}" for x in load[: 1 if short else 3]), busy),
     ]
     parts.append(Span(f" of {q.count(cpus, 'cpu')}", "faint"))
-    psi = s.get("psi")
+    psi = s["psi"]
     if psi:
         parts += ["   ", Span("pressure ", "muted")]
-        for n, key in enumerate(("cpu", "memory", "io")):
-            value = psi.get(key) or 0.0
-            parts += [Span(("  " if n else "") + ("mem" if key == "memory" else key) + " ", "faint")]
+        for n, (name, known) in enumerate((("cpu", psi["cpu"]), ("mem", psi["memory"]), ("io", psi["io"]))):
+            value = known or 0.0
+            parts += [Span(("  " if n else "") + name + " ", "faint")]
             parts += [Span(f"{value:.0f}%", "warn" if value >= 20 else "plain")]
-    lag = s.get("lag_ms") or 0.0
+    lag = s["lag_ms"] or 0.0
     parts += ["   ", Span("late ", "muted"), Span(f"{lag:.0f} ms", "warn" if lag >= LATE_MS else "plain")]
     if width >= 140:
         parts += [" ", Span(sparkline(list(history.lag)[-20:], LATE_MS), "muted")]
@@ -73,28 +77,28 @@ def second_line(status: JSON, history: History, width: int) -> Line:
     return spread(line(*parts), (Span(right if not short else f"up {q.duration(s['uptime_s'])} ", "muted"),), width)
 
 
-def banner(status: JSON | None, lost: str, width: int, age: float = 0.0) -> Line:
+def banner(status: Status | None, lost: str, width: int, age: float = 0.0) -> Line:
     """One loud line while something stands over everything else; empty while nothing does."""
     if lost:
         return cut(line(" ↯ ", lost), width)
     if status is None:
         return ()
     supervisor, views = status["supervisor"], status["instances"]
-    if supervisor.get("closing"):
+    if supervisor["closing"]:
         return cut(line(" ▼ shutting down", ": " + blockers(views, age)), width)
-    if supervisor.get("host_starved"):
-        lag = supervisor.get("lag_ms") or 0.0
+    if supervisor["host_starved"]:
+        lag = supervisor["lag_ms"] or 0.0
         return cut(
             line(f" ⚠ host starved: the supervisor itself ran {lag:.0f} ms late, so silence proves nothing now"), width
         )
-    if supervisor.get("problems"):
+    if supervisor["problems"]:
         problems = [clean(str(p)) for p in supervisor["problems"]]
         more = f"  (+{len(problems) - 1} more)" if len(problems) > 1 else ""
         return cut(line(f" ⚠ {problems[0]}{more}"), width)
     return ()
 
 
-def blockers(views: list[JSON], age: float) -> str:
+def blockers(views: list[Instance], age: float) -> str:
     """Who still holds up the shutdown, and for how long at most."""
     left = [v for v in views if v["state"] not in ("stopped", "exited", "failed", "backoff")]
     if not left:
@@ -103,7 +107,7 @@ def blockers(views: list[JSON], age: float) -> str:
     for v in sorted(left, key=lambda v: v["state"] != "stopping"):
         wait = waits(v, age)
         name = clean(v["name"])
-        if v.get("lingering"):
+        if v["lingering"]:
             words.append(f"{name} will not die ({clean(', '.join(v['lingering']))})")
         elif v["state"] == "stopping":
             words.append(f"{name} stops" + (f", {wait[0]} in {q.duration(wait[1])}" if wait else ""))
@@ -117,7 +121,7 @@ class Header(LineView):
 
     can_focus = False
 
-    def show(self, status: JSON | None, history: History, link: Span, lost: str, age: float) -> None:
+    def show(self, status: Status | None, history: History, link: Span, lost: str, age: float) -> None:
         width = self.room
         lines: list[Line] = []
         if status is None:

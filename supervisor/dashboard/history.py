@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from supervisor.core.history.incidents import is_about_failure
-from supervisor.core.services.status import JSON
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event, Instance, Status
 
 DEPTH = 120
 """Samples kept of each series: two minutes at one a second."""
@@ -35,22 +38,22 @@ class History:
 
     def __init__(self) -> None:
         self.lag: Ring = deque(maxlen=DEPTH)
-        self.events: deque[JSON] = deque(maxlen=EVENTS)
-        self.last_failure: dict[str, JSON] = {}
+        self.events: deque[Event] = deque(maxlen=EVENTS)
+        self.last_failure: dict[str, Event] = {}
         self.last_evidence: dict[str, int] = {}
         self._samples: dict[str, Samples] = {}
         self._seen: set[int] = set()
 
-    def take(self, status: JSON) -> None:
+    def take(self, status: Status) -> None:
         """One status object, as the stream gives it."""
-        self.lag.append(status["supervisor"].get("lag_ms"))
+        self.lag.append(status["supervisor"]["lag_ms"])
         kept = {}
         for view in status["instances"]:
             samples = self._samples.get(view["name"]) or Samples()
             kept[view["name"]] = samples
             samples.taken += 1
-            samples.cpu.append(view.get("cpu_percent"))
-            samples.memory.append(view.get("memory_bytes"))
+            samples.cpu.append(view["cpu_percent"])
+            samples.memory.append(view["memory_bytes"])
             samples.phi.append(_score(view))
             self._remember_wait(samples, view)
         self._samples = kept
@@ -59,7 +62,7 @@ class History:
         """An instance's series; empty ones where nothing is known of it."""
         return self._samples.get(name) or Samples()
 
-    def note(self, events: Iterable[JSON]) -> list[JSON]:
+    def note(self, events: Iterable[Event]) -> list[Event]:
         """Events, oldest first; gives back those that are news."""
         fresh = []
         for event in events:
@@ -78,13 +81,13 @@ class History:
                 self._remember_peak(event)
         return fresh
 
-    def _remember_peak(self, event: JSON) -> None:
+    def _remember_peak(self, event: Event) -> None:
         """A suspect may be gone before the next status: its score is in the event."""
         peak, phi = event["detail"].get("suspicion"), self.samples(event["instance"]).phi
         if peak is not None and phi:
             phi[-1] = max(phi[-1] or 0.0, peak)
 
-    def _remember_wait(self, samples: Samples, view: JSON) -> None:
+    def _remember_wait(self, samples: Samples, view: Instance) -> None:
         left = remaining(view)
         if left is None:
             samples.wait = None
@@ -94,16 +97,15 @@ class History:
             samples.wait = (key, left)
 
 
-def _score(view: JSON) -> float | None:
+def _score(view: Instance) -> float | None:
     """The score, at most its threshold unless it is a suspect: below `min_timeout` a high score means nothing yet."""
-    phi, threshold = view.get("phi"), view.get("threshold")
+    phi, threshold = view["phi"], view["threshold"]
     return phi if phi is None or threshold is None or view["state"] == "suspect" else min(phi, threshold)
 
 
-def remaining(view: JSON) -> float | None:
+def remaining(view: Instance) -> float | None:
     """Seconds until the state it waits in ends by itself, as of the status; None where it waits for an event."""
-    for key in ("next_restart_in_s", "kill_in_s", "ready_within_s"):
-        left = view.get(key)
+    for left in (view["next_restart_in_s"], view["kill_in_s"], view["ready_within_s"]):
         if left is not None:
-            return float(left)
+            return left
     return None

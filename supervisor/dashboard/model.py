@@ -4,14 +4,17 @@ monotonic seconds unless they say otherwise."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from supervisor.core.services.status import JSON
 from supervisor.core.text.timestamps import from_iso
 from supervisor.dashboard.filter_sort import DESCENDING, SORTS, arrange, matching
 from supervisor.dashboard.history import History
 from supervisor.dashboard.row_status import Row, waits
 from supervisor.dashboard.spans import Span, clean
 from supervisor.display import numbers as q
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance, Status
 
 SOON = 10.0
 """A countdown below this is shown in tenths, and drawn more often."""
@@ -21,7 +24,7 @@ class Model:
     """Takes what comes in; gives back rows in the order and selection asked for."""
 
     def __init__(self) -> None:
-        self.status: JSON | None = None
+        self.status: Status | None = None
         self.history = History()
         self.sort, self.descending = "trouble", True
         self.filter = ""
@@ -32,7 +35,7 @@ class Model:
 
     # -- what comes in
 
-    def take(self, status: JSON, now: float) -> str:
+    def take(self, status: Status, now: float) -> str:
         """A status.  Gives back what the user should hear about it: that the daemon was away, or is another."""
         before, self.status, self._taken = self.status, status, now
         was_lost, self._lost_at = self._lost_at is not None, None
@@ -58,11 +61,12 @@ class Model:
         return self.status is not None and self._lost_at is None
 
     @property
-    def supervisor(self) -> JSON:
-        return self.status["supervisor"] if self.status else {}
+    def closing(self) -> bool:
+        """The daemon is shutting down."""
+        return self.status is not None and self.status["supervisor"]["closing"]
 
     @property
-    def views(self) -> list[JSON]:
+    def views(self) -> list[Instance]:
         """All instances, in start order."""
         return self.status["instances"] if self.status else []
 
@@ -103,7 +107,7 @@ class Model:
         age = self.age(now)
         return self.live and any((wait := waits(v, age)) is not None and wait[1] < SOON for v in self.views)
 
-    def _row(self, view: JSON, now: float, clock: float) -> Row:
+    def _row(self, view: Instance, now: float, clock: float) -> Row:
         failure = self.history.last_failure.get(view["name"])
         ago = None if failure is None else clock - from_iso(failure["at"])
         return Row(view, self.age(now), self.history.samples(view["name"]), failure, ago)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import App, ComposeResult
@@ -14,7 +14,6 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 from textual.widgets import Input
 
-from supervisor.core.services.status import JSON
 from supervisor.dashboard.commands import Orders
 from supervisor.dashboard.detail import Detail
 from supervisor.dashboard.detail_loader import Attention
@@ -32,6 +31,9 @@ from supervisor.dashboard.model import Model
 from supervisor.dashboard.prompt import Prompt
 from supervisor.dashboard.stream_reader import Client, ask
 from supervisor.dashboard.table import Table
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event, Evidence
 
 TICK = 1.0
 QUICK_TICK = 0.25
@@ -88,7 +90,7 @@ class Overview(Screen[object]):
         if resumed:
             self.attention.tail.resume()
 
-    def happened(self, events: Sequence[JSON]) -> None:
+    def happened(self, events: Sequence[Event]) -> None:
         """New events of the ledger."""
         self._draw_soon()
         if any(event["instance"] == self.table.current for event in events):
@@ -309,7 +311,7 @@ class Overview(Screen[object]):
     def action_evidence(self, number: int) -> None:
         """What was captured before a kill."""
 
-        def show(answer: JSON) -> None:
+        def show(answer: Evidence) -> None:
             self.app.push_screen(Page(f"evidence of event {number}", lambda _: list(evidence_lines(answer))))
 
-        ask(self.app.post_message, lambda: self._client.get(f"/v1/evidence/{number}"), show, self.orders.refused)
+        ask(self.app.post_message, lambda: self._client.evidence(number), show, self.orders.refused)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from supervisor.core.services.status import JSON
 from supervisor.core.text.causes import phrase
 from supervisor.dashboard.history import Samples
 from supervisor.dashboard.spans import Line, Span, clean, line
 from supervisor.display import numbers as q
 from supervisor.display.severity import severity
 from supervisor.display.state_style import style_of
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event, Instance
 
 DECIDED = frozenset({"delay_s", "breaker"})
 """What in an event's detail says what was decided, rather than what happened."""
@@ -22,10 +25,10 @@ RECENT = 600.0
 class Row:
     """An instance as last heard of, `age` seconds ago, and what is remembered of it."""
 
-    view: JSON
+    view: Instance
     age: float = 0.0
     samples: Samples = field(default_factory=Samples)
-    last_failure: JSON | None = None
+    last_failure: Event | None = None
     failed_ago: float | None = None
 
     @property
@@ -33,40 +36,39 @@ class Row:
         return str(self.view["name"])
 
 
-def badge(view: JSON) -> Span:
+def badge(view: Instance) -> Span:
     """Glyph and word of the state."""
     glyph, tone = style_of(view)
     return Span(f"{glyph} {view['state']}", tone)
 
 
-def waits(view: JSON, age: float = 0.0) -> tuple[str, float, str] | None:
+def waits(view: Instance, age: float = 0.0) -> tuple[str, float, str] | None:
     """What ends its present state and in how many seconds, with a tone; None where nothing counts down."""
     waiting = (
-        ("next_restart_in_s", "trial" if view["state"] == "failed" else "restart", "warn"),
-        ("kill_in_s", "kill", "warn"),
-        ("ready_within_s", "due", "busy"),
+        (view["next_restart_in_s"], "trial" if view["state"] == "failed" else "restart", "warn"),
+        (view["kill_in_s"], "kill", "warn"),
+        (view["ready_within_s"], "due", "busy"),
     )
-    for key, label, tone in waiting:
-        left = view.get(key)
+    for left, label, tone in waiting:
         if left is not None:
             return label, max(0.0, left - age), tone
-    left, threshold = view.get("suspect_in_s"), view.get("threshold")
-    if view["state"] == "running" and left is not None and threshold and (view.get("phi") or 0.0) >= 0.6 * threshold:
+    left, threshold = view["suspect_in_s"], view["threshold"]
+    if view["state"] == "running" and left is not None and threshold and (view["phi"] or 0.0) >= 0.6 * threshold:
         return "suspect", max(0.0, left - age), "warn"
     return None
 
 
-def nearness_to_suspicion(view: JSON) -> float | None:
+def nearness_to_suspicion(view: Instance) -> float | None:
     """The score as a fraction of its threshold; over 1 only for a suspect, because below `min_timeout` no score
     however high is one.  None where there is none."""
-    phi, threshold = view.get("phi"), view.get("threshold")
+    phi, threshold = view["phi"], view["threshold"]
     if phi is None or not threshold:
         return None
     fraction = float(phi / threshold)
     return fraction if view["state"] == "suspect" else min(1.0, fraction)
 
 
-def countdown(view: JSON, age: float = 0.0) -> Line:
+def countdown(view: Instance, age: float = 0.0) -> Line:
     """`restart in 4.2s`, or nothing."""
     wait = waits(view, age)
     if wait is None:
@@ -78,19 +80,19 @@ def countdown(view: JSON, age: float = 0.0) -> Line:
 def reason(row: Row) -> Span:
     """Why it is as it is, in a few words: what holds it up now, else what happened last."""
     view = row.view
-    if view.get("lingering"):
+    if view["lingering"]:
         return Span(clean(f"will not die: {', '.join(view['lingering'])}"), "bad")
-    if view.get("waiting_for"):
+    if view["waiting_for"]:
         return Span(clean(f"waits for {view['waiting_for']}"), "busy")
-    if view.get("held"):
+    if view["held"]:
         return Span(clean(f"held: {view['held']}"), "warn")
     if view["goal"] == "down" and view["state"] in ("running", "suspect"):
         return Span("stops after its dependants", "busy")
-    if view.get("probe_error") and view["state"] in ("running", "starting"):
+    if view["probe_error"] and view["state"] in ("running", "starting"):
         return Span(clean(view["probe_error"]), "warn")
     if view["state"] == "running" and view["ready"] and row.last_failure and (row.failed_ago or 0.0) < RECENT:
         return Span(f"back after: {happened(row)}", "muted")
-    if view.get("status") and view["state"] in ("running", "starting"):
+    if view["status"] and view["state"] in ("running", "starting"):
         return Span(clean(view["status"]), "muted")
     tones = ("faint" if view["state"] in ("running", "stopped") else "muted", "muted", "plain", "plain")
     return Span(happened(row), tones[severity(view)])
@@ -104,6 +106,6 @@ def happened(row: Row) -> str:
     return clean(phrase(view["cause"], {"exit_code": view["exit_code"], "signal": view["signal"]}))
 
 
-def cause_of(event: JSON) -> str:
+def cause_of(event: Event) -> str:
     """What happened, without what was decided about it: that is shown by state and countdown."""
     return clean(phrase(event["cause"], {k: v for k, v in event["detail"].items() if k not in DECIDED}))

@@ -6,17 +6,33 @@ A status that nobody has looked at yet is replaced by the next: a slow terminal 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from textual.message import Message
 
-from supervisor.core.services.status import JSON
 from supervisor.errors import SupervisorError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import (
+        Difference,
+        Event,
+        Evidence,
+        InstanceDetail,
+        Interruption,
+        Logs,
+        Status,
+        StreamMessage,
+    )
+
+
+T = TypeVar("T")
+Refused = tuple[Literal["refused"], "Interruption"]
+"""The daemon does not let the stream begin."""
 
 
 class Stream(Protocol):
-    def __iter__(self) -> Iterator[tuple[str, JSON]]: ...
+    def __iter__(self) -> Iterator[StreamMessage]: ...
 
     def close(self) -> None: ...
 
@@ -27,9 +43,21 @@ class Client(Protocol):
     @property
     def path(self) -> str: ...
 
-    def get(self, route: str, **query: object) -> JSON: ...
+    def instance(self, name: str) -> InstanceDetail: ...
 
-    def post(self, route: str, body: Mapping[str, object] | None = None) -> JSON: ...
+    def events(self, services: Sequence[str] = (), *, limit: int | None = None) -> list[Event]: ...
+
+    def evidence(self, event_id: int) -> Evidence: ...
+
+    def logs(
+        self, name: str, *, lines: int | None = None, before: str | None = None, after: str | None = None
+    ) -> Logs: ...
+
+    def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]: ...
+
+    def down(self) -> None: ...
+
+    def reload(self, dry_run: bool = False) -> Difference: ...
 
     def stream(
         self,
@@ -48,11 +76,10 @@ class StatusWaiting(Message):
 class News(Message):
     """Anything else that a stream said."""
 
-    def __init__(self, source: Source, event: str, data: JSON) -> None:
+    def __init__(self, source: Source, message: StreamMessage | Refused) -> None:
         super().__init__()
         self.source = source
-        self.event = event
-        self.data = data
+        self.message = message
 
 
 class Answer(Message):
@@ -73,7 +100,7 @@ class Source:
         self._client, self._post = client, post
         self._topics, self._services = topics, services
         self._stream: Stream | None = None
-        self._status: JSON | None = None
+        self._status: Status | None = None
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -86,7 +113,7 @@ class Source:
             if self._stream is not None:
                 self._stream.close()
 
-    def take(self) -> JSON | None:
+    def take(self) -> Status | None:
         """The newest status, once."""
         with self._lock:
             status, self._status = self._status, None
@@ -99,23 +126,23 @@ class Source:
                 self._stream = stream
                 if self._stopped:
                     stream.close()
-            for event, data in stream:
-                self._tell(event, data)
+            for message in stream:
+                self._tell(message)
         except SupervisorError as error:
-            _post(self._post, News(self, "refused", {"error": error.message}))
+            _post(self._post, News(self, ("refused", {"error": error.message})))
 
-    def _tell(self, event: str, data: JSON) -> None:
-        if event != "status":
-            _post(self._post, News(self, event, data))
+    def _tell(self, message: StreamMessage) -> None:
+        if message[0] != "status":
+            _post(self._post, News(self, message))
             return
         with self._lock:
-            unread, self._status = self._status is not None, data
+            unread, self._status = self._status is not None, message[1]
         if not unread:
             _post(self._post, StatusWaiting())
 
 
 def ask(
-    post: Post, call: Callable[[], JSON], done: Callable[[JSON], None], failed: Callable[[SupervisorError], None]
+    post: Post, call: Callable[[], T], done: Callable[[T], None], failed: Callable[[SupervisorError], None]
 ) -> None:
     """Make a request in a thread; the app is told what came of it."""
 

@@ -4,13 +4,15 @@ nothing is shown twice, nothing is lost in between, and a flood is skipped with 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from supervisor.client import quoted
-from supervisor.core.services.status import JSON
 from supervisor.dashboard.logpane import Entry, LogPane
 from supervisor.dashboard.stream_reader import Client, News, Post, Source, ask
 from supervisor.errors import SupervisorError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Logs
 
 FIRST = 400
 """Lines fetched to begin with, shared by all targets."""
@@ -27,8 +29,8 @@ class Tail:
     ) -> None:
         self._client, self._post, self._later, self._pane = client, post, later, pane
         self._source: Source | None = None
-        self._first: dict[str, Any] = {}
-        self._last: dict[str, Any] = {}
+        self._first: dict[str, str] = {}
+        self._last: dict[str, str] = {}
         self._busy: set[str] = set()
         self._more: set[str] = set()
         self._backlog: dict[str, list[Entry]] = {}
@@ -52,7 +54,7 @@ class Tail:
         self._source = Source(self._client, self._post, ("logs",), targets)
         self._source.start()
         for name in targets:
-            self._fetch(name, {"lines": max(50, FIRST // len(targets))}, self._begin)
+            self._fetch(name, partial(self._client.logs, name, lines=max(50, FIRST // len(targets))), self._begin)
 
     def close(self) -> None:
         """Stop following."""
@@ -64,9 +66,9 @@ class Tail:
         """What the stream said, if it was this one's."""
         if news.source is not self._source:
             return
-        if news.event == "log":
-            self._follow(news.data["instance"])
-        elif news.event in ("connected", "lagged"):
+        if news.message[0] == "log":
+            self._follow(news.message[1]["instance"])
+        elif news.message[0] in ("connected", "lagged"):
             self.resume()
 
     def resume(self) -> None:
@@ -77,7 +79,7 @@ class Tail:
     def older(self) -> None:
         """Read back, where there is one instance to read back from."""
         if len(self.targets) == 1 and (name := self.targets[0]) in self._first and name not in self._busy:
-            self._fetch(name, {"before": self._first[name]}, self._before)
+            self._fetch(name, partial(self._client.logs, name, before=self._first[name]), self._before)
 
     def _follow(self, name: str) -> None:
         if self._pane.paused or name not in self._last:
@@ -85,13 +87,13 @@ class Tail:
         if name in self._busy:
             self._more.add(name)
         else:
-            self._fetch(name, {"after": self._last[name]}, self._after)
+            self._fetch(name, partial(self._client.logs, name, after=self._last[name]), self._after)
 
-    def _fetch(self, name: str, query: dict[str, Any], take: Callable[[str, JSON], None]) -> None:
+    def _fetch(self, name: str, page: Callable[[], Logs], take: Callable[[str, Logs], None]) -> None:
         this_round = self._round
         self._busy.add(name)
 
-        def done(answer: JSON) -> None:
+        def done(answer: Logs) -> None:
             if this_round == self._round:
                 take(name, answer)
                 self._later(PACE, lambda: self._free(name, this_round))
@@ -103,7 +105,7 @@ class Tail:
                 if name not in self._last:
                     self._put_in(name, [])
 
-        ask(self._post, lambda: self._client.get(f"/v1/logs/{quoted(name)}", **query), done, failed)
+        ask(self._post, page, done, failed)
 
     def _free(self, name: str, of_round: int) -> None:
         if of_round == self._round:
@@ -112,7 +114,7 @@ class Tail:
                 self._more.discard(name)
                 self._follow(name)
 
-    def _begin(self, name: str, answer: JSON) -> None:
+    def _begin(self, name: str, answer: Logs) -> None:
         self._first[name], self._last[name] = answer["first"], answer["last"]
         self._put_in(name, entries(answer))
 
@@ -124,24 +126,24 @@ class Tail:
             self._backlog = {}
             self._pane.append(sorted(every, key=lambda e: e.at or 0.0))
 
-    def _after(self, name: str, answer: JSON) -> None:
+    def _after(self, name: str, answer: Logs) -> None:
         if answer["lines"]:
             self._last[name] = answer["last"]
         self._pane.append(entries(answer))
         if not answer["at_end"]:
-            self._fetch(name, {"lines": FIRST}, self._skip)
+            self._fetch(name, partial(self._client.logs, name, lines=FIRST), self._skip)
 
-    def _skip(self, name: str, answer: JSON) -> None:
+    def _skip(self, name: str, answer: Logs) -> None:
         self._last[name] = answer["last"]
         self._pane.append([Entry(name, None, "— it writes faster than one can read: some lines are left out here —")])
         self._pane.append(entries(answer))
 
-    def _before(self, name: str, answer: JSON) -> None:
+    def _before(self, name: str, answer: Logs) -> None:
         if answer["lines"]:
             self._first[name] = answer["first"]
             self._pane.prepend(entries(answer))
 
 
-def entries(answer: JSON) -> list[Entry]:
+def entries(answer: Logs) -> list[Entry]:
     """The lines of a /v1/logs answer."""
     return [Entry(answer["instance"], each["at"], each["text"]) for each in answer["lines"]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from supervisor.core.services.status import JSON
 from supervisor.dashboard.cells import CPU_FLOOR, MEMORY_FLOOR
 from supervisor.dashboard.draw import histogram, sparkline
 from supervisor.dashboard.row_status import Row
@@ -13,18 +13,21 @@ from supervisor.dashboard.sections import LABEL, heading, label, labelled
 from supervisor.dashboard.spans import Line, Span, clean, line, spread
 from supervisor.display import numbers as q
 
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import InstanceDetail, Process
+
 HISTOGRAM_ROWS = 3
 
 
-def heartbeats(more: JSON | None, width: int) -> Iterator[Line]:
+def heartbeats(more: InstanceDetail | None, width: int) -> Iterator[Line]:
     """What is expected, and a histogram of the intervals that came."""
-    heartbeat = more.get("heartbeat") if more else None
+    heartbeat = more["heartbeat"] if more else None
     if not more or not heartbeat:
         return
     expected = f"{heartbeat['source']} every {q.span_of_time(heartbeat['interval_s'])}"
-    if more.get("target"):
+    if more["target"]:
         yield from labelled("target", more["target"]["says"], width)
-    intervals = more.get("intervals_s") or []
+    intervals = more["intervals_s"] or []
     yield line(label("heartbeats"), Span(expected), Span(f" · {q.count(len(intervals), 'interval')}", "muted"))
     if len(intervals) < 2:
         return
@@ -42,7 +45,7 @@ def heartbeats(more: JSON | None, width: int) -> Iterator[Line]:
 def resources(row: Row, width: int) -> Iterator[Line]:
     """CPU and memory over the last minute or so."""
     view = row.view
-    if view.get("memory_bytes") is None:
+    if view["memory_bytes"] is None:
         return
     cells = max(8, min(40, width - LABEL - 8))
     cpu = sparkline(list(row.samples.cpu)[-cells:], CPU_FLOOR)
@@ -52,9 +55,9 @@ def resources(row: Row, width: int) -> Iterator[Line]:
     yield line(label("memory"), Span(q.size(view["memory_bytes"]).rjust(7)), " ", Span(memory, "muted"))
 
 
-def processes(more: JSON | None, width: int) -> Iterator[Line]:
+def processes(more: InstanceDetail | None, width: int) -> Iterator[Line]:
     """The tree of its processes."""
-    tree = list(more.get("tree") or []) if more else []
+    tree = list(more["tree"] or []) if more else []
     if not tree:
         return
     yield heading(f"processes ({len(tree)})", width)
@@ -65,10 +68,10 @@ def processes(more: JSON | None, width: int) -> Iterator[Line]:
         yield spread(left, (Span(right, "muted"),), width)
 
 
-def _nested(tree: list[JSON]) -> Iterator[tuple[int, JSON]]:
+def _nested(tree: list[Process]) -> Iterator[tuple[int, Process]]:
     """Parents before children, with their depth; whose parent is not in the tree is a root."""
     pids = {p["pid"] for p in tree}
-    children: dict[int, list[JSON]] = {}
+    children: dict[int, list[Process]] = {}
     for process in tree:
         children.setdefault(process["ppid"] if process["ppid"] in pids else 0, []).append(process)
     todo = [(0, p) for p in reversed(children.get(0, []))]
@@ -78,16 +81,16 @@ def _nested(tree: list[JSON]) -> Iterator[tuple[int, JSON]]:
         todo += [(depth + 1, p) for p in reversed(children.pop(process["pid"], []))]
 
 
-def identity(more: JSON | None, width: int) -> Iterator[Line]:
+def identity(more: InstanceDetail | None, width: int) -> Iterator[Line]:
     """What it is, as the configuration says."""
     if not more:
         return
-    if more.get("description"):
+    if more["description"]:
         yield from labelled("about", clean(more["description"]), width, "plain")
-    yield from labelled("command", clean(shlex.join(more.get("command") or [])), width, "plain")
-    if more.get("directory"):
+    yield from labelled("command", clean(shlex.join(more["command"] or [])), width, "plain")
+    if more["directory"]:
         yield from labelled("in", clean(more["directory"]), width)
-    if more.get("depends_on"):
+    if more["depends_on"]:
         yield from labelled("needs", ", ".join(more["depends_on"]), width)
-    if more.get("group"):
+    if more["group"]:
         yield from labelled("group", clean(more["group"]), width)

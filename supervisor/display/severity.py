@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance
 
 
 class Severity(IntEnum):
@@ -17,7 +18,7 @@ class Severity(IntEnum):
     BROKEN = 3
 
 
-def severity(row: JSON) -> Severity:
+def severity(row: Instance) -> Severity:
     """Of one row of the status."""
     state, wanted = row["state"], row["goal"] == "up"
     if row.get("lingering") or state == "failed":

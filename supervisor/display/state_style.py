@@ -6,9 +6,12 @@ it by COLORS, and adds weight where it wants to be louder or quieter.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from supervisor.display.severity import JSON, Severity, severity
+from supervisor.display.severity import Severity, severity
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance
 
 
 class StateStyle(NamedTuple):
@@ -36,7 +39,7 @@ COLORS = {"good": "green", "busy": "cyan", "warn": "yellow", "bad": "red", "alar
 """By tone, in names that click and rich share; a tone that is not here has no colour."""
 
 
-def style_of(row: JSON) -> StateStyle:
+def style_of(row: Instance) -> StateStyle:
     """Of one row of the status, where its state alone does not tell all."""
     state = row["state"]
     found = STATES.get(state, UNKNOWN)
@@ -49,6 +52,6 @@ def style_of(row: JSON) -> StateStyle:
     return found
 
 
-def severity_color(row: JSON) -> str:
+def severity_color(row: Instance) -> str:
     """The colour of how bad it is."""
     return COLORS[SEVERITY_TONES[severity(row)]]

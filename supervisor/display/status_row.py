@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.display.numbers import duration, percent, score, size
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance, Target
+
 
 COLUMNS = ("NAME", "STATE", "READY", "PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI", "NOTE")
 RIGHT = frozenset(("PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI"))
@@ -15,7 +17,7 @@ LEAST_WANTED = ("PID", "PHI", "CPU%", "READY", "MEMORY", "RESTARTS")
 """What a narrow terminal goes without, first things first."""
 
 
-def cells(row: JSON) -> tuple[str, ...]:
+def cells(row: Instance) -> tuple[str, ...]:
     """The texts under COLUMNS."""
     return (
         row["name"],
@@ -31,7 +33,7 @@ def cells(row: JSON) -> tuple[str, ...]:
     )
 
 
-def note(row: JSON) -> str:
+def note(row: Instance) -> str:
     """Why it is as it is and what comes next; empty where there is nothing to say."""
     state = row["state"]
     if row["lingering"]:
@@ -44,20 +46,20 @@ def note(row: JSON) -> str:
         return "stops after its dependants"
     if state == "running":
         trial = "half-open breaker" if row["breaker"] == "half-open" else ""
-        return row["probe_error"] or row["status"] or trial or _refused(row.get("target"))
+        return row["probe_error"] or row["status"] or trial or _refused(row["target"])
     if state == "stopped" and row["cause"] == "stopped":
         return ""
     return happened(row) + _next(row)
 
 
-def happened(row: JSON) -> str:
+def happened(row: Instance) -> str:
     """The cause of the last change in words."""
     from supervisor.core.text.causes import phrase  # not needed while all is well
 
     return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
 
 
-def _refused(target: JSON | None) -> str:
+def _refused(target: Target | None) -> str:
     """What is wanted of detection cannot be had."""
     if target is None or target["feasible"] is not False or not target["sure"]:
         return ""
@@ -66,7 +68,7 @@ def _refused(target: JSON | None) -> str:
     return phrase("target-infeasible", target)
 
 
-def _next(row: JSON) -> str:
+def _next(row: Instance) -> str:
     if row["state"] == "backoff":
         return f"; restart in {duration(row['next_restart_in_s'])}"
     if row["state"] == "failed":
@@ -74,7 +76,7 @@ def _next(row: JSON) -> str:
     return f"; held: {row['held']}" if row["held"] else ""
 
 
-def _starting(row: JSON) -> str:
+def _starting(row: Instance) -> str:
     if row["waiting_for"]:
         return f"waits for {row['waiting_for']}"
     left = f", due in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.core.model.documents import Difference, Instance
 from supervisor.dashboard.cells import GUTTER, columns, next_and_why, row_line, title_line
 from supervisor.dashboard.commands import changes
 from supervisor.dashboard.detail_text import detail, one_line
@@ -24,7 +25,7 @@ from supervisor.display.severity import severity
 from tests.doubles.fake_daemon import beating, details, event, events, fleet, status, view
 
 
-def by_name(name: str) -> dict[str, Any]:
+def by_name(name: str) -> Instance:
     return next(v for v in fleet() if v["name"] == name)
 
 
@@ -157,7 +158,7 @@ def test_control_characters_are_shown_and_never_obeyed() -> None:
         (view("a", "failed"), "✖", 3),
     ],
 )
-def test_state_and_severity(row: dict[str, Any], glyph: str, level: int) -> None:
+def test_state_and_severity(row: Instance, glyph: str, level: int) -> None:
     assert badge(row).text[0] == glyph
     assert severity(row) == level
 
@@ -175,7 +176,7 @@ def test_state_and_severity(row: dict[str, Any], glyph: str, level: int) -> None
         (view("a"), 0.0, ""),
     ],
 )
-def test_countdown_goes_on_between_two_statuses(row: dict[str, Any], age: float, text: str) -> None:
+def test_countdown_goes_on_between_two_statuses(row: Instance, age: float, text: str) -> None:
     assert plain(countdown(row, age)) == text
     assert (waits(row, age) is None) == (text == "")
 
@@ -226,7 +227,7 @@ def test_rows_are_as_wide_as_the_table(cells: int) -> None:
 
 def test_the_cursor_and_a_mark_are_seen_without_colour() -> None:
     shown = columns(80, 8)
-    signs = {plain(row_line(Row(view("a")), shown, here=h, marked=m))[0] for h in (0, 1) for m in (0, 1)}
+    signs = {plain(row_line(Row(view("a")), shown, here=h, marked=m))[0] for h in (False, True) for m in (False, True)}
     assert len(signs) == 4
 
 
@@ -466,15 +467,15 @@ def test_next_comes_before_why() -> None:
 
 
 def test_reload_is_told_in_lines() -> None:
-    answer = {
-        "added": ["a"], "removed": ["b"], "changed": {"c": ["command"], "d": ["description"]}, "restarted": ["c"],
-        "supervisor": ["runtime_dir"],
+    answer: Difference = {
+        "applied": False, "added": ["a"], "removed": ["b"], "changed": {"c": ["command"], "d": ["description"]},
+        "restarted": ["c"], "unchanged": 0, "supervisor": ["runtime_dir"],
     }  # fmt: skip
     assert changes(answer) == [
         "+ a", "− b", "~ c: command   (restarts)", "~ d: description",
         "only after a restart of the daemon: runtime_dir",
     ]  # fmt: skip
-    many = answer | {"added": [str(n) for n in range(40)]}
+    many: Difference = {**answer, "added": [str(n) for n in range(40)]}
     assert len(changes(many)) == 13 and changes(many)[-1] == "and 32 more"
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+
+from textual.widget import Widget
 
 from supervisor.dashboard.app import Dashboard
+from supervisor.dashboard.overview import Overview
 from tests.dashboard.stage import Stage, play
 from tests.doubles.fake_daemon import FakeClient, event, view
 
@@ -23,17 +27,29 @@ def test_a_small_terminal_shows_the_essentials() -> None:
     play(scene, size=(80, 24))
 
 
+def shown(stage: Stage, words: str) -> bool:
+    return words in stage.screen()
+
+
+def away(overview: Overview, pane: Widget) -> bool:
+    return not pane.display and overview.focused is overview.table
+
+
+def focused(overview: Overview, pane: Widget) -> bool:
+    return pane.display and overview.focused is pane
+
+
 def test_panes_come_and_go_by_key_on_a_small_terminal() -> None:
     async def scene(stage: Stage) -> None:
         overview = stage.overview
         for key, pane, words in (("d", overview.detail, "breaker"), ("l", overview.log_pane, "payment"),
                                  ("e", overview.feed, "→ running")):  # fmt: skip
             await stage.press(key)
-            await stage.until(lambda pane=pane: pane.display and overview.focused is pane, key)
-            await stage.until(lambda words=words: words in stage.screen(), words)
+            await stage.until(partial(focused, overview, pane), key)
+            await stage.until(partial(shown, stage, words), words)
             assert sum(p.display for p in (overview.detail, overview.log_pane, overview.feed)) == 1
             await stage.press(key)
-            await stage.until(lambda pane=pane: not pane.display and overview.focused is overview.table, "away")
+            await stage.until(partial(away, overview, pane), "away")
 
     play(scene, size=(80, 24))
 
@@ -68,7 +84,7 @@ def test_the_log_follows_and_nothing_is_shown_twice() -> None:
         await stage.until(lambda: pane.targets == ["redis"] and len(pane.entries) == 42, "its log")
         assert pane.following and "booted" in pane.entries[0].text
         client.lines["redis"].append("one more")
-        client.streams[-1].said.put(("log", {"instance": "redis", "at": 0.0, "lines": ["one more"]}))
+        client.streams[-1].say("log", {"instance": "redis", "at": 0.0, "lines": ["one more"]})
         await stage.until(lambda: pane.entries[-1].text == "one more", "the new line")
         assert len(pane.entries) == 43
         await stage.until(lambda: "one more" in stage.screen(), "the view to follow")
@@ -90,7 +106,7 @@ def test_a_paused_log_catches_up() -> None:
         await stage.press("p")
         assert "paused" in stage.screen()
         client.lines["redis"] += ["while paused"]
-        client.streams[-1].said.put(("log", {"instance": "redis", "at": 0.0, "lines": []}))
+        client.streams[-1].say("log", {"instance": "redis", "at": 0.0, "lines": []})
         await stage.say()
         assert len(pane.entries) == 42
         await stage.press("p")

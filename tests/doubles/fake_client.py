@@ -11,18 +11,31 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.control.routes import Api
 from supervisor.adapters.eventloop.loop import Reactor
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import EventQuery
+from supervisor.core.model.documents import (
+    Difference,
+    Event,
+    Evidence,
+    Instance,
+    InstanceDetail,
+    LogLine,
+    Logs,
+    Service,
+    Services,
+    State,
+    Status,
+    Upgrade,
+)
 from supervisor.core.text.timestamps import from_iso, to_iso
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 from tests.doubles import fake_daemon as fakedaemon
 
-JSON = dict[str, Any]
 SOON = 0.03
 """Seconds that a change of state takes, from when a client that follows has been told of its beginning."""
 
@@ -33,15 +46,15 @@ class StandIn:
     def __init__(
         self,
         reactor: Reactor,
-        rows: Sequence[JSON],
+        rows: Sequence[Instance],
         *,
         broken: Sequence[str] = (),
         stubborn: Sequence[str] = (),
-        events: Sequence[JSON] = (),
+        events: Sequence[Event] = (),
         lines: dict[str, list[tuple[float | None, str]]] | None = None,
     ) -> None:
         self.reactor = reactor
-        self.rows = {row["name"]: dict(row) for row in rows}
+        self.rows = {row["name"]: row.copy() for row in rows}
         self.broken, self.stubborn = set(broken), set(stubborn)
         self.ledger = list(events)
         self.lines = lines or {}
@@ -53,18 +66,18 @@ class StandIn:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def status(self, services: Sequence[str] = ()) -> JSON:
+    def status(self, services: Sequence[str] = ()) -> Status:
         names = self._resolve(services)
         rows = [self.rows[name] for name in names]
         extra = {"upgraded_from": self.upgraded_from, "started_at": f"2026-01-01T00:00:0{len(self.upgraded_from)}Z"}
         return fakedaemon.status(rows, pid=os.getpid(), closing=self.closing, **extra)
 
-    def instance(self, name: str) -> JSON:
+    def instance(self, name: str) -> InstanceDetail:
         (found,) = self._resolve([name])
         return fakedaemon.details(self.rows[found])
 
-    def services(self) -> JSON:
-        out: dict[str, JSON] = {}
+    def services(self) -> Services:
+        out: dict[str, Service] = {}
         for row in self.rows.values():
             service = out.setdefault(
                 row["service"],
@@ -82,7 +95,7 @@ class StandIn:
             service["instances"].append(row["name"])
         return {"services": list(out.values())}
 
-    def events(self, query: EventQuery) -> list[JSON]:
+    def events(self, query: EventQuery) -> list[Event]:
         found = [
             e
             for e in self.ledger
@@ -93,8 +106,8 @@ class StandIn:
         ]
         return found[: query.limit] if query.after is not None else found[-query.limit :]
 
-    def evidence(self, event_id: int) -> JSON | None:
-        return {"stacks": [{"pid": 7, "how": "py-spy", "lines": ["in wait()"]}]} if event_id == 102 else None
+    def evidence(self, event_id: int) -> Evidence | None:
+        return fakedaemon.EVIDENCE if event_id == 102 else None
 
     def logs(
         self,
@@ -104,7 +117,7 @@ class StandIn:
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
-    ) -> JSON:
+    ) -> Logs:
         (name,) = self._resolve([instance])
         have = self.lines.get(name, [])
         low, high = 0, len(have)
@@ -113,7 +126,7 @@ class StandIn:
         else:
             high = int(before) if before is not None else high
             low = max(0, high - (lines or 1000))
-        page = [{"at": at, "text": text} for at, text in have[low:high]]
+        page: list[LogLine] = [{"at": at, "text": text} for at, text in have[low:high]]
         end = low == 0 if after is None else True
         return {"instance": name, "lines": page, "first": str(low), "last": str(high), "at_end": end}
 
@@ -182,8 +195,8 @@ class StandIn:
         if not self.stubborn:
             self.ended()
 
-    def reload(self, dry_run: bool, done: Callable[[JSON | SupervisorError], None]) -> None:
-        answer: JSON | SupervisorError = {
+    def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
+        answer: Difference | SupervisorError = {
             "applied": not dry_run,
             "added": ["new"],
             "removed": ["old"],
@@ -196,8 +209,8 @@ class StandIn:
             answer = ConfigError("services.toml:3: services.web.comand: unknown key", "did you mean command?")
         self.reactor.call_soon(lambda: done(answer))
 
-    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
-        answer: JSON | SupervisorError = {"from": "1.0", "to": "2.0", "python": python or "", "pid": 1}
+    def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
+        answer: Upgrade | SupervisorError = {"from": "1.0", "to": "2.0", "python": python or "", "pid": 1}
         if "upgrade" in self.broken:
             answer = OperationFailed("the new version cannot start: no module", "This one goes on.")
         else:
@@ -227,12 +240,12 @@ class StandIn:
             if "logs" in subscriber.topics:
                 subscriber.on_log(name, [text])
 
-    def _change(self, name: str, state: str, cause: str, **more: Any) -> None:
+    def _change(self, name: str, state: State, cause: str, **more: Any) -> None:
         row = self.rows[name]
         number = self.ledger[-1]["id"] + 1 if self.ledger else 1
         event = fakedaemon.event(number, name, row["state"], state, cause)
         event["at"] = to_iso(time.time())
-        row |= {"state": state, "cause": cause} | more
+        row.update(cast("Instance", {"state": state, "cause": cause} | more))
         self.ledger.append(event)
         for subscriber in list(self.subscribers):
             if "events" in subscriber.topics and (not subscriber.services or row["service"] in subscriber.services):
@@ -254,7 +267,7 @@ class StandIn:
 
 @contextmanager
 def serve(
-    path: str, rows: Sequence[JSON], *, then: Callable[[StandIn], None] | None = None, **options: Any
+    path: str, rows: Sequence[Instance], *, then: Callable[[StandIn], None] | None = None, **options: Any
 ) -> Iterator[int]:
     """A stand-in on the socket `path` in a child process, whose pid is given.  `then` runs in it before it serves."""
     ready, answered = os.pipe()
@@ -276,7 +289,7 @@ def serve(
 
 def _child(
     path: str,
-    rows: Sequence[JSON],
+    rows: Sequence[Instance],
     options: dict[str, Any],
     then: Callable[[StandIn], None] | None,
     answered: int,
@@ -286,7 +299,11 @@ def _child(
         signal.alarm(60)
         reactor = Reactor()
         daemon = StandIn(reactor, rows, **options)
-        server = HttpServer(reactor, Api(daemon, reactor), lambda text: os.write(2, text.encode()) and None)
+
+        def complain(text: str) -> None:
+            os.write(2, text.encode())
+
+        server = HttpServer(reactor, Api(daemon, reactor), complain)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         server.listen_unix(path)
 

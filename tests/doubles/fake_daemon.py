@@ -5,22 +5,37 @@ from __future__ import annotations
 import queue
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
+from supervisor.core.model.documents import (
+    JSON,
+    Difference,
+    Event,
+    Evidence,
+    Heartbeat,
+    Instance,
+    InstanceDetail,
+    LogLine,
+    Logs,
+    Process,
+    State,
+    Status,
+    StreamMessage,
+    Supervisor,
+)
 from supervisor.core.text.timestamps import to_iso
 from supervisor.errors import NoSuchService, SupervisorError
 
-JSON = dict[str, Any]
 START = datetime(2025, 11, 22, 9, 30, tzinfo=UTC)
 MIB = 1024 * 1024
 
 
-def view(name: str, state: str = "running", **more: Any) -> JSON:
+def view(name: str, state: State = "running", **more: Any) -> Instance:
     """A row of /v1/status."""
     up = state in ("running", "suspect", "stopping", "starting")
-    row: JSON = {
+    row: Instance = {
         "name": name,
         "service": name.partition("@")[0],
         "goal": "up",
@@ -59,7 +74,7 @@ def view(name: str, state: str = "running", **more: Any) -> JSON:
         "cpu_percent": 0.4 if up else None,
         "memory_bytes": 24 * MIB if up else None,
     }
-    return row | more
+    return cast("Instance", row | more)
 
 
 def beating(phi: float, **more: Any) -> JSON:
@@ -72,7 +87,7 @@ def beating(phi: float, **more: Any) -> JSON:
     } | more
 
 
-def fleet() -> list[JSON]:
+def fleet() -> list[Instance]:
     """Twelve instances in start order, every state among them."""
     return [
         view("migrate", "exited", type="oneshot", cause="succeeded", exit_code=0, since_s=7401.0),
@@ -143,11 +158,12 @@ def fleet() -> list[JSON]:
     ]
 
 
-def supervisor(**more: Any) -> JSON:
-    return {
+def supervisor(**more: Any) -> Supervisor:
+    found: Supervisor = {
         "pid": 812,
         "name": "shop",
         "version": "0.1.0",
+        "upgraded_from": "",
         "uptime_s": 7403.0,
         "started_at": to_iso(START.timestamp()),
         "host_starved": False,
@@ -155,6 +171,7 @@ def supervisor(**more: Any) -> JSON:
         "runtime_dir": "/run/supervisor/shop",
         "state_dir": "/var/lib/supervisor/shop",
         "lag_ms": 0.7,
+        "trees": "cgroup",
         "memory_bytes": 19 * MIB,
         "load": [0.84, 0.61, 0.48],
         "cpus": 2,
@@ -164,14 +181,17 @@ def supervisor(**more: Any) -> JSON:
         "failed": 1,
         "closing": False,
         "problems": [],
-    } | more
+    }
+    return cast("Supervisor", found | more)
 
 
-def status(instances: Sequence[JSON] | None = None, **more: Any) -> JSON:
+def status(instances: Sequence[Instance] | None = None, **more: Any) -> Status:
     return {"supervisor": supervisor(**more), "instances": list(fleet() if instances is None else instances)}
 
 
-def event(number: int, instance: str, before: str, after: str, cause: str, ago: float = 0.0, **detail: Any) -> JSON:
+def event(
+    number: int, instance: str, before: State, after: State, cause: str, ago: float = 0.0, **detail: Any
+) -> Event:
     at = to_iso(time.time() - ago)
     return {
         "id": number,
@@ -187,7 +207,7 @@ def event(number: int, instance: str, before: str, after: str, cause: str, ago: 
     }
 
 
-def events() -> list[JSON]:
+def events() -> list[Event]:
     """The newest of the ledger, oldest first."""
     silent = {"silence_s": 4.21, "suspicion": 8.4, "detector": "phi", "threshold": 8.0}
     crash = {"exit_code": None, "signal": 11}
@@ -271,37 +291,71 @@ def events() -> list[JSON]:
     ]
 
 
-def details(row: JSON) -> JSON:
+def details(row: Instance) -> InstanceDetail:
     """The answer of /v1/instances/NAME."""
     rng = random.Random(row["name"])
     pid = row["pid"]
-    tree = []
+    tree: list[Process] = []
     if pid is not None:
-        base = {"state": "S", "cpu_percent": 0.2, "memory_bytes": 24 * MIB, "threads": 4}
         tree = [
-            {"pid": pid, "ppid": 812, "command": "python -m shop." + row["service"], **base},
-            {"pid": pid + 1, "ppid": pid, "command": "python -m shop.pool --slot 1", **base},
-            {"pid": pid + 2, "ppid": pid, "command": "python -m shop.pool --slot 2", **base},
+            _process(pid, 812, "python -m shop." + row["service"]),
+            _process(pid + 1, pid, "python -m shop.pool --slot 1"),
+            _process(pid + 2, pid, "python -m shop.pool --slot 2"),
         ]
-    heartbeat = {"source": "notify", "interval_s": 1.0, "detector": "phi"} if row["detector"] else None
-    return row | {
+    heartbeat: Heartbeat | None = None
+    if row["detector"]:
+        heartbeat = {
+            "source": "notify",
+            "interval_s": 1.0,
+            "detector": "phi",
+            "threshold": 8.0,
+            "min_timeout_s": None,
+            "max_timeout_s": None,
+            "on_suspect": "restart",
+        }
+    return {
+        **row,
         "command": ["python", "-m", f"shop.{row['service']}", "--queue", "default"],
         "description": f"The {row['service']} of the shop",
         "depends_on": ["redis"],
-        "group": row["group"],
         "directory": "/srv/shop",
         "tree": tree,
         "intervals_s": [abs(rng.gauss(1.0, 0.06)) for _ in range(63)] + [1.34] if heartbeat else [],
-        "threshold": row["threshold"],
         "transitions": [e for e in events() if e["instance"] == row["name"]],
         "log_path": f"/var/lib/supervisor/shop/log/{row['name']}.log",
+        "start_timeout_s": 30.0,
         "stop_timeout_s": 10.0,
+        "policy": "on-failure",
         "max_restarts": 5,
+        "window_s": 60.0,
         "restarts_in_window": min(5, row["restarts"]),
         "heartbeat": heartbeat,
+        "evidence": {},
     }
 
 
+def _process(pid: int, ppid: int, command: str) -> Process:
+    return {
+        "pid": pid,
+        "ppid": ppid,
+        "command": command,
+        "state": "S",
+        "cpu_percent": 0.2,
+        "memory_bytes": 24 * MIB,
+        "threads": 4,
+    }
+
+
+EVIDENCE: Evidence = {
+    "pid": 7,
+    "stacks": [
+        {
+            "pid": 7,
+            "how": "py-spy",
+            "lines": ["Current thread 0x1 (most recent call first):", '  File "worker.py", line 41 in wait'],
+        }
+    ],
+}
 LOG = (
     "INFO  booted in 412 ms, 4 threads",
     "INFO  GET /cart 200 in 12 ms",
@@ -318,11 +372,15 @@ class Stream:
 
     def __init__(self, topics: Sequence[str], services: Sequence[str]) -> None:
         self.topics, self.services = tuple(topics), tuple(services)
-        self.said: queue.Queue[tuple[str, JSON] | None] = queue.Queue()
+        self.said: queue.Queue[StreamMessage | None] = queue.Queue()
 
-    def __iter__(self) -> Iterator[tuple[str, JSON]]:
+    def __iter__(self) -> Iterator[StreamMessage]:
         while (item := self.said.get()) is not None:
             yield item
+
+    def say(self, kind: str, data: Any) -> None:
+        message: Any = (kind, data)
+        self.said.put(message)
 
     def close(self) -> None:
         self.said.put(None)
@@ -333,14 +391,14 @@ class FakeClient:
 
     path = "/run/supervisor/shop/control.sock"
 
-    def __init__(self, rows: Sequence[JSON] | None = None) -> None:
+    def __init__(self, rows: Sequence[Instance] | None = None) -> None:
         self.rows = list(fleet() if rows is None else rows)
         self.posted: list[tuple[str, JSON]] = []
         self.refuse: SupervisorError | None = None
         self.streams: list[Stream] = []
         self.main = Stream((), ())
         self.lines = {row["name"]: [f"{t}" for n in range(6) for t in LOG] for row in self.rows}
-        self.reload: JSON = {
+        self.difference: Difference = {
             "applied": False,
             "added": ["search"],
             "removed": [],
@@ -350,8 +408,8 @@ class FakeClient:
             "supervisor": [],
         }
 
-    def say(self, kind: str, data: JSON) -> None:
-        self.main.said.put((kind, data))
+    def say(self, kind: str, data: Any) -> None:
+        self.main.say(kind, data)
 
     def stream(
         self,
@@ -367,36 +425,47 @@ class FakeClient:
         self.streams.append(Stream(topics, services))
         return self.streams[-1]
 
-    def get(self, route: str, **query: object) -> JSON:
-        parts = route.strip("/").split("/")[1:]
-        if parts == ["status"]:
-            return status(self.rows)
-        if parts == ["events"]:
-            return {"events": events()}
-        if parts[0] == "evidence":
-            lines = ["Current thread 0x1 (most recent call first):", '  File "worker.py", line 41 in wait']
-            return {"stacks": [{"pid": 7, "how": "py-spy", "lines": lines}], "wchan": "futex_wait"}
-        name = parts[1]
+    def instance(self, name: str) -> InstanceDetail:
+        return details(self._row(name))
+
+    def events(self, services: Sequence[str] = (), *, limit: int | None = None) -> list[Event]:
+        return events()
+
+    def evidence(self, event_id: int) -> Evidence:
+        return EVIDENCE
+
+    def logs(self, name: str, *, lines: int | None = None, before: str | None = None, after: str | None = None) -> Logs:
+        self._row(name)
+        have = self.lines.get(name, [])
+        low, high = 0, len(have)
+        if after is not None:
+            low = int(after)
+        elif before is not None:
+            high = int(before)
+            low = max(0, high - 20)
+        else:
+            low = max(0, high - (lines or 100))
+        page: list[LogLine] = [{"at": START.timestamp() + n * 0.7, "text": have[n]} for n in range(low, high)]
+        return {"instance": name, "lines": page, "first": str(low), "last": str(high), "at_end": True}
+
+    def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]:
+        self._post(f"/v1/{verb}", {"services": list(services)} | ({} if signal is None else {"signal": signal}))
+        return list(services)
+
+    def down(self) -> None:
+        self._post("/v1/down", {})
+
+    def reload(self, dry_run: bool = False) -> Difference:
+        self._post("/v1/reload", {"dry_run": dry_run})
+        return self.difference
+
+    def _post(self, route: str, body: JSON) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.posted.append((route, body))
+
+    def _row(self, name: str) -> Instance:
         row = next((r for r in self.rows if r["name"] == name), None)
         if row is None:
             raise NoSuchService(f"no service {name}")
-        return details(row) if parts[0] == "instances" else self._log(name, query)
-
-    def post(self, route: str, body: Mapping[str, object] | None = None) -> JSON:
-        if self.refuse is not None:
-            raise self.refuse
-        self.posted.append((route, dict(body or {})))
-        return self.reload if route == "/v1/reload" else {"instances": (body or {}).get("services", [])}
-
-    def _log(self, name: str, query: Mapping[str, Any]) -> JSON:
-        have = self.lines.get(name, [])
-        low, high = 0, len(have)
-        if "after" in query:
-            low = int(query["after"])
-        elif "before" in query:
-            high = int(query["before"])
-            low = max(0, high - 20)
-        else:
-            low = max(0, high - int(query.get("lines", 100)))
-        lines = [{"at": START.timestamp() + n * 0.7, "text": have[n]} for n in range(low, high)]
-        return {"instance": name, "lines": lines, "first": low, "last": high, "at_end": True}
+        return row

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.client import Client
+from tests.doubles.documented import CheckedClient
 
 PATIENCE = 30.0
 ROOT = Path(__file__).parents[2]
@@ -101,8 +101,8 @@ class Daemon:
         return self.said(lambda line: isinstance(line, dict) and text in line.get("message", ""))
 
     @property
-    def client(self) -> Client:
-        return Client(str(self.runtime_dir / "control.sock"))
+    def client(self) -> CheckedClient:
+        return CheckedClient(str(self.runtime_dir / "control.sock"))
 
     def status(self, name: str) -> dict[str, Any]:
         rows = self.client.get("/v1/status")["instances"]

@@ -100,14 +100,18 @@ command = ["sleep", "1000"]
     d.event("sleeper", "running")
 
     async def scene(overview: Overview, pilot: Pilot[Any], until: Until) -> None:
-        before = overview.model.supervisor["pid"]
+        def pid() -> int:
+            status = overview.model.status
+            return status["supervisor"]["pid"] if status else 0
+
+        before = pid()
         assert d.process is not None
         d.process.kill()
         await until(lambda: not overview.model.live)
         await until(lambda: "no daemon answers" in text(overview.header))
         d.process.wait()
         d.start(wait=False)
-        await until(lambda: overview.model.live and overview.model.supervisor["pid"] != before)
+        await until(lambda: overview.model.live and pid() != before)
         await until(lambda: "found alive" in text(overview.table))
 
     watch(d, scene)

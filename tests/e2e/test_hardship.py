@@ -168,8 +168,8 @@ restart = { policy = "always", initial = "0s", backoff = "fixed", max_restarts =
         while b"running" not in said:
             said += os.read(reader, 4096)
         stream = d.client.stream(["events"])
-        for _, event in stream:
-            if event.get("incarnation", 0) > 1000:
+        for message in stream:
+            if message[0] == "event" and message[1]["incarnation"] > 1000:
                 break
         assert d.status("a")["incarnation"] > 1000, "it goes on although the pipe is full"
     finally:

@@ -94,8 +94,8 @@ def old(daemon: Start, sources: Path, tmp_path: Path) -> tuple[Daemon, Path]:
 def wait_for(one: Daemon, name: str, state: str) -> None:
     """Follow the stream until the instance is in that state."""
     with one.client.stream(["status"], interval=0.2) as stream:
-        for kind, data in stream:
-            rows = {row["name"]: row for row in data["instances"]} if kind == "status" else {}
+        for message in stream:
+            rows = {row["name"]: row for row in message[1]["instances"]} if message[0] == "status" else {}
             if name in rows and rows[name]["state"] == state:
                 return
     raise AssertionError(f"the daemon ended before {name} was {state}")
@@ -161,9 +161,9 @@ def test_after_its_files_were_replaced(old: tuple[Daemon, Path]) -> None:
     before = one.status("web")
     os.kill(before["pid"], 9)  # its socket takes it through the old build's own fork and exec
     with one.client.stream(["status"], interval=0.2) as stream:
-        for kind, data in stream:
-            if kind == "status" and hooked.exists():
-                row = next(row for row in data["instances"] if row["name"] == "web")
+        for message in stream:
+            if message[0] == "status" and hooked.exists():
+                row = next(row for row in message[1]["instances"] if row["name"] == "web")
                 if row["incarnation"] == before["incarnation"] + 1 and row["state"] == "running":
                     break
     assert json.loads(hooked.read_text())["instance"] == "web"

@@ -12,15 +12,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from supervisor.adapters.control.openapi import document
-from supervisor.adapters.control.routes import ROUTES, Api
+from supervisor.adapters.control.routes import Api
 from supervisor.adapters.eventloop.loop import Reactor
 from tests.doubles import fake_daemon as fakedaemon
+from tests.doubles.documented import DOCUMENT
 from tests.doubles.fake_client import StandIn
 from tests.doubles.serving import Served, serving
 
 CALLS = 40
-DOCUMENT = document(ROUTES)
 ENDLESS = "/v1/stream"
 OPERATIONS = [(p, method) for p, item in DOCUMENT["paths"].items() for method in item if p != ENDLESS]
 
@@ -34,7 +33,7 @@ NOT_MEANT = (
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     def make(reactor: Reactor) -> Api:
-        lines = {"redis": [(float(n), f"line {n}") for n in range(20)]}
+        lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
         daemon = StandIn(reactor, fakedaemon.fleet(), events=fakedaemon.events(), lines=lines)
         daemon.ended = lambda: None  # whoever makes the next call is to get an answer, too
         return Api(daemon, reactor)

@@ -28,6 +28,7 @@ from supervisor.adapters.linux import procfs
 from supervisor.client import Client
 from supervisor.config.source.locate import locations
 from supervisor.config.units import parse_duration
+from supervisor.core.model.documents import Event
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVICES = """
@@ -83,20 +84,20 @@ class Watch:
     """Everything that the daemon tells, as it comes."""
 
     def __init__(self, client: Client) -> None:
-        self.events: list[tuple[float, dict[str, Any]]] = []
+        self.events: list[tuple[float, Event]] = []
         self._news = threading.Condition()
         self._stream = client.stream(["events"])
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         with contextlib.suppress(Exception):  # the daemon has ended: whoever waits will say so
-            for kind, event in self._stream:
-                if kind == "event":
+            for message in self._stream:
+                if message[0] == "event":
                     with self._news:
-                        self.events.append((time.monotonic(), event))
+                        self.events.append((time.monotonic(), message[1]))
                         self._news.notify_all()
 
-    def first(self, since: float, wanted: Callable[[dict[str, Any]], bool], patience: float) -> Any:
+    def first(self, since: float, wanted: Callable[[Event], bool], patience: float) -> Any:
         """(seconds after `since`, event) of the first event that is wanted, or None within `patience` seconds."""
         deadline = time.monotonic() + patience
         seen = 0
@@ -121,12 +122,12 @@ class Chaos:
 
     def victims(self, fault: str) -> list[str]:
         """Healthy instances that this fault can be tried on."""
-        rows = self.client.get("/v1/status", service=self.services)["instances"]
+        rows = self.client.status(self.services)["instances"]
         up = [r for r in rows if r["state"] == "running" and r["ready"] and r["pid"] is not None]
         if fault == "stop":  # what has no heartbeat cannot be missed
             up = [r for r in up if r["detector"] is not None]
         if fault == "hang":
-            up = [r for r in up if procfs.environment_value(r["pid"], "CHAOS") == "hang-on-usr1"]
+            up = [r for r in up if r["pid"] and procfs.environment_value(r["pid"], "CHAOS") == "hang-on-usr1"]
         return [r["name"] for r in up]
 
     def inject(self, fault: str, dice: random.Random) -> bool:
@@ -150,18 +151,20 @@ class Chaos:
     @contextlib.contextmanager
     def _main_process(self, name: str) -> Iterator[int]:
         """A pidfd of the process that the daemon names as the instance's, made sure of by its start time."""
-        row = self.client.get(f"/v1/instances/{name}")
-        fd = os.pidfd_open(row["pid"])
+        pid = self.client.instance(name)["pid"]
+        if pid is None:
+            raise ProcessLookupError(f"{name} has no process")
+        fd = os.pidfd_open(pid)
         try:
-            again = self.client.get(f"/v1/instances/{name}")
-            if again["pid"] != row["pid"] or procfs.start_time(row["pid"]) is None:
+            again = self.client.instance(name)
+            if again["pid"] != pid or procfs.start_time(pid) is None:
                 raise ProcessLookupError(f"{name} has just changed its process")
             yield fd
         finally:
             os.close(fd)
 
     def _follow(self, fault: str, name: str, since: float) -> Outcome:
-        def about(event: dict[str, Any]) -> bool:
+        def about(event: Event) -> bool:
             return bool(event["instance"] == name)
 
         found = self.watch.first(since, lambda e: about(e) and e["to"] in FAILING, PATIENCE)
@@ -216,7 +219,7 @@ class Chaos:
         return Outcome("starve", "the host", None, f"nobody was restarted, {doubted} false suspicions", STARVED_FOR)
 
 
-def _came_back(event: dict[str, Any]) -> bool:
+def _came_back(event: Event) -> bool:
     return bool(event["to"] == "running" and event["from"] != "running")
 
 

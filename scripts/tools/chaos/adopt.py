@@ -109,7 +109,7 @@ def pause(judge: Judge, seconds: float) -> None:
 
 
 def fewest_beats(stage: Stage, names: list[str]) -> int:
-    return min(len(stage.client.get(f"/v1/instances/{name}")["intervals_s"]) for name in names)
+    return min(len(stage.client.instance(name)["intervals_s"]) for name in names)
 
 
 def told(stage: Stage, since: float) -> list[dict[str, Any]]:

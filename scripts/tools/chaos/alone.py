@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.client import Client
+from supervisor.core.model.documents import Event
 from supervisor.core.text.timestamps import from_iso
 
 JSON = dict[str, Any]
@@ -41,20 +42,20 @@ def daemon(services: str, programs: Mapping[str, str]) -> Iterator[tuple[Client,
             subprocess.run([*command, "down"], check=False, stdout=subprocess.DEVNULL)
 
 
-def events(client: Client) -> list[JSON]:
+def events(client: Client) -> list[Event]:
     """All that the ledger has, oldest first."""
-    found: list[JSON] = []
-    while page := client.get("/v1/events", after=found[-1]["id"] if found else 0, limit=1000)["events"]:
+    found: list[Event] = []
+    while page := client.events(after=found[-1]["id"] if found else 0, limit=1000):
         found += page
     return found
 
 
-def suspected(event: JSON) -> bool:
+def suspected(event: Event) -> bool:
     """A suspicion begins here."""
     return bool(event["to"] == "suspect" and event["from"] != "suspect")
 
 
-def ended(event: JSON) -> bool:
+def ended(event: Event) -> bool:
     """It is ended, and nobody asked for that."""
     return bool(event["to"] == "stopping" and event["from"] != "stopping" and event["cause"] != "shutdown")
 
@@ -66,6 +67,6 @@ def tell(report: JSON, say: Callable[[str], None]) -> JSON:
     return report
 
 
-def moment(event: JSON) -> float:
+def moment(event: Event) -> float:
     """When it happened, in seconds since the epoch."""
     return from_iso(event["at"])

@@ -53,7 +53,7 @@ def frozen(seconds: float, count: int, say: Callable[[str], None]) -> dict[str, 
     """Stop it for so long, with so many services; under "violations" what it did to them."""
     services = SERVICES.format(half=max(1, count // 2))
     with daemon(services, {"waits.py": WAITS, "drops.py": DROPS}) as (client, _):
-        pid = client.get("/v1/status")["supervisor"]["pid"]
+        pid = client.status()["supervisor"]["pid"]
         say(f"{2 * max(1, count // 2)} services beat; the daemon is pid {pid}")
         time.sleep(WARM)
         began = time.time()
@@ -64,7 +64,7 @@ def frozen(seconds: float, count: int, say: Callable[[str], None]) -> dict[str, 
             os.kill(pid, signal.SIGCONT)
         time.sleep(AFTERWARDS)
         told = [e for e in events(client) if moment(e) >= began]
-        status = client.get("/v1/status")
+        status = client.status()
     kills = [f"{e['instance']} was ended: {e['cause']}" for e in told if ended(e)]
     suspicions = [e for e in told if suspected(e)]
     held = [e for e in told if e["cause"] == Cause.HELD]

@@ -15,6 +15,7 @@ from typing import Any
 
 from scripts.tools.chaos.alone import daemon, ended, events, moment, suspected, tell
 from supervisor.client import Client
+from supervisor.core.model.documents import Event
 
 WITHIN = 1.0
 """Seconds from the hang to the suspicion."""
@@ -52,7 +53,7 @@ def hangs(count: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
             name = f"worker@{number % WORKERS + 1}"
             last[name] = _up(client, name, dice.uniform(*UP_FOR), last.get(name, 0))
             hung.append((name, last[name], time.time()))
-            client.post("/v1/signal", {"services": [name], "signal": signal.Signals.SIGUSR1.name})
+            client.act("signal", [name], signal.Signals.SIGUSR1.name)
             if number % 10 == 9:
                 say(f"  {number + 1} have hung")
         for name, incarnation in last.items():
@@ -65,16 +66,14 @@ def _up(client: Client, name: str, seconds: float, after: int) -> int:
     """Its incarnation, a later one than `after`, once it has run for so long."""
     until = time.monotonic() + 60.0
     while time.monotonic() < until:
-        row: dict[str, Any] = client.get(f"/v1/instances/{name}")
-        if row["state"] == "running" and row["incarnation"] > after and row["uptime_s"] >= seconds:
-            return int(row["incarnation"])
+        row = client.instance(name)
+        if row["state"] == "running" and row["incarnation"] > after and (row["uptime_s"] or 0.0) >= seconds:
+            return row["incarnation"]
         time.sleep(0.02)
     raise SystemExit(f"{name} does not come back: {row['state']}, {row['cause']}")
 
 
-def _verdict(
-    hung: list[tuple[str, int, float]], told: list[dict[str, Any]], say: Callable[[str], None]
-) -> dict[str, Any]:
+def _verdict(hung: list[tuple[str, int, float]], told: list[Event], say: Callable[[str], None]) -> dict[str, Any]:
     at = {(name, incarnation): moment for name, incarnation, moment in hung}
     detected: dict[tuple[str, int], float] = {}
     acted: dict[tuple[str, int], float] = {}

@@ -90,7 +90,7 @@ def counted(place: Path, life: Life) -> tuple[int, int]:
 def lines(directory: Path, instance: str) -> Iterator[bytes]:
     """All that was kept, the oldest first."""
     log = f"{instance}.log"
-    numbered = {}
+    numbered: dict[int, Path] = {}
     for path in directory.glob(f"{log}.*"):
         number, _, kind = path.name.removeprefix(f"{log}.").partition(".")
         if number.isdecimal() and kind in ("", "gz"):

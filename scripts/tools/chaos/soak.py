@@ -207,7 +207,7 @@ class Hurter(threading.Thread):
         assert self._unread is not None
         self._unread.by = time.monotonic() + UNANSWERED_BY
         with suppress(SupervisorError):
-            self.stage.client.post("/v1/reload")
+            self.stage.client.reload()
             self._unread = None
             self._did("reloaded")
 

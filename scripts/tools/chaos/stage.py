@@ -20,6 +20,7 @@ from typing import Any
 from scripts.tools.chaos import sight
 from scripts.tools.chaos.judge import ANSWERED_BY, Judge
 from supervisor.client import Client
+from supervisor.core.model.documents import Status
 from supervisor.core.text.timestamps import from_iso
 from supervisor.errors import NoDaemon, SupervisorError
 
@@ -128,7 +129,7 @@ class Stage:
         until = time.monotonic() + within
         while time.monotonic() < until:
             with contextlib.suppress(SupervisorError):
-                self.client.get("/v1/services")
+                self.client.services()
                 self.judge.daemon_there()
                 return True
             if self._daemon is None or self._daemon.poll() is not None:
@@ -163,18 +164,17 @@ class Stage:
             self._forget()
         return down.returncode, said
 
-    def status(self) -> dict[str, Any]:
-        return self.client.get("/v1/status")
+    def status(self) -> Status:
+        return self.client.status()
 
     def problems(self) -> list[str]:
-        problems: list[str] = self.status()["supervisor"]["problems"]
-        return problems
+        return self.status()["supervisor"]["problems"]
 
     def order(self, verb: str, instance: str) -> bool | None:
         """True: the daemon has taken it.  False: it was not there to hear it.  None: nobody knows."""
         order = self.judge.order(instance, verb)
         try:
-            self.client.post(f"/v1/{verb}", {"services": [instance]})
+            self.client.act(verb, [instance])
         except NoDaemon as error:
             if "no daemon answers" in error.message:
                 order.by = 0.0

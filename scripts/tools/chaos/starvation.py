@@ -75,7 +75,7 @@ def starvation(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         began = time.monotonic()
         _wait(seconds / 2, say, client)
         hung = "worker@1"
-        client.post("/v1/signal", {"services": [hung], "signal": "USR1"})
+        client.act("signal", [hung], "USR1")
         hung_at = time.time()
         _wait(max(seconds / 2, MAX_TIMEOUT), say, client)
         return _verdict(client, hung, hung_at, time.monotonic() - began, say)
@@ -126,7 +126,7 @@ def _wait(seconds: float, say: Callable[[str], None], client: Client) -> None:
     while (left := until - time.monotonic()) > 0:
         time.sleep(min(left, 15.0))
         pressure = (procfs.read("/proc/pressure/cpu") or b"").decode().split(" ")[1:2]
-        rows = client.get("/v1/status")["instances"]
+        rows = client.status()["instances"]
         states = Counter(r["state"] for r in rows)
         doubted = sum(r["false_suspicions"] for r in rows)
         say(f"  cpu pressure {''.join(pressure)}  {dict(states)}  {doubted} suspicions cleared")

@@ -4,7 +4,10 @@ Usage: scripts/pictures [--check]      (writes docs/img/suspicion.svg and docs/i
 exits 1 if they are out of date)
 """
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Callable
 from html import escape
 from itertools import pairwise
 from pathlib import Path
@@ -24,35 +27,53 @@ FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 STATES = {"running": GOOD, "suspect": WARN, "held": HELD, "stopping": BAD, "backoff": "#b6bec8"}
 
 
+Point = tuple[float, float]
+Told = Callable[[float], bool]
+
+
 class Drawing:
     """An SVG on a white card, so that it can be read on any page.  Lengths are in pixels."""
 
-    def __init__(self, width, height, title, subtitle):
+    def __init__(self, width: int, height: int, title: str, subtitle: str) -> None:
         self.width, self.height = width, height
-        self.parts = []
+        self.parts: list[str] = []
         self.text(28, 38, title, size=19, weight=650)
         self.text(28, 61, subtitle, colour=FAINT)
 
-    def text(self, x, y, words, *, size=13, colour=INK, anchor="start", weight=400):
+    def text(
+        self,
+        x: float,
+        y: float,
+        words: str,
+        *,
+        size: int = 13,
+        colour: str = INK,
+        anchor: str = "start",
+        weight: int = 400,
+    ) -> None:
         self.parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"'
             f' font-weight="{weight}">{escape(words)}</text>'
         )
 
-    def line(self, x1, y1, x2, y2, colour=GRID, width=1.0, dash=""):
+    def line(
+        self, x1: float, y1: float, x2: float, y2: float, colour: str = GRID, width: float = 1.0, dash: str = ""
+    ) -> None:
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
         self.parts.append(
             f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"'
             f' stroke-width="{width}" stroke-linecap="round"{dashed}/>'
         )
 
-    def bar(self, x1, x2, y, height, colour, opacity=1.0, radius=4):
+    def bar(
+        self, x1: float, x2: float, y: float, height: float, colour: str, opacity: float = 1.0, radius: int = 4
+    ) -> None:
         self.parts.append(
             f'<rect x="{x1:.1f}" y="{y:.1f}" width="{max(x2 - x1, 0.5):.1f}" height="{height}" rx="{radius}"'
             f' fill="{colour}" fill-opacity="{opacity}"/>'
         )
 
-    def curve(self, points, colour, width=2.2, fill=None):
+    def curve(self, points: list[Point], colour: str, width: float = 2.2, fill: float | None = None) -> None:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         if fill is not None:
             low, first, last = fill, points[0][0], points[-1][0]
@@ -63,10 +84,10 @@ class Drawing:
             f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"/>'
         )
 
-    def dot(self, x, y, colour, radius=4.0):
+    def dot(self, x: float, y: float, colour: str, radius: float = 4.0) -> None:
         self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}"/>')
 
-    def write(self, name):
+    def write(self, name: str) -> None:
         path = ROOT / "docs" / "img" / name
         drawn = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" width="{self.width}"'
@@ -90,17 +111,17 @@ BEATS, SHOWN, UNTIL = 60, 6, 7.5
 LEAST, MOST, LOOK = 2.0, 4.5, 1.0
 
 
-def suspicion():
+def suspicion() -> None:
     detector = make(HeartbeatSpec(detector="phi", interval=1.0, min_timeout=0.0, max_timeout=30.0))
     detector.start(-BEATS - 1.0)
     beats = [n - BEATS + SHOWN + JITTER[n % len(JITTER)] for n in range(1, BEATS + 1)]
     left, right, top, bottom = 74, 872, 118, 330
     first = 0.4
 
-    def x(at):
+    def x(at: float) -> float:
         return left + (at - first) / (SHOWN + UNTIL - first) * (right - left)
 
-    def y(score):
+    def y(score: float) -> float:
         return bottom - min(score, 11.0) / 11.0 * (bottom - top)
 
     d = Drawing(
@@ -111,14 +132,15 @@ def suspicion():
         d.line(left, y(score), right, y(score))
         d.text(left - 10, y(score) + 4, f"{score}", colour=FAINT, anchor="end", size=12)
     d.text(left - 10, top - 20, "φ", size=15, anchor="end", weight=650)
-    points = []
-    last = None
+    points: list[Point] = []
+    last: float | None = None
     for beat in beats:
         if last is not None and beat >= first:
             steps = [max(first, last) + (beat - max(first, last)) * k / 30 for k in range(31)]
             points += [(x(at), y(detector.suspicion(at))) for at in steps]
         detector.heartbeat(beat)
         last = beat
+    assert last is not None
     steps = [last + k * 0.01 for k in range(1 + int(100 * (SHOWN + UNTIL - last)))]
     scores = [(at, detector.suspicion(at)) for at in steps]
     over = next(at for at, score in scores if score >= 11.0)
@@ -129,6 +151,7 @@ def suspicion():
     d.text(left + 6, y(8) - 24, "threshold 8: of such silences", colour=BAD)
     d.text(left + 6, y(8) - 8, "one in a hundred million is innocent", colour=BAD)
     crossing = detector.suspect_at(8.0)
+    assert crossing is not None
     moment = max(crossing, last + LEAST)
     for beat in beats:
         if beat >= first:
@@ -182,11 +205,13 @@ class Played:
     """One instance under the real rules, from a beat a second to whatever befalls it; times in seconds, 0 at the first
     beat that is drawn."""
 
-    def __init__(self, silent_from, until, barred, share):
+    def __init__(self, silent_from: Told, until: float, barred: Told, share: float) -> None:
         """`barred(at)`: it cannot run then.  `share`: of the time that it wants to run, it does not."""
         self.now, self.barred, self.share = -30.0, barred, share
         self.instance = Instance("web", SPEC, lambda: 0.5)
-        self.beats, self.states, self.counted = [], [], [(0.0, 0.0)]
+        self.beats: list[float] = []
+        self.states: list[tuple[float, str]] = []
+        self.counted: list[Point] = [(0.0, 0.0)]
         self.running = RunningTime()
         for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 1)):
             self.step(event)
@@ -202,7 +227,7 @@ class Played:
                 self.step(ev.Heartbeat(self.instance.incarnation, self.now))
         self.states.append((until, ""))
 
-    def step(self, event):
+    def step(self, event: ev.Event) -> None:
         for action in step(self.instance, event, self.now):
             if isinstance(action, Record):
                 held = action.cause.value == "held"
@@ -214,7 +239,7 @@ class Played:
         if self.instance.state is State.STOPPING:
             step(self.instance, ev.Exited(self.instance.incarnation, None, 15, True), self.now + 0.3)
 
-    def look(self, again):
+    def look(self, again: bool) -> None:
         if not again:
             self.running = RunningTime()
             self.counted.append((self.now, 0.0))
@@ -224,13 +249,13 @@ class Played:
         barred = "stopped" if self.barred(self.now) else None
         self.step(ev.Examined(self.instance.incarnation, False, barred or self.running.held, {}, self.running.ran))
 
-    def see(self):
+    def see(self) -> None:
         lost = self.share * max(0.0, self.now)
         self.running.look(self.now, {1: Waited(lost, self.now - lost, 0, True)}, barred=self.barred(self.now))
         self.counted.append((self.now, self.running.ran))
 
 
-def hold():
+def hold() -> None:
     d = Drawing(
         900, 560, "Who cannot run cannot beat",
         "Held is not ended: only time in which it could run counts against it, up to max_timeout (4 s here).",
@@ -250,7 +275,7 @@ def hold():
     )
     left, right = 112, 872
 
-    def x(at):
+    def x(at: float) -> float:
         return left + at / 20.0 * (right - left)
 
     for number, (title, played, bars) in enumerate(scenes):

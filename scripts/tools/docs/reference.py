@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from supervisor.config.export.json_schema import schema
+from supervisor.core.model.documents import JSON
 
 PATH = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
 HEAD = """# services.toml
@@ -23,7 +24,7 @@ Every key there is.  This page is made from the JSON Schema that `supervisor che
 """
 
 
-def kind(key: dict) -> str:
+def kind(key: JSON) -> str:
     if "enum" in key:
         return " or ".join(f"`{v}`" for v in key["enum"])
     if "anyOf" in key:
@@ -47,7 +48,7 @@ def shown(value: object) -> str:
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 
-def table(title: str, node: dict, out: list[str]) -> None:
+def table(title: str, node: JSON, out: list[str]) -> None:
     plain = {n: k for n, k in node["properties"].items() if not is_table(k)}
     out += [f"\n## `{title}`\n", node.get("description", ""), ""]
     if plain:
@@ -63,7 +64,7 @@ def table(title: str, node: dict, out: list[str]) -> None:
             table(brackets.format(f"{title.strip('[]')}.{name}"), inner, out)
 
 
-def is_table(key: dict) -> bool:
+def is_table(key: JSON) -> bool:
     return "properties" in key.get("items", key)
 
 

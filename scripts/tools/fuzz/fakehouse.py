@@ -5,17 +5,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.ledger.store import EventQuery, Ledger
 from supervisor.adapters.logs import reader as logread
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
+from supervisor.core.model.documents import (
+    JSON,
+    Difference,
+    Event,
+    Evidence,
+    Instance,
+    InstanceDetail,
+    Logs,
+    Services,
+    Status,
+    Upgrade,
+)
 from supervisor.daemon.control import _signal_number
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError
 
-JSON = dict[str, Any]
 SERVICES = {"db": ("db",), "web": ("web@1", "web@2"), "front": ("web@1", "web@2")}
 INSTANCES = ("db", "web@1", "web@2")
 
@@ -37,21 +48,24 @@ class House:
 
     # -- what is asked -----------------------------------------------------------------------------------------------
 
-    def status(self, services: Sequence[str] = ()) -> JSON:
+    def status(self, services: Sequence[str] = ()) -> Status:
         rows = [_row(name) for name in self._resolve(services)]
-        return {"supervisor": {"pid": 1, "name": "x", "version": "1", "uptime_s": 1.0}, "instances": rows}
+        supervisor: Any = {"pid": 1, "name": "x", "version": "1", "uptime_s": 1.0}
+        return {"supervisor": supervisor, "instances": rows}
 
-    def instance(self, name: str) -> JSON:
+    def instance(self, name: str) -> InstanceDetail:
         self.private.append(name)
-        return _row(self._resolve([name])[0]) | {"command": ["true"], "transitions": []}
+        found: Any = _row(self._resolve([name])[0]) | {"command": ["true"], "transitions": []}
+        return cast("InstanceDetail", found)
 
-    def services(self) -> JSON:
-        return {"services": [{"name": n, "group": None, "instances": list(i)} for n, i in SERVICES.items()]}
+    def services(self) -> Services:
+        found: Any = [{"name": n, "group": None, "instances": list(i)} for n, i in SERVICES.items()]
+        return {"services": found}
 
-    def events(self, query: EventQuery) -> list[JSON]:
+    def events(self, query: EventQuery) -> list[Event]:
         return self.ledger.events(query)
 
-    def evidence(self, event_id: int) -> JSON | None:
+    def evidence(self, event_id: int) -> Evidence | None:
         self.private.append("evidence")
         return self.ledger.evidence(event_id)
 
@@ -63,11 +77,17 @@ class House:
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
-    ) -> JSON:
+    ) -> Logs:
         self.private.append("logs")
         (name, *_) = self._resolve([instance])
         chunk = logread.read(self._logs, name, lines=lines, since=since, before=before, after=after)
-        return {"instance": name, "lines": [{"at": at, "text": text} for at, text in chunk.lines]}
+        return {
+            "instance": name,
+            "lines": [{"at": at, "text": text} for at, text in chunk.lines],
+            "first": chunk.first_cursor,
+            "last": chunk.last_cursor,
+            "at_end": chunk.at_end,
+        }
 
     def metrics(self) -> str:
         return "up 1\n"
@@ -84,11 +104,12 @@ class House:
     def down(self) -> None:
         self.orders.append("down")
 
-    def reload(self, dry_run: bool, done: Callable[[JSON | SupervisorError], None]) -> None:
+    def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
         self.orders.append("reload")
-        done({"applied": True} if dry_run else ConfigError("services.toml:1: no"))
+        difference: Any = {"applied": True}
+        done(difference if dry_run else ConfigError("services.toml:1: no"))
 
-    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+    def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
         self.orders.append("upgrade")
         done(OperationFailed(f"{python} cannot start"))
 
@@ -96,7 +117,8 @@ class House:
         self.private.append("stream")
         self._resolve(subscriber.services)
         self.watching += 1
-        subscriber.on_event({"id": 31, "service": "web"})
+        event: Any = {"id": 31, "service": "web"}
+        subscriber.on_event(event)
         subscriber.on_log("db", ["a line"])
         subscriber.on_status(self.status(subscriber.services))
 
@@ -115,9 +137,10 @@ class House:
 
 
 def _record(number: int) -> Record:
-    evidence = {"evidence": {"stacks": []}} if number % 5 == 0 else {}
+    evidence: JSON = {"evidence": {"stacks": []}} if number % 5 == 0 else {}
     return Record("web@1", "web", number, Goal.UP, State.RUNNING, State.STOPPING, Cause.EXITED, evidence)
 
 
-def _row(name: str) -> JSON:
-    return {"name": name, "service": name.partition("@")[0], "goal": "up", "state": "running", "ready": True}
+def _row(name: str) -> Instance:
+    found: Any = {"name": name, "service": name.partition("@")[0], "goal": "up", "state": "running", "ready": True}
+    return cast("Instance", found)

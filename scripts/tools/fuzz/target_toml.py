@@ -97,7 +97,9 @@ class TomlTarget:
         self._files = sorted(os.listdir(self._place))  # noqa: PTH208
         self._schema = schema()
         # Whose the few files are does not change from input to input, and asking takes a third of the time.
-        read.require_trusted = host.require_trusted = cache(trust.require_trusted)
+        known = cache(trust.require_trusted)
+        for module in (read, host):
+            setattr(module, "require_trusted", known)  # noqa: B010 - a name that the module only imports
         self._corpus = _corpus()
 
     def make(self, rng: Random) -> bytes:

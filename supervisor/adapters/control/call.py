@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters.http.messages import Exchange
 from supervisor.errors import SupervisorError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Error
 
 JSON_TYPE = "application/json"
 
@@ -37,4 +40,5 @@ def encode(plain: object) -> bytes:
 
 
 def error_body(code: str, message: str, hint: str = "", known: Sequence[str] = ()) -> bytes:
-    return encode({"error": {"code": code, "message": message, "hint": hint, "known": list(known)}})
+    body: Error = {"error": {"code": code, "message": message, "hint": hint, "known": list(known)}}
+    return encode(body)

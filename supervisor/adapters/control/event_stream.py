@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.control.call import Call, encode
-from supervisor.adapters.control.port import JSON, MOST_ID, Daemon, Subscriber
+from supervisor.adapters.control.port import MOST_ID, Daemon, Subscriber
 from supervisor.adapters.eventloop.loop import Reactor, Timer
 from supervisor.adapters.http.messages import Stream
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.errors import UsageError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event, LogMessage, Status
 
 TOPICS = frozenset(("events", "status", "logs"))
 PING_SECONDS = 15.0
@@ -70,7 +73,7 @@ class _Feed:
         self._stream: Stream
         self._unwatch: Callable[[], None] | None = None
         self._ping: Timer | None = None
-        self._status: JSON | None = None
+        self._status: Status | None = None
         self._open = False
 
     def begin(self, call: Call, after: int | None) -> None:
@@ -116,13 +119,13 @@ class _Feed:
         if unwatch is not None:
             unwatch()
 
-    def _on_event(self, event: JSON) -> None:
+    def _on_event(self, event: Event) -> None:
         self._send("event", event, event["id"])
 
     def _on_log(self, instance: str, lines: Sequence[str]) -> None:
         self._send("log", {"instance": instance, "at": round(time.time(), 3), "lines": list(lines)})
 
-    def _on_status(self, status: JSON) -> None:
+    def _on_status(self, status: Status) -> None:
         waiting, self._status = self._status is not None, status
         if self._stream.backlog <= STATUS_BACKLOG:
             self._send_status()
@@ -134,7 +137,7 @@ class _Feed:
         if status is not None:
             self._send("status", status)
 
-    def _send(self, kind: str, plain: JSON, event_id: int | None = None) -> None:
+    def _send(self, kind: str, plain: Event | Status | LogMessage, event_id: int | None = None) -> None:
         name = b"" if event_id is None else b"id: %d\n" % event_id
         self._stream.send(b"event: %s\n%sdata: %s\n\n" % (kind.encode(), name, encode(plain)))
 

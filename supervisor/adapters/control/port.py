@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.errors import SupervisorError
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import (
+        Difference,
+        Event,
+        Evidence,
+        InstanceDetail,
+        Logs,
+        Services,
+        Status,
+        Upgrade,
+    )
+
 
 MOST_ID = 2**62
 """The greatest number that is taken for an event's id: SQLite counts to 2**63."""
@@ -28,21 +39,21 @@ class Subscriber:
     topics: frozenset[str]
     services: tuple[str, ...]
     interval: float
-    on_event: Callable[[JSON], None]
+    on_event: Callable[[Event], None]
     on_log: Callable[[str, Sequence[str]], None]
-    on_status: Callable[[JSON], None]
+    on_status: Callable[[Status], None]
 
 
 class Daemon(Protocol):
     """A running supervisor, as the control API sees it.  Every method is synchronous and quick."""
 
-    def status(self, services: Sequence[str] = ()) -> JSON: ...
+    def status(self, services: Sequence[str] = ()) -> Status: ...
 
-    def instance(self, name: str) -> JSON:
+    def instance(self, name: str) -> InstanceDetail:
         """NoSuchService."""
         ...
 
-    def services(self) -> JSON: ...
+    def services(self) -> Services: ...
 
     def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
         """Names of the instances that are affected.  NoSuchService, UsageError."""
@@ -50,17 +61,17 @@ class Daemon(Protocol):
 
     def down(self) -> None: ...
 
-    def reload(self, dry_run: bool, done: Callable[[JSON | SupervisorError], None]) -> None:
+    def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
         """Answers later."""
         ...
 
-    def upgrade(self, python: str | None, done: Callable[[JSON | SupervisorError], None]) -> None:
+    def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
         """Answers later, before it happens."""
         ...
 
-    def events(self, query: EventQuery) -> list[JSON]: ...
+    def events(self, query: EventQuery) -> list[Event]: ...
 
-    def evidence(self, event_id: int) -> JSON | None: ...
+    def evidence(self, event_id: int) -> Evidence | None: ...
 
     def logs(
         self,
@@ -70,7 +81,7 @@ class Daemon(Protocol):
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
-    ) -> JSON:
+    ) -> Logs:
         """NoSuchService; ValueError for what is no cursor, OSError for what cannot be read."""
         ...
 

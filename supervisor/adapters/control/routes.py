@@ -6,9 +6,10 @@ Handlers turn a checked call into one question to the `Daemon`; whatever it rais
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from supervisor.adapters.control.call import JSON_TYPE, Call, error_body
-from supervisor.adapters.control.port import JSON, MOST_ID, Daemon
+from supervisor.adapters.control.port import MOST_ID, Daemon
 from supervisor.adapters.eventloop.loop import Reactor
 from supervisor.adapters.http.messages import Exchange
 from supervisor.adapters.http.routing import Param, Params, Route, arguments, match
@@ -16,6 +17,9 @@ from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.services.status import should_be_up_but_is_not
 from supervisor.core.text.nearest import nearest
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Accepted, Difference, Events, Health, Readiness, Upgrade
 
 MOST_STREAMS = 32
 MOST_KNOWN = 10
@@ -114,7 +118,8 @@ def _instance(api: Api, call: Call) -> None:
 def _acting(verb: str) -> Callable[[Api, Call], None]:
     def act(api: Api, call: Call) -> None:
         names = api.daemon.act(verb, call.args["services"], call.args.get("signal"))
-        call.answer({"instances": names}, 202)
+        accepted: Accepted = {"instances": names}
+        call.answer(accepted, 202)
 
     return act
 
@@ -125,7 +130,7 @@ def _down(api: Api, call: Call) -> None:
 
 
 def _reload(api: Api, call: Call) -> None:
-    def done(result: JSON | SupervisorError) -> None:
+    def done(result: Difference | SupervisorError) -> None:
         if isinstance(result, SupervisorError):
             api.refuse(call, result)
         else:
@@ -135,7 +140,7 @@ def _reload(api: Api, call: Call) -> None:
 
 
 def _upgrade(api: Api, call: Call) -> None:
-    def done(result: JSON | SupervisorError) -> None:
+    def done(result: Upgrade | SupervisorError) -> None:
         if isinstance(result, SupervisorError):
             api.refuse(call, result)
         else:
@@ -147,7 +152,8 @@ def _upgrade(api: Api, call: Call) -> None:
 def _events(api: Api, call: Call) -> None:
     args = call.args
     query = EventQuery(tuple(args["service"]), args["since"], args["after"], args["before"], args["limit"])
-    call.answer({"events": api.daemon.events(query)})
+    page: Events = {"events": api.daemon.events(query)}
+    call.answer(page)
 
 
 def _evidence(api: Api, call: Call) -> None:
@@ -185,18 +191,20 @@ def _metrics(api: Api, call: Call) -> None:
 
 
 def _healthz(_api: Api, call: Call) -> None:
-    call.answer({"status": "ok"})  # who answers has a loop that turns
+    health: Health = {"status": "ok"}
+    call.answer(health)  # who answers has a loop that turns
 
 
 def _readyz(api: Api, call: Call) -> None:
     waiting = [row["name"] for row in api.daemon.status()["instances"] if should_be_up_but_is_not(row)]
-    call.answer({"status": "not ready" if waiting else "ok", "waiting_for": waiting}, 503 if waiting else 200)
+    readiness: Readiness = {"status": "not ready" if waiting else "ok", "waiting_for": waiting}
+    call.answer(readiness, 503 if waiting else 200)
 
 
 def _openapi(_api: Api, call: Call) -> None:
     from supervisor.adapters.control.openapi import document
 
-    call.answer(document(ROUTES))
+    call.exchange.reply(200, document(), JSON_TYPE)
 
 
 # -- the table -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import resource
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.diagnosis import proc_snapshot as evidence
 from supervisor.adapters.diagnosis import pyspy
@@ -29,8 +29,11 @@ from supervisor.core.detection.schedulable_time import RunningTime, contended
 from supervisor.core.model.spec import Evidence, ServiceSpec
 from supervisor.core.text.units import signal_name
 
-JSON = dict[str, Any]
-Done = Callable[[bool, str | None, JSON, float], None]
+if TYPE_CHECKING:
+    from supervisor.core.model import documents
+    from supervisor.core.model.documents import Core, Stack
+
+Done = Callable[[bool, str | None, "documents.Evidence", float], None]
 """`done(alive, held, evidence, ran)`: it answered; why its silence proves nothing, or None; what was found; the
 seconds of this suspicion in which it could run."""
 Confirm = Callable[[Callable[[bool], None]], object]
@@ -122,7 +125,7 @@ class _Examination:
         self._missing = 1  # answers; the first is ours, that all questions have been asked
         self._cancels: list[Callable[[], None]] = []
         self._held: str | None = None
-        self._found: JSON = {}
+        self._found: documents.Evidence = {}
 
     def begin(self, confirm: Confirm | None) -> None:
         pid, now = self.suspect.pid, self._reactor.now
@@ -251,8 +254,12 @@ class _Examination:
         return cancel
 
     def _take(self, pid: int, how: str, lines: list[str], error: str | None) -> None:
-        stack: JSON = {"pid": pid, "how": how}
-        self._found.setdefault("stacks", []).append(stack | ({"lines": lines} if lines else {"error": error}))
+        stack: Stack = {"pid": pid, "how": how}
+        if lines:
+            stack["lines"] = lines
+        else:
+            stack["error"] = error
+        self._found.setdefault("stacks", []).append(stack)
 
     def _one_less(self) -> None:
         self._missing -= 1
@@ -270,10 +277,10 @@ class _Examination:
         self._done(alive, self._held, self._found, self._running.ran)
 
 
-def _prepare_core(pid: int, spec: ServiceSpec) -> JSON:
+def _prepare_core(pid: int, spec: ServiceSpec) -> Core:
     """Let the process leave a core file (unless its configuration sets a limit), and say where it will be."""
     pattern = (procfs.read("/proc/sys/kernel/core_pattern") or b"").decode(errors="replace").strip()
-    found: JSON = {"pattern": pattern}
+    found: Core = {"pattern": pattern}
     with suppress(OSError):
         _, hard = resource.prlimit(pid, resource.RLIMIT_CORE)
         if not any(name == "core" for name, _ in spec.limits):

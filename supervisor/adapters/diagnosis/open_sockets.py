@@ -6,11 +6,13 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Set
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.adapters.linux import procfs
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import OpenFile, SocketEnds
+
 
 SOCKETS = 50
 """Sockets that are described."""
@@ -27,7 +29,7 @@ _STATES = (
 )  # fmt: skip
 
 
-def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | None, dict[str, int], list[JSON]]:
+def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | None, dict[str, int], list[OpenFile]]:
     """How many descriptors the process at `/proc/PID` has open (None: not ours to see), up to `most` of its
     sockets: descriptor by inode, and what the first others are.  `may`: go on?"""
     try:
@@ -35,7 +37,7 @@ def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | No
     except OSError:
         return None, {}, []
     found: dict[str, int] = {}
-    files: list[JSON] = []
+    files: list[OpenFile] = []
     for number in numbers[:_LOOKED_AT]:
         if len(found) >= most or not may():
             break
@@ -50,12 +52,12 @@ def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | No
     return len(numbers), found, files
 
 
-def describe(base: str, inodes: Set[str], may: Callable[[], bool]) -> dict[str, JSON]:
+def describe(base: str, inodes: Set[str], may: Callable[[], bool]) -> dict[str, SocketEnds]:
     """What the tables of the network namespace of the process at `base` say of these sockets, by inode.
 
     One that no table knows (unbound, netlink, of another namespace) is left out.  To read the tables costs the
     kernel milliseconds, however few sockets there are: they are read once for all processes."""
-    found: dict[str, JSON] = {}
+    found: dict[str, SocketEnds] = {}
     for table in ("unix", "tcp", "tcp6", "udp", "udp6"):
         if len(found) == len(inodes) or not may():
             break
@@ -67,17 +69,18 @@ def describe(base: str, inodes: Set[str], may: Callable[[], bool]) -> dict[str, 
     return found
 
 
-def _unix(fields: list[str]) -> JSON:
+def _unix(fields: list[str]) -> SocketEnds:
     return {"kind": "unix", "path": fields[7] if len(fields) > 7 else None}
 
 
-def _inet(table: str, fields: list[str]) -> JSON:
+def _inet(table: str, fields: list[str]) -> SocketEnds:
     sent, _, received = fields[4].partition(":")
     number = int(fields[3], 16)
-    described: JSON = {"kind": table, "local": _address(fields[1]), "remote": _address(fields[2])}
+    described: SocketEnds = {"kind": table, "local": _address(fields[1]), "remote": _address(fields[2])}
     if table.startswith("tcp"):
         described["state"] = _STATES[number - 1] if 1 <= number <= len(_STATES) else str(number)
-    return described | {"send_queue": int(sent, 16), "receive_queue": int(received, 16)}
+    described["send_queue"], described["receive_queue"] = int(sent, 16), int(received, 16)
+    return described
 
 
 def _address(text: str) -> str:

@@ -12,13 +12,15 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.adapters.diagnosis.open_sockets import SOCKETS, describe, descriptors
 from supervisor.adapters.linux import procfs
 from supervisor.core.text.redact import without_secrets
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import JSON, Evidence, ExaminedHost, ExaminedProcess, Socket, Thread
+
 
 MOST = 64 * 1024
 """Bytes of the evidence as JSON."""
@@ -47,7 +49,7 @@ class Look:
 
     def __init__(self, deadline: float, clock: Callable[[], float]) -> None:
         self.threads = THREADS
-        self.sockets: list[tuple[str, list[JSON], int]] = []  # inode, whose list it belongs in, and its number there
+        self.sockets: list[tuple[str, list[Socket], int]] = []  # inode, whose list it belongs in, and its number there
         self.cut = False
         self._deadline, self._clock = deadline, clock
 
@@ -60,7 +62,7 @@ class Look:
 
 def examine(
     pid: int, members: Sequence[int], last_lines: Sequence[str], budget_s: float, clock: Callable[[], float]
-) -> tuple[str | None, JSON]:
+) -> tuple[str | None, Evidence]:
     """Why the silence of `pid` would prove nothing (None: it proves something), and evidence of what it does.
 
     `members`: all processes of its tree.  `last_lines`: its newest output.  `clock`: seconds, for the budget.
@@ -71,7 +73,7 @@ def examine(
     cgroup = _cgroup(pid)
     others = [member for member in members if member != pid]
     held = _held(status, cgroup) or _held_among(others[: PROCESSES - 1])
-    evidence: JSON = {
+    evidence: Evidence = {
         "pid": pid,
         "held": held,
         "cgroup": cgroup,
@@ -93,10 +95,10 @@ def examine(
     return held, _fitting(evidence)
 
 
-def host() -> JSON:
+def host() -> ExaminedHost:
     """Load averages, and pressure stall information (per cent of the last 10 and 60 s) where the kernel has it."""
     load = (procfs.read("/proc/loadavg") or b"").split()
-    found: JSON = {"load": [float(value) for value in load[:3]], "cpus": os.cpu_count()}
+    found: ExaminedHost = {"load": [float(value) for value in load[:3]], "cpus": os.cpu_count()}
     for resource in ("cpu", "memory", "io"):
         pressure = _pressure(procfs.read(f"/proc/pressure/{resource}") or b"")
         if pressure:
@@ -104,8 +106,8 @@ def host() -> JSON:
     return found
 
 
-def _pressure(content: bytes) -> JSON:
-    found: JSON = {}
+def _pressure(content: bytes) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
     for line in content.decode(errors="replace").splitlines():
         kind, _, rest = line.partition(" ")
         values = dict(pair.partition("=")[::2] for pair in rest.split())
@@ -150,7 +152,7 @@ def _cgroup(pid: int) -> JSON | None:
     return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events, **told}
 
 
-def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:
+def _process(pid: int, look: Look, *, whole: bool) -> ExaminedProcess | None:
     """One process; None when it is gone.  `whole`: it is the suspect itself, of which more is wanted."""
     base = f"/proc/{pid}"
     stat = procfs.stat(pid)
@@ -158,7 +160,7 @@ def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:
         return None
     status = _status(base)
     threads = _threads(base, look)
-    found: JSON = {
+    found: ExaminedProcess = {
         "pid": pid,
         "ppid": stat.ppid,
         "name": stat.name,
@@ -168,25 +170,25 @@ def _process(pid: int, look: Look, *, whole: bool) -> JSON | None:
         "cpu_s": round((stat.utime + stat.stime) * procfs.TICK, 2),
         "thread_count": stat.threads,
         "threads": threads,
+        "command": None,
+        "sockets": [],
+        "fds": None,
+        "files": [],
     }
-    if stat.state == "D" or any(thread["state"] == "D" for thread in threads):
-        found["command"] = None  # to ask could mean to wait with it
-    else:
+    if stat.state != "D" and all(thread["state"] != "D" for thread in threads):  # to ask could mean to wait with it
         found["command"] = " ".join(without_secrets(procfs.command_line(pid)))[:COMMAND]
         if whole:
             found["environment"] = _environment(base)
     if whole:
         found["limits"] = _limits(base)
-    mine: list[JSON] = []
-    found["sockets"] = mine
     found["fds"], sockets, found["files"] = descriptors(base, SOCKETS - len(look.sockets), look.may)
-    look.sockets += [(inode, mine, number) for inode, number in sockets.items()]
+    look.sockets += [(inode, found["sockets"], number) for inode, number in sockets.items()]
     return found
 
 
-def _threads(base: str, look: Look) -> list[JSON]:
+def _threads(base: str, look: Look) -> list[Thread]:
     """Each with what it waits for; the stack inside the kernel where we may see it (CAP_SYS_ADMIN)."""
-    found: list[JSON] = []
+    found: list[Thread] = []
     try:
         numbers = os.listdir(f"{base}/task")  # noqa: PTH208 - pathlib costs
     except OSError:
@@ -200,7 +202,7 @@ def _threads(base: str, look: Look) -> list[JSON]:
             continue
         look.threads -= 1
         waits = (procfs.read(f"{path}/wchan") or b"").decode(errors="replace")
-        thread: JSON = {
+        thread: Thread = {
             "tid": int(tid),
             "name": stat.name,
             "state": stat.state,
@@ -230,9 +232,9 @@ def _environment(base: str) -> list[str]:
     return sorted({name.decode() for name, equals, _ in names if equals and _NAME.fullmatch(name)})[:NAMES]
 
 
-def _limits(base: str) -> JSON:
+def _limits(base: str) -> dict[str, int]:
     """Soft limits, those that are set (None: unlimited is left out)."""
-    found: JSON = {}
+    found: dict[str, int] = {}
     for line in (procfs.read(f"{base}/limits") or b"").decode(errors="replace").splitlines():
         soft = line[26:].split()[:1]
         name = _LIMITS.get(line[:26].strip())
@@ -241,17 +243,17 @@ def _limits(base: str) -> JSON:
     return found
 
 
-def _fitting(evidence: JSON) -> JSON:
+def _fitting(evidence: Evidence) -> Evidence:
     """The evidence within MOST, shedding what tells least."""
-    processes: list[JSON] = evidence["processes"]
+    processes = evidence["processes"]
     sheds: list[Callable[[], object]] = [
         lambda: [thread.pop("stack", None) for process in processes[1:] for thread in process["threads"]],
-        lambda: [process.update(sockets=[], files=[]) for process in processes[1:]],
+        lambda: [process.update({"sockets": [], "files": []}) for process in processes[1:]],
         lambda: processes[0].pop("environment", None) if processes else None,
-        lambda: [process.update(threads=process["threads"][:4]) for process in processes],
-        lambda: evidence.update(last_lines=evidence["last_lines"][-10:]),
-        lambda: evidence.update(processes=processes[:2]),
-        lambda: evidence.update(last_lines=[]),
+        lambda: [process.update({"threads": process["threads"][:4]}) for process in processes],
+        lambda: evidence.update({"last_lines": evidence["last_lines"][-10:]}),
+        lambda: evidence.update({"processes": processes[:2]}),
+        lambda: evidence.update({"last_lines": []}),
     ]
     for shed in sheds:
         if len(json.dumps(evidence)) <= MOST:

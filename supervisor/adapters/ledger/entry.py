@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.core.model.actions import Record
 
-JSON = dict[str, Any]
-Row = tuple[int, float, str, str, int, str, str, str, str, str]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import JSON, Event, Evidence, Goal, State
+
+Row = tuple[int, float, str, str, int, "Goal", "State", "State", str, str]
 INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
 
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str).encode
@@ -31,7 +33,7 @@ class Entry:
     def id(self) -> int:
         return self.row[0]
 
-    def event(self, stamp: str) -> JSON:
+    def event(self, stamp: str) -> Event:
         """The event object, of plain types only.  `stamp`: when, in ISO 8601."""
         number, _, service, instance, incarnation, goal, before, after, cause, text = self.row
         detail: JSON = json.loads(text) if self._detail is None else dict(self._detail)
@@ -50,7 +52,7 @@ class Entry:
             "detail": detail,
         }
 
-    def evidence_object(self) -> JSON | None:
+    def evidence_object(self) -> Evidence | None:
         return json.loads(self.evidence) if self.evidence else None
 
     def renumber(self, shift: int) -> None:
@@ -65,7 +67,7 @@ def entry(number: int, at: float, record: Record) -> Entry:
     if "evidence" in detail:
         evidence = encode(detail["evidence"]) if detail["evidence"] else None
         detail = {key: value for key, value in detail.items() if key != "evidence"}
-    row = (
+    row: Row = (
         number,
         at,
         record.service,

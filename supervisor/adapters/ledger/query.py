@@ -6,13 +6,15 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from supervisor.adapters.ledger.schema import uri
 from supervisor.core.text.timestamps import from_iso, to_iso
 from supervisor.errors import OperationFailed
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import JSON, Event, Evidence
+
 T = TypeVar("T")
 
 
@@ -36,7 +38,7 @@ _SELECT = (
 )
 
 
-def select(db: sqlite3.Connection, query: EventQuery) -> list[JSON]:
+def select(db: sqlite3.Connection, query: EventQuery) -> list[Event]:
     """Event objects, oldest first.  sqlite3.Error: the file cannot be read."""
     low = query.after + 1 if query.after is not None else 0
     if query.since is not None:
@@ -65,16 +67,16 @@ def last_indexed(db: sqlite3.Connection) -> int:
     return int(found[0]) if found else 0
 
 
-def cut(events: Iterable[JSON], query: EventQuery) -> list[JSON]:
+def cut(events: Iterable[Event], query: EventQuery) -> list[Event]:
     """What the query means of these, in order and not more than its limit."""
     found = sorted((e for e in events if _matches(e, query)), key=lambda e: int(e["id"]))
     limit = max(0, query.limit)
     return found[:limit] if query.after is not None else found[len(found) - min(limit, len(found)) :]
 
 
-def read_evidence(db: sqlite3.Connection, event_id: int) -> JSON | None:
+def read_evidence(db: sqlite3.Connection, event_id: int) -> Evidence | None:
     row = db.execute("SELECT body FROM evidence WHERE id = ?", (event_id,)).fetchone()
-    return _object(row[0]) if row else None
+    return cast("Evidence", _object(row[0])) if row else None
 
 
 def read_snapshots(db: sqlite3.Connection) -> dict[str, JSON]:
@@ -92,10 +94,10 @@ class LedgerReader:
         self._path = path
         self._db = self._open("mode=ro")
 
-    def events(self, query: EventQuery) -> list[JSON]:
+    def events(self, query: EventQuery) -> list[Event]:
         return self._ask(lambda db: select(db, query))
 
-    def evidence(self, event_id: int) -> JSON | None:
+    def evidence(self, event_id: int) -> Evidence | None:
         return self._ask(lambda db: read_evidence(db, event_id))
 
     def snapshots(self) -> dict[str, JSON]:
@@ -157,7 +159,7 @@ def _first_since(db: sqlite3.Connection, since: float) -> int:
     return low
 
 
-def _matches(event: JSON, query: EventQuery) -> bool:
+def _matches(event: Event, query: EventQuery) -> bool:
     return (
         (query.after is None or event["id"] > query.after)
         and (query.before is None or event["id"] < query.before)
@@ -166,7 +168,7 @@ def _matches(event: JSON, query: EventQuery) -> bool:
     )
 
 
-def _event(row: Sequence[Any]) -> JSON:
+def _event(row: Sequence[Any]) -> Event:
     detail = _object(row[9])
     if row[10]:
         detail["evidence_id"] = row[0]

@@ -13,9 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from supervisor.adapters.ledger.entry import INSERT, JSON, Entry, encode, entry
+from supervisor.adapters.ledger.entry import INSERT, Entry, encode, entry
 from supervisor.adapters.ledger.maintenance import Upkeep
 from supervisor.adapters.ledger.query import (
     EventQuery,
@@ -31,6 +31,9 @@ from supervisor.adapters.ledger.schema import Unusable, is_damage, open_ledger, 
 from supervisor.core.model.actions import Record
 from supervisor.core.text.timestamps import to_iso
 from supervisor.errors import OperationFailed
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import JSON, Event, Evidence
 
 __all__ = ["EventQuery", "Ledger", "LedgerReader", "read_only"]
 
@@ -93,7 +96,7 @@ class Ledger:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def append(self, records: Sequence[Record], at: float) -> list[JSON]:
+    def append(self, records: Sequence[Record], at: float) -> list[Event]:
         """Write records that happened `at` (seconds since the epoch), with all that `save` left to write, in one
         commit.  Returns their event objects, whether they could be written or not."""
         self._now = at
@@ -141,12 +144,12 @@ class Ledger:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def events(self, query: EventQuery) -> list[JSON]:
+    def events(self, query: EventQuery) -> list[Event]:
         """Event objects, oldest first; what could not be written yet is among them."""
         found = self._ask(lambda db: select(db, query)) or []
         return cut([*found, *(held.event(to_iso(held.row[1])) for held in self._held)], query) if self._held else found
 
-    def evidence(self, event_id: int) -> JSON | None:
+    def evidence(self, event_id: int) -> Evidence | None:
         """What was captured when the event happened; None: nothing, or not kept any longer."""
         for held in self._held:
             if held.id == event_id:

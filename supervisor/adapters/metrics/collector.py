@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from supervisor.adapters.metrics.exposition import Exposition, Sample, labels
 from supervisor.core.history.incidents import BY_PERSON, detection_s, is_failure
@@ -19,15 +19,17 @@ from supervisor.core.history.ratios import ratios
 from supervisor.core.model.actions import Record, State
 from supervisor.core.model.causes import Cause
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance, Ratios, Status, Supervisor
 
-Marked = list[tuple[str, JSON]]
+
+Marked = list[tuple[str, "Instance"]]
 """Status rows, each with the labels of its samples."""
 
 BOUNDS = (0.001, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the detection histogram in seconds; an exit, which the kernel tells of at once, is in the first."""
 
-_GAUGES: tuple[tuple[str, str, Callable[[JSON], Any]], ...] = (
+_GAUGES: tuple[tuple[str, str, Callable[[Instance], Any]], ...] = (
     ("up", "Whether its main process exists.", lambda row: row["pid"] is not None),
     ("wanted", "Whether it is wanted up.", lambda row: row["goal"] == "up"),
     ("ready", "Whether it is ready.", lambda row: bool(row["ready"])),
@@ -35,11 +37,15 @@ _GAUGES: tuple[tuple[str, str, Callable[[JSON], Any]], ...] = (
     ("uptime_seconds", "Age of its main process.", lambda row: row["uptime_s"]),
     ("phi", "Suspicion level of its failure detector.", lambda row: row["phi"]),
     ("heartbeat_age_seconds", "Time since its last heartbeat.", lambda row: row["last_heartbeat_age_s"]),
-    ("memory_bytes", "Resident memory of its process tree.", lambda row: row.get("memory_bytes")),
-    ("cpu_percent", "CPU use of its process tree, 100 is one core.", lambda row: row.get("cpu_percent")),
+    ("memory_bytes", "Resident memory of its process tree.", lambda row: row["memory_bytes"]),
+    ("cpu_percent", "CPU use of its process tree, 100 is one core.", lambda row: row["cpu_percent"]),
     ("breaker_open", "Whether its circuit breaker is open.", lambda row: row["breaker"] == "open"),
 )
-_RATIOS = (
+_COUNTERS: tuple[tuple[Literal["restarts", "false_suspicions"], str], ...] = (
+    ("restarts", "Restarts decided by the supervisor."),
+    ("false_suspicions", "Suspicions that proved to be wrong."),
+)
+_RATIOS: tuple[tuple[str, Literal["replication", "consistency", "load", "fault_ratio", "recovery_ratio"], str], ...] = (
     ("replication_ratio", "replication", "R = N/M: instances ready / wanted."),
     ("consistency_ratio", "consistency", "C: instances that run the configuration now in force / running."),
     ("load_ratio", "load", "L = T/S: connections per instance."),
@@ -126,10 +132,10 @@ class Metrics:
         elif record.before is State.STARTING and record.after is State.RUNNING:
             tally.runs()
 
-    def render(self, status: JSON, now: float) -> str:
+    def render(self, status: Status, now: float) -> str:
         """The text of `/metrics` for a `/v1/status` object.  `now`: monotonic seconds."""
         out = Exposition()
-        rows: list[JSON] = status["instances"]
+        rows: list[Instance] = status["instances"]
         marked = [(labels({"service": row["service"], "name": row["name"]}), row) for row in rows]
         self._supervisor(out, status["supervisor"])
         self._instances(out, marked)
@@ -142,19 +148,22 @@ class Metrics:
         self._ratios(out, rows)
         return out.text()
 
-    def _supervisor(self, out: Exposition, supervisor: JSON) -> None:
+    def _supervisor(self, out: Exposition, supervisor: Supervisor) -> None:
         def gauge(name: str, explanation: str, value: Any, about: str = "") -> None:
             out.family(f"phi_supervisor_{name}", "gauge", explanation, [(about, value)])
 
-        names = {key: str(supervisor.get(key, "")) for key in ("version", "name")}
-        lag = supervisor.get("lag_ms")
+        names = {"version": supervisor["version"], "name": supervisor["name"]}
+        lag = supervisor["lag_ms"]
         gauge("build_info", "The supervisor's version and name.", 1, labels(names))
-        gauge("uptime_seconds", "Age of the supervisor.", supervisor.get("uptime_s"))
+        gauge("uptime_seconds", "Age of the supervisor.", supervisor["uptime_s"])
         gauge("loop_lag_seconds", "How late the control loop runs.", None if lag is None else lag / 1000)
-        gauge("memory_bytes", "Memory of the supervisor itself.", supervisor.get("memory_bytes"))
-        starved = bool(supervisor.get("host_starved"))
-        gauge("host_starved", "Whether the host or the supervisor runs late, so that silence proves nothing.", starved)
-        gauge("problems", "Problems of the supervisor itself.", len(supervisor.get("problems", ())))
+        gauge("memory_bytes", "Memory of the supervisor itself.", supervisor["memory_bytes"])
+        gauge(
+            "host_starved",
+            "Whether the host or the supervisor runs late, so that silence proves nothing.",
+            supervisor["host_starved"],
+        )
+        gauge("problems", "Problems of the supervisor itself.", len(supervisor["problems"]))
 
     def _instances(self, out: Exposition, marked: Marked) -> None:
         states = [(f',state="{state.value}"', state.value) for state in State]
@@ -167,12 +176,9 @@ class Metrics:
         for name, explanation, value in _GAUGES:
             samples: list[Sample] = [(text, value(row)) for text, row in marked]
             out.family(f"phi_supervisor_instance_{name}", "gauge", explanation, samples)
-        for name, explanation in (
-            ("restarts", "Restarts decided by the supervisor."),
-            ("false_suspicions", "Suspicions that proved to be wrong."),
-        ):
-            samples = [(text, row[name]) for text, row in marked]
-            out.family(f"phi_supervisor_instance_{name}_total", "counter", explanation, samples)
+        for counter, explanation in _COUNTERS:
+            samples = [(text, row[counter]) for text, row in marked]
+            out.family(f"phi_supervisor_instance_{counter}_total", "counter", explanation, samples)
 
     def _failures(self, out: Exposition, marked: Marked, now: float) -> None:
         known = [
@@ -188,9 +194,9 @@ class Metrics:
         out.family(f"{name}_recoveries_total", "counter", "Failures recovered without a person.", recoveries)
         out.family(f"{name}_last_failure_age_seconds", "gauge", "Time since its last failure.", ages)
 
-    def _ratios(self, out: Exposition, rows: list[JSON]) -> None:
+    def _ratios(self, out: Exposition, rows: list[Instance]) -> None:
         """Per service, and in total without a label."""
-        groups: dict[str, list[JSON]] = {}
+        groups: dict[str, list[Instance]] = {}
         for row in rows:
             groups.setdefault(row["service"], []).append(row)
         found = [(labels({"service": name}), self._ratios_of(group)) for name, group in groups.items()]
@@ -198,7 +204,7 @@ class Metrics:
         for name, key, explanation in _RATIOS:
             out.family(f"phi_supervisor_{name}", "gauge", explanation, [(text, values[key]) for text, values in found])
 
-    def _ratios_of(self, rows: list[JSON]) -> dict[str, float | None]:
+    def _ratios_of(self, rows: list[Instance]) -> Ratios:
         known = [(row, tally) for row in rows if (tally := self._tallies.get(row["name"])) is not None]
         failures = sum(tally.failures for _, tally in known)
         return ratios(rows, len(rows), failures, sum(tally.recoveries(row["type"]) for row, tally in known))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from supervisor.adapters.eventloop.loop import Reactor, Timer
 from supervisor.adapters.linux import procfs
@@ -12,6 +12,9 @@ from supervisor.adapters.processes.usage import Key, age, of_cgroup, of_processe
 from supervisor.core.detection.resource_limits import Ceilings
 from supervisor.core.model.events import Event
 from supervisor.core.model.spec import ResourcesSpec
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import HostFigures, Process
 
 _SHORTEST = 0.2  # seconds; over less than that the kernel's clock ticks say nothing about a share of CPU
 _LOOKS = 5  # at a resource in the time for which it may be over its limit
@@ -83,12 +86,12 @@ class Sampler:
         self._limits[instance] = Ceilings(incarnation, resources)
         self._look_by(self._reactor.now() + _period(resources))
 
-    def tree(self, pids: Iterable[int]) -> list[dict[str, Any]]:
+    def tree(self, pids: Iterable[int]) -> list[Process]:
         """A row for each process, with its share of CPU since the last time it was asked for."""
         from supervisor.core.text.redact import without_secrets
 
         now = self._reactor.now()
-        rows = []
+        rows: list[Process] = []
         for pid in pids:
             stat = procfs.stat(pid)
             if stat is None:
@@ -186,13 +189,13 @@ class _Ticker:
         self._callback()
 
 
-def host() -> dict[str, Any]:
+def host() -> HostFigures:
     """Load, CPUs that we may use, pressure (`some avg10`, percent; None where the kernel does not tell), our memory."""
     own = procfs.stat(os.getpid())
     return {
         "load": [round(load, 2) for load in os.getloadavg()],
         "cpus": len(os.sched_getaffinity(0)),
-        "psi": {resource: _pressure(resource) for resource in ("cpu", "memory", "io")},
+        "psi": {"cpu": _pressure("cpu"), "memory": _pressure("memory"), "io": _pressure("io")},
         "memory_bytes": own.rss if own else None,
     }
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import phrase
 from supervisor.core.text.stacks import where
 from supervisor.core.text.units import NOTHING, brief, level, shorten, size, span
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Core, Evidence, ExaminedHost, ExaminedProcess, Socket, Stack, Thread
+
 
 STARVED = 40.0
 """Per cent of the last 10 s in which something had to wait: from here on the host itself is worth a word."""
@@ -20,7 +22,7 @@ _DECISIONS = ("attempt", "delay_s", "breaker", "retry_in_s", "action")
 _STATES = {"R": "running", "S": "asleep", "D": "in uninterruptible sleep", "T": "stopped", "t": "traced", "Z": "dead"}
 
 
-def seen(cause: str, detail: Mapping[str, Any], evidence: JSON | None) -> list[str]:
+def seen(cause: str, detail: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
     """What made it a failure or a suspicion, most telling first."""
     bare = {key: value for key, value in detail.items() if key not in _DECISIONS}
     lines = [phrase(cause, bare)]
@@ -39,7 +41,7 @@ def seen(cause: str, detail: Mapping[str, Any], evidence: JSON | None) -> list[s
     return lines
 
 
-def captured(evidence_id: int | None, evidence: JSON | None) -> list[str]:
+def captured(evidence_id: int | None, evidence: Evidence | None) -> list[str]:
     """The gist of the evidence; empty where there was nothing to look at, as after an exit."""
     if evidence_id is None:
         return []
@@ -87,21 +89,22 @@ def _ended(detail: Mapping[str, Any]) -> str:
     return ""
 
 
-def _host(host: JSON | None) -> str:
+def _host(host: ExaminedHost | None) -> str:
     """The host's own state, where it may have been the reason."""
-    pressure = (host or {}).get("psi") or {}
+    if host is None:
+        return ""
     short = [
         f"{resource} {values['some'][0]:.0f} %"
-        for resource, values in pressure.items()
+        for resource, values in host.get("psi", {}).items()
         if values.get("some") and values["some"][0] >= STARVED
     ]
-    if host is None or not short:
+    if not short:
         return ""
     load = ", ".join(f"{value:g}" for value in host.get("load", ())) or NOTHING
     return f"the host was short of {' and '.join(short)} (pressure of the last 10 s; load {load})"
 
 
-def _process(process: JSON) -> list[str]:
+def _process(process: ExaminedProcess) -> list[str]:
     state = _STATES.get(process.get("state", ""), process.get("state"))
     numbers = [f"{size(process.get('memory_bytes'))} of memory", f"{span(process.get('cpu_s'))} of CPU time used"]
     if process.get("fds") is not None:
@@ -116,14 +119,14 @@ def _process(process: JSON) -> list[str]:
     return lines
 
 
-def _doing(thread: JSON) -> str:
+def _doing(thread: Thread) -> str:
     stack = thread.get("stack") or []
     where = thread.get("waits_in") or (stack[0].partition("+")[0] if stack else None)
     state = _STATES.get(thread.get("state", ""), str(thread.get("state")))
     return f"{state} in {where}" if where and thread.get("state") in ("S", "D") else state
 
 
-def _stack(stack: JSON) -> list[str]:
+def _stack(stack: Stack) -> list[str]:
     """Where it was, as far as its stack tells."""
     of = f"process {stack.get('pid')} ({stack.get('how')})"
     if stack.get("error"):
@@ -134,13 +137,13 @@ def _stack(stack: JSON) -> list[str]:
     return [f"{of} was in {shorten(' ← '.join(frames[:_FRAMES]), 240)}"]
 
 
-def _core(core: JSON) -> list[str]:
+def _core(core: Core) -> list[str]:
     if core.get("limit_bytes") == 0:
         return ["no core file: its limit is 0"]
     return [f"a core file was asked for: pattern {core.get('pattern')}, in {core.get('directory', NOTHING)}"]
 
 
-def _socket(described: JSON) -> str:
+def _socket(described: Socket) -> str:
     queues = f"{size(described.get('receive_queue'))} in, {size(described.get('send_queue'))} out"
     return f"{described.get('local')} ↔ {described.get('remote')} ({queues})"
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.core.model.causes import ENDED_BY_ITSELF, FAILURES, Cause
 from supervisor.core.text.timestamps import from_iso
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event
+
 
 BY_PERSON = frozenset(
     {Cause.STARTED_BY_USER, Cause.STOPPED_BY_USER, Cause.RESTARTED_BY_USER, Cause.RESET_BY_USER, Cause.RELOADED}
@@ -48,7 +50,7 @@ class Incident:
     outcome: Outcome = Outcome.OPEN
     by_person: bool = False
     detection: float | None = None
-    events: list[JSON] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
 
 def is_failure(before: str, after: str, cause: str, detail: Mapping[str, Any]) -> bool:
@@ -87,14 +89,14 @@ def detection_s(cause: str, detail: Mapping[str, Any]) -> float | None:
     return float(known) if isinstance(known, int | float) else None
 
 
-def is_recovery(event: JSON, oneshot: bool) -> bool:
+def is_recovery(event: Event, oneshot: bool) -> bool:
     """It is ready again; a oneshot is, once it has succeeded."""
     if event["cause"] == Cause.SUCCEEDED:
         return True
     return not oneshot and event["to"] == "running" and event["from"] not in ("running", "suspect")
 
 
-def incidents(events: Iterable[JSON], oneshot: bool = False) -> list[Incident]:
+def incidents(events: Iterable[Event], oneshot: bool = False) -> list[Incident]:
     """All incidents in the events of *one* instance (oldest first), oldest first."""
     found: list[Incident] = []
     current: Incident | None = None
@@ -122,18 +124,18 @@ def incidents(events: Iterable[JSON], oneshot: bool = False) -> list[Incident]:
     return found
 
 
-def _fail(incident: Incident, event: JSON) -> None:
+def _fail(incident: Incident, event: Event) -> None:
     incident.failed_at = from_iso(event["at"])
     incident.cause = event["cause"]
     incident.detection = detection_s(event["cause"], event["detail"])
 
 
-def _end(incident: Incident, outcome: Outcome, event: JSON) -> None:
+def _end(incident: Incident, outcome: Outcome, event: Event) -> None:
     incident.outcome = outcome
     incident.ended_at = from_iso(event["at"])
 
 
-def _outcome(event: JSON, oneshot: bool) -> Outcome | None:
+def _outcome(event: Event, oneshot: bool) -> Outcome | None:
     """What an event makes of the incident it belongs to; None: it goes on."""
     if event["cause"] in _LET_LIVE and event["to"] == "running":
         return Outcome.FALSE_ALARM

@@ -2,83 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.core.text.causes import phrase
 from supervisor.core.text.units import span
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance, Outlook
+
 
 _SAID = {"suspect": "under suspicion", "backoff": "in backoff", "failed": "failed, its breaker open"}
 
 
-def standing(view: JSON) -> str:
+def standing(view: Instance) -> str:
     """One sentence: what it is doing now."""
-    state, since = view["state"], view.get("since_s")
+    state, since = view["state"], view["since_s"]
     lasting = "" if since is None else f", for {span(since)}"
-    run = f" (incarnation {view['incarnation']}, pid {view['pid']})" if view.get("pid") else ""
+    run = f" (incarnation {view['incarnation']}, pid {view['pid']})" if view["pid"] else ""
     if state == "running":
         ready = "running and ready" if view["ready"] else "running"
-        return f"{ready}{run}, for {span(view['uptime_s'])}" if view.get("uptime_s") is not None else f"{ready}{run}"
-    detail = {key: view.get(key) for key in ("exit_code", "signal") if view.get(key) is not None}
+        return f"{ready}{run}, for {span(view['uptime_s'])}" if view["uptime_s"] is not None else f"{ready}{run}"
+    found = {"exit_code": view["exit_code"], "signal": view["signal"]}
+    detail = {key: value for key, value in found.items() if value is not None}
     said = phrase(view["cause"], detail)
     return f"{_SAID.get(state, state)}{run}{lasting}" + ("" if said == state else f": {said}")
 
 
-def prospect(view: JSON) -> JSON:
+def prospect(view: Instance) -> Outlook:
     """`what` comes next, and `in_s`: seconds until then, None where no clock decides."""
     what, seconds = _PROSPECTS[view["state"]](view)
     return {"what": what, "in_s": seconds}
 
 
-def _running(view: JSON) -> tuple[str, float | None]:
+def _running(view: Instance) -> tuple[str, float | None]:
     if not view["ready"]:
         return "it runs to completion", None
     if view["breaker"] == "half-open":
         return "it is on trial: if it stays healthy, the breaker closes; if it fails, the breaker opens again", None
-    if view.get("suspect_in_s") is not None:
+    if view["suspect_in_s"] is not None:
         return "nothing, it is healthy; without a heartbeat it would fall under suspicion", view["suspect_in_s"]
     return "nothing, it is healthy", None
 
 
-def _starting(view: JSON) -> tuple[str, float | None]:
-    if view.get("waiting_for"):
+def _starting(view: Instance) -> tuple[str, float | None]:
+    if view["waiting_for"]:
         return f"it starts when it gets what it waits for: {view['waiting_for']}", None
-    if view.get("ready_within_s") is not None:
+    if view["ready_within_s"] is not None:
         return "it must become ready, or it is taken for failed", view["ready_within_s"]
     return "it is being spawned", None
 
 
-def _suspect(view: JSON) -> tuple[str, float | None]:
-    if view.get("held"):
+def _suspect(view: Instance) -> tuple[str, float | None]:
+    if view["held"]:
         return f"it is looked at again; its silence proves nothing: {view['held']}", None
     return "it is being examined; then it is cleared, or restarted", None
 
 
-def _stopping(view: JSON) -> tuple[str, float | None]:
-    if view.get("lingering"):
-        return f"it is killed again; still there: {', '.join(view['lingering'])}", view.get("kill_in_s")
+def _stopping(view: Instance) -> tuple[str, float | None]:
+    if view["lingering"]:
+        return f"it is killed again; still there: {', '.join(view['lingering'])}", view["kill_in_s"]
     then = "then it is started again" if view["goal"] == "up" else "then it is stopped"
-    return f"it has been asked to end, and is killed if it does not; {then}", view.get("kill_in_s")
+    return f"it has been asked to end, and is killed if it does not; {then}", view["kill_in_s"]
 
 
-def _backoff(view: JSON) -> tuple[str, float | None]:
-    return f"it is started again (attempt {view['attempt']})", view.get("next_restart_in_s")
+def _backoff(view: Instance) -> tuple[str, float | None]:
+    return f"it is started again (attempt {view['attempt']})", view["next_restart_in_s"]
 
 
-def _failed(view: JSON) -> tuple[str, float | None]:
-    if view.get("next_restart_in_s") is None:
+def _failed(view: Instance) -> tuple[str, float | None]:
+    if view["next_restart_in_s"] is None:
         return f"nothing, until a person resets it (supervisor reset {view['name']})", None
     return f"the breaker lets it try once (supervisor reset {view['name']}: at once)", view["next_restart_in_s"]
 
 
-def _exited(view: JSON) -> tuple[str, float | None]:
+def _exited(view: Instance) -> tuple[str, float | None]:
     if view["cause"] == "succeeded":
         return "nothing, it is done", None
     return f"nothing: its policy wants no restart (supervisor start {view['name']})", None
 
 
-def _stopped(view: JSON) -> tuple[str, float | None]:
+def _stopped(view: Instance) -> tuple[str, float | None]:
     return f"nothing, until it is started (supervisor start {view['name']})", None
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance, Ratios
 
 
-def ratios(rows: Sequence[JSON], instances: int, failures: int, recovered: int) -> dict[str, float | None]:
+def ratios(rows: Sequence[Instance], instances: int, failures: int, recovered: int) -> Ratios:
     """Of status rows, and of failures of so many instances over some time.  None: there is nothing to divide by.
 
     replication R = N/M: instances ready / wanted; a oneshot is wanted to end, so it counts for neither.
@@ -27,7 +28,7 @@ def ratios(rows: Sequence[JSON], instances: int, failures: int, recovered: int) 
     }
 
 
-def is_wanted(row: JSON) -> bool:
+def is_wanted(row: Instance) -> bool:
     """It is to be ready now: wanted up, no oneshot, and not done."""
     done = row["state"] == "exited" and row["cause"] == "succeeded"
     return row["goal"] == "up" and row["type"] != "oneshot" and not done

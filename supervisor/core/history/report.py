@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.core.history.incidents import CLEARED, Incident, Outcome, incidents
 from supervisor.core.history.ratios import divide, ratios
@@ -22,14 +22,15 @@ from supervisor.core.history.timeline import timeline
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.timestamps import from_iso, to_iso
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event, Figures, Instance, Report
 
 
 @dataclass(slots=True)
 class Account:
     """What is summed up, of one instance, one service or all."""
 
-    rows: list[JSON] = field(default_factory=list)
+    rows: list[Instance] = field(default_factory=list)
     instances: int = 0
     wanted: float = 0.0
     ready: float = 0.0
@@ -48,13 +49,13 @@ class Account:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-def report(events: Iterable[JSON], since: float | None, until: float, status: Sequence[JSON]) -> JSON:
+def report(events: Iterable[Event], since: float | None, until: float, status: Sequence[Instance]) -> Report:
     """`events`: event objects, oldest first, all of the period; earlier ones tell how it began.  `since`, `until`:
     seconds since the epoch (None: from the first event on).  `status`: the instances' status rows at `until`, empty
     where no supervisor runs.  Services come in the order of `status`, then those that are gone."""
     events = [event for event in events if from_iso(event["at"]) <= until]
     begin = _begin(events, since, until)
-    histories: dict[str, list[JSON]] = {row["name"]: [] for row in status}
+    histories: dict[str, list[Event]] = {row["name"]: [] for row in status}
     services: dict[str, Account] = {row["service"]: Account() for row in status}
     for event in events:
         histories.setdefault(event["instance"], []).append(event)
@@ -75,7 +76,7 @@ def report(events: Iterable[JSON], since: float | None, until: float, status: Se
     }
 
 
-def _begin(events: list[JSON], since: float | None, until: float) -> float:
+def _begin(events: list[Event], since: float | None, until: float) -> float:
     """The ledger's very first event is where knowledge begins."""
     first = from_iso(events[0]["at"]) if events else until
     if since is None:
@@ -84,7 +85,7 @@ def _begin(events: list[JSON], since: float | None, until: float) -> float:
     return min(until, max(since, first) if begins_here else since)
 
 
-def _account(history: list[JSON], since: float, until: float, row: JSON | None) -> Account:
+def _account(history: list[Event], since: float, until: float, row: Instance | None) -> Account:
     """One instance's."""
     oneshot = row is not None and row["type"] == "oneshot"
     spent = timeline(history, since, until, row, oneshot)
@@ -129,7 +130,7 @@ def _count_outage(out: Account, outage: list[Incident], since: float) -> None:
         out.outages.append(max(0.0, last.ended_at - failures[0].began))
 
 
-def _count_event(out: Account, event: JSON) -> None:
+def _count_event(out: Account, event: Event) -> None:
     cause, after, moved = event["cause"], event["to"], event["from"] != event["to"]
     again = "delay_s" in event["detail"] and after in ("backoff", "starting")
     out.restarts += again or (cause == Cause.BREAKER_TRIAL and moved)
@@ -138,7 +139,7 @@ def _count_event(out: Account, event: JSON) -> None:
     out.breaker_opened += after == "failed" and moved
 
 
-def _figures(a: Account) -> JSON:
+def _figures(a: Account) -> Figures:
     causes = sorted(set(a.causes), key=lambda cause: (-a.causes.count(cause), cause))
     failures = len(a.causes)
     seconds = [value for _, value in a.detections]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.timestamps import from_iso
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event, Instance
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Timeline:
             self.ready += seconds if ready else 0.0
 
 
-def timeline(events: Sequence[JSON], since: float, until: float, row: JSON | None, oneshot: bool) -> Timeline:
+def timeline(events: Sequence[Event], since: float, until: float, row: Instance | None, oneshot: bool) -> Timeline:
     """Of one instance's events, oldest first; those before `since` tell how the period began.  `row`: its status at
     `until`, None where nobody knows.  Being ready is nothing that is wanted of a oneshot."""
     out = Timeline()
@@ -57,7 +58,7 @@ def timeline(events: Sequence[JSON], since: float, until: float, row: JSON | Non
     return out
 
 
-def _was_ready(event: JSON, following: JSON | None, row: JSON | None) -> bool | None:
+def _was_ready(event: Event, following: Event | None, row: Instance | None) -> bool | None:
     """Between these two events; None: unknown."""
     state = event["to"]
     if following is None:
@@ -71,7 +72,7 @@ def _was_ready(event: JSON, following: JSON | None, row: JSON | None) -> bool | 
     return bool(state == "running" or (state == "suspect" and following["to"] == "running"))
 
 
-def _before(out: Timeline, seconds: float, first: JSON, oneshot: bool) -> None:
+def _before(out: Timeline, seconds: float, first: Event, oneshot: bool) -> None:
     """From the beginning of the period to the first event.  What a supervisor finds when it starts is always
     `stopped`, whatever was before."""
     state = first["from"]
@@ -84,7 +85,7 @@ def _before(out: Timeline, seconds: float, first: JSON, oneshot: bool) -> None:
         out.add(seconds, goal_up and not oneshot, state == "running" or (state, first["to"]) == ("suspect", "running"))
 
 
-def _unchanged(out: Timeline, since: float, until: float, row: JSON | None, oneshot: bool) -> None:
+def _unchanged(out: Timeline, since: float, until: float, row: Instance | None, oneshot: bool) -> None:
     """Nothing is recorded: it is as long as it is what it is now, and before that, nobody knows."""
     period = max(0.0, until - since)
     age = row["since_s"] if row is not None else None

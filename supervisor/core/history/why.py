@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from supervisor.core.history.evidence_text import captured, seen
 from supervisor.core.history.incidents import BY_PERSON, Incident, Outcome, incidents
@@ -16,7 +16,18 @@ from supervisor.core.text.causes import phrase
 from supervisor.core.text.timestamps import from_iso, to_iso
 from supervisor.core.text.units import span
 
-JSON = dict[str, Any]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import (
+        JSON,
+        Event,
+        Evidence,
+        Excuse,
+        IncidentStory,
+        Instance,
+        InstanceName,
+        Why,
+    )
+
 
 Words = Callable[[str, float | None, float | None], list[str]]
 """`words(instance, since, until)`: the last lines of its output from one time to another (seconds since the epoch)."""
@@ -28,39 +39,39 @@ _NO_DETAIL = ("phase", "evidence_id", "mainpid")
 
 
 def why(
-    view: JSON,
-    events: Iterable[JSON],
-    evidence: Callable[[int], JSON | None],
+    view: InstanceName,
+    events: Iterable[Event],
+    evidence: Callable[[int], Evidence | None],
     words: Words,
     last: int = INCIDENTS,
-) -> JSON:
+) -> Why:
     """`view`: the instance's status row (only `name` and `service` where no supervisor runs).  `events`: event
     objects, oldest first; those of other instances are passed over.  `evidence(event id)`: what was captured, or
     None.  `words`: asked for those who ended before anybody could look at them.  `last`: how many incidents are told,
     the newest last."""
     mine = [event for event in events if event["instance"] == view["name"]]
-    found = incidents(mine, view.get("type") == "oneshot")
-    lives = "state" in view  # somebody who knows has written it
+    row = cast("Instance", view) if "state" in view else None
+    found = incidents(mine, row is not None and row["type"] == "oneshot")
     return {
         "instance": view["name"],
         "service": view["service"],
-        "state": view.get("state"),
-        "ready": view.get("ready"),
-        "now": f"{view['name']} is {standing(view)}" if lives else "no supervisor runs; what it left behind is told",
-        "target": (view.get("target") or {}).get("says"),
+        "state": row["state"] if row else None,
+        "ready": row["ready"] if row else None,
+        "now": f"{row['name']} is {standing(row)}" if row else "no supervisor runs; what it left behind is told",
+        "target": row["target"]["says"] if row and row["target"] else None,
         "known_since": mine[0]["at"] if mine else None,
         "failures": sum(incident.failed_at is not None for incident in found),
         "false_alarms": sum(incident.outcome is Outcome.FALSE_ALARM for incident in found),
         "excused": [_excuse(event) for event in mine if event["cause"] == Cause.HELD and event["to"] == "running"],
         "incidents": [_story(incident, mine, evidence, words) for incident in (found[-last:] if last > 0 else [])],
-        "next": prospect(view) if lives else {"what": "nothing, until a supervisor is started", "in_s": None},
+        "next": prospect(row) if row else {"what": "nothing, until a supervisor is started", "in_s": None},
     }
 
 
-def tell(story: JSON) -> list[str]:
+def tell(story: Why) -> list[str]:
     """Plain lines.  Times are UTC."""
     lines = [f"{story['now']}."]
-    if story.get("target"):
+    if story["target"]:
         lines.append(f"Its target, {story['target']}.")
     lines += _summary(story)
     for incident in story["incidents"]:
@@ -73,7 +84,7 @@ def tell(story: JSON) -> list[str]:
     return [*lines, "", f"Next: {coming['what']}{when}."]
 
 
-def _summary(story: JSON) -> Iterator[str]:
+def _summary(story: Why) -> Iterator[str]:
     since = f" since {_clock(story['known_since'])}" if story["known_since"] else ""
     count, alarms, told = story["failures"], story["false_alarms"], len(story["incidents"])
     if story["excused"]:
@@ -93,7 +104,9 @@ def _clock(at: str) -> str:
     return f"{at[:10]} {at[11:19]} UTC"
 
 
-def _story(incident: Incident, mine: list[JSON], evidence: Callable[[int], JSON | None], words: Words) -> JSON:
+def _story(
+    incident: Incident, mine: list[Event], evidence: Callable[[int], Evidence | None], words: Words
+) -> IncidentStory:
     detail: JSON = {}
     for event in incident.events:
         if event["cause"] == incident.cause or event["cause"] == Cause.HELD:
@@ -117,7 +130,7 @@ def _story(incident: Incident, mine: list[JSON], evidence: Callable[[int], JSON 
     }
 
 
-def _said(incident: Incident, mine: list[JSON], words: Words) -> list[str]:
+def _said(incident: Incident, mine: list[Event], words: Words) -> list[str]:
     """Its last words.  The next one's begin where that one ran, before which nothing of it can have been read; to spawn
     it took longer than a time in the ledger may be wrong."""
     if incident.cause == Cause.SPAWN_FAILED:
@@ -128,7 +141,7 @@ def _said(incident: Incident, mine: list[JSON], words: Words) -> list[str]:
     return [line if len(line) <= _LINE else f"{line[: _LINE - 1]}…" for line in lines if line.strip()]
 
 
-def _excuse(event: JSON) -> JSON:
+def _excuse(event: Event) -> Excuse:
     """A silence that never became a suspicion."""
     detail = event["detail"]
     return {"at": event["at"], "why": detail.get("held"), "for_s": detail.get("for_s")}

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-JSON = dict[str, Any]
-Rows = Mapping[str, JSON]
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance
+
+Rows = Mapping[str, "Instance"]
 
 TRIES = 3
 """A start that has failed so often counts as failed, though the daemon goes on trying."""
@@ -44,7 +46,7 @@ def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool
     return _came_up(row, rows, before)
 
 
-def _came_up(row: JSON, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
+def _came_up(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
     state, tries = row["state"], row["incarnation"] - before.get(row["name"], row["incarnation"])
     if row["ready"]:
         return bool((row["uptime_s"] or LIVES) >= LIVES)
@@ -57,7 +59,7 @@ def _came_up(row: JSON, rows: Rows, before: Mapping[str, int]) -> bool | Failure
     return _blocked(row, rows, before)
 
 
-def _blocked(row: JSON, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
+def _blocked(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
     """Not yet; or never, because what it waits for has failed."""
     needed = rows.get(row["waiting_for"] or "")
     if needed is None or needed is row:
@@ -69,7 +71,7 @@ def _blocked(row: JSON, rows: Rows, before: Mapping[str, int]) -> bool | Failure
     return False
 
 
-def _ending(row: JSON) -> str:
+def _ending(row: Instance) -> str:
     from supervisor.core.text.causes import phrase
 
     return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})

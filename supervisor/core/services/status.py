@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `status` wants a look at rows without paying for all the rules
     from supervisor.core.lifecycle.instance import Instance
+    from supervisor.core.model import documents
 
-JSON = dict[str, Any]
 
-
-def instance_view(i: Instance, now: float) -> JSON:
-    """One row of `status --json`, without what only sampling knows (`cpu_percent`, `memory_bytes`)."""
+def instance_view(i: Instance, now: float) -> documents.Instance:
+    """One row of `status --json`; `cpu_percent` and `memory_bytes`, which only sampling knows, are None."""
     detector = i.detector
     heard = detector is not None and detector.last is not None and i.pid is not None
     return {
@@ -50,10 +49,12 @@ def instance_view(i: Instance, now: float) -> JSON:
         "current": i.running_spec is i.spec,
         "group": i.spec.group_name,
         "type": i.spec.type.value,
+        "cpu_percent": None,
+        "memory_bytes": None,
     }
 
 
-def _target(i: Instance) -> JSON | None:
+def _target(i: Instance) -> documents.Target | None:
     if i.verdict is None or i.spec.heartbeat is None or i.spec.heartbeat.target is None:
         return None
     from supervisor.core.text.target import shown
@@ -61,12 +62,12 @@ def _target(i: Instance) -> JSON | None:
     return shown(i.verdict, i.spec.heartbeat.target)
 
 
-def should_be_up_but_is_not(view: JSON) -> bool:
+def should_be_up_but_is_not(view: documents.Instance) -> bool:
     """What makes `status` exit with 3: wanted up, and neither ready nor done."""
     if view["goal"] != "up":
         return False
     if view["state"] == "exited":
-        return bool(view["cause"] != "succeeded")
+        return view["cause"] != "succeeded"
     return not view["ready"] and not (view["type"] == "oneshot" and view["state"] == "running")
 
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, overload
 
 from supervisor.core.text.units import span
 
 if TYPE_CHECKING:  # whoever only reads what was written needs no rules
     from supervisor.core.detection.target import Verdict
+    from supervisor.core.model.documents import Target
     from supervisor.core.model.spec import TargetSpec
 
-JSON = dict[str, Any]
 
 MONTH = 30 * 86_400.0
 """Seconds."""
 
 
-def shown(verdict: Verdict, target: TargetSpec) -> JSON:
+def shown(verdict: Verdict, target: TargetSpec) -> Target:
     """As `status --json` gives it."""
-    found: JSON = {
+    found: Target = {
         "detect_within_s": target.detect_within,
         "max_false_restarts_per_30d": monthly(target.max_false_restarts),
         "feasible": verdict.feasible,
@@ -36,11 +35,13 @@ def shown(verdict: Verdict, target: TargetSpec) -> JSON:
         "beats": verdict.beats,
         "beats_needed": verdict.enough,
         "recorded_s": round(verdict.recorded, 3),
+        "says": "",
     }
-    return found | {"says": in_words(found)}
+    found["says"] = in_words(found)
+    return found
 
 
-def in_words(found: Mapping[str, Any]) -> str:
+def in_words(found: Target) -> str:
     """Can it be had, what does that cost, and how sure is it?"""
     within, most = span(found["detect_within_s"]), found["max_false_restarts_per_30d"]
     wish, patience, beats = f"{few(most)}/30d", span(found["patience_s"]), f"{found['beats']:,} beats"
@@ -53,7 +54,7 @@ def in_words(found: Mapping[str, Any]) -> str:
     if not found["feasible"]:
         needs = needed(found["needs_s"])
         return f"{within} and {wish}: {sure}not both, {beats} tell; {within} gives {about}, {wish} {needs}"
-    known = "kept" if found["proven_per_30d"] <= most else f"{sure}both can be had, as far as {beats} tell"
+    known = "kept" if (found["proven_per_30d"] or 0.0) <= most else f"{sure}both can be had, as far as {beats} tell"
     return f"{within} and {wish}: {known}; suspected after {patience} of silence, {about}"
 
 
@@ -71,6 +72,10 @@ def few(rate: float | None) -> str:
     return f"{rate:.2g}" if rate < 99.5 else f"{rate:.0f}"
 
 
+@overload
+def monthly(rate: float) -> float: ...
+@overload
+def monthly(rate: None) -> None: ...
 def monthly(rate: float | None) -> float | None:
     """Of a rate a second."""
     return None if rate is None else float(f"{rate * MONTH:.4g}")

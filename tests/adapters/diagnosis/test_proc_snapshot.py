@@ -18,6 +18,8 @@ import pytest
 from supervisor.adapters.diagnosis import open_sockets
 from supervisor.adapters.diagnosis import proc_snapshot as module
 from supervisor.adapters.diagnosis.proc_snapshot import MOST, examine, host
+from supervisor.adapters.linux import procfs
+from supervisor.core.model.documents import JSON, Evidence
 
 SLEEPER = "import sys, time; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()"
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -29,14 +31,14 @@ def start() -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def run(code: str = SLEEPER, **options: object) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             **options,  # type: ignore[call-overload]
         )
         started.append(process)
-        assert process.stdout.read(1) == b"x"
+        assert process.stdout is not None and process.stdout.read(1) == b"x"
         wait_until_asleep(process.pid)
         return process
 
@@ -46,9 +48,7 @@ def start() -> Iterator[Start]:
         process.communicate()
 
 
-def look(
-    pid: int, members: list[int] | None = None, lines: list[str] | None = None, budget: float = 5.0
-) -> module.JSON:
+def look(pid: int, members: list[int] | None = None, lines: list[str] | None = None, budget: float = 5.0) -> Evidence:
     held, found = examine(pid, [pid] if members is None else members, lines or [], budget, time.monotonic)
     assert found["held"] == held
     assert json.dumps(found, allow_nan=False)
@@ -82,9 +82,9 @@ def test_what_an_ordinary_process_does_is_told(start: Start) -> None:
     assert seen["pid"] == process.pid
     assert seen["ppid"] == os.getpid()
     assert seen["state"] == "S"
-    assert SLEEPER[:40] in seen["command"]
+    assert seen["command"] is not None and SLEEPER[:40] in seen["command"]
     assert seen["memory_bytes"] > 1_000_000
-    assert seen["fds"] >= 3
+    assert seen["fds"] is not None and seen["fds"] >= 3
     assert [file["fd"] for file in seen["files"]][:3] == [0, 1, 2]
     assert seen["files"][0]["is"].startswith("pipe:[")
     assert seen["limits"]["nofile"] > 0
@@ -137,14 +137,14 @@ def test_a_traced_process_is_held_and_its_tracer_named(start: Start) -> None:
         ({}, None, None),
     ],
 )
-def test_what_excuses_silence(status: dict[str, str], cgroup: module.JSON | None, held: str | None) -> None:
+def test_what_excuses_silence(status: dict[str, str], cgroup: JSON | None, held: str | None) -> None:
     assert module._held(status, cgroup) == held
 
 
 def test_a_frozen_cgroup_is_read_from_its_events(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = start()
-    monkeypatch.setattr(module.procfs, "cgroup_directory", lambda path: f"{tmp_path}{path}")
-    monkeypatch.setattr(module.procfs, "cgroup_of", lambda pid: "/a/b")
+    monkeypatch.setattr(procfs, "cgroup_directory", lambda path: f"{tmp_path}{path}")
+    monkeypatch.setattr(procfs, "cgroup_of", lambda pid: "/a/b")
     events = tmp_path / "a/b/cgroup.events"
     events.parent.mkdir(parents=True)
     events.write_text("populated 1\nfrozen 1\n")
@@ -211,7 +211,7 @@ def test_sockets_are_described_up_to_a_bound(start: Start) -> None:
         "sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()"
     )
     found = look(process.pid, [process.pid, process.pid])["processes"][0]
-    assert found["fds"] >= 123
+    assert found["fds"] is not None and found["fds"] >= 123
     assert len(found["sockets"]) == 50
 
 
@@ -283,14 +283,15 @@ def test_a_stopped_process_is_recognised_without_any_budget(start: Start) -> Non
 def test_what_could_make_us_wait_is_not_asked(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread in state D may hold the lock that reading the command line needs."""
     process = start()
-    read, asked = module.procfs.read, []
+    read = procfs.read
+    asked: list[str] = []
 
     def uninterruptible(path: str, *most: int) -> bytes | None:
         asked.append(path.rpartition("/")[2])
         content = read(path, *most)
         return content.replace(b") S ", b") D ") if content and path.endswith("/stat") else content
 
-    monkeypatch.setattr(module.procfs, "read", uninterruptible)
+    monkeypatch.setattr(procfs, "read", uninterruptible)
     (seen,) = look(process.pid)["processes"]
     assert seen["state"] == "D"
     assert not {"cmdline", "environ"} & set(asked)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -54,8 +55,11 @@ def test_unregistered_in_the_same_batch_is_skipped_even_when_its_number_is_reuse
                 os.dup2(other[0], reader)
                 reactor.register(reader, lambda _events: called.append(-1))
 
+    def ready(fd: int, _events: int) -> None:
+        first_come(fd)
+
     for reader, writer in pipes:
-        reactor.register(reader, lambda _events, fd=reader: first_come(fd))
+        reactor.register(reader, partial(ready, reader))
         os.write(writer, b"x")
     reactor.turn()
     assert len(called) == 1 and called[0] in (pipes[0][0], pipes[1][0])
@@ -86,9 +90,13 @@ def test_modify(reactor: Reactor, pipe: tuple[int, int]) -> None:
 def test_timers_fire_in_order_and_never_early(reactor: Reactor) -> None:
     start = reactor.now()
     fired: list[tuple[float, float]] = []
+
+    def fire(when: float) -> None:
+        fired.append((when, reactor.now()))
+
     for delay in (0.0203, 0.0007, 0.0101):
         when = start + delay
-        reactor.call_at(when, lambda when=when: fired.append((when, reactor.now())))
+        reactor.call_at(when, partial(fire, when))
     run_until(reactor, lambda: len(fired) == 3)
     assert [when for when, _ in fired] == sorted(when for when, _ in fired)
     assert all(at >= when for when, at in fired)
@@ -109,7 +117,7 @@ def test_a_cancelled_timer_neither_fires_nor_wakes(reactor: Reactor) -> None:
 
 def test_cancelled_timers_do_not_pile_up(reactor: Reactor) -> None:
     fired: list[int] = []
-    keep = [reactor.call_at(reactor.now(), lambda i=i: fired.append(i)) for i in range(5)]
+    keep = [reactor.call_at(reactor.now(), partial(fired.append, i)) for i in range(5)]
     for _ in range(10_000):
         reactor.call_at(reactor.now() + 3600, lambda: None).cancel()
     assert len(reactor._timers) < 200
@@ -138,8 +146,13 @@ def test_what_arrived_during_our_own_stall_comes_before_timers(reactor: Reactor,
 
     reactor.register(pipe[0], beat)
     reactor.call_at(reactor.now(), lambda: order.append("timeout"))
+
     # The datagram arrives after the wait has ended and before anything is dispatched.
-    reactor.on_wake = lambda _now, _expected: order or os.write(pipe[1], b"x")
+    def send(_now: float, _expected: float | None) -> None:
+        if not order:
+            os.write(pipe[1], b"x")
+
+    reactor.on_wake = send
     reactor.turn()
     assert order == ["beat", "timeout"]
 
@@ -147,9 +160,13 @@ def test_what_arrived_during_our_own_stall_comes_before_timers(reactor: Reactor,
 def test_all_ready_fds_come_before_timers(reactor: Reactor) -> None:
     pipes = [os.pipe2(os.O_NONBLOCK) for _ in range(400)]
     order: list[str] = []
+
+    def beat(fd: int, _events: int) -> None:
+        order.append("beat" if os.read(fd, 9) else "")
+
     for reader, writer in pipes:
         os.write(writer, b"x")
-        reactor.register(reader, lambda _events, fd=reader: order.append("beat" if os.read(fd, 9) else ""))
+        reactor.register(reader, partial(beat, reader))
     reactor.call_at(reactor.now(), lambda: order.append("timeout"))
     reactor.turn()
     assert order == ["beat"] * 400 + ["timeout"]
@@ -213,7 +230,7 @@ def test_a_failing_callback_is_reported_and_the_loop_goes_on(
 
 
 def test_without_on_error_it_leaves_run(reactor: Reactor) -> None:
-    reactor.call_soon(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    reactor.call_soon(lambda: 1 / 0)  # type: ignore[arg-type]
     with pytest.raises(ZeroDivisionError):
         reactor.run()
 
@@ -268,7 +285,12 @@ def test_close_gives_signals_back() -> None:
 
 def test_call_from_thread_wakes_a_sleeping_loop(reactor: Reactor) -> None:
     got: list[int] = []
-    thread = threading.Thread(target=lambda: [reactor.call_from_thread(lambda i=i: got.append(i)) for i in range(1000)])
+
+    def call() -> None:
+        for i in range(1000):
+            reactor.call_from_thread(partial(got.append, i))
+
+    thread = threading.Thread(target=call)
     thread.start()
     run_until(reactor, lambda: len(got) == 1000)
     thread.join()
@@ -296,8 +318,12 @@ def test_it_imports_nothing_heavy() -> None:
 def test_the_fake_keeps_order_and_time() -> None:
     fake = FakeReactor(start=0.0)
     seen: list[tuple[str, float]] = []
+
+    def nest() -> None:
+        fake.call_at(1.5, lambda: seen.append(("nested", fake.now())))
+
     fake.call_at(2.0, lambda: seen.append(("b", fake.now())))
-    fake.call_at(1.0, lambda: fake.call_at(1.5, lambda: seen.append(("nested", fake.now()))))
+    fake.call_at(1.0, nest)
     fake.call_at(1.2, lambda: seen.append(("never", fake.now()))).cancel()
     fake.call_soon(lambda: seen.append(("soon", fake.now())))
     assert fake.next_deadline == 1.0

@@ -145,7 +145,14 @@ def test_evidence_is_split_off_and_found_by_the_events_id(bench: Bench) -> None:
 def test_what_json_cannot_say_does_not_stop_it(bench: Bench) -> None:
     loop: dict[str, Any] = {}
     loop["self"] = loop
-    detail = {"nan": float("nan"), "set": {1}, "key": {1: 2, None: 3}, "odd": b"\xff", "text": "\udcff\0", "n": 2**70}
+    detail: dict[str, Any] = {
+        "nan": float("nan"),
+        "set": {1},
+        "key": {1: 2, None: 3},
+        "odd": b"\xff",
+        "text": "\udcff\0",
+        "n": 2**70,
+    }
     written = bench.ledger.append([record(**detail), record(evidence=loop), record(nan=float("-inf"))], AT)
     assert written[0]["detail"]["nan"] is None
     assert written[0]["detail"]["set"] == [1]
@@ -519,7 +526,7 @@ def test_what_is_too_old_goes_but_the_newest_stay(tmp_path: Path, monkeypatch: p
 def test_it_stays_within_its_size(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "ledger.db", max_bytes=1_000_000)
     for i in range(600):
-        evidence = {"evidence": {"text": "x" * 20_000}} if i % 10 == 0 else {}
+        evidence: dict[str, Any] = {"evidence": {"text": "x" * 20_000}} if i % 10 == 0 else {}
         bench.ledger.append([record(f"s{i % 7}", text="x" * 200, **evidence) for _ in range(20)], AT + i)
     bench.ledger.close()
     assert bench.path.stat().st_size < 2_500_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import socket
@@ -185,5 +186,5 @@ def test_where_directories_cannot_be_locked_nothing_is_claimed(tmp_path: Path, m
     def flock(_fd: int, _how: int) -> None:
         raise OSError(errno.EBADF, "not on this file system")
 
-    monkeypatch.setattr(lock_module.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     Claim(str(tmp_path)).release()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.logs import segment as logsegment
 from supervisor.core.model.spec import LogSpec
 from tests.adapters.logs.capture import DATED, PLAIN, Capture, numbered, say, undated
 from tests.doubles.fakes import run_until
@@ -98,9 +97,7 @@ def test_sigkill_while_lines_are_dated(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(
-            logsegment.os, "pwrite", lambda fd, data, at: (killed if len(data) > 9999 else pwrite)(fd, data, at)
-        )
+        patch.setattr(os, "pwrite", lambda fd, data, at: (killed if len(data) > 9999 else pwrite)(fd, data, at))
         stream.drain()
     second = Capture(tmp_path)
     stream = second.store.open("web", after)

@@ -204,6 +204,7 @@ def test_a_rotation_that_keeps_failing_is_told_once_and_bounded(
     assert len(capture.kept()) <= 20_000
     assert "being dropped" in capture.problems[-1][1] and len(capture.problems) == 2
     monkeypatch.undo()
+    assert stream._loss is not None
     stream._loss.retry_at = 0.0
     say(stream, numbered(500, 510))
     assert capture.kept().endswith(numbered(500, 510))

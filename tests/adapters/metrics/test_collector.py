@@ -10,24 +10,27 @@ from prometheus_client.parser import text_string_to_metric_families
 from supervisor.adapters.metrics.collector import Metrics
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
+from supervisor.core.model.documents import Instance, Status
 
 S = State
-SUPERVISOR: dict[str, Any] = {
+SUPERVISOR: Any = {
     "version": "1.2", "name": 'de"mo\\\n', "uptime_s": 5.0, "lag_ms": 1.5, "memory_bytes": 1000,
     "host_starved": False, "problems": ["x"],
 }  # fmt: skip
 
 
-def row(name: str, **changes: Any) -> dict[str, Any]:
-    return {
+def row(name: str, **changes: Any) -> Instance:
+    found: Any = {
         "name": name, "service": name.partition("@")[0], "goal": "up", "state": "running", "ready": True, "pid": 7,
         "incarnation": 2, "uptime_s": 3.5, "phi": 1.25, "last_heartbeat_age_s": 0.5, "memory_bytes": 2048,
         "cpu_percent": 12.5, "breaker": "closed", "restarts": 4, "false_suspicions": 1, "current": True,
         "type": "service", "cause": "ready", **changes,
     }  # fmt: skip
+    row: Instance = found
+    return row
 
 
-def status(*rows: dict[str, Any]) -> dict[str, Any]:
+def status(*rows: Instance) -> Status:
     return {"supervisor": SUPERVISOR, "instances": list(rows)}
 
 
@@ -56,7 +59,7 @@ class Scrape:
         return self.samples.get((f"phi_supervisor_{name}", frozenset(labels.items())))
 
 
-def scrape(metrics: Metrics, *rows: dict[str, Any], now: float = 100.0) -> Scrape:
+def scrape(metrics: Metrics, *rows: Instance, now: float = 100.0) -> Scrape:
     return Scrape(metrics.render(status(*rows), now))
 
 

@@ -158,9 +158,12 @@ def test_barrier_is_answered_after_what_came_before(house: House) -> None:
     house.sender.sendmsg([b"BARRIER=1"], [rights], 0, house.notify.path)
     os.close(writer)
     seen: list[int] = []
-    house.reactor.register(
-        reader, lambda _events: (seen.append(len(house.delivered)), house.reactor.unregister(reader))
-    )
+
+    def closed(_events: int) -> None:
+        seen.append(len(house.delivered))
+        house.reactor.unregister(reader)
+
+    house.reactor.register(reader, closed)
     run_until(house.reactor, lambda: seen)
     assert seen == [2] and house.delivered[0][2].ready and house.delivered[1][2].barrier
     os.close(reader)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -107,5 +108,5 @@ def test_what_cannot_be_killed_is_named(
 ) -> None:
     found = strays.find(tmp_path.name, "/nowhere")
     monkeypatch.setattr(strays, "GONE_WITHIN", 0.05)
-    monkeypatch.setattr(strays.signal, "pidfd_send_signal", lambda *_: None)  # as good as state D
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)  # as good as state D
     assert strays.end(found) == found

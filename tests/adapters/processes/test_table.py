@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -216,11 +217,15 @@ def test_a_program_that_forks_in_its_first_instruction(bench: Bench, tmp_path: P
         }"""
     )
     subprocess.run(["gcc", "-O1", "-o", tmp_path / "quick", source], check=True)
+
+    def has_exited(name: str) -> bool:
+        return any(n == name and isinstance(e, Exited) for n, e in bench.events)
+
     for i in range(20):
         name, written = f"quick{i}", tmp_path / f"pid{i}"
         bench.spawn(str(tmp_path / "quick"), str(written), name=name)
         pid = int(bench.until_file(written))
-        bench.until(lambda name=name: any(n == name and isinstance(e, Exited) for n, e in bench.events))
+        bench.until(partial(has_exited, name))
         assert pid in bench.processes.by_instance[name].tree.members()
         assert not next(e for n, e in bench.events if n == name and isinstance(e, Exited)).tree_empty
 

@@ -354,7 +354,7 @@ def test_a_tree_that_empties_while_it_is_looked_at_is_noticed(
             end()
         return said
 
-    monkeypatch.setattr(cgroup.os, "pread", pread)
+    monkeypatch.setattr(os, "pread", pread)
     tree.when_empty(reactor, lambda: told.append(True))
     run_until(reactor, lambda: told)
     assert told == [True]

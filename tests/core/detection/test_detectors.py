@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from math import inf, nan
 from random import Random
+from typing import Any
 
 import mpmath
 import pytest
@@ -17,7 +18,7 @@ every = pytest.mark.parametrize("name", sorted(KNOWN))
 accruing = pytest.mark.parametrize("name", sorted({*KNOWN} - {"timeout"}))
 phis = pytest.mark.parametrize("name", ["phi", "phi-logistic"])
 
-WIDE = {"min_timeout": 0.0, "max_timeout": 1e6}
+WIDE: dict[str, Any] = {"min_timeout": 0.0, "max_timeout": 1e6}
 
 
 def started(name: str = "phi", at: float = 0.0, **spec: float) -> Detector:

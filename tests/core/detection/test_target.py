@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -41,13 +41,13 @@ def recorded(intervals: Iterable[float]) -> Recording:
 
 def drawn(law: str, count: int, seed: int = 1) -> Recording:
     dice = Random(f"{law}:{seed}")
-    draw = {
+    draws: dict[str, Callable[[], float]] = {
         "even": lambda: dice.gauss(1.0, 0.02),
         "exponential": lambda: dice.expovariate(1.0),
         "pareto": lambda: 0.5 * dice.paretovariate(2.5),
         "pauses": lambda: dice.uniform(1.0, 3.0) if dice.random() < 0.01 else dice.gauss(1.0, 0.05),
-    }[law]
-    return recorded(max(0.01, draw()) for _ in range(count))
+    }
+    return recorded(max(0.01, draws[law]()) for _ in range(count))
 
 
 LAWS = ("even", "exponential", "pareto", "pauses")
@@ -97,7 +97,7 @@ def test_what_is_predicted_is_what_happens() -> None:
     """Exponential intervals of mean 1 s: e⁻ᵗ of them are longer than t."""
     verdict = judge(wish(10.5, rate=1 / 3600), 1, drawn("exponential", 20_000))
     assert verdict.feasible is True
-    assert verdict.needs == pytest.approx(8.19, rel=0.15)
+    assert verdict.needs is not None and verdict.needs == pytest.approx(8.19, rel=0.15)
     assert verdict.needs_high is not None and verdict.needs <= verdict.needs_high
     assert verdict.low is not None and verdict.rate is not None and verdict.high is not None
     assert verdict.low <= 2.718**-(verdict.least) <= verdict.high
@@ -196,7 +196,7 @@ def test_no_silence_of_any_use() -> None:
     ],
 )
 def test_it_is_said_in_one_line(change: dict[str, Any], said: str) -> None:
-    found = {
+    found: Any = {
         "detect_within_s": 5.0, "max_false_restarts_per_30d": 1.0, "feasible": True, "sure": True, "patience_s": 2.1,
         "needs_s": 7.2, "false_restarts_per_30d": 0.25, "low_per_30d": 1e-9, "high_per_30d": 150.2,
         "proven_per_30d": 70.0, "beats": 20_000, "beats_needed": 200,
@@ -230,8 +230,9 @@ def test_an_instance_reviews_its_wish_as_its_record_grows_and_keeps_it_over_rest
     assert len(reviewed) < 30
     view = instance_view(instance, at)
     assert view["detector"] == "adaptive"
-    assert view["target"]["feasible"] is True
-    assert view["suspect_in_s"] == pytest.approx(view["target"]["patience_s"], abs=0.2)
+    target = view["target"]
+    assert target is not None and target["feasible"] is True
+    assert view["suspect_in_s"] == pytest.approx(target["patience_s"], abs=0.2)
     again = Instance("web", instance.spec, lambda: 0.5)
     assert again.verdict is not None and again.verdict.feasible is None
     again.restore(instance.snapshot(at), crashed=False)

@@ -12,7 +12,7 @@ from supervisor.core.model.actions import Record
 from supervisor.core.model.causes import DETECTED, ENDED_BY_ITSELF, FAILURES
 from supervisor.core.model.spec import HeartbeatSpec, Policy, RestartSpec, ServiceSpec
 
-UP = [ev.Start(), ev.Granted(), ev.Spawned(1, 7)]
+UP: list[ev.Event] = [ev.Start(), ev.Granted(), ev.Spawned(1, 7)]
 BEAT = HeartbeatSpec(detector="timeout", timeout=1.0, min_timeout=0.1)
 LATER = RestartSpec(policy=Policy.ALWAYS, initial=1.0, jitter=0.0)
 AT_ONCE = RestartSpec(policy=Policy.ALWAYS, initial=0.0, jitter=0.0)

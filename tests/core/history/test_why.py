@@ -10,8 +10,10 @@ import pytest
 from supervisor.core.history.why import tell, why
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
+from supervisor.core.model import documents
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record
+from supervisor.core.model.documents import Event, Evidence, Why
 from supervisor.core.model.spec import (
     HeartbeatSpec,
     Policy,
@@ -57,8 +59,8 @@ class Life:
         self.now = 1000.0
         spec.setdefault("restart", RESTART)
         self.instance = Instance("web@1", ServiceSpec(name="web", command=("x",), **spec), lambda: 0.5)
-        self.events: list[JSON] = []
-        self.evidence: dict[int, JSON] = {}
+        self.events: list[Event] = []
+        self.evidence: dict[int, Evidence] = {}
         self.output: list[tuple[float, str]] = []
 
     def step(self, event: ev.Event, after: float = 0.0) -> Life:
@@ -101,7 +103,7 @@ class Life:
         assert instance == "web@1"
         return [line for at, line in self.output if (since or 0.0) <= at < (until or 9e9)]
 
-    def why(self, last: int = 3) -> JSON:
+    def why(self, last: int = 3) -> Why:
         found = why(instance_view(self.instance, self.now), self.events, self.evidence.get, self.words, last)
         assert json.loads(json.dumps(found)) == found
         return found
@@ -344,7 +346,7 @@ def test_a_oneshot_runs_to_completion() -> None:
 
 def test_a_breaker_that_only_a_person_closes() -> None:
     life = Life(restart=RestartSpec(max_restarts=0)).start().crash(1.0)
-    view = instance_view(life.instance, life.now) | {"next_restart_in_s": None}
+    view: documents.Instance = {**instance_view(life.instance, life.now), "next_restart_in_s": None}
     assert why(view, life.events, life.evidence.get, life.words)["next"] == {
         "what": "nothing, until a person resets it (supervisor reset web@1)", "in_s": None}  # fmt: skip
 
@@ -421,7 +423,7 @@ def test_evidence_that_is_not_kept_any_longer() -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"processes": [{}]}, {"host": {}, "last_lines": None}, {"host": {"psi": {"cpu": {}}}}]
 )
-def test_poor_evidence_is_no_error(body: JSON) -> None:
+def test_poor_evidence_is_no_error(body: Evidence) -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline().examined(a=1)
     life.evidence = dict.fromkeys(life.evidence, body)
     assert "all of it: evidence" in life.told()

@@ -14,7 +14,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.services.adoption import Found, is_main, outcome, saved, takeover
 from tests.core.services.test_service_set import spec
 
-STARTS = {
+STARTS: dict[str, list[ev.Event]] = {
     "stopped": [],
     "waiting": [ev.Start()],
     "spawning": [ev.Start(), ev.Granted()],

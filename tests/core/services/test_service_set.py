@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.core.lifecycle.instance import Instance, Phase
+from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal, Record, State

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from supervisor.core.model.documents import Instance
 from supervisor.core.services.settled import TRIES, Failure, settled
 from tests.doubles.fake_daemon import view
 
-JSON = dict[str, Any]
-
 DONE, WAIT = True, False
-CASES: list[tuple[str, str, JSON, bool | str]] = [
+CASES: list[tuple[str, str, Instance, bool | str]] = [
     ("start", "ready", view("a"), DONE),
     ("start", "ready as soon as it runs", view("a", uptime_s=0.01), WAIT),
     ("start", "not ready yet", view("a", "starting"), WAIT),
@@ -56,7 +53,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("verb", "_what", "row", "expected"), CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
-def test_settled(verb: str, _what: str, row: JSON, expected: bool | str) -> None:
+def test_settled(verb: str, _what: str, row: Instance, expected: bool | str) -> None:
     rows = {r["name"]: r for r in (row, *OTHERS)}
     found = settled(verb, "a", rows, {"a": 0})
     if isinstance(expected, str):
