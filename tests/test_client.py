@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def client(path: str) -> Iterator[Client]:
-    with serve(path, fakedaemon.fleet(), events=fakedaemon.events()):
+    with serve(path, fakedaemon.service_set(), events=fakedaemon.events()):
         yield Client(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import as_duration, daemon_options, pass_place, services_argument
 from supervisor.cli.wait_output import ask
 from supervisor.errors import OperationFailed
@@ -17,7 +17,7 @@ def _acting(verb: str, summary: str) -> click.Command:
     @click.option("--timeout", callback=as_duration, metavar="TIME", help="Wait no longer than this.  [for ever]")
     @services_argument
     @pass_place
-    def command(place: Place, no_wait: bool, timeout: float | None, services: tuple[str, ...]) -> None:
+    def command(place: DaemonTarget, no_wait: bool, timeout: float | None, services: tuple[str, ...]) -> None:
         if no_wait:
             for name in place.client.act(verb, services):
                 click.echo(name)
@@ -40,7 +40,7 @@ reset = _acting("reset", "Close breakers and forget backoff: what waited for eit
 )
 @services_argument
 @pass_place
-def signal(place: Place, number: str | None, services: tuple[str, ...]) -> None:
+def signal(place: DaemonTarget, number: str | None, services: tuple[str, ...]) -> None:
     """Send a signal to the main processes; without --signal, the one that makes them read their configuration again."""
     names = place.client.act("signal", services, number)
     for name in names:

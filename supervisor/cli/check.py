@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_place
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--schema", "only_schema", is_flag=True, help="Print the JSON Schema of services.toml, for editors.")
 @click.argument("path", required=False, metavar="[FILE]")
 @pass_place
-def check(place: Place, only_schema: bool, path: str | None) -> None:
+def check(place: DaemonTarget, only_schema: bool, path: str | None) -> None:
     """Validate services.toml and print the plan: the order, and what would be started."""
     if only_schema:
         from json import dumps

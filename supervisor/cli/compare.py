@@ -13,7 +13,7 @@ from supervisor.cli.options import colored, picture
 from supervisor.errors import UsageError
 
 if TYPE_CHECKING:
-    from supervisor.detectorlab.scenarios import Source
+    from supervisor.detectorlab.scenarios import TraceSource
 
 JSON = dict[str, Any]
 
@@ -83,7 +83,7 @@ def compare(
         click.echo(line)
 
 
-def _sources(scenarios: tuple[str, ...], trace: Path | None) -> list[Source]:
+def _sources(scenarios: tuple[str, ...], trace: Path | None) -> list[TraceSource]:
     from supervisor.detectorlab.scenarios import SCENARIOS
 
     if trace is None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from supervisor.adapters.ledger.query import LedgerReader
 
 
-class Place:
+class DaemonTarget:
     """The file and the socket that were named, and whether there is to be colour (None: where it is a terminal)."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, OperationFailed, SupervisorError
 from supervisor.launch import daemon_command
@@ -31,7 +31,7 @@ def answers(client: Client) -> bool:
     return True
 
 
-def start_detached(place: Place, services: Sequence[str]) -> None:
+def start_detached(place: DaemonTarget, services: Sequence[str]) -> None:
     """Start a daemon in a session of its own, and return when it answers.
 
     SupervisorError with the daemon's own words and exit code if it ends before.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_place
 from supervisor.client import Client
 from supervisor.errors import OperationFailed
@@ -38,7 +38,7 @@ _LETTERS = {
 @click.command()
 @daemon_options("-f", "--file")
 @pass_place
-def down(place: Place) -> int:
+def down(place: DaemonTarget) -> int:
     """Stop everything, dependants first, and end the daemon; `detach = true` stays.  Exit code 1 if a process remains:
     what does not even die by SIGKILL is waited for some fifteen seconds, then named."""
     return bring_down(place.client)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_place, services_argument, since_option
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, OperationFailed
@@ -20,7 +20,7 @@ PAGE = 1000
 LAST_WORDS = 5
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """Where history is read."""
 
     def events(
@@ -63,7 +63,7 @@ class FromDaemon:
 class FromLedger:
     """From the files that a daemon left behind; `absent` again where there are none."""
 
-    def __init__(self, place: Place, absent: NoDaemon) -> None:
+    def __init__(self, place: DaemonTarget, absent: NoDaemon) -> None:
         self._ledger = place.offline(absent)
         self._logs = f"{place.state_dir}/log"
 
@@ -89,7 +89,7 @@ class FromLedger:
         return [text for _, text in chunk.lines]
 
 
-def everything(source: Source, services: Sequence[str], since: float | None) -> Iterator[Event]:
+def everything(source: EventSource, services: Sequence[str], since: float | None) -> Iterator[Event]:
     """All events from `since` on, page by page."""
     after = 0
     while page := source.events(services, since=since, after=after, limit=PAGE):
@@ -106,11 +106,11 @@ def everything(source: Source, services: Sequence[str], since: float | None) -> 
 @services_argument
 @pass_place
 def events(
-    place: Place, follow: bool, lines: int | None, since: float | None, as_json: bool, services: tuple[str, ...]
+    place: DaemonTarget, follow: bool, lines: int | None, since: float | None, as_json: bool, services: tuple[str, ...]
 ) -> None:
     """The durable ledger of every state change with its cause."""
     show = _as_json if as_json else event_line
-    source: Source = FromDaemon(place.client)
+    source: EventSource = FromDaemon(place.client)
     try:
         if services:
             place.client.status(services)  # an unknown name is an error, not an empty answer

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.client import Client
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOT_UP = 3
 
 
-def understood(arguments: Sequence[str], place: Place) -> Callable[[], int] | None:
+def understood(arguments: Sequence[str], place: DaemonTarget) -> Callable[[], int] | None:
     """What carries out `status [--json] [SERVICE]…` off a terminal, or `stop [SERVICE]…`, each with -f FILE or --socket
     PATH; None for everything else, which is click's to understand or to refuse."""
     command = arguments[0] if arguments else ""
@@ -47,7 +47,7 @@ def understood(arguments: Sequence[str], place: Place) -> Callable[[], int] | No
     return lambda: status(place.client, as_json, services)
 
 
-def stop(place: Place, services: Sequence[str]) -> int:
+def stop(place: DaemonTarget, services: Sequence[str]) -> int:
     """Ask for it at once, and return when the last process is gone."""
     from supervisor.cli.wait_output import ask
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.daemon_target import Place, on_terminal
+from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.options import colored, daemon_options, pass_place, services_argument, since_option
 from supervisor.client import Client
 
@@ -64,7 +64,7 @@ def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None)
 @services_argument
 @pass_place
 def logs(
-    place: Place,
+    place: DaemonTarget,
     follow: bool,
     lines: int | None,
     since: float | None,
@@ -101,20 +101,20 @@ def logs(
 
 
 def _newest(
-    client: Client, name: str, most: int | None, since: float | None, grep: re.Pattern[str] | None
+    client: Client, name: str, maximum: int | None, since: float | None, grep: re.Pattern[str] | None
 ) -> tuple[list[Line], str]:
     """The last lines that match, oldest first, and the cursor behind the very last line."""
-    page = client.logs(name, lines=min(max(most or 1, 1), PAGE))
+    page = client.logs(name, lines=min(max(maximum or 1, 1), PAGE))
     end = page["last"]
-    if most == 0:
+    if maximum == 0:
         return [], end
     found: list[Line] = []
     while True:
         taken = [line for line in _lines(page) if grep is None or grep.search(line.text)]
         found = [line for line in taken if since is None or line.at is None or line.at >= since] + found
         too_old = since is not None and any(at is not None and at < since for at in (e["at"] for e in page["lines"]))
-        if (most is not None and len(found) >= most) or page["at_end"] or not page["lines"] or too_old:
-            return (found if most is None else found[-most:]), end
+        if (maximum is not None and len(found) >= maximum) or page["at_end"] or not page["lines"] or too_old:
+            return (found if maximum is None else found[-maximum:]), end
         page = client.logs(name, before=page["first"], lines=PAGE)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.errors import SupervisorError
 
 INTERRUPTED = 130
@@ -14,7 +14,7 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code.  Errors are told on stderr, in words."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    place = Place()
+    place = DaemonTarget()
     try:
         code = _run(arguments, place)
         sys.stdout.flush()
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1  # as click has it
 
 
-def _run(arguments: list[str], place: Place) -> int:
+def _run(arguments: list[str], place: DaemonTarget) -> int:
     from supervisor.cli import fast_path as quick
 
     asked = quick.understood(arguments, place)
@@ -51,5 +51,5 @@ def _run(arguments: list[str], place: Place) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _paints_errors(place: Place) -> bool:
+def _paints_errors(place: DaemonTarget) -> bool:
     return sys.stderr.isatty() if place.color is None else place.color

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from supervisor.cli.daemon_target import Place, on_terminal
+from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.config.units import parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,14 +27,14 @@ def daemon_options(*file_flags: str) -> Callable[[F], F]:
 
     def set_file(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
         if value is not None:
-            ctx.ensure_object(Place).name_file(value)
+            ctx.ensure_object(DaemonTarget).name_file(value)
 
     def set_socket(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
         if value is not None:
-            ctx.ensure_object(Place).name_socket(value)
+            ctx.ensure_object(DaemonTarget).name_socket(value)
 
     def set_color(ctx: click.Context, _param: click.Parameter, value: bool | None) -> None:
-        place = ctx.ensure_object(Place)
+        place = ctx.ensure_object(DaemonTarget)
         if value is not None:
             place.color = value
         ctx.color = place.color
@@ -74,7 +74,7 @@ def complete_services(ctx: click.Context, _param: click.Parameter, incomplete: s
     from supervisor.errors import SupervisorError
 
     try:
-        services = ctx.ensure_object(Place).client.services()["services"]
+        services = ctx.ensure_object(DaemonTarget).client.services()["services"]
     except SupervisorError:
         return []
     names: dict[str, None] = {}
@@ -114,7 +114,7 @@ def as_moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -
 
 
 since_option = click.option("--since", callback=as_moment, metavar="TIME", help="10s, 5m, 2h or 1d ago, or ISO 8601.")
-pass_place = click.make_pass_decorator(Place, ensure=True)
+pass_place = click.make_pass_decorator(DaemonTarget, ensure=True)
 
 
 def picture(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_place
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("--json", "as_json", is_flag=True, help="The answer of the API.")
 @pass_place
-def reload(place: Place, dry_run: bool, as_json: bool) -> None:
+def reload(place: DaemonTarget, dry_run: bool, as_json: bool) -> None:
     """Apply an edited services.toml: only what changed is touched."""
     answer = place.client.reload(dry_run)
     if as_json:

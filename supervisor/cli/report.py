@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.daemon_target import Place
-from supervisor.cli.events import FromDaemon, FromLedger, Source, everything
+from supervisor.cli.daemon_target import DaemonTarget
+from supervisor.cli.events import EventSource, FromDaemon, FromLedger, everything
 from supervisor.cli.options import daemon_options, pass_place, since_option
 from supervisor.errors import NoDaemon
 
@@ -35,11 +35,11 @@ F failures / instances · RECOVERY recovered without a person / failures
 @since_option
 @click.option("--json", "as_json", is_flag=True, help="The figures alone, and more of them.")
 @pass_place
-def report(place: Place, since: float | None, as_json: bool) -> None:
+def report(place: DaemonTarget, since: float | None, as_json: bool) -> None:
     """Availability, MTBF, MTTR, detection time, false suspicions, and the mission's ratios."""
     from supervisor.core.history.report import report as summed_up
 
-    source: Source = FromDaemon(place.client)
+    source: EventSource = FromDaemon(place.client)
     rows: list[Instance] = []
     try:
         rows = place.client.status()["instances"]

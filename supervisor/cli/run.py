@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_place
 from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon
 
@@ -21,7 +21,7 @@ from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon
     help="One line per event on stderr.",
 )
 @pass_place
-def run(place: Place, log_format: str) -> None:
+def run(place: DaemonTarget, log_format: str) -> None:
     """The daemon in the foreground: what systemd, a container or a test starts."""
     sys.stdout.flush()
     become_daemon(place.file, log_format)

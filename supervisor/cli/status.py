@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from supervisor.cli import fast_path as quick
-from supervisor.cli.daemon_target import Place, on_terminal
+from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.options import colored, daemon_options, pass_place, services_argument
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _WEIGHTS = ("dim", "", "bold", "bold")
 @click.option("-w", "--watch", is_flag=True, help="Go on showing it until interrupted.")
 @services_argument
 @pass_place
-def status(place: Place, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
+def status(place: DaemonTarget, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
     """One row per instance.  Exit code 3: some service that should be up is not."""
     if watch:
         return _watch(place, as_json, services)
@@ -123,7 +123,7 @@ def _summary(status: Status) -> RenderableType:
     return out
 
 
-def _watch(place: Place, as_json: bool, services: tuple[str, ...]) -> int:
+def _watch(place: DaemonTarget, as_json: bool, services: tuple[str, ...]) -> int:
     client = place.client
     client.status(services)  # a wrong name or an absent daemon is an error, not something to watch
     stream = client.stream(["status"], services, reconnect=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import click
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_place
 from supervisor.errors import OperationFailed
 from supervisor.launch import MODULE
@@ -24,7 +24,7 @@ ASSUMED = 252
 @daemon_options("-f", "--file")
 @click.option("--user", is_flag=True, help="For your own service manager: `systemctl --user`.")
 @pass_place
-def systemd(place: Place, user: bool) -> None:
+def systemd(place: DaemonTarget, user: bool) -> None:
     """Print a systemd unit for services.toml; docs/systemd.md tells what to do with it."""
     from supervisor.config.export.systemd_unit import unit
     from supervisor.config.load import load

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from supervisor.cli.daemon_target import Place, on_terminal
+from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.options import daemon_options, pass_place
 
 
 @click.command()
 @daemon_options("-f", "--file")
 @pass_place
-def top(place: Place) -> None:
+def top(place: DaemonTarget) -> None:
     """The dashboard of a running daemon.  Leaving it stops nothing."""
     client = place.client
     client.health()

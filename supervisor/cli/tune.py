@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import as_duration, colored, complete_services, daemon_options, pass_place, picture
 from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed
 
@@ -47,7 +47,13 @@ def _rate(_ctx: click.Context, _param: click.Parameter, value: str | None) -> fl
 @click.argument("service", shell_complete=complete_services)
 @pass_place
 def tune(
-    place: Place, within: float | None, false: float | None, plot: Path | None, seed: int, as_json: bool, service: str
+    place: DaemonTarget,
+    within: float | None,
+    false: float | None,
+    plot: Path | None,
+    seed: int,
+    as_json: bool,
+    service: str,
 ) -> None:
     """What SERVICE's recorded rhythm means for its heartbeat: what each detector would do, what can be had, and what to
     write into services.toml."""
@@ -59,15 +65,15 @@ def tune(
     from supervisor.core.detection.interval_histogram import FEWEST
     from supervisor.detectorlab.recommendation import advise, gathered
 
-    recording, newest = gathered(snapshots, spec)
-    if recording.count < FEWEST:
-        raise _too_little(service, recording.count, FEWEST, spec.heartbeat.interval / spec.replicas)
+    histogram, newest = gathered(snapshots, spec)
+    if histogram.count < FEWEST:
+        raise _too_little(service, histogram.count, FEWEST, spec.heartbeat.interval / spec.replicas)
     usual = spec.heartbeat.target or TargetSpec()
     wish = TargetSpec(
         detect_within=usual.detect_within if within is None else within,
         max_false_restarts=usual.max_false_restarts if false is None else false,
     )
-    found = advise(spec, recording, newest, wish, seed)
+    found = advise(spec, histogram, newest, wish, seed)
     if plot is not None:
         from supervisor.detectorlab.tuneplot import draw
 
@@ -81,7 +87,7 @@ def tune(
         click.echo(line)
 
 
-def _recorded(place: Place) -> tuple[str, dict[str, JSON]]:
+def _recorded(place: DaemonTarget) -> tuple[str, dict[str, JSON]]:
     """The configuration's path, and what the ledger keeps of each instance: of the daemon that answers, if one does."""
     from supervisor.adapters.ledger.query import read_only
 
@@ -178,7 +184,7 @@ def _bars(classes: list[JSON]) -> Iterator[str]:
     rows = [[low * (high / low) ** (k / ROWS), 0] for k in range(ROWS)]
     for one in classes:
         rows[min(ROWS - 1, int(log(one["from_s"] / low) / step + 1e-9))][1] += one["count"]
-    most = max(count for _, count in rows)
+    maximum = max(count for _, count in rows)
     for begin, count in rows:
-        bar = "█" * max(1, round(BAR * log(1 + count) / log(1 + most))) if count else ""
+        bar = "█" * max(1, round(BAR * log(1 + count) / log(1 + maximum))) if count else ""
         yield f"{f'from {begin:.3g} s':>14}  {bar:<{BAR}} {count:,}"

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 import click
 
-from supervisor.cli.daemon_target import Place, on_terminal
+from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.detached_daemon import answers, start_detached
 from supervisor.cli.options import daemon_options, pass_place, services_argument
 from supervisor.cli.wait import await_settled
-from supervisor.cli.wait_output import Teller
+from supervisor.cli.wait_output import ProgressPrinter
 from supervisor.client import Client
 from supervisor.core.services.settled import Failure, Rows
 from supervisor.errors import OperationFailed, SupervisorError
@@ -25,7 +25,7 @@ from supervisor.errors import OperationFailed, SupervisorError
 )
 @services_argument
 @pass_place
-def up(place: Place, detach: bool, services: tuple[str, ...]) -> int:
+def up(place: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     """Start the daemon, unless it runs, and watch it: on a terminal on the dashboard, else line by line.
 
     Leaving stops everything, unless the dashboard is told to detach.  With SERVICE… only these and what they depend on
@@ -77,7 +77,7 @@ class _Done:
     """A line for each instance that is done."""
 
     def __init__(self) -> None:
-        self._tell = Teller("ready", click.echo)
+        self._tell = ProgressPrinter("ready", click.echo)
 
     def __call__(self, rows: Rows, found: Mapping[str, bool | Failure]) -> None:
         self._tell(rows, {name: result for name, result in found.items() if result is not False})
@@ -86,7 +86,7 @@ class _Done:
 # -- line by line ----------------------------------------------------------------------------------------------------
 
 
-def _last_event(place: Place) -> int:
+def _last_event(place: DaemonTarget) -> int:
     """Of the daemon before, so that its events are not told again."""
     from supervisor.adapters.ledger.query import EventQuery, read_only
 

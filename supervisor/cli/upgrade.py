@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_place
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, OperationFailed
@@ -31,7 +31,7 @@ TAKES_OVER_WITHIN = 60.0
 )
 @click.option("--json", "as_json", is_flag=True, help="The answer of the API.")
 @pass_place
-def upgrade(place: Place, python: str, as_json: bool) -> None:
+def upgrade(place: DaemonTarget, python: str, as_json: bool) -> None:
     """Let the daemon become this version, in place: no service is stopped, no output or connection lost."""
     client = place.client
     before = client.status()["supervisor"]

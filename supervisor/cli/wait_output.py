@@ -22,7 +22,7 @@ def ask(client: Client, verb: str, services: Sequence[str], timeout: float | Non
     if verb != "stop":  # what is down is down, whichever incarnation it was
         before = {row["name"]: row["incarnation"] for row in client.status()["instances"]}
     names = client.act(verb, services)
-    tell = Teller(_DONE[verb], print)
+    tell = ProgressPrinter(_DONE[verb], print)
     failures = await_settled(client, verb, names, before, tell, timeout)
     if failures:
         said = "\n".join(f"  {name}: {why}" for name, why in failures.items())
@@ -32,7 +32,7 @@ def ask(client: Client, verb: str, services: Sequence[str], timeout: float | Non
         )
 
 
-class Teller:
+class ProgressPrinter:
     """One line for each instance that is done, and one whenever what still holds it up changes."""
 
     def __init__(self, done: str, say: Callable[[str], Any]) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.daemon_target import Place
-from supervisor.cli.events import PAGE, FromDaemon, FromLedger, Source
+from supervisor.cli.daemon_target import DaemonTarget
+from supervisor.cli.events import PAGE, EventSource, FromDaemon, FromLedger
 from supervisor.cli.options import complete_services, daemon_options, pass_place
 from supervisor.errors import NoDaemon, NoSuchService
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="What the story is made of, one object an instance.")
 @click.argument("service", shell_complete=complete_services)
 @pass_place
-def why(place: Place, service: str, as_json: bool) -> None:
+def why(place: DaemonTarget, service: str, as_json: bool) -> None:
     """The story of a service's last failures: what was seen, captured and decided, its last words, what comes next."""
     from supervisor.core.history.why import tell
     from supervisor.core.history.why import why as story_of
     from supervisor.display.status_row import printable
 
     client = place.client
-    source: Source = FromDaemon(client)
+    source: EventSource = FromDaemon(client)
     views: list[InstanceName] = []
     try:
         for row in client.status([service])["instances"]:

@@ -135,8 +135,8 @@ def _heartbeat(beat: HeartbeatSpec) -> str:
 def _restart(restart: RestartSpec) -> str:
     if restart.policy is Policy.NEVER:
         return "never restarted"
-    first, most = span(restart.initial), span(restart.maximum)
-    delays = f"{first}" if restart.backoff is BackoffKind.FIXED or first == most else f"{first} … {most}"
+    first, maximum = span(restart.initial), span(restart.maximum)
+    delays = f"{first}" if restart.backoff is BackoffKind.FIXED or first == maximum else f"{first} … {maximum}"
     breaker = f"breaker opens beyond {restart.max_restarts} in {span(restart.window)}"
     fallback = f", then {restart.fallback}" if restart.fallback else ""
     scope = "" if restart.strategy == "one-for-one" else f" {restart.strategy}"
@@ -144,9 +144,9 @@ def _restart(restart: RestartSpec) -> str:
 
 
 def _resources(resources: ResourcesSpec) -> str:
-    ceilings = [format_size(resources.max_memory)] if resources.max_memory else []
-    ceilings += [f"{format_percent(resources.max_cpu)} CPU"] if resources.max_cpu else []
-    lasting = f"{' or '.join(ceilings)} for {span(resources.sustained)}" if ceilings else ""
+    resource_limits = [format_size(resources.max_memory)] if resources.max_memory else []
+    resource_limits += [f"{format_percent(resources.max_cpu)} CPU"] if resources.max_cpu else []
+    lasting = f"{' or '.join(resource_limits)} for {span(resources.sustained)}" if resource_limits else ""
     tasks = f"{resources.max_tasks} processes and threads" if resources.max_tasks else ""
     return f"{' or '.join(filter(None, (lasting, tasks)))}: {resources.action}" if lasting or tasks else ""
 

@@ -14,7 +14,7 @@ from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.logs import reader as logread
-from supervisor.adapters.processes.child_command import WHOLE, Command, Outcome
+from supervisor.adapters.processes.child_command import WHOLE, ChildCommand, CommandResult
 from supervisor.adapters.processes.sampler import host
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec
@@ -49,7 +49,7 @@ LARGEST_SHARE = 3.0
 """Showing it takes at most one part in so many of our time: the more there is to show, the longer it is put off."""
 
 
-class Operations:
+class Control:
     """The façade of one daemon; `adapters.api` speaks HTTP on one side of it, the runtime stands on the other."""
 
     def __init__(self, parts: Parts) -> None:
@@ -62,12 +62,12 @@ class Operations:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def status(self, services: Sequence[str] = ()) -> Status:
-        fleet, now = self._parts.fleet, self._parts.reactor.now()
-        names = resolve(fleet, services) if services else list(fleet.instances)
-        samples = self._parts.sampler.read_now([n for n in names if fleet.instances[n].pid is not None])
+        service_set, now = self._parts.service_set, self._parts.reactor.now()
+        names = resolve(service_set, services) if services else list(service_set.instances)
+        samples = self._parts.sampler.read_now([n for n in names if service_set.instances[n].pid is not None])
         rows = []
         for name in names:
-            row = instance_view(fleet.instances[name], now)
+            row = instance_view(service_set.instances[name], now)
             sample = samples.get(name)
             row["cpu_percent"] = round(sample.cpu_percent, 1) if sample else None
             row["memory_bytes"] = sample.memory_bytes if sample else None
@@ -76,7 +76,7 @@ class Operations:
 
     def _supervisor(self, now: float) -> Supervisor:
         parts = self._parts
-        place, instances = parts.fleet.plan.supervisor, parts.fleet.instances.values()
+        place, instances = parts.service_set.plan.supervisor, parts.service_set.instances.values()
         return {
             "pid": os.getpid(),
             "name": place.name,
@@ -84,16 +84,16 @@ class Operations:
             "upgraded_from": parts.upgraded_from,
             "uptime_s": round(time.time() - parts.started, 3),
             "started_at": to_iso(parts.started),
-            "host_starved": parts.observed.starved(now),
-            "config": parts.fleet.plan.path,
+            "host_starved": parts.loop_lag.starved(now),
+            "config": parts.service_set.plan.path,
             "runtime_dir": parts.runtime_dir,
             "state_dir": parts.state_dir,
-            "lag_ms": round(parts.observed.lag * 1e3, 1),
-            "trees": parts.forest.kind,
+            "lag_ms": round(parts.loop_lag.lag * 1e3, 1),
+            "trees": parts.trees.kind,
             "instances": len(instances),
             "ready": sum(i.satisfied for i in instances),
             "failed": sum(i.state.value == "failed" for i in instances),
-            "closing": parts.fleet.closing,
+            "closing": parts.service_set.closing,
             "problems": list(parts.problems),
             **host(),
         }
@@ -102,8 +102,8 @@ class Operations:
         from supervisor.core.text.redact import without_secrets
 
         parts, now = self._parts, self._parts.reactor.now()
-        name = resolve_one(parts.fleet, name)
-        found = parts.fleet.instances[name]
+        name = resolve_one(parts.service_set, name)
+        found = parts.service_set.instances[name]
         spec = found.spec
         return {
             **self.status([name])["instances"][0],
@@ -140,7 +140,7 @@ class Operations:
                     "autostart": s.autostart,
                     "command": without_secrets(s.command),
                 }
-                for s in self._parts.fleet.plan.services
+                for s in self._parts.service_set.plan.services
             ]
         }
 
@@ -159,7 +159,7 @@ class Operations:
         before: str | None = None,
         after: str | None = None,
     ) -> Logs:
-        name = resolve_one(self._parts.fleet, instance)
+        name = resolve_one(self._parts.service_set, instance)
         directory = f"{self._parts.state_dir}/log"
         chunk = logread.read(directory, name, lines=lines, since=since, before=before, after=after)
         return {
@@ -180,47 +180,47 @@ class Operations:
 
         `signal`: its name or number; each service's own reload signal where it is None."""
         parts, now = self._parts, self._parts.reactor.now()
-        fleet = parts.fleet
-        names = selected(fleet, verb, services)
+        service_set = parts.service_set
+        names = selected(service_set, verb, services)
         if verb == "start":
-            parts.engine.order(fleet.start(names, now))
+            parts.engine.order(service_set.start(names, now))
         elif verb == "stop":
-            parts.engine.order(fleet.stop(names, now))
+            parts.engine.order(service_set.stop(names, now))
         elif verb == "restart":
-            parts.engine.order(fleet.restart(names, now))
+            parts.engine.order(service_set.restart(names, now))
         elif verb == "reset":
-            parts.engine.order(fleet.reset(names, now))
+            parts.engine.order(service_set.reset(names, now))
         else:
             number = _signal_number(signal) if signal is not None else None
             for name in names:
-                parts.processes.signal(name, number or fleet.instances[name].spec.reload_signal)
+                parts.processes.signal(name, number or service_set.instances[name].spec.reload_signal)
         return names
 
     def down(self) -> None:
         """Stop everything and end; asked a second time, kill what is left."""
         parts = self._parts
-        if parts.fleet.closing:
+        if parts.service_set.closing:
             parts.say("info", "asked to stop a second time: killing what is left")
         else:
             parts.say("info", "stopping everything")
             parts.ledger.set_meta("closing", "yes")
-        parts.engine.order(parts.fleet.end(parts.now()))
+        parts.engine.order(parts.service_set.end(parts.now()))
 
     def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
         """Compile the file in a child process, then apply what changed, or only tell it."""
         parts = self._parts
         managed = None if dry_run else parts.managed
 
-        def compiled(outcome: Outcome) -> None:
+        def compiled(outcome: CommandResult) -> None:
             try:
                 done(self._apply(outcome, dry_run))
             finally:
                 if managed is not None:
                     managed.reloaded()
 
-        Command(
+        ChildCommand(
             parts.reactor,
-            compiler_command(parts.fleet.plan.path),
+            compiler_command(parts.service_set.plan.path),
             compiled,
             timeout=COMPILE_WITHIN,
             environment=os.environ,
@@ -234,19 +234,19 @@ class Operations:
         """Let another version take over in this very process; `done` hears whether it can before it does."""
         from supervisor.daemon.upgrade import upgrade
 
-        if self._parts.fleet.closing:
+        if self._parts.service_set.closing:
             done(OperationFailed("the supervisor is shutting down"))
             return
         upgrade(self._parts, python, done)
 
-    def _apply(self, compiled: Outcome, dry_run: bool) -> Difference | SupervisorError:
+    def _apply(self, compiled: CommandResult, dry_run: bool) -> Difference | SupervisorError:
         parts = self._parts
         if compiled.exit_code != 0:
             said = compiled.errors.decode(errors="replace").strip()
             return ConfigError(said or f"the compiler failed: {compiled.ending}")
         plan = from_plain(Plan, json.loads(compiled.output))
         if dry_run:
-            change = parts.fleet.difference(plan)
+            change = parts.service_set.difference(plan)
         else:
             change = put_in_force(parts, plan)
             parts.say("info", "configuration reloaded")
@@ -266,7 +266,9 @@ class Operations:
         """Follow events, output or status; returns what ends it.  Sampling runs while anybody follows the status."""
         parts = self._parts
         ends: list[Callable[[], None]] = []
-        names = set(resolve(parts.fleet, subscriber.services) if subscriber.services else parts.fleet.instances)
+        names = set(
+            resolve(parts.service_set, subscriber.services) if subscriber.services else parts.service_set.instances
+        )
         if "events" in subscriber.topics:
             self._subscribers.append(subscriber)
             ends.append(lambda: self._subscribers.remove(subscriber))
@@ -313,7 +315,7 @@ class Operations:
 
     def _follow(self, name: str, subscriber: Subscriber) -> Callable[[], None]:
         parts = self._parts
-        stream = parts.logs.open(name, parts.fleet.instances[name].spec.log)
+        stream = parts.logs.open(name, parts.service_set.instances[name].spec.log)
 
         def lines(found: list[bytes]) -> None:
             subscriber.on_log(name, [line.decode(errors="replace") for line in found])

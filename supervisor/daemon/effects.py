@@ -18,7 +18,7 @@ from supervisor.adapters.processes import orphans
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record
-from supervisor.core.services.adoption import Found, outcome
+from supervisor.core.services.adoption import MarkedProcess, outcome
 from supervisor.core.services.monitoring_policy import monitoring_change
 from supervisor.core.services.socket_policy import open_sockets
 from supervisor.daemon.parts import FIFO, SOCKET, Parts
@@ -56,13 +56,13 @@ class Effects:
     def _change_monitoring(self, record: Record) -> None:
         parts, name, change = self._parts, record.instance, monitoring_change(record)
         if change.sample:
-            resources = parts.fleet.instances[name].spec.resources
+            resources = parts.service_set.instances[name].spec.resources
             parts.sampler.limit(name, record.incarnation, resources)
             process = parts.processes.by_instance.get(name)
             if change.apply_limits and process is not None:
-                parts.forest.limit(process.tree, resources)
+                parts.trees.limit(process.tree, resources)
         if change.end:
-            parts.senses.unwatch(name)
+            parts.monitors.unwatch(name)
 
     def finish(self) -> None:
         """Do what can wait until the actions of a turn are under way."""
@@ -70,7 +70,7 @@ class Effects:
             self._tell()
         if self._sockets_idle:
             self._sockets_idle = False
-            self._parts.sockets.keep_only(open_sockets(self._parts.fleet.instances.values()))
+            self._parts.sockets.keep_only(open_sockets(self._parts.service_set.instances.values()))
 
     def _tell(self) -> None:
         """All listeners get the same object."""
@@ -80,7 +80,7 @@ class Effects:
             parts.log.event(event)
             parts.metrics.observe(record, now)
             self._publish(event)
-            instance = parts.fleet.instances.get(record.instance)
+            instance = parts.service_set.instances.get(record.instance)
             if instance is not None and instance.spec.hooks:
                 parts.hooks.offer(record, event, instance.spec)
 
@@ -91,7 +91,7 @@ class Effects:
 
     def _spawn(self, action: act.Spawn) -> None:
         parts, name, incarnation = self._parts, action.instance, action.incarnation
-        spec = parts.fleet.instances[name].spec
+        spec = parts.service_set.instances[name].spec
         output = -1
         try:
             stream = parts.stream(name)
@@ -101,7 +101,7 @@ class Effects:
                 held = {f"{SOCKET}{s.url}": fd for s, fd in zip(spec.sockets, sockets, strict=True)}
                 parts.managed.keep({f"{FIFO}{name}": stream.fd} | held)
             pid = parts.spawner.spawn(spec, name, incarnation, output, sockets)
-            parts.processes.take(name, incarnation, pid, parts.forest, spec.resources)
+            parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
         except OSError as error:
             parts.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
         except SupervisorError as error:
@@ -118,31 +118,31 @@ class Effects:
     def _kill(self, action: act.Kill) -> None:
         self._parts.processes.kill(action.instance)
 
-    def _watch(self, action: act.Watch) -> None:
-        spec = self._parts.fleet.instances[action.instance].spec
-        self._parts.senses.watch(action.instance, action.incarnation, spec, action.purpose)
+    def _watch(self, action: act.StartMonitoring) -> None:
+        spec = self._parts.service_set.instances[action.instance].spec
+        self._parts.monitors.watch(action.instance, action.incarnation, spec, action.purpose)
 
     def _examine(self, action: act.Examine) -> None:
         parts = self._parts
         process = parts.processes.at_home(action.instance)
         if process is None:
             return
-        spec = parts.fleet.instances[action.instance].spec
+        spec = parts.service_set.instances[action.instance].spec
 
         def answer(alive: bool, held: str | None, found: Evidence, ran: float) -> None:
-            parts.engine.post(action.instance, ev.Examined(action.incarnation, alive, held, found, ran))
+            parts.engine.post(action.instance, ev.SuspectExamined(action.incarnation, alive, held, found, ran))
 
-        confirm = partial(parts.senses.confirm, action.instance, spec) if action.confirm else None
-        parts.examiner.examine(process, spec, action.within, confirm, answer, again=action.again)
+        confirm = partial(parts.monitors.confirm, action.instance, spec) if action.confirm else None
+        parts.examiner.examine(process, spec, action.timeout, confirm, answer, again=action.again)
 
-    def _release(self, action: act.Release) -> None:
+    def _release(self, action: act.ReleaseInstance) -> None:
         parts = self._parts
         parts.examiner.cancel(action.instance)
-        if action.instance in parts.fleet.instances:
+        if action.instance in parts.service_set.instances:
             parts.stream(action.instance).finish_line()
         else:
             parts.logs.remove(action.instance)
-        parts.senses.unwatch(action.instance)
+        parts.monitors.unwatch(action.instance)
         parts.sampler.limit(action.instance, action.incarnation, None)
         parts.processes.release(action.instance, action.incarnation)
         self._sockets_idle = True
@@ -165,24 +165,24 @@ class Effects:
 
     # -- processes of an earlier daemon --------------------------------------------------------------------------
 
-    def marked(self) -> list[Found]:
+    def marked(self) -> list[MarkedProcess]:
         parts = self._parts
-        return orphans.find(parts.id, f"{parts.runtime_dir}/fifo", parts.fleet.instances)
+        return orphans.find(parts.id, f"{parts.runtime_dir}/fifo", parts.service_set.instances)
 
-    def end_strays(self, strays: Sequence[Found]) -> list[Found]:
+    def end_strays(self, strays: Sequence[MarkedProcess]) -> list[MarkedProcess]:
         return orphans.end(strays)
 
-    def describe(self, stray: Found) -> str:
+    def describe(self, stray: MarkedProcess) -> str:
         return orphans.describe(stray)
 
-    def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.Vanished:
+    def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.NotFoundOnAdoption:
         """Take up what an earlier daemon started, if (pid, start time) still is that very process."""
         parts = self._parts
         if main is not None and procfs.start_time(main[0]) == main[1]:
             parts.logs.reach(name, main[0])
         parts.stream(name)
-        process = parts.processes.adopt(name, incarnation, main, parts.forest.find(name, main))
-        spec = parts.fleet.instances[name].spec
+        process = parts.processes.adopt(name, incarnation, main, parts.trees.find(name, main))
+        spec = parts.service_set.instances[name].spec
         if process is not None and process.pid and spec.sockets:
             parts.sockets.adopt(spec, process.pid, process.pidfd)
         if process is None or not process.pid:
@@ -194,9 +194,9 @@ _PERFORM: dict[type[Action], Callable[[Effects, Any], None]] = {
     act.Spawn: Effects._spawn,
     act.Signal: Effects._signal,
     act.Kill: Effects._kill,
-    act.Watch: Effects._watch,
+    act.StartMonitoring: Effects._watch,
     act.Examine: Effects._examine,
-    act.Release: Effects._release,
+    act.ReleaseInstance: Effects._release,
 }
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from supervisor.core.model.actions import Action, Record
 from supervisor.core.model.events import Event
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.service_set import ServiceSet
 
 TURN_BUDGET = 0.02
 """Seconds of carrying out orders after which the loop gets to look at the outside again."""
@@ -40,8 +40,8 @@ class Engine:
 
     world: World
 
-    def __init__(self, fleet: Fleet, now: Callable[[], float]) -> None:
-        self.fleet = fleet
+    def __init__(self, service_set: ServiceSet, now: Callable[[], float]) -> None:
+        self.service_set = service_set
         self._now = now
         self._inbox: deque[tuple[str, Event]] = deque()
         self._orders: deque[Action] = deque()
@@ -51,7 +51,7 @@ class Engine:
         """Something happened to `instance`; it is judged in the next turn."""
         self._inbox.append((instance, event))
 
-    def excuse(self, seconds: float) -> None:
+    def discount_silence(self, seconds: float) -> None:
         """We did not run for that long; nobody's silence in it counts."""
         self._stall += seconds
 
@@ -73,7 +73,7 @@ class Engine:
                 break
             if self.idle:
                 break
-        self.world.wake_at(self.fleet.deadline if self.idle else now)
+        self.world.wake_at(self.service_set.deadline if self.idle else now)
 
     @property
     def idle(self) -> bool:
@@ -84,17 +84,17 @@ class Engine:
         actions: list[Action] = []
         if self._stall:
             stall, self._stall = self._stall, 0.0
-            actions += self.fleet.stalled(stall, now)
+            actions += self.service_set.stalled(stall, now)
         actions += self._work_off_inbox(now)
-        deadline = self.fleet.deadline
+        deadline = self.service_set.deadline
         if deadline is not None and deadline <= now:
-            actions += self.fleet.tick(now)
+            actions += self.service_set.tick(now)
         if actions:
             self._take(actions)
 
     def _work_off_inbox(self, now: float) -> list[Action]:
         actions: list[Action] = []
-        inbox, step = self._inbox, self.fleet.step
+        inbox, step = self._inbox, self.service_set.step
         while inbox:
             name, event = inbox.popleft()
             actions += step(name, event, now)

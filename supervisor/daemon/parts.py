@@ -13,25 +13,25 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.diagnosis.examiner import Examiner
-from supervisor.adapters.eventloop.console_log import EventLog
-from supervisor.adapters.eventloop.loop import Reactor
-from supervisor.adapters.hooks.dispatcher import Hooks
+from supervisor.adapters.eventloop.console_log import ConsoleLog
+from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.hooks.dispatcher import HookDispatcher
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import Ledger
 from supervisor.adapters.linux.directories import own_directory
-from supervisor.adapters.linux.locks import Claim, Lock
+from supervisor.adapters.linux.locks import RuntimeLock, StateLock
 from supervisor.adapters.logs.store import LogStore
 from supervisor.adapters.logs.stream import Stream
-from supervisor.adapters.metrics.collector import Metrics
-from supervisor.adapters.probes.monitors import Senses
+from supervisor.adapters.metrics.collector import MetricsCollector
+from supervisor.adapters.probes.monitors import Monitors
 from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.adapters.processes.attribution import Attribution
 from supervisor.adapters.processes.sampler import Sampler
 from supervisor.adapters.processes.spawn import Spawner
-from supervisor.adapters.processes.table import Processes
-from supervisor.adapters.processes.trees import Forest
-from supervisor.adapters.sockets.listeners import Sockets
-from supervisor.core.detection.local_health import ObservedClock
+from supervisor.adapters.processes.table import ProcessTable
+from supervisor.adapters.processes.trees import Trees
+from supervisor.adapters.sockets.listeners import ListeningSockets
+from supervisor.core.detection.local_health import LoopLag
 from supervisor.core.model import events as ev
 from supervisor.core.model import sdnotify
 from supervisor.core.model.sdnotify import Message
@@ -39,7 +39,7 @@ from supervisor.core.model.spec import Plan
 from supervisor.core.services.adoption import saved
 from supervisor.core.services.host_requirements import runtime_directory_mode
 from supervisor.core.services.problems import Problems
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch
@@ -55,7 +55,7 @@ SOCKET = "socket:"
 """Before a URL: the name of the socket that we opened there for a service."""
 
 
-class Managed(Protocol):
+class ServiceManagerReports(Protocol):
     """What the daemon reports to the service manager that started it (daemon/service_manager.py)."""
 
     @property
@@ -89,22 +89,22 @@ class Parts:
         self.started = time.time()
         self.log_format = log_format
         self.upgraded_from = upgraded_from
-        self.managed: Managed | None = None
+        self.managed: ServiceManagerReports | None = None
         self.directory_mode = runtime_directory_mode(plan, os.geteuid())
         self.runtime_dir = own_directory(place.runtime_dir, self.directory_mode, place.group)
         self.state_dir = own_directory(place.state_dir, 0o700)
-        self.lock = Lock(self.runtime_dir, descriptors.pop("lock", None))
-        self.claim = Claim(self.state_dir, descriptors.pop("state", None))
+        self.lock = RuntimeLock(self.runtime_dir, descriptors.pop("lock", None))
+        self.claim = StateLock(self.state_dir, descriptors.pop("state", None))
         self.problems = Problems()
-        self.log = EventLog(log_format)
-        self.reactor = Reactor()
+        self.log = ConsoleLog(log_format)
+        self.reactor = EventLoop()
         self.now, self.call_soon = self.reactor.now, self.reactor.call_soon
         self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
         self.previous_run = PreviousRun(self.ledger, RuntimeFiles(self.runtime_dir), current_epoch())
         self.id = self.previous_run.id
         self.service_manager = self._service_manager(stored)
-        self.fleet = Fleet(self.previous_run.plan_in_force(plan), random.Random().random)
-        self.engine = Engine(self.fleet, self.now)
+        self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), random.Random().random)
+        self.engine = Engine(self.service_set, self.now)
         self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
         self.logs = LogStore(
             self.reactor,
@@ -113,15 +113,15 @@ class Parts:
             self._log_problem,
             _taken(descriptors, FIFO),
         )
-        self.sockets = Sockets(_taken(descriptors, SOCKET))
-        self.processes = Processes(self.reactor, self.engine.post, self._take_last_output, self.id)
-        self.forest = Forest(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
-        self.senses = Senses(self.reactor, self.engine.post, random.random, self.processes.members, self.stream)
+        self.sockets = ListeningSockets(_taken(descriptors, SOCKET))
+        self.processes = ProcessTable(self.reactor, self.engine.post, self._take_last_output, self.id)
+        self.trees = Trees(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
+        self.monitors = Monitors(self.reactor, self.engine.post, random.random, self.processes.members, self.stream)
         self.examiner = Examiner(self.reactor, self.stream)
         self.sampler = Sampler(self.reactor, self.processes.members, self.engine.post, self._accounts)
-        self.metrics = Metrics()
-        self.hooks = Hooks(self.reactor, self.problem)
-        self.attribution = Attribution(self.processes.mains, self.forest.root, self.id, self._user_of)
+        self.metrics = MetricsCollector()
+        self.hooks = HookDispatcher(self.reactor, self.problem)
+        self.attribution = Attribution(self.processes.mains, self.trees.root, self.id, self._user_of)
         self.notify = NotifySocket(
             self.reactor,
             f"{self.runtime_dir}/notify.sock",
@@ -129,7 +129,7 @@ class Parts:
             self.problem,
             descriptors.pop("notify", None),
         )
-        self.observed = ObservedClock()
+        self.loop_lag = LoopLag()
 
     def _service_manager(self, stored: Mapping[str, int] | None) -> ServiceManager | None:
         """What leads to the service manager, where one wants to be told.  What says so is taken out of the environment
@@ -158,7 +158,7 @@ class Parts:
 
     def snapshot(self, name: str) -> JSON | None:
         """What a later daemon has to know of an instance; None where there is no such instance any more."""
-        instance = self.fleet.instances.get(name)
+        instance = self.service_set.instances.get(name)
         return saved(instance, self.processes.by_instance.get(name), self.now()) if instance is not None else None
 
     def save(self, names: Iterable[str]) -> None:
@@ -169,9 +169,9 @@ class Parts:
 
     def save_all(self) -> None:
         """Write down everything as it is now."""
-        self.save(self.fleet.instances)
+        self.save(self.service_set.instances)
         with suppress(OSError):
-            self.keep_plan(self.fleet.plan)
+            self.keep_plan(self.service_set.plan)
 
     def keep_plan(self, plan: Plan) -> None:
         self.previous_run.keep(plan)
@@ -183,7 +183,7 @@ class Parts:
         """An instance that does not change from now on would not be in the new ledger: write all down again, soon."""
 
         def again() -> None:
-            self.previous_run.begin(closing=self.fleet.closing)
+            self.previous_run.begin(closing=self.service_set.closing)
             self.save_all()
 
         self.call_soon(again)
@@ -199,7 +199,7 @@ class Parts:
 
     def stream(self, instance: str) -> Stream:
         """The output of an instance."""
-        return self.logs.open(instance, self.fleet.instances[instance].spec.log)
+        return self.logs.open(instance, self.service_set.instances[instance].spec.log)
 
     def _take_last_output(self, instance: str, tree_empty: bool) -> None:
         """Before the end is recorded, so that `why` finds the last words whenever it is asked.  A line without its
@@ -215,12 +215,12 @@ class Parts:
         return process.tree.accounts if process is not None else None
 
     def _user_of(self, name: str) -> int | None:
-        instance = self.fleet.instances.get(name)
+        instance = self.service_set.instances.get(name)
         return instance.spec.user if instance is not None else None
 
     def _notified(self, pid: int, uid: int, message: Message, at: float) -> None:
         name = self.attribution.resolve(pid)
-        instance = self.fleet.instances.get(name) if name is not None else None
+        instance = self.service_set.instances.get(name) if name is not None else None
         if instance is None or name is None:
             return
         for event in sdnotify.events(message, instance.spec, instance.incarnation, at):

@@ -15,7 +15,7 @@ from typing import Protocol
 from supervisor.core.model import events as ev
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan
-from supervisor.core.services.adoption import Found, takeover
+from supervisor.core.services.adoption import MarkedProcess, plan_adoption
 from supervisor.core.services.selection import resolve, started_at_boot
 from supervisor.daemon.previous_run import PreviousRun
 from supervisor.daemon.reload import Reloadable, put_in_force
@@ -36,17 +36,17 @@ class Recoverable(Reloadable, Protocol):
 class HostProcesses(Protocol):
     """What is asked of the host: the processes that an earlier daemon left."""
 
-    def marked(self) -> list[Found]:
+    def marked(self) -> list[MarkedProcess]:
         """All that carry the id of this supervisor in their environment."""
         ...
 
-    def end_strays(self, strays: Sequence[Found]) -> list[Found]:
+    def end_strays(self, strays: Sequence[MarkedProcess]) -> list[MarkedProcess]:
         """Kill these; those that are there all the same."""
         ...
 
-    def describe(self, stray: Found) -> str: ...
+    def describe(self, stray: MarkedProcess) -> str: ...
 
-    def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.Vanished:
+    def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.NotFoundOnAdoption:
         """Watch the process that has this (pid, start time); tell what was found."""
         ...
 
@@ -62,32 +62,32 @@ def recover(
 
     `only`: start these services and what they need, not all.  `announce` is called with the number of adopted instances
     before anything is started."""
-    fleet, previous, now = daemon.fleet, daemon.previous_run, daemon.now()
+    service_set, previous, now = daemon.service_set, daemon.previous_run, daemon.now()
     previous.begin()
-    for name in fleet.instances:
-        fleet.restore(name, previous.instances.get(name, {}), crashed=previous.crashed)
+    for name in service_set.instances:
+        service_set.restore(name, previous.instances.get(name, {}), crashed=previous.crashed)
     adopted = _take_up(daemon, host, now) if previous.crashed else 0
-    for name in set(previous.instances) - set(fleet.instances):
+    for name in set(previous.instances) - set(service_set.instances):
         daemon.forget(name)
-    if fleet.plan.services != plan.services:
+    if service_set.plan.services != plan.services:
         put_in_force(daemon, plan)
     else:
         daemon.call_soon(lambda: previous.keep(plan))
     restored = set(previous.instances) if previous.crashed and not previous.closing else set()
     announce(adopted)
     if only is None:
-        wanted = started_at_boot(fleet, restored)
+        wanted = started_at_boot(service_set, restored)
     else:
-        wanted = [n for service in only for n in resolve(fleet, [service])]
-    daemon.engine.order(fleet.start(wanted, now, Cause.AUTOSTART))
+        wanted = [n for service in only for n in resolve(service_set, [service])]
+    daemon.engine.order(service_set.start(wanted, now, Cause.AUTOSTART))
 
 
 def _take_up(daemon: Recoverable, host: HostProcesses, now: float) -> int:
     """Adopt what lives, report what vanished, end the strays; the number of adopted instances."""
-    fleet, saved = daemon.fleet, daemon.previous_run.instances
-    plan = takeover(fleet.instances, {name: one.get("start") for name, one in saved.items()}, host.marked())
+    service_set, saved = daemon.service_set, daemon.previous_run.instances
+    plan = plan_adoption(service_set.instances, {name: one.get("start") for name, one in saved.items()}, host.marked())
     for name, incarnation in plan.unheard.items():
-        fleet.presume(name, incarnation)
+        service_set.presume(name, incarnation)
     if plan.unheard:
         daemon.problem(f"not in the ledger, and taken up by their marks: {', '.join(plan.unheard)}")
     for stray in plan.strays:
@@ -96,8 +96,8 @@ def _take_up(daemon: Recoverable, host: HostProcesses, now: float) -> int:
         daemon.problem(f"process {host.describe(stray)} of {stray.instance} cannot be killed")
     found = {
         name: host.adopt(name, instance.incarnation, plan.mains.get(name))
-        for name, instance in fleet.instances.items()
+        for name, instance in service_set.instances.items()
         if instance.alive
     }
-    daemon.engine.order(fleet.resume(found, now))
+    daemon.engine.order(service_set.resume(found, now))
     return sum(isinstance(event, ev.Adopted) for event in found.values())

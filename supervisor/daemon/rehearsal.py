@@ -8,7 +8,7 @@ from supervisor import __version__
 from supervisor.adapters.ledger.store import read_only
 from supervisor.core.model.plain import to_plain
 from supervisor.core.model.spec import Plan
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.service_set import ServiceSet
 from supervisor.daemon.previous_run import RuntimeFiles
 from supervisor.errors import OperationFailed
 
@@ -24,10 +24,10 @@ def rehearse(plan: Plan) -> JSON:
     in_force = RuntimeFiles(plan.supervisor.runtime_dir).read_plan()
     if in_force is None:
         raise OperationFailed("the plan in force means nothing to this version")
-    fleet = Fleet(in_force, lambda: 0.5)
-    for name, instance in fleet.instances.items():
+    service_set = ServiceSet(in_force, lambda: 0.5)
+    for name, instance in service_set.instances.items():
         saved = snapshots.get(name, {})
-        fleet.restore(name, saved, crashed=True)
+        service_set.restore(name, saved, crashed=True)
         if instance.state != saved.get("state", instance.state):
             raise OperationFailed(f"what is saved of {name} means nothing to version {__version__}")
     return {"version": __version__, "plan": to_plain(plan)}

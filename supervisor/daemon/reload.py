@@ -7,10 +7,10 @@ from typing import Protocol
 from supervisor.core.model.actions import Action
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.plan_diff import Difference
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.service_set import ServiceSet
 
 
-class Orders(Protocol):
+class EngineOrders(Protocol):
     """What is asked of the engine."""
 
     def order(self, actions: list[Action]) -> None: ...
@@ -20,10 +20,10 @@ class Reloadable(Protocol):
     """What is asked of the daemon.  `keep_plan` writes the plan down for a later daemon and raises OSError."""
 
     @property
-    def fleet(self) -> Fleet: ...
+    def service_set(self) -> ServiceSet: ...
 
     @property
-    def engine(self) -> Orders: ...
+    def engine(self) -> EngineOrders: ...
 
     def now(self) -> float: ...
 
@@ -36,9 +36,9 @@ def put_in_force(daemon: Reloadable, plan: Plan) -> Difference:
     """Replace the plan; only what changed is touched.  The plan is kept first: after a crash in between, the next
     daemon goes on with it."""
     try:
-        daemon.keep_plan(daemon.fleet.still_going(plan))
+        daemon.keep_plan(daemon.service_set.still_going(plan))
     except OSError as error:
         daemon.problem(f"the plan in force cannot be kept for a crash: {error}")
-    change, actions = daemon.fleet.apply(plan, daemon.now())
+    change, actions = daemon.service_set.apply(plan, daemon.now())
     daemon.engine.order(actions)
     return change

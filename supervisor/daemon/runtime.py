@@ -13,16 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from supervisor import __version__
-from supervisor.adapters.control.routes import Api
+from supervisor.adapters.control.routes import ControlRoutes
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.linux.directories import own_directory
-from supervisor.adapters.linux.directory_watch import Vigil
+from supervisor.adapters.linux.directory_watch import DirectoryWatch
 from supervisor.adapters.processes.spawn import clean_slate, raise_descriptor_limit
-from supervisor.core.detection.clock_jumps import Clocks
+from supervisor.core.detection.clock_jumps import ClockJumps
 from supervisor.core.model.spec import Plan, SupervisorSpec
 from supervisor.core.services.host_requirements import descriptor_shortage
 from supervisor.daemon.checkpoints import Checkpoints
-from supervisor.daemon.control import Operations
+from supervisor.daemon.control import Control
 from supervisor.daemon.effects import Effects
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.previous_run import ID, PLAN
@@ -30,7 +30,7 @@ from supervisor.daemon.recovery import recover
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Difference
-    from supervisor.daemon.service_manager import Managed
+    from supervisor.daemon.service_manager import ServiceManagerReporter
 
 
 NOTHING: Mapping[str, int] = {}
@@ -60,17 +60,17 @@ class Runtime:
         self._recovered = recovered
         self._held = dict(descriptors)
         self._parts = parts = Parts(plan, self._held, log_format=log_format, upgraded_from=upgraded_from)
-        self._control = Operations(parts)
+        self._control = Control(parts)
         self._effects = Effects(parts, self._control.publish)
         self._managed = parts.managed = _reporter(parts)
         parts.engine.world = self._effects
-        parts.server = HttpServer(parts.reactor, Api(self._control, parts.reactor), parts.problem)
+        parts.server = HttpServer(parts.reactor, ControlRoutes(self._control, parts.reactor), parts.problem)
         parts.reactor.on_error = self._callback_failed
-        self._clocks = Clocks(*_clocks())
+        self._clocks = ClockJumps(*_clocks())
         self._look_at = 0.0
-        self._checkpoints = Checkpoints(lambda: parts.fleet.instances, parts.save)
+        self._checkpoints = Checkpoints(lambda: parts.service_set.instances, parts.save)
         self._ending = False
-        self._vigil: Vigil | None = None
+        self._directory_watch: DirectoryWatch | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -78,10 +78,10 @@ class Runtime:
         """Start, and go on until told to stop.  `only`: these services and what they need, not all."""
         parts = self._parts
         limit, _ = raise_descriptor_limit()
-        shortage = descriptor_shortage(limit, len(parts.fleet.instances))
+        shortage = descriptor_shortage(limit, len(parts.service_set.instances))
         if shortage:
             parts.problem(shortage)
-        place = parts.fleet.plan.supervisor
+        place = parts.service_set.plan.supervisor
         parts.server.listen_unix(f"{parts.runtime_dir}/control.sock", self._held.pop("control", None), place.group)
         if place.listen is not None:
             self._listen_tcp(place, place.listen)
@@ -100,7 +100,7 @@ class Runtime:
             parts.reactor.run()
         finally:
             self._close()
-        return 1 if any(i.lingering for i in parts.fleet.instances.values()) else 0
+        return 1 if any(i.lingering for i in parts.service_set.instances.values()) else 0
 
     def _connect_loop(self) -> None:
         reactor = self._parts.reactor
@@ -114,9 +114,9 @@ class Runtime:
     def _listen_tcp(self, place: SupervisorSpec, address: tuple[str, int]) -> None:
         token = tls = None
         if place.token_file:
-            from supervisor.adapters.http.bearer_token import Token
+            from supervisor.adapters.http.bearer_token import BearerToken
 
-            token = Token(place.token_file)
+            token = BearerToken(place.token_file)
         if place.certificate:
             from supervisor.adapters.http.tls import server_context
 
@@ -127,7 +127,7 @@ class Runtime:
         parts = self._parts
         if parts.upgraded_from:
             parts.say("info", f"upgraded from {parts.upgraded_from} to {__version__}")
-        count, kind = len(parts.fleet.instances), parts.forest.kind
+        count, kind = len(parts.service_set.instances), parts.trees.kind
         parts.say("info", f"{count} instances, trees by {kind}" + (f", {adopted} adopted" if adopted else ""))
 
     def _warm_up(self) -> None:
@@ -138,17 +138,19 @@ class Runtime:
 
     def _watch_directory(self) -> None:
         parts = self._parts
-        self._vigil = Vigil(parts.reactor, parts.runtime_dir, RUNTIME_FILES, self._make_anew, parts.problem)
+        self._directory_watch = DirectoryWatch(
+            parts.reactor, parts.runtime_dir, RUNTIME_FILES, self._recreate, parts.problem
+        )
 
-    def _make_anew(self, lost: Sequence[str]) -> None:
+    def _recreate(self, lost: Sequence[str]) -> None:
         """Make again what was removed from the runtime directory, or with it.  OSError, SupervisorError."""
         parts = self._parts
-        own_directory(parts.runtime_dir, parts.directory_mode, parts.fleet.plan.supervisor.group)
-        parts.lock.anew()
-        parts.notify.anew()
-        parts.server.anew(f"{parts.runtime_dir}/control.sock")
-        parts.previous_run.begin(closing=parts.fleet.closing)
-        parts.keep_plan(parts.fleet.plan)
+        own_directory(parts.runtime_dir, parts.directory_mode, parts.service_set.plan.supervisor.group)
+        parts.lock.reacquire()
+        parts.notify.rebind()
+        parts.server.rebind(f"{parts.runtime_dir}/control.sock")
+        parts.previous_run.begin(closing=parts.service_set.closing)
+        parts.keep_plan(parts.service_set.plan)
         if parts.managed is not None:
             parts.managed.changed()  # it holds sockets that nobody reaches
         parts.problem(f"{', '.join(lost)} was removed from {parts.runtime_dir}: made anew")
@@ -158,9 +160,9 @@ class Runtime:
         parts.engine.turn()
         self._effects.finish()
         self._checkpoints.turn(parts.now())
-        if parts.fleet.closing and not self._ending and parts.fleet.over(parts.now()):
+        if parts.service_set.closing and not self._ending and parts.service_set.over(parts.now()):
             self._ending = True
-            for name, instance in parts.fleet.instances.items():
+            for name, instance in parts.service_set.instances.items():
                 if instance.lingering:
                     parts.problem(f"{name} was killed, and these are still there: {', '.join(instance.lingering)}")
             parts.hooks.flush(parts.reactor.stop)
@@ -170,19 +172,19 @@ class Runtime:
     def _close(self) -> None:
         """Close everything.  What runs still, or will not die, the next daemon takes up as after a crash."""
         parts = self._parts
-        if any(i.alive for i in parts.fleet.instances.values()):
+        if any(i.alive for i in parts.service_set.instances.values()):
             parts.save_all()
         else:
             parts.ledger.set_meta("clean_shutdown", "yes")
-        if self._vigil is not None:
-            self._vigil.close()
+        if self._directory_watch is not None:
+            self._directory_watch.close()
         if self._managed is not None:
             self._managed.close()
         parts.server.close()
         parts.notify.close()
         parts.logs.close()
         parts.sockets.close()
-        parts.forest.close()
+        parts.trees.close()
         parts.ledger.close()
         parts.claim.release()
         parts.lock.release()
@@ -191,10 +193,10 @@ class Runtime:
 
     def _woke(self, now: float, expected: float | None) -> None:
         parts = self._parts
-        stall = parts.observed.woke(now, expected)
+        stall = parts.loop_lag.woke(now, expected)
         if stall:
             parts.say("warning", f"this process did not run for {stall:.2f} s; nobody's silence in it counts")
-            parts.engine.excuse(stall)
+            parts.engine.discount_silence(stall)
         if now < self._look_at:
             return
         self._look_at = now + LOOK_EVERY
@@ -222,12 +224,12 @@ class Runtime:
             sys.excepthook(type(error), error, error.__traceback__)
 
 
-def _reporter(parts: Parts) -> Managed | None:
+def _reporter(parts: Parts) -> ServiceManagerReporter | None:
     if parts.service_manager is None:
         return None
-    from supervisor.daemon.service_manager import Managed
+    from supervisor.daemon.service_manager import ServiceManagerReporter
 
-    return Managed(parts, parts.service_manager)
+    return ServiceManagerReporter(parts, parts.service_manager)
 
 
 def _clocks() -> tuple[float, float, float]:

@@ -31,7 +31,7 @@ NAMED = 3
 """Instances that STATUS names."""
 
 
-class Managed:
+class ServiceManagerReporter:
     """One daemon and the service manager that started it.
 
     READY is told once every service that is wanted is ready, or has failed so that waiting for it makes no sense, the
@@ -52,8 +52,8 @@ class Managed:
 
     def began(self) -> None:
         """Everything is taken up, and what is wanted is on its way."""
-        instances = self._parts.fleet.instances.values()
-        if self._parts.fleet.plan.supervisor.wait_ready:
+        instances = self._parts.service_set.instances.values()
+        if self._parts.service_set.plan.supervisor.wait_ready:
             self._awaited = [i.name for i in instances if i.goal is Goal.UP]
         self._before = {i.name: i.incarnation for i in instances}
         self._beat()
@@ -72,7 +72,7 @@ class Managed:
         if self._beat_due:
             self._beat_due = False
             self.manager.alive()
-        if self._parts.fleet.closing and not self._closing:
+        if self._parts.service_set.closing and not self._closing:
             self._closing = True
             self.manager.stopping()
             self.changed()
@@ -96,7 +96,7 @@ class Managed:
 
     def close(self) -> None:
         """The end.  What no process uses any more is not to be given to the next daemon."""
-        if not any(i.alive for i in self._parts.fleet.instances.values()):
+        if not any(i.alive for i in self._parts.service_set.instances.values()):
             self.manager.keep_only(())
         self.manager.close()
 
@@ -121,11 +121,11 @@ class Managed:
         if not self._ready and not self._closing and self._settled():
             self._ready = True
             self.manager.ready()
-        self.manager.status(summary(self._parts.fleet.instances, starting=not self._ready, closing=self._closing))
+        self.manager.status(summary(self._parts.service_set.instances, starting=not self._ready, closing=self._closing))
 
     def _settled(self) -> bool:
         """Whether nobody is waited for any more; asks again where only a little time is missing."""
-        rows = _Rows(self._parts.fleet.instances, self._looked)
+        rows = _Rows(self._parts.service_set.instances, self._looked)
         while self._awaited:
             name = self._awaited[-1]
             if settled("start", name, rows, self._before) is False:

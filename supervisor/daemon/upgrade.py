@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from supervisor import __version__
 from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover
-from supervisor.adapters.processes.child_command import WHOLE, Command, Outcome
+from supervisor.adapters.processes.child_command import WHOLE, ChildCommand, CommandResult
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.launch import daemon_command
 
 if TYPE_CHECKING:
-    from supervisor.adapters.eventloop.loop import Reactor
+    from supervisor.adapters.eventloop.loop import EventLoop
     from supervisor.core.model.documents import JSON, Upgrade
-    from supervisor.core.services.service_set import Fleet
+    from supervisor.core.services.service_set import ServiceSet
     from supervisor.daemon.engine import Engine
 
 
@@ -51,13 +51,13 @@ class Upgradable(Protocol):
     """What is asked of the daemon that is upgraded."""
 
     @property
-    def fleet(self) -> Fleet: ...
+    def service_set(self) -> ServiceSet: ...
 
     @property
     def engine(self) -> Engine: ...
 
     @property
-    def reactor(self) -> Reactor: ...
+    def reactor(self) -> EventLoop: ...
 
     @property
     def log_format(self) -> str: ...
@@ -80,9 +80,9 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
     """Rehearse with the interpreter `python` (None: our own); tell `done`; then become the new version."""
     interpreter = python or sys.executable
     daemon.save_all()
-    path = daemon.fleet.plan.path
+    path = daemon.service_set.plan.path
 
-    def rehearsed(outcome: Outcome) -> None:
+    def rehearsed(outcome: CommandResult) -> None:
         try:
             report = json.loads(outcome.output) if outcome.exit_code == 0 else None
             plan = from_plain(Plan, report["plan"]) if report else None
@@ -92,7 +92,7 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             words = outcome.errors.decode(errors="replace").strip()[-2000:] or outcome.ending
             done(OperationFailed(f"the new version cannot start: {words}", "This one goes on; nothing was changed."))
             return
-        if plan.supervisor != daemon.fleet.plan.supervisor:
+        if plan.supervisor != daemon.service_set.plan.supervisor:
             done(
                 OperationFailed("[supervisor] has changed, which an upgrade cannot follow", "Undo that, or use `down`.")
             )
@@ -104,7 +104,7 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
         )
 
     try:
-        Command(
+        ChildCommand(
             daemon.reactor,
             [*daemon_command(path, daemon.log_format, python=interpreter), "--rehearse", "yes"],
             rehearsed,
@@ -121,17 +121,17 @@ def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> No
     """Exec.  Returns only where that failed, and then all is as it was."""
     while not daemon.engine.idle:
         daemon.engine.turn()
-    if daemon.fleet.closing:
+    if daemon.service_set.closing:
         return
     daemon.say("info", f"upgrading from {__version__} to {version}")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     descriptors = daemon.descriptors()
-    previous = daemon_command(daemon.fleet.plan.path, daemon.log_format)
+    previous = daemon_command(daemon.service_set.plan.path, daemon.log_format)
     environment = os.environ | (daemon.managed.environment if daemon.managed is not None else {})
     will = os.memfd_create(WILL)
     os.write(will, json.dumps({"plan": plan, "previous": previous, "environment": environment}).encode())
     environment |= {HANDOVER: handover(descriptors | {WILL: will})}
-    command = daemon_command(daemon.fleet.plan.path, daemon.log_format, python=interpreter)
+    command = daemon_command(daemon.service_set.plan.path, daemon.log_format, python=interpreter)
     daemon.save_all()
     try:
         os.execve(interpreter, [*command, "--upgraded-from", __version__], environment)

@@ -12,10 +12,10 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from supervisor.client import Client as DaemonClient
-from supervisor.dashboard.commands import Orders
+from supervisor.dashboard.commands import CommandSender
 from supervisor.dashboard.model import Model
 from supervisor.dashboard.overview import Overview
-from supervisor.dashboard.stream_reader import Answer, Client, News, Source, StatusWaiting, ask
+from supervisor.dashboard.stream_reader import Answer, Client, News, StatusWaiting, StreamReader, ask
 from supervisor.dashboard.theme import PHI, PLAIN
 from supervisor.errors import SupervisorError
 
@@ -42,11 +42,11 @@ class Dashboard(App[bool]):
         few_colours = self.console.color_system == "standard" and PLAIN in self.available_themes
         self.theme = PLAIN if few_colours or no_colour else PHI.name
         self.model = Model()
-        self.orders = Orders(self, client, self.model)
+        self.orders = CommandSender(self, client, self.model)
         self._client = client
         self._owns_daemon = owns_daemon
         self._ending = False
-        self._source = Source(client, self.post_message, ("events", "status"))
+        self._source = StreamReader(client, self.post_message, ("events", "status"))
 
     def get_default_screen(self) -> Screen[object]:
         self.overview = Overview(self.model, self.orders, self._client)

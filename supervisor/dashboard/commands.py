@@ -23,7 +23,7 @@ SENT = {"start": "starting", "stop": "stopping", "restart": "restarting", "reset
 MOST_CHANGES = 12
 
 
-class Orders:
+class CommandSender:
     """Posts to the daemon; its effect is seen in the next status, so only refusals and acceptances are told."""
 
     def __init__(self, app: App[bool], client: Client, model: Model) -> None:

@@ -24,7 +24,7 @@ FRESH = 2.0
 """Seconds after which details are fetched again, if they are in view."""
 
 
-class Attention:
+class DetailLoader:
     """Follows the table's cursor; `changed` is called when details have come."""
 
     def __init__(

@@ -110,8 +110,10 @@ def _breaker(view: Instance, more: InstanceDetail | None) -> Line:
     tone = {"open": "bad", "half-open": "warn"}.get(view["breaker"], "plain")
     words = line(Span(str(view["breaker"]), tone))
     if more and more["max_restarts"] and view["breaker"] == "closed":
-        used, most = more["restarts_in_window"] or 0, more["max_restarts"]
-        words = line(words, "  ", bar(used / most, min(most, 8), "warn"), Span(f" {used} of {most} restarts", "muted"))
+        used, maximum = more["restarts_in_window"] or 0, more["max_restarts"]
+        words = line(
+            words, "  ", bar(used / maximum, min(maximum, 8), "warn"), Span(f" {used} of {maximum} restarts", "muted")
+        )
     if view["attempt"] and view["state"] == "running":
         words = line(words, Span(f" · attempt {view['attempt']}", "muted"))
     return words

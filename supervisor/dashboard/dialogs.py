@@ -119,7 +119,7 @@ def which_signal(targets: Sequence[str]) -> Question:
     return Question("send a signal", f"To {listed(targets)}:", choices)
 
 
-def listed(names: Sequence[str], most: int = 6) -> str:
+def listed(names: Sequence[str], maximum: int = 6) -> str:
     """Names in a sentence, not too many of them."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    shown = ", ".join(names[:maximum])
+    return shown if len(names) <= maximum else f"{shown} and {len(names) - maximum} more"

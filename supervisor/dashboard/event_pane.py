@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Event
 
 
-class Feed(LineView, can_focus=True):
+class EventPane(LineView, can_focus=True):
     """Shows what History keeps."""
 
     def __init__(self, *, id: str | None = None) -> None:

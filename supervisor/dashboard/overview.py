@@ -14,12 +14,12 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 from textual.widgets import Input
 
-from supervisor.dashboard.commands import Orders
+from supervisor.dashboard.commands import CommandSender
 from supervisor.dashboard.detail import Detail
-from supervisor.dashboard.detail_loader import Attention
+from supervisor.dashboard.detail_loader import DetailLoader
 from supervisor.dashboard.detail_text import one_line
 from supervisor.dashboard.dialogs import Page
-from supervisor.dashboard.event_pane import Feed
+from supervisor.dashboard.event_pane import EventPane
 from supervisor.dashboard.evidence import evidence_lines
 from supervisor.dashboard.filter_sort import find
 from supervisor.dashboard.header import Header
@@ -48,7 +48,7 @@ class Overview(Screen[object]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*BINDINGS]
 
-    def __init__(self, model: Model, orders: Orders, client: Client) -> None:
+    def __init__(self, model: Model, orders: CommandSender, client: Client) -> None:
         super().__init__()
         self.model, self.orders = model, orders
         self._client = client
@@ -58,7 +58,7 @@ class Overview(Screen[object]):
 
     def compose(self) -> ComposeResult:
         self.header, self.table, self.detail = Header(id="header"), Table(id="table"), Detail(id="detail")
-        self.feed, self.log_pane = Feed(id="feed"), LogPane(id="log")
+        self.feed, self.log_pane = EventPane(id="feed"), LogPane(id="log")
         self.brief, self.prompt, self.keys = LineView(id="brief"), Prompt(), KeyBar(id="keys")
         self.brief.can_focus = False
         yield self.header
@@ -73,7 +73,7 @@ class Overview(Screen[object]):
 
     def on_mount(self) -> None:
         app = cast("App[bool]", self.app)
-        self.attention = Attention(app, self._client, self.table, self.detail, self.log_pane, self._draw_detail)
+        self.attention = DetailLoader(app, self._client, self.table, self.detail, self.log_pane, self._draw_detail)
         self.set_interval(TICK, self._tick)
         self._quick = self.set_interval(QUICK_TICK, self._draw, pause=True)
         self.table.focus()

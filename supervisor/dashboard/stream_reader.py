@@ -70,13 +70,13 @@ class Client(Protocol):
 
 
 class StatusWaiting(Message):
-    """A status can be taken with `Source.take`."""
+    """A status can be taken with `StreamReader.take`."""
 
 
 class News(Message):
     """Anything else that a stream said."""
 
-    def __init__(self, source: Source, message: StreamMessage | Refused) -> None:
+    def __init__(self, source: StreamReader, message: StreamMessage | Refused) -> None:
         super().__init__()
         self.source = source
         self.message = message
@@ -93,7 +93,7 @@ class Answer(Message):
 Post = Callable[[Message], object]
 
 
-class Source:
+class StreamReader:
     """One stream, read until `stop`, through every reconnection.  `start` it once."""
 
     def __init__(self, client: Client, post: Post, topics: Sequence[str], services: Sequence[str] = ()) -> None:

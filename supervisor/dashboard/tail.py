@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from supervisor.dashboard.logpane import Entry, LogPane
-from supervisor.dashboard.stream_reader import Client, News, Post, Source, ask
+from supervisor.dashboard.stream_reader import Client, News, Post, StreamReader, ask
 from supervisor.errors import SupervisorError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Tail:
         self, client: Client, post: Post, later: Callable[[float, Callable[[], None]], object], pane: LogPane
     ) -> None:
         self._client, self._post, self._later, self._pane = client, post, later, pane
-        self._source: Source | None = None
+        self._source: StreamReader | None = None
         self._first: dict[str, str] = {}
         self._last: dict[str, str] = {}
         self._busy: set[str] = set()
@@ -51,7 +51,7 @@ class Tail:
         self._first, self._last, self._busy, self._more, self._backlog = {}, {}, set(), set(), {}
         if not targets:
             return
-        self._source = Source(self._client, self._post, ("logs",), targets)
+        self._source = StreamReader(self._client, self._post, ("logs",), targets)
         self._source.start()
         for name in targets:
             self._fetch(name, partial(self._client.logs, name, lines=max(50, FIRST // len(targets))), self._begin)

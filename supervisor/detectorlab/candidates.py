@@ -9,10 +9,10 @@ from typing import Protocol
 from supervisor.core.detection.detectors.registry import KNOWN, make
 from supervisor.core.model.spec import HeartbeatSpec
 from supervisor.detectorlab import reimplementations as peers
-from supervisor.detectorlab.pypi_phi import Port
+from supervisor.detectorlab.pypi_phi import PypiPhi
 
 
-class Watcher(Protocol):
+class ComparedDetector(Protocol):
     """What of a `Detector` is compared; times in seconds."""
 
     def start(self, now: float) -> None: ...
@@ -25,19 +25,19 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class Candidate:
     """`make` takes the period (seconds) and the threshold; `bent`: what is learned depends on the threshold."""
 
     name: str
-    make: Callable[[float, float], Watcher]
+    make: Callable[[float, float], ComparedDetector]
     bent: bool = False
     default: float = 8.0
 
 
-def _ours(name: str) -> Callable[[float, float], Watcher]:
+def _ours(name: str) -> Callable[[float, float], ComparedDetector]:
     """Floors and caps aside."""
 
-    def new(period: float, threshold: float) -> Watcher:
+    def new(period: float, threshold: float) -> ComparedDetector:
         spec = HeartbeatSpec(
             detector=name, interval=period, threshold=threshold, min_timeout=0.0, max_timeout=1e6, timeout=period
         )
@@ -46,11 +46,11 @@ def _ours(name: str) -> Callable[[float, float], Watcher]:
     return new
 
 
-OURS = tuple(Contender(name, _ours(name), bent=name == "adaptive") for name in KNOWN)
+OURS = tuple(Candidate(name, _ours(name), bent=name == "adaptive") for name in KNOWN)
 PEERS = (
-    Contender("akka", lambda period, threshold: peers.Akka(period, threshold, pause=0.0), bent=True),
-    Contender("cassandra", peers.Cassandra),
-    Contender("hazelcast", lambda period, threshold: peers.Hazelcast(period, threshold, pause=0.0), default=10.0),
+    Candidate("akka", lambda period, threshold: peers.Akka(period, threshold, pause=0.0), bent=True),
+    Candidate("cassandra", peers.Cassandra),
+    Candidate("hazelcast", lambda period, threshold: peers.Hazelcast(period, threshold, pause=0.0), default=10.0),
 )
 """To be tuned by their threshold: an acceptable pause of seconds would leave nothing to tune."""
 BY_NAME = {contender.name: contender for contender in OURS + PEERS}
@@ -58,10 +58,10 @@ BY_NAME = {contender.name: contender for contender in OURS + PEERS}
 SHIPPED = {
     contender.name: contender
     for contender in (
-        Contender("akka", peers.Akka),
-        Contender("cassandra", peers.Cassandra),
-        Contender("hazelcast", peers.Hazelcast, default=10.0),
-        Contender(Port.NAME, Port),
+        Candidate("akka", peers.Akka),
+        Candidate("cassandra", peers.Cassandra),
+        Candidate("hazelcast", peers.Hazelcast, default=10.0),
+        Candidate(PypiPhi.NAME, PypiPhi),
     )
 }
 """As people get them."""
@@ -69,4 +69,4 @@ SHIPPED = {
 
 def there() -> list[str]:
     """Those of `SHIPPED` that can be tried here."""
-    return [name for name in SHIPPED if name != Port.NAME or Port.installed()]
+    return [name for name in SHIPPED if name != PypiPhi.NAME or PypiPhi.installed()]

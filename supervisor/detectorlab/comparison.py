@@ -13,7 +13,7 @@ from supervisor.detectorlab import experiment as protocol
 from supervisor.detectorlab.candidates import BY_NAME, there
 from supervisor.detectorlab.curve import Point
 from supervisor.detectorlab.experiment import Setup
-from supervisor.detectorlab.scenarios import Source
+from supervisor.detectorlab.scenarios import TraceSource
 
 JSON = dict[str, Any]
 Key = tuple[str, str]
@@ -25,7 +25,7 @@ AS_GOOD = 1.1
 
 def compare(
     setup: Setup,
-    sources: Sequence[Source],
+    sources: Sequence[TraceSource],
     names: Sequence[str],
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, of: None,
@@ -102,7 +102,7 @@ def _middle(points: Sequence[Point | None]) -> float | None:
 
 
 def _scenario(
-    source: Source,
+    source: TraceSource,
     names: Sequence[str],
     peers: Sequence[str],
     times: Sequence[float],
@@ -153,14 +153,14 @@ def _rows(
         ours = points[OURS][k]
         if not others or ours is None:
             continue
-        least, best = min(others)
-        ratio = ours.mistakes / max(1, least)
-        error = ratio * sqrt(1.0 / max(1, ours.mistakes) + 1.0 / max(1, least))
+        minimum, best = min(others)
+        ratio = ours.mistakes / max(1, minimum)
+        error = ratio * sqrt(1.0 / max(1, ours.mistakes) + 1.0 / max(1, minimum))
         yield {
             "scenario": scenario,
             "time_s": unit * time,
             "best": best,
-            "least": least,
+            "least": minimum,
             "ours": ours.mistakes,
             "ratio": ratio,
             "error": error,

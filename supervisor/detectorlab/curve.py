@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, inf, log
 
-from supervisor.detectorlab.candidates import Watcher
+from supervisor.detectorlab.candidates import ComparedDetector
 from supervisor.detectorlab.scenarios import PERIOD, Trace
 
 WARM = 1000
@@ -46,7 +46,7 @@ class Point:
         return 1e6 * self.mistakes / self.beats
 
 
-def replay(watcher: Watcher, trace: Trace, thresholds: Sequence[float]) -> list[Point]:
+def replay(watcher: ComparedDetector, trace: Trace, thresholds: Sequence[float]) -> list[Point]:
     """A point for each threshold, from one run."""
     sent, arrived, stamped = trace.sent, trace.arrived, trace.stamped
     needed = array("d")
@@ -82,7 +82,7 @@ def replay(watcher: Watcher, trace: Trace, thresholds: Sequence[float]) -> list[
     return points
 
 
-def needs(watcher: Watcher, trace: Trace) -> list[float]:
+def needs(watcher: ComparedDetector, trace: Trace) -> list[float]:
     """What each beat would have needed, smallest first."""
     needed = array("d")
     watcher.start(0.0)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log
 
-from supervisor.detectorlab.candidates import BY_NAME, SHIPPED, Contender
+from supervisor.detectorlab.candidates import BY_NAME, SHIPPED, Candidate
 from supervisor.detectorlab.curve import WARM, Point, between, grid, needs, replay, together
-from supervisor.detectorlab.scenarios import PERIOD, Source, Trace
+from supervisor.detectorlab.scenarios import PERIOD, Trace, TraceSource
 
 RATES = (0.01, 0.003, 0.001)
 COLD_TRACES = 8
@@ -41,14 +41,14 @@ class Setup:
     traces: int = 2
     seed: int = 0
 
-    def training(self, source: Source) -> Trace:
+    def training(self, source: TraceSource) -> Trace:
         return source.trace(self.seed, self.beats)
 
-    def judged(self, source: Source) -> Iterable[Trace]:
+    def judged(self, source: TraceSource) -> Iterable[Trace]:
         return (source.trace(self.seed + 1 + n, self.beats) for n in range(self.traces))
 
 
-def survey(setup: Setup, source: Source, name: str) -> list[Point]:
+def survey(setup: Setup, source: TraceSource, name: str) -> list[Point]:
     """The whole curve of a contender on the training trace."""
     contender, trace = BY_NAME[name], setup.training(source)
     if contender.bent:
@@ -67,7 +67,7 @@ def targets(curves: Mapping[str, Sequence[Point]]) -> list[float]:
 
 
 def judge(
-    setup: Setup, source: Source, name: str, times: Sequence[float], curve: Sequence[Point]
+    setup: Setup, source: TraceSource, name: str, times: Sequence[float], curve: Sequence[Point]
 ) -> list[Point | None]:
     """A point for each detection time wanted, None where it cannot be had."""
     contender = BY_NAME[name]
@@ -84,7 +84,7 @@ def judge(
     return [together([between(points, time) for points in seen]) for time in times]
 
 
-def cold(setup: Setup, source: Source, name: str, threshold: float) -> tuple[int, int]:
+def cold(setup: Setup, source: TraceSource, name: str, threshold: float) -> tuple[int, int]:
     """Mistakes among the first beats, which are so many."""
     mistakes = 0
     for n in range(COLD_TRACES):
@@ -97,7 +97,7 @@ def cold(setup: Setup, source: Source, name: str, threshold: float) -> tuple[int
     return mistakes, COLD_TRACES * WARM
 
 
-def shipped(setup: Setup, source: Source, name: str) -> tuple[Point, str]:
+def shipped(setup: Setup, source: TraceSource, name: str) -> tuple[Point, str]:
     """What a peer does as people get it, on one trace, and what it raised, if it did."""
     peer = SHIPPED[name]
     watcher = peer.make(PERIOD, peer.default)
@@ -105,7 +105,7 @@ def shipped(setup: Setup, source: Source, name: str) -> tuple[Point, str]:
     return point, str(getattr(watcher, "raised", ""))
 
 
-def _at(contender: Contender, trace: Trace, threshold: float) -> Point:
+def _at(contender: Candidate, trace: Trace, threshold: float) -> Point:
     return replay(contender.make(PERIOD, threshold), trace, [threshold])[0]
 
 
@@ -113,13 +113,13 @@ def _time(points: Sequence[Point], rate: float) -> float | None:
     """Where the curve comes down to this share of mistakes."""
     for low, high in pairwise(points):
         if high.rate <= 1e6 * rate < low.rate:
-            least = max(high.rate, 0.1)
-            part = log(low.rate / (1e6 * rate)) / log(low.rate / least)
+            minimum = max(high.rate, 0.1)
+            part = log(low.rate / (1e6 * rate)) / log(low.rate / minimum)
             return low.mean + part * (high.mean - low.mean)
     return None
 
 
-def _threshold(contender: Contender, trace: Trace, time: float, curve: Sequence[Point]) -> float | None:
+def _threshold(contender: Candidate, trace: Trace, time: float, curve: Sequence[Point]) -> float | None:
     """Regula falsi between the two of its curve that are around the time wanted."""
     around = next(((a, b) for a, b in pairwise(curve) if a.mean <= time < b.mean), None)
     if around is None:
@@ -137,7 +137,7 @@ def _threshold(contender: Contender, trace: Trace, time: float, curve: Sequence[
 
 
 def _judge_bent(
-    contender: Contender, setup: Setup, source: Source, time: float, threshold: float | None
+    contender: Candidate, setup: Setup, source: TraceSource, time: float, threshold: float | None
 ) -> Point | None:
     """It learns at one threshold, and is asked at those nearby, of which one has the time wanted."""
     if threshold is None:
@@ -145,7 +145,7 @@ def _judge_bent(
     return together([_near(contender, trace, time, threshold) for trace in setup.judged(source)])
 
 
-def _near(contender: Contender, trace: Trace, time: float, threshold: float) -> Point | None:
+def _near(contender: Candidate, trace: Trace, time: float, threshold: float) -> Point | None:
     """Coarsely, then, where that is some way off, once more from there."""
     found = None
     for factors in (_AROUND, _CLOSE):

@@ -20,7 +20,7 @@ _MILLIS = 1000.0
 _NEVER = 1e300
 
 
-class Port:
+class PypiPhi:
     """`period` is in seconds.  After it has raised, every beat finds it suspecting."""
 
     NAME = "phi-accrual-failure-detector"
@@ -72,7 +72,7 @@ class Port:
 
 def _folder() -> Path | None:
     try:
-        folder = Path(str(distribution(Port.NAME).locate_file(Port.NAME)))
+        folder = Path(str(distribution(PypiPhi.NAME).locate_file(PypiPhi.NAME)))
     except PackageNotFoundError:
         return None
     return folder if folder.is_dir() else None

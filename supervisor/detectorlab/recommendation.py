@@ -9,12 +9,12 @@ from math import ceil, floor, log10
 from typing import Any
 
 from supervisor.config.units import format_duration
-from supervisor.core.detection.interval_histogram import FEWEST, SURE, Recording, off
-from supervisor.core.detection.target import Verdict, judge, longest_silence
+from supervisor.core.detection.interval_histogram import FEWEST, SURE, IntervalHistogram, off
+from supervisor.core.detection.target import TargetAssessment, judge, longest_silence
 from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec, TargetSpec
 from supervisor.core.text.target import MONTH, few, monthly, shown
 from supervisor.core.text.units import span
-from supervisor.detectorlab.tuning import Law, Point, curves, present
+from supervisor.detectorlab.tuning import Point, SilenceLaw, curves, present
 
 JSON = dict[str, Any]
 
@@ -22,25 +22,25 @@ _STORMY = 0.3
 """Neighbouring intervals that are so much alike (correlation) do not come independently."""
 
 
-def gathered(snapshots: Mapping[str, JSON], spec: ServiceSpec) -> tuple[Recording, list[float]]:
+def gathered(snapshots: Mapping[str, JSON], spec: ServiceSpec) -> tuple[IntervalHistogram, list[float]]:
     """The intervals of all instances of a service in the ledger, and the newest of them in order, seconds."""
-    recording = Recording()
+    histogram = IntervalHistogram()
     newest: list[float] = []
     for name in spec.instances:
         saved = snapshots.get(name, {})
-        one = Recording()
+        one = IntervalHistogram()
         one.restore(saved.get("recording"))
-        recording.absorb(one)
+        histogram.absorb(one)
         detector = saved.get("detector")
         intervals = detector.get("intervals") if isinstance(detector, dict) else None
         if isinstance(intervals, list) and len(intervals) > len(newest):
             newest = [micros / 1e6 for micros in intervals if isinstance(micros, int)]
-    return recording, newest
+    return histogram, newest
 
 
 def advise(
     spec: ServiceSpec,
-    recording: Recording,
+    histogram: IntervalHistogram,
     newest: Sequence[float],
     wish: TargetSpec,
     seed: int,
@@ -50,12 +50,12 @@ def advise(
     beat = spec.heartbeat
     assert beat is not None
     wanted = replace(beat, target=wish, max_timeout=max(beat.max_timeout, wish.detect_within))
-    verdict = judge(wanted, spec.replicas, recording)
-    law = Law(recording)
-    beats_a_second = spec.replicas / recording.mean
+    verdict = judge(wanted, spec.replicas, histogram)
+    law = SilenceLaw(histogram)
+    beats_a_second = spec.replicas / histogram.mean
     chance = min(0.5, wish.max_false_restarts / beats_a_second)
-    set_by = judge(beat, spec.replicas, recording) if beat.target is not None else None
-    now = present(beat, law, seed, (set_by.least, set_by.most) if set_by else None)
+    set_by = judge(beat, spec.replicas, histogram) if beat.target is not None else None
+    now = present(beat, law, seed, (set_by.minimum, set_by.maximum) if set_by else None)
 
     def described(point: Point | None) -> JSON | None:
         if point is None:
@@ -64,27 +64,27 @@ def advise(
         return {"silence_s": round(point.silence, 4), "p99_s": round(point.p99, 4), "false_restarts_per_30d": rate}
 
     found = curves(beat, law, seed, progress)
-    most = longest_silence(wanted)
+    maximum = longest_silence(wanted)
     return {
         "service": spec.name,
         "instances": spec.replicas,
-        "beats": recording.count,
-        "recorded_s": round(recording.total, 3),
-        "mean_s": round(recording.mean, 6),
-        "longest_s": round(recording.longest, 6),
-        "histogram": [{"from_s": low, "to_s": high, "count": count} for low, high, count in recording.classes()],
+        "beats": histogram.count,
+        "recorded_s": round(histogram.total, 3),
+        "mean_s": round(histogram.mean, 6),
+        "longest_s": round(histogram.longest, 6),
+        "histogram": [{"from_s": low, "to_s": high, "count": count} for low, high, count in histogram.classes()],
         "present": {"setting": setting(beat)} | (described(now) or {}),
         "target": shown(verdict, wish),
         "detectors": [
             {
                 "detector": curve.detector,
                 "at_wish": described(curve.at(chance)),
-                "within": described(curve.within(most)),
+                "within": described(curve.within(maximum)),
                 "curve": [described(point) for point in curve.points],
             }
             for curve in found
         ],
-        "notes": _notes(recording, newest, wish),
+        "notes": _notes(histogram, newest, wish),
         "toml": recommended(spec.name, wanted, wish, verdict),
         "seed": seed,
     }
@@ -101,7 +101,7 @@ def setting(beat: HeartbeatSpec) -> str:
     return f"{beat.detector} ≥ {beat.threshold:g}, {bounds}"
 
 
-def recommended(service: str, beat: HeartbeatSpec, wish: TargetSpec, verdict: Verdict) -> str:
+def recommended(service: str, beat: HeartbeatSpec, wish: TargetSpec, verdict: TargetAssessment) -> str:
     """A block of TOML to paste, with what it means as comments."""
     lines = [f"[services.{service}.heartbeat]", "# instead of detector, threshold, min_timeout and timeout"]
     if verdict.feasible:
@@ -114,7 +114,7 @@ def recommended(service: str, beat: HeartbeatSpec, wish: TargetSpec, verdict: Ve
         ]
     else:
         needs = verdict.needs if verdict.needs_high is None else verdict.needs_high
-        longer = replace(wish, detect_within=_round_up(needs + wish.detect_within - verdict.most))
+        longer = replace(wish, detect_within=_round_up(needs + wish.detect_within - verdict.maximum))
         lines += ["# Both cannot be had.  So few false restarts take longer to find a hang:", *_bounded(beat, longer)]
         assert verdict.rate is not None
         price = replace(wish, max_false_restarts=_round_up((verdict.high or verdict.rate) * MONTH) / MONTH)
@@ -148,12 +148,12 @@ def _round_up(value: float, digits: int = 2) -> float:
     return ceil(value / step - 1e-9) * step
 
 
-def _notes(recording: Recording, newest: Sequence[float], wish: TargetSpec) -> list[str]:
+def _notes(histogram: IntervalHistogram, newest: Sequence[float], wish: TargetSpec) -> list[str]:
     proof = span(off(0.0, SURE) / wish.max_false_restarts)
     found = [
         "beats are drawn from the record, without their order: it says nothing of storms, drift and timers, for which "
         "chen, two-window, bertier and adaptive are made",
-        f"what is rarer than one in {recording.count:,} beats is the fitted tail's word: to prove "
+        f"what is rarer than one in {histogram.count:,} beats is the fitted tail's word: to prove "
         f"{few(monthly(wish.max_false_restarts))}/30d takes {proof} without a longer silence",
     ]
     alike = _alike(newest)

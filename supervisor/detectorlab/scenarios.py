@@ -30,7 +30,7 @@ class Trace:
         return sorted((i for i, at in enumerate(self.arrived) if at < inf), key=self.arrived.__getitem__)
 
 
-class Source(Protocol):
+class TraceSource(Protocol):
     """Where traces come from; it can be handed to another process."""
 
     @property

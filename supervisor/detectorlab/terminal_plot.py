@@ -26,11 +26,11 @@ def sketch(found: JSON, width: int, *, colored: bool) -> Iterator[str]:
     figure = plotext.figure
     figure.clear()
     figure.theme("clear")
-    least = found["target"]["max_false_restarts_per_30d"] / _ROOM
+    minimum = found["target"]["max_false_restarts_per_30d"] / _ROOM
     seen: list[tuple[float, float]] = []
 
     def put(points: list[tuple[float, float]], mark: str, *, joined: bool) -> None:
-        placed = [(log10(silence), log10(rate)) for silence, rate in points if rate >= least]
+        placed = [(log10(silence), log10(rate)) for silence, rate in points if rate >= minimum]
         if placed:
             seen.extend(placed)
             signal = figure.signal([x for x, _ in placed], [y for _, y in placed], marker=mark)
@@ -45,7 +45,7 @@ def sketch(found: JSON, width: int, *, colored: bool) -> Iterator[str]:
     target, now = found["target"], found["present"]
     if target["most_s"] > 0.0:
         put([(target["most_s"], target["max_false_restarts_per_30d"])], WANTED, joined=False)
-    put([(now["silence_s"], max(least, now["false_restarts_per_30d"]))], NOW, joined=False)
+    put([(now["silence_s"], max(minimum, now["false_restarts_per_30d"]))], NOW, joined=False)
     _scale(figure.ruler("x"), [x for x, _ in seen], (1.0, 2.0, 5.0), "s")
     _scale(figure.ruler("y"), [y for _, y in seen], (1.0,), "")
     figure.plot_size(width, HEIGHT)

@@ -50,8 +50,8 @@ def _curves(axes: Any, found: JSON) -> None:
         shown = [p for p in row["curve"] if p["false_restarts_per_30d"] >= wish / _ROOM]
         xs, ys = [p["silence_s"] for p in shown], [p["false_restarts_per_30d"] for p in shown]
         axes.plot(xs, ys, label=row["detector"], linewidth=2.5 if row["detector"] == "adaptive" else 1.2)
-    least = max(now["false_restarts_per_30d"], wish / _ROOM)
-    axes.plot([now["silence_s"]], [least], "ko", markersize=8, label=f"now: {now['setting']}")
+    minimum = max(now["false_restarts_per_30d"], wish / _ROOM)
+    axes.plot([now["silence_s"]], [minimum], "ko", markersize=8, label=f"now: {now['setting']}")
     axes.axhline(wish, color="grey", linestyle=":", linewidth=1)
     axes.axvline(target["most_s"], color="grey", linestyle=":", linewidth=1)
     axes.plot([target["most_s"]], [wish], "r*", markersize=12, label="wanted: left of and below this")

@@ -20,7 +20,7 @@ from random import Random
 
 from supervisor.core.detection.detectors.protocol import Detector
 from supervisor.core.detection.detectors.registry import KNOWN, make
-from supervisor.core.detection.interval_histogram import Recording
+from supervisor.core.detection.interval_histogram import IntervalHistogram
 from supervisor.core.model.spec import HeartbeatSpec
 
 BEATS = 6000
@@ -32,15 +32,15 @@ _BENT = ("adaptive",)
 _FINEST = 1e-14
 
 
-class Law:
+class SilenceLaw:
     """The recorded distribution of intervals, tabulated: fast both ways."""
 
-    def __init__(self, recording: Recording) -> None:
-        least = log(_FINEST)
-        chances = [exp(least * k / 600) for k in range(601)]
+    def __init__(self, histogram: IntervalHistogram) -> None:
+        minimum = log(_FINEST)
+        chances = [exp(minimum * k / 600) for k in range(601)]
         table: dict[float, float] = {}
         for chance in chances:
-            table[recording.silence(chance)] = log(chance)
+            table[histogram.silence(chance)] = log(chance)
         self._silences = sorted(table)
         self._chances = [table[silence] for silence in self._silences]
 
@@ -105,7 +105,7 @@ def _between(a: Point, b: Point, part: float) -> Point:
     return Point(mix(a.silence, b.silence), mix(a.p99, b.p99), exp(mix(log(a.chance), log(b.chance))))
 
 
-def present(beat: HeartbeatSpec, law: Law, seed: int, bounds: tuple[float, float] | None) -> Point:
+def present(beat: HeartbeatSpec, law: SilenceLaw, seed: int, bounds: tuple[float, float] | None) -> Point:
     """Where the configured detector stands; `bounds`: of its patience, where it sets itself by a target."""
     detector = make(beat)
     if bounds is not None:
@@ -114,7 +114,7 @@ def present(beat: HeartbeatSpec, law: Law, seed: int, bounds: tuple[float, float
 
 
 def curves(
-    beat: HeartbeatSpec, law: Law, seed: int, progress: Callable[[str], None] = lambda name: None
+    beat: HeartbeatSpec, law: SilenceLaw, seed: int, progress: Callable[[str], None] = lambda name: None
 ) -> list[Curve]:
     """Every detector's, its floors and caps aside, over the silences that matter."""
     silences = _silences(law)
@@ -129,12 +129,12 @@ def _by_silence(point: Point) -> float:
     return point.silence
 
 
-def _silences(law: Law) -> list[float]:
+def _silences(law: SilenceLaw) -> list[float]:
     """From one mistake in three beats to one in 10¹²."""
     return sorted({law.silence(10.0 ** (-0.5 - 0.5 * k)) for k in range(POINTS)})
 
 
-def _curve(name: str, interval: float, law: Law, seed: int, silences: Sequence[float]) -> Iterator[Point]:
+def _curve(name: str, interval: float, law: SilenceLaw, seed: int, silences: Sequence[float]) -> Iterator[Point]:
     def new(threshold: float) -> Detector:
         free = HeartbeatSpec(
             detector=name, interval=interval, threshold=threshold, timeout=interval, min_timeout=0.0, max_timeout=1e6
@@ -165,7 +165,7 @@ def _threshold(detector: Detector, silence: float) -> float:
     return round(high, 9)
 
 
-def _points(detector: Detector, law: Law, seed: int, thresholds: Sequence[float | None]) -> list[Point]:
+def _points(detector: Detector, law: SilenceLaw, seed: int, thresholds: Sequence[float | None]) -> list[Point]:
     patiences: list[list[float]] = [[] for _ in thresholds]
     for n, last in enumerate(_beats(detector, law, seed, BEATS)):
         if n >= WARM and n % EVERY == 0:
@@ -179,7 +179,7 @@ def _points(detector: Detector, law: Law, seed: int, thresholds: Sequence[float 
     return found
 
 
-def _beats(detector: Detector, law: Law, seed: int, count: int) -> Iterator[float]:
+def _beats(detector: Detector, law: SilenceLaw, seed: int, count: int) -> Iterator[float]:
     """The moments of so many beats, each heard by the detector."""
     dice, at = Random(seed), 0.0
     detector.start(at)

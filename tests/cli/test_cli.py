@@ -67,7 +67,7 @@ def supervisor(capsys: pytest.CaptureFixture[str], path: str, monkeypatch: pytes
 
 @pytest.fixture
 def shop(path: str) -> Iterator[int]:
-    with serve(path, fakedaemon.fleet(), events=fakedaemon.events(), lines=LINES) as pid:
+    with serve(path, fakedaemon.service_set(), events=fakedaemon.events(), lines=LINES) as pid:
         yield pid
 
 

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.ledger.store import Ledger
-from supervisor.cli.daemon_target import Place
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.main import main
 from supervisor.config.load import load
-from supervisor.core.detection.interval_histogram import Recording
+from supervisor.core.detection.interval_histogram import IntervalHistogram
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.spec import HeartbeatSpec
 from supervisor.detectorlab import tuning
-from supervisor.detectorlab.tuning import Law, curves, present
+from supervisor.detectorlab.tuning import SilenceLaw, curves, present
 
 Tune = Callable[..., Any]
 TOML = """
@@ -65,7 +65,7 @@ def recorded(place: Path, beats: int, draw: Callable[[Random], float] = even, he
     ledger = Ledger(str(place / "s/ledger.db"), print)
     for seed, name in enumerate(spec.instances):
         instance, dice, at = Instance(name, spec, lambda: 0.5), Random(seed), 0.0
-        for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 7)):
+        for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 7)):
             step(instance, event, at)
         for _ in range(beats):
             at += draw(dice)
@@ -213,7 +213,7 @@ class Daemon:
 
 def test_a_daemon_says_where_its_ledger_is(place: Path, tune: Tune, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded(place, 300)
-    monkeypatch.setattr(Place, "client", Daemon(place))
+    monkeypatch.setattr(DaemonTarget, "client", Daemon(place))
     monkeypatch.chdir("/")
     code, out, err = tune("worker")
     assert (code, err) == (0, "")
@@ -221,12 +221,12 @@ def test_a_daemon_says_where_its_ledger_is(place: Path, tune: Tune, monkeypatch:
 
 
 def test_the_law_is_the_record_both_ways() -> None:
-    dice, recording = Random(1), Recording()
+    dice, histogram = Random(1), IntervalHistogram()
     for _ in range(5000):
-        recording.add(dice.expovariate(1.0))
-    law = Law(recording)
+        histogram.add(dice.expovariate(1.0))
+    law = SilenceLaw(histogram)
     for chance in (0.9, 0.5, 0.1, 1e-2, 1e-4, 1e-9):
-        assert law.silence(chance) == pytest.approx(recording.silence(chance), rel=0.01)
+        assert law.silence(chance) == pytest.approx(histogram.silence(chance), rel=0.01)
         assert law.beyond(law.silence(chance)) == pytest.approx(chance, rel=1e-6)
     assert law.beyond(0.0) == 1.0
     assert law.beyond(1e9) <= 1e-13
@@ -235,10 +235,10 @@ def test_the_law_is_the_record_both_ways() -> None:
 
 def test_memoryless_intervals_leave_nothing_to_learn() -> None:
     """For these the best is a fixed timeout of −ln p, and what adapts can only lose a little."""
-    dice, recording = Random(2), Recording()
+    dice, histogram = Random(2), IntervalHistogram()
     for _ in range(20_000):
-        recording.add(dice.expovariate(1.0))
-    law = Law(recording)
+        histogram.add(dice.expovariate(1.0))
+    law = SilenceLaw(histogram)
     found = {curve.detector: curve for curve in curves(HeartbeatSpec(), law, 1)}
     fixed = found["timeout"].at(1e-3)
     assert fixed is not None and fixed.silence == pytest.approx(6.9, rel=0.05)

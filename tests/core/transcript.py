@@ -32,9 +32,9 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
-from supervisor.core.detection.clock_jumps import Clocks
-from supervisor.core.detection.local_health import ObservedClock
-from supervisor.core.detection.schedulable_time import MEMORY, QUOTA, RunningTime, Wait, Waited
+from supervisor.core.detection.clock_jumps import ClockJumps
+from supervisor.core.detection.local_health import LoopLag
+from supervisor.core.detection.schedulable_time import MEMORY, QUOTA, SchedulableTime, Wait, Waited
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import actions as act
@@ -42,7 +42,8 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.service_set import ServiceSet
+from tests.doubles import action_words
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -92,8 +93,8 @@ class Play:
         self.records = records
         self.now = 1000.0
         self.asleep = self.stepped = 0.0
-        self.observed = ObservedClock()
-        self.running = RunningTime()
+        self.loop_lag = LoopLag()
+        self.running = SchedulableTime()
         self.thread: Waited = Waited(0.0)
         self.group = {MEMORY: 0.0, QUOTA: 0.0}
 
@@ -119,7 +120,7 @@ class Play:
         elif name in ("look", "looked"):
             held = self._look(words, options)
             if name == "looked":
-                self._step(ev.Examined(self.instance.incarnation, False, held, {}, self.running.ran), out)
+                self._step(ev.SuspectExamined(self.instance.incarnation, False, held, {}, self.running.ran), out)
         elif name == "pause":
             self._pause(seconds(options["for"]), out)
         elif name in ("suspend", "clock"):
@@ -164,13 +165,13 @@ class Play:
 
     def _pause(self, lasts: float, out: list[str]) -> None:
         expected, self.now = self.deadline, self.now + lasts
-        stall = self.observed.woke(self.now, expected)
+        stall = self.loop_lag.woke(self.now, expected)
         out.append(f'"late by {stall:g} s"')
         self._stall(stall, out)
         self._until(self.now, out)
 
     def _stall(self, lasts: float, out: list[str]) -> None:
-        self._step(ev.Stalled(lasts), out)
+        self._step(ev.DaemonStalled(lasts), out)
 
     def _set_clocks(self, name: str, options: dict[str, str], out: list[str]) -> None:
         """Nothing of it reaches the rules: the only clock that they know stood still, or knows nothing of it."""
@@ -178,7 +179,7 @@ class Play:
         def read() -> tuple[float, float, float]:
             return self.now, self.now + self.asleep, self.now + self.asleep + self.stepped
 
-        clocks = Clocks(*read())
+        clocks = ClockJumps(*read())
         if name == "suspend":
             self.asleep += seconds(options["for"])
         else:
@@ -214,7 +215,7 @@ class Play:
             case "reset":
                 return ev.Reset()
             case "granted":
-                return ev.Granted()
+                return ev.StartPermitted()
             case "spawned":
                 return ev.Spawned(n, 4711)
             case "spawn-failed":
@@ -222,7 +223,7 @@ class Play:
             case "adopted":
                 return ev.Adopted(n, 4711, 60.0)
             case "vanished":
-                return ev.Vanished(n, empty)
+                return ev.NotFoundOnAdoption(n, empty)
             case "ready":
                 return ev.Ready(n, "notify")
             case "heartbeat":
@@ -235,10 +236,10 @@ class Play:
             case "tree-empty":
                 return ev.TreeEmpty(n)
             case "lingering":
-                return ev.Lingering(n, ("4712 child (D)",))
+                return ev.KillIncomplete(n, ("4712 child (D)",))
             case "examined":
                 ran = seconds(options.get("ran", "0s"))
-                return ev.Examined(n, "alive" in words, options.get("held"), {"processes": []}, ran)
+                return ev.SuspectExamined(n, "alive" in words, options.get("held"), {"processes": []}, ran)
             case "over-limit":
                 return ev.LimitExceeded(n, options["resource"], 2.0, 1.0)
             case "triggered":
@@ -246,7 +247,7 @@ class Play:
             case "extended":
                 return ev.Extended(n, seconds(options["by"]))
             case "stalled":
-                return ev.Stalled(seconds(options["for"]))
+                return ev.DaemonStalled(seconds(options["for"]))
             case "mainpid":
                 return ev.MainPid(n, 4712)
             case "status":
@@ -261,7 +262,7 @@ class Play:
     def _tell(self, actions: list[act.Action], out: list[str]) -> None:
         for action in actions:
             if isinstance(action, act.Examine) and not action.again:
-                self.running = RunningTime()
+                self.running = SchedulableTime()
             if isinstance(action, act.Record):
                 self.records.append(action)
                 note = "" if action.before is not action.after else "~"
@@ -271,10 +272,10 @@ class Play:
                 out.append(f"Spawn #{action.incarnation}")
             elif isinstance(action, act.Signal):
                 out.append(f"Signal {action.number}{' to the tree' if action.tree else ''}")
-            elif isinstance(action, act.Watch):
+            elif isinstance(action, act.StartMonitoring):
                 out.append(f"Watch {action.purpose.value}")
             else:
-                out.append(type(action).__name__)
+                out.append(action_words.word(action))
 
 
 class Company(Play):
@@ -282,12 +283,12 @@ class Company(Play):
 
     def __init__(self, spec: ServiceSpec, records: list[act.Record]) -> None:
         super().__init__(spec, records)
-        self.fleet = Fleet(Plan(supervisor=SupervisorSpec(), services=(spec,)), lambda: 0.5)
+        self.service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=(spec,)), lambda: 0.5)
         self._said: list[tuple[str, str]] = []
 
     @property
     def deadline(self) -> float | None:
-        return min((i.deadline for i in self.fleet.instances.values() if i.deadline is not None), default=None)
+        return min((i.deadline for i in self.service_set.instances.values() if i.deadline is not None), default=None)
 
     def line(self, text: str) -> str:
         self._said = []
@@ -299,14 +300,14 @@ class Company(Play):
         return "  ".join([*told, right]) if right else "  ".join(told)
 
     def _who(self, names: list[str]) -> str:
-        return "all" if names == list(self.fleet.instances) else " ".join(dict.fromkeys(names))
+        return "all" if names == list(self.service_set.instances) else " ".join(dict.fromkeys(names))
 
     def _do(self, words: list[str], out: list[str]) -> None:
         if words[0] in ("advance", "pause"):
             super()._do(words, out)
             return
         who, *rest = words
-        names = list(self.fleet.instances) if who == "all" else [who]
+        names = list(self.service_set.instances) if who == "all" else [who]
         if rest[0] == "heartbeat" and len(rest) > 1:  # in turn: a beat of each, then the next
             for _ in range(int(rest[1][1:])):
                 self._until(self.now + seconds(rest[2].removeprefix("every=")), out)
@@ -316,20 +317,20 @@ class Company(Play):
 
     def _each(self, names: list[str], words: list[str], out: list[str]) -> None:
         for name in names:
-            self.instance = self.fleet.instances[name]
+            self.instance = self.service_set.instances[name]
             super()._do(words, out)
 
     def _step(self, event: ev.Event, out: list[str]) -> None:
         if isinstance(event, ev.Start):
-            self._tell(self.fleet.start([self.instance.name], self.now), out)
+            self._tell(self.service_set.start([self.instance.name], self.now), out)
         else:
-            self._tell(self.fleet.step(self.instance.name, event, self.now), out)
+            self._tell(self.service_set.step(self.instance.name, event, self.now), out)
 
     def _fire(self, out: list[str]) -> None:
-        self._tell(self.fleet.tick(self.now), out)
+        self._tell(self.service_set.tick(self.now), out)
 
     def _stall(self, lasts: float, out: list[str]) -> None:
-        self._tell(self.fleet.stalled(lasts, self.now), out)
+        self._tell(self.service_set.stalled(lasts, self.now), out)
 
     def _tell(self, actions: list[act.Action], out: list[str]) -> None:
         for action in actions:

@@ -11,7 +11,7 @@ from tests.core.services.test_service_set import spec
 
 def beating(name: str) -> Instance:
     instance = Instance(name, spec(name, heartbeat={"interval": 1.0}), lambda: 0.5)
-    for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 7)):
+    for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 7)):
         step(instance, event, 100.0)
     return instance
 

@@ -9,7 +9,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan, SupervisorSpec
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.service_set import ServiceSet
 from supervisor.daemon.engine import TURN_BUDGET, Engine
 from tests.core.services.test_service_set import spec
 
@@ -22,8 +22,8 @@ class SlowHost:
         self.wake: float | None = None
         self.records: list[Record] = []
         services = (spec("one"), spec("two"), spec("beating", heartbeat={"interval": TURN_BUDGET}))
-        self.fleet = Fleet(Plan(supervisor=SupervisorSpec(), services=services), lambda: 0.5)
-        self.engine = Engine(self.fleet, lambda: self.now)
+        self.service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=services), lambda: 0.5)
+        self.engine = Engine(self.service_set, lambda: self.now)
         self.engine.world = self
 
     def wake_at(self, when: float | None) -> None:
@@ -41,15 +41,15 @@ class SlowHost:
         return {r.instance for r in self.records if r.cause is Cause.SPAWNED}
 
     def run(self, name: str) -> None:
-        self.engine.order(self.fleet.start([name], self.now))
-        while self.fleet.instances[name].state is not State.RUNNING:
+        self.engine.order(self.service_set.start([name], self.now))
+        while self.service_set.instances[name].state is not State.RUNNING:
             self.engine.turn()
 
 
 def test_a_spawn_is_recorded_before_the_output_of_the_process_can_be_read() -> None:
     """`why` takes for a process's own words what arrived after the record of its spawn."""
     host = SlowHost()
-    host.engine.order(host.fleet.start(["one", "two"], host.now))
+    host.engine.order(host.service_set.start(["one", "two"], host.now))
     host.engine.turn()
     assert host.spawned() == {"one"}
     assert host.wake == host.now, "the other spawn has to wait for the next turn, which comes at once"
@@ -60,10 +60,10 @@ def test_a_spawn_is_recorded_before_the_output_of_the_process_can_be_read() -> N
 def test_a_long_turn_does_not_blame_a_process_for_beats_that_are_not_read_yet() -> None:
     host = SlowHost()
     host.run("beating")
-    beating = host.fleet.instances["beating"]
+    beating = host.service_set.instances["beating"]
     suspect_at = beating.suspect_at
     assert suspect_at is not None
-    host.engine.order(host.fleet.start(["one"], host.now))
+    host.engine.order(host.service_set.start(["one"], host.now))
     host.now = suspect_at - TURN_BUDGET
     host.engine.turn()
     assert host.spawned() == {"beating", "one"}

@@ -50,8 +50,8 @@ def test_where_the_rhythm_changes_who_learns_is_far_better(found: dict[str, Any]
 
 def test_the_best_rival_errs_about_as_often_as_was_chosen(found: dict[str, Any]) -> None:
     for scenario in found["scenarios"]:
-        least = min(p[0]["mistakes"] for n, p in scenario["points"].items() if p[0] is not None)
-        assert least / (2 * (BEATS - 1000)) == pytest.approx(0.01, rel=0.6)
+        minimum = min(p[0]["mistakes"] for n, p in scenario["points"].items() if p[0] is not None)
+        assert minimum / (2 * (BEATS - 1000)) == pytest.approx(0.01, rel=0.6)
 
 
 def test_ratios_are_those_of_the_counts(found: dict[str, Any]) -> None:

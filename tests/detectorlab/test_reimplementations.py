@@ -7,12 +7,12 @@ from math import log, log10
 
 import pytest
 
-from supervisor.detectorlab.candidates import SHIPPED, Watcher, there
-from supervisor.detectorlab.pypi_phi import Port
+from supervisor.detectorlab.candidates import SHIPPED, ComparedDetector, there
+from supervisor.detectorlab.pypi_phi import PypiPhi
 from supervisor.detectorlab.reimplementations import Akka, Cassandra, Hazelcast, Window
 
 
-def heard(watcher: Watcher, gaps: Iterable[float]) -> float:
+def heard(watcher: ComparedDetector, gaps: Iterable[float]) -> float:
     at = 0.0
     watcher.start(at)
     watcher.heartbeat(at)
@@ -74,12 +74,12 @@ def test_before_the_first_beat_nobody_is_suspected(name: str) -> None:
     assert watcher.suspect_at() is None
 
 
-needs_port = pytest.mark.skipif(not Port.installed(), reason="phi-accrual-failure-detector is not installed")
+needs_port = pytest.mark.skipif(not PypiPhi.installed(), reason="phi-accrual-failure-detector is not installed")
 
 
 @needs_port
 def test_the_port_is_akkas_until_a_silence_of_21_deviations_ends_it() -> None:
-    port, akka = Port(1.0, 8.0), Akka(1.0, 8.0)
+    port, akka = PypiPhi(1.0, 8.0), Akka(1.0, 8.0)
     at = heard(port, [1.0] * 50)
     assert heard(akka, [1.0] * 50) == at
     assert port.suspicion(at + 4.3) == pytest.approx(akka.suspicion(at + 4.3), rel=0.2)

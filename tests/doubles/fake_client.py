@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from supervisor.adapters.control.port import Subscriber
-from supervisor.adapters.control.routes import Api
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.control.routes import ControlRoutes
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.model.documents import (
@@ -45,7 +45,7 @@ class StandIn:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: EventLoop,
         rows: Sequence[Instance],
         *,
         broken: Sequence[str] = (),
@@ -297,13 +297,13 @@ def _child(
     code = 70
     try:
         signal.alarm(60)
-        reactor = Reactor()
+        reactor = EventLoop()
         daemon = StandIn(reactor, rows, **options)
 
         def complain(text: str) -> None:
             os.write(2, text.encode())
 
-        server = HttpServer(reactor, Api(daemon, reactor), complain)
+        server = HttpServer(reactor, ControlRoutes(daemon, reactor), complain)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         server.listen_unix(path)
 

@@ -87,7 +87,7 @@ def beating(phi: float, **more: Any) -> JSON:
     } | more
 
 
-def fleet() -> list[Instance]:
+def service_set() -> list[Instance]:
     """Twelve instances in start order, every state among them."""
     return [
         view("migrate", "exited", type="oneshot", cause="succeeded", exit_code=0, since_s=7401.0),
@@ -186,7 +186,7 @@ def supervisor(**more: Any) -> Supervisor:
 
 
 def status(instances: Sequence[Instance] | None = None, **more: Any) -> Status:
-    return {"supervisor": supervisor(**more), "instances": list(fleet() if instances is None else instances)}
+    return {"supervisor": supervisor(**more), "instances": list(service_set() if instances is None else instances)}
 
 
 def event(
@@ -392,7 +392,7 @@ class FakeClient:
     path = "/run/supervisor/shop/control.sock"
 
     def __init__(self, rows: Sequence[Instance] | None = None) -> None:
-        self.rows = list(fleet() if rows is None else rows)
+        self.rows = list(service_set() if rows is None else rows)
         self.posted: list[tuple[str, JSON]] = []
         self.refuse: SupervisorError | None = None
         self.streams: list[Stream] = []

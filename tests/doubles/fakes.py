@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 
-from supervisor.adapters.eventloop.loop import EPOLLIN, Reactor
+from supervisor.adapters.eventloop.loop import EPOLLIN, EventLoop
 
 
-def run_until(reactor: Reactor, condition: Callable[[], object], timeout: float = 10.0) -> None:
+def run_until(reactor: EventLoop, condition: Callable[[], object], timeout: float = 10.0) -> None:
     """Turn a real reactor until `condition()` holds; AssertionError after `timeout` seconds."""
     late: list[bool] = []
     timer = reactor.call_at(reactor.now() + timeout, lambda: late.append(True))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.messages import Handler
 from supervisor.adapters.http.server import HttpServer
 
@@ -18,7 +18,7 @@ PATIENCE = 10.0
 class Served:
     """`path` is the Unix socket, `port` the TCP one; `problems` what the server complained of."""
 
-    def __init__(self, reactor: Reactor, server: HttpServer, path: str, port: int, problems: list[str]) -> None:
+    def __init__(self, reactor: EventLoop, server: HttpServer, path: str, port: int, problems: list[str]) -> None:
         self.reactor = reactor
         self.server = server
         self.path = path
@@ -54,9 +54,11 @@ class Served:
 
 
 @contextmanager
-def serving(make: Callable[[Reactor], Handler], path: str, group: int | None = None, **guards: Any) -> Iterator[Served]:
+def serving(
+    make: Callable[[EventLoop], Handler], path: str, group: int | None = None, **guards: Any
+) -> Iterator[Served]:
     """Serve what `make` makes on the Unix socket `path`, also to `group`, and on a TCP port, with `guards`."""
-    reactor = Reactor()
+    reactor = EventLoop()
     problems: list[str] = []
     reactor.on_error = lambda error: problems.append(repr(error))
     server = HttpServer(reactor, make(reactor), problems.append)

@@ -16,7 +16,7 @@ from typing import Any
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.service_set import ServiceSet
 
 JSON = dict[str, Any]
 
@@ -33,9 +33,9 @@ def snapshots(directory: Path) -> dict[str, JSON]:
     return {name: json.loads(body) for name, body in database(directory).execute("SELECT name, body FROM snapshots")}
 
 
-def fleet(directory: Path, *, crashed: bool = True) -> Fleet:
+def service_set(directory: Path, *, crashed: bool = True) -> ServiceSet:
     """The golden plan, with every instance restored as after a crash, or else after an orderly end."""
-    restored = Fleet(from_plain(Plan, json.loads((directory / "plan.json").read_text())), lambda: 0.5)
+    restored = ServiceSet(from_plain(Plan, json.loads((directory / "plan.json").read_text())), lambda: 0.5)
     for name, saved in snapshots(directory).items():
         restored.restore(name, saved, crashed=crashed)
     return restored
@@ -79,7 +79,7 @@ def facts(instance: Instance, at: float) -> JSON:
         "restarts_in_window": rule.restarts_in_window(at),
         "restarts_granted": list(rule._granted),
         "detector": _detector(instance, at),
-        "recording": _recording(instance),
+        "recording": _histogram(instance),
     }
 
 
@@ -100,8 +100,8 @@ def _detector(instance: Instance, at: float) -> JSON | None:
     }
 
 
-def _recording(instance: Instance) -> JSON:
-    record = instance.recording
+def _histogram(instance: Instance) -> JSON:
+    record = instance.histogram
     return {
         "count": record.count,
         "total": record.total,
@@ -115,7 +115,7 @@ def _recording(instance: Instance) -> JSON:
 def meaning(directory: Path) -> JSON:
     """The facts of every instance by name."""
     saved = snapshots(directory)
-    return {name: facts(one, saved[name]["at"]) for name, one in fleet(directory).instances.items()}
+    return {name: facts(one, saved[name]["at"]) for name, one in service_set(directory).instances.items()}
 
 
 def main(directory: Path) -> None:

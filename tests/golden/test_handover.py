@@ -14,7 +14,7 @@ from supervisor.adapters.eventloop import fd_passing
 from supervisor.adapters.logs import gzip_members, time_index, timestamp_spool
 from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.spawn import Spawner
-from supervisor.adapters.processes.trees import Forest
+from supervisor.adapters.processes.trees import Trees
 from supervisor.core.model.spec import ServiceSpec
 from supervisor.daemon import parts, upgrade
 from tests.golden.files import ID, golden
@@ -61,7 +61,7 @@ def test_the_number_that_marks_an_instance() -> None:
 
 
 def test_the_name_of_the_cgroup() -> None:
-    assert Forest(f"demo-{ID[:8]}", ID, (), cgroups=False)._directory == "phi-demo-01234567"
+    assert Trees(f"demo-{ID[:8]}", ID, (), cgroups=False)._directory == "phi-demo-01234567"
 
 
 def test_an_index_is_read_and_written_in_the_same_way(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_lines_that_wait_for_their_time_are_read_and_written_in_the_same_way(tmp
     content = struct.pack("<dq", 1.7e9, 77) + b"a line\n"
     (tmp_path / "x.log.raw").write_bytes(content)
     directory = os.open(tmp_path, os.O_RDONLY)
-    draft = timestamp_spool.Draft(directory, "x.log")
+    draft = timestamp_spool.TimestampSpool(directory, "x.log")
     assert draft.read() == (1.7e9, 77, b"a line\n")
     reader, writer = os.pipe()
     os.write(writer, b"a line\n")

@@ -18,7 +18,7 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import BackoffKind, Enforce, Evidence, Policy, Reaction, ServiceType, Strategy
 from supervisor.core.restart.tracker import Breaker
 from tests.golden.files import GOLDEN, golden, plain
-from tests.golden.meaning import facts, fleet, snapshots
+from tests.golden.meaning import facts, service_set, snapshots
 
 STANDING = [
     "goal", "state", "phase", "cause", "cause_at", "until", "healthy_at", "after", "wanted_by", "failure", "pid",
@@ -32,8 +32,8 @@ DETECTOR = [
 RECORDING = ["classes", "longest", "total"]
 
 SNAPSHOTS = snapshots(GOLDEN)
-RESTORED = fleet(GOLDEN).instances
-FRESH = fleet(GOLDEN, crashed=False).instances
+RESTORED = service_set(GOLDEN).instances
+FRESH = service_set(GOLDEN, crashed=False).instances
 MEANT = golden("meaning.json")
 
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from supervisor.adapters.control.routes import Api
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.control.routes import ControlRoutes
+from supervisor.adapters.eventloop.loop import EventLoop
 from tests.doubles import fake_daemon as fakedaemon
 from tests.doubles.documented import DOCUMENT
 from tests.doubles.fake_client import StandIn
@@ -32,11 +32,11 @@ NOT_MEANT = (
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    def make(reactor: Reactor) -> Api:
+    def make(reactor: EventLoop) -> ControlRoutes:
         lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
-        daemon = StandIn(reactor, fakedaemon.fleet(), events=fakedaemon.events(), lines=lines)
+        daemon = StandIn(reactor, fakedaemon.service_set(), events=fakedaemon.events(), lines=lines)
         daemon.ended = lambda: None  # whoever makes the next call is to get an answer, too
-        return Api(daemon, reactor)
+        return ControlRoutes(daemon, reactor)
 
     with serving(make, f"{tmp_path}/s") as one:
         monkeypatch.setattr("urllib3.util.connection.create_connection", lambda *_, **__: one.connect())

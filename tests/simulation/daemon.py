@@ -13,11 +13,12 @@ from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Purpose, Record
 from supervisor.core.model.spec import Plan
-from supervisor.core.services.adoption import Found, is_main, outcome, saved
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.adoption import MarkedProcess, is_main, outcome, saved
+from supervisor.core.services.service_set import ServiceSet
 from supervisor.daemon import recovery
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.previous_run import PreviousRun
+from tests.doubles import action_words
 from tests.simulation.disk import Disk
 from tests.simulation.processes import Process
 
@@ -68,8 +69,8 @@ class Daemon:
         self.ledger = Ledger(world.disk)
         self.previous_run = PreviousRun(world.disk, world.disk, str(world.disk.epoch))
         self._file_plan = plan
-        self.fleet = Fleet(self.previous_run.plan_in_force(plan), world.dice.random)
-        self.engine = Engine(self.fleet, self.now)
+        self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), world.dice.random)
+        self.engine = Engine(self.service_set, self.now)
         self.engine.world = self
         self.wake: float | None = None
         self.processes: dict[str, Process] = {}
@@ -87,20 +88,20 @@ class Daemon:
                 callback()
             if self.engine.idle and not self._soon:
                 break
-        if self.fleet.closing and self.fleet.over(self.world.now) and not self.ledger.behind:
+        if self.service_set.closing and self.service_set.over(self.world.now) and not self.ledger.behind:
             self.save_all()
-            if not any(i.alive for i in self.fleet.instances.values()):
+            if not any(i.alive for i in self.service_set.instances.values()):
                 self.ledger.set_meta("clean_shutdown", "yes")
             self.world.ended(self)
 
     def save_all(self) -> None:
-        for name, instance in self.fleet.instances.items():
+        for name, instance in self.service_set.instances.items():
             self.ledger.save(name, self._snapshot(name, instance))
         self.ledger.append([])
 
     def ledger_lost(self) -> None:
         self._burn("the ledger is lost")
-        self.previous_run.begin(closing=self.fleet.closing)
+        self.previous_run.begin(closing=self.service_set.closing)
         self._burn("begins anew")
         self.save_all()
 
@@ -121,20 +122,22 @@ class Daemon:
     def forget(self, instance: str) -> None:
         self.ledger.save(instance, None)
 
-    def marked(self) -> list[Found]:
+    def marked(self) -> list[MarkedProcess]:
         self._burn("looks for survivors")
-        return [Found(p.pid, p.start, p.instance, p.incarnation, p.alive) for p in self.world.processes.living()]
+        return [
+            MarkedProcess(p.pid, p.start, p.instance, p.incarnation, p.alive) for p in self.world.processes.living()
+        ]
 
-    def end_strays(self, strays: Sequence[Found]) -> list[Found]:
+    def end_strays(self, strays: Sequence[MarkedProcess]) -> list[MarkedProcess]:
         for stray in strays:
             self.world.kill_stray(stray)
             self._burn("stray ended")
         return []
 
-    def describe(self, stray: Found) -> str:
+    def describe(self, stray: MarkedProcess) -> str:
         return f"{stray.pid}"
 
-    def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.Vanished:
+    def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.NotFoundOnAdoption:
         self._burn("adopts")
         if main is not None:
             known = self.world.processes.by_pid.get(main[0])
@@ -154,7 +157,7 @@ class Daemon:
     def record(self, records: Sequence[Record]) -> None:
         self._burn("before a commit")
         for name in {r.instance for r in records}:
-            self.ledger.save(name, self._snapshot(name, self.fleet.instances.get(name)))
+            self.ledger.save(name, self._snapshot(name, self.service_set.instances.get(name)))
         self.world.invariants.recorded(records, self)
         self.ledger.append(records)
         self._burn("after a commit")
@@ -163,7 +166,7 @@ class Daemon:
         return saved(instance, self.processes.get(name), self.now()) if instance is not None else None
 
     def perform(self, action: Action) -> None:
-        self._burn(f"before {type(action).__name__}")
+        self._burn(f"before {action_words.word(action)}")
         self.world.trace(f"    {_order(action)}")
         _PERFORM[type(action)](self, action)
 
@@ -189,11 +192,11 @@ class Daemon:
 
     def _name_what_lingers(self, process: Process) -> None:
         if process.tree_alive and self.processes.get(process.instance) is process:
-            self.hear(process.instance, ev.Lingering(process.incarnation, (f"{process.pid} x (D)",)))
+            self.hear(process.instance, ev.KillIncomplete(process.incarnation, (f"{process.pid} x (D)",)))
 
-    def _watch(self, order: act.Watch) -> None:
+    def _watch(self, order: act.StartMonitoring) -> None:
         process = self.processes.get(order.instance)
-        ready = self.fleet.instances[order.instance].spec.ready
+        ready = self.service_set.instances[order.instance].spec.ready
         if process is None or ready is None:
             return
         if order.purpose is Purpose.READY and not ready.notify and process.ready:  # a probe finds it so
@@ -205,9 +208,9 @@ class Daemon:
             return
         held = "stopped" if process.stopped else None
         answers = order.confirm and process.healthy and self.world.dice.random() < 0.5
-        self.world.later(0.1, lambda: self.hear(order.instance, ev.Examined(order.incarnation, answers, held)))
+        self.world.later(0.1, lambda: self.hear(order.instance, ev.SuspectExamined(order.incarnation, answers, held)))
 
-    def _release(self, order: act.Release) -> None:
+    def _release(self, order: act.ReleaseInstance) -> None:
         process = self.processes.get(order.instance)
         if process is not None and process.incarnation == order.incarnation:
             del self.processes[order.instance]
@@ -242,15 +245,15 @@ class Daemon:
 
 
 def _order(action: Action) -> str:
-    what = " ".join(f"{k}={v}" for k, v in action._asdict().items() if k != "instance")
-    return f"{type(action).__name__} {action.instance} {what}"
+    what = " ".join(f"{action_words.field(k)}={v}" for k, v in action._asdict().items() if k != "instance")
+    return f"{action_words.word(action)} {action.instance} {what}"
 
 
 _PERFORM: dict[type, Callable[[Daemon, Any], None]] = {
     act.Spawn: Daemon._spawn,
     act.Signal: Daemon._signal,
     act.Kill: Daemon._kill,
-    act.Watch: Daemon._watch,
+    act.StartMonitoring: Daemon._watch,
     act.Examine: Daemon._examine,
-    act.Release: Daemon._release,
+    act.ReleaseInstance: Daemon._release,
 }

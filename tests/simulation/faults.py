@@ -84,11 +84,11 @@ def stall(world: World) -> None:
 def person(world: World) -> None:
     """A command: start, stop, restart, reset, reload."""
     daemon = world.daemon
-    if daemon is None or daemon.fleet.closing:
+    if daemon is None or daemon.service_set.closing:
         return
-    fleet, dice = daemon.fleet, world.dice
-    names = dice.sample(list(fleet.instances), k=dice.choice((1, 1, 1, min(3, len(fleet.instances)))))
-    names = [n for n in fleet.instances if n in names and fleet.names(n)]
+    service_set, dice = daemon.service_set, world.dice
+    names = dice.sample(list(service_set.instances), k=dice.choice((1, 1, 1, min(3, len(service_set.instances)))))
+    names = [n for n in service_set.instances if n in names and service_set.names(n)]
     verb = dice.choice(("start", "start", "stop", "restart", "reset", "reload"))
     world.trace(f"somebody says {verb} {' '.join(names)}")
     world.invariants.commanded(verb, names)
@@ -96,7 +96,7 @@ def person(world: World) -> None:
         world.plan = edited(world.plan, dice)
         world.command(lambda d: put_in_force(d, world.plan))
     else:
-        world.command(lambda d: d.engine.order(getattr(fleet, verb)(names, world.now)))
+        world.command(lambda d: d.engine.order(getattr(service_set, verb)(names, world.now)))
 
 
 def edits_only(world: World) -> None:
@@ -110,7 +110,7 @@ def down(world: World) -> None:
         return
     world.trace("somebody says down")
     daemon.ledger.set_meta("closing", "yes")
-    world.command(lambda d: d.engine.order(d.fleet.end(world.now)))
+    world.command(lambda d: d.engine.order(d.service_set.end(world.now)))
 
 
 def upgrade(world: World) -> None:
@@ -128,8 +128,8 @@ def stale_news(world: World) -> None:
         return
     from supervisor.core.model import events as ev
 
-    name = world.dice.choice(list(daemon.fleet.instances))
-    instance = daemon.fleet.instances[name]
+    name = world.dice.choice(list(daemon.service_set.instances))
+    instance = daemon.service_set.instances[name]
     old = max(0, instance.incarnation - 1)
     event = world.dice.choice(
         (ev.Exited(old, 1, None, True), ev.Heartbeat(old, world.now), ev.Ready(old, "late"), ev.TreeEmpty(old))

@@ -57,7 +57,7 @@ class Invariants:
 
     def crashed(self, daemon: Daemon) -> None:
         if daemon.ledger.behind:
-            self._doubtful |= set(daemon.fleet.instances)
+            self._doubtful |= set(daemon.service_set.instances)
 
     def forgotten(self) -> None:
         """The ledger is lost."""
@@ -67,7 +67,7 @@ class Invariants:
     def ended(self, daemon: Daemon) -> None:
         """Only what is meant to stays, and what the kernel does not let die."""
         now = self._world.now
-        stays = {name for name, i in daemon.fleet.instances.items() if i.spec.detach or i.stuck(now)}
+        stays = {name for name, i in daemon.service_set.instances.items() if i.spec.detach or i.stuck(now)}
         left = [p for p in self._world.processes.living() if p.instance not in stays]
         if left:
             self._fail(f"it ended in order, and left {left}")
@@ -87,9 +87,9 @@ class Invariants:
     def spawning(self, instance: str, daemon: Daemon) -> None:
         """At most one live copy, and not before what it depends on is there."""
         self.checks += 1
-        fleet, now = daemon.fleet, self._world.now
-        for service in fleet.instances[instance].spec.depends_on:
-            for needed in (i for i in fleet.instances.values() if i.spec.name == service):
+        service_set, now = daemon.service_set, self._world.now
+        for service in service_set.instances[instance].spec.depends_on:
+            for needed in (i for i in service_set.instances.values() if i.spec.name == service):
                 if not needed.satisfied and needed.cause_at != now:
                     self._fail(f"{instance} was spawned, and {needed.name} is {needed.state}")
         for process in self._world.processes.living():
@@ -133,7 +133,7 @@ class Invariants:
     def _count_restart(self, record: Record, daemon: Daemon) -> None:
         if record.cause not in FAILURES or "delay_s" not in record.detail:
             return
-        instance = daemon.fleet.instances.get(record.instance)
+        instance = daemon.service_set.instances.get(record.instance)
         if instance is None or record.instance in self._doubtful:
             return
         grants = self._grants.setdefault(record.instance, deque())
@@ -148,7 +148,7 @@ class Invariants:
         """The supervisor has nothing to do at this moment: everything is as wanted, or on its way there."""
         if self._world.daemon is not daemon:
             return
-        for instance in daemon.fleet.instances.values():
+        for instance in daemon.service_set.instances.values():
             self.checks += 1
             problem = self._problem(instance, daemon)
             if problem:
@@ -167,12 +167,12 @@ class Invariants:
                 return f"is {state}, and there is no process"
             if not process.alive:
                 return f"is {state}, and its process has ended"
-            if instance.goal is Goal.DOWN and instance.name not in daemon.fleet._later:
+            if instance.goal is Goal.DOWN and instance.name not in daemon.service_set._later:
                 return f"is wanted down, and {state}"
         if state is State.STARTING:
-            if instance.goal is Goal.DOWN and instance.name not in daemon.fleet._later:
+            if instance.goal is Goal.DOWN and instance.name not in daemon.service_set._later:
                 return "is wanted down, and starting"
-            if instance.phase is Phase.WAITING and not instance.waiting_for and not daemon.fleet.closing:
+            if instance.phase is Phase.WAITING and not instance.waiting_for and not daemon.service_set.closing:
                 return "waits for nothing"
             if instance.phase is Phase.SPAWNING:
                 return "is being spawned, and nobody does it"
@@ -193,7 +193,7 @@ class Invariants:
     def _as_told(self, daemon: Daemon) -> None:
         """What the ledger tells is what is."""
         for name, record in self._world.disk.story.items():
-            instance = daemon.fleet.instances.get(name)
+            instance = daemon.service_set.instances.get(name)
             if instance is None or name in self._doubtful:
                 continue
             if record.after is not instance.state and instance.state is not State.STOPPED:
@@ -212,13 +212,13 @@ class Invariants:
         if daemon is None:
             self._fail("no supervisor runs")
             return
-        for instance in daemon.fleet.instances.values():
+        for instance in daemon.service_set.instances.values():
             done = instance.state is State.EXITED or instance.state is State.STOPPED
-            if instance.waiting_for and self._can_wait(daemon.fleet.instances[instance.waiting_for]):
+            if instance.waiting_for and self._can_wait(daemon.service_set.instances[instance.waiting_for]):
                 continue
             if instance.goal is Goal.UP and not done and instance.state is not State.RUNNING:
                 self._fail(f"{instance.name} is {instance.state} long after the last fault")
         for process in self._world.processes.living():
-            owner = daemon.fleet.instances.get(process.instance)
+            owner = daemon.service_set.instances.get(process.instance)
             if process.instance not in self._doubtful and (owner is None or owner.incarnation != process.incarnation):
                 self._fail(f"{process} was left behind")

@@ -69,7 +69,7 @@ class Process:
         return self.ready or not self.asked_for_readiness
 
 
-class Processes:
+class ProcessTable:
     """All that there ever were of use."""
 
     def __init__(self, dice: random.Random) -> None:

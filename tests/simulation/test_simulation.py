@@ -14,10 +14,10 @@ from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.lifecycle.transitions import TRANSITIONS
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
-from supervisor.core.restart.tracker import RestartRule
+from supervisor.core.restart.tracker import RestartTracker
 from supervisor.core.services import adoption, selection
-from supervisor.core.services.adoption import Takeover
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.adoption import AdoptionPlan
+from supervisor.core.services.service_set import ServiceSet
 from supervisor.daemon import recovery
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.previous_run import PreviousRun
@@ -63,8 +63,8 @@ def forgets_what_was_being_spawned(patch: Patch) -> None:
 
 
 def overlooks_strays(patch: Patch) -> None:
-    real = adoption.takeover
-    patch.setattr(recovery, "takeover", lambda *a: Takeover(real(*a).mains, {}, [], real(*a).unheard))
+    real = adoption.plan_adoption
+    patch.setattr(recovery, "takeover", lambda *a: AdoptionPlan(real(*a).mains, {}, [], real(*a).unheard))
     patch.setattr(Instance, "spawning", property(lambda self: False))
 
 
@@ -111,14 +111,14 @@ def recovers_under_the_edited_plan(patch: Patch) -> None:
 
 def starts_what_it_has_restored(patch: Patch) -> None:
     real = selection.started_at_boot
-    patch.setattr(recovery, "started_at_boot", lambda fleet, restored: real(fleet, ()))
+    patch.setattr(recovery, "started_at_boot", lambda service_set, restored: real(service_set, ()))
 
 
 def takes_the_vanished_for_alive(patch: Patch) -> None:
-    def alive(instance: Instance, event: ev.Vanished, now: float, out: list[act.Action]) -> None:
+    def alive(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[act.Action]) -> None:
         note(instance, instance.cause, now, out)
 
-    patch.setitem(TRANSITIONS, (act.State.RUNNING, ev.Vanished), alive)
+    patch.setitem(TRANSITIONS, (act.State.RUNNING, ev.NotFoundOnAdoption), alive)
 
 
 def does_not_repeat_a_stop(patch: Patch) -> None:
@@ -141,11 +141,11 @@ def loses_deadlines(patch: Patch) -> None:
 def restores_one_after_the_other(patch: Patch) -> None:
     """As it once was: the first to be taken up let others start before their own fate was known."""
 
-    def resume(self: Fleet, found: dict[str, Any], now: float) -> list[act.Action]:
+    def resume(self: ServiceSet, found: dict[str, Any], now: float) -> list[act.Action]:
         self._look_again = True
         return [action for name, event in found.items() for action in self.step(name, event, now)]
 
-    patch.setattr(Fleet, "resume", resume)
+    patch.setattr(ServiceSet, "resume", resume)
 
 
 def acts_before_it_records(patch: Patch) -> None:
@@ -162,11 +162,11 @@ def acts_before_it_records(patch: Patch) -> None:
 
 
 def has_no_limit_of_restarts(patch: Patch) -> None:
-    patch.setattr(RestartRule, "_recent", lambda self, now: ())
+    patch.setattr(RestartTracker, "_recent", lambda self, now: ())
 
 
 def ignores_dependencies(patch: Patch) -> None:
-    patch.setattr(Fleet, "_unready", lambda self, spec: "")
+    patch.setattr(ServiceSet, "_unready", lambda self, spec: "")
 
 
 def keeps_waiting_when_it_is_stopped(patch: Patch) -> None:

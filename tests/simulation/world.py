@@ -12,12 +12,12 @@ from typing import Any
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.spec import ServiceSpec
-from supervisor.core.services.adoption import Found
+from supervisor.core.services.adoption import MarkedProcess
 from tests.simulation.daemon import Crash, Daemon
 from tests.simulation.disk import Disk
 from tests.simulation.invariants import Invariants
 from tests.simulation.plans import plan
-from tests.simulation.processes import Process, Processes
+from tests.simulation.processes import Process, ProcessTable
 
 OBEYS_AFTER = 0.05
 KILLED_AFTER = 0.01
@@ -32,7 +32,7 @@ class World:
         self.now = 1000.0
         self._trace = trace
         self.disk = Disk()
-        self.processes = Processes(self.dice)
+        self.processes = ProcessTable(self.dice)
         self.invariants = Invariants(self)
         self.faults: Counter[str] = Counter()
         self.plan = plan(self.dice)
@@ -75,7 +75,7 @@ class World:
             what()
         self.now = end
         if daemon is not None and self.daemon is daemon:
-            daemon.engine.excuse(seconds)
+            daemon.engine.discount_silence(seconds)
         self.turn()
 
     def turn(self) -> None:
@@ -130,7 +130,7 @@ class World:
     def upgrade(self) -> None:
         """Another supervisor in the same process: nothing is unseen."""
         old = self.daemon
-        if old is None or old.fleet.closing or old.ledger.behind:
+        if old is None or old.service_set.closing or old.ledger.behind:
             return
         self.trace("an upgrade")
         self.faults["upgrade"] += 1
@@ -201,7 +201,7 @@ class World:
         return process
 
     def spec(self, instance: str, daemon: Daemon) -> ServiceSpec:
-        return daemon.fleet.instances[instance].spec
+        return daemon.service_set.instances[instance].spec
 
     def becomes_ready(self, process: Process) -> None:
         if process.healthy:
@@ -259,7 +259,7 @@ class World:
         self.invariants.touched(process, order.incarnation)
         self._sigkill(process)
 
-    def kill_stray(self, found: Found) -> None:
+    def kill_stray(self, found: MarkedProcess) -> None:
         process = self.processes.by_pid[found.pid]
         self.invariants.killed_as_a_stray(process)
         process.immortal_until = 0.0

@@ -80,7 +80,7 @@ class Outcome:
         return self.healed is not None
 
 
-class Watch:
+class StartMonitoring:
     """Everything that the daemon tells, as it comes."""
 
     def __init__(self, client: Client) -> None:
@@ -116,7 +116,7 @@ class Chaos:
 
     def __init__(self, client: Client, services: list[str], say: Callable[[str], None]) -> None:
         self.client, self.services, self.say = client, services, say
-        self.watch = Watch(client)
+        self.watch = StartMonitoring(client)
         self.outcomes: list[Outcome] = []
         self.began = time.monotonic()
 

@@ -219,7 +219,7 @@ def few_descriptors(t: Trial) -> None:
     t.talks()
     resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE, before)
     t.waits_for(lambda: not t.judge.unsettled(), "victim was not started again")
-    if not any("Too many open files" in line for line in t.stage.events("victim", most=1000)):
+    if not any("Too many open files" in line for line in t.stage.events("victim", maximum=1000)):
         t.fails("not told", "no event tells of 'Too many open files'")
     t.goes_on()
     t.crash()
@@ -405,7 +405,7 @@ def endure(name: str, say: Callable[[str], None]) -> list[Violation] | None:
                 say(f"    {violation.kind}: {violation.instance}: {violation.text}")
                 if violation.instance not in ("-", *told):
                     told.add(violation.instance)
-                    for line in trial.stage.events(violation.instance, most=6):
+                    for line in trial.stage.events(violation.instance, maximum=6):
                         say(f"        {line}")
         if found:
             (place / "keep").touch()

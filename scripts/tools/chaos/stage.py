@@ -199,7 +199,7 @@ class Stage:
     def last_words(self) -> str:
         return repr(self.said.read_text(errors="replace")[-600:])
 
-    def events(self, instance: str, around: float = 0.0, most: int = 12) -> list[str]:
+    def events(self, instance: str, around: float = 0.0, maximum: int = 12) -> list[str]:
         """The ledger on an instance, by `supervisor events`: around that moment (monotonic), or its last words."""
         which = [instance] if instance != "-" else []
         done = subprocess.run(
@@ -216,8 +216,8 @@ class Stage:
             ahead = time.time() - time.monotonic()
             near = [(abs(from_iso(e["at"]) - ahead - around), e) for e in events]
             events = [e for distance, e in near if distance < NEAR]
-            return [_brief(e) for e in events[: 2 * most]]
-        return [_brief(e) for e in events[-most:]]
+            return [_brief(e) for e in events[: 2 * maximum]]
+        return [_brief(e) for e in events[-maximum:]]
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

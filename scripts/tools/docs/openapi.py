@@ -145,10 +145,10 @@ def values(param: Param) -> JSON:
     schema = dict(KINDS.get(param.kind, {"type": param.kind}))
     if param.default is not None:
         schema["default"] = param.default
-    if param.least is not None:
-        schema["minimum"] = param.least
-    if param.most is not None:
-        schema["maximum"] = param.most
+    if param.minimum is not None:
+        schema["minimum"] = param.minimum
+    if param.maximum is not None:
+        schema["maximum"] = param.maximum
     return schema
 
 

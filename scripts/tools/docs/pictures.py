@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from supervisor.core.detection.detectors.registry import make
-from supervisor.core.detection.schedulable_time import RunningTime, Waited
+from supervisor.core.detection.schedulable_time import SchedulableTime, Waited
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
@@ -212,8 +212,8 @@ class Played:
         self.beats: list[float] = []
         self.states: list[tuple[float, str]] = []
         self.counted: list[Point] = [(0.0, 0.0)]
-        self.running = RunningTime()
-        for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 1)):
+        self.running = SchedulableTime()
+        for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 1)):
             self.step(event)
         at = self.now
         while self.now < until:
@@ -241,13 +241,15 @@ class Played:
 
     def look(self, again: bool) -> None:
         if not again:
-            self.running = RunningTime()
+            self.running = SchedulableTime()
             self.counted.append((self.now, 0.0))
             self.see()
             self.now += 0.4
         self.see()
         barred = "stopped" if self.barred(self.now) else None
-        self.step(ev.Examined(self.instance.incarnation, False, barred or self.running.held, {}, self.running.ran))
+        self.step(
+            ev.SuspectExamined(self.instance.incarnation, False, barred or self.running.held, {}, self.running.ran)
+        )
 
     def see(self) -> None:
         lost = self.share * max(0.0, self.now)

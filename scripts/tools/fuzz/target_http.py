@@ -21,8 +21,8 @@ from zlib import crc32
 from scripts.tools.fuzz.campaign import Wrong
 from scripts.tools.fuzz.fakehouse import House
 from scripts.tools.fuzz.mutation import NUMBERS, TEXTS, pick, spoil, text
-from supervisor.adapters.control.routes import ROUTES, Api
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.control.routes import ROUTES, ControlRoutes
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.routing import Param, Route
 from supervisor.adapters.http.server import HttpServer
 
@@ -60,10 +60,10 @@ class HttpTarget:
     def __init__(self) -> None:
         self._place = tempfile.mkdtemp(prefix="fuzz-")
         self._path = f"{self._place}/s"
-        self._reactor = Reactor()
+        self._reactor = EventLoop()
         self._problems: list[str] = []
         self._house = House(self._place)
-        self._api = Api(self._house, self._reactor)
+        self._api = ControlRoutes(self._house, self._reactor)
         self._server = HttpServer(self._reactor, self._api, self._problems.append)
         self._server.listen_unix(self._path)
         self._port = self._server.listen_tcp("127.0.0.1", 0)

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from scripts.tools.fuzz.campaign import Wrong
 from scripts.tools.fuzz.mutation import NUMBERS, pick, spoil, text
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.adapters.processes.attribution import Attribution
 from supervisor.core.lifecycle.instance import Instance
@@ -49,7 +49,7 @@ SPEC = ServiceSpec(
     ready=ReadySpec(notify=True),
     heartbeat=HeartbeatSpec(source="notify", min_timeout=1e6, max_timeout=2e6),
 )
-ORDERS = (act.Spawn, act.Signal, act.Kill, act.Release)
+ORDERS = (act.Spawn, act.Signal, act.Kill, act.ReleaseInstance)
 
 
 class Main:
@@ -63,7 +63,7 @@ class NotifyTarget:
 
     def __init__(self) -> None:
         self._place = tempfile.mkdtemp(prefix="fuzz-")
-        self._reactor = Reactor()
+        self._reactor = EventLoop()
         self._heard: list[tuple[int, int, Message, float]] = []
         self._problems: list[str] = []
         self._socket = NotifySocket(
@@ -175,7 +175,7 @@ def _judge(message: Message | None) -> None:
 
 def _starting() -> Instance:
     instance = Instance("web", SPEC, lambda: 0.5)
-    for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 4711)):
+    for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 4711)):
         step(instance, event, 0.0)
     return instance
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.control.call import Call, encode
 from supervisor.adapters.control.port import MOST_ID, Daemon, Subscriber
-from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.http.messages import Stream
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.errors import UsageError
@@ -33,7 +33,7 @@ class StreamOwner(Protocol):
     """What a stream needs of the API that opened it."""
 
     daemon: Daemon
-    reactor: Reactor
+    reactor: EventLoop
     streams: int
     """How many are open; a stream counts itself."""
 

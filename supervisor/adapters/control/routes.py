@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.adapters.control.call import JSON_TYPE, Call, error_body
 from supervisor.adapters.control.port import MOST_ID, Daemon
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.messages import Exchange
 from supervisor.adapters.http.routing import Param, Params, Route, arguments, match
 from supervisor.adapters.ledger.store import EventQuery
@@ -26,10 +26,10 @@ MOST_KNOWN = 10
 """Names that an error suggests."""
 
 
-class Api:
+class ControlRoutes:
     """The handler of an HttpServer."""
 
-    def __init__(self, daemon: Daemon, reactor: Reactor) -> None:
+    def __init__(self, daemon: Daemon, reactor: EventLoop) -> None:
         self.daemon = daemon
         self.reactor = reactor
         self.streams = 0
@@ -103,20 +103,20 @@ def _route(call: Call, method: str, path: str, local: bool) -> tuple[Route | Non
 # -- handlers --------------------------------------------------------------------------------------------------------
 
 
-def _status(api: Api, call: Call) -> None:
+def _status(api: ControlRoutes, call: Call) -> None:
     call.answer(api.daemon.status(call.args["service"]))
 
 
-def _services(api: Api, call: Call) -> None:
+def _services(api: ControlRoutes, call: Call) -> None:
     call.answer(api.daemon.services())
 
 
-def _instance(api: Api, call: Call) -> None:
+def _instance(api: ControlRoutes, call: Call) -> None:
     call.answer(api.daemon.instance(call.args["name"]))
 
 
-def _acting(verb: str) -> Callable[[Api, Call], None]:
-    def act(api: Api, call: Call) -> None:
+def _acting(verb: str) -> Callable[[ControlRoutes, Call], None]:
+    def act(api: ControlRoutes, call: Call) -> None:
         names = api.daemon.act(verb, call.args["services"], call.args.get("signal"))
         accepted: Accepted = {"instances": names}
         call.answer(accepted, 202)
@@ -124,12 +124,12 @@ def _acting(verb: str) -> Callable[[Api, Call], None]:
     return act
 
 
-def _down(api: Api, call: Call) -> None:
+def _down(api: ControlRoutes, call: Call) -> None:
     api.daemon.down()
     call.answer({}, 202)
 
 
-def _reload(api: Api, call: Call) -> None:
+def _reload(api: ControlRoutes, call: Call) -> None:
     def done(result: Difference | SupervisorError) -> None:
         if isinstance(result, SupervisorError):
             api.refuse(call, result)
@@ -139,7 +139,7 @@ def _reload(api: Api, call: Call) -> None:
     api.daemon.reload(call.args["dry_run"], done)
 
 
-def _upgrade(api: Api, call: Call) -> None:
+def _upgrade(api: ControlRoutes, call: Call) -> None:
     def done(result: Upgrade | SupervisorError) -> None:
         if isinstance(result, SupervisorError):
             api.refuse(call, result)
@@ -149,14 +149,14 @@ def _upgrade(api: Api, call: Call) -> None:
     api.daemon.upgrade(call.args["python"], done)
 
 
-def _events(api: Api, call: Call) -> None:
+def _events(api: ControlRoutes, call: Call) -> None:
     args = call.args
     query = EventQuery(tuple(args["service"]), args["since"], args["after"], args["before"], args["limit"])
     page: Events = {"events": api.daemon.events(query)}
     call.answer(page)
 
 
-def _evidence(api: Api, call: Call) -> None:
+def _evidence(api: ControlRoutes, call: Call) -> None:
     found = api.daemon.evidence(call.args["id"])
     if found is None:
         call.fail(404, "no-evidence", SupervisorError(f"nothing was captured for event {call.args['id']}"))
@@ -164,7 +164,7 @@ def _evidence(api: Api, call: Call) -> None:
         call.answer(found)
 
 
-def _logs(api: Api, call: Call) -> None:
+def _logs(api: ControlRoutes, call: Call) -> None:
     args = call.args
     name = args["name"]
     page = {key: args[key] for key in ("lines", "since", "before", "after")}
@@ -176,7 +176,7 @@ def _logs(api: Api, call: Call) -> None:
         raise OperationFailed(f"the log of {name} cannot be read: {error}") from None
 
 
-def _stream(api: Api, call: Call) -> None:
+def _stream(api: ControlRoutes, call: Call) -> None:
     from supervisor.adapters.control.event_stream import open_stream
 
     if api.streams >= MOST_STREAMS:
@@ -186,22 +186,22 @@ def _stream(api: Api, call: Call) -> None:
     open_stream(api, call)
 
 
-def _metrics(api: Api, call: Call) -> None:
+def _metrics(api: ControlRoutes, call: Call) -> None:
     call.exchange.reply(200, api.daemon.metrics().encode(), "text/plain; version=0.0.4; charset=utf-8")
 
 
-def _healthz(_api: Api, call: Call) -> None:
+def _healthz(_api: ControlRoutes, call: Call) -> None:
     health: Health = {"status": "ok"}
     call.answer(health)  # who answers has a loop that turns
 
 
-def _readyz(api: Api, call: Call) -> None:
+def _readyz(api: ControlRoutes, call: Call) -> None:
     waiting = [row["name"] for row in api.daemon.status()["instances"] if should_be_up_but_is_not(row)]
     readiness: Readiness = {"status": "not ready" if waiting else "ok", "waiting_for": waiting}
     call.answer(readiness, 503 if waiting else 200)
 
 
-def _openapi(_api: Api, call: Call) -> None:
+def _openapi(_api: ControlRoutes, call: Call) -> None:
     from supervisor.adapters.control.openapi import document
 
     call.exchange.reply(200, document(), JSON_TYPE)
@@ -215,7 +215,7 @@ _SERVICES = Param("services", "array", "services, instances or groups; empty: al
 _SINCE = Param("since", "time", "ISO 8601 (UTC unless it says otherwise) or seconds since the epoch")
 _SIGNAL = Param("signal", "string", "HUP, SIGHUP or 1; each service's reload_signal if not given", place="body")
 _PAGE: Params = (
-    Param("lines", "integer", "the newest lines, so many", least=1, most=100_000),
+    Param("lines", "integer", "the newest lines, so many", minimum=1, maximum=100_000),
     Param("before", "string", "the lines that end before this cursor"),
     Param("after", "string", "the lines that begin after this cursor"),
     _SINCE,
@@ -223,14 +223,14 @@ _PAGE: Params = (
 _QUERY: Params = (
     _SERVICE,
     _SINCE,
-    Param("limit", "integer", "at most so many", default=100, least=1, most=1000),
-    Param("after", "integer", "only events after this id, the oldest first", least=-MOST_ID, most=MOST_ID),
-    Param("before", "integer", "only events before this id, the newest", least=-MOST_ID, most=MOST_ID),
+    Param("limit", "integer", "at most so many", default=100, minimum=1, maximum=1000),
+    Param("after", "integer", "only events after this id, the oldest first", minimum=-MOST_ID, maximum=MOST_ID),
+    Param("before", "integer", "only events before this id, the newest", minimum=-MOST_ID, maximum=MOST_ID),
 )
 _WATCH: Params = (
     Param("topics", "string", "of events, status and logs, separated by commas", default="events,status"),
     _SERVICE,
-    Param("interval", "number", "seconds between two status events", default=1.0, least=0.2, most=3600.0),
+    Param("interval", "number", "seconds between two status events", default=1.0, minimum=0.2, maximum=3600.0),
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -277,7 +277,7 @@ ROUTES: tuple[Route, ...] = (
         _evidence,
         "What was captured before a kill",
         "Evidence",
-        (Param("id", "integer", "an event's evidence_id", place="path", least=-MOST_ID, most=MOST_ID),),
+        (Param("id", "integer", "an event's evidence_id", place="path", minimum=-MOST_ID, maximum=MOST_ID),),
     ),
     Route("GET", "/v1/logs/{name}", _logs, "Output of an instance", "Logs", (_NAME, *_PAGE)),
     Route("GET", "/v1/stream", _stream, "Server-sent events", "Stream", _WATCH),

@@ -20,12 +20,12 @@ from supervisor.adapters.diagnosis import proc_snapshot as evidence
 from supervisor.adapters.diagnosis import pyspy
 from supervisor.adapters.diagnosis.stack_dump import Dump, Output, catches
 from supervisor.adapters.diagnosis.thread_waits import agitated, waited
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.probes.prober import in_words
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.tree import Tree, send
-from supervisor.core.detection.schedulable_time import RunningTime, contended
+from supervisor.core.detection.schedulable_time import SchedulableTime, contended
 from supervisor.core.model.spec import Evidence, ServiceSpec
 from supervisor.core.text.units import signal_name
 
@@ -67,30 +67,30 @@ class Voice(Output, Protocol):
 class Examiner:
     """Looks at suspects, at each once at a time.  `output(instance)` is where what it says can be read."""
 
-    def __init__(self, reactor: Reactor, output: Callable[[str], Voice]) -> None:
+    def __init__(self, reactor: EventLoop, output: Callable[[str], Voice]) -> None:
         self.reactor = reactor
         self.output = output
         self.spies = 0
         self._under_way: dict[str, _Examination] = {}
-        self._running: dict[str, RunningTime] = {}
+        self._running: dict[str, SchedulableTime] = {}
 
     def examine(
         self,
         suspect: Subject,
         spec: ServiceSpec,
-        within: float,
+        timeout: float,
         confirm: Confirm | None,
         done: Done,
         *,
         again: bool = False,
     ) -> None:
-        """Call `done` once within `within` seconds, perhaps before this returns.  An earlier examination of the same
+        """Call `done` once within `timeout` seconds, perhaps before this returns.  An earlier examination of the same
         instance that is not over yet is called off, and its `done` never called.  `again`: the suspicion is the one
         of the last time."""
         running = self._running.get(suspect.instance) if again else None
         self.cancel(suspect.instance)
-        self._running[suspect.instance] = running = running or RunningTime()
-        examination = _Examination(self, suspect, spec, within, done, running)
+        self._running[suspect.instance] = running = running or SchedulableTime()
+        examination = _Examination(self, suspect, spec, timeout, done, running)
         self._under_way[suspect.instance] = examination
         examination.begin(confirm)
 
@@ -111,14 +111,14 @@ class _Examination:
     """One of them."""
 
     def __init__(
-        self, home: Examiner, suspect: Subject, spec: ServiceSpec, within: float, done: Done, running: RunningTime
+        self, home: Examiner, suspect: Subject, spec: ServiceSpec, timeout: float, done: Done, running: SchedulableTime
     ) -> None:
         self.suspect = suspect
         self._running = running
         self._home, self._spec, self._done = home, spec, done
         self._reactor = home.reactor
         self._began = self._reactor.now()
-        self._until = self._began + max(within - _MARGIN, within / 2)
+        self._until = self._began + max(timeout - _MARGIN, timeout / 2)
         self._stacks_until = self._until
         self._timer = self._reactor.call_at(self._until, self._time_is_up)
         self._over = self._asked = False
@@ -284,9 +284,9 @@ def _prepare_core(pid: int, spec: ServiceSpec) -> Core:
     with suppress(OSError):
         _, hard = resource.prlimit(pid, resource.RLIMIT_CORE)
         if not any(name == "core" for name, _ in spec.limits):
-            for most in (resource.RLIM_INFINITY, hard):  # beyond the hard limit only with CAP_SYS_RESOURCE
+            for maximum in (resource.RLIM_INFINITY, hard):  # beyond the hard limit only with CAP_SYS_RESOURCE
                 with suppress(OSError, ValueError):
-                    resource.prlimit(pid, resource.RLIMIT_CORE, (most, most))
+                    resource.prlimit(pid, resource.RLIMIT_CORE, (maximum, maximum))
                     break
         limit = resource.prlimit(pid, resource.RLIMIT_CORE)[0]
         found["limit_bytes"] = None if limit == resource.RLIM_INFINITY else limit

@@ -29,8 +29,8 @@ _STATES = (
 )  # fmt: skip
 
 
-def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | None, dict[str, int], list[OpenFile]]:
-    """How many descriptors the process at `/proc/PID` has open (None: not ours to see), up to `most` of its
+def descriptors(base: str, maximum: int, may: Callable[[], bool]) -> tuple[int | None, dict[str, int], list[OpenFile]]:
+    """How many descriptors the process at `/proc/PID` has open (None: not ours to see), up to `maximum` of its
     sockets: descriptor by inode, and what the first others are.  `may`: go on?"""
     try:
         numbers = os.listdir(f"{base}/fd")  # noqa: PTH208 - pathlib costs
@@ -39,7 +39,7 @@ def descriptors(base: str, most: int, may: Callable[[], bool]) -> tuple[int | No
     found: dict[str, int] = {}
     files: list[OpenFile] = []
     for number in numbers[:_LOOKED_AT]:
-        if len(found) >= most or not may():
+        if len(found) >= maximum or not may():
             break
         try:
             target = os.readlink(f"{base}/fd/{number}")  # noqa: PTH115

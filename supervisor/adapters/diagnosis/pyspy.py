@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import cache
 
 from supervisor.adapters.diagnosis.stack_dump import BYTES, LINES, clean
-from supervisor.adapters.eventloop.loop import Reactor
-from supervisor.adapters.processes.child_command import Command, Outcome
+from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.processes.child_command import ChildCommand, CommandResult
 
 Done = Callable[[list[str], str | None], None]
 """`done(lines, error)`: the stacks, or why there are none."""
@@ -34,10 +34,10 @@ def is_python(pid: int) -> bool:
         return False
 
 
-def stacks(reactor: Reactor, spy: str, pid: int, timeout: float, done: Done) -> Command:
+def stacks(reactor: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> ChildCommand:
     """Begin to look into `pid`; OSError where that cannot even be tried."""
 
-    def ended(outcome: Outcome) -> None:
+    def ended(outcome: CommandResult) -> None:
         if outcome.timed_out:
             done([], "py-spy took too long")
             return
@@ -49,7 +49,7 @@ def stacks(reactor: Reactor, spy: str, pid: int, timeout: float, done: Done) -> 
         else:
             done(lines[first : first + LINES], None)
 
-    return Command(reactor, [spy, "dump", "--pid", str(pid)], ended, timeout=timeout, keep=BYTES)
+    return ChildCommand(reactor, [spy, "dump", "--pid", str(pid)], ended, timeout=timeout, keep=BYTES)
 
 
 def _reason(lines: list[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 
 QUIET = 0.2
@@ -38,7 +38,12 @@ class Dump:
     (monotonic seconds); then `done(lines)`, once and never before this returns."""
 
     def __init__(
-        self, reactor: Reactor, output: Output, ask: Callable[[], None], until: float, done: Callable[[list[str]], None]
+        self,
+        reactor: EventLoop,
+        output: Output,
+        ask: Callable[[], None],
+        until: float,
+        done: Callable[[list[str]], None],
     ) -> None:
         self._reactor, self._done = reactor, done
         self._lines: list[str] = []

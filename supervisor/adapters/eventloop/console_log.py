@@ -24,7 +24,7 @@ _COLOURS = {
 }
 
 
-class EventLog:
+class ConsoleLog:
     """`event` for a state change, `say` for what concerns the supervisor itself."""
 
     def __init__(self, log_format: str) -> None:

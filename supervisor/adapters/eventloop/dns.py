@@ -7,10 +7,10 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 
 Addresses = list[tuple[socket.AddressFamily, str]]
-Found = Callable[[Addresses], None]
+MarkedProcess = Callable[[Addresses], None]
 """Called with the addresses, best first; none where the name is not known."""
 
 _V4, _V6 = socket.AF_INET, socket.AF_INET6
@@ -20,12 +20,12 @@ _REMEMBERED = 30.0  # seconds
 class Resolver:
     """Literal addresses and `localhost` are known at once; other names are looked up in a thread, one for each name."""
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: EventLoop) -> None:
         self._reactor = reactor
         self._known: dict[str, tuple[float, Addresses]] = {}
-        self._asked: dict[str, list[Found]] = {}
+        self._asked: dict[str, list[MarkedProcess]] = {}
 
-    def resolve(self, host: str, found: Found) -> None:
+    def resolve(self, host: str, found: MarkedProcess) -> None:
         """Call `found(addresses)`, perhaps before this returns."""
         addresses = _literal(host)
         if addresses is None:
@@ -35,7 +35,7 @@ class Resolver:
                 return
         found(addresses)
 
-    def _ask(self, host: str, found: Found) -> None:
+    def _ask(self, host: str, found: MarkedProcess) -> None:
         if host in self._asked:
             self._asked[host].append(found)
             return

@@ -29,7 +29,7 @@ class Timer:
 
     __slots__ = ("_callback", "_reactor", "when")
 
-    def __init__(self, when: float, callback: Callable[[], None], reactor: Reactor) -> None:
+    def __init__(self, when: float, callback: Callable[[], None], reactor: EventLoop) -> None:
         self.when = when
         self._callback: Callable[[], None] | None = callback
         self._reactor = reactor
@@ -41,7 +41,7 @@ class Timer:
             self._reactor._forget()
 
 
-class Reactor:
+class EventLoop:
     """The event loop.  All methods but `call_from_thread` belong to the thread that runs it.
 
     `before_wait` is called before every wait; it may add timers and `call_soon`.
@@ -141,8 +141,8 @@ class Reactor:
             expected = began if expected is None else min(began, expected)
         # Python rounds the wait up to whole milliseconds, so it never ends before the deadline.
         wait = None if expected is None else min(max(expected - began, 0.0), _LONGEST_WAIT)
-        most = len(self._callbacks)  # one batch holds all that can be ready
-        ready = self._epoll.poll(wait, most)
+        maximum = len(self._callbacks)  # one batch holds all that can be ready
+        ready = self._epoll.poll(wait, maximum)
         now = time.monotonic()
         if self.on_wake is not None:
             try:
@@ -152,7 +152,7 @@ class Reactor:
         if timers and timers[0][0] <= now:
             # We may have been stalled since the wait ended.  What has arrived by `now` comes before what is due by
             # `now`: our own lateness must blame nobody.
-            ready = self._epoll.poll(0, most)
+            ready = self._epoll.poll(0, maximum)
         self._dispatch(ready)
         self._fire(now)
         for _ in range(len(self._soon)):

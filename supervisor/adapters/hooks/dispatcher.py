@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.probes.prober import in_words
-from supervisor.adapters.processes.child_command import Command, Outcome
+from supervisor.adapters.processes.child_command import ChildCommand, CommandResult
 from supervisor.core.model.actions import Record
 from supervisor.core.model.spec import HookSpec, ServiceSpec, ServiceType
 from supervisor.core.services.hook_triggers import triggers
@@ -46,16 +46,16 @@ class _Job:
         return f"hook {what} of {self.instance}"
 
 
-class Hooks:
+class HookDispatcher:
     """`dropped` counts those that never ran.  `on_problem(text)` hears of a hook's failure once, and again only after
     it has succeeded in between."""
 
-    def __init__(self, reactor: Reactor, on_problem: Callable[[str], None]) -> None:
+    def __init__(self, reactor: EventLoop, on_problem: Callable[[str], None]) -> None:
         self.dropped = 0
         self._reactor = reactor
         self._on_problem = on_problem
         self._queue: deque[_Job] = deque()
-        self._running: dict[_Job, Command] = {}
+        self._running: dict[_Job, ChildCommand] = {}
         self._failing: set[tuple[str, HookSpec]] = set()
         self._overflowing = False
         self._flushed: Callable[[], None] | None = None
@@ -101,13 +101,13 @@ class Hooks:
         busy = {job.key for job in self._running}
         return next((job for job in self._queue if job.key not in busy), None)
 
-    def _started(self, job: _Job) -> Command:
+    def _started(self, job: _Job) -> ChildCommand:
         order: dict[str, Any] = {"event": job.event}
         if job.hook.run:
             order |= {"run": job.hook.run, "directory": job.directory}
         else:
             order["notify"] = job.hook.notify
-        return Command(
+        return ChildCommand(
             self._reactor,
             _RUNNER,
             lambda outcome: self._ended(job, outcome),
@@ -115,7 +115,7 @@ class Hooks:
             stdin=json.dumps(order, default=str).encode(),
         )
 
-    def _ended(self, job: _Job, outcome: Outcome) -> None:
+    def _ended(self, job: _Job, outcome: CommandResult) -> None:
         del self._running[job]
         if outcome.timed_out:
             self._failed(job, f"not done within {job.hook.timeout:g}s, killed")

@@ -12,7 +12,7 @@ LEAST = 16
 _MOST = 4096
 
 
-class Token:
+class BearerToken:
     """The first line of a file that only its owner can read; a changed file is read anew."""
 
     def __init__(self, path: str) -> None:

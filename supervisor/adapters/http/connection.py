@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import h11
 
-from supervisor.adapters.eventloop.loop import EPOLLIN, EPOLLOUT, Reactor
+from supervisor.adapters.eventloop.loop import EPOLLIN, EPOLLOUT, EventLoop
 from supervisor.adapters.http.messages import Handler, Request
-from supervisor.adapters.http.send_buffer import Deadline, Flushed, Outbox
+from supervisor.adapters.http.send_buffer import Deadline, Flushed, SendBuffer
 
 if TYPE_CHECKING:
-    from supervisor.adapters.http.bearer_token import Token
+    from supervisor.adapters.http.bearer_token import BearerToken
     from supervisor.adapters.http.tls import TlsSocket
 
 MOST_HEAD = 16 * 1024
@@ -32,7 +32,7 @@ REQUEST_SECONDS = 30.0
 class ConnectionServer(Protocol):
     """What a connection needs of the server: the loop, the handler of its requests, and a turn to work."""
 
-    reactor: Reactor
+    reactor: EventLoop
     handler: Handler
     on_problem: Callable[[str], None]
 
@@ -43,7 +43,7 @@ class ConnectionListener(Protocol):
     """What a connection needs of the listener it came through: which clients may ask, and the set that it leaves."""
 
     local: bool
-    token: Token | None
+    token: BearerToken | None
     known_by_any_name: bool
     connections: set[Connection]
 
@@ -67,7 +67,7 @@ class Connection:
         self._head: h11.Request | None = None
         self._body = bytearray()
         self._exchange: Answer | None = None
-        self._out = Outbox(sock)
+        self._out = SendBuffer(sock)
         self._begun = False  # some of a request has arrived
         self._busy = False  # more of what has been read is to be looked at
         self._queued = False

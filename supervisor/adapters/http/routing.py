@@ -20,8 +20,8 @@ class Param:
     kind: str
     description: str
     default: Any = None
-    least: float | None = None
-    most: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     place: str = "query"
 
 
@@ -94,8 +94,8 @@ def _checked(param: Param, value: Any) -> Any:
         value = _READERS[param.kind](value)
     except (ValueError, TypeError, OverflowError):
         raise UsageError(f"{param.name} must be {_A[param.kind]}, not {value!r}", param.description) from None
-    if param.least is not None and param.most is not None and not param.least <= value <= param.most:
-        raise UsageError(f"{param.name} must be between {param.least:g} and {param.most:g}, not {value}")
+    if param.minimum is not None and param.maximum is not None and not param.minimum <= value <= param.maximum:
+        raise UsageError(f"{param.name} must be between {param.minimum:g} and {param.maximum:g}, not {value}")
     return value
 
 

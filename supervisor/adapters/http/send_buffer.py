@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.eventloop.loop import EventLoop, Timer
 
 
 class Flushed(Enum):
@@ -24,7 +24,7 @@ class SendingSocket(Protocol):
     def send(self, data: memoryview, /) -> int: ...
 
 
-class Outbox:
+class SendBuffer:
     """Bytes queued for a non-blocking socket, piece by piece."""
 
     __slots__ = ("_pieces", "_sent", "_sock", "size")
@@ -78,7 +78,7 @@ class Deadline:
 
     __slots__ = ("_at", "_missed", "_reactor", "_timer")
 
-    def __init__(self, reactor: Reactor, missed: Callable[[], None]) -> None:
+    def __init__(self, reactor: EventLoop, missed: Callable[[], None]) -> None:
         self._reactor = reactor
         self._missed = missed
         self._at: float | None = None

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.messages import Handler
 from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
     import ssl
 
-    from supervisor.adapters.http.bearer_token import Token
+    from supervisor.adapters.http.bearer_token import BearerToken
     from supervisor.adapters.http.connection import Connection
     from supervisor.adapters.http.tls import TlsSocket
 
@@ -42,7 +42,7 @@ _GROUPS = 1024  # bytes, which is 256 groups and the most that Python asks for
 class HttpServer:
     """Hands every complete request to `handler`.  `on_problem` is told, in words, what an administrator should know."""
 
-    def __init__(self, reactor: Reactor, handler: Handler, on_problem: Callable[[str], None]) -> None:
+    def __init__(self, reactor: EventLoop, handler: Handler, on_problem: Callable[[str], None]) -> None:
         self.reactor = reactor
         self.handler = handler
         self.on_problem = on_problem
@@ -65,7 +65,7 @@ class HttpServer:
             sock.close()
         self._listeners.append(Listener(self, _bound(path, group), local=True, group=group))
 
-    def anew(self, path: str) -> None:
+    def rebind(self, path: str) -> None:
         """Serve on the Unix socket `path` again, where somebody has removed it.  OperationFailed."""
         for listener in self._listeners:
             if listener.local and not os.path.exists(path):  # noqa: PTH110
@@ -77,7 +77,7 @@ class HttpServer:
         port: int,
         inherited: int | None = None,
         *,
-        token: Token | None = None,
+        token: BearerToken | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> int:
         """Serve on TCP and return the port (where 0 was asked for, the kernel chooses).  OperationFailed where that is
@@ -149,7 +149,7 @@ class Listener:
         *,
         local: bool,
         group: int | None = None,
-        token: Token | None = None,
+        token: BearerToken | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.server = server

@@ -114,7 +114,7 @@ class Checkpoint:
             self._running.release()
 
 
-class Upkeep:
+class Maintenance:
     """What has to be done now and then, in steps of some milliseconds.  It raises what the database raises."""
 
     def __init__(self, path: str, on_problem: Callable[[str], None], max_age: float, max_bytes: int) -> None:

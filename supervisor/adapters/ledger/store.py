@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from supervisor.adapters.ledger.entry import INSERT, Entry, encode, entry
-from supervisor.adapters.ledger.maintenance import Upkeep
+from supervisor.adapters.ledger.maintenance import Maintenance
 from supervisor.adapters.ledger.query import (
     EventQuery,
     LedgerReader,
@@ -86,7 +86,7 @@ class Ledger:
         self._meta: dict[str, str] = {}
         self._retry_at = 0.0
         self._now = 0.0
-        self._upkeep = Upkeep(path, on_problem, max_age, max_bytes)
+        self._upkeep = Maintenance(path, on_problem, max_age, max_bytes)
         self._upkeep_due = False
         self._closed = self._begun = False
         self.flush()

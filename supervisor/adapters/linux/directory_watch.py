@@ -9,7 +9,7 @@ import ctypes
 import os
 from collections.abc import Callable, Sequence
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.errors import SupervisorError
 
 _MOVED_FROM, _DELETE, _DELETE_SELF, _MOVE_SELF, _ONLYDIR = 0x40, 0x200, 0x400, 0x800, 0x1000000
@@ -19,7 +19,7 @@ RETRY = 5.0
 """Seconds until it is tried again to make anew what could not be made."""
 
 
-class Vigil:
+class DirectoryWatch:
     """Calls `make_anew(lost)` with those of `names` that are no longer in `directory`, soon after they went.
 
     It raises OSError or SupervisorError where that is impossible; then `on_problem(text)` is told once, and it is
@@ -27,7 +27,7 @@ class Vigil:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: EventLoop,
         directory: str,
         names: Sequence[str],
         make_anew: Callable[[Sequence[str]], None],
@@ -35,7 +35,7 @@ class Vigil:
     ) -> None:
         self._reactor = reactor
         self._directory, self._names = directory, names
-        self._make_anew, self._on_problem = make_anew, on_problem
+        self._recreate, self._on_problem = make_anew, on_problem
         self._libc = ctypes.CDLL(None)
         self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         self._due = self._failing = False
@@ -72,7 +72,7 @@ class Vigil:
         if not lost:
             return
         try:
-            self._make_anew(lost)
+            self._recreate(lost)
         except (OSError, SupervisorError) as error:
             if not self._failing:
                 self._on_problem(

@@ -16,7 +16,7 @@ WAIT_FOR_THE_CLAIM = 1.0
 _LOOK_EVERY = 0.005
 
 
-class Lock:
+class RuntimeLock:
     """Held for as long as this process lives, or until `release`.
 
     A child between its fork and its exec still holds the descriptor of the daemon that began it.  So where the holder
@@ -55,7 +55,7 @@ class Lock:
                     ) from None
             time.sleep(_LOOK_EVERY)
 
-    def anew(self) -> None:
+    def reacquire(self) -> None:
         """Hold the lock under its name again, where somebody has removed the file.  OperationFailed where another
         supervisor was quicker."""
         try:
@@ -63,7 +63,7 @@ class Lock:
         except FileNotFoundError:
             held = False
         if not held:
-            another = Lock(self._runtime_dir)
+            another = RuntimeLock(self._runtime_dir)
             os.dup2(another.fd, self.fd, inheritable=False)
             os.close(another.fd)
 
@@ -71,7 +71,7 @@ class Lock:
         os.close(self.fd)
 
 
-class Claim:
+class StateLock:
     """The state directory is one daemon's alone, whatever runtime directory another one has, or finds removed.
 
     It is the directory itself that is locked, for it can be on a disk that takes no file.  A file system that locks no

@@ -37,8 +37,8 @@ class Stat(NamedTuple):
     flags: int = 0
 
 
-def read(path: str, most: int = _MOST) -> bytes | None:
-    """The content of a small kernel file up to `most` bytes, or None where it is not there or not ours to read."""
+def read(path: str, maximum: int = _MOST) -> bytes | None:
+    """The content of a small kernel file up to `maximum` bytes, or None where it is not there or not ours to read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -46,7 +46,7 @@ def read(path: str, most: int = _MOST) -> bytes | None:
     try:
         parts = [os.read(fd, 4096)]
         # To the end: the kernel may stop short of a full buffer at the end of a record.
-        while parts[-1] and (left := most - sum(map(len, parts))) > 0:
+        while parts[-1] and (left := maximum - sum(map(len, parts))) > 0:
             parts.append(os.read(fd, min(left, 16384)))
         return b"".join(parts)
     except OSError:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.logs import rotation as logfiles
 
 _NICE = 10
@@ -20,7 +20,7 @@ _NICE = 10
 class Compressor:
     """One file at a time, the oldest of an instance first."""
 
-    def __init__(self, reactor: Reactor, dir_fd: int, on_problem: Callable[[str, str], None]) -> None:
+    def __init__(self, reactor: EventLoop, dir_fd: int, on_problem: Callable[[str, str], None]) -> None:
         self._reactor, self._dir_fd, self._on_problem = reactor, dir_fd, on_problem
         self._waiting: dict[str, int] = {}  # instance → how many files it keeps
         self._busy = False

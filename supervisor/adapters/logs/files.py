@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _GAP = 3  # numbers that may be missing in a row before a log is taken to end
 
 
-class Source:
+class LogFile:
     """One file.  `size` is that at the time of opening; `sequence` its number, which no rename changes."""
 
     def __init__(self, fd: int, index_fd: int, text: GzipText | None = None) -> None:
@@ -65,12 +65,12 @@ class Source:
         return offset
 
 
-class Sources:
+class LogFiles:
     """`sources[0]` is the newest file, `sources[1]` the one before it …, None beyond the oldest."""
 
     def __init__(self, directory: str, log: str) -> None:
         self._log = log
-        self._opened: list[Source] = []
+        self._opened: list[LogFile] = []
         self._next = 0
         self._gap = 0
         try:
@@ -78,7 +78,7 @@ class Sources:
         except FileNotFoundError:
             self._dir_fd, self._gap = -1, _GAP
 
-    def __getitem__(self, i: int) -> Source | None:
+    def __getitem__(self, i: int) -> LogFile | None:
         while i >= len(self._opened) and self._gap < _GAP:
             source = self._open(self._next)
             self._next += 1
@@ -87,7 +87,7 @@ class Sources:
                 self._add(source)
         return self._opened[i] if i < len(self._opened) else None
 
-    def at(self, i: int) -> Source:
+    def at(self, i: int) -> LogFile:
         """As [], for what is known to be there."""
         source = self[i]
         assert source is not None
@@ -125,7 +125,7 @@ class Sources:
         if self._dir_fd >= 0:
             os.close(self._dir_fd)
 
-    def _add(self, source: Source) -> None:
+    def _add(self, source: LogFile) -> None:
         if self._opened:
             newer = self._opened[-1]
             if source.sequence == 0:  # its index is lost; the numbers run without gaps
@@ -137,17 +137,17 @@ class Sources:
             source.sequence = next_sequence(self._dir_fd, self._log)
         self._opened.append(source)
 
-    def _open(self, k: int) -> Source | None:
+    def _open(self, k: int) -> LogFile | None:
         name = f"{self._log}.{k}" if k else self._log
         fd = self._try(name)
         if fd >= 0:
-            return Source(fd, self._try(f"{name}.idx"))
+            return LogFile(fd, self._try(f"{name}.idx"))
         fd = self._try(f"{name}.gz") if k else -1
         if fd < 0:
             return None
         from supervisor.adapters.logs.gzip_members import GzipText  # zlib is loaded where something is compressed
 
-        return Source(fd, self._try(f"{name}.idx"), GzipText(fd))
+        return LogFile(fd, self._try(f"{name}.idx"), GzipText(fd))
 
     def _try(self, name: str) -> int:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.adapters.logs.files import Source, Sources
+from supervisor.adapters.logs.files import LogFile, LogFiles
 from supervisor.adapters.logs.rotation import log_name
 
 MAX_BYTES = 256 * 1024
@@ -30,7 +30,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    source: Source
+    source: LogFile
     start: int
     end: int  # behind the newline
     text: bytes
@@ -54,7 +54,7 @@ def read(
     unless `unfinished` asks for it too.  An instance that never said anything has no lines.  ValueError for what is no
     cursor, OSError for what may not be read.
     """
-    sources = Sources(directory, log_name(instance))
+    sources = LogFiles(directory, log_name(instance))
     try:
         newest = sources[0]
         if newest is None:
@@ -84,7 +84,7 @@ def read(
 
 
 def _forward(
-    sources: Sources, i: int, offset: int, most: int | None, max_bytes: int, unfinished: bool
+    sources: LogFiles, i: int, offset: int, maximum: int | None, max_bytes: int, unfinished: bool
 ) -> tuple[list[_Line], bool]:
     found: list[_Line] = []
     while True:
@@ -94,8 +94,8 @@ def _forward(
         if offset + len(block) < end:  # a line longer than the whole allowance comes in pieces
             block = block[: block.rfind(b"\n") + 1] or (b"" if found else block)
         found += _split(source, offset, block)
-        if most is not None and len(found) > most:
-            return found[:most], False
+        if maximum is not None and len(found) > maximum:
+            return found[:maximum], False
         complete = offset + len(block) >= end
         if not complete or i == 0:
             return found, complete
@@ -103,7 +103,7 @@ def _forward(
         i, offset = i - 1, 0
 
 
-def _backward(sources: Sources, i: int, offset: int, most: int | None, max_bytes: int) -> tuple[list[_Line], bool]:
+def _backward(sources: LogFiles, i: int, offset: int, maximum: int | None, max_bytes: int) -> tuple[list[_Line], bool]:
     found: list[_Line] = []
     while True:
         source = sources.at(i)
@@ -115,8 +115,8 @@ def _backward(sources: Sources, i: int, offset: int, most: int | None, max_bytes
                 cut = begun or len(block)
                 start, block = start + cut, block[cut:]
         found[:0] = _split(source, start, block)
-        if most is not None and len(found) > most:
-            return found[len(found) - most :], False
+        if maximum is not None and len(found) > maximum:
+            return found[len(found) - maximum :], False
         if start > 0:
             return found, False
         max_bytes -= len(block)
@@ -126,7 +126,7 @@ def _backward(sources: Sources, i: int, offset: int, most: int | None, max_bytes
         i, offset = i + 1, older.size
 
 
-def _split(source: Source, offset: int, block: bytes) -> list[_Line]:
+def _split(source: LogFile, offset: int, block: bytes) -> list[_Line]:
     found = []
     last_end = offset + len(block)
     for text in block.split(b"\n"):

@@ -37,13 +37,13 @@ class Segment:
         if self._index_fd >= 0:
             os.close(self._index_fd)
 
-    def splice(self, pipe: int, most: int) -> int:
-        """Move at most `most` bytes from `pipe` to the end of the file, inside the kernel; how many.
+    def splice(self, pipe: int, maximum: int) -> int:
+        """Move at most `maximum` bytes from `pipe` to the end of the file, inside the kernel; how many.
 
         A byte leaves the pipe only when it stands in the file, so that being killed here loses nothing.
         BlockingIOError when the pipe is empty; OSError when the file cannot be written.
         """
-        n = os.splice(pipe, self._fd, most, offset_dst=self.size, flags=_WHOLE_PIPE)
+        n = os.splice(pipe, self._fd, maximum, offset_dst=self.size, flags=_WHOLE_PIPE)
         self.size += n
         return n
 

@@ -9,14 +9,14 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.logs import fifo as logfifo
 from supervisor.adapters.logs import reader as logread
 from supervisor.adapters.logs import rotation as logfiles
 from supervisor.adapters.logs.compressor import Compressor
 from supervisor.adapters.logs.segment import Segment
 from supervisor.adapters.logs.stream import Stream
-from supervisor.adapters.logs.timestamp_spool import Draft, draft_name
+from supervisor.adapters.logs.timestamp_spool import TimestampSpool, draft_name
 from supervisor.adapters.logs.writer import Writer
 from supervisor.core.model.spec import LogSpec
 from supervisor.errors import OperationFailed
@@ -29,7 +29,7 @@ class LogStore:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: EventLoop,
         directory: str,
         fifo_directory: str,
         on_problem: Callable[[str, str], None],
@@ -144,9 +144,9 @@ class LogStore:
         self._writing[writer] = None
         return segment
 
-    def open_draft(self, writer: Writer) -> Draft:
+    def open_draft(self, writer: Writer) -> TimestampSpool:
         """See logwriter.Home."""
-        return Draft(self._dir_fd, logfiles.log_name(writer.instance))
+        return TimestampSpool(self._dir_fd, logfiles.log_name(writer.instance))
 
     def rotated(self, writer: Writer) -> None:
         """See logwriter.Home."""

@@ -44,7 +44,7 @@ class _Loss:
         self.ended_at: float = now
 
 
-class Home(Protocol):
+class StreamHost(Protocol):
     """What a stream needs of the store that it belongs to."""
 
     def open_for_child(self, stream: Stream) -> int:
@@ -78,7 +78,7 @@ class Stream:
         "writer",
     )
 
-    def __init__(self, home: Home, fd: int, writer: Writer) -> None:
+    def __init__(self, home: StreamHost, fd: int, writer: Writer) -> None:
         self.fd, self.writer = fd, writer
         self._home = home
         self.on_output: Callable[[], None] | None = None

@@ -21,7 +21,7 @@ _FAR_FUTURE = 1e11  # seconds; a later time, or none, is what a damaged file say
 _WHOLE_PIPE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
-class Draft:
+class TimestampSpool:
     """X.log.raw, open.  `pending` bytes have left the pipe and may not stand in X.log yet."""
 
     __slots__ = ("_dir_fd", "_fd", "_name", "pending")
@@ -36,13 +36,13 @@ class Draft:
             raise OSError(errno.EINVAL, "not a plain file", self._name)
         self.pending = max(status.st_size - _NOTE.size, 0)
 
-    def splice(self, pipe: int, most: int, at: float, offset: int) -> int:
-        """Move at most `most` bytes from `pipe` here, which came at `at` and are to stand at `offset`; how many.
+    def splice(self, pipe: int, maximum: int, at: float, offset: int) -> int:
+        """Move at most `maximum` bytes from `pipe` here, which came at `at` and are to stand at `offset`; how many.
 
         BlockingIOError when the pipe is empty; OSError when the file cannot be written; the pipe is untouched then.
         """
         os.pwrite(self._fd, _NOTE.pack(at, offset), 0)
-        self.pending = os.splice(pipe, self._fd, most, offset_dst=_NOTE.size, flags=_WHOLE_PIPE)
+        self.pending = os.splice(pipe, self._fd, maximum, offset_dst=_NOTE.size, flags=_WHOLE_PIPE)
         return self.pending
 
     def read(self) -> tuple[float, int, bytes]:

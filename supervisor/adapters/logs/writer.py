@@ -8,19 +8,19 @@ from typing import Protocol
 
 from supervisor.adapters.logs.lines import stamp
 from supervisor.adapters.logs.segment import Segment
-from supervisor.adapters.logs.timestamp_spool import Draft
+from supervisor.adapters.logs.timestamp_spool import TimestampSpool
 from supervisor.core.model.spec import LogSpec
 
 _MARK_INTERVAL = 0.1  # seconds between two records of the time index
 
 
-class Home(Protocol):
+class WriterHost(Protocol):
     """What a writer needs of the store that it belongs to."""
 
     def open_segment(self, writer: Writer) -> Segment:
         """The current file; OSError where it cannot be opened."""
 
-    def open_draft(self, writer: Writer) -> Draft:
+    def open_draft(self, writer: Writer) -> TimestampSpool:
         """Where lines wait to be dated; OSError where it cannot be opened."""
 
     def rotated(self, writer: Writer) -> None:
@@ -35,12 +35,12 @@ class Writer:
 
     __slots__ = ("_draft", "_fails", "_home", "_marked_at", "_segment", "cut", "instance", "spec")
 
-    def __init__(self, home: Home, instance: str, spec: LogSpec) -> None:
+    def __init__(self, home: WriterHost, instance: str, spec: LogSpec) -> None:
         self.instance, self.spec = instance, spec
         self.cut = 0
         self._home = home
         self._segment: Segment | None = None
-        self._draft: Draft | None = None
+        self._draft: TimestampSpool | None = None
         self._marked_at = 0.0
         self._fails = False
 
@@ -49,8 +49,8 @@ class Writer:
         """Something was written that nobody has ended yet, or the file is open."""
         return self._segment is not None or self._marked_at > 0.0
 
-    def splice(self, pipe: int, most: int, *, read_back: bool) -> tuple[int, bytes]:
-        """Move at most `most` bytes from `pipe` into the files; how many, and which where `read_back` asks for them.
+    def splice(self, pipe: int, maximum: int, *, read_back: bool) -> tuple[int, bytes]:
+        """Move at most `maximum` bytes from `pipe` into the files; how many, and which where `read_back` asks for them.
 
         (0, b"") when the pipe is empty.  OSError when nothing can be written; the pipe is untouched then.
         """
@@ -58,12 +58,12 @@ class Writer:
         mark = abs(at - self._marked_at) >= _MARK_INTERVAL
         segment = self._with_room(at, verify=mark)
         start = segment.size
-        most = min(most, segment.limit - start)
+        maximum = min(maximum, segment.limit - start)
         try:
             if self._draft is not None:
-                n, chunk = self._splice_dated(pipe, most, at, segment, self._draft)
+                n, chunk = self._splice_dated(pipe, maximum, at, segment, self._draft)
             else:
-                n = segment.splice(pipe, most)
+                n = segment.splice(pipe, maximum)
                 chunk = segment.read(start) if read_back else b""
         except BlockingIOError:
             return 0, b""
@@ -71,14 +71,16 @@ class Writer:
             self._mark(segment, at, start)
         return n, chunk
 
-    def _splice_dated(self, pipe: int, most: int, at: float, segment: Segment, draft: Draft) -> tuple[int, bytes]:
-        n = draft.splice(pipe, most, at, segment.size)
+    def _splice_dated(
+        self, pipe: int, maximum: int, at: float, segment: Segment, draft: TimestampSpool
+    ) -> tuple[int, bytes]:
+        n = draft.splice(pipe, maximum, at, segment.size)
         chunk = draft.read()[2]
         with suppress(OSError):  # a full disk: it waits in the draft, and who writes next finds out, and tells
             self._date(segment, draft)
         return n, chunk
 
-    def _date(self, segment: Segment, draft: Draft) -> None:
+    def _date(self, segment: Segment, draft: TimestampSpool) -> None:
         """Put what the draft holds where it belongs, or, where others have changed the file, at its end."""
         at, offset, chunk = draft.read()
         if not segment.complete(offset, stamp(chunk, at, at_line_start=segment.at_line_start(offset))):
@@ -107,10 +109,10 @@ class Writer:
         if not segment.at_line_start():
             segment.append(b"\n")
 
-    def unfinished_line(self, most: int) -> bytes:
-        """The end of the file after its last newline, at most `most` bytes.  OSError where it cannot be read."""
+    def unfinished_line(self, maximum: int) -> bytes:
+        """The end of the file after its last newline, at most `maximum` bytes.  OSError where it cannot be read."""
         segment = self._segment or self._reopen()
-        return segment.read(max(segment.size - most, 0)).rpartition(b"\n")[2]
+        return segment.read(max(segment.size - maximum, 0)).rpartition(b"\n")[2]
 
     def close(self) -> None:
         """Give the descriptors back until there is more to write."""
@@ -151,13 +153,13 @@ class Writer:
             self._draft = None
 
     def _rotate(self, segment: Segment, at: float) -> None:
-        most = self.spec.max_size
+        maximum = self.spec.max_size
         try:
             whole = segment.rotate(self.spec.keep, at)
         except OSError as error:
-            if segment.size >= 2 * most:
+            if segment.size >= 2 * maximum:
                 raise
-            segment.limit = min(segment.size + max(most // 8, 1), 2 * most)
+            segment.limit = min(segment.size + max(maximum // 8, 1), 2 * maximum)
             if not self._fails:
                 self._home.problem(self.instance, f"the log cannot be rotated and outgrows its size: {error.strerror}")
             self._fails = True
@@ -166,7 +168,7 @@ class Writer:
             return
         self._fails = False
         self.cut += not whole
-        segment.limit = most
+        segment.limit = maximum
         self._home.rotated(self)
 
     def _mark(self, segment: Segment, at: float, offset: int) -> None:

@@ -107,7 +107,7 @@ class Detection:
         return zip((*map(repr, BOUNDS), "+Inf"), accumulate(self.counts), strict=True)
 
 
-class Metrics:
+class MetricsCollector:
     """Consumes every record; renders when asked."""
 
     def __init__(self) -> None:

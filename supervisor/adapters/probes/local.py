@@ -6,10 +6,10 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.probes.prober import NOTHING_NEW, Cancel, Done, in_words, too_late
-from supervisor.adapters.processes.child_command import Command, Identity, Outcome
+from supervisor.adapters.processes.child_command import ChildCommand, CommandResult, Credentials
 
 
 class ExecTarget:
@@ -18,16 +18,16 @@ class ExecTarget:
     __slots__ = ("_argv", "_directory", "_environment", "_identity")
 
     def __init__(
-        self, argv: tuple[str, ...], directory: str | None, environment: Mapping[str, str], identity: Identity
+        self, argv: tuple[str, ...], directory: str | None, environment: Mapping[str, str], identity: Credentials
     ) -> None:
         self._argv, self._directory = argv, directory
         self._environment, self._identity = environment, identity
 
-    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
-        def ended(outcome: Outcome) -> None:
+    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
+        def ended(outcome: CommandResult) -> None:
             done(_judged(outcome, timeout), reactor.now())
 
-        return Command(
+        return ChildCommand(
             reactor,
             self._argv,
             ended,
@@ -38,7 +38,7 @@ class ExecTarget:
         ).cancel
 
 
-def _judged(outcome: Outcome, timeout: float) -> str | None:
+def _judged(outcome: CommandResult, timeout: float) -> str | None:
     if outcome.exit_code == 0 and not outcome.timed_out:
         return None
     error = too_late(timeout) if outcome.timed_out else outcome.ending
@@ -58,7 +58,7 @@ class FileTarget:
         except OSError:
             self._seen = 0
 
-    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
         now = reactor.now()
         before, self._looked = self._looked, now
         try:
@@ -85,7 +85,7 @@ class ActivityTarget:
         self._members = members
         self._seen = self._look()
 
-    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
         before, self._seen = self._seen, self._look()
         done(NOTHING_NEW if self._seen == before else None, reactor.now())
         return _nothing_to_cancel

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from supervisor.adapters.eventloop.dns import Resolver
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
 from supervisor.adapters.probes.prober import Done, Poller, Prober, Target
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget
-from supervisor.adapters.processes.child_command import Identity, plain_environment
+from supervisor.adapters.processes.child_command import Credentials, plain_environment
 from supervisor.core.model.actions import Purpose
 from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
@@ -32,7 +32,7 @@ class Output(Protocol):
     def subscribe(self, callback: Callable[[list[bytes]], None]) -> Callable[[], None]: ...
 
 
-class Senses:
+class Monitors:
     """Observes instances and posts `Ready`, `Heartbeat` and `ProbeFailed`.
 
     `members(instance)` gives the pids of its tree, `output(instance)` its stream, `rng` numbers from 0 to 1.
@@ -41,7 +41,7 @@ class Senses:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: EventLoop,
         post: Post,
         rng: Callable[[], float],
         members: Callable[[str], Iterable[int]],
@@ -155,7 +155,7 @@ class Senses:
         if tcp is not None:
             return TcpTarget(tcp, self._resolver)
         if command is not None:
-            identity = Identity(spec.user, spec.group, spec.extra_groups)
+            identity = Credentials(spec.user, spec.group, spec.extra_groups)
             return ExecTarget(command, spec.directory, probe_environment(spec, instance), identity)
         return None
 

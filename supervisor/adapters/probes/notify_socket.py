@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from supervisor.adapters.eventloop.loop import EPOLLIN, Reactor, Timer
+from supervisor.adapters.eventloop.loop import EPOLLIN, EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.core.model.sdnotify import MAX_DATAGRAM, Message, parse
 
@@ -53,7 +53,7 @@ class NotifySocket:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: EventLoop,
         path: str,
         deliver: Deliver,
         on_problem: Callable[[str], None],
@@ -78,7 +78,7 @@ class NotifySocket:
         """Its descriptor, for a successor: what is in it then, the successor hears."""
         return self._socket.fileno()
 
-    def anew(self) -> None:
+    def rebind(self) -> None:
         """Listen under our name again, where somebody has removed it; who is connected to the former socket is heard
         all the same.  OSError where that is impossible."""
         if os.path.exists(self.path):  # noqa: PTH110

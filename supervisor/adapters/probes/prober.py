@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.eventloop.loop import EventLoop, Timer
 
 Done = Callable[[str | None, float], None]
 """`done(error, at)`: None or a short text for people, and when the answer came (CLOCK_MONOTONIC seconds)."""
@@ -20,7 +20,7 @@ MOST_AT_ONCE = 64
 class Target(Protocol):
     """What can be asked."""
 
-    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
         """Ask once.  `done` is called once, within `timeout` seconds, perhaps before this returns, and never after the
         returned function was called.  OSError where it cannot even be tried."""
 
@@ -28,7 +28,7 @@ class Target(Protocol):
 class Prober:
     """Carries out probes, at most `MOST_AT_ONCE` at a time; the others wait, and their timeout with them."""
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: EventLoop) -> None:
         self.reactor = reactor
         self._running = 0
         self._waiting: deque[_Probe] = deque()

@@ -7,7 +7,7 @@ import os
 import socket
 
 from supervisor.adapters.eventloop.dns import Addresses, Resolver
-from supervisor.adapters.eventloop.loop import EPOLLOUT, Reactor
+from supervisor.adapters.eventloop.loop import EPOLLOUT, EventLoop
 from supervisor.adapters.probes.prober import Cancel, Done, in_words, too_late
 
 MOST_HEAD = 16 * 1024
@@ -25,7 +25,7 @@ class TcpTarget:
         self.host, self.port = host.strip("[]"), int(port)
         self._resolver = resolver
 
-    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
         attempt = _Attempt(reactor, self.port, timeout, done)
         self._resolver.resolve(self.host, attempt.resolved)
         return attempt.close
@@ -45,7 +45,7 @@ class HttpTarget(TcpTarget):
             f"Host: {address}\r\nUser-Agent: phi-supervisor\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         ).encode("latin-1", "replace")
 
-    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
         attempt = _HttpAttempt(reactor, self.port, timeout, done, self._request)
         self._resolver.resolve(self.host, attempt.resolved)
         return attempt.close
@@ -56,7 +56,7 @@ class _Attempt:
 
     __slots__ = ("_addresses", "_done", "_error", "_port", "_reactor", "_socket", "_timer")
 
-    def __init__(self, reactor: Reactor, port: int, timeout: float, done: Done) -> None:
+    def __init__(self, reactor: EventLoop, port: int, timeout: float, done: Done) -> None:
         self._reactor, self._port = reactor, port
         self._done: Done | None = done
         self._socket: socket.socket | None = None
@@ -133,7 +133,7 @@ class _HttpAttempt(_Attempt):
 
     __slots__ = ("_head", "_request")
 
-    def __init__(self, reactor: Reactor, port: int, timeout: float, done: Done, request: bytes) -> None:
+    def __init__(self, reactor: EventLoop, port: int, timeout: float, done: Done, request: bytes) -> None:
         super().__init__(reactor, port, timeout, done)
         self._request = request
         self._head = b""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.process import Process
@@ -24,7 +24,7 @@ class CgroupMigration:
     """The processes that still have to be moved.  `mains` holds the pids of main processes, `owner(pid)` finds the
     process from which another one is descended."""
 
-    def __init__(self, reactor: Reactor, mains: Container[int], owner: Callable[[int], Process | None]) -> None:
+    def __init__(self, reactor: EventLoop, mains: Container[int], owner: Callable[[int], Process | None]) -> None:
         self.waiting: dict[Process, None] = {}
         """To be moved, in the order of their spawns."""
         self._reactor = reactor

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from select import EPOLLERR, EPOLLPRI
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes.tree import Tree
 from supervisor.core.model.spec import Enforce, ResourcesSpec
@@ -34,7 +34,7 @@ class CgroupTree(Tree):
         self.accounts: str | None = None
         self._passing = passing
         self._events_fd = -1
-        self._reactor: Reactor | None = None
+        self._reactor: EventLoop | None = None
         with suppress(FileExistsError):
             os.mkdir(path, 0o755)  # noqa: PTH102 - on the restart path
 
@@ -83,7 +83,7 @@ class CgroupTree(Tree):
         if not write(f"{self.path}/cgroup.kill", "1"):  # before Linux 5.14, or not ours to write
             super().kill()
 
-    def when_empty(self, reactor: Reactor, callback: Callable[[], None]) -> None:
+    def when_empty(self, reactor: EventLoop, callback: Callable[[], None]) -> None:
         self._watched, self._reactor = callback, reactor
         reactor.call_soon(self._watch)
 

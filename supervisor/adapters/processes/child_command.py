@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux.pidfd import child_status
 
 WHOLE = 1 << 26
@@ -24,7 +24,7 @@ _CHUNK = 65536
 _NOT_FOR_COMMANDS = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_")
 
 
-class Outcome(NamedTuple):
+class CommandResult(NamedTuple):
     """How it ended.  `exit_code` and `signal` are both None where nobody could tell.  `errors` is what it wrote to
     stderr, where that was wanted apart from `output`."""
 
@@ -54,7 +54,7 @@ def plain_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(_NOT_FOR_COMMANDS)}
 
 
-class Identity(NamedTuple):
+class Credentials(NamedTuple):
     """As whom a command runs; None: as ourselves."""
 
     user: int | None = None
@@ -62,7 +62,7 @@ class Identity(NamedTuple):
     extra_groups: tuple[int, ...] | None = None
 
 
-class Command:
+class ChildCommand:
     """Starts `argv` at once (OSError says why it cannot) and calls `done(outcome)` when it has ended and is reaped.
 
     At `timeout` seconds the whole process group is killed.  `stdin` is what it can read.  stdout and stderr are one
@@ -74,21 +74,21 @@ class Command:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: EventLoop,
         argv: Sequence[str],
-        done: Callable[[Outcome], None],
+        done: Callable[[CommandResult], None],
         *,
         timeout: float,
         stdin: bytes = b"",
         directory: str | None = None,
         environment: Mapping[str, str] | None = None,
-        identity: Identity = Identity(),  # noqa: B008 - immutable
+        identity: Credentials = Credentials(),  # noqa: B008 - immutable
         keep: int = _KEPT,
         errors_apart: bool = False,
     ) -> None:
         self._reactor = reactor
         self._keep = keep
-        self._done: Callable[[Outcome], None] | None = done
+        self._done: Callable[[CommandResult], None] | None = done
         self._timed_out = False
         self._texts: list[bytearray] = []
         self._pipes: dict[int, bytearray] = {}
@@ -154,7 +154,7 @@ class Command:
         os.close(self._pidfd)
         self._pidfd = -1
         if self._done is not None:
-            self._done(Outcome(*status, self._timed_out, *map(bytes, self._texts)))
+            self._done(CommandResult(*status, self._timed_out, *map(bytes, self._texts)))
 
     def _close(self, pipe: int) -> None:
         if self._pipes.pop(pipe, None) is not None:
@@ -169,7 +169,7 @@ def _started(
     errors: int,
     directory: str | None,
     environment: Mapping[str, str] | None,
-    identity: Identity,
+    identity: Credentials,
 ) -> tuple[int, int]:
     """Spawn; (pid, pidfd)."""
     # A file in memory: to be read whenever the child likes, and nothing for us to feed.

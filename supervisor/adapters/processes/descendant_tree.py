@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Container
 from contextlib import suppress
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.procfs import Stat
 from supervisor.adapters.processes import marks
@@ -28,7 +28,7 @@ _LOOK_AGAIN = 0.1
 """Seconds after which members are looked for again that could not be watched."""
 
 
-class Census:
+class ProcessScan:
     """All processes by the number that they bear: one look at /proc serves every tree."""
 
     GOOD_FOR = 0.05
@@ -53,7 +53,7 @@ class Census:
                 self._bearers.setdefault(mark, []).append(pid)
 
 
-class DescentTree(Tree):
+class DescendantTree(Tree):
     """`mains`: the main processes of all instances, which only their own trees look at."""
 
     __slots__ = (
@@ -69,7 +69,7 @@ class DescentTree(Tree):
         "leader",
     )
 
-    def __init__(self, identity: Identity, mains: Container[int], census: Census) -> None:
+    def __init__(self, identity: Identity, mains: Container[int], census: ProcessScan) -> None:
         super().__init__()
         self.leader = 0
         self._start = 0
@@ -82,7 +82,7 @@ class DescentTree(Tree):
         self._mains = mains
         self._census = census
         self._pidfds: list[int] = []
-        self._reactor: Reactor | None = None
+        self._reactor: EventLoop | None = None
 
     def join(self, pid: int) -> None:
         stat = procfs.stat(pid)
@@ -182,7 +182,7 @@ class DescentTree(Tree):
             kin |= new
         return [pid for pid in pids if pid in kin]
 
-    def when_empty(self, reactor: Reactor, callback: Callable[[], None]) -> None:
+    def when_empty(self, reactor: EventLoop, callback: Callable[[], None]) -> None:
         self._watched, self._reactor = callback, reactor
         reactor.call_soon(self._look)
 

@@ -11,14 +11,14 @@ from contextlib import suppress
 
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import marks
-from supervisor.core.services.adoption import Found
+from supervisor.core.services.adoption import MarkedProcess
 
 _FORKED_ONLY = 0x40  # PF_FORKNOEXEC: it has not executed a program since its fork
 GONE_WITHIN = 2.0
 """Seconds that what was killed has to be gone; more needs only what the kernel cannot end."""
 
 
-def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ()) -> list[Found]:
+def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ()) -> list[MarkedProcess]:
     """Every process, ourselves left out, that was started under our id.
 
     One without our environment, which it may have cleared, is known by the number of one of `instances`.  In the very
@@ -40,11 +40,11 @@ def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ())
             number = int(incarnation) if incarnation and incarnation.isdecimal() else None
             # What we spawn leads a session and has executed its program.  A descendant that calls setsid leads one too.
             leader = stat.session == pid and not stat.flags & _FORKED_ONLY
-            found.append(Found(pid, stat.start, instance, number, leader))
+            found.append(MarkedProcess(pid, stat.start, instance, number, leader))
     return found
 
 
-def describe(stray: Found) -> str:
+def describe(stray: MarkedProcess) -> str:
     """`PID NAME (STATE)`, as far as it is there."""
     stat = procfs.stat(stray.pid)
     return f"{stray.pid} {stat.name} ({stat.state})" if stat is not None else str(stray.pid)
@@ -61,10 +61,10 @@ def _by_output(pid: int, fifo_directory: str) -> str | None:
     return None
 
 
-def end(strays: Iterable[Found]) -> list[Found]:
+def end(strays: Iterable[MarkedProcess]) -> list[MarkedProcess]:
     """SIGKILL to each, through a pidfd of the very process that was found; returns what is there all the same."""
     poll = select.poll()
-    waiting: dict[int, Found] = {}
+    waiting: dict[int, MarkedProcess] = {}
     for stray in strays:
         with suppress(OSError):
             fd = os.pidfd_open(stray.pid)

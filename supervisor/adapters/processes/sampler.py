@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes.usage import Key, age, of_cgroup, of_processes, percent
-from supervisor.core.detection.resource_limits import Ceilings
+from supervisor.core.detection.resource_limits import ResourceLimits
 from supervisor.core.model.events import Event
 from supervisor.core.model.spec import ResourcesSpec
 
@@ -41,14 +41,14 @@ class Sampler:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: EventLoop,
         members: Callable[[str], Iterable[int]],
         post: Callable[[str, Event], None],
         cgroup: Callable[[str], str | None] = lambda _instance: None,
     ) -> None:
         self._reactor, self._members, self._post, self._cgroup = reactor, members, post, cgroup
         self._meters: dict[str, _Meter] = {}
-        self._limits: dict[str, Ceilings] = {}
+        self._limits: dict[str, ResourceLimits] = {}
         self._holds = 0
         self._limit_timer: Timer | None = None
         self._processes: dict[Key, tuple[float, float]] = {}
@@ -83,7 +83,7 @@ class Sampler:
             if not self._holds:
                 self._meters.pop(instance, None)
             return
-        self._limits[instance] = Ceilings(incarnation, resources)
+        self._limits[instance] = ResourceLimits(incarnation, resources)
         self._look_by(self._reactor.now() + _period(resources))
 
     def tree(self, pids: Iterable[int]) -> list[Process]:
@@ -170,7 +170,7 @@ class _Ticker:
 
     __slots__ = ("_callback", "_interval", "_reactor", "_timer")
 
-    def __init__(self, reactor: Reactor, interval: float, callback: Callable[[], None]) -> None:
+    def __init__(self, reactor: EventLoop, interval: float, callback: Callable[[], None]) -> None:
         self._reactor, self._interval, self._callback = reactor, interval, callback
         self._timer: Timer | None = reactor.call_at(reactor.now() + interval, self._tick)
 
@@ -209,7 +209,7 @@ def _pressure(resource: str) -> float | None:
 
 
 def _period(resources: ResourcesSpec) -> float:
-    least, most = _LIMIT_PERIODS
+    minimum, maximum = _LIMIT_PERIODS
     if resources.max_tasks is not None:
-        most = _TASKS_PERIOD
-    return min(max(resources.sustained / _LOOKS, least), most)
+        maximum = _TASKS_PERIOD
+    return min(max(resources.sustained / _LOOKS, minimum), maximum)

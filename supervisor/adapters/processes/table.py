@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from select import EPOLLHUP
 
-from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
 from supervisor.adapters.processes.process import Process
 from supervisor.adapters.processes.tree import Tree, send
-from supervisor.adapters.processes.trees import Forest
-from supervisor.core.model.events import Event, Exited, Lingering, TreeEmpty
+from supervisor.adapters.processes.trees import Trees
+from supervisor.core.model.events import Event, Exited, KillIncomplete, TreeEmpty
 from supervisor.core.model.spec import ResourcesSpec
 from supervisor.core.services.adoption import is_main
 
@@ -29,13 +29,13 @@ PARENT_REAPS_WITHIN = 1.5
 """Seconds that the parent of an adopted process has to reap it before its exit status counts as unknown."""
 
 
-class Processes:
+class ProcessTable:
     """All of them, by instance.  `post` takes what happens to them; `before_exit(instance, tree_empty)` runs
     before an exit is posted, so that the last line of output is there when the exit is told."""
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: EventLoop,
         post: Callable[[str, Event], None],
         before_exit: Callable[[str, bool], None],
         supervisor_id: str,
@@ -58,10 +58,10 @@ class Processes:
     # -- taking up -----------------------------------------------------------------------------------------------
 
     def take(
-        self, instance: str, incarnation: int, pid: int, forest: Forest, resources: ResourcesSpec | None = None
+        self, instance: str, incarnation: int, pid: int, trees: Trees, resources: ResourcesSpec | None = None
     ) -> Process:
         """Watch a process that was just spawned.  It is our child and not reaped, so its pid cannot mean another."""
-        process = self._process(instance, incarnation, pid, os.pidfd_open(pid), forest.plant(instance, resources))
+        process = self._process(instance, incarnation, pid, os.pidfd_open(pid), trees.plant(instance, resources))
         self._add(process)
         if process.settled:
             process.tree.join(pid)
@@ -141,7 +141,7 @@ class Processes:
                 signal.pidfd_send_signal(process.pidfd, number)
 
     def kill(self, instance: str) -> None:
-        """SIGKILL to the whole tree; what survives it is told as `Lingering`, by pid and state."""
+        """SIGKILL to the whole tree; what survives it is told as `KillIncomplete`, by pid and state."""
         process = self.at_home(instance)
         if process is None:
             return
@@ -153,7 +153,7 @@ class Processes:
 
     def _report_lingering(self, process: Process) -> None:
         if self.by_instance.get(process.instance) is process and not process.tree.empty():
-            self._post(process.instance, Lingering(process.incarnation, tuple(self.describe(process))))
+            self._post(process.instance, KillIncomplete(process.incarnation, tuple(self.describe(process))))
 
     def describe(self, process: Process) -> Iterator[str]:
         """`PID NAME (STATE)` of each member that is left."""

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 
 _MOST_ROUNDS = 32
 
@@ -74,7 +74,7 @@ class Tree:
                 break
         return held
 
-    def when_empty(self, reactor: Reactor, callback: Callable[[], None]) -> None:
+    def when_empty(self, reactor: EventLoop, callback: Callable[[], None]) -> None:
         """Call back once, when the last member is gone."""
         raise NotImplementedError
 

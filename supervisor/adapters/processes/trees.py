@@ -10,12 +10,12 @@ from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import cgroup_tree as cgroup
 from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
-from supervisor.adapters.processes.descendant_tree import Census, DescentTree
+from supervisor.adapters.processes.descendant_tree import DescendantTree, ProcessScan
 from supervisor.adapters.processes.tree import Tree
 from supervisor.core.model.spec import ResourcesSpec
 
 
-class Forest:
+class Trees:
     """Finds out once whether cgroups can be had, and says which way it went in `kind`.
 
     `name` and the beginning of `supervisor_id` are the name of our directory, which is the same for every daemon of
@@ -34,7 +34,7 @@ class Forest:
         self._directory = f"phi-{name}"
         self._id = supervisor_id
         self._mains = mains
-        self._census = Census()
+        self._census = ProcessScan()
         self._mount = cgroup.mount_point() if cgroups else None
         self._elsewhere: list[str] | None = None
         self.root: str | None = None
@@ -97,8 +97,8 @@ class Forest:
         if self.root is not None:
             cgroup.remove(self.root)
 
-    def _by_descent(self, instance: str) -> DescentTree:
-        return DescentTree((self._id, instance), self._mains, self._census)
+    def _by_descent(self, instance: str) -> DescendantTree:
+        return DescendantTree((self._id, instance), self._mains, self._census)
 
     def _cgroup_of(self, pid: int, instance: str) -> str | None:
         """The directory of `instance` that `pid` lives in or below, if it is one of ours."""

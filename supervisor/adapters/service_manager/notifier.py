@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from supervisor.adapters.eventloop.fd_passing import LONGEST_NAME, quoted
-from supervisor.adapters.eventloop.loop import Reactor, Timer
+from supervisor.adapters.eventloop.loop import EventLoop, Timer
 
 AGAIN_AFTER = 0.02
 """Seconds after which a full queue is tried again."""
@@ -57,7 +57,7 @@ class ServiceManager:
     and nobody knows what."""
 
     def __init__(
-        self, reactor: Reactor, upstream: Upstream, problem: Callable[[str], None], stored: Mapping[str, int] | None
+        self, reactor: EventLoop, upstream: Upstream, problem: Callable[[str], None], stored: Mapping[str, int] | None
     ) -> None:
         self.upstream = upstream
         self._reactor = reactor

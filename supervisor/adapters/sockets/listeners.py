@@ -27,7 +27,7 @@ _TCP = re.compile(r"tcp://\[?(.*?)\]?:(\d+)")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Sockets:
+class ListeningSockets:
     """All of them, by URL.  `inherited`: those that a predecessor or a service manager kept, by URL."""
 
     def __init__(self, inherited: Mapping[str, int]) -> None:

@@ -23,7 +23,7 @@ LARGEST_ENVIRONMENT = 1024 * 1024
 """Bytes: the kernel gives a program hardly more."""
 
 
-class Identity(NamedTuple):
+class Account(NamedTuple):
     """As whom to run; None leaves it as it is."""
 
     user: int | None
@@ -114,7 +114,7 @@ def _not_executable(program: Path) -> str:
     return "" if os.access(program, os.X_OK) else f"is not executable (chmod +x {program})"
 
 
-def _identity(user: str | int | None, group: str | int | None) -> Identity:
+def _identity(user: str | int | None, group: str | int | None) -> Account:
     account = _account(user) if user is not None else None
     uid = account.pw_uid if account else user if isinstance(user, int) else None
     gid = _group(group) if group is not None else account.pw_gid if account else None
@@ -123,10 +123,10 @@ def _identity(user: str | int | None, group: str | int | None) -> Identity:
     if os.geteuid() != 0:
         if uid not in (None, os.geteuid()) or gid not in (None, os.getegid()):
             raise ValueError("only root can start a service as somebody else; leave user and group out, or run as root")
-        return Identity(None, None, None)
+        return Account(None, None, None)
     if account and gid is not None:
-        return Identity(uid, gid, tuple(sorted(os.getgrouplist(account.pw_name, gid))))
-    return Identity(uid, gid, None if uid is None else ())
+        return Account(uid, gid, tuple(sorted(os.getgrouplist(account.pw_name, gid))))
+    return Account(uid, gid, None if uid is None else ())
 
 
 def group_to_give(group: str | int) -> int:

@@ -74,8 +74,8 @@ def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> N
         message = 'read by detector = "timeout" alone; {} is bounded by min_timeout and max_timeout'
         report(message.format(beat.detector), "heartbeat", "timeout")
     if beat.min_timeout > beat.max_timeout:
-        least, most = format_duration(beat.min_timeout), format_duration(beat.max_timeout)
-        report(f"{least} is more than max_timeout, {most}", "heartbeat", "min_timeout")
+        minimum, maximum = format_duration(beat.min_timeout), format_duration(beat.max_timeout)
+        report(f"{minimum} is more than max_timeout, {maximum}", "heartbeat", "min_timeout")
     elif beat.interval >= beat.max_timeout:
         _too_slow(beat.interval, "max_timeout", beat.max_timeout, report)
 
@@ -106,8 +106,8 @@ def _too_slow(interval: float, limit: str, seconds: float, report: Report) -> No
 
 def _restart(restart: RestartSpec, group_name: str | None, report: Report) -> None:
     if restart.initial > restart.maximum:
-        first, most = format_duration(restart.initial), format_duration(restart.maximum)
-        report(f"{first} is more than maximum, {most}", "restart", "initial")
+        first, maximum = format_duration(restart.initial), format_duration(restart.maximum)
+        report(f"{first} is more than maximum, {maximum}", "restart", "initial")
     if restart.strategy is not Strategy.ONE_FOR_ONE and group_name is None:
         report(
             f"{quoted(str(restart.strategy))} is about a group; give the service a group_name", "restart", "strategy"

@@ -22,7 +22,7 @@ class Change(NamedTuple):
     stepped: float
 
 
-class Clocks:
+class ClockJumps:
     """Compares the three at each `look`."""
 
     __slots__ = ("_boot", "_monotonic", "_real")

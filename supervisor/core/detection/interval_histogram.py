@@ -83,7 +83,7 @@ class Tail(NamedTuple):
         return self.start + self.scale * (exp(min(self.shape * excess, 700.0)) - 1.0) / self.shape
 
 
-class Recording:
+class IntervalHistogram:
     """All that is asked of it counts every interval that was added."""
 
     __slots__ = ("_classes", "_count", "_held", "_longest", "_total")
@@ -106,7 +106,7 @@ class Recording:
         if len(self._held) >= _HELD:
             self._take_in()
 
-    def absorb(self, other: Recording) -> None:
+    def absorb(self, other: IntervalHistogram) -> None:
         """Take in all that another one holds."""
         self._take_in()
         other._take_in()

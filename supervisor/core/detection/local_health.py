@@ -15,7 +15,7 @@ EASES = 5.0
 """Seconds in good order that take one off the score."""
 
 
-class ObservedClock:
+class LoopLag:
     """`tolerance` is the lateness in seconds that is no news; the lag decays to half within `memory` seconds.
 
     At each wake: first `woke`, whose answer goes to every detector as an excuse, then the inbox, then the timers.

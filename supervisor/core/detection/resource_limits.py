@@ -6,7 +6,7 @@ from supervisor.core.model.events import LimitExceeded
 from supervisor.core.model.spec import ResourcesSpec
 
 
-class Ceiling:
+class ResourceLimit:
     """One resource: says once when it has been over its limit for too long, and again only after it was below."""
 
     __slots__ = ("_limit", "_resource", "_since", "_sustained", "_told")
@@ -28,7 +28,7 @@ class Ceiling:
         return LimitExceeded(incarnation, self._resource, value, self._limit)
 
 
-class Ceilings:
+class ResourceLimits:
     """The ceilings of one incarnation."""
 
     __slots__ = ("_cpu", "_incarnation", "_memory", "_tasks", "spec")
@@ -36,9 +36,9 @@ class Ceilings:
     def __init__(self, incarnation: int, spec: ResourcesSpec) -> None:
         self.spec = spec
         self._incarnation = incarnation
-        self._memory = Ceiling("memory", spec.max_memory, spec.sustained) if spec.max_memory is not None else None
-        self._cpu = Ceiling("cpu", spec.max_cpu, spec.sustained) if spec.max_cpu is not None else None
-        self._tasks = Ceiling("tasks", spec.max_tasks, 0.0) if spec.max_tasks is not None else None
+        self._memory = ResourceLimit("memory", spec.max_memory, spec.sustained) if spec.max_memory is not None else None
+        self._cpu = ResourceLimit("cpu", spec.max_cpu, spec.sustained) if spec.max_cpu is not None else None
+        self._tasks = ResourceLimit("tasks", spec.max_tasks, 0.0) if spec.max_tasks is not None else None
 
     def check(self, cpu: float, memory_bytes: int, now: float, tasks: int = 0) -> list[LimitExceeded]:
         """What is now exceeded for too long (tasks: at all, for a fork bomb leaves no time).  `cpu` is a fraction of

@@ -39,16 +39,16 @@ STARVED = 0.5
 _NEWBORN = Waited(0.0)
 
 
-class RunningTime:
+class SchedulableTime:
     """One suspicion's.  `ran` is in seconds; `share` is how much of the time between the last two looks it waited,
-    and `most` for what.  `unsure`: a thread began to wait in between, and the kernel has not counted that yet."""
+    and `maximum` for what.  `unsure`: a thread began to wait in between, and the kernel has not counted that yet."""
 
-    __slots__ = ("_at", "_barred", "_waited", "most", "ran", "share", "unsure")
+    __slots__ = ("_at", "_barred", "_waited", "maximum", "ran", "share", "unsure")
 
     def __init__(self) -> None:
         self.ran = 0.0
         self.share = 0.0
-        self.most: Wait | None = None
+        self.maximum: Wait | None = None
         self.unsure = False
         self._at: float | None = None
         self._barred = False
@@ -62,13 +62,13 @@ class RunningTime:
     @property
     def held(self) -> str | None:
         """What it waited for during most of the time between the last two looks."""
-        return _WORDS.get(self.most, "starved of CPU") if self.share >= STARVED else None
+        return _WORDS.get(self.maximum, "starved of CPU") if self.share >= STARVED else None
 
     def look(self, at: float, waited: Mapping[Wait, Waited], *, barred: bool) -> None:
         """`waited`: by thread, or other kind of wait.  `barred`: it cannot run at present."""
         if self._at is not None and at > self._at:
             seconds = at - self._at
-            longest, self.most, self.unsure = 0.0, None, False
+            longest, self.maximum, self.unsure = 0.0, None, False
             for key, after in waited.items():
                 before = self._waited.get(key, _NEWBORN if isinstance(key, int) else after)
                 if before.wants and after.wants and before.sleeps == after.sleeps:
@@ -78,7 +78,7 @@ class RunningTime:
                     self.unsure |= after.wants
                 lost = min(lost, seconds)
                 if lost > longest:
-                    longest, self.most = lost, key
+                    longest, self.maximum = lost, key
             if barred and self._barred:
                 longest = seconds
             self.share = longest / seconds

@@ -23,7 +23,7 @@ from __future__ import annotations
 from math import log10
 from typing import NamedTuple
 
-from supervisor.core.detection.interval_histogram import FEWEST, SURE, Recording, off
+from supervisor.core.detection.interval_histogram import FEWEST, SURE, IntervalHistogram, off
 from supervisor.core.model.spec import HeartbeatSpec
 
 LOOK = 0.5
@@ -34,12 +34,12 @@ _FAR = 366 * 86_400.0
 _SHY, _BOLD = 12.0, 1.0
 
 
-class Verdict(NamedTuple):
+class TargetAssessment(NamedTuple):
     """Silences in seconds; false restarts a second, of all instances together.  What is not known is None."""
 
-    least: float
+    minimum: float
     """Suspicion begins no earlier: the patience for which false restarts are predicted."""
-    most: float
+    maximum: float
     """… and no later."""
     beats: int
     recorded: float
@@ -52,7 +52,7 @@ class Verdict(NamedTuple):
     low: float | None = None
     high: float | None = None
     seen: int = 0
-    """Recorded intervals longer than `least`."""
+    """Recorded intervals longer than `minimum`."""
     proven: float | None = None
     """Not more than this, with 95 %, by what was seen, whatever the law of the tail."""
     feasible: bool | None = None
@@ -81,22 +81,22 @@ def score(beat: HeartbeatSpec) -> float:
     return round(min(max(_BOLD, -log10(chance)), _SHY), 3)
 
 
-def judge(beat: HeartbeatSpec, instances: int, recording: Recording) -> Verdict:
+def judge(beat: HeartbeatSpec, instances: int, histogram: IntervalHistogram) -> TargetAssessment:
     """How the detector is to be set, and what comes of it, by what is known now."""
     assert beat.target is not None
-    most, known = longest_silence(beat), recording.total
-    if recording.count < FEWEST:
-        return Verdict(most, most, recording.count, known)
-    beats_a_second = instances / recording.mean
+    maximum, known = longest_silence(beat), histogram.total
+    if histogram.count < FEWEST:
+        return TargetAssessment(maximum, maximum, histogram.count, known)
+    beats_a_second = instances / histogram.mean
     chance = min(0.5, beat.target.max_false_restarts / beats_a_second)
-    shortest, needs, longest = (recording.silence(chance, z) for z in (-SURE, 0.0, SURE))
-    unseen = recording.longest * off(0.0, SURE) / (chance * recording.count)
-    least = min(most, max(longest, unseen))
-    low, rate, high = (beats_a_second * recording.beyond(least, z) for z in (-SURE, 0.0, SURE))
-    seen = recording.longer(least)
-    return Verdict(
-        least, most, recording.count, known,
+    shortest, needs, longest = (histogram.silence(chance, z) for z in (-SURE, 0.0, SURE))
+    unseen = histogram.longest * off(0.0, SURE) / (chance * histogram.count)
+    minimum = min(maximum, max(longest, unseen))
+    low, rate, high = (beats_a_second * histogram.beyond(minimum, z) for z in (-SURE, 0.0, SURE))
+    seen = histogram.longer(minimum)
+    return TargetAssessment(
+        minimum, maximum, histogram.count, known,
         needs=needs if needs < _FAR else None, needs_high=longest if longest < _FAR else None,
-        rate=rate, low=low, high=high, seen=round(seen), proven=beats_a_second * off(seen, SURE) / recording.count,
-        feasible=needs <= most, sure=longest <= most or shortest > most,
+        rate=rate, low=low, high=high, seen=round(seen), proven=beats_a_second * off(seen, SURE) / histogram.count,
+        feasible=needs <= maximum, sure=longest <= maximum or shortest > maximum,
     )  # fmt: skip

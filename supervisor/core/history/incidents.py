@@ -27,7 +27,7 @@ _WORKING = ("starting", "running", "suspect")
 _AT_REST = ("backoff", "failed", "exited")
 
 
-class Outcome(StrEnum):
+class IncidentOutcome(StrEnum):
     """How an incident stands."""
 
     OPEN = "open"
@@ -47,7 +47,7 @@ class Incident:
     incarnation: int
     failed_at: float | None = None
     ended_at: float | None = None
-    outcome: Outcome = Outcome.OPEN
+    outcome: IncidentOutcome = IncidentOutcome.OPEN
     by_person: bool = False
     detection: float | None = None
     events: list[Event] = field(default_factory=list)
@@ -108,7 +108,7 @@ def incidents(events: Iterable[Event], oneshot: bool = False) -> list[Incident]:
             _fail(current, event)
         elif failed or suspected:
             if current is not None:
-                _end(current, Outcome.FAILED_AGAIN, event)
+                _end(current, IncidentOutcome.FAILED_AGAIN, event)
             current = Incident(from_iso(event["at"]), cause, event["incarnation"])
             found.append(current)
             if failed:
@@ -130,19 +130,19 @@ def _fail(incident: Incident, event: Event) -> None:
     incident.detection = detection_s(event["cause"], event["detail"])
 
 
-def _end(incident: Incident, outcome: Outcome, event: Event) -> None:
+def _end(incident: Incident, outcome: IncidentOutcome, event: Event) -> None:
     incident.outcome = outcome
     incident.ended_at = from_iso(event["at"])
 
 
-def _outcome(event: Event, oneshot: bool) -> Outcome | None:
+def _outcome(event: Event, oneshot: bool) -> IncidentOutcome | None:
     """What an event makes of the incident it belongs to; None: it goes on."""
     if event["cause"] in _LET_LIVE and event["to"] == "running":
-        return Outcome.FALSE_ALARM
+        return IncidentOutcome.FALSE_ALARM
     if is_recovery(event, oneshot):
-        return Outcome.RECOVERED
+        return IncidentOutcome.RECOVERED
     if event["to"] == "stopped" and event["from"] != "stopped":
-        return Outcome.STOPPED
+        return IncidentOutcome.STOPPED
     if event["to"] == "exited" and event["from"] != "exited":
-        return Outcome.GAVE_UP
+        return IncidentOutcome.GAVE_UP
     return None

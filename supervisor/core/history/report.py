@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from supervisor.core.history.incidents import CLEARED, Incident, Outcome, incidents
+from supervisor.core.history.incidents import CLEARED, Incident, IncidentOutcome, incidents
 from supervisor.core.history.ratios import divide, ratios
 from supervisor.core.history.timeline import timeline
 from supervisor.core.model.causes import Cause
@@ -109,7 +109,7 @@ def _outages(found: list[Incident]) -> Iterator[list[Incident]]:
     outage: list[Incident] = []
     for incident in found:
         outage.append(incident)
-        if incident.outcome is not Outcome.FAILED_AGAIN:
+        if incident.outcome is not IncidentOutcome.FAILED_AGAIN:
             yield outage
             outage = []
 
@@ -117,7 +117,7 @@ def _outages(found: list[Incident]) -> Iterator[list[Incident]]:
 def _count_outage(out: Account, outage: list[Incident], since: float) -> None:
     last = outage[-1]
     failures = [incident for incident in outage if incident.failed_at is not None]
-    by_itself = last.outcome is Outcome.RECOVERED
+    by_itself = last.outcome is IncidentOutcome.RECOVERED
     for incident in reversed(outage):
         by_itself = by_itself and not incident.by_person
         if incident.failed_at is None or incident.failed_at < since:
@@ -126,7 +126,12 @@ def _count_outage(out: Account, outage: list[Incident], since: float) -> None:
         out.recovered += by_itself
         if incident.detection is not None:
             out.detections.append((incident.cause, incident.detection))
-    if failures and last.outcome is Outcome.RECOVERED and failures[0].began >= since and last.ended_at is not None:
+    if (
+        failures
+        and last.outcome is IncidentOutcome.RECOVERED
+        and failures[0].began >= since
+        and last.ended_at is not None
+    ):
         out.outages.append(max(0.0, last.ended_at - failures[0].began))
 
 

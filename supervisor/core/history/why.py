@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from supervisor.core.history.evidence_text import captured, seen
-from supervisor.core.history.incidents import BY_PERSON, Incident, Outcome, incidents
+from supervisor.core.history.incidents import BY_PERSON, Incident, IncidentOutcome, incidents
 from supervisor.core.history.outlook import prospect, standing
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import phrase
@@ -61,7 +61,7 @@ def why(
         "target": row["target"]["says"] if row and row["target"] else None,
         "known_since": mine[0]["at"] if mine else None,
         "failures": sum(incident.failed_at is not None for incident in found),
-        "false_alarms": sum(incident.outcome is Outcome.FALSE_ALARM for incident in found),
+        "false_alarms": sum(incident.outcome is IncidentOutcome.FALSE_ALARM for incident in found),
         "excused": [_excuse(event) for event in mine if event["cause"] == Cause.HELD and event["to"] == "running"],
         "incidents": [_story(incident, mine, evidence, words) for incident in (found[-last:] if last > 0 else [])],
         "next": prospect(row) if row else {"what": "nothing, until a supervisor is started", "in_s": None},
@@ -148,7 +148,10 @@ def _excuse(event: Event) -> Excuse:
 
 
 def _headline(incident: Incident, detail: JSON) -> str:
-    kind = {Outcome.FALSE_ALARM: "false alarm", Outcome.OPEN: "failure" if incident.failed_at else "suspicion"}
+    kind = {
+        IncidentOutcome.FALSE_ALARM: "false alarm",
+        IncidentOutcome.OPEN: "failure" if incident.failed_at else "suspicion",
+    }
     what = kind.get(incident.outcome, "failure" if incident.failed_at else "suspicion")
     bare = {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action")}
     return f"{what} of incarnation {incident.incarnation}: {phrase(incident.cause, bare)}"
@@ -160,7 +163,7 @@ def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
     if detail.get("action") == "report":
         yield "it was only reported, as configured"
     yield from (_hold(event["detail"]) for event in incident.events if event["cause"] == Cause.HELD)
-    if incident.outcome is Outcome.FALSE_ALARM:
+    if incident.outcome is IncidentOutcome.FALSE_ALARM:
         yield f"it was let live: {phrase(incident.events[-1]['cause'])}"
         return
     if incident.failed_at is not None and suspected:
@@ -189,20 +192,20 @@ def _verdict(incident: Incident, detail: JSON) -> Iterator[str]:
         limit = f"{detail.get('restarts_in_window')} of at most {detail.get('max_restarts')}"
         when = f"after a backoff of {span(detail['delay_s'])}" if detail["delay_s"] else "at once"
         yield f"restart {when}: {limit} within {span(detail.get('window_s'))} (attempt {detail.get('attempt')})"
-    elif incident.outcome is Outcome.GAVE_UP:
+    elif incident.outcome is IncidentOutcome.GAVE_UP:
         yield "no restart: its policy wants none"
 
 
 def _after(incident: Incident) -> Iterator[str]:
     took = None if incident.ended_at is None else span(max(0.0, incident.ended_at - incident.began))
     last = incident.events[-1]
-    if incident.outcome is Outcome.RECOVERED:
+    if incident.outcome is IncidentOutcome.RECOVERED:
         yield f"back after {took}, as incarnation {last['incarnation']}"
-    elif incident.outcome is Outcome.FAILED_AGAIN:
+    elif incident.outcome is IncidentOutcome.FAILED_AGAIN:
         yield f"it failed again {took} later, before it was ready"
-    elif incident.outcome is Outcome.FALSE_ALARM:
+    elif incident.outcome is IncidentOutcome.FALSE_ALARM:
         yield f"cleared after {took}; it went on as incarnation {incident.incarnation}"
-    elif incident.outcome is Outcome.STOPPED:
+    elif incident.outcome is IncidentOutcome.STOPPED:
         yield f"stopped after {took}"
-    elif incident.outcome is Outcome.OPEN:
+    elif incident.outcome is IncidentOutcome.OPEN:
         yield f"not over: {last['to']} since {_clock(last['at'])}"

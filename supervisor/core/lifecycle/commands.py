@@ -12,7 +12,7 @@ from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.running import review_target
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Action, Goal, Purpose, State, Watch
+from supervisor.core.model.actions import Action, Goal, Purpose, StartMonitoring, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec
 
@@ -146,7 +146,7 @@ def reconfigure(instance: Instance, event: ev.Reconfigure, now: float, out: list
     if not event.restart:
         instance.running_spec = event.spec
         if instance.state is State.RUNNING and instance.detector is not None:
-            out.append(Watch(instance.name, instance.incarnation, Purpose.HEARTBEAT))
+            out.append(StartMonitoring(instance.name, instance.incarnation, Purpose.HEARTBEAT))
     elif instance.state in (State.RUNNING, State.SUSPECT) or instance.phase in (Phase.SPAWNING, Phase.UP):
         if instance.goal is Goal.UP:
             end_process(instance, Cause.RELOADED, After.RESTART, now, out)
@@ -159,7 +159,7 @@ def _take_spec(instance: Instance, spec: ServiceSpec, out: list[Action]) -> None
     if spec.heartbeat != instance.spec.heartbeat:
         instance.refused = False
         if not _same_rhythm(spec.heartbeat, instance.spec.heartbeat):
-            instance.recording.clear()
+            instance.histogram.clear()
         instance.detector = make(spec.heartbeat) if spec.heartbeat else None
         if instance.detector is not None and instance.state is State.RUNNING and instance.cause_at is not None:
             instance.detector.start(instance.cause_at)

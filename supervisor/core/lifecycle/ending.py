@@ -13,7 +13,7 @@ from supervisor.core.lifecycle.entering import move, wait_to_start
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Action, Goal, Release, Signal, State
+from supervisor.core.model.actions import Action, Goal, ReleaseInstance, Signal, State
 from supervisor.core.model.causes import DETECTED, Cause
 from supervisor.core.model.spec import ServiceType
 from supervisor.core.restart.tracker import wants_restart
@@ -73,7 +73,7 @@ def ended(instance: Instance, now: float, out: list[Action]) -> None:
     instance.ready = False
     instance.lingering, instance.lingering_since = (), None
     instance.phase = Phase.NONE
-    out.append(Release(instance.name, instance.incarnation))
+    out.append(ReleaseInstance(instance.name, instance.incarnation))
     if instance.goal is Goal.DOWN or instance.after is After.STOP:
         move(instance, State.STOPPED, Cause.STOPPED, now, out, _exit_detail(instance))
     elif instance.after is After.RESTART:

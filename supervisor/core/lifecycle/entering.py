@@ -15,7 +15,7 @@ from typing import Any
 
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import After, Phase
-from supervisor.core.model.actions import Action, Examine, Kill, Purpose, Record, Signal, State, Watch
+from supervisor.core.model.actions import Action, Examine, Kill, Purpose, Record, Signal, StartMonitoring, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Reaction, ReadySpec
 from supervisor.core.restart.tracker import Breaker
@@ -73,7 +73,7 @@ def wait_to_start(
 def await_ready(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe a process for readiness; it has the start timeout for it."""
     instance.until = now + instance.spec.start_timeout
-    out.append(Watch(instance.name, instance.incarnation, Purpose.READY))
+    out.append(StartMonitoring(instance.name, instance.incarnation, Purpose.READY))
 
 
 def await_ready_again(instance: Instance, ready: ReadySpec, now: float, out: list[Action]) -> None:
@@ -104,7 +104,7 @@ def listen(instance: Instance, now: float, out: list[Action]) -> None:
     if instance.detector is not None:
         instance.detector.start(now)
         instance.excused_until = -inf
-        out.append(Watch(instance.name, instance.incarnation, Purpose.HEARTBEAT))
+        out.append(StartMonitoring(instance.name, instance.incarnation, Purpose.HEARTBEAT))
 
 
 def await_health(instance: Instance, now: float) -> None:
@@ -128,11 +128,11 @@ def suspect(instance: Instance, cause: Cause, now: float, out: list[Action], det
     instance.asked_again = False
     instance.evidence = {}
     only_report = silent and heartbeat is not None and heartbeat.on_suspect is Reaction.REPORT
-    within = EXAMINE_WITHIN
+    timeout = EXAMINE_WITHIN
     if silent and heartbeat is not None:
-        within += heartbeat.probe_timeout
-    move(instance, State.SUSPECT, cause, now, out, detail, until=None if only_report else now + within)
-    out.append(Examine(instance.name, instance.incarnation, within, confirm=silent))
+        timeout += heartbeat.probe_timeout
+    move(instance, State.SUSPECT, cause, now, out, detail, until=None if only_report else now + timeout)
+    out.append(Examine(instance.name, instance.incarnation, timeout, confirm=silent))
 
 
 # -- STOPPING --------------------------------------------------------------------------------------------------------

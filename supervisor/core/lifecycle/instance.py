@@ -14,8 +14,8 @@ from typing import Any
 
 from supervisor.core.detection.detectors.protocol import Detector
 from supervisor.core.detection.detectors.registry import make
-from supervisor.core.detection.interval_histogram import FEWEST, Recording
-from supervisor.core.detection.target import Verdict, judge
+from supervisor.core.detection.interval_histogram import FEWEST, IntervalHistogram
+from supervisor.core.detection.target import TargetAssessment, judge
 from supervisor.core.lifecycle import snapshot as life
 from supervisor.core.lifecycle.snapshot import After, Failure, Phase
 from supervisor.core.model import events as ev
@@ -23,7 +23,7 @@ from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.saved import GARBAGE
 from supervisor.core.model.spec import ServiceSpec, ServiceType
-from supervisor.core.restart.tracker import RestartRule
+from supervisor.core.restart.tracker import RestartTracker
 
 OVERDUE = 1.5
 """A beat is missing after this many usual intervals."""
@@ -53,6 +53,7 @@ class Instance:
         "goal",
         "healthy_at",
         "held",
+        "histogram",
         "incarnation",
         "last_probe_error",
         "lingering",
@@ -61,7 +62,6 @@ class Instance:
         "phase",
         "pid",
         "ready",
-        "recording",
         "recovering",
         "refused",
         "restarts",
@@ -108,7 +108,7 @@ class Instance:
         self.lingering_since: float | None = None
         self.evidence: Mapping[str, Any] = {}
         self.detector: Detector | None = make(spec.heartbeat) if spec.heartbeat else None
-        self.rule = RestartRule(spec.restart)
+        self.rule = RestartTracker(spec.restart)
         self.rng = rng
         self.after = After.JUDGE
         self.wanted_by = Cause.RESTARTED_BY_USER
@@ -119,8 +119,8 @@ class Instance:
         self.asked_again = False
         self.excused_until = -inf
         """An interval that began before this moment is not recorded: something else may have lengthened it."""
-        self.recording = Recording()
-        self.verdict: Verdict | None = None
+        self.histogram = IntervalHistogram()
+        self.verdict: TargetAssessment | None = None
         self.refused = False
         self.unheard = False
         """READY=1 may have been sent while no daemon was there to receive it."""
@@ -210,14 +210,14 @@ class Instance:
             return None
         detector, last = self.detector, self.detector.last
         if detector.heartbeat(event.at, event.sent) and last is not None and last > self.excused_until:
-            self.recording.add(event.at - last)
+            self.histogram.add(event.at - last)
         self.last_probe_error = ""
         return detector.suspect_at()
 
     @property
     def review_due(self) -> bool:
         """With one more beat enough new intervals are recorded to review the target."""
-        return self.review_at != inf and self.recording.count + 1 >= self.review_at
+        return self.review_at != inf and self.histogram.count + 1 >= self.review_at
 
     def aim(self) -> None:
         """Set the detector's bounds by the target and the recorded intervals.  `refused`: the target cannot be met."""
@@ -226,9 +226,9 @@ class Instance:
         beat = self.spec.heartbeat
         if self.detector is None or beat is None or beat.target is None:
             return
-        self.verdict = verdict = judge(beat, self.spec.replicas, self.recording)
-        self.detector.bound(verdict.least, verdict.most)
-        self.review_at = max(FEWEST, self.recording.count + self.recording.count // REVIEW)
+        self.verdict = verdict = judge(beat, self.spec.replicas, self.histogram)
+        self.detector.bound(verdict.minimum, verdict.maximum)
+        self.review_at = max(FEWEST, self.histogram.count + self.histogram.count // REVIEW)
         self.refused = verdict.feasible is False and (verdict.sure or self.refused)
 
     # -- for a later daemon --------------------------------------------------------------------------------------
@@ -242,14 +242,15 @@ class Instance:
             "false_suspicions": self.false_suspicions,
             "rule": self.rule.snapshot(now),
             "detector": self.detector.snapshot() if self.detector is not None else None,
-            "recording": self.recording.snapshot() if self.recording.count else None,
+            "recording": self.histogram.snapshot() if self.histogram.count else None,
         }
 
     def restore(self, saved: Mapping[str, Any], *, crashed: bool) -> None:
         """Take over what an earlier daemon saved for the instance of this name.  What is damaged is left out.
 
         Incarnations go on counting, and the learned intervals stay.  Where that daemon ended without order in this
-        boot (`crashed`), everything else is restored too; an `alive` instance then waits for `Adopted` or `Vanished`.
+        boot (`crashed`), everything else is restored too; an `alive` instance then waits for `Adopted` or
+        `NotFoundOnAdoption`.
         """
         self.incarnation = life.count(saved, "incarnation", self.incarnation)
         self.restarts = life.count(saved, "restarts", self.restarts)
@@ -257,7 +258,7 @@ class Instance:
         detector = saved.get("detector")
         if self.detector is not None and isinstance(detector, Mapping):
             self.detector.restore(detector)
-            self.recording.restore(saved.get("recording"))
+            self.histogram.restore(saved.get("recording"))
             self.aim()
         if crashed:
             with suppress(*GARBAGE):
@@ -268,7 +269,7 @@ class Instance:
     def presume(self, incarnation: int) -> None:
         """Take it that this later incarnation was being spawned: a process bears its number, and its record was lost.
 
-        `Adopted` or `Vanished` has to follow."""
+        `Adopted` or `NotFoundOnAdoption` has to follow."""
         self.incarnation, self.goal = incarnation, Goal.UP
         self.state, self.phase, self.pid = State.STARTING, Phase.SPAWNING, None
         self.ready, self.until, self.failure = False, None, None

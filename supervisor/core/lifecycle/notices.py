@@ -38,7 +38,7 @@ def extended(instance: Instance, event: ev.Extended, now: float, out: list[Actio
         instance.until = max(instance.until, now + event.seconds)
 
 
-def stalled(instance: Instance, event: ev.Stalled, now: float, out: list[Action]) -> None:
+def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[Action]) -> None:
     """Do not count the time in which this daemon stood still: no beat was read, no start or stop observed in it.
 
     A silence that would be suspicious by now is recorded as held.
@@ -48,7 +48,7 @@ def stalled(instance: Instance, event: ev.Stalled, now: float, out: list[Action]
         if suspect_at is not None and suspect_at <= now:
             numbers = {"for_s": round(event.seconds, 3), "silence_s": silence_detail(instance, now)["silence_s"]}
             out.append(record(instance, instance.state, Cause.HELD, {"held": OURSELVES, **numbers}))
-        instance.detector.excuse(event.seconds, now)
+        instance.detector.discount_silence(event.seconds, now)
         instance.excused_until = now
     if instance.until is not None:
         instance.until += event.seconds

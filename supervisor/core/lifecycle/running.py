@@ -24,7 +24,7 @@ from supervisor.core.text.target import shown
 def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
     """Take a beat, and review the target when enough new intervals are recorded."""
     instance.beat(event)
-    if instance.recording.count >= instance.review_at:
+    if instance.histogram.count >= instance.review_at:
         review_target(instance, out)
 
 
@@ -61,7 +61,7 @@ def _overdue(instance: Instance, patience: float, now: float) -> bool:
     if suspect_at is None or suspect_at > now:
         return False
     assert instance.detector is not None  # `suspect_at` comes from it
-    instance.detector.spare(patience)
+    instance.detector.extend_deadline(patience)
     suspect_at = instance.detector.suspect_at()
     return suspect_at is not None and suspect_at <= now
 

@@ -17,7 +17,7 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import ServiceType
 
 
-def granted(instance: Instance, event: ev.Granted, now: float, out: list[Action]) -> None:
+def granted(instance: Instance, event: ev.StartPermitted, now: float, out: list[Action]) -> None:
     """Dependencies are ready and a restart slot is free: begin a new incarnation and order its spawn."""
     if instance.phase is not Phase.WAITING:
         return

@@ -33,7 +33,7 @@ def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Act
         instance.detector.forget_current()
         if instance.detector.heartbeat(event.at, event.sent):
             if last is not None and instance.held is None and last > instance.excused_until:
-                instance.recording.add(event.at - last)
+                instance.histogram.add(event.at - last)
             _drop(instance, Cause.HEARTBEAT_RESUMED, now, out)
             review_target(instance, out)
 
@@ -46,7 +46,7 @@ def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Acti
         run_as_ready(instance, event.how, now, out)
 
 
-def examined(instance: Instance, event: ev.Examined, now: float, out: list[Action]) -> None:
+def examined(instance: Instance, event: ev.SuspectExamined, now: float, out: list[Action]) -> None:
     """Decide by what the examination found: drop the suspicion, report it, hold it, or end the process."""
     instance.evidence = event.evidence
     silent = instance.suspected_for is Cause.SILENT
@@ -86,7 +86,7 @@ def _drop(instance: Instance, cause: Cause, now: float, out: list[Action]) -> No
     move(instance, State.RUNNING, cause, now, out, {"false_suspicions": instance.false_suspicions})
 
 
-def _reason_to_hold(instance: Instance, event: ev.Examined) -> str | None:
+def _reason_to_hold(instance: Instance, event: ev.SuspectExamined) -> str | None:
     """Why the suspect gets more time; None when it could run for as long as it may be silent or start.
 
     A slow start that was held once stays held while it has time left: how much of the start was lost is not known.
@@ -99,7 +99,7 @@ def _reason_to_hold(instance: Instance, event: ev.Examined) -> str | None:
     return None
 
 
-def _hold(instance: Instance, why: str, event: ev.Examined, now: float, out: list[Action]) -> None:
+def _hold(instance: Instance, why: str, event: ev.SuspectExamined, now: float, out: list[Action]) -> None:
     """The silence proves nothing: examine again later.  A new reason is recorded once."""
     instance.asked_again = False
     instance.until = now + EXAMINE_WITHIN
@@ -121,7 +121,7 @@ def _hold_over(instance: Instance, now: float, out: list[Action]) -> None:
     if detector.last is None:
         detector.start(now)
     else:
-        detector.excuse(now - detector.last, now)
+        detector.discount_silence(now - detector.last, now)
         instance.excused_until = now
 
 

@@ -7,7 +7,7 @@ Two facts are kept apart: the goal says what is wanted (UP or DOWN), the state s
 
     STOPPED   no process, and none is wanted
     STARTING  a process is wanted and not ready yet; the phase says how far the start has come:
-                WAITING   for dependencies and a restart slot; the service set answers `Granted`
+                WAITING   for dependencies and a restart slot; the service set answers `StartPermitted`
                 SPAWNING  a spawn is ordered; `Spawned` or `SpawnFailed` follows
                 UP        the process runs and is observed for readiness
     RUNNING   the process runs; its heartbeats are judged
@@ -36,7 +36,7 @@ is called back that is already under way:
 - Stop while STOPPING for a restart: the stop goes on, and nothing follows it.
 - `Stop(later=True)`: the goal is DOWN, and the process runs on until its dependants are gone.  `Start` calls it off.
 - The daemon ends: the next one restores state, phase and deadlines, and steps the instance with `Adopted` or
-  `Vanished`.  Their handlers give the order of the state again (recovery.py).
+  `NotFoundOnAdoption`.  Their handlers give the order of the state again (recovery.py).
 
 A handler is a function `handler(instance, event, now, out)`: it changes the instance and appends actions to `out`.
 It does no I/O, reads no clock and never waits.  entering.py holds what several handlers share: how a state is entered.
@@ -82,11 +82,11 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STARTING, ev.Restart): commands.restart_while_starting,
     (State.STARTING, ev.Reset): commands.reset,
     (State.STARTING, ev.Reconfigure): commands.reconfigure,
-    (State.STARTING, ev.Granted): starting.granted,
+    (State.STARTING, ev.StartPermitted): starting.granted,
     (State.STARTING, ev.Spawned): starting.spawned,
     (State.STARTING, ev.SpawnFailed): starting.spawn_failed,
     (State.STARTING, ev.Adopted): recovery.adopted_while_starting,
-    (State.STARTING, ev.Vanished): recovery.vanished,
+    (State.STARTING, ev.NotFoundOnAdoption): recovery.vanished,
     (State.STARTING, ev.Ready): starting.became_ready,
     (State.STARTING, ev.ProbeFailed): notices.probe_failed,
     (State.STARTING, ev.Exited): ending.exited,
@@ -94,7 +94,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STARTING, ev.Extended): notices.extended,
     (State.STARTING, ev.StatusText): notices.status_text,
     (State.STARTING, ev.MainPid): notices.main_pid,
-    (State.STARTING, ev.Stalled): notices.stalled,
+    (State.STARTING, ev.DaemonStalled): notices.stalled,
     (State.STARTING, ev.Timeout): starting.timed_out,
     # RUNNING
     (State.RUNNING, ev.Start): commands.start_while_up,
@@ -103,7 +103,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.Reset): commands.reset,
     (State.RUNNING, ev.Reconfigure): commands.reconfigure,
     (State.RUNNING, ev.Adopted): recovery.adopted,
-    (State.RUNNING, ev.Vanished): recovery.vanished,
+    (State.RUNNING, ev.NotFoundOnAdoption): recovery.vanished,
     (State.RUNNING, ev.Heartbeat): running.heartbeat,
     (State.RUNNING, ev.ProbeFailed): notices.probe_failed,
     (State.RUNNING, ev.Exited): ending.exited,
@@ -111,7 +111,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.Triggered): running.triggered,
     (State.RUNNING, ev.StatusText): notices.status_text,
     (State.RUNNING, ev.MainPid): notices.main_pid,
-    (State.RUNNING, ev.Stalled): notices.stalled,
+    (State.RUNNING, ev.DaemonStalled): notices.stalled,
     (State.RUNNING, ev.Timeout): running.timed_out,
     # SUSPECT
     (State.SUSPECT, ev.Start): commands.start_while_up,
@@ -120,15 +120,15 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.SUSPECT, ev.Reset): commands.reset,
     (State.SUSPECT, ev.Reconfigure): commands.reconfigure,
     (State.SUSPECT, ev.Adopted): recovery.adopted,
-    (State.SUSPECT, ev.Vanished): recovery.vanished,
+    (State.SUSPECT, ev.NotFoundOnAdoption): recovery.vanished,
     (State.SUSPECT, ev.Ready): suspect.became_ready,
     (State.SUSPECT, ev.Heartbeat): suspect.heartbeat,
     (State.SUSPECT, ev.ProbeFailed): notices.probe_failed,
     (State.SUSPECT, ev.Exited): ending.exited,
-    (State.SUSPECT, ev.Examined): suspect.examined,
+    (State.SUSPECT, ev.SuspectExamined): suspect.examined,
     (State.SUSPECT, ev.StatusText): notices.status_text,
     (State.SUSPECT, ev.MainPid): notices.main_pid,
-    (State.SUSPECT, ev.Stalled): notices.stalled,
+    (State.SUSPECT, ev.DaemonStalled): notices.stalled,
     (State.SUSPECT, ev.Timeout): suspect.timed_out,
     # STOPPING
     (State.STOPPING, ev.Start): commands.start_while_stopping,
@@ -139,14 +139,14 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STOPPING, ev.Spawned): stopping.spawned,
     (State.STOPPING, ev.SpawnFailed): starting.spawn_failed,
     (State.STOPPING, ev.Adopted): recovery.adopted_while_stopping,
-    (State.STOPPING, ev.Vanished): recovery.vanished_while_stopping,
+    (State.STOPPING, ev.NotFoundOnAdoption): recovery.vanished_while_stopping,
     (State.STOPPING, ev.Exited): stopping.exited,
     (State.STOPPING, ev.TreeEmpty): stopping.tree_empty,
-    (State.STOPPING, ev.Lingering): stopping.lingers,
+    (State.STOPPING, ev.KillIncomplete): stopping.lingers,
     (State.STOPPING, ev.Extended): notices.extended,
     (State.STOPPING, ev.StatusText): notices.status_text,
     (State.STOPPING, ev.MainPid): notices.main_pid,
-    (State.STOPPING, ev.Stalled): notices.stalled,
+    (State.STOPPING, ev.DaemonStalled): notices.stalled,
     (State.STOPPING, ev.Timeout): stopping.timed_out,
     # BACKOFF
     (State.BACKOFF, ev.Start): commands.start,
@@ -182,27 +182,27 @@ IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
     # A goal that is already met.
     ev.Stop: (State.STOPPED,),
     # Answers to what was asked only in other states: a grant, and a spawn.
-    ev.Granted: _but(State.STARTING),
+    ev.StartPermitted: _but(State.STARTING),
     ev.Spawned: _but(State.STARTING, State.STOPPING),
     ev.SpawnFailed: _but(State.STARTING, State.STOPPING),
     # Only a process can be adopted.
     ev.Adopted: _but(*_WITH_PROCESS),
-    ev.Vanished: _but(*_WITH_PROCESS),
+    ev.NotFoundOnAdoption: _but(*_WITH_PROCESS),
     # Facts about a process, where there is none.
     ev.Exited: (State.STOPPED, State.BACKOFF, State.EXITED, State.FAILED),
     ev.TreeEmpty: _but(State.STOPPING),
-    ev.Lingering: _but(State.STOPPING),
+    ev.KillIncomplete: _but(State.STOPPING),
     ev.StatusText: _but(*_WITH_PROCESS),
     ev.MainPid: _but(*_WITH_PROCESS),
     ev.Extended: _but(State.STARTING, State.STOPPING),
-    ev.Stalled: _but(*_WITH_PROCESS),
+    ev.DaemonStalled: _but(*_WITH_PROCESS),
     # Readiness is observed in a start, heartbeats and limits while running; a failure is found once.
     ev.Ready: _but(State.STARTING, State.SUSPECT),
     ev.Heartbeat: _but(State.RUNNING, State.SUSPECT),
     ev.ProbeFailed: _but(State.STARTING, State.RUNNING, State.SUSPECT),
     ev.Triggered: _but(State.STARTING, State.RUNNING),
     ev.LimitExceeded: _but(State.RUNNING),
-    ev.Examined: _but(State.SUSPECT),
+    ev.SuspectExamined: _but(State.SUSPECT),
     # States without a deadline.
     ev.Timeout: (State.STOPPED, State.EXITED),
 }

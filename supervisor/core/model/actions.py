@@ -76,7 +76,7 @@ class Kill(NamedTuple):
     incarnation: int
 
 
-class Watch(NamedTuple):
+class StartMonitoring(NamedTuple):
     """Begin to observe: readiness or heartbeats, as the service's configuration says."""
 
     instance: str
@@ -85,23 +85,23 @@ class Watch(NamedTuple):
 
 
 class Examine(NamedTuple):
-    """Look closely at a suspect, gather evidence, and answer `Examined` within `within` seconds.
+    """Look closely at a suspect, gather evidence, and answer `SuspectExamined` within `timeout` seconds.
     `confirm`: ask it once more whether it lives, where its heartbeat source can be asked.  `again`: the same suspicion
     as the last time, so that the time in which it could run goes on to be counted."""
 
     instance: str
     incarnation: int
-    within: float
+    timeout: float
     confirm: bool
     again: bool = False
 
 
-class Release(NamedTuple):
+class ReleaseInstance(NamedTuple):
     """The incarnation is over, its tree empty: let go of everything held for it."""
 
     instance: str
     incarnation: int
 
 
-Action = Record | Spawn | Signal | Kill | Watch | Examine | Release
+Action = Record | Spawn | Signal | Kill | StartMonitoring | Examine | ReleaseInstance
 """Everything that `step` gives back."""

@@ -48,7 +48,7 @@ class Reconfigure(NamedTuple):
     restart: bool
 
 
-class Granted(NamedTuple):
+class StartPermitted(NamedTuple):
     """Dependencies are ready and a restart slot is free: spawn."""
 
 
@@ -70,7 +70,7 @@ class Adopted(NamedTuple):
     age: float
 
 
-class Vanished(NamedTuple):
+class NotFoundOnAdoption(NamedTuple):
     """The main process that an earlier supervisor started, or was about to start, is not there any more; how it
     ended nobody saw.  `tree_empty`: no descendant is left behind either."""
 
@@ -114,14 +114,14 @@ class TreeEmpty(NamedTuple):
     incarnation: int
 
 
-class Lingering(NamedTuple):
+class KillIncomplete(NamedTuple):
     """Killed, and still there: `processes` says which, with pid and state."""
 
     incarnation: int
     processes: tuple[str, ...]
 
 
-class Examined(NamedTuple):
+class SuspectExamined(NamedTuple):
     """What a close look at a suspect found.  `alive`: it answered the confirming probe.  `held`: why its
     silence proves nothing (stopped, traced, frozen, starved), or None.  `ran`: the seconds since it fell under
     suspicion in which it could run."""
@@ -167,7 +167,7 @@ class MainPid(NamedTuple):
     pid: int
 
 
-class Stalled(NamedTuple):
+class DaemonStalled(NamedTuple):
     """We, or the host, did not run for `seconds`: that much silence is nobody's fault."""
 
     seconds: float
@@ -186,24 +186,24 @@ Event = (
     | Restart
     | Reset
     | Reconfigure
-    | Granted
+    | StartPermitted
     | Spawned
     | SpawnFailed
     | Adopted
-    | Vanished
+    | NotFoundOnAdoption
     | Ready
     | Heartbeat
     | ProbeFailed
     | Exited
     | TreeEmpty
-    | Lingering
-    | Examined
+    | KillIncomplete
+    | SuspectExamined
     | LimitExceeded
     | Triggered
     | Extended
     | StatusText
     | MainPid
-    | Stalled
+    | DaemonStalled
     | Timeout
 )
 """Everything that `step` takes."""

@@ -91,9 +91,9 @@ def _flag(name: str) -> Reader:
     return lambda value: {name: True} if value == b"1" else {}
 
 
-def _number(name: str, least: int, most: int, unit: float | None = None) -> Reader:
+def _number(name: str, minimum: int, maximum: int, unit: float | None = None) -> Reader:
     def read(value: bytes) -> dict[str, Any]:
-        if not value.isdigit() or len(value) > 20 or not least <= int(value) <= most:
+        if not value.isdigit() or len(value) > 20 or not minimum <= int(value) <= maximum:
             return {}
         return {name: int(value) if unit is None else int(value) / unit}
 

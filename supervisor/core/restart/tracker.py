@@ -33,7 +33,7 @@ class Breaker(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RestartDecision:
     """What follows a failure: a restart after `delay` seconds, or an open breaker that tries once at `retry_at`."""
 
     restart: bool
@@ -56,7 +56,7 @@ def wants_restart(spec: RestartSpec, oneshot: bool, exit_code: int | None, signa
     return failed or (spec.policy is Policy.ALWAYS and not oneshot)
 
 
-class RestartRule:
+class RestartTracker:
     """One instance's restarts.  Times are monotonic seconds."""
 
     __slots__ = ("_granted", "_previous", "_spec", "attempt", "breaker", "cooldown", "retry_at")
@@ -87,7 +87,7 @@ class RestartRule:
         self._previous = 0.0
         self._granted: tuple[float, ...] = ()
 
-    def failed(self, now: float, rng: Callable[[], float]) -> Verdict:
+    def failed(self, now: float, rng: Callable[[], float]) -> RestartDecision:
         """A failure that counts, and after which the policy wants a restart."""
         spec = self._spec
         if self.breaker is Breaker.OPEN:
@@ -102,7 +102,7 @@ class RestartRule:
         self.attempt += 1
         self._previous = backoff.delay(spec, self.attempt, self._previous, rng)
         reason = f"restart {len(self._granted)} of at most {spec.max_restarts} within {spec.window:g} s"
-        return Verdict(True, self._previous, self.breaker, reason, None)
+        return RestartDecision(True, self._previous, self.breaker, reason, None)
 
     def trial(self, now: float) -> None:
         """The cooldown is over: let it try once."""
@@ -161,13 +161,13 @@ class RestartRule:
     def _recent(self, now: float) -> tuple[float, ...]:
         return self._granted[bisect_left(self._granted, now - self._spec.window) :]
 
-    def _open(self, now: float, reason: str) -> Verdict:
+    def _open(self, now: float, reason: str) -> RestartDecision:
         self.breaker = Breaker.OPEN
         self.retry_at = now + self.cooldown
         return self._refuse(f"{reason}; the breaker opens for {self.cooldown:g} s")
 
-    def _refuse(self, reason: str) -> Verdict:
-        return Verdict(False, 0.0, self.breaker, reason, self.retry_at)
+    def _refuse(self, reason: str) -> RestartDecision:
+        return RestartDecision(False, 0.0, self.breaker, reason, self.retry_at)
 
     def _longest_cooldown(self) -> float:
         """32 cooldowns or an hour, whichever is shorter, but never less than what was asked for."""

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from supervisor.core.lifecycle.instance import Instance
-from supervisor.core.model.events import Adopted, Vanished
+from supervisor.core.model.events import Adopted, NotFoundOnAdoption
 
 
-class Found(NamedTuple):
+class MarkedProcess(NamedTuple):
     """A process that carries our mark.  `start`: clock ticks since boot; `leader`: it leads its session, as every
     main process does that we spawn."""
 
@@ -51,14 +51,14 @@ class Seen(Protocol):
     def state(self) -> str: ...
 
 
-class Takeover(NamedTuple):
+class AdoptionPlan(NamedTuple):
     """`mains`: (pid, start) to adopt by instance.  `remains`: what a live instance may have left beside its main
     process.  `strays`: what must not live on.  `unheard`: incarnations that live, and of which the record says nothing;
-    the instance has to be told (`Fleet.presume`)."""
+    the instance has to be told (`ServiceSet.presume`)."""
 
     mains: dict[str, tuple[int, int]]
-    remains: dict[str, list[Found]]
-    strays: list[Found]
+    remains: dict[str, list[MarkedProcess]]
+    strays: list[MarkedProcess]
     unheard: dict[str, int]
 
 
@@ -77,19 +77,21 @@ def is_main(start: int, seen: Seen | None) -> bool:
     return seen is not None and seen.start == start and seen.state != "X"
 
 
-def outcome(incarnation: int, pid: int | None, age: float, *, tree_empty: bool) -> Adopted | Vanished:
+def outcome(incarnation: int, pid: int | None, age: float, *, tree_empty: bool) -> Adopted | NotFoundOnAdoption:
     """What the instance is told.  `pid` and `age` are those of its main process, None where that is not there."""
-    return Vanished(incarnation, tree_empty) if pid is None else Adopted(incarnation, pid, age)
+    return NotFoundOnAdoption(incarnation, tree_empty) if pid is None else Adopted(incarnation, pid, age)
 
 
-def takeover(instances: Mapping[str, Instance], started: Mapping[str, int | None], found: Iterable[Found]) -> Takeover:
+def plan_adoption(
+    instances: Mapping[str, Instance], started: Mapping[str, int | None], found: Iterable[MarkedProcess]
+) -> AdoptionPlan:
     """`instances` as restored; `started`: the start time that was saved with an instance's pid, for all of which
     anything was saved."""
     found = list(found)
     mains: dict[str, tuple[int, int]] = {}
     unheard = _unheard(instances, started, found)
-    remains: dict[str, list[Found]] = {name: [] for name, i in instances.items() if i.alive or name in unheard}
-    strays: list[Found] = []
+    remains: dict[str, list[MarkedProcess]] = {name: [] for name, i in instances.items() if i.alive or name in unheard}
+    strays: list[MarkedProcess] = []
     for process in found:
         name = process.instance
         current = unheard.get(name, instances[name].incarnation if name in remains else None)
@@ -107,11 +109,11 @@ def takeover(instances: Mapping[str, Instance], started: Mapping[str, int | None
             leaders = [p for p in processes if p.leader and p.incarnation is not None]
             if leaders:
                 mains[name] = _first(leaders)
-    return Takeover(mains, remains, strays, unheard)
+    return AdoptionPlan(mains, remains, strays, unheard)
 
 
 def _unheard(
-    instances: Mapping[str, Instance], started: Mapping[str, int | None], found: Iterable[Found]
+    instances: Mapping[str, Instance], started: Mapping[str, int | None], found: Iterable[MarkedProcess]
 ) -> dict[str, int]:
     """The newest incarnation that lives, where it is newer than what is recorded.  One whose program has overwritten
     its environment tells none, and counts where nothing at all is recorded."""
@@ -128,7 +130,7 @@ def _unheard(
     return newest
 
 
-def _first(leaders: Iterable[Found]) -> tuple[int, int]:
+def _first(leaders: Iterable[MarkedProcess]) -> tuple[int, int]:
     """Whatever was spawned first is it: all else descends from it."""
     first = min(leaders, key=lambda p: (p.start, p.pid))
     return first.pid, first.start

@@ -21,7 +21,7 @@ ASKED = ("http", "tcp", "exec")
 """Sources of heartbeats that can be asked again; from the others one can only wait to hear."""
 
 
-class Doubt:
+class CorrelatedSilence:
     """Of oneself; one for all instances."""
 
     __slots__ = ("_confirmed_at",)
@@ -30,8 +30,8 @@ class Doubt:
         self._confirmed_at = float("-inf")
 
     def examined(
-        self, instance: Instance, event: ev.Examined, instances: Iterable[Instance], now: float
-    ) -> ev.Examined:
+        self, instance: Instance, event: ev.SuspectExamined, instances: Iterable[Instance], now: float
+    ) -> ev.SuspectExamined:
         """The result of an examination, held where nothing but the company speaks against its being dead."""
         since = instance.silent_since
         if since is None or event.alive or event.held is not None or event.incarnation != instance.incarnation:

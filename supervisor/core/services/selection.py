@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from supervisor.core.model.actions import Goal
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.text.nearest import nearest
 from supervisor.errors import NoSuchService, UsageError
 
@@ -20,55 +20,57 @@ MOST_NAMED = 5
 """Names that an error lists."""
 
 
-def resolve(fleet: Fleet, patterns: Sequence[str]) -> list[str]:
+def resolve(service_set: ServiceSet, patterns: Sequence[str]) -> list[str]:
     """Instance names for services, instances and groups, in start order.  NoSuchService names the nearest."""
     found: set[str] = set()
     for pattern in patterns:
-        names = fleet.names(pattern)
+        names = service_set.names(pattern)
         if not names:
-            raise _unknown(fleet, pattern)
+            raise _unknown(service_set, pattern)
         found.update(names)
-    return [name for name in fleet.instances if name in found]
+    return [name for name in service_set.instances if name in found]
 
 
-def resolve_one(fleet: Fleet, pattern: str) -> str:
+def resolve_one(service_set: ServiceSet, pattern: str) -> str:
     """The one instance that `pattern` names.  NoSuchService, UsageError."""
-    names = fleet.names(pattern)
+    names = service_set.names(pattern)
     if not names:
-        raise _unknown(fleet, pattern)
+        raise _unknown(service_set, pattern)
     if len(names) > 1:
         raise UsageError(f"{pattern} has {len(names)} instances", f"Name one: {', '.join(names[:MOST_NAMED])}")
     return names[0]
 
 
-def selected(fleet: Fleet, verb: str, patterns: Sequence[str]) -> list[str]:
+def selected(service_set: ServiceSet, verb: str, patterns: Sequence[str]) -> list[str]:
     """The instances that `verb` acts on.  NoSuchService; UsageError where the verb is unknown, or refused now.
 
     Without patterns, `start` selects what starts by itself and is not up, `restart` what is wanted up, and every other
     verb all.  `signal` leaves out what has no process."""
-    names = resolve(fleet, patterns) if patterns else list(fleet.instances)
-    if fleet.closing and verb in STARTING_VERBS:
+    names = resolve(service_set, patterns) if patterns else list(service_set.instances)
+    if service_set.closing and verb in STARTING_VERBS:
         raise UsageError("the supervisor is shutting down", "Nothing is started any more.")
     if verb not in VERBS:
         raise UsageError(f"no such action: {verb}")
     if verb == "signal":
-        return [n for n in names if fleet.instances[n].pid is not None]
+        return [n for n in names if service_set.instances[n].pid is not None]
     if patterns:
         return names
     if verb == "start":
-        return [n for n in names if fleet.instances[n].spec.autostart and not fleet.instances[n].satisfied]
+        return [n for n in names if service_set.instances[n].spec.autostart and not service_set.instances[n].satisfied]
     if verb == "restart":
-        return [n for n in names if fleet.instances[n].goal is Goal.UP]
+        return [n for n in names if service_set.instances[n].goal is Goal.UP]
     return names
 
 
-def started_at_boot(fleet: Fleet, restored: Collection[str]) -> list[str]:
+def started_at_boot(service_set: ServiceSet, restored: Collection[str]) -> list[str]:
     """The instances that are started when the daemon starts: all with `autostart`, without those whose state was
     `restored` from an earlier daemon, and without those that the configuration no longer has."""
-    return [n for n, i in fleet.instances.items() if i.spec.autostart and n not in restored and fleet.names(n)]
+    return [
+        n for n, i in service_set.instances.items() if i.spec.autostart and n not in restored and service_set.names(n)
+    ]
 
 
-def _unknown(fleet: Fleet, name: str) -> NoSuchService:
-    known = list(dict.fromkeys([s.name for s in fleet.plan.services] + list(fleet.instances)))
+def _unknown(service_set: ServiceSet, name: str) -> NoSuchService:
+    known = list(dict.fromkeys([s.name for s in service_set.plan.services] + list(service_set.instances)))
     near = nearest(name, known) or known[:MOST_NAMED]
     return NoSuchService(f"no service, instance or group named {name!r}", f"Known: {', '.join(near)}")

@@ -21,12 +21,12 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan, ServiceSpec, Strategy
-from supervisor.core.services.correlated_silence import Doubt
+from supervisor.core.services.correlated_silence import CorrelatedSilence
 from supervisor.core.services.deadlines import FOREVER, Deadlines
 from supervisor.core.services.plan_diff import Difference, difference
 
 
-class Fleet:
+class ServiceSet:
     """Instances by name, in start order.  `step` and `tick` take a time and give back orders for the world."""
 
     def __init__(self, plan: Plan, rng: Callable[[], float]) -> None:
@@ -44,7 +44,7 @@ class Fleet:
         self._later: dict[str, ev.Stop] = {}
         self._leaving: set[str] = set()
         self._deadlines = Deadlines()
-        self._doubt = Doubt()
+        self._correlated_silence = CorrelatedSilence()
         self._health = LocalHealth()
         self._index(plan)
         for spec in plan.services:
@@ -93,8 +93,8 @@ class Fleet:
         if type(event) is ev.Heartbeat and instance.state is State.RUNNING and not instance.review_due:
             self._beat(instance, event)
             return []
-        if type(event) is ev.Examined:
-            event = self._doubt.examined(instance, event, self.instances.values(), now)
+        if type(event) is ev.SuspectExamined:
+            event = self._correlated_silence.examined(instance, event, self.instances.values(), now)
         self._queue.append((instance, event))
         return self._settle(now)
 
@@ -114,7 +114,7 @@ class Fleet:
         """We did not run for that long: nobody is to blame for silence in it."""
         self._health.stalled(seconds, now)
         for instance in self.instances.values():
-            self._queue.append((instance, ev.Stalled(seconds)))
+            self._queue.append((instance, ev.DaemonStalled(seconds)))
         return self._settle(now)
 
     # -- commands ------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class Fleet:
         self._account(instance)
         self._deadlines.schedule(instance)
 
-    def resume(self, found: Mapping[str, ev.Adopted | ev.Vanished], now: float) -> list[Action]:
+    def resume(self, found: Mapping[str, ev.Adopted | ev.NotFoundOnAdoption], now: float) -> list[Action]:
         """Take up who was alive, and go on with what was under way.  All at once: before everybody's fate is known,
         nobody may start because of what another one seems to be."""
         self._look_again = True
@@ -313,13 +313,13 @@ class Fleet:
                         instance.waiting_for = "a restart slot"
                         self._braked[name] = None
                     else:
-                        self._queue.append((instance, ev.Granted()))
+                        self._queue.append((instance, ev.StartPermitted()))
                         granted = True
         free = self.plan.supervisor.max_concurrent_restarts - len(self._recovering)
         while self._braked and free > 0:
             name = next(iter(self._braked))
             del self._braked[name]
-            self._queue.append((self.instances[name], ev.Granted()))
+            self._queue.append((self.instances[name], ev.StartPermitted()))
             granted = True
             free -= 1
         return granted

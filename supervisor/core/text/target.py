@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, overload
 from supervisor.core.text.units import span
 
 if TYPE_CHECKING:  # whoever only reads what was written needs no rules
-    from supervisor.core.detection.target import Verdict
+    from supervisor.core.detection.target import TargetAssessment
     from supervisor.core.model.documents import Target
     from supervisor.core.model.spec import TargetSpec
 
@@ -16,15 +16,15 @@ MONTH = 30 * 86_400.0
 """Seconds."""
 
 
-def shown(verdict: Verdict, target: TargetSpec) -> Target:
+def shown(verdict: TargetAssessment, target: TargetSpec) -> Target:
     """As `status --json` gives it."""
     found: Target = {
         "detect_within_s": target.detect_within,
         "max_false_restarts_per_30d": monthly(target.max_false_restarts),
         "feasible": verdict.feasible,
         "sure": verdict.sure,
-        "patience_s": round(verdict.least, 4),
-        "most_s": round(verdict.most, 4),
+        "patience_s": round(verdict.minimum, 4),
+        "most_s": round(verdict.maximum, 4),
         "needs_s": None if verdict.needs is None else round(verdict.needs, 4),
         "needs_high_s": None if verdict.needs_high is None else round(verdict.needs_high, 4),
         "false_restarts_per_30d": monthly(verdict.rate),
@@ -43,8 +43,8 @@ def shown(verdict: Verdict, target: TargetSpec) -> Target:
 
 def in_words(found: Target) -> str:
     """Can it be had, what does that cost, and how sure is it?"""
-    within, most = span(found["detect_within_s"]), found["max_false_restarts_per_30d"]
-    wish, patience, beats = f"{few(most)}/30d", span(found["patience_s"]), f"{found['beats']:,} beats"
+    within, maximum = span(found["detect_within_s"]), found["max_false_restarts_per_30d"]
+    wish, patience, beats = f"{few(maximum)}/30d", span(found["patience_s"]), f"{found['beats']:,} beats"
     if found["feasible"] is None:
         known = f"{found['beats']} of {found['beats_needed']} beats"
         return f"{within} and {wish}: not known yet ({known}); until then suspected after {patience} of silence"
@@ -54,7 +54,7 @@ def in_words(found: Target) -> str:
     if not found["feasible"]:
         needs = needed(found["needs_s"])
         return f"{within} and {wish}: {sure}not both, {beats} tell; {within} gives {about}, {wish} {needs}"
-    known = "kept" if (found["proven_per_30d"] or 0.0) <= most else f"{sure}both can be had, as far as {beats} tell"
+    known = "kept" if (found["proven_per_30d"] or 0.0) <= maximum else f"{sure}both can be had, as far as {beats} tell"
     return f"{within} and {wish}: {known}; suspected after {patience} of silence, {about}"
 
 

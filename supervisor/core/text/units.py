@@ -67,10 +67,10 @@ def signal_name(number: object) -> str:
     return f"signal {number}"
 
 
-def shorten(text: object, most: int) -> str:
-    """One line of at most `most` characters, an ellipsis where something is left out."""
+def shorten(text: object, maximum: int) -> str:
+    """One line of at most `maximum` characters, an ellipsis where something is left out."""
     line = " ".join(str(text).split())
-    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
+    return line if len(line) <= maximum else f"{line[: maximum - 1].rstrip()}…"
 
 
 def _short(value: float) -> str:

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 
 from scripts.tools.docs import openapi
-from supervisor.adapters.control.routes import ROUTES, Api
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.control.routes import ROUTES, ControlRoutes
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.core.model import actions, documents, spec
 from supervisor.core.restart.tracker import Breaker
 from tests.doubles import fake_daemon as fakedaemon
@@ -49,9 +49,11 @@ def test_words_are_those_of_the_rules(written: Any, rule: Any) -> None:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    def make(reactor: Reactor) -> Api:
+    def make(reactor: EventLoop) -> ControlRoutes:
         lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
-        return Api(StandIn(reactor, fakedaemon.fleet(), events=fakedaemon.events(), lines=lines), reactor)
+        return ControlRoutes(
+            StandIn(reactor, fakedaemon.service_set(), events=fakedaemon.events(), lines=lines), reactor
+        )
 
     with serving(make, f"{tmp_path}/s") as one:
         yield one

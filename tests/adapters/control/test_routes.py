@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.control import event_stream as sse
-from supervisor.adapters.control.routes import MOST_STREAMS, ROUTES, Api
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.control.routes import MOST_STREAMS, ROUTES, ControlRoutes
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.routing import arguments, decoded, match
 from supervisor.errors import UsageError
 from tests.doubles import fake_daemon as fakedaemon
@@ -102,10 +102,10 @@ def _is_framing(line: str) -> bool:
 def home(tmp_path: Path) -> Iterator[Home]:
     made: list[StandIn] = []
 
-    def make(reactor: Reactor) -> Api:
+    def make(reactor: EventLoop) -> ControlRoutes:
         lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
-        made.append(StandIn(reactor, fakedaemon.fleet(), events=fakedaemon.events(), lines=lines))
-        return Api(made[0], reactor)
+        made.append(StandIn(reactor, fakedaemon.service_set(), events=fakedaemon.events(), lines=lines))
+        return ControlRoutes(made[0], reactor)
 
     with serving(make, f"{tmp_path}/s") as served:
         yield Home(served, made[0])

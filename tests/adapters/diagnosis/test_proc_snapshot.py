@@ -286,9 +286,9 @@ def test_what_could_make_us_wait_is_not_asked(start: Start, monkeypatch: pytest.
     read = procfs.read
     asked: list[str] = []
 
-    def uninterruptible(path: str, *most: int) -> bytes | None:
+    def uninterruptible(path: str, *maximum: int) -> bytes | None:
         asked.append(path.rpartition("/")[2])
-        content = read(path, *most)
+        content = read(path, *maximum)
         return content.replace(b") S ", b") D ") if content and path.endswith("/stat") else content
 
     monkeypatch.setattr(procfs, "read", uninterruptible)

@@ -14,13 +14,13 @@ from functools import partial
 
 import pytest
 
-from supervisor.adapters.eventloop.loop import EPOLLOUT, Reactor
+from supervisor.adapters.eventloop.loop import EPOLLOUT, EventLoop
 from tests.doubles.fakes import FakeReactor, run_until
 
 
 @pytest.fixture
-def reactor() -> Iterator[Reactor]:
-    loop = Reactor()
+def reactor() -> Iterator[EventLoop]:
+    loop = EventLoop()
     yield loop
     loop.close()
 
@@ -34,7 +34,7 @@ def pipe() -> Iterator[tuple[int, int]]:
             os.close(fd)
 
 
-def test_readable_fd_calls_back(reactor: Reactor, pipe: tuple[int, int]) -> None:
+def test_readable_fd_calls_back(reactor: EventLoop, pipe: tuple[int, int]) -> None:
     got: list[bytes] = []
     reactor.register(pipe[0], lambda _events: got.append(os.read(pipe[0], 100)))
     os.write(pipe[1], b"x")
@@ -42,7 +42,7 @@ def test_readable_fd_calls_back(reactor: Reactor, pipe: tuple[int, int]) -> None
     assert got == [b"x"]
 
 
-def test_unregistered_in_the_same_batch_is_skipped_even_when_its_number_is_reused(reactor: Reactor) -> None:
+def test_unregistered_in_the_same_batch_is_skipped_even_when_its_number_is_reused(reactor: EventLoop) -> None:
     pipes = [os.pipe2(os.O_NONBLOCK) for _ in range(2)]
     other = os.pipe2(os.O_NONBLOCK)
     called: list[int] = []
@@ -67,7 +67,7 @@ def test_unregistered_in_the_same_batch_is_skipped_even_when_its_number_is_reuse
         os.close(fd)
 
 
-def test_a_closed_fd_can_be_unregistered(reactor: Reactor) -> None:
+def test_a_closed_fd_can_be_unregistered(reactor: EventLoop) -> None:
     reader, writer = os.pipe()
     reactor.register(reader, lambda _events: None)
     os.close(reader)
@@ -76,7 +76,7 @@ def test_a_closed_fd_can_be_unregistered(reactor: Reactor) -> None:
     reactor.unregister(reader)
 
 
-def test_modify(reactor: Reactor, pipe: tuple[int, int]) -> None:
+def test_modify(reactor: EventLoop, pipe: tuple[int, int]) -> None:
     got: list[int] = []
     reactor.register(pipe[1], got.append, 0)
     reactor.call_soon(lambda: None)
@@ -87,7 +87,7 @@ def test_modify(reactor: Reactor, pipe: tuple[int, int]) -> None:
     assert got == [EPOLLOUT]
 
 
-def test_timers_fire_in_order_and_never_early(reactor: Reactor) -> None:
+def test_timers_fire_in_order_and_never_early(reactor: EventLoop) -> None:
     start = reactor.now()
     fired: list[tuple[float, float]] = []
 
@@ -102,7 +102,7 @@ def test_timers_fire_in_order_and_never_early(reactor: Reactor) -> None:
     assert all(at >= when for when, at in fired)
 
 
-def test_a_cancelled_timer_neither_fires_nor_wakes(reactor: Reactor) -> None:
+def test_a_cancelled_timer_neither_fires_nor_wakes(reactor: EventLoop) -> None:
     fired: list[str] = []
     waits: list[float | None] = []
     reactor.on_wake = lambda _now, expected: waits.append(expected)
@@ -115,7 +115,7 @@ def test_a_cancelled_timer_neither_fires_nor_wakes(reactor: Reactor) -> None:
     assert set(waits) == {end.when}
 
 
-def test_cancelled_timers_do_not_pile_up(reactor: Reactor) -> None:
+def test_cancelled_timers_do_not_pile_up(reactor: EventLoop) -> None:
     fired: list[int] = []
     keep = [reactor.call_at(reactor.now(), partial(fired.append, i)) for i in range(5)]
     for _ in range(10_000):
@@ -125,7 +125,7 @@ def test_cancelled_timers_do_not_pile_up(reactor: Reactor) -> None:
     assert fired == list(range(5))
 
 
-def test_far_and_infinite_deadlines_are_taken_and_nan_is_not(reactor: Reactor) -> None:
+def test_far_and_infinite_deadlines_are_taken_and_nan_is_not(reactor: EventLoop) -> None:
     done: list[bool] = []
     reactor.call_at(float("inf"), lambda: None)
     reactor.call_at(reactor.now() + 1e12, lambda: None)
@@ -137,7 +137,7 @@ def test_far_and_infinite_deadlines_are_taken_and_nan_is_not(reactor: Reactor) -
         reactor.call_at(float("nan"), lambda: None)
 
 
-def test_what_arrived_during_our_own_stall_comes_before_timers(reactor: Reactor, pipe: tuple[int, int]) -> None:
+def test_what_arrived_during_our_own_stall_comes_before_timers(reactor: EventLoop, pipe: tuple[int, int]) -> None:
     order: list[str] = []
 
     def beat(_events: int) -> None:
@@ -157,7 +157,7 @@ def test_what_arrived_during_our_own_stall_comes_before_timers(reactor: Reactor,
     assert order == ["beat", "timeout"]
 
 
-def test_all_ready_fds_come_before_timers(reactor: Reactor) -> None:
+def test_all_ready_fds_come_before_timers(reactor: EventLoop) -> None:
     pipes = [os.pipe2(os.O_NONBLOCK) for _ in range(400)]
     order: list[str] = []
 
@@ -175,7 +175,7 @@ def test_all_ready_fds_come_before_timers(reactor: Reactor) -> None:
             os.close(fd)
 
 
-def test_before_wait_may_ask_for_more(reactor: Reactor) -> None:
+def test_before_wait_may_ask_for_more(reactor: EventLoop) -> None:
     order: list[str] = []
 
     def drain() -> None:
@@ -189,7 +189,7 @@ def test_before_wait_may_ask_for_more(reactor: Reactor) -> None:
     assert order == ["drain", "timer", "soon"]
 
 
-def test_call_soon_from_call_soon_waits_a_turn(reactor: Reactor, pipe: tuple[int, int]) -> None:
+def test_call_soon_from_call_soon_waits_a_turn(reactor: EventLoop, pipe: tuple[int, int]) -> None:
     order: list[str] = []
 
     def again() -> None:
@@ -206,7 +206,7 @@ def test_call_soon_from_call_soon_waits_a_turn(reactor: Reactor, pipe: tuple[int
 
 @pytest.mark.parametrize("where", ["fd", "timer", "soon", "before_wait", "on_wake"])
 def test_a_failing_callback_is_reported_and_the_loop_goes_on(
-    reactor: Reactor, pipe: tuple[int, int], where: str
+    reactor: EventLoop, pipe: tuple[int, int], where: str
 ) -> None:
     errors: list[Exception] = []
     done: list[bool] = []
@@ -229,13 +229,13 @@ def test_a_failing_callback_is_reported_and_the_loop_goes_on(
     assert str(errors[0]) == where
 
 
-def test_without_on_error_it_leaves_run(reactor: Reactor) -> None:
+def test_without_on_error_it_leaves_run(reactor: EventLoop) -> None:
     reactor.call_soon(lambda: 1 / 0)  # type: ignore[arg-type]
     with pytest.raises(ZeroDivisionError):
         reactor.run()
 
 
-def test_on_wake_tells_how_late_we_are(reactor: Reactor) -> None:
+def test_on_wake_tells_how_late_we_are(reactor: EventLoop) -> None:
     seen: list[tuple[float, float | None]] = []
     reactor.on_wake = lambda now, expected: seen.append((now, expected))
     overdue = reactor.now() - 5.0
@@ -245,7 +245,7 @@ def test_on_wake_tells_how_late_we_are(reactor: Reactor) -> None:
     assert expected == overdue and now - expected >= 5.0
 
 
-def test_an_open_wait_has_no_expected_end(reactor: Reactor, pipe: tuple[int, int]) -> None:
+def test_an_open_wait_has_no_expected_end(reactor: EventLoop, pipe: tuple[int, int]) -> None:
     seen: list[float | None] = []
     reactor.on_wake = lambda _now, expected: seen.append(expected)
     reactor.register(pipe[0], lambda _events: None)
@@ -254,14 +254,14 @@ def test_an_open_wait_has_no_expected_end(reactor: Reactor, pipe: tuple[int, int
     assert seen == [None]
 
 
-def test_run_and_stop(reactor: Reactor) -> None:
+def test_run_and_stop(reactor: EventLoop) -> None:
     reactor.call_soon(reactor.stop)
     reactor.run()
     reactor.stop()
     reactor.run()  # a stop that came first holds
 
 
-def test_signals_come_through_the_loop(reactor: Reactor) -> None:
+def test_signals_come_through_the_loop(reactor: EventLoop) -> None:
     got: list[str] = []
     reactor.on_signal(signal.SIGUSR1, lambda: got.append("usr1"))
     reactor.on_signal(signal.SIGUSR2, lambda: got.append("usr2"))
@@ -276,14 +276,14 @@ def test_signals_come_through_the_loop(reactor: Reactor) -> None:
 
 def test_close_gives_signals_back() -> None:
     before = signal.getsignal(signal.SIGUSR1)
-    loop = Reactor()
+    loop = EventLoop()
     loop.on_signal(signal.SIGUSR1, lambda: None)
     loop.close()
     assert signal.getsignal(signal.SIGUSR1) is before
     assert signal.set_wakeup_fd(-1) == -1
 
 
-def test_call_from_thread_wakes_a_sleeping_loop(reactor: Reactor) -> None:
+def test_call_from_thread_wakes_a_sleeping_loop(reactor: EventLoop) -> None:
     got: list[int] = []
 
     def call() -> None:
@@ -297,7 +297,7 @@ def test_call_from_thread_wakes_a_sleeping_loop(reactor: Reactor) -> None:
     assert got == list(range(1000))
 
 
-def test_nothing_to_do_is_no_wake_up(reactor: Reactor) -> None:
+def test_nothing_to_do_is_no_wake_up(reactor: EventLoop) -> None:
     wakes: list[float] = []
     reactor.on_wake = lambda now, _expected: wakes.append(now)
     cpu = time.process_time()

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.hooks import dispatcher as hooks_module
 from supervisor.adapters.hooks import runner as hookrunner
-from supervisor.adapters.hooks.dispatcher import LONGEST_QUEUE, MOST_AT_ONCE, Hooks
+from supervisor.adapters.hooks.dispatcher import LONGEST_QUEUE, MOST_AT_ONCE, HookDispatcher
 from supervisor.adapters.linux import procfs
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
@@ -32,8 +32,8 @@ EVENT = {"id": 7, "instance": "web@1", "service": "web", "from": "running", "to"
 
 @dataclass
 class House:
-    reactor: Reactor
-    hooks: Hooks
+    reactor: EventLoop
+    hooks: HookDispatcher
     problems: list[str]
     folder: Path
 
@@ -55,10 +55,10 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    reactor = Reactor()
+    reactor = EventLoop()
     before = set(procfs.children(os.getpid()))
     problems: list[str] = []
-    hooks = Hooks(reactor, problems.append)
+    hooks = HookDispatcher(reactor, problems.append)
     yield House(reactor, hooks, problems, tmp_path)
     for command in hooks._running.values():
         command.cancel()

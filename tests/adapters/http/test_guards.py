@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.http.bearer_token import Token
+from supervisor.adapters.http.bearer_token import BearerToken
 from supervisor.adapters.http.tls import server_context
 from supervisor.errors import OperationFailed
 from tests.adapters.http.test_server import Echo, get
@@ -97,7 +97,7 @@ def test_a_page_whose_name_leads_here_reads_nothing(tmp_path: Path, host: str, s
 @pytest.fixture
 def guarded(token: Path, tmp_path: Path) -> Iterator[tuple[Served, Echo]]:
     echo = Echo()
-    with serving(lambda _: echo, f"{tmp_path}/s", token=Token(str(token))) as served:
+    with serving(lambda _: echo, f"{tmp_path}/s", token=BearerToken(str(token))) as served:
         yield served, echo
 
 
@@ -131,7 +131,7 @@ def test_the_unix_socket_asks_for_none(guarded: tuple[Served, Echo]) -> None:
 
 
 def test_a_changed_token_holds_at_once(token: Path) -> None:
-    guard = Token(str(token))
+    guard = BearerToken(str(token))
     assert guard.fits(f"Bearer {SECRET}")
     new = token.with_name("new")
     new.write_text("another-token-of-length\n")
@@ -152,7 +152,7 @@ def test_a_token_that_guards_nothing_is_refused(tmp_path: Path, text: str, mode:
     file.write_text(text)
     file.chmod(mode)
     with pytest.raises(OperationFailed, match=words):
-        Token(str(file))
+        BearerToken(str(file))
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http import connection as http_connection
 from supervisor.adapters.http import server as http
 from supervisor.adapters.http.messages import Exchange, Request, Stream
@@ -84,14 +84,14 @@ def test_replaces_a_socket_that_nobody_serves(tmp_path: Path, echo: Echo) -> Non
 
 
 def test_path_too_long_is_an_error_with_a_way_out(tmp_path: Path, echo: Echo) -> None:
-    reactor = Reactor()
+    reactor = EventLoop()
     with pytest.raises(OperationFailed, match="runtime_dir"):
         HttpServer(reactor, echo, print).listen_unix(f"{tmp_path}/{'x' * 120}")
     reactor.close()
 
 
 def test_port_in_use_is_an_error(served: Served, echo: Echo) -> None:
-    reactor = Reactor()
+    reactor = EventLoop()
     with pytest.raises(OperationFailed, match=str(served.port)):
         HttpServer(reactor, echo, print).listen_tcp("127.0.0.1", served.port)
     reactor.close()

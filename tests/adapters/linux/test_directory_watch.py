@@ -12,34 +12,34 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.linux import directory_watch as vigil_module
 from supervisor.adapters.linux import locks as lock_module
-from supervisor.adapters.linux.directory_watch import Vigil
-from supervisor.adapters.linux.locks import Claim, Lock
+from supervisor.adapters.linux.directory_watch import DirectoryWatch
+from supervisor.adapters.linux.locks import RuntimeLock, StateLock
 from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.errors import OperationFailed
 from tests.doubles.fakes import run_until
 
 
 @pytest.fixture
-def reactor() -> Iterator[Reactor]:
-    made = Reactor()
+def reactor() -> Iterator[EventLoop]:
+    made = EventLoop()
     yield made
     made.close()
 
 
-class Watch:
+class StartMonitoring:
     """A directory with two files, and what was lost of it."""
 
-    def __init__(self, reactor: Reactor, place: Path) -> None:
+    def __init__(self, reactor: EventLoop, place: Path) -> None:
         self.place = place
         self.lost: list[Sequence[str]] = []
         self.problems: list[str] = []
         self.broken = False
         self.make()
-        self.vigil = Vigil(reactor, str(place), ("a", "b"), self.make_anew, self.problems.append)
+        self.directory_watch = DirectoryWatch(reactor, str(place), ("a", "b"), self.make_anew, self.problems.append)
 
     def make(self) -> None:
         self.place.mkdir(exist_ok=True)
@@ -54,15 +54,15 @@ class Watch:
 
 
 @pytest.fixture
-def watch(reactor: Reactor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+def watch(reactor: EventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartMonitoring]:
     monkeypatch.setattr(vigil_module, "SETTLE", 0.01)
     monkeypatch.setattr(vigil_module, "RETRY", 0.01)
-    made = Watch(reactor, tmp_path / "r")
+    made = StartMonitoring(reactor, tmp_path / "r")
     yield made
-    made.vigil.close()
+    made.directory_watch.close()
 
 
-def test_one_file_again_and_again(reactor: Reactor, watch: Watch) -> None:
+def test_one_file_again_and_again(reactor: EventLoop, watch: StartMonitoring) -> None:
     for count in (1, 2, 3):
         (watch.place / "a").unlink()
         run_until(reactor, lambda count=count: len(watch.lost) == count)  # type: ignore[misc]
@@ -70,7 +70,7 @@ def test_one_file_again_and_again(reactor: Reactor, watch: Watch) -> None:
     assert watch.problems == []
 
 
-def test_the_whole_directory_again_and_again(reactor: Reactor, watch: Watch, tmp_path: Path) -> None:
+def test_the_whole_directory_again_and_again(reactor: EventLoop, watch: StartMonitoring, tmp_path: Path) -> None:
     shutil.rmtree(watch.place)
     run_until(reactor, lambda: watch.lost)
     watch.place.rename(tmp_path / "elsewhere")
@@ -80,7 +80,7 @@ def test_the_whole_directory_again_and_again(reactor: Reactor, watch: Watch, tmp
     assert watch.lost == [["a", "b"], ["a", "b"], ["b"]]
 
 
-def test_what_others_do_there_is_their_business(reactor: Reactor, watch: Watch) -> None:
+def test_what_others_do_there_is_their_business(reactor: EventLoop, watch: StartMonitoring) -> None:
     (watch.place / "c").touch()
     (watch.place / "c").rename(watch.place / "d")
     (watch.place / "d").rename(watch.place / "a")
@@ -91,14 +91,14 @@ def test_what_others_do_there_is_their_business(reactor: Reactor, watch: Watch) 
     assert watch.lost == [["b"]]
 
 
-def test_what_is_gone_from_the_start(reactor: Reactor, tmp_path: Path) -> None:
+def test_what_is_gone_from_the_start(reactor: EventLoop, tmp_path: Path) -> None:
     lost: list[Sequence[str]] = []
-    vigil = Vigil(reactor, str(tmp_path), ("a",), lambda names: lost.append(names), print)
+    directory_watch = DirectoryWatch(reactor, str(tmp_path), ("a",), lambda names: lost.append(names), print)
     run_until(reactor, lambda: lost)
-    vigil.close()
+    directory_watch.close()
 
 
-def test_it_is_told_once_and_tried_until_it_can_be_done(reactor: Reactor, watch: Watch) -> None:
+def test_it_is_told_once_and_tried_until_it_can_be_done(reactor: EventLoop, watch: StartMonitoring) -> None:
     watch.broken = True
     (watch.place / "a").unlink()
     run_until(reactor, lambda: len(watch.lost) == 3)
@@ -107,7 +107,7 @@ def test_it_is_told_once_and_tried_until_it_can_be_done(reactor: Reactor, watch:
     run_until(reactor, lambda: (watch.place / "a").exists())
 
 
-def test_the_control_socket_comes_back_and_connections_stay(reactor: Reactor, tmp_path: Path) -> None:
+def test_the_control_socket_comes_back_and_connections_stay(reactor: EventLoop, tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     server = HttpServer(reactor, handler=None, on_problem=print)  # type: ignore[arg-type]
     server.listen_unix(str(path))
@@ -115,17 +115,17 @@ def test_the_control_socket_comes_back_and_connections_stay(reactor: Reactor, tm
         old.connect(str(path))
         run_until(reactor, lambda: server.connections == 1)
         before = os.fstat(server.descriptors()["control"]).st_ino
-        server.anew(str(path))
+        server.rebind(str(path))
         assert os.fstat(server.descriptors()["control"]).st_ino == before, "what is there stays"
         path.unlink()
-        server.anew(str(path))
+        server.rebind(str(path))
         new.connect(str(path))
         run_until(reactor, lambda: server.connections == 2)
         assert path.stat().st_mode & 0o777 == 0o600
     server.close()
 
 
-def test_the_notify_socket_comes_back_and_who_is_connected_is_heard(reactor: Reactor, tmp_path: Path) -> None:
+def test_the_notify_socket_comes_back_and_who_is_connected_is_heard(reactor: EventLoop, tmp_path: Path) -> None:
     path = tmp_path / "notify.sock"
     heard: list[str | None] = []
     notify = NotifySocket(reactor, str(path), lambda pid, uid, message, at: heard.append(message.status), print)
@@ -136,8 +136,8 @@ def test_the_notify_socket_comes_back_and_who_is_connected_is_heard(reactor: Rea
         old.connect(str(path))
         for turn in (1, 2):
             path.unlink()
-            notify.anew()
-            notify.anew()
+            notify.rebind()
+            notify.rebind()
             old.send(b"STATUS=old")
             new.sendto(b"STATUS=new", str(path))
             run_until(reactor, lambda turn=turn: len(heard) == 2 * turn)  # type: ignore[misc]
@@ -147,22 +147,22 @@ def test_the_notify_socket_comes_back_and_who_is_connected_is_heard(reactor: Rea
 
 
 def test_the_lock_is_held_under_its_name_again(tmp_path: Path) -> None:
-    lock = Lock(str(tmp_path))
-    lock.anew()
+    lock = RuntimeLock(str(tmp_path))
+    lock.reacquire()
     (tmp_path / "lock").unlink()
-    lock.anew()
+    lock.reacquire()
     with pytest.raises(OperationFailed, match=f"pid {os.getpid()}"):
-        Lock(str(tmp_path))
+        RuntimeLock(str(tmp_path))
     lock.release()
-    Lock(str(tmp_path)).release()
+    RuntimeLock(str(tmp_path)).release()
 
 
 def test_a_lock_that_another_has_got_meanwhile(tmp_path: Path) -> None:
-    lock = Lock(str(tmp_path))
+    lock = RuntimeLock(str(tmp_path))
     (tmp_path / "lock").unlink()
-    another = Lock(str(tmp_path))
+    another = RuntimeLock(str(tmp_path))
     with pytest.raises(OperationFailed, match="already runs"):
-        lock.anew()
+        lock.reacquire()
     lock.release()
     another.release()
 
@@ -171,15 +171,15 @@ def test_the_state_is_one_daemons_alone_whatever_it_finds_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_module, "WAIT_FOR_THE_CLAIM", 0.01)
-    claim = Claim(str(tmp_path))
+    claim = StateLock(str(tmp_path))
     with pytest.raises(OperationFailed, match="another supervisor keeps its state"):
-        Claim(str(tmp_path))
-    heir = Claim(str(tmp_path), os.dup(claim.fd))
+        StateLock(str(tmp_path))
+    heir = StateLock(str(tmp_path), os.dup(claim.fd))
     claim.release()
     with pytest.raises(OperationFailed):
-        Claim(str(tmp_path))
+        StateLock(str(tmp_path))
     heir.release()
-    Claim(str(tmp_path)).release()
+    StateLock(str(tmp_path)).release()
 
 
 def test_where_directories_cannot_be_locked_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,4 +187,4 @@ def test_where_directories_cannot_be_locked_nothing_is_claimed(tmp_path: Path, m
         raise OSError(errno.EBADF, "not on this file system")
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    Claim(str(tmp_path)).release()
+    StateLock(str(tmp_path)).release()

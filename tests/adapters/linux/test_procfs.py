@@ -84,7 +84,9 @@ def test_children_without_the_kernels_help(parent: subprocess.Popen[bytes], monk
     expected = procfs.descendants(parent.pid)
     read = procfs.read
     monkeypatch.setattr(procfs, "_HAS_CHILDREN_FILES", False)
-    monkeypatch.setattr(procfs, "read", lambda path, *most: None if path.endswith("/children") else read(path, *most))
+    monkeypatch.setattr(
+        procfs, "read", lambda path, *maximum: None if path.endswith("/children") else read(path, *maximum)
+    )
     assert procfs.descendants(parent.pid) == expected
 
 

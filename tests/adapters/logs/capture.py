@@ -6,7 +6,7 @@ import gzip
 import os
 from pathlib import Path
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.logs.store import LogStore
 from supervisor.adapters.logs.stream import Stream
 from supervisor.core.model.spec import LogSpec
@@ -24,7 +24,7 @@ class Capture:
         self._open()
 
     def _open(self) -> None:
-        self.reactor = Reactor()
+        self.reactor = EventLoop()
         self.store = LogStore(self.reactor, str(self.logs), str(self.fifos), self._problem)
 
     def _problem(self, instance: str, message: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from supervisor.adapters.metrics.collector import Metrics
+from supervisor.adapters.metrics.collector import MetricsCollector
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.documents import Instance, Status
@@ -59,7 +59,7 @@ class Scrape:
         return self.samples.get((f"phi_supervisor_{name}", frozenset(labels.items())))
 
 
-def scrape(metrics: Metrics, *rows: Instance, now: float = 100.0) -> Scrape:
+def scrape(metrics: MetricsCollector, *rows: Instance, now: float = 100.0) -> Scrape:
     return Scrape(metrics.render(status(*rows), now))
 
 
@@ -67,7 +67,7 @@ WEB = {"service": "web", "name": "web"}
 
 
 def test_what_the_status_knows() -> None:
-    found = scrape(Metrics(), row("web"))
+    found = scrape(MetricsCollector(), row("web"))
     assert found("instance_state", state="running", **WEB) == 1
     assert found("instance_state", state="failed", **WEB) == 0
     assert sum(found("instance_state", state=s.value, **WEB) or 0 for s in State) == 1
@@ -87,7 +87,7 @@ def test_what_the_status_knows() -> None:
 def test_what_is_not_known_is_left_out() -> None:
     unknown = row("web", pid=None, phi=None, last_heartbeat_age_s=None, uptime_s=None, memory_bytes=None,
                   cpu_percent=None, breaker="open", ready=False, state="failed")  # fmt: skip
-    found = scrape(Metrics(), unknown)
+    found = scrape(MetricsCollector(), unknown)
     for name in ("phi", "heartbeat_age_seconds", "uptime_seconds", "memory_bytes", "cpu_percent"):
         assert found(f"instance_{name}", **WEB) is None
         assert f"phi_supervisor_instance_{name}" not in found.kinds
@@ -100,12 +100,12 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_names_may_hold_anything() -> None:
     name = 'a"b\\c\nd{}=,é'
-    found = scrape(Metrics(), row(name))
+    found = scrape(MetricsCollector(), row(name))
     assert found("instance_up", service=name, name=name) == 1
 
 
 def test_a_status_without_instances() -> None:
-    assert scrape(Metrics())("build_info", version="1.2", name='de"mo\\\n') == 1
+    assert scrape(MetricsCollector())("build_info", version="1.2", name='de"mo\\\n') == 1
 
 
 CRASH = [
@@ -148,7 +148,7 @@ DONE = [record(S.RUNNING, S.EXITED, Cause.SUCCEEDED)]
 def test_failures_and_recoveries(
     records: list[Record], kind: str, failures: dict[str, int], recovered: int | None
 ) -> None:
-    metrics = Metrics()
+    metrics = MetricsCollector()
     for r in records:
         metrics.observe(r, 40.0)
     found = scrape(metrics, row("web", type=kind))
@@ -159,7 +159,7 @@ def test_failures_and_recoveries(
 
 
 def test_detection_time_is_a_histogram_per_service() -> None:
-    metrics = Metrics()
+    metrics = MetricsCollector()
     for r in CRASH + HANG:
         metrics.observe(r, 1.0)
     found = scrape(metrics, row("web"))
@@ -173,7 +173,7 @@ def test_detection_time_is_a_histogram_per_service() -> None:
 
 
 def test_the_missions_ratios_per_service_and_in_total() -> None:
-    metrics = Metrics()
+    metrics = MetricsCollector()
     for r in CRASH + READY + CRASH:
         metrics.observe(r, 1.0)
     rows = [

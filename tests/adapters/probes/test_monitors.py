@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters.eventloop.loop import Reactor
-from supervisor.adapters.probes.monitors import Senses, probe_environment
+from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.probes.monitors import Monitors, probe_environment
 from supervisor.core.model.actions import Purpose
 from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
@@ -40,14 +40,14 @@ class FakeOutput:
 @dataclass
 class World:
     reactor: Any
-    senses: Senses
+    monitors: Monitors
     posted: list[tuple[str, Event]]
     output: FakeOutput
     members: list[int]
 
     def watch(self, purpose: Purpose, ready: ReadySpec | None = None, beat: HeartbeatSpec | None = None) -> ServiceSpec:
         spec = ServiceSpec(name="web", command=("web",), ready=ready, heartbeat=beat, environment=(("X", "y"),))
-        self.senses.watch("web@1", 3, spec, purpose)
+        self.monitors.watch("web@1", 3, spec, purpose)
         return spec
 
     def until(self, kind: type[Event], count: int = 1) -> list[Event]:
@@ -61,18 +61,18 @@ class World:
 def world(reactor: Any) -> World:
     posted: list[tuple[str, Event]] = []
     output, members = FakeOutput(), [os.getpid()]
-    senses = Senses(
+    monitors = Monitors(
         reactor, lambda name, event: posted.append((name, event)), lambda: 0.5, lambda _: members, lambda _: output
     )
-    return World(reactor, senses, posted, output, members)
+    return World(reactor, monitors, posted, output, members)
 
 
 @pytest.fixture
 def real() -> Iterator[World]:
-    reactor = Reactor()
+    reactor = EventLoop()
     w = world(reactor)
     yield w
-    w.senses.unwatch("web@1")
+    w.monitors.unwatch("web@1")
     reactor.close()
 
 
@@ -164,7 +164,7 @@ def test_beats_by_any_output(fake: World) -> None:
     times = [event.at for _, event in fake.posted if isinstance(event, Heartbeat)]
     assert times == pytest.approx([start, start + 0.503]) and len(fake.posted) == 2
     assert fake.output.readers == [], "nobody splits lines where nobody needs them"
-    fake.senses.unwatch("web@1")
+    fake.monitors.unwatch("web@1")
     assert fake.output.on_output is None
 
 
@@ -209,8 +209,8 @@ def test_a_new_watch_ends_the_old_one(fake: World) -> None:
 
 def test_after_unwatch_nothing_is_posted(fake: World) -> None:
     fake.watch(Purpose.READY, ReadySpec(delay=1.0))
-    fake.senses.unwatch("web@1")
-    fake.senses.unwatch("web@1")
+    fake.monitors.unwatch("web@1")
+    fake.monitors.unwatch("web@1")
     fake.reactor.advance(2.0)
     assert fake.posted == [] and fake.reactor.next_deadline is None
 
@@ -231,7 +231,7 @@ def test_after_unwatch_nothing_is_posted(fake: World) -> None:
 )
 def test_confirmation(real: World, beat: HeartbeatSpec | None, alive: bool) -> None:
     answers: list[bool] = []
-    real.senses.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
+    real.monitors.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
     run_until(real.reactor, lambda: answers)
     assert answers == [alive]
 
@@ -239,7 +239,7 @@ def test_confirmation(real: World, beat: HeartbeatSpec | None, alive: bool) -> N
 def test_confirmation_by_tcp(real: World, port: int) -> None:
     answers: list[bool] = []
     beat = HeartbeatSpec(source="tcp", tcp=f"127.0.0.1:{port}")
-    real.senses.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
+    real.monitors.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
     run_until(real.reactor, lambda: answers)
     assert answers == [True]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.adapters.processes.attribution import Attribution
@@ -30,7 +30,7 @@ Delivered = list[tuple[int, int, Message, float]]
 class House:
     """A socket, what it delivered, what it complained about, and a sender."""
 
-    reactor: Reactor
+    reactor: EventLoop
     notify: NotifySocket
     delivered: Delivered
     problems: list[str]
@@ -46,7 +46,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    reactor = Reactor()
+    reactor = EventLoop()
     delivered: Delivered = []
     problems: list[str] = []
     notify = NotifySocket(reactor, str(tmp_path / "notify"), lambda *d: delivered.append(d), problems.append)
@@ -280,7 +280,7 @@ def test_by_cgroup(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
 def run_until_orphaned(pid: int, main: int) -> None:
     """Until the process hangs below neither `main` nor a child of it, and its program has begun (the kernel shows no
     environment in the middle of an exec)."""
-    reactor = Reactor()
+    reactor = EventLoop()
 
     def orphaned() -> bool:
         reactor.call_soon(lambda: None)

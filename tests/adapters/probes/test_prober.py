@@ -14,25 +14,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.adapters.eventloop.dns import Resolver
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
 from supervisor.adapters.probes.prober import MOST_AT_ONCE, NOTHING_NEW, Cancel, Done, Poller, Prober, Target
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget, read_status
-from supervisor.adapters.processes.child_command import Identity
+from supervisor.adapters.processes.child_command import Credentials
 from tests.doubles.fakes import FakeReactor, run_until
 
 Answers = list[tuple[str | None, float]]
 
 
 @pytest.fixture
-def reactor() -> Iterator[Reactor]:
-    loop = Reactor()
+def reactor() -> Iterator[EventLoop]:
+    loop = EventLoop()
     yield loop
     loop.close()
 
 
-def ask(reactor: Reactor, target: Target, timeout: float = 5.0) -> str | None:
+def ask(reactor: EventLoop, target: Target, timeout: float = 5.0) -> str | None:
     """One probe's error."""
     answers: Answers = []
     Prober(reactor).probe(target, timeout, lambda *answer: answers.append(answer))
@@ -44,7 +44,9 @@ def ask(reactor: Reactor, target: Target, timeout: float = 5.0) -> str | None:
 class Server:
     """A TCP server in the same loop.  It answers what `reply` gives for a request; None: it says nothing."""
 
-    def __init__(self, reactor: Reactor, reply: Callable[[bytes], bytes | None], family: int = socket.AF_INET) -> None:
+    def __init__(
+        self, reactor: EventLoop, reply: Callable[[bytes], bytes | None], family: int = socket.AF_INET
+    ) -> None:
         self.requests: list[bytes] = []
         self.reply = reply
         self.reactor = reactor
@@ -82,7 +84,7 @@ class Server:
 
 
 @pytest.fixture
-def serve(reactor: Reactor) -> Iterator[Callable[..., Server]]:
+def serve(reactor: EventLoop) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def begin(reply: Callable[[bytes], bytes | None], family: int = socket.AF_INET) -> Server:
@@ -125,14 +127,14 @@ BAD_ANSWERS = [
 
 
 @pytest.mark.parametrize(("answer", "error"), BAD_ANSWERS, ids=lambda v: repr(v)[:30])
-def test_http_answers(reactor: Reactor, serve: Serve, answer: bytes, error: str | None) -> None:
+def test_http_answers(reactor: EventLoop, serve: Serve, answer: bytes, error: str | None) -> None:
     server = serve(lambda _request: answer)
     assert ask(reactor, HttpTarget(f"http://127.0.0.1:{server.port}/healthz?x=1", Resolver(reactor))) == error
     head = server.requests[0].split(b"\r\n")
     assert head[0] == b"GET /healthz?x=1 HTTP/1.1" and f"Host: 127.0.0.1:{server.port}".encode() in head
 
 
-def test_http_in_small_pieces(reactor: Reactor, serve: Serve) -> None:
+def test_http_in_small_pieces(reactor: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: None)
     answers: Answers = []
     target = HttpTarget(f"http://localhost:{server.port}", Resolver(reactor))
@@ -146,14 +148,14 @@ def test_http_in_small_pieces(reactor: Reactor, serve: Serve) -> None:
     assert answers[0][0] is None and server.requests[0].startswith(b"GET / HTTP/1.1\r\n")
 
 
-def test_http_without_an_answer_in_time(reactor: Reactor, serve: Serve) -> None:
+def test_http_without_an_answer_in_time(reactor: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: None)
     before = reactor.now()
     error = ask(reactor, HttpTarget(f"http://127.0.0.1:{server.port}/", Resolver(reactor)), timeout=0.05)
     assert error == "no answer within 0.05s" and reactor.now() - before >= 0.05
 
 
-def test_http_reset(reactor: Reactor, serve: Serve) -> None:
+def test_http_reset(reactor: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: None)
 
     def reset(request: bytes) -> bytes:
@@ -173,7 +175,7 @@ def test_http_reset(reactor: Reactor, serve: Serve) -> None:
         ("http://[::1]:9180/x", "::1", 9180),
     ],
 )
-def test_urls(reactor: Reactor, url: str, host: str, port: int) -> None:
+def test_urls(reactor: EventLoop, url: str, host: str, port: int) -> None:
     target = HttpTarget(url, Resolver(reactor))
     assert (target.host, target.port) == (host, port)
 
@@ -187,14 +189,14 @@ def test_any_head_is_read(parts: list[bytes]) -> None:
 # -- TCP -------------------------------------------------------------------------------------------------------------
 
 
-def test_tcp(reactor: Reactor, serve: Serve) -> None:
+def test_tcp(reactor: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: b"")
     assert ask(reactor, TcpTarget(f"127.0.0.1:{server.port}", Resolver(reactor))) is None
     assert ask(reactor, TcpTarget(f"localhost:{server.port}", Resolver(reactor))) is None
     assert ask(reactor, TcpTarget(f"127.0.0.1:{closed_port()}", Resolver(reactor))) == "connection refused"
 
 
-def test_localhost_is_tried_on_both_protocols(reactor: Reactor, serve: Serve) -> None:
+def test_localhost_is_tried_on_both_protocols(reactor: EventLoop, serve: Serve) -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     try:
@@ -205,7 +207,7 @@ def test_localhost_is_tried_on_both_protocols(reactor: Reactor, serve: Serve) ->
     assert ask(reactor, TcpTarget(f"[::1]:{server.port}", Resolver(reactor))) is None
 
 
-def test_tcp_that_nobody_accepts(reactor: Reactor) -> None:
+def test_tcp_that_nobody_accepts(reactor: EventLoop) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -219,14 +221,14 @@ def test_tcp_that_nobody_accepts(reactor: Reactor) -> None:
             filler.close()
 
 
-def test_a_connection_to_itself_is_none(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_to_itself_is_none(reactor: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "getpeername", socket.socket.getsockname)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         target = TcpTarget(f"127.0.0.1:{listener.getsockname()[1]}", Resolver(reactor))
         assert ask(reactor, target) == "connection refused"
 
 
-def test_names_are_looked_up_beside_the_loop(reactor: Reactor, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_looked_up_beside_the_loop(reactor: EventLoop, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(lambda _request: b"")
     asked: list[bytes] = []
 
@@ -248,7 +250,7 @@ def test_names_are_looked_up_beside_the_loop(reactor: Reactor, serve: Serve, mon
 
 
 def shell(script: str, directory: str | None = None, **environment: str) -> ExecTarget:
-    return ExecTarget(("sh", "-c", script), directory, {**os.environ, **environment}, Identity())
+    return ExecTarget(("sh", "-c", script), directory, {**os.environ, **environment}, Credentials())
 
 
 @pytest.mark.parametrize(
@@ -263,20 +265,20 @@ def shell(script: str, directory: str | None = None, **environment: str) -> Exec
         ("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end; exit 3", "exit code 3: end"),
     ],
 )
-def test_exec(reactor: Reactor, script: str, error: str | None) -> None:
+def test_exec(reactor: EventLoop, script: str, error: str | None) -> None:
     assert ask(reactor, shell(script)) == error
 
 
-def test_exec_has_the_services_surroundings(reactor: Reactor, tmp_path: Path) -> None:
+def test_exec_has_the_services_surroundings(reactor: EventLoop, tmp_path: Path) -> None:
     assert ask(reactor, shell("echo $PWD $X; exit 1", str(tmp_path), X="y")) == f"exit code 1: {tmp_path} y"
 
 
-def test_exec_of_what_cannot_be_run(reactor: Reactor) -> None:
-    target = ExecTarget(("/nowhere/at-all",), None, {}, Identity())
+def test_exec_of_what_cannot_be_run(reactor: EventLoop) -> None:
+    target = ExecTarget(("/nowhere/at-all",), None, {}, Credentials())
     assert ask(reactor, target) == "no such file or directory"
 
 
-def test_exec_is_killed_with_its_children_at_the_timeout(reactor: Reactor, tmp_path: Path) -> None:
+def test_exec_is_killed_with_its_children_at_the_timeout(reactor: EventLoop, tmp_path: Path) -> None:
     fifo = tmp_path / "held"
     os.mkfifo(fifo)
     held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -291,7 +293,7 @@ def test_exec_is_killed_with_its_children_at_the_timeout(reactor: Reactor, tmp_p
     os.close(held)
 
 
-def test_exec_is_not_held_up_by_an_orphan_with_its_output(reactor: Reactor) -> None:
+def test_exec_is_not_held_up_by_an_orphan_with_its_output(reactor: EventLoop) -> None:
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
     before = reactor.now()
@@ -301,7 +303,7 @@ def test_exec_is_not_held_up_by_an_orphan_with_its_output(reactor: Reactor) -> N
     os.close(writer)
 
 
-def test_a_cancelled_probe_says_nothing_and_leaves_nothing(reactor: Reactor) -> None:
+def test_a_cancelled_probe_says_nothing_and_leaves_nothing(reactor: EventLoop) -> None:
     answers: Answers = []
     prober = Prober(reactor)
     before = set(procfs.children(os.getpid()))
@@ -313,7 +315,7 @@ def test_a_cancelled_probe_says_nothing_and_leaves_nothing(reactor: Reactor) -> 
     assert answers == []
 
 
-def test_no_descriptor_is_lost(reactor: Reactor, serve: Serve) -> None:
+def test_no_descriptor_is_lost(reactor: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: b"HTTP/1.1 500 Oh\r\n\r\n")
     resolver = Resolver(reactor)
     before = sorted(p.name for p in Path("/proc/self/fd").iterdir())
@@ -321,13 +323,13 @@ def test_no_descriptor_is_lost(reactor: Reactor, serve: Serve) -> None:
         shell("exit 1"),
         HttpTarget(f"http://127.0.0.1:{server.port}/", resolver),
         TcpTarget(f"127.0.0.1:{closed_port()}", resolver),
-        ExecTarget(("/nowhere",), None, {}, Identity()),
+        ExecTarget(("/nowhere",), None, {}, Credentials()),
     ):
         assert ask(reactor, target)
     assert sorted(p.name for p in Path("/proc/self/fd").iterdir()) == before
 
 
-def test_file(reactor: Reactor, tmp_path: Path) -> None:
+def test_file(reactor: EventLoop, tmp_path: Path) -> None:
     path = tmp_path / "beat"
     target = FileTarget(str(path))
     assert ask(reactor, target) == "no such file or directory"
@@ -355,13 +357,13 @@ def test_a_files_beat_is_when_it_was_touched(tmp_path: Path) -> None:
     assert answers[1] == (None, reactor.now())
 
 
-def test_activity(reactor: Reactor) -> None:
+def test_activity(reactor: EventLoop) -> None:
     target = ActivityTarget(lambda: [os.getpid()])
     assert ask(reactor, target) is None
     assert ask(reactor, ActivityTarget(list)) == NOTHING_NEW
 
 
-def test_a_process_that_waits_is_not_active(reactor: Reactor) -> None:
+def test_a_process_that_waits_is_not_active(reactor: EventLoop) -> None:
     process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -391,7 +393,7 @@ class Silent:
         self.asked: list[Done] = []
         self.cancelled = 0
 
-    def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
         self.asked.append(done)
         return self._cancel
 
@@ -423,7 +425,7 @@ def test_a_target_that_cannot_be_tried_frees_its_place() -> None:
     reactor, prober, _ = fake()
 
     class Broken:
-        def begin(self, reactor: Reactor, timeout: float, done: Done) -> Cancel:
+        def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
             raise OSError(24, "Too many open files")
 
     answers: Answers = []

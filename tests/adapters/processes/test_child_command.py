@@ -10,33 +10,33 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters.eventloop.loop import Reactor
-from supervisor.adapters.processes.child_command import WHOLE, Command, Outcome
+from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.processes.child_command import WHOLE, ChildCommand, CommandResult
 from tests.doubles.fakes import run_until
 
 
 @pytest.fixture
-def reactor() -> Iterator[Reactor]:
-    found = Reactor()
+def reactor() -> Iterator[EventLoop]:
+    found = EventLoop()
     yield found
     found.close()
 
 
-def run(reactor: Reactor, code: str, **options: Any) -> Outcome:
+def run(reactor: EventLoop, code: str, **options: Any) -> CommandResult:
     """What became of `python -c CODE`."""
-    outcomes: list[Outcome] = []
-    Command(reactor, [sys.executable, "-c", code], outcomes.append, **{"timeout": 60.0} | options)
+    outcomes: list[CommandResult] = []
+    ChildCommand(reactor, [sys.executable, "-c", code], outcomes.append, **{"timeout": 60.0} | options)
     run_until(reactor, lambda: bool(outcomes), 90.0)
     return outcomes[0]
 
 
-def test_output_and_errors_are_one_unless_wanted_apart(reactor: Reactor) -> None:
+def test_output_and_errors_are_one_unless_wanted_apart(reactor: EventLoop) -> None:
     code = "import os; os.write(1, b'out\\n'); os.write(2, b'err\\n')"
     assert run(reactor, code)[:4] == (0, None, False, b"out\nerr\n")
-    assert run(reactor, code, errors_apart=True) == Outcome(0, None, False, b"out\n", b"err\n")
+    assert run(reactor, code, errors_apart=True) == CommandResult(0, None, False, b"out\n", b"err\n")
 
 
-def test_more_than_a_pipe_holds_is_kept_whole_if_that_is_wanted(reactor: Reactor) -> None:
+def test_more_than_a_pipe_holds_is_kept_whole_if_that_is_wanted(reactor: EventLoop) -> None:
     code = "import sys; sys.stdout.write('a' * 500_000 + 'end'); sys.stderr.write('b' * 500_000); sys.exit(3)"
     found = run(reactor, code, keep=WHOLE, errors_apart=True)
     assert (len(found.output), len(found.errors), found.exit_code) == (500_003, 500_000, 3)
@@ -44,7 +44,7 @@ def test_more_than_a_pipe_holds_is_kept_whole_if_that_is_wanted(reactor: Reactor
     assert run(reactor, code, keep=4, errors_apart=True).output == b"aend"
 
 
-def test_who_takes_too_long_is_killed_with_its_group(reactor: Reactor, tmp_path: Path) -> None:
+def test_who_takes_too_long_is_killed_with_its_group(reactor: EventLoop, tmp_path: Path) -> None:
     fifo = tmp_path / "held"
     os.mkfifo(fifo)
     held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -58,15 +58,15 @@ def test_who_takes_too_long_is_killed_with_its_group(reactor: Reactor, tmp_path:
     os.close(held)
 
 
-def test_what_cannot_be_started_leaves_nothing_open(reactor: Reactor) -> None:
+def test_what_cannot_be_started_leaves_nothing_open(reactor: EventLoop) -> None:
     before = _open_descriptors()
     with pytest.raises(FileNotFoundError):
-        Command(reactor, ["/nowhere/program"], lambda _outcome: None, timeout=1.0, errors_apart=True)
+        ChildCommand(reactor, ["/nowhere/program"], lambda _outcome: None, timeout=1.0, errors_apart=True)
     assert _open_descriptors() == before
 
 
 def test_nobody_knows_the_end_of_a_child_that_somebody_else_reaped() -> None:
-    assert Outcome(None, None, False, b"").ending == "exit status unknown"
+    assert CommandResult(None, None, False, b"").ending == "exit status unknown"
 
 
 def _open_descriptors() -> set[str]:

@@ -13,7 +13,7 @@ import pytest
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import marks
 from supervisor.adapters.processes import orphans as strays
-from supervisor.core.services.adoption import Found
+from supervisor.core.services.adoption import MarkedProcess
 
 PATIENCE = 20.0
 
@@ -38,7 +38,7 @@ def marked(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 def test_a_marked_process_is_found_with_what_it_is(marked: subprocess.Popen[bytes], tmp_path: Path) -> None:
     start = procfs.start_time(marked.pid)
-    assert strays.find(tmp_path.name, "/nowhere") == [Found(marked.pid, start or 0, "web", 3, True)]
+    assert strays.find(tmp_path.name, "/nowhere") == [MarkedProcess(marked.pid, start or 0, "web", 3, True)]
     assert strays.find("somebody-else", "/nowhere") == []
     assert strays.describe(strays.find(tmp_path.name, "/nowhere")[0]) in {f"{marked.pid} sh ({s})" for s in "SR"}
 
@@ -80,8 +80,8 @@ def test_what_is_between_two_programs_is_known_by_its_output(tmp_path: Path, mon
     os.close(fd)
     read = procfs.read
 
-    def hidden(path: str, most: int = 1 << 20) -> bytes | None:
-        return b"" if path == f"/proc/{child.pid}/environ" else read(path, most)
+    def hidden(path: str, maximum: int = 1 << 20) -> bytes | None:
+        return b"" if path == f"/proc/{child.pid}/environ" else read(path, maximum)
 
     monkeypatch.setattr(procfs, "read", hidden)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import sampler as sampling
 from supervisor.adapters.processes.sampler import Sampler
@@ -177,7 +177,7 @@ def busy() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_busy_process(busy: subprocess.Popen[bytes]) -> None:
-    reactor = Reactor()
+    reactor = EventLoop()
     sampler = Sampler(reactor, lambda _: [busy.pid], lambda *_: None)
     samples: list[Any] = []
     release = sampler.hold(0.3, lambda: samples.append(sampler.read_now(["web"])["web"]))
@@ -188,7 +188,7 @@ def test_a_busy_process(busy: subprocess.Popen[bytes]) -> None:
 
 
 def test_the_rows_of_a_tree(busy: subprocess.Popen[bytes]) -> None:
-    reactor = Reactor()
+    reactor = EventLoop()
     sampler = Sampler(reactor, lambda _: [], lambda *_: None)
     (row,) = sampler.tree([busy.pid, 0, 1 << 30])
     reactor.close()
@@ -227,5 +227,5 @@ def test_the_host() -> None:
 
 def test_a_host_that_tells_no_pressure(monkeypatch: pytest.MonkeyPatch) -> None:
     read = procfs.read
-    monkeypatch.setattr(procfs, "read", lambda path, *most: None if "pressure" in path else read(path, *most))
+    monkeypatch.setattr(procfs, "read", lambda path, *maximum: None if "pressure" in path else read(path, *maximum))
     assert sampling.host()["psi"] == {"cpu": None, "memory": None, "io": None}

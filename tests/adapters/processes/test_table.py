@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import child_status, foreign_status
 from supervisor.adapters.processes import cgroup_migration
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
-from supervisor.adapters.processes.descendant_tree import DescentTree
+from supervisor.adapters.processes.descendant_tree import DescendantTree
 from supervisor.adapters.processes.spawn import Spawner, clean_slate, raise_descriptor_limit
-from supervisor.adapters.processes.table import Processes, become_subreaper
-from supervisor.adapters.processes.trees import Forest
-from supervisor.core.model.events import Event, Exited, Lingering, TreeEmpty
+from supervisor.adapters.processes.table import ProcessTable, become_subreaper
+from supervisor.adapters.processes.trees import Trees
+from supervisor.core.model.events import Event, Exited, KillIncomplete, TreeEmpty
 from supervisor.core.model.spec import ServiceSpec
 
 PATIENCE = 20.0
@@ -35,12 +35,12 @@ class Bench:
 
     def __init__(self, cgroups: bool, tmp_path: Path) -> None:
         clean_slate()
-        self.reactor = Reactor()
+        self.reactor = EventLoop()
         self.events: list[tuple[str, Event]] = []
         self.id = os.urandom(8).hex()
         self.before_exit: list[tuple[str, bool, int]] = []
-        self.processes = Processes(self.reactor, lambda n, e: self.events.append((n, e)), self.take_output, self.id)
-        self.forest = Forest(f"test-{self.id}", self.id, self.processes.mains, cgroups=cgroups)
+        self.processes = ProcessTable(self.reactor, lambda n, e: self.events.append((n, e)), self.take_output, self.id)
+        self.trees = Trees(f"test-{self.id}", self.id, self.processes.mains, cgroups=cgroups)
         self.spawner = Spawner({**os.environ, "NOTIFY_SOCKET": "/theirs"}, self.id, "/notify")
         self.tmp_path = tmp_path
         self.output = tmp_path / "output"
@@ -53,7 +53,7 @@ class Bench:
             pid = self.spawner.spawn(ServiceSpec(name=name, command=command, **keys), name, self.count, fd)
         finally:
             os.close(fd)
-        self.processes.take(name, self.count, pid, self.forest)
+        self.processes.take(name, self.count, pid, self.trees)
         return pid
 
     def take_output(self, name: str, tree_empty: bool) -> None:
@@ -86,7 +86,7 @@ class Bench:
 @pytest.fixture(params=["cgroup", "descent"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(request.param == "cgroup", tmp_path)
-    if request.param == "cgroup" and bench.forest.root is None:
+    if request.param == "cgroup" and bench.trees.root is None:
         pytest.skip("no cgroup v2 directory can be made here")
     yield bench
     for name in list(bench.processes.by_instance):
@@ -94,7 +94,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     bench.until(lambda: all(p.tree.empty() for p in bench.processes.by_instance.values()))
     for process in list(bench.processes.by_instance.values()):
         bench.processes.release(process.instance, process.incarnation)
-    bench.forest.close()
+    bench.trees.close()
     bench.reactor.close()
     become_subreaper(False)
 
@@ -123,7 +123,7 @@ def test_an_exit_is_seen_with_its_signal(bench: Bench) -> None:
 def test_the_kind_of_tree_is_what_was_asked_for(bench: Bench) -> None:
     bench.spawn("sleep", "1000")
     tree = bench.processes.by_instance["web"].tree
-    assert isinstance(tree, CgroupTree if bench.forest.kind == "cgroup" else DescentTree)
+    assert isinstance(tree, CgroupTree if bench.trees.kind == "cgroup" else DescendantTree)
 
 
 def test_a_tree_is_torn_down_whole(bench: Bench, tmp_path: Path) -> None:
@@ -264,8 +264,8 @@ def test_an_adopted_process_is_known_by_its_start_and_its_end_is_seen(bench: Ben
     start = procfs.start_time(pid)
     assert start is not None
     another = (pid, start + 1)
-    assert bench.processes.adopt("web", 5, another, bench.forest.find("web", another)) is None, "of the same number"
-    assert bench.processes.adopt("web", 5, (pid, start), bench.forest.find("web", (pid, start))) is not None
+    assert bench.processes.adopt("web", 5, another, bench.trees.find("web", another)) is None, "of the same number"
+    assert bench.processes.adopt("web", 5, (pid, start), bench.trees.find("web", (pid, start))) is not None
     bench.processes.signal("web", signal.SIGKILL)
     bench.until(lambda: bench.of(Exited))
     event = bench.of(Exited)[0]
@@ -277,7 +277,7 @@ def test_an_adopted_process_is_known_by_its_start_and_its_end_is_seen(bench: Ben
 def test_adopting_what_is_gone_says_so(bench: Bench) -> None:
     child = subprocess.Popen(["true"])
     child.wait()
-    assert bench.processes.adopt("web", 1, (child.pid, 1), bench.forest.find("web", (child.pid, 1))) is None
+    assert bench.processes.adopt("web", 1, (child.pid, 1), bench.trees.find("web", (child.pid, 1))) is None
 
 
 def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,8 +288,8 @@ def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
         patch.setattr(type(process.tree), "kill", lambda self: None)
         patch.setattr(signal, "pidfd_send_signal", lambda *_: None)
         bench.processes.kill("web")
-        bench.until(lambda: bench.of(Lingering))
-    assert bench.of(Lingering)[0].processes == (f"{process.pid} sleep (S)",)
+        bench.until(lambda: bench.of(KillIncomplete))
+    assert bench.of(KillIncomplete)[0].processes == (f"{process.pid} sleep (S)",)
 
 
 def test_what_a_child_gets(bench: Bench) -> None:

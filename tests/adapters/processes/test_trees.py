@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import cgroup_tree as cgroup
 from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.cgroup_tree import CgroupTree, kernel_limits
-from supervisor.adapters.processes.descendant_tree import DescentTree
+from supervisor.adapters.processes.descendant_tree import DescendantTree
 from supervisor.adapters.processes.table import become_subreaper
-from supervisor.adapters.processes.trees import Forest
+from supervisor.adapters.processes.trees import Trees
 from supervisor.core.model.events import Exited, TreeEmpty
 from supervisor.core.model.spec import Enforce, ResourcesSpec
 from tests.adapters.processes.test_table import PATIENCE, Bench
@@ -147,7 +147,7 @@ class Earlier:
 def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setenv("UP", str(tmp_path / "up"))
     bench = Bench(request.param == "cgroup", tmp_path)
-    if request.param == "cgroup" and bench.forest.root is None:
+    if request.param == "cgroup" and bench.trees.root is None:
         pytest.skip("no cgroup v2 directory can be made here")
     yield bench
     for name in list(bench.processes.by_instance):
@@ -155,7 +155,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     bench.until(lambda: all(p.tree.empty() for p in bench.processes.by_instance.values()))
     for process in list(bench.processes.by_instance.values()):
         bench.processes.release(process.instance, process.incarnation)
-    bench.forest.close()
+    bench.trees.close()
     bench.reactor.close()
     become_subreaper(False)
 
@@ -184,7 +184,7 @@ def test_what_an_earlier_daemon_left_is_ended_whole(bench: Bench, tmp_path: Path
     bench.until_file(tmp_path / "up")
     earlier.die()
     main = (earlier.pid, earlier.start)
-    process = bench.processes.adopt("web", 1, main, bench.forest.find("web", main))
+    process = bench.processes.adopt("web", 1, main, bench.trees.find("web", main))
     assert process is not None
     before, members = survivors(bench.id), process.tree.members()
     assert set(before) & set(survivors(bench.id)) <= set(members)  # who forked twice may end in between
@@ -209,7 +209,7 @@ def test_an_adopted_tree_is_known_without_numbers(tmp_path: Path, monkeypatch: p
         bench.until_file(tmp_path / "up")
         earlier.die()
         main = (earlier.pid, earlier.start)
-        process = bench.processes.adopt("web", 1, main, bench.forest.find("web", main))
+        process = bench.processes.adopt("web", 1, main, bench.trees.find("web", main))
         assert process is not None
         assert len(process.tree.members()) == 5
         assert os.getpid() not in process.tree.members()
@@ -225,8 +225,8 @@ def test_an_adopted_tree_is_known_without_numbers(tmp_path: Path, monkeypatch: p
 def test_a_tree_without_a_main_process_claims_nobody(tmp_path: Path) -> None:
     """Processes from another pid namespace have 0 for a session: that is nobody's."""
     bench = Bench(False, tmp_path)
-    tree = bench.forest.find("web", None)
-    assert isinstance(tree, DescentTree)
+    tree = bench.trees.find("web", None)
+    assert isinstance(tree, DescendantTree)
     assert tree.members() == []
     assert tree.empty()
     assert not [pid for pid in procfs.pids() if tree.belongs(pid)]
@@ -238,7 +238,7 @@ def test_a_session_of_another_process_of_that_number_is_not_ours(tmp_path: Path)
     bench = Bench(False, tmp_path)
     other = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     try:
-        tree = bench.forest.find("web", (other.pid, (procfs.start_time(other.pid) or 0) - 1))
+        tree = bench.trees.find("web", (other.pid, (procfs.start_time(other.pid) or 0) - 1))
         assert tree.members() == []
         assert not tree.belongs(other.pid)
     finally:
@@ -289,20 +289,20 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def planted(place: str, name: str = "web") -> tuple[Forest, subprocess.Popen[bytes], CgroupTree]:
-    forest = Forest("p", "id", (), parent=place)
+def planted(place: str, name: str = "web") -> tuple[Trees, subprocess.Popen[bytes], CgroupTree]:
+    trees = Trees("p", "id", (), parent=place)
     child = subprocess.Popen(["sh", "-c", "sleep 1000 & echo up; wait"], stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
     child.stdout.readline()
-    tree = forest.plant(name)
+    tree = trees.plant(name)
     assert isinstance(tree, CgroupTree)
     tree.join(child.pid)
-    return forest, child, tree
+    return trees, child, tree
 
 
 def test_an_adopted_tree_stays_where_its_daemon_put_it(places: tuple[str, str]) -> None:
     _, child, tree = planted(places[0])
-    later = Forest("p", "id", (), parent=places[1])
+    later = Trees("p", "id", (), parent=places[1])
     assert later.root != str(Path(tree.path).parent)
     found = later.find("web", (child.pid, procfs.start_time(child.pid) or 0))
     assert isinstance(found, CgroupTree)
@@ -328,8 +328,8 @@ def test_a_tree_that_empties_while_it_is_looked_at_is_noticed(
     places: tuple[str, str], monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """Between a look and its acknowledgement the last word is not to be lost."""
-    forest, child, tree = planted(places[0])
-    reactor = Reactor()
+    trees, child, tree = planted(places[0])
+    reactor = EventLoop()
     told: list[bool] = []
 
     def end() -> None:
@@ -360,7 +360,7 @@ def test_a_tree_that_empties_while_it_is_looked_at_is_noticed(
     assert told == [True]
     child.wait()
     tree.close()
-    forest.close()
+    trees.close()
     reactor.close()
 
 
@@ -371,11 +371,11 @@ def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too
         child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
     fled = int(child.stdout.readline())
-    tree = Forest("p", "id", (), parent=places[0]).plant("web")
+    tree = Trees("p", "id", (), parent=places[0]).plant("web")
     assert isinstance(tree, CgroupTree)
     cgroup.write(f"{tree.path}/cgroup.procs", str(child.pid))
     assert tree.members() == [child.pid]
-    found = Forest("p", "id", (), parent=places[0]).find("web", (child.pid, procfs.start_time(child.pid) or 0))
+    found = Trees("p", "id", (), parent=places[0]).find("web", (child.pid, procfs.start_time(child.pid) or 0))
     assert set(found.members()) >= {child.pid, fled}
     found.kill()
     child.wait()
@@ -385,7 +385,7 @@ def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too
 def test_somebody_elses_cgroup_is_not_taken_for_ours(places: tuple[str, str]) -> None:
     """Another supervisor's: the tree is made anew, in our own place."""
     _, child, tree = planted(places[0])
-    later = Forest("q", "id", (), parent=places[1])
+    later = Trees("q", "id", (), parent=places[1])
     found = later.find("web", (child.pid, procfs.start_time(child.pid) or 0))
     assert isinstance(found, CgroupTree)
     assert found.path == f"{places[1]}/phi-q/web"
@@ -399,7 +399,7 @@ def test_a_main_process_in_a_cgroup_of_its_own_making_is_found(places: tuple[str
     below = Path(tree.path) / "its-own"
     below.mkdir()
     (below / "cgroup.procs").write_text(str(child.pid))
-    found = Forest("p", "id", (), parent=places[0]).find("web", (child.pid, procfs.start_time(child.pid) or 0))
+    found = Trees("p", "id", (), parent=places[0]).find("web", (child.pid, procfs.start_time(child.pid) or 0))
     assert isinstance(found, CgroupTree)
     assert found.path == tree.path
     found.join(child.pid)
@@ -443,20 +443,20 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_controllers_are_enabled_and_limits_written(fake: Path) -> None:
-    forest = Forest("p", "id", (), parent=str(fake.parent))
-    assert forest.controllers == {"pids", "memory", "cpu"}
+    trees = Trees("p", "id", (), parent=str(fake.parent))
+    assert trees.controllers == {"pids", "memory", "cpu"}
     assert (fake.parent / "cgroup.subtree_control").read_text().startswith("+")
     hard = ResourcesSpec(max_memory=1 << 20, max_cpu=1.5, max_tasks=7, enforce=Enforce.KERNEL)
-    assert forest.plant("web", hard).accounts == str(fake / "web")
+    assert trees.plant("web", hard).accounts == str(fake / "web")
     read = {name: (fake / "web" / name).read_text() for name in kernel_limits(hard)}
     assert read == {"pids.max": "7", "memory.max": "1048576", "memory.oom.group": "1", "cpu.max": "150000 100000"}
 
 
 def test_what_is_not_delegated_is_left_alone(fake: Path) -> None:
     (fake / "cgroup.controllers").write_text("pids\n")
-    forest = Forest("p", "id", (), parent=str(fake.parent))
-    assert forest.controllers == {"pids"}
-    assert forest.plant("web", BOTH).accounts is None
+    trees = Trees("p", "id", (), parent=str(fake.parent))
+    assert trees.controllers == {"pids"}
+    assert trees.plant("web", BOTH).accounts is None
     assert (fake / "web" / "memory.max").read_text() == ""
     assert (fake / "web" / "pids.max").read_text() == "7"
 
@@ -474,11 +474,11 @@ def test_a_delegated_cgroup_above_ours_is_used(tmp_path: Path, monkeypatch: pyte
 
 
 def test_real_cgroups_without_controllers_do_as_well(places: tuple[str, str]) -> None:
-    forest = Forest("p", "id", (), parent=places[0])
-    assert forest.root is not None
+    trees = Trees("p", "id", (), parent=places[0])
+    assert trees.root is not None
     offered = Path(places[0], "cgroup.controllers").read_text().split()
-    assert forest.controllers <= set(offered)
-    tree = forest.plant("web", BOTH)
+    assert trees.controllers <= set(offered)
+    tree = trees.plant("web", BOTH)
     assert tree.empty()
-    forest.close()
-    assert not Path(forest.root).exists()
+    trees.close()
+    assert not Path(trees.root).exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.service_manager.notifier import ServiceManager, Upstream, upstream
 from tests.doubles.fakes import run_until
 
@@ -43,8 +43,8 @@ class Ear:
 
 
 @pytest.fixture
-def reactor() -> Iterator[Reactor]:
-    with closing(Reactor()) as one:
+def reactor() -> Iterator[EventLoop]:
+    with closing(EventLoop()) as one:
         yield one
 
 
@@ -60,7 +60,7 @@ def problems() -> list[str]:
 
 
 @pytest.fixture
-def manager(reactor: Reactor, ear: Ear, problems: list[str]) -> Iterator[ServiceManager]:
+def manager(reactor: EventLoop, ear: Ear, problems: list[str]) -> Iterator[ServiceManager]:
     with closing(ServiceManager(reactor, Upstream(ear.socket.getsockname()), problems.append, {})) as one:
         yield one
 
@@ -109,7 +109,7 @@ def test_the_words(manager: ServiceManager, ear: Ear) -> None:
     assert ear.listen() == ["READY=1", "STATUS=all is well", "WATCHDOG=1", "EXTEND_TIMEOUT_USEC=1500000", "STOPPING=1"]
 
 
-def test_a_reload_says_when(manager: ServiceManager, ear: Ear, reactor: Reactor) -> None:
+def test_a_reload_says_when(manager: ServiceManager, ear: Ear, reactor: EventLoop) -> None:
     before = reactor.now()
     manager.reloading()
     (message,) = ear.listen()
@@ -118,7 +118,7 @@ def test_a_reload_says_when(manager: ServiceManager, ear: Ear, reactor: Reactor)
     assert before <= int(second.removeprefix("MONOTONIC_USEC=")) / 1e6 + 1e-6 <= reactor.now() + 1e-6
 
 
-def test_an_abstract_address(reactor: Reactor, problems: list[str]) -> None:
+def test_an_abstract_address(reactor: EventLoop, problems: list[str]) -> None:
     name = f"phi-test-{os.getpid()}"
     with closing(Ear(b"\0" + name.encode())) as ear:
         with closing(ServiceManager(reactor, Upstream(f"@{name}"), problems.append, {})) as manager:
@@ -149,7 +149,7 @@ def test_what_is_gone_is_let_go(manager: ServiceManager, ear: Ear, pipes: list[i
     assert ear.listen()[2:] == ["FDSTOREREMOVE=1\nFDNAME=fifo%3Aa"]
 
 
-def test_what_it_gave_back_it_has_still(reactor: Reactor, ear: Ear, problems: list[str], pipes: list[int]) -> None:
+def test_what_it_gave_back_it_has_still(reactor: EventLoop, ear: Ear, problems: list[str], pipes: list[int]) -> None:
     stored = {"fifo:a": pipes[0], "fifo:b": pipes[2]}
     address = Upstream(ear.socket.getsockname())
     with closing(ServiceManager(reactor, address, problems.append, stored)) as manager:
@@ -161,14 +161,16 @@ def test_what_it_gave_back_it_has_still(reactor: Reactor, ear: Ear, problems: li
         assert ear.listen() == ["FDSTOREREMOVE=1\nFDNAME=fifo%3Ab"]
 
 
-def test_after_an_upgrade_nothing_is_doubled(reactor: Reactor, ear: Ear, problems: list[str], pipes: list[int]) -> None:
+def test_after_an_upgrade_nothing_is_doubled(
+    reactor: EventLoop, ear: Ear, problems: list[str], pipes: list[int]
+) -> None:
     with closing(ServiceManager(reactor, Upstream(ear.socket.getsockname()), problems.append, None)) as manager:
         manager.keep("fifo:a", pipes[0])
     assert [text.split("\n")[0] for text in ear.listen()] == ["FDSTOREREMOVE=1", "FDSTORE=1"]
 
 
 def test_a_full_queue_costs_only_time(
-    manager: ServiceManager, ear: Ear, reactor: Reactor, pipes: list[int], problems: list[str]
+    manager: ServiceManager, ear: Ear, reactor: EventLoop, pipes: list[int], problems: list[str]
 ) -> None:
     """In order, none twice, and a newer word in the place of the older; the descriptor may be closed meanwhile."""
     for number, fd in enumerate(pipes):

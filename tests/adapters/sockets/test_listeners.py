@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.sockets.listeners import Sockets
+from supervisor.adapters.sockets.listeners import ListeningSockets
 from supervisor.core.model.spec import ServiceSpec, SocketSpec
 from supervisor.errors import OperationFailed
 
-Make = Callable[..., Sockets]
+Make = Callable[..., ListeningSockets]
 
 
 @pytest.fixture
 def sockets() -> Iterator[Make]:
     """`sockets(inherited)` makes one set; all are closed afterwards."""
-    made: list[Sockets] = []
+    made: list[ListeningSockets] = []
 
-    def make(inherited: dict[str, int] | None = None) -> Sockets:
-        made.append(Sockets(inherited or {}))
+    def make(inherited: dict[str, int] | None = None) -> ListeningSockets:
+        made.append(ListeningSockets(inherited or {}))
         return made[-1]
 
     yield make

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.core.detection.clock_jumps import Clocks
+from supervisor.core.detection.clock_jumps import ClockJumps
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,6 @@ from supervisor.core.detection.clock_jumps import Clocks
     ],
 )
 def test_what_the_clocks_tell(ran: float, passed: float, told: float, slept: float, stepped: float) -> None:
-    clocks = Clocks(100.0, 200.0, 1e9)
+    clocks = ClockJumps(100.0, 200.0, 1e9)
     assert clocks.look(100.0 + ran, 200.0 + passed, 1e9 + told) == pytest.approx((slept, stepped))
     assert clocks.look(101.0 + ran, 201.0 + passed, 1e9 + 1.0 + told) == (0.0, 0.0)

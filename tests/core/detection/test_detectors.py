@@ -149,7 +149,7 @@ def test_the_first_beat_has_the_longest_grace(name: str) -> None:
 def test_a_new_incarnation_keeps_the_rhythm_and_begins_with_grace(name: str) -> None:
     detector = beating(name, every=3.0)
     before, known = patience(detector), detector.intervals()
-    detector.excuse(1.0, 0.0)
+    detector.discount_silence(1.0, 0.0)
     detector.start(1000.0)
     assert (detector.last, detector.suspect_at(), detector.suspicion(1010.0)) == (None, 1030.0, 0.0)
     assert detector.heartbeat(1001.0)
@@ -195,7 +195,7 @@ def test_a_beat_read_with_the_start_counts_as_of_the_start(name: str) -> None:
 def test_an_excuse_shifts_the_silence_and_is_not_learned(name: str) -> None:
     detector = beating(name)
     at, score = detector.suspect_at(), detector.suspicion(101.5)
-    detector.excuse(7.0, 107.0)
+    detector.discount_silence(7.0, 107.0)
     assert detector.suspect_at() == pytest.approx(at + 7.0)  # type: ignore[operator]
     assert detector.suspicion(108.5) == pytest.approx(score)
     assert detector.suspicion(103.0) == detector.suspicion(100.0)
@@ -211,7 +211,7 @@ def test_a_beat_out_of_the_excused_time_leaves_the_rest_of_it_excused(name: str)
     """It stood in our queue while we did not run; those after it found the queue full."""
     detector = beating(name)
     patience = detector.suspect_at() - 100.0  # type: ignore[operator]
-    detector.excuse(30.0, 131.0)
+    detector.discount_silence(30.0, 131.0)
     detector.heartbeat(101.0)
     detector.heartbeat(102.0)
     assert detector.suspect_at() == pytest.approx(131.0 + patience)
@@ -225,24 +225,24 @@ def test_who_is_spared_gets_so_many_times_the_time_within_the_cap(name: str) -> 
     detector = beating(name, min_timeout=20.0, max_timeout=70.0, timeout=20.0)
     score = detector.suspicion(104.0)
     assert patience(detector) == 20.0
-    detector.spare(1.5)
+    detector.extend_deadline(1.5)
     assert patience(detector) == 30.0
     assert detector.suspicion(104.0) == score
-    detector.spare(100.0)
+    detector.extend_deadline(100.0)
     assert patience(detector) == (70.0 if name != "timeout" else 2000.0)
     detector.heartbeat(101.0)
     assert patience(detector) == 20.0
-    detector.spare(0.5)
+    detector.extend_deadline(0.5)
     assert patience(detector) == 20.0
     detector.start(200.0)
-    detector.spare(2.0)
+    detector.extend_deadline(2.0)
     assert detector.suspect_at() == 270.0, "before the first beat there is no more than the cap"
 
 
 @every
 def test_an_excuse_before_the_first_beat_lengthens_the_grace(name: str) -> None:
     detector = started(name, max_timeout=30.0)
-    detector.excuse(5.0, 5.0)
+    detector.discount_silence(5.0, 5.0)
     assert detector.suspect_at() == 35.0
 
 
@@ -251,7 +251,7 @@ def test_excuses_add_up_to_a_year_at_most(name: str) -> None:
     detector = started(name, max_timeout=0.0, timeout=1.0)
     grace = detector.suspect_at()
     for _ in range(3):
-        detector.excuse(300 * 86_400.0, 0.0)
+        detector.discount_silence(300 * 86_400.0, 0.0)
     assert detector.suspect_at() == grace + 366 * 86_400.0  # type: ignore[operator]
 
 
@@ -260,7 +260,7 @@ def test_excuses_add_up_to_a_year_at_most(name: str) -> None:
 def test_an_impossible_excuse_changes_nothing(name: str, seconds: float) -> None:
     detector = beating(name)
     at = detector.suspect_at()
-    detector.excuse(seconds, 100.0)
+    detector.discount_silence(seconds, 100.0)
     assert detector.suspect_at() == at
     detector.heartbeat(101.25)
     assert detector.intervals()[-1] == 1.25

@@ -32,7 +32,16 @@ sensible = st.floats(0.0, 1e6)
 
 def calls(floats: st.SearchStrategy[float]) -> st.SearchStrategy[list[tuple[str, float]]]:
     kinds = st.sampled_from(
-        ["start", "heartbeat", "heartbeat", "heartbeat", "stamped", "excuse", "spare", "forget_current"]
+        [
+            "start",
+            "heartbeat",
+            "heartbeat",
+            "heartbeat",
+            "stamped",
+            "discount_silence",
+            "extend_deadline",
+            "forget_current",
+        ]
     )
     return st.lists(st.tuples(kinds, floats), max_size=40)
 
@@ -43,8 +52,8 @@ def play(detector: Detector, moves: list[tuple[str, float]]) -> None:
             detector.forget_current()
         elif move == "stamped":
             detector.heartbeat(value, value / 1.01)
-        elif move == "excuse":
-            detector.excuse(value, 2.0 * value)
+        elif move == "discount_silence":
+            detector.discount_silence(value, 2.0 * value)
         else:
             getattr(detector, move)(value)
 
@@ -57,11 +66,11 @@ def healthy(detector: Detector, at: float) -> bool:
 
 @every
 @given(
-    interval=anything, threshold=anything, least=anything, most=anything, timeout=anything,
+    interval=anything, threshold=anything, minimum=anything, maximum=anything, timeout=anything,
     moves=calls(anything | st.floats(0.0, 100.0)), at=anything,
 )  # fmt: skip
 def test_no_floats_break_it(
-    name: str, interval: float, threshold: float, least: float, most: float, timeout: float,
+    name: str, interval: float, threshold: float, minimum: float, maximum: float, timeout: float,
     moves: list[tuple[str, float]], at: float,
 ) -> None:  # fmt: skip
     detector = make(
@@ -69,8 +78,8 @@ def test_no_floats_break_it(
             detector=name,
             interval=interval,
             threshold=threshold,
-            min_timeout=least,
-            max_timeout=most,
+            min_timeout=minimum,
+            max_timeout=maximum,
             timeout=timeout,
         )
     )
@@ -102,10 +111,10 @@ def test_suspicion_never_falls_while_silence_lasts(
 @every
 @given(
     steps=steps, late=lateness, threshold=st.floats(0.5, 50.0), other=st.floats(0.5, 50.0),
-    excuse=st.just(0.0) | st.floats(0.001, 100.0),
+    discount_silence=st.just(0.0) | st.floats(0.001, 100.0),
 )  # fmt: skip
 def test_the_moment_of_suspicion_is_where_the_score_meets_the_threshold(
-    name: str, steps: list[float], late: float, threshold: float, other: float, excuse: float
+    name: str, steps: list[float], late: float, threshold: float, other: float, discount_silence: float
 ) -> None:
     detector = make(HeartbeatSpec(detector=name, threshold=threshold, min_timeout=0.0, max_timeout=1e6))
     detector.start(0.0)
@@ -113,7 +122,7 @@ def test_the_moment_of_suspicion_is_where_the_score_meets_the_threshold(
     for step in steps:
         at += step
         detector.heartbeat(at, at - late if late else None)
-    detector.excuse(excuse, at)
+    detector.discount_silence(discount_silence, at)
     for asked, score in ((None, detector.threshold), (other, other)):
         moment = detector.suspect_at(asked)
         assert moment is not None

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.detection.detectors.rhythm import COLD, SIZE, Rhythm
+from supervisor.core.detection.detectors.rhythm import COLD, SIZE, IntervalWindow
 
 
-def rhythm(*intervals: float, expected: float = 1.0, longest: float = 1000.0) -> Rhythm:
-    made = Rhythm(expected, longest)
+def rhythm(*intervals: float, expected: float = 1.0, longest: float = 1000.0) -> IntervalWindow:
+    made = IntervalWindow(expected, longest)
     for interval in intervals:
         made.learn(interval, keep=True)
     return made

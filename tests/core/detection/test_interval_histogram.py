@@ -11,28 +11,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.detection.interval_histogram import FEWEST, LONGEST, Recording
+from supervisor.core.detection.interval_histogram import FEWEST, LONGEST, IntervalHistogram
 
 
-def recorded(*intervals: float) -> Recording:
-    recording = Recording()
+def recorded(*intervals: float) -> IntervalHistogram:
+    histogram = IntervalHistogram()
     for interval in intervals:
-        recording.add(interval)
-    return recording
+        histogram.add(interval)
+    return histogram
 
 
-def exponential(count: int, seed: int = 1, mean: float = 1.0) -> Recording:
+def exponential(count: int, seed: int = 1, mean: float = 1.0) -> IntervalHistogram:
     rng = random.Random(seed)
     return recorded(*(rng.expovariate(1.0 / mean) for _ in range(count)))
 
 
 def test_it_counts_what_it_was_given() -> None:
-    recording = recorded(*([1.0] * 900), *([2.0] * 99), 10.0)
-    assert (recording.count, recording.longest) == (1000, 10.0)
-    assert recording.mean == pytest.approx(1.108)
-    assert [(low, count) for low, _, count in recording.classes()] == [(1.0, 900), (2.0, 99), (10.0, 1)]
-    assert recording.beyond(0.5) == 1.0
-    assert recording.beyond(1.5) == pytest.approx(0.1)
+    histogram = recorded(*([1.0] * 900), *([2.0] * 99), 10.0)
+    assert (histogram.count, histogram.longest) == (1000, 10.0)
+    assert histogram.mean == pytest.approx(1.108)
+    assert [(low, count) for low, _, count in histogram.classes()] == [(1.0, 900), (2.0, 99), (10.0, 1)]
+    assert histogram.beyond(0.5) == 1.0
+    assert histogram.beyond(1.5) == pytest.approx(0.1)
 
 
 def test_what_no_interval_can_be_is_left_out() -> None:
@@ -42,39 +42,39 @@ def test_what_no_interval_can_be_is_left_out() -> None:
 def test_beyond_what_was_seen_the_tail_goes_on() -> None:
     """Of an exponential law, whose tail is known."""
     for seed in range(5):
-        recording = exponential(20_000, seed)
+        histogram = exponential(20_000, seed)
         for chance, within in ((0.5, 0.05), (1e-2, 0.1), (1e-3, 0.15), (1e-4, 0.3), (1e-6, 0.6)):
-            assert recording.silence(chance) == pytest.approx(-log(chance), rel=within), (seed, chance)
-        assert recording.beyond(12.0) == pytest.approx(exp(-12.0), rel=10.0)
+            assert histogram.silence(chance) == pytest.approx(-log(chance), rel=within), (seed, chance)
+        assert histogram.beyond(12.0) == pytest.approx(exp(-12.0), rel=10.0)
 
 
 def test_a_heavy_tail_is_taken_for_one() -> None:
     rng = random.Random(3)
-    recording = recorded(*(rng.paretovariate(2.0) for _ in range(20_000)))
-    assert recording.tail().shape == pytest.approx(0.5, abs=0.35)
-    assert recording.silence(1e-6) > 200.0  # 1000 by the law; 15 if it were exponential
+    histogram = recorded(*(rng.paretovariate(2.0) for _ in range(20_000)))
+    assert histogram.tail().shape == pytest.approx(0.5, abs=0.35)
+    assert histogram.silence(1e-6) > 200.0  # 1000 by the law; 15 if it were exponential
 
 
 def test_with_too_little_nothing_is_said() -> None:
-    recording = recorded(*([1.0] * (FEWEST - 1)))
-    assert recording.silence(1e-3) == inf
-    assert recording.beyond(5.0) == 1.0
-    recording.add(1.0)
-    assert recording.silence(1e-3) < 1.1
+    histogram = recorded(*([1.0] * (FEWEST - 1)))
+    assert histogram.silence(1e-3) == inf
+    assert histogram.beyond(5.0) == 1.0
+    histogram.add(1.0)
+    assert histogram.silence(1e-3) < 1.1
 
 
 @given(st.lists(st.floats(), max_size=600), st.lists(st.floats(0, 1e7), min_size=2, max_size=2), st.floats(0, 1))
 def test_whatever_it_is_given_its_answers_are_possible(intervals: list[float], times: list[float], p: float) -> None:
-    recording = recorded(*intervals, *([1.0, 1.5] * (FEWEST // 2)))
+    histogram = recorded(*intervals, *([1.0, 1.5] * (FEWEST // 2)))
     early, late = sorted(times)
-    assert 0.0 <= recording.beyond(late) <= 1.0 + 1e-9
-    assert recording.beyond(late) <= recording.beyond(early) * 1.1 + 1e-9
-    assert recording.silence(p) >= 0.0
-    assert len(recording.snapshot()["longest"]) <= LONGEST  # type: ignore[arg-type]
-    again = Recording()
-    again.restore(json.loads(json.dumps(recording.snapshot())))
-    assert again.snapshot() == recording.snapshot()
-    assert again.count == recording.count
+    assert 0.0 <= histogram.beyond(late) <= 1.0 + 1e-9
+    assert histogram.beyond(late) <= histogram.beyond(early) * 1.1 + 1e-9
+    assert histogram.silence(p) >= 0.0
+    assert len(histogram.snapshot()["longest"]) <= LONGEST  # type: ignore[arg-type]
+    again = IntervalHistogram()
+    again.restore(json.loads(json.dumps(histogram.snapshot())))
+    assert again.snapshot() == histogram.snapshot()
+    assert again.count == histogram.count
 
 
 @pytest.mark.parametrize(
@@ -93,25 +93,25 @@ def test_whatever_it_is_given_its_answers_are_possible(intervals: list[float], t
     ],
 )
 @pytest.mark.parametrize("count", [FEWEST + 1, 2 * LONGEST + 17])
-def test_what_came_last_counts_in_every_answer(ask: Callable[[Recording], object], count: int) -> None:
+def test_what_came_last_counts_in_every_answer(ask: Callable[[IntervalHistogram], object], count: int) -> None:
     rng = random.Random(7)
     intervals = [rng.expovariate(1.0) for _ in range(count - 1)]
-    young, settled = Recording(), Recording()
+    young, settled = IntervalHistogram(), IntervalHistogram()
     for interval in [*intervals, 50.0]:
         young.add(interval)
         settled.add(interval)
         settled.snapshot()
     assert ask(young) == ask(settled)
-    late = Recording()
+    late = IntervalHistogram()
     late.absorb(young)
     assert ask(late) == ask(settled)
 
 
 @given(st.integers(FEWEST + 10, 3000), st.floats(1e-9, 1.0), st.integers())
 def test_chance_and_silence_are_inverse(count: int, chance: float, seed: int) -> None:
-    recording = exponential(count, seed)
-    silence = recording.silence(chance)
-    assert recording.beyond(silence) == pytest.approx(
+    histogram = exponential(count, seed)
+    silence = histogram.silence(chance)
+    assert histogram.beyond(silence) == pytest.approx(
         chance, rel=0.3, abs=5.0 / count if chance * count > 5.0 else 1e-12
     )
 
@@ -125,9 +125,9 @@ def test_chance_and_silence_are_inverse(count: int, chance: float, seed: int) ->
     ],
 )  # fmt: skip
 def test_garbage_is_nothing_recorded(garbage: object) -> None:
-    recording = exponential(300)
-    recording.restore(garbage)
-    assert recording.count == 0
+    histogram = exponential(300)
+    histogram.restore(garbage)
+    assert histogram.count == 0
 
 
 def test_two_records_are_one() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.detection.local_health import EASES, LocalHealth, ObservedClock
+from supervisor.core.detection.local_health import EASES, LocalHealth, LoopLag
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,13 @@ from supervisor.core.detection.local_health import EASES, LocalHealth, ObservedC
     ],
 )
 def test_lateness_beyond_the_tolerance_is_a_stall(now: float, expected: float | None, stall: float) -> None:
-    clock = ObservedClock()
+    clock = LoopLag()
     assert clock.woke(now, expected) == pytest.approx(stall)
     assert clock.starved(now) is (stall > 0.0)
 
 
 def test_the_lag_is_the_worst_recent_one_and_decays() -> None:
-    clock = ObservedClock(memory=10.0)
+    clock = LoopLag(memory=10.0)
     clock.woke(0.0, -4.0)
     assert clock.lag == 4.0
     clock.woke(0.0, 0.0)
@@ -45,7 +45,7 @@ def test_the_lag_is_the_worst_recent_one_and_decays() -> None:
 
 
 def test_starved_is_said_for_ten_seconds_after_a_stall() -> None:
-    clock = ObservedClock()
+    clock = LoopLag()
     assert not clock.starved(0.0)
     clock.woke(5.0, 4.0)
     assert clock.starved(5.0) and clock.starved(14.9)
@@ -55,8 +55,8 @@ def test_starved_is_said_for_ten_seconds_after_a_stall() -> None:
 
 
 def test_the_tolerance_can_be_chosen() -> None:
-    assert ObservedClock(tolerance=2.0).woke(11.5, 10.0) == 0.0
-    assert ObservedClock(tolerance=0.0).woke(10.1, 10.0) > 0.0
+    assert LoopLag(tolerance=2.0).woke(11.5, 10.0) == 0.0
+    assert LoopLag(tolerance=0.0).woke(10.1, 10.0) > 0.0
 
 
 times = st.floats(-1e12, 1e12)
@@ -64,7 +64,7 @@ times = st.floats(-1e12, 1e12)
 
 @given(st.lists(st.tuples(times, st.none() | times), max_size=30))
 def test_no_times_break_it(wakes: list[tuple[float, float | None]]) -> None:
-    clock = ObservedClock()
+    clock = LoopLag()
     for now, expected in wakes:
         stall = clock.woke(now, expected)
         assert isfinite(stall) and (stall == 0.0 or stall > 0.25)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.core.detection.resource_limits import Ceilings
+from supervisor.core.detection.resource_limits import ResourceLimits
 from supervisor.core.model.events import LimitExceeded
 from supervisor.core.model.spec import ResourcesSpec
 
@@ -34,13 +34,13 @@ CPU = ResourcesSpec(max_cpu=1.5, sustained=10.0)
 def test_what_is_told(
     spec: ResourcesSpec, samples: list[tuple[float, float, int]], expected: list[tuple[float, str, float]]
 ) -> None:
-    ceilings = Ceilings(7, spec)
-    told = [(now, excess) for now, cpu, memory in samples for excess in ceilings.check(cpu, memory, now)]
+    resource_limits = ResourceLimits(7, spec)
+    told = [(now, excess) for now, cpu, memory in samples for excess in resource_limits.check(cpu, memory, now)]
     limits = {"memory": spec.max_memory, "cpu": spec.max_cpu}
     assert told == [(now, LimitExceeded(7, what, value, limits[what] or 0)) for now, what, value in expected]
 
 
 def test_too_many_tasks_are_told_at_once_and_once_per_breach() -> None:
-    ceilings = Ceilings(7, ResourcesSpec(max_tasks=10, sustained=30.0))
-    told = [ceilings.check(0.0, 0, float(now), tasks) for now, tasks in enumerate((10, 11, 500, 9, 12))]
+    resource_limits = ResourceLimits(7, ResourcesSpec(max_tasks=10, sustained=30.0))
+    told = [resource_limits.check(0.0, 0, float(now), tasks) for now, tasks in enumerate((10, 11, 500, 9, 12))]
     assert told == [[], [LimitExceeded(7, "tasks", 11, 10)], [], [], [LimitExceeded(7, "tasks", 12, 10)]]

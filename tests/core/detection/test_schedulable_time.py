@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.detection.schedulable_time import MEMORY, QUOTA, RunningTime, Wait, Waited, contended
+from supervisor.core.detection.schedulable_time import MEMORY, QUOTA, SchedulableTime, Wait, Waited, contended
 
 WAITED = st.builds(Waited, st.floats(-1e9, 1e9), st.floats(-1e9, 1e9), st.integers(0, 2), st.booleans())
 
@@ -19,17 +19,17 @@ def waited(**seconds: float) -> dict[Wait, Waited]:
 
 
 def test_the_thread_that_waited_longest_speaks_for_all() -> None:
-    time = RunningTime()
+    time = SchedulableTime()
     time.look(100.0, waited(a=5.0, b=7.0), barred=False)
     assert (time.ran, time.held, time.looked) == (0.0, None, True)
     time.look(101.0, waited(a=5.1, b=7.75, c=99.0), barred=False)
-    assert (time.ran, time.share, time.most, time.held) == (0.25, 0.75, "b", "starved of CPU")
+    assert (time.ran, time.share, time.maximum, time.held) == (0.25, 0.75, "b", "starved of CPU")
     time.look(103.0, waited(a=5.1, b=7.75, c=99.0), barred=False)
     assert (time.ran, time.share, time.held) == (2.25, 0.0, None)
 
 
 def test_while_it_is_stopped_no_time_counts() -> None:
-    time = RunningTime()
+    time = SchedulableTime()
     time.look(0.0, waited(a=0.0), barred=False)
     time.look(1.0, waited(a=0.0), barred=True)  # nobody knows since when: counted
     time.look(31.0, waited(a=0.0), barred=True)
@@ -39,18 +39,18 @@ def test_while_it_is_stopped_no_time_counts() -> None:
 
 
 def test_where_the_kernel_counts_nothing_all_time_counts() -> None:
-    time = RunningTime()
+    time = SchedulableTime()
     for at in (0.0, 1.0, 2.0):
         time.look(at, {}, barred=False)
-    assert (time.ran, time.share, time.most) == (2.0, 0.0, None)
+    assert (time.ran, time.share, time.maximum) == (2.0, 0.0, None)
 
 
 def test_who_wanted_to_run_all_the_time_lost_what_it_did_not_run() -> None:
     """Whatever the kernel has counted until now, and wherever the time went."""
-    time = RunningTime()
+    time = SchedulableTime()
     time.look(0.0, {7: Waited(1.0, 5.0, 3, True)}, barred=False)
     time.look(2.0, {7: Waited(1.0, 5.5, 3, True)}, barred=False)
-    assert (time.ran, time.share, time.most) == (0.5, 0.75, 7)
+    assert (time.ran, time.share, time.maximum) == (0.5, 0.75, 7)
     time.look(3.0, {7: Waited(1.25, 5.5, 4, True)}, barred=False)  # it slept in between
     assert (time.ran, time.share) == (1.25, 0.25)
     time.look(4.0, {7: Waited(1.25, 5.5, 4, False)}, barred=False)
@@ -75,7 +75,7 @@ def test_who_wanted_to_run_all_the_time_lost_what_it_did_not_run() -> None:
     ],
 )
 def test_what_a_thread_does_tells_how_long_it_could_run(before: Waited, after: Waited, ran: float) -> None:
-    time = RunningTime()
+    time = SchedulableTime()
     time.look(0.0, {7: before}, barred=False)
     time.look(2.0, {7: after}, barred=False)
     assert time.ran == pytest.approx(ran)
@@ -84,17 +84,17 @@ def test_what_a_thread_does_tells_how_long_it_could_run(before: Waited, after: W
 
 def test_a_thread_born_in_between_has_waited_since_its_birth() -> None:
     """A script that runs one short program after the other waits in the newest of them."""
-    time = RunningTime()
+    time = SchedulableTime()
     time.look(0.0, {7: Waited(3.0)}, barred=False)
     time.look(2.0, {7: Waited(3.0), 8: Waited(1.5, 0.1, 0, True)}, barred=False)
-    assert (time.ran, time.most) == (0.5, 8)
+    assert (time.ran, time.maximum) == (0.5, 8)
 
 
 @pytest.mark.parametrize(
     ("key", "held"), [(7, "starved of CPU"), (MEMORY, "starved of memory"), (QUOTA, "at its CPU quota")]
 )
 def test_it_says_what_was_waited_for(key: Wait, held: str) -> None:
-    time = RunningTime()
+    time = SchedulableTime()
     time.look(0.0, {key: Waited(1.0)}, barred=False)
     assert time.held is None
     time.look(1.0, {key: Waited(1.6)}, barred=False)
@@ -118,7 +118,7 @@ def test_where_cpus_are_short(host: dict[str, Any], short: bool) -> None:
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.dictionaries(st.integers(1, 3), WAITED, max_size=3), st.booleans())))
 def test_it_neither_exceeds_the_time_nor_goes_back(looks: list[tuple[float, dict[Wait, Waited], bool]]) -> None:
-    time, before = RunningTime(), 0.0
+    time, before = SchedulableTime(), 0.0
     forward = 0.0
     for (earlier, _, _), (later, _, _) in pairwise(looks):
         forward += max(0.0, later - earlier)

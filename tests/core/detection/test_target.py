@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.detection.detectors.registry import make
-from supervisor.core.detection.interval_histogram import FEWEST, Recording
-from supervisor.core.detection.target import Verdict, judge, least_within, longest_silence, score
+from supervisor.core.detection.interval_histogram import FEWEST, IntervalHistogram
+from supervisor.core.detection.target import TargetAssessment, judge, least_within, longest_silence, score
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
@@ -32,14 +32,14 @@ def wish(within: float = 5.0, rate: float = 1 / (30 * DAY), **keys: Any) -> Hear
     return HeartbeatSpec(target=TargetSpec(detect_within=within, max_false_restarts=rate), **keys)
 
 
-def recorded(intervals: Iterable[float]) -> Recording:
-    recording = Recording()
+def recorded(intervals: Iterable[float]) -> IntervalHistogram:
+    histogram = IntervalHistogram()
     for interval in intervals:
-        recording.add(interval)
-    return recording
+        histogram.add(interval)
+    return histogram
 
 
-def drawn(law: str, count: int, seed: int = 1) -> Recording:
+def drawn(law: str, count: int, seed: int = 1) -> IntervalHistogram:
     dice = Random(f"{law}:{seed}")
     draws: dict[str, Callable[[], float]] = {
         "even": lambda: dice.gauss(1.0, 0.02),
@@ -54,7 +54,7 @@ LAWS = ("even", "exponential", "pareto", "pauses")
 
 
 @pytest.mark.parametrize(
-    ("beat", "most", "least"),
+    ("beat", "maximum", "minimum"),
     [
         (wish(5.0), 4.5, 2.5),
         (wish(1.0, interval=0.1), 0.5, 0.4),
@@ -64,10 +64,10 @@ LAWS = ("even", "exponential", "pareto", "pauses")
         (wish(1.0, source="activity", interval=2.0), 0.0, 6.5),
     ],
 )
-def test_a_hang_is_known_for_one_within_the_time_wanted(beat: HeartbeatSpec, most: float, least: float) -> None:
-    assert longest_silence(beat) == pytest.approx(most)
-    assert least_within(beat) == pytest.approx(least)
-    assert longest_silence(replace(beat, target=TargetSpec(detect_within=least))) >= beat.interval
+def test_a_hang_is_known_for_one_within_the_time_wanted(beat: HeartbeatSpec, maximum: float, minimum: float) -> None:
+    assert longest_silence(beat) == pytest.approx(maximum)
+    assert least_within(beat) == pytest.approx(minimum)
+    assert longest_silence(replace(beat, target=TargetSpec(detect_within=minimum))) >= beat.interval
 
 
 def test_a_detector_with_a_target_begins_as_patient_as_that_allows() -> None:
@@ -89,7 +89,7 @@ def test_the_score_is_the_chance_of_one_beat(rate: float, found: float) -> None:
 
 def test_before_there_are_enough_beats_nothing_is_promised_but_the_time() -> None:
     verdict = judge(wish(5.0), 1, recorded([1.0] * (FEWEST - 1)))
-    assert verdict == Verdict(4.5, 4.5, FEWEST - 1, FEWEST - 1.0)
+    assert verdict == TargetAssessment(4.5, 4.5, FEWEST - 1, FEWEST - 1.0)
     assert verdict.feasible is None
 
 
@@ -100,7 +100,7 @@ def test_what_is_predicted_is_what_happens() -> None:
     assert verdict.needs is not None and verdict.needs == pytest.approx(8.19, rel=0.15)
     assert verdict.needs_high is not None and verdict.needs <= verdict.needs_high
     assert verdict.low is not None and verdict.rate is not None and verdict.high is not None
-    assert verdict.low <= 2.718**-(verdict.least) <= verdict.high
+    assert verdict.low <= 2.718**-(verdict.minimum) <= verdict.high
 
 
 @pytest.mark.parametrize(("within", "feasible", "sure"), [(5.0, False, True), (15.0, False, False), (60.0, True, True)])
@@ -109,27 +109,27 @@ def test_where_both_cannot_be_had_the_time_is_kept_and_the_price_named(
 ) -> None:
     verdict = judge(wish(within), 1, drawn("exponential", 20_000))
     assert (verdict.feasible, verdict.sure) == (feasible, sure)
-    assert verdict.most == within - 0.5
-    assert feasible or verdict.least == verdict.most
+    assert verdict.maximum == within - 0.5
+    assert feasible or verdict.minimum == verdict.maximum
     assert verdict.rate is not None
     assert (verdict.rate <= 1 / (30 * DAY)) is feasible
 
 
 def test_the_less_is_known_the_more_patient() -> None:
-    beats, recording, last = 0, Recording(), 9.0
+    beats, histogram, last = 0, IntervalHistogram(), 9.0
     dice = Random(1)
     for wanted in (200, 20_000, 60_000, 120_000):
         for _ in range(wanted - beats):
-            recording.add(dice.gauss(1.0, 0.02))
+            histogram.add(dice.gauss(1.0, 0.02))
         beats = wanted
-        least = judge(wish(5.0, rate=1 / (2 * 3600)), 1, recording).least
-        assert least <= last
-        last = least
+        minimum = judge(wish(5.0, rate=1 / (2 * 3600)), 1, histogram).minimum
+        assert minimum <= last
+        last = minimum
     assert last < 1.3
-    proven = judge(wish(5.0, rate=1 / (2 * 3600)), 1, recording)
+    proven = judge(wish(5.0, rate=1 / (2 * 3600)), 1, histogram)
     assert proven.proven is not None and proven.proven <= 1 / (2 * 3600)
-    recording.add(4.0)
-    assert judge(wish(5.0, rate=1 / (2 * 3600)), 1, recording).least > last
+    histogram.add(4.0)
+    assert judge(wish(5.0, rate=1 / (2 * 3600)), 1, histogram).minimum > last
 
 
 @given(
@@ -139,19 +139,19 @@ def test_the_less_is_known_the_more_patient() -> None:
 def test_a_wish_that_can_be_granted_is_and_time_is_always_kept(
     law: str, beats: int, seed: int, within: float, rate: float, instances: int
 ) -> None:
-    recording = drawn(law, beats, seed)
-    verdict = judge(wish(within, rate), instances, recording)
-    assert 0.0 < verdict.least <= verdict.most <= within
+    histogram = drawn(law, beats, seed)
+    verdict = judge(wish(within, rate), instances, histogram)
+    assert 0.0 < verdict.minimum <= verdict.maximum <= within
     assert verdict.rate is not None and verdict.low is not None and verdict.high is not None
     assert verdict.low <= verdict.rate <= verdict.high * (1 + 1e-9)
     if verdict.feasible and verdict.sure:
         assert verdict.rate <= rate * 1.001 + 1e-12
-    kinder = judge(wish(2.0 * within, 2.0 * rate), instances, recording)
+    kinder = judge(wish(2.0 * within, 2.0 * rate), instances, histogram)
     assert kinder.feasible or not verdict.feasible
-    assert kinder.most >= verdict.most
+    assert kinder.maximum >= verdict.maximum
     if verdict.needs is not None:
         assert kinder.needs is not None and kinder.needs <= verdict.needs * (1 + 1e-9)
-    alone = judge(wish(within, rate), 1, recording)
+    alone = judge(wish(within, rate), 1, histogram)
     assert (alone.needs or 0.0) <= (verdict.needs or 1e9) * (1 + 1e-9)
     json.dumps(shown(verdict, TargetSpec()), allow_nan=False)
 
@@ -212,7 +212,7 @@ def test_few(rate: float | None, said: str) -> None:
 def beating(beat: HeartbeatSpec, replicas: int = 1) -> Instance:
     spec = ServiceSpec(name="web", command=("x",), heartbeat=beat, replicas=replicas)
     instance = Instance("web", spec, lambda: 0.5)
-    for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 7)):
+    for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 7)):
         step(instance, event, 0.0)
     return instance
 
@@ -226,7 +226,7 @@ def test_an_instance_reviews_its_wish_as_its_record_grows_and_keeps_it_over_rest
         step(instance, ev.Heartbeat(1, at), at)
         assert instance.verdict is not None
         reviewed.add(instance.verdict.beats)
-        assert not due or instance.verdict.beats == instance.recording.count
+        assert not due or instance.verdict.beats == instance.histogram.count
     assert len(reviewed) < 30
     view = instance_view(instance, at)
     assert view["detector"] == "adaptive"
@@ -237,7 +237,7 @@ def test_an_instance_reviews_its_wish_as_its_record_grows_and_keeps_it_over_rest
     assert again.verdict is not None and again.verdict.feasible is None
     again.restore(instance.snapshot(at), crashed=False)
     assert again.verdict is not None
-    assert again.verdict.least == pytest.approx(judge(wish(5.0, rate=1 / 600), 2, instance.recording).least)
+    assert again.verdict.minimum == pytest.approx(judge(wish(5.0, rate=1 / 600), 2, instance.histogram).minimum)
     sooner = replace(instance.spec, heartbeat=wish(1.5, rate=1 / 600))
     records = [a for a in step(instance, ev.Reconfigure(sooner, False), at) if isinstance(a, Record)]
     assert [record.cause for record in records] == [Cause.WISH_REFUSED, Cause.RELOADED]

@@ -12,7 +12,7 @@ from supervisor.core.model.actions import Record
 from supervisor.core.model.causes import DETECTED, ENDED_BY_ITSELF, FAILURES
 from supervisor.core.model.spec import HeartbeatSpec, Policy, RestartSpec, ServiceSpec
 
-UP: list[ev.Event] = [ev.Start(), ev.Granted(), ev.Spawned(1, 7)]
+UP: list[ev.Event] = [ev.Start(), ev.StartPermitted(), ev.Spawned(1, 7)]
 BEAT = HeartbeatSpec(detector="timeout", timeout=1.0, min_timeout=0.1)
 LATER = RestartSpec(policy=Policy.ALWAYS, initial=1.0, jitter=0.0)
 AT_ONCE = RestartSpec(policy=Policy.ALWAYS, initial=0.0, jitter=0.0)
@@ -37,7 +37,7 @@ def records(restart: RestartSpec, *steps: ev.Event | float) -> list[Record]:
     [
         [*UP, ev.Exited(1, 1, None, tree_empty=True)],
         [*UP, ev.Exited(1, None, 9, tree_empty=False), ev.TreeEmpty(1)],
-        [*UP, 60.0, ev.Examined(1, alive=False, held=None), ev.Exited(1, 0, None, tree_empty=True)],
+        [*UP, 60.0, ev.SuspectExamined(1, alive=False, held=None), ev.Exited(1, 0, None, tree_empty=True)],
         [*UP, 60.0, ev.Exited(1, 1, None, tree_empty=True)],
     ],
 )
@@ -49,7 +49,7 @@ def test_a_failure_is_one_record_and_one_decision(restart: RestartSpec, steps: l
 
 @pytest.mark.parametrize("restart", [LATER, AT_ONCE])
 def test_so_is_a_spawn_that_failed(restart: RestartSpec) -> None:
-    found = records(restart, ev.Start(), ev.Granted(), ev.SpawnFailed(1, "no"), 1.0, ev.Granted())
+    found = records(restart, ev.Start(), ev.StartPermitted(), ev.SpawnFailed(1, "no"), 1.0, ev.StartPermitted())
     assert sum(is_failure(r.before, r.after, r.cause, r.detail) for r in found) == 1
     assert sum(is_decision(r.before, r.after, r.cause, r.detail) for r in found) == 1
 
@@ -58,7 +58,7 @@ def test_a_suspicion_is_about_a_failure_and_none_yet() -> None:
     *_, suspected = records(LATER, *UP, 60.0)
     assert is_about_failure(suspected.before, suspected.after, suspected.cause)
     assert not is_failure(suspected.before, suspected.after, suspected.cause, suspected.detail)
-    cleared = records(LATER, *UP, 60.0, ev.Examined(1, alive=True, held=None))[-1]
+    cleared = records(LATER, *UP, 60.0, ev.SuspectExamined(1, alive=True, held=None))[-1]
     assert not is_about_failure(cleared.before, cleared.after, cleared.cause)
 
 

@@ -77,7 +77,7 @@ class Life:
         """From wanting to be started until it runs."""
         if self.instance.state.value == "stopped":
             self.step(ev.Start())
-        self.step(ev.Granted()).step(ev.Spawned(self.instance.incarnation, 4242))
+        self.step(ev.StartPermitted()).step(ev.Spawned(self.instance.incarnation, 4242))
         if self.instance.spec.ready is not None:
             self.step(ev.Ready(self.instance.incarnation, "http"), 0.25)
         return self
@@ -92,7 +92,7 @@ class Life:
         return self
 
     def examined(self, alive: bool = False, held: str | None = None, **evidence: Any) -> Life:
-        return self.step(ev.Examined(self.instance.incarnation, alive, held, evidence), 0.1)
+        return self.step(ev.SuspectExamined(self.instance.incarnation, alive, held, evidence), 0.1)
 
     def says(self, line: str, after: float = 0.0) -> Life:
         self.now += after
@@ -190,7 +190,7 @@ def test_each_crash_is_told_with_its_own_last_words() -> None:
 
 def test_what_never_ran_is_not_told_with_the_words_of_the_one_before() -> None:
     life = Life(restart=RestartSpec(initial=0.0, max_restarts=9)).start().says("bye", 1.0).crash(0.1)
-    life.step(ev.Granted()).step(ev.SpawnFailed(2, "no such file"), 0.1)
+    life.step(ev.StartPermitted()).step(ev.SpawnFailed(2, "no such file"), 0.1)
     assert [incident["said"] for incident in life.why()["incidents"]] == [["bye"], []]
 
 
@@ -206,7 +206,7 @@ def test_who_was_looked_at_has_its_last_words_in_the_evidence() -> None:
 def test_a_crash_loop_and_its_breaker() -> None:
     life = Life(ready=ReadySpec(http="http://x")).start().crash(10.0, None, 11)
     for _ in range(2):
-        life.deadline().step(ev.Granted()).step(ev.Spawned(life.instance.incarnation, 1)).crash(0.5, None, 11)
+        life.deadline().step(ev.StartPermitted()).step(ev.Spawned(life.instance.incarnation, 1)).crash(0.5, None, 11)
     story = life.why()
     assert [i["outcome"] for i in story["incidents"]] == ["failed-again", "failed-again", "open"]
     assert_told(
@@ -305,10 +305,10 @@ def test_each_hold_is_told_with_its_numbers() -> None:
 
 def test_a_silence_in_which_we_did_not_run_is_told_though_it_was_no_suspicion() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats()
-    life.step(ev.Stalled(30.0), 40.0)
+    life.step(ev.DaemonStalled(30.0), 40.0)
     assert len(life.why()["excused"]) == 1
     assert_told(life.told(), "Its silence was excused once, last at", "this supervisor did not run itself for 30 s.")
-    life.step(ev.Stalled(40.0), 75.0)
+    life.step(ev.DaemonStalled(40.0), 75.0)
     assert_told(life.told(), "Its silence was excused 2 times, last at")
 
 
@@ -355,10 +355,10 @@ def test_a_limit_and_a_start_that_leads_nowhere() -> None:
     life = Life(resources=ResourcesSpec(max_memory=100)).start()
     life.step(ev.LimitExceeded(1, "memory", 2 * 1024**2, 1024**2)).examined().crash(0.5, 0)
     assert_told(life.told(), "seen      uses too much memory: 2 MiB of 1 MiB", "in the end it exited with code 0")
-    life = Life(ready=ReadySpec(http="http://x")).step(ev.Start()).step(ev.Granted()).step(ev.Spawned(1, 5))
+    life = Life(ready=ReadySpec(http="http://x")).step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(1, 5))
     assert_told(life.told(), "Next: it must become ready, or it is taken for failed, in 30 s.")
     life.step(ev.ProbeFailed(1, "connection refused")).deadline()
-    life.step(ev.Examined(1, False, None, {})).crash(0.5, 0)
+    life.step(ev.SuspectExamined(1, False, None, {})).crash(0.5, 0)
     assert_told(
         life.told(),
         "seen      not ready within 30 s",
@@ -369,13 +369,13 @@ def test_a_limit_and_a_start_that_leads_nowhere() -> None:
 
 def test_what_cannot_be_started() -> None:
     error = "No such file or directory: " + "/long" * 30
-    life = Life().step(ev.Start()).step(ev.Granted()).step(ev.SpawnFailed(1, error))
+    life = Life().step(ev.Start()).step(ev.StartPermitted()).step(ev.SpawnFailed(1, error))
     assert_told(life.told(), f"seen      it cannot be started: {error}")
 
 
 def test_a_person_stepped_in() -> None:
     life = Life().start().crash(10.0).step(ev.Reset(), 0.5)
-    life.step(ev.Granted()).step(ev.Spawned(2, 5))
+    life.step(ev.StartPermitted()).step(ev.Spawned(2, 5))
     story = life.why()
     assert story["incidents"][0]["by_person"]
     assert_told(life.told(), "decided   breaker and backoff reset by a person", "after     back after 0.5 s")
@@ -397,13 +397,13 @@ def test_waiting_for_a_dependency() -> None:
     life.instance.waiting_for = "redis"
     story = life.why()
     assert story["next"] == {"what": "it starts when it gets what it waits for: redis", "in_s": None}
-    life.step(ev.Granted())
+    life.step(ev.StartPermitted())
     assert life.why()["next"]["what"] == "it is being spawned"
 
 
 def test_a_tree_that_stays_behind() -> None:
     life = Life().start().step(ev.Exited(1, 1, None, False), 5.0).deadline()
-    life.step(ev.Lingering(1, ("77 (D)",)))
+    life.step(ev.KillIncomplete(1, ("77 (D)",)))
     assert_told(
         life.told(),
         "its children had stayed behind and were told to end too",

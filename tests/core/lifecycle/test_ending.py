@@ -12,54 +12,54 @@ from tests.core.services.test_service_set import World, spec
 
 def test_what_will_not_die_holds_up_neither_the_rest_nor_the_end() -> None:
     world = World(spec("base"), spec("stuck", depends_on=["base"]))
-    fleet = world.fleet
-    world.take(fleet.start(["base", "stuck"], world.now))
+    service_set = world.service_set
+    world.take(service_set.start(["base", "stuck"], world.now))
     world.obedient = False
-    world.take(fleet.shutdown(world.now))
+    world.take(service_set.shutdown(world.now))
     assert world.states() == {"base": "running", "stuck": "stopping"}
     told = world.now
-    world.take(fleet.step("stuck", ev.Lingering(1, ("7 x (D)",)), told))
+    world.take(service_set.step("stuck", ev.KillIncomplete(1, ("7 x (D)",)), told))
     world.obedient = True  # all but one
-    world.take(fleet.tick(told + GIVE_UP_AFTER - 0.1))
+    world.take(service_set.tick(told + GIVE_UP_AFTER - 0.1))
     assert world.states()["base"] == "running", "it may yet go"
-    assert not fleet.over(told + GIVE_UP_AFTER - 0.1)
+    assert not service_set.over(told + GIVE_UP_AFTER - 0.1)
     for second in range(16):
         world.now = told + second
-        world.take([a for a in fleet.tick(world.now) if not isinstance(a, act.Kill)])
+        world.take([a for a in service_set.tick(world.now) if not isinstance(a, act.Kill)])
     assert world["stuck"].state is State.STOPPING
     assert world.states()["base"] == "stopped", "nobody waits for it any more"
-    assert fleet.over(world.now)
-    assert not fleet.down, "and yet it is there"
+    assert service_set.over(world.now)
+    assert not service_set.down, "and yet it is there"
 
 
 def test_what_goes_after_all_is_no_longer_stuck() -> None:
     world = World(spec("web"))
-    world.take(world.fleet.start(["web"], world.now))
+    world.take(world.service_set.start(["web"], world.now))
     world.obedient = False
-    world.take(world.fleet.stop(["web"], world.now))
-    world.take(world.fleet.step("web", ev.Lingering(1, ("7 x (D)",)), world.now))
+    world.take(world.service_set.stop(["web"], world.now))
+    world.take(world.service_set.step("web", ev.KillIncomplete(1, ("7 x (D)",)), world.now))
     assert world["web"].stuck(world.now + GIVE_UP_AFTER)
-    world.take(world.fleet.step("web", ev.Exited(1, None, 9, True), world.now))
+    world.take(world.service_set.step("web", ev.Exited(1, None, 9, True), world.now))
     assert not world["web"].stuck(world.now + GIVE_UP_AFTER)
     assert world["web"].state is State.STOPPED
 
 
 def test_an_end_that_is_asked_for_twice_kills_what_is_left() -> None:
     world = World(spec("web"))
-    world.take(world.fleet.start(["web"], world.now))
+    world.take(world.service_set.start(["web"], world.now))
     world.obedient = False
-    assert not any(isinstance(a, act.Kill) for a in world.fleet.end(world.now))
-    assert any(isinstance(a, act.Kill) for a in world.fleet.end(world.now))
+    assert not any(isinstance(a, act.Kill) for a in world.service_set.end(world.now))
+    assert any(isinstance(a, act.Kill) for a in world.service_set.end(world.now))
 
 
 def test_what_is_detached_stays_and_what_depends_on_it_goes() -> None:
     world = World(spec("kept", detach=True), spec("web", depends_on=["kept"]))
-    world.take(world.fleet.start(["kept", "web"], world.now))
-    world.take(world.fleet.shutdown(world.now))
+    world.take(world.service_set.start(["kept", "web"], world.now))
+    world.take(world.service_set.shutdown(world.now))
     assert world.states() == {"kept": "running", "web": "stopped"}
-    assert world.fleet.down
-    assert world.fleet.over(world.now)
-    world.take(world.fleet.kill(world.now))
+    assert world.service_set.down
+    assert world.service_set.over(world.now)
+    world.take(world.service_set.kill(world.now))
     assert world.states()["kept"] == "running"
     assert [r.cause for r in world.records if r.instance == "kept"][-1] is Cause.LEFT_RUNNING
     assert [r.cause for r in world.records].count(Cause.LEFT_RUNNING) == 1
@@ -67,16 +67,16 @@ def test_what_is_detached_stays_and_what_depends_on_it_goes() -> None:
 
 def test_a_detached_service_that_fails_while_all_ends_is_not_waited_for() -> None:
     world = World(spec("kept", detach=True))
-    world.take(world.fleet.start(["kept"], world.now))
-    world.take(world.fleet.shutdown(world.now))
-    world.take(world.fleet.step("kept", ev.Exited(1, 1, None, True), world.now))
+    world.take(world.service_set.start(["kept"], world.now))
+    world.take(world.service_set.shutdown(world.now))
+    world.take(world.service_set.step("kept", ev.Exited(1, 1, None, True), world.now))
     assert world.states() == {"kept": "backoff"}
-    assert world.fleet.over(world.now)
+    assert world.service_set.over(world.now)
 
 
 def test_a_detached_service_that_is_no_longer_configured_is_stopped() -> None:
     world = World(spec("kept", detach=True), spec("web"))
-    world.take(world.fleet.start(["kept", "web"], world.now))
+    world.take(world.service_set.start(["kept", "web"], world.now))
     plan = World(spec("web")).plan
-    world.take(world.fleet.apply(plan, world.now)[1])
+    world.take(world.service_set.apply(plan, world.now)[1])
     assert world.states() == {"web": "running"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Examine, Goal, Kill, Record, Signal, State, Watch
+from supervisor.core.model.actions import Examine, Goal, Kill, Record, Signal, StartMonitoring, State
 from supervisor.core.model.plain import from_plain, to_plain
 from supervisor.core.model.spec import (
     Evidence,
@@ -32,7 +32,7 @@ from tests.core.services.test_service_set import spec
 
 def running(**keys: Any) -> Instance:
     instance = Instance("web", spec("web", **keys), lambda: 0.5)
-    for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 77)):
+    for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 77)):
         step(instance, event, 100.0)
     return instance
 
@@ -61,7 +61,7 @@ def test_a_core_dump_is_asked_for_and_waited_for() -> None:
     assert instance.deadline is not None
     suspected = instance.deadline
     step(instance, ev.Timeout(), suspected)
-    actions = step(instance, ev.Examined(1, False, None, {"core": {}}), suspected)
+    actions = step(instance, ev.SuspectExamined(1, False, None, {"core": {}}), suspected)
     assert [a.detail["evidence"] for a in actions if isinstance(a, Record)] == [{"core": {}}], "kept before it is ended"
     assert [a.number for a in actions if isinstance(a, Signal)] == [6]
     assert instance.deadline == suspected + 20.0
@@ -129,7 +129,7 @@ def test_a_heartbeat_that_changes_is_listened_to_anew() -> None:
     before = instance.detector
     changed = replace(instance.spec, heartbeat=replace(instance.spec.heartbeat, interval=5.0))  # type: ignore[type-var]
     out = step(instance, ev.Reconfigure(changed, restart=False), 110.0)
-    assert any(isinstance(a, Watch) for a in out)
+    assert any(isinstance(a, StartMonitoring) for a in out)
     assert instance.detector is not before
     assert instance.suspect_at == pytest.approx(130.0)
     step(instance, ev.Reconfigure(replace(changed, heartbeat=None), restart=False), 111.0)
@@ -152,15 +152,15 @@ def test_orders_that_change_nothing_say_nothing() -> None:
     assert instance.goal is Goal.DOWN
     waiting = Instance("web", spec("web"), lambda: 0.5)
     step(waiting, ev.Start(), 1.0)
-    for event in (ev.Ready(0, "x"), ev.Timeout(), ev.Triggered(0), ev.Extended(0, 1.0), ev.Stalled(1.0)):
+    for event in (ev.Ready(0, "x"), ev.Timeout(), ev.Triggered(0), ev.Extended(0, 1.0), ev.DaemonStalled(1.0)):
         assert step(waiting, event, 2.0) == []
 
 
 def test_a_second_grant_spawns_nothing() -> None:
     instance = Instance("web", spec("web"), lambda: 0.5)
     step(instance, ev.Start(), 1.0)
-    step(instance, ev.Granted(), 1.0)
-    assert step(instance, ev.Granted(), 1.0) == []
+    step(instance, ev.StartPermitted(), 1.0)
+    assert step(instance, ev.StartPermitted(), 1.0) == []
 
 
 def test_probes_are_remembered_for_the_story() -> None:
@@ -174,7 +174,7 @@ def test_probes_are_remembered_for_the_story() -> None:
 
 def test_what_a_probe_said_before_it_was_ready_is_no_news_afterwards() -> None:
     instance = Instance("web", spec("web", ready={"tcp": "127.0.0.1:1"}), lambda: 0.5)
-    for event in (ev.Start(), ev.Granted(), ev.Spawned(1, 7), ev.ProbeFailed(1, "connection refused")):
+    for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 7), ev.ProbeFailed(1, "connection refused")):
         step(instance, event, 1.0)
     assert instance.last_probe_error == "connection refused"
     step(instance, ev.Ready(1, "tcp"), 2.0)
@@ -185,7 +185,7 @@ def test_evidence_is_told_with_the_decision() -> None:
     instance = running(heartbeat={"interval": 1.0})
     step(instance, ev.Heartbeat(1, 101.0), 101.0)
     step(instance, ev.Timeout(), instance.deadline or 0.0)
-    out = step(instance, ev.Examined(1, False, None, {"processes": [1]}), 140.0)
+    out = step(instance, ev.SuspectExamined(1, False, None, {"processes": [1]}), 140.0)
     record = next(a for a in out if isinstance(a, Record))
     assert record.after is State.STOPPING
     assert record.detail["evidence"] == {"processes": [1]}
@@ -204,7 +204,7 @@ def test_a_beat_that_goes_backwards_clears_no_suspicion() -> None:
 def test_suspicion_after_a_failure_waits_for_health_again() -> None:
     instance = running(heartbeat={"interval": 1.0}, restart={"initial": 0.0, "reset_after": 500.0})
     step(instance, ev.Exited(1, 1, None, True), 101.0)
-    step(instance, ev.Granted(), 101.0)
+    step(instance, ev.StartPermitted(), 101.0)
     step(instance, ev.Spawned(2, 78), 101.0)
     step(instance, ev.Heartbeat(2, 102.0), 102.0)
     step(instance, ev.Timeout(), instance.deadline or 0.0)
@@ -239,7 +239,7 @@ def test_small_print_of_orders_that_come_at_odd_moments() -> None:
     assert step(instance, ev.Start(), 104.0) == [], "it will be"
     assert step(instance, ev.TreeEmpty(1), 104.0) == [], "its main process still runs"
     step(instance, ev.Exited(1, 0, None, True), 105.0)
-    for event in (ev.Granted(), ev.Spawned(2, 78), ev.Exited(2, 1, None, True)):
+    for event in (ev.StartPermitted(), ev.Spawned(2, 78), ev.Exited(2, 1, None, True)):
         step(instance, event, 106.0)
     assert instance.state is State.BACKOFF
     records = step(instance, ev.Reconfigure(replace(instance.spec, umask=1), restart=True), 107.0)
@@ -252,7 +252,7 @@ def test_what_nobody_listens_to_any_more_can_still_be_found_alive() -> None:
     step(instance, ev.Heartbeat(1, 101.0), 101.0)
     step(instance, ev.Timeout(), instance.deadline or 0.0)
     step(instance, ev.Reconfigure(replace(instance.spec, heartbeat=None), restart=False), 140.0)
-    step(instance, ev.Examined(1, True, None), 141.0)
+    step(instance, ev.SuspectExamined(1, True, None), 141.0)
     assert instance.state is State.RUNNING
 
 
@@ -290,29 +290,29 @@ def test_innocent_intervals_are_recorded_and_no_others() -> None:
         "web", ServiceSpec(name="web", command=("x",), heartbeat=HeartbeatSpec(interval=1.0)), lambda: 0.5
     )
     step(instance, ev.Start(), 0.0)
-    step(instance, ev.Granted(), 0.0)
+    step(instance, ev.StartPermitted(), 0.0)
     step(instance, ev.Spawned(1, 7), 0.0)
     for at in (1.0, 2.0, 3.0):
         instance.beat(ev.Heartbeat(1, at))
-    assert (instance.recording.count, instance.recording.longest) == (2, 1.0)
+    assert (instance.histogram.count, instance.histogram.longest) == (2, 1.0)
     instance.beat(ev.Heartbeat(1, 3.0))  # the same once more
-    assert instance.recording.count == 2
-    step(instance, ev.Stalled(5.0), 8.0)  # our own fault
+    assert instance.histogram.count == 2
+    step(instance, ev.DaemonStalled(5.0), 8.0)  # our own fault
     instance.beat(ev.Heartbeat(1, 9.0))
-    assert instance.recording.count == 2
+    assert instance.histogram.count == 2
     step(instance, ev.Timeout(), instance.deadline or 0.0)
     assert instance.state is State.SUSPECT
     step(instance, ev.Heartbeat(1, 50.0), 50.0)  # late, and that is all
-    assert (instance.recording.count, instance.recording.longest) == (3, 41.0)
+    assert (instance.histogram.count, instance.histogram.longest) == (3, 41.0)
     step(instance, ev.Timeout(), instance.deadline or 0.0)
-    step(instance, ev.Examined(1, False, "stopped"), 90.0)
+    step(instance, ev.SuspectExamined(1, False, "stopped"), 90.0)
     step(instance, ev.Heartbeat(1, 95.0), 95.0)  # it was stopped
     instance.beat(ev.Heartbeat(1, 96.0))
-    assert (instance.recording.count, instance.recording.longest) == (4, 41.0)
+    assert (instance.histogram.count, instance.histogram.longest) == (4, 41.0)
     again = Instance("web", instance.spec, lambda: 0.5)
     again.restore(instance.snapshot(96.0), crashed=False)
-    assert again.recording.count == 4
+    assert again.histogram.count == 4
     same = HeartbeatSpec(interval=1.0)
     for beat, kept in ((replace(same, threshold=3.0), 4), (replace(same, interval=9.0), 0)):
         step(instance, ev.Reconfigure(replace(instance.spec, heartbeat=beat), False), 97.0)
-        assert instance.recording.count == kept
+        assert instance.histogram.count == kept

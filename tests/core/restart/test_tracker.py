@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.model.spec import BackoffKind, Policy, RestartSpec
-from supervisor.core.restart.tracker import Breaker, RestartRule, wants_restart
+from supervisor.core.restart.tracker import Breaker, RestartTracker, wants_restart
 
 ALWAYS, ON_FAILURE, NEVER = Policy.ALWAYS, Policy.ON_FAILURE, Policy.NEVER
 
@@ -19,11 +19,11 @@ def half() -> float:
     return 0.5
 
 
-def rule(**spec: object) -> RestartRule:
-    return RestartRule(RestartSpec(**{"jitter": 0.0, "initial": 1.0} | spec))  # type: ignore[arg-type]
+def rule(**spec: object) -> RestartTracker:
+    return RestartTracker(RestartSpec(**{"jitter": 0.0, "initial": 1.0} | spec))  # type: ignore[arg-type]
 
 
-def opened(at: float = 0.0, **spec: object) -> RestartRule:
+def opened(at: float = 0.0, **spec: object) -> RestartTracker:
     made = rule(max_restarts=0, **spec)
     made.failed(at, half)
     return made
@@ -189,11 +189,11 @@ moves = st.lists(
 )
 
 
-@given(moves=moves, most=st.integers(0, 6), window=st.integers(1, 30), draw=st.floats(0.0, 1.0, exclude_max=True))
+@given(moves=moves, maximum=st.integers(0, 6), window=st.integers(1, 30), draw=st.floats(0.0, 1.0, exclude_max=True))
 def test_no_window_sees_more_than_max_restarts_until_the_breaker_has_closed(
-    moves: list[tuple[str, int]], most: int, window: int, draw: float
+    moves: list[tuple[str, int]], maximum: int, window: int, draw: float
 ) -> None:
-    it = rule(max_restarts=most, window=float(window), maximum=3.0, jitter=0.5)
+    it = rule(max_restarts=maximum, window=float(window), maximum=3.0, jitter=0.5)
     now, granted = 0.0, []
     for move, wait in moves:
         now += wait
@@ -211,7 +211,7 @@ def test_no_window_sees_more_than_max_restarts_until_the_breaker_has_closed(
             it.trial(now)
         elif it.healthy(now):
             granted = []
-        assert sum(now - t <= window for t in granted) == it.restarts_in_window(now) <= most
+        assert sum(now - t <= window for t in granted) == it.restarts_in_window(now) <= maximum
         assert (it.breaker is Breaker.OPEN) is (it.retry_at is not None)
 
 
@@ -248,7 +248,7 @@ def test_a_restored_rule_goes_on_as_the_one_saved(
         assert play(saved, move, now) == play(restored, move, now + shift)
 
 
-def play(it: RestartRule, move: str, now: float) -> object:
+def play(it: RestartTracker, move: str, now: float) -> object:
     if move == "failed":
         verdict = it.failed(now, half)
         return verdict.restart, verdict.delay, verdict.breaker

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
-from supervisor.core.services.adoption import Found, is_main, outcome, saved, takeover
+from supervisor.core.services.adoption import MarkedProcess, is_main, outcome, plan_adoption, saved
 from tests.core.services.test_service_set import spec
 
 STARTS: dict[str, list[ev.Event]] = {
     "stopped": [],
     "waiting": [ev.Start()],
-    "spawning": [ev.Start(), ev.Granted()],
-    "running": [ev.Start(), ev.Granted(), ev.Spawned(1, 77)],
+    "spawning": [ev.Start(), ev.StartPermitted()],
+    "running": [ev.Start(), ev.StartPermitted(), ev.Spawned(1, 77)],
 }
 
 
@@ -29,8 +29,10 @@ def instance(name: str, how: str) -> Instance:
     return made
 
 
-def found(pid: int, name: str = "web", incarnation: int | None = 1, leader: bool = True, start: int = 0) -> Found:
-    return Found(pid, start or pid, name, incarnation, leader)
+def found(
+    pid: int, name: str = "web", incarnation: int | None = 1, leader: bool = True, start: int = 0
+) -> MarkedProcess:
+    return MarkedProcess(pid, start or pid, name, incarnation, leader)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +54,8 @@ def found(pid: int, name: str = "web", incarnation: int | None = 1, leader: bool
         ("running", [found(90, name="gone")], (77, 5), [90]),
     ],
 )
-def test_takeover(how: str, processes: list[Found], main: Any, strays: list[int]) -> None:
-    result = takeover({"web": instance("web", how)}, {"web": 5}, processes)
+def test_takeover(how: str, processes: list[MarkedProcess], main: Any, strays: list[int]) -> None:
+    result = plan_adoption({"web": instance("web", how)}, {"web": 5}, processes)
     assert result.mains.get("web") == main
     assert [s.pid for s in result.strays] == strays
 
@@ -78,16 +80,16 @@ def test_takeover(how: str, processes: list[Found], main: Any, strays: list[int]
     ],
 )
 def test_who_says_what_the_record_does_not(
-    how: str, processes: list[Found], main: Any, incarnation: int | None, strays: list[int]
+    how: str, processes: list[MarkedProcess], main: Any, incarnation: int | None, strays: list[int]
 ) -> None:
-    result = takeover({"web": instance("web", how)}, {"web": 5}, processes)
+    result = plan_adoption({"web": instance("web", how)}, {"web": 5}, processes)
     assert result.unheard.get("web") == incarnation
     assert result.mains.get("web") == main
     assert [s.pid for s in result.strays] == strays
 
 
 def test_of_whom_nothing_is_recorded_even_an_overwritten_environment_is_enough() -> None:
-    result = takeover({"web": instance("web", "stopped")}, {}, [found(80, incarnation=None)])
+    result = plan_adoption({"web": instance("web", "stopped")}, {}, [found(80, incarnation=None)])
     assert (result.mains, result.unheard, result.strays) == ({"web": (80, 80)}, {"web": 1}, [])
 
 
@@ -104,9 +106,9 @@ def test_of_whom_nothing_is_recorded_even_an_overwritten_environment_is_enough()
         unique_by=lambda f: f.pid,
     ),
 )
-def test_everything_found_is_either_an_instances_or_a_stray(states: list[str], processes: list[Found]) -> None:
+def test_everything_found_is_either_an_instances_or_a_stray(states: list[str], processes: list[MarkedProcess]) -> None:
     instances = {str(n): instance(str(n), how) for n, how in enumerate(states)}
-    result = takeover(instances, {}, processes)
+    result = plan_adoption(instances, {}, processes)
     kept = [p for group in result.remains.values() for p in group]
     assert sorted(kept + result.strays) == sorted(processes)
     assert all(instances[name].alive or name in result.unheard for name in result.mains)
@@ -139,12 +141,12 @@ def test_a_process_is_known_again_by_the_time_it_began(seen: Seen | None, same: 
     ("pid", "tree_empty", "event"),
     [
         (77, False, ev.Adopted(3, 77, 1.5)),
-        (None, False, ev.Vanished(3, tree_empty=False)),
-        (None, True, ev.Vanished(3, tree_empty=True)),
+        (None, False, ev.NotFoundOnAdoption(3, tree_empty=False)),
+        (None, True, ev.NotFoundOnAdoption(3, tree_empty=True)),
     ],
 )
 def test_an_instance_is_told_what_became_of_its_process(
-    pid: int | None, tree_empty: bool, event: ev.Adopted | ev.Vanished
+    pid: int | None, tree_empty: bool, event: ev.Adopted | ev.NotFoundOnAdoption
 ) -> None:
     assert outcome(3, pid, 1.5, tree_empty=tree_empty) == event
 

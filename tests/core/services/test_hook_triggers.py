@@ -29,8 +29,8 @@ ONCE = RestartSpec(policy=Policy.ALWAYS, max_restarts=1, initial=1.0, jitter=0.0
 AT_ONCE = RestartSpec(policy=Policy.ALWAYS, initial=0.0, jitter=0.0)
 NEVER = RestartSpec(policy=Policy.NEVER)
 
-UP = [ev.Start(), ev.Granted(), ev.Spawned(1, 7)]
-AGAIN = [ev.Granted(), ev.Spawned(2, 8)]
+UP = [ev.Start(), ev.StartPermitted(), ev.Spawned(1, 7)]
+AGAIN = [ev.StartPermitted(), ev.Spawned(2, 8)]
 
 
 def told(spec: dict[str, Any], *steps: ev.Event | float) -> list[str]:
@@ -49,7 +49,7 @@ def told(spec: dict[str, Any], *steps: ev.Event | float) -> list[str]:
 
 EXIT = ev.Exited(1, 1, None, tree_empty=True)
 CLEAN = ev.Exited(1, 0, None, tree_empty=True)
-SUSPECT = ev.Examined(1, alive=False, held=None)
+SUSPECT = ev.SuspectExamined(1, alive=False, held=None)
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ SUSPECT = ev.Examined(1, alive=False, held=None)
             ["ready", "started", "failed", "restarted", "ready", "started"],
         ),
         ({"restart": NEVER}, [*UP, EXIT], ["ready", "started", "failed", "stopped"]),
-        ({"restart": ONCE}, [ev.Start(), ev.Granted(), ev.SpawnFailed(1, "no")], ["failed"]),
-        ({"restart": AT_ONCE}, [ev.Start(), ev.Granted(), ev.SpawnFailed(1, "no")], ["failed"]),
+        ({"restart": ONCE}, [ev.Start(), ev.StartPermitted(), ev.SpawnFailed(1, "no")], ["failed"]),
+        ({"restart": AT_ONCE}, [ev.Start(), ev.StartPermitted(), ev.SpawnFailed(1, "no")], ["failed"]),
         ({"type": Type.ONESHOT}, [*UP, CLEAN], ["started", "stopped"]),
         ({"heartbeat": BEAT}, [*UP, 60.0], ["ready", "started", "suspected"]),
         ({"heartbeat": BEAT}, [*UP, 60.0, SUSPECT], ["ready", "started", "suspected"]),
         ({"heartbeat": BEAT}, [*UP, 60.0, SUSPECT, CLEAN], ["ready", "started", "suspected", "failed"]),
-        ({"heartbeat": BEAT}, [*UP, 60.0, ev.Examined(1, True, None)], ["ready", "started", "suspected"]),
+        ({"heartbeat": BEAT}, [*UP, 60.0, ev.SuspectExamined(1, True, None)], ["ready", "started", "suspected"]),
         (
             {"resources": ResourcesSpec(max_memory=1, action=Reaction.REPORT)},
             [*UP, ev.LimitExceeded(1, "memory", 2, 1)],

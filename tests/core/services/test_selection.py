@@ -10,7 +10,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.core.services.selection import resolve, resolve_one, selected, started_at_boot
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.service_set import ServiceSet
 from supervisor.errors import NoSuchService, UsageError
 
 NOW = 100.0
@@ -30,13 +30,13 @@ ALL = ["db", "web@1", "web@2", "job", "spare"]
 
 
 @pytest.fixture
-def fleet() -> Fleet:
+def service_set() -> ServiceSet:
     """`db` runs, `web@1` is wanted up and waits for a slot of its own, `web@2`, `job` and `spare` are down."""
-    fleet = Fleet(Plan(supervisor=SupervisorSpec(), services=SERVICES), lambda: 0.5)
-    fleet.start(["db", "web@1"], NOW)
-    fleet.step("db", ev.Spawned(1, 77), NOW)
-    assert {n for n, i in fleet.instances.items() if i.satisfied} == {"db"}
-    return fleet
+    service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=SERVICES), lambda: 0.5)
+    service_set.start(["db", "web@1"], NOW)
+    service_set.step("db", ev.Spawned(1, 77), NOW)
+    assert {n for n, i in service_set.instances.items() if i.satisfied} == {"db"}
+    return service_set
 
 
 @pytest.mark.parametrize(
@@ -50,26 +50,26 @@ def fleet() -> Fleet:
         (["back", "db", "web@1"], ["db", "web@1", "job"]),
     ],
 )
-def test_names_are_resolved_in_start_order(fleet: Fleet, patterns: list[str], names: list[str]) -> None:
-    assert resolve(fleet, patterns) == names
+def test_names_are_resolved_in_start_order(service_set: ServiceSet, patterns: list[str], names: list[str]) -> None:
+    assert resolve(service_set, patterns) == names
 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
     [("wev", "Known: web"), ("web@3", "Known: web@2, web@1, web"), ("zzz", "Known: db, web, job, spare, web@1")],
 )
-def test_an_unknown_name_is_answered_with_the_nearest(fleet: Fleet, name: str, hint: str) -> None:
-    for ask in (lambda: resolve(fleet, ["db", name]), lambda: resolve_one(fleet, name)):
+def test_an_unknown_name_is_answered_with_the_nearest(service_set: ServiceSet, name: str, hint: str) -> None:
+    for ask in (lambda: resolve(service_set, ["db", name]), lambda: resolve_one(service_set, name)):
         with pytest.raises(NoSuchService) as error:
             ask()
         assert name in error.value.message and error.value.hint == hint
 
 
-def test_one_instance_is_one_instance(fleet: Fleet) -> None:
-    assert resolve_one(fleet, "web@2") == "web@2"
-    assert resolve_one(fleet, "spare") == "spare"
+def test_one_instance_is_one_instance(service_set: ServiceSet) -> None:
+    assert resolve_one(service_set, "web@2") == "web@2"
+    assert resolve_one(service_set, "spare") == "spare"
     with pytest.raises(UsageError, match="2 instances"):
-        resolve_one(fleet, "web")
+        resolve_one(service_set, "web")
 
 
 @pytest.mark.parametrize(
@@ -86,18 +86,18 @@ def test_one_instance_is_one_instance(fleet: Fleet) -> None:
         ("signal", ["web", "db"], ["db"]),
     ],
 )
-def test_each_verb_has_its_default(fleet: Fleet, verb: str, patterns: list[str], names: list[str]) -> None:
-    assert selected(fleet, verb, patterns) == names
+def test_each_verb_has_its_default(service_set: ServiceSet, verb: str, patterns: list[str], names: list[str]) -> None:
+    assert selected(service_set, verb, patterns) == names
 
 
 @pytest.mark.parametrize("verb", ["start", "stop", "restart", "reset", "signal", "sing"])
-def test_nothing_is_started_while_the_daemon_shuts_down(fleet: Fleet, verb: str) -> None:
-    fleet.shutdown(NOW)
+def test_nothing_is_started_while_the_daemon_shuts_down(service_set: ServiceSet, verb: str) -> None:
+    service_set.shutdown(NOW)
     if verb in ("stop", "signal"):
-        assert selected(fleet, verb, ["db"]) == ["db"]
+        assert selected(service_set, verb, ["db"]) == ["db"]
     else:
         with pytest.raises(UsageError):
-            selected(fleet, verb, ["db"])
+            selected(service_set, verb, ["db"])
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_nothing_is_started_while_the_daemon_shuts_down(fleet: Fleet, verb: str)
     ],
 )
 def test_what_starts_by_itself_and_was_not_restored_starts_at_boot(
-    fleet: Fleet, restored: tuple[str, ...], names: list[str]
+    service_set: ServiceSet, restored: tuple[str, ...], names: list[str]
 ) -> None:
-    assert started_at_boot(fleet, restored) == names
+    assert started_at_boot(service_set, restored) == names
 
 
-def test_what_the_configuration_no_longer_has_does_not_start_at_boot(fleet: Fleet) -> None:
-    fleet.apply(Plan(supervisor=SupervisorSpec(), services=SERVICES[1:2] + SERVICES[3:]), NOW)
-    assert "db" in fleet.instances, "it still runs"
-    assert started_at_boot(fleet, ()) == ["web@1", "web@2"]
+def test_what_the_configuration_no_longer_has_does_not_start_at_boot(service_set: ServiceSet) -> None:
+    service_set.apply(Plan(supervisor=SupervisorSpec(), services=SERVICES[1:2] + SERVICES[3:]), NOW)
+    assert "db" in service_set.instances, "it still runs"
+    assert started_at_boot(service_set, ()) == ["web@1", "web@2"]

@@ -18,7 +18,7 @@ from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import FAILURES, Cause
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
-from supervisor.core.services.service_set import Fleet
+from supervisor.core.services.service_set import ServiceSet
 
 
 def spec(name: str, **keys: Any) -> ServiceSpec:
@@ -31,7 +31,7 @@ class World:
 
     def __init__(self, *services: ServiceSpec, slots: int = 8) -> None:
         self.plan = Plan(supervisor=SupervisorSpec(max_concurrent_restarts=slots), services=services)
-        self.fleet = Fleet(self.plan, lambda: 0.5)
+        self.service_set = ServiceSet(self.plan, lambda: 0.5)
         self.now = 100.0
         self.live: dict[str, int] = {}
         self.records: list[Record] = []
@@ -41,17 +41,17 @@ class World:
         self._todo: deque[tuple[str, ev.Event]] = deque()
 
     def __getitem__(self, name: str) -> Instance:
-        return self.fleet.instances[name]
+        return self.service_set.instances[name]
 
     def states(self) -> dict[str, str]:
-        return {i.name: i.state.value for i in self.fleet.instances.values()}
+        return {i.name: i.state.value for i in self.service_set.instances.values()}
 
     def take(self, actions: list[act.Action]) -> None:
         """Carry out orders, and what follows from them, until nothing follows."""
         self._carry_out(actions)
         while self._todo:
             name, event = self._todo.popleft()
-            self._carry_out(self.fleet.step(name, event, self.now))
+            self._carry_out(self.service_set.step(name, event, self.now))
 
     def _carry_out(self, actions: list[act.Action]) -> None:
         for action in actions:
@@ -64,7 +64,7 @@ class World:
             elif isinstance(action, act.Kill):
                 self._end(action.instance, action.incarnation, None, 9)
             elif isinstance(action, act.Examine):
-                self._todo.append((action.instance, ev.Examined(action.incarnation, False, None)))
+                self._todo.append((action.instance, ev.SuspectExamined(action.incarnation, False, None)))
 
     def _spawn(self, action: act.Spawn) -> None:
         assert action.instance not in self.live, "two live incarnations"
@@ -83,13 +83,13 @@ class World:
             self._todo.append((name, ev.Exited(incarnation, code, signal, tree_empty=True)))
 
     def start(self, *names: str) -> None:
-        self.take(self.fleet.start(names or list(self.fleet.instances), self.now))
+        self.take(self.service_set.start(names or list(self.service_set.instances), self.now))
 
     def stop(self, *names: str) -> None:
-        self.take(self.fleet.stop(names or list(self.fleet.instances), self.now))
+        self.take(self.service_set.stop(names or list(self.service_set.instances), self.now))
 
     def post(self, name: str, event: ev.Event) -> None:
-        self.take(self.fleet.step(name, event, self.now))
+        self.take(self.service_set.step(name, event, self.now))
 
     def ready(self, name: str) -> None:
         self.post(name, ev.Ready(self[name].incarnation, "test"))
@@ -100,9 +100,9 @@ class World:
 
     def advance(self, seconds: float) -> None:
         end = self.now + seconds
-        while (deadline := self.fleet.deadline) is not None and deadline <= end:
+        while (deadline := self.service_set.deadline) is not None and deadline <= end:
             self.now = max(self.now, deadline)
-            self.take(self.fleet.tick(self.now))
+            self.take(self.service_set.tick(self.now))
         self.now = end
 
 
@@ -122,7 +122,7 @@ def test_dependants_wait_for_readiness_and_stop_first() -> None:
     assert world.states() == {"redis": "stopping", "web": "stopped"}
     world.advance(10)
     assert world.states() == {"redis": "stopped", "web": "stopped"}
-    assert world.fleet.down
+    assert world.service_set.down
     assert world.order == ["+redis", "+web", "-web", "-redis"]
 
 
@@ -130,7 +130,7 @@ def test_start_of_one_starts_what_it_needs() -> None:
     world = World(spec("a"), spec("b", depends_on=["a"]), spec("c"))
     world.start("b")
     assert world.states() == {"a": "running", "b": "running", "c": "stopped"}
-    assert world.fleet.dependants("a") == ["b"]
+    assert world.service_set.dependants("a") == ["b"]
 
 
 def test_a_dependant_waits_for_the_success_of_a_oneshot() -> None:
@@ -197,7 +197,7 @@ def test_strategies(strategy: str, failing: str, restarted: set[str]) -> None:
     world.start()
     world.dies(failing)
     assert {n for n in (*names, "other") if world[n].incarnation == 2} == restarted
-    assert all(i.state is State.RUNNING for i in world.fleet.instances.values())
+    assert all(i.state is State.RUNNING for i in world.service_set.instances.values())
     counted = {r.instance for r in world.records if r.cause in FAILURES}
     assert counted == {failing}, "being restarted with another is no failure"
     assert {n for n in names if world[n].rule.attempt} == {failing}
@@ -259,7 +259,7 @@ def test_a_crash_after_the_stop_order_restarts_nothing() -> None:
     world.dies("db")
     assert world.states() == {"db": "stopped", "web": "stopping"}
     world.advance(100)
-    assert world.fleet.down
+    assert world.service_set.down
 
 
 def test_shutdown_starts_nothing_and_a_second_one_kills() -> None:
@@ -267,21 +267,21 @@ def test_shutdown_starts_nothing_and_a_second_one_kills() -> None:
     world.start()
     world.dies("c")
     world.obedient = False
-    world.take(world.fleet.shutdown(world.now))
+    world.take(world.service_set.shutdown(world.now))
     assert world.states() == {"a": "running", "b": "stopping", "c": "stopped"}
-    world.take(world.fleet.kill(world.now))
-    assert world.fleet.down
+    world.take(world.service_set.kill(world.now))
+    assert world.service_set.down
 
 
 def test_restart_and_reset_by_name() -> None:
     world = World(spec("a"), spec("b", group_name="g"), spec("c", group_name="g"))
     world.start()
-    assert world.fleet.names("g") == ["b", "c"]
-    assert world.fleet.names("nobody") == []
-    world.take(world.fleet.restart(["b"], world.now))
+    assert world.service_set.names("g") == ["b", "c"]
+    assert world.service_set.names("nobody") == []
+    world.take(world.service_set.restart(["b"], world.now))
     assert [world[n].incarnation for n in "abc"] == [1, 2, 1]
     world.dies("a")
-    world.take(world.fleet.reset(["a"], world.now))
+    world.take(world.service_set.reset(["a"], world.now))
     assert world["a"].incarnation == 2
     assert world["a"].rule.attempt == 0
 
@@ -300,11 +300,11 @@ def test_apply_touches_only_what_changed() -> None:
             spec("manual", autostart=False),
         ),
     )
-    assert world.fleet.difference(plan).changed == {"change": ("command",), "tuned": ("stop_timeout",)}
-    difference, actions = world.fleet.apply(plan, world.now)
+    assert world.service_set.difference(plan).changed == {"change": ("command",), "tuned": ("stop_timeout",)}
+    difference, actions = world.service_set.apply(plan, world.now)
     world.take(actions)
     assert difference.supervisor == ("name",)
-    assert {n: i.incarnation for n, i in world.fleet.instances.items()} == {
+    assert {n: i.incarnation for n, i in world.service_set.instances.items()} == {
         "keep": 1,
         "change": 2,
         "tuned": 1,
@@ -312,9 +312,9 @@ def test_apply_touches_only_what_changed() -> None:
         "manual": 0,
     }
     assert world["tuned"].spec.stop_timeout == 1.0
-    assert "gone" not in world.fleet.instances
+    assert "gone" not in world.service_set.instances
     assert difference.unchanged == 1
-    back, actions = world.fleet.apply(world.plan, world.now)
+    back, actions = world.service_set.apply(world.plan, world.now)
     world.take(actions)
     assert back.added == ("gone",)
     assert world["gone"].state is State.RUNNING
@@ -324,11 +324,11 @@ def test_what_is_no_longer_configured_cannot_be_started_again() -> None:
     world = World(spec("keep"), spec("gone", depends_on=["keep"]))
     world.start()
     world.obedient = False
-    _, actions = world.fleet.apply(replace(world.plan, services=(spec("keep"),)), world.now)
+    _, actions = world.service_set.apply(replace(world.plan, services=(spec("keep"),)), world.now)
     world.take(actions)
     assert world["gone"].state is State.STOPPING
-    assert world.fleet.names("gone") == []
-    assert world.fleet.names("keep") == ["keep"]
+    assert world.service_set.names("gone") == []
+    assert world.service_set.names("keep") == ["keep"]
 
 
 def test_a_dependant_that_was_stopped_stays_so_when_its_dependency_restarts() -> None:
@@ -343,15 +343,15 @@ def test_a_dependant_that_was_stopped_stays_so_when_its_dependency_restarts() ->
 def test_more_replicas() -> None:
     world = World(spec("web", replicas=2))
     world.start()
-    difference, actions = world.fleet.apply(replace(world.plan, services=(spec("web", replicas=3),)), world.now)
+    difference, actions = world.service_set.apply(replace(world.plan, services=(spec("web", replicas=3),)), world.now)
     world.take(actions)
     assert world.states() == {"web@1": "running", "web@2": "running", "web@3": "running"}
-    assert [i.incarnation for i in world.fleet.instances.values()] == [1, 1, 1]
+    assert [i.incarnation for i in world.service_set.instances.values()] == [1, 1, 1]
     assert difference.changed == {"web": ("replicas",)}
 
 
 def test_an_unknown_instance_is_nobody() -> None:
-    assert World(spec("a")).fleet.step("b", ev.Start(), 1.0) == []
+    assert World(spec("a")).service_set.step("b", ev.Start(), 1.0) == []
 
 
 def test_heartbeats_cost_no_heap_entry() -> None:
@@ -360,7 +360,7 @@ def test_heartbeats_cost_no_heap_entry() -> None:
     for _ in range(1000):
         world.advance(1.0)
         world.post("web", ev.Heartbeat(1, world.now))
-    assert len(world.fleet._deadlines._heap) <= 2
+    assert len(world.service_set._deadlines._heap) <= 2
     assert world["web"].state is State.RUNNING
     world.advance(10)
     assert any(r.after is State.SUSPECT for r in world.records)
@@ -374,7 +374,7 @@ def test_a_stall_of_ours_is_nobodys_silence() -> None:
         world.post("web", ev.Heartbeat(1, world.now))
     world.post("web", ev.Heartbeat(7, world.now))  # of another incarnation
     world.post("deaf", ev.Heartbeat(1, world.now))  # nobody listens
-    world.take(world.fleet.stalled(30.0, world.now))
+    world.take(world.service_set.stalled(30.0, world.now))
     world.advance(30.0)
     assert world.states() == {"web": "running", "deaf": "running"}
     world.advance(30.0)
@@ -387,7 +387,7 @@ def test_after_a_stall_of_ours_everybody_is_given_more_time_within_the_cap() -> 
     for _ in range(5):
         world.advance(1.0)
         world.post("a", ev.Heartbeat(1, world.now))
-    world.take(world.fleet.stalled(0.5, world.now))  # half as long again, at first
+    world.take(world.service_set.stalled(0.5, world.now))  # half as long again, at first
     world.advance(4.6)
     assert world.states() == {"a": "running"}
     world.advance(1.4)
@@ -399,11 +399,11 @@ def test_what_waits_when_everything_ends_is_not_started_any_more() -> None:
     world = World(spec("db", ready={"tcp": "x"}), spec("web", depends_on=["db"]), spec("c", restart={"initial": 1.0}))
     world.start()
     world.dies("c")
-    world.take(world.fleet.shutdown(world.now))
+    world.take(world.service_set.shutdown(world.now))
     world.advance(60)
     assert world.order.count("+web") == 0
     assert world.order.count("+c") == 1
-    assert world.fleet.down
+    assert world.service_set.down
 
 
 def test_looking_ahead_fires_nothing_early() -> None:
@@ -413,9 +413,9 @@ def test_looking_ahead_fires_nothing_early() -> None:
     world.advance(0.03)
     world.dies("b")
     world.now += 0.97
-    world.take(world.fleet.tick(world.now))
+    world.take(world.service_set.tick(world.now))
     assert world.states() == {"a": "running", "b": "backoff"}
-    assert world.fleet.deadline == pytest.approx(world.now + 0.03)
+    assert world.service_set.deadline == pytest.approx(world.now + 0.03)
     world.advance(0.04)
     assert world.states() == {"a": "running", "b": "running"}
 
@@ -431,8 +431,8 @@ def test_history_survives_a_supervisor() -> None:
     saved = first["web"].snapshot(first.now)
     second = World(*first.plan.services)
     second.now = first.now
-    second.fleet.restore("web", saved, crashed=True)
-    second.take(second.fleet.resume({}, second.now))
+    second.service_set.restore("web", saved, crashed=True)
+    second.take(second.service_set.resume({}, second.now))
     assert second["web"].state is State.FAILED
     assert second["web"].detector is not None
     assert len(second["web"].detector.intervals()) == len(first["web"].detector.intervals())  # type: ignore[union-attr]
@@ -440,9 +440,9 @@ def test_history_survives_a_supervisor() -> None:
     assert second["web"].state is State.RUNNING
     assert second["web"].incarnation == 2
     third = World(*first.plan.services)
-    third.fleet.restore("web", saved, crashed=False)
+    third.service_set.restore("web", saved, crashed=False)
     assert (third["web"].state, third["web"].incarnation) == (State.STOPPED, 1)
-    third.fleet.restore("b", {"incarnation": "x", "rule": 3, "detector": []}, crashed=True)
+    third.service_set.restore("b", {"incarnation": "x", "rule": 3, "detector": []}, crashed=True)
     assert third["b"].incarnation == 0
 
 
@@ -487,7 +487,7 @@ def test_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
             case "start" | "stop":
                 getattr(world, what)(*rest)
             case "restart" | "reset":
-                world.take(getattr(world.fleet, what)(rest, world.now))
+                world.take(getattr(world.service_set, what)(rest, world.now))
             case "die":
                 name, code = rest
                 if name in world.live:
@@ -502,14 +502,14 @@ def test_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
             case "advance":
                 world.advance(*rest)
             case "stall":
-                world.take(world.fleet.stalled(rest[0], world.now))
+                world.take(world.service_set.stalled(rest[0], world.now))
             case "obedient" | "spawns":
                 setattr(world, what, rest[0])
         check(world)
     world.obedient = True
-    world.take(world.fleet.shutdown(world.now))
+    world.take(world.service_set.shutdown(world.now))
     world.advance(3600)  # stalls that it was told of put deadlines off
-    assert world.fleet.down
+    assert world.service_set.down
     assert not world.live
 
 
@@ -534,8 +534,10 @@ class Quiet(World):
         super()._carry_out([a for a in actions if not isinstance(a, act.Examine)])
         for action in actions:
             if isinstance(action, act.Examine):
-                began = self.fleet.instances[action.instance].silent_since or self.now
-                self._todo.append((action.instance, ev.Examined(action.incarnation, False, None, {}, self.now - began)))
+                began = self.service_set.instances[action.instance].silent_since or self.now
+                self._todo.append(
+                    (action.instance, ev.SuspectExamined(action.incarnation, False, None, {}, self.now - began))
+                )
 
     @property
     def killed(self) -> set[str]:
@@ -594,7 +596,7 @@ def test_who_has_missed_a_beat_counts_although_it_is_no_suspect_yet() -> None:
 def test_who_has_not_beaten_yet_is_not_overdue() -> None:
     world = Quiet(3)
     world.start()
-    world.take(world.fleet.restart(["w1", "w2"], world.now))
+    world.take(world.service_set.restart(["w1", "w2"], world.now))
     world.advance(3.5)
     assert world.killed == {"w0", "w1", "w2"}
     assert world.held == set()
@@ -611,7 +613,7 @@ def test_nobody_is_doubted_who_is_not_suspected_of_silence() -> None:
     world = Quiet(3)
     world.advance(2.9)
     for name in world.live:
-        world.post(name, ev.Examined(1, False, None))
+        world.post(name, ev.SuspectExamined(1, False, None))
     for name in list(world.live):
         world.post(name, ev.Triggered(1))
     assert world.killed == {"w0", "w1", "w2"}
@@ -621,16 +623,16 @@ def successor(world: World) -> World:
     """A world whose fleet has taken over what this one's had saved when it was killed."""
     heir = World(*world.plan.services)
     heir.now, heir.live = world.now, world.live
-    for name, instance in world.fleet.instances.items():
-        heir.fleet.restore(name, instance.snapshot(world.now), crashed=True)
+    for name, instance in world.service_set.instances.items():
+        heir.service_set.restore(name, instance.snapshot(world.now), crashed=True)
     return heir
 
 
-def found(world: World) -> dict[str, ev.Adopted | ev.Vanished]:
+def found(world: World) -> dict[str, ev.Adopted | ev.NotFoundOnAdoption]:
     """What recovery finds of those who were alive."""
     return {
-        name: ev.Adopted(i.incarnation, 1000, 5.0) if name in world.live else ev.Vanished(i.incarnation, True)
-        for name, i in world.fleet.instances.items()
+        name: ev.Adopted(i.incarnation, 1000, 5.0) if name in world.live else ev.NotFoundOnAdoption(i.incarnation, True)
+        for name, i in world.service_set.instances.items()
         if i.alive
     }
 
@@ -640,7 +642,7 @@ def test_a_successor_takes_everybody_up_and_restarts_only_who_vanished() -> None
     world.start("redis", "web")
     del world.live["web"]
     heir = successor(world)
-    heir.take(heir.fleet.resume(found(heir), heir.now))
+    heir.take(heir.service_set.resume(found(heir), heir.now))
     assert heir.states() == {"redis": "running", "web": "backoff", "idle": "stopped"}
     heir.advance(1)
     assert heir.states() == {"redis": "running", "web": "running", "idle": "stopped"}
@@ -653,11 +655,11 @@ def test_who_lives_without_a_record_is_presumed_and_taken_up() -> None:
     lost = World(*world.plan.services)
     lost.now, lost.live = world.now, world.live
     for name in world.live:
-        lost.fleet.presume(name, 7)
-    assert lost.fleet.instances["web"].snapshot(lost.now)["pid"] is None
-    lost.take(lost.fleet.resume(found(lost), lost.now))
+        lost.service_set.presume(name, 7)
+    assert lost.service_set.instances["web"].snapshot(lost.now)["pid"] is None
+    lost.take(lost.service_set.resume(found(lost), lost.now))
     assert lost.states() == {"redis": "running", "web": "running", "slow": "starting"}
-    assert {i.incarnation for i in lost.fleet.instances.values()} == {7}
+    assert {i.incarnation for i in lost.service_set.instances.values()} == {7}
     lost.start()
     assert lost.order == []
 
@@ -668,10 +670,10 @@ def test_a_successor_goes_on_stopping_dependants_first() -> None:
     world.obedient = False
     world.stop()
     heir = successor(world)
-    heir.take(heir.fleet.resume(found(heir), heir.now))
+    heir.take(heir.service_set.resume(found(heir), heir.now))
     heir.advance(60)
     assert heir.order == ["-web", "-redis"]
-    assert heir.fleet.down
+    assert heir.service_set.down
 
 
 def test_a_removed_service_stays_in_the_plan_until_nothing_of_it_runs() -> None:
@@ -679,17 +681,17 @@ def test_a_removed_service_stays_in_the_plan_until_nothing_of_it_runs() -> None:
     world.start()
     world.obedient = False
     plan = replace(world.plan, services=(spec("web"),))
-    _, actions = world.fleet.apply(plan, world.now)
-    assert [s.name for s in world.fleet.still_going(plan).services] == ["old", "web"]
+    _, actions = world.service_set.apply(plan, world.now)
+    assert [s.name for s in world.service_set.still_going(plan).services] == ["old", "web"]
     world.take(actions)
     world._end("old", 1, 0, None)
     world.take([])
-    assert world.fleet.still_going(plan) is plan
+    assert world.service_set.still_going(plan) is plan
 
 
 def check(world: World) -> None:
     """Every waiting state has a deadline or a named event, and the timer knows of it."""
-    for i in world.fleet.instances.values():
+    for i in world.service_set.instances.values():
         assert (i.name in world.live) == (i.pid is not None)
         if i.state in (State.BACKOFF, State.FAILED, State.SUSPECT) or i.state is State.STOPPING:
             assert i.deadline is not None
@@ -700,8 +702,8 @@ def check(world: World) -> None:
         if i.state is State.RUNNING and i.detector is not None:
             assert i.deadline is not None
         if i.deadline is not None:
-            assert world.fleet.deadline is not None
-            assert world.fleet.deadline <= i.deadline
+            assert world.service_set.deadline is not None
+            assert world.service_set.deadline <= i.deadline
         assert i.rule.restarts_in_window(world.now) <= i.spec.restart.max_restarts
         if i.goal is Goal.DOWN and i.state in (State.STARTING, State.BACKOFF, State.FAILED, State.EXITED):
             raise AssertionError(f"{i.name} is wanted down and {i.state.value}")

@@ -90,7 +90,7 @@ def test_signals() -> None:
 
 
 @given(st.text(), st.integers(min_value=1, max_value=100))
-def test_shortened_text_is_one_line_that_fits(text: str, most: int) -> None:
-    line = shorten(text, most)
-    assert len(line) <= most
+def test_shortened_text_is_one_line_that_fits(text: str, maximum: int) -> None:
+    line = shorten(text, maximum)
+    assert len(line) <= maximum
     assert len(line.splitlines()) <= 1

@@ -1,7 +1,7 @@
-"""What every accrual detector does with beats, apart from its law: one clock of silence for one target.
+"""What every accrual detector does with heartbeats, apart from its score function: it measures one target's silence.
 
-The law turns silence into a score and back (`Law`); this keeps the silence: since the last beat, less what the
-target is excused for.  A beat moves it forwards only.  Nothing here polls: `suspect_at` is the moment to wake.
+The `ScoreFunction` turns silence into a score and back.  The silence counts from the last beat, less what is
+discounted.  A beat moves it forwards only.  Nothing here polls: `suspect_at` is the moment to wake.
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from supervisor.core.detection.detectors.rhythm import FOREVER, SIZE, Rhythm
+from supervisor.core.detection.detectors.rhythm import FOREVER, SIZE, IntervalWindow
 from supervisor.core.model.saved import GARBAGE, maybe, number, sequence, whole
 
 _CLOCK = 2.0**33
 _SHOWN = 64
 
 
-class Law(Protocol):
+class ScoreFunction(Protocol):
     """A pure function of silence (seconds) and rhythm, its inverse, and whatever it learns beyond the rhythm."""
 
     __slots__ = ()
 
     threshold: float
 
-    def score(self, silence: float, rhythm: Rhythm) -> float:
+    def score(self, silence: float, rhythm: IntervalWindow) -> float:
         """Finite, never negative, and never falling as 0 ≤ silence ≤ `FOREVER` grows."""
         ...
 
-    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
         """Where the score reaches the threshold, in seconds since the last beat; finite, but not bounded."""
         ...
 
@@ -39,7 +39,7 @@ class Law(Protocol):
         """A new incarnation: its beats are in no step with the last one's."""
         return None
 
-    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: Rhythm) -> None:
+    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: IntervalWindow) -> None:
         """A beat came, `gap` seconds after the last one, `delay` seconds after it was sent, if it says so.
 
         Without `usual` the gap says nothing of the rhythm: it was excused, or a suspicion.  `rhythm` has learned it.
@@ -59,7 +59,7 @@ class Accrual:
     """A `Detector` (see the package) made of a law.
 
     `interval` is the configured one, for as long as nothing is learned; `grace` is the silence allowed before
-    the first beat, and the longest interval that is learned; `least` and `most` are floor and cap of the silence at
+    the first beat, and the longest interval that is learned; `minimum` and `maximum` bound the silence at
     which suspicion begins (where they contradict each other, the cap holds).  All in seconds.
     """
 
@@ -88,15 +88,21 @@ class Accrual:
     _spared: float
 
     def __init__(
-        self, name: str, law: Law, interval: float, grace: float, least: float = 0.0, most: float = FOREVER
+        self,
+        name: str,
+        law: ScoreFunction,
+        interval: float,
+        grace: float,
+        minimum: float = 0.0,
+        maximum: float = FOREVER,
     ) -> None:
         self.name = name
         self.threshold = law.threshold
         self.ignored = 0
         self._law = law
         self._grace = min(FOREVER, max(0.0, grace))
-        self._least, self._most = max(0.0, least), min(max(0.0, most), FOREVER)
-        self._rhythm = Rhythm(min(FOREVER, interval), self._grace)
+        self._least, self._most = max(0.0, minimum), min(max(0.0, maximum), FOREVER)
+        self._rhythm = IntervalWindow(min(FOREVER, interval), self._grace)
         self._begin(None)
         self._relearn([])
 
@@ -143,22 +149,22 @@ class Accrual:
         patience = self._patience if threshold is None else self._law.silence(threshold, self._rhythm)
         return self.last + self._excused + patience + (self._spared if threshold is None else 0.0)
 
-    def excuse(self, seconds: float, until: float) -> None:
+    def discount_silence(self, seconds: float, until: float) -> None:
         """Say so before the beats that queued up meanwhile are handed over: of those that came before `until`, what is
         left after them remains excused."""
         if 0.0 < seconds <= FOREVER:
             self._excused = min(FOREVER, self._excused + seconds)
             self._excused_until = until if abs(until) <= _CLOCK else -_CLOCK
 
-    def spare(self, factor: float) -> None:
+    def extend_deadline(self, factor: float) -> None:
         if self.last is not None and factor > 1.0:
             self._spared = max(0.0, min((factor - 1.0) * self._patience, self._most - self._patience))
 
     def forget_current(self) -> None:
         self._keep = False
 
-    def bound(self, least: float, most: float) -> None:
-        self._least, self._most = max(0.0, least), min(max(0.0, most), FOREVER)
+    def bound(self, minimum: float, maximum: float) -> None:
+        self._least, self._most = max(0.0, minimum), min(max(0.0, maximum), FOREVER)
         self._patience = self._bounded()
 
     def intervals(self) -> tuple[float, ...]:
@@ -182,8 +188,8 @@ class Accrual:
         try:
             longest = round(FOREVER * 1e6)
             intervals, late = (
-                tuple(whole(i, 0, longest) for i in sequence(snapshot[key], most))
-                for key, most in (("intervals", SIZE), ("late", 2))
+                tuple(whole(i, 0, longest) for i in sequence(snapshot[key], maximum))
+                for key, maximum in (("intervals", SIZE), ("late", 2))
             )
             started = maybe(snapshot["started"], -_CLOCK, _CLOCK)
             last = None if started is None else maybe(snapshot["last"], started, _CLOCK)

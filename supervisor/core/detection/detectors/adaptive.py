@@ -22,9 +22,9 @@ from __future__ import annotations
 from array import array
 from math import log
 
-from supervisor.core.detection.detectors.accrual import Law
+from supervisor.core.detection.detectors.accrual import ScoreFunction
 from supervisor.core.detection.detectors.numbers import margin
-from supervisor.core.detection.detectors.rhythm import COLD, FOREVER, LEAST, OUTLIER, Rhythm
+from supervisor.core.detection.detectors.rhythm import COLD, FOREVER, LEAST, OUTLIER, IntervalWindow
 from supervisor.core.detection.detectors.schedule import Schedule
 from supervisor.core.model.saved import number, whole
 
@@ -68,7 +68,7 @@ _STEADY, _QUICKEST, _WINDOWED = 0, 3, 8
 """Who speaks as long as none has lost less than another; with two others the first whose margin shrinks."""
 
 
-class Adaptive(Law):
+class Adaptive(ScoreFunction):
     """`interval` is the configured one in seconds; `threshold` is φ."""
 
     __slots__ = (
@@ -103,10 +103,10 @@ class Adaptive(Law):
         self._interval = min(max(LEAST, interval), FOREVER)
         self.forget()
 
-    def score(self, silence: float, rhythm: Rhythm) -> float:
+    def score(self, silence: float, rhythm: IntervalWindow) -> float:
         return max(0.0, silence - self._due) / self._unit
 
-    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
         return self._due + margin(threshold) * self._unit
 
     def forget(self) -> None:
@@ -123,7 +123,7 @@ class Adaptive(Law):
         self._schedule.lose()
         self._foresee(self._now[_MEAN])
 
-    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: Rhythm) -> None:
+    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: IntervalWindow) -> None:
         mean, sigma = rhythm.mean, rhythm.deviation
         self._sigma = sigma if sigma > _SPREAD * mean else _SPREAD * mean
         if usual:
@@ -226,9 +226,9 @@ class Adaptive(Law):
     def _elect(self) -> None:
         if self._beats >= _HEARD:
             losses, leader = self._losses, self._leader
-            least = min(losses)
-            if least < losses[leader]:
-                self._leader = losses.index(least)
+            minimum = min(losses)
+            if minimum < losses[leader]:
+                self._leader = losses.index(minimum)
         location, scale = EXPERTS[self._leader]
         means = self._means
         self._shift = (means[_MEAN] - means[location]) / means[scale]

@@ -9,7 +9,7 @@ them: it makes more mistakes than Chen's constant margin at the same speed.
 from __future__ import annotations
 
 from supervisor.core.detection.detectors.chen import Chen
-from supervisor.core.detection.detectors.rhythm import COLD, FOREVER, LEAST, Rhythm
+from supervisor.core.detection.detectors.rhythm import COLD, FOREVER, LEAST, IntervalWindow
 from supervisor.core.model.saved import number
 
 _GAMMA = 0.1
@@ -30,7 +30,7 @@ class Bertier(Chen):
         self._spread = _COLD * self._schedule.period
         self._judge()
 
-    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: Rhythm) -> None:
+    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: IntervalWindow) -> None:
         error = gap - self._due
         if rhythm.count == COLD:
             self._late = 0.0
@@ -53,5 +53,5 @@ class Bertier(Chen):
     def _judge(self) -> None:
         period, due = self._schedule.period, self._schedule.ahead + self._late
         self._due = due if due > 0.0 else 0.0
-        least = _SPREAD * period if _SPREAD * period > LEAST else LEAST
-        self._unit = self._spread if self._spread > least else least
+        minimum = _SPREAD * period if _SPREAD * period > LEAST else LEAST
+        self._unit = self._spread if self._spread > minimum else minimum

@@ -9,15 +9,15 @@ change their spread, since α does not.
 
 from __future__ import annotations
 
-from supervisor.core.detection.detectors.accrual import Law
+from supervisor.core.detection.detectors.accrual import ScoreFunction
 from supervisor.core.detection.detectors.numbers import margin
-from supervisor.core.detection.detectors.rhythm import Rhythm
+from supervisor.core.detection.detectors.rhythm import IntervalWindow
 from supervisor.core.detection.detectors.schedule import Schedule
 
 PARTS = 10.0
 
 
-class Chen(Law):
+class Chen(ScoreFunction):
     """`interval` is the configured period in seconds; `threshold` is α in tenths of the period."""
 
     __slots__ = ("_due", "_interval", "_schedule", "_unit", "threshold")
@@ -32,10 +32,10 @@ class Chen(Law):
         self._interval = interval
         self.forget()
 
-    def score(self, silence: float, rhythm: Rhythm) -> float:
+    def score(self, silence: float, rhythm: IntervalWindow) -> float:
         return max(0.0, silence - self._due) / self._unit
 
-    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
         return self._due + margin(threshold) * self._unit
 
     def forget(self) -> None:
@@ -46,7 +46,7 @@ class Chen(Law):
         self._schedule.lose()
         self._judge()
 
-    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: Rhythm) -> None:
+    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: IntervalWindow) -> None:
         self._schedule.take(gap, delay, usual, rhythm.mean)
         self._judge()
 

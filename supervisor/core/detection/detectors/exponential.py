@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from math import log
 
-from supervisor.core.detection.detectors.accrual import Law
+from supervisor.core.detection.detectors.accrual import ScoreFunction
 from supervisor.core.detection.detectors.numbers import margin
-from supervisor.core.detection.detectors.rhythm import LEAST, Rhythm
+from supervisor.core.detection.detectors.rhythm import LEAST, IntervalWindow
 
 _LN10 = log(10.0)
 
 
-class Exponential(Law):
+class Exponential(ScoreFunction):
     """`threshold` is φ."""
 
     __slots__ = ("threshold",)
@@ -24,8 +24,8 @@ class Exponential(Law):
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
 
-    def score(self, silence: float, rhythm: Rhythm) -> float:
+    def score(self, silence: float, rhythm: IntervalWindow) -> float:
         return silence / (max(LEAST, rhythm.mean) * _LN10)
 
-    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
         return margin(threshold) * max(LEAST, rhythm.mean) * _LN10

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from supervisor.core.detection.detectors.accrual import Law
-from supervisor.core.detection.detectors.rhythm import Rhythm
+from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.rhythm import IntervalWindow
 
 
-class Phi(Law):
+class Phi(ScoreFunction):
     """`tail(z)` is φ at z standard deviations beyond the mean, and `inverse` its inverse."""
 
     __slots__ = ("_inverse", "_tail", "_z", "threshold")
@@ -27,9 +27,9 @@ class Phi(Law):
         self._inverse = inverse
         self._z = inverse(threshold)
 
-    def score(self, silence: float, rhythm: Rhythm) -> float:
+    def score(self, silence: float, rhythm: IntervalWindow) -> float:
         return self._tail((silence - rhythm.mean) / rhythm.sigma)
 
-    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
         z = self._z if threshold == self.threshold else self._inverse(threshold)
         return rhythm.mean + z * rhythm.sigma

@@ -40,12 +40,12 @@ class Detector(Protocol):
         """
         ...
 
-    def excuse(self, seconds: float, until: float) -> None:
+    def discount_silence(self, seconds: float, until: float) -> None:
         """So much of the present silence, until then, is not the target's fault: it is not counted, and the interval
         not learned."""
         ...
 
-    def spare(self, factor: float) -> None:
+    def extend_deadline(self, factor: float) -> None:
         """The present silence may last `factor` times as long, within the cap, before it is suspicious: we ourselves
         may be slow.  The score stays what it is."""
         ...
@@ -54,8 +54,8 @@ class Detector(Protocol):
         """The interval now running overlaps a suspicion or a stop: do not learn it."""
         ...
 
-    def bound(self, least: float, most: float) -> None:
-        """Suspicion begins no earlier than `least`, and at the latest `most` seconds after the last beat."""
+    def bound(self, minimum: float, maximum: float) -> None:
+        """Suspicion begins no earlier than `minimum`, and at the latest `maximum` seconds after the last beat."""
         ...
 
     def intervals(self) -> tuple[float, ...]:

@@ -15,9 +15,9 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from math import log10
 
-from supervisor.core.detection.detectors.accrual import Law
+from supervisor.core.detection.detectors.accrual import ScoreFunction
 from supervisor.core.detection.detectors.numbers import margin
-from supervisor.core.detection.detectors.rhythm import COLD, FOREVER, LEAST, Rhythm
+from supervisor.core.detection.detectors.rhythm import COLD, FOREVER, LEAST, IntervalWindow
 from supervisor.core.model.saved import sequence, whole
 
 SIZE = 80
@@ -31,7 +31,7 @@ _KNOWN = 10
 _TWO_PERCENT = 2.33
 
 
-class Quantile(Law):
+class Quantile(ScoreFunction):
     """`threshold` is φ."""
 
     __slots__ = ("_oldest", "_ring", "_sorted", "threshold")
@@ -43,7 +43,7 @@ class Quantile(Law):
     def forget(self) -> None:
         self._fill(())
 
-    def score(self, silence: float, rhythm: Rhythm) -> float:
+    def score(self, silence: float, rhythm: IntervalWindow) -> float:
         half, tenth, longest, top = self._curve(rhythm)
         if silence <= half:
             return silence / half * _MEDIAN
@@ -51,7 +51,7 @@ class Quantile(Law):
             return _MEDIAN + (silence - half) / (tenth - half) * (1.0 - _MEDIAN)
         return 1.0 + (silence - tenth) / (longest - tenth) * (top - 1.0)
 
-    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
         score = margin(threshold)
         half, tenth, longest, top = self._curve(rhythm)
         if score <= _MEDIAN:
@@ -60,7 +60,7 @@ class Quantile(Law):
             return half + (score - _MEDIAN) / (1.0 - _MEDIAN) * (tenth - half)
         return tenth + (score - 1.0) / (top - 1.0) * (longest - tenth)
 
-    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: Rhythm) -> None:
+    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: IntervalWindow) -> None:
         if rhythm.count == COLD:
             self._fill(rhythm.newest(COLD))
         elif usual:
@@ -89,7 +89,7 @@ class Quantile(Law):
             self._oldest = (oldest + 1) % SIZE
         insort(ranked, micros)
 
-    def _curve(self, rhythm: Rhythm) -> tuple[float, float, float, float]:
+    def _curve(self, rhythm: IntervalWindow) -> tuple[float, float, float, float]:
         """The median, the 90 % quantile and the longest (seconds, each longer than the one before), and its φ."""
         ranked, n = self._sorted, len(self._sorted)
         if n < _KNOWN:

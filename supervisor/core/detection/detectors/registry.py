@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from supervisor.core.detection.detectors import logistic, normal
-from supervisor.core.detection.detectors.accrual import Accrual, Law
+from supervisor.core.detection.detectors.accrual import Accrual, ScoreFunction
 from supervisor.core.detection.detectors.adaptive import Adaptive
 from supervisor.core.detection.detectors.bertier import Bertier
 from supervisor.core.detection.detectors.chen import Chen
@@ -24,7 +24,7 @@ def _timeout(spec: HeartbeatSpec) -> Detector:
     return Accrual("timeout", Timeout(spec.timeout), spec.interval, max(spec.max_timeout, spec.timeout))
 
 
-LAWS: dict[str, Callable[[HeartbeatSpec], Law]] = {
+LAWS: dict[str, Callable[[HeartbeatSpec], ScoreFunction]] = {
     "phi": lambda spec: Phi(normal.phi, normal.phi_inverse, spec.threshold),
     "phi-logistic": lambda spec: Phi(logistic.phi, logistic.phi_inverse, spec.threshold),
     "exponential": lambda spec: Exponential(spec.threshold),
@@ -45,9 +45,9 @@ def make(spec: HeartbeatSpec) -> Detector:
 
     One with a target is as patient as that allows, until somebody who knows the rhythm bounds it."""
     if spec.target is not None:
-        most = longest_silence(spec)
+        maximum = longest_silence(spec)
         law = Adaptive(score(spec), spec.interval)
-        return Accrual("adaptive", law, spec.interval, max(spec.max_timeout, most), most, most)
+        return Accrual("adaptive", law, spec.interval, max(spec.max_timeout, maximum), maximum, maximum)
     if spec.detector == "timeout":
         return _timeout(spec)
     known = LAWS.get(spec.detector)

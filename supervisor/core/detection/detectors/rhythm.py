@@ -29,7 +29,7 @@ _MICRO = 1_000_000
 _TRUSTED = COLD * (COLD_SPREAD / SPREAD) ** 2
 
 
-class Rhythm:
+class IntervalWindow:
     """`expected` and `longest` are seconds: the configured interval, and the longest interval worth learning."""
 
     __slots__ = (

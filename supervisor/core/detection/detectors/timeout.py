@@ -5,11 +5,11 @@ Good at: a rhythm that is known and stays (tuned to it, nothing that learns does
 
 from __future__ import annotations
 
-from supervisor.core.detection.detectors.accrual import Law
-from supervisor.core.detection.detectors.rhythm import FOREVER, LEAST, Rhythm
+from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.rhythm import FOREVER, LEAST, IntervalWindow
 
 
-class Timeout(Law):
+class Timeout(ScoreFunction):
     """`timeout` in seconds (at least 1 ms, at most a year) is the silence at the threshold, 1."""
 
     __slots__ = ("_timeout", "threshold")
@@ -18,8 +18,8 @@ class Timeout(Law):
         self.threshold = 1.0
         self._timeout = min(max(LEAST, timeout), FOREVER)
 
-    def score(self, silence: float, rhythm: Rhythm) -> float:
+    def score(self, silence: float, rhythm: IntervalWindow) -> float:
         return silence / self._timeout
 
-    def silence(self, threshold: float, rhythm: Rhythm) -> float:
+    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
         return threshold * self._timeout
