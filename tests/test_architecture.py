@@ -301,12 +301,16 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_the_daemon_does_not_pay_for_what_it_does_not_need() -> None:
-    assert not HEAVY & loaded_by("import supervisor.daemon.__main__, supervisor.daemon.runtime")
+    loaded = loaded_by("import supervisor.daemon.__main__, supervisor.daemon.runtime")
+    assert not HEAVY & loaded
+    assert "supervisor.core.model.documents" not in loaded, "documents are types: plain dicts at run time"
 
 
 def test_status_does_not_pay_for_what_it_does_not_need() -> None:
     click = loaded_by("import click")
-    assert not HEAVY & (loaded_by("import supervisor.cli.status, supervisor.client") - click)
+    loaded = loaded_by("import supervisor.cli.status, supervisor.client") - click
+    assert not HEAVY & loaded
+    assert "supervisor.core.model.documents" not in loaded
 
 
 def test_the_diagram_is_what_the_rules_do() -> None:

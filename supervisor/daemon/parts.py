@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from supervisor.adapters.service_manager.notifier import ServiceManager
     from supervisor.core.model.documents import JSON
 
-
 FIFO = "fifo:"
 """Before an instance's name: the name of its output's descriptor."""
 SOCKET = "socket:"

@@ -7,10 +7,12 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.core.text.causes import phrase
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event
 
 _COLOURS = {
     "running": "32",
@@ -41,7 +43,7 @@ class ConsoleLog:
         except OSError:
             self._fd = 2
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         """An event object as in `events --json`."""
         if self._json:
             self._write(json.dumps(event, separators=(",", ":")))

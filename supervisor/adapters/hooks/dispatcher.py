@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.probes.prober import in_words
@@ -18,6 +18,9 @@ from supervisor.adapters.processes.child_command import ChildCommand, CommandRes
 from supervisor.core.model.actions import Record
 from supervisor.core.model.spec import HookSpec, ServiceSpec, ServiceType
 from supervisor.core.services.hook_triggers import triggers
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event
 
 MOST_AT_ONCE = 4
 LONGEST_QUEUE = 256
@@ -32,7 +35,7 @@ class _Job:
     hook: HookSpec
     instance: str
     directory: str | None
-    event: Mapping[str, Any]
+    event: Event
 
     @property
     def key(self) -> tuple[str, HookSpec]:
@@ -61,7 +64,7 @@ class HookDispatcher:
         self._flushed: Callable[[], None] | None = None
         self._flush_timer: Timer | None = None
 
-    def offer(self, record: Record, event: Mapping[str, Any], spec: ServiceSpec) -> None:
+    def offer(self, record: Record, event: Event, spec: ServiceSpec) -> None:
         """Something happened: deliver the event object to those hooks of the service that want to know."""
         happened = triggers(record, oneshot=spec.type is ServiceType.ONESHOT)
         for hook in spec.hooks:

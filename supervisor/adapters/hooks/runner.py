@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential_jitter
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event
 
 ATTEMPTS = 3
 FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0
@@ -41,7 +44,7 @@ def run_job(job: dict[str, Any], wait: Any = None) -> None:
         attempts(send_notification, job["notify"], job["event"])
 
 
-def run_command(argv: list[str], directory: str | None, event: dict[str, Any]) -> None:
+def run_command(argv: list[str], directory: str | None, event: Event) -> None:
     """The event as one line of JSON on its stdin; HookFailed unless it exits with 0."""
     try:
         process = subprocess.run(
@@ -61,7 +64,7 @@ def run_command(argv: list[str], directory: str | None, event: dict[str, Any]) -
         raise HookFailed(f"{argv[0]}: {ending}" + (f": {last}" if last else ""))
 
 
-def send_notification(url: str, event: dict[str, Any]) -> None:
+def send_notification(url: str, event: Event) -> None:
     """A message about the event to an Apprise URL."""
     try:
         import apprise
@@ -75,12 +78,12 @@ def send_notification(url: str, event: dict[str, Any]) -> None:
         raise HookFailed(f"{url.partition(':')[0]}: the notification could not be delivered")
 
 
-def title(event: dict[str, Any]) -> str:
+def title(event: Event) -> str:
     """`worker@1: suspect (heartbeat-silent)`"""
     return f"{event.get('instance')}: {event.get('to')} ({event.get('cause')})"
 
 
-def body(event: dict[str, Any]) -> str:
+def body(event: Event) -> str:
     """What happened, in a few lines that can be read on a telephone."""
     detail = event.get("detail") or {}
     lines = [f"{event.get('from')} → {event.get('to')}, incarnation {event.get('incarnation')}, {event.get('at')}"]

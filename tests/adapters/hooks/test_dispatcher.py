@@ -246,5 +246,6 @@ def test_three_attempts_and_no_more(tmp_path: Path) -> None:
 
 
 def test_the_body_is_short() -> None:
-    body = hookrunner.body(EVENT | {"detail": {"exit_code": 1, "intervals_s": [1.0], "evidence": {"stack": "x"}}})
+    event: Any = EVENT | {"detail": {"exit_code": 1, "intervals_s": [1.0], "evidence": {"stack": "x"}}}
+    body = hookrunner.body(event)
     assert "exit_code: 1" in body and "intervals" not in body and "stack" not in body
