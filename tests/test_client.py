@@ -17,8 +17,8 @@ from supervisor import client as client_module
 from supervisor.adapters.control.port import Subscriber
 from supervisor.client import Client, quoted, read_body, read_head
 from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed, UsageError
-from tests.doubles import fake_daemon as fakedaemon
-from tests.doubles.fake_client import StandIn, serve
+from tests.doubles import fake_client
+from tests.doubles.fake_daemon import StandIn, serve
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def client(path: str) -> Iterator[Client]:
-    with serve(path, fakedaemon.service_set(), events=fakedaemon.events()):
+    with serve(path, fake_client.twelve(), events=fake_client.events()):
         yield Client(path)
 
 
@@ -153,7 +153,7 @@ def test_stream_of_a_service_that_is_not_there(client: Client) -> None:
 
 
 def test_stream_without_reconnect_ends_with_the_daemon(path: str) -> None:
-    with serve(path, [fakedaemon.view("a")]):
+    with serve(path, [fake_client.view("a")]):
         client = Client(path)
         stream = client.stream(["events"])
         client.post("/v1/down")
@@ -164,7 +164,7 @@ def test_stream_without_reconnect_ends_with_the_daemon(path: str) -> None:
 
 def test_stream_reconnects_says_so_and_misses_nothing(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "RECONNECT_SECONDS", 0.01)
-    rows, events = [fakedaemon.view("a")], fakedaemon.events()
+    rows, events = [fake_client.view("a")], fake_client.events()
     with serve(path, rows, events=events[:-2]):
         stream = Client(path).stream(["events"], after=events[-4]["id"], reconnect=True)
         assert next(stream) == ("event", events[-3])
@@ -180,7 +180,7 @@ def test_stream_may_be_opened_before_the_daemon_is_there(path: str, monkeypatch:
     stream = Client(path).stream(["status"], reconnect=True)
     assert stream.fileno() == -1
     assert next(stream)[0] == "disconnected"
-    with serve(path, [fakedaemon.view("a")]):
+    with serve(path, [fake_client.view("a")]):
         assert [next(stream)[0] for _ in range(2)] == ["connected", "status"]
         assert stream.fileno() > 0
         stream.close()
@@ -207,7 +207,7 @@ def test_lines_of_output_arrive(path: str) -> None:
 
         daemon.watch = greet  # type: ignore[method-assign]
 
-    with serve(path, [fakedaemon.view("a")], then=then):
+    with serve(path, [fake_client.view("a")], then=then):
         kind, data = next(Client(path).stream(["logs"]))
         assert (kind, dict(data)["lines"]) == ("log", ["héllo\nworld"])
 

@@ -18,9 +18,9 @@ import pytest
 
 from supervisor.cli.commands import SECTIONS
 from supervisor.cli.main import main
-from tests.doubles import fake_daemon as fakedaemon
-from tests.doubles.fake_client import StandIn, serve
-from tests.doubles.fake_daemon import view
+from tests.doubles import fake_client
+from tests.doubles.fake_client import view
+from tests.doubles.fake_daemon import StandIn, serve
 
 JSON = dict[str, Any]
 CALM = [view("redis"), view("web@1", group="front"), view("web@2", group="front")]
@@ -67,7 +67,7 @@ def supervisor(capsys: pytest.CaptureFixture[str], path: str, monkeypatch: pytes
 
 @pytest.fixture
 def shop(path: str) -> Iterator[int]:
-    with serve(path, fakedaemon.service_set(), events=fakedaemon.events(), lines=LINES) as pid:
+    with serve(path, fake_client.twelve(), events=fake_client.events(), lines=LINES) as pid:
         yield pid
 
 
@@ -466,13 +466,13 @@ def test_events_since(supervisor: Supervisor, shop: int) -> None:
 
 
 def test_events_since_are_all_of_them(supervisor: Supervisor, path: str) -> None:
-    many = [fakedaemon.event(n, "a", "running", "running", "ready", ago=10) for n in range(1, 2501)]
+    many = [fake_client.event(n, "a", "running", "running", "ready", ago=10) for n in range(1, 2501)]
     with serve(path, [view("a")], events=many):
         assert supervisor("events", "--json", "--since", "1m").out.count("\n") == 2500
 
 
 def test_events_follow_goes_on_where_the_list_ends(supervisor: Supervisor, path: str) -> None:
-    with serve(path, [view("a")], events=fakedaemon.events()):
+    with serve(path, [view("a")], events=fake_client.events()):
         with started("events", "-f", "-n", "2", "--json", path=path) as following:
             ids = [json.loads(following.line())["id"] for _ in range(2)]
             supervisor("restart", "--no-wait", "a")
@@ -588,7 +588,7 @@ class started:  # noqa: N801 - reads as a verb
 
 
 def test_interrupt_is_quiet(path: str) -> None:
-    with serve(path, CALM, events=fakedaemon.events()), started("events", "-f", "-n", "1", path=path) as run:
+    with serve(path, CALM, events=fake_client.events()), started("events", "-f", "-n", "1", path=path) as run:
         run.line()
         run.process.send_signal(signal.SIGINT)
         _, err = run.process.communicate(timeout=20)
@@ -597,7 +597,7 @@ def test_interrupt_is_quiet(path: str) -> None:
 
 
 def test_broken_pipe_is_quiet(path: str) -> None:
-    with serve(path, CALM, events=fakedaemon.events()), started("events", "-f", "-n", "1", path=path) as run:
+    with serve(path, CALM, events=fake_client.events()), started("events", "-f", "-n", "1", path=path) as run:
         run.line()
         assert run.process.stdout is not None
         run.process.stdout.close()

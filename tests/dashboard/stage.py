@@ -14,7 +14,7 @@ from supervisor.dashboard.dialogs import Page, Question
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.overview import Overview
 from supervisor.dashboard.spans import plain
-from tests.doubles.fake_daemon import FakeClient, status
+from tests.doubles.fake_client import FakeClient, status
 
 PATIENCE = 20.0
 

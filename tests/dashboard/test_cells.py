@@ -22,11 +22,11 @@ from supervisor.dashboard.row_status import Row, badge, countdown, reason, waits
 from supervisor.dashboard.spans import Span, clean, cut, fit, line, plain, spread, width
 from supervisor.display import numbers as q
 from supervisor.display.severity import severity
-from tests.doubles.fake_daemon import beating, details, event, events, service_set, status, view
+from tests.doubles.fake_client import beating, details, event, events, status, twelve, view
 
 
 def by_name(name: str) -> Instance:
-    return next(v for v in service_set() if v["name"] == name)
+    return next(v for v in twelve() if v["name"] == name)
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def test_rows_are_as_wide_as_the_table(cells: int) -> None:
     assert sum(c.width + 1 for c in shown) - 1 + GUTTER == cells
     head = title_line(shown, "trouble", True)
     assert width(head) == cells
-    for row in service_set():
+    for row in twelve():
         assert width(row_line(Row(row), shown, here=True, marked=True)) == cells
     assert {c.key for c in columns(80, 18)} == {
         "state", "name", "ready", "uptime", "restarts", "cpu", "memory", "phi", "why"
@@ -235,15 +235,15 @@ def test_the_cursor_and_a_mark_are_seen_without_colour() -> None:
 
 
 def test_what_is_broken_comes_first_and_equals_stay_in_start_order() -> None:
-    names = [v["name"] for v in arrange(service_set(), "trouble", True)]
+    names = [v["name"] for v in arrange(twelve(), "trouble", True)]
     assert names[:3] == ["importer", "worker@2", "mailer"]
     assert names[-7:] == ["migrate", "redis", "web@1", "web@2", "web@3", "worker@1", "debug-shell"]
 
 
 @pytest.mark.parametrize("sort", SORTS)
 def test_every_sort_has_both_directions(sort: str) -> None:
-    up, down = arrange(service_set(), sort, False), arrange(service_set(), sort, True)
-    assert {v["name"] for v in up} == {v["name"] for v in service_set()}
+    up, down = arrange(twelve(), sort, False), arrange(twelve(), sort, True)
+    assert {v["name"] for v in up} == {v["name"] for v in twelve()}
     assert [v["name"] for v in up] != [v["name"] for v in down]
 
 
@@ -267,11 +267,11 @@ def test_names_sort_as_people_count() -> None:
     ],
 )
 def test_filter(text: str, names: list[str]) -> None:
-    assert [v["name"] for v in matching(service_set(), text)] == names
+    assert [v["name"] for v in matching(twelve(), text)] == names
 
 
 def test_find_goes_round() -> None:
-    views = service_set()
+    views = twelve()
     assert find(views, "web", 0) == 2
     assert find(views, "web", 5) == 2
     assert find(views, "web", 1, -1) == 4

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.errors import OperationFailed
 from tests.dashboard.stage import Stage, play
-from tests.doubles.fake_daemon import service_set, view
+from tests.doubles.fake_client import twelve, view
 
 
 @pytest.mark.parametrize(("key", "verb"), [("s", "start"), ("x", "stop"), ("r", "restart"), ("R", "reset")])
@@ -42,7 +42,7 @@ def test_several_are_started_and_reset_at_once() -> None:
     async def scene(stage: Stage) -> None:
         await stage.press("a", "s")
         path, body = (await stage.posted())[0]
-        assert path == "/v1/start" and set(body["services"]) == {v["name"] for v in service_set()}
+        assert path == "/v1/start" and set(body["services"]) == {v["name"] for v in twelve()}
 
     play(scene)
 

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from supervisor.dashboard.app import Dashboard
 from supervisor.dashboard.overview import Overview
 from tests.dashboard.stage import Stage, play
-from tests.doubles.fake_daemon import FakeClient, event, view
+from tests.doubles.fake_client import FakeClient, event, view
 
 
 def test_a_small_terminal_shows_the_essentials() -> None:

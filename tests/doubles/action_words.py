@@ -1,6 +1,6 @@
 """The words for actions and their fields in transcripts and in the simulation's traces.
 
-A word stays when a class or a field is renamed: transcripts and traces of two versions can then be compared to the byte.
+A word stays when a class or a field is renamed, so that transcripts and traces of two versions can be compared.
 """
 
 from __future__ import annotations

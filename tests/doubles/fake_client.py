@@ -1,322 +1,471 @@
-"""A small daemon behind the real HTTP server: instances that do what they are told after a moment.
-
-`serve` runs it in a child process, so that it has a pid of its own and can end as a daemon does.
-"""
+"""A daemon that is not there: the client's methods over a scripted little world of twelve instances in all states."""
 
 from __future__ import annotations
 
-import os
-import signal
+import queue
+import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
-from supervisor.adapters.control.port import Subscriber
-from supervisor.adapters.control.routes import ControlRoutes
-from supervisor.adapters.eventloop.loop import EventLoop
-from supervisor.adapters.http.server import HttpServer
-from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.model.documents import (
+    JSON,
     Difference,
     Event,
     Evidence,
+    Heartbeat,
     Instance,
     InstanceDetail,
     LogLine,
     Logs,
-    Service,
-    Services,
+    Process,
     State,
     Status,
-    Upgrade,
+    StreamMessage,
+    Supervisor,
 )
-from supervisor.core.text.timestamps import from_iso, to_iso
-from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
-from tests.doubles import fake_daemon as fakedaemon
+from supervisor.core.text.timestamps import to_iso
+from supervisor.errors import NoSuchService, SupervisorError
 
-SOON = 0.03
-"""Seconds that a change of state takes, from when a client that follows has been told of its beginning."""
+START = datetime(2025, 11, 22, 9, 30, tzinfo=UTC)
+MIB = 1024 * 1024
 
 
-class StandIn:
-    """Implements `Daemon`.  `broken` never become ready, `stubborn` hold a stop up until a second `down`."""
+def view(name: str, state: State = "running", **more: Any) -> Instance:
+    """A row of /v1/status."""
+    up = state in ("running", "suspect", "stopping", "starting")
+    row: Instance = {
+        "name": name,
+        "service": name.partition("@")[0],
+        "goal": "up",
+        "state": state,
+        "ready": state == "running",
+        "pid": 4000 + sum(map(ord, name)) if up else None,
+        "incarnation": 1,
+        "uptime_s": 7384.0 if up else None,
+        "restarts": 0,
+        "detector": None,
+        "phi": None,
+        "threshold": None,
+        "last_heartbeat_age_s": None,
+        "suspect_in_s": None,
+        "false_suspicions": 0,
+        "target": None,
+        "cause": "ready" if state == "running" else "stopped",
+        "since_s": 7383.0,
+        "exit_code": None,
+        "signal": None,
+        "next_restart_in_s": None,
+        "kill_in_s": None,
+        "ready_within_s": None,
+        "breaker": "closed",
+        "attempt": 0,
+        "waiting_for": None,
+        "held": None,
+        "lingering": [],
+        "stuck": False,
+        "detach": False,
+        "status": None,
+        "probe_error": None,
+        "current": True,
+        "group": None,
+        "type": "service",
+        "cpu_percent": 0.4 if up else None,
+        "memory_bytes": 24 * MIB if up else None,
+    }
+    return cast("Instance", row | more)
 
-    def __init__(
+
+def beating(phi: float, **more: Any) -> JSON:
+    return {
+        "detector": "phi",
+        "phi": phi,
+        "threshold": 8.0,
+        "last_heartbeat_age_s": 0.6 + phi / 4,
+        "suspect_in_s": max(0.0, 3.4 - phi * 0.4),
+    } | more
+
+
+def twelve() -> list[Instance]:
+    """Twelve instances in start order, every state among them."""
+    return [
+        view("migrate", "exited", type="oneshot", cause="succeeded", exit_code=0, since_s=7401.0),
+        view("redis", cpu_percent=1.8, memory_bytes=11 * MIB, **beating(0.04)),
+        view("web@1", cpu_percent=12.4, memory_bytes=96 * MIB, group="front", **beating(0.31)),
+        view("web@2", cpu_percent=11.0, memory_bytes=94 * MIB, group="front", **beating(0.12)),
+        view(
+            "web@3",
+            cpu_percent=13.1,
+            memory_bytes=97 * MIB,
+            group="front",
+            uptime_s=41.2,
+            incarnation=2,
+            restarts=1,
+            **beating(0.22),
+        ),
+        view("worker@1", cpu_percent=38.5, memory_bytes=210 * MIB, status="crunching batch 1841", **beating(5.6)),
+        view(
+            "worker@2",
+            "suspect",
+            ready=False,
+            cpu_percent=0.0,
+            memory_bytes=207 * MIB,
+            incarnation=3,
+            restarts=2,
+            uptime_s=312.0,
+            cause="heartbeat-silent",
+            since_s=0.4,
+            **beating(9.2, suspect_in_s=0.0),
+        ),
+        view(
+            "mailer",
+            "backoff",
+            ready=False,
+            incarnation=4,
+            restarts=4,
+            attempt=4,
+            cause="exited",
+            exit_code=1,
+            since_s=2.2,
+            next_restart_in_s=4.2,
+        ),
+        view(
+            "importer",
+            "failed",
+            ready=False,
+            incarnation=6,
+            restarts=5,
+            attempt=5,
+            cause="killed-by-signal",
+            signal=11,
+            since_s=18.0,
+            next_restart_in_s=42.0,
+            breaker="open",
+        ),
+        view(
+            "maintenance-page",
+            "starting",
+            ready=False,
+            uptime_s=0.8,
+            cause="fallback-wanted",
+            since_s=0.8,
+            ready_within_s=29.2,
+            probe_error="connection refused",
+        ),
+        view("reports", "stopping", ready=False, goal="down", cause="stopped-by-user", since_s=3.0, kill_in_s=7.0),
+        view("debug-shell", "stopped", ready=False, goal="down", since_s=None),
+    ]
+
+
+def supervisor(**more: Any) -> Supervisor:
+    found: Supervisor = {
+        "pid": 812,
+        "name": "shop",
+        "version": "0.1.0",
+        "upgraded_from": "",
+        "uptime_s": 7403.0,
+        "started_at": to_iso(START.timestamp()),
+        "host_starved": False,
+        "config": "/srv/shop/services.toml",
+        "runtime_dir": "/run/supervisor/shop",
+        "state_dir": "/var/lib/supervisor/shop",
+        "lag_ms": 0.7,
+        "trees": "cgroup",
+        "memory_bytes": 19 * MIB,
+        "load": [0.84, 0.61, 0.48],
+        "cpus": 2,
+        "psi": {"cpu": 3.1, "memory": 0.0, "io": 0.4},
+        "instances": 12,
+        "ready": 6,
+        "failed": 1,
+        "closing": False,
+        "problems": [],
+    }
+    return cast("Supervisor", found | more)
+
+
+def status(instances: Sequence[Instance] | None = None, **more: Any) -> Status:
+    return {"supervisor": supervisor(**more), "instances": list(twelve() if instances is None else instances)}
+
+
+def event(
+    number: int, instance: str, before: State, after: State, cause: str, ago: float = 0.0, **detail: Any
+) -> Event:
+    at = to_iso(time.time() - ago)
+    return {
+        "id": number,
+        "at": at,
+        "service": instance.partition("@")[0],
+        "instance": instance,
+        "incarnation": 1,
+        "goal": "up",
+        "from": before,
+        "to": after,
+        "cause": cause,
+        "detail": detail,
+    }
+
+
+def events() -> list[Event]:
+    """The newest of the ledger, oldest first."""
+    silent = {"silence_s": 4.21, "suspicion": 8.4, "detector": "phi", "threshold": 8.0}
+    crash = {"exit_code": None, "signal": 11}
+    return [
+        event(101, "worker@2", "running", "suspect", "heartbeat-silent", 330, **silent),
+        event(102, "worker@2", "suspect", "stopping", "heartbeat-silent", 329.4, evidence_id=102, **silent),
+        event(
+            103,
+            "worker@2",
+            "stopping",
+            "backoff",
+            "heartbeat-silent",
+            319,
+            delay_s=0.1,
+            attempt=1,
+            restarts_in_window=1,
+            max_restarts=5,
+        ),
+        event(104, "worker@2", "running", "running", "ready", 312, how="notify", after_s=0.8),
+        event(
+            105,
+            "web@3",
+            "running",
+            "backoff",
+            "exited",
+            44,
+            exit_code=137,
+            signal=None,
+            delay_s=0.1,
+            attempt=1,
+            restarts_in_window=1,
+            max_restarts=5,
+        ),
+        event(106, "web@3", "starting", "running", "ready", 41, how="http", after_s=0.4),
+        event(107, "importer", "starting", "running", "spawned", 24, pid=5120),
+        event(
+            108,
+            "importer",
+            "running",
+            "backoff",
+            "killed-by-signal",
+            23,
+            delay_s=3.2,
+            attempt=5,
+            restarts_in_window=5,
+            max_restarts=5,
+            **crash,
+        ),
+        event(
+            109,
+            "importer",
+            "running",
+            "failed",
+            "killed-by-signal",
+            18,
+            breaker="open",
+            retry_in_s=60.0,
+            reason="more than 5 restarts within 60 s",
+            max_restarts=5,
+            window_s=60.0,
+            restarts_in_window=5,
+            **crash,
+        ),
+        event(110, "maintenance-page", "stopped", "starting", "fallback-wanted", 18),
+        event(111, "reports", "running", "stopping", "stopped-by-user", 3.0),
+        event(
+            112,
+            "mailer",
+            "running",
+            "backoff",
+            "exited",
+            2.2,
+            exit_code=1,
+            signal=None,
+            delay_s=6.4,
+            attempt=4,
+            restarts_in_window=4,
+            max_restarts=5,
+        ),
+        event(113, "worker@2", "running", "suspect", "heartbeat-silent", 0.4, **silent),
+    ]
+
+
+def details(row: Instance) -> InstanceDetail:
+    """The answer of /v1/instances/NAME."""
+    rng = random.Random(row["name"])
+    pid = row["pid"]
+    tree: list[Process] = []
+    if pid is not None:
+        tree = [
+            _process(pid, 812, "python -m shop." + row["service"]),
+            _process(pid + 1, pid, "python -m shop.pool --slot 1"),
+            _process(pid + 2, pid, "python -m shop.pool --slot 2"),
+        ]
+    heartbeat: Heartbeat | None = None
+    if row["detector"]:
+        heartbeat = {
+            "source": "notify",
+            "interval_s": 1.0,
+            "detector": "phi",
+            "threshold": 8.0,
+            "min_timeout_s": None,
+            "max_timeout_s": None,
+            "on_suspect": "restart",
+        }
+    return {
+        **row,
+        "command": ["python", "-m", f"shop.{row['service']}", "--queue", "default"],
+        "description": f"The {row['service']} of the shop",
+        "depends_on": ["redis"],
+        "directory": "/srv/shop",
+        "tree": tree,
+        "intervals_s": [abs(rng.gauss(1.0, 0.06)) for _ in range(63)] + [1.34] if heartbeat else [],
+        "transitions": [e for e in events() if e["instance"] == row["name"]],
+        "log_path": f"/var/lib/supervisor/shop/log/{row['name']}.log",
+        "start_timeout_s": 30.0,
+        "stop_timeout_s": 10.0,
+        "policy": "on-failure",
+        "max_restarts": 5,
+        "window_s": 60.0,
+        "restarts_in_window": min(5, row["restarts"]),
+        "heartbeat": heartbeat,
+        "evidence": {},
+    }
+
+
+def _process(pid: int, ppid: int, command: str) -> Process:
+    return {
+        "pid": pid,
+        "ppid": ppid,
+        "command": command,
+        "state": "S",
+        "cpu_percent": 0.2,
+        "memory_bytes": 24 * MIB,
+        "threads": 4,
+    }
+
+
+EVIDENCE: Evidence = {
+    "pid": 7,
+    "stacks": [
+        {
+            "pid": 7,
+            "how": "py-spy",
+            "lines": ["Current thread 0x1 (most recent call first):", '  File "worker.py", line 41 in wait'],
+        }
+    ],
+}
+LOG = (
+    "INFO  booted in 412 ms, 4 threads",
+    "INFO  GET /cart 200 in 12 ms",
+    "INFO  GET /cart/items?page=2 200 in 9 ms",
+    "WARN  slow query (812 ms): select * from orders where state = 'open'",
+    "INFO  POST /checkout 303 in 48 ms",
+    "ERROR payment gateway timed out, attempt 1 of 3",
+    "INFO  payment accepted, order 18412",
+)
+
+
+class Stream:
+    """What `Client.stream` gives: says what is put into it."""
+
+    def __init__(self, topics: Sequence[str], services: Sequence[str]) -> None:
+        self.topics, self.services = tuple(topics), tuple(services)
+        self.said: queue.Queue[StreamMessage | None] = queue.Queue()
+
+    def __iter__(self) -> Iterator[StreamMessage]:
+        while (item := self.said.get()) is not None:
+            yield item
+
+    def say(self, kind: str, data: Any) -> None:
+        message: Any = (kind, data)
+        self.said.put(message)
+
+    def close(self) -> None:
+        self.said.put(None)
+
+
+class FakeClient:
+    """Answers from `rows`; remembers what was posted; `say` lets the main stream speak."""
+
+    path = "/run/supervisor/shop/control.sock"
+
+    def __init__(self, rows: Sequence[Instance] | None = None) -> None:
+        self.rows = list(twelve() if rows is None else rows)
+        self.posted: list[tuple[str, JSON]] = []
+        self.refuse: SupervisorError | None = None
+        self.streams: list[Stream] = []
+        self.main = Stream((), ())
+        self.lines = {row["name"]: [f"{t}" for n in range(6) for t in LOG] for row in self.rows}
+        self.difference: Difference = {
+            "applied": False,
+            "added": ["search"],
+            "removed": [],
+            "changed": {"web": ["environment", "command"]},
+            "restarted": ["web"],
+            "unchanged": 9,
+            "supervisor": [],
+        }
+
+    def say(self, kind: str, data: Any) -> None:
+        self.main.say(kind, data)
+
+    def stream(
         self,
-        reactor: EventLoop,
-        rows: Sequence[Instance],
-        *,
-        broken: Sequence[str] = (),
-        stubborn: Sequence[str] = (),
-        events: Sequence[Event] = (),
-        lines: dict[str, list[tuple[float | None, str]]] | None = None,
-    ) -> None:
-        self.reactor = reactor
-        self.rows = {row["name"]: row.copy() for row in rows}
-        self.broken, self.stubborn = set(broken), set(stubborn)
-        self.ledger = list(events)
-        self.lines = lines or {}
-        self.subscribers: list[Subscriber] = []
-        self._begun: list[Callable[[], None]] = []
-        self.closing = False
-        self.upgraded_from = ""
-        self.ended: Callable[[], None] = reactor.stop
-
-    # -- reading -----------------------------------------------------------------------------------------------------
-
-    def status(self, services: Sequence[str] = ()) -> Status:
-        names = self._resolve(services)
-        rows = [self.rows[name] for name in names]
-        extra = {"upgraded_from": self.upgraded_from, "started_at": f"2026-01-01T00:00:0{len(self.upgraded_from)}Z"}
-        return fakedaemon.status(rows, pid=os.getpid(), closing=self.closing, **extra)
+        topics: Sequence[str],
+        services: Sequence[str] = (),
+        interval: float = 1.0,
+        after: int | None = None,
+        reconnect: bool = False,
+    ) -> Stream:
+        assert reconnect
+        if "status" in topics:
+            return self.main
+        self.streams.append(Stream(topics, services))
+        return self.streams[-1]
 
     def instance(self, name: str) -> InstanceDetail:
-        (found,) = self._resolve([name])
-        return fakedaemon.details(self.rows[found])
+        return details(self._row(name))
 
-    def services(self) -> Services:
-        out: dict[str, Service] = {}
-        for row in self.rows.values():
-            service = out.setdefault(
-                row["service"],
-                {
-                    "name": row["service"],
-                    "description": "",
-                    "type": row["type"],
-                    "group": row["group"],
-                    "depends_on": [],
-                    "instances": [],
-                    "autostart": True,
-                    "command": ["true"],
-                },
-            )
-            service["instances"].append(row["name"])
-        return {"services": list(out.values())}
+    def events(self, services: Sequence[str] = (), *, limit: int | None = None) -> list[Event]:
+        return events()
 
-    def events(self, query: EventQuery) -> list[Event]:
-        found = [
-            e
-            for e in self.ledger
-            if (not query.services or e["service"] in query.services or e["instance"] in query.services)
-            and (query.since is None or from_iso(e["at"]) >= query.since)
-            and (query.after is None or e["id"] > query.after)
-            and (query.before is None or e["id"] < query.before)
-        ]
-        return found[: query.limit] if query.after is not None else found[-query.limit :]
+    def evidence(self, event_id: int) -> Evidence:
+        return EVIDENCE
 
-    def evidence(self, event_id: int) -> Evidence | None:
-        return fakedaemon.EVIDENCE if event_id == 102 else None
-
-    def logs(
-        self,
-        instance: str,
-        *,
-        lines: int | None = None,
-        since: float | None = None,
-        before: str | None = None,
-        after: str | None = None,
-    ) -> Logs:
-        (name,) = self._resolve([instance])
+    def logs(self, name: str, *, lines: int | None = None, before: str | None = None, after: str | None = None) -> Logs:
+        self._row(name)
         have = self.lines.get(name, [])
         low, high = 0, len(have)
         if after is not None:
             low = int(after)
+        elif before is not None:
+            high = int(before)
+            low = max(0, high - 20)
         else:
-            high = int(before) if before is not None else high
-            low = max(0, high - (lines or 1000))
-        page: list[LogLine] = [{"at": at, "text": text} for at, text in have[low:high]]
-        end = low == 0 if after is None else True
-        return {"instance": name, "lines": page, "first": str(low), "last": str(high), "at_end": end}
+            low = max(0, high - (lines or 100))
+        page: list[LogLine] = [{"at": START.timestamp() + n * 0.7, "text": have[n]} for n in range(low, high)]
+        return {"instance": name, "lines": page, "first": str(low), "last": str(high), "at_end": True}
 
-    def metrics(self) -> str:
-        return "# TYPE up gauge\nup 1\n"
-
-    # -- acting ------------------------------------------------------------------------------------------------------
-
-    def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
-        names = self._resolve(services)
-        if verb == "signal":
-            if signal not in (None, "HUP", "USR1"):
-                raise UsageError(f"no such signal: {signal!r}", "Known: HUP, USR1")
-            return [name for name in names if self.rows[name]["pid"] is not None]
-        for name in names:
-            if verb == "stop":
-                self._stop(name)
-            elif verb in ("start", "restart") or self.rows[name]["state"] in ("backoff", "failed"):
-                self._start(name)
-        return names
-
-    def _start(self, name: str) -> None:
-        row = self.rows[name]
-        if row["state"] == "running":
-            self._change(name, "stopping", "restarted-by-user", ready=False, pid=None)
-        self._change(name, "starting", "started-by-user", goal="up", ready=False, pid=None)
-
-        def come_up() -> None:
-            again = {"incarnation": row["incarnation"] + 1}
-            if name in self.broken:
-                failed = {"exit_code": 3, "breaker": "open", "next_restart_in_s": 60.0}
-                self._change(name, "failed", "exited", **failed, **again)
-            else:
-                self._change(name, "running", "ready", ready=True, pid=os.getpid(), **again)
-
-        self._soon(come_up)
-
-    def _stop(self, name: str) -> None:
-        if self.rows[name]["state"] == "stopped":
-            return
-        self._change(name, "stopping", "stopped-by-user", goal="down", kill_in_s=10.0, since_s=1.0)
-        if name not in self.stubborn:
-            gone = {"pid": None, "kill_in_s": None, "ready": False}
-            self._soon(lambda: self._change(name, "stopped", "stopped", **gone))
-
-    def _soon(self, end: Callable[[], None]) -> None:
-        """End a change of state, but not before a client that follows it has seen it begin."""
-        self._begun.append(end)
-        if any(subscriber.topics & {"events", "status"} for subscriber in self.subscribers):
-            self._seen()
-
-    def _seen(self) -> None:
-        for end in self._begun:
-            self.reactor.call_at(self.reactor.now() + SOON, end)
-        self._begun.clear()
+    def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]:
+        self._post(f"/v1/{verb}", {"services": list(services)} | ({} if signal is None else {"signal": signal}))
+        return list(services)
 
     def down(self) -> None:
-        if self.closing:
-            self.stubborn.clear()
-        self.closing = True
-        for name in self.rows:
-            self._stop(name)
-        self.reactor.call_at(self.reactor.now() + 2 * SOON, self._end)
+        self._post("/v1/down", {})
 
-    def _end(self) -> None:
-        if not self.stubborn:
-            self.ended()
+    def reload(self, dry_run: bool = False) -> Difference:
+        self._post("/v1/reload", {"dry_run": dry_run})
+        return self.difference
 
-    def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
-        answer: Difference | SupervisorError = {
-            "applied": not dry_run,
-            "added": ["new"],
-            "removed": ["old"],
-            "changed": {"web": ["environment"]},
-            "restarted": ["web"],
-            "unchanged": 3,
-            "supervisor": ["http.listen"],
-        }
-        if "reload" in self.broken:
-            answer = ConfigError("services.toml:3: services.web.comand: unknown key", "did you mean command?")
-        self.reactor.call_soon(lambda: done(answer))
+    def _post(self, route: str, body: JSON) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.posted.append((route, body))
 
-    def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
-        answer: Upgrade | SupervisorError = {"from": "1.0", "to": "2.0", "python": python or "", "pid": 1}
-        if "upgrade" in self.broken:
-            answer = OperationFailed("the new version cannot start: no module", "This one goes on.")
-        else:
-            self.upgraded_from = "1.0"
-        self.reactor.call_soon(lambda: done(answer))
-
-    # -- following ---------------------------------------------------------------------------------------------------
-
-    def watch(self, subscriber: Subscriber) -> Callable[[], None]:
-        self.subscribers.append(subscriber)
-        if "status" in subscriber.topics:
-            self.reactor.call_soon(lambda: self._tell(subscriber))
-        elif "events" in subscriber.topics:
-            self._seen()
-        return lambda: self.subscribers.remove(subscriber)
-
-    def _tell(self, subscriber: Subscriber) -> None:
-        if subscriber in self.subscribers:
-            subscriber.on_status(self.status(subscriber.services))
-            self._seen()
-            self.reactor.call_at(self.reactor.now() + subscriber.interval, lambda: self._tell(subscriber))
-
-    def say(self, name: str, text: str) -> None:
-        """One more line of output."""
-        self.lines.setdefault(name, []).append((time.time(), text))
-        for subscriber in list(self.subscribers):
-            if "logs" in subscriber.topics:
-                subscriber.on_log(name, [text])
-
-    def _change(self, name: str, state: State, cause: str, **more: Any) -> None:
-        row = self.rows[name]
-        number = self.ledger[-1]["id"] + 1 if self.ledger else 1
-        event = fakedaemon.event(number, name, row["state"], state, cause)
-        event["at"] = to_iso(time.time())
-        row.update(cast("Instance", {"state": state, "cause": cause} | more))
-        self.ledger.append(event)
-        for subscriber in list(self.subscribers):
-            if "events" in subscriber.topics and (not subscriber.services or row["service"] in subscriber.services):
-                subscriber.on_event(event)
-            if "status" in subscriber.topics:
-                subscriber.on_status(self.status(subscriber.services))
-
-    def _resolve(self, services: Sequence[str]) -> list[str]:
-        if not services:
-            return list(self.rows)
-        wanted: set[str] = set()
-        for asked in services:
-            found = [n for n, row in self.rows.items() if asked in (n, row["service"], row["group"])]
-            if not found:
-                raise NoSuchService(f"no service, instance or group named {asked!r}")
-            wanted.update(found)
-        return [name for name in self.rows if name in wanted]
-
-
-@contextmanager
-def serve(
-    path: str, rows: Sequence[Instance], *, then: Callable[[StandIn], None] | None = None, **options: Any
-) -> Iterator[int]:
-    """A stand-in on the socket `path` in a child process, whose pid is given.  `then` runs in it before it serves."""
-    ready, answered = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _child(path, rows, options, then, answered)
-    os.close(answered)
-    with os.fdopen(ready, "rb") as pipe:
-        assert pipe.read(1) == b"!", "the stand-in did not start"
-    try:
-        yield pid
-    finally:
-        try:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
-
-
-def _child(
-    path: str,
-    rows: Sequence[Instance],
-    options: dict[str, Any],
-    then: Callable[[StandIn], None] | None,
-    answered: int,
-) -> None:
-    code = 70
-    try:
-        signal.alarm(60)
-        reactor = EventLoop()
-        daemon = StandIn(reactor, rows, **options)
-
-        def complain(text: str) -> None:
-            os.write(2, text.encode())
-
-        server = HttpServer(reactor, ControlRoutes(daemon, reactor), complain)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        server.listen_unix(path)
-
-        def end() -> None:
-            server.close()
-            reactor.stop()
-
-        daemon.ended = end
-        if then is not None:
-            then(daemon)
-        os.write(answered, b"!")
-        os.close(answered)
-        reactor.run()
-        code = 0
-    finally:
-        os._exit(code)
+    def _row(self, name: str) -> Instance:
+        row = next((r for r in self.rows if r["name"] == name), None)
+        if row is None:
+            raise NoSuchService(f"no service {name}")
+        return row

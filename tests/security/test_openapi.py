@@ -14,9 +14,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from supervisor.adapters.control.routes import ControlRoutes
 from supervisor.adapters.eventloop.loop import EventLoop
-from tests.doubles import fake_daemon as fakedaemon
+from tests.doubles import fake_client
 from tests.doubles.documented import DOCUMENT
-from tests.doubles.fake_client import StandIn
+from tests.doubles.fake_daemon import StandIn
 from tests.doubles.serving import Served, serving
 
 CALLS = 40
@@ -34,7 +34,7 @@ NOT_MEANT = (
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     def make(reactor: EventLoop) -> ControlRoutes:
         lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
-        daemon = StandIn(reactor, fakedaemon.service_set(), events=fakedaemon.events(), lines=lines)
+        daemon = StandIn(reactor, fake_client.twelve(), events=fake_client.events(), lines=lines)
         daemon.ended = lambda: None  # whoever makes the next call is to get an answer, too
         return ControlRoutes(daemon, reactor)
 

@@ -13,9 +13,9 @@ from supervisor.adapters.control.routes import ROUTES, ControlRoutes
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.core.model import actions, documents, spec
 from supervisor.core.restart.tracker import Breaker
-from tests.doubles import fake_daemon as fakedaemon
+from tests.doubles import fake_client
 from tests.doubles.documented import DOCUMENT, MESSAGES, CheckedClient, check_document
-from tests.doubles.fake_client import StandIn
+from tests.doubles.fake_daemon import StandIn
 from tests.doubles.serving import Served, serving
 
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -51,9 +51,7 @@ def test_words_are_those_of_the_rules(written: Any, rule: Any) -> None:
 def served(tmp_path: Path) -> Iterator[Served]:
     def make(reactor: EventLoop) -> ControlRoutes:
         lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
-        return ControlRoutes(
-            StandIn(reactor, fakedaemon.service_set(), events=fakedaemon.events(), lines=lines), reactor
-        )
+        return ControlRoutes(StandIn(reactor, fake_client.twelve(), events=fake_client.events(), lines=lines), reactor)
 
     with serving(make, f"{tmp_path}/s") as one:
         yield one
@@ -83,8 +81,8 @@ def test_the_stand_in_answers_as_documented(served: Served) -> None:
 
 
 def test_the_client_of_the_dashboards_tests_answers_as_documented() -> None:
-    client = fakedaemon.FakeClient()
-    check_document("Status", fakedaemon.status())
+    client = fake_client.FakeClient()
+    check_document("Status", fake_client.status())
     check_document("Events", {"events": client.events()})
     for row in client.rows:
         check_document("InstanceDetail", client.instance(row["name"]))
@@ -94,6 +92,6 @@ def test_the_client_of_the_dashboards_tests_answers_as_documented() -> None:
 
 
 def test_a_field_that_is_not_documented_is_found() -> None:
-    row = {**fakedaemon.view("web"), "more": 1}
+    row = {**fake_client.view("web"), "more": 1}
     with pytest.raises(AssertionError, match="'more' was unexpected"):
         check_document("Instance", row)

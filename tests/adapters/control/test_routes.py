@@ -17,9 +17,9 @@ from supervisor.adapters.control.routes import MOST_STREAMS, ROUTES, ControlRout
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.routing import arguments, decoded, match
 from supervisor.errors import UsageError
-from tests.doubles import fake_daemon as fakedaemon
+from tests.doubles import fake_client
 from tests.doubles.documented import DOCUMENT, check_answer
-from tests.doubles.fake_client import StandIn
+from tests.doubles.fake_daemon import StandIn
 from tests.doubles.serving import Served, read_all, read_answer, serving
 
 JSON = dict[str, Any]
@@ -104,7 +104,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
     def make(reactor: EventLoop) -> ControlRoutes:
         lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
-        made.append(StandIn(reactor, fakedaemon.service_set(), events=fakedaemon.events(), lines=lines))
+        made.append(StandIn(reactor, fake_client.twelve(), events=fake_client.events(), lines=lines))
         return ControlRoutes(made[0], reactor)
 
     with serving(make, f"{tmp_path}/s") as served:
@@ -179,7 +179,7 @@ def test_events_by_service_time_and_id(home: Home) -> None:
 
 
 def test_evidence(home: Home) -> None:
-    assert home.ask("GET", "/v1/evidence/102")[1] == fakedaemon.EVIDENCE
+    assert home.ask("GET", "/v1/evidence/102")[1] == fake_client.EVIDENCE
     assert home.error("GET", "/v1/evidence/103")[:2] == (404, "no-evidence")
     assert home.error("GET", "/v1/evidence/x")[:2] == (400, "usage")
 
@@ -331,7 +331,7 @@ def test_stream_resumes_after_the_last_event(home: Home) -> None:
 
 def test_stream_resumes_over_many_pages_without_a_gap(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "PAGE", 50)
-    more = [fakedaemon.event(n, "redis", "running", "running", "ready") for n in range(114, 1000)]
+    more = [fake_client.event(n, "redis", "running", "running", "ready") for n in range(114, 1000)]
     home.served.call(lambda: home.daemon.ledger.extend(more))
     with home.stream("/v1/stream?topics=events", "Last-Event-ID: 0") as events:
         assert [events.next()[1] for _ in range(899)] == list(range(101, 1000))

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.core.model.documents import Instance
 from supervisor.core.services.settled import TRIES, Failure, settled
-from tests.doubles.fake_daemon import view
+from tests.doubles.fake_client import view
 
 DONE, WAIT = True, False
 CASES: list[tuple[str, str, Instance, bool | str]] = [
