@@ -202,7 +202,7 @@ def test_lines_of_output_arrive(path: str) -> None:
         watch = daemon.watch
 
         def greet(subscriber: Subscriber) -> Callable[[], None]:
-            daemon.reactor.call_soon(lambda: daemon.say("a", "héllo\nworld"))
+            daemon.loop.call_soon(lambda: daemon.say("a", "héllo\nworld"))
             return watch(subscriber)
 
         daemon.watch = greet  # type: ignore[method-assign]

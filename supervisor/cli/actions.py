@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import as_duration, daemon_options, pass_place, services_argument
+from supervisor.cli.options import as_duration, daemon_options, pass_target, services_argument
 from supervisor.cli.wait_output import ask
 from supervisor.errors import OperationFailed
 
@@ -16,13 +16,13 @@ def _acting(verb: str, summary: str) -> click.Command:
     @click.option("--no-wait", is_flag=True, help="Return at once; `supervisor status` tells what came of it.")
     @click.option("--timeout", callback=as_duration, metavar="TIME", help="Wait no longer than this.  [for ever]")
     @services_argument
-    @pass_place
-    def command(place: DaemonTarget, no_wait: bool, timeout: float | None, services: tuple[str, ...]) -> None:
+    @pass_target
+    def command(target: DaemonTarget, no_wait: bool, timeout: float | None, services: tuple[str, ...]) -> None:
         if no_wait:
-            for name in place.client.act(verb, services):
+            for name in target.client.act(verb, services):
                 click.echo(name)
         else:
-            ask(place.client, verb, services, timeout)
+            ask(target.client, verb, services, timeout)
 
     return command
 
@@ -39,10 +39,10 @@ reset = _acting("reset", "Close breakers and forget backoff: what waited for eit
     "-s", "--signal", "number", metavar="SIGNAL", help="HUP, SIGHUP or 1.  [default: each service's reload_signal]"
 )
 @services_argument
-@pass_place
-def signal(place: DaemonTarget, number: str | None, services: tuple[str, ...]) -> None:
+@pass_target
+def signal(target: DaemonTarget, number: str | None, services: tuple[str, ...]) -> None:
     """Send a signal to the main processes; without --signal, the one that makes them read their configuration again."""
-    names = place.client.act("signal", services, number)
+    names = target.client.act("signal", services, number)
     for name in names:
         click.echo(f"{name}  {number or 'reload signal'} sent")
     if not names:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.options import daemon_options, pass_target
 
 if TYPE_CHECKING:
     from supervisor.core.model.spec import Plan
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @daemon_options("-f", "--file")
 @click.option("--schema", "only_schema", is_flag=True, help="Print the JSON Schema of services.toml, for editors.")
 @click.argument("path", required=False, metavar="[FILE]")
-@pass_place
-def check(place: DaemonTarget, only_schema: bool, path: str | None) -> None:
+@pass_target
+def check(target: DaemonTarget, only_schema: bool, path: str | None) -> None:
     """Validate services.toml and print the plan: the order, and what would be started."""
     if only_schema:
         from json import dumps
@@ -31,7 +31,7 @@ def check(place: DaemonTarget, only_schema: bool, path: str | None) -> None:
     from supervisor.config.load import load
     from supervisor.config.source.locate import default_path
 
-    plan = load(path or place.given_file or default_path())
+    plan = load(path or target.given_file or default_path())
     click.echo(plan_text(plan) + "\n" + host_text(plan), nl=False)
 
 

@@ -31,12 +31,12 @@ def answers(client: Client) -> bool:
     return True
 
 
-def start_detached(place: DaemonTarget, services: Sequence[str]) -> None:
+def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
     """Start a daemon in a session of its own, and return when it answers.
 
     SupervisorError with the daemon's own words and exit code if it ends before.
     """
-    log = Path(place.state_dir) / "daemon.log"
+    log = Path(target.state_dir) / "daemon.log"
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if log.exists() and log.stat().st_size > LARGEST_LOG:
@@ -47,7 +47,7 @@ def start_detached(place: DaemonTarget, services: Sequence[str]) -> None:
     with file:
         begin = file.seek(0, os.SEEK_END)
         daemon = subprocess.Popen(
-            daemon_command(place.file, "human", services),
+            daemon_command(target.file, "human", services),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -57,7 +57,7 @@ def start_detached(place: DaemonTarget, services: Sequence[str]) -> None:
     pidfd = os.pidfd_open(daemon.pid)
     watched.register(pidfd, select.POLLIN)
     try:
-        while not answers(place.client):
+        while not answers(target.client):
             if watched.poll(ASK_AGAIN * 1000):
                 raise _failed(log, begin, daemon.wait())
     finally:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.options import daemon_options, pass_target
 from supervisor.client import Client
 from supervisor.errors import OperationFailed
 
@@ -37,11 +37,11 @@ _LETTERS = {
 
 @click.command()
 @daemon_options("-f", "--file")
-@pass_place
-def down(place: DaemonTarget) -> int:
+@pass_target
+def down(target: DaemonTarget) -> int:
     """Stop everything, dependants first, and end the daemon; `detach = true` stays.  Exit code 1 if a process remains:
     what does not even die by SIGKILL is waited for some fifteen seconds, then named."""
-    return bring_down(place.client)
+    return bring_down(target.client)
 
 
 def bring_down(client: Client) -> int:

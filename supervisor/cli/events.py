@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_place, services_argument, since_option
+from supervisor.cli.options import daemon_options, pass_target, services_argument, since_option
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, OperationFailed
 
@@ -63,9 +63,9 @@ class FromDaemon:
 class FromLedger:
     """From the files that a daemon left behind; `absent` again where there are none."""
 
-    def __init__(self, place: DaemonTarget, absent: NoDaemon) -> None:
-        self._ledger = place.offline(absent)
-        self._logs = f"{place.state_dir}/log"
+    def __init__(self, target: DaemonTarget, absent: NoDaemon) -> None:
+        self._ledger = target.offline(absent)
+        self._logs = f"{target.state_dir}/log"
 
     def events(
         self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
@@ -104,21 +104,21 @@ def everything(source: EventSource, services: Sequence[str], since: float | None
 @since_option
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
 @services_argument
-@pass_place
+@pass_target
 def events(
-    place: DaemonTarget, follow: bool, lines: int | None, since: float | None, as_json: bool, services: tuple[str, ...]
+    target: DaemonTarget, follow: bool, lines: int | None, since: float | None, as_json: bool, services: tuple[str, ...]
 ) -> None:
     """The durable ledger of every state change with its cause."""
     show = _as_json if as_json else event_line
-    source: EventSource = FromDaemon(place.client)
+    source: EventSource = FromDaemon(target.client)
     try:
         if services:
-            place.client.status(services)  # an unknown name is an error, not an empty answer
+            target.client.status(services)  # an unknown name is an error, not an empty answer
         last = source.events((), limit=1)
     except NoDaemon as why:
         if follow:
             raise
-        source, last = FromLedger(place, why), []
+        source, last = FromLedger(target, why), []
     if lines is None and since is not None:
         found: Iterator[Event] = everything(source, services, since)
     else:
@@ -130,7 +130,7 @@ def events(
         click.echo(show(event))
     if not follow:
         return
-    for message in place.client.stream(["events"], services, after=after, reconnect=True):
+    for message in target.client.stream(["events"], services, after=after, reconnect=True):
         if message[0] == "event":
             click.echo(show(message[1]))
         elif message[0] == "disconnected":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOT_UP = 3
 
 
-def understood(arguments: Sequence[str], place: DaemonTarget) -> Callable[[], int] | None:
+def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], int] | None:
     """What carries out `status [--json] [SERVICE]…` off a terminal, or `stop [SERVICE]…`, each with -f FILE or --socket
     PATH; None for everything else, which is click's to understand or to refuse."""
     command = arguments[0] if arguments else ""
@@ -39,19 +39,19 @@ def understood(arguments: Sequence[str], place: DaemonTarget) -> Callable[[], in
     if None in (*files, *sockets):
         return None
     for path in files:
-        place.name_file(str(path))
+        target.name_file(str(path))
     for path in sockets:
-        place.name_socket(str(path))
+        target.name_socket(str(path))
     if command == "stop":
-        return partial(stop, place, services)
-    return lambda: status(place.client, as_json, services)
+        return partial(stop, target, services)
+    return lambda: status(target.client, as_json, services)
 
 
-def stop(place: DaemonTarget, services: Sequence[str]) -> int:
+def stop(target: DaemonTarget, services: Sequence[str]) -> int:
     """Ask for it at once, and return when the last process is gone."""
     from supervisor.cli.wait_output import ask
 
-    ask(place.client, "stop", services)
+    ask(target.client, "stop", services)
     return 0
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
-from supervisor.cli.options import colored, daemon_options, pass_place, services_argument, since_option
+from supervisor.cli.options import colored, daemon_options, pass_target, services_argument, since_option
 from supervisor.client import Client
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None)
 @click.option("--no-prefix", is_flag=True, help="Only what was said, not by whom.")
 @click.option("--json", "as_json", is_flag=True, help="One object a line: instance, at, text.")
 @services_argument
-@pass_place
+@pass_target
 def logs(
-    place: DaemonTarget,
+    target: DaemonTarget,
     follow: bool,
     lines: int | None,
     since: float | None,
@@ -74,7 +74,7 @@ def logs(
     services: tuple[str, ...],
 ) -> None:
     """What services say, interleaved by time."""
-    client = place.client
+    client = target.client
     rows = client.status(services)["instances"]
     names = [row["name"] for row in rows]
     wanted = lines if lines is not None else None if since is not None else LINES_TO_FOLLOW if follow else LINES

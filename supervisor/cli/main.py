@@ -14,13 +14,13 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code.  Errors are told on stderr, in words."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    place = DaemonTarget()
+    target = DaemonTarget()
     try:
-        code = _run(arguments, place)
+        code = _run(arguments, target)
         sys.stdout.flush()
         return code
     except SupervisorError as error:
-        red, plain = ("\x1b[1;31m", "\x1b[0m") if _paints_errors(place) else ("", "")
+        red, plain = ("\x1b[1;31m", "\x1b[0m") if _paints_errors(target) else ("", "")
         sys.stderr.write(f"{red}supervisor:{plain} {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
@@ -31,10 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1  # as click has it
 
 
-def _run(arguments: list[str], place: DaemonTarget) -> int:
+def _run(arguments: list[str], target: DaemonTarget) -> int:
     from supervisor.cli import fast_path as quick
 
-    asked = quick.understood(arguments, place)
+    asked = quick.understood(arguments, target)
     if asked is not None:
         return asked()
     import click
@@ -42,7 +42,7 @@ def _run(arguments: list[str], place: DaemonTarget) -> int:
     from supervisor.cli.commands import cli
 
     try:
-        code = cli.main(args=arguments, prog_name="supervisor", standalone_mode=False, obj=place)
+        code = cli.main(args=arguments, prog_name="supervisor", standalone_mode=False, obj=target)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -51,5 +51,5 @@ def _run(arguments: list[str], place: DaemonTarget) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _paints_errors(place: DaemonTarget) -> bool:
-    return sys.stderr.isatty() if place.color is None else place.color
+def _paints_errors(target: DaemonTarget) -> bool:
+    return sys.stderr.isatty() if target.color is None else target.color

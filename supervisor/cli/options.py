@@ -34,10 +34,10 @@ def daemon_options(*file_flags: str) -> Callable[[F], F]:
             ctx.ensure_object(DaemonTarget).name_socket(value)
 
     def set_color(ctx: click.Context, _param: click.Parameter, value: bool | None) -> None:
-        place = ctx.ensure_object(DaemonTarget)
+        target = ctx.ensure_object(DaemonTarget)
         if value is not None:
-            place.color = value
-        ctx.color = place.color
+            target.color = value
+        ctx.color = target.color
 
     def add(command: F) -> F:
         hidden: dict[str, Any] = {"expose_value": False, "default": None}
@@ -114,7 +114,7 @@ def as_moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -
 
 
 since_option = click.option("--since", callback=as_moment, metavar="TIME", help="10s, 5m, 2h or 1d ago, or ISO 8601.")
-pass_place = click.make_pass_decorator(DaemonTarget, ensure=True)
+pass_target = click.make_pass_decorator(DaemonTarget, ensure=True)
 
 
 def picture(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:

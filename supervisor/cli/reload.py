@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.options import daemon_options, pass_target
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Difference
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @daemon_options("-f", "--file")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("--json", "as_json", is_flag=True, help="The answer of the API.")
-@pass_place
-def reload(place: DaemonTarget, dry_run: bool, as_json: bool) -> None:
+@pass_target
+def reload(target: DaemonTarget, dry_run: bool, as_json: bool) -> None:
     """Apply an edited services.toml: only what changed is touched."""
-    answer = place.client.reload(dry_run)
+    answer = target.client.reload(dry_run)
     if as_json:
         from json import dumps
 

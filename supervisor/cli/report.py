@@ -9,7 +9,7 @@ import click
 
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.events import EventSource, FromDaemon, FromLedger, everything
-from supervisor.cli.options import daemon_options, pass_place, since_option
+from supervisor.cli.options import daemon_options, pass_target, since_option
 from supervisor.errors import NoDaemon
 
 if TYPE_CHECKING:
@@ -34,17 +34,17 @@ F failures / instances · RECOVERY recovered without a person / failures
 @daemon_options("-f", "--file")
 @since_option
 @click.option("--json", "as_json", is_flag=True, help="The figures alone, and more of them.")
-@pass_place
-def report(place: DaemonTarget, since: float | None, as_json: bool) -> None:
+@pass_target
+def report(target: DaemonTarget, since: float | None, as_json: bool) -> None:
     """Availability, MTBF, MTTR, detection time, false suspicions, and the mission's ratios."""
     from supervisor.core.history.report import report as summed_up
 
-    source: EventSource = FromDaemon(place.client)
+    source: EventSource = FromDaemon(target.client)
     rows: list[Instance] = []
     try:
-        rows = place.client.status()["instances"]
+        rows = target.client.status()["instances"]
     except NoDaemon as why:
-        source = FromLedger(place, why)
+        source = FromLedger(target, why)
     until = time.time()
     events = list(everything(source, (), None if since is None else since - DAY))
     figures = summed_up(events, since, until, rows)

@@ -7,7 +7,7 @@ import sys
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.options import daemon_options, pass_target
 from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon
 
 
@@ -20,8 +20,8 @@ from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon
     show_default=True,
     help="One line per event on stderr.",
 )
-@pass_place
-def run(place: DaemonTarget, log_format: str) -> None:
+@pass_target
+def run(target: DaemonTarget, log_format: str) -> None:
     """The daemon in the foreground: what systemd, a container or a test starts."""
     sys.stdout.flush()
-    become_daemon(place.file, log_format)
+    become_daemon(target.file, log_format)

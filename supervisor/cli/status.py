@@ -8,7 +8,7 @@ import click
 
 from supervisor.cli import fast_path as quick
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
-from supervisor.cli.options import colored, daemon_options, pass_place, services_argument
+from supervisor.cli.options import colored, daemon_options, pass_target, services_argument
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,14 +26,14 @@ _WEIGHTS = ("dim", "", "bold", "bold")
 @click.option("--json", "as_json", is_flag=True, help="The answer of the API; with --watch one a line.")
 @click.option("-w", "--watch", is_flag=True, help="Go on showing it until interrupted.")
 @services_argument
-@pass_place
-def status(place: DaemonTarget, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
+@pass_target
+def status(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
     """One row per instance.  Exit code 3: some service that should be up is not."""
     if watch:
-        return _watch(place, as_json, services)
+        return _watch(target, as_json, services)
     if not (on_terminal() or colored()):
-        return quick.status(place.client, as_json, services)
-    found = place.client.status(services)
+        return quick.status(target.client, as_json, services)
+    found = target.client.status(services)
     if as_json:
         from json import dumps
 
@@ -123,8 +123,8 @@ def _summary(status: Status) -> RenderableType:
     return out
 
 
-def _watch(place: DaemonTarget, as_json: bool, services: tuple[str, ...]) -> int:
-    client = place.client
+def _watch(target: DaemonTarget, as_json: bool, services: tuple[str, ...]) -> int:
+    client = target.client
     client.status(services)  # a wrong name or an absent daemon is an error, not something to watch
     stream = client.stream(["status"], services, reconnect=True)
     if as_json or not on_terminal():

@@ -12,7 +12,7 @@ from dataclasses import replace
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.options import daemon_options, pass_target
 from supervisor.errors import OperationFailed
 from supervisor.launch import MODULE
 
@@ -23,14 +23,14 @@ ASSUMED = 252
 @click.command()
 @daemon_options("-f", "--file")
 @click.option("--user", is_flag=True, help="For your own service manager: `systemctl --user`.")
-@pass_place
-def systemd(place: DaemonTarget, user: bool) -> None:
+@pass_target
+def systemd(target: DaemonTarget, user: bool) -> None:
     """Print a systemd unit for services.toml; docs/systemd.md tells what to do with it."""
     from supervisor.config.export.systemd_unit import unit
     from supervisor.config.load import load
 
-    plan = load(place.file)
-    places = _defaults(place.file)
+    plan = load(target.file)
+    places = _defaults(target.file)
     root = os.geteuid() == 0
     if user and root:  # root's places are the system's, also under a service manager of its own
         places = (False, False)

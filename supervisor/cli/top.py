@@ -5,15 +5,15 @@ from __future__ import annotations
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
-from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.options import daemon_options, pass_target
 
 
 @click.command()
 @daemon_options("-f", "--file")
-@pass_place
-def top(place: DaemonTarget) -> None:
+@pass_target
+def top(target: DaemonTarget) -> None:
     """The dashboard of a running daemon.  Leaving it stops nothing."""
-    client = place.client
+    client = target.client
     client.health()
     if not on_terminal():
         raise click.UsageError("top needs a terminal; `supervisor status --watch` does not.")

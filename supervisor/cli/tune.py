@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import as_duration, colored, complete_services, daemon_options, pass_place, picture
+from supervisor.cli.options import as_duration, colored, complete_services, daemon_options, pass_target, picture
 from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed
 
 JSON = dict[str, Any]
@@ -45,9 +45,9 @@ def _rate(_ctx: click.Context, _param: click.Parameter, value: str | None) -> fl
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Of the beats that are drawn.")
 @click.option("--json", "as_json", is_flag=True, help="What is known, predicted and recommended, as one object.")
 @click.argument("service", shell_complete=complete_services)
-@pass_place
+@pass_target
 def tune(
-    place: DaemonTarget,
+    daemon_target: DaemonTarget,
     within: float | None,
     false: float | None,
     plot: Path | None,
@@ -59,7 +59,7 @@ def tune(
     write into services.toml."""
     from supervisor.core.model.spec import TargetSpec
 
-    file, snapshots = _recorded(place)
+    file, snapshots = _recorded(daemon_target)
     spec = _service(file, service)
     assert spec.heartbeat is not None  # else it was refused
     from supervisor.core.detection.interval_histogram import FEWEST
@@ -87,14 +87,14 @@ def tune(
         click.echo(line)
 
 
-def _recorded(place: DaemonTarget) -> tuple[str, dict[str, JSON]]:
+def _recorded(daemon_target: DaemonTarget) -> tuple[str, dict[str, JSON]]:
     """The configuration's path, and what the ledger keeps of each instance: of the daemon that answers, if one does."""
     from supervisor.adapters.ledger.query import read_only
 
     try:
-        daemon = place.client.status()["supervisor"]
+        daemon = daemon_target.client.status()["supervisor"]
     except NoDaemon as absent:
-        return place.file, place.offline(absent).snapshots()
+        return daemon_target.file, daemon_target.offline(absent).snapshots()
     return daemon["config"], read_only(f"{daemon['state_dir']}/ledger.db").snapshots()
 
 

@@ -10,7 +10,7 @@ import click
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.detached_daemon import answers, start_detached
-from supervisor.cli.options import daemon_options, pass_place, services_argument
+from supervisor.cli.options import daemon_options, pass_target, services_argument
 from supervisor.cli.wait import await_settled
 from supervisor.cli.wait_output import ProgressPrinter
 from supervisor.client import Client
@@ -24,20 +24,20 @@ from supervisor.errors import OperationFailed, SupervisorError
     "-d", "--detach", is_flag=True, help="Return once all that can be ready is, and leave the daemon running."
 )
 @services_argument
-@pass_place
-def up(place: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
+@pass_target
+def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     """Start the daemon, unless it runs, and watch it: on a terminal on the dashboard, else line by line.
 
     Leaving stops everything, unless the dashboard is told to detach.  With SERVICE… only these and what they depend on
     are started.
     """
-    client = place.client
+    client = target.client
     running = answers(client)
-    after = None if running else _last_event(place)
+    after = None if running else _last_event(target)
     if running:
         client.act("start", services)
     else:
-        start_detached(place, services)
+        start_detached(target, services)
     if detach:
         _until_ready(client, running)
         return 0
@@ -86,12 +86,12 @@ class _Done:
 # -- line by line ----------------------------------------------------------------------------------------------------
 
 
-def _last_event(place: DaemonTarget) -> int:
+def _last_event(target: DaemonTarget) -> int:
     """Of the daemon before, so that its events are not told again."""
     from supervisor.adapters.ledger.query import EventQuery, read_only
 
     try:
-        last = read_only(f"{place.state_dir}/ledger.db").events(EventQuery(limit=1))
+        last = read_only(f"{target.state_dir}/ledger.db").events(EventQuery(limit=1))
     except OperationFailed:
         return 0
     return last[0]["id"] if last else 0

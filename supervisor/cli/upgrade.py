@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_place
+from supervisor.cli.options import daemon_options, pass_target
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, OperationFailed
 
@@ -30,10 +30,10 @@ TAKES_OVER_WITHIN = 60.0
     help="The interpreter of the new version.  [default: the one that runs this command]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The answer of the API.")
-@pass_place
-def upgrade(place: DaemonTarget, python: str, as_json: bool) -> None:
+@pass_target
+def upgrade(target: DaemonTarget, python: str, as_json: bool) -> None:
     """Let the daemon become this version, in place: no service is stopped, no output or connection lost."""
-    client = place.client
+    client = target.client
     before = client.status()["supervisor"]
     answer = client.upgrade(python)
     after = _successor(client, before)

@@ -8,7 +8,7 @@ import click
 
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.events import PAGE, EventSource, FromDaemon, FromLedger
-from supervisor.cli.options import complete_services, daemon_options, pass_place
+from supervisor.cli.options import complete_services, daemon_options, pass_target
 from supervisor.errors import NoDaemon, NoSuchService
 
 if TYPE_CHECKING:
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 @daemon_options("-f", "--file")
 @click.option("--json", "as_json", is_flag=True, help="What the story is made of, one object an instance.")
 @click.argument("service", shell_complete=complete_services)
-@pass_place
-def why(place: DaemonTarget, service: str, as_json: bool) -> None:
+@pass_target
+def why(target: DaemonTarget, service: str, as_json: bool) -> None:
     """The story of a service's last failures: what was seen, captured and decided, its last words, what comes next."""
     from supervisor.core.history.why import tell
     from supervisor.core.history.why import why as story_of
     from supervisor.display.status_row import printable
 
-    client = place.client
+    client = target.client
     source: EventSource = FromDaemon(client)
     views: list[InstanceName] = []
     try:
         for row in client.status([service])["instances"]:
             views.append(client.instance(row["name"]))
     except NoDaemon as absent:
-        source = FromLedger(place, absent)
+        source = FromLedger(target, absent)
         known = {e["instance"]: e["service"] for e in source.events([service], limit=PAGE)}
         views = [{"name": name, "service": of} for name, of in known.items()]
         if not views:

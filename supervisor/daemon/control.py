@@ -62,7 +62,7 @@ class Control:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def status(self, services: Sequence[str] = ()) -> Status:
-        service_set, now = self._parts.service_set, self._parts.reactor.now()
+        service_set, now = self._parts.service_set, self._parts.loop.now()
         names = resolve(service_set, services) if services else list(service_set.instances)
         samples = self._parts.sampler.read_now([n for n in names if service_set.instances[n].pid is not None])
         rows = []
@@ -101,7 +101,7 @@ class Control:
     def instance(self, name: str) -> InstanceDetail:
         from supervisor.core.text.redact import without_secrets
 
-        parts, now = self._parts, self._parts.reactor.now()
+        parts, now = self._parts, self._parts.loop.now()
         name = resolve_one(parts.service_set, name)
         found = parts.service_set.instances[name]
         spec = found.spec
@@ -171,7 +171,7 @@ class Control:
         }
 
     def metrics(self) -> str:
-        return self._parts.metrics.render(self.status(), self._parts.reactor.now())
+        return self._parts.metrics.render(self.status(), self._parts.loop.now())
 
     # -- acting --------------------------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class Control:
         """start, stop, restart, reset or signal; the instances it concerns.  The effect follows.
 
         `signal`: its name or number; each service's own reload signal where it is None."""
-        parts, now = self._parts, self._parts.reactor.now()
+        parts, now = self._parts, self._parts.loop.now()
         service_set = parts.service_set
         names = selected(service_set, verb, services)
         if verb == "start":
@@ -209,17 +209,17 @@ class Control:
     def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
         """Compile the file in a child process, then apply what changed, or only tell it."""
         parts = self._parts
-        managed = None if dry_run else parts.managed
+        reporter = None if dry_run else parts.reporter
 
         def compiled(outcome: CommandResult) -> None:
             try:
                 done(self._apply(outcome, dry_run))
             finally:
-                if managed is not None:
-                    managed.reloaded()
+                if reporter is not None:
+                    reporter.reloaded()
 
         ChildCommand(
-            parts.reactor,
+            parts.loop,
             compiler_command(parts.service_set.plan.path),
             compiled,
             timeout=COMPILE_WITHIN,
@@ -227,8 +227,8 @@ class Control:
             keep=WHOLE,
             errors_apart=True,
         )
-        if managed is not None:
-            managed.reloading()
+        if reporter is not None:
+            reporter.reloading()
 
     def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
         """Let another version take over in this very process; `done` hears whether it can before it does."""
@@ -276,7 +276,7 @@ class Control:
             self._watchers.append(subscriber)
             ends.append(lambda: self._watchers.remove(subscriber))
             ends.append(parts.sampler.hold(subscriber.interval, lambda: self._tell_status(subscriber)))
-            parts.reactor.call_soon(lambda: self._tell_status(subscriber))
+            parts.loop.call_soon(lambda: self._tell_status(subscriber))
         if "logs" in subscriber.topics:
             for name in names:
                 ends.append(self._follow(name, subscriber))
@@ -297,13 +297,13 @@ class Control:
             ):
                 subscriber.on_event(event)
         if self._watchers and self._telling is None:
-            reactor = self._parts.reactor
+            loop = self._parts.loop
             wait = max(COALESCE, LARGEST_SHARE * self._telling_took)
-            self._telling = reactor.call_at(reactor.now() + wait, self._tell_all)
+            self._telling = loop.call_at(loop.now() + wait, self._tell_all)
 
     def _tell_all(self) -> None:
         self._telling = None
-        now = self._parts.reactor.now
+        now = self._parts.loop.now
         began = now()
         for watcher in list(self._watchers):
             self._tell_status(watcher)

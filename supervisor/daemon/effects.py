@@ -48,8 +48,8 @@ class Effects:
             parts.ledger.save(name, parts.snapshot(name))
         events = parts.ledger.append(records, time.time())
         self._untold += zip(records, events, strict=True)
-        if parts.managed is not None:
-            parts.managed.changed()
+        if parts.reporter is not None:
+            parts.reporter.changed()
         for record in records:
             self._change_monitoring(record)
 
@@ -97,9 +97,9 @@ class Effects:
             stream = parts.stream(name)
             output = stream.child_fd()
             sockets = parts.sockets.open(spec) if spec.sockets else ()
-            if parts.managed is not None:
+            if parts.reporter is not None:
                 held = {f"{SOCKET}{s.url}": fd for s, fd in zip(spec.sockets, sockets, strict=True)}
-                parts.managed.keep({f"{FIFO}{name}": stream.fd} | held)
+                parts.reporter.keep({f"{FIFO}{name}": stream.fd} | held)
             pid = parts.spawner.spawn(spec, name, incarnation, output, sockets)
             parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
         except OSError as error:
@@ -156,7 +156,7 @@ class Effects:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = when
-        self._timer = self._parts.reactor.call_at(when, self._timer_fired)
+        self._timer = self._parts.loop.call_at(when, self._timer_fired)
 
     def _timer_fired(self) -> None:
         """A deadline may be due.  Beats that are still in the kernel are read first, for they may move it."""

@@ -76,7 +76,7 @@ class ServiceManagerReports(Protocol):
 class Parts:
     """All parts of one daemon.  OperationFailed where another daemon has its directories, OSError.
 
-    The runtime adds what stands on the others: `server`, `managed` (None without a service manager), and the world of
+    The runtime adds what stands on the others: `server`, `reporter` (None without a service manager), and the world of
     the `engine`.  `descriptors`: what a predecessor or a service manager kept open, by name; what is used here is taken
     out of it."""
 
@@ -88,7 +88,7 @@ class Parts:
         self.started = time.time()
         self.log_format = log_format
         self.upgraded_from = upgraded_from
-        self.managed: ServiceManagerReports | None = None
+        self.reporter: ServiceManagerReports | None = None
         self.directory_mode = runtime_directory_mode(plan, os.geteuid())
         self.runtime_dir = own_directory(place.runtime_dir, self.directory_mode, place.group)
         self.state_dir = own_directory(place.state_dir, 0o700)
@@ -96,8 +96,8 @@ class Parts:
         self.claim = StateLock(self.state_dir, descriptors.pop("state", None))
         self.problems = Problems()
         self.log = ConsoleLog(log_format)
-        self.reactor = EventLoop()
-        self.now, self.call_soon = self.reactor.now, self.reactor.call_soon
+        self.loop = EventLoop()
+        self.now, self.call_soon = self.loop.now, self.loop.call_soon
         self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
         self.previous_run = PreviousRun(self.ledger, RuntimeFiles(self.runtime_dir), current_epoch())
         self.id = self.previous_run.id
@@ -106,23 +106,23 @@ class Parts:
         self.engine = Engine(self.service_set, self.now)
         self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
         self.logs = LogStore(
-            self.reactor,
+            self.loop,
             own_directory(f"{self.state_dir}/log", 0o700),
             f"{self.runtime_dir}/fifo",
             self._log_problem,
             _taken(descriptors, FIFO),
         )
         self.sockets = ListeningSockets(_taken(descriptors, SOCKET))
-        self.processes = ProcessTable(self.reactor, self.engine.post, self._take_last_output, self.id)
+        self.processes = ProcessTable(self.loop, self.engine.post, self._take_last_output, self.id)
         self.trees = Trees(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
-        self.monitors = Monitors(self.reactor, self.engine.post, random.random, self.processes.members, self.stream)
-        self.examiner = Examiner(self.reactor, self.stream)
-        self.sampler = Sampler(self.reactor, self.processes.members, self.engine.post, self._accounts)
+        self.monitors = Monitors(self.loop, self.engine.post, random.random, self.processes.members, self.stream)
+        self.examiner = Examiner(self.loop, self.stream)
+        self.sampler = Sampler(self.loop, self.processes.members, self.engine.post, self._accounts)
         self.metrics = MetricsCollector()
-        self.hooks = HookDispatcher(self.reactor, self.problem)
+        self.hooks = HookDispatcher(self.loop, self.problem)
         self.attribution = Attribution(self.processes.mains, self.trees.root, self.id, self._user_of)
         self.notify = NotifySocket(
-            self.reactor,
+            self.loop,
             f"{self.runtime_dir}/notify.sock",
             self._notified,
             self.problem,
@@ -138,7 +138,7 @@ class Parts:
         from supervisor.adapters.service_manager.notifier import ServiceManager, upstream
 
         found = upstream(os.environ)
-        return ServiceManager(self.reactor, found, self.problem, stored) if found is not None else None
+        return ServiceManager(self.loop, found, self.problem, stored) if found is not None else None
 
     # -- what is said --------------------------------------------------------------------------------------------
 
@@ -228,7 +228,7 @@ class Parts:
             self.engine.post(name, ev.MainPid(instance.incarnation, message.main_pid))
 
     def _later(self, seconds: float, callback: Callable[[], None]) -> None:
-        self.reactor.call_at(self.now() + seconds, callback)
+        self.loop.call_at(self.now() + seconds, callback)
 
 
 def _taken(descriptors: dict[str, int], prefix: str) -> dict[str, int]:

@@ -62,10 +62,10 @@ class Runtime:
         self._parts = parts = Parts(plan, self._held, log_format=log_format, upgraded_from=upgraded_from)
         self._control = Control(parts)
         self._effects = Effects(parts, self._control.publish)
-        self._managed = parts.managed = _reporter(parts)
+        self._reporter = parts.reporter = _reporter(parts)
         parts.engine.world = self._effects
-        parts.server = HttpServer(parts.reactor, ControlRoutes(self._control, parts.reactor), parts.problem)
-        parts.reactor.on_error = self._callback_failed
+        parts.server = HttpServer(parts.loop, ControlRoutes(self._control, parts.loop), parts.problem)
+        parts.loop.on_error = self._callback_failed
         self._clocks = ClockJumps(*_clocks())
         self._look_at = 0.0
         self._checkpoints = Checkpoints(lambda: parts.service_set.instances, parts.save)
@@ -90,26 +90,26 @@ class Runtime:
         self._connect_loop()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # an upgrade holds signals back until here
         recover(parts, self._effects, self._plan, only, self._announce)
-        if self._managed is not None:
-            self._managed.began()
+        if self._reporter is not None:
+            self._reporter.began()
         parts.call_soon(self._watch_directory)
         if self._recovered is not None:
             self._recovered()
-        parts.reactor.call_at(parts.now() + WARM_UP_AFTER, self._warm_up)
+        parts.loop.call_at(parts.now() + WARM_UP_AFTER, self._warm_up)
         try:
-            parts.reactor.run()
+            parts.loop.run()
         finally:
             self._close()
         return 1 if any(i.lingering for i in parts.service_set.instances.values()) else 0
 
     def _connect_loop(self) -> None:
-        reactor = self._parts.reactor
+        loop = self._parts.loop
         for number in (signal.SIGTERM, signal.SIGINT):
-            reactor.on_signal(number, self._control.down)
+            loop.on_signal(number, self._control.down)
         on_terminal = os.isatty(0) or os.isatty(2)
-        reactor.on_signal(signal.SIGHUP, self._control.down if on_terminal else self._reload_on_signal)
-        reactor.before_wait = self._turn
-        reactor.on_wake = self._woke
+        loop.on_signal(signal.SIGHUP, self._control.down if on_terminal else self._reload_on_signal)
+        loop.before_wait = self._turn
+        loop.on_wake = self._woke
 
     def _listen_tcp(self, place: SupervisorSpec, address: tuple[str, int]) -> None:
         token = tls = None
@@ -134,12 +134,12 @@ class Runtime:
         try:
             self._parts.server.warm_up()
         except OSError:  # no descriptor is left to read a module with
-            self._parts.reactor.call_at(self._parts.now() + WARM_UP_AFTER, self._warm_up)
+            self._parts.loop.call_at(self._parts.now() + WARM_UP_AFTER, self._warm_up)
 
     def _watch_directory(self) -> None:
         parts = self._parts
         self._directory_watch = DirectoryWatch(
-            parts.reactor, parts.runtime_dir, RUNTIME_FILES, self._recreate, parts.problem
+            parts.loop, parts.runtime_dir, RUNTIME_FILES, self._recreate, parts.problem
         )
 
     def _recreate(self, lost: Sequence[str]) -> None:
@@ -151,8 +151,8 @@ class Runtime:
         parts.server.rebind(f"{parts.runtime_dir}/control.sock")
         parts.previous_run.begin(closing=parts.service_set.closing)
         parts.keep_plan(parts.service_set.plan)
-        if parts.managed is not None:
-            parts.managed.changed()  # it holds sockets that nobody reaches
+        if parts.reporter is not None:
+            parts.reporter.changed()  # it holds sockets that nobody reaches
         parts.problem(f"{', '.join(lost)} was removed from {parts.runtime_dir}: made anew")
 
     def _turn(self) -> None:
@@ -165,9 +165,9 @@ class Runtime:
             for name, instance in parts.service_set.instances.items():
                 if instance.lingering:
                     parts.problem(f"{name} was killed, and these are still there: {', '.join(instance.lingering)}")
-            parts.hooks.flush(parts.reactor.stop)
-        if self._managed is not None:
-            self._managed.turn()
+            parts.hooks.flush(parts.loop.stop)
+        if self._reporter is not None:
+            self._reporter.turn()
 
     def _close(self) -> None:
         """Close everything.  What runs still, or will not die, the next daemon takes up as after a crash."""
@@ -178,8 +178,8 @@ class Runtime:
             parts.ledger.set_meta("clean_shutdown", "yes")
         if self._directory_watch is not None:
             self._directory_watch.close()
-        if self._managed is not None:
-            self._managed.close()
+        if self._reporter is not None:
+            self._reporter.close()
         parts.server.close()
         parts.notify.close()
         parts.logs.close()

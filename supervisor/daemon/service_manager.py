@@ -39,7 +39,7 @@ class ServiceManagerReporter:
 
     def __init__(self, parts: Parts, manager: ServiceManager) -> None:
         self._parts = parts
-        self._reactor = parts.reactor
+        self._loop = parts.loop
         self.manager = manager
         self.environment = manager.upstream.environment
         self._awaited: list[str] = []
@@ -65,7 +65,7 @@ class ServiceManagerReporter:
         """Something happened to some instance."""
         if self._timer is None:
             pace = LOOK_EVERY if self._ready else LOOK_OFTEN
-            self._timer = self._reactor.call_at(max(self._reactor.now(), self._looked + pace), self._look)
+            self._timer = self._loop.call_at(max(self._loop.now(), self._looked + pace), self._look)
 
     def turn(self) -> None:
         """A turn of the loop is completed."""
@@ -105,15 +105,15 @@ class ServiceManagerReporter:
     def _beat(self) -> None:
         self._beat_due = True
         if (within := self.manager.upstream.watchdog) is not None:
-            self._reactor.call_at(self._reactor.now() + within / 2, self._beat)
+            self._loop.call_at(self._loop.now() + within / 2, self._beat)
 
     def _extend(self) -> None:
         if self._closing or not self._ready:
             self.manager.extend(EXTEND_BY)
-            self._reactor.call_at(self._reactor.now() + EXTEND_EVERY, self._extend)
+            self._loop.call_at(self._loop.now() + EXTEND_EVERY, self._extend)
 
     def _look(self) -> None:
-        self._timer, self._looked = None, self._reactor.now()
+        self._timer, self._looked = None, self._loop.now()
         held = self._parts.descriptors()
         del held["lock"], held["state"]  # they have to be free once nobody runs
         self.keep(held)

@@ -57,13 +57,13 @@ class Upgradable(Protocol):
     def engine(self) -> Engine: ...
 
     @property
-    def reactor(self) -> EventLoop: ...
+    def loop(self) -> EventLoop: ...
 
     @property
     def log_format(self) -> str: ...
 
     @property
-    def managed(self) -> Reported | None: ...
+    def reporter(self) -> Reported | None: ...
 
     def save_all(self) -> None: ...
 
@@ -98,14 +98,14 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             )
             return
         done({"from": __version__, "to": report["version"], "python": interpreter, "pid": os.getpid()})
-        daemon.reactor.call_at(
-            daemon.reactor.now() + ANSWER_FIRST,
+        daemon.loop.call_at(
+            daemon.loop.now() + ANSWER_FIRST,
             lambda: become(daemon, interpreter, report["version"], report["plan"]),
         )
 
     try:
         ChildCommand(
-            daemon.reactor,
+            daemon.loop,
             [*daemon_command(path, daemon.log_format, python=interpreter), "--rehearse", "yes"],
             rehearsed,
             timeout=REHEARSE_WITHIN,
@@ -127,7 +127,7 @@ def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> No
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     descriptors = daemon.descriptors()
     previous = daemon_command(daemon.service_set.plan.path, daemon.log_format)
-    environment = os.environ | (daemon.managed.environment if daemon.managed is not None else {})
+    environment = os.environ | (daemon.reporter.environment if daemon.reporter is not None else {})
     will = os.memfd_create(WILL)
     os.write(will, json.dumps({"plan": plan, "previous": previous, "environment": environment}).encode())
     environment |= {HANDOVER: handover(descriptors | {WILL: will})}

@@ -352,7 +352,7 @@ def test_down_shows_who_holds_it_up(supervisor: Supervisor, path: str) -> None:
 
         def down() -> None:
             first()
-            daemon.reactor.call_at(daemon.reactor.now() + 0.3, first)  # as a second `down` would
+            daemon.loop.call_at(daemon.loop.now() + 0.3, first)  # as a second `down` would
 
         daemon.down = down  # type: ignore[method-assign]
 
@@ -368,7 +368,7 @@ def test_down_names_what_remains(supervisor: Supervisor, path: str) -> None:
     try:
 
         def then(daemon: StandIn) -> None:
-            daemon.down = lambda: daemon.reactor.call_soon(daemon.ended) or None  # type: ignore[method-assign]
+            daemon.down = lambda: daemon.loop.call_soon(daemon.ended) or None  # type: ignore[method-assign]
 
         with serve(path, [view("web", pid=left.pid)], then=then):
             run = supervisor("down")
@@ -433,9 +433,9 @@ def test_logs_follow_without_losing_or_repeating(path: str) -> None:
         def chatter(n: int = 0) -> None:
             daemon.say("a", f"line {n}")
             if n < 300:
-                daemon.reactor.call_at(daemon.reactor.now() + 0.001, lambda: chatter(n + 1))
+                daemon.loop.call_at(daemon.loop.now() + 0.001, lambda: chatter(n + 1))
 
-        daemon.reactor.call_soon(chatter)
+        daemon.loop.call_soon(chatter)
 
     with serve(path, [view("a")], then=then):
         with started("logs", "-f", "-n", "100000", "--no-prefix", path=path) as following:

@@ -45,7 +45,7 @@ class StandIn:
 
     def __init__(
         self,
-        reactor: EventLoop,
+        loop: EventLoop,
         rows: Sequence[Instance],
         *,
         broken: Sequence[str] = (),
@@ -53,7 +53,7 @@ class StandIn:
         events: Sequence[Event] = (),
         lines: dict[str, list[tuple[float | None, str]]] | None = None,
     ) -> None:
-        self.reactor = reactor
+        self.loop = loop
         self.rows = {row["name"]: row.copy() for row in rows}
         self.broken, self.stubborn = set(broken), set(stubborn)
         self.ledger = list(events)
@@ -62,7 +62,7 @@ class StandIn:
         self._begun: list[Callable[[], None]] = []
         self.closing = False
         self.upgraded_from = ""
-        self.ended: Callable[[], None] = reactor.stop
+        self.ended: Callable[[], None] = loop.stop
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class StandIn:
 
     def _seen(self) -> None:
         for end in self._begun:
-            self.reactor.call_at(self.reactor.now() + SOON, end)
+            self.loop.call_at(self.loop.now() + SOON, end)
         self._begun.clear()
 
     def down(self) -> None:
@@ -189,7 +189,7 @@ class StandIn:
         self.closing = True
         for name in self.rows:
             self._stop(name)
-        self.reactor.call_at(self.reactor.now() + 2 * SOON, self._end)
+        self.loop.call_at(self.loop.now() + 2 * SOON, self._end)
 
     def _end(self) -> None:
         if not self.stubborn:
@@ -207,7 +207,7 @@ class StandIn:
         }
         if "reload" in self.broken:
             answer = ConfigError("services.toml:3: services.web.comand: unknown key", "did you mean command?")
-        self.reactor.call_soon(lambda: done(answer))
+        self.loop.call_soon(lambda: done(answer))
 
     def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
         answer: Upgrade | SupervisorError = {"from": "1.0", "to": "2.0", "python": python or "", "pid": 1}
@@ -215,14 +215,14 @@ class StandIn:
             answer = OperationFailed("the new version cannot start: no module", "This one goes on.")
         else:
             self.upgraded_from = "1.0"
-        self.reactor.call_soon(lambda: done(answer))
+        self.loop.call_soon(lambda: done(answer))
 
     # -- following ---------------------------------------------------------------------------------------------------
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
         self.subscribers.append(subscriber)
         if "status" in subscriber.topics:
-            self.reactor.call_soon(lambda: self._tell(subscriber))
+            self.loop.call_soon(lambda: self._tell(subscriber))
         elif "events" in subscriber.topics:
             self._seen()
         return lambda: self.subscribers.remove(subscriber)
@@ -231,7 +231,7 @@ class StandIn:
         if subscriber in self.subscribers:
             subscriber.on_status(self.status(subscriber.services))
             self._seen()
-            self.reactor.call_at(self.reactor.now() + subscriber.interval, lambda: self._tell(subscriber))
+            self.loop.call_at(self.loop.now() + subscriber.interval, lambda: self._tell(subscriber))
 
     def say(self, name: str, text: str) -> None:
         """One more line of output."""
@@ -297,26 +297,26 @@ def _child(
     code = 70
     try:
         signal.alarm(60)
-        reactor = EventLoop()
-        daemon = StandIn(reactor, rows, **options)
+        loop = EventLoop()
+        daemon = StandIn(loop, rows, **options)
 
         def complain(text: str) -> None:
             os.write(2, text.encode())
 
-        server = HttpServer(reactor, ControlRoutes(daemon, reactor), complain)
+        server = HttpServer(loop, ControlRoutes(daemon, loop), complain)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         server.listen_unix(path)
 
         def end() -> None:
             server.close()
-            reactor.stop()
+            loop.stop()
 
         daemon.ended = end
         if then is not None:
             then(daemon)
         os.write(answered, b"!")
         os.close(answered)
-        reactor.run()
+        loop.run()
         code = 0
     finally:
         os._exit(code)

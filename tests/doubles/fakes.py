@@ -10,13 +10,13 @@ from itertools import count
 from supervisor.adapters.eventloop.loop import EPOLLIN, EventLoop
 
 
-def run_until(reactor: EventLoop, condition: Callable[[], object], timeout: float = 10.0) -> None:
+def run_until(loop: EventLoop, condition: Callable[[], object], timeout: float = 10.0) -> None:
     """Turn a real reactor until `condition()` holds; AssertionError after `timeout` seconds."""
     late: list[bool] = []
-    timer = reactor.call_at(reactor.now() + timeout, lambda: late.append(True))
+    timer = loop.call_at(loop.now() + timeout, lambda: late.append(True))
     while not condition():
         assert not late, f"not within {timeout} s"
-        reactor.turn()
+        loop.turn()
     timer.cancel()
 
 

@@ -18,8 +18,8 @@ PATIENCE = 10.0
 class Served:
     """`path` is the Unix socket, `port` the TCP one; `problems` what the server complained of."""
 
-    def __init__(self, reactor: EventLoop, server: HttpServer, path: str, port: int, problems: list[str]) -> None:
-        self.reactor = reactor
+    def __init__(self, loop: EventLoop, server: HttpServer, path: str, port: int, problems: list[str]) -> None:
+        self.loop = loop
         self.server = server
         self.path = path
         self.port = port
@@ -34,7 +34,7 @@ class Served:
             result.append(function())
             done.set()
 
-        self.reactor.call_from_thread(run)
+        self.loop.call_from_thread(run)
         assert done.wait(PATIENCE), "the loop does not turn"
         return result[0]
 
@@ -58,27 +58,27 @@ def serving(
     make: Callable[[EventLoop], Handler], path: str, group: int | None = None, **guards: Any
 ) -> Iterator[Served]:
     """Serve what `make` makes on the Unix socket `path`, also to `group`, and on a TCP port, with `guards`."""
-    reactor = EventLoop()
+    loop = EventLoop()
     problems: list[str] = []
-    reactor.on_error = lambda error: problems.append(repr(error))
-    server = HttpServer(reactor, make(reactor), problems.append)
+    loop.on_error = lambda error: problems.append(repr(error))
+    server = HttpServer(loop, make(loop), problems.append)
     server.listen_unix(path, group=group)
     port = server.listen_tcp("127.0.0.1", 0, **guards)
-    thread = threading.Thread(target=reactor.run, daemon=True)
+    thread = threading.Thread(target=loop.run, daemon=True)
     thread.start()
-    served = Served(reactor, server, path, port, problems)
+    served = Served(loop, server, path, port, problems)
     try:
         yield served
     finally:
 
         def end() -> None:
             server.close()
-            reactor.stop()
+            loop.stop()
 
-        reactor.call_from_thread(end)
+        loop.call_from_thread(end)
         thread.join(PATIENCE)
         assert not thread.is_alive()
-        reactor.close()
+        loop.close()
 
 
 def read_all(sock: socket.socket) -> bytes:

@@ -32,11 +32,11 @@ NOT_MEANT = (
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    def make(reactor: EventLoop) -> ControlRoutes:
+    def make(loop: EventLoop) -> ControlRoutes:
         lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
-        daemon = StandIn(reactor, fake_client.twelve(), events=fake_client.events(), lines=lines)
+        daemon = StandIn(loop, fake_client.twelve(), events=fake_client.events(), lines=lines)
         daemon.ended = lambda: None  # whoever makes the next call is to get an answer, too
-        return ControlRoutes(daemon, reactor)
+        return ControlRoutes(daemon, loop)
 
     with serving(make, f"{tmp_path}/s") as one:
         monkeypatch.setattr("urllib3.util.connection.create_connection", lambda *_, **__: one.connect())

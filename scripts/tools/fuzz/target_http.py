@@ -60,11 +60,11 @@ class HttpTarget:
     def __init__(self) -> None:
         self._place = tempfile.mkdtemp(prefix="fuzz-")
         self._path = f"{self._place}/s"
-        self._reactor = EventLoop()
+        self._loop = EventLoop()
         self._problems: list[str] = []
         self._house = House(self._place)
-        self._api = ControlRoutes(self._house, self._reactor)
-        self._server = HttpServer(self._reactor, self._api, self._problems.append)
+        self._api = ControlRoutes(self._house, self._loop)
+        self._server = HttpServer(self._loop, self._api, self._problems.append)
         self._server.listen_unix(self._path)
         self._port = self._server.listen_tcp("127.0.0.1", 0)
 
@@ -93,7 +93,7 @@ class HttpTarget:
 
     def close(self) -> None:
         self._server.close()
-        self._reactor.close()
+        self._loop.close()
         self._house.ledger.close()
         shutil.rmtree(self._place)
 
@@ -140,8 +140,8 @@ class HttpTarget:
 
     def _turn(self) -> None:
         """One that waits for nothing."""
-        self._reactor.call_soon(_nothing)
-        self._reactor.turn()
+        self._loop.call_soon(_nothing)
+        self._loop.turn()
 
     def _judge_orders(self, data: bytes, local: bool) -> None:
         house = self._house

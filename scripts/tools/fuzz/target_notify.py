@@ -63,11 +63,11 @@ class NotifyTarget:
 
     def __init__(self) -> None:
         self._place = tempfile.mkdtemp(prefix="fuzz-")
-        self._reactor = EventLoop()
+        self._loop = EventLoop()
         self._heard: list[tuple[int, int, Message, float]] = []
         self._problems: list[str] = []
         self._socket = NotifySocket(
-            self._reactor, f"{self._place}/n", lambda *said: self._heard.append(said), self._problems.append
+            self._loop, f"{self._place}/n", lambda *said: self._heard.append(said), self._problems.append
         )
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sender.connect(self._socket.path)
@@ -111,7 +111,7 @@ class NotifyTarget:
                 raise Wrong(f"{leaked} descriptors are left open")
         finally:
             self._socket.close()
-            self._reactor.close()
+            self._loop.close()
             self._sender.close()
             os.close(self._passed)
             shutil.rmtree(self._place)

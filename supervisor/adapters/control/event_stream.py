@@ -33,7 +33,7 @@ class StreamOwner(Protocol):
     """What a stream needs of the API that opened it."""
 
     daemon: Daemon
-    reactor: EventLoop
+    loop: EventLoop
     streams: int
     """How many are open; a stream counts itself."""
 
@@ -142,8 +142,8 @@ class _Feed:
         self._stream.send(b"event: %s\n%sdata: %s\n\n" % (kind.encode(), name, encode(plain)))
 
     def _ping_later(self) -> None:
-        reactor = self._api.reactor
-        self._ping = reactor.call_at(reactor.now() + PING_SECONDS, self._send_ping)
+        loop = self._api.loop
+        self._ping = loop.call_at(loop.now() + PING_SECONDS, self._send_ping)
 
     def _send_ping(self) -> None:
         """So that a client, or what stands between, can tell silence from death."""

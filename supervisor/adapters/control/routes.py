@@ -29,9 +29,9 @@ MOST_KNOWN = 10
 class ControlRoutes:
     """The handler of an HttpServer."""
 
-    def __init__(self, daemon: Daemon, reactor: EventLoop) -> None:
+    def __init__(self, daemon: Daemon, loop: EventLoop) -> None:
         self.daemon = daemon
-        self.reactor = reactor
+        self.loop = loop
         self.streams = 0
 
     def handle(self, exchange: Exchange) -> None:

@@ -67,8 +67,8 @@ class Voice(Output, Protocol):
 class Examiner:
     """Looks at suspects, at each once at a time.  `output(instance)` is where what it says can be read."""
 
-    def __init__(self, reactor: EventLoop, output: Callable[[str], Voice]) -> None:
-        self.reactor = reactor
+    def __init__(self, loop: EventLoop, output: Callable[[str], Voice]) -> None:
+        self.loop = loop
         self.output = output
         self.spies = 0
         self._under_way: dict[str, _Examination] = {}
@@ -116,11 +116,11 @@ class _Examination:
         self.suspect = suspect
         self._running = running
         self._home, self._spec, self._done = home, spec, done
-        self._reactor = home.reactor
-        self._began = self._reactor.now()
+        self._loop = home.loop
+        self._began = self._loop.now()
         self._until = self._began + max(timeout - _MARGIN, timeout / 2)
         self._stacks_until = self._until
-        self._timer = self._reactor.call_at(self._until, self._time_is_up)
+        self._timer = self._loop.call_at(self._until, self._time_is_up)
         self._over = self._asked = False
         self._missing = 1  # answers; the first is ours, that all questions have been asked
         self._cancels: list[Callable[[], None]] = []
@@ -128,7 +128,7 @@ class _Examination:
         self._found: documents.Evidence = {}
 
     def begin(self, confirm: Confirm | None) -> None:
-        pid, now = self.suspect.pid, self._reactor.now
+        pid, now = self.suspect.pid, self._loop.now
         members = self.suspect.tree.members()
         lines = self._home.output(self.suspect.instance).tail(LAST_LINES)
         self._held, self._found = evidence.examine(pid, members, lines, _LOOK * (self._until - now()), now)
@@ -140,10 +140,10 @@ class _Examination:
 
     def _again(self, after: float, confirm: Confirm | None) -> bool:
         """Look again so many seconds later, if there is time for it."""
-        when = self._reactor.now() + after
+        when = self._loop.now() + after
         if when + _MARGIN >= self._until:
             return False
-        self._cancels.append(self._reactor.call_at(when, partial(self._next_look, confirm)).cancel)
+        self._cancels.append(self._loop.call_at(when, partial(self._next_look, confirm)).cancel)
         return True
 
     def _next_look(self, confirm: Confirm | None) -> None:
@@ -155,7 +155,7 @@ class _Examination:
         """Whether it gets to run, by what has changed since the last look."""
         tree = self.suspect.tree
         cgroup = tree.path if isinstance(tree, CgroupTree) else None
-        self._running.look(self._reactor.now(), waited(members, cgroup), barred=self._held is not None)
+        self._running.look(self._loop.now(), waited(members, cgroup), barred=self._held is not None)
         self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
         if self._held is None and self._running.held is not None:
             self._held = self._found["held"] = self._running.held
@@ -177,7 +177,7 @@ class _Examination:
         if self._over or self._asked:
             return
         self._asked = True
-        self._stacks_until = min(self._until - _MARGIN / 2, self._reactor.now() + _STACKS_WITHIN)
+        self._stacks_until = min(self._until - _MARGIN / 2, self._loop.now() + _STACKS_WITHIN)
         if alive or self._held is not None:
             self._answer(alive)
             return
@@ -212,7 +212,7 @@ class _Examination:
 
         self._missing += 1
         output = self._home.output(self.suspect.instance)
-        self._cancels.append(Dump(self._reactor, output, ask, self._stacks_until, heard).cancel)
+        self._cancels.append(Dump(self._loop, output, ask, self._stacks_until, heard).cancel)
         return handlers
 
     def _spy(self, pids: list[int]) -> None:
@@ -243,7 +243,7 @@ class _Examination:
             self._take(pid, "py-spy", lines, error)
             self._one_less()
 
-        command = pyspy.stacks(self._reactor, spy, pid, max(self._stacks_until - self._reactor.now(), 0.0), seen)
+        command = pyspy.stacks(self._loop, spy, pid, max(self._stacks_until - self._loop.now(), 0.0), seen)
         self._home.spies += 1
         self._missing += 1
 
@@ -267,11 +267,11 @@ class _Examination:
             self._answer(False)
 
     def _time_is_up(self) -> None:
-        self._found["cut_short"] = f"after {self._reactor.now() - self._began:.1f} s"
+        self._found["cut_short"] = f"after {self._loop.now() - self._began:.1f} s"
         self._answer(False)
 
     def _answer(self, alive: bool) -> None:
-        self._found["took_ms"] = round(1000 * (self._reactor.now() - self._began), 1)
+        self._found["took_ms"] = round(1000 * (self._loop.now() - self._began), 1)
         self.end()
         self._home.forget(self)
         self._done(alive, self._held, self._found, self._running.ran)

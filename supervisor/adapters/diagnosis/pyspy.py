@@ -34,7 +34,7 @@ def is_python(pid: int) -> bool:
         return False
 
 
-def stacks(reactor: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> ChildCommand:
+def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> ChildCommand:
     """Begin to look into `pid`; OSError where that cannot even be tried."""
 
     def ended(outcome: CommandResult) -> None:
@@ -49,7 +49,7 @@ def stacks(reactor: EventLoop, spy: str, pid: int, timeout: float, done: Done) -
         else:
             done(lines[first : first + LINES], None)
 
-    return ChildCommand(reactor, [spy, "dump", "--pid", str(pid)], ended, timeout=timeout, keep=BYTES)
+    return ChildCommand(loop, [spy, "dump", "--pid", str(pid)], ended, timeout=timeout, keep=BYTES)
 
 
 def _reason(lines: list[str]) -> str:

@@ -39,18 +39,18 @@ class Dump:
 
     def __init__(
         self,
-        reactor: EventLoop,
+        loop: EventLoop,
         output: Output,
         ask: Callable[[], None],
         until: float,
         done: Callable[[list[str]], None],
     ) -> None:
-        self._reactor, self._done = reactor, done
+        self._loop, self._done = loop, done
         self._lines: list[str] = []
         self._size = 0
         self._over = False
         self._unsubscribe = output.subscribe(self._heard)
-        self._end = reactor.call_at(until, self._finish)
+        self._end = loop.call_at(until, self._finish)
         self._quiet: Timer | None = None
         ask()
 
@@ -72,9 +72,9 @@ class Dump:
             self._quiet.cancel()
         if len(self._lines) >= LINES or self._size > BYTES:
             self._unsubscribe()
-            self._reactor.call_soon(self._finish)
+            self._loop.call_soon(self._finish)
         else:
-            self._quiet = self._reactor.call_at(self._reactor.now() + QUIET, self._finish)
+            self._quiet = self._loop.call_at(self._loop.now() + QUIET, self._finish)
 
     def _finish(self) -> None:
         if not self._over:

@@ -20,8 +20,8 @@ _REMEMBERED = 30.0  # seconds
 class Resolver:
     """Literal addresses and `localhost` are known at once; other names are looked up in a thread, one for each name."""
 
-    def __init__(self, reactor: EventLoop) -> None:
-        self._reactor = reactor
+    def __init__(self, loop: EventLoop) -> None:
+        self._loop = loop
         self._known: dict[str, tuple[float, Addresses]] = {}
         self._asked: dict[str, list[MarkedProcess]] = {}
 
@@ -30,7 +30,7 @@ class Resolver:
         addresses = _literal(host)
         if addresses is None:
             until, addresses = self._known.get(host, (0.0, []))
-            if until <= self._reactor.now():
+            if until <= self._loop.now():
                 self._ask(host, found)
                 return
         found(addresses)
@@ -53,11 +53,11 @@ class Resolver:
             for family, _, _, _, address in socket.getaddrinfo(host.encode(), None, type=socket.SOCK_STREAM):
                 addresses.append((family, str(address[0])))
         with suppress(OSError):  # the loop may be closed by now
-            self._reactor.call_from_thread(lambda: self._answered(host, addresses))
+            self._loop.call_from_thread(lambda: self._answered(host, addresses))
 
     def _answered(self, host: str, addresses: Addresses) -> None:
         if addresses:
-            self._known[host] = (self._reactor.now() + _REMEMBERED, addresses)
+            self._known[host] = (self._loop.now() + _REMEMBERED, addresses)
         else:
             self._known.pop(host, None)
         for found in self._asked.pop(host, []):

@@ -27,18 +27,18 @@ _COMPACT_FROM = 64  # cancelled timers that may lie about before the heap is reb
 class Timer:
     """A callback that is due at `when` (CLOCK_MONOTONIC seconds)."""
 
-    __slots__ = ("_callback", "_reactor", "when")
+    __slots__ = ("_callback", "_loop", "when")
 
-    def __init__(self, when: float, callback: Callable[[], None], reactor: EventLoop) -> None:
+    def __init__(self, when: float, callback: Callable[[], None], loop: EventLoop) -> None:
         self.when = when
         self._callback: Callable[[], None] | None = callback
-        self._reactor = reactor
+        self._loop = loop
 
     def cancel(self) -> None:
         """It will not fire.  Harmless when it has fired or was cancelled before."""
         if self._callback is not None:
             self._callback = None
-            self._reactor._forget()
+            self._loop._forget()
 
 
 class EventLoop:

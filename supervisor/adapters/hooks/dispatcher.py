@@ -53,9 +53,9 @@ class HookDispatcher:
     """`dropped` counts those that never ran.  `on_problem(text)` hears of a hook's failure once, and again only after
     it has succeeded in between."""
 
-    def __init__(self, reactor: EventLoop, on_problem: Callable[[str], None]) -> None:
+    def __init__(self, loop: EventLoop, on_problem: Callable[[str], None]) -> None:
         self.dropped = 0
-        self._reactor = reactor
+        self._loop = loop
         self._on_problem = on_problem
         self._queue: deque[_Job] = deque()
         self._running: dict[_Job, ChildCommand] = {}
@@ -74,7 +74,7 @@ class HookDispatcher:
     def flush(self, done: Callable[[], None]) -> None:
         """Call `done()` when nothing is pending, at the latest in `FLUSH_WITHIN` seconds, with the rest dropped."""
         self._flushed = done
-        self._flush_timer = self._reactor.call_at(self._reactor.now() + FLUSH_WITHIN, self._give_up)
+        self._flush_timer = self._loop.call_at(self._loop.now() + FLUSH_WITHIN, self._give_up)
         self._settle()
 
     def _enqueue(self, job: _Job) -> None:
@@ -85,7 +85,7 @@ class HookDispatcher:
                 self._on_problem(f"{LONGEST_QUEUE} hooks are waiting to run; more are being dropped")
             return
         self._queue.append(job)
-        self._reactor.call_soon(self._begin)
+        self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         while len(self._running) < MOST_AT_ONCE and (job := self._next()) is not None:
@@ -111,7 +111,7 @@ class HookDispatcher:
         else:
             order["notify"] = job.hook.notify
         return ChildCommand(
-            self._reactor,
+            self._loop,
             _RUNNER,
             lambda outcome: self._ended(job, outcome),
             timeout=job.hook.timeout,

@@ -32,7 +32,7 @@ REQUEST_SECONDS = 30.0
 class ConnectionServer(Protocol):
     """What a connection needs of the server: the loop, the handler of its requests, and a turn to work."""
 
-    reactor: EventLoop
+    loop: EventLoop
     handler: Handler
     on_problem: Callable[[str], None]
 
@@ -55,13 +55,29 @@ class Connection:
     """Owned by its listener; closes itself."""
 
     __slots__ = (
-        "_begun", "_body", "_busy", "_closed", "_deadline", "_exchange", "_h11", "_head", "_listener", "_on_close",
-        "_out", "_queued", "_reactor", "_reply_done", "_sock", "_streaming", "_watched", "_when_flushed",
+        "_begun",
+        "_body",
+        "_busy",
+        "_closed",
+        "_deadline",
+        "_exchange",
+        "_h11",
+        "_head",
+        "_listener",
+        "_loop",
+        "_on_close",
+        "_out",
+        "_queued",
+        "_reply_done",
+        "_sock",
+        "_streaming",
+        "_watched",
+        "_when_flushed",
     )  # fmt: skip
 
     def __init__(self, listener: ConnectionListener, sock: socket.socket | TlsSocket) -> None:
         self._listener = listener
-        self._reactor = listener.server.reactor
+        self._loop = listener.server.loop
         self._sock = sock
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_HEAD)
         self._head: h11.Request | None = None
@@ -76,9 +92,9 @@ class Connection:
         self._closed = False
         self._on_close: Callable[[], None] | None = None
         self._when_flushed: Callable[[], None] | None = None
-        self._deadline = Deadline(self._reactor, self.close)
+        self._deadline = Deadline(self._loop, self.close)
         self._watched = EPOLLIN
-        self._reactor.register(sock.fileno(), self._on_ready, EPOLLIN)
+        self._loop.register(sock.fileno(), self._on_ready, EPOLLIN)
         self._deadline.set(REQUEST_SECONDS)
 
     # -- in ------------------------------------------------------------------------------------------------------
@@ -208,7 +224,7 @@ class Connection:
         """An answer that goes on; to HEAD, only its head."""
         stream = Events(self, farewell)
         if self._closed:
-            self._reactor.call_soon(on_close)
+            self._loop.call_soon(on_close)
             return stream
         self._streaming = True
         self._on_close = on_close
@@ -234,7 +250,7 @@ class Connection:
         if self._out:
             self._when_flushed = callback
         else:
-            self._reactor.call_soon(callback)
+            self._loop.call_soon(callback)
 
     @property
     def backlog(self) -> int:
@@ -277,7 +293,7 @@ class Connection:
             self._deadline.clear()
             callback, self._when_flushed = self._when_flushed, None
             if callback is not None:
-                self._reactor.call_soon(callback)
+                self._loop.call_soon(callback)
 
     def _next_request(self) -> None:
         if self._streaming or self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
@@ -297,7 +313,7 @@ class Connection:
         if self._closed:
             return
         self._closed = True
-        self._reactor.unregister(self._sock.fileno())
+        self._loop.unregister(self._sock.fileno())
         self._sock.close()
         self._listener.connections.discard(self)
         self._out.clear()
@@ -326,7 +342,7 @@ class Connection:
             events |= EPOLLOUT
         if events != self._watched:
             self._watched = events
-            self._reactor.modify(self._sock.fileno(), events)
+            self._loop.modify(self._sock.fileno(), events)
 
 
 class Answer:

@@ -76,10 +76,10 @@ class SendBuffer:
 class Deadline:
     """Calls `missed()` once its time has come; one lazy timer serves all the deadlines of a connection."""
 
-    __slots__ = ("_at", "_missed", "_reactor", "_timer")
+    __slots__ = ("_at", "_loop", "_missed", "_timer")
 
-    def __init__(self, reactor: EventLoop, missed: Callable[[], None]) -> None:
-        self._reactor = reactor
+    def __init__(self, loop: EventLoop, missed: Callable[[], None]) -> None:
+        self._loop = loop
         self._missed = missed
         self._at: float | None = None
         self._timer: Timer | None = None
@@ -90,9 +90,9 @@ class Deadline:
 
     def set(self, seconds: float) -> None:
         """From now on, and in place of the one before, which must not have been longer."""
-        self._at = self._reactor.now() + seconds
+        self._at = self._loop.now() + seconds
         if self._timer is None:
-            self._timer = self._reactor.call_at(self._at, self._on_timer)
+            self._timer = self._loop.call_at(self._at, self._on_timer)
 
     def clear(self) -> None:
         """None for the time being."""
@@ -109,7 +109,7 @@ class Deadline:
         self._timer = None
         if self._at is None:
             return
-        if self._at <= self._reactor.now():
+        if self._at <= self._loop.now():
             self._missed()
         else:
-            self._timer = self._reactor.call_at(self._at, self._on_timer)
+            self._timer = self._loop.call_at(self._at, self._on_timer)

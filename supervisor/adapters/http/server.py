@@ -42,8 +42,8 @@ _GROUPS = 1024  # bytes, which is 256 groups and the most that Python asks for
 class HttpServer:
     """Hands every complete request to `handler`.  `on_problem` is told, in words, what an administrator should know."""
 
-    def __init__(self, reactor: EventLoop, handler: Handler, on_problem: Callable[[str], None]) -> None:
-        self.reactor = reactor
+    def __init__(self, loop: EventLoop, handler: Handler, on_problem: Callable[[str], None]) -> None:
+        self.loop = loop
         self.handler = handler
         self.on_problem = on_problem
         self._listeners: list[Listener] = []
@@ -116,17 +116,17 @@ class HttpServer:
         self._queue.append(connection)
         if not self._at_work:
             self._at_work = True
-            self.reactor.call_soon(self._work)
+            self.loop.call_soon(self._work)
 
     def _work(self) -> None:
-        until = self.reactor.now() + WORK_A_TURN
+        until = self.loop.now() + WORK_A_TURN
         while self._queue:
             self._queue.popleft().work()
-            if self.reactor.now() >= until:
+            if self.loop.now() >= until:
                 break
         self._at_work = bool(self._queue)
         if self._at_work:
-            self.reactor.call_soon(self._work)
+            self.loop.call_soon(self._work)
 
     def descriptors(self) -> dict[str, int]:
         """The listening sockets, for a successor: `control` and `http`."""
@@ -167,7 +167,7 @@ class Listener:
         self._away = False
         """It looks away for a while."""
         self._leaving = 0
-        server.reactor.register(sock.fileno(), self._on_ready)
+        server.loop.register(sock.fileno(), self._on_ready)
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -175,14 +175,14 @@ class Listener:
     def replace(self, sock: socket.socket) -> None:
         """Go on with another listening socket; connections stay."""
         if not self._away:
-            self.server.reactor.unregister(self._sock.fileno())
-            self.server.reactor.register(sock.fileno(), self._on_ready)
+            self.server.loop.unregister(self._sock.fileno())
+            self.server.loop.register(sock.fileno(), self._on_ready)
         self._sock.close()
         self._sock = sock
 
     def close(self) -> None:
         self._closed = True
-        self.server.reactor.unregister(self._sock.fileno())
+        self.server.loop.unregister(self._sock.fileno())
         self._sock.close()
         for connection in list(self.connections):
             connection.end()
@@ -229,28 +229,28 @@ class Listener:
             return
         # Closed at once, it would meet a client that is still sending its request with EPIPE instead of an answer.
         self._leaving += 1
-        reactor = self.server.reactor
+        loop = self.server.loop
 
         def close() -> None:
             self._leaving -= 1
             sock.close()
 
-        reactor.call_at(reactor.now() + GOODBYE_SECONDS, close)
+        loop.call_at(loop.now() + GOODBYE_SECONDS, close)
 
     def _rest(self, error: OSError) -> None:
         """Out of descriptors or memory: the listener stays readable, so look away for a while or we would spin."""
         if not self._resting:
             self.server.on_problem(f"cannot accept a connection: {error}")
         self._resting = self._away = True
-        reactor = self.server.reactor
-        reactor.unregister(self._sock.fileno())
+        loop = self.server.loop
+        loop.unregister(self._sock.fileno())
 
         def again() -> None:
             self._away = False
             if not self._closed:
-                reactor.register(self._sock.fileno(), self._on_ready)
+                loop.register(self._sock.fileno(), self._on_ready)
 
-        reactor.call_at(reactor.now() + REST_AFTER_EMFILE, again)
+        loop.call_at(loop.now() + REST_AFTER_EMFILE, again)
 
 
 def _secured(context: ssl.SSLContext, sock: socket.socket) -> TlsSocket:

@@ -27,26 +27,26 @@ class DirectoryWatch:
 
     def __init__(
         self,
-        reactor: EventLoop,
+        loop: EventLoop,
         directory: str,
         names: Sequence[str],
         make_anew: Callable[[Sequence[str]], None],
         on_problem: Callable[[str], None],
     ) -> None:
-        self._reactor = reactor
+        self._loop = loop
         self._directory, self._names = directory, names
         self._recreate, self._on_problem = make_anew, on_problem
         self._libc = ctypes.CDLL(None)
         self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         self._due = self._failing = False
         if self._fd >= 0:
-            reactor.register(self._fd, self._removed)
+            loop.register(self._fd, self._removed)
             self._watch()
-            self._look_at(reactor.now())  # it may be gone already
+            self._look_at(loop.now())  # it may be gone already
 
     def close(self) -> None:
         if self._fd >= 0:
-            self._reactor.unregister(self._fd)
+            self._loop.unregister(self._fd)
             os.close(self._fd)
             self._fd = -1
 
@@ -57,12 +57,12 @@ class DirectoryWatch:
 
     def _removed(self, _events: int) -> None:
         os.read(self._fd, 65536)  # what it was is seen better by looking
-        self._look_at(self._reactor.now() + SETTLE)
+        self._look_at(self._loop.now() + SETTLE)
 
     def _look_at(self, when: float) -> None:
         if not self._due:
             self._due = True
-            self._reactor.call_at(when, self._look)
+            self._loop.call_at(when, self._look)
 
     def _look(self) -> None:
         self._due = False
@@ -79,7 +79,7 @@ class DirectoryWatch:
                     f"{', '.join(lost)} was removed from {self._directory} and cannot be made anew: {error}"
                 )
             self._failing = True
-            self._look_at(self._reactor.now() + RETRY)
+            self._look_at(self._loop.now() + RETRY)
         else:
             self._failing = False
             self._watch()

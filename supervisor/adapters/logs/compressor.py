@@ -20,8 +20,8 @@ _NICE = 10
 class Compressor:
     """One file at a time, the oldest of an instance first."""
 
-    def __init__(self, reactor: EventLoop, dir_fd: int, on_problem: Callable[[str, str], None]) -> None:
-        self._reactor, self._dir_fd, self._on_problem = reactor, dir_fd, on_problem
+    def __init__(self, loop: EventLoop, dir_fd: int, on_problem: Callable[[str, str], None]) -> None:
+        self._loop, self._dir_fd, self._on_problem = loop, dir_fd, on_problem
         self._waiting: dict[str, int] = {}  # instance → how many files it keeps
         self._busy = False
         self._closing = False
@@ -86,7 +86,7 @@ class Compressor:
             if self._closing:
                 os.close(source)
             else:
-                self._reactor.call_from_thread(lambda: self._done(instance, source, failure))
+                self._loop.call_from_thread(lambda: self._done(instance, source, failure))
 
     def _done(self, instance: str, source: int, failure: OSError | None) -> None:
         """In the loop again: the compressed file takes the place of the plain one, wherever that is now."""

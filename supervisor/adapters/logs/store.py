@@ -29,7 +29,7 @@ class LogStore:
 
     def __init__(
         self,
-        reactor: EventLoop,
+        loop: EventLoop,
         directory: str,
         fifo_directory: str,
         on_problem: Callable[[str, str], None],
@@ -40,7 +40,7 @@ class LogStore:
         self.directory = directory
         self.problem = on_problem
         self._fifo_directory = fifo_directory
-        self._reactor = reactor
+        self._loop = loop
         self._streams: dict[str, Stream] = {}
         self._inherited = inherited or {}
         self._in_use: dict[str, int] = {}
@@ -53,7 +53,7 @@ class LogStore:
             raise OperationFailed(
                 f"{error.filename}: {error.strerror}", "output cannot be captured without it"
             ) from None
-        self._compressor = Compressor(reactor, self._dir_fd, on_problem)
+        self._compressor = Compressor(loop, self._dir_fd, on_problem)
 
     def open(self, instance: str, spec: LogSpec) -> Stream:
         """The stream of `instance`, from now on kept as `spec` says.  OperationFailed where no pipe can be had.
@@ -77,7 +77,7 @@ class LogStore:
                 Stream(self, held, writer).drain()
             os.close(held)
         stream = self._streams[instance] = Stream(self, fd, writer)
-        self._reactor.register(fd, stream.readable)
+        self._loop.register(fd, stream.readable)
         return stream
 
     def reach(self, instance: str, pid: int) -> None:
@@ -121,10 +121,10 @@ class LogStore:
                 # Somebody tidied the runtime directory: without the name no successor would find the pipe.
                 anew = self._open_fifo(name)
                 stream.drain()
-                self._reactor.unregister(stream.fd)
+                self._loop.unregister(stream.fd)
                 os.close(stream.fd)
                 stream.fd = anew
-                self._reactor.register(stream.fd, stream.readable)
+                self._loop.register(stream.fd, stream.readable)
                 fd = logfifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
         except OSError as error:
             raise OperationFailed(f"{name}: no pipe for its output: {error.strerror}") from None
@@ -190,7 +190,7 @@ class LogStore:
     def _release(self, stream: Stream) -> None:
         stream.drain()
         self._shut(stream.writer)
-        self._reactor.unregister(stream.fd)
+        self._loop.unregister(stream.fd)
         os.close(stream.fd)
 
 

@@ -23,12 +23,12 @@ class ExecTarget:
         self._argv, self._directory = argv, directory
         self._environment, self._identity = environment, identity
 
-    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
+    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
         def ended(outcome: CommandResult) -> None:
-            done(_judged(outcome, timeout), reactor.now())
+            done(_judged(outcome, timeout), loop.now())
 
         return ChildCommand(
-            reactor,
+            loop,
             self._argv,
             ended,
             timeout=timeout,
@@ -58,8 +58,8 @@ class FileTarget:
         except OSError:
             self._seen = 0
 
-    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
-        now = reactor.now()
+    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
+        now = loop.now()
         before, self._looked = self._looked, now
         try:
             modified = os.stat(self._path).st_mtime_ns  # noqa: PTH116
@@ -85,9 +85,9 @@ class ActivityTarget:
         self._members = members
         self._seen = self._look()
 
-    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
+    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
         before, self._seen = self._seen, self._look()
-        done(NOTHING_NEW if self._seen == before else None, reactor.now())
+        done(NOTHING_NEW if self._seen == before else None, loop.now())
         return _nothing_to_cancel
 
     def _look(self) -> list[Footprint]:

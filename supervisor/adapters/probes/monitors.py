@@ -41,16 +41,16 @@ class Monitors:
 
     def __init__(
         self,
-        reactor: EventLoop,
+        loop: EventLoop,
         post: Post,
         rng: Callable[[], float],
         members: Callable[[str], Iterable[int]],
         output: Callable[[str], Output],
     ) -> None:
-        self._reactor, self._post, self._rng = reactor, post, rng
+        self._loop, self._post, self._rng = loop, post, rng
         self._members, self._output = members, output
-        self._prober = Prober(reactor)
-        self._resolver = Resolver(reactor)
+        self._prober = Prober(loop)
+        self._resolver = Resolver(loop)
         self._watches: dict[str, End] = {}
 
     def watch(self, instance: str, incarnation: int, spec: ServiceSpec, purpose: Purpose) -> None:
@@ -89,7 +89,7 @@ class Monitors:
             self._post(instance, Ready(incarnation, how))
 
         if ready.delay is not None:
-            return self._reactor.call_at(self._reactor.now() + ready.delay, lambda: is_ready("delay")).cancel
+            return self._loop.call_at(self._loop.now() + ready.delay, lambda: is_ready("delay")).cancel
         if ready.log is not None:
             return self._on_match(instance, ready.log, lambda: is_ready("log"))
         target = self._asked(instance, spec, ready.http, ready.tcp, ready.exec)
@@ -138,7 +138,7 @@ class Monitors:
 
         def heard() -> None:
             nonlocal last
-            now = self._reactor.now()
+            now = self._loop.now()
             if now - last >= _LEAST_GAP:
                 last = now
                 beat(now)

@@ -53,7 +53,7 @@ class NotifySocket:
 
     def __init__(
         self,
-        reactor: EventLoop,
+        loop: EventLoop,
         path: str,
         deliver: Deliver,
         on_problem: Callable[[str], None],
@@ -61,18 +61,18 @@ class NotifySocket:
     ) -> None:
         self.path = path
         self.oversized = self.meaningless = 0
-        self._reactor = reactor
+        self._loop = loop
         self._deliver = deliver
         self._on_problem = on_problem
         self._told: set[str] = set()
         self._buffer = bytearray(MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
-        self._empty_at = self._heard_at = reactor.now()
+        self._empty_at = self._heard_at = loop.now()
         self._batch = min(_queue_length() / _EXPECTED, _LONGEST_BATCH)
         self._batch_timer: Timer | None = None
         self._socket = _inherited(inherited, path) or _bound(path)
         self._former: list[socket.socket] = []
-        reactor.register(self._socket.fileno(), self._readable)
+        loop.register(self._socket.fileno(), self._readable)
 
     def fileno(self) -> int:
         """Its descriptor, for a successor: what is in it then, the successor hears."""
@@ -89,36 +89,36 @@ class NotifySocket:
             self._batch_timer = None
         former, self._socket = self._socket, fresh
         self._former.append(former)
-        self._reactor.modify(former.fileno(), EPOLLIN)
-        self._reactor.register(fresh.fileno(), self._readable)
+        self._loop.modify(former.fileno(), EPOLLIN)
+        self._loop.register(fresh.fileno(), self._readable)
 
     def close(self) -> None:
         """Take it down, also from the file system."""
         if self._batch_timer is not None:
             self._batch_timer.cancel()
         for former in self._former:
-            self._reactor.unregister(former.fileno())
+            self._loop.unregister(former.fileno())
             former.close()
-        self._reactor.unregister(self._socket.fileno())
+        self._loop.unregister(self._socket.fileno())
         self._socket.close()
         with suppress(OSError):
             os.unlink(self.path)  # noqa: PTH108
 
     def _readable(self, _events: int) -> None:
-        now = self._reactor.now()
+        now = self._loop.now()
         full = self.drain() == _MOST_PER_TURN
         if not full and now - self._heard_at < self._batch:
-            self._reactor.modify(self._socket.fileno(), 0)
-            self._batch_timer = self._reactor.call_at(now + self._batch, self._collect)
+            self._loop.modify(self._socket.fileno(), 0)
+            self._batch_timer = self._loop.call_at(now + self._batch, self._collect)
         self._heard_at = now
 
     def _collect(self) -> None:
         """The end of a batch: begin another one while it is worth it."""
         if 1 < self.drain() < _MOST_PER_TURN:
-            self._batch_timer = self._reactor.call_at(self._reactor.now() + self._batch, self._collect)
+            self._batch_timer = self._loop.call_at(self._loop.now() + self._batch, self._collect)
         else:
             self._batch_timer = None
-            self._reactor.modify(self._socket.fileno(), EPOLLIN)
+            self._loop.modify(self._socket.fileno(), EPOLLIN)
 
     def drain(self) -> int:
         """Deliver what has arrived by now; how many datagrams.  To be called before a silence is judged."""

@@ -20,7 +20,7 @@ MOST_AT_ONCE = 64
 class Target(Protocol):
     """What can be asked."""
 
-    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
+    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
         """Ask once.  `done` is called once, within `timeout` seconds, perhaps before this returns, and never after the
         returned function was called.  OSError where it cannot even be tried."""
 
@@ -28,8 +28,8 @@ class Target(Protocol):
 class Prober:
     """Carries out probes, at most `MOST_AT_ONCE` at a time; the others wait, and their timeout with them."""
 
-    def __init__(self, reactor: EventLoop) -> None:
-        self.reactor = reactor
+    def __init__(self, loop: EventLoop) -> None:
+        self.loop = loop
         self._running = 0
         self._waiting: deque[_Probe] = deque()
 
@@ -49,7 +49,7 @@ class Prober:
     def _ended(self) -> None:
         self._running -= 1
         if self._waiting:
-            self.reactor.call_soon(self._begin_waiting)
+            self.loop.call_soon(self._begin_waiting)
 
     def _begin_waiting(self) -> None:
         while self._waiting and self._running < MOST_AT_ONCE:
@@ -71,11 +71,11 @@ class _Probe:
 
     def begin(self) -> None:
         self._begun = True
-        reactor = self._prober.reactor
+        loop = self._prober.loop
         try:
-            self._cancel = self._target.begin(reactor, self._timeout, self._answered)
+            self._cancel = self._target.begin(loop, self._timeout, self._answered)
         except OSError as error:
-            self._answered(in_words(error), reactor.now())
+            self._answered(in_words(error), loop.now())
 
     def _answered(self, error: str | None, at: float) -> None:
         if not self.over:
@@ -116,12 +116,12 @@ class Poller:
         self._interval, self._timeout = interval, timeout
         self._stopped = False
         self._timer: Timer | None = None
-        self._next = prober.reactor.now() + interval * (0.5 + rng() / 2)
+        self._next = prober.loop.now() + interval * (0.5 + rng() / 2)
         self._cancel: Cancel | None = None
         if at_once:
             self._cancel = prober.probe(target, timeout, self._answered)
         else:
-            self._timer = prober.reactor.call_at(self._next, self._ask)
+            self._timer = prober.loop.call_at(self._next, self._ask)
 
     def stop(self) -> None:
         """Ask no more; `done` is not called again."""
@@ -139,10 +139,10 @@ class Poller:
         self._done(error, at)
         if self._stopped:
             return
-        late = self._prober.reactor.now() - self._next
+        late = self._prober.loop.now() - self._next
         if late > 0:
             self._next += self._interval * -(-late // self._interval)
-        self._timer = self._prober.reactor.call_at(self._next, self._ask)
+        self._timer = self._prober.loop.call_at(self._next, self._ask)
 
 
 def in_words(error: OSError) -> str:

@@ -25,8 +25,8 @@ class TcpTarget:
         self.host, self.port = host.strip("[]"), int(port)
         self._resolver = resolver
 
-    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
-        attempt = _Attempt(reactor, self.port, timeout, done)
+    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
+        attempt = _Attempt(loop, self.port, timeout, done)
         self._resolver.resolve(self.host, attempt.resolved)
         return attempt.close
 
@@ -45,8 +45,8 @@ class HttpTarget(TcpTarget):
             f"Host: {address}\r\nUser-Agent: phi-supervisor\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         ).encode("latin-1", "replace")
 
-    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
-        attempt = _HttpAttempt(reactor, self.port, timeout, done, self._request)
+    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
+        attempt = _HttpAttempt(loop, self.port, timeout, done, self._request)
         self._resolver.resolve(self.host, attempt.resolved)
         return attempt.close
 
@@ -54,15 +54,15 @@ class HttpTarget(TcpTarget):
 class _Attempt:
     """One connection: to the first address that takes it."""
 
-    __slots__ = ("_addresses", "_done", "_error", "_port", "_reactor", "_socket", "_timer")
+    __slots__ = ("_addresses", "_done", "_error", "_loop", "_port", "_socket", "_timer")
 
-    def __init__(self, reactor: EventLoop, port: int, timeout: float, done: Done) -> None:
-        self._reactor, self._port = reactor, port
+    def __init__(self, loop: EventLoop, port: int, timeout: float, done: Done) -> None:
+        self._loop, self._port = loop, port
         self._done: Done | None = done
         self._socket: socket.socket | None = None
         self._addresses: Addresses = []
         self._error = "host name not known"
-        self._timer = reactor.call_at(reactor.now() + timeout, lambda: self._finish(too_late(timeout)))
+        self._timer = loop.call_at(loop.now() + timeout, lambda: self._finish(too_late(timeout)))
 
     def resolved(self, addresses: Addresses) -> None:
         """Where to try, one after the other."""
@@ -90,7 +90,7 @@ class _Attempt:
                 self._socket = connection
                 number = connection.connect_ex((host, self._port))
                 if number in (0, errno.EINPROGRESS):
-                    self._reactor.register(connection.fileno(), self._writable, EPOLLOUT)
+                    self._loop.register(connection.fileno(), self._writable, EPOLLOUT)
                     return
                 self._failed(OSError(number, os.strerror(number)))
             except OSError as error:
@@ -119,11 +119,11 @@ class _Attempt:
         done = self._done
         self.close()
         if done is not None:
-            done(error, self._reactor.now())
+            done(error, self._loop.now())
 
     def _drop_socket(self) -> None:
         if self._socket is not None:
-            self._reactor.unregister(self._socket.fileno())
+            self._loop.unregister(self._socket.fileno())
             self._socket.close()
             self._socket = None
 
@@ -133,8 +133,8 @@ class _HttpAttempt(_Attempt):
 
     __slots__ = ("_head", "_request")
 
-    def __init__(self, reactor: EventLoop, port: int, timeout: float, done: Done, request: bytes) -> None:
-        super().__init__(reactor, port, timeout, done)
+    def __init__(self, loop: EventLoop, port: int, timeout: float, done: Done, request: bytes) -> None:
+        super().__init__(loop, port, timeout, done)
         self._request = request
         self._head = b""
 
@@ -144,8 +144,8 @@ class _HttpAttempt(_Attempt):
         except OSError as error:
             self._finish(in_words(error))
             return
-        self._reactor.unregister(connection.fileno())
-        self._reactor.register(connection.fileno(), lambda _events: self._receive(connection))
+        self._loop.unregister(connection.fileno())
+        self._loop.register(connection.fileno(), lambda _events: self._receive(connection))
 
     def _receive(self, connection: socket.socket) -> None:
         try:

@@ -24,10 +24,10 @@ class CgroupMigration:
     """The processes that still have to be moved.  `mains` holds the pids of main processes, `owner(pid)` finds the
     process from which another one is descended."""
 
-    def __init__(self, reactor: EventLoop, mains: Container[int], owner: Callable[[int], Process | None]) -> None:
+    def __init__(self, loop: EventLoop, mains: Container[int], owner: Callable[[int], Process | None]) -> None:
         self.waiting: dict[Process, None] = {}
         """To be moved, in the order of their spawns."""
-        self._reactor = reactor
+        self._loop = loop
         self._mains = mains
         self._owner = owner
         self._unsettled: list[Process] = []
@@ -36,9 +36,9 @@ class CgroupMigration:
     def plan(self, process: Process) -> None:
         """Move it one of the next turns of the loop: one process a turn, and not before nothing was spawned for a
         moment."""
-        self._join_at = self._reactor.now() + JOIN_AFTER
+        self._join_at = self._loop.now() + JOIN_AFTER
         if not self.waiting:
-            self._reactor.call_at(self._join_at, self._move_next)
+            self._loop.call_at(self._join_at, self._move_next)
         self.waiting[process] = None
 
     def hasten(self, process: Process) -> None:
@@ -59,10 +59,10 @@ class CgroupMigration:
     def _move_next(self) -> None:
         if not self.waiting:
             return
-        now = self._reactor.now()
+        now = self._loop.now()
         if now >= self._join_at:
             self._move(next(iter(self.waiting)))
-        self._reactor.call_at(max(now, self._join_at), self._move_next)
+        self._loop.call_at(max(now, self._join_at), self._move_next)
 
     def _move(self, process: Process) -> None:
         self.waiting.pop(process, None)

@@ -26,7 +26,7 @@ _LOOK_AGAIN = 1.0  # seconds after which a directory that could not be watched i
 class CgroupTree(Tree):
     """A cgroup v2 directory, made if it is not there.  `passing`: it is taken away with the tree."""
 
-    __slots__ = ("_events_fd", "_passing", "_reactor", "accounts", "path")
+    __slots__ = ("_events_fd", "_loop", "_passing", "accounts", "path")
 
     def __init__(self, path: str, *, passing: bool = False) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class CgroupTree(Tree):
         self.accounts: str | None = None
         self._passing = passing
         self._events_fd = -1
-        self._reactor: EventLoop | None = None
+        self._loop: EventLoop | None = None
         with suppress(FileExistsError):
             os.mkdir(path, 0o755)  # noqa: PTH102 - on the restart path
 
@@ -83,23 +83,23 @@ class CgroupTree(Tree):
         if not write(f"{self.path}/cgroup.kill", "1"):  # before Linux 5.14, or not ours to write
             super().kill()
 
-    def when_empty(self, reactor: EventLoop, callback: Callable[[], None]) -> None:
-        self._watched, self._reactor = callback, reactor
-        reactor.call_soon(self._watch)
+    def when_empty(self, loop: EventLoop, callback: Callable[[], None]) -> None:
+        self._watched, self._loop = callback, loop
+        loop.call_soon(self._watch)
 
     def _watch(self) -> None:
-        if self._watched is None or self._reactor is None:
+        if self._watched is None or self._loop is None:
             return
         if self._events_fd < 0:
             try:
                 self._events_fd = os.open(f"{self.path}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
-                self._reactor.register(self._events_fd, self._changed, EPOLLPRI | EPOLLERR)
+                self._loop.register(self._events_fd, self._changed, EPOLLPRI | EPOLLERR)
             except FileNotFoundError:
                 self._emptied()
                 return
             except OSError:
                 self._unwatch()
-                self._reactor.call_at(self._reactor.now() + _LOOK_AGAIN, self._watch)
+                self._loop.call_at(self._loop.now() + _LOOK_AGAIN, self._watch)
                 return
         self._changed(0)  # it may have emptied before we looked
 
@@ -113,8 +113,8 @@ class CgroupTree(Tree):
 
     def _unwatch(self) -> None:
         if self._events_fd >= 0:
-            if self._reactor is not None:
-                self._reactor.unregister(self._events_fd)
+            if self._loop is not None:
+                self._loop.unregister(self._events_fd)
             os.close(self._events_fd)
             self._events_fd = -1
 

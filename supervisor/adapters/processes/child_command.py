@@ -70,11 +70,11 @@ class ChildCommand:
     command is not put off by an orphan of it that keeps a pipe open.
     """
 
-    __slots__ = ("_done", "_keep", "_pid", "_pidfd", "_pipes", "_reactor", "_texts", "_timed_out", "_timer")
+    __slots__ = ("_done", "_keep", "_loop", "_pid", "_pidfd", "_pipes", "_texts", "_timed_out", "_timer")
 
     def __init__(
         self,
-        reactor: EventLoop,
+        loop: EventLoop,
         argv: Sequence[str],
         done: Callable[[CommandResult], None],
         *,
@@ -86,7 +86,7 @@ class ChildCommand:
         keep: int = _KEPT,
         errors_apart: bool = False,
     ) -> None:
-        self._reactor = reactor
+        self._loop = loop
         self._keep = keep
         self._done: Callable[[CommandResult], None] | None = done
         self._timed_out = False
@@ -109,9 +109,9 @@ class ChildCommand:
             for writer in writers:
                 os.close(writer)
         for reader in self._pipes:
-            reactor.register(reader, partial(self._readable, reader))
-        reactor.register(self._pidfd, self._exited)
-        self._timer = reactor.call_at(reactor.now() + timeout, self._time_is_up)
+            loop.register(reader, partial(self._readable, reader))
+        loop.register(self._pidfd, self._exited)
+        self._timer = loop.call_at(loop.now() + timeout, self._time_is_up)
 
     def cancel(self) -> None:
         """Nobody wants to know any more: kill it, and say nothing."""
@@ -150,7 +150,7 @@ class ChildCommand:
             self._readable(pipe, 0)
             self._close(pipe)
         self._timer.cancel()
-        self._reactor.unregister(self._pidfd)
+        self._loop.unregister(self._pidfd)
         os.close(self._pidfd)
         self._pidfd = -1
         if self._done is not None:
@@ -158,7 +158,7 @@ class ChildCommand:
 
     def _close(self, pipe: int) -> None:
         if self._pipes.pop(pipe, None) is not None:
-            self._reactor.unregister(pipe)
+            self._loop.unregister(pipe)
             os.close(pipe)
 
 

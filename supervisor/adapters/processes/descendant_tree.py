@@ -60,11 +60,11 @@ class DescendantTree(Tree):
         "_abroad",
         "_census",
         "_identity",
+        "_loop",
         "_mains",
         "_mark",
         "_marked",
         "_pidfds",
-        "_reactor",
         "_start",
         "leader",
     )
@@ -82,7 +82,7 @@ class DescendantTree(Tree):
         self._mains = mains
         self._census = census
         self._pidfds: list[int] = []
-        self._reactor: EventLoop | None = None
+        self._loop: EventLoop | None = None
 
     def join(self, pid: int) -> None:
         stat = procfs.stat(pid)
@@ -182,13 +182,13 @@ class DescendantTree(Tree):
             kin |= new
         return [pid for pid in pids if pid in kin]
 
-    def when_empty(self, reactor: EventLoop, callback: Callable[[], None]) -> None:
-        self._watched, self._reactor = callback, reactor
-        reactor.call_soon(self._look)
+    def when_empty(self, loop: EventLoop, callback: Callable[[], None]) -> None:
+        self._watched, self._loop = callback, loop
+        loop.call_soon(self._look)
 
     def _look(self) -> None:
         """Wait for each member's pidfd; look again when one fires, for it may have forked."""
-        if self._watched is None or self._reactor is None:
+        if self._watched is None or self._loop is None:
             return
         self.close()
         members = self._all()
@@ -199,13 +199,13 @@ class DescendantTree(Tree):
             with suppress(OSError):
                 fd = os.pidfd_open(pid)
                 self._pidfds.append(fd)
-                self._reactor.register(fd, lambda _events: self._look())
+                self._loop.register(fd, lambda _events: self._look())
         if not self._pidfds:
-            self._reactor.call_at(self._reactor.now() + _LOOK_AGAIN, self._look)
+            self._loop.call_at(self._loop.now() + _LOOK_AGAIN, self._look)
 
     def close(self) -> None:
         for fd in self._pidfds:
-            if self._reactor is not None:
-                self._reactor.unregister(fd)
+            if self._loop is not None:
+                self._loop.unregister(fd)
             os.close(fd)
         self._pidfds.clear()

@@ -41,12 +41,12 @@ class Sampler:
 
     def __init__(
         self,
-        reactor: EventLoop,
+        loop: EventLoop,
         members: Callable[[str], Iterable[int]],
         post: Callable[[str, Event], None],
         cgroup: Callable[[str], str | None] = lambda _instance: None,
     ) -> None:
-        self._reactor, self._members, self._post, self._cgroup = reactor, members, post, cgroup
+        self._loop, self._members, self._post, self._cgroup = loop, members, post, cgroup
         self._meters: dict[str, _Meter] = {}
         self._limits: dict[str, ResourceLimits] = {}
         self._holds = 0
@@ -66,7 +66,7 @@ class Sampler:
         """Somebody watches: call `tick()` every `interval` seconds, and remember what was read from one `read_now` to
         the next.  Returns what ends it."""
         self._holds += 1
-        ticker = _Ticker(self._reactor, interval, tick)
+        ticker = _Ticker(self._loop, interval, tick)
 
         def release() -> None:
             if ticker.stop():
@@ -84,13 +84,13 @@ class Sampler:
                 self._meters.pop(instance, None)
             return
         self._limits[instance] = ResourceLimits(incarnation, resources)
-        self._look_by(self._reactor.now() + _period(resources))
+        self._look_by(self._loop.now() + _period(resources))
 
     def tree(self, pids: Iterable[int]) -> list[Process]:
         """A row for each process, with its share of CPU since the last time it was asked for."""
         from supervisor.core.text.redact import without_secrets
 
-        now = self._reactor.now()
+        now = self._loop.now()
         rows: list[Process] = []
         for pid in pids:
             stat = procfs.stat(pid)
@@ -119,7 +119,7 @@ class Sampler:
         if usage is None:
             self._meters.pop(instance, None)
             return None
-        now = self._reactor.now()
+        now = self._loop.now()
         meter = self._meters.get(instance)
         if meter is None:
             meter = _Meter(now, usage.spent, percent(sum(usage.spent.values()), usage.age))
@@ -139,11 +139,11 @@ class Sampler:
             if self._limit_timer.when <= when:
                 return
             self._limit_timer.cancel()
-        self._limit_timer = self._reactor.call_at(when, self._look_at_limits)
+        self._limit_timer = self._loop.call_at(when, self._look_at_limits)
 
     def _look_at_limits(self) -> None:
         self._limit_timer = None
-        now = self._reactor.now()
+        now = self._loop.now()
         for instance, limits in self._limits.items():
             sample = self._measure(instance)
             for excess in (
@@ -168,11 +168,11 @@ class _Meter:
 class _Ticker:
     """Calls back on a grid; moments that were slept through are skipped."""
 
-    __slots__ = ("_callback", "_interval", "_reactor", "_timer")
+    __slots__ = ("_callback", "_interval", "_loop", "_timer")
 
-    def __init__(self, reactor: EventLoop, interval: float, callback: Callable[[], None]) -> None:
-        self._reactor, self._interval, self._callback = reactor, interval, callback
-        self._timer: Timer | None = reactor.call_at(reactor.now() + interval, self._tick)
+    def __init__(self, loop: EventLoop, interval: float, callback: Callable[[], None]) -> None:
+        self._loop, self._interval, self._callback = loop, interval, callback
+        self._timer: Timer | None = loop.call_at(loop.now() + interval, self._tick)
 
     def stop(self) -> bool:
         """False: it was stopped before."""
@@ -183,9 +183,9 @@ class _Ticker:
 
     def _tick(self) -> None:
         assert self._timer is not None
-        late = self._reactor.now() - self._timer.when
+        late = self._loop.now() - self._timer.when
         slots = 1 + late // self._interval
-        self._timer = self._reactor.call_at(self._timer.when + slots * self._interval, self._tick)
+        self._timer = self._loop.call_at(self._timer.when + slots * self._interval, self._tick)
         self._callback()
 
 

@@ -35,25 +35,25 @@ class ProcessTable:
 
     def __init__(
         self,
-        reactor: EventLoop,
+        loop: EventLoop,
         post: Callable[[str, Event], None],
         before_exit: Callable[[str, bool], None],
         supervisor_id: str,
     ) -> None:
         self.mains: dict[int, Process] = {}
         self.by_instance: dict[str, Process] = {}
-        self._reactor = reactor
+        self._loop = loop
         self._post = post
         self._before_exit = before_exit
         self._id = supervisor_id
         self._by_mark: dict[int, Process] = {}
-        self._migration = CgroupMigration(reactor, self.mains, self._owner)
+        self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._strangers: set[int] = set()
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
         become_subreaper()
         marks.take_off()
-        reactor.on_signal(signal.SIGCHLD, self._child_died)
+        loop.on_signal(signal.SIGCHLD, self._child_died)
 
     # -- taking up -----------------------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ class ProcessTable:
             return None
         process = self._process(instance, incarnation, 0, -1, tree)
         self.by_instance[instance] = process
-        tree.when_empty(self._reactor, lambda: self._post(instance, TreeEmpty(incarnation)))
+        tree.when_empty(self._loop, lambda: self._post(instance, TreeEmpty(incarnation)))
         return process
 
     def _process(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree) -> Process:
@@ -101,7 +101,7 @@ class ProcessTable:
     def _add(self, process: Process) -> None:
         self.mains[process.pid] = process
         self.by_instance[process.instance] = process
-        self._reactor.register(process.pidfd, lambda events: self._ready(process, events))
+        self._loop.register(process.pidfd, lambda events: self._ready(process, events))
 
     def members(self, instance: str) -> list[int]:
         """The pids of its tree, whether or not that was moved into its cgroup yet."""
@@ -149,7 +149,7 @@ class ProcessTable:
         if process.pidfd >= 0:
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
-        self._reactor.call_at(self._reactor.now() + 1.0, lambda: self._report_lingering(process))
+        self._loop.call_at(self._loop.now() + 1.0, lambda: self._report_lingering(process))
 
     def _report_lingering(self, process: Process) -> None:
         if self.by_instance.get(process.instance) is process and not process.tree.empty():
@@ -181,7 +181,7 @@ class ProcessTable:
         process.pid = process.main = pid
         process.pidfd, process.start = pidfd, procfs.start_time(pid)
         self.mains[pid] = process
-        self._reactor.register(pidfd, lambda events: self._ready(process, events))
+        self._loop.register(pidfd, lambda events: self._ready(process, events))
 
     def age(self, process: Process) -> float:
         """Seconds since the process began, to a clock tick."""
@@ -214,13 +214,13 @@ class ProcessTable:
             self._exited(process, foreign_status(process.pidfd))
             return
         pidfd = process.pidfd
-        self._reactor.modify(pidfd, 0)  # EPOLLHUP is reported all the same; EPOLLIN would come for ever
+        self._loop.modify(pidfd, 0)  # EPOLLHUP is reported all the same; EPOLLIN would come for ever
 
         def give_up() -> None:
             if process.pidfd == pidfd:
                 self._exited(process, foreign_status(pidfd))
 
-        self._reactor.call_at(self._reactor.now() + PARENT_REAPS_WITHIN, give_up)
+        self._loop.call_at(self._loop.now() + PARENT_REAPS_WITHIN, give_up)
 
     def _exited(self, process: Process, status: Status) -> None:
         self._forget_pidfd(process)
@@ -230,11 +230,11 @@ class ProcessTable:
         self._before_exit(process.instance, empty)
         self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
         if not empty:
-            process.tree.when_empty(self._reactor, lambda: self._post(process.instance, TreeEmpty(process.incarnation)))
+            process.tree.when_empty(self._loop, lambda: self._post(process.instance, TreeEmpty(process.incarnation)))
 
     def _forget_pidfd(self, process: Process) -> None:
         if process.pidfd >= 0:
-            self._reactor.unregister(process.pidfd)
+            self._loop.unregister(process.pidfd)
             os.close(process.pidfd)
             process.pidfd = -1
 
@@ -245,7 +245,7 @@ class ProcessTable:
             self._look_later()
 
     def _look_later(self) -> None:
-        self._stranger_timer = self._reactor.call_at(self._reactor.now() + STRANGERS_AFTER, self._reap_strangers)
+        self._stranger_timer = self._loop.call_at(self._loop.now() + STRANGERS_AFTER, self._reap_strangers)
 
     def _reap_strangers(self) -> None:
         """Orphans that came to us as subreaper (or PID 1) and died.  Whoever spawned a child of ours waits for it

@@ -74,7 +74,7 @@ class Tree:
                 break
         return held
 
-    def when_empty(self, reactor: EventLoop, callback: Callable[[], None]) -> None:
+    def when_empty(self, loop: EventLoop, callback: Callable[[], None]) -> None:
         """Call back once, when the last member is gone."""
         raise NotImplementedError
 

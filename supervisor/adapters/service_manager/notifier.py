@@ -57,10 +57,10 @@ class ServiceManager:
     and nobody knows what."""
 
     def __init__(
-        self, reactor: EventLoop, upstream: Upstream, problem: Callable[[str], None], stored: Mapping[str, int] | None
+        self, loop: EventLoop, upstream: Upstream, problem: Callable[[str], None], stored: Mapping[str, int] | None
     ) -> None:
         self.upstream = upstream
-        self._reactor = reactor
+        self._loop = loop
         self._problem = problem
         address = upstream.address
         self._address = "\0" + address[1:] if address.startswith("@") else address
@@ -136,14 +136,14 @@ class ServiceManager:
         if self._queue or not self._send(message, fd):
             self._queue[kind] = message, fd if fd < 0 else os.dup(fd)
             if self._timer is None:
-                self._timer = self._reactor.call_at(self._reactor.now() + AGAIN_AFTER, self._flush)
+                self._timer = self._loop.call_at(self._loop.now() + AGAIN_AFTER, self._flush)
 
     def _flush(self) -> None:
         self._timer = None
         while self._queue:
             kind, (message, fd) = next(iter(self._queue.items()))
             if not self._send(message, fd):
-                self._timer = self._reactor.call_at(self._reactor.now() + AGAIN_AFTER, self._flush)
+                self._timer = self._loop.call_at(self._loop.now() + AGAIN_AFTER, self._flush)
                 return
             del self._queue[kind]
             if fd >= 0:

@@ -49,9 +49,9 @@ def test_words_are_those_of_the_rules(written: Any, rule: Any) -> None:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    def make(reactor: EventLoop) -> ControlRoutes:
+    def make(loop: EventLoop) -> ControlRoutes:
         lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
-        return ControlRoutes(StandIn(reactor, fake_client.twelve(), events=fake_client.events(), lines=lines), reactor)
+        return ControlRoutes(StandIn(loop, fake_client.twelve(), events=fake_client.events(), lines=lines), loop)
 
     with serving(make, f"{tmp_path}/s") as one:
         yield one

@@ -102,10 +102,10 @@ def _is_framing(line: str) -> bool:
 def home(tmp_path: Path) -> Iterator[Home]:
     made: list[StandIn] = []
 
-    def make(reactor: EventLoop) -> ControlRoutes:
+    def make(loop: EventLoop) -> ControlRoutes:
         lines: dict[str, list[tuple[float | None, str]]] = {"redis": [(float(n), f"line {n}") for n in range(20)]}
-        made.append(StandIn(reactor, fake_client.twelve(), events=fake_client.events(), lines=lines))
-        return ControlRoutes(made[0], reactor)
+        made.append(StandIn(loop, fake_client.twelve(), events=fake_client.events(), lines=lines))
+        return ControlRoutes(made[0], loop)
 
     with serving(make, f"{tmp_path}/s") as served:
         yield Home(served, made[0])

@@ -69,9 +69,9 @@ class Practice:
 
     def __init__(self, root: Path) -> None:
         self.capture = Capture(root)
-        self.reactor = self.capture.reactor
+        self.loop = self.capture.loop
         self.stream = self.capture.store.open("web", PLAIN)
-        self.examiner = Examiner(self.reactor, lambda _: self.stream)
+        self.examiner = Examiner(self.loop, lambda _: self.stream)
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, code: str, *, says: str, program: str = sys.executable) -> Suspect:
@@ -82,7 +82,7 @@ class Practice:
         process = subprocess.Popen([program, "-c", code], stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         os.close(output)
         self.processes.append(process)
-        run_until(self.reactor, lambda: says.encode() in heard)
+        run_until(self.loop, lambda: says.encode() in heard)
         stop()
         return Suspect(process.pid, Members(process.pid))
 
@@ -97,7 +97,7 @@ class Practice:
     ) -> Answer:
         answers: list[Answer] = []
         self.examiner.examine(suspect, spec, within, confirm, lambda *answer: answers.append(answer), again=again)
-        run_until(self.reactor, lambda: answers)
+        run_until(self.loop, lambda: answers)
         assert json.dumps(answers[0], allow_nan=False)
         assert len(json.dumps(answers[0])) < 128 * 1024
         return answers[0]
@@ -220,8 +220,8 @@ def test_a_question_that_nobody_answers_ends_with_the_time(practice: Practice) -
     assert found["cut_short"].startswith("after 0.")
     assert time.monotonic() - began < 5.0
     answer[0](False)  # too late, and harmless
-    practice.reactor.call_soon(lambda: None)
-    practice.reactor.turn()
+    practice.loop.call_soon(lambda: None)
+    practice.loop.turn()
 
 
 @needs_py_spy
@@ -354,10 +354,10 @@ def waits_until(practice: Practice, condition: Callable[[], bool]) -> None:
     """The kernel's counters tell nobody that they have moved: look every 10 ms."""
 
     def there() -> bool:
-        practice.reactor.call_at(practice.reactor.now() + 0.01, lambda: None)
+        practice.loop.call_at(practice.loop.now() + 0.01, lambda: None)
         return condition()
 
-    run_until(practice.reactor, there, timeout=60)
+    run_until(practice.loop, there, timeout=60)
 
 
 def test_who_waits_for_a_cpu_is_held_and_its_waiting_does_not_count(practice: Practice) -> None:

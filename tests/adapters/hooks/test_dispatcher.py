@@ -32,7 +32,7 @@ EVENT = {"id": 7, "instance": "web@1", "service": "web", "from": "running", "to"
 
 @dataclass
 class House:
-    reactor: EventLoop
+    loop: EventLoop
     hooks: HookDispatcher
     problems: list[str]
     folder: Path
@@ -50,20 +50,20 @@ class House:
 
     def run(self) -> None:
         """Until all is delivered, or has failed."""
-        run_until(self.reactor, lambda: not self.hooks._queue and not self.hooks._running, 60.0)
+        run_until(self.loop, lambda: not self.hooks._queue and not self.hooks._running, 60.0)
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    reactor = EventLoop()
+    loop = EventLoop()
     before = set(procfs.children(os.getpid()))
     problems: list[str] = []
-    hooks = HookDispatcher(reactor, problems.append)
-    yield House(reactor, hooks, problems, tmp_path)
+    hooks = HookDispatcher(loop, problems.append)
+    yield House(loop, hooks, problems, tmp_path)
     for command in hooks._running.values():
         command.cancel()
-    run_until(reactor, lambda: set(procfs.children(os.getpid())) <= before)
-    reactor.close()
+    run_until(loop, lambda: set(procfs.children(os.getpid())) <= before)
+    loop.close()
 
 
 def test_a_command_gets_the_event_in_its_directory(house: House) -> None:
@@ -110,9 +110,9 @@ def test_a_hook_that_hangs_is_killed_with_its_group(house: House) -> None:
     house.run()
     assert len(house.problems) == 1 and "not done within 3s, killed" in house.problems[0]
     ended: list[bytes] = []
-    house.reactor.register(held, lambda _events: ended.append(os.read(held, 1)))
-    run_until(house.reactor, lambda: ended)
-    house.reactor.unregister(held)
+    house.loop.register(held, lambda _events: ended.append(os.read(held, 1)))
+    run_until(house.loop, lambda: ended)
+    house.loop.unregister(held)
     os.close(held)
 
 
@@ -142,7 +142,7 @@ def test_too_many_are_dropped_loudly_and_never_too_many_run(house: House, monkey
     monkeypatch.setattr(hooks_module, "Command", Stuck)
     for number in range(LONGEST_QUEUE + 10):
         house.offer(HookSpec(on=("failed",), run=(str(number),)))
-    house.reactor.turn()
+    house.loop.turn()
     assert len(started) == MOST_AT_ONCE and house.hooks.dropped == 10
     assert house.problems == ["256 hooks are waiting to run; more are being dropped"]
 
@@ -154,7 +154,7 @@ def test_in_order_and_one_that_hangs_holds_up_only_itself(house: House) -> None:
         house.offer(hanging, event=EVENT | {"id": number})
     for number in range(3):
         house.offer(slow, event=EVENT | {"id": number})
-    run_until(house.reactor, lambda: len(house.hooks._queue) == 2 * MOST_AT_ONCE - 1 and len(house.hooks._running) == 1)
+    run_until(house.loop, lambda: len(house.hooks._queue) == 2 * MOST_AT_ONCE - 1 and len(house.hooks._running) == 1)
     got = [json.loads(line)["id"] for line in (house.folder / "got").read_text().splitlines() if line]
     assert got == [0, 1, 2]
     house.hooks._queue.clear()
@@ -167,7 +167,7 @@ def test_no_process_to_be_had_is_a_failure_like_any_other(house: House, monkeypa
     monkeypatch.setattr(hooks_module, "Command", refuse)
     house.offer(HookSpec(on=("failed",), run=("x",)))
     house.run()
-    run_until(house.reactor, lambda: house.problems)
+    run_until(house.loop, lambda: house.problems)
     assert house.problems == ["hook x of web@1: resource temporarily unavailable"]
 
 
@@ -184,7 +184,7 @@ def test_flush_waits_for_what_is_pending(house: House) -> None:
     house.offer(HookSpec(on=("failed",), run=house.script("touch told")))
     done: list[bool] = []
     house.hooks.flush(lambda: done.append((house.folder / "told").exists()))
-    run_until(house.reactor, lambda: done)
+    run_until(house.loop, lambda: done)
     assert done == [True] and house.problems == []
 
 
@@ -195,7 +195,7 @@ def test_flush_gives_up_loudly(house: House, monkeypatch: pytest.MonkeyPatch) ->
         house.offer(HookSpec(on=("failed",), run=(*run, str(number))))
     done: list[bool] = []
     house.hooks.flush(lambda: done.append(True))
-    run_until(house.reactor, lambda: done)
+    run_until(house.loop, lambda: done)
     assert house.hooks.dropped == MOST_AT_ONCE + 2 and done == [True]
     assert house.problems == [f"6 hooks were not done in the 0.2s before the end: hook {run[0]} of web@1"]
 

@@ -61,7 +61,7 @@ def echo() -> Echo:
 
 @pytest.fixture
 def served(echo: Echo, tmp_path: Path) -> Iterator[Served]:
-    with serving(lambda _reactor: echo, f"{tmp_path}/s") as found:
+    with serving(lambda _loop: echo, f"{tmp_path}/s") as found:
         yield found
 
 
@@ -78,23 +78,23 @@ def test_replaces_a_socket_that_nobody_serves(tmp_path: Path, echo: Echo) -> Non
     stale = socket.socket(socket.AF_UNIX)
     stale.bind(path)
     stale.close()
-    with serving(lambda _reactor: echo, path) as served, served.connect() as sock:
+    with serving(lambda _loop: echo, path) as served, served.connect() as sock:
         sock.sendall(get("/a"))
         assert read_answer(sock)[0] == 200
 
 
 def test_path_too_long_is_an_error_with_a_way_out(tmp_path: Path, echo: Echo) -> None:
-    reactor = EventLoop()
+    loop = EventLoop()
     with pytest.raises(OperationFailed, match="runtime_dir"):
-        HttpServer(reactor, echo, print).listen_unix(f"{tmp_path}/{'x' * 120}")
-    reactor.close()
+        HttpServer(loop, echo, print).listen_unix(f"{tmp_path}/{'x' * 120}")
+    loop.close()
 
 
 def test_port_in_use_is_an_error(served: Served, echo: Echo) -> None:
-    reactor = EventLoop()
+    loop = EventLoop()
     with pytest.raises(OperationFailed, match=str(served.port)):
-        HttpServer(reactor, echo, print).listen_tcp("127.0.0.1", served.port)
-    reactor.close()
+        HttpServer(loop, echo, print).listen_tcp("127.0.0.1", served.port)
+    loop.close()
 
 
 def test_keep_alive_serves_one_request_after_the_other(served: Served) -> None:
@@ -287,9 +287,9 @@ def test_client_that_takes_nothing_is_cut(served: Served, monkeypatch: pytest.Mo
             if served.server.connections == 0:
                 ended.set()
             else:
-                served.reactor.call_at(served.reactor.now() + 0.01, look)
+                served.loop.call_at(served.loop.now() + 0.01, look)
 
-        served.reactor.call_from_thread(look)
+        served.loop.call_from_thread(look)
         assert ended.wait(PATIENCE)
 
 
@@ -339,7 +339,7 @@ def test_requests_of_many_share_one_turn_of_the_loop(
         def flood() -> None:
             for sock in crowd:
                 sock.sendall(get("/a") + get("/b"))
-            served.reactor.before_wait = lambda: turns.append(len(echo.seen))
+            served.loop.before_wait = lambda: turns.append(len(echo.seen))
 
         served.call(flood)
         for sock in crowd:
@@ -416,7 +416,7 @@ def test_flushed_is_told_once_when_all_is_out(served: Served, echo: Echo) -> Non
 
 
 def test_closing_the_server_ends_streams_properly(tmp_path: Path, echo: Echo) -> None:
-    with serving(lambda _reactor: echo, f"{tmp_path}/s") as served:
+    with serving(lambda _loop: echo, f"{tmp_path}/s") as served:
         sock = served.connect()
         sock.sendall(get("/stream"))
         served.settle()
@@ -444,7 +444,7 @@ def test_another_user_is_refused_by_mode_and_by_credentials(tmp_path: Path, echo
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | 0o011)
-    with serving(lambda _reactor: echo, f"{tmp_path}/s") as served:
+    with serving(lambda _loop: echo, f"{tmp_path}/s") as served:
         ask = [sys.executable, "-S", "-c", _ASK, served.path]
         assert "refused by the mode" in subprocess.run(ask, capture_output=True, text=True, timeout=30).stdout
         Path(served.path).chmod(0o666)

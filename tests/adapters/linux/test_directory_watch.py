@@ -24,7 +24,7 @@ from tests.doubles.fakes import run_until
 
 
 @pytest.fixture
-def reactor() -> Iterator[EventLoop]:
+def loop() -> Iterator[EventLoop]:
     made = EventLoop()
     yield made
     made.close()
@@ -33,13 +33,13 @@ def reactor() -> Iterator[EventLoop]:
 class StartMonitoring:
     """A directory with two files, and what was lost of it."""
 
-    def __init__(self, reactor: EventLoop, place: Path) -> None:
+    def __init__(self, loop: EventLoop, place: Path) -> None:
         self.place = place
         self.lost: list[Sequence[str]] = []
         self.problems: list[str] = []
         self.broken = False
         self.make()
-        self.directory_watch = DirectoryWatch(reactor, str(place), ("a", "b"), self.make_anew, self.problems.append)
+        self.directory_watch = DirectoryWatch(loop, str(place), ("a", "b"), self.make_anew, self.problems.append)
 
     def make(self) -> None:
         self.place.mkdir(exist_ok=True)
@@ -54,81 +54,81 @@ class StartMonitoring:
 
 
 @pytest.fixture
-def watch(reactor: EventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartMonitoring]:
+def watch(loop: EventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartMonitoring]:
     monkeypatch.setattr(vigil_module, "SETTLE", 0.01)
     monkeypatch.setattr(vigil_module, "RETRY", 0.01)
-    made = StartMonitoring(reactor, tmp_path / "r")
+    made = StartMonitoring(loop, tmp_path / "r")
     yield made
     made.directory_watch.close()
 
 
-def test_one_file_again_and_again(reactor: EventLoop, watch: StartMonitoring) -> None:
+def test_one_file_again_and_again(loop: EventLoop, watch: StartMonitoring) -> None:
     for count in (1, 2, 3):
         (watch.place / "a").unlink()
-        run_until(reactor, lambda count=count: len(watch.lost) == count)  # type: ignore[misc]
+        run_until(loop, lambda count=count: len(watch.lost) == count)  # type: ignore[misc]
     assert watch.lost == [["a"]] * 3
     assert watch.problems == []
 
 
-def test_the_whole_directory_again_and_again(reactor: EventLoop, watch: StartMonitoring, tmp_path: Path) -> None:
+def test_the_whole_directory_again_and_again(loop: EventLoop, watch: StartMonitoring, tmp_path: Path) -> None:
     shutil.rmtree(watch.place)
-    run_until(reactor, lambda: watch.lost)
+    run_until(loop, lambda: watch.lost)
     watch.place.rename(tmp_path / "elsewhere")
-    run_until(reactor, lambda: len(watch.lost) == 2)
+    run_until(loop, lambda: len(watch.lost) == 2)
     (watch.place / "b").unlink()
-    run_until(reactor, lambda: len(watch.lost) == 3)
+    run_until(loop, lambda: len(watch.lost) == 3)
     assert watch.lost == [["a", "b"], ["a", "b"], ["b"]]
 
 
-def test_what_others_do_there_is_their_business(reactor: EventLoop, watch: StartMonitoring) -> None:
+def test_what_others_do_there_is_their_business(loop: EventLoop, watch: StartMonitoring) -> None:
     (watch.place / "c").touch()
     (watch.place / "c").rename(watch.place / "d")
     (watch.place / "d").rename(watch.place / "a")
     (watch.place / "e").touch()
     (watch.place / "e").unlink()
     (watch.place / "b").unlink()
-    run_until(reactor, lambda: watch.lost)
+    run_until(loop, lambda: watch.lost)
     assert watch.lost == [["b"]]
 
 
-def test_what_is_gone_from_the_start(reactor: EventLoop, tmp_path: Path) -> None:
+def test_what_is_gone_from_the_start(loop: EventLoop, tmp_path: Path) -> None:
     lost: list[Sequence[str]] = []
-    directory_watch = DirectoryWatch(reactor, str(tmp_path), ("a",), lambda names: lost.append(names), print)
-    run_until(reactor, lambda: lost)
+    directory_watch = DirectoryWatch(loop, str(tmp_path), ("a",), lambda names: lost.append(names), print)
+    run_until(loop, lambda: lost)
     directory_watch.close()
 
 
-def test_it_is_told_once_and_tried_until_it_can_be_done(reactor: EventLoop, watch: StartMonitoring) -> None:
+def test_it_is_told_once_and_tried_until_it_can_be_done(loop: EventLoop, watch: StartMonitoring) -> None:
     watch.broken = True
     (watch.place / "a").unlink()
-    run_until(reactor, lambda: len(watch.lost) == 3)
+    run_until(loop, lambda: len(watch.lost) == 3)
     assert len(watch.problems) == 1 and "no room" in watch.problems[0]
     watch.broken = False
-    run_until(reactor, lambda: (watch.place / "a").exists())
+    run_until(loop, lambda: (watch.place / "a").exists())
 
 
-def test_the_control_socket_comes_back_and_connections_stay(reactor: EventLoop, tmp_path: Path) -> None:
+def test_the_control_socket_comes_back_and_connections_stay(loop: EventLoop, tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    server = HttpServer(reactor, handler=None, on_problem=print)  # type: ignore[arg-type]
+    server = HttpServer(loop, handler=None, on_problem=print)  # type: ignore[arg-type]
     server.listen_unix(str(path))
     with socket.socket(socket.AF_UNIX) as old, socket.socket(socket.AF_UNIX) as new:
         old.connect(str(path))
-        run_until(reactor, lambda: server.connections == 1)
+        run_until(loop, lambda: server.connections == 1)
         before = os.fstat(server.descriptors()["control"]).st_ino
         server.rebind(str(path))
         assert os.fstat(server.descriptors()["control"]).st_ino == before, "what is there stays"
         path.unlink()
         server.rebind(str(path))
         new.connect(str(path))
-        run_until(reactor, lambda: server.connections == 2)
+        run_until(loop, lambda: server.connections == 2)
         assert path.stat().st_mode & 0o777 == 0o600
     server.close()
 
 
-def test_the_notify_socket_comes_back_and_who_is_connected_is_heard(reactor: EventLoop, tmp_path: Path) -> None:
+def test_the_notify_socket_comes_back_and_who_is_connected_is_heard(loop: EventLoop, tmp_path: Path) -> None:
     path = tmp_path / "notify.sock"
     heard: list[str | None] = []
-    notify = NotifySocket(reactor, str(path), lambda pid, uid, message, at: heard.append(message.status), print)
+    notify = NotifySocket(loop, str(path), lambda pid, uid, message, at: heard.append(message.status), print)
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as old,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as new,
@@ -140,7 +140,7 @@ def test_the_notify_socket_comes_back_and_who_is_connected_is_heard(reactor: Eve
             notify.rebind()
             old.send(b"STATUS=old")
             new.sendto(b"STATUS=new", str(path))
-            run_until(reactor, lambda turn=turn: len(heard) == 2 * turn)  # type: ignore[misc]
+            run_until(loop, lambda turn=turn: len(heard) == 2 * turn)  # type: ignore[misc]
     assert sorted(map(str, heard)) == ["new", "new", "old", "old"]
     notify.close()
     assert not path.exists()

@@ -24,15 +24,15 @@ class Capture:
         self._open()
 
     def _open(self) -> None:
-        self.reactor = EventLoop()
-        self.store = LogStore(self.reactor, str(self.logs), str(self.fifos), self._problem)
+        self.loop = EventLoop()
+        self.store = LogStore(self.loop, str(self.logs), str(self.fifos), self._problem)
 
     def _problem(self, instance: str, message: str) -> None:
         self.problems.append((instance, message))
 
     def close(self) -> None:
         self.store.close()
-        self.reactor.close()
+        self.loop.close()
 
     def again(self) -> None:
         """An orderly restart of the daemon."""

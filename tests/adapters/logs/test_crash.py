@@ -64,7 +64,7 @@ def test_sigkill_in_the_middle(tmp_path: Path, timestamps: bool) -> None:
             stream = last.store.open("web", SPEC)
             ended: list[bool] = []
             stream.subscribe(lambda lines: ended.append(True) if b"end" in lines else None)
-            run_until(last.reactor, lambda: ended)
+            run_until(last.loop, lambda: ended)
     os.close(fd)
     kept = last.kept().removesuffix(b"end\n").splitlines()
     if timestamps:

@@ -38,7 +38,7 @@ def filled(capture: Capture, last: int, max_size: int = 3000, compress: bool = F
     """Lines 0 … last - 1 in many files; the directory."""
     stream = capture.store.open("web", LogSpec(max_size=max_size, keep=100, compress=compress))
     say(stream, numbered(0, last))
-    run_until(capture.reactor, lambda: not capture.store._compressor._busy)
+    run_until(capture.loop, lambda: not capture.store._compressor._busy)
     return str(capture.logs)
 
 
@@ -90,7 +90,7 @@ def test_a_cursor_survives_rotation_and_compression(capture: Capture) -> None:
     say(stream, numbered(0, 20))
     cursor = read(str(capture.logs), "web").last_cursor
     say(stream, numbered(20, 200))
-    run_until(capture.reactor, lambda: list(capture.logs.glob("*.5.gz")) and not capture.store._compressor._busy)
+    run_until(capture.loop, lambda: list(capture.logs.glob("*.5.gz")) and not capture.store._compressor._busy)
     assert numbers(read(str(capture.logs), "web", after=cursor)) == list(range(20, 200))
     assert numbers(read(str(capture.logs), "web", before=cursor)) == list(range(20))
 

@@ -214,7 +214,7 @@ def test_a_rotation_that_keeps_failing_is_told_once_and_bounded(
 
 
 def compressed(capture: Capture, count: int) -> None:
-    run_until(capture.reactor, lambda: len(list(capture.logs.glob("*.gz"))) == count and settled(capture))
+    run_until(capture.loop, lambda: len(list(capture.logs.glob("*.gz"))) == count and settled(capture))
 
 
 def settled(capture: Capture) -> bool:
@@ -253,8 +253,8 @@ def test_files_may_move_and_vanish_while_they_are_compressed(capture: Capture) -
     stream = capture.store.open("web", spec(max_size=100_000, keep=2, compress=True))
     for i in range(20):
         say(stream, numbered(i * 500, i * 500 + 500))
-        capture.reactor.call_soon(lambda: None)
-        capture.reactor.turn()
+        capture.loop.call_soon(lambda: None)
+        capture.loop.turn()
     compressed(capture, 2)
     kept = capture.kept()
     first = int(kept[:8])
@@ -295,7 +295,7 @@ def test_compression_that_fails_is_told_and_keeps_the_plain_file(capture: Captur
     stream = capture.store.open("web", spec(compress=True))
     (capture.logs / "web.log.gz.new").mkdir()
     say(stream, numbered(0, 12))
-    run_until(capture.reactor, lambda: capture.problems)
+    run_until(capture.loop, lambda: capture.problems)
     assert "stays uncompressed" in capture.problems[0][1]
     shutil.rmtree(capture.logs / "web.log.gz.new")
     assert capture.kept() == numbered(0, 12)

@@ -41,8 +41,8 @@ def run_child(capture: Capture, stream: object, code: str) -> int:
     os.close(fd)
     pidfd = os.pidfd_open(child.pid)
     done: list[bool] = []
-    capture.reactor.register(pidfd, lambda _events: (done.append(True), capture.reactor.unregister(pidfd))[0])
-    run_until(capture.reactor, lambda: done, timeout=60)
+    capture.loop.register(pidfd, lambda _events: (done.append(True), capture.loop.unregister(pidfd))[0])
+    run_until(capture.loop, lambda: done, timeout=60)
     os.close(pidfd)
     stream.drain()  # type: ignore[attr-defined]
     return child.wait()
@@ -110,9 +110,9 @@ def test_no_child_left_is_no_end_of_the_stream_and_no_wake_up(capture: Capture) 
     stream = capture.store.open("web", PLAIN)
     say(stream, b"one\n")
     wakes: list[float] = []
-    capture.reactor.on_wake = lambda now, _expected: wakes.append(now)
-    capture.reactor.call_at(capture.reactor.now() + 0.05, capture.reactor.stop)
-    capture.reactor.run()
+    capture.loop.on_wake = lambda now, _expected: wakes.append(now)
+    capture.loop.call_at(capture.loop.now() + 0.05, capture.loop.stop)
+    capture.loop.run()
     assert len(wakes) == 1
     say(stream, b"two\n")
     assert capture.kept() == b"one\ntwo\n"
@@ -317,7 +317,7 @@ def test_a_removed_pipe_is_found_again_through_the_child_that_writes_to_it(captu
     stream = capture.store.open("web", PLAIN)
     child.stdin.write(b"still heard\n")
     child.stdin.close()
-    run_until(capture.reactor, lambda: capture.kept() == b"still heard\n")
+    run_until(capture.loop, lambda: capture.kept() == b"still heard\n")
     child.wait()
     say(stream, b"and the next one\n")
     assert capture.kept() == b"still heard\nand the next one\n"

@@ -39,7 +39,7 @@ class FakeOutput:
 
 @dataclass
 class World:
-    reactor: Any
+    loop: Any
     monitors: Monitors
     posted: list[tuple[str, Event]]
     output: FakeOutput
@@ -54,26 +54,26 @@ class World:
         def found() -> list[Event]:
             return [event for _, event in self.posted if isinstance(event, kind)]
 
-        run_until(self.reactor, lambda: len(found()) >= count)
+        run_until(self.loop, lambda: len(found()) >= count)
         return found()
 
 
-def world(reactor: Any) -> World:
+def world(loop: Any) -> World:
     posted: list[tuple[str, Event]] = []
     output, members = FakeOutput(), [os.getpid()]
     monitors = Monitors(
-        reactor, lambda name, event: posted.append((name, event)), lambda: 0.5, lambda _: members, lambda _: output
+        loop, lambda name, event: posted.append((name, event)), lambda: 0.5, lambda _: members, lambda _: output
     )
-    return World(reactor, monitors, posted, output, members)
+    return World(loop, monitors, posted, output, members)
 
 
 @pytest.fixture
 def real() -> Iterator[World]:
-    reactor = EventLoop()
-    w = world(reactor)
+    loop = EventLoop()
+    w = world(loop)
     yield w
     w.monitors.unwatch("web@1")
-    reactor.close()
+    loop.close()
 
 
 @pytest.fixture
@@ -92,9 +92,9 @@ def port() -> Iterator[int]:
 
 def test_ready_by_delay(fake: World) -> None:
     fake.watch(Purpose.READY, ReadySpec(delay=2.0))
-    fake.reactor.advance(1.9)
+    fake.loop.advance(1.9)
     assert fake.posted == []
-    fake.reactor.advance(0.2)
+    fake.loop.advance(0.2)
     assert fake.posted == [("web@1", Ready(3, "delay"))]
 
 
@@ -133,17 +133,17 @@ def test_notify_is_not_polled(fake: World) -> None:
     fake.watch(Purpose.READY, ReadySpec(notify=True))
     fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="notify"))
     fake.output.say(b"anything")
-    assert fake.reactor.next_deadline is None and fake.posted == []
+    assert fake.loop.next_deadline is None and fake.posted == []
 
 
 # -- heartbeats ------------------------------------------------------------------------------------------------------
 
 
 def test_beats_by_probe_have_the_time_of_the_answer(real: World, port: int) -> None:
-    before = real.reactor.now()
+    before = real.loop.now()
     real.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="tcp", tcp=f"127.0.0.1:{port}", interval=0.01))
     beats = real.until(Heartbeat, 3)
-    times = [before, *(b.at for b in beats if isinstance(b, Heartbeat)), real.reactor.now()]
+    times = [before, *(b.at for b in beats if isinstance(b, Heartbeat)), real.loop.now()]
     assert times == sorted(times) and all(b.incarnation == 3 for b in beats if isinstance(b, Heartbeat))
 
 
@@ -157,9 +157,9 @@ def test_a_failed_probe_is_told_and_is_no_beat(real: World) -> None:
 
 def test_beats_by_any_output(fake: World) -> None:
     fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="log"))
-    start = fake.reactor.now()
+    start = fake.loop.now()
     for delay in (0.0, 0.001, 0.002, 0.5):
-        fake.reactor.advance(delay)
+        fake.loop.advance(delay)
         fake.output.say(b"x")
     times = [event.at for _, event in fake.posted if isinstance(event, Heartbeat)]
     assert times == pytest.approx([start, start + 0.503]) and len(fake.posted) == 2
@@ -188,12 +188,12 @@ def test_beats_by_a_touched_file(real: World, tmp_path: Path) -> None:
 
 def test_beats_by_activity(fake: World) -> None:
     fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="activity", interval=1.0))
-    fake.reactor.advance(1.0)
+    fake.loop.advance(1.0)
     assert [type(e) for _, e in fake.posted] == [Heartbeat]
     fake.members.clear()
-    fake.reactor.advance(1.0)
+    fake.loop.advance(1.0)
     assert len(fake.posted) == 2, "who comes and goes is active"
-    fake.reactor.advance(5.0)
+    fake.loop.advance(5.0)
     assert len(fake.posted) == 2, "and silence is no failed probe"
 
 
@@ -203,7 +203,7 @@ def test_beats_by_activity(fake: World) -> None:
 def test_a_new_watch_ends_the_old_one(fake: World) -> None:
     fake.watch(Purpose.READY, ReadySpec(delay=1.0))
     fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="log"))
-    fake.reactor.advance(2.0)
+    fake.loop.advance(2.0)
     assert fake.posted == []
 
 
@@ -211,8 +211,8 @@ def test_after_unwatch_nothing_is_posted(fake: World) -> None:
     fake.watch(Purpose.READY, ReadySpec(delay=1.0))
     fake.monitors.unwatch("web@1")
     fake.monitors.unwatch("web@1")
-    fake.reactor.advance(2.0)
-    assert fake.posted == [] and fake.reactor.next_deadline is None
+    fake.loop.advance(2.0)
+    assert fake.posted == [] and fake.loop.next_deadline is None
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_after_unwatch_nothing_is_posted(fake: World) -> None:
 def test_confirmation(real: World, beat: HeartbeatSpec | None, alive: bool) -> None:
     answers: list[bool] = []
     real.monitors.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
-    run_until(real.reactor, lambda: answers)
+    run_until(real.loop, lambda: answers)
     assert answers == [alive]
 
 
@@ -240,7 +240,7 @@ def test_confirmation_by_tcp(real: World, port: int) -> None:
     answers: list[bool] = []
     beat = HeartbeatSpec(source="tcp", tcp=f"127.0.0.1:{port}")
     real.monitors.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
-    run_until(real.reactor, lambda: answers)
+    run_until(real.loop, lambda: answers)
     assert answers == [True]
 
 

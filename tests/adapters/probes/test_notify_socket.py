@@ -30,7 +30,7 @@ Delivered = list[tuple[int, int, Message, float]]
 class House:
     """A socket, what it delivered, what it complained about, and a sender."""
 
-    reactor: EventLoop
+    loop: EventLoop
     notify: NotifySocket
     delivered: Delivered
     problems: list[str]
@@ -40,20 +40,20 @@ class House:
         self.sender.sendto(datagram, self.notify.path)
 
     def receive(self, count: int) -> Delivered:
-        run_until(self.reactor, lambda: len(self.delivered) >= count)
+        run_until(self.loop, lambda: len(self.delivered) >= count)
         return self.delivered
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    reactor = EventLoop()
+    loop = EventLoop()
     delivered: Delivered = []
     problems: list[str] = []
-    notify = NotifySocket(reactor, str(tmp_path / "notify"), lambda *d: delivered.append(d), problems.append)
+    notify = NotifySocket(loop, str(tmp_path / "notify"), lambda *d: delivered.append(d), problems.append)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        yield House(reactor, notify, delivered, problems, sender)
+        yield House(loop, notify, delivered, problems, sender)
     notify.close()
-    reactor.close()
+    loop.close()
 
 
 def test_who_and_what_and_when(house: House) -> None:
@@ -111,7 +111,7 @@ def test_a_flood_is_taken_in_bounded_turns(house: House) -> None:
         "for _ in range(1000): s.sendto(b'WATCHDOG=1', sys.argv[1])"
     )
     process = subprocess.Popen([sys.executable, "-c", script, house.notify.path])
-    run_until(house.reactor, lambda: len(house.delivered) == 1000)
+    run_until(house.loop, lambda: len(house.delivered) == 1000)
     assert process.wait() == 0
     assert {d[0] for d in house.delivered} == {process.pid}
     times = [d[3] for d in house.delivered]
@@ -126,7 +126,7 @@ def test_fast_beats_are_taken_in_batches_and_slow_ones_at_once(house: House) -> 
         turns += 1
 
     house.notify._batch = 0.05
-    house.reactor.on_wake = count
+    house.loop.on_wake = count
     house.send(b"READY=1")
     house.receive(1)
     house.send(b"WATCHDOG=1")
@@ -143,8 +143,8 @@ def test_fast_beats_are_taken_in_batches_and_slow_ones_at_once(house: House) -> 
     house.notify.drain()
     assert len(house.delivered) == 8, "who wants to judge need not wait for the batch to end"
     idle: list[bool] = []
-    house.reactor.call_at(house.reactor.now() + 0.2, lambda: idle.append(True))
-    run_until(house.reactor, lambda: idle)
+    house.loop.call_at(house.loop.now() + 0.2, lambda: idle.append(True))
+    run_until(house.loop, lambda: idle)
     turns = 0
     house.send(b"WATCHDOG=1")
     house.receive(9)
@@ -161,10 +161,10 @@ def test_barrier_is_answered_after_what_came_before(house: House) -> None:
 
     def closed(_events: int) -> None:
         seen.append(len(house.delivered))
-        house.reactor.unregister(reader)
+        house.loop.unregister(reader)
 
-    house.reactor.register(reader, closed)
-    run_until(house.reactor, lambda: seen)
+    house.loop.register(reader, closed)
+    run_until(house.loop, lambda: seen)
     assert seen == [2] and house.delivered[0][2].ready and house.delivered[1][2].barrier
     os.close(reader)
 
@@ -181,7 +181,7 @@ def test_passed_descriptors_do_not_stay(house: House) -> None:
 
 
 def test_it_replaces_a_socket_left_behind_and_is_open_to_all(house: House, tmp_path: Path) -> None:
-    other = NotifySocket(house.reactor, house.notify.path, lambda *d: house.delivered.append(d), house.problems.append)
+    other = NotifySocket(house.loop, house.notify.path, lambda *d: house.delivered.append(d), house.problems.append)
     assert Path(other.path).stat().st_mode & 0o777 == 0o666
     house.send(b"WATCHDOG=1")
     house.receive(1)
@@ -191,7 +191,7 @@ def test_it_replaces_a_socket_left_behind_and_is_open_to_all(house: House, tmp_p
 
 def test_a_place_that_cannot_be_bound_is_an_error(house: House) -> None:
     with pytest.raises(OSError):
-        NotifySocket(house.reactor, "/nowhere/notify", lambda *d: None, house.problems.append)
+        NotifySocket(house.loop, "/nowhere/notify", lambda *d: None, house.problems.append)
 
 
 # -- attribution ---------------------------------------------------------------------------------------------------
@@ -280,11 +280,11 @@ def test_by_cgroup(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
 def run_until_orphaned(pid: int, main: int) -> None:
     """Until the process hangs below neither `main` nor a child of it, and its program has begun (the kernel shows no
     environment in the middle of an exec)."""
-    reactor = EventLoop()
+    loop = EventLoop()
 
     def orphaned() -> bool:
-        reactor.call_soon(lambda: None)
+        loop.call_soon(lambda: None)
         return pid not in procfs.descendants(main) and procfs.command_line(pid) == ["sleep", "60"]
 
-    run_until(reactor, orphaned)
-    reactor.close()
+    run_until(loop, orphaned)
+    loop.close()

@@ -26,17 +26,17 @@ Answers = list[tuple[str | None, float]]
 
 
 @pytest.fixture
-def reactor() -> Iterator[EventLoop]:
+def loop() -> Iterator[EventLoop]:
     loop = EventLoop()
     yield loop
     loop.close()
 
 
-def ask(reactor: EventLoop, target: Target, timeout: float = 5.0) -> str | None:
+def ask(loop: EventLoop, target: Target, timeout: float = 5.0) -> str | None:
     """One probe's error."""
     answers: Answers = []
-    Prober(reactor).probe(target, timeout, lambda *answer: answers.append(answer))
-    run_until(reactor, lambda: answers)
+    Prober(loop).probe(target, timeout, lambda *answer: answers.append(answer))
+    run_until(loop, lambda: answers)
     assert len(answers) == 1
     return answers[0][0]
 
@@ -44,22 +44,20 @@ def ask(reactor: EventLoop, target: Target, timeout: float = 5.0) -> str | None:
 class Server:
     """A TCP server in the same loop.  It answers what `reply` gives for a request; None: it says nothing."""
 
-    def __init__(
-        self, reactor: EventLoop, reply: Callable[[bytes], bytes | None], family: int = socket.AF_INET
-    ) -> None:
+    def __init__(self, loop: EventLoop, reply: Callable[[bytes], bytes | None], family: int = socket.AF_INET) -> None:
         self.requests: list[bytes] = []
         self.reply = reply
-        self.reactor = reactor
+        self.loop = loop
         self.listener = socket.create_server(("127.0.0.1" if family == socket.AF_INET else "::1", 0), family=family)
         self.address = self.listener.getsockname()
         self.port = self.address[1]
         self.connections: list[socket.socket] = []
-        reactor.register(self.listener.fileno(), self.accept)
+        loop.register(self.listener.fileno(), self.accept)
 
     def accept(self, _events: int) -> None:
         connection, _ = self.listener.accept()
         self.connections.append(connection)
-        self.reactor.register(connection.fileno(), lambda _events: self.read(connection))
+        self.loop.register(connection.fileno(), lambda _events: self.read(connection))
 
     def read(self, connection: socket.socket) -> None:
         try:
@@ -73,22 +71,22 @@ class Server:
             return
         if answer:
             connection.sendall(answer)
-        self.reactor.unregister(connection.fileno())
+        self.loop.unregister(connection.fileno())
         connection.close()
 
     def close(self) -> None:
         for one in (*self.connections, self.listener):
             if one.fileno() >= 0:
-                self.reactor.unregister(one.fileno())
+                self.loop.unregister(one.fileno())
                 one.close()
 
 
 @pytest.fixture
-def serve(reactor: EventLoop) -> Iterator[Callable[..., Server]]:
+def serve(loop: EventLoop) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def begin(reply: Callable[[bytes], bytes | None], family: int = socket.AF_INET) -> Server:
-        servers.append(Server(reactor, reply, family))
+        servers.append(Server(loop, reply, family))
         return servers[-1]
 
     yield begin
@@ -127,35 +125,35 @@ BAD_ANSWERS = [
 
 
 @pytest.mark.parametrize(("answer", "error"), BAD_ANSWERS, ids=lambda v: repr(v)[:30])
-def test_http_answers(reactor: EventLoop, serve: Serve, answer: bytes, error: str | None) -> None:
+def test_http_answers(loop: EventLoop, serve: Serve, answer: bytes, error: str | None) -> None:
     server = serve(lambda _request: answer)
-    assert ask(reactor, HttpTarget(f"http://127.0.0.1:{server.port}/healthz?x=1", Resolver(reactor))) == error
+    assert ask(loop, HttpTarget(f"http://127.0.0.1:{server.port}/healthz?x=1", Resolver(loop))) == error
     head = server.requests[0].split(b"\r\n")
     assert head[0] == b"GET /healthz?x=1 HTTP/1.1" and f"Host: 127.0.0.1:{server.port}".encode() in head
 
 
-def test_http_in_small_pieces(reactor: EventLoop, serve: Serve) -> None:
+def test_http_in_small_pieces(loop: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: None)
     answers: Answers = []
-    target = HttpTarget(f"http://localhost:{server.port}", Resolver(reactor))
-    Prober(reactor).probe(target, 5.0, lambda *answer: answers.append(answer))
-    run_until(reactor, lambda: server.requests)
+    target = HttpTarget(f"http://localhost:{server.port}", Resolver(loop))
+    Prober(loop).probe(target, 5.0, lambda *answer: answers.append(answer))
+    run_until(loop, lambda: server.requests)
     for byte in b"HTTP/1.1 200 OK\r\n\r\n":
         assert not answers
         server.connections[0].send(bytes([byte]))
-        reactor.turn()
-    run_until(reactor, lambda: answers)
+        loop.turn()
+    run_until(loop, lambda: answers)
     assert answers[0][0] is None and server.requests[0].startswith(b"GET / HTTP/1.1\r\n")
 
 
-def test_http_without_an_answer_in_time(reactor: EventLoop, serve: Serve) -> None:
+def test_http_without_an_answer_in_time(loop: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: None)
-    before = reactor.now()
-    error = ask(reactor, HttpTarget(f"http://127.0.0.1:{server.port}/", Resolver(reactor)), timeout=0.05)
-    assert error == "no answer within 0.05s" and reactor.now() - before >= 0.05
+    before = loop.now()
+    error = ask(loop, HttpTarget(f"http://127.0.0.1:{server.port}/", Resolver(loop)), timeout=0.05)
+    assert error == "no answer within 0.05s" and loop.now() - before >= 0.05
 
 
-def test_http_reset(reactor: EventLoop, serve: Serve) -> None:
+def test_http_reset(loop: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: None)
 
     def reset(request: bytes) -> bytes:
@@ -163,7 +161,7 @@ def test_http_reset(reactor: EventLoop, serve: Serve) -> None:
         return b""
 
     server.reply = reset
-    assert ask(reactor, HttpTarget(f"http://127.0.0.1:{server.port}/", Resolver(reactor))) == "connection reset by peer"
+    assert ask(loop, HttpTarget(f"http://127.0.0.1:{server.port}/", Resolver(loop))) == "connection reset by peer"
 
 
 @pytest.mark.parametrize(
@@ -175,8 +173,8 @@ def test_http_reset(reactor: EventLoop, serve: Serve) -> None:
         ("http://[::1]:9180/x", "::1", 9180),
     ],
 )
-def test_urls(reactor: EventLoop, url: str, host: str, port: int) -> None:
-    target = HttpTarget(url, Resolver(reactor))
+def test_urls(loop: EventLoop, url: str, host: str, port: int) -> None:
+    target = HttpTarget(url, Resolver(loop))
     assert (target.host, target.port) == (host, port)
 
 
@@ -189,25 +187,25 @@ def test_any_head_is_read(parts: list[bytes]) -> None:
 # -- TCP -------------------------------------------------------------------------------------------------------------
 
 
-def test_tcp(reactor: EventLoop, serve: Serve) -> None:
+def test_tcp(loop: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: b"")
-    assert ask(reactor, TcpTarget(f"127.0.0.1:{server.port}", Resolver(reactor))) is None
-    assert ask(reactor, TcpTarget(f"localhost:{server.port}", Resolver(reactor))) is None
-    assert ask(reactor, TcpTarget(f"127.0.0.1:{closed_port()}", Resolver(reactor))) == "connection refused"
+    assert ask(loop, TcpTarget(f"127.0.0.1:{server.port}", Resolver(loop))) is None
+    assert ask(loop, TcpTarget(f"localhost:{server.port}", Resolver(loop))) is None
+    assert ask(loop, TcpTarget(f"127.0.0.1:{closed_port()}", Resolver(loop))) == "connection refused"
 
 
-def test_localhost_is_tried_on_both_protocols(reactor: EventLoop, serve: Serve) -> None:
+def test_localhost_is_tried_on_both_protocols(loop: EventLoop, serve: Serve) -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     try:
         server = serve(lambda _request: b"", socket.AF_INET6)
     except OSError:
         pytest.skip("no IPv6 here")
-    assert ask(reactor, TcpTarget(f"localhost:{server.port}", Resolver(reactor))) is None
-    assert ask(reactor, TcpTarget(f"[::1]:{server.port}", Resolver(reactor))) is None
+    assert ask(loop, TcpTarget(f"localhost:{server.port}", Resolver(loop))) is None
+    assert ask(loop, TcpTarget(f"[::1]:{server.port}", Resolver(loop))) is None
 
 
-def test_tcp_that_nobody_accepts(reactor: EventLoop) -> None:
+def test_tcp_that_nobody_accepts(loop: EventLoop) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -216,19 +214,19 @@ def test_tcp_that_nobody_accepts(reactor: EventLoop) -> None:
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
-        assert ask(reactor, TcpTarget(f"127.0.0.1:{port}", Resolver(reactor)), 0.05) == "no answer within 0.05s"
+        assert ask(loop, TcpTarget(f"127.0.0.1:{port}", Resolver(loop)), 0.05) == "no answer within 0.05s"
         for filler in fillers:
             filler.close()
 
 
-def test_a_connection_to_itself_is_none(reactor: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_to_itself_is_none(loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "getpeername", socket.socket.getsockname)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        target = TcpTarget(f"127.0.0.1:{listener.getsockname()[1]}", Resolver(reactor))
-        assert ask(reactor, target) == "connection refused"
+        target = TcpTarget(f"127.0.0.1:{listener.getsockname()[1]}", Resolver(loop))
+        assert ask(loop, target) == "connection refused"
 
 
-def test_names_are_looked_up_beside_the_loop(reactor: EventLoop, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_looked_up_beside_the_loop(loop: EventLoop, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(lambda _request: b"")
     asked: list[bytes] = []
 
@@ -239,10 +237,10 @@ def test_names_are_looked_up_beside_the_loop(reactor: EventLoop, serve: Serve, m
         raise socket.gaierror(-2, "unknown")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    resolver = Resolver(reactor)
+    resolver = Resolver(loop)
     for _ in range(2):
-        assert ask(reactor, TcpTarget(f"web.example:{server.port}", resolver)) is None
-        assert ask(reactor, TcpTarget(f"nowhere.example:{server.port}", resolver)) == "host name not known"
+        assert ask(loop, TcpTarget(f"web.example:{server.port}", resolver)) is None
+        assert ask(loop, TcpTarget(f"nowhere.example:{server.port}", resolver)) == "host name not known"
     assert sorted(asked) == [b"nowhere.example", b"nowhere.example", b"web.example"]
 
 
@@ -265,59 +263,59 @@ def shell(script: str, directory: str | None = None, **environment: str) -> Exec
         ("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end; exit 3", "exit code 3: end"),
     ],
 )
-def test_exec(reactor: EventLoop, script: str, error: str | None) -> None:
-    assert ask(reactor, shell(script)) == error
+def test_exec(loop: EventLoop, script: str, error: str | None) -> None:
+    assert ask(loop, shell(script)) == error
 
 
-def test_exec_has_the_services_surroundings(reactor: EventLoop, tmp_path: Path) -> None:
-    assert ask(reactor, shell("echo $PWD $X; exit 1", str(tmp_path), X="y")) == f"exit code 1: {tmp_path} y"
+def test_exec_has_the_services_surroundings(loop: EventLoop, tmp_path: Path) -> None:
+    assert ask(loop, shell("echo $PWD $X; exit 1", str(tmp_path), X="y")) == f"exit code 1: {tmp_path} y"
 
 
-def test_exec_of_what_cannot_be_run(reactor: EventLoop) -> None:
+def test_exec_of_what_cannot_be_run(loop: EventLoop) -> None:
     target = ExecTarget(("/nowhere/at-all",), None, {}, Credentials())
-    assert ask(reactor, target) == "no such file or directory"
+    assert ask(loop, target) == "no such file or directory"
 
 
-def test_exec_is_killed_with_its_children_at_the_timeout(reactor: EventLoop, tmp_path: Path) -> None:
+def test_exec_is_killed_with_its_children_at_the_timeout(loop: EventLoop, tmp_path: Path) -> None:
     fifo = tmp_path / "held"
     os.mkfifo(fifo)
     held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     script = f"echo waiting; exec 3> {fifo}; sleep 60 & sleep 60"
-    assert ask(reactor, shell(script), timeout=3.0) == "no answer within 3s: waiting"
+    assert ask(loop, shell(script), timeout=3.0) == "no answer within 3s: waiting"
     # The last who held the FIFO is gone: its end is read.
     ended: list[bytes] = []
-    reactor.register(held, lambda _events: ended.append(os.read(held, 1)))
-    run_until(reactor, lambda: ended)
+    loop.register(held, lambda _events: ended.append(os.read(held, 1)))
+    run_until(loop, lambda: ended)
     assert ended[0] == b""
-    reactor.unregister(held)
+    loop.unregister(held)
     os.close(held)
 
 
-def test_exec_is_not_held_up_by_an_orphan_with_its_output(reactor: EventLoop) -> None:
+def test_exec_is_not_held_up_by_an_orphan_with_its_output(loop: EventLoop) -> None:
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
-    before = reactor.now()
-    assert ask(reactor, shell("setsid sleep 2 & echo gone; exit 1")) == "exit code 1: gone"
-    assert reactor.now() - before < 1.5
+    before = loop.now()
+    assert ask(loop, shell("setsid sleep 2 & echo gone; exit 1")) == "exit code 1: gone"
+    assert loop.now() - before < 1.5
     os.close(reader)
     os.close(writer)
 
 
-def test_a_cancelled_probe_says_nothing_and_leaves_nothing(reactor: EventLoop) -> None:
+def test_a_cancelled_probe_says_nothing_and_leaves_nothing(loop: EventLoop) -> None:
     answers: Answers = []
-    prober = Prober(reactor)
+    prober = Prober(loop)
     before = set(procfs.children(os.getpid()))
     cancel = prober.probe(shell("sleep 60"), 60.0, lambda *answer: answers.append(answer))
     assert set(procfs.children(os.getpid())) != before
     cancel()
     cancel()
-    run_until(reactor, lambda: set(procfs.children(os.getpid())) <= before)
+    run_until(loop, lambda: set(procfs.children(os.getpid())) <= before)
     assert answers == []
 
 
-def test_no_descriptor_is_lost(reactor: EventLoop, serve: Serve) -> None:
+def test_no_descriptor_is_lost(loop: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: b"HTTP/1.1 500 Oh\r\n\r\n")
-    resolver = Resolver(reactor)
+    resolver = Resolver(loop)
     before = sorted(p.name for p in Path("/proc/self/fd").iterdir())
     for target in (
         shell("exit 1"),
@@ -325,45 +323,45 @@ def test_no_descriptor_is_lost(reactor: EventLoop, serve: Serve) -> None:
         TcpTarget(f"127.0.0.1:{closed_port()}", resolver),
         ExecTarget(("/nowhere",), None, {}, Credentials()),
     ):
-        assert ask(reactor, target)
+        assert ask(loop, target)
     assert sorted(p.name for p in Path("/proc/self/fd").iterdir()) == before
 
 
-def test_file(reactor: EventLoop, tmp_path: Path) -> None:
+def test_file(loop: EventLoop, tmp_path: Path) -> None:
     path = tmp_path / "beat"
     target = FileTarget(str(path))
-    assert ask(reactor, target) == "no such file or directory"
+    assert ask(loop, target) == "no such file or directory"
     path.touch()
-    assert ask(reactor, target) is None
-    assert ask(reactor, target) == NOTHING_NEW
+    assert ask(loop, target) is None
+    assert ask(loop, target) == NOTHING_NEW
     os.utime(path, (5, 5))
-    assert ask(reactor, target) is None
-    assert ask(reactor, FileTarget(str(path))) == NOTHING_NEW
+    assert ask(loop, target) is None
+    assert ask(loop, FileTarget(str(path))) == NOTHING_NEW
 
 
 def test_a_files_beat_is_when_it_was_touched(tmp_path: Path) -> None:
-    reactor = FakeReactor(time.monotonic())
+    loop = FakeReactor(time.monotonic())
     path = tmp_path / "beat"
     path.touch()
     target = FileTarget(str(path))
     answers: Answers = []
-    reactor.advance(10.0)
+    loop.advance(10.0)
     touched = time.time() - 3.0
     os.utime(path, (touched, touched))
-    target.begin(reactor, 1.0, lambda *answer: answers.append(answer))  # type: ignore[arg-type]
+    target.begin(loop, 1.0, lambda *answer: answers.append(answer))  # type: ignore[arg-type]
     os.utime(path, (touched + 3600, touched + 3600))
-    target.begin(reactor, 1.0, lambda *answer: answers.append(answer))  # type: ignore[arg-type]
-    assert answers[0] == (None, pytest.approx(reactor.now() - 3.0, abs=0.5))
-    assert answers[1] == (None, reactor.now())
+    target.begin(loop, 1.0, lambda *answer: answers.append(answer))  # type: ignore[arg-type]
+    assert answers[0] == (None, pytest.approx(loop.now() - 3.0, abs=0.5))
+    assert answers[1] == (None, loop.now())
 
 
-def test_activity(reactor: EventLoop) -> None:
+def test_activity(loop: EventLoop) -> None:
     target = ActivityTarget(lambda: [os.getpid()])
-    assert ask(reactor, target) is None
-    assert ask(reactor, ActivityTarget(list)) == NOTHING_NEW
+    assert ask(loop, target) is None
+    assert ask(loop, ActivityTarget(list)) == NOTHING_NEW
 
 
-def test_a_process_that_waits_is_not_active(reactor: EventLoop) -> None:
+def test_a_process_that_waits_is_not_active(loop: EventLoop) -> None:
     process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -373,11 +371,11 @@ def test_a_process_that_waits_is_not_active(reactor: EventLoop) -> None:
         while (stat := procfs.stat(process.pid)) is not None and stat.state != "S":
             os.sched_yield()
         target = ActivityTarget(lambda: [process.pid])
-        assert ask(reactor, target) == NOTHING_NEW
+        assert ask(loop, target) == NOTHING_NEW
         process.stdin.write(b"y\n")
         process.stdin.flush()
         assert process.stdout.readline() == b"y\n"
-        assert ask(reactor, target) is None
+        assert ask(loop, target) is None
     finally:
         process.kill()
         process.communicate()
@@ -393,7 +391,7 @@ class Silent:
         self.asked: list[Done] = []
         self.cancelled = 0
 
-    def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
+    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
         self.asked.append(done)
         return self._cancel
 
@@ -402,67 +400,67 @@ class Silent:
 
 
 def fake() -> tuple[FakeReactor, Prober, Silent]:
-    reactor = FakeReactor()
-    return reactor, Prober(reactor), Silent()  # type: ignore[arg-type]
+    loop = FakeReactor()
+    return loop, Prober(loop), Silent()  # type: ignore[arg-type]
 
 
 def test_so_many_at_once_and_no_more() -> None:
-    reactor, prober, target = fake()
+    loop, prober, target = fake()
     answers: Answers = []
     cancels = [prober.probe(target, 1.0, lambda *a: answers.append(a)) for _ in range(MOST_AT_ONCE + 3)]
     assert len(target.asked) == MOST_AT_ONCE
     cancels[MOST_AT_ONCE]()  # while it waits
     target.asked[0](None, 1.0)
     target.asked[0]("again", 1.0)
-    reactor.settle()
+    loop.settle()
     assert len(target.asked) == MOST_AT_ONCE + 1 and answers == [(None, 1.0)]
     cancels[1]()
-    reactor.settle()
+    loop.settle()
     assert len(target.asked) == MOST_AT_ONCE + 2 and target.cancelled == 1
 
 
 def test_a_target_that_cannot_be_tried_frees_its_place() -> None:
-    reactor, prober, _ = fake()
+    loop, prober, _ = fake()
 
     class Broken:
-        def begin(self, reactor: EventLoop, timeout: float, done: Done) -> Cancel:
+        def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
             raise OSError(24, "Too many open files")
 
     answers: Answers = []
     for _ in range(3 * MOST_AT_ONCE):
         prober.probe(Broken(), 1.0, lambda *a: answers.append(a))
-        reactor.settle()
+        loop.settle()
     assert [error for error, _ in answers] == ["too many open files"] * (3 * MOST_AT_ONCE)
 
 
 def test_polling_keeps_its_grid_and_never_overlaps() -> None:
-    reactor, prober, target = fake()
+    loop, prober, target = fake()
     errors: list[str | None] = []
     poller = Poller(
         prober, target, interval=1.0, timeout=1.0, rng=lambda: 0.5, done=lambda error, _at: errors.append(error)
     )
-    start = reactor.now()
+    start = loop.now()
     assert len(target.asked) == 1, "at once"
     moments = []
     for delay in (0.1, 0.3, 2.6, 0.0, 0.2):
-        reactor.advance(delay)
-        target.asked[-1](None, reactor.now())
+        loop.advance(delay)
+        target.asked[-1](None, loop.now())
         count = len(target.asked)
         while len(target.asked) == count:
-            deadline = reactor.next_deadline
+            deadline = loop.next_deadline
             assert deadline is not None
-            reactor.advance(deadline - reactor.now())
-        moments.append(round(reactor.now() - start, 6))
+            loop.advance(deadline - loop.now())
+        moments.append(round(loop.now() - start, 6))
         assert len(target.asked) == count + 1
     assert moments == [0.75, 1.75, 4.75, 5.75, 6.75]
     poller.stop()
     assert target.cancelled == 1
-    reactor.advance(100.0)
+    loop.advance(100.0)
     assert len(target.asked) == 6 and errors == [None] * 5
 
 
 def test_polls_of_many_are_spread() -> None:
-    reactor, prober, target = fake()
+    loop, prober, target = fake()
     numbers = iter(i / 10 for i in range(10))
     for _ in range(10):
         Poller(prober, target, interval=1.0, timeout=1.0, rng=lambda: next(numbers), done=lambda *_: None)
@@ -470,13 +468,13 @@ def test_polls_of_many_are_spread() -> None:
         done(None, 0.0)
     moments = set()
     for _ in range(10):
-        moments.add(reactor.next_deadline)
-        reactor.advance((reactor.next_deadline or 0) - reactor.now())
+        moments.add(loop.next_deadline)
+        loop.advance((loop.next_deadline or 0) - loop.now())
     assert len(moments) == 10
 
 
 def test_a_poller_that_is_stopped_by_its_own_answer() -> None:
-    reactor, prober, target = fake()
+    loop, prober, target = fake()
     pollers: list[Poller] = []
     pollers.append(
         Poller(
@@ -484,7 +482,7 @@ def test_a_poller_that_is_stopped_by_its_own_answer() -> None:
         )
     )
     assert target.asked == []
-    reactor.advance(0.5)
+    loop.advance(0.5)
     target.asked[0](None, 0.0)
-    reactor.advance(10.0)
-    assert len(target.asked) == 1 and reactor.next_deadline is None
+    loop.advance(10.0)
+    assert len(target.asked) == 1 and loop.next_deadline is None

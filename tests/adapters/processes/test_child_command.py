@@ -16,52 +16,52 @@ from tests.doubles.fakes import run_until
 
 
 @pytest.fixture
-def reactor() -> Iterator[EventLoop]:
+def loop() -> Iterator[EventLoop]:
     found = EventLoop()
     yield found
     found.close()
 
 
-def run(reactor: EventLoop, code: str, **options: Any) -> CommandResult:
+def run(loop: EventLoop, code: str, **options: Any) -> CommandResult:
     """What became of `python -c CODE`."""
     outcomes: list[CommandResult] = []
-    ChildCommand(reactor, [sys.executable, "-c", code], outcomes.append, **{"timeout": 60.0} | options)
-    run_until(reactor, lambda: bool(outcomes), 90.0)
+    ChildCommand(loop, [sys.executable, "-c", code], outcomes.append, **{"timeout": 60.0} | options)
+    run_until(loop, lambda: bool(outcomes), 90.0)
     return outcomes[0]
 
 
-def test_output_and_errors_are_one_unless_wanted_apart(reactor: EventLoop) -> None:
+def test_output_and_errors_are_one_unless_wanted_apart(loop: EventLoop) -> None:
     code = "import os; os.write(1, b'out\\n'); os.write(2, b'err\\n')"
-    assert run(reactor, code)[:4] == (0, None, False, b"out\nerr\n")
-    assert run(reactor, code, errors_apart=True) == CommandResult(0, None, False, b"out\n", b"err\n")
+    assert run(loop, code)[:4] == (0, None, False, b"out\nerr\n")
+    assert run(loop, code, errors_apart=True) == CommandResult(0, None, False, b"out\n", b"err\n")
 
 
-def test_more_than_a_pipe_holds_is_kept_whole_if_that_is_wanted(reactor: EventLoop) -> None:
+def test_more_than_a_pipe_holds_is_kept_whole_if_that_is_wanted(loop: EventLoop) -> None:
     code = "import sys; sys.stdout.write('a' * 500_000 + 'end'); sys.stderr.write('b' * 500_000); sys.exit(3)"
-    found = run(reactor, code, keep=WHOLE, errors_apart=True)
+    found = run(loop, code, keep=WHOLE, errors_apart=True)
     assert (len(found.output), len(found.errors), found.exit_code) == (500_003, 500_000, 3)
     assert found.ending == "exit code 3"
-    assert run(reactor, code, keep=4, errors_apart=True).output == b"aend"
+    assert run(loop, code, keep=4, errors_apart=True).output == b"aend"
 
 
-def test_who_takes_too_long_is_killed_with_its_group(reactor: EventLoop, tmp_path: Path) -> None:
+def test_who_takes_too_long_is_killed_with_its_group(loop: EventLoop, tmp_path: Path) -> None:
     fifo = tmp_path / "held"
     os.mkfifo(fifo)
     held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     code = f"import os, signal; f = open({str(fifo)!r}, 'w'); os.fork(); print('here', flush=True); signal.pause()"
-    found = run(reactor, code, timeout=2.0)
+    found = run(loop, code, timeout=2.0)
     assert (found.timed_out, found.ending) == (True, "killed by signal 9")
     ended: list[bytes] = []
-    reactor.register(held, lambda _events: ended.append(os.read(held, 1)))
-    run_until(reactor, lambda: bool(ended))
-    reactor.unregister(held)
+    loop.register(held, lambda _events: ended.append(os.read(held, 1)))
+    run_until(loop, lambda: bool(ended))
+    loop.unregister(held)
     os.close(held)
 
 
-def test_what_cannot_be_started_leaves_nothing_open(reactor: EventLoop) -> None:
+def test_what_cannot_be_started_leaves_nothing_open(loop: EventLoop) -> None:
     before = _open_descriptors()
     with pytest.raises(FileNotFoundError):
-        ChildCommand(reactor, ["/nowhere/program"], lambda _outcome: None, timeout=1.0, errors_apart=True)
+        ChildCommand(loop, ["/nowhere/program"], lambda _outcome: None, timeout=1.0, errors_apart=True)
     assert _open_descriptors() == before
 
 

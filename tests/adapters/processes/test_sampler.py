@@ -27,13 +27,13 @@ class Tree:
     """Processes as /proc would show them, moved by hand."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reactor = FakeReactor()
+        self.loop = FakeReactor()
         self.posted: list[tuple[str, Event]] = []
         self.processes: dict[int, procfs.Stat] = {}
         self.reads = 0
         monkeypatch.setattr(procfs, "stat", self.stat)
         self.sampler = Sampler(
-            self.reactor,  # type: ignore[arg-type]
+            self.loop,  # type: ignore[arg-type]
             lambda _: list(self.processes),
             lambda name, event: self.posted.append((name, event)),
         )
@@ -61,11 +61,11 @@ def test_cpu_is_what_was_spent_since_the_last_look(tree: Tree) -> None:
     tree.set(10, cpu=5.0, memory=MIB)
     tree.set(11, cpu=1.0, memory=2 * MIB)
     tree.cpu  # noqa: B018
-    tree.reactor.advance(2.0)
+    tree.loop.advance(2.0)
     tree.set(10, cpu=6.0, memory=MIB)
     tree.set(11, cpu=3.0, memory=2 * MIB)
     assert tree.sampler.read_now(["web"])["web"][:2] == pytest.approx((150.0, 3 * MIB))
-    tree.reactor.advance(0.1)
+    tree.loop.advance(0.1)
     tree.set(10, cpu=99.0)
     assert tree.cpu == pytest.approx(150.0), "too soon to say anything new"
 
@@ -74,11 +74,11 @@ def test_who_comes_and_who_goes(tree: Tree) -> None:
     tree.sampler.hold(1.0, lambda: None)
     tree.set(10, cpu=50.0)
     tree.cpu  # noqa: B018
-    tree.reactor.advance(1.0)
+    tree.loop.advance(1.0)
     del tree.processes[10]
     tree.set(11, cpu=0.5)
     assert tree.cpu == pytest.approx(50.0), "it has spent all that since the last look; what is gone takes nothing away"
-    tree.reactor.advance(1.0)
+    tree.loop.advance(1.0)
     tree.set(11, cpu=0.1, start=2)
     assert tree.cpu == pytest.approx(10.0), "the pid is another process now"
 
@@ -88,46 +88,46 @@ def test_without_a_watcher_it_is_the_average_of_its_life(tree: Tree) -> None:
     tree.set(10, cpu=5.0, start=int((boot - 10.0) / procfs.TICK))
     first = tree.cpu
     assert first == pytest.approx(50.0, rel=0.1)
-    tree.reactor.advance(5.0)
+    tree.loop.advance(5.0)
     assert tree.cpu == pytest.approx(first, rel=0.1) and tree.sampler._meters == {}
 
 
 def test_watchers_are_called_on_a_grid_until_they_go(tree: Tree) -> None:
     moments: list[float] = []
-    start = tree.reactor.now()
-    release = tree.sampler.hold(0.5, lambda: moments.append(tree.reactor.now() - start))
-    tree.reactor.advance(1.7)
-    tree.reactor._now += 1.0  # we were late
-    tree.reactor.advance(0.5)
+    start = tree.loop.now()
+    release = tree.sampler.hold(0.5, lambda: moments.append(tree.loop.now() - start))
+    tree.loop.advance(1.7)
+    tree.loop._now += 1.0  # we were late
+    tree.loop.advance(0.5)
     assert moments == pytest.approx([0.5, 1.0, 1.5, 2.7, 3.0])
     tree.set(10, cpu=1.0)
     tree.cpu  # noqa: B018
     release()
     release()
-    tree.reactor.advance(10.0)
-    assert len(moments) == 5 and tree.reactor.next_deadline is None and tree.sampler._meters == {}
+    tree.loop.advance(10.0)
+    assert len(moments) == 5 and tree.loop.next_deadline is None and tree.sampler._meters == {}
 
 
 def test_nothing_is_read_while_nobody_asks(tree: Tree) -> None:
     tree.sampler.limit("web", 1, ResourcesSpec())
     tree.sampler.limit("web", 1, None)
-    tree.reactor.advance(1000.0)
-    assert tree.reads == 0 and tree.reactor.next_deadline is None
+    tree.loop.advance(1000.0)
+    assert tree.reads == 0 and tree.loop.next_deadline is None
 
 
 def test_memory_over_its_limit_for_too_long_is_told_once_per_breach(tree: Tree) -> None:
     tree.sampler.limit("web", 4, ResourcesSpec(max_memory=10 * MIB, sustained=10.0))
     tree.set(10, cpu=0.0, memory=11 * MIB)
-    tree.reactor.advance(11.0)
+    tree.loop.advance(11.0)
     assert tree.posted == [], "first seen at 2 s"
-    tree.reactor.advance(2.0)
+    tree.loop.advance(2.0)
     assert tree.posted == [("web", LimitExceeded(4, "memory", 11 * MIB, 10 * MIB))]
-    tree.reactor.advance(60.0)
+    tree.loop.advance(60.0)
     assert len(tree.posted) == 1
     tree.set(10, cpu=0.0, memory=10 * MIB)
-    tree.reactor.advance(5.0)
+    tree.loop.advance(5.0)
     tree.set(10, cpu=0.0, memory=12 * MIB)
-    tree.reactor.advance(20.0)
+    tree.loop.advance(20.0)
     assert len(tree.posted) == 2
 
 
@@ -135,7 +135,7 @@ def test_a_peak_is_no_breach(tree: Tree) -> None:
     tree.sampler.limit("web", 1, ResourcesSpec(max_memory=10 * MIB, sustained=10.0))
     for second in range(40):
         tree.set(10, cpu=0.0, memory=(5 if second % 8 < 2 else 50) * MIB)
-        tree.reactor.advance(1.0)
+        tree.loop.advance(1.0)
     assert tree.posted == []
 
 
@@ -143,7 +143,7 @@ def test_cpu_over_its_limit(tree: Tree) -> None:
     tree.sampler.limit("web", 1, ResourcesSpec(max_cpu=0.5, sustained=5.0))
     for second in range(20):
         tree.set(10, cpu=0.4 * second if second < 10 else 4.0 + 0.8 * (second - 10))
-        tree.reactor.advance(1.0)
+        tree.loop.advance(1.0)
         assert not tree.posted or second >= 15
     ((name, event),) = tree.posted
     assert name == "web" and isinstance(event, LimitExceeded)
@@ -154,8 +154,8 @@ def test_a_limit_taken_away_ends_the_looking(tree: Tree) -> None:
     tree.set(10, cpu=0.0, memory=50)
     tree.sampler.limit("web", 1, ResourcesSpec(max_memory=10, sustained=0.0))
     tree.sampler.limit("web", 1, None)
-    tree.reactor.advance(60.0)
-    assert tree.posted == [] and tree.reactor.next_deadline is None
+    tree.loop.advance(60.0)
+    assert tree.posted == [] and tree.loop.next_deadline is None
 
 
 def test_an_instance_without_a_process_is_left_out(tree: Tree) -> None:
@@ -177,30 +177,30 @@ def busy() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_busy_process(busy: subprocess.Popen[bytes]) -> None:
-    reactor = EventLoop()
-    sampler = Sampler(reactor, lambda _: [busy.pid], lambda *_: None)
+    loop = EventLoop()
+    sampler = Sampler(loop, lambda _: [busy.pid], lambda *_: None)
     samples: list[Any] = []
     release = sampler.hold(0.3, lambda: samples.append(sampler.read_now(["web"])["web"]))
-    run_until(reactor, lambda: samples and samples[-1].cpu_percent > 0, timeout=60)
+    run_until(loop, lambda: samples and samples[-1].cpu_percent > 0, timeout=60)
     release()
-    reactor.close()
+    loop.close()
     assert 64 * MIB < samples[-1].memory_bytes < 128 * MIB
 
 
 def test_the_rows_of_a_tree(busy: subprocess.Popen[bytes]) -> None:
-    reactor = EventLoop()
-    sampler = Sampler(reactor, lambda _: [], lambda *_: None)
+    loop = EventLoop()
+    sampler = Sampler(loop, lambda _: [], lambda *_: None)
     (row,) = sampler.tree([busy.pid, 0, 1 << 30])
-    reactor.close()
+    loop.close()
     assert row["pid"] == busy.pid and row["ppid"] == os.getpid() and row["threads"] == 1
     assert row["command"].startswith(sys.executable)
     assert (row["cpu_percent"] or 0) > 0 and (row["memory_bytes"] or 0) > 64 * MIB
 
 
 def test_a_cgroups_own_account_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reactor = FakeReactor()
+    loop = FakeReactor()
     sampler = Sampler(
-        reactor,  # type: ignore[arg-type]
+        loop,  # type: ignore[arg-type]
         lambda _: [os.getpid()],
         lambda *_: None,
         lambda _: str(tmp_path),
@@ -212,7 +212,7 @@ def test_a_cgroups_own_account_is_believed(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "cpu.stat").write_text("usage_usec 1000000\nuser_usec 1\n")
     sampler._meters.clear()
     assert sampler.read_now(["web"])["web"].memory_bytes == 4_000_000
-    reactor.advance(2.0)
+    loop.advance(2.0)
     (tmp_path / "cpu.stat").write_text("usage_usec 2000000\nuser_usec 1\n")
     assert sampler.read_now(["web"])["web"].cpu_percent == pytest.approx(50.0)
 

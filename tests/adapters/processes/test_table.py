@@ -35,11 +35,11 @@ class Bench:
 
     def __init__(self, cgroups: bool, tmp_path: Path) -> None:
         clean_slate()
-        self.reactor = EventLoop()
+        self.loop = EventLoop()
         self.events: list[tuple[str, Event]] = []
         self.id = os.urandom(8).hex()
         self.before_exit: list[tuple[str, bool, int]] = []
-        self.processes = ProcessTable(self.reactor, lambda n, e: self.events.append((n, e)), self.take_output, self.id)
+        self.processes = ProcessTable(self.loop, lambda n, e: self.events.append((n, e)), self.take_output, self.id)
         self.trees = Trees(f"test-{self.id}", self.id, self.processes.mains, cgroups=cgroups)
         self.spawner = Spawner({**os.environ, "NOTIFY_SOCKET": "/theirs"}, self.id, "/notify")
         self.tmp_path = tmp_path
@@ -62,9 +62,9 @@ class Bench:
     def until(self, condition: Callable[[], Any]) -> None:
         """Turn the loop until `condition` holds."""
         failed = []
-        alarm = self.reactor.call_at(self.reactor.now() + PATIENCE, lambda: failed.append(True))
+        alarm = self.loop.call_at(self.loop.now() + PATIENCE, lambda: failed.append(True))
         while not condition():
-            self.reactor.turn()
+            self.loop.turn()
             assert not failed, f"never came: {self.events}"
         alarm.cancel()
 
@@ -73,7 +73,7 @@ class Bench:
         a file tells nobody)."""
 
         def there() -> bool:
-            self.reactor.call_at(self.reactor.now() + 0.01, lambda: None)
+            self.loop.call_at(self.loop.now() + 0.01, lambda: None)
             return path.exists() and path.read_text().endswith("\n")
 
         self.until(there)
@@ -95,7 +95,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     for process in list(bench.processes.by_instance.values()):
         bench.processes.release(process.instance, process.incarnation)
     bench.trees.close()
-    bench.reactor.close()
+    bench.loop.close()
     become_subreaper(False)
 
 

@@ -156,7 +156,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     for process in list(bench.processes.by_instance.values()):
         bench.processes.release(process.instance, process.incarnation)
     bench.trees.close()
-    bench.reactor.close()
+    bench.loop.close()
     become_subreaper(False)
 
 
@@ -190,7 +190,7 @@ def test_what_an_earlier_daemon_left_is_ended_whole(bench: Bench, tmp_path: Path
     assert set(before) & set(survivors(bench.id)) <= set(members)  # who forked twice may end in between
     assert not process.tree.empty()
     if not process.pid:
-        process.tree.when_empty(bench.reactor, lambda: bench.events.append(("web", TreeEmpty(1))))
+        process.tree.when_empty(bench.loop, lambda: bench.events.append(("web", TreeEmpty(1))))
     bench.processes.kill("web")
     bench.until(gone(bench))
     assert survivors(bench.id) == []
@@ -218,7 +218,7 @@ def test_an_adopted_tree_is_known_without_numbers(tmp_path: Path, monkeypatch: p
     finally:
         earlier.die()
         earlier.wait()
-        bench.reactor.close()
+        bench.loop.close()
         become_subreaper(False)
 
 
@@ -230,7 +230,7 @@ def test_a_tree_without_a_main_process_claims_nobody(tmp_path: Path) -> None:
     assert tree.members() == []
     assert tree.empty()
     assert not [pid for pid in procfs.pids() if tree.belongs(pid)]
-    bench.reactor.close()
+    bench.loop.close()
     become_subreaper(False)
 
 
@@ -244,7 +244,7 @@ def test_a_session_of_another_process_of_that_number_is_not_ours(tmp_path: Path)
     finally:
         other.kill()
         other.wait()
-        bench.reactor.close()
+        bench.loop.close()
         become_subreaper(False)
 
 
@@ -329,7 +329,7 @@ def test_a_tree_that_empties_while_it_is_looked_at_is_noticed(
 ) -> None:
     """Between a look and its acknowledgement the last word is not to be lost."""
     trees, child, tree = planted(places[0])
-    reactor = EventLoop()
+    loop = EventLoop()
     told: list[bool] = []
 
     def end() -> None:
@@ -355,13 +355,13 @@ def test_a_tree_that_empties_while_it_is_looked_at_is_noticed(
         return said
 
     monkeypatch.setattr(os, "pread", pread)
-    tree.when_empty(reactor, lambda: told.append(True))
-    run_until(reactor, lambda: told)
+    tree.when_empty(loop, lambda: told.append(True))
+    run_until(loop, lambda: told)
     assert told == [True]
     child.wait()
     tree.close()
     trees.close()
-    reactor.close()
+    loop.close()
 
 
 def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too(places: tuple[str, str]) -> None:

@@ -43,7 +43,7 @@ class Ear:
 
 
 @pytest.fixture
-def reactor() -> Iterator[EventLoop]:
+def loop() -> Iterator[EventLoop]:
     with closing(EventLoop()) as one:
         yield one
 
@@ -60,8 +60,8 @@ def problems() -> list[str]:
 
 
 @pytest.fixture
-def manager(reactor: EventLoop, ear: Ear, problems: list[str]) -> Iterator[ServiceManager]:
-    with closing(ServiceManager(reactor, Upstream(ear.socket.getsockname()), problems.append, {})) as one:
+def manager(loop: EventLoop, ear: Ear, problems: list[str]) -> Iterator[ServiceManager]:
+    with closing(ServiceManager(loop, Upstream(ear.socket.getsockname()), problems.append, {})) as one:
         yield one
 
 
@@ -109,19 +109,19 @@ def test_the_words(manager: ServiceManager, ear: Ear) -> None:
     assert ear.listen() == ["READY=1", "STATUS=all is well", "WATCHDOG=1", "EXTEND_TIMEOUT_USEC=1500000", "STOPPING=1"]
 
 
-def test_a_reload_says_when(manager: ServiceManager, ear: Ear, reactor: EventLoop) -> None:
-    before = reactor.now()
+def test_a_reload_says_when(manager: ServiceManager, ear: Ear, loop: EventLoop) -> None:
+    before = loop.now()
     manager.reloading()
     (message,) = ear.listen()
     first, second = message.split("\n")
     assert first == "RELOADING=1"
-    assert before <= int(second.removeprefix("MONOTONIC_USEC=")) / 1e6 + 1e-6 <= reactor.now() + 1e-6
+    assert before <= int(second.removeprefix("MONOTONIC_USEC=")) / 1e6 + 1e-6 <= loop.now() + 1e-6
 
 
-def test_an_abstract_address(reactor: EventLoop, problems: list[str]) -> None:
+def test_an_abstract_address(loop: EventLoop, problems: list[str]) -> None:
     name = f"phi-test-{os.getpid()}"
     with closing(Ear(b"\0" + name.encode())) as ear:
-        with closing(ServiceManager(reactor, Upstream(f"@{name}"), problems.append, {})) as manager:
+        with closing(ServiceManager(loop, Upstream(f"@{name}"), problems.append, {})) as manager:
             manager.ready()
         assert ear.listen() == ["READY=1"]
     assert problems == []
@@ -149,10 +149,10 @@ def test_what_is_gone_is_let_go(manager: ServiceManager, ear: Ear, pipes: list[i
     assert ear.listen()[2:] == ["FDSTOREREMOVE=1\nFDNAME=fifo%3Aa"]
 
 
-def test_what_it_gave_back_it_has_still(reactor: EventLoop, ear: Ear, problems: list[str], pipes: list[int]) -> None:
+def test_what_it_gave_back_it_has_still(loop: EventLoop, ear: Ear, problems: list[str], pipes: list[int]) -> None:
     stored = {"fifo:a": pipes[0], "fifo:b": pipes[2]}
     address = Upstream(ear.socket.getsockname())
-    with closing(ServiceManager(reactor, address, problems.append, stored)) as manager:
+    with closing(ServiceManager(loop, address, problems.append, stored)) as manager:
         again = os.dup(pipes[0])
         manager.keep("fifo:a", again)
         os.close(again)
@@ -161,16 +161,14 @@ def test_what_it_gave_back_it_has_still(reactor: EventLoop, ear: Ear, problems: 
         assert ear.listen() == ["FDSTOREREMOVE=1\nFDNAME=fifo%3Ab"]
 
 
-def test_after_an_upgrade_nothing_is_doubled(
-    reactor: EventLoop, ear: Ear, problems: list[str], pipes: list[int]
-) -> None:
-    with closing(ServiceManager(reactor, Upstream(ear.socket.getsockname()), problems.append, None)) as manager:
+def test_after_an_upgrade_nothing_is_doubled(loop: EventLoop, ear: Ear, problems: list[str], pipes: list[int]) -> None:
+    with closing(ServiceManager(loop, Upstream(ear.socket.getsockname()), problems.append, None)) as manager:
         manager.keep("fifo:a", pipes[0])
     assert [text.split("\n")[0] for text in ear.listen()] == ["FDSTOREREMOVE=1", "FDSTORE=1"]
 
 
 def test_a_full_queue_costs_only_time(
-    manager: ServiceManager, ear: Ear, reactor: EventLoop, pipes: list[int], problems: list[str]
+    manager: ServiceManager, ear: Ear, loop: EventLoop, pipes: list[int], problems: list[str]
 ) -> None:
     """In order, none twice, and a newer word in the place of the older; the descriptor may be closed meanwhile."""
     for number, fd in enumerate(pipes):
@@ -181,7 +179,7 @@ def test_a_full_queue_costs_only_time(
         manager.status(f"number {number}")
         manager.alive()
     manager.ready()
-    run_until(reactor, lambda: ear.listen() is None or ear.heard[-1:] == ["READY=1"])
+    run_until(loop, lambda: ear.listen() is None or ear.heard[-1:] == ["READY=1"])
     names = [text.split("FDNAME=")[1] for text in ear.heard if text.startswith("FDSTORE=1")]
     assert names == [f"fifo%3A{number}" for number in range(len(pipes))]
     for held, fd in zip(ear.held, pipes, strict=True):
