@@ -22,6 +22,7 @@ from scripts.tools.bench import page, peers, scenarios, table, victims, ward
 from scripts.tools.bench.figures import OURS, Row, median, select_rows
 from scripts.tools.bench.install import Absent
 from scripts.tools.bench.peers.base import Peer
+from scripts.tools.bench.peers.revision import revision
 from scripts.tools.bench.rows import ROWS
 
 SEED = 20
@@ -33,6 +34,8 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer samples: four to six minutes with every peer")
     parser.add_argument("--only", nargs="+", default=[], metavar="ROW", help="rows by key or its beginning")
     parser.add_argument("--peers", metavar="A,B", help=f"those beside ours: {', '.join(names)}, or none")
+    parser.add_argument("--against", metavar="COMMIT", help="an earlier commit of this repository as well")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="measure all systems so often, in turn [1]")
     parser.add_argument("--without-ours", action="store_true", help="measure the peers alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there as well")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/benchmarks.md as well")
@@ -48,6 +51,11 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         parser.error(f"no such system: {', '.join(sorted(unknown_peers))}; there are: {', '.join(names)}")
     chosen = set(asked) - {OURS} if arguments.without_ours else {*asked, OURS}
     arguments.systems = [peer for peer in peers.ALL if peer.name in chosen]
+    if arguments.against is not None:
+        try:
+            arguments.systems.insert(0, revision(arguments.against))
+        except Absent as error:
+            parser.error(str(error))
     return arguments
 
 
@@ -78,7 +86,7 @@ class Run:
             self._say(kind.name, f"left out: {error}", "yellow")
         else:
             self.versions[peer.name] = version
-            if peer.is_floor:
+            if peer.is_floor and peer.name not in self.floors:
                 self.floors.append(peer.name)
             for scenario in scenarios.SCENARIOS:
                 self._live(scenario, bench, peer)
@@ -146,7 +154,7 @@ def main(argv: list[str]) -> int:
         except FileNotFoundError as error:
             print(f"The bench is skipped: {error}", file=sys.stderr)
             return 0
-        for kind in arguments.systems:
+        for kind in arguments.systems * arguments.rounds:
             run.measure(kind)
     # Off a terminal nobody can scroll sideways in a folded table: print it as wide as it is.
     console = Console() if sys.stdout.isatty() else Console(width=250)
