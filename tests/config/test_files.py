@@ -100,6 +100,7 @@ def value_of(schema: Any) -> st.SearchStrategy[Any]:
     return VALUES | st.lists(TEXTS, max_size=3)
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables=table(model.FILE["fields"]))
 def test_any_tables_give_a_plan_or_an_error(

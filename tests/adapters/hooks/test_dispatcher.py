@@ -139,7 +139,7 @@ def test_too_many_are_dropped_loudly_and_never_too_many_run(house: House, monkey
         def cancel(self) -> None:
             pass
 
-    monkeypatch.setattr(hooks_module, "Command", Stuck)
+    monkeypatch.setattr(hooks_module, "ChildCommand", Stuck)
     for number in range(LONGEST_QUEUE + 10):
         house.offer(HookSpec(on=("failed",), run=(str(number),)))
     house.loop.turn()
@@ -164,7 +164,7 @@ def test_no_process_to_be_had_is_a_failure_like_any_other(house: House, monkeypa
     def refuse(*_args: Any, **_more: Any) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(hooks_module, "Command", refuse)
+    monkeypatch.setattr(hooks_module, "ChildCommand", refuse)
     house.offer(HookSpec(on=("failed",), run=("x",)))
     house.run()
     run_until(house.loop, lambda: house.problems)

@@ -17,12 +17,12 @@ from tests.doubles.fakes import run_until
 CAPTURER = """
 import os, sys
 from supervisor.adapters.logs.store import LogStore
-from supervisor.adapters.eventloop.loop import Reactor
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.core.model.spec import LogSpec
 
 root, tell_after, timestamps = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
-reactor = Reactor()
-store = LogStore(reactor, root + "/log", root + "/fifo", lambda *_: None)
+loop = EventLoop()
+store = LogStore(loop, root + "/log", root + "/fifo", lambda *_: None)
 stream = store.open("web", LogSpec(max_size=100_000, keep=1000, compress=True, timestamps=timestamps))
 turns = 0
 
@@ -33,7 +33,7 @@ def output():
         os.write(1, b"x")
 
 stream.on_output = output
-reactor.run()
+loop.run()
 """
 
 WRITER = """

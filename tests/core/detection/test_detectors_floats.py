@@ -14,6 +14,7 @@ from supervisor.core.detection.detectors.protocol import Detector
 from supervisor.core.detection.detectors.registry import KNOWN, make
 from supervisor.core.model.spec import HeartbeatSpec
 
+pytestmark = pytest.mark.slow
 every = pytest.mark.parametrize("name", sorted(KNOWN))
 
 

@@ -476,6 +476,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(STEPS, max_size=60))
 def test_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
