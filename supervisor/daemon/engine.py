@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from supervisor.core.model.actions import Action, Record
+from supervisor.core.model.actions import Action, Record, StartMonitoring
 from supervisor.core.model.events import Event
 from supervisor.core.services.service_set import ServiceSet
 
@@ -70,6 +70,7 @@ class Engine:
             if now - began > TURN_BUDGET:
                 # No deadline fires here: what arrived meanwhile, and may put it off, has not been read yet.
                 self._take(self._work_off_inbox(now))
+                self._start_monitoring()
                 break
             if self.idle:
                 break
@@ -79,6 +80,14 @@ class Engine:
     def idle(self) -> bool:
         """Nothing is left to judge or to carry out."""
         return not self._orders and not self._inbox
+
+    def _start_monitoring(self) -> None:
+        """Carry out what begins to observe a process: a line that is read before would never be matched."""
+        waiting = self._orders
+        self._orders = deque(action for action in waiting if type(action) is not StartMonitoring)
+        for action in waiting:
+            if type(action) is StartMonitoring:
+                self.world.perform(action)
 
     def _step(self, now: float) -> None:
         actions: list[Action] = []

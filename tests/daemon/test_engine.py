@@ -21,7 +21,13 @@ class SlowHost:
         self.now = 100.0
         self.wake: float | None = None
         self.records: list[Record] = []
-        services = (spec("one"), spec("two"), spec("beating", heartbeat={"interval": TURN_BUDGET}))
+        self.observed: list[str] = []
+        services = (
+            spec("one"),
+            spec("two"),
+            spec("says", ready={"log": "ready"}),
+            spec("beating", heartbeat={"interval": TURN_BUDGET}),
+        )
         self.service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=services), lambda: 0.5)
         self.engine = Engine(self.service_set, lambda: self.now)
         self.engine.world = self
@@ -36,6 +42,8 @@ class SlowHost:
         if isinstance(action, act.Spawn):
             self.now += 2 * TURN_BUDGET
             self.engine.post(action.instance, ev.Spawned(action.incarnation, 7))
+        elif isinstance(action, act.StartMonitoring):
+            self.observed.append(action.instance)
 
     def spawned(self) -> set[str]:
         return {r.instance for r in self.records if r.cause is Cause.SPAWNED}
@@ -55,6 +63,17 @@ def test_a_spawn_is_recorded_before_the_output_of_the_process_can_be_read() -> N
     assert host.wake == host.now, "the other spawn has to wait for the next turn, which comes at once"
     host.engine.turn()
     assert host.spawned() == {"one", "two"}
+
+
+def test_a_process_is_observed_before_its_output_can_be_read() -> None:
+    """A line that makes it ready may be its first."""
+    host = SlowHost()
+    host.engine.order(host.service_set.start(["says"], host.now))
+    host.engine.turn()
+    assert host.spawned() == {"says"}
+    assert host.observed == ["says"]
+    host.engine.turn()
+    assert host.observed == ["says"], "once"
 
 
 def test_a_long_turn_does_not_blame_a_process_for_beats_that_are_not_read_yet() -> None:
