@@ -1,4 +1,4 @@
-"""Where one instance's output goes: into a file that is opened when there is something to write, dated and rotated."""
+"""Writes one instance's output: opens its log file when there is output, adds timestamps, and rotates it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _MARK_INTERVAL = 0.1  # seconds between two records of the time index
 
 
 class WriterHost(Protocol):
-    """What a writer needs of the store that it belongs to."""
+    """What a writer needs from the store that holds it."""
 
     def open_segment(self, writer: Writer) -> Segment:
-        """The current file; OSError where it cannot be opened."""
+        """Open the current file. Raises OSError when it cannot be opened."""
 
     def open_draft(self, writer: Writer) -> TimestampSpool:
-        """Where lines wait to be dated; OSError where it cannot be opened."""
+        """Open the spool for lines without timestamps. Raises OSError when it cannot be opened."""
 
     def rotated(self, writer: Writer) -> None:
-        """There is one more rotated file."""
+        """Called when a file was rotated."""
 
     def problem(self, instance: str, message: str) -> None:
-        """Tell somebody."""
+        """Report a problem of `instance`."""
 
 
 class Writer:
-    """The files of one instance.  `cut` counts lines that were too long to be kept whole."""
+    """The files of one instance. `cut` counts lines that were too long to be kept whole."""
 
     __slots__ = ("_draft", "_fails", "_home", "_marked_at", "_segment", "cut", "instance", "spec")
 
@@ -46,13 +46,13 @@ class Writer:
 
     @property
     def touched(self) -> bool:
-        """Something was written that nobody has ended yet, or the file is open."""
+        """Whether the file is open or was written to since the last `finish_line`."""
         return self._segment is not None or self._marked_at > 0.0
 
     def splice(self, pipe: int, maximum: int, *, read_back: bool) -> tuple[int, bytes]:
-        """Move at most `maximum` bytes from `pipe` into the files; how many, and which where `read_back` asks for them.
+        """Move at most `maximum` bytes from `pipe` into the files; returns their number, and the bytes if `read_back`.
 
-        (0, b"") when the pipe is empty.  OSError when nothing can be written; the pipe is untouched then.
+        (0, b"") when the pipe is empty. Raises OSError, with the pipe untouched, when nothing can be written.
         """
         at = time.time()
         mark = abs(at - self._marked_at) >= _MARK_INTERVAL
@@ -76,24 +76,26 @@ class Writer:
     ) -> tuple[int, bytes]:
         n = draft.splice(pipe, maximum, at, segment.size)
         chunk = draft.read()[2]
-        with suppress(OSError):  # a full disk: it waits in the draft, and who writes next finds out, and tells
+        with suppress(OSError):  # a full disk: the bytes stay in the spool, and the next write fails and reports it
             self._date(segment, draft)
         return n, chunk
 
     def _date(self, segment: Segment, draft: TimestampSpool) -> None:
-        """Put what the draft holds where it belongs, or, where others have changed the file, at its end."""
+        """Write what the spool holds at its place, or at the end if others have changed the file."""
         at, offset, chunk = draft.read()
         if not segment.complete(offset, stamp(chunk, at, at_line_start=segment.at_line_start(offset))):
             segment.append(stamp(chunk, at, at_line_start=segment.at_line_start()))
         draft.clear()
 
     def recover(self) -> None:
-        """Date what an earlier daemon was killed with.  OSError where that cannot be written; it keeps waiting."""
+        """Date the output that a killed daemon left in the spool. Raises OSError when it cannot be written; it then
+        stays.
+        """
         self._draft = self._draft or self._home.open_draft(self)
         self._settle(self._segment or self._reopen())
 
     def write(self, text: bytes) -> None:
-        """Put `text` on lines of its own: all of it, or nothing and OSError."""
+        """Put `text` on lines of its own; if that fails, write nothing and raise OSError."""
         at = time.time()
         segment = self._with_room(at, verify=True)
         if self.spec.timestamps:
@@ -103,19 +105,19 @@ class Writer:
         self._mark(segment, at, start)
 
     def finish_line(self) -> None:
-        """End an unfinished line; what is written next is dated anew.  OSError where that cannot be written."""
+        """End an unfinished line; what is written next gets its own time. Raises OSError when it cannot be written."""
         self._marked_at = 0.0
         segment = self._segment or self._reopen()
         if not segment.at_line_start():
             segment.append(b"\n")
 
     def unfinished_line(self, maximum: int) -> bytes:
-        """The end of the file after its last newline, at most `maximum` bytes.  OSError where it cannot be read."""
+        """The end of the file after its last newline, at most `maximum` bytes. Raises OSError."""
         segment = self._segment or self._reopen()
         return segment.read(max(segment.size - maximum, 0)).rpartition(b"\n")[2]
 
     def close(self) -> None:
-        """Give the descriptors back until there is more to write."""
+        """Close the files until there is more to write."""
         self._close_segment()
         if self._draft is not None:
             self._draft.close()
@@ -143,7 +145,7 @@ class Writer:
         return segment
 
     def _settle(self, segment: Segment) -> None:
-        """Before anything else is written: what waits in the draft, which goes where it is not needed."""
+        """Write what waits in the spool, before anything else; close the spool if the spec no longer needs it."""
         if self._draft is None:
             return
         if self._draft.pending:
