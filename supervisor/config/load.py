@@ -1,4 +1,4 @@
-"""services.toml → Plan, or one error with everything that is wrong with it."""
+"""Loads services.toml into a Plan, or raises one error with everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from supervisor.config.source.read import parse, read_text
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 
 LONGEST_RUNTIME_DIR = 80
-"""Bytes: a Unix socket's whole path has at most 107."""
+"""Bytes; a Unix socket's whole path has at most 107."""
 
 
 def load(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Plan:
-    """The plan that the file describes.  `env` answers `${VAR}` and is what the services inherit.
+    """The plan that the file describes. `env` resolves `${VAR}` and is the environment that services inherit.
 
-    ConfigError holds one line per problem: `services.toml:LINE: key.path: what is wrong`.
+    Raises ConfigError with one line per problem: `services.toml:LINE: key.path: what is wrong`.
     """
     file = absolute(path)
     text = read_text(Path(path))
@@ -62,7 +62,7 @@ def _supervisor(file: Path, given: Mapping[str, Any], env: Mapping[str, str], pr
 
 
 def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: Problems) -> dict[str, ServiceSpec]:
-    """The specs by name, in the order of the file; incomplete where there are problems."""
+    """The specs by name, in the order of the file; incomplete if there are problems."""
     defaults, services = given.get("defaults", {}), given.get("services", {})
     if not services and not problems:
         problems.add(("services",), "no service at all; begin with [services.NAME] and a command")
@@ -81,7 +81,7 @@ def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: 
 
 
 def _as_stand_in(name: str, table: Mapping[str, Any], own: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
-    """A fallback starts when it is needed, and not with the others; the one of [defaults] has none itself."""
+    """The table of a fallback: it is not started with the others, and ignores itself as the fallback of [defaults]."""
     if own.get("autostart"):
         report("this is a fallback: it starts when it is needed; leave this out", "autostart")
     restart = table.get("restart", {})
@@ -91,7 +91,7 @@ def _as_stand_in(name: str, table: Mapping[str, Any], own: Mapping[str, Any], re
 
 
 def _judge_own_port(supervisor: SupervisorSpec, services: Mapping[str, ServiceSpec], problems: Problems) -> None:
-    """A service that is probed where the supervisor itself listens can never have that port."""
+    """Report probes of the supervisor's own port, which no service can have."""
     if supervisor.listen is None:
         return
     host, port = supervisor.listen

@@ -1,4 +1,4 @@
-"""What the keys of one service must be to each other."""
+"""Checks that the keys of one service fit together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROBES = ("http", "tcp", "exec")
 
 
 def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report) -> None:
-    """Report what makes no sense in `spec`; `own` is what the service says itself, not through [defaults]."""
+    """Report contradictions in `spec`; `own` holds the keys of the service itself, without those of [defaults]."""
     if spec.type is ServiceType.ONESHOT:
         for table in ("ready", "heartbeat"):
             if table in own:
@@ -135,9 +135,11 @@ def _hook(hook: HookSpec, index: int, report: Report) -> None:
 
 
 def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
-    """A directory that is not there has been reported already: from it, only the PATH can be judged.
+    """Report programs that are missing or, if root would run them, that others could change.
 
-    Hooks run as we do, the rest as the service; what runs as root must be root's."""
+    A missing directory was reported already; without it only programs on the PATH can be checked. Hooks run as the
+    daemon's user, other commands as the service's.
+    """
     commands: list[tuple[tuple[str, ...] | None, tuple[str | int, ...], str | None, bool]] = [
         (spec.command, ("command",), spec.directory, spec.user in (None, 0)),
         (spec.ready.exec if spec.ready else None, ("ready", "exec"), spec.directory, spec.user in (None, 0)),

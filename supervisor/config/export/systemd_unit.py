@@ -1,7 +1,7 @@
-"""A systemd unit for a plan: what `supervisor systemd` prints.
+"""A systemd unit for a plan: the output of `supervisor systemd`.
 
-Every directive stands below a comment that says why.  What is written holds for systemd 250 and later, except
-DelegateSubgroup=, which 254 brought.
+Every directive follows a comment that gives its reason. The unit is valid for systemd 250 and later, except
+DelegateSubgroup=, which came with 254.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from supervisor.core.model.spec import Plan, ServiceSpec
 
 DELEGATE_SUBGROUP_SINCE = 254
 KILLED_WITHIN = 12.0
-"""Seconds that are allowed from a SIGKILL to the end of a tree; later it is given up and named."""
+"""Seconds allowed from a SIGKILL to the end of a process tree; after that the daemon reports the rest and goes on."""
 CUSTOMARY_FILES = (1024, 524288)
-"""systemd's own soft and hard limit."""
+"""systemd's own soft and hard limit of open files."""
 KEPT_AT_LEAST = 256
-"""Places in the descriptor store: services can be added by a reload."""
+"""Least size of the descriptor store: a reload can add services."""
 _READ_ONLY = ("/usr", "/boot", "/efi", "/bin", "/sbin", "/lib")
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 
@@ -26,16 +26,16 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 def unit(plan: Plan, command: Sequence[str], *, user: bool, version: int, places: tuple[bool, bool]) -> str:
     """The text of the unit.
 
-    `command`: the interpreter and what makes it run our command line.  `user`: for a user's own service manager.
-    `version`: that of systemd.  `places`: whether the runtime and the state directory are the default ones.
-    ValueError for a path that no unit can hold.
+    `command`: the interpreter and its arguments that run the command line. `user`: for a user's own service manager.
+    `version`: that of systemd. `places`: whether the runtime and the state directory are the default ones. Raises
+    ValueError for a path that cannot be written in a unit.
     """
     lines = [*_unit(plan), "", *_service(plan, command, user, version, places), "", *_install(user)]
     return "\n".join(lines) + "\n"
 
 
 def words(command: Sequence[str]) -> str:
-    """A command line for Exec…=: quoted, and with nothing that systemd would replace.  ValueError where impossible."""
+    """A command line for Exec…=: quoted, and with specifiers escaped. Raises ValueError if that is impossible."""
     if "$" in command[0]:
         raise ValueError(f"{command[0]}: a program whose path holds a $ cannot stand in a unit")
     return " ".join(_word(word) for word in command)
@@ -49,7 +49,7 @@ def _word(word: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text in which systemd is to replace nothing."""
+    """`text` with specifiers escaped. Raises ValueError for control characters."""
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
         raise ValueError(f"{text!r}: a unit cannot hold control characters")
     return text.replace("%", "%%")
@@ -153,8 +153,9 @@ def _install(user: bool) -> Iterator[str]:
 
 
 def stop_time(plan: Plan) -> float:
-    """Seconds that an orderly end takes at most: along the longest chain of services of which each waits for the one
-    before it to be gone."""
+    """Seconds that an orderly shutdown takes at most: along the longest chain of services that stop one after the
+    other.
+    """
     within: dict[str, float] = {}
     for spec in plan.services:  # dependencies come first
         chain = max((within[d] for d in spec.depends_on), default=0.0)
@@ -163,7 +164,7 @@ def stop_time(plan: Plan) -> float:
 
 
 def _kept(plan: Plan) -> int:
-    """Pipes, sockets, and the supervisor's own three; twice, for what a reload may add."""
+    """Descriptors to store: pipes, sockets and the supervisor's own three; twice as many, for what a reload may add."""
     return max(KEPT_AT_LEAST, 2 * (_instances(plan) + sum(len(s.sockets) for s in plan.services) + 3))
 
 
@@ -180,7 +181,7 @@ def _wants_realtime(spec: ServiceSpec) -> bool:
 
 
 def _below_usr(plan: Plan) -> Iterator[str]:
-    """Who works in a directory that ProtectSystem= would make read-only."""
+    """The services, or the supervisor, with a directory that ProtectSystem= would make read-only."""
     if any(map(_is_protected, (plan.supervisor.runtime_dir, plan.supervisor.state_dir))):
         yield "the supervisor"
     yield from (s.name for s in plan.services if s.directory is not None and _is_protected(s.directory))
