@@ -180,10 +180,10 @@ class Client:
             sock.connect(self.path)
         except OSError as error:
             sock.close()
-            raise self._nobody(error) from None
+            raise self._unreachable(error) from None
         return sock
 
-    def _nobody(self, error: OSError) -> NoDaemon:
+    def _unreachable(self, error: OSError) -> NoDaemon:
         if isinstance(error, PermissionError):
             hint = "It belongs to somebody else: only its owner and root may ask it."
             return NoDaemon(f"the control socket {self.path} may not be opened", hint)

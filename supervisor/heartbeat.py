@@ -60,7 +60,7 @@ class Heartbeat:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._next = _NEVER if self.interval is None else -_NEVER  # no beat is sent before this time
-        self._unsaid: dict[str, str] = {}  # fields that could not be sent yet
+        self._pending: dict[str, str] = {}  # fields that could not be sent yet
         self._retrying = False
         self._moved = False
         self._moved_at = time.monotonic()
@@ -75,15 +75,15 @@ class Heartbeat:
 
     def ready(self) -> None:
         """Report that the service is ready; `ready = { notify = true }` waits for this."""
-        self._say("READY", "1")
+        self._send_field("READY", "1")
 
     def status(self, text: str) -> None:
         """Set one line of text for people, shown by `supervisor status`."""
-        self._say("STATUS", " ".join(str(text).split())[:_LONGEST_STATUS])
+        self._send_field("STATUS", " ".join(str(text).split())[:_LONGEST_STATUS])
 
     def stopping(self) -> None:
         """Report that the service is stopping: silence from here on is not a hang."""
-        self._say("STOPPING", "1")
+        self._send_field("STOPPING", "1")
 
     def __enter__(self) -> Heartbeat:
         self.ready()
@@ -193,18 +193,18 @@ class Heartbeat:
         finally:
             self._lock.release()
 
-    def _say(self, field: str, value: str) -> None:
+    def _send_field(self, field: str, value: str) -> None:
         """Send a field; if that fails, a thread tries again, and so does every beat."""
         if self._address is None or not self._ours():
             return
         with self._lock:
-            self._unsaid[field] = value
+            self._pending[field] = value
             if not self._deliver() and not self._retrying:
                 self._retrying = _start(self._retry)
 
     def _retry(self) -> None:
         delay, give_up = 0.02, time.monotonic() + _RETRY_FOR
-        while self._unsaid and time.monotonic() < give_up:
+        while self._pending and time.monotonic() < give_up:
             time.sleep(delay)
             delay = min(2 * delay, 1.0)
             with self._lock:
@@ -218,7 +218,7 @@ class Heartbeat:
         A new socket each time costs 5 µs, and works after forks, in daemons that close every descriptor, and with a
         supervisor that binds its socket again.
         """
-        text = beat + "".join(f"{field}={value}\n" for field, value in list(self._unsaid.items()))
+        text = beat + "".join(f"{field}={value}\n" for field, value in list(self._pending.items()))
         if text:
             try:
                 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -226,7 +226,7 @@ class Heartbeat:
                     sock.sendto(text[:-1].encode(errors="replace"), self._address or "")
             except Exception:  # noqa: BLE001 - a problem of the supervisor must not become one of the service
                 return False
-            self._unsaid.clear()
+            self._pending.clear()
         return True
 
     def _ours(self) -> bool:

@@ -37,7 +37,7 @@ def load(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> P
     supervisor = _supervisor(file, given, env, problems)
     services = _services(given, broken, Host(env, file.parent), problems)
     judge_references(services, raw.get("services", ()), problems)
-    _judge_own_port(supervisor, services, problems)
+    _check_own_port(supervisor, services, problems)
     judge_sockets(services, supervisor.listen, problems)
     problems.raise_any()
     return Plan(supervisor=supervisor, services=start_order(services), path=str(file))
@@ -66,13 +66,13 @@ def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: 
     defaults, services = given.get("defaults", {}), given.get("services", {})
     if not services and not problems:
         problems.add(("services",), "no service at all; begin with [services.NAME] and a command")
-    stand_ins = {table.get("restart", {}).get("fallback") for table in (defaults, *services.values())}
+    fallbacks = {table.get("restart", {}).get("fallback") for table in (defaults, *services.values())}
     specs = {}
     for name, own in services.items():
         report = problems.of(name)
         table = merged(defaults, own)
-        if name in stand_ins:
-            table = _as_stand_in(name, table, own, report)
+        if name in fallbacks:
+            table = _as_fallback(name, table, own, report)
         specs[name] = build(name, table, host, report)
         if "command" not in table and not broken & {("services", name, "command"), ("defaults", "command")}:
             report('no command; say what to start, for example command = ["program", "argument"]')
@@ -80,7 +80,7 @@ def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: 
     return specs
 
 
-def _as_stand_in(name: str, table: Mapping[str, Any], own: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+def _as_fallback(name: str, table: Mapping[str, Any], own: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     """The table of a fallback: it is not started with the others, and ignores itself as the fallback of [defaults]."""
     if own.get("autostart"):
         report("this is a fallback: it starts when it is needed; leave this out", "autostart")
@@ -90,7 +90,7 @@ def _as_stand_in(name: str, table: Mapping[str, Any], own: Mapping[str, Any], re
     return {**table, "restart": restart, "autostart": False}
 
 
-def _judge_own_port(supervisor: SupervisorSpec, services: Mapping[str, ServiceSpec], problems: Problems) -> None:
+def _check_own_port(supervisor: SupervisorSpec, services: Mapping[str, ServiceSpec], problems: Problems) -> None:
     """Report probes of the supervisor's own port, which no service can have."""
     if supervisor.listen is None:
         return

@@ -81,12 +81,12 @@ class Gap:
 class Wish:
     """What an instance should be: up since, down since, or unknown (an order without an answer).
 
-    `anew`: it must have been started after this time.
+    `started_after`: it must have been started after this time.
     """
 
     up: bool | None
     since: float
-    anew: float = 0.0
+    started_after: float = 0.0
 
 
 @dataclass
@@ -121,8 +121,8 @@ class Judge:
 
     # -- inputs --------------------------------------------------------------------------------------------------
 
-    def want(self, instance: str, up: bool | None, anew: float = 0.0) -> None:
-        self.wishes[instance] = Wish(up, time.monotonic(), anew)
+    def want(self, instance: str, up: bool | None, started_after: float = 0.0) -> None:
+        self.wishes[instance] = Wish(up, time.monotonic(), started_after)
 
     def order(self, instance: str, verb: str) -> Order:
         """Announce an order; `by` may be set once the answer is known."""
@@ -270,7 +270,7 @@ class Judge:
             there = self.processes(name)
             return lost(f"stopped, but process {there[0].process.pid} is there") if there else None
         last = next(iter(self.mains(name, alive=False)[-1:]), None)
-        if last is None or last.began < wish.anew:
+        if last is None or last.began < wish.started_after:
             return lost("wanted up anew, and not started since")
         if name in self.restless:
             return None

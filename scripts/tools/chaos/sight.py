@@ -88,7 +88,7 @@ def send(process: Process, number: int) -> bool:
     return True
 
 
-def everybody() -> Iterator[tuple[int, Stat]]:
+def all_processes() -> Iterator[tuple[int, Stat]]:
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal() and (found := stat(int(entry.name))) is not None:
             yield int(entry.name), found
@@ -96,17 +96,17 @@ def everybody() -> Iterator[tuple[int, Stat]]:
 
 def descendants(pid: int) -> dict[int, Stat]:
     """All processes below `pid`, zombies included."""
-    all_of_them = dict(everybody())
+    processes = dict(all_processes())
     family = {pid}
-    while more := {p for p, s in all_of_them.items() if s.ppid in family} - family:
+    while more := {p for p, s in processes.items() if s.ppid in family} - family:
         family |= more
-    return {p: s for p, s in all_of_them.items() if p in family and p != pid}
+    return {p: s for p, s in processes.items() if p in family and p != pid}
 
 
 def marked(place: str) -> Iterator[tuple[Process, str]]:
     """Every live process that was started in `place`, with its name, except this one."""
     wanted = f"{MARK}={place}".encode()
-    for pid, found in everybody():
+    for pid, found in all_processes():
         with suppress(OSError):
             ours = wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") and pid != os.getpid()
             if ours and found.state not in "ZX":
@@ -120,7 +120,7 @@ def adopt_orphans() -> None:
 
 def reap(but: set[int]) -> None:
     """Reap zombies as PID 1 does. `but`: children that other code waits for."""
-    for pid, found in everybody():
+    for pid, found in all_processes():
         if found.ppid == os.getpid() and found.state == "Z" and pid not in but:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)

@@ -189,8 +189,8 @@ class Hurter(threading.Thread):
             self._owed[instance] = "start" if verb == "restart" else verb
         elif answer:
             self._did(f"{verb} ordered")
-            anew = began if verb == "restart" or (verb == "start" and wish.up is False) else 0.0
-            self.judge.want(instance, verb != "stop", anew)
+            started_after = began if verb == "restart" or (verb == "start" and wish.up is False) else 0.0
+            self.judge.want(instance, verb != "stop", started_after)
         elif wish.up is None:
             self._owed[instance] = verb
 

@@ -186,7 +186,7 @@ class Connection:
             body = server.handler.refusal("unauthorized", "show the token of token_file: Authorization: Bearer …")
             exchange.reply(401, body, "application/json", (("www-authenticate", "Bearer"),))
             return
-        if not self._listener.known_by_any_name and not _is_no_name(headers.get("host", "")):
+        if not self._listener.known_by_any_name and not _is_address(headers.get("host", "")):
             body = server.handler.refusal("forbidden", "without a token, ask for localhost or an address, not a name")
             exchange.reply(403, body, "application/json")
             return
@@ -394,7 +394,7 @@ def _announced(head: h11.Request) -> int:
     return next((int(value) for name, value in head.headers if name == b"content-length"), 0)
 
 
-def _is_no_name(host: str) -> bool:
+def _is_address(host: str) -> bool:
     """Whether the Host header is an address or localhost.
 
     A web page could let its own name lead here, and so read in a browser on this machine what is meant for this machine

@@ -159,17 +159,17 @@ class Listener:
         self.local = local
         self.token = token
         self.known_by_any_name = local or token is not None or tls is not None
-        """Requests may use any host name. Otherwise only addresses and localhost: see `_is_no_name`, DNS rebinding."""
+        """Requests may use any host name. Otherwise only addresses and localhost: see `_is_address`, DNS rebinding."""
         self._group = group
         self._tls = tls
         self.connections: set[Connection] = set()
         self._sock = sock
         self._closed = False
-        self._resting = False
+        self._out_of_descriptors = False
         """The last accept failed for lack of descriptors, and that was reported."""
-        self._away = False
+        self._paused = False
         """The socket is not watched for a while."""
-        self._leaving = 0
+        self._rejected = 0
         server.loop.register(sock.fileno(), self._on_ready)
 
     def fileno(self) -> int:
@@ -177,7 +177,7 @@ class Listener:
 
     def replace(self, sock: socket.socket) -> None:
         """Continue with another listening socket; connections stay."""
-        if not self._away:
+        if not self._paused:
             self.server.loop.unregister(self._sock.fileno())
             self.server.loop.register(sock.fileno(), self._on_ready)
         self._sock.close()
@@ -197,19 +197,19 @@ class Listener:
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             except OSError as error:
-                self._rest(error)
+                self._pause(error)
                 return
-            self._resting = False
-            self._welcome(sock)
+            self._out_of_descriptors = False
+            self._admit(sock)
 
-    def _welcome(self, sock: socket.socket) -> None:
+    def _admit(self, sock: socket.socket) -> None:
         from supervisor.adapters.http.connection import Connection
 
         sock.setblocking(False)
-        if self.local and not _may_come_in(sock, self._group):
-            self._turn_away(sock, 403, "forbidden", "the control socket serves its owner, its group and root only")
+        if self.local and not _is_permitted(sock, self._group):
+            self._reject(sock, 403, "forbidden", "the control socket serves its owner, its group and root only")
         elif len(self.connections) >= MOST_CONNECTIONS:
-            self._turn_away(sock, 503, "busy", f"{MOST_CONNECTIONS} connections are open already")
+            self._reject(sock, 503, "busy", f"{MOST_CONNECTIONS} connections are open already")
         else:
             if not self.local:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -218,7 +218,7 @@ class Listener:
             except OSError:  # the client has disconnected already
                 sock.close()
 
-    def _turn_away(self, sock: socket.socket, status: int, code: str, message: str) -> None:
+    def _reject(self, sock: socket.socket, status: int, code: str, message: str) -> None:
         if self._tls is not None:  # a client cannot read an answer before the handshake
             sock.close()
             return
@@ -227,31 +227,31 @@ class Listener:
         with suppress(OSError):
             sock.send(head.encode() + b"connection: close\r\n\r\n" + body)
             sock.shutdown(socket.SHUT_WR)
-        if self._leaving >= MOST_GOODBYES:
+        if self._rejected >= MOST_GOODBYES:
             sock.close()
             return
         # Closing at once would give a client that is still sending its request EPIPE instead of the answer.
-        self._leaving += 1
+        self._rejected += 1
         loop = self.server.loop
 
         def close() -> None:
-            self._leaving -= 1
+            self._rejected -= 1
             sock.close()
 
         loop.call_at(loop.now() + GOODBYE_SECONDS, close)
 
-    def _rest(self, error: OSError) -> None:
+    def _pause(self, error: OSError) -> None:
         """Stop watching the socket for a while: without descriptors or memory it stays readable, and the loop would
         spin.
         """
-        if not self._resting:
+        if not self._out_of_descriptors:
             self.server.on_problem(f"cannot accept a connection: {error}")
-        self._resting = self._away = True
+        self._out_of_descriptors = self._paused = True
         loop = self.server.loop
         loop.unregister(self._sock.fileno())
 
         def again() -> None:
-            self._away = False
+            self._paused = False
             if not self._closed:
                 loop.register(self._sock.fileno(), self._on_ready)
 
@@ -287,7 +287,7 @@ def _bound(path: str, group: int | None) -> socket.socket:
     return sock
 
 
-def _may_come_in(sock: socket.socket, group: int | None) -> bool:
+def _is_permitted(sock: socket.socket, group: int | None) -> bool:
     """Whether the peer, by its credentials from the kernel, is the daemon's user, root, or a member of the group."""
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     _pid, uid, gid = _UCRED.unpack(credentials)

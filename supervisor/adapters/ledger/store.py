@@ -86,13 +86,13 @@ class Ledger:
         self._meta: dict[str, str] = {}
         self._retry_at = 0.0
         self._now = 0.0
-        self._upkeep = Maintenance(path, on_problem, max_age, max_bytes)
-        self._upkeep_due = False
+        self._maintenance = Maintenance(path, on_problem, max_age, max_bytes)
+        self._maintenance_scheduled = False
         self._closed = self._begun = False
         self.flush()
         self._begun = True
         if self._db is None:
-            self._read_all_the_same()
+            self._load_read_only()
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -132,14 +132,14 @@ class Ledger:
         except _BROKEN as error:
             self._recover(error)
         else:
-            self._look_after()
+            self._schedule_maintenance()
 
     def close(self) -> None:
         """Write what is pending, and leave one whole file behind."""
         self._retry_at = 0.0
         self.flush()
         self._closed = True
-        self._upkeep.checkpoint.wait(5.0)
+        self._maintenance.checkpoint.wait(5.0)
         if self._db is not None:
             try:
                 self._db.execute("PRAGMA synchronous = NORMAL")  # closing is a checkpoint
@@ -194,7 +194,7 @@ class Ledger:
             if self._meta:
                 db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", self._meta.items())
             db.execute("COMMIT")
-            self._upkeep.written += len(self._held) or 1
+            self._maintenance.written += len(self._held) or 1
         self._written()
 
     def _written(self) -> None:
@@ -261,12 +261,12 @@ class Ledger:
             with suppress(sqlite3.Error):
                 self._meta = {**read_meta(self._db), **self._meta}
                 self._snapshots = {**read_snapshots(self._db), **self._snapshots}
-        self._upkeep.checkpoint.wait(5.0)  # it would mistake the new file's log for its own
+        self._maintenance.checkpoint.wait(5.0)  # it would mistake the new file's log for its own
         self._disconnect()
         if self._on_loss is not None and self._begun:
             self._on_loss()
 
-    def _read_all_the_same(self) -> None:
+    def _load_read_only(self) -> None:
         """Read a file that cannot be opened for writing, as on a full or read-only disk.
 
         Without the saved state, running services would be started a second time.
@@ -321,11 +321,11 @@ class Ledger:
 
     # -- maintenance ---------------------------------------------------------------------------------------------
 
-    def _look_after(self) -> None:
+    def _schedule_maintenance(self) -> None:
         """Schedule maintenance if it is due. Called after each commit; the delay keeps it away from restarts."""
-        if self._upkeep_due or not self._upkeep.due:
+        if self._maintenance_scheduled or not self._maintenance.due:
             return
-        self._upkeep_due = True
+        self._maintenance_scheduled = True
         if self._later is None:
             self._tidy()
         else:
@@ -333,12 +333,12 @@ class Ledger:
 
     def _tidy(self) -> None:
         """Do one small step; what is left follows later."""
-        self._upkeep_due = False
+        self._maintenance_scheduled = False
         if self._db is not None and self.problem is None:
             try:
-                self._upkeep.step(self._db, self._now)
+                self._maintenance.step(self._db, self._now)
             except _BROKEN as error:
                 self._recover(error)
             else:
                 if self._later is not None:
-                    self._look_after()
+                    self._schedule_maintenance()

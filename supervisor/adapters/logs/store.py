@@ -14,7 +14,7 @@ from supervisor.adapters.logs import fifo, reader, rotation
 from supervisor.adapters.logs.compressor import Compressor
 from supervisor.adapters.logs.segment import Segment
 from supervisor.adapters.logs.stream import Stream
-from supervisor.adapters.logs.timestamp_spool import TimestampSpool, draft_name
+from supervisor.adapters.logs.timestamp_spool import TimestampSpool, spool_name
 from supervisor.adapters.logs.writer import Writer
 from supervisor.core.model.spec import LogSpec
 from supervisor.errors import OperationFailed
@@ -147,7 +147,7 @@ class LogStore:
         self._writing[writer] = None
         return segment
 
-    def open_draft(self, writer: Writer) -> TimestampSpool:
+    def open_spool(self, writer: Writer) -> TimestampSpool:
         """See WriterHost."""
         return TimestampSpool(self._dir_fd, rotation.log_name(writer.instance))
 
@@ -169,7 +169,7 @@ class LogStore:
         try:
             if recover:
                 rotation.recover(self._dir_fd, log, writer.spec.keep)
-                if rotation.exists(self._dir_fd, draft_name(log)):
+                if rotation.exists(self._dir_fd, spool_name(log)):
                     writer.recover()
             rotation.forget_beyond(self._dir_fd, log, writer.spec.keep)
         except OSError as error:

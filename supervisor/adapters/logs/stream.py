@@ -67,7 +67,7 @@ class Stream:
 
     __slots__ = (
         "_full",
-        "_home",
+        "_host",
         "_last_loss",
         "_loss",
         "_pipe_size",
@@ -79,9 +79,9 @@ class Stream:
         "writer",
     )
 
-    def __init__(self, home: StreamHost, fd: int, writer: Writer) -> None:
+    def __init__(self, host: StreamHost, fd: int, writer: Writer) -> None:
         self.fd, self.writer = fd, writer
-        self._home = home
+        self._host = host
         self.on_output: Callable[[], None] | None = None
         self.lost = 0
         self._pipe_size, self._full = _PIPE_SIZE, 0
@@ -95,7 +95,7 @@ class Stream:
 
         Raises OperationFailed when the pipe cannot be opened.
         """
-        return self._home.open_for_child(self)
+        return self._host.open_for_child(self)
 
     def subscribe(self, callback: Lines) -> Callable[[], None]:
         """Call `callback(lines)` with the lines that are completed from now on. Returns a function that ends this."""
@@ -116,7 +116,7 @@ class Stream:
     def tail(self, n: int) -> list[str]:
         """The last `n` lines, including an unfinished one; at most 256 KiB."""
         self.drain()
-        return self._home.tail(self.writer.instance, n)
+        return self._host.tail(self.writer.instance, n)
 
     def drain(self) -> None:
         """Read all that is in the pipe at this moment, so that output written before an exit is not lost.
@@ -170,7 +170,7 @@ class Stream:
         n = self._drop(loss)
         if n:
             self._loss = loss
-            self._home.problem(
+            self._host.problem(
                 self.writer.instance, f"output is being dropped, because the log cannot be written: {loss.reason}"
             )
         return n
@@ -205,7 +205,7 @@ class Stream:
         loss.ended_at = time.monotonic()
         self._loss, self._last_loss = None, loss
         self.lost += skipped
-        self._home.problem(
+        self._host.problem(
             self.writer.instance, f"output is written again; {amount} bytes of it were lost: {loss.reason}"
         )
         return True

@@ -28,7 +28,7 @@ class TimestampSpool:
 
     def __init__(self, dir_fd: int, log: str) -> None:
         """Open or create the file. Raises OSError when it cannot be opened or is not a plain file."""
-        self._dir_fd, self._name = dir_fd, draft_name(log)
+        self._dir_fd, self._name = dir_fd, spool_name(log)
         self._fd = os.open(self._name, rotation.CREATE, rotation.MODE, dir_fd=dir_fd)
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
@@ -63,5 +63,5 @@ class TimestampSpool:
             rotation.remove(self._dir_fd, self._name)
 
 
-def draft_name(log: str) -> str:
+def spool_name(log: str) -> str:
     return f"{log}.raw"

@@ -20,7 +20,7 @@ class WriterHost(Protocol):
     def open_segment(self, writer: Writer) -> Segment:
         """Open the current file. Raises OSError when it cannot be opened."""
 
-    def open_draft(self, writer: Writer) -> TimestampSpool:
+    def open_spool(self, writer: Writer) -> TimestampSpool:
         """Open the spool for lines without timestamps. Raises OSError when it cannot be opened."""
 
     def rotated(self, writer: Writer) -> None:
@@ -33,14 +33,14 @@ class WriterHost(Protocol):
 class Writer:
     """The files of one instance. `cut` counts lines that were too long to be kept whole."""
 
-    __slots__ = ("_draft", "_fails", "_home", "_marked_at", "_segment", "cut", "instance", "spec")
+    __slots__ = ("_fails", "_host", "_marked_at", "_segment", "_spool", "cut", "instance", "spec")
 
-    def __init__(self, home: WriterHost, instance: str, spec: LogSpec) -> None:
+    def __init__(self, host: WriterHost, instance: str, spec: LogSpec) -> None:
         self.instance, self.spec = instance, spec
         self.cut = 0
-        self._home = home
+        self._host = host
         self._segment: Segment | None = None
-        self._draft: TimestampSpool | None = None
+        self._spool: TimestampSpool | None = None
         self._marked_at = 0.0
         self._fails = False
 
@@ -60,8 +60,8 @@ class Writer:
         start = segment.size
         maximum = min(maximum, segment.limit - start)
         try:
-            if self._draft is not None:
-                n, chunk = self._splice_dated(pipe, maximum, at, segment, self._draft)
+            if self._spool is not None:
+                n, chunk = self._splice_with_time(pipe, maximum, at, segment, self._spool)
             else:
                 n = segment.splice(pipe, maximum)
                 chunk = segment.read(start) if read_back else b""
@@ -71,28 +71,28 @@ class Writer:
             self._mark(segment, at, start)
         return n, chunk
 
-    def _splice_dated(
-        self, pipe: int, maximum: int, at: float, segment: Segment, draft: TimestampSpool
+    def _splice_with_time(
+        self, pipe: int, maximum: int, at: float, segment: Segment, spool: TimestampSpool
     ) -> tuple[int, bytes]:
-        n = draft.splice(pipe, maximum, at, segment.size)
-        chunk = draft.read()[2]
+        n = spool.splice(pipe, maximum, at, segment.size)
+        chunk = spool.read()[2]
         with suppress(OSError):  # a full disk: the bytes stay in the spool, and the next write fails and reports it
-            self._date(segment, draft)
+            self._date(segment, spool)
         return n, chunk
 
-    def _date(self, segment: Segment, draft: TimestampSpool) -> None:
+    def _date(self, segment: Segment, spool: TimestampSpool) -> None:
         """Write what the spool holds at its place, or at the end if others have changed the file."""
-        at, offset, chunk = draft.read()
+        at, offset, chunk = spool.read()
         if not segment.complete(offset, stamp(chunk, at, at_line_start=segment.at_line_start(offset))):
             segment.append(stamp(chunk, at, at_line_start=segment.at_line_start()))
-        draft.clear()
+        spool.clear()
 
     def recover(self) -> None:
         """Date the output that a killed daemon left in the spool. Raises OSError when it cannot be written; it then
         stays.
         """
-        self._draft = self._draft or self._home.open_draft(self)
-        self._settle(self._segment or self._reopen())
+        self._spool = self._spool or self._host.open_spool(self)
+        self._empty_spool(self._segment or self._reopen())
 
     def write(self, text: bytes) -> None:
         """Put `text` on lines of its own; if that fails, write nothing and raise OSError."""
@@ -119,9 +119,9 @@ class Writer:
     def close(self) -> None:
         """Close the files until there is more to write."""
         self._close_segment()
-        if self._draft is not None:
-            self._draft.close()
-            self._draft = None
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
 
     def _close_segment(self) -> None:
         if self._segment is not None:
@@ -130,29 +130,29 @@ class Writer:
 
     def _reopen(self) -> Segment:
         self._close_segment()
-        self._segment = segment = self._home.open_segment(self)
+        self._segment = segment = self._host.open_segment(self)
         return segment
 
     def _with_room(self, at: float, *, verify: bool) -> Segment:
         segment = self._segment or self._reopen()
         if verify and not segment.verify():
             segment = self._reopen()
-        if self.spec.timestamps and self._draft is None:
-            self._draft = self._home.open_draft(self)
-        self._settle(segment)
+        if self.spec.timestamps and self._spool is None:
+            self._spool = self._host.open_spool(self)
+        self._empty_spool(segment)
         while segment.size >= segment.limit:
             self._rotate(segment, at)
         return segment
 
-    def _settle(self, segment: Segment) -> None:
+    def _empty_spool(self, segment: Segment) -> None:
         """Write what waits in the spool, before anything else; close the spool if the spec no longer needs it."""
-        if self._draft is None:
+        if self._spool is None:
             return
-        if self._draft.pending:
-            self._date(segment, self._draft)
+        if self._spool.pending:
+            self._date(segment, self._spool)
         if not self.spec.timestamps:
-            self._draft.close()
-            self._draft = None
+            self._spool.close()
+            self._spool = None
 
     def _rotate(self, segment: Segment, at: float) -> None:
         maximum = self.spec.max_size
@@ -163,7 +163,7 @@ class Writer:
                 raise
             segment.limit = min(segment.size + max(maximum // 8, 1), 2 * maximum)
             if not self._fails:
-                self._home.problem(self.instance, f"the log cannot be rotated and outgrows its size: {error.strerror}")
+                self._host.problem(self.instance, f"the log cannot be rotated and outgrows its size: {error.strerror}")
             self._fails = True
             return
         if whole is None:
@@ -171,7 +171,7 @@ class Writer:
         self._fails = False
         self.cut += not whole
         segment.limit = maximum
-        self._home.rotated(self)
+        self._host.rotated(self)
 
     def _mark(self, segment: Segment, at: float, offset: int) -> None:
         self._marked_at = at

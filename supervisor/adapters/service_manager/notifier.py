@@ -67,8 +67,8 @@ class ServiceManager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._queue: dict[str, tuple[bytes, int]] = {}
         self._timer: Timer | None = None
-        self._complained = False
-        self._unsure = stored is None
+        self._reported = False
+        self._contents_unknown = stored is None
         self._stored: dict[str, Inode] = {name: _inode(fd) for name, fd in (stored or {}).items()}
         self._status = ""
 
@@ -109,8 +109,8 @@ class ServiceManager:
             return
         written = quoted(name)
         if len(written) > LONGEST_NAME:
-            return self._complain(f"{name} is too long a name for its descriptor store")
-        if self._unsure or name in self._stored:
+            return self._report_once(f"{name} is too long a name for its descriptor store")
+        if self._contents_unknown or name in self._stored:
             self._remove(name)
         self._stored[name] = inode
         self._post(f"store {name}", f"FDSTORE=1\nFDPOLL=0\nFDNAME={written}", fd)
@@ -157,12 +157,12 @@ class ServiceManager:
         except OSError as error:
             if error.errno in _FULL:
                 return False
-            self._complain(f"{self.upstream.address}: {error.strerror or error}")
+            self._report_once(f"{self.upstream.address}: {error.strerror or error}")
         return True
 
-    def _complain(self, why: str) -> None:
-        if not self._complained:
-            self._complained = True
+    def _report_once(self, why: str) -> None:
+        if not self._reported:
+            self._reported = True
             self._problem(f"the service manager cannot be told how we are: {why}")
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ def http_server(table: Mapping[str, Any], folder: Path, problems: Problems) -> d
             problems.add((*_WHERE, key), f"{fields[key]} is not there, or is no file")
     host, port = fields["listen"]
     missing = [key for key in _FILES if key not in fields]
-    if not _stays_here(host) and missing:
+    if not _is_local(host) and missing:
         problems.add(
             (*_WHERE, "listen"),
             f"other machines reach {host}, so it needs {', '.join(missing)} too; or listen on 127.0.0.1:{port}",
@@ -36,7 +36,7 @@ def http_server(table: Mapping[str, Any], folder: Path, problems: Problems) -> d
     return fields
 
 
-def _stays_here(host: str) -> bool:
+def _is_local(host: str) -> bool:
     """Whether no other machine can reach this address. Of names only localhost is known to be local."""
     try:
         return ipaddress.ip_address(host).is_loopback

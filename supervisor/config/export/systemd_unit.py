@@ -86,14 +86,14 @@ def _service(plan: Plan, command: Sequence[str], user: bool, version: int, place
     yield "TimeoutStartSec=90s"
     yield f"TimeoutStopSec={round(stop_time(plan))}s"
     yield "# Output and sockets of the services, held while no supervisor runs."
-    yield f"FileDescriptorStoreMax={_kept(plan)}"
+    yield f"FileDescriptorStoreMax={_store_size(plan)}"
     if places[0] and plan.supervisor.group is not None:
         yield "# RuntimeDirectory= is left out: it would take the directory away from the `group` that may come in."
     elif places[0]:
         stays = any(s.detach for s in plan.services)
         yield "# Its sockets and pipes; what it left there is what the next one finds."
         yield f"RuntimeDirectory={own}"
-        yield f"RuntimeDirectoryMode={'0711' if _others(plan) and not user else '0700'}"
+        yield f"RuntimeDirectoryMode={'0711' if _has_other_users(plan) and not user else '0700'}"
         yield f"RuntimeDirectoryPreserve={'yes' if stays else 'restart'}"
     if places[1] and not user:
         yield "# Its ledger and the logs of the services."
@@ -125,20 +125,20 @@ def _sandbox(plan: Plan, user: bool) -> Iterator[str]:
     yield "# What follows holds for the supervisor and for all its services.  Remove what one of them needs."
     yield "# Files are for their owner alone, unless a service has its own `umask`."
     yield "UMask=0077"
-    if writers := sorted(_below_usr(plan)):
+    if writers := sorted(_working_below_usr(plan)):
         yield f"# ProtectSystem= is left out: {', '.join(writers)} could not write where it lives."
     else:
         yield "# Nobody changes the operating system's own files."
         yield "ProtectSystem=true"
     if changers := [s.name for s in plan.services if s.user is not None]:
-        yield f"# NoNewPrivileges= is left out: {_some(changers)} may need sudo and the like.  See `no_new_privileges`."
+        yield f"# NoNewPrivileges= is left out: {_named(changers)} may need sudo and the like.  See `no_new_privileges`."
     else:
         yield "# No program gains rights when it is executed; there is nothing above root to gain."
         yield "NoNewPrivileges=yes"
     yield "# Nobody loads kernel modules."
     yield "ProtectKernelModules=yes"
     if realtime := [s.name for s in plan.services if _wants_realtime(s)]:
-        yield f"# RestrictRealtime= is left out: {_some(realtime)} has `rtprio`."
+        yield f"# RestrictRealtime= is left out: {_named(realtime)} has `rtprio`."
     else:
         yield "# Nobody takes the processor from everybody else by real-time scheduling."
         yield "RestrictRealtime=yes"
@@ -163,7 +163,7 @@ def stop_time(plan: Plan) -> float:
     return max(within.values(), default=0.0) + KILLED_WITHIN
 
 
-def _kept(plan: Plan) -> int:
+def _store_size(plan: Plan) -> int:
     """Descriptors to store: pipes, sockets and the supervisor's own three; twice as many, for what a reload may add."""
     return max(KEPT_AT_LEAST, 2 * (_instances(plan) + sum(len(s.sockets) for s in plan.services) + 3))
 
@@ -172,7 +172,7 @@ def _instances(plan: Plan) -> int:
     return sum(s.replicas for s in plan.services)
 
 
-def _others(plan: Plan) -> bool:
+def _has_other_users(plan: Plan) -> bool:
     return any(s.user not in (None, 0) for s in plan.services)
 
 
@@ -180,7 +180,7 @@ def _wants_realtime(spec: ServiceSpec) -> bool:
     return any(name == "rtprio" and value != 0 for name, value in spec.limits)
 
 
-def _below_usr(plan: Plan) -> Iterator[str]:
+def _working_below_usr(plan: Plan) -> Iterator[str]:
     """The services, or the supervisor, with a directory that ProtectSystem= would make read-only."""
     if any(map(_is_protected, (plan.supervisor.runtime_dir, plan.supervisor.state_dir))):
         yield "the supervisor"
@@ -191,5 +191,5 @@ def _is_protected(path: str) -> bool:
     return any(posixpath.commonpath((top, path)) == top for top in _READ_ONLY)
 
 
-def _some(names: list[str]) -> str:
+def _named(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
