@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 30.0
 SILENT_SECONDS = 45.0
-"""Seconds. A stream sends something every 15 seconds, so a longer silence means that the daemon is stuck or gone."""
+"""Seconds of silence after which the daemon counts as stuck or gone.
+
+A stream sends a ping every 15 seconds, or, with the topic `status`, a status at each of its intervals.
+"""
 RECONNECT_SECONDS = 0.5
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~@:+/,")
 _ERRORS: dict[str, type[SupervisorError]] = {

@@ -124,7 +124,7 @@ class LedgerReader:
             db.execute("SELECT id FROM events LIMIT 1").fetchone()
             return db
         except sqlite3.Error as error:
-            # Without write access to the directory SQLite cannot make its lock file; no writer is active then.
+            # Without write access to the directory SQLite cannot make its lock file; a closed ledger is one whole file.
             if how == "mode=ro" and error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 return self._open("mode=ro&immutable=1")
             raise OperationFailed(f"cannot read the ledger {self._path}: {error}", "has a daemon ever run?") from None

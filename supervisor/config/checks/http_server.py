@@ -22,7 +22,7 @@ def http_server(table: Mapping[str, Any], folder: Path, problems: Problems) -> d
     fields: dict[str, Any] = {"listen": table["listen"]}
     fields |= {key: str(folder / table[key]) for key in _FILES if key in table}
     for key in _FILES:
-        if key in fields and not os.path.isfile(fields[key]):  # noqa: PTH113 - accepts any name, even one with NUL
+        if key in fields and not os.path.isfile(fields[key]):  # noqa: PTH113 - accepts any name
             problems.add((*_WHERE, key), f"{fields[key]} is not there, or is no file")
     host, port = fields["listen"]
     missing = [key for key in _FILES if key not in fields]

@@ -131,14 +131,14 @@ def _sandbox(plan: Plan, user: bool) -> Iterator[str]:
         yield "# Nobody changes the operating system's own files."
         yield "ProtectSystem=true"
     if changers := [s.name for s in plan.services if s.user is not None]:
-        yield f"# NoNewPrivileges= is left out: {_named(changers)} may need sudo and the like.  See `no_new_privileges`."
+        yield f"# NoNewPrivileges= is left out: {_some(changers)} may need sudo and the like.  See `no_new_privileges`."
     else:
         yield "# No program gains rights when it is executed; there is nothing above root to gain."
         yield "NoNewPrivileges=yes"
     yield "# Nobody loads kernel modules."
     yield "ProtectKernelModules=yes"
     if realtime := [s.name for s in plan.services if _wants_realtime(s)]:
-        yield f"# RestrictRealtime= is left out: {_named(realtime)} has `rtprio`."
+        yield f"# RestrictRealtime= is left out: {_some(realtime)} has `rtprio`."
     else:
         yield "# Nobody takes the processor from everybody else by real-time scheduling."
         yield "RestrictRealtime=yes"
@@ -191,5 +191,5 @@ def _is_protected(path: str) -> bool:
     return any(posixpath.commonpath((top, path)) == top for top in _READ_ONLY)
 
 
-def _named(names: list[str]) -> str:
+def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
