@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     `--rehearse`: only show that we could take over from the daemon that runs."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     if "--upgraded-from" in options:
-        return _succeed(options)
+        return _take_over(options)
     code, text = _compiled(options)
     if code != 0:
         return code if code > 0 else 1
@@ -79,7 +79,7 @@ def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **mor
     return runtime.run(wanted.split(",") if wanted else None)
 
 
-def _succeed(options: dict[str, str]) -> int:
+def _take_over(options: dict[str, str]) -> int:
     """Take over from the version that was this process until now, or become that again."""
     from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover, inherited
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 
 from supervisor.core.lifecycle.instance import Instance
 
-EVERY = 30.0
+INTERVAL = 30.0
 """Seconds from one round to the next: so much of a rhythm is lost at most."""
-FIRST_AFTER = 5.0
-A_TURN = 16
+FIRST_DELAY = 5.0
+PER_TURN = 16
 """Instances that are written in one turn of the loop."""
 
 
@@ -30,15 +30,17 @@ class Checkpoints:
     def turn(self, now: float) -> None:
         """Once a turn of the loop."""
         if self._next is None:
-            self._next = now + FIRST_AFTER
+            self._next = now + FIRST_DELAY
         if now >= self._next:
-            self._next = now + EVERY
-            self._pending = [name for name, instance in self._instances().items() if self._has_news(name, instance)]
+            self._next = now + INTERVAL
+            self._pending = [
+                name for name, instance in self._instances().items() if self._has_new_beats(name, instance)
+            ]
         if self._pending:
-            self._save(self._pending[:A_TURN])
-            del self._pending[:A_TURN]
+            self._save(self._pending[:PER_TURN])
+            del self._pending[:PER_TURN]
 
-    def _has_news(self, name: str, instance: Instance) -> bool:
+    def _has_new_beats(self, name: str, instance: Instance) -> bool:
         last = instance.detector.last if instance.detector is not None else None
         if last is None or last == self._seen.get(name):
             return False

@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     )
 
 
-COMPILE_WITHIN = 60.0
+COMPILE_TIMEOUT = 60.0
 """Seconds that an edited configuration may take."""
 COALESCE = 0.02
 """Seconds after a transition at which watchers are shown the new status, with whatever else happened meanwhile."""
-LARGEST_SHARE = 3.0
+PAUSE_FACTOR = 3.0
 """Showing it takes at most one part in so many of our time: the more there is to show, the longer it is put off."""
 
 
@@ -56,8 +56,8 @@ class Control:
         self._parts = parts
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Subscriber] = []
-        self._telling: Timer | None = None
-        self._telling_took = 0.0
+        self._status_timer: Timer | None = None
+        self._status_took = 0.0
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -76,10 +76,10 @@ class Control:
 
     def _supervisor(self, now: float) -> Supervisor:
         parts = self._parts
-        place, instances = parts.service_set.plan.supervisor, parts.service_set.instances.values()
+        settings, instances = parts.service_set.plan.supervisor, parts.service_set.instances.values()
         return {
             "pid": os.getpid(),
-            "name": place.name,
+            "name": settings.name,
             "version": __version__,
             "upgraded_from": parts.upgraded_from,
             "uptime_s": round(time.time() - parts.started, 3),
@@ -91,7 +91,7 @@ class Control:
             "lag_ms": round(parts.loop_lag.lag * 1e3, 1),
             "trees": parts.trees.kind,
             "instances": len(instances),
-            "ready": sum(i.satisfied for i in instances),
+            "ready": sum(i.ready_for_dependants for i in instances),
             "failed": sum(i.state.value == "failed" for i in instances),
             "closing": parts.service_set.closing,
             "problems": list(parts.problems),
@@ -120,7 +120,7 @@ class Control:
             "max_restarts": spec.restart.max_restarts,
             "window_s": spec.restart.window,
             "policy": spec.restart.policy.value,
-            "restarts_in_window": found.rule.restarts_in_window(now),
+            "restarts_in_window": found.tracker.restarts_in_window(now),
             "heartbeat": _heartbeat(spec),
             "evidence": cast("Evidence", dict(found.evidence)),
         }
@@ -222,7 +222,7 @@ class Control:
             parts.loop,
             compiler_command(parts.service_set.plan.path),
             compiled,
-            timeout=COMPILE_WITHIN,
+            timeout=COMPILE_TIMEOUT,
             environment=os.environ,
             keep=WHOLE,
             errors_apart=True,
@@ -275,8 +275,8 @@ class Control:
         if "status" in subscriber.topics:
             self._watchers.append(subscriber)
             ends.append(lambda: self._watchers.remove(subscriber))
-            ends.append(parts.sampler.hold(subscriber.interval, lambda: self._tell_status(subscriber)))
-            parts.loop.call_soon(lambda: self._tell_status(subscriber))
+            ends.append(parts.sampler.hold(subscriber.interval, lambda: self._send_status(subscriber)))
+            parts.loop.call_soon(lambda: self._send_status(subscriber))
         if "logs" in subscriber.topics:
             for name in names:
                 ends.append(self._follow(name, subscriber))
@@ -296,20 +296,20 @@ class Control:
                 or event["instance"] in subscriber.services
             ):
                 subscriber.on_event(event)
-        if self._watchers and self._telling is None:
+        if self._watchers and self._status_timer is None:
             loop = self._parts.loop
-            wait = max(COALESCE, LARGEST_SHARE * self._telling_took)
-            self._telling = loop.call_at(loop.now() + wait, self._tell_all)
+            wait = max(COALESCE, PAUSE_FACTOR * self._status_took)
+            self._status_timer = loop.call_at(loop.now() + wait, self._send_all)
 
-    def _tell_all(self) -> None:
-        self._telling = None
+    def _send_all(self) -> None:
+        self._status_timer = None
         now = self._parts.loop.now
         began = now()
         for watcher in list(self._watchers):
-            self._tell_status(watcher)
-        self._telling_took = now() - began
+            self._send_status(watcher)
+        self._status_took = now() - began
 
-    def _tell_status(self, watcher: Subscriber) -> None:
+    def _send_status(self, watcher: Subscriber) -> None:
         if watcher in self._watchers:
             watcher.on_status(self.status(watcher.services))
 

@@ -69,7 +69,7 @@ class Engine:
                 now = self._now()
             if now - began > TURN_BUDGET:
                 # No deadline fires here: what arrived meanwhile, and may put it off, has not been read yet.
-                self._take(self._work_off_inbox(now))
+                self._take(self._drain_inbox(now))
                 self._start_monitoring()
                 break
             if self.idle:
@@ -94,14 +94,14 @@ class Engine:
         if self._stall:
             stall, self._stall = self._stall, 0.0
             actions += self.service_set.stalled(stall, now)
-        actions += self._work_off_inbox(now)
+        actions += self._drain_inbox(now)
         deadline = self.service_set.deadline
         if deadline is not None and deadline <= now:
             actions += self.service_set.tick(now)
         if actions:
             self._take(actions)
 
-    def _work_off_inbox(self, now: float) -> list[Action]:
+    def _drain_inbox(self, now: float) -> list[Action]:
         actions: list[Action] = []
         inbox, step = self._inbox, self.service_set.step
         while inbox:

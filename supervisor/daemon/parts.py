@@ -83,15 +83,15 @@ class Parts:
     server: HttpServer
 
     def __init__(self, plan: Plan, descriptors: dict[str, int], *, log_format: str, upgraded_from: str) -> None:
-        place = plan.supervisor
+        settings = plan.supervisor
         stored = None if upgraded_from else dict(descriptors)
         self.started = time.time()
         self.log_format = log_format
         self.upgraded_from = upgraded_from
         self.reporter: ServiceManagerReports | None = None
         self.directory_mode = runtime_directory_mode(plan, os.geteuid())
-        self.runtime_dir = own_directory(place.runtime_dir, self.directory_mode, place.group)
-        self.state_dir = own_directory(place.state_dir, 0o700)
+        self.runtime_dir = own_directory(settings.runtime_dir, self.directory_mode, settings.group)
+        self.state_dir = own_directory(settings.state_dir, 0o700)
         self.lock = RuntimeLock(self.runtime_dir, descriptors.pop("lock", None))
         self.claim = StateLock(self.state_dir, descriptors.pop("state", None))
         self.problems = Problems()
@@ -114,7 +114,7 @@ class Parts:
         )
         self.sockets = ListeningSockets(_taken(descriptors, SOCKET))
         self.processes = ProcessTable(self.loop, self.engine.post, self._take_last_output, self.id)
-        self.trees = Trees(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
+        self.trees = Trees(f"{settings.name}-{self.id[:8]}", self.id, self.processes.mains)
         self.monitors = Monitors(self.loop, self.engine.post, random.random, self.processes.members, self.stream)
         self.examiner = Examiner(self.loop, self.stream)
         self.sampler = Sampler(self.loop, self.processes.members, self.engine.post, self._accounts)

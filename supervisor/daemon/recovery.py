@@ -40,11 +40,11 @@ class HostProcesses(Protocol):
         """All that carry the id of this supervisor in their environment."""
         ...
 
-    def end_strays(self, strays: Sequence[MarkedProcess]) -> list[MarkedProcess]:
+    def end_orphans(self, orphans: Sequence[MarkedProcess]) -> list[MarkedProcess]:
         """Kill these; those that are there all the same."""
         ...
 
-    def describe(self, stray: MarkedProcess) -> str: ...
+    def describe(self, orphan: MarkedProcess) -> str: ...
 
     def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.NotFoundOnAdoption:
         """Watch the process that has this (pid, start time); tell what was found."""
@@ -66,7 +66,7 @@ def recover(
     previous.begin()
     for name in service_set.instances:
         service_set.restore(name, previous.instances.get(name, {}), crashed=previous.crashed)
-    adopted = _take_up(daemon, host, now) if previous.crashed else 0
+    adopted = _adopt_processes(daemon, host, now) if previous.crashed else 0
     for name in set(previous.instances) - set(service_set.instances):
         daemon.forget(name)
     if service_set.plan.services != plan.services:
@@ -82,20 +82,20 @@ def recover(
     daemon.engine.order(service_set.start(wanted, now, Cause.AUTOSTART))
 
 
-def _take_up(daemon: Recoverable, host: HostProcesses, now: float) -> int:
+def _adopt_processes(daemon: Recoverable, host: HostProcesses, now: float) -> int:
     """Adopt what lives, report what vanished, end the strays; the number of adopted instances."""
     service_set, saved = daemon.service_set, daemon.previous_run.instances
     plan = plan_adoption(service_set.instances, {name: one.get("start") for name, one in saved.items()}, host.marked())
-    for name, incarnation in plan.unheard.items():
-        service_set.presume(name, incarnation)
-    if plan.unheard:
-        daemon.problem(f"not in the ledger, and taken up by their marks: {', '.join(plan.unheard)}")
-    for stray in plan.strays:
-        daemon.problem(f"process {stray.pid} of {stray.instance} was left behind by an earlier supervisor: killed")
-    for stray in host.end_strays(plan.strays):
-        daemon.problem(f"process {host.describe(stray)} of {stray.instance} cannot be killed")
+    for name, incarnation in plan.unrecorded.items():
+        service_set.assume_spawning(name, incarnation)
+    if plan.unrecorded:
+        daemon.problem(f"not in the ledger, and taken up by their marks: {', '.join(plan.unrecorded)}")
+    for orphan in plan.orphans:
+        daemon.problem(f"process {orphan.pid} of {orphan.instance} was left behind by an earlier supervisor: killed")
+    for orphan in host.end_orphans(plan.orphans):
+        daemon.problem(f"process {host.describe(orphan)} of {orphan.instance} cannot be killed")
     found = {
-        name: host.adopt(name, instance.incarnation, plan.mains.get(name))
+        name: host.adopt(name, instance.incarnation, plan.main_processes.get(name))
         for name, instance in service_set.instances.items()
         if instance.alive
     }

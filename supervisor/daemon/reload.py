@@ -36,7 +36,7 @@ def put_in_force(daemon: Reloadable, plan: Plan) -> Difference:
     """Replace the plan; only what changed is touched.  The plan is kept first: after a crash in between, the next
     daemon goes on with it."""
     try:
-        daemon.keep_plan(daemon.service_set.still_going(plan))
+        daemon.keep_plan(daemon.service_set.with_running_services(plan))
     except OSError as error:
         daemon.problem(f"the plan in force cannot be kept for a crash: {error}")
     change, actions = daemon.service_set.apply(plan, daemon.now())

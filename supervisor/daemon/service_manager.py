@@ -12,22 +12,22 @@ from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.service_manager.notifier import ServiceManager
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import Goal
-from supervisor.core.services.settled import LIVES, settled
+from supervisor.core.services.settled import MIN_UPTIME, settled
 from supervisor.core.services.status import instance_view
 from supervisor.daemon.parts import Parts
 
 if TYPE_CHECKING:
     from supervisor.core.model import documents
 
-LOOK_EVERY = 1.0
+STATUS_INTERVAL = 1.0
 """Seconds from one STATUS to the next, while things change."""
-LOOK_OFTEN = LIVES
+STATUS_INTERVAL_BEFORE_READY = MIN_UPTIME
 """The same before we are ready: READY is not to come late."""
-EXTEND_EVERY = 10.0
+EXTEND_INTERVAL = 10.0
 """Seconds between two requests for more time to start, or to end."""
 EXTEND_BY = 30.0
 """Seconds asked for: it is not as long as it may take, so that our own death is noticed meanwhile."""
-NAMED = 3
+MAX_NAMED = 3
 """Instances that STATUS names."""
 
 
@@ -45,7 +45,7 @@ class ServiceManagerReporter:
         self._awaited: list[str] = []
         self._before: dict[str, int] = {}
         self._ready = self._closing = self._beat_due = False
-        self._looked = 0.0
+        self._reported_at = 0.0
         self._timer: Timer | None = None
 
     # -- what the runtime tells ----------------------------------------------------------------------------------
@@ -57,15 +57,15 @@ class ServiceManagerReporter:
             self._awaited = [i.name for i in instances if i.goal is Goal.UP]
         self._before = {i.name: i.incarnation for i in instances}
         self._beat()
-        self._look()
+        self._report()
         if not self._ready:
             self._extend()
 
     def changed(self) -> None:
         """Something happened to some instance."""
         if self._timer is None:
-            pace = LOOK_EVERY if self._ready else LOOK_OFTEN
-            self._timer = self._loop.call_at(max(self._loop.now(), self._looked + pace), self._look)
+            pace = STATUS_INTERVAL if self._ready else STATUS_INTERVAL_BEFORE_READY
+            self._timer = self._loop.call_at(max(self._loop.now(), self._reported_at + pace), self._report)
 
     def turn(self) -> None:
         """A turn of the loop is completed."""
@@ -110,10 +110,10 @@ class ServiceManagerReporter:
     def _extend(self) -> None:
         if self._closing or not self._ready:
             self.manager.extend(EXTEND_BY)
-            self._loop.call_at(self._loop.now() + EXTEND_EVERY, self._extend)
+            self._loop.call_at(self._loop.now() + EXTEND_INTERVAL, self._extend)
 
-    def _look(self) -> None:
-        self._timer, self._looked = None, self._loop.now()
+    def _report(self) -> None:
+        self._timer, self._reported_at = None, self._loop.now()
         held = self._parts.descriptors()
         del held["lock"], held["state"]  # they have to be free once nobody runs
         self.keep(held)
@@ -125,7 +125,7 @@ class ServiceManagerReporter:
 
     def _settled(self) -> bool:
         """Whether nobody is waited for any more; asks again where only a little time is missing."""
-        rows = _Rows(self._parts.service_set.instances, self._looked)
+        rows = _Rows(self._parts.service_set.instances, self._reported_at)
         while self._awaited:
             name = self._awaited[-1]
             if settled("start", name, rows, self._before) is False:
@@ -155,14 +155,14 @@ class _Rows(Mapping[str, "documents.Instance"]):
 def summary(instances: Mapping[str, Instance], *, starting: bool, closing: bool) -> str:
     """One line: `starting: 2 of 3 ready; db starting`, `2 of 3 ready; db failed`, `stopping: 1 left: db`."""
     if closing:
-        left = [i.name for i in instances.values() if i.alive and not i.stays]
-        return f"stopping: {len(left)} left" + (f": {_some(left)}" if left else "")
+        left = [i.name for i in instances.values() if i.alive and not i.outlives_daemon]
+        return f"stopping: {len(left)} left" + (f": {_first_names(left)}" if left else "")
     wanted = [i for i in instances.values() if i.goal is Goal.UP]
-    short = [f"{i.name} {i.state.value}" for i in wanted if not i.satisfied]
-    text = f"{len(wanted) - len(short)} of {len(wanted)} ready" + (f"; {_some(short)}" if short else "")
+    short = [f"{i.name} {i.state.value}" for i in wanted if not i.ready_for_dependants]
+    text = f"{len(wanted) - len(short)} of {len(wanted)} ready" + (f"; {_first_names(short)}" if short else "")
     return f"starting: {text}" if starting else text
 
 
-def _some(names: list[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+def _first_names(names: list[str]) -> str:
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from supervisor.daemon.engine import Engine
 
 
-REHEARSE_WITHIN = 30.0
+REHEARSAL_TIMEOUT = 30.0
 """Seconds."""
-ANSWER_FIRST = 0.05
+ANSWER_DELAY = 0.05
 """Seconds between the answer to who asked and the exec that closes the connection."""
 WILL = "will"
 """The descriptor of what a successor has to know: the plan, and how to become its predecessor again."""
-HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+BLOCKED_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 """Signals that wait from the exec until the new version can take them."""
 
 
@@ -99,7 +99,7 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             return
         done({"from": __version__, "to": report["version"], "python": interpreter, "pid": os.getpid()})
         daemon.loop.call_at(
-            daemon.loop.now() + ANSWER_FIRST,
+            daemon.loop.now() + ANSWER_DELAY,
             lambda: become(daemon, interpreter, report["version"], report["plan"]),
         )
 
@@ -108,7 +108,7 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             daemon.loop,
             [*daemon_command(path, daemon.log_format, python=interpreter), "--rehearse", "yes"],
             rehearsed,
-            timeout=REHEARSE_WITHIN,
+            timeout=REHEARSAL_TIMEOUT,
             environment=os.environ,
             keep=WHOLE,
             errors_apart=True,
@@ -124,7 +124,7 @@ def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> No
     if daemon.service_set.closing:
         return
     daemon.say("info", f"upgrading from {__version__} to {version}")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
     descriptors = daemon.descriptors()
     previous = daemon_command(daemon.service_set.plan.path, daemon.log_format)
     environment = os.environ | (daemon.reporter.environment if daemon.reporter is not None else {})

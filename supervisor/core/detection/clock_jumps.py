@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-LEAST_SLEEP = 0.1
-LEAST_STEP = 0.5
+MIN_SLEEP = 0.1
+MIN_STEP = 0.5
 SLEW = 1e-3
 """Seconds a second by which the wall clock may be corrected without being set."""
 
@@ -32,10 +32,10 @@ class ClockJumps:
 
     def look(self, monotonic: float, boot: float, real: float) -> Change:
         """What CLOCK_MONOTONIC, CLOCK_BOOTTIME and CLOCK_REALTIME say now, in seconds."""
-        ran, passed, told = monotonic - self._monotonic, boot - self._boot, real - self._real
+        ran, passed, wall = monotonic - self._monotonic, boot - self._boot, real - self._real
         self._monotonic, self._boot, self._real = monotonic, boot, real
-        slept, stepped = passed - ran, told - passed
+        slept, stepped = passed - ran, wall - passed
         return Change(
-            slept if slept >= LEAST_SLEEP else 0.0,
-            stepped if abs(stepped) >= max(LEAST_STEP, SLEW * passed) else 0.0,
+            slept if slept >= MIN_SLEEP else 0.0,
+            stepped if abs(stepped) >= max(MIN_STEP, SLEW * passed) else 0.0,
         )

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from math import exp, frexp, inf, log, sqrt
 from typing import NamedTuple
 
-from supervisor.core.model.saved import GARBAGE, number, sequence, whole
+from supervisor.core.model.saved import GARBAGE, integer, number, sequence
 
 LONGEST = 200
 """Intervals that are kept as they were."""
@@ -30,20 +30,20 @@ FIT = 160
 """Of these are taken for the fit, at most, and at most a tenth of all."""
 COUNTED = 10
 """So many longer ones, and their share is counted rather than fitted."""
-FEWEST = 200
+MIN_INTERVALS = 200
 """Intervals without which nothing is said of their tail."""
-SURE = 1.645
+Z95 = 1.645
 """Standard errors of 95 % on one side."""
 _PARTS = 16
-_HELD = 32
+_PENDING = 32
 """Intervals that wait to be taken in together: a histogram costs most where the processor has long forgotten it."""
-_LEAST, _MOST = 1e-6, 3.2e7
-_HEAVIEST = 0.9
-_KNOWN = 0.45
+_SHORTEST, _LONGEST = 1e-6, 3.2e7
+_MAX_SHAPE = 0.9
+_MAX_ERROR_SHAPE = 0.45
 """Heavier shapes have an error without a bound: it is taken to be this one's."""
 
 
-def off(count: float, z: float) -> float:
+def shifted(count: float, z: float) -> float:
     """What a count stands for, `z` standard errors off."""
     return max(0.0, count + z * z / 2.0 + z * sqrt(count + z * z / 4.0)) if z else count
 
@@ -58,11 +58,11 @@ class Tail(NamedTuple):
     shape: float
     longer: int
 
-    def off(self, z: float) -> Tail:
+    def shifted(self, z: float) -> Tail:
         """The same, `z` standard errors heavier (lighter) everywhere; of the shape these are Hosking's and Wallis's."""
-        x, one = min(self.shape, _KNOWN), z / sqrt(self.longer)
+        x, one = min(self.shape, _MAX_ERROR_SHAPE), z / sqrt(self.longer)
         error = sqrt((1.0 - x) * (2.0 - x) ** 2 * (1.0 - x + 2.0 * x * x) / ((1.0 - 2.0 * x) * (3.0 - 2.0 * x)))
-        shape = min(max(0.0, self.shape + one * error), _HEAVIEST)
+        shape = min(max(0.0, self.shape + one * error), _MAX_SHAPE)
         more = max(0.1, 1.0 + one)
         scale = self.scale * more * (1.0 - shape) / (1.0 - self.shape)
         scale = max(scale, self.scale) if z > 0.0 else min(scale, self.scale)
@@ -86,7 +86,7 @@ class Tail(NamedTuple):
 class IntervalHistogram:
     """All that is asked of it counts every interval that was added."""
 
-    __slots__ = ("_classes", "_count", "_held", "_longest", "_total")
+    __slots__ = ("_classes", "_count", "_longest", "_pending", "_total")
 
     def __init__(self) -> None:
         self.clear()
@@ -94,22 +94,22 @@ class IntervalHistogram:
     def clear(self) -> None:
         self._classes: dict[int, int] = {}
         self._longest = array("d")
-        self._held = array("d")
+        self._pending = array("d")
         self._count = 0
         self._total = 0.0
 
     def add(self, interval: float) -> None:
         """Take in an interval in seconds; what no interval can be is left out."""
-        if not _LEAST <= interval <= _MOST:
+        if not _SHORTEST <= interval <= _LONGEST:
             return
-        self._held.append(interval)
-        if len(self._held) >= _HELD:
-            self._take_in()
+        self._pending.append(interval)
+        if len(self._pending) >= _PENDING:
+            self._flush()
 
-    def absorb(self, other: IntervalHistogram) -> None:
+    def merge(self, other: IntervalHistogram) -> None:
         """Take in all that another one holds."""
-        self._take_in()
-        other._take_in()
+        self._flush()
+        other._flush()
         self._count += other._count
         self._total += other._total
         for key, count in other._classes.items():
@@ -119,12 +119,12 @@ class IntervalHistogram:
     @property
     def count(self) -> int:
         """How many."""
-        return self._count + len(self._held)
+        return self._count + len(self._pending)
 
     @property
     def total(self) -> float:
         """Their sum in seconds."""
-        self._take_in()
+        self._flush()
         return self._total
 
     @property
@@ -135,26 +135,26 @@ class IntervalHistogram:
     @property
     def longest(self) -> float:
         """Seconds; 0.0 where there is nothing."""
-        self._take_in()
+        self._flush()
         return self._longest[-1] if self._longest else 0.0
 
     def classes(self) -> list[tuple[float, float, int]]:
         """(from, to, how many) in seconds, shortest first, empty ones left out."""
-        self._take_in()
+        self._flush()
         return [(*_bounds(key), self._classes[key]) for key in sorted(self._classes)]
 
     def beyond(self, t: float, z: float = 0.0) -> float:
         """The share of intervals longer than `t` seconds, at `z`; 1.0 where too little is known to say."""
-        if self.count < FEWEST:
+        if self.count < MIN_INTERVALS:
             return 1.0
-        self._take_in()
+        self._flush()
         if t >= self._longest[-COUNTED]:
-            return min(self.tail().off(z).beyond(t), off(COUNTED, z) / self.count)
-        return min(1.0, off(self.longer(t), z) / self.count)
+            return min(self.tail().shifted(z).beyond(t), shifted(COUNTED, z) / self.count)
+        return min(1.0, shifted(self.longer(t), z) / self.count)
 
     def longer(self, t: float) -> float:
         """How many were longer than `t` seconds; about, where those are no longer kept as they were."""
-        self._take_in()
+        self._flush()
         if self._longest and t >= self._longest[0]:
             return len(self._longest) - bisect_right(self._longest, t)
         longer = 0.0
@@ -165,13 +165,13 @@ class IntervalHistogram:
 
     def silence(self, chance: float, z: float = 0.0) -> float:
         """How long to wait so that an interval outlasts it with this chance, at `z`; inf where too little is known."""
-        if self.count < FEWEST or not chance > 0.0:
+        if self.count < MIN_INTERVALS or not chance > 0.0:
             return inf
-        self._take_in()
+        self._flush()
         allowed = chance * self.count
         left = allowed - z * sqrt(allowed)
         if left < COUNTED:
-            return max(self.tail().off(z).silence(chance), self._longest[-COUNTED])
+            return max(self.tail().shifted(z).silence(chance), self._longest[-COUNTED])
         if left <= len(self._longest):
             return self._longest[-int(left)]
         classes = self.classes()
@@ -181,22 +181,22 @@ class IntervalHistogram:
         return min(max(0.0, high - left / count * (high - low)), self._longest[0])
 
     def tail(self) -> Tail:
-        """The law of the longest intervals, of which there must be `FEWEST`."""
-        self._take_in()
+        """The law of the longest intervals, of which there must be `MIN_INTERVALS`."""
+        self._flush()
         k = min(FIT, self.count // 10, len(self._longest) - 1)
         start = self._longest[-k - 1]
         excesses = [max(0.0, x - start) for x in self._longest[-k:]]
         first = sum(excesses) / k
         second = sum((k - 1 - i) / (k - 1) * y for i, y in enumerate(excesses)) / k
         gap = first - 2.0 * second
-        shape = 2.0 - first / gap if gap > 1e-12 * first else _HEAVIEST
-        shape = min(max(0.0, shape), _HEAVIEST)
-        scale = max(first * (1.0 - shape), start / 1000.0, _LEAST)
+        shape = 2.0 - first / gap if gap > 1e-12 * first else _MAX_SHAPE
+        shape = min(max(0.0, shape), _MAX_SHAPE)
+        scale = max(first * (1.0 - shape), start / 1000.0, _SHORTEST)
         return Tail(start, k / self.count, scale, shape, k)
 
     def snapshot(self) -> dict[str, object]:
         """As JSON-able data."""
-        self._take_in()
+        self._flush()
         classes = {str(key): count for key, count in self._classes.items()}
         return {"classes": classes, "longest": list(self._longest), "total": round(self._total, 6)}
 
@@ -206,11 +206,11 @@ class IntervalHistogram:
         try:
             if not isinstance(saved, Mapping):
                 return
-            classes = {int(key): whole(count, 1, 2**62) for key, count in dict(saved["classes"]).items()}
-            longest = [number(x, _LEAST, _MOST) for x in sequence(saved["longest"], LONGEST)]
+            classes = {int(key): integer(count, 1, 2**62) for key, count in dict(saved["classes"]).items()}
+            longest = [number(x, _SHORTEST, _LONGEST) for x in sequence(saved["longest"], LONGEST)]
             total = number(saved["total"], 0.0, inf)
             count = sum(classes.values())
-            if not all(_class(_LEAST) <= key <= _class(_MOST) for key in classes) or len(longest) != min(
+            if not all(_class(_SHORTEST) <= key <= _class(_LONGEST) for key in classes) or len(longest) != min(
                 count, LONGEST
             ):
                 return
@@ -219,9 +219,9 @@ class IntervalHistogram:
         self._classes, self._count, self._total = classes, count, total
         self._longest = array("d", sorted(longest))
 
-    def _take_in(self) -> None:
+    def _flush(self) -> None:
         classes, longest = self._classes, self._longest
-        for interval in self._held:
+        for interval in self._pending:
             self._total += interval
             key = _class(interval)
             classes[key] = classes.get(key, 0) + 1
@@ -230,8 +230,8 @@ class IntervalHistogram:
             elif interval > longest[0]:
                 del longest[0]
                 insort(longest, interval)
-        self._count += len(self._held)
-        del self._held[:]
+        self._count += len(self._pending)
+        del self._pending[:]
 
 
 def _class(interval: float) -> int:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 TOLERANCE = 0.25
 MEMORY = 10.0
-WORST = 4.0
+MAX_SCORE = 4.0
 """The score of a health that cannot be worse; at it everybody is given twice the time."""
-EASES = 5.0
+RECOVERY = 5.0
 """Seconds in good order that take one off the score."""
 
 
@@ -65,12 +65,12 @@ class LocalHealth:
 
     def stalled(self, seconds: float, now: float) -> None:
         """We did not run for so long, until now."""
-        self._score = min(WORST, self._left(now) + seconds / TOLERANCE)
+        self._score = min(MAX_SCORE, self._left(now) + seconds / TOLERANCE)
         self._at = now
 
     def patience(self, now: float) -> float:
         """How many times as long a silence may last at present: from 1.0 to 2.0."""
-        return 1.0 + self._left(now) / WORST
+        return 1.0 + self._left(now) / MAX_SCORE
 
     def _left(self, now: float) -> float:
-        return max(0.0, self._score - max(0.0, now - self._at) / EASES)
+        return max(0.0, self._score - max(0.0, now - self._at) / RECOVERY)

@@ -9,22 +9,22 @@ from supervisor.core.model.spec import ResourcesSpec
 class ResourceLimit:
     """One resource: says once when it has been over its limit for too long, and again only after it was below."""
 
-    __slots__ = ("_limit", "_resource", "_since", "_sustained", "_told")
+    __slots__ = ("_limit", "_reported", "_resource", "_since", "_sustained")
 
     def __init__(self, resource: str, limit: float, sustained: float) -> None:
         self._resource, self._limit, self._sustained = resource, limit, sustained
         self._since: float | None = None
-        self._told = False
+        self._reported = False
 
     def check(self, incarnation: int, value: float, now: float) -> LimitExceeded | None:
         if value <= self._limit:
-            self._since, self._told = None, False
+            self._since, self._reported = None, False
             return None
         if self._since is None:
             self._since = now
-        if self._told or now - self._since < self._sustained:
+        if self._reported or now - self._since < self._sustained:
             return None
-        self._told = True
+        self._reported = True
         return LimitExceeded(incarnation, self._resource, value, self._limit)
 
 

@@ -29,29 +29,29 @@ class Waited(NamedTuple):
 
 MEMORY, QUOTA = "memory", "quota"
 """What a whole cgroup waits for, beside threads for a CPU."""
-_WORDS: Mapping[Wait | None, str] = {MEMORY: "starved of memory", QUOTA: "at its CPU quota"}
+_REASONS: Mapping[Wait | None, str] = {MEMORY: "starved of memory", QUOTA: "at its CPU quota"}
 CONTENDED = 10.0
 """Per cent of the last 10 s in which somebody had to wait for a CPU: from here on a sleeper may have, too."""
 STARVED = 0.5
 """The share of the time, from which on it counts as starved rather than silent."""
 
 
-_NEWBORN = Waited(0.0)
+_NEW_THREAD = Waited(0.0)
 
 
 class SchedulableTime:
     """One suspicion's.  `ran` is in seconds; `share` is how much of the time between the last two looks it waited,
-    and `maximum` for what.  `unsure`: a thread began to wait in between, and the kernel has not counted that yet."""
+    and `waited_for` for what.  `unsure`: a thread began to wait in between, and the kernel has not counted that yet."""
 
-    __slots__ = ("_at", "_barred", "_waited", "maximum", "ran", "share", "unsure")
+    __slots__ = ("_at", "_blocked", "_waited", "ran", "share", "unsure", "waited_for")
 
     def __init__(self) -> None:
         self.ran = 0.0
         self.share = 0.0
-        self.maximum: Wait | None = None
+        self.waited_for: Wait | None = None
         self.unsure = False
         self._at: float | None = None
-        self._barred = False
+        self._blocked = False
         self._waited: Mapping[Wait, Waited] = {}
 
     @property
@@ -62,15 +62,15 @@ class SchedulableTime:
     @property
     def held(self) -> str | None:
         """What it waited for during most of the time between the last two looks."""
-        return _WORDS.get(self.maximum, "starved of CPU") if self.share >= STARVED else None
+        return _REASONS.get(self.waited_for, "starved of CPU") if self.share >= STARVED else None
 
-    def look(self, at: float, waited: Mapping[Wait, Waited], *, barred: bool) -> None:
-        """`waited`: by thread, or other kind of wait.  `barred`: it cannot run at present."""
+    def look(self, at: float, waited: Mapping[Wait, Waited], *, blocked: bool) -> None:
+        """`waited`: by thread, or other kind of wait.  `blocked`: it cannot run at present."""
         if self._at is not None and at > self._at:
             seconds = at - self._at
-            longest, self.maximum, self.unsure = 0.0, None, False
+            longest, self.waited_for, self.unsure = 0.0, None, False
             for key, after in waited.items():
-                before = self._waited.get(key, _NEWBORN if isinstance(key, int) else after)
+                before = self._waited.get(key, _NEW_THREAD if isinstance(key, int) else after)
                 if before.wants and after.wants and before.sleeps == after.sleeps:
                     lost = seconds - (after.ran - before.ran)
                 else:
@@ -78,12 +78,12 @@ class SchedulableTime:
                     self.unsure |= after.wants
                 lost = min(lost, seconds)
                 if lost > longest:
-                    longest, self.maximum = lost, key
-            if barred and self._barred:
+                    longest, self.waited_for = lost, key
+            if blocked and self._blocked:
                 longest = seconds
             self.share = longest / seconds
             self.ran += seconds - longest
-        self._at, self._waited, self._barred = at, waited, barred
+        self._at, self._waited, self._blocked = at, waited, blocked
 
 
 def contended(host: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
 from supervisor.core.model.causes import Cause
 
-OURSELVES = "this supervisor did not run itself"
+DAEMON_DID_NOT_RUN = "this supervisor did not run itself"
 """Why a silence is held that became suspicious while this daemon stood still."""
 
 
@@ -47,8 +47,8 @@ def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[A
         suspect_at = instance.suspect_at
         if suspect_at is not None and suspect_at <= now:
             numbers = {"for_s": round(event.seconds, 3), "silence_s": silence_detail(instance, now)["silence_s"]}
-            out.append(record(instance, instance.state, Cause.HELD, {"held": OURSELVES, **numbers}))
+            out.append(record(instance, instance.state, Cause.HELD, {"held": DAEMON_DID_NOT_RUN, **numbers}))
         instance.detector.discount_silence(event.seconds, now)
-        instance.excused_until = now
+        instance.not_recorded_before = now
     if instance.until is not None:
         instance.until += event.seconds

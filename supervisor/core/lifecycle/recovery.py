@@ -50,7 +50,7 @@ def adopted_while_stopping(instance: Instance, event: ev.Adopted, now: float, ou
     send_stop(instance, now, out)
 
 
-def vanished(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[Action]) -> None:
+def not_found(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[Action]) -> None:
     """STARTING, RUNNING, SUSPECT: the process ended and its status is not known, or its spawn never happened."""
     if instance.phase is Phase.WAITING:
         return
@@ -60,7 +60,7 @@ def vanished(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: 
         exited(instance, ev.Exited(event.incarnation, None, None, event.tree_empty), now, out)
 
 
-def vanished_while_stopping(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[Action]) -> None:
+def not_found_while_stopping(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[Action]) -> None:
     """STOPPING: the process ended.  Its status is known only where the earlier daemon saw the end."""
     code, number = (None, None) if instance.pid is not None else (instance.exit_code, instance.signal)
     instance.phase = Phase.NONE

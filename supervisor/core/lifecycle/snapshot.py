@@ -12,7 +12,7 @@ from typing import Any
 
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.saved import maybe, number, whole
+from supervisor.core.model.saved import integer, number, optional_number
 
 _FAR = 2.0**33
 
@@ -29,7 +29,7 @@ class Phase(IntEnum):
 class After(IntEnum):
     """What follows once the process and its tree are gone."""
 
-    JUDGE = 0
+    DECIDE = 0
     """It ended by itself, or because we found it failed: the restart rule decides."""
     STOP = 1
     RESTART = 2
@@ -40,10 +40,10 @@ Failure = tuple[Cause, dict[str, Any]]
 
 
 def _moment(value: object) -> float | None:
-    return maybe(value, -_FAR, _FAR)
+    return optional_number(value, -_FAR, _FAR)
 
 
-def _switch(value: object) -> bool:
+def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
     raise ValueError(f"neither true nor false: {value!r:.60}")
@@ -56,8 +56,8 @@ def _failure(value: Any) -> Failure | None:
     return Cause(cause), dict(detail)
 
 
-def _among(low: int, high: int) -> Callable[[object], int | None]:
-    return lambda value: None if value is None else whole(value, low, high)
+def _optional_integer(low: int, high: int) -> Callable[[object], int | None]:
+    return lambda value: None if value is None else integer(value, low, high)
 
 
 _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -71,12 +71,12 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "after": ("after", After),
     "wanted_by": ("wanted_by", Cause),
     "failure": ("failure", _failure),
-    "pid": ("pid", _among(1, 2**31 - 1)),
+    "pid": ("pid", _optional_integer(1, 2**31 - 1)),
     "started_at": ("started_at", _moment),
-    "ready": ("ready", _switch),
-    "recovering": ("recovering", _switch),
-    "exit_code": ("exit_code", _among(0, 255)),
-    "signal": ("signal", _among(1, 127)),
+    "ready": ("ready", _boolean),
+    "recovering": ("recovering", _boolean),
+    "exit_code": ("exit_code", _optional_integer(0, 255)),
+    "signal": ("signal", _optional_integer(1, 127)),
     "status_text": ("status_text", str),
 }
 """What makes an instance stand where it stands: the saved key, the attribute, and how the value is read back.

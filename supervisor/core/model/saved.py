@@ -13,12 +13,12 @@ def number(value: object, low: float, high: float) -> float:
     raise ValueError(f"no number within {low}..{high}: {value!r:.60}")
 
 
-def maybe(value: object, low: float, high: float) -> float | None:
+def optional_number(value: object, low: float, high: float) -> float | None:
     """`number`, where there may be none."""
     return None if value is None else number(value, low, high)
 
 
-def whole(value: object, low: int, high: int) -> int:
+def integer(value: object, low: int, high: int) -> int:
     """An integer within [low, high]."""
     if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return value

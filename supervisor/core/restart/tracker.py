@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from supervisor.core.model.saved import GARBAGE, maybe, number, sequence, whole
+from supervisor.core.model.saved import GARBAGE, integer, number, optional_number, sequence
 from supervisor.core.model.spec import Policy, RestartSpec
 from supervisor.core.restart import backoff
 
@@ -43,14 +43,16 @@ class RestartDecision:
     retry_at: float | None
 
 
-def wants_restart(spec: RestartSpec, oneshot: bool, exit_code: int | None, signal: int | None, asked: bool) -> bool:
+def wants_restart(
+    spec: RestartSpec, oneshot: bool, exit_code: int | None, signal: int | None, ended_for_failure: bool
+) -> bool:
     """Whether the policy wants a restart after this exit.
 
-    `asked`: we ended it because of a failure that we found (silence, a limit, a start timeout), so it failed
+    `ended_for_failure`: we ended it because of a failure that we found (silence, a limit, a start timeout), so it failed
     whatever it said last.  An unknown exit (neither code nor signal) is a failure.  A oneshot that succeeded is
     done, whatever the policy.
     """
-    failed = asked or signal is not None or exit_code not in spec.success_exit_codes
+    failed = ended_for_failure or signal is not None or exit_code not in spec.success_exit_codes
     if spec.policy is Policy.NEVER:
         return False
     return failed or (spec.policy is Policy.ALWAYS and not oneshot)
@@ -59,7 +61,7 @@ def wants_restart(spec: RestartSpec, oneshot: bool, exit_code: int | None, signa
 class RestartTracker:
     """One instance's restarts.  Times are monotonic seconds."""
 
-    __slots__ = ("_granted", "_previous", "_spec", "attempt", "breaker", "cooldown", "retry_at")
+    __slots__ = ("_previous", "_restarts", "_spec", "attempt", "breaker", "cooldown", "retry_at")
 
     breaker: Breaker
     attempt: int
@@ -85,7 +87,7 @@ class RestartTracker:
         self.cooldown = self._spec.cooldown
         self.retry_at = None
         self._previous = 0.0
-        self._granted: tuple[float, ...] = ()
+        self._restarts: tuple[float, ...] = ()
 
     def failed(self, now: float, rng: Callable[[], float]) -> RestartDecision:
         """A failure that counts, and after which the policy wants a restart."""
@@ -95,13 +97,13 @@ class RestartTracker:
         if self.breaker is Breaker.HALF_OPEN:
             self.cooldown = min(2.0 * self.cooldown, self._longest_cooldown())
             return self._open(now, "the trial failed")
-        self._granted = self._recent(now)
-        if len(self._granted) >= spec.max_restarts:
+        self._restarts = self._recent(now)
+        if len(self._restarts) >= spec.max_restarts:
             return self._open(now, f"more than {spec.max_restarts} restarts within {spec.window:g} s")
-        self._granted += (now,)
+        self._restarts += (now,)
         self.attempt += 1
         self._previous = backoff.delay(spec, self.attempt, self._previous, rng)
-        reason = f"restart {len(self._granted)} of at most {spec.max_restarts} within {spec.window:g} s"
+        reason = f"restart {len(self._restarts)} of at most {spec.max_restarts} within {spec.window:g} s"
         return RestartDecision(True, self._previous, self.breaker, reason, None)
 
     def trial(self, now: float) -> None:
@@ -121,7 +123,7 @@ class RestartTracker:
             return True
         self.attempt = 0
         self._previous = 0.0
-        self._granted = self._recent(now)
+        self._restarts = self._recent(now)
         return False
 
     def restarts_in_window(self, now: float) -> int:
@@ -144,9 +146,9 @@ class RestartTracker:
         spec = self._spec
         try:
             breaker = Breaker(str(snapshot["breaker"]))
-            attempt = whole(snapshot["attempt"], 0, 2**63)
+            attempt = integer(snapshot["attempt"], 0, 2**63)
             cooldown = number(snapshot["cooldown"], 0.0, _AGES)
-            retry_in = maybe(snapshot["retry_in"], -_AGES, _AGES)
+            retry_in = optional_number(snapshot["retry_in"], -_AGES, _AGES)
             previous = number(snapshot["previous"], 0.0, _AGES)
             ages = [number(age, 0.0, _AGES) for age in sequence(snapshot["ages"], spec.max_restarts)]
             if (breaker is Breaker.OPEN) is (retry_in is None):
@@ -156,10 +158,10 @@ class RestartTracker:
         self.breaker, self.attempt, self._previous = breaker, attempt, min(previous, spec.maximum)
         self.cooldown = min(max(cooldown, spec.cooldown), self._longest_cooldown())
         self.retry_at = None if retry_in is None else now + min(retry_in, self.cooldown)
-        self._granted = tuple(sorted(now - age for age in ages))
+        self._restarts = tuple(sorted(now - age for age in ages))
 
     def _recent(self, now: float) -> tuple[float, ...]:
-        return self._granted[bisect_left(self._granted, now - self._spec.window) :]
+        return self._restarts[bisect_left(self._restarts, now - self._spec.window) :]
 
     def _open(self, now: float, reason: str) -> RestartDecision:
         self.breaker = Breaker.OPEN

@@ -52,14 +52,14 @@ class Seen(Protocol):
 
 
 class AdoptionPlan(NamedTuple):
-    """`mains`: (pid, start) to adopt by instance.  `remains`: what a live instance may have left beside its main
-    process.  `strays`: what must not live on.  `unheard`: incarnations that live, and of which the record says nothing;
-    the instance has to be told (`ServiceSet.presume`)."""
+    """`main_processes`: (pid, start) to adopt by instance.  `candidates`: what a live instance may have left beside its main
+    process.  `orphans`: what must not live on.  `unrecorded`: incarnations that live, and of which the record says nothing;
+    the instance has to be told (`ServiceSet.assume_spawning`)."""
 
-    mains: dict[str, tuple[int, int]]
-    remains: dict[str, list[MarkedProcess]]
-    strays: list[MarkedProcess]
-    unheard: dict[str, int]
+    main_processes: dict[str, tuple[int, int]]
+    candidates: dict[str, list[MarkedProcess]]
+    orphans: list[MarkedProcess]
+    unrecorded: dict[str, int]
 
 
 def saved(instance: Instance, process: Running | None, now: float) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def is_main(start: int, seen: Seen | None) -> bool:
     return seen is not None and seen.start == start and seen.state != "X"
 
 
-def outcome(incarnation: int, pid: int | None, age: float, *, tree_empty: bool) -> Adopted | NotFoundOnAdoption:
+def adoption_event(incarnation: int, pid: int | None, age: float, *, tree_empty: bool) -> Adopted | NotFoundOnAdoption:
     """What the instance is told.  `pid` and `age` are those of its main process, None where that is not there."""
     return NotFoundOnAdoption(incarnation, tree_empty) if pid is None else Adopted(incarnation, pid, age)
 
@@ -88,31 +88,33 @@ def plan_adoption(
     """`instances` as restored; `started`: the start time that was saved with an instance's pid, for all of which
     anything was saved."""
     found = list(found)
-    mains: dict[str, tuple[int, int]] = {}
-    unheard = _unheard(instances, started, found)
-    remains: dict[str, list[MarkedProcess]] = {name: [] for name, i in instances.items() if i.alive or name in unheard}
-    strays: list[MarkedProcess] = []
+    main_processes: dict[str, tuple[int, int]] = {}
+    unrecorded = _unrecorded(instances, started, found)
+    candidates: dict[str, list[MarkedProcess]] = {
+        name: [] for name, i in instances.items() if i.alive or name in unrecorded
+    }
+    orphans: list[MarkedProcess] = []
     for process in found:
         name = process.instance
-        current = unheard.get(name, instances[name].incarnation if name in remains else None)
+        current = unrecorded.get(name, instances[name].incarnation if name in candidates else None)
         if current is None or process.incarnation not in (None, current):
-            strays.append(process)
+            orphans.append(process)
         else:
-            remains[name].append(process)
-    for name, processes in remains.items():
+            candidates[name].append(process)
+    for name, processes in candidates.items():
         pid, start = instances[name].pid, started.get(name)
-        if name in unheard:
-            mains[name] = _first(p for p in processes if p.leader)
+        if name in unrecorded:
+            main_processes[name] = _first(p for p in processes if p.leader)
         elif pid is not None and start is not None:
-            mains[name] = (pid, start)
+            main_processes[name] = (pid, start)
         elif instances[name].spawning:
             leaders = [p for p in processes if p.leader and p.incarnation is not None]
             if leaders:
-                mains[name] = _first(leaders)
-    return AdoptionPlan(mains, remains, strays, unheard)
+                main_processes[name] = _first(leaders)
+    return AdoptionPlan(main_processes, candidates, orphans, unrecorded)
 
 
-def _unheard(
+def _unrecorded(
     instances: Mapping[str, Instance], started: Mapping[str, int | None], found: Iterable[MarkedProcess]
 ) -> dict[str, int]:
     """The newest incarnation that lives, where it is newer than what is recorded.  One whose program has overwritten

@@ -56,7 +56,11 @@ def selected(service_set: ServiceSet, verb: str, patterns: Sequence[str]) -> lis
     if patterns:
         return names
     if verb == "start":
-        return [n for n in names if service_set.instances[n].spec.autostart and not service_set.instances[n].satisfied]
+        return [
+            n
+            for n in names
+            if service_set.instances[n].spec.autostart and not service_set.instances[n].ready_for_dependants
+        ]
     if verb == "restart":
         return [n for n in names if service_set.instances[n].goal is Goal.UP]
     return names

@@ -16,7 +16,7 @@ Rows = Mapping[str, "Instance"]
 TRIES = 3
 """A start that has failed so often counts as failed, though the daemon goes on trying."""
 
-LIVES = 0.1
+MIN_UPTIME = 0.1
 """Seconds that an instance must have lived to count as started: one that is ready as it runs may end at once."""
 
 
@@ -49,7 +49,7 @@ def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool
 def _came_up(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
     state, tries = row["state"], row["incarnation"] - before.get(row["name"], row["incarnation"])
     if row["ready"]:
-        return bool((row["uptime_s"] or LIVES) >= LIVES)
+        return bool((row["uptime_s"] or MIN_UPTIME) >= MIN_UPTIME)
     if state == "exited":
         return row["cause"] == "succeeded" or Failure(_ending(row))
     if state == "failed":

@@ -37,12 +37,12 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "next_restart_in_s": _left(i.until, now) if i.state.value in ("backoff", "failed") else None,
         "kill_in_s": _left(i.until, now) if i.state.value == "stopping" else None,
         "ready_within_s": _left(i.until, now) if i.state.value == "starting" else None,
-        "breaker": i.rule.breaker.value,
-        "attempt": i.rule.attempt,
+        "breaker": i.tracker.breaker.value,
+        "attempt": i.tracker.attempt,
         "waiting_for": i.waiting_for or None,
         "held": i.held,
         "lingering": list(i.lingering),
-        "stuck": i.stuck(now),
+        "stuck": i.unkillable(now),
         "detach": i.spec.detach,
         "status": i.status_text or None,
         "probe_error": i.last_probe_error or None,
@@ -55,11 +55,11 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
 
 
 def _target(i: Instance) -> documents.Target | None:
-    if i.verdict is None or i.spec.heartbeat is None or i.spec.heartbeat.target is None:
+    if i.assessment is None or i.spec.heartbeat is None or i.spec.heartbeat.target is None:
         return None
     from supervisor.core.text.target import shown
 
-    return shown(i.verdict, i.spec.heartbeat.target)
+    return shown(i.assessment, i.spec.heartbeat.target)
 
 
 def should_be_up_but_is_not(view: documents.Instance) -> bool:

@@ -23,10 +23,10 @@ from array import array
 from math import log
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.interval_window import COLD, FLOOR, FOREVER, OUTLIER, IntervalWindow
 from supervisor.core.detection.detectors.numbers import margin
-from supervisor.core.detection.detectors.rhythm import COLD, FOREVER, LEAST, OUTLIER, IntervalWindow
 from supervisor.core.detection.detectors.schedule import Schedule
-from supervisor.core.model.saved import number, whole
+from supervisor.core.model.saved import integer, number
 
 _UNIT = 0.8 * log(10.0)
 """A score of 1, in mean deviations."""
@@ -100,13 +100,13 @@ class Adaptive(ScoreFunction):
     def __init__(self, threshold: float, interval: float) -> None:
         self.threshold = threshold
         self._score = margin(threshold)
-        self._interval = min(max(LEAST, interval), FOREVER)
+        self._interval = min(max(FLOOR, interval), FOREVER)
         self.forget()
 
-    def score(self, silence: float, rhythm: IntervalWindow) -> float:
+    def score(self, silence: float, window: IntervalWindow) -> float:
         return max(0.0, silence - self._due) / self._unit
 
-    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
+    def silence(self, threshold: float, window: IntervalWindow) -> float:
         return self._due + margin(threshold) * self._unit
 
     def forget(self) -> None:
@@ -123,19 +123,19 @@ class Adaptive(ScoreFunction):
         self._schedule.lose()
         self._foresee(self._now[_MEAN])
 
-    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: IntervalWindow) -> None:
-        mean, sigma = rhythm.mean, rhythm.deviation
+    def learn(self, gap: float, delay: float | None, usual: bool, window: IntervalWindow) -> None:
+        mean, sigma = window.mean, window.deviation
         self._sigma = sigma if sigma > _SPREAD * mean else _SPREAD * mean
         if usual:
             if gap > self._gate:
                 self._blame(gap)
-            self._measure(gap, mean, rhythm.sigma)
+            self._measure(gap, mean, window.sigma)
             self._beats = beats = self._beats + 1
             turn = _TURN if beats > _YOUNG else _BRIEF_TURN
             if not beats % turn:
                 self._average(turn)
                 self._weigh()
-        if rhythm.count == COLD:
+        if window.count == COLD:
             self._lately = mean
         self._schedule.take(gap, delay, usual, mean)
         self._foresee(mean)
@@ -147,12 +147,12 @@ class Adaptive(ScoreFunction):
         return [*state, self._late, mean, *counts, *self._losses, *self._means, *self._schedule.dump()]
 
     def load(self, saved: list[object]) -> None:
-        always, lately, same, fast, medium, sigma, base = (number(i, 0.1 * LEAST, FOREVER) for i in saved[:7])
+        always, lately, same, fast, medium, sigma, base = (number(i, 0.1 * FLOOR, FOREVER) for i in saved[:7])
         late, mean = number(saved[7], -FOREVER, FOREVER), number(saved[8], 0.0, FOREVER)
-        beats, leader = whole(saved[9], 0, 2**62), whole(saved[10], 0, len(EXPERTS) - 1)
+        beats, leader = integer(saved[9], 0, 2**62), integer(saved[10], 0, len(EXPERTS) - 1)
         after = 11 + len(EXPERTS)
         losses = array("d", [number(i, 0.0, _FAR) for i in saved[11:after]])
-        means = array("d", [number(i, 0.1 * LEAST, FOREVER) for i in saved[after : after + _AMONG]])
+        means = array("d", [number(i, 0.1 * FLOOR, FOREVER) for i in saved[after : after + _AMONG]])
         self._schedule.load(saved[after + _AMONG :])
         self._always, self._lately, self._same, self._fast, self._medium = always, lately, same, fast, medium
         self._sigma, self._base, self._late, self._beats, self._leader = sigma, base, late, beats, leader
@@ -168,8 +168,8 @@ class Adaptive(ScoreFunction):
             error = _CAP * sigma
         if error < _SPREAD * mean:
             error = _SPREAD * mean
-        if error < LEAST:
-            error = LEAST
+        if error < FLOOR:
+            error = FLOOR
         if gap > mean + OUTLIER * sigma:
             gap = mean + OUTLIER * sigma
             if off > _LATE * sigma:

@@ -10,8 +10,8 @@ change their spread, since α does not.
 from __future__ import annotations
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.interval_window import IntervalWindow
 from supervisor.core.detection.detectors.numbers import margin
-from supervisor.core.detection.detectors.rhythm import IntervalWindow
 from supervisor.core.detection.detectors.schedule import Schedule
 
 PARTS = 10.0
@@ -32,31 +32,31 @@ class Chen(ScoreFunction):
         self._interval = interval
         self.forget()
 
-    def score(self, silence: float, rhythm: IntervalWindow) -> float:
+    def score(self, silence: float, window: IntervalWindow) -> float:
         return max(0.0, silence - self._due) / self._unit
 
-    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
+    def silence(self, threshold: float, window: IntervalWindow) -> float:
         return self._due + margin(threshold) * self._unit
 
     def forget(self) -> None:
         self._schedule = Schedule(self._interval)
-        self._judge()
+        self._update()
 
     def begin(self) -> None:
         self._schedule.lose()
-        self._judge()
+        self._update()
 
-    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: IntervalWindow) -> None:
-        self._schedule.take(gap, delay, usual, rhythm.mean)
-        self._judge()
+    def learn(self, gap: float, delay: float | None, usual: bool, window: IntervalWindow) -> None:
+        self._schedule.take(gap, delay, usual, window.mean)
+        self._update()
 
     def dump(self) -> list[float]:
         return self._schedule.dump()
 
     def load(self, saved: list[object]) -> None:
         self._schedule.load(saved)
-        self._judge()
+        self._update()
 
-    def _judge(self) -> None:
+    def _update(self) -> None:
         self._due = self._schedule.ahead
         self._unit = self._schedule.period / PARTS

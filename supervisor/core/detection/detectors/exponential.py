@@ -10,8 +10,8 @@ from __future__ import annotations
 from math import log
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.interval_window import FLOOR, IntervalWindow
 from supervisor.core.detection.detectors.numbers import margin
-from supervisor.core.detection.detectors.rhythm import LEAST, IntervalWindow
 
 _LN10 = log(10.0)
 
@@ -24,8 +24,8 @@ class Exponential(ScoreFunction):
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
 
-    def score(self, silence: float, rhythm: IntervalWindow) -> float:
-        return silence / (max(LEAST, rhythm.mean) * _LN10)
+    def score(self, silence: float, window: IntervalWindow) -> float:
+        return silence / (max(FLOOR, window.mean) * _LN10)
 
-    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
-        return margin(threshold) * max(LEAST, rhythm.mean) * _LN10
+    def silence(self, threshold: float, window: IntervalWindow) -> float:
+        return margin(threshold) * max(FLOOR, window.mean) * _LN10

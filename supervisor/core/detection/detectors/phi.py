@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
-from supervisor.core.detection.detectors.rhythm import IntervalWindow
+from supervisor.core.detection.detectors.interval_window import IntervalWindow
 
 
 class Phi(ScoreFunction):
@@ -27,9 +27,9 @@ class Phi(ScoreFunction):
         self._inverse = inverse
         self._z = inverse(threshold)
 
-    def score(self, silence: float, rhythm: IntervalWindow) -> float:
-        return self._tail((silence - rhythm.mean) / rhythm.sigma)
+    def score(self, silence: float, window: IntervalWindow) -> float:
+        return self._tail((silence - window.mean) / window.sigma)
 
-    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
+    def silence(self, threshold: float, window: IntervalWindow) -> float:
         z = self._z if threshold == self.threshold else self._inverse(threshold)
-        return rhythm.mean + z * rhythm.sigma
+        return window.mean + z * window.sigma

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from math import log10
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.interval_window import COLD, FLOOR, FOREVER, IntervalWindow
 from supervisor.core.detection.detectors.numbers import margin
-from supervisor.core.detection.detectors.rhythm import COLD, FOREVER, LEAST, IntervalWindow
-from supervisor.core.model.saved import sequence, whole
+from supervisor.core.model.saved import integer, sequence
 
 SIZE = 80
 _MICRO = 1e6
@@ -43,26 +43,26 @@ class Quantile(ScoreFunction):
     def forget(self) -> None:
         self._fill(())
 
-    def score(self, silence: float, rhythm: IntervalWindow) -> float:
-        half, tenth, longest, top = self._curve(rhythm)
+    def score(self, silence: float, window: IntervalWindow) -> float:
+        half, tenth, longest, top = self._curve(window)
         if silence <= half:
             return silence / half * _MEDIAN
         if silence <= tenth:
             return _MEDIAN + (silence - half) / (tenth - half) * (1.0 - _MEDIAN)
         return 1.0 + (silence - tenth) / (longest - tenth) * (top - 1.0)
 
-    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
+    def silence(self, threshold: float, window: IntervalWindow) -> float:
         score = margin(threshold)
-        half, tenth, longest, top = self._curve(rhythm)
+        half, tenth, longest, top = self._curve(window)
         if score <= _MEDIAN:
             return score / _MEDIAN * half
         if score <= 1.0:
             return half + (score - _MEDIAN) / (1.0 - _MEDIAN) * (tenth - half)
         return tenth + (score - 1.0) / (top - 1.0) * (longest - tenth)
 
-    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: IntervalWindow) -> None:
-        if rhythm.count == COLD:
-            self._fill(rhythm.newest(COLD))
+    def learn(self, gap: float, delay: float | None, usual: bool, window: IntervalWindow) -> None:
+        if window.count == COLD:
+            self._fill(window.newest(COLD))
         elif usual:
             self._push(min(round(gap * _MICRO), _LONGEST))
 
@@ -71,7 +71,7 @@ class Quantile(ScoreFunction):
         return [*ring[oldest:], *ring[:oldest]]
 
     def load(self, saved: list[object]) -> None:
-        self._fill([whole(i, 0, _LONGEST) for i in sequence(saved, SIZE)])
+        self._fill([integer(i, 0, _LONGEST) for i in sequence(saved, SIZE)])
 
     def _fill(self, micros: Iterable[int]) -> None:
         self._ring = array("q", micros)
@@ -89,13 +89,13 @@ class Quantile(ScoreFunction):
             self._oldest = (oldest + 1) % SIZE
         insort(ranked, micros)
 
-    def _curve(self, rhythm: IntervalWindow) -> tuple[float, float, float, float]:
+    def _curve(self, window: IntervalWindow) -> tuple[float, float, float, float]:
         """The median, the 90 % quantile and the longest (seconds, each longer than the one before), and its φ."""
         ranked, n = self._sorted, len(self._sorted)
         if n < _KNOWN:
-            half = max(LEAST, rhythm.mean)
-            return half, half + rhythm.sigma, half + _TWO_PERCENT * rhythm.sigma, 2.0
-        half = max(LEAST, ranked[n // 2] / _MICRO)
-        apart = max(LEAST, _SPREAD * half)
+            half = max(FLOOR, window.mean)
+            return half, half + window.sigma, half + _TWO_PERCENT * window.sigma, 2.0
+        half = max(FLOOR, ranked[n // 2] / _MICRO)
+        apart = max(FLOOR, _SPREAD * half)
         tenth = max(half + apart, ranked[n * 9 // 10] / _MICRO)
         return half, tenth, max(tenth + apart, ranked[-1] / _MICRO), log10(n + 1)

@@ -24,7 +24,7 @@ def _timeout(spec: HeartbeatSpec) -> Detector:
     return Accrual("timeout", Timeout(spec.timeout), spec.interval, max(spec.max_timeout, spec.timeout))
 
 
-LAWS: dict[str, Callable[[HeartbeatSpec], ScoreFunction]] = {
+SCORE_FUNCTIONS: dict[str, Callable[[HeartbeatSpec], ScoreFunction]] = {
     "phi": lambda spec: Phi(normal.phi, normal.phi_inverse, spec.threshold),
     "phi-logistic": lambda spec: Phi(logistic.phi, logistic.phi_inverse, spec.threshold),
     "exponential": lambda spec: Exponential(spec.threshold),
@@ -36,7 +36,7 @@ LAWS: dict[str, Callable[[HeartbeatSpec], ScoreFunction]] = {
 }
 """Those that find their timeout themselves, within min_timeout and max_timeout."""
 
-KNOWN = ("timeout", *LAWS)
+KNOWN = ("timeout", *SCORE_FUNCTIONS)
 """Every detector by the name that services.toml gives it."""
 
 
@@ -46,11 +46,11 @@ def make(spec: HeartbeatSpec) -> Detector:
     One with a target is as patient as that allows, until somebody who knows the rhythm bounds it."""
     if spec.target is not None:
         maximum = longest_silence(spec)
-        law = Adaptive(score(spec), spec.interval)
-        return Accrual("adaptive", law, spec.interval, max(spec.max_timeout, maximum), maximum, maximum)
+        score_function = Adaptive(score(spec), spec.interval)
+        return Accrual("adaptive", score_function, spec.interval, max(spec.max_timeout, maximum), maximum, maximum)
     if spec.detector == "timeout":
         return _timeout(spec)
-    known = LAWS.get(spec.detector)
+    known = SCORE_FUNCTIONS.get(spec.detector)
     if known is None:
         raise ValueError(f"no detector {spec.detector!r}; known are {', '.join(KNOWN)}")
     return Accrual(spec.detector, known(spec), spec.interval, spec.max_timeout, spec.min_timeout, spec.max_timeout)

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from array import array
 
-from supervisor.core.detection.detectors.rhythm import FOREVER, LEAST
-from supervisor.core.model.saved import number, sequence, whole
+from supervisor.core.detection.detectors.interval_window import FLOOR, FOREVER
+from supervisor.core.model.saved import integer, number, sequence
 
 SIZE = 80
 FIRST = 32
@@ -24,7 +24,7 @@ _GUESSED = frozenset((3, 8, 16))
 _STREAK = 6
 """So many gaps in a row of more than one and a half periods are not losses, but another period."""
 _MICRO = 1_000_000
-_LEAST = 1_000
+_SHORTEST = 1_000
 _LONGEST = round(FOREVER * _MICRO)
 _FAR = 2**62
 _GAIN = 1 / 16
@@ -58,7 +58,7 @@ class Schedule:
 
     def __init__(self, expected: float) -> None:
         self._delay = self._worth = 0.0
-        self._restart(round(min(max(LEAST, expected), FOREVER) * _MICRO))
+        self._restart(round(min(max(FLOOR, expected), FOREVER) * _MICRO))
 
     def lose(self) -> None:
         """What comes next is in no step with what came before, though the period is as it was."""
@@ -98,10 +98,10 @@ class Schedule:
 
     def load(self, saved: list[object]) -> None:
         delay, worth = number(saved[0], 0.0, FOREVER), number(saved[1], -FOREVER, FOREVER)
-        ahead, found = number(saved[2], 0.0, 2.0 * FOREVER), whole(saved[3], 0, 1) == 1
-        period, offset = whole(saved[4], _LEAST, _LONGEST), whole(saved[5], -_FAR, _FAR)
-        beats, slots, streak = (whole(i, 0, _FAR) for i in saved[6:9])
-        ring = array("q", [whole(i, -_FAR, _FAR) for i in sequence(saved[9:], SIZE)])
+        ahead, found = number(saved[2], 0.0, 2.0 * FOREVER), integer(saved[3], 0, 1) == 1
+        period, offset = integer(saved[4], _SHORTEST, _LONGEST), integer(saved[5], -_FAR, _FAR)
+        beats, slots, streak = (integer(i, 0, _FAR) for i in saved[6:9])
+        ring = array("q", [integer(i, -_FAR, _FAR) for i in sequence(saved[9:], SIZE)])
         if found and not ring:
             raise ValueError("no beats")
         self._delay, self._worth, self.ahead, self._found = delay, worth, ahead, found
@@ -118,7 +118,7 @@ class Schedule:
         self.ahead = self.period
 
     def _believe(self, period: int) -> None:
-        self._period = period = min(max(_LEAST, period), _LONGEST)
+        self._period = period = min(max(_SHORTEST, period), _LONGEST)
         self.period = period / _MICRO
 
     def _guess(self, gap: int) -> None:
@@ -127,7 +127,7 @@ class Schedule:
         gaps.append(gap)
         n = len(gaps)
         if n == FIRST:
-            median = max(_LEAST, sorted(gaps)[n // 2])
+            median = max(_SHORTEST, sorted(gaps)[n // 2])
             slots = sum((gap + median // 2) // median for gap in gaps)
             self._believe(sum(gaps) // slots)
             self._found, self._ring = True, array("q", [0])

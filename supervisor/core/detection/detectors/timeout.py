@@ -6,7 +6,7 @@ Good at: a rhythm that is known and stays (tuned to it, nothing that learns does
 from __future__ import annotations
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
-from supervisor.core.detection.detectors.rhythm import FOREVER, LEAST, IntervalWindow
+from supervisor.core.detection.detectors.interval_window import FLOOR, FOREVER, IntervalWindow
 
 
 class Timeout(ScoreFunction):
@@ -16,10 +16,10 @@ class Timeout(ScoreFunction):
 
     def __init__(self, timeout: float) -> None:
         self.threshold = 1.0
-        self._timeout = min(max(LEAST, timeout), FOREVER)
+        self._timeout = min(max(FLOOR, timeout), FOREVER)
 
-    def score(self, silence: float, rhythm: IntervalWindow) -> float:
+    def score(self, silence: float, window: IntervalWindow) -> float:
         return silence / self._timeout
 
-    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
+    def silence(self, threshold: float, window: IntervalWindow) -> float:
         return threshold * self._timeout

@@ -16,7 +16,7 @@ class TwoWindow(Chen):
 
     __slots__ = ()
 
-    def _judge(self) -> None:
+    def _update(self) -> None:
         period, ahead = self._schedule.period, self._schedule.ahead
         self._due = ahead if ahead > period else period
         self._unit = period / PARTS

@@ -22,7 +22,7 @@ STREAK = 3
 OUTLIER = 4.0
 SPREAD = 0.1
 COLD_SPREAD = 0.5
-LEAST = 1e-3
+FLOOR = 1e-3
 FOREVER = 366 * 86_400.0
 """A jump of more than a year (seconds) is a broken clock, not a silence."""
 _MICRO = 1_000_000
@@ -34,12 +34,12 @@ class IntervalWindow:
 
     __slots__ = (
         "_expected",
-        "_late",
         "_limit",
         "_longest",
         "_oldest",
         "_ring",
         "_squares",
+        "_streak",
         "_total",
         "count",
         "deviation",
@@ -57,19 +57,19 @@ class IntervalWindow:
     """Seconds, floors applied; never below 1 ms."""
 
     def __init__(self, expected: float, longest: float) -> None:
-        self._expected = max(LEAST, expected)
+        self._expected = max(FLOOR, expected)
         self._longest = round(longest * _MICRO)
         self.fill((), ())
 
-    def fill(self, intervals: tuple[int, ...], late: tuple[int, ...]) -> None:
+    def fill(self, intervals: tuple[int, ...], streak: tuple[int, ...]) -> None:
         """Start over from these intervals and this unfinished streak of outliers, oldest first, in microseconds."""
         longest = self._longest
         self._ring = array("I" if longest < 2**32 else "q", [min(i, longest) for i in intervals[-SIZE:]])
         self._oldest = 0
-        self._late = late
+        self._streak = streak
         self._total = sum(self._ring)
         self._squares = sum(i * i for i in self._ring)
-        self._survey()
+        self._summarize()
 
     def learn(self, interval: float, keep: bool) -> None:
         """Take in one interval in seconds.  Without `keep` it only counts as one more outlier, if it is one."""
@@ -77,20 +77,20 @@ class IntervalWindow:
         if micros > self._longest:
             micros = self._longest
         if micros > self._limit:
-            self._late += (micros,)
-            if len(self._late) == STREAK:
-                self.fill(self._late, ())
+            self._streak += (micros,)
+            if len(self._streak) == STREAK:
+                self.fill(self._streak, ())
                 return
             micros = self._limit
-        elif self._late:
-            self._late = ()
+        elif self._streak:
+            self._streak = ()
         if keep:
             self._push(micros)
-            self._survey()
+            self._summarize()
 
     def end_streak(self) -> None:
         """Outliers before and after this moment are not in a row."""
-        self._late = ()
+        self._streak = ()
 
     def newest(self, count: int) -> tuple[int, ...]:
         """The newest `count` intervals at most, oldest first, in microseconds."""
@@ -98,9 +98,9 @@ class IntervalWindow:
         return tuple(ring[oldest:] + ring[:oldest])[-count:]
 
     @property
-    def late(self) -> tuple[int, ...]:
+    def streak(self) -> tuple[int, ...]:
         """The unfinished streak of outliers as they were, in microseconds."""
-        return self._late
+        return self._streak
 
     def _push(self, micros: int) -> None:
         if len(self._ring) < SIZE:
@@ -114,7 +114,7 @@ class IntervalWindow:
         self._total += micros
         self._squares += micros * micros
 
-    def _survey(self) -> None:
+    def _summarize(self) -> None:
         n, total = len(self._ring), self._total
         self.count = n
         if n < COLD:
@@ -126,5 +126,5 @@ class IntervalWindow:
             floor = mean * (SPREAD if n >= _TRUSTED else COLD_SPREAD * sqrt(COLD / n))
             if sigma < floor:
                 sigma = floor
-        self.sigma = sigma = sigma if sigma > LEAST else LEAST
+        self.sigma = sigma = sigma if sigma > FLOOR else FLOOR
         self._limit = round((mean + OUTLIER * sigma) * _MICRO)
