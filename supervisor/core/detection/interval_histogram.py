@@ -1,17 +1,17 @@
-"""The intervals between a target's beats, all of them since it was first listened to: what a wish can be measured by.
+"""The distribution of all intervals between the beats of an instance, by which a target is assessed (target.py).
 
-A detector keeps the newest; this keeps the shape, within a few kilobytes for ever: a histogram with sixteen classes to
-each doubling (none wider than a sixteenth of its lower end), and the longest intervals as they were.  Only innocent
-intervals are in it, also those that were suspected and then ended by a beat.
+A detector keeps the newest intervals; the histogram counts all of them in a few kilobytes.  It has sixteen classes per
+doubling (none is wider than a sixteenth of its lower end) and keeps the longest intervals exactly.  It holds only
+intervals of a healthy process, including those that were suspected and then ended by a beat.
 
-How likely an interval longer than a given time is, is counted as far as there is something to count.  Beyond, the
-longest intervals are continued by a generalised Pareto law, fitted by probability-weighted moments (Hosking, Wallis:
-"Parameter and Quantile Estimation for the Generalized Pareto Distribution", Technometrics 29(3), 1987), whose tail is
-never taken to be lighter than an exponential one.
+The probability of an interval longer than t is counted where enough longer ones were seen.  Beyond that a generalised
+Pareto distribution continues the longest intervals.  It is fitted by probability-weighted moments (Hosking, Wallis:
+"Parameter and Quantile Estimation for the Generalized Pareto Distribution", Technometrics 29(3), 1987), and its tail is
+never lighter than an exponential one.
 
-How far off may that be?  At `z` standard errors a count of c stands for c + z²/2 ± z·√(c + z²/4) (the score interval),
-and a law fitted to k intervals has its share, its mean excess and its shape each so far off at once: rather too far
-than not far enough.
+Errors: at `z` standard errors a count c stands for c + z²/2 ± z·√(c + z²/4) (the score interval).  Of a distribution
+fitted to k intervals, share, mean excess and shape are all shifted at once, which overstates the error rather than
+understating it.
 """
 
 from __future__ import annotations
@@ -25,32 +25,35 @@ from typing import NamedTuple
 from supervisor.core.model.saved import GARBAGE, integer, number, sequence
 
 LONGEST = 200
-"""Intervals that are kept as they were."""
+"""Number of longest intervals that are kept exactly."""
 FIT = 160
-"""Of these are taken for the fit, at most, and at most a tenth of all."""
+"""Number of longest intervals that the tail is fitted to, at most; never more than a tenth of all."""
 COUNTED = 10
-"""So many longer ones, and their share is counted rather than fitted."""
+"""From this many longer intervals on, their share is counted rather than fitted."""
 MIN_INTERVALS = 200
-"""Intervals without which nothing is said of their tail."""
+"""With fewer intervals nothing is stated about their tail."""
 Z95 = 1.645
-"""Standard errors of 95 % on one side."""
+"""Standard errors of a one-sided confidence of 95 %."""
 _PARTS = 16
+"""Classes per doubling."""
 _PENDING = 32
-"""Intervals that wait to be taken in together: a histogram costs most where the processor has long forgotten it."""
+"""Intervals that are buffered and added together, because the cost of adding one is mostly that of cold caches."""
 _SHORTEST, _LONGEST = 1e-6, 3.2e7
+"""Seconds; other intervals are ignored."""
 _MAX_SHAPE = 0.9
+"""The heaviest tail that is fitted."""
 _MAX_ERROR_SHAPE = 0.45
-"""Heavier shapes have an error without a bound: it is taken to be this one's."""
+"""The standard error grows without bound for heavier shapes; theirs is taken to be that of this shape."""
 
 
 def shifted(count: float, z: float) -> float:
-    """What a count stands for, `z` standard errors off."""
+    """The count, `z` standard errors higher (lower for a negative `z`)."""
     return max(0.0, count + z * z / 2.0 + z * sqrt(count + z * z / 4.0)) if z else count
 
 
 class Tail(NamedTuple):
     """P(interval > t) = `share`·(1 + `shape`·(t − `start`)/`scale`)^(−1/`shape`) for t ≥ `start` (seconds), fitted to
-    so many `longer` ones."""
+    the `longer` longest intervals."""
 
     start: float
     share: float
@@ -59,7 +62,8 @@ class Tail(NamedTuple):
     longer: int
 
     def shifted(self, z: float) -> Tail:
-        """The same, `z` standard errors heavier (lighter) everywhere; of the shape these are Hosking's and Wallis's."""
+        """The tail, `z` standard errors heavier (lighter) everywhere; the error of the shape is Hosking's and
+        Wallis's."""
         x, one = min(self.shape, _MAX_ERROR_SHAPE), z / sqrt(self.longer)
         error = sqrt((1.0 - x) * (2.0 - x) ** 2 * (1.0 - x + 2.0 * x * x) / ((1.0 - 2.0 * x) * (3.0 - 2.0 * x)))
         shape = min(max(0.0, self.shape + one * error), _MAX_SHAPE)
@@ -69,14 +73,15 @@ class Tail(NamedTuple):
         return self._replace(share=min(1.0, self.share * more), scale=scale, shape=shape)
 
     def beyond(self, t: float) -> float:
-        """The chance of an interval longer than `t` ≥ `start`."""
+        """The probability of an interval longer than `t` ≥ `start`."""
         x = (t - self.start) / self.scale
         if self.shape < 1e-9:
             return self.share * exp(-min(x, 700.0))
         return float(self.share * (1.0 + self.shape * x) ** (-1.0 / self.shape))
 
     def silence(self, chance: float) -> float:
-        """The inverse: how long an interval is that is outlasted with this chance; `start` for one above `share`."""
+        """The inverse of `beyond`: the seconds that an interval exceeds with this probability; `start` above
+        `share`."""
         excess = max(0.0, log(self.share / chance))
         if self.shape < 1e-9:
             return self.start + self.scale * excess
@@ -84,7 +89,7 @@ class Tail(NamedTuple):
 
 
 class IntervalHistogram:
-    """All that is asked of it counts every interval that was added."""
+    """Counts intervals in seconds.  Every method and property covers all intervals that were added."""
 
     __slots__ = ("_classes", "_count", "_longest", "_pending", "_total")
 
@@ -99,7 +104,7 @@ class IntervalHistogram:
         self._total = 0.0
 
     def add(self, interval: float) -> None:
-        """Take in an interval in seconds; what no interval can be is left out."""
+        """Count an interval in seconds; impossible values are ignored."""
         if not _SHORTEST <= interval <= _LONGEST:
             return
         self._pending.append(interval)
@@ -107,7 +112,7 @@ class IntervalHistogram:
             self._flush()
 
     def merge(self, other: IntervalHistogram) -> None:
-        """Take in all that another one holds."""
+        """Add all intervals of another histogram."""
         self._flush()
         other._flush()
         self._count += other._count
@@ -118,12 +123,12 @@ class IntervalHistogram:
 
     @property
     def count(self) -> int:
-        """How many."""
+        """Number of intervals."""
         return self._count + len(self._pending)
 
     @property
     def total(self) -> float:
-        """Their sum in seconds."""
+        """Sum of the intervals in seconds."""
         self._flush()
         return self._total
 
@@ -139,12 +144,12 @@ class IntervalHistogram:
         return self._longest[-1] if self._longest else 0.0
 
     def classes(self) -> list[tuple[float, float, int]]:
-        """(from, to, how many) in seconds, shortest first, empty ones left out."""
+        """(from, to, count) of every class that is not empty; seconds, shortest first."""
         self._flush()
         return [(*_bounds(key), self._classes[key]) for key in sorted(self._classes)]
 
     def beyond(self, t: float, z: float = 0.0) -> float:
-        """The share of intervals longer than `t` seconds, at `z`; 1.0 where too little is known to say."""
+        """The share of intervals longer than `t` seconds, shifted by `z`; 1.0 below `MIN_INTERVALS`."""
         if self.count < MIN_INTERVALS:
             return 1.0
         self._flush()
@@ -153,7 +158,7 @@ class IntervalHistogram:
         return min(1.0, shifted(self.longer(t), z) / self.count)
 
     def longer(self, t: float) -> float:
-        """How many were longer than `t` seconds; about, where those are no longer kept as they were."""
+        """Number of intervals longer than `t` seconds; interpolated where they are no longer kept exactly."""
         self._flush()
         if self._longest and t >= self._longest[0]:
             return len(self._longest) - bisect_right(self._longest, t)
@@ -164,7 +169,7 @@ class IntervalHistogram:
         return max(longer, len(self._longest))
 
     def silence(self, chance: float, z: float = 0.0) -> float:
-        """How long to wait so that an interval outlasts it with this chance, at `z`; inf where too little is known."""
+        """The seconds that an interval exceeds with this probability, shifted by `z`; inf below `MIN_INTERVALS`."""
         if self.count < MIN_INTERVALS or not chance > 0.0:
             return inf
         self._flush()
@@ -181,7 +186,7 @@ class IntervalHistogram:
         return min(max(0.0, high - left / count * (high - low)), self._longest[0])
 
     def tail(self) -> Tail:
-        """The law of the longest intervals, of which there must be `MIN_INTERVALS`."""
+        """Fit the tail to the longest intervals.  At least `MIN_INTERVALS` must have been added."""
         self._flush()
         k = min(FIT, self.count // 10, len(self._longest) - 1)
         start = self._longest[-k - 1]
@@ -195,13 +200,13 @@ class IntervalHistogram:
         return Tail(start, k / self.count, scale, shape, k)
 
     def snapshot(self) -> dict[str, object]:
-        """As JSON-able data."""
+        """The histogram as JSON-able data."""
         self._flush()
         classes = {str(key): count for key, count in self._classes.items()}
         return {"classes": classes, "longest": list(self._longest), "total": round(self._total, 6)}
 
     def restore(self, saved: object) -> None:
-        """Take that up again; garbage is nothing recorded."""
+        """Continue from a snapshot; damaged data leave the histogram empty."""
         self.clear()
         try:
             if not isinstance(saved, Mapping):

@@ -1,7 +1,7 @@
-"""What every accrual detector does with heartbeats, apart from its score function: it measures one target's silence.
+"""The accrual detector: measures the silence of one target and lets a score function turn it into a score.
 
-The `ScoreFunction` turns silence into a score and back.  The silence counts from the last beat, less what is
-discounted.  A beat moves it forwards only.  Nothing here polls: `suspect_at` is the moment to wake.
+The silence counts from the last beat, less what is discounted; a beat can only move its beginning forwards.  Nothing is
+polled: `suspect_at` is the moment at which to wake.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from supervisor.core.detection.detectors.interval_window import FOREVER, SIZE, I
 from supervisor.core.model.saved import GARBAGE, integer, number, optional_number, sequence
 
 _CLOCK = 2.0**33
+"""Seconds; a monotonic time beyond it (272 years) is damaged."""
 _SHOWN = 64
+"""Number of intervals that `intervals` returns."""
 
 
 class ScoreFunction(Protocol):
-    """A pure function of silence (seconds) and rhythm, its inverse, and whatever it learns beyond the rhythm."""
+    """A function of silence (seconds) and interval window, its inverse, and what it learns beyond the window."""
 
     __slots__ = ()
 
@@ -28,39 +30,41 @@ class ScoreFunction(Protocol):
         ...
 
     def silence(self, threshold: float, window: IntervalWindow) -> float:
-        """Where the score reaches the threshold, in seconds since the last beat; finite, but not bounded."""
+        """The silence in seconds at which the score reaches the threshold; finite, but not bounded."""
         ...
 
     def forget(self) -> None:
-        """Know nothing again."""
+        """Forget everything learned."""
         return None
 
     def begin(self) -> None:
-        """A new incarnation: its beats are in no step with the last one's."""
+        """A new incarnation begins; its beats are out of phase with those of the last one."""
         return None
 
     def learn(self, gap: float, delay: float | None, usual: bool, window: IntervalWindow) -> None:
-        """A beat came, `gap` seconds after the last one, `delay` seconds after it was sent, if it says so.
+        """Learn from a beat that came `gap` seconds after the last one, and `delay` seconds after it was sent if known.
 
-        Without `usual` the gap says nothing of the rhythm: it was excused, or a suspicion.  `window` has learned it.
+        Without `usual` the gap is not to be learned: part of it was discounted, or it was a suspicion.  `window` has
+        learned the gap already.
         """
         return None
 
     def dump(self) -> list[float]:
-        """Everything learned beyond the rhythm."""
+        """Everything learned beyond the window, as numbers."""
         return []
 
     def load(self, saved: list[object]) -> None:
-        """Take that up again.  `GARBAGE` may be raised: then it learns from the rhythm's intervals instead."""
+        """Restore a dump.  It may raise `GARBAGE`; the intervals of the window are then learned instead."""
         return None
 
 
 class Accrual:
-    """A `Detector` (see the package) made of a law.
+    """A `Detector` (protocol.py) made of a score function.
 
-    `interval` is the configured one, for as long as nothing is learned; `grace` is the silence allowed before
-    the first beat, and the longest interval that is learned; `minimum` and `maximum` bound the silence at
-    which suspicion begins (where they contradict each other, the cap holds).  All in seconds.
+    `interval`: the configured interval, used until intervals are learned.  `grace`: the silence allowed before the
+    first
+    beat, and the longest interval that is learned.  `minimum`, `maximum`: bounds of the silence at which suspicion
+    begins; where they contradict each other, the maximum holds.  All in seconds.
     """
 
     __slots__ = (
@@ -110,7 +114,7 @@ class Accrual:
         self._begin(now if abs(now) <= _CLOCK else None)
 
     def heartbeat(self, at: float, sent: float | None = None) -> bool:
-        """A beat from before the start (both were in one drain) counts as of the start."""
+        """A beat from before the start (both were read in one turn) counts as one at the start."""
         if self._started is None:
             return self._ignore()
         if self.last is None:
@@ -150,8 +154,8 @@ class Accrual:
         return self.last + self._discounted + patience + (self._extension if threshold is None else 0.0)
 
     def discount_silence(self, seconds: float, until: float) -> None:
-        """Say so before the beats that queued up meanwhile are handed over: of those that came before `until`, what is
-        left after them remains excused."""
+        """Call this before the beats that queued up until `until` are passed on.  What is left of the discounted time
+        after such a beat stays discounted."""
         if 0.0 < seconds <= FOREVER:
             self._discounted = min(FOREVER, self._discounted + seconds)
             self._discounted_until = until if abs(until) <= _CLOCK else -_CLOCK
@@ -219,7 +223,7 @@ class Accrual:
         self._patience = self._bounded_patience()
 
     def _load_learned(self, saved: list[object]) -> None:
-        """From what another law saved, or a damaged one: as much as the rhythm's intervals tell."""
+        """Restore the score function.  Where another one saved this, or it is damaged, learn the window's intervals."""
         try:
             if not saved or saved[0] != self.name:
                 raise ValueError

@@ -2,8 +2,8 @@
 
 Bertier, Marin, Sens: "Implementation and Performance Evaluation of an Adaptable Failure Detector", DSN 2002.  The
 margin is Jacobson's, as TCP estimates its round trip: delay + φ·var, both smoothed with γ = 0.1.  The score is φ, 4 in
-the paper.  Good at: delays that change their spread.  Bad at: rare late beats, since ten beats later it has forgotten
-them: it makes more mistakes than Chen's constant margin at the same speed.
+the paper.  Good at: delays that change their spread.  Bad at: rare late beats, which are forgotten ten
+beats later, so that it makes more mistakes than Chen's constant margin at the same speed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from supervisor.core.model.saved import number
 
 _GAMMA = 0.1
 _SPREAD = 0.01
-"""The error is taken to be at least so much of the period."""
+"""The smallest error, as a share of the period."""
 _COLD = 0.25
-"""Before anything is known, the error is taken to be a quarter of the period."""
+"""The error before anything is known, as a share of the period."""
 
 
 class Bertier(Chen):

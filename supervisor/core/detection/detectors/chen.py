@@ -1,10 +1,11 @@
-"""Chen's NFD-E: a beat is overdue a constant margin α after its expected arrival, which the schedule tells.
+"""Chen's NFD-E: a beat is overdue a constant margin α after its expected arrival, which comes from the schedule.
 
 Chen, Toueg, Aguilera: "On the Quality of Service of Failure Detectors", IEEE Transactions on Computers 51(5), 2002;
 with the send times of beats it is their NFD-S.  The score is how much the beat is overdue, in tenths of a period, so
-that α = threshold·η/10.  Good at: senders with a timer, whatever delays and loses their beats (a late beat is followed
-by a short gap, and it knows).  Bad at: senders that work and then sleep, whose phase wanders off, and delays that
-change their spread, since α does not.
+that α = threshold·η/10.  Good at: senders with a timer, whatever delays and loses their beats (it expects the
+short gap after a late beat).  Bad at: senders that work and then sleep, whose phase drifts, and delays that change
+their
+spread, since α does not follow.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from supervisor.core.detection.detectors.numbers import margin
 from supervisor.core.detection.detectors.schedule import Schedule
 
 PARTS = 10.0
+"""Parts of a period that the score counts."""
 
 
 class Chen(ScoreFunction):
@@ -23,9 +25,9 @@ class Chen(ScoreFunction):
     __slots__ = ("_due", "_interval", "_schedule", "_unit", "threshold")
 
     _due: float
-    """How long after the last beat the next is due, in seconds."""
+    """Seconds from the last beat until the next is due."""
     _unit: float
-    """What the score counts, in seconds."""
+    """Seconds that raise the score by one."""
 
     def __init__(self, threshold: float, interval: float) -> None:
         self.threshold = threshold

@@ -1,8 +1,8 @@
-"""The exponential form of φ, Cassandra's: φ(t) = t/(mean·ln 10), as if beats were a Poisson process.
+"""The exponential detector, as in Cassandra: φ(t) = t/(mean·ln 10), as if beats were a Poisson process.
 
 Lakshman & Malik: "Cassandra: A Decentralized Structured Storage System", LADIS 2009.  Good at: memoryless senders,
-rhythms whose spread grows with their interval, and not suspecting in haste (φ = 8 is 18 mean intervals).  Bad at:
-regular senders, for which it is many times slower than it need be, since it never learns how regular they are.
+intervals whose spread grows with their mean, and few false suspicions (φ = 8 is 18 mean intervals).  Bad at: regular
+senders, for which it is many times slower than necessary, since it never learns how regular they are.
 """
 
 from __future__ import annotations

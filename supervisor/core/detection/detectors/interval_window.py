@@ -1,14 +1,14 @@
-"""What was learned of a target's rhythm: the newest 200 intervals between beats, their mean and their spread.
+"""The interval window: the newest 200 intervals between the beats of a target, with their mean and deviation.
 
-Sums are exact integers (microseconds), so they neither drift nor make the variance negative, and a beat costs
-O(1).  The variance is the population's.  Three rules keep the window honest:
+Sums are exact integers (microseconds), so they neither drift nor make the variance negative, and a beat costs O(1).
+The variance is that of the population.  Three rules protect the window:
 
-- **A spread of its own is never believed to be nothing.**  Perfectly regular beats would make σ vanish and a
-  hiccup look like death: σ ≥ mean/10, and ≥ 1 ms.  A young window knows less: with n beats σ ≥ mean/2·√(3/n),
-  which meets mean/10 at n = 75.  Before three beats the configured interval stands in, with σ half of it.
-- **An outlier counts at most mean + 4σ** (winsorised, not dropped), so that one long pause does not blind the
-  detector to the next real death.
-- **Three outliers in a row are a new rhythm**: the window begins anew with them as they were.
+- **σ has a floor**: mean/10, and 1 ms.  With perfectly regular beats σ would vanish, and the slightest delay would be a
+  suspicion.  With few beats the floor is higher: mean/2·√(3/n) for n intervals, which meets mean/10 at n = 75.  Before
+  three intervals the configured interval is the mean, and σ is half of it.
+- **An outlier counts as at most mean + 4σ** (it is winsorised, not dropped), so that one long pause does not delay the
+  detection of the next real failure.
+- **Three outliers in a row mean that the intervals have changed**: the window restarts with these three as they were.
 """
 
 from __future__ import annotations
@@ -17,20 +17,26 @@ from array import array
 from math import sqrt
 
 SIZE = 200
+"""Number of intervals in the window."""
 COLD = 3
+"""With fewer intervals the configured one is used."""
 STREAK = 3
+"""Number of outliers in a row that restart the window."""
 OUTLIER = 4.0
+"""Deviations above the mean from which on an interval is an outlier."""
 SPREAD = 0.1
 COLD_SPREAD = 0.5
+"""The floor of σ as a share of the mean: of a full window, and of one with `COLD` intervals."""
 FLOOR = 1e-3
+"""Seconds; the shortest mean, and the floor of σ."""
 FOREVER = 366 * 86_400.0
-"""A jump of more than a year (seconds) is a broken clock, not a silence."""
+"""Seconds; a jump of more than a year comes from a broken clock and is no silence."""
 _MICRO = 1_000_000
 _TRUSTED = COLD * (COLD_SPREAD / SPREAD) ** 2
 
 
 class IntervalWindow:
-    """`expected` and `longest` are seconds: the configured interval, and the longest interval worth learning."""
+    """`expected`: the configured interval; `longest`: the longest interval that is learned, both in seconds."""
 
     __slots__ = (
         "_expected",
@@ -48,13 +54,13 @@ class IntervalWindow:
     )
 
     count: int
-    """How many intervals are known; `COLD` when a new rhythm has just begun."""
+    """Number of intervals; `COLD` when the window has just restarted."""
     mean: float
     """Seconds."""
     deviation: float
-    """Seconds, of the window as it is."""
+    """Seconds, without floors."""
     sigma: float
-    """Seconds, floors applied; never below 1 ms."""
+    """Seconds, with floors; never below 1 ms."""
 
     def __init__(self, expected: float, longest: float) -> None:
         self._expected = max(FLOOR, expected)
@@ -62,7 +68,7 @@ class IntervalWindow:
         self.fill((), ())
 
     def fill(self, intervals: tuple[int, ...], streak: tuple[int, ...]) -> None:
-        """Start over from these intervals and this unfinished streak of outliers, oldest first, in microseconds."""
+        """Replace the intervals and the unfinished streak of outliers; oldest first, in microseconds."""
         longest = self._longest
         self._ring = array("I" if longest < 2**32 else "q", [min(i, longest) for i in intervals[-SIZE:]])
         self._oldest = 0
@@ -72,7 +78,7 @@ class IntervalWindow:
         self._summarize()
 
     def learn(self, interval: float, keep: bool) -> None:
-        """Take in one interval in seconds.  Without `keep` it only counts as one more outlier, if it is one."""
+        """Learn one interval in seconds.  Without `keep` it only counts for the streak, if it is an outlier."""
         micros = round(interval * _MICRO)
         if micros > self._longest:
             micros = self._longest
@@ -89,7 +95,7 @@ class IntervalWindow:
             self._summarize()
 
     def end_streak(self) -> None:
-        """Outliers before and after this moment are not in a row."""
+        """End the streak: outliers before and after this moment are not in a row."""
         self._streak = ()
 
     def newest(self, count: int) -> tuple[int, ...]:

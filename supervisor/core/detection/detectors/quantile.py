@@ -1,11 +1,11 @@
-"""An empirical quantile: φ read off the window's own order statistics, not off an assumed law.
+"""The quantile detector: φ from the order statistics of the newest intervals, without an assumed distribution.
 
 The survival of the newest 80 intervals at their median, their 90 % quantile and their longest is ½, 1/10 and 1/81
-(Weibull's plotting positions); between these, and beyond the last, −log₁₀ of it goes straight on, which is an
-exponential tail (the generalised Pareto law with ξ = 0; Pickands: "Statistical Inference Using Extreme Order
+(Weibull's plotting positions); between these, and beyond the last, −log₁₀ of it is linear, which is an
+exponential tail (the generalised Pareto distribution with ξ = 0; Pickands: "Statistical Inference Using Extreme Order
 Statistics", Annals of Statistics 3(1), 1975).  Good at: intervals of any shape, two modes or a skew, and rare pauses
-while one is in the window.  Bad at: what so short a window cannot tell, since its longest interval is rough, and
-after one long pause it waits long, until the window is past it.
+while one is in the window.  Bad at: low rates of mistakes, since the longest interval of so
+short a window is a rough estimate; and after a long pause detection is slow until the pause has left the window.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from supervisor.core.detection.detectors.numbers import margin
 from supervisor.core.model.saved import integer, sequence
 
 SIZE = 80
+"""Number of intervals in the window."""
 _MICRO = 1e6
 _MEDIAN = log10(2.0)
 _LONGEST = round(FOREVER * _MICRO)
 _SPREAD = 0.01
-"""Order statistics are taken to be at least so much of the median apart."""
+"""The smallest distance between two order statistics, as a share of the median."""
 _KNOWN = 10
-"""With fewer intervals, the rhythm's mean and deviation stand in, as of a normal law."""
+"""With fewer intervals mean and deviation of the interval window are used, as of a normal distribution."""
 _TWO_PERCENT = 2.33
+"""Deviations above the mean at which φ of a normal distribution is 2."""
 
 
 class Quantile(ScoreFunction):
@@ -90,7 +92,7 @@ class Quantile(ScoreFunction):
         insort(ranked, micros)
 
     def _curve(self, window: IntervalWindow) -> tuple[float, float, float, float]:
-        """The median, the 90 % quantile and the longest (seconds, each longer than the one before), and its φ."""
+        """The median, the 90 % quantile and the longest interval (seconds, increasing), and φ at the longest."""
         ranked, n = self._sorted, len(self._sorted)
         if n < _KNOWN:
             half = max(FLOOR, window.mean)

@@ -1,4 +1,4 @@
-"""The failure detectors by the names that services.toml gives them, and how one is made from its specification."""
+"""The failure detectors by the names that services.toml uses, and `make`, which builds one from its specification."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from supervisor.core.model.spec import HeartbeatSpec
 
 
 def _timeout(spec: HeartbeatSpec) -> Detector:
-    """Not bounded by min_timeout and max_timeout, which are for detectors that find their timeout themselves."""
+    """A fixed timeout.  min_timeout and max_timeout do not bound it: they are for detectors that learn their
+    timeout."""
     return Accrual("timeout", Timeout(spec.timeout), spec.interval, max(spec.max_timeout, spec.timeout))
 
 
@@ -34,16 +35,17 @@ SCORE_FUNCTIONS: dict[str, Callable[[HeartbeatSpec], ScoreFunction]] = {
     "quantile": lambda spec: Quantile(spec.threshold),
     "adaptive": lambda spec: Adaptive(spec.threshold, spec.interval),
 }
-"""Those that find their timeout themselves, within min_timeout and max_timeout."""
+"""Detectors that learn their timeout, within min_timeout and max_timeout."""
 
 KNOWN = ("timeout", *SCORE_FUNCTIONS)
-"""Every detector by the name that services.toml gives it."""
+"""The names of all detectors in services.toml."""
 
 
 def make(spec: HeartbeatSpec) -> Detector:
-    """A new detector as asked for.  ValueError: no detector of that name.
+    """A new detector as specified.  ValueError: no detector of that name.
 
-    One with a target is as patient as that allows, until somebody who knows the rhythm bounds it."""
+    With a target the detector waits as long as the target allows, until the recorded intervals bound it
+    (`Instance.apply_target`)."""
     if spec.target is not None:
         maximum = longest_silence(spec)
         score_function = Adaptive(score(spec), spec.interval)

@@ -1,6 +1,6 @@
-"""The fixed timeout: suspected when silent for so long, whatever the rhythm; the score is how much of it is over.
+"""The fixed timeout: suspicion begins after a configured silence; the score is the part of it that has passed.
 
-Good at: a rhythm that is known and stays (tuned to it, nothing that learns does better).  Bad at: any other.
+Good at: intervals that are known and do not change (no learning detector does better there).  Bad at: all others.
 """
 
 from __future__ import annotations
