@@ -1,8 +1,8 @@
 """Handlers for the end of a process, and the decision what follows it.
 
 Nothing new starts before the main process has ended and its tree is empty.  Then the goal decides first, then what the
-stop was for (`Instance.after`), and only then the restart policy: a process that ended although it was wanted has
-failed or succeeded, and the restart rule says whether and when it is started again.
+stop was for (`Instance.after`), and only then the restart policy: a process that ended although its goal is UP has
+failed or succeeded, and the restart tracker decides whether and when it is started again.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from supervisor.core.restart.tracker import wants_restart
 
 
 def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) -> None:
-    """The process ended although it was wanted.  What is left of its tree is stopped before the end is judged.
+    """The process ended although it was wanted.  What is left of its tree is stopped before the decision.
 
-    Under suspicion, the failure that was found is the cause, whatever the exit status says.
+    Of a suspect, the failure that was found is the cause, whatever the exit status is.
     """
     take_exit(instance, event)
     found = instance.failure if instance.state is State.SUSPECT else None
@@ -44,7 +44,7 @@ def backoff_over(instance: Instance, event: ev.Timeout, now: float, out: list[Ac
 
 
 def cooldown_over(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
-    """FAILED: the breaker was open for its cooldown and lets one start try."""
+    """FAILED: the cooldown of the breaker is over, and it allows one trial."""
     instance.tracker.trial(now)
     _count_restart(instance)
     wait_to_start(instance, Cause.BREAKER_TRIAL, now, out)
@@ -54,7 +54,7 @@ def cooldown_over(instance: Instance, event: ev.Timeout, now: float, out: list[A
 
 
 def take_exit(instance: Instance, event: ev.Exited) -> None:
-    """Take note that the main process is gone, and of its exit status."""
+    """Remember that the main process is gone, and its exit status."""
     instance.pid = None
     instance.ready = False
     instance.healthy_at = None
@@ -86,7 +86,7 @@ def ended(instance: Instance, now: float, out: list[Action]) -> None:
 
 
 def _decide(instance: Instance, now: float, out: list[Action]) -> None:
-    """Decide by policy, restart rule and breaker: EXITED, FAILED, BACKOFF, or STARTING at once."""
+    """Decide by policy and restart tracker: EXITED, FAILED, BACKOFF, or STARTING at once."""
     cause, detail = instance.failure or (_exit_cause(instance), {})
     instance.failure = None
     detail = detail | _exit_detail(instance)
@@ -106,7 +106,7 @@ def _decide(instance: Instance, now: float, out: list[Action]) -> None:
         "window_s": spec.window,
     }
     if not decision.restart:
-        assert decision.retry_at is not None  # no restart means an open breaker, and that tries again
+        assert decision.retry_at is not None  # without a restart the breaker is open and has a trial
         detail |= {"breaker": decision.breaker.value, "reason": decision.reason}
         detail["retry_in_s"] = round(decision.retry_at - now, 3)
         move(instance, State.FAILED, cause, now, out, detail, until=decision.retry_at)

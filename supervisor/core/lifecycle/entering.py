@@ -21,9 +21,9 @@ from supervisor.core.model.spec import Reaction, ReadySpec
 from supervisor.core.restart.tracker import Breaker
 
 EXAMINE_TIMEOUT = 1.0
-"""Seconds within which the examination of a suspect has to answer; without an answer the suspicion is acted on."""
+"""Seconds in which an examination has to answer; without an answer the suspicion is acted on."""
 KILL_INTERVAL = 5.0
-"""Seconds between two SIGKILLs to a tree that does not end."""
+"""Seconds from one SIGKILL to the next for a tree that does not end."""
 
 
 # -- records ---------------------------------------------------------------------------------------------------------
@@ -65,13 +65,13 @@ def note(
 def wait_to_start(
     instance: Instance, cause: Cause, now: float, out: list[Action], detail: dict[str, Any] | None = None
 ) -> None:
-    """Enter STARTING: the instance waits until the service set grants the spawn."""
+    """Enter STARTING: the instance waits until the service set permits the start."""
     move(instance, State.STARTING, cause, now, out, detail)
     instance.phase = Phase.WAITING
 
 
 def await_ready(instance: Instance, now: float, out: list[Action]) -> None:
-    """Begin to observe a process for readiness; it has the start timeout for it."""
+    """Begin to observe the readiness of a process; it has to be ready within the start timeout."""
     instance.until = now + instance.spec.start_timeout
     out.append(StartMonitoring(instance.name, instance.incarnation, Purpose.READY))
 

@@ -30,7 +30,7 @@ OVERDUE = 1.5
 GIVE_UP_AFTER = 10.0
 """Seconds after which a killed tree that is still there is no longer waited for."""
 REVIEW = 8
-"""The target is reviewed when the number of recorded intervals has grown by one part in this many."""
+"""The target is reviewed when the number of recorded intervals has grown by a factor of 1 + 1/`REVIEW`."""
 
 
 class Instance:
@@ -118,12 +118,12 @@ class Instance:
         self.suspect_since = 0.0
         self.asked_again = False
         self.not_recorded_before = -inf
-        """An interval that began before this moment is not recorded: something else may have lengthened it."""
+        """An interval that began before this moment is not recorded, because something else may have lengthened it."""
         self.histogram = IntervalHistogram()
         self.assessment: TargetAssessment | None = None
         self.target_infeasible = False
         self.ready_unseen = False
-        """READY=1 may have been sent while no daemon was there to receive it."""
+        """READY=1 may have been sent while no daemon received it."""
         self.apply_target()
 
     # -- when to step --------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Instance:
             return None
         return self.detector.suspect_at()
 
-    # -- what others ask -----------------------------------------------------------------------------------------
+    # -- properties ---------------------------------------------------------------------------------------------
 
     @property
     def alive(self) -> bool:
@@ -154,7 +154,7 @@ class Instance:
 
     @property
     def waiting(self) -> bool:
-        """The instance is to be spawned and waits until the service set grants it."""
+        """The instance is to be spawned and waits until the service set permits the start."""
         return self.phase is Phase.WAITING
 
     @property
@@ -176,7 +176,7 @@ class Instance:
         return self.spec.detach and runs and self.goal is Goal.UP
 
     def unkillable(self, now: float) -> bool:
-        """The tree was killed again and again and is still there (state D, say); it is no longer waited for."""
+        """The tree is still there `GIVE_UP_AFTER` seconds after it was killed (in state D, for example)."""
         return self.lingering_since is not None and now - self.lingering_since >= GIVE_UP_AFTER
 
     @property
@@ -195,7 +195,7 @@ class Instance:
         return float(self.failure[1].get("silence_s", 0.0)) if self.failure else 0.0
 
     def overdue(self, now: float) -> bool:
-        """A beat is missing, which alone is no suspicion."""
+        """A beat is missing.  That alone is no suspicion."""
         if self.detector is None or self.detector.last is None or self.spec.heartbeat is None:
             return False
         known = self.detector.intervals()
@@ -205,7 +205,7 @@ class Instance:
     # -- heartbeats ----------------------------------------------------------------------------------------------
 
     def beat(self, event: ev.Heartbeat) -> float | None:
-        """Take a beat while RUNNING; the moment at which suspicion begins, or None where beats are not observed."""
+        """Take a beat while RUNNING.  Returns when suspicion begins, or None where beats are not observed."""
         if self.detector is None or event.incarnation != self.incarnation:
             return None
         detector, last = self.detector, self.detector.last
@@ -220,7 +220,7 @@ class Instance:
         return self.review_at != inf and self.histogram.count + 1 >= self.review_at
 
     def apply_target(self) -> None:
-        """Set the detector's bounds by the target and the recorded intervals.  `target_infeasible`: the target cannot be met."""
+        """Set the bounds of the detector, and `target_infeasible`, by the target and the recorded intervals."""
         self.assessment = None
         self.review_at = inf
         beat = self.spec.heartbeat
@@ -234,7 +234,7 @@ class Instance:
     # -- for a later daemon --------------------------------------------------------------------------------------
 
     def snapshot(self, now: float) -> dict[str, Any]:
-        """What a later daemon must know to go on with this instance as it is (JSON-able)."""
+        """What a later daemon needs to continue with this instance, as JSON-able data."""
         return life.write(self) | {
             "at": now,
             "incarnation": self.incarnation,
@@ -246,10 +246,10 @@ class Instance:
         }
 
     def restore(self, saved: Mapping[str, Any], *, crashed: bool) -> None:
-        """Take over what an earlier daemon saved for the instance of this name.  What is damaged is left out.
+        """Restore what an earlier daemon saved for the instance of this name; ignore what is damaged.
 
-        Incarnations go on counting, and the learned intervals stay.  Where that daemon ended without order in this
-        boot (`crashed`), everything else is restored too; an `alive` instance then waits for `Adopted` or
+        The count of incarnations continues, and the learned intervals stay.  Where that daemon crashed in this boot
+        (`crashed`), everything else is restored too; an `alive` instance then waits for `Adopted` or
         `NotFoundOnAdoption`.
         """
         self.incarnation = life.count(saved, "incarnation", self.incarnation)
@@ -267,7 +267,7 @@ class Instance:
                 self.tracker.restore(saved["rule"], saved["at"])
 
     def assume_spawning(self, incarnation: int) -> None:
-        """Take it that this later incarnation was being spawned: a process bears its number, and its record was lost.
+        """Assume that this later incarnation was being spawned: a process carries its mark, and its record was lost.
 
         `Adopted` or `NotFoundOnAdoption` has to follow."""
         self.incarnation, self.goal = incarnation, Goal.UP

@@ -1,4 +1,4 @@
-"""Handlers for what a later daemon finds of an earlier daemon's instance: its process, or that it is gone.
+"""Handlers for adoption: a later daemon found the process of an earlier daemon's instance, or found it gone.
 
 The instance was restored as it was saved (`Instance.restore`), perhaps in the middle of a transition.  Which of the
 earlier daemon's orders were carried out is not known, so the order that belongs to the state is given again, and the

@@ -1,6 +1,6 @@
 """Handlers of RUNNING: heartbeats, their silence, limits, and recovery from earlier failures.
 
-The detector judges the silence since the last beat; `Instance.deadline` is the moment at which it becomes suspicious.
+The detector evaluates the silence since the last beat; `Instance.deadline` is when it becomes suspicious.
 Where a target is configured (`[heartbeat.target]`), the detector's bounds follow from the recorded intervals and are
 reviewed as the record grows.
 """

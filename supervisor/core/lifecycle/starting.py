@@ -1,4 +1,4 @@
-"""Handlers of STARTING: the spawn is granted, carried out, and the process becomes ready, or does not in time.
+"""Handlers of STARTING: the start is permitted, the process is spawned and becomes ready, or does not in time.
 
 `Instance.phase` says how far the start has come: WAITING → SPAWNING → UP.
 """
@@ -49,7 +49,7 @@ def spawned(instance: Instance, event: ev.Spawned, now: float, out: list[Action]
 
 
 def spawn_failed(instance: Instance, event: ev.SpawnFailed, now: float, out: list[Action]) -> None:
-    """STARTING, STOPPING: no process came to be.  That is a failure without an exit status."""
+    """STARTING, STOPPING: no process was created.  That is a failure without an exit status."""
     instance.phase = Phase.NONE
     instance.exit_code = instance.signal = None
     instance.failure = (Cause.SPAWN_FAILED, {"error": event.error})

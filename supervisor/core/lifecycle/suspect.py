@@ -21,7 +21,7 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Evidence
 
 ABORT = 6
-"""SIGABRT, at which a process leaves a core file."""
+"""SIGABRT, which makes a process write a core file."""
 MANY_SILENT = "many fell silent at once"
 """Why the service set holds a suspect: the silence of many points at this host."""
 
@@ -111,7 +111,7 @@ def _hold(instance: Instance, why: str, event: ev.SuspectExamined, now: float, o
 
 
 def _hold_over(instance: Instance, now: float, out: list[Action]) -> None:
-    """What held the process is over.  Its silence counts from now, because it had no time to beat yet."""
+    """The reason to hold the suspect is gone.  Its silence counts from now, because it had no time to beat yet."""
     detector = instance.detector
     assert detector is not None  # it suspected the process
     instance.failure = None
