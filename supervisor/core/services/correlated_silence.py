@@ -1,8 +1,8 @@
-"""Many targets that fall silent at once are rather our own fault, or the host's, than all dead together.
+"""Detects that many instances fell silent together, which points at this host rather than at them.
 
-They are given as long again as their silence had lasted, in time in which they could run, unless one of them is
-confirmed to be dead: it was asked, and did not answer.  Whoever beats meanwhile is cleared; when fewer than half are
-left, these are taken for what they seem to be.
+Such suspects are held until their schedulable time is as long as the silence that made them suspicious.  None is held
+where one of them is confirmed dead: it was probed and did not answer.  An instance that beats is cleared; when fewer
+than half of the observed instances are silent, the others are acted on.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import State
 
 MIN_SILENT = 3
+"""Number of silent instances from which on they are many."""
 SIMULTANEOUS = 2.0
-"""Seconds between two suspicions that count as one moment."""
+"""Seconds; suspicions at most this far apart began together."""
 PROBED = ("http", "tcp", "exec")
-"""Sources of heartbeats that can be asked again; from the others one can only wait to hear."""
+"""Sources of heartbeats that can be probed again."""
 
 
 class CorrelatedSilence:
-    """Of oneself; one for all instances."""
+    """Holds suspects that fell silent together.  There is one for all instances."""
 
     __slots__ = ("_confirmed_dead_at",)
 
@@ -32,7 +33,8 @@ class CorrelatedSilence:
     def examined(
         self, instance: Instance, event: ev.SuspectExamined, instances: Iterable[Instance], now: float
     ) -> ev.SuspectExamined:
-        """The result of an examination, held where nothing but the company speaks against its being dead."""
+        """The result of an examination; `held` is set where only the silence of the others contradicts the
+        suspicion."""
         since = instance.silent_since
         if since is None or event.alive or event.held is not None or event.incarnation != instance.incarnation:
             return event
