@@ -1,7 +1,7 @@
-"""What changes without an event, and is worth keeping all the same: the rhythms that detectors learn.
+"""Checkpoints: saves the learned intervals of detectors from time to time.
 
-A state change is on the disk before anything is done about it.  A heartbeat is no state change, so its rhythm is
-written down now and then, in small portions, and only when the loop is awake anyway.
+A state change is written before it is acted on.  A heartbeat changes no state, so the intervals are saved periodically,
+a few instances per turn, and only in turns of the event loop that happen anyway.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping
 from supervisor.core.lifecycle.instance import Instance
 
 INTERVAL = 30.0
-"""Seconds from one round to the next: so much of a rhythm is lost at most."""
+"""Seconds from one round to the next; at most the intervals of that time are lost."""
 FIRST_DELAY = 5.0
+"""Seconds from the start to the first round."""
 PER_TURN = 16
-"""Instances that are written in one turn of the loop."""
+"""Instances that are saved in one turn of the loop."""
 
 
 class Checkpoints:
-    """`save(names)` writes these in one commit."""
+    """Calls `save(names)`, which saves these instances in one commit."""
 
     def __init__(self, instances: Callable[[], Mapping[str, Instance]], save: Callable[[list[str]], None]) -> None:
         self._instances = instances
@@ -28,7 +29,7 @@ class Checkpoints:
         self._seen: dict[str, float | None] = {}
 
     def turn(self, now: float) -> None:
-        """Once a turn of the loop."""
+        """Called once in each turn of the loop."""
         if self._next is None:
             self._next = now + FIRST_DELAY
         if now >= self._next:

@@ -1,7 +1,6 @@
-"""Effects: the world of the engine.  Each action of the rules becomes calls of adapters, and each record is written
-before it is told.
+"""Effects: carries out the actions of the rules by calls of adapters, and writes each record before it is published.
 
-It is also the real side of recovery: it finds, ends and adopts the processes of an earlier daemon.
+It also carries out recovery: it finds, kills and adopts the processes of an earlier daemon.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Effects:
     # -- records -------------------------------------------------------------------------------------------------
 
     def record(self, records: Sequence[Record]) -> None:
-        """Durable before anything is done; listeners are told in `finish`, when what was ordered is under way."""
+        """Write the records before anything is done; they are published in `finish`, when the actions are under way."""
         parts = self._parts
         for name in {r.instance for r in records}:
             parts.ledger.save(name, parts.snapshot(name))
@@ -73,7 +72,7 @@ class Effects:
             self._parts.sockets.keep_only(open_sockets(self._parts.service_set.instances.values()))
 
     def _publish_all(self) -> None:
-        """All listeners get the same object."""
+        """Publish the records; all listeners get the same event object."""
         parts, now = self._parts, self._parts.now()
         pending, self._unpublished = self._unpublished, []
         for record, event in pending:
@@ -150,7 +149,7 @@ class Effects:
     # -- time ----------------------------------------------------------------------------------------------------
 
     def wake_at(self, when: float | None) -> None:
-        """Keep one timer.  An earlier one than asked for is kept too: it costs one idle turn, not a heap operation."""
+        """Keep one timer.  A timer that is too early is kept, because an idle turn costs less than a heap operation."""
         if when is None or (self._timer_at is not None and self._timer_at <= when):
             return
         if self._timer is not None:
@@ -159,7 +158,7 @@ class Effects:
         self._timer = self._parts.loop.call_at(when, self._timer_fired)
 
     def _timer_fired(self) -> None:
-        """A deadline may be due.  Beats that are still in the kernel are read first, for they may move it."""
+        """A deadline may be due.  Beats that are still in the kernel are read first, because they may postpone it."""
         self._timer = self._timer_at = None
         self._parts.notify.drain()
 
@@ -176,7 +175,7 @@ class Effects:
         return orphans.describe(orphan)
 
     def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.NotFoundOnAdoption:
-        """Take up what an earlier daemon started, if (pid, start time) still is that very process."""
+        """Adopt the process of an earlier daemon, if the pid still belongs to it by its start time."""
         parts = self._parts
         if main is not None and procfs.start_time(main[0]) == main[1]:
             parts.logs.reach(name, main[0])

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 NOTHING: Mapping[str, int] = {}
 RUNTIME_FILES = ("lock", ID, PLAN, "control.sock", "notify.sock")
 CLOCK_CHECK_INTERVAL = 1.0
-"""Seconds from one look at the clocks to the next, at least: nothing is decided by what it finds."""
+"""Seconds from one check of the clocks to the next, at least; the result is only reported."""
 WARM_UP_DELAY = 0.5
-"""Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for."""
+"""Seconds after the start at which the modules for the first client are imported, so that it need not wait 40 ms."""
 
 
 class Runtime:
@@ -53,8 +53,8 @@ class Runtime:
         upgraded_from: str = "",
         recovered: Callable[[], None] | None = None,
     ) -> None:
-        """`descriptors`: what a predecessor or a service manager kept open for us, by name
-        (adapters/eventloop/fd_passing.py).  `recovered` is called when everything is taken up."""
+        """`descriptors`: what a predecessor or a service manager kept open for this daemon, by name
+        (adapters/eventloop/fd_passing.py).  `recovered` is called when recovery is complete."""
         clean_slate()
         self._plan = plan
         self._recovered = recovered
@@ -75,7 +75,7 @@ class Runtime:
     # -- life ----------------------------------------------------------------------------------------------------
 
     def run(self, only: Sequence[str] | None = None) -> int:
-        """Start, and go on until told to stop.  `only`: these services and what they need, not all."""
+        """Start, and run until a shutdown is complete.  `only`: start only these services and what they depend on."""
         parts = self._parts
         limit, _ = raise_descriptor_limit()
         shortage = descriptor_shortage(limit, len(parts.service_set.instances))
@@ -87,7 +87,7 @@ class Runtime:
         )
         if settings.listen is not None:
             self._listen_tcp(settings, settings.listen)
-        for fd in self._inherited.values():  # no part has a use for it any more
+        for fd in self._inherited.values():  # no part uses it
             os.close(fd)
         self._connect_loop()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # an upgrade holds signals back until here
@@ -135,7 +135,7 @@ class Runtime:
     def _warm_up(self) -> None:
         try:
             self._parts.server.warm_up()
-        except OSError:  # no descriptor is left to read a module with
+        except OSError:  # no descriptor is free to read a module
             self._parts.loop.call_at(self._parts.now() + WARM_UP_DELAY, self._warm_up)
 
     def _watch_directory(self) -> None:
@@ -145,7 +145,7 @@ class Runtime:
         )
 
     def _recreate(self, lost: Sequence[str]) -> None:
-        """Make again what was removed from the runtime directory, or with it.  OSError, SupervisorError."""
+        """Recreate what was removed from the runtime directory, or with it.  OSError, SupervisorError."""
         parts = self._parts
         own_directory(parts.runtime_dir, parts.directory_mode, parts.service_set.plan.supervisor.group)
         parts.lock.reacquire()
@@ -154,7 +154,7 @@ class Runtime:
         parts.previous_run.begin(closing=parts.service_set.closing)
         parts.keep_plan(parts.service_set.plan)
         if parts.reporter is not None:
-            parts.reporter.changed()  # it holds sockets that nobody reaches
+            parts.reporter.changed()  # it holds sockets that can no longer be reached
         parts.problem(f"{', '.join(lost)} was removed from {parts.runtime_dir}: made anew")
 
     def _turn(self) -> None:
@@ -172,7 +172,7 @@ class Runtime:
             self._reporter.turn()
 
     def _close(self) -> None:
-        """Close everything.  What runs still, or will not die, the next daemon takes up as after a crash."""
+        """Close everything.  The next daemon adopts what still runs, as after a crash."""
         parts = self._parts
         if any(i.alive for i in parts.service_set.instances.values()):
             parts.save_all()
@@ -191,7 +191,7 @@ class Runtime:
         parts.claim.release()
         parts.lock.release()
 
-    # -- what the loop tells -------------------------------------------------------------------------------------
+    # -- callbacks of the loop ------------------------------------------------------------------------------------
 
     def _woke(self, now: float, expected: float | None) -> None:
         parts = self._parts

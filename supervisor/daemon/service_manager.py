@@ -1,4 +1,4 @@
-"""Under a service manager: when it is told what (adapters/systemd.py says how).
+"""Decides what is reported to the service manager, and when (adapters/service_manager/notifier.py does it).
 
 Loaded only where NOTIFY_SOCKET is set.
 """
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from supervisor.core.model import documents
 
 STATUS_INTERVAL = 1.0
-"""Seconds from one STATUS to the next, while things change."""
+"""Seconds from one STATUS to the next while instances change."""
 STATUS_INTERVAL_BEFORE_READY = MIN_UPTIME
-"""The same before we are ready: READY is not to come late."""
+"""The same before READY, which should not be late."""
 EXTEND_INTERVAL = 10.0
 """Seconds between two requests for more time to start, or to end."""
 EXTEND_BY = 30.0
-"""Seconds asked for: it is not as long as it may take, so that our own death is noticed meanwhile."""
+"""Seconds requested each time; short, so that the service manager notices if this daemon dies."""
 MAX_NAMED = 3
 """Instances that STATUS names."""
 
 
 class ServiceManagerReporter:
-    """One daemon and the service manager that started it.
+    """Reports of one daemon to the service manager that started it.
 
-    READY is told once every service that is wanted is ready, or has failed so that waiting for it makes no sense, the
-    very rule of `up -d`.  A sign of life is given when one is due *and* a turn of the loop has been completed."""
+    READY is reported when every wanted service is ready, or has failed so that waiting for it is useless: the rule of
+    `up -d`.  A watchdog beat is sent when one is due *and* a turn of the event loop has been completed."""
 
     def __init__(self, parts: Parts, manager: ServiceManager) -> None:
         self._parts = parts
@@ -48,10 +48,10 @@ class ServiceManagerReporter:
         self._reported_at = 0.0
         self._timer: Timer | None = None
 
-    # -- what the runtime tells ----------------------------------------------------------------------------------
+    # -- calls of the runtime -------------------------------------------------------------------------------------
 
     def began(self) -> None:
-        """Everything is taken up, and what is wanted is on its way."""
+        """Recovery is complete, and the starts are ordered."""
         instances = self._parts.service_set.instances.values()
         if self._parts.service_set.plan.supervisor.wait_ready:
             self._awaited = [i.name for i in instances if i.goal is Goal.UP]
@@ -62,7 +62,7 @@ class ServiceManagerReporter:
             self._extend()
 
     def changed(self) -> None:
-        """Something happened to some instance."""
+        """An instance changed."""
         if self._timer is None:
             pace = STATUS_INTERVAL if self._ready else STATUS_INTERVAL_BEFORE_READY
             self._timer = self._loop.call_at(max(self._loop.now(), self._reported_at + pace), self._report)
@@ -80,7 +80,7 @@ class ServiceManagerReporter:
                 self._extend()
 
     def keep(self, descriptors: Mapping[str, int]) -> None:
-        """Before anybody uses them: so that nothing is lost if we die in the next moment."""
+        """Let the service manager keep these before they are used, so that nothing is lost if this daemon dies next."""
         for name, fd in descriptors.items():
             self.manager.keep(name, fd)
 
@@ -90,12 +90,12 @@ class ServiceManagerReporter:
             self.manager.reloading()
 
     def reloaded(self) -> None:
-        """It is in force, or was refused."""
+        """The changed file is in force, or was refused."""
         if self._ready and not self._closing:
             self.manager.ready()
 
     def close(self) -> None:
-        """The end.  What no process uses any more is not to be given to the next daemon."""
+        """The daemon ends.  Where no process runs any more, the next daemon gets no descriptors."""
         if not any(i.alive for i in self._parts.service_set.instances.values()):
             self.manager.keep_only(())
         self.manager.close()
@@ -115,7 +115,7 @@ class ServiceManagerReporter:
     def _report(self) -> None:
         self._timer, self._reported_at = None, self._loop.now()
         held = self._parts.descriptors()
-        del held["lock"], held["state"]  # they have to be free once nobody runs
+        del held["lock"], held["state"]  # they have to be free when no daemon runs
         self.keep(held)
         self.manager.keep_only(held)
         if not self._ready and not self._closing and self._settled():
@@ -124,7 +124,7 @@ class ServiceManagerReporter:
         self.manager.status(summary(self._parts.service_set.instances, starting=not self._ready, closing=self._closing))
 
     def _settled(self) -> bool:
-        """Whether nobody is waited for any more; asks again where only a little time is missing."""
+        """Whether no instance is awaited any more.  Checks again soon where only uptime is missing."""
         rows = _Rows(self._parts.service_set.instances, self._reported_at)
         while self._awaited:
             name = self._awaited[-1]
