@@ -64,7 +64,9 @@ def forgets_what_was_being_spawned(patch: Patch) -> None:
 
 def overlooks_orphans(patch: Patch) -> None:
     real = adoption.plan_adoption
-    patch.setattr(recovery, "plan_adoption", lambda *a: AdoptionPlan(real(*a).main_processes, {}, [], real(*a).unrecorded))
+    patch.setattr(
+        recovery, "plan_adoption", lambda *a: AdoptionPlan(real(*a).main_processes, {}, [], real(*a).unrecorded)
+    )
     patch.setattr(Instance, "spawning", property(lambda self: False))
 
 
