@@ -84,7 +84,7 @@ class Engine:
         return not self._orders and not self._inbox
 
     def _start_monitoring(self) -> None:
-        """Carry out what begins to observe a process: a line that is read before would never be matched."""
+        """Begin to observe processes now; a line of output that is read before that would never be matched."""
         waiting = self._orders
         self._orders = deque(action for action in waiting if type(action) is not StartMonitoring)
         for action in waiting:
