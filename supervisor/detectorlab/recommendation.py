@@ -9,8 +9,8 @@ from math import ceil, floor, log10
 from typing import Any
 
 from supervisor.config.units import format_duration
-from supervisor.core.detection.interval_histogram import FEWEST, SURE, IntervalHistogram, off
-from supervisor.core.detection.target import TargetAssessment, judge, longest_silence
+from supervisor.core.detection.interval_histogram import MIN_INTERVALS, Z95, IntervalHistogram, shifted
+from supervisor.core.detection.target import TargetAssessment, assess, longest_silence
 from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec, TargetSpec
 from supervisor.core.text.target import MONTH, few, monthly, shown
 from supervisor.core.text.units import span
@@ -30,7 +30,7 @@ def gathered(snapshots: Mapping[str, JSON], spec: ServiceSpec) -> tuple[Interval
         saved = snapshots.get(name, {})
         one = IntervalHistogram()
         one.restore(saved.get("recording"))
-        histogram.absorb(one)
+        histogram.merge(one)
         detector = saved.get("detector")
         intervals = detector.get("intervals") if isinstance(detector, dict) else None
         if isinstance(intervals, list) and len(intervals) > len(newest):
@@ -48,16 +48,16 @@ def advise(
 ) -> JSON:
     """Everything that is known, predicted and recommended.
 
-    Requires at least `FEWEST` intervals and a heartbeat.
+    Requires at least `MIN_INTERVALS` intervals and a heartbeat.
     """
     beat = spec.heartbeat
     assert beat is not None
     wanted = replace(beat, target=wish, max_timeout=max(beat.max_timeout, wish.detect_within))
-    verdict = judge(wanted, spec.replicas, histogram)
+    verdict = assess(wanted, spec.replicas, histogram)
     law = SilenceLaw(histogram)
     beats_a_second = spec.replicas / histogram.mean
     chance = min(0.5, wish.max_false_restarts / beats_a_second)
-    set_by = judge(beat, spec.replicas, histogram) if beat.target is not None else None
+    set_by = assess(beat, spec.replicas, histogram) if beat.target is not None else None
     now = present(beat, law, seed, (set_by.minimum, set_by.maximum) if set_by else None)
 
     def described(point: Point | None) -> JSON | None:
@@ -152,7 +152,7 @@ def _round_up(value: float, digits: int = 2) -> float:
 
 
 def _notes(histogram: IntervalHistogram, newest: Sequence[float], wish: TargetSpec) -> list[str]:
-    proof = span(off(0.0, SURE) / wish.max_false_restarts)
+    proof = span(shifted(0.0, Z95) / wish.max_false_restarts)
     found = [
         "beats are drawn from the record, without their order: it says nothing of storms, drift and timers, for which "
         "chen, two-window, bertier and adaptive are made",
@@ -170,7 +170,7 @@ def _notes(histogram: IntervalHistogram, newest: Sequence[float], wish: TargetSp
 
 def _alike(intervals: Sequence[float]) -> float:
     n = len(intervals)
-    if n < FEWEST // 4:
+    if n < MIN_INTERVALS // 4:
         return 0.0
     mean = sum(intervals) / n
     spread = sum((x - mean) ** 2 for x in intervals)

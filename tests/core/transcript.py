@@ -195,9 +195,9 @@ class Play:
         self.thread = Waited(before.seconds + of["waited"], before.ran + of["ran"], slept, "wants" in words)
         self.group = {key: known + of[key] for key, known in self.group.items()}
         waited: dict[Wait, Waited] = {4711: self.thread, **{key: Waited(known) for key, known in self.group.items()}}
-        barred = options.get("as")
-        self.running.look(self.now, waited, barred=barred is not None)
-        return barred or self.running.held
+        blocked = options.get("as")
+        self.running.look(self.now, waited, blocked=blocked is not None)
+        return blocked or self.running.held
 
     def _event(self, name: str, words: list[str], options: dict[str, str]) -> ev.Event:
         i = self.instance

@@ -125,4 +125,4 @@ def test_the_values_that_are_written(kind: type[Enum]) -> None:
 
 def test_the_numbers_of_phases_and_of_what_follows() -> None:
     assert (Phase.NONE, Phase.WAITING, Phase.SPAWNING, Phase.UP) == (0, 1, 2, 3)
-    assert (After.JUDGE, After.STOP, After.RESTART) == (0, 1, 2)
+    assert (After.DECIDE, After.STOP, After.RESTART) == (0, 1, 2)

@@ -256,7 +256,7 @@ class Played:
 
     def see(self) -> None:
         lost = self.share * max(0.0, self.now)
-        self.running.look(self.now, {1: Waited(lost, self.now - lost, 0, True)}, barred=self.barred(self.now))
+        self.running.look(self.now, {1: Waited(lost, self.now - lost, 0, True)}, blocked=self.barred(self.now))
         self.counted.append((self.now, self.running.ran))
 
 

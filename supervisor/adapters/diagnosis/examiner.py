@@ -155,7 +155,7 @@ class _Examination:
         """Whether it gets to run, by what has changed since the last look."""
         tree = self.suspect.tree
         cgroup = tree.path if isinstance(tree, CgroupTree) else None
-        self._running.look(self._loop.now(), waited(members, cgroup), barred=self._held is not None)
+        self._running.look(self._loop.now(), waited(members, cgroup), blocked=self._held is not None)
         self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
         if self._held is None and self._running.held is not None:
             self._held = self._found["held"] = self._running.held

@@ -61,7 +61,7 @@ class ProcessTable:
         self, instance: str, incarnation: int, pid: int, trees: Trees, resources: ResourcesSpec | None = None
     ) -> Process:
         """Watch a process that was just spawned.  It is our child and not reaped, so its pid cannot mean another."""
-        process = self._process(instance, incarnation, pid, os.pidfd_open(pid), trees.plant(instance, resources))
+        process = self._process(instance, incarnation, pid, os.pidfd_open(pid), trees.create(instance, resources))
         self._add(process)
         if process.settled:
             process.tree.join(pid)

@@ -52,7 +52,7 @@ class Trees:
                 self.controllers = cgroup.enable(root)
                 self.root = root
 
-    def plant(self, instance: str, resources: ResourcesSpec | None = None) -> Tree:
+    def create(self, instance: str, resources: ResourcesSpec | None = None) -> Tree:
         """The tree for a new incarnation, with the limits that the kernel can keep."""
         if self.root is not None:
             with suppress(OSError):
@@ -87,7 +87,7 @@ class Trees:
         descent.look_abroad(main)
         if self.root is None or not (members := descent.members()):
             return descent
-        planted = self.plant(instance)
+        planted = self.create(instance)
         for pid in members:
             planted.join(pid)
         return planted

@@ -11,7 +11,7 @@ from supervisor.config.schema.sockets import judge_probes
 from supervisor.config.schema.tables import READY_KINDS, SOURCE_KEYS
 from supervisor.config.source.problems import Report
 from supervisor.config.units import format_duration, quoted
-from supervisor.core.detection.target import least_within, longest_silence
+from supervisor.core.detection.target import longest_silence, min_detect_within
 from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,
@@ -83,7 +83,7 @@ def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> N
 def _target(beat: HeartbeatSpec, target: TargetSpec, report: Report) -> None:
     within, interval = format_duration(target.detect_within), format_duration(beat.interval)
     if longest_silence(beat) <= beat.interval:
-        can = format_duration(least_within(beat))
+        can = format_duration(min_detect_within(beat))
         message = (
             f"{within} cannot be kept with a beat every {interval}: with that, {can} can; or let it beat more often"
         )

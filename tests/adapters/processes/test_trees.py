@@ -294,7 +294,7 @@ def planted(place: str, name: str = "web") -> tuple[Trees, subprocess.Popen[byte
     child = subprocess.Popen(["sh", "-c", "sleep 1000 & echo up; wait"], stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
     child.stdout.readline()
-    tree = trees.plant(name)
+    tree = trees.create(name)
     assert isinstance(tree, CgroupTree)
     tree.join(child.pid)
     return trees, child, tree
@@ -371,7 +371,7 @@ def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too
         child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
     fled = int(child.stdout.readline())
-    tree = Trees("p", "id", (), parent=places[0]).plant("web")
+    tree = Trees("p", "id", (), parent=places[0]).create("web")
     assert isinstance(tree, CgroupTree)
     cgroup.write(f"{tree.path}/cgroup.procs", str(child.pid))
     assert tree.members() == [child.pid]
@@ -447,7 +447,7 @@ def test_controllers_are_enabled_and_limits_written(fake: Path) -> None:
     assert trees.controllers == {"pids", "memory", "cpu"}
     assert (fake.parent / "cgroup.subtree_control").read_text().startswith("+")
     hard = ResourcesSpec(max_memory=1 << 20, max_cpu=1.5, max_tasks=7, enforce=Enforce.KERNEL)
-    assert trees.plant("web", hard).accounts == str(fake / "web")
+    assert trees.create("web", hard).accounts == str(fake / "web")
     read = {name: (fake / "web" / name).read_text() for name in kernel_limits(hard)}
     assert read == {"pids.max": "7", "memory.max": "1048576", "memory.oom.group": "1", "cpu.max": "150000 100000"}
 
@@ -456,7 +456,7 @@ def test_what_is_not_delegated_is_left_alone(fake: Path) -> None:
     (fake / "cgroup.controllers").write_text("pids\n")
     trees = Trees("p", "id", (), parent=str(fake.parent))
     assert trees.controllers == {"pids"}
-    assert trees.plant("web", BOTH).accounts is None
+    assert trees.create("web", BOTH).accounts is None
     assert (fake / "web" / "memory.max").read_text() == ""
     assert (fake / "web" / "pids.max").read_text() == "7"
 
@@ -478,7 +478,7 @@ def test_real_cgroups_without_controllers_do_as_well(places: tuple[str, str]) ->
     assert trees.root is not None
     offered = Path(places[0], "cgroup.controllers").read_text().split()
     assert trees.controllers <= set(offered)
-    tree = trees.plant("web", BOTH)
+    tree = trees.create("web", BOTH)
     assert tree.empty()
     trees.close()
     assert not Path(trees.root).exists()
