@@ -18,6 +18,8 @@ _PR_CAP_AMBIENT_RAISE = 2
 _VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc_prctl, _capget, _capset = _libc.prctl, _libc.capget, _libc.capset
+"""Looked up here because a forked child must not: another thread may have held the dynamic linker's lock."""
 _long = ctypes.c_ulong
 
 
@@ -56,7 +58,7 @@ def _mask(numbers: Collection[int]) -> int:
 
 
 def _prctl(*words: int) -> int:
-    return int(_libc.prctl(words[0], *(_long(word) for word in (*words[1:], 0, 0, 0, 0)[:4])))
+    return int(_libc_prctl(words[0], *(_long(word) for word in (*words[1:], 0, 0, 0, 0)[:4])))
 
 
 _Sets = ctypes.c_uint32 * 6  # effective, permitted, inheritable of capabilities 0 to 31; then of 32 to 63
@@ -68,14 +70,14 @@ def _header() -> ctypes.Array[ctypes.c_uint32]:
 
 def _get() -> tuple[int, int, int]:
     sets = _Sets()
-    _check(_libc.capget(_header(), sets))
+    _check(_capget(_header(), sets))
     effective, permitted, inheritable = (sets[i] | sets[i + 3] << 32 for i in range(3))
     return effective, permitted, inheritable
 
 
 def _set(effective: int, permitted: int, inheritable: int) -> None:
     three = (effective, permitted, inheritable)
-    _check(_libc.capset(_header(), _Sets(*(m & 0xFFFFFFFF for m in three), *(m >> 32 for m in three))))
+    _check(_capset(_header(), _Sets(*(m & 0xFFFFFFFF for m in three), *(m >> 32 for m in three))))
 
 
 def _check(result: int) -> None:
