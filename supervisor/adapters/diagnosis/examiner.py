@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from supervisor.adapters.diagnosis import proc_snapshot as evidence
 from supervisor.adapters.diagnosis import pyspy
 from supervisor.adapters.diagnosis.stack_dump import Dump, Output, catches
-from supervisor.adapters.diagnosis.thread_waits import agitated, waited
+from supervisor.adapters.diagnosis.thread_waits import any_awake, read_waits
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.probes.prober import in_words
@@ -49,7 +49,7 @@ _ASKED = 4  # processes of a tree that are asked for their stacks
 _SPIES = 4  # of py-spy that run at once, for all suspects together
 
 
-class Subject(Protocol):
+class SuspectProcess(Protocol):
     """What is used of a Process."""
 
     instance: str
@@ -57,7 +57,7 @@ class Subject(Protocol):
     tree: Tree
 
 
-class Voice(Output, Protocol):
+class InstanceOutput(Output, Protocol):
     """What is used of a Stream: beside the lines to come the last ones."""
 
     def tail(self, n: int) -> list[str]:
@@ -67,7 +67,7 @@ class Voice(Output, Protocol):
 class Examiner:
     """Looks at suspects, at each once at a time.  `output(instance)` is where what it says can be read."""
 
-    def __init__(self, loop: EventLoop, output: Callable[[str], Voice]) -> None:
+    def __init__(self, loop: EventLoop, output: Callable[[str], InstanceOutput]) -> None:
         self.loop = loop
         self.output = output
         self.spies = 0
@@ -76,7 +76,7 @@ class Examiner:
 
     def examine(
         self,
-        suspect: Subject,
+        suspect: SuspectProcess,
         spec: ServiceSpec,
         timeout: float,
         confirm: Confirm | None,
@@ -111,12 +111,18 @@ class _Examination:
     """One of them."""
 
     def __init__(
-        self, home: Examiner, suspect: Subject, spec: ServiceSpec, timeout: float, done: Done, running: SchedulableTime
+        self,
+        examiner: Examiner,
+        suspect: SuspectProcess,
+        spec: ServiceSpec,
+        timeout: float,
+        done: Done,
+        running: SchedulableTime,
     ) -> None:
         self.suspect = suspect
         self._running = running
-        self._home, self._spec, self._done = home, spec, done
-        self._loop = home.loop
+        self._examiner, self._spec, self._done = examiner, spec, done
+        self._loop = examiner.loop
         self._began = self._loop.now()
         self._until = self._began + max(timeout - _MARGIN, timeout / 2)
         self._stacks_until = self._until
@@ -130,12 +136,12 @@ class _Examination:
     def begin(self, confirm: Confirm | None) -> None:
         pid, now = self.suspect.pid, self._loop.now
         members = self.suspect.tree.members()
-        lines = self._home.output(self.suspect.instance).tail(LAST_LINES)
+        lines = self._examiner.output(self.suspect.instance).tail(LAST_LINES)
         self._held, self._found = evidence.examine(pid, members, lines, _LOOK * (self._until - now()), now)
         known_from_before = self._running.looked
         self._count_running(members)
         may = self._held is None and not known_from_before
-        if not (may and (agitated(members) or contended(self._found["host"])) and self._again(_SECOND_LOOK, confirm)):
+        if not (may and (any_awake(members) or contended(self._found["host"])) and self._again(_SECOND_LOOK, confirm)):
             self._ask(confirm)
 
     def _again(self, after: float, confirm: Confirm | None) -> bool:
@@ -155,7 +161,7 @@ class _Examination:
         """Whether it gets to run, by what has changed since the last look."""
         tree = self.suspect.tree
         cgroup = tree.path if isinstance(tree, CgroupTree) else None
-        self._running.look(self._loop.now(), waited(members, cgroup), barred=self._held is not None)
+        self._running.look(self._loop.now(), read_waits(members, cgroup), barred=self._held is not None)
         self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
         if self._held is None and self._running.held is not None:
             self._held = self._found["held"] = self._running.held
@@ -211,7 +217,7 @@ class _Examination:
             self._one_less()
 
         self._missing += 1
-        output = self._home.output(self.suspect.instance)
+        output = self._examiner.output(self.suspect.instance)
         self._cancels.append(Dump(self._loop, output, ask, self._stacks_until, heard).cancel)
         return handlers
 
@@ -222,7 +228,7 @@ class _Examination:
         if spy is None:
             return
         for pid in pythons:
-            if self._home.spies >= _SPIES:
+            if self._examiner.spies >= _SPIES:
                 self._take(pid, "py-spy", [], "too many suspects at once")
                 continue
             try:
@@ -235,7 +241,7 @@ class _Examination:
 
         def release() -> None:
             nonlocal counted
-            self._home.spies -= counted
+            self._examiner.spies -= counted
             counted = False
 
         def seen(lines: list[str], error: str | None) -> None:
@@ -244,7 +250,7 @@ class _Examination:
             self._one_less()
 
         command = pyspy.stacks(self._loop, spy, pid, max(self._stacks_until - self._loop.now(), 0.0), seen)
-        self._home.spies += 1
+        self._examiner.spies += 1
         self._missing += 1
 
         def cancel() -> None:
@@ -273,7 +279,7 @@ class _Examination:
     def _answer(self, alive: bool) -> None:
         self._found["took_ms"] = round(1000 * (self._loop.now() - self._began), 1)
         self.end()
-        self._home.forget(self)
+        self._examiner.forget(self)
         self._done(alive, self._held, self._found, self._running.ran)
 
 

@@ -16,7 +16,7 @@ from supervisor.core.detection.schedulable_time import MEMORY, QUOTA, Wait, Wait
 MOST_THREADS = 256
 
 
-def waited(pids: Iterable[int], cgroup: str | None) -> dict[Wait, Waited]:
+def read_waits(pids: Iterable[int], cgroup: str | None) -> dict[Wait, Waited]:
     """By thread id: the time on a run queue without running.  By MEMORY: the time in which some process of the cgroup
     (its directory) waited for memory.  By QUOTA: the time in which its CPU limit held it up."""
     found: dict[Wait, Waited] = {}
@@ -36,7 +36,7 @@ def waited(pids: Iterable[int], cgroup: str | None) -> dict[Wait, Waited]:
     return found
 
 
-def agitated(pids: Iterable[int]) -> bool:
+def any_awake(pids: Iterable[int]) -> bool:
     """Some thread runs, would like to run, or waits in the kernel without being interruptible: it is not merely
     asleep, so that a second look can tell whether it gets what it waits for."""
     return any(_state(pid, thread) in ("R", "D") for pid in pids for thread in _threads(pid))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from supervisor.adapters.eventloop.loop import EventLoop
 
 Addresses = list[tuple[socket.AddressFamily, str]]
-MarkedProcess = Callable[[Addresses], None]
+OnResolved = Callable[[Addresses], None]
 """Called with the addresses, best first; none where the name is not known."""
 
 _V4, _V6 = socket.AF_INET, socket.AF_INET6
@@ -23,9 +23,9 @@ class Resolver:
     def __init__(self, loop: EventLoop) -> None:
         self._loop = loop
         self._known: dict[str, tuple[float, Addresses]] = {}
-        self._asked: dict[str, list[MarkedProcess]] = {}
+        self._asked: dict[str, list[OnResolved]] = {}
 
-    def resolve(self, host: str, found: MarkedProcess) -> None:
+    def resolve(self, host: str, found: OnResolved) -> None:
         """Call `found(addresses)`, perhaps before this returns."""
         addresses = _literal(host)
         if addresses is None:
@@ -35,7 +35,7 @@ class Resolver:
                 return
         found(addresses)
 
-    def _ask(self, host: str, found: MarkedProcess) -> None:
+    def _ask(self, host: str, found: OnResolved) -> None:
         if host in self._asked:
             self._asked[host].append(found)
             return

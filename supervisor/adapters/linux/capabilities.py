@@ -28,7 +28,7 @@ def no_new_privileges() -> None:
     _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1))
 
 
-def bound(kept: Collection[int]) -> None:
+def limit_bounding_set(kept: Collection[int]) -> None:
     """Neither this nor what it executes can ever have a capability that is not in `kept`."""
     for number in range(64):
         present = _prctl(_PR_CAPBSET_READ, number)
@@ -40,7 +40,7 @@ def bound(kept: Collection[int]) -> None:
     _set(effective, permitted, inheritable & _mask(kept))
 
 
-def keep_over_setuid() -> None:
+def keep_capabilities_over_setuid() -> None:
     """What is permitted stays so when the user becomes another than root."""
     _check(_prctl(_PR_SET_KEEPCAPS, 1))
 

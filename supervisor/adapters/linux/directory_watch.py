@@ -20,7 +20,7 @@ RETRY = 5.0
 
 
 class DirectoryWatch:
-    """Calls `make_anew(lost)` with those of `names` that are no longer in `directory`, soon after they went.
+    """Calls `recreate(lost)` with those of `names` that are no longer in `directory`, soon after they went.
 
     It raises OSError or SupervisorError where that is impossible; then `on_problem(text)` is told once, and it is
     called again until it succeeds.  Where the kernel gives no inotify instance there is no vigil."""
@@ -30,12 +30,12 @@ class DirectoryWatch:
         loop: EventLoop,
         directory: str,
         names: Sequence[str],
-        make_anew: Callable[[Sequence[str]], None],
+        recreate: Callable[[Sequence[str]], None],
         on_problem: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._directory, self._names = directory, names
-        self._recreate, self._on_problem = make_anew, on_problem
+        self._recreate, self._on_problem = recreate, on_problem
         self._libc = ctypes.CDLL(None)
         self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         self._due = self._failing = False

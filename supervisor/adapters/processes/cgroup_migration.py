@@ -41,7 +41,7 @@ class CgroupMigration:
             self._loop.call_at(self._join_at, self._move_next)
         self.waiting[process] = None
 
-    def hasten(self, process: Process) -> None:
+    def move_now(self, process: Process) -> None:
         """Move it now, if it still has to be."""
         if process in self.waiting:
             self._move(process)

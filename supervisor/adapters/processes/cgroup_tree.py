@@ -57,10 +57,10 @@ class CgroupTree(Tree):
         """Descendants forked before the move; what they fork after theirs is inside by birth."""
         for _ in range(64):
             inside = set(self.members())
-            strays = [child for child in procfs.descendants(pid) if child not in inside]
-            if not strays:
+            outside = [child for child in procfs.descendants(pid) if child not in inside]
+            if not outside:
                 return
-            yield from strays
+            yield from outside
 
     def _move(self, pid: int) -> None:
         with open(f"{self.path}/cgroup.procs", "w") as file:

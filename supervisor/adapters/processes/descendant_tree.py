@@ -36,51 +36,51 @@ class ProcessScan:
 
     def __init__(self) -> None:
         self._at = float("-inf")
-        self._bearers: dict[int, list[int]] = {}
+        self._pids: dict[int, list[int]] = {}
 
-    def bearers(self, mark: int, *, now: bool) -> list[int]:
+    def with_mark(self, mark: int, *, now: bool) -> list[int]:
         """Their pids, ours left out, zombies among them; `now`: not those of a moment ago."""
         if now or time.monotonic() - self._at > self.GOOD_FOR:
             self._look()
-        return self._bearers.get(mark, [])
+        return self._pids.get(mark, [])
 
     def _look(self) -> None:
         self._at = time.monotonic()
-        self._bearers = {}
+        self._pids = {}
         for pid in procfs.pids():
-            mark = marks.borne(pid)
+            mark = marks.mark_of(pid)
             if mark is not None and mark > 0 and pid != os.getpid():
-                self._bearers.setdefault(mark, []).append(pid)
+                self._pids.setdefault(mark, []).append(pid)
 
 
 class DescendantTree(Tree):
     """`mains`: the main processes of all instances, which only their own trees look at."""
 
     __slots__ = (
-        "_abroad",
-        "_census",
+        "_host_wide",
         "_identity",
         "_loop",
         "_mains",
         "_mark",
         "_marked",
         "_pidfds",
+        "_scan",
         "_start",
         "leader",
     )
 
-    def __init__(self, identity: Identity, mains: Container[int], census: ProcessScan) -> None:
+    def __init__(self, identity: Identity, mains: Container[int], scan: ProcessScan) -> None:
         super().__init__()
         self.leader = 0
         self._start = 0
         self._identity = identity
-        self._mark = marks.number(*identity)
+        self._mark = marks.mark_for(*identity)
         self._marked = False
         """The main process bears the number: so does all that descends from it."""
-        self._abroad = False
+        self._host_wide = False
         """Not all of it descends from us."""
         self._mains = mains
-        self._census = census
+        self._scan = scan
         self._pidfds: list[int] = []
         self._loop: EventLoop | None = None
 
@@ -88,18 +88,18 @@ class DescendantTree(Tree):
         stat = procfs.stat(pid)
         if stat is not None:
             self.leader, self._start = pid, stat.start
-            self._marked = marks.borne(pid) == self._mark
+            self._marked = marks.mark_of(pid) == self._mark
 
-    def look_abroad(self, main: tuple[int, int] | None) -> None:
+    def search_whole_host(self, main: tuple[int, int] | None) -> None:
         """An earlier daemon's: `main` is the (pid, start time) of its main process, which may be gone."""
         if main is not None:
             self.leader, self._start = main
             stat = procfs.stat(main[0])
             if stat is not None and stat.start == main[1]:
-                self._marked = marks.borne(main[0]) == self._mark
-                self._abroad = stat.ppid != os.getpid()
+                self._marked = marks.mark_of(main[0]) == self._mark
+                self._host_wide = stat.ppid != os.getpid()
                 return
-        self._abroad = True
+        self._host_wide = True
 
     def belongs(self, pid: int) -> bool:
         """By its own signs, or by those of its ancestors."""
@@ -107,7 +107,7 @@ class DescendantTree(Tree):
             stat = procfs.stat(pid)
             if stat is None or stat.state in _GONE or pid == os.getpid():
                 return False
-            says = self._says(pid, stat)
+            says = self._shown(pid, stat)
             if says is not None:
                 return says
             pid = stat.ppid
@@ -115,18 +115,18 @@ class DescendantTree(Tree):
                 return False
         return False
 
-    def _says(self, pid: int, stat: Stat) -> bool | None:
+    def _shown(self, pid: int, stat: Stat) -> bool | None:
         """What the process itself shows; None: nothing, so it is where its parent is."""
         if pid == self.leader and stat.start == self._start:
             return True
-        if marks.borne(pid) == self._mark:
+        if marks.mark_of(pid) == self._mark:
             return True
         named = marks.identity(pid)
         if named is not None and named[0] == self._identity[0]:
             return named == self._identity
-        return True if self._led(stat) else None
+        return True if self._in_main_session(stat) else None
 
-    def _led(self, stat: Stat) -> bool:
+    def _in_main_session(self, stat: Stat) -> bool:
         """It is in the main process's session or process group, and not older.  (What comes from another pid namespace
         has 0 for either, and a number can be another process's by now.)"""
         if self.leader <= 1 or self.leader not in (stat.session, stat.pgrp) or stat.start < self._start:
@@ -134,8 +134,8 @@ class DescendantTree(Tree):
         return procfs.start_time(self.leader) in (None, self._start)
 
     def members(self) -> list[int]:
-        if self._by_mark:
-            found = self._alive(self._census.bearers(self._mark, now=False))
+        if self._mark_suffices:
+            found = self._alive(self._scan.with_mark(self._mark, now=False))
             if found:
                 return found
         return self._all()
@@ -148,35 +148,35 @@ class DescendantTree(Tree):
         reads hides its child from both."""
         seen: list[int] | None = None
         while True:
-            if self._by_mark:
-                candidates = self._census.bearers(self._mark, now=True)
+            if self._mark_suffices:
+                candidates = self._scan.with_mark(self._mark, now=True)
                 found = self._alive(candidates)
             else:
-                candidates = procfs.pids() if self._abroad else self._below_us()
-                found = self._kin(candidates)
+                candidates = procfs.pids() if self._host_wide else self._candidates()
+                found = self._members_among(candidates)
             if found or candidates == seen:
                 return found
             seen = candidates
 
     @property
-    def _by_mark(self) -> bool:
+    def _mark_suffices(self) -> bool:
         """The number tells all, and asking for it is much cheaper than asking each process who it is."""
-        return self._abroad and self._marked
+        return self._host_wide and self._marked
 
     @staticmethod
     def _alive(pids: list[int]) -> list[int]:
         return [pid for pid in pids if (stat := procfs.stat(pid)) is not None and stat.state not in _GONE]
 
-    def _below_us(self) -> list[int]:
+    def _candidates(self) -> list[int]:
         """Our descendants, without other services' main processes and what hangs below those."""
         mine = (c for c in procfs.children(os.getpid()) if c == self.leader or c not in self._mains)
         return [pid for child in mine for pid in (child, *procfs.descendants(child))]
 
-    def _kin(self, pids: list[int]) -> list[int]:
+    def _members_among(self, pids: list[int]) -> list[int]:
         """Those of `pids` that show that they are ours, and their descendants among `pids` unless these show that
         they are another's."""
         stats = {p: s for p in pids if p != os.getpid() and (s := procfs.stat(p)) is not None and s.state not in _GONE}
-        says = {pid: self._says(pid, stat) for pid, stat in stats.items()}
+        says = {pid: self._shown(pid, stat) for pid, stat in stats.items()}
         kin = {pid for pid, said in says.items() if said}
         while new := {p for p, s in stats.items() if s.ppid in kin and says[p] is None and p not in kin}:
             kin |= new

@@ -158,9 +158,9 @@ def _drop_privileges(spec: ServiceSpec) -> None:
     """Give up privileges in the only order that works: the bounding set while this is root, groups, user, then the
     capabilities that the new user has; last the way back."""
     if spec.capabilities is not None:
-        capabilities.bound(spec.capabilities)
+        capabilities.limit_bounding_set(spec.capabilities)
     if spec.ambient_capabilities:
-        capabilities.keep_over_setuid()
+        capabilities.keep_capabilities_over_setuid()
     if spec.extra_groups is not None:
         os.setgroups(spec.extra_groups)
     if spec.group is not None:

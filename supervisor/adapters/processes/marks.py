@@ -32,12 +32,12 @@ def identity(pid: int) -> Identity | None:
 
 
 @lru_cache(maxsize=16)  # who spawns asks, and who takes up what was spawned
-def number(supervisor_id: str, instance: str) -> int:
+def mark_for(supervisor_id: str, instance: str) -> int:
     """The number that all processes of an instance bear: the same for every daemon of this id, no other one's."""
     return 1 + random.Random(f"{supervisor_id}/{instance}").getrandbits(62)
 
 
-def borne(pid: int) -> int | None:
+def mark_of(pid: int) -> int | None:
     """The number that a process bears (any limit at all, if it is not ours); None where it cannot be read."""
     try:
         return resource.prlimit(pid, _LOCKS)[0]
@@ -46,7 +46,7 @@ def borne(pid: int) -> int | None:
 
 
 @contextmanager
-def worn(mark: int) -> Iterator[None]:
+def inherited_by_children(mark: int) -> Iterator[None]:
     """Bear `mark` ourselves, so that what is forked meanwhile has it from its first instruction."""
     before = resource.getrlimit(_LOCKS)
     with suppress(OSError, ValueError):  # somebody has lowered the hard limit: it is done without
@@ -57,7 +57,7 @@ def worn(mark: int) -> Iterator[None]:
         resource.setrlimit(_LOCKS, before)
 
 
-def take_off() -> None:
+def clear_own_mark() -> None:
     """Bear none ourselves: we may have been started from within somebody's service."""
     hard = resource.getrlimit(_LOCKS)[1]
     resource.setrlimit(_LOCKS, (hard, hard))

@@ -24,7 +24,7 @@ def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ())
     One without our environment, which it may have cleared, is known by the number of one of `instances`.  In the very
     moment of an exec there is none to read; then its output tells as well, which leads to the pipe of its instance."""
     found = []
-    by_mark = {marks.number(supervisor_id, name): name for name in instances}
+    by_mark = {marks.mark_for(supervisor_id, name): name for name in instances}
     for pid in procfs.pids():
         if pid == os.getpid():
             continue
@@ -32,7 +32,7 @@ def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ())
             pid, "SUPERVISOR_ID", "SUPERVISOR_INSTANCE", "SUPERVISOR_INCARNATION"
         )
         if owner is None:
-            instance, incarnation = by_mark.get(marks.borne(pid) or 0) or _by_output(pid, fifo_directory), None
+            instance, incarnation = by_mark.get(marks.mark_of(pid) or 0) or _by_output(pid, fifo_directory), None
         elif owner != supervisor_id:
             continue
         stat = procfs.stat(pid) if instance else None
@@ -44,10 +44,10 @@ def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ())
     return found
 
 
-def describe(stray: MarkedProcess) -> str:
+def describe(orphan: MarkedProcess) -> str:
     """`PID NAME (STATE)`, as far as it is there."""
-    stat = procfs.stat(stray.pid)
-    return f"{stray.pid} {stat.name} ({stat.state})" if stat is not None else str(stray.pid)
+    stat = procfs.stat(orphan.pid)
+    return f"{orphan.pid} {stat.name} ({stat.state})" if stat is not None else str(orphan.pid)
 
 
 def _by_output(pid: int, fifo_directory: str) -> str | None:
@@ -61,17 +61,17 @@ def _by_output(pid: int, fifo_directory: str) -> str | None:
     return None
 
 
-def end(strays: Iterable[MarkedProcess]) -> list[MarkedProcess]:
+def end(orphans: Iterable[MarkedProcess]) -> list[MarkedProcess]:
     """SIGKILL to each, through a pidfd of the very process that was found; returns what is there all the same."""
     poll = select.poll()
     waiting: dict[int, MarkedProcess] = {}
-    for stray in strays:
+    for orphan in orphans:
         with suppress(OSError):
-            fd = os.pidfd_open(stray.pid)
-            if procfs.start_time(stray.pid) == stray.start:
+            fd = os.pidfd_open(orphan.pid)
+            if procfs.start_time(orphan.pid) == orphan.start:
                 with suppress(ProcessLookupError, PermissionError):
                     signal.pidfd_send_signal(fd, signal.SIGKILL)
-                waiting[fd] = stray
+                waiting[fd] = orphan
                 poll.register(fd, select.POLLIN)
             else:
                 os.close(fd)

@@ -33,7 +33,7 @@ _SPARE_DESCRIPTORS = 16
 _DEV_NULL = -1
 
 
-def clean_slate() -> None:
+def reset_inherited_state() -> None:
     """Once, before the first spawn: default signals, no descriptor that a child could inherit.
 
     A broken pipe and a file that may not grow are to be errors to us, and no end; children get their signals back."""
@@ -90,7 +90,7 @@ class Spawner:
         its pid.  OSError says why it cannot be."""
         limits = _limits(spec, self._nofile)
         start = _fork_exec if _needs_fork(spec) else _popen
-        with marks.worn(marks.number(self._id, instance)), _inherited_limits(limits, output):
+        with marks.inherited_by_children(marks.mark_for(self._id, instance)), _inherited_limits(limits, output):
             pid = start(spec, self.environment(spec, instance, incarnation), output, sockets)
         _adjust(pid, spec, limits, self._protected)
         return pid
@@ -119,7 +119,7 @@ def _popen(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, _
         extra_groups=spec.extra_groups,
         umask=-1 if spec.umask is None else spec.umask,
         start_new_session=True,
-        close_fds=False,  # every descriptor of ours is close-on-exec, see clean_slate
+        close_fds=False,  # every descriptor of ours is close-on-exec, see reset_inherited_state
     )
     process.returncode = 0  # it is ours to wait for, not the Popen object's
     return process.pid

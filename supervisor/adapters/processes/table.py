@@ -52,7 +52,7 @@ class ProcessTable:
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
         become_subreaper()
-        marks.take_off()
+        marks.clear_own_mark()
         loop.on_signal(signal.SIGCHLD, self._child_died)
 
     # -- taking up -----------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class ProcessTable:
         return process
 
     def _process(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree) -> Process:
-        process = Process(instance, incarnation, pid, pidfd, tree, marks.number(self._id, instance))
+        process = Process(instance, incarnation, pid, pidfd, tree, marks.mark_for(self._id, instance))
         self._by_mark[process.mark] = process
         return process
 
@@ -110,16 +110,16 @@ class ProcessTable:
             return []
         return self._migration.members(process)
 
-    def at_home(self, instance: str) -> Process | None:
+    def with_settled_tree(self, instance: str) -> Process | None:
         """The process with its tree as it is to be signalled or examined: in its cgroup, if it is to have one."""
         process = self.by_instance.get(instance)
         if process is not None:
-            self._migration.hasten(process)
+            self._migration.move_now(process)
         return process
 
     def _owner(self, pid: int) -> Process | None:
         """The process from which this one is descended, by its marker."""
-        process = self._by_mark.get(marks.borne(pid) or 0)
+        process = self._by_mark.get(marks.mark_of(pid) or 0)
         if process is not None:
             return process
         supervisor, instance = marks.identity(pid) or ("", "")
@@ -129,7 +129,7 @@ class ProcessTable:
 
     def signal(self, instance: str, number: int, *, tree: bool = False) -> None:
         """To the main process through its pidfd, or to the whole tree."""
-        process = self.at_home(instance) if tree else self.by_instance.get(instance)
+        process = self.with_settled_tree(instance) if tree else self.by_instance.get(instance)
         if process is None:
             return
         if tree:
@@ -142,7 +142,7 @@ class ProcessTable:
 
     def kill(self, instance: str) -> None:
         """SIGKILL to the whole tree; what survives it is told as `KillIncomplete`, by pid and state."""
-        process = self.at_home(instance)
+        process = self.with_settled_tree(instance)
         if process is None:
             return
         process.tree.kill()
@@ -164,7 +164,7 @@ class ProcessTable:
 
     def set_main(self, instance: str, pid: int) -> bool:
         """`MAINPID=`: another member of the tree is the main process now.  False: it does not belong to it."""
-        process = self.at_home(instance)
+        process = self.with_settled_tree(instance)
         if process is None or not process.tree.belongs(pid):
             return False
         if process.main != pid:

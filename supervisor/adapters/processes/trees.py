@@ -34,7 +34,7 @@ class Trees:
         self._directory = f"phi-{name}"
         self._id = supervisor_id
         self._mains = mains
-        self._census = ProcessScan()
+        self._scan = ProcessScan()
         self._mount = cgroup.mount_point() if cgroups else None
         self._elsewhere: list[str] | None = None
         self.root: str | None = None
@@ -80,11 +80,13 @@ class Trees:
                 tree.accounts = found if os.path.exists(f"{found}/memory.current") else None  # noqa: PTH110
                 if lives and main is not None and inside is None:
                     tree.join(main[0])
-                for pid in set(self._census.bearers(marks.number(self._id, instance), now=False)) - set(tree.members()):
+                for pid in set(self._scan.with_mark(marks.mark_for(self._id, instance), now=False)) - set(
+                    tree.members()
+                ):
                     tree.join(pid)
                 return tree
         descent = self._by_descent(instance)
-        descent.look_abroad(main)
+        descent.search_whole_host(main)
         if self.root is None or not (members := descent.members()):
             return descent
         planted = self.plant(instance)
@@ -98,7 +100,7 @@ class Trees:
             cgroup.remove(self.root)
 
     def _by_descent(self, instance: str) -> DescendantTree:
-        return DescendantTree((self._id, instance), self._mains, self._census)
+        return DescendantTree((self._id, instance), self._mains, self._scan)
 
     def _cgroup_of(self, pid: int, instance: str) -> str | None:
         """The directory of `instance` that `pid` lives in or below, if it is one of ours."""

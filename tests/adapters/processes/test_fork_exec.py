@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.processes.spawn import Spawner, clean_slate
+from supervisor.adapters.processes.spawn import Spawner, reset_inherited_state
 from supervisor.config.schema.capabilities import NAMES
 from supervisor.core.model.spec import ServiceSpec, SocketSpec
 
@@ -24,7 +24,7 @@ FRONT, ADMIN = SocketSpec(url="tcp://127.0.0.1:1"), SocketSpec(url="unix:/x", la
 
 def run(tmp_path: Path, *command: str, handed: tuple[int, ...] = (), **keys: Any) -> tuple[int, str]:
     """Spawn, wait; the wait status and what it wrote."""
-    clean_slate()
+    reset_inherited_state()
     spec = ServiceSpec(name="web", command=command, **keys)
     output = tmp_path / "output"
     fd = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -62,7 +62,7 @@ def test_what_only_fled_into_a_session_of_its_own_is_no_main_process(tmp_path: P
 
 
 def test_one_without_environment_is_known_by_its_number(tmp_path: Path) -> None:
-    with marks.worn(marks.number(tmp_path.name, "web")):
+    with marks.inherited_by_children(marks.mark_for(tmp_path.name, "web")):
         child = subprocess.Popen(["sleep", "1000"], env={}, start_new_session=True)
     try:
         found = strays.find(tmp_path.name, "/nowhere", ["db", "web"])
