@@ -1,6 +1,6 @@
-"""What this thread, and what it executes, may do as root or in its stead: capabilities(7), by number.
+"""Sets the capabilities(7) of the calling thread, by number, and of the programs that it executes.
 
-All of it holds for the calling thread alone, and what is given up cannot be had again: for a child, before its exec.
+Only the calling thread changes, and what is given up cannot be regained: call these in a child before its exec.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _long = ctypes.c_ulong
 
 
 def no_new_privileges() -> None:
-    """No exec can give us more than we have: setuid programs and file capabilities do nothing."""
+    """Make setuid programs and file capabilities powerless: no exec can add privileges from now on."""
     _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1))
 
 
 def limit_bounding_set(kept: Collection[int]) -> None:
-    """Neither this nor what it executes can ever have a capability that is not in `kept`."""
+    """Drop every capability that is not in `kept` from the bounding and the inheritable set, for ever."""
     for number in range(64):
         present = _prctl(_PR_CAPBSET_READ, number)
-        if present < 0:  # the kernel knows no more
+        if present < 0:  # beyond the kernel's last capability
             break
         if present and number not in kept:
             _check(_prctl(_PR_CAPBSET_DROP, number))
@@ -41,12 +41,12 @@ def limit_bounding_set(kept: Collection[int]) -> None:
 
 
 def keep_capabilities_over_setuid() -> None:
-    """What is permitted stays so when the user becomes another than root."""
+    """Keep the permitted capabilities when the user changes from root to another."""
     _check(_prctl(_PR_SET_KEEPCAPS, 1))
 
 
 def make_ambient(numbers: Collection[int]) -> None:
-    """Have exactly these, and have them still after the exec of an ordinary program."""
+    """Keep exactly these capabilities, also over the exec of a program without file capabilities."""
     mask = _mask(numbers)
     _set(mask, mask, mask)
     for number in numbers:
