@@ -23,7 +23,7 @@ _MOST = 1 << 20  # bytes of one /proc file that are read; only environ and cgrou
 class Stat(NamedTuple):
     """The fields of /proc/PID/stat that are used.
 
-    `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes, `flags` as in include/linux/sched.h (PF_…).
+    `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes, `flags`: PF_… of include/linux/sched.h.
     """
 
     name: str
