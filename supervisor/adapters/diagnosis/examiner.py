@@ -24,7 +24,7 @@ from supervisor.adapters.diagnosis.stack_dump import Dump, Output, catches
 from supervisor.adapters.diagnosis.thread_waits import any_awake, read_waits
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.probes.prober import in_words
+from supervisor.adapters.probes.prober import error_text
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.tree import Tree, send
 from supervisor.core.detection.schedulable_time import SchedulableTime, contended
@@ -239,7 +239,7 @@ class _Examination:
             try:
                 self._cancels.append(self._spy_on(spy, pid))
             except OSError as error:
-                self._take(pid, "py-spy", [], in_words(error))
+                self._take(pid, "py-spy", [], error_text(error))
 
     def _spy_on(self, spy: str, pid: int) -> Callable[[], None]:
         counted = True

@@ -151,9 +151,9 @@ def _cgroup(pid: int) -> JSON | None:
         return None
     directory = procfs.cgroup_directory(path)
     events = procfs.read(f"{directory}/cgroup.events") or b""
-    said = {name: procfs.read(f"{directory}/{name}") for name in _CGROUP}
-    told = {name: text.decode(errors="replace").strip()[:LINE] for name, text in said.items() if text}
-    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events, **told}
+    contents = {name: procfs.read(f"{directory}/{name}") for name in _CGROUP}
+    texts = {name: text.decode(errors="replace").strip()[:LINE] for name, text in contents.items() if text}
+    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events, **texts}
 
 
 def _process(pid: int, look: Look, *, whole: bool) -> ExaminedProcess | None:

@@ -54,5 +54,5 @@ def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> C
 
 
 def _reason(lines: list[str]) -> str:
-    said = [line.removeprefix("Error:").strip() for line in lines if line.strip()]
-    return (said[0] if said else "py-spy found no stack")[:200]
+    messages = [line.removeprefix("Error:").strip() for line in lines if line.strip()]
+    return (messages[0] if messages else "py-spy found no stack")[:200]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.probes.prober import NOTHING_NEW, Cancel, Done, in_words, too_late
+from supervisor.adapters.probes.prober import NOTHING_NEW, Cancel, Done, error_text, too_late
 from supervisor.adapters.processes.child_command import ChildCommand, CommandResult, Credentials
 
 
@@ -25,7 +25,7 @@ class ExecTarget:
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
         def ended(outcome: CommandResult) -> None:
-            done(_judged(outcome, timeout), loop.now())
+            done(_error(outcome, timeout), loop.now())
 
         return ChildCommand(
             loop,
@@ -38,7 +38,7 @@ class ExecTarget:
         ).cancel
 
 
-def _judged(outcome: CommandResult, timeout: float) -> str | None:
+def _error(outcome: CommandResult, timeout: float) -> str | None:
     if outcome.exit_code == 0 and not outcome.timed_out:
         return None
     error = too_late(timeout) if outcome.timed_out else outcome.ending
@@ -64,7 +64,7 @@ class FileTarget:
         try:
             modified = os.stat(self._path).st_mtime_ns  # noqa: PTH116
         except OSError as error:
-            done(in_words(error), now)
+            done(error_text(error), now)
             return _nothing_to_cancel
         if modified == self._seen:
             done(NOTHING_NEW, now)

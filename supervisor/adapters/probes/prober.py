@@ -76,7 +76,7 @@ class _Probe:
         try:
             self._cancel = self._target.begin(loop, self._timeout, self._answered)
         except OSError as error:
-            self._answered(in_words(error), loop.now())
+            self._answered(error_text(error), loop.now())
 
     def _answered(self, error: str | None, at: float) -> None:
         if not self.over:
@@ -146,7 +146,7 @@ class Poller:
         self._timer = self._prober.loop.call_at(self._next, self._ask)
 
 
-def in_words(error: OSError) -> str:
+def error_text(error: OSError) -> str:
     """The system's text for an error, with a small first letter, for use inside a sentence."""
     text = error.strerror or str(error)
     return text[:1].lower() + text[1:]

@@ -8,7 +8,7 @@ import socket
 
 from supervisor.adapters.eventloop.dns import Addresses, Resolver
 from supervisor.adapters.eventloop.loop import EPOLLOUT, EventLoop
-from supervisor.adapters.probes.prober import Cancel, Done, in_words, too_late
+from supervisor.adapters.probes.prober import Cancel, Done, error_text, too_late
 
 MOST_HEAD = 16 * 1024
 """Bytes that the head of an answer may have at most."""
@@ -112,7 +112,7 @@ class _Attempt:
             self.connected(connection)
 
     def _failed(self, error: OSError) -> None:
-        self._error = in_words(error)
+        self._error = error_text(error)
         self._drop_socket()
 
     def _finish(self, error: str | None) -> None:
@@ -142,7 +142,7 @@ class _HttpAttempt(_Attempt):
         try:
             connection.send(self._request)  # the send buffer of a new connection has room for it
         except OSError as error:
-            self._finish(in_words(error))
+            self._finish(error_text(error))
             return
         self._loop.unregister(connection.fileno())
         self._loop.register(connection.fileno(), lambda _events: self._receive(connection))
@@ -153,7 +153,7 @@ class _HttpAttempt(_Attempt):
         except BlockingIOError:
             return
         except OSError as error:
-            self._finish(in_words(error))
+            self._finish(error_text(error))
             return
         self._head += chunk
         status = read_status(self._head)

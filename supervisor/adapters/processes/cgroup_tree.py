@@ -105,10 +105,10 @@ class CgroupTree(Tree):
 
     def _changed(self, _events: int) -> None:
         """Read the state of the cgroup.  Reading acknowledges the event; a later change is another event."""
-        said = b""
+        content = b""
         with suppress(OSError):  # the directory is gone
-            said = os.pread(self._events_fd, 256, 0)
-        if self._watched is not None and _POPULATED not in said:
+            content = os.pread(self._events_fd, 256, 0)
+        if self._watched is not None and _POPULATED not in content:
             self._emptied()
 
     def _unwatch(self) -> None:

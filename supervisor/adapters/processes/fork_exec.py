@@ -5,10 +5,14 @@ exec.  It takes about a millisecond longer than Popen's vfork, in whose child no
 
 The daemon has threads: one compresses logs, one writes the ledger's checkpoint, one for each host name looks it up.
 After a fork only the forking thread exists in the child, and a lock that another thread held stays locked there for
-ever.  CPython renews the GIL and the import lock, glibc those of malloc and stdio; locks of modules that are being
-imported, of the dynamic linker, of sqlite3, zlib and buffered files are renewed by none.  So the child does not import,
-look up a symbol, write to a file object or collect garbage (a finalizer may do any of these): all that can be computed
-is computed before the fork, and the child makes system calls and ends in execve or `os._exit`.
+ever.  CPython renews the GIL and the import lock, glibc the locks of malloc and stdio.  The locks of a module that is
+being imported, of the dynamic linker, of sqlite3, zlib and buffered files cannot be relied on.  So the child does not
+import, look up a symbol, write to a file object or collect garbage (a finalizer may do any of these): all that can be
+computed is computed before the fork, and the child makes system calls and ends in execve or `os._exit`.
+
+`os.fork` itself drops, in the child, the thread-local variables of the other threads and the exceptions that they were
+handling, with the locals of the frames that these have left.  So the threads named above must keep nothing there whose
+finalizer takes a lock or writes.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ def reset_inherited_state() -> None:
     SIGPIPE and SIGXFSZ stay ignored: a broken pipe and a file at its size limit must be errors in the daemon and not
     end it.  Children get the default actions.
     """
-    ours = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT}
-    for number in signal.valid_signals() - ours:
+    kept = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT}
+    for number in signal.valid_signals() - kept:
         with suppress(OSError, ValueError):
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)

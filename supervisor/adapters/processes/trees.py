@@ -107,10 +107,10 @@ class Trees:
     def _cgroup_of(self, pid: int, instance: str) -> str | None:
         """The directory of `instance` that `pid` lives in or below; None if it is in none of this daemon's name."""
         path = procfs.cgroup_of(pid)
-        ours = f"/{self._directory}/{instance}"
-        if self._mount is None or path is None or f"{ours}/" not in f"{path}/":
+        suffix = f"/{self._directory}/{instance}"
+        if self._mount is None or path is None or f"{suffix}/" not in f"{path}/":
             return None
-        return f"{self._mount}{path[: path.index(ours)]}{ours}"
+        return f"{self._mount}{path[: path.index(suffix)]}{suffix}"
 
     def _directories(self, instance: str) -> list[str]:
         """All directories that may have the instance's processes, whichever cgroup an earlier daemon ran in."""
