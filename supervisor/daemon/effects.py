@@ -123,7 +123,7 @@ class Effects:
 
     def _examine(self, action: act.Examine) -> None:
         parts = self._parts
-        process = parts.processes.at_home(action.instance)
+        process = parts.processes.with_settled_tree(action.instance)
         if process is None:
             return
         spec = parts.service_set.instances[action.instance].spec

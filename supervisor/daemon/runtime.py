@@ -17,7 +17,7 @@ from supervisor.adapters.control.routes import ControlRoutes
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.directory_watch import DirectoryWatch
-from supervisor.adapters.processes.spawn import clean_slate, raise_descriptor_limit
+from supervisor.adapters.processes.spawn import raise_descriptor_limit, reset_inherited_state
 from supervisor.core.detection.clock_jumps import ClockJumps
 from supervisor.core.model.spec import Plan, SupervisorSpec
 from supervisor.core.services.host_requirements import descriptor_shortage
@@ -55,7 +55,7 @@ class Runtime:
     ) -> None:
         """`descriptors`: what a predecessor or a service manager kept open for this daemon, by name
         (adapters/eventloop/fd_passing.py).  `recovered` is called when recovery is complete."""
-        clean_slate()
+        reset_inherited_state()
         self._plan = plan
         self._recovered = recovered
         self._inherited = dict(descriptors)

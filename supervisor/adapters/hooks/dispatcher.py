@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
-from supervisor.adapters.probes.prober import in_words
+from supervisor.adapters.probes.prober import error_text
 from supervisor.adapters.processes.child_command import ChildCommand, CommandResult
 from supervisor.core.model.actions import Record
 from supervisor.core.model.spec import HookSpec, ServiceSpec, ServiceType
@@ -95,7 +95,7 @@ class HookDispatcher:
             try:
                 self._running[job] = self._started(job)
             except OSError as error:
-                self._failed(job, in_words(error))
+                self._failed(job, error_text(error))
         if not self._queue:
             self._overflowing = False
         self._settle()

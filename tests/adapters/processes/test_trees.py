@@ -96,18 +96,18 @@ def command(case: str, directory: Path) -> list[str]:
 
 def survivors(supervisor_id: str, instance: str = "web") -> list[int]:
     """Who bears the instance's number and lives, by a look of our own."""
-    mark = marks.number(supervisor_id, instance)
-    bearers = [pid for pid in procfs.pids() if marks.borne(pid) == mark]
+    mark = marks.mark_for(supervisor_id, instance)
+    bearers = [pid for pid in procfs.pids() if marks.mark_of(pid) == mark]
     return [pid for pid in bearers if (stat := procfs.stat(pid)) is not None and stat.state not in "ZX"]
 
 
 EARLIER = """
 import ctypes, os, sys
-from supervisor.adapters.processes.spawn import Spawner, clean_slate
+from supervisor.adapters.processes.spawn import Spawner, reset_inherited_state
 from supervisor.core.model.spec import ServiceSpec
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # its orphans are to come here, not to the test
 if os.fork() == 0:
-    clean_slate()
+    reset_inherited_state()
     spec = ServiceSpec(name="web", command=tuple(sys.argv[2:]))
     print(Spawner(os.environ, sys.argv[1], "/notify").spawn(spec, "web", 1, 2), flush=True)
     sys.stdin.readline()
@@ -203,7 +203,7 @@ def test_an_adopted_tree_is_known_without_numbers(tmp_path: Path, monkeypatch: p
     bench = Bench(False, tmp_path)
     up = f"sleep 1000 & echo up > {tmp_path}/up; wait"
     script = f"(setsid sleep 1000 &); env -i sleep 1000 & (exec env -i setsid sh -c '{up}') & wait"
-    monkeypatch.setattr(marks, "borne", lambda _pid: None)
+    monkeypatch.setattr(marks, "mark_of", lambda _pid: None)
     earlier = Earlier(bench.id, ["sh", "-c", script], tmp_path / "up")
     try:
         bench.until_file(tmp_path / "up")
@@ -250,19 +250,19 @@ def test_a_session_of_another_process_of_that_number_is_not_ours(tmp_path: Path)
 
 def test_the_number_is_taken_off_by_us_and_borne_by_children(tmp_path: Path) -> None:
     before = resource.getrlimit(10)
-    with marks.worn(4711):
+    with marks.inherited_by_children(4711):
         child = subprocess.Popen(["setsid", "env", "-i", "sleep", "1000"])
     try:
         assert resource.getrlimit(10) == before
-        assert marks.borne(child.pid) == 4711
+        assert marks.mark_of(child.pid) == 4711
         resource.setrlimit(10, (5, before[1]))
-        marks.take_off()
+        marks.clear_own_mark()
         assert resource.getrlimit(10) == (before[1], before[1])
     finally:
         child.kill()
         child.wait()
-    assert marks.number("a", "b") != marks.number("a", "c") != marks.number("b", "c")
-    assert marks.number("a", "b") == marks.number("a", "b")
+    assert marks.mark_for("a", "b") != marks.mark_for("a", "c") != marks.mark_for("b", "c")
+    assert marks.mark_for("a", "b") == marks.mark_for("a", "b")
 
 
 # -- where trees are -------------------------------------------------------------------------------------------------
@@ -367,7 +367,7 @@ def test_a_tree_that_empties_while_it_is_looked_at_is_noticed(
 def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too(places: tuple[str, str]) -> None:
     """A daemon that is killed in the middle of that leaves half of a tree outside."""
     script = 'setsid sh -c "exec sleep 1000 >/dev/null" & echo $!; exec sleep 1000'
-    with marks.worn(marks.number("id", "web")):
+    with marks.inherited_by_children(marks.mark_for("id", "web")):
         child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
     fled = int(child.stdout.readline())
