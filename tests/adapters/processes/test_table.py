@@ -346,7 +346,7 @@ def test_descriptor_limit_is_raised_for_us_and_not_for_children(bench: Bench) ->
     assert bench.output.read_text().strip() == str(soft)
 
 
-def test_clean_slate_closes_what_would_be_inherited(bench: Bench) -> None:
+def test_reset_inherited_state_closes_what_would_be_inherited(bench: Bench) -> None:
     fd = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(fd, True)
     try:
