@@ -21,7 +21,7 @@ With `replicas` of more than one it is a fleet: each input begins with whose it 
 On the right: states and cause in upper case, as `RUNNING`, in the order in which they were entered, then orders:
 `Spawn #2`, `Signal 15`, `Kill`, `Examine`, `Watch heartbeat`, `Release`; a number with `s` is the next deadline's
 distance.  In quotation marks: why it is held, and what is said of the clocks.
-`TRANSCRIPTS=write pytest tests/core/test_scenarios.py` writes the right-hand sides anew; commit them
+`TRANSCRIPTS=write pytest tests/core/lifecycle/test_scenarios.py` writes the right-hand sides anew; commit them
 only if every change is understood.
 """
 
