@@ -77,9 +77,8 @@ class Parts:
     """All parts of one daemon.  OperationFailed where another daemon has its directories, OSError.
 
     The runtime adds the parts that need the others: `server`, `reporter` (None without a service manager), and the
-    world
-    of the `engine`.  `descriptors`: what a predecessor or a service manager kept open, by name; those used are removed
-    from it."""
+    world of the `engine`.  `descriptors`: what a predecessor or a service manager kept open, by name; those used are
+    removed from it."""
 
     server: HttpServer
 

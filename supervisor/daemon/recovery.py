@@ -61,8 +61,7 @@ def recover(
     """Restore and adopt instances, kill orphans, apply the configured `plan`, and start services.  NoSuchService.
 
     `only`: start only these services and what they depend on.  `announce` is called with the number of adopted
-    instances
-    before anything is started."""
+    instances before anything is started."""
     service_set, previous, now = daemon.service_set, daemon.previous_run, daemon.now()
     previous.begin()
     for name in service_set.instances:

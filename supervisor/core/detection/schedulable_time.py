@@ -70,8 +70,7 @@ class SchedulableTime:
 
     def look(self, at: float, waited: Mapping[Wait, Waited], *, blocked: bool) -> None:
         """Measure the time since the last look.  `waited`: the totals of each thread and other kind of wait.
-        `blocked`: the
-        process is stopped, traced or frozen."""
+        `blocked`: the process is stopped, traced or frozen."""
         if self._at is not None and at > self._at:
             seconds = at - self._at
             longest, self.waited_for, self.unsure = 0.0, None, False

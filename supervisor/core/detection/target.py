@@ -37,8 +37,7 @@ _MAX_PHI, _MIN_PHI = 12.0, 1.0
 
 class TargetAssessment(NamedTuple):
     """What a target means by the recorded intervals.  Silences are in seconds; rates are false restarts per second of
-    all
-    instances together.  None: not known."""
+    all instances together.  None: not known."""
 
     minimum: float
     """Suspicion begins no earlier.  False restarts are predicted for this patience."""

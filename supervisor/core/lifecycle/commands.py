@@ -158,7 +158,7 @@ def _take_spec(instance: Instance, spec: ServiceSpec, out: list[Action]) -> None
     """Make a new detector where the heartbeat changed; keep the recorded intervals where beats come as before."""
     if spec.heartbeat != instance.spec.heartbeat:
         instance.target_infeasible = False
-        if not _same_rhythm(spec.heartbeat, instance.spec.heartbeat):
+        if not _same_source(spec.heartbeat, instance.spec.heartbeat):
             instance.histogram.clear()
         instance.detector = make(spec.heartbeat) if spec.heartbeat else None
         if instance.detector is not None and instance.state is State.RUNNING and instance.cause_at is not None:
@@ -168,6 +168,6 @@ def _take_spec(instance: Instance, spec: ServiceSpec, out: list[Action]) -> None
     instance.tracker.reconfigure(spec.restart)
 
 
-def _same_rhythm(one: HeartbeatSpec | None, other: HeartbeatSpec | None) -> bool:
+def _same_source(one: HeartbeatSpec | None, other: HeartbeatSpec | None) -> bool:
     """Whether beats come from the same source at the same interval; then only their evaluation differs."""
     return one is not None and other is not None and (one.source, one.interval) == (other.source, other.interval)

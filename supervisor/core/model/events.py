@@ -176,8 +176,7 @@ class DaemonStalled(NamedTuple):
 
 class Timeout(NamedTuple):
     """The deadline that `step` returned has passed.  `patience`: the factor by which a silence may last longer than
-    usual,
-    because this daemon has run late."""
+    usual, because this daemon has run late."""
 
     patience: float = 1.0
 

@@ -1,9 +1,8 @@
 """Adoption: decides which processes of an earlier daemon are adopted by which instances, and which are orphans.
 
 The input is what was saved and what was found.  The rules guarantee that there is never a second copy of an instance:
-at
-most one process becomes its main process, and every process that carries this supervisor's mark and belongs to no live
-instance is an orphan, which is killed.
+at most one process becomes its main process, and every process that carries this supervisor's mark and belongs to no
+live instance is an orphan, which is killed.
 
 A start is recorded before it is carried out.  So where a process has a later incarnation than the record, the record of
 its start was lost, by a full disk or with the whole ledger, and that incarnation is the present one.
@@ -56,9 +55,8 @@ class Seen(Protocol):
 
 class AdoptionPlan(NamedTuple):
     """`main_processes`: the (pid, start) to adopt, by instance.  `candidates`: the processes that were found of each
-    live
-    instance, its main process included.  `orphans`: the processes to kill.  `unrecorded`: live incarnations without a
-    record, by instance; pass them to `ServiceSet.assume_spawning`."""
+    live instance, its main process included.  `orphans`: the processes to kill.  `unrecorded`: live incarnations
+    without a record, by instance; pass them to `ServiceSet.assume_spawning`."""
 
     main_processes: dict[str, tuple[int, int]]
     candidates: dict[str, list[MarkedProcess]]

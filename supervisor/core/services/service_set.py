@@ -1,9 +1,8 @@
 """The service set: all instances, and the rules that no single instance can decide.
 
 These are the order of starts by dependencies and of stops in reverse, the limit of concurrent restarts on this host,
-the
-restart of other instances with a failed one (strategies), fallbacks, and a changed plan.  Each order to an instance is
-an event in a queue, so that no handler calls another instance's handler.
+the restart of other instances with a failed one (strategies), fallbacks, and a changed plan.  Each order to an instance
+is an event in a queue, so that no handler calls another instance's handler.
 """
 
 from __future__ import annotations
@@ -63,8 +62,7 @@ class ServiceSet:
 
     def with_running_services(self, plan: Plan) -> Plan:
         """`plan`, with the services that it no longer has but that still run.  A later daemon needs their specification
-        to
-        stop them."""
+        to stop them."""
         gone = {i.spec.name: i.spec for i in self.instances.values() if i.alive and plan.service(i.spec.name) is None}
         return replace(plan, services=(*gone.values(), *plan.services)) if gone else plan
 
@@ -164,8 +162,7 @@ class ServiceSet:
 
     def restore(self, name: str, saved: Mapping[str, Any], *, crashed: bool) -> None:
         """Restore what an earlier daemon saved for an instance.  Where that daemon `crashed`, pass what was found of
-        each
-        `alive` instance to `resume` afterwards."""
+        each `alive` instance to `resume` afterwards."""
         instance = self.instances[name]
         instance.restore(saved, crashed=crashed)
         self._update_waiting(instance)

@@ -1,8 +1,7 @@
 """Settled: decides whether what a command asked for has been reached, or cannot be reached.
 
 `up -d`, `start`, `stop` and similar commands wait for this.  The daemon reports READY to its service manager by the
-same
-rule.
+same rule.
 """
 
 from __future__ import annotations

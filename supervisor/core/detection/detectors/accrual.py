@@ -62,9 +62,8 @@ class Accrual:
     """A `Detector` (protocol.py) made of a score function.
 
     `interval`: the configured interval, used until intervals are learned.  `grace`: the silence allowed before the
-    first
-    beat, and the longest interval that is learned.  `minimum`, `maximum`: bounds of the silence at which suspicion
-    begins; where they contradict each other, the maximum holds.  All in seconds.
+    first beat, and the longest interval that is learned.  `minimum`, `maximum`: bounds of the silence at which
+    suspicion begins; where they contradict each other, the maximum holds.  All in seconds.
     """
 
     __slots__ = (

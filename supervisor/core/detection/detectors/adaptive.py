@@ -6,10 +6,8 @@ mean where the interval drifts, the window's own deviation where senders switch 
 (*expert*) is a location (when the beat is due) and a scale (how uncertain that is).  Its patience at a score is
 location + (a + b·score)·scale, with a and b such that all experts have the same *mean* patience.  Detection is then
 equally quick with each of them, and the best is the one with the fewest mistakes.  Mistakes are rare, so near ones
-count
-a little too: with r the part of an expert's margin that a gap has used up, its loss is 1 if r ≥ 1, else 0.3·r¹⁶.
-Losses
-are counted at the detector's own threshold, because what is best at a low one is not best at a high one.
+count a little too: with r the part of an expert's margin that a gap has used up, its loss is 1 if r ≥ 1, else 0.3·r¹⁶.
+Losses are counted at the detector's own threshold, because what is best at a low one is not best at a high one.
 
 That is "follow the leader" of prediction with expert advice (Cesa-Bianchi & Lugosi: "Prediction, Learning, and Games",
 2006) over the ideas of this package.  The score is φ as if errors were exponential and 0.8 σ on average, as normal ones

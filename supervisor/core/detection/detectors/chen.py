@@ -4,8 +4,7 @@ Chen, Toueg, Aguilera: "On the Quality of Service of Failure Detectors", IEEE Tr
 with the send times of beats it is their NFD-S.  The score is how much the beat is overdue, in tenths of a period, so
 that α = threshold·η/10.  Good at: senders with a timer, whatever delays and loses their beats (it expects the
 short gap after a late beat).  Bad at: senders that work and then sleep, whose phase drifts, and delays that change
-their
-spread, since α does not follow.
+their spread, since α does not follow.
 """
 
 from __future__ import annotations

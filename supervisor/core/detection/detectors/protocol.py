@@ -27,8 +27,7 @@ class Detector(Protocol):
 
     def heartbeat(self, at: float, sent: float | None = None) -> bool:
         """Take a beat that arrived `at`.  False: it goes backwards, is a duplicate or has an impossible time, and is
-        only
-        counted (`ignored`)."""
+        only counted (`ignored`)."""
         ...
 
     def suspicion(self, at: float) -> float:

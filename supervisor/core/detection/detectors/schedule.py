@@ -4,8 +4,7 @@ Chen, Toueg, Aguilera: "On the Quality of Service of Failure Detectors", IEEE Tr
 Their expected arrival is EA(l+1) = mean over the newest n beats of (A(i) − η·i), plus (l+1)·η.  Beats carry no sequence
 number here: each belongs to the nearest slot, so a lost beat is noticed, and beats that arrive together share a slot.
 Where beats carry the time at which they were sent, this is NFD-S: the next is due a period and the usual delay after
-the
-last was *sent*.
+the last was *sent*.
 
 The period η is the median gap of the first 32 beats, refined by least squares over the window, once for each window.
 A sender that works and then sleeps keeps no schedule: while EA errs more than "a period after the last", the next beat
