@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from scripts.tools.chaos import judge, kept, sight, soak
+from scripts.tools.chaos import judge, output_check, proc_view, soak
 from tests.e2e.conftest import PATIENCE, ROOT
 
 
@@ -68,7 +68,7 @@ def test_the_hardships_are_listed() -> None:
 
 @pytest.fixture(scope="module")
 def parts() -> SimpleNamespace:
-    return SimpleNamespace(judge=judge, kept=kept, sight=sight, soak=soak)
+    return SimpleNamespace(judge=judge, output_check=output_check, proc_view=proc_view, soak=soak)
 
 
 class Scene:
@@ -95,7 +95,7 @@ class Scene:
                     str(self.place),
                 ],
                 stdout=log,
-                env={"SUPERVISOR_INSTANCE": "a", self.parts.sight.MARK: str(self.place)},
+                env={"SUPERVISOR_INSTANCE": "a", self.parts.proc_view.MARK: str(self.place)},
             )
         self.programs.append(program)
         self.until(lambda: any(life.process.pid == program.pid for life in self.judge.lives.values()))
@@ -116,7 +116,7 @@ class Scene:
         self.until(lambda: self.log.read_bytes().count(b"\n") >= lines)
 
     def output(self, *, held: bool = True) -> list[str]:
-        found = self.parts.kept.Output("a").read(self.place / "log").judge(self.judge, held)
+        found = self.parts.output_check.Output("a").read(self.place / "log").judge(self.judge, held)
         return [violation.kind for violation in found]
 
 
@@ -134,8 +134,8 @@ def scene(tmp_path: Path, parts: SimpleNamespace) -> Iterator[Scene]:
     for program in made.programs:
         program.kill()
         program.wait()
-    for process, _ in parts.sight.marked(str(tmp_path)):
-        parts.sight.send(process, signal.SIGKILL)
+    for process, _ in parts.proc_view.marked(str(tmp_path)):
+        parts.proc_view.send(process, signal.SIGKILL)
 
 
 def kinds(violations: list[Any]) -> list[str]:
@@ -152,7 +152,7 @@ def test_nothing_is_found_where_nothing_is_wrong(scene: Scene) -> None:
     scene.judge.want("a", False)
     assert scene.judge.unsettled() == scene.judge.restarts() == scene.judge.found == []
     assert scene.output() == []
-    assert list(scene.parts.sight.marked(str(scene.place))) == []
+    assert list(scene.parts.proc_view.marked(str(scene.place))) == []
 
 
 def test_a_second_copy_is_found(scene: Scene) -> None:
@@ -263,8 +263,8 @@ def test_a_daemon_that_was_starved_until_it_died_is_not_to_blame(
     scene.end(program)
     lines = scene.log.read_bytes().splitlines()
     scene.log.write_bytes(b"".join(line + b"\n" for line in lines[:-2]))
-    before = scene.parts.sight.busy(os.getpid())
-    monkeypatch.setattr(scene.parts.sight, "busy", lambda _pid: before + 5.0 * starved)
+    before = scene.parts.proc_view.busy(os.getpid())
+    monkeypatch.setattr(scene.parts.proc_view, "busy", lambda _pid: before + 5.0 * starved)
     dead = time.monotonic() + 5.0
     scene.judge.daemon_gone(dead)
     scene.judge.daemon_dead(dead)

@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.tools.bench import page, peers, scenarios, table, victims, ward
+from scripts.tools.bench import page, peers, scenarios, subreaper, table, victims
 from scripts.tools.bench.figures import OURS, Row, median, select_rows
 from scripts.tools.bench.install import Absent
 from scripts.tools.bench.peers.base import Peer
@@ -145,7 +145,7 @@ def main(argv: list[str]) -> int:
 
         return detectors(Console())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    ward.enter()
+    subreaper.enter()
     about = machine()
     with tempfile.TemporaryDirectory(prefix="phi-bench-") as scratch:
         try:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.tools.bench import proc, ward
+from scripts.tools.bench import proc, subreaper
 from scripts.tools.bench.figures import OURS, slope
 from scripts.tools.bench.peers.base import Beats, Peer, Service
 from scripts.tools.bench.victims import LINE_BYTES, LINES_PER_BLOCK, Journal, Kind, Record, TooLate, check_lines
@@ -95,7 +95,7 @@ class Bench:
         except TooLate as late:
             raise TooLate(f"{late}; it said: {peer.said() or 'nothing'}") from late
         finally:
-            ward.end_all(self.victim)
+            subreaper.end_all(self.victim)
             peer.clean()
             shutil.rmtree(home)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from scripts.tools.chaos import sight
+from scripts.tools.chaos import proc_view
 from scripts.tools.chaos.judge import Judge, Violation
 from scripts.tools.chaos.stage import Stage, temporary_place
 from supervisor.core.text.timestamps import from_iso
@@ -48,7 +48,7 @@ class Adoption:
 
 def adopt(count: int, warm_up: float, watch: float, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Start `count` services, let them beat for `warm_up` seconds, kill the daemon, and `watch` the next."""
-    sight.adopt_orphans()
+    proc_view.adopt_orphans()
     with temporary_place() as place:
         judge = Judge(place)
         names = [f"beat@{n}" for n in range(1, count + 1)]

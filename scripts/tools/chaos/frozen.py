@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from scripts.tools.chaos.alone import daemon, ended, events, moment, suspected, tell
+from scripts.tools.chaos.private_daemon import daemon, ended, events, moment, suspected, tell
 from supervisor.core.model.causes import Cause
 
 WARM, AFTERWARDS = 5.0, 5.0

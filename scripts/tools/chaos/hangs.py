@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from scripts.tools.chaos.alone import daemon, ended, events, moment, suspected, tell
+from scripts.tools.chaos.private_daemon import daemon, ended, events, moment, suspected, tell
 from supervisor.client import Client
 from supervisor.core.model.documents import Event
 

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from scripts.tools.chaos import sight
+from scripts.tools.chaos import proc_view
 from scripts.tools.chaos.judge import Judge, Violation
-from scripts.tools.chaos.kept import Output, counted
+from scripts.tools.chaos.output_check import Output, counted
 from scripts.tools.chaos.stage import PATIENCE, PROGRAM, DaemonEnded, Stage, temporary_place
 from supervisor.errors import SupervisorError
 
@@ -126,9 +126,9 @@ class Trial:
 
     def idles(self) -> None:
         """Check that the daemon does not spin."""
-        before = sight.stat(self.stage.pid)
+        before = proc_view.stat(self.stage.pid)
         self.judge.look(1.0)
-        after = sight.stat(self.stage.pid)
+        after = proc_view.stat(self.stage.pid)
         if before is not None and after is not None and after.cpu - before.cpu > 0.5:
             self.fails("busy", f"the daemon used {after.cpu - before.cpu:.2f} s of CPU in a second")
 
@@ -386,7 +386,7 @@ def private_mounts() -> None:
 
 def endure(name: str, say: Callable[[str], None]) -> list[Violation] | None:
     """Run one hardship; returns its violations, or None if it was skipped."""
-    sight.adopt_orphans()
+    proc_view.adopt_orphans()
     began = time.monotonic()
     with temporary_place() as place:
         trial = Trial(place)

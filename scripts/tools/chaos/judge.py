@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from scripts.tools.chaos import sight
-from scripts.tools.chaos.sight import Process
+from scripts.tools.chaos import proc_view
+from scripts.tools.chaos.proc_view import Process
 
 ANSWERED_BY, UNANSWERED_BY = 5.0, 15.0
 """Seconds with a daemon after which an order has taken effect; longer if its sender got no answer."""
@@ -135,7 +135,7 @@ class Judge:
         """Signal a process, and record that its end is not a failure; False if it was gone."""
         before = self.killed.get(process)
         self.killed[process] = before or time.monotonic()
-        there = sight.send(process, number)
+        there = proc_view.send(process, number)
         if not there and before is None:
             del self.killed[process]
         return there
@@ -157,7 +157,7 @@ class Judge:
         self.gaps[-1].heard = min(self.gaps[-1].heard, next(rested, self._idle[0][0]))
 
     def _look_at_daemon(self, now: float) -> None:
-        self._idle.append((now, now - sight.busy(self._daemon)))
+        self._idle.append((now, now - proc_view.busy(self._daemon)))
 
     def daemon_there(self) -> None:
         if self.gaps and self.gaps[-1].until == float("inf"):
@@ -176,7 +176,7 @@ class Judge:
         self._look_at_daemon(now)
         if now - self._reaped > FOREIGN_REAP_EVERY:
             self._reaped = now
-            sight.reap(self.not_to_reap)
+            proc_view.reap(self.not_to_reap)
 
     def mains(self, instance: str, *, alive: bool = True) -> list[Life]:
         """Its main processes, in order; with `alive` those that have not been seen gone."""
@@ -219,7 +219,7 @@ class Judge:
             )
 
     def _watch(self, life: Life) -> None:
-        fd = sight.open_process(life.process)
+        fd = proc_view.open_process(life.process)
         if fd is None:
             self._reap_own(life.process.pid)
             life.gone = time.monotonic()
@@ -243,7 +243,7 @@ class Judge:
 
     def _only_one(self, new: Life) -> None:
         """Report two main processes at once; what /proc says at this moment decides."""
-        both = [x for x in self.mains(new.instance) if sight.alive(x.process)]
+        both = [x for x in self.mains(new.instance) if proc_view.alive(x.process)]
         pair = frozenset(x.process for x in both)
         if len(both) > 1 and pair not in self._doubled:
             self._doubled.add(pair)
@@ -331,9 +331,11 @@ class Judge:
     def left_behind(self) -> list[Violation]:
         """Processes of this place that remain after everything should have ended."""
         now = time.monotonic()
-        family = {Process(p, s.start): s.name for p, s in sight.descendants(os.getpid()).items() if s.state not in "ZX"}
+        family = {
+            Process(p, s.start): s.name for p, s in proc_view.descendants(os.getpid()).items() if s.state not in "ZX"
+        }
         ours = {p: n for p, n in family.items() if p.pid not in self.not_to_reap}
-        there = ours | dict(sight.marked(str(self.place)))
+        there = ours | dict(proc_view.marked(str(self.place)))
         return [
             Violation("left behind", self._whose(process), now, f"process {process.pid} ({name}) is still there")
             for process, name in there.items()

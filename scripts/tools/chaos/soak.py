@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.tools.chaos import sight
+from scripts.tools.chaos import proc_view
 from scripts.tools.chaos.judge import UNANSWERED_BY, Judge, Order, Violation
-from scripts.tools.chaos.kept import Output
+from scripts.tools.chaos.output_check import Output
 from scripts.tools.chaos.stage import PATIENCE, Stage, temporary_place
 from supervisor.errors import SupervisorError
 
@@ -105,7 +105,7 @@ class Hurter(threading.Thread):
         self.edition = 0
         self._owed: dict[str, str] = {}
         self._ended = threading.Event()
-        self._waking: list[tuple[float, sight.Process]] = []
+        self._waking: list[tuple[float, proc_view.Process]] = []
         self._unread: Order | None = None
 
     def run(self) -> None:
@@ -161,18 +161,18 @@ class Hurter(threading.Thread):
     def _kill_child(self, _: str) -> None:
         """Kill a child, which must have no effect: the main process runs on."""
         children = [x for x in self.judge.processes("fork@3") if not x.main]
-        if children and sight.send(self.dice.choice(children).process, signal.SIGKILL):
+        if children and proc_view.send(self.dice.choice(children).process, signal.SIGKILL):
             self._did("children killed")
 
     def _pause(self, instance: str) -> None:
         for life in self.judge.mains(instance)[-1:]:
-            if sight.send(life.process, signal.SIGSTOP):
+            if proc_view.send(life.process, signal.SIGSTOP):
                 self._waking.append((time.monotonic() + self.dice.uniform(0.05, 0.8), life.process))
                 self._did("paused")
 
     def _wake_up(self, until: float) -> None:
         for entry in [e for e in self._waking if e[0] <= until]:
-            sight.send(entry[1], signal.SIGCONT)
+            proc_view.send(entry[1], signal.SIGCONT)
             self._waking.remove(entry)
 
     def _restart(self, instance: str) -> None:
@@ -250,7 +250,7 @@ class Soak:
 
     def run(self, kills: int | None, seconds: float | None) -> Report:
         """Run until this many kills or seconds; `kills` 0 leaves the daemon alone."""
-        sight.adopt_orphans()
+        proc_view.adopt_orphans()
         began = time.monotonic()
         with self.stage:
             self.stage.start()
@@ -332,7 +332,7 @@ class Soak:
         pid = self.stage.pid
         with suppress(OSError):
             age = time.monotonic() - self.stage.began
-            self.report.samples.append((age, sight.descriptors(pid), sight.memory(pid)))
+            self.report.samples.append((age, proc_view.descriptors(pid), proc_view.memory(pid)))
 
     def _end(self) -> None:
         judge, report = self.judge, self.report

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from scripts.tools.chaos import sight
+from scripts.tools.chaos import proc_view
 from scripts.tools.chaos.judge import ANSWERED_BY, Judge
 from supervisor.client import Client
 from supervisor.core.model.documents import Status
@@ -87,7 +87,7 @@ class Stage:
                 stderr=said,
                 start_new_session=True,
                 cwd=self.place,
-                env=os.environ | {sight.MARK: str(self.place)} | self.environment,
+                env=os.environ | {proc_view.MARK: str(self.place)} | self.environment,
             )
         self.pid, self.began = self._daemon.pid, time.monotonic()
         self.judge.not_to_reap.add(self.pid)
@@ -236,10 +236,10 @@ class Stage:
         for fd in self._held.values():
             os.close(fd)
         for _ in range(100):
-            there = list(sight.marked(str(self.place)))
+            there = list(proc_view.marked(str(self.place)))
             for process, _name in there:
-                sight.send(process, signal.SIGKILL)
-            sight.reap(set())
+                proc_view.send(process, signal.SIGKILL)
+            proc_view.reap(set())
             if not there:
                 return
             time.sleep(0.02)

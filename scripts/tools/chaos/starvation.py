@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.tools.chaos.alone import daemon, ended, events, moment, suspected, tell
+from scripts.tools.chaos.private_daemon import daemon, ended, events, moment, suspected, tell
 from supervisor.adapters.linux import procfs
 from supervisor.client import Client
 

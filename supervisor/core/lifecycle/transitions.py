@@ -36,12 +36,12 @@ is under way is not revoked:
 - Stop while STOPPING for a restart: the stop goes on, and nothing follows it.
 - `Stop(later=True)`: the goal is DOWN, and the process runs on until its dependants are gone.  `Start` calls it off.
 - The daemon ends: the next one restores state, phase and deadlines, and steps the instance with `Adopted` or
-  `NotFoundOnAdoption`.  Their handlers repeat the order that belongs to the state (recovery.py).
+  `NotFoundOnAdoption`.  Their handlers repeat the order that belongs to the state (adopted.py).
 
 A handler is a function `handler(instance, event, now, out)`: it changes the instance and appends actions to `out`.
 It does no I/O, reads no clock and never waits.  entering.py holds what several handlers share: how a state is entered.
 Handlers stand by state in starting.py, running.py, suspect.py, stopping.py, and by concern in commands.py, ending.py,
-recovery.py, notices.py.
+adopted.py, notices.py.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from supervisor.core.lifecycle import commands, ending, notices, recovery, running, starting, stopping, suspect
+from supervisor.core.lifecycle import adopted, commands, ending, notices, running, starting, stopping, suspect
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
@@ -85,8 +85,8 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STARTING, ev.StartPermitted): starting.permitted,
     (State.STARTING, ev.Spawned): starting.spawned,
     (State.STARTING, ev.SpawnFailed): starting.spawn_failed,
-    (State.STARTING, ev.Adopted): recovery.adopted_while_starting,
-    (State.STARTING, ev.NotFoundOnAdoption): recovery.not_found,
+    (State.STARTING, ev.Adopted): adopted.adopted_while_starting,
+    (State.STARTING, ev.NotFoundOnAdoption): adopted.not_found,
     (State.STARTING, ev.Ready): starting.became_ready,
     (State.STARTING, ev.ProbeFailed): notices.probe_failed,
     (State.STARTING, ev.Exited): ending.exited,
@@ -102,8 +102,8 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.Restart): commands.restart,
     (State.RUNNING, ev.Reset): commands.reset,
     (State.RUNNING, ev.Reconfigure): commands.reconfigure,
-    (State.RUNNING, ev.Adopted): recovery.adopted,
-    (State.RUNNING, ev.NotFoundOnAdoption): recovery.not_found,
+    (State.RUNNING, ev.Adopted): adopted.adopted,
+    (State.RUNNING, ev.NotFoundOnAdoption): adopted.not_found,
     (State.RUNNING, ev.Heartbeat): running.heartbeat,
     (State.RUNNING, ev.ProbeFailed): notices.probe_failed,
     (State.RUNNING, ev.Exited): ending.exited,
@@ -119,8 +119,8 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.SUSPECT, ev.Restart): commands.restart,
     (State.SUSPECT, ev.Reset): commands.reset,
     (State.SUSPECT, ev.Reconfigure): commands.reconfigure,
-    (State.SUSPECT, ev.Adopted): recovery.adopted,
-    (State.SUSPECT, ev.NotFoundOnAdoption): recovery.not_found,
+    (State.SUSPECT, ev.Adopted): adopted.adopted,
+    (State.SUSPECT, ev.NotFoundOnAdoption): adopted.not_found,
     (State.SUSPECT, ev.Ready): suspect.became_ready,
     (State.SUSPECT, ev.Heartbeat): suspect.heartbeat,
     (State.SUSPECT, ev.ProbeFailed): notices.probe_failed,
@@ -138,8 +138,8 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STOPPING, ev.Reconfigure): commands.reconfigure,
     (State.STOPPING, ev.Spawned): stopping.spawned,
     (State.STOPPING, ev.SpawnFailed): starting.spawn_failed,
-    (State.STOPPING, ev.Adopted): recovery.adopted_while_stopping,
-    (State.STOPPING, ev.NotFoundOnAdoption): recovery.not_found_while_stopping,
+    (State.STOPPING, ev.Adopted): adopted.adopted_while_stopping,
+    (State.STOPPING, ev.NotFoundOnAdoption): adopted.not_found_while_stopping,
     (State.STOPPING, ev.Exited): stopping.exited,
     (State.STOPPING, ev.TreeEmpty): stopping.tree_empty,
     (State.STOPPING, ev.KillIncomplete): stopping.kill_incomplete,

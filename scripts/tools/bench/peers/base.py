@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from scripts.tools.bench import ward
+from scripts.tools.bench import subreaper
 from scripts.tools.bench.install import Tools
 
 ROTATE_AT_BYTES = 50 * 1024 * 1024
@@ -95,7 +95,7 @@ class Peer:
 
     def processes(self) -> list[int]:
         """All processes that the system needs: every descendant of the bench that is not a victim."""
-        return ward.supervisors(Path(self.services[0].argv[0]))
+        return subreaper.supervisors(Path(self.services[0].argv[0]))
 
     def clean(self) -> None:
         """Undo what `write` changed outside `home`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from scripts.tools.bench.install import Tools, from_debian
 from scripts.tools.bench.peers.base import Peer, write_script
 
-ORPHANAGE = Path(__file__).parent.parent / "orphanage.py"
+REAP_ORPHANS = Path(__file__).parent.parent / "reap_orphans.py"
 
 
 class Monit(Peer):
@@ -41,4 +41,4 @@ set statefile {self.home}/monit.state
         config.chmod(0o600)
 
     def daemon(self) -> list[str]:
-        return [sys.executable, str(ORPHANAGE), self.tools["monit"], "-I", "-c", f"{self.home}/monitrc"]
+        return [sys.executable, str(REAP_ORPHANS), self.tools["monit"], "-I", "-c", f"{self.home}/monitrc"]

@@ -23,8 +23,8 @@ from array import array
 from math import log
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.float_guards import margin
 from supervisor.core.detection.detectors.interval_window import COLD, FLOOR, FOREVER, OUTLIER, IntervalWindow
-from supervisor.core.detection.detectors.numbers import margin
 from supervisor.core.detection.detectors.schedule import Schedule
 from supervisor.core.model.saved import integer, number
 

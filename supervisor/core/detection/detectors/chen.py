@@ -10,8 +10,8 @@ their spread, since α does not follow.
 from __future__ import annotations
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.float_guards import margin
 from supervisor.core.detection.detectors.interval_window import IntervalWindow
-from supervisor.core.detection.detectors.numbers import margin
 from supervisor.core.detection.detectors.schedule import Schedule
 
 PARTS = 10.0

@@ -10,8 +10,8 @@ from __future__ import annotations
 from math import log
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.float_guards import margin
 from supervisor.core.detection.detectors.interval_window import FLOOR, IntervalWindow
-from supervisor.core.detection.detectors.numbers import margin
 
 _LN10 = log(10.0)
 

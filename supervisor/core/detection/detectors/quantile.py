@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from math import log10
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.float_guards import margin
 from supervisor.core.detection.detectors.interval_window import COLD, FLOOR, FOREVER, IntervalWindow
-from supervisor.core.detection.detectors.numbers import margin
 from supervisor.core.model.saved import integer, sequence
 
 SIZE = 80

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.tools.chaos.judge import Judge, Life, Violation
+from scripts.tools.chaos.proc_view import Process
 from scripts.tools.chaos.program import COUNTS
-from scripts.tools.chaos.sight import Process
 
 LINE = re.compile(rb"(?:\d{4}-\d\d-\d\dT[\d:.]+Z )?(\S+) (\d+) (\d+) (\d+) ([\d.]+) x*\.")
 """With or without the timestamp that the supervisor puts before it."""
