@@ -10,7 +10,7 @@ from supervisor import __version__
 from supervisor.cli.options import daemon_options
 
 SECTIONS: dict[str, dict[str, str]] = {
-    "The daemon": {
+    "Daemon": {
         "run": "run",
         "up": "up",
         "down": "down",
@@ -18,7 +18,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "upgrade": "upgrade",
         "top": "top",
     },
-    "What is going on": {
+    "Inspection": {
         "status": "status",
         "logs": "logs",
         "events": "events",

@@ -73,7 +73,7 @@ class DaemonTarget:
             raise why from None
         if not os.access(path, os.R_OK):
             raise why from None
-        sys.stderr.write(f"no daemon answers: read from {path}\n")
+        sys.stderr.write(f"no daemon answers; reading {path}\n")
         return read_only(path)
 
 

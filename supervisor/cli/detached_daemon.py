@@ -43,7 +43,9 @@ def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
             log.replace(log.with_suffix(".log.1"))
         file = log.open("ab")
     except OSError as error:
-        raise OperationFailed(f"cannot write {log}: {error.strerror}", "Set another state_dir.") from None
+        raise OperationFailed(
+            f"cannot write {log}: {error.strerror}", "Set another state_dir in [supervisor]."
+        ) from None
     with file:
         begin = file.seek(0, os.SEEK_END)
         daemon = subprocess.Popen(

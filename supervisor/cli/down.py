@@ -39,8 +39,10 @@ _LETTERS = {
 @daemon_options("-f", "--file")
 @pass_target
 def down(target: DaemonTarget) -> int:
-    """Stop everything, dependants first, and end the daemon; `detach = true` stays.  Exit code 1 if a process remains:
-    what does not even die by SIGKILL is waited for some fifteen seconds, then named."""
+    """Stop all services, dependants first, and end the daemon.
+
+    Services with `detach = true` keep running.  Exit code 1 if a process remains: one that survives SIGKILL is waited
+    for some fifteen seconds, then named."""
     return bring_down(target.client)
 
 
@@ -60,16 +62,16 @@ def bring_down(client: Client) -> int:
         ended = select.poll()
         ended.register(daemon, select.POLLIN)
         if not ended.poll(LAST_WORDS * 1000):
-            raise OperationFailed("everything is stopped, but the daemon does not end")
+            raise OperationFailed("all services stopped, but the daemon does not end")
         os.close(daemon)
     remaining = [f"{row['name']}: {process}" for row in rows for process in _left(row)]
     if remaining:
         raise OperationFailed(
-            f"the daemon has ended, but these remain: {', '.join(remaining)}",
-            "State D waits for the kernel: a disk, a network file system. The next `supervisor up` tries again.",
+            f"the daemon has ended, but these processes remain: {', '.join(remaining)}",
+            "State D: waiting for the kernel (a disk, a network file system).  The next `supervisor up` tries again.",
         )
     kept = [f"{row['name']} (pid {row['pid']})" for row in rows if row["detach"] and _lives(row["pid"])]
-    click.echo(f"down: left running: {', '.join(kept)}" if kept else "down: no process remains")
+    click.echo("all services stopped, daemon ended" + (f"; left running: {', '.join(kept)}" if kept else ""))
     return 0
 
 

@@ -99,16 +99,20 @@ def everything(source: EventSource, services: Sequence[str], since: float | None
 
 @click.command()
 @daemon_options()
-@click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
-@click.option("-n", "--lines", type=click.IntRange(0, PAGE), help="The newest so many.  [100; all since]")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new events until interrupted.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0, PAGE), metavar="N", help="The last N events.  [100; all with --since]"
+)
 @since_option
-@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @services_argument
 @pass_target
 def events(
     target: DaemonTarget, follow: bool, lines: int | None, since: float | None, as_json: bool, services: tuple[str, ...]
 ) -> None:
-    """The durable ledger of every state change with its cause."""
+    """Print the state changes of services with their causes, from the ledger.
+
+    Example: supervisor events --since 1h web"""
     show = _as_json if as_json else event_line
     source: EventSource = FromDaemon(target.client)
     try:
@@ -134,7 +138,7 @@ def events(
         if message[0] == "event":
             click.echo(show(message[1]))
         elif message[0] == "disconnected":
-            click.echo("the daemon has gone; waiting for it", err=True)
+            click.echo("connection to the daemon lost; waiting for it", err=True)
 
 
 def _as_json(event: Event) -> str:
@@ -153,7 +157,7 @@ def event_line(event: Event) -> str:
     when = date_and_clock(event["at"])
     before, state = event["from"], event["to"]
     change = state if before == state else f"{before} → {state}"
-    who = f"{event['instance']} #{event['incarnation']}"
+    who = f"{event['instance']} run {event['incarnation']}"
     tone = STATES.get(state, UNKNOWN).tone
     text = click.style(f"{change:<20}", fg=COLORS.get(tone), bold=tone == "alarm")
-    return f"{click.style(when, dim=True)}  {who:<16}  {text}  {printable(phrase(event['cause'], event['detail']))}"
+    return f"{click.style(when, dim=True)}  {who:<18}  {text}  {printable(phrase(event['cause'], event['detail']))}"

@@ -48,19 +48,23 @@ def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None)
     try:
         return None if value is None else re.compile(value)
     except re.error as error:
-        raise click.BadParameter(f"{value!r} is no regular expression: {error}.") from None
+        raise click.BadParameter(f"{value!r} is not a regular expression: {error}.") from None
 
 
 @click.command()
 @daemon_options()
-@click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until interrupted.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(0), help="The newest so many of each instance.  [100; 10 to follow; all since]"
+    "-n",
+    "--lines",
+    type=click.IntRange(0),
+    metavar="N",
+    help="The last N lines of each instance.  [100; 10 with --follow; all with --since]",
 )
 @since_option
-@click.option("--grep", callback=_as_pattern, metavar="RE", help="Only lines in which this is found.")
-@click.option("--no-prefix", is_flag=True, help="Only what was said, not by whom.")
-@click.option("--json", "as_json", is_flag=True, help="One object a line: instance, at, text.")
+@click.option("--grep", callback=_as_pattern, metavar="RE", help="Only lines that match this regular expression.")
+@click.option("--no-prefix", is_flag=True, help="Do not print the name of the instance before each line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: instance, at, text.")
 @services_argument
 @pass_target
 def logs(
@@ -73,7 +77,9 @@ def logs(
     as_json: bool,
     services: tuple[str, ...],
 ) -> None:
-    """What services say, interleaved by time."""
+    """Print the output of services, interleaved by time.
+
+    Example: supervisor logs -f --grep ERROR web"""
     client = target.client
     rows = client.status(services)["instances"]
     names = [row["name"] for row in rows]
@@ -97,7 +103,7 @@ def logs(
                 if grep is None or grep.search(line.text):
                     click.echo(show(line))
         if message[0] == "disconnected":
-            click.echo("the daemon has gone; waiting for it", err=True)
+            click.echo("connection to the daemon lost; waiting for it", err=True)
 
 
 def _newest(

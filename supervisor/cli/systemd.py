@@ -22,10 +22,10 @@ ASSUMED = 252
 
 @click.command()
 @daemon_options("-f", "--file")
-@click.option("--user", is_flag=True, help="For your own service manager: `systemctl --user`.")
+@click.option("--user", is_flag=True, help="A unit for your own service manager (`systemctl --user`).")
 @pass_target
 def systemd(target: DaemonTarget, user: bool) -> None:
-    """Print a systemd unit for services.toml; docs/systemd.md tells what to do with it."""
+    """Print a systemd unit that runs services.toml; docs/systemd.md explains its use."""
     from supervisor.config.export.systemd_unit import unit
     from supervisor.config.load import load
 

@@ -36,7 +36,7 @@ def await_settled(
             on_progress(rows, found)
             if give_up is not None and time.monotonic() >= give_up:
                 late = [name for name in names if found[name] is False]
-                found |= {n: Failure(f"not within {timeout:g} s: it is {rows[n]['state']}") for n in late}
+                found |= {n: Failure(f"not done within {timeout:g} s: still {rows[n]['state']}") for n in late}
             if False not in found.values():
                 return {name: result for name, result in found.items() if isinstance(result, Failure)}
-    raise NoDaemon("the daemon ended before it was done")
+    raise NoDaemon("the daemon ended before this was done")

@@ -28,7 +28,8 @@ def ask(client: Client, verb: str, services: Sequence[str], timeout: float | Non
         said = "\n".join(f"  {name}: {why}" for name, why in failures.items())
         first = next(iter(failures))
         raise OperationFailed(
-            f"{verb} failed for {len(failures)} of {len(names)}:\n{said}", f"`supervisor why {first}` tells the story."
+            f"{verb} failed for {len(failures)} of {len(names)}:\n{said}",
+            f"`supervisor why {first}` explains the failure.",
         )
 
 

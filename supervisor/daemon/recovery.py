@@ -89,9 +89,9 @@ def _take_up(daemon: Recoverable, host: HostProcesses, now: float) -> int:
     for name, incarnation in plan.unheard.items():
         service_set.presume(name, incarnation)
     if plan.unheard:
-        daemon.problem(f"not in the ledger, and taken up by their marks: {', '.join(plan.unheard)}")
+        daemon.problem(f"adopted by their marks, though not in the ledger: {', '.join(plan.unheard)}")
     for stray in plan.strays:
-        daemon.problem(f"process {stray.pid} of {stray.instance} was left behind by an earlier supervisor: killed")
+        daemon.problem(f"process {stray.pid} of {stray.instance} was left behind by an earlier daemon: killed")
     for stray in host.end_strays(plan.strays):
         daemon.problem(f"process {host.describe(stray)} of {stray.instance} cannot be killed")
     found = {

@@ -45,7 +45,7 @@ class CommandSender:
         """Ask which signal, then send it."""
         alive = self._model.running(targets)
         if not alive:
-            self._app.notify("nothing runs there that could take a signal", severity="warning", timeout=3)
+            self._app.notify("no process is running there", severity="warning", timeout=3)
             return
 
         def chosen(name: str | None) -> None:
@@ -60,7 +60,7 @@ class CommandSender:
         def show(answer: Difference) -> None:
             words = changes(answer)
             if not words:
-                self._app.notify("the configuration in force is the one in the file", timeout=3)
+                self._app.notify("the configuration has not changed", timeout=3)
                 return
             self._confirm("apply the configuration?", "\n".join(words), "apply it", apply)
 
@@ -85,10 +85,10 @@ class CommandSender:
         if self._model.closing:
             choices = [
                 Choice("k", "kill what is left", "down"),
-                Choice("l", "leave: it goes on stopping", "leave"),
+                Choice("l", "leave: the shutdown continues", "leave"),
                 Choice("c", "wait", ""),
             ]
-            title, body = "still shutting down", "Some instances take their time to stop."
+            title, body = "still shutting down", "Some instances have not stopped yet."
         else:
             choices = [
                 Choice("s", "stop everything", "down"),
@@ -125,7 +125,7 @@ def changes(answer: Difference) -> list[str]:
         restarts = "   (restarts)" if name in answer["restarted"] else ""
         words.append(f"~ {name}: {', '.join(keys)}{restarts}")
     if answer["supervisor"]:
-        words.append(f"only after a restart of the daemon: {', '.join(answer['supervisor'])}")
+        words.append(f"takes effect when the daemon is restarted: {', '.join(answer['supervisor'])}")
     if len(words) > MOST_CHANGES:
         words = [*words[:MOST_CHANGES], f"and {len(words) - MOST_CHANGES} more"]
     return words

@@ -45,7 +45,7 @@ class Model:
         old, new = before["supervisor"]["pid"], status["supervisor"]["pid"]
         if old != new:
             return f"the daemon was restarted: pid {old} → {new}"
-        return "connected again" if was_lost else ""
+        return "reconnected" if was_lost else ""
 
     def lost(self, why: str, now: float) -> None:
         """Nobody answers; `why`, where that is more than that nobody answers."""
@@ -98,7 +98,7 @@ class Model:
         """What the banner says while nobody answers; empty while somebody does."""
         if self._lost_at is None:
             return ""
-        last = f" · shown is what was {q.duration(now - self._lost_at)} ago" if self.status else ""
+        last = f" · last status {q.duration(now - self._lost_at)} ago" if self.status else ""
         why = f"  {clean(self._lost_why)}" if self._lost_why else ""
         return f"no daemon answers, reconnecting…{why}{last}"
 

@@ -37,15 +37,15 @@ def note(row: Instance) -> str:
     """Why it is as it is and what comes next; empty where there is nothing to say."""
     state = row["state"]
     if row["lingering"]:
-        return f"will not die: {', '.join(row['lingering'])}"
+        return f"cannot be killed: {', '.join(row['lingering'])}"
     if state == "stopping":
-        return f"KILL in {duration(row['kill_in_s'])}" if row["kill_in_s"] is not None else "being stopped"
+        return f"SIGKILL in {duration(row['kill_in_s'])}" if row["kill_in_s"] is not None else "stopping"
     if state == "starting":
         return _starting(row)
     if state == "running" and row["goal"] == "down":
         return "stops after its dependants"
     if state == "running":
-        trial = "half-open breaker" if row["breaker"] == "half-open" else ""
+        trial = "breaker half-open" if row["breaker"] == "half-open" else ""
         return row["probe_error"] or row["status"] or trial or _refused(row["target"])
     if state == "stopped" and row["cause"] == "stopped":
         return ""
@@ -70,16 +70,16 @@ def _refused(target: Target | None) -> str:
 
 def _next(row: Instance) -> str:
     if row["state"] == "backoff":
-        return f"; restart in {duration(row['next_restart_in_s'])}"
+        return f"; next try in {duration(row['next_restart_in_s'])}"
     if row["state"] == "failed":
-        return f"; breaker {row['breaker']}, next trial in {duration(row['next_restart_in_s'])}"
+        return f"; breaker {row['breaker']}, next try in {duration(row['next_restart_in_s'])}"
     return f"; held: {row['held']}" if row["held"] else ""
 
 
 def _starting(row: Instance) -> str:
     if row["waiting_for"]:
-        return f"waits for {row['waiting_for']}"
-    left = f", due in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""
+        return f"waiting for {row['waiting_for']}"
+    left = f", fails in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""
     return (row["probe_error"] or row["status"] or "not ready yet") + left
 
 

@@ -84,7 +84,7 @@ def test_up_detached_and_down(supervisor: Supervisor, home: Path) -> None:
     pid = Client(f"{home}/run/control.sock").daemon_pid()
     again = supervisor("up", "-d")
     assert again.returncode == 0
-    assert "running already" in again.stdout
+    assert "already running" in again.stdout
     assert Client(f"{home}/run/control.sock").daemon_pid() == pid
     down = supervisor("down")
     assert down.returncode == 0, down.stderr

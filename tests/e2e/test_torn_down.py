@@ -75,7 +75,7 @@ def test_what_is_detached_outlives_down_and_is_taken_up_again(daemon: Start) -> 
     assert lines == [str(n + 1) for n in range(len(lines))], "and not a line of its output is lost"
     assert one.cli("stop", "kept").returncode == 0
     wait_gone(before["kept"])
-    assert one.cli("down").stdout.splitlines()[-1] == "down: no process remains"
+    assert one.cli("down").stdout.splitlines()[-1] == "all services stopped, daemon ended"
 
 
 def test_a_second_down_spares_it_too(daemon: Start) -> None:

@@ -163,7 +163,7 @@ class ServiceManager:
     def _complain(self, why: str) -> None:
         if not self._complained:
             self._complained = True
-            self._problem(f"the service manager cannot be told how we are: {why}")
+            self._problem(f"the service manager cannot be notified: {why}")
 
     def close(self) -> None:
         """Send what can be sent at once, and end."""

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance, Outlook
 
 
-_SAID = {"suspect": "under suspicion", "backoff": "in backoff", "failed": "failed, its breaker open"}
+_SAID = {"suspect": "under suspicion", "backoff": "in backoff", "failed": "failed, breaker open"}
 
 
 def standing(view: Instance) -> str:
     """One sentence: what it is doing now."""
     state, since = view["state"], view["since_s"]
     lasting = "" if since is None else f", for {span(since)}"
-    run = f" (incarnation {view['incarnation']}, pid {view['pid']})" if view["pid"] else ""
+    run = f" (run {view['incarnation']}, pid {view['pid']})" if view["pid"] else ""
     if state == "running":
         ready = "running and ready" if view["ready"] else "running"
         return f"{ready}{run}, for {span(view['uptime_s'])}" if view["uptime_s"] is not None else f"{ready}{run}"
@@ -38,51 +38,51 @@ def _running(view: Instance) -> tuple[str, float | None]:
     if not view["ready"]:
         return "it runs to completion", None
     if view["breaker"] == "half-open":
-        return "it is on trial: if it stays healthy, the breaker closes; if it fails, the breaker opens again", None
+        return "it is on trial: the breaker closes if it stays healthy, and opens again if it fails", None
     if view["suspect_in_s"] is not None:
-        return "nothing, it is healthy; without a heartbeat it would fall under suspicion", view["suspect_in_s"]
+        return "nothing, it is healthy; without a heartbeat it is suspected", view["suspect_in_s"]
     return "nothing, it is healthy", None
 
 
 def _starting(view: Instance) -> tuple[str, float | None]:
     if view["waiting_for"]:
-        return f"it starts when it gets what it waits for: {view['waiting_for']}", None
+        return f"it is started; it still waits for {view['waiting_for']}", None
     if view["ready_within_s"] is not None:
-        return "it must become ready, or it is taken for failed", view["ready_within_s"]
-    return "it is being spawned", None
+        return "it must become ready, or the start has failed", view["ready_within_s"]
+    return "its process is being started", None
 
 
 def _suspect(view: Instance) -> tuple[str, float | None]:
     if view["held"]:
-        return f"it is looked at again; its silence proves nothing: {view['held']}", None
-    return "it is being examined; then it is cleared, or restarted", None
+        return f"it is examined again; silence is not counted: {view['held']}", None
+    return "it is being examined, then cleared or restarted", None
 
 
 def _stopping(view: Instance) -> tuple[str, float | None]:
     if view["lingering"]:
-        return f"it is killed again; still there: {', '.join(view['lingering'])}", view["kill_in_s"]
-    then = "then it is started again" if view["goal"] == "up" else "then it is stopped"
-    return f"it has been asked to end, and is killed if it does not; {then}", view["kill_in_s"]
+        return f"it is killed again; still present: {', '.join(view['lingering'])}", view["kill_in_s"]
+    then = "it ends and is started again" if view["goal"] == "up" else "it ends"
+    return f"{then}; if it does not end, it is killed", view["kill_in_s"]
 
 
 def _backoff(view: Instance) -> tuple[str, float | None]:
-    return f"it is started again (attempt {view['attempt']})", view["next_restart_in_s"]
+    return f"it is tried again (attempt {view['attempt']})", view["next_restart_in_s"]
 
 
 def _failed(view: Instance) -> tuple[str, float | None]:
     if view["next_restart_in_s"] is None:
-        return f"nothing, until a person resets it (supervisor reset {view['name']})", None
-    return f"the breaker lets it try once (supervisor reset {view['name']}: at once)", view["next_restart_in_s"]
+        return f"nothing until it is reset (supervisor reset {view['name']})", None
+    return f"it is tried once (at once: supervisor reset {view['name']})", view["next_restart_in_s"]
 
 
 def _exited(view: Instance) -> tuple[str, float | None]:
     if view["cause"] == "succeeded":
         return "nothing, it is done", None
-    return f"nothing: its policy wants no restart (supervisor start {view['name']})", None
+    return f"nothing: its policy does not restart it (supervisor start {view['name']})", None
 
 
 def _stopped(view: Instance) -> tuple[str, float | None]:
-    return f"nothing, until it is started (supervisor start {view['name']})", None
+    return f"nothing until it is started (supervisor start {view['name']})", None
 
 
 _PROSPECTS = {
