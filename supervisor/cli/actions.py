@@ -27,10 +27,10 @@ def _acting(verb: str, summary: str) -> click.Command:
     return command
 
 
-start = _acting("start", "Start services and what they depend on; return when they are ready.")
-stop = _acting("stop", "Stop services, dependants first; return when their last process has ended.")
-restart = _acting("restart", "Stop services and start them again; return when they are ready.")
-reset = _acting("reset", "Close breakers and clear backoff: services that wait for either start now.")
+start = _acting("start", "Start services and what they depend on; return when ready.")
+stop = _acting("stop", "Stop services, dependants first; return when all have ended.")
+restart = _acting("restart", "Stop services and start them again; return when ready.")
+reset = _acting("reset", "Close breakers and clear backoff, so that services start now.")
 
 
 @click.command()
@@ -41,7 +41,7 @@ reset = _acting("reset", "Close breakers and clear backoff: services that wait f
 @services_argument
 @pass_target
 def signal(target: DaemonTarget, number: str | None, services: tuple[str, ...]) -> None:
-    """Send a signal to the main processes; by default the one that reloads their configuration."""
+    """Send a signal to main processes; by default their reload_signal."""
     names = target.client.act("signal", services, number)
     for name in names:
         click.echo(f"{name}  {number or 'reload signal'} sent")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("path", required=False, metavar="[FILE]")
 @pass_target
 def check(target: DaemonTarget, only_schema: bool, path: str | None) -> None:
-    """Validate services.toml and print the plan: what is started, and in which order."""
+    """Validate services.toml and print what is started, in which order."""
     if only_schema:
         from json import dumps
 

@@ -110,7 +110,7 @@ def everything(source: EventSource, services: Sequence[str], since: float | None
 def events(
     target: DaemonTarget, follow: bool, lines: int | None, since: float | None, as_json: bool, services: tuple[str, ...]
 ) -> None:
-    """Print the state changes of services with their causes, from the ledger.
+    """Print all state changes with their causes, from the ledger.
 
     Example: supervisor events --since 1h web"""
     show = _as_json if as_json else event_line

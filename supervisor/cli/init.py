@@ -40,7 +40,7 @@ window = "60s"
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.argument("path", default="services.toml", metavar="[FILE]")
 def init(path: str, force: bool) -> None:
-    """Write a first services.toml."""
+    """Write an example services.toml."""
     try:
         with Path(path).open("w" if force else "x") as file:
             file.write(STARTER)

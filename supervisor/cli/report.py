@@ -36,7 +36,9 @@ F failures / instances · RECOVERY recovered without user action / failures
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as one JSON object.")
 @pass_target
 def report(target: DaemonTarget, since: float | None, as_json: bool) -> None:
-    """Print availability, MTBF, MTTR, detection times and false suspicions.
+    """Print availability, MTBF, MTTR and detection times.
+
+    Also failures by cause, false suspicions, and the ratios R, C, L, F and recovery.
 
     Example: supervisor report --since 30d"""
     from supervisor.core.history.report import report as summed_up

@@ -22,6 +22,6 @@ from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon
 )
 @pass_target
 def run(target: DaemonTarget, log_format: str) -> None:
-    """Run the daemon in the foreground, for systemd, a container or a test."""
+    """Run the daemon in the foreground, as systemd or a container needs."""
     sys.stdout.flush()
     become_daemon(target.file, log_format)

@@ -28,7 +28,9 @@ _WEIGHTS = ("dim", "", "bold", "bold")
 @services_argument
 @pass_target
 def status(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
-    """Print one row per instance; exit code 3 if one that should be up is not.
+    """Print one row per instance.
+
+    Exit code 3 if an instance that should be up is not.
 
     Example: supervisor status --watch web"""
     if watch:

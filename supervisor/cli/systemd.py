@@ -25,7 +25,9 @@ ASSUMED = 252
 @click.option("--user", is_flag=True, help="A unit for your own service manager (`systemctl --user`).")
 @pass_target
 def systemd(target: DaemonTarget, user: bool) -> None:
-    """Print a systemd unit that runs services.toml; docs/systemd.md explains its use."""
+    """Print a systemd unit that runs services.toml.
+
+    docs/systemd.md explains its use."""
     from supervisor.config.export.systemd_unit import unit
     from supervisor.config.load import load
 

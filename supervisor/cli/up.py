@@ -24,7 +24,7 @@ from supervisor.errors import OperationFailed, SupervisorError
 @services_argument
 @pass_target
 def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
-    """Start the daemon, unless it runs already, and show the dashboard.
+    """Start the daemon if none is running, and show the dashboard.
 
     Without a terminal, events are printed line by line.  Leaving stops everything; the dashboard asks first, and can
     leave the daemon running.  With SERVICE…, only these and what they depend on are started.

@@ -32,7 +32,9 @@ TAKES_OVER_WITHIN = 60.0
 @click.option("--json", "as_json", is_flag=True, help="Print the answer of the API.")
 @pass_target
 def upgrade(target: DaemonTarget, python: str, as_json: bool) -> None:
-    """Replace the running daemon by this version; services keep running, no output is lost."""
+    """Replace the running daemon by this version, in place.
+
+    Services keep running; no output and no connection is lost."""
     client = target.client
     before = client.status()["supervisor"]
     answer = client.upgrade(python)

@@ -214,11 +214,11 @@ def test_why_tells_the_story_with_and_without_a_daemon(supervisor: Supervisor, h
     story = supervisor("why", "crash")
     assert story.returncode == 0, story.stderr
     assert "code 1" in story.stdout
-    assert "  said      cannot reach db\n" in story.stdout
+    assert "  output    cannot reach db\n" in story.stdout
     assert supervisor("why", "crsh").returncode == 4
     supervisor("down")
     later = supervisor("why", "crash")
     assert later.returncode == 0, later.stderr
     assert "code 1" in later.stdout
-    assert "  said      cannot reach db\n" in later.stdout
+    assert "  output    cannot reach db\n" in later.stdout
     assert "no daemon answers" in later.stderr

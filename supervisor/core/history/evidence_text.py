@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STARVED = 40.0
 """Per cent of the last 10 s in which something had to wait: from here on the host itself is worth a word."""
 _STACKS, _FRAMES = 3, 4
-_DECISIONS = ("attempt", "delay_s", "breaker", "retry_in_s", "action")
+_DECISIONS = ("phase", "attempt", "delay_s", "breaker", "retry_in_s", "action")
 _STATES = {"R": "running", "S": "asleep", "D": "in uninterruptible sleep", "T": "stopped", "t": "traced", "Z": "dead"}
 
 

@@ -40,7 +40,7 @@ def _running(view: Instance) -> tuple[str, float | None]:
     if view["breaker"] == "half-open":
         return "it is on trial: the breaker closes if it stays healthy, and opens again if it fails", None
     if view["suspect_in_s"] is not None:
-        return "nothing, it is healthy; without a heartbeat it is suspected", view["suspect_in_s"]
+        return "suspicion, unless a heartbeat comes; it is healthy now", view["suspect_in_s"]
     return "nothing, it is healthy", None
 
 
@@ -48,7 +48,7 @@ def _starting(view: Instance) -> tuple[str, float | None]:
     if view["waiting_for"]:
         return f"it is started; it still waits for {view['waiting_for']}", None
     if view["ready_within_s"] is not None:
-        return "it must become ready, or the start has failed", view["ready_within_s"]
+        return "the start fails, unless it becomes ready before", view["ready_within_s"]
     return "its process is being started", None
 
 
@@ -61,18 +61,18 @@ def _suspect(view: Instance) -> tuple[str, float | None]:
 def _stopping(view: Instance) -> tuple[str, float | None]:
     if view["lingering"]:
         return f"it is killed again; still present: {', '.join(view['lingering'])}", view["kill_in_s"]
-    then = "it ends and is started again" if view["goal"] == "up" else "it ends"
-    return f"{then}; if it does not end, it is killed", view["kill_in_s"]
+    then = "; then it is started again" if view["goal"] == "up" else ""
+    return f"it is killed, unless it ends before{then}", view["kill_in_s"]
 
 
 def _backoff(view: Instance) -> tuple[str, float | None]:
-    return f"it is tried again (attempt {view['attempt']})", view["next_restart_in_s"]
+    return f"it is started again (attempt {view['attempt']})", view["next_restart_in_s"]
 
 
 def _failed(view: Instance) -> tuple[str, float | None]:
     if view["next_restart_in_s"] is None:
         return f"nothing until it is reset (supervisor reset {view['name']})", None
-    return f"it is tried once (at once: supervisor reset {view['name']})", view["next_restart_in_s"]
+    return f"it is tried once more (at once with: supervisor reset {view['name']})", view["next_restart_in_s"]
 
 
 def _exited(view: Instance) -> tuple[str, float | None]:

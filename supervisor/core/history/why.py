@@ -77,11 +77,12 @@ def tell(story: Why) -> list[str]:
     for incident in story["incidents"]:
         lines += ["", f"{_clock(incident['at'])}  {incident['says']}"]
         for title in ("seen", "captured", "said", "decided", "after"):
+            label = "output" if title == "said" else title
             for number, line in enumerate(incident[title]):
-                lines.append(f"  {title if number == 0 else '':<9} {line}")
+                lines.append(f"  {label if number == 0 else '':<9} {line}")
     coming = story["next"]
     when = f", in {span(coming['in_s'])}" if coming["in_s"] is not None else ""
-    return [*lines, "", f"Next: {coming['what']}{when}."]
+    return [*lines, "", f"Next{when}: {coming['what']}."]
 
 
 def _summary(story: Why) -> Iterator[str]:
@@ -153,7 +154,7 @@ def _headline(incident: Incident, detail: JSON) -> str:
         IncidentOutcome.OPEN: "failure" if incident.failed_at else "suspicion",
     }
     what = kind.get(incident.outcome, "failure" if incident.failed_at else "suspicion")
-    bare = {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action")}
+    bare = {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action", "phase")}
     return f"{what} of run {incident.incarnation}: {phrase(incident.cause, bare)}"
 
 

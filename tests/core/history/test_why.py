@@ -165,7 +165,7 @@ def test_a_crash_its_backoff_and_its_return() -> None:
         "seen      exited with code 3",
         "decided   restart after a backoff of 1 s: 1 of at most 2 within 1 min (attempt 1)",
         "after     not over yet: backoff since 2023-11-14 22:13:30 UTC",
-        "Next: it is tried again (attempt 1), in 1 s.",
+        "Next, in 1 s: it is started again (attempt 1).",
     )
     life.deadline().start()
     assert life.why()["incidents"][0]["outcome"] == "recovered"
@@ -182,7 +182,7 @@ def test_each_crash_is_told_with_its_own_last_words() -> None:
     first, second = life.why()["incidents"]
     assert first["said"] == ["ready", "cannot reach db", "bye"]
     assert second["said"] == ["x" * 199 + "…"]
-    assert_told(life.told(), "  said      ready", "            cannot reach db", "            bye", "  decided ")
+    assert_told(life.told(), "  output    ready", "            cannot reach db", "            bye", "  decided ")
     life.events = [event for event in life.events if event["incarnation"] > 1 or event["cause"] != "spawned"]
     life.output.insert(0, (1.0, "long ago"))
     assert life.why()["incidents"][0]["said"][0] == "long ago"  # no one knows since when it ran
@@ -215,7 +215,7 @@ def test_a_crash_loop_and_its_breaker() -> None:
         "failure of run 3: killed by SIGSEGV",
         "decided   no restart: more than 2 restarts within 60 s; the breaker opens for 30 s",
         "after     not over yet: failed since",
-        "Next: it is tried once (at once: supervisor reset web@1), in 30 s.",
+        "Next, in 30 s: it is tried once more (at once with: supervisor reset web@1).",
     )
     assert_told(life.told(), "after     it failed again 1.5 s later, before it was ready")
     life.deadline().start()
@@ -226,7 +226,7 @@ def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline()
     assert_told(life.told(), "is under suspicion", "suspicion of run 1", "Next: it is being examined")
     life.examined(**EVIDENCE)
-    assert_told(life.told(), "Next: it ends and is started again; if it does not end, it is killed, in")
+    assert_told(life.told(), "Next, in 10 s: it is killed, unless it ends before; then it is started again.")
     life.deadline().step(ev.Exited(1, None, 9, True), 0.2)
     life.deadline().start()
     (incident,) = life.why()["incidents"]
@@ -254,7 +254,7 @@ def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
         "did not stop within 10 s; killed",
         "restart after a backoff of 1 s: 1 of at most 2",
         "after     ready again after 11 s, as run 2",
-        "Next: nothing, it is healthy",
+        "Next, in 30 s: suspicion, unless a heartbeat comes",
     )
 
 
@@ -275,7 +275,7 @@ def test_a_false_alarm() -> None:
         "false alarm of run 1: no heartbeat for",
         "decided   kept running; answered when probed: false alarm",
         "after     cleared after 0.1 s; run 1",
-        "Next: nothing, it is healthy; without a heartbeat it is suspected, in",
+        "Next, in 3 s: suspicion, unless a heartbeat comes",
     )
 
 
@@ -354,7 +354,7 @@ def test_a_limit_and_a_start_that_leads_nowhere() -> None:
     life.step(ev.LimitExceeded(1, "memory", 2 * 1024**2, 1024**2)).examined().crash(0.5, 0)
     assert_told(life.told(), "seen      uses too much memory: 2 MiB of 1 MiB", "it finally exited with code 0")
     life = Life(ready=ReadySpec(http="http://x")).step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(1, 5))
-    assert_told(life.told(), "Next: it must become ready, or the start has failed, in 30 s.")
+    assert_told(life.told(), "Next, in 30 s: the start fails, unless it becomes ready before.")
     life.step(ev.ProbeFailed(1, "connection refused")).deadline()
     life.step(ev.SuspectExamined(1, False, None, {})).crash(0.5, 0)
     assert_told(
@@ -407,7 +407,7 @@ def test_a_tree_that_stays_behind() -> None:
         "its child processes were still running and were signalled too",
         "did not stop within 10 s; killed",
         "killed, but still present: 77 (D)",
-        "Next: it is killed again; still present: 77 (D), in 5 s.",
+        "Next, in 5 s: it is killed again; still present: 77 (D).",
     )
 
 
