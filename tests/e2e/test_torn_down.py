@@ -134,7 +134,7 @@ def test_what_cannot_be_killed_is_named_and_down_does_not_claim_success(
     assert said in run.stderr
     run = one.cli("down")
     assert run.returncode == 1
-    assert f"these remain: stuck: {said}" in run.stderr
+    assert f"these processes remain: stuck: {said}" in run.stderr
     assert one.wait() == 1
     assert not alive(pids["base"]), "what it depends on does not wait for it for ever"
     one.start()
