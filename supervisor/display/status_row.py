@@ -1,4 +1,4 @@
-"""A row of the status in words: what it does, what comes next, and why.  Pure text; colour is the caller's."""
+"""Formats a row of the status: state, what happens next, and why.  Plain text; the caller adds colour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = ("NAME", "STATE", "READY", "PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI", "NOTE")
 RIGHT = frozenset(("PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI"))
 LEAST_WANTED = ("PID", "PHI", "CPU%", "READY", "MEMORY", "RESTARTS")
-"""What a narrow terminal goes without, first things first."""
+"""The columns that a narrow terminal omits, in this order."""
 
 
 def cells(row: Instance) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def cells(row: Instance) -> tuple[str, ...]:
 
 
 def note(row: Instance) -> str:
-    """Why it is as it is and what comes next; empty where there is nothing to say."""
+    """The reason of the state and what happens next; empty where both are obvious."""
     state = row["state"]
     if row["lingering"]:
         return f"cannot be killed: {', '.join(row['lingering'])}"
@@ -60,7 +60,7 @@ def happened(row: Instance) -> str:
 
 
 def _refused(target: Target | None) -> str:
-    """What is wanted of detection cannot be had."""
+    """That the detection target cannot be met."""
     if target is None or target["feasible"] is not False or not target["sure"]:
         return ""
     from supervisor.core.text.causes import phrase
@@ -98,5 +98,5 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """What a process wrote, made safe for a terminal."""
+    """Replaces control characters in the output of a process, so that it is safe to print."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

@@ -112,6 +112,6 @@ command = ["sleep", "1000"]
         d.process.wait()
         d.start(wait=False)
         await until(lambda: overview.model.live and pid() != before)
-        await until(lambda: "found alive" in text(overview.table))
+        await until(lambda: "found running" in text(overview.table))
 
     watch(d, scene)

@@ -1,4 +1,4 @@
-"""What was seen of a failure, and what was captured before the process was ended, in words."""
+"""Describes in words what was observed of a failure, and what was captured before the process was stopped."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 STARVED = 40.0
-"""Per cent of the last 10 s in which something had to wait: from here on the host itself is worth a word."""
+"""Percentage of the last 10 s in which processes waited for a resource, from which the host is mentioned."""
 _STACKS, _FRAMES = 3, 4
 _DECISIONS = ("phase", "attempt", "delay_s", "breaker", "retry_in_s", "action")
 _STATES = {"R": "running", "S": "asleep", "D": "in uninterruptible sleep", "T": "stopped", "t": "traced", "Z": "dead"}
 
 
 def seen(cause: str, detail: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
-    """What made it a failure or a suspicion, most telling first."""
+    """What made it a failure or a suspicion, the most important first."""
     bare = {key: value for key, value in detail.items() if key not in _DECISIONS}
     lines = [phrase(cause, bare)]
     if cause == Cause.SILENT:
@@ -42,7 +42,7 @@ def seen(cause: str, detail: Mapping[str, Any], evidence: Evidence | None) -> li
 
 
 def captured(evidence_id: int | None, evidence: Evidence | None) -> list[str]:
-    """The gist of the evidence; empty where there was nothing to look at, as after an exit."""
+    """A summary of the evidence; empty where nothing was captured, as after an exit."""
     if evidence_id is None:
         return []
     if evidence is None:
@@ -90,7 +90,7 @@ def _ended(detail: Mapping[str, Any]) -> str:
 
 
 def _host(host: ExaminedHost | None) -> str:
-    """The host's own state, where it may have been the reason."""
+    """The pressure on the host, where it may have been the reason."""
     if host is None:
         return ""
     short = [
@@ -127,7 +127,7 @@ def _doing(thread: Thread) -> str:
 
 
 def _stack(stack: Stack) -> list[str]:
-    """Where it was, as far as its stack tells."""
+    """The function in which the process was, or why its stack is not known."""
     of = f"process {stack.get('pid')} ({stack.get('how')})"
     if stack.get("error"):
         return [f"no stack of {of}: {shorten(stack['error'], 100)}"]

@@ -1,4 +1,4 @@
-"""How an instance stands, and what comes next and when, in words."""
+"""Describes the present state of an instance, and what happens next and when."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SAID = {"suspect": "under suspicion", "backoff": "in backoff", "failed": "faile
 
 
 def standing(view: Instance) -> str:
-    """One sentence: what it is doing now."""
+    """One sentence: the state, since when, and its cause."""
     state, since = view["state"], view["since_s"]
     lasting = "" if since is None else f", for {span(since)}"
     run = f" (run {view['incarnation']}, pid {view['pid']})" if view["pid"] else ""
@@ -29,7 +29,7 @@ def standing(view: Instance) -> str:
 
 
 def prospect(view: Instance) -> Outlook:
-    """`what` comes next, and `in_s`: seconds until then, None where no clock decides."""
+    """`what` comes next, and `in_s`: seconds until then, None where no timer decides."""
     what, seconds = _PROSPECTS[view["state"]](view)
     return {"what": what, "in_s": seconds}
 

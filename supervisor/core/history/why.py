@@ -1,6 +1,6 @@
-"""The story of an instance's last failures: what was seen, captured, said and decided, what came of it, what is next.
+"""Explains the last failures of an instance: what was seen, captured, written and decided, the outcome, and what is next.
 
-`why` collects it as JSON, of which the lists of lines are already words; `tell` lays it out for a reader.
+`why` collects this as JSON whose lists hold finished lines of text; `tell` lays it out for a reader.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def why(
     words: Words,
     last: int = INCIDENTS,
 ) -> Why:
-    """`view`: the instance's status row (only `name` and `service` where no supervisor runs).  `events`: event
-    objects, oldest first; those of other instances are passed over.  `evidence(event id)`: what was captured, or
-    None.  `words`: asked for those who ended before anybody could look at them.  `last`: how many incidents are told,
-    the newest last."""
+    """`view`: the instance's status row (only `name` and `service` where no daemon runs).  `events`: event
+    objects, oldest first; those of other instances are skipped.  `evidence(event id)`: what was captured, or
+    None.  `words`: gives the last output of processes that ended before they could be examined.  `last`: the number of
+    incidents, the newest last."""
     mine = [event for event in events if event["instance"] == view["name"]]
     row = cast("Instance", view) if "state" in view else None
     found = incidents(mine, row is not None and row["type"] == "oneshot")
@@ -132,10 +132,10 @@ def _story(
 
 
 def _said(incident: Incident, mine: list[Event], words: Words) -> list[str]:
-    """Its last words.  The next one's begin where that one ran, before which nothing of it can have been read; to spawn
-    it took longer than a time in the ledger may be wrong."""
+    """The last output of the run.  It ends where the next run began: nothing of the next run can have been read before,
+    because a spawn takes longer than the error of a time in the ledger."""
     if incident.cause == Cause.SPAWN_FAILED:
-        return []  # it never ran; what stands in the log is another one's
+        return []  # it never ran; the log holds the output of another run
     ran = {e["incarnation"]: from_iso(e["at"]) - _ROUNDED for e in mine if e["cause"] == Cause.SPAWNED}
     later = [at for incarnation, at in ran.items() if incarnation > incident.incarnation]
     lines = words(mine[0]["instance"], ran.get(incident.incarnation), min(later, default=None))
@@ -143,7 +143,7 @@ def _said(incident: Incident, mine: list[Event], words: Words) -> list[str]:
 
 
 def _excuse(event: Event) -> Excuse:
-    """A silence that never became a suspicion."""
+    """A silence that was not counted and never became a suspicion."""
     detail = event["detail"]
     return {"at": event["at"], "why": detail.get("held"), "for_s": detail.get("for_s")}
 
@@ -159,7 +159,7 @@ def _headline(incident: Incident, detail: JSON) -> str:
 
 
 def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
-    """Orders and verdicts, in the order in which they came."""
+    """Decisions and commands, in the order of their time."""
     suspected = incident.events[0]["to"] == "suspect"
     if detail.get("action") == "report":
         yield "only reported, as configured"

@@ -1,4 +1,4 @@
-"""A human sentence for every cause: one short line for `status`, `events`, the dashboard and the log."""
+"""Turns a cause and its detail into one short line, for `status`, `events`, the dashboard and the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Detail = Mapping[str, Any]
 
 
 def phrase(cause: str, detail: Detail | None = None) -> str:
-    """What happened, in at most LONGEST characters.  `detail` may lack anything: then less is said."""
+    """What happened, in at most LONGEST characters.  Keys that `detail` lacks are left out of the line."""
     detail = detail or {}
     if detail.get("phase") == "spawn":
         return "its process is being started"
@@ -27,7 +27,7 @@ def phrase(cause: str, detail: Detail | None = None) -> str:
 
 
 def _then(detail: Detail) -> str:
-    """What was decided about it."""
+    """What was decided after the failure, as an appendix to the line."""
     if detail.get("action") == "report":
         return " (only reported)"
     if "delay_s" in detail and "attempt" in detail:
