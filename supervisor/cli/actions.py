@@ -1,4 +1,4 @@
-"""`start`, `stop`, `restart`, `reset`, `signal`: ask, then follow until it has come about or cannot."""
+"""`start`, `stop`, `restart`, `reset`, `signal`: send the command, then wait until it is done or has failed."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def check(target: DaemonTarget, only_schema: bool, path: str | None) -> None:
 
 
 def host_text(plan: Plan) -> str:
-    """What there is to run it on, and whether the memory that it may use is more than that."""
+    """CPUs, load and memory of the host, and a warning if the memory limits exceed it."""
     import psutil
 
     from supervisor.core.text.units import size

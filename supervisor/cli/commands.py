@@ -1,4 +1,4 @@
-"""The commands by name, each imported when it is asked for."""
+"""Defines the group of commands; each command is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ SECTIONS: dict[str, dict[str, str]] = {
         "completion": "completion",
     },
 }
-"""Each command and the module that has it, under the heading of `--help`."""
+"""The module of each command, by the headings of `--help`."""
 
 
 class Commands(click.Group):
-    """Imports a command's module only to run it or to describe it."""
+    """Imports the module of a command only to run or describe it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for section in SECTIONS.values() for name in section]

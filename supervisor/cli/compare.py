@@ -1,4 +1,4 @@
-"""`detectors compare`: which failure detector is the best, honestly."""
+"""`detectors compare`: measures failure detectors on the same beats."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def compare(
     if plot is not None:
         from supervisor.detectorlab.figure_file import figure
 
-        figure(1.0, 1.0)  # tells now, and not after minutes, what is missing
+        figure(1.0, 1.0)  # fails now instead of after minutes where a library is missing
     sources = _sources(scenarios, trace)
     setup = Setup(beats or (FULL_BEATS if full else BEATS), 1 if trace else FULL_TRACES if full else TRACES, seed)
     if trace:
@@ -105,7 +105,7 @@ def _chosen(what: str, names: tuple[str, ...], known: list[str]) -> list[str]:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
-    """On stderr, where that is a terminal."""
+    """A progress bar on stderr, if that is a terminal."""
     import sys
 
     if not sys.stderr.isatty():

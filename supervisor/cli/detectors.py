@@ -1,4 +1,4 @@
-"""`detectors`: failure detectors, judged."""
+"""`detectors`: the group of `compare` and `tune`."""
 
 from __future__ import annotations
 

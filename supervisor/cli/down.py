@@ -1,4 +1,4 @@
-"""`down`: everything off, in reverse order, and nobody left behind unnoticed."""
+"""`down`: stops all services in reverse order, ends the daemon, and names every process that remains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HOLDS_UP_AFTER = 0.5
 """Seconds after which an instance that has not stopped is named."""
 LAST_WORDS = 30.0
-"""Seconds that a daemon may take for its own end once it hears nobody any more."""
+"""Seconds that a daemon may take to end after its last status."""
 
 _LETTERS = {
     "running": "R",
@@ -76,7 +76,7 @@ def bring_down(client: Client) -> int:
 
 
 def _left(row: Instance) -> list[str]:
-    """`PID NAME (STATE)` of each process that lives and should not: those that were told, or the main one."""
+    """`PID NAME (STATE)` of each process that still lives: those that survived SIGKILL, or the main one."""
     if row["lingering"]:
         return [process for process in row["lingering"] if _lives(int(process.split()[0]))]
     pid = row["pid"]
@@ -87,7 +87,7 @@ def _left(row: Instance) -> list[str]:
 
 
 def _tell(rows: list[Instance], said: dict[str, str]) -> None:
-    """Who holds it up, once for each state that it is in."""
+    """Prints each instance that delays the shutdown, once per state."""
     from supervisor.display.status_row import note, printable
 
     for row in rows:

@@ -1,4 +1,4 @@
-"""`events`, and where all that tells of the past reads it: from the daemon or, where none runs, from its ledger."""
+"""`events`, and the sources of history for all commands: the daemon or, where none runs, its ledger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAST_WORDS = 5
 
 
 class EventSource(Protocol):
-    """Where history is read."""
+    """A source of events, evidence and output."""
 
     def events(
         self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
@@ -35,7 +35,7 @@ class EventSource(Protocol):
 
 
 class FromDaemon:
-    """By the API."""
+    """Reads from a running daemon."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -61,7 +61,7 @@ class FromDaemon:
 
 
 class FromLedger:
-    """From the files that a daemon left behind; `absent` again where there are none."""
+    """Reads the files of a daemon that is not running; raises `absent` where there are none."""
 
     def __init__(self, target: DaemonTarget, absent: NoDaemon) -> None:
         self._ledger = target.offline(absent)
@@ -148,7 +148,7 @@ def _as_json(event: Event) -> str:
 
 
 def event_line(event: Event) -> str:
-    """Local time, who, from where to where, and why."""
+    """One line: local time, instance and run, change of state, cause."""
     from supervisor.core.text.causes import phrase
     from supervisor.display.numbers import date_and_clock
     from supervisor.display.state_style import COLORS, STATES, UNKNOWN

@@ -1,4 +1,4 @@
-"""`init`: writes a first services.toml."""
+"""`init`: writes an example services.toml."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`logs`: what the services say, interleaved by time.
+"""`logs`: prints the output of services, interleaved by time.
 
-To follow, the stream only rings: what is new is fetched from the cursor where reading stopped, so that no line is lost
-or shown twice, whatever happens to the stream.
+With --follow the stream only announces new output; the lines are fetched from the cursor where reading stopped, so that
+no line is lost or shown twice when the stream is interrupted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COLORS = (
     "bright_magenta",
 )
 _UNSAFE = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
-"""What a terminal would obey, but for tabs and colours."""
+"""Control characters that a terminal would act on, except tabs and colours."""
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ def _newest(
 
 
 def _after(client: Client, name: str, cursor: str) -> Iterator[tuple[Line, str]]:
-    """What came behind the cursor, with the cursor behind each page."""
+    """Lines after the cursor, each with the cursor behind its page."""
     while True:
         page = client.logs(name, after=cursor or None)
         for line in _lines(page):
@@ -140,7 +140,7 @@ def _lines(page: Logs) -> list[Line]:
 
 
 def _dated(lines: list[Line]) -> list[Line]:
-    """A line without a time of its own stays behind the one before it."""
+    """Gives a line without a time that of the line before it."""
     at: float | None = None
     instance = ""
     for line in lines:
@@ -157,7 +157,7 @@ def _as_json(line: Line) -> str:
 
 
 def _painter(service_of: dict[str, str], grep: re.Pattern[str] | None, no_prefix: bool) -> Callable[[Line], str]:
-    """How a line looks: each service in its own colour, what was searched for in red."""
+    """The function that formats a line: each service in its own colour, matches in red."""
     paint, safe = colored(), not on_terminal()
     width = max(map(len, service_of), default=0)
     order = list(dict.fromkeys(service_of.values()))

@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def colored() -> bool:
-    """Whether stdout takes colour."""
+    """Whether to print colour on stdout."""
     color = click.get_current_context().color
     return on_terminal() if color is None else color
 
@@ -70,7 +70,7 @@ def daemon_options(*file_flags: str) -> Callable[[F], F]:
 
 
 def complete_services(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """What the shell may complete: names that the daemon knows."""
+    """Completions for the shell: names that the daemon knows."""
     from supervisor.errors import SupervisorError
 
     try:
@@ -120,7 +120,7 @@ pass_target = click.make_pass_decorator(DaemonTarget, ensure=True)
 
 
 def picture(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
-    """A file whose name says how it is to be drawn."""
+    """A picture file; the suffix determines the format."""
     if value is not None and value.suffix not in (".png", ".svg", ".html"):
         raise click.BadParameter(f"{str(value)!r}: the name must end in .png, .svg or .html.")
     return value

@@ -1,4 +1,4 @@
-"""`reload`: has the daemon apply an edited services.toml, and prints what changed."""
+"""`reload`: makes the daemon apply an edited services.toml, and prints what changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`report`: how well it went, in figures."""
+"""`report`: prints availability and other figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Figures, Instance, Report
 
 DAY = 86_400.0
-"""Events from so long before the period are read as well: they tell how it began."""
+"""Seconds before the period from which events are read as well: they give the state at its begin."""
 
 COLUMNS = (
     *("SERVICE", "AVAILABLE", "FAILURES", "RECOVERED", "RESTARTS", "FALSE", "MTBF", "MTTR", "DETECTED"),

@@ -1,4 +1,4 @@
-"""`status`: one row per instance, calm when all is well, loud where it is not."""
+"""`status`: prints one row per instance; problems stand out by colour and weight."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHORTEST_NOTE = 30
 
 _WEIGHTS = ("dim", "", "bold", "bold")
-"""By severity: quiet where all is well, loud where it is not."""
+"""By severity."""
 
 
 @click.command()
@@ -49,7 +49,7 @@ def status(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str
 
 
 def table(status: Status, width: int) -> RenderableType:
-    """The same for a terminal of `width` cells: where it is narrow, what matters least is left out."""
+    """The rows for a terminal of `width` cells; a narrow one omits the least important columns."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -69,7 +69,7 @@ def table(status: Status, width: int) -> RenderableType:
 
 
 def _fitting(rows: list[dict[str, str]], width: int) -> list[str]:
-    """The columns that there is room for, beside a note that can be read."""
+    """The columns that fit beside a readable note."""
     from supervisor.display.status_row import COLUMNS, LEAST_WANTED
 
     widths = {name: max([len(name), *(len(row[name]) for row in rows)]) for name in COLUMNS}
@@ -83,7 +83,7 @@ def _fitting(rows: list[dict[str, str]], width: int) -> list[str]:
 
 
 def _tone(column: str, row: Instance) -> str:
-    """Quiet for what is as it should be; what is not stands out by its name, its state and the reason."""
+    """The style of a cell: dim where all is well; name, state and reason of a problem stand out."""
     from supervisor.display.severity import Severity, severity
 
     how_bad = severity(row)

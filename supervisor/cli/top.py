@@ -1,4 +1,4 @@
-"""`top`: the dashboard of a running daemon."""
+"""`top`: opens the dashboard of a running daemon."""
 
 from __future__ import annotations
 

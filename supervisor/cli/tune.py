@@ -1,4 +1,4 @@
-"""`detectors tune`: what a service's recorded rhythm means for its heartbeat's setting."""
+"""`detectors tune`: recommends heartbeat settings from the recorded intervals of a service."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFai
 JSON = dict[str, Any]
 
 ROWS = 14
-"""Of the histogram, at most."""
+"""The most rows of the histogram."""
 BAR = 44
-"""Cells of its longest bar."""
+"""Cells of the longest bar."""
 SEED = 1
 
 

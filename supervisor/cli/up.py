@@ -1,4 +1,4 @@
-"""`up`: starts the daemon, unless it runs, and shows it."""
+"""`up`: starts the daemon, unless it runs, and shows the dashboard or its events."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class _Done:
 
 
 def _last_event(target: DaemonTarget) -> int:
-    """Of the daemon before, so that its events are not told again."""
+    """The id of the last event of an earlier daemon, so that its events are not printed again."""
     from supervisor.adapters.ledger.query import EventQuery, read_only
 
     try:
@@ -98,7 +98,7 @@ def _last_event(target: DaemonTarget) -> int:
 
 
 def _lines(client: Client, after: int | None) -> int:
-    """Events after the id `after`, as they happen; SIGINT, SIGTERM or SIGHUP bring all down, a second one kills."""
+    """Events after the id `after`, as they happen; SIGINT, SIGTERM or SIGHUP stop everything, a second one kills."""
     from supervisor.cli.events import event_line
 
     stream = client.stream(["events"], after=after)

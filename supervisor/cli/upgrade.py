@@ -1,4 +1,4 @@
-"""`upgrade`: another version of the daemon, and no service notices."""
+"""`upgrade`: replaces the running daemon by another version while services keep running."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Supervisor
 
 ASK_AGAIN = 0.01
-"""Seconds between two looks whether the new version answers."""
+"""Seconds between two attempts to reach the new version."""
 TAKES_OVER_WITHIN = 60.0
 
 
@@ -54,7 +54,7 @@ def upgrade(target: DaemonTarget, python: str, as_json: bool) -> None:
 
 
 def _successor(client: Client, before: Supervisor) -> Supervisor:
-    """What the daemon says of itself once it is another."""
+    """The status of the daemon once it is the new version."""
     give_up = time.monotonic() + TAKES_OVER_WITHIN
     while time.monotonic() < give_up:
         try:

@@ -1,4 +1,4 @@
-"""Waiting for what was asked for: follows the daemon's status until every instance is settled.  Without click."""
+"""Waits for a command to complete: follows the status until every instance is settled.  Without click."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def await_settled(
     """Follow the daemon until every one of `names` is settled; the failures by name.
 
     `on_progress` is given each status with what is known of each name.  What is not settled within `timeout` seconds
-    has failed.  NoDaemon if the daemon ends meanwhile.
+    has failed.  NoDaemon if the daemon ends before.
     """
     give_up = None if timeout is None else time.monotonic() + timeout
     seen = dict(before)

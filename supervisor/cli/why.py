@@ -1,4 +1,4 @@
-"""`why`: the story of a service's last failures."""
+"""`why`: explains the last failures of a service."""
 
 from __future__ import annotations
 

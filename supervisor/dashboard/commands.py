@@ -1,4 +1,4 @@
-"""What the user orders: asked back where it matters, posted, and answered for."""
+"""Sends the commands of the user, after a confirmation where that matters, and shows the answers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CommandSender:
         self._ask(lambda: self._client.reload(dry_run=True), show)
 
     def down(self) -> None:
-        """Stop everything and end the daemon; said twice, kill.  The head of the screen tells how it goes."""
+        """Stop everything and end the daemon; a second time kills.  The header shows the progress."""
         self._ask(self._client.down, lambda _: None)
 
     def ask_down(self) -> None:
@@ -81,7 +81,7 @@ class CommandSender:
             self._confirm("shut down?", body, "stop everything", self.down)
 
     def ask_quit(self, chosen: Callable[[str], None]) -> None:
-        """For whoever started the daemon with this dashboard: what becomes of it?"""
+        """Ask whether to stop a daemon that was started with this dashboard."""
         if self._model.closing:
             choices = [
                 Choice("k", "kill what is left", "down"),
@@ -114,7 +114,7 @@ class CommandSender:
         ask(self._app.post_message, call, done, self.refused)
 
     def refused(self, error: SupervisorError) -> None:
-        """Tell the user what did not work, and what to do."""
+        """Show the error and its hint."""
         self._app.notify(f"{error.message}\n{error.hint}".strip(), severity="error", timeout=8, markup=False)
 
 

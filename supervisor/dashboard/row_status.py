@@ -1,4 +1,4 @@
-"""What is to be thought of one row of `status`: how bad, why, and what comes next.  Pure."""
+"""Derives the reason and the next step from a row of `status`.  Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DECIDED = frozenset({"delay_s", "breaker"})
 """What in an event's detail says what was decided, rather than what happened."""
 RECENT = 600.0
-"""Seconds for which a healed instance still says what had happened to it."""
+"""Seconds for which a recovered instance still shows its last failure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ MOST_TARGETS = 8
 
 
 class Tail:
-    """`watch` some instances; `close` when nobody looks."""
+    """`watch` some instances; `close` when the pane is hidden."""
 
     def __init__(
         self, client: Client, post: Post, later: Callable[[float, Callable[[], None]], object], pane: LogPane

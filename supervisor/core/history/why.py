@@ -1,4 +1,4 @@
-"""Explains the last failures of an instance: what was seen, captured, written and decided, the outcome, and what is next.
+"""Explains the last failures of an instance: what was seen, captured, written and decided, and what is next.
 
 `why` collects this as JSON whose lists hold finished lines of text; `tell` lays it out for a reader.
 """

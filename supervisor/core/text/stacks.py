@@ -23,7 +23,7 @@ _FOREMOST = ("Current thread", "MainThread", "main")
 
 
 def where(lines: Iterable[str]) -> list[str]:
-    """The frames of the main thread, or else of the first, as `function (file:line)`, innermost first; empty without any."""
+    """The frames of the main (or first) thread as `function (file:line)`, innermost first; empty without any."""
     threads: list[tuple[str, list[str]]] = []
     for line in lines:
         header = next((found for pattern in _THREADS if (found := pattern.search(line))), None)
