@@ -1,4 +1,4 @@
-"""`supervisor` and `python -m supervisor`."""
+"""The entry point of `supervisor` and `python -m supervisor`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from supervisor.launch import become_daemon, plain_run
 
 
 def main() -> int:
-    """Run one command; the exit code."""
+    """Run one command; returns the exit code."""
     run = plain_run(sys.argv[1:])
     if run is not None:
         become_daemon(*run)

@@ -1,6 +1,7 @@
-"""The faces' only door to a daemon: HTTP/1.1 on its control socket, blocking, and quick to import.
+"""The client of the daemon's control socket: HTTP/1.1, blocking, and quick to import.
 
-One connection a question.  `Client.stream` follows what happens; it may be read in one thread and closed from another.
+Each question uses a connection of its own. `Client.stream` follows the daemon; it may be read in one thread and closed
+from another.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 30.0
 SILENT_SECONDS = 45.0
-"""A stream says something every 15 seconds at least, so this much silence means that the daemon is stuck or gone."""
+"""Seconds of silence after which the daemon counts as stuck or gone.
+
+A stream sends a ping every 15 seconds, or, with the topic `status`, a status at each of its intervals.
+"""
 RECONNECT_SECONDS = 0.5
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~@:+/,")
 _ERRORS: dict[str, type[SupervisorError]] = {
@@ -48,8 +52,10 @@ _ERRORS: dict[str, type[SupervisorError]] = {
 
 
 class Client:
-    """Asks the daemon behind `socket_path`.  Every method raises NoDaemon where none answers, and what the daemon
-    answered with where that is an error."""
+    """Asks the daemon behind `socket_path`.
+
+    Every method raises NoDaemon when none answers, and the error that the daemon answers with.
+    """
 
     def __init__(self, socket_path: str) -> None:
         self.path = socket_path
@@ -83,7 +89,7 @@ class Client:
         return answer["events"]
 
     def evidence(self, event_id: int) -> Evidence:
-        """What was captured for an event.  OperationFailed: nothing, or it is not kept any longer."""
+        """What was captured for an event. Raises OperationFailed when there is nothing, or it is no longer kept."""
         answer: Evidence = self.get(f"/v1/evidence/{event_id}")
         return answer
 
@@ -101,7 +107,7 @@ class Client:
         return answer
 
     def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]:
-        """start, stop, restart, reset or signal; the instances that it concerns.  The effect follows."""
+        """Start, stop, restart, reset or signal; returns the affected instances. It does not wait for the effect."""
         body: JSON = {"services": list(services)}
         if signal is not None:
             body["signal"] = signal
@@ -109,31 +115,30 @@ class Client:
         return answer["instances"]
 
     def down(self) -> None:
-        """Stop everything and end the daemon; a second time: kill what is left."""
+        """Stop everything and end the daemon; called again, it kills what is left."""
         self.post("/v1/down")
 
     def reload(self, dry_run: bool = False) -> Difference:
-        """Apply the edited configuration, or only tell what would change."""
+        """Apply the edited configuration, or only compare it."""
         answer: Difference = self.post("/v1/reload", {"dry_run": dry_run})
         return answer
 
     def upgrade(self, python: str | None = None) -> Upgrade:
-        """Let the version that `python` (None: the daemon's own interpreter) has installed take over."""
+        """Replace the daemon by the version installed for `python` (None: the daemon's own interpreter)."""
         answer: Upgrade = self.post("/v1/upgrade", {} if python is None else {"python": python})
         return answer
 
     def health(self) -> Health:
-        """That the daemon's loop turns."""
+        """Check that the daemon's event loop turns."""
         answer: Health = self.get("/healthz")
         return answer
 
     def get(self, route: str, **query: object) -> Any:
-        """The JSON of `GET route`, for a route without a method here.  A query value of None is left out, a list given
-        repeatedly."""
+        """The JSON of `GET route`, for routes without a method here. None is left out, a list repeated."""
         return self._ask("GET", _target(route, query))
 
     def post(self, route: str, body: Mapping[str, object] | None = None) -> Any:
-        """The JSON of `POST route`, for a route without a method here."""
+        """The JSON of `POST route`, for routes without a method here."""
         return self._ask("POST", route, dumps(body or {}).encode())
 
     def stream(
@@ -144,13 +149,15 @@ class Client:
         after: int | None = None,
         reconnect: bool = False,
     ) -> Stream:
-        """Follow `topics` of events, status and logs, resuming events after the id `after`.  Without `reconnect` it
-        raises NoDaemon where none answers, and ends where the daemon ends it."""
+        """Follow `topics` of events, status and logs, resuming events after the id `after`.
+
+        Without `reconnect` it raises NoDaemon when none answers, and ends when the daemon ends it.
+        """
         query = {"topics": ",".join(topics), "service": list(services), "interval": interval}
         return Stream(self, _target("/v1/stream", query), after, reconnect)
 
     def daemon_pid(self) -> int:
-        """The process that listens on the socket, by the kernel's word; 0 if it is in another pid namespace."""
+        """The process that listens on the socket, as the kernel reports it; 0 if it is in another pid namespace."""
         with self._connect() as sock:
             pid: int = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
             return pid
@@ -176,10 +183,10 @@ class Client:
             sock.connect(self.path)
         except OSError as error:
             sock.close()
-            raise self._nobody(error) from None
+            raise self._unreachable(error) from None
         return sock
 
-    def _nobody(self, error: OSError) -> NoDaemon:
+    def _unreachable(self, error: OSError) -> NoDaemon:
         if isinstance(error, PermissionError):
             hint = "It belongs to another user: only its owner and root may connect."
             return NoDaemon(f"permission denied: the control socket {self.path}", hint)
@@ -192,11 +199,10 @@ class Client:
 
 
 class Stream(Iterator["StreamMessage"]):
-    """Gives `(event, data)`: ("event", …), ("status", …), ("log", …) with data as the daemon sent it.
+    """Yields `(event, data)`: ("event", …), ("status", …), ("log", …), with data as the daemon sent it.
 
-    With `reconnect` it goes on after an interruption and gives ("disconnected", {"error"}) and ("connected", {})
-    around it, else it ends there.  Events are resumed where they broke off, also after ("lagged",
-    {}).
+    With `reconnect` it continues after an interruption, and yields ("disconnected", {"error"}) and ("connected", {})
+    around it; else it ends there. Events resume where they were interrupted, also after ("lagged", {}).
     """
 
     def __init__(self, client: Client, target: str, after: int | None, reconnect: bool) -> None:
@@ -247,11 +253,11 @@ class Stream(Iterator["StreamMessage"]):
                 yield "connected", nothing
 
     def fileno(self) -> int:
-        """For `select`; -1 while there is no connection."""
+        """The descriptor for `select`; -1 while there is no connection."""
         return self._sock.fileno() if self._connected else -1
 
     def close(self) -> None:
-        """From any thread: the iteration ends."""
+        """End the iteration; may be called from any thread."""
         self._closed = True
         if self._connected:
             with suppress(OSError):
@@ -293,7 +299,7 @@ class Stream(Iterator["StreamMessage"]):
             self._sock.close()
 
     def _messages(self) -> Iterator[StreamMessage]:
-        """Server-sent events, as far as the daemon uses them: one line of data each."""
+        """Parse Server-sent events, in the form that the daemon sends them: one line of data each."""
         kind, data = "message", ""
         for line in _lines(read_chunks(self._reader)):
             if line.startswith("event: "):
@@ -327,12 +333,12 @@ def _send(sock: socket.socket, method: str, target: str, body: bytes | None, mor
     head = f"{method} {target} HTTP/1.1\r\nhost: supervisor\r\n{more}"
     if body is not None:
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-    with suppress(BrokenPipeError):  # who hangs up on us may have said why
+    with suppress(BrokenPipeError):  # a daemon that closes the connection may have sent the reason
         sock.sendall(head.encode() + b"\r\n" + (body or b""))
 
 
 def read_head(reader: BinaryIO) -> tuple[int, dict[str, str]]:
-    """Status and headers of an answer.  ValueError where it is no HTTP."""
+    """Status and headers of an answer. Raises ValueError if it is not HTTP."""
     words = reader.readline(65536).split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1."):
         raise ValueError("the connection ended" if not words else "not an HTTP answer")
@@ -346,7 +352,7 @@ def read_head(reader: BinaryIO) -> tuple[int, dict[str, str]]:
 
 
 def read_body(reader: BinaryIO, headers: Mapping[str, str]) -> bytes:
-    """The body, whatever its framing (RFC 9112, 6)."""
+    """The body of an answer, in any framing (RFC 9112, 6)."""
     if headers.get("transfer-encoding", "").lower() == "chunked":
         return b"".join(read_chunks(reader))
     if "content-length" not in headers:
@@ -359,7 +365,7 @@ def read_body(reader: BinaryIO, headers: Mapping[str, str]) -> bytes:
 
 
 def read_chunks(reader: BinaryIO) -> Iterator[bytes]:
-    """Chunk after chunk of a chunked body.  ValueError where it breaks off."""
+    """The chunks of a chunked body. Raises ValueError if it breaks off."""
     while size := _chunk_size(reader.readline(64)):
         chunk = reader.read(size)
         if len(chunk) < size:

@@ -1,4 +1,4 @@
-"""Everything that can go wrong in front of a user: each error has an exit code and, where there is one, a way out."""
+"""The errors that users see: each has an exit code and, where possible, a hint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class SupervisorError(Exception):
-    """What is wrong, and what to do about it.  Faces print it; nobody sees a traceback for it."""
+    """An error with a message and a hint. Commands print them, without a traceback."""
 
     exit_code: ClassVar[int] = 1
 
@@ -20,17 +20,17 @@ class SupervisorError(Exception):
 
 
 class OperationFailed(SupervisorError):
-    """What was asked for was tried and did not come about."""
+    """The operation was tried and failed."""
 
 
 class UsageError(SupervisorError):
-    """The command line asks for something that makes no sense."""
+    """The request makes no sense."""
 
     exit_code = 2
 
 
 class ConfigError(SupervisorError):
-    """services.toml cannot be used.  The message holds every problem found, each with line and key path."""
+    """services.toml cannot be used. The message holds every problem found, each with line and key path."""
 
     exit_code = 2
 

@@ -1,6 +1,6 @@
-"""How a configuration gets compiled, and how this process becomes the daemon.
+"""Starts the configuration's compiler, and turns this process into the daemon.
 
-A boot waits for nothing here: `supervisor run` with plain arguments comes this way without click (50 ms), and the
+The path is short for a quick boot: `supervisor run` with plain arguments comes this way without click (50 ms), and the
 configuration is compiled on another core while the daemon's interpreter starts.
 """
 
@@ -14,29 +14,32 @@ from collections.abc import Sequence
 
 DEFAULT_LOG_FORMAT = "human"
 MODULE = ("-P", "-m")
-"""Whatever lies in the current directory is not to be imported instead of the module that is meant."""
+"""Keeps files in the current directory from being imported instead of the supervisor's modules."""
 
 
 def compiler(path: str) -> subprocess.Popen[bytes]:
-    """Begin to turn `path` into a plan: it comes on stdout; errors go where ours go."""
+    """Start to compile `path` into a plan, which comes on stdout; errors go to this process's stderr."""
     return subprocess.Popen(compiler_command(path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
 
 def compiler_command(path: str) -> list[str]:
-    """What turns `path` into a plan: JSON on stdout, or errors on stderr and exit code 2."""
+    """The command that compiles `path`: JSON on stdout, or errors on stderr and exit code 2."""
     return [sys.executable, *MODULE, "supervisor.config.compile", path]
 
 
 def daemon_command(file: str, log_format: str, services: Sequence[str] = (), python: str = "") -> list[str]:
-    """The daemon's command line; with `services`, it starts these and what they need, and nothing else.  `python`: the
-    interpreter, and with it the version; ours if not given."""
+    """The daemon's command line; with `services`, it starts only these and what they need.
+
+    `python`: the interpreter, and with it the version; by default this process's own.
+    """
     only = ["--services", ",".join(services)] if services else []
     return [python or sys.executable, *MODULE, "supervisor.daemon", "-f", file, "--log-format", log_format, *only]
 
 
 def become_daemon(file: str, log_format: str) -> None:
-    """Set the compiler off, then exec.  Never returns."""
-    if os.getpid() == 1:  # the kernel throws away what PID 1 has no handler for yet; what is held back comes later
+    """Start the compiler, then exec the daemon. Does not return."""
+    # the kernel drops signals for which PID 1 has no handler yet; blocked ones are delivered later
+    if os.getpid() == 1:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
     reader, writer = os.pipe()
     pid = os.posix_spawn(
@@ -53,7 +56,7 @@ def become_daemon(file: str, log_format: str) -> None:
 
 
 def plain_run(arguments: Sequence[str]) -> tuple[str, str] | None:
-    """(file, log format) where `arguments` are a `run` that needs no help, no checks and no defaults looked up."""
+    """(file, log format) if `arguments` are a `run` that needs no help, checks or defaults; else None."""
     if arguments[:1] != ["run"] or len(arguments) % 2 == 0:
         return None
     options = dict(zip(arguments[1::2], arguments[2::2], strict=True))

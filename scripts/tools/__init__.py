@@ -1,1 +1,1 @@
-"""What the scripts run: measuring, breaking, fuzzing and drawing; each a package or module with a `main`."""
+"""The programs behind scripts/: benchmarks, fault injection, fuzzing and generated documents."""

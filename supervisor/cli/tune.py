@@ -74,12 +74,12 @@ def tune(
     file, snapshots = _recorded(daemon_target)
     spec = _service(file, service)
     assert spec.heartbeat is not None  # else it was refused
-    from supervisor.core.detection.interval_histogram import FEWEST
+    from supervisor.core.detection.interval_histogram import MIN_INTERVALS
     from supervisor.detectorlab.recommendation import advise, gathered
 
     histogram, newest = gathered(snapshots, spec)
-    if histogram.count < FEWEST:
-        raise _too_little(service, histogram.count, FEWEST, spec.heartbeat.interval / spec.replicas)
+    if histogram.count < MIN_INTERVALS:
+        raise _too_little(service, histogram.count, MIN_INTERVALS, spec.heartbeat.interval / spec.replicas)
     usual = spec.heartbeat.target or TargetSpec()
     wish = TargetSpec(
         detect_within=usual.detect_within if within is None else within,

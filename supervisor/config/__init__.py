@@ -1,1 +1,1 @@
-"""TOML text → Plan, or all errors at once, each with its line and key path."""
+"""Reads services.toml into a Plan, or reports all its errors at once, each with line and key path; never the daemon."""

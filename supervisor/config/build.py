@@ -1,4 +1,4 @@
-"""From the keys that were given to a service's spec: [defaults] folded in, paths absolute, names resolved."""
+"""Builds a service's spec from the keys that were given: applies [defaults], makes paths absolute, resolves names."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ T = TypeVar("T")
 def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
     """`own` over `defaults`, tables key by key.
 
-    Another readiness or another source of beats replaces the inherited one whole, a target the parameters and they it,
-    and a oneshot inherits neither.
+    Another kind of readiness or another source of beats replaces the inherited one as a whole. A heartbeat target
+    replaces inherited detector parameters, and they replace an inherited target. A oneshot inherits neither readiness
+    nor heartbeat.
     """
     if not defaults:
         return own
@@ -56,7 +57,7 @@ def _inherited(table: str, base: dict[str, Any], own: dict[str, Any]) -> dict[st
 
 
 def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> ServiceSpec:
-    """The spec of service `name`.  What this machine does not have is reported, and left out."""
+    """The spec of service `name`. What this machine does not have is reported and left out."""
     fields = dict(given)
     fields.setdefault("command", ())
     fields["directory"] = _ask(lambda: host.directory(given.get("directory", "")), report, "directory")
@@ -128,7 +129,7 @@ def _heartbeat(given: Mapping[str, Any], folder: Path, report: Report) -> Heartb
 
 
 def _hook(given: Mapping[str, Any], folder: Path) -> HookSpec:
-    """A hook belongs to the file and not to the service's directory: its program is found from there."""
+    """The spec of a hook. Its program is found from the file's folder, not from the service's directory."""
     fields = _tuples(given)
     if "run" in fields and "/" in fields["run"][0]:
         fields["run"] = (str(folder / fields["run"][0]), *fields["run"][1:])

@@ -1,6 +1,6 @@
-"""`python -m supervisor.config.compile FILE`: the plan as JSON on stdout, or what is wrong on stderr and exit 2.
+"""`python -m supervisor.config.compile FILE`: prints the plan as JSON, or the errors on stderr with exit code 2.
 
-The daemon runs this in a process of its own, so that nothing of it stays in the daemon.
+The daemon runs this in a process of its own, so that the code and memory it needs do not stay in the daemon.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from supervisor.errors import ConfigError
 
 
 def main(arguments: list[str]) -> int:
-    """0, or 2 for a configuration that cannot be used."""
-    gc.disable()  # nothing that is made here is worth collecting
+    """Print the plan of a file; 0, or the exit code of ConfigError."""
+    gc.disable()  # the process ends before a collection would pay off
     try:
         plan = load(arguments[0])
     except ConfigError as error:
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     try:
         sys.stdout.write(json.dumps(to_plain(plan)))
         sys.stdout.flush()
-    except BrokenPipeError:  # who asked was killed meanwhile: nobody is to be troubled with it
+    except BrokenPipeError:  # the reader was killed: exit without a traceback
         os._exit(1)
     return 0
 

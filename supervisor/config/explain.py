@@ -1,4 +1,4 @@
-"""What `supervisor check` prints: a plan as a person would tell it, on one calm screen."""
+"""The text of `supervisor check`: a plan in plain words."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from supervisor.core.model.spec import (
 )
 
 WIDTH = 107
-"""Of a fact, in characters; a screen of 120 shows it whole."""
+"""Characters of a fact, so that a screen of 120 columns shows it whole."""
 _USUAL = ServiceSpec(name="", command=())
 
 
 def plan_text(plan: Plan) -> str:
-    """The start order in waves, and for each service what watches over it."""
+    """The start order in waves, and the facts of each service."""
     started, waiting = waves(plan)
     instances = sum(spec.replicas for wave in started for spec in wave)
     lines = [
@@ -52,9 +52,9 @@ def plan_text(plan: Plan) -> str:
 
 
 def waves(plan: Plan) -> tuple[list[list[ServiceSpec]], list[ServiceSpec]]:
-    """Services that start together, wave by wave, and those that nobody starts.
+    """Services that start together, wave by wave, and those that are not started by themselves.
 
-    What a service that is started depends on is started with it.
+    The dependencies of a service that is started are started with it.
     """
     wanted = {spec.name for spec in plan.services if spec.autostart}
     for spec in reversed(plan.services):
@@ -164,7 +164,7 @@ def _limit(name: str, value: int) -> str:
 def _signal(number: int) -> str:
     try:
         return Signals(number).name
-    except ValueError:  # the real-time signals between the first and the last have no names
+    except ValueError:  # real-time signals between the first and the last have no names
         return f"signal {number}"
 
 

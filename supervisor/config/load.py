@@ -1,4 +1,4 @@
-"""services.toml → Plan, or one error with everything that is wrong with it."""
+"""Loads services.toml into a Plan, or raises one error with everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from supervisor.config.source.read import parse, read_text
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 
 LONGEST_RUNTIME_DIR = 80
-"""Bytes: a Unix socket's whole path has at most 107."""
+"""Bytes; a Unix socket's whole path has at most 107."""
 
 
 def load(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Plan:
-    """The plan that the file describes.  `env` answers `${VAR}` and is what the services inherit.
+    """The plan that the file describes. `env` resolves `${VAR}` and is the environment that services inherit.
 
-    ConfigError holds one line per problem: `services.toml:LINE: key.path: what is wrong`.
+    Raises ConfigError with one line per problem: `services.toml:LINE: key.path: what is wrong`.
     """
     file = absolute(path)
     text = read_text(Path(path))
@@ -37,7 +37,7 @@ def load(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> P
     supervisor = _supervisor(file, given, env, problems)
     services = _services(given, broken, Host(env, file.parent), problems)
     judge_references(services, raw.get("services", ()), problems)
-    _judge_own_port(supervisor, services, problems)
+    _check_own_port(supervisor, services, problems)
     judge_sockets(services, supervisor.listen, problems)
     problems.raise_any()
     return Plan(supervisor=supervisor, services=start_order(services), path=str(file))
@@ -62,17 +62,17 @@ def _supervisor(file: Path, given: Mapping[str, Any], env: Mapping[str, str], pr
 
 
 def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: Problems) -> dict[str, ServiceSpec]:
-    """The specs by name, in the order of the file; incomplete where there are problems."""
+    """The specs by name, in the order of the file; incomplete if there are problems."""
     defaults, services = given.get("defaults", {}), given.get("services", {})
     if not services and not problems:
         problems.add(("services",), "no services; begin with [services.NAME] and a command")
-    stand_ins = {table.get("restart", {}).get("fallback") for table in (defaults, *services.values())}
+    fallbacks = {table.get("restart", {}).get("fallback") for table in (defaults, *services.values())}
     specs = {}
     for name, own in services.items():
         report = problems.of(name)
         table = merged(defaults, own)
-        if name in stand_ins:
-            table = _as_stand_in(name, table, own, report)
+        if name in fallbacks:
+            table = _as_fallback(name, table, own, report)
         specs[name] = build(name, table, host, report)
         if "command" not in table and not broken & {("services", name, "command"), ("defaults", "command")}:
             report('no command; write for example command = ["program", "argument"]')
@@ -80,8 +80,8 @@ def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: 
     return specs
 
 
-def _as_stand_in(name: str, table: Mapping[str, Any], own: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
-    """A fallback starts when it is needed, and not with the others; the one of [defaults] has none itself."""
+def _as_fallback(name: str, table: Mapping[str, Any], own: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    """The table of a fallback: it is not started with the others, and ignores itself as the fallback of [defaults]."""
     if own.get("autostart"):
         report("a fallback starts when it is needed; leave this out", "autostart")
     restart = table.get("restart", {})
@@ -90,8 +90,8 @@ def _as_stand_in(name: str, table: Mapping[str, Any], own: Mapping[str, Any], re
     return {**table, "restart": restart, "autostart": False}
 
 
-def _judge_own_port(supervisor: SupervisorSpec, services: Mapping[str, ServiceSpec], problems: Problems) -> None:
-    """A service that is probed where the supervisor itself listens can never have that port."""
+def _check_own_port(supervisor: SupervisorSpec, services: Mapping[str, ServiceSpec], problems: Problems) -> None:
+    """Report probes of the supervisor's own port, which no service can have."""
     if supervisor.listen is None:
         return
     host, port = supervisor.listen

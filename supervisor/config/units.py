@@ -1,6 +1,6 @@
-"""Durations, sizes and percentages as people write them, and back.
+"""Durations, sizes, percentages and rates as users write them, and back.
 
-A bare number is always an error: `10` is a second to one reader and a minute to the next.
+A bare number is always an error, because its unit would be a guess.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000
 BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 LONGEST = 36_500 * 86_400.0
-"""Seconds.  A longer wait than a century is a typing error, and would only strain the timers."""
+"""Seconds. A duration of more than a century is a typing error, and would overload timers."""
 LARGEST = 2**63 - 1
-"""Bytes: what the kernel's interfaces hold."""
+"""Bytes: the most that the kernel's interfaces hold."""
 MOST_CORES = 10_000.0
 
 DURATION_PATTERN = r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+"
-"""Of what `parse_duration` takes, for the JSON Schema too."""
+"""The syntax of `parse_duration`, also for the JSON Schema."""
 
 _DURATION = re.compile(DURATION_PATTERN)
 _DURATION_PART = re.compile(r"([0-9.]+)([a-z]+)")
@@ -29,7 +29,7 @@ _LOOSE_DURATION = {"sec": "s", "second": "s", "min": "m", "minute": "m", "hour":
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in "250ms", "10s", "1h30m", "1.5d".  ValueError says what to write instead."""
+    """Seconds in "250ms", "10s", "1h30m", "1.5d". ValueError says what to write instead."""
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{quoted(text)} is not a duration; write {_nearest_duration(text)} (units: ms s m h d)")
     seconds = sum(float(number) * MILLISECONDS[unit] for number, unit in _DURATION_PART.findall(text)) / 1000
@@ -39,7 +39,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes in "64KiB", "1.5GiB".  ValueError says what to write instead."""
+    """Bytes in "64KiB", "1.5GiB". ValueError says what to write instead."""
     match = _SIZE.fullmatch(text)
     if not match:
         raise ValueError(f"{quoted(text)} is not a size; write {_nearest_size(text)} (units: KiB MiB GiB)")
@@ -50,7 +50,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_percent(text: str) -> float:
-    """The fraction in "150%": 1.5.  ValueError says what to write instead."""
+    """The fraction in "150%": 1.5. ValueError says what to write instead."""
     match = _PERCENT.fullmatch(text)
     if not match:
         raise ValueError(f'{quoted(text)} is not a percentage; write for example "150%" (100% is one core)')
@@ -60,7 +60,7 @@ def parse_percent(text: str) -> float:
 
 
 def parse_rate(text: str) -> float:
-    """Times a second in "1/30d", "0.5/1h".  ValueError says what to write instead."""
+    """Times a second in "1/30d", "0.5/1h". ValueError says what to write instead."""
     count, slash, time = (part.strip() for part in text.partition("/"))
     if not slash or not _COUNT.fullmatch(count):
         raise ValueError(f'{quoted(text)} is not a rate; write a number and a duration, for example "1/30d"')
@@ -87,7 +87,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(size: int) -> str:
-    """The inverse of `parse_size`: 1536 KiB is "1.5MiB".  What is no round number of KiB is given in bytes."""
+    """The inverse of `parse_size`: 1536 KiB is "1.5MiB". A size that is not a round number of KiB is given in bytes."""
     for unit in ("GiB", "MiB", "KiB"):
         amount = round(size / BYTES[unit], 3)
         if amount >= 1 and amount * BYTES[unit] == size:
@@ -101,7 +101,7 @@ def format_percent(fraction: float) -> str:
 
 
 def quoted(value: object) -> str:
-    """A value roughly as the file spells it, on one line and not too long, for use in a message."""
+    """A value roughly as the file spells it, on one line and shortened, for messages."""
     if isinstance(value, str):
         shown = value if len(value) <= 60 else value[:59] + "…"
         escaped = shown.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,7 +1,7 @@
-"""`python -m supervisor.daemon`: what `supervisor run` and `supervisor up` become.
+"""`python -m supervisor.daemon`: the daemon, which `supervisor run` and `supervisor up` execute.
 
-The configuration is compiled in a child process that goes away, with its memory, when the plan is there; the
-daemon's own modules are imported meanwhile.
+The configuration is compiled in a child process, so that the memory for that is freed when it ends.  The daemon imports
+its own modules in the meantime.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def main(arguments: list[str]) -> int:
     """`-f FILE [--log-format human|json] [--services A,B] [--compiler PID:FD] [--rehearse yes]
     [--upgraded-from VERSION]`; returns the exit code.
 
-    `--compiler`: the process before us has begun to compile FILE in its child PID, which writes to FD.
-    `--rehearse`: only show that we could take over from the daemon that runs."""
+    `--compiler`: the command that executed this one has begun to compile FILE in its child PID, which writes to FD.
+    `--rehearse`: only check that this version could take over from the running daemon."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     if "--upgraded-from" in options:
-        return _succeed(options)
+        return _take_over(options)
     code, text = _compiled(options)
     if code != 0:
         return code if code > 0 else 1
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _compiled(options: dict[str, str]) -> tuple[int, bytes]:
-    """The compiler's exit code and the plan as JSON.  What we shall need ourselves is imported while it works."""
+    """The compiler's exit code and the plan as JSON.  The daemon's modules are imported while it works."""
     if "--compiler" in options:
         pid, fd = map(int, options["--compiler"].split(":"))
     else:
@@ -75,12 +75,12 @@ def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **mor
     runtime = Runtime(
         plan, log_format=options.get("--log-format", "human"), descriptors=descriptors or inherited(os.environ), **more
     )
-    gc.freeze()  # what is there now stays; the collector need not look through it again and again
+    gc.freeze()  # these objects live as long as the daemon; the collector need not traverse them
     return runtime.run(wanted.split(",") if wanted else None)
 
 
-def _succeed(options: dict[str, str]) -> int:
-    """Take over from the version that was this process until now, or become that again."""
+def _take_over(options: dict[str, str]) -> int:
+    """Take over from the version that this process ran until now; execute that again where it fails."""
     from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover, inherited
 
     descriptors = inherited(os.environ)

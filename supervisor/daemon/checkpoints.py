@@ -1,7 +1,7 @@
-"""What changes without an event, and is worth keeping all the same: the rhythms that detectors learn.
+"""Checkpoints: saves the learned intervals of detectors from time to time.
 
-A state change is on the disk before anything is done about it.  A heartbeat is no state change, so its rhythm is
-written down now and then, in small portions, and only when the loop is awake anyway.
+A state change is written before it is acted on.  A heartbeat changes no state, so the intervals are saved periodically,
+a few instances per turn, and only in turns of the event loop that happen anyway.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from collections.abc import Callable, Mapping
 
 from supervisor.core.lifecycle.instance import Instance
 
-EVERY = 30.0
-"""Seconds from one round to the next: so much of a rhythm is lost at most."""
-FIRST_AFTER = 5.0
-A_TURN = 16
-"""Instances that are written in one turn of the loop."""
+INTERVAL = 30.0
+"""Seconds from one round to the next; at most the intervals of that time are lost."""
+FIRST_DELAY = 5.0
+"""Seconds from the start to the first round."""
+PER_TURN = 16
+"""Instances that are saved in one turn of the loop."""
 
 
 class Checkpoints:
-    """`save(names)` writes these in one commit."""
+    """Calls `save(names)`, which saves these instances in one commit."""
 
     def __init__(self, instances: Callable[[], Mapping[str, Instance]], save: Callable[[list[str]], None]) -> None:
         self._instances = instances
@@ -28,17 +29,19 @@ class Checkpoints:
         self._seen: dict[str, float | None] = {}
 
     def turn(self, now: float) -> None:
-        """Once a turn of the loop."""
+        """Called once in each turn of the loop."""
         if self._next is None:
-            self._next = now + FIRST_AFTER
+            self._next = now + FIRST_DELAY
         if now >= self._next:
-            self._next = now + EVERY
-            self._pending = [name for name, instance in self._instances().items() if self._has_news(name, instance)]
+            self._next = now + INTERVAL
+            self._pending = [
+                name for name, instance in self._instances().items() if self._has_new_beats(name, instance)
+            ]
         if self._pending:
-            self._save(self._pending[:A_TURN])
-            del self._pending[:A_TURN]
+            self._save(self._pending[:PER_TURN])
+            del self._pending[:PER_TURN]
 
-    def _has_news(self, name: str, instance: Instance) -> bool:
+    def _has_new_beats(self, name: str, instance: Instance) -> bool:
         last = instance.detector.last if instance.detector is not None else None
         if last is None or last == self._seen.get(name):
             return False

@@ -1,4 +1,4 @@
-"""What the faces can ask of a running daemon: the answers behind the control API, all quick, all plain data."""
+"""Control: answers the requests of the control API and carries out its commands.  No answer blocks."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ if TYPE_CHECKING:
     )
 
 
-COMPILE_WITHIN = 60.0
-"""Seconds that an edited configuration may take."""
+COMPILE_TIMEOUT = 60.0
+"""Seconds in which an edited configuration has to compile."""
 COALESCE = 0.02
-"""Seconds after a transition at which watchers are shown the new status, with whatever else happened meanwhile."""
-LARGEST_SHARE = 3.0
-"""Showing it takes at most one part in so many of our time: the more there is to show, the longer it is put off."""
+"""Seconds from a transition to the status that watchers get; transitions in that time share one status."""
+PAUSE_FACTOR = 3.0
+"""The next status is sent after at least this many times the time that the last one took, which bounds its cost."""
 
 
 class Control:
-    """The façade of one daemon; `adapters.api` speaks HTTP on one side of it, the runtime stands on the other."""
+    """Implements what `adapters.control` asks of a daemon (adapters/control/port.py)."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Subscriber] = []
-        self._telling: Timer | None = None
-        self._telling_took = 0.0
+        self._status_timer: Timer | None = None
+        self._status_took = 0.0
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -76,10 +76,10 @@ class Control:
 
     def _supervisor(self, now: float) -> Supervisor:
         parts = self._parts
-        place, instances = parts.service_set.plan.supervisor, parts.service_set.instances.values()
+        settings, instances = parts.service_set.plan.supervisor, parts.service_set.instances.values()
         return {
             "pid": os.getpid(),
-            "name": place.name,
+            "name": settings.name,
             "version": __version__,
             "upgraded_from": parts.upgraded_from,
             "uptime_s": round(time.time() - parts.started, 3),
@@ -91,7 +91,7 @@ class Control:
             "lag_ms": round(parts.loop_lag.lag * 1e3, 1),
             "trees": parts.trees.kind,
             "instances": len(instances),
-            "ready": sum(i.satisfied for i in instances),
+            "ready": sum(i.ready_for_dependants for i in instances),
             "failed": sum(i.state.value == "failed" for i in instances),
             "closing": parts.service_set.closing,
             "problems": list(parts.problems),
@@ -120,13 +120,13 @@ class Control:
             "max_restarts": spec.restart.max_restarts,
             "window_s": spec.restart.window,
             "policy": spec.restart.policy.value,
-            "restarts_in_window": found.rule.restarts_in_window(now),
+            "restarts_in_window": found.tracker.restarts_in_window(now),
             "heartbeat": _heartbeat(spec),
             "evidence": cast("Evidence", dict(found.evidence)),
         }
 
     def services(self) -> Services:
-        from supervisor.core.text.redact import without_secrets  # few ask, and its patterns take a moment
+        from supervisor.core.text.redact import without_secrets  # rarely needed, and its patterns take time to compile
 
         return {
             "services": [
@@ -176,9 +176,9 @@ class Control:
     # -- acting --------------------------------------------------------------------------------------------------
 
     def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
-        """start, stop, restart, reset or signal; the instances it concerns.  The effect follows.
+        """Order start, stop, restart, reset or signal, without waiting for the effect; returns the instances concerned.
 
-        `signal`: its name or number; each service's own reload signal where it is None."""
+        `signal`: its name or number; None: the reload signal of each service."""
         parts, now = self._parts, self._parts.loop.now()
         service_set = parts.service_set
         names = selected(service_set, verb, services)
@@ -197,7 +197,7 @@ class Control:
         return names
 
     def down(self) -> None:
-        """Stop everything and end; asked a second time, kill what is left."""
+        """Stop everything and end; at the second call kill what is left."""
         parts = self._parts
         if parts.service_set.closing:
             parts.say("info", "asked to stop a second time: killing what is left")
@@ -207,7 +207,7 @@ class Control:
         parts.engine.order(parts.service_set.end(parts.now()))
 
     def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
-        """Compile the file in a child process, then apply what changed, or only tell it."""
+        """Compile the file in a child process, then apply what changed; with `dry_run` only report it."""
         parts = self._parts
         reporter = None if dry_run else parts.reporter
 
@@ -222,7 +222,7 @@ class Control:
             parts.loop,
             compiler_command(parts.service_set.plan.path),
             compiled,
-            timeout=COMPILE_WITHIN,
+            timeout=COMPILE_TIMEOUT,
             environment=os.environ,
             keep=WHOLE,
             errors_apart=True,
@@ -231,7 +231,8 @@ class Control:
             reporter.reloading()
 
     def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
-        """Let another version take over in this very process; `done` hears whether it can before it does."""
+        """Let another version take over in this process; `done` is called with the result of the rehearsal before
+        that."""
         from supervisor.daemon.upgrade import upgrade
 
         if self._parts.service_set.closing:
@@ -263,7 +264,8 @@ class Control:
     # -- following -----------------------------------------------------------------------------------------------
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Follow events, output or status; returns what ends it.  Sampling runs while anybody follows the status."""
+        """Follow events, output or status; returns the function that ends it.  Usage is sampled while the status is
+        followed."""
         parts = self._parts
         ends: list[Callable[[], None]] = []
         names = set(
@@ -275,8 +277,8 @@ class Control:
         if "status" in subscriber.topics:
             self._watchers.append(subscriber)
             ends.append(lambda: self._watchers.remove(subscriber))
-            ends.append(parts.sampler.hold(subscriber.interval, lambda: self._tell_status(subscriber)))
-            parts.loop.call_soon(lambda: self._tell_status(subscriber))
+            ends.append(parts.sampler.hold(subscriber.interval, lambda: self._send_status(subscriber)))
+            parts.loop.call_soon(lambda: self._send_status(subscriber))
         if "logs" in subscriber.topics:
             for name in names:
                 ends.append(self._follow(name, subscriber))
@@ -288,7 +290,7 @@ class Control:
         return stop
 
     def publish(self, event: Event) -> None:
-        """One event object to all who follow."""
+        """Send one event object to all subscribers."""
         for subscriber in self._subscribers:
             if (
                 not subscriber.services
@@ -296,20 +298,20 @@ class Control:
                 or event["instance"] in subscriber.services
             ):
                 subscriber.on_event(event)
-        if self._watchers and self._telling is None:
+        if self._watchers and self._status_timer is None:
             loop = self._parts.loop
-            wait = max(COALESCE, LARGEST_SHARE * self._telling_took)
-            self._telling = loop.call_at(loop.now() + wait, self._tell_all)
+            wait = max(COALESCE, PAUSE_FACTOR * self._status_took)
+            self._status_timer = loop.call_at(loop.now() + wait, self._send_all)
 
-    def _tell_all(self) -> None:
-        self._telling = None
+    def _send_all(self) -> None:
+        self._status_timer = None
         now = self._parts.loop.now
         began = now()
         for watcher in list(self._watchers):
-            self._tell_status(watcher)
-        self._telling_took = now() - began
+            self._send_status(watcher)
+        self._status_took = now() - began
 
-    def _tell_status(self, watcher: Subscriber) -> None:
+    def _send_status(self, watcher: Subscriber) -> None:
         if watcher in self._watchers:
             watcher.on_status(self.status(watcher.services))
 

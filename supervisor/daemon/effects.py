@@ -1,7 +1,6 @@
-"""Effects: the world of the engine.  Each action of the rules becomes calls of adapters, and each record is written
-before it is told.
+"""Effects: carries out the actions of the rules by calls of adapters, and writes each record before it is published.
 
-It is also the real side of recovery: it finds, ends and adopts the processes of an earlier daemon.
+It also carries out recovery: it finds, kills and adopts the processes of an earlier daemon.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from supervisor.adapters.processes import orphans
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record
-from supervisor.core.services.adoption import MarkedProcess, outcome
+from supervisor.core.services.adoption import MarkedProcess, adoption_event
 from supervisor.core.services.monitoring_policy import monitoring_change
 from supervisor.core.services.socket_policy import open_sockets
 from supervisor.daemon.parts import FIFO, SOCKET, Parts
@@ -34,20 +33,20 @@ class Effects:
     def __init__(self, parts: Parts, publish: Callable[[Event], None]) -> None:
         self._parts = parts
         self._publish = publish
-        self._untold: list[tuple[Record, Event]] = []
-        self._sockets_idle = False
+        self._unpublished: list[tuple[Record, Event]] = []
+        self._review_sockets = False
         self._timer: Timer | None = None
         self._timer_at: float | None = None
 
     # -- records -------------------------------------------------------------------------------------------------
 
     def record(self, records: Sequence[Record]) -> None:
-        """Durable before anything is done; listeners are told in `finish`, when what was ordered is under way."""
+        """Write the records before anything is done; they are published in `finish`, when the actions are under way."""
         parts = self._parts
         for name in {r.instance for r in records}:
             parts.ledger.save(name, parts.snapshot(name))
         events = parts.ledger.append(records, time.time())
-        self._untold += zip(records, events, strict=True)
+        self._unpublished += zip(records, events, strict=True)
         if parts.reporter is not None:
             parts.reporter.changed()
         for record in records:
@@ -66,17 +65,17 @@ class Effects:
 
     def finish(self) -> None:
         """Do what can wait until the actions of a turn are under way."""
-        if self._untold:
-            self._tell()
-        if self._sockets_idle:
-            self._sockets_idle = False
+        if self._unpublished:
+            self._publish_all()
+        if self._review_sockets:
+            self._review_sockets = False
             self._parts.sockets.keep_only(open_sockets(self._parts.service_set.instances.values()))
 
-    def _tell(self) -> None:
-        """All listeners get the same object."""
+    def _publish_all(self) -> None:
+        """Publish the records; all listeners get the same event object."""
         parts, now = self._parts, self._parts.now()
-        untold, self._untold = self._untold, []
-        for record, event in untold:
+        pending, self._unpublished = self._unpublished, []
+        for record, event in pending:
             parts.log.event(event)
             parts.metrics.observe(record, now)
             self._publish(event)
@@ -118,13 +117,13 @@ class Effects:
     def _kill(self, action: act.Kill) -> None:
         self._parts.processes.kill(action.instance)
 
-    def _watch(self, action: act.StartMonitoring) -> None:
+    def _start_monitoring(self, action: act.StartMonitoring) -> None:
         spec = self._parts.service_set.instances[action.instance].spec
         self._parts.monitors.watch(action.instance, action.incarnation, spec, action.purpose)
 
     def _examine(self, action: act.Examine) -> None:
         parts = self._parts
-        process = parts.processes.at_home(action.instance)
+        process = parts.processes.with_settled_tree(action.instance)
         if process is None:
             return
         spec = parts.service_set.instances[action.instance].spec
@@ -145,12 +144,12 @@ class Effects:
         parts.monitors.unwatch(action.instance)
         parts.sampler.limit(action.instance, action.incarnation, None)
         parts.processes.release(action.instance, action.incarnation)
-        self._sockets_idle = True
+        self._review_sockets = True
 
     # -- time ----------------------------------------------------------------------------------------------------
 
     def wake_at(self, when: float | None) -> None:
-        """Keep one timer.  An earlier one than asked for is kept too: it costs one idle turn, not a heap operation."""
+        """Keep one timer.  A timer that is too early is kept, because an idle turn costs less than a heap operation."""
         if when is None or (self._timer_at is not None and self._timer_at <= when):
             return
         if self._timer is not None:
@@ -159,7 +158,7 @@ class Effects:
         self._timer = self._parts.loop.call_at(when, self._timer_fired)
 
     def _timer_fired(self) -> None:
-        """A deadline may be due.  Beats that are still in the kernel are read first, for they may move it."""
+        """A deadline may be due.  Beats that are still in the kernel are read first, because they may postpone it."""
         self._timer = self._timer_at = None
         self._parts.notify.drain()
 
@@ -169,14 +168,14 @@ class Effects:
         parts = self._parts
         return orphans.find(parts.id, f"{parts.runtime_dir}/fifo", parts.service_set.instances)
 
-    def end_strays(self, strays: Sequence[MarkedProcess]) -> list[MarkedProcess]:
-        return orphans.end(strays)
+    def end_orphans(self, found: Sequence[MarkedProcess]) -> list[MarkedProcess]:
+        return orphans.end(found)
 
-    def describe(self, stray: MarkedProcess) -> str:
-        return orphans.describe(stray)
+    def describe(self, orphan: MarkedProcess) -> str:
+        return orphans.describe(orphan)
 
     def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.NotFoundOnAdoption:
-        """Take up what an earlier daemon started, if (pid, start time) still is that very process."""
+        """Adopt the process of an earlier daemon, if the pid still belongs to it by its start time."""
         parts = self._parts
         if main is not None and procfs.start_time(main[0]) == main[1]:
             parts.logs.reach(name, main[0])
@@ -186,15 +185,15 @@ class Effects:
         if process is not None and process.pid and spec.sockets:
             parts.sockets.adopt(spec, process.pid, process.pidfd)
         if process is None or not process.pid:
-            return outcome(incarnation, None, 0.0, tree_empty=process is None)
-        return outcome(incarnation, process.pid, parts.processes.age(process), tree_empty=False)
+            return adoption_event(incarnation, None, 0.0, tree_empty=process is None)
+        return adoption_event(incarnation, process.pid, parts.processes.age(process), tree_empty=False)
 
 
 _PERFORM: dict[type[Action], Callable[[Effects, Any], None]] = {
     act.Spawn: Effects._spawn,
     act.Signal: Effects._signal,
     act.Kill: Effects._kill,
-    act.StartMonitoring: Effects._watch,
+    act.StartMonitoring: Effects._start_monitoring,
     act.Examine: Effects._examine,
     act.ReleaseInstance: Effects._release,
 }

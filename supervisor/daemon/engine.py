@@ -1,9 +1,10 @@
-"""Inbox → rules → orders → one timer.  It knows no outside thing: the world is handed to it.
+"""The engine: passes events from the inbox to the rules, carries out their actions, and keeps one timer.
 
-A turn takes everything that has arrived before it fires a deadline, so that a late reader blames nobody; it
-writes all records of a round in one go before it carries out the first order of that round (record before act);
-and what an order gives rise to (`Spawned`, say) is taken in the same turn, so a restart waits for nothing, and the
-record of a spawn is older than anything that is read of the process.
+It has no adapter of its own; `World` is what it needs of them.  A turn handles everything that has arrived before it
+fires a deadline, so that a daemon that reads late suspects no process for it.  It writes all records of a round
+together before it carries out the first action of that round (record before act).  What an action gives rise to
+(`Spawned`, for example) is handled in the same turn: a restart does not wait, and the record of a spawn is older than
+anything that is read from the process.
 """
 
 from __future__ import annotations
@@ -17,26 +18,26 @@ from supervisor.core.model.events import Event
 from supervisor.core.services.service_set import ServiceSet
 
 TURN_BUDGET = 0.02
-"""Seconds of carrying out orders after which the loop gets to look at the outside again."""
+"""Seconds of carrying out actions after which the event loop polls again."""
 
 
 class World(Protocol):
     """What the engine needs of everything outside."""
 
     def record(self, records: Sequence[Record]) -> None:
-        """Make these durable and tell everybody, before anything else happens."""
+        """Write these before anything else happens."""
 
     def perform(self, action: Action) -> None:
-        """Carry out one order; its outcome is posted as an event."""
+        """Carry out one action; its outcome is posted as an event."""
 
     def wake_at(self, when: float | None) -> None:
-        """Call `Engine.turn` at that time, at the latest; None: there is no deadline."""
+        """Call `Engine.turn` at that time or earlier; None: there is no deadline."""
 
 
 class Engine:
-    """Owns the inbox and the order of things; `turn` is called before every wait of the loop.
+    """Owns the inbox; `turn` is called before every wait of the event loop.
 
-    `world` is set before the first order is given: it needs adapters, and adapters post to the engine."""
+    `world` is set before the first action: it needs adapters, and adapters post to the engine."""
 
     world: World
 
@@ -48,19 +49,19 @@ class Engine:
         self._stall = 0.0
 
     def post(self, instance: str, event: Event) -> None:
-        """Something happened to `instance`; it is judged in the next turn."""
+        """Queue an event of `instance` for the next turn."""
         self._inbox.append((instance, event))
 
     def discount_silence(self, seconds: float) -> None:
-        """We did not run for that long; nobody's silence in it counts."""
+        """The daemon did not run for `seconds`; silence in that time is not counted."""
         self._stall += seconds
 
     def order(self, actions: list[Action]) -> None:
-        """Take what a command to the fleet gave back; records are written at once."""
+        """Take the actions that a command to the service set returned; records are written at once."""
         self._take(actions)
 
     def turn(self) -> None:
-        """Work off everything that is known, then say when to be called again."""
+        """Handle everything that has arrived, then set the timer for the next deadline."""
         now = began = self._now()
         while True:
             self._step(now)
@@ -68,8 +69,8 @@ class Engine:
                 self.world.perform(self._orders.popleft())
                 now = self._now()
             if now - began > TURN_BUDGET:
-                # No deadline fires here: what arrived meanwhile, and may put it off, has not been read yet.
-                self._take(self._work_off_inbox(now))
+                # No deadline fires here: events that may postpone it have not been read yet.
+                self._take(self._drain_inbox(now))
                 self._start_monitoring()
                 break
             if self.idle:
@@ -78,11 +79,11 @@ class Engine:
 
     @property
     def idle(self) -> bool:
-        """Nothing is left to judge or to carry out."""
+        """No event and no action is left."""
         return not self._orders and not self._inbox
 
     def _start_monitoring(self) -> None:
-        """Carry out what begins to observe a process: a line that is read before would never be matched."""
+        """Begin to observe processes now; a line of output that is read before that would never be matched."""
         waiting = self._orders
         self._orders = deque(action for action in waiting if type(action) is not StartMonitoring)
         for action in waiting:
@@ -94,14 +95,14 @@ class Engine:
         if self._stall:
             stall, self._stall = self._stall, 0.0
             actions += self.service_set.stalled(stall, now)
-        actions += self._work_off_inbox(now)
+        actions += self._drain_inbox(now)
         deadline = self.service_set.deadline
         if deadline is not None and deadline <= now:
             actions += self.service_set.tick(now)
         if actions:
             self._take(actions)
 
-    def _work_off_inbox(self, now: float) -> list[Action]:
+    def _drain_inbox(self, now: float) -> list[Action]:
         actions: list[Action] = []
         inbox, step = self._inbox, self.service_set.step
         while inbox:

@@ -1,4 +1,4 @@
-"""What a daemon is made of: its directories, adapters, rules and engine, built once and held in one place.
+"""The parts of a daemon: its directories, adapters, rules and engine, built once and held in one place.
 
 Control, recovery, upgrade, service_manager and effects work on these parts.  Nothing here decides.
 """
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import JSON
 
 FIFO = "fifo:"
-"""Before an instance's name: the name of its output's descriptor."""
+"""Prefix of the name of the descriptor of an instance's output; the instance follows."""
 SOCKET = "socket:"
-"""Before a URL: the name of the socket that we opened there for a service."""
+"""Prefix of the name of a listening socket of a service; its URL follows."""
 
 
 class ServiceManagerReports(Protocol):
@@ -59,14 +59,14 @@ class ServiceManagerReports(Protocol):
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What tells a successor in this process how the service manager is reached."""
+        """The variables from which a successor in this process learns how the service manager is reached."""
         ...
 
     def keep(self, descriptors: Mapping[str, int]) -> None:
-        """Have these kept for the next daemon, before they are used."""
+        """Let the service manager keep these for the next daemon, before they are used."""
 
     def changed(self) -> None:
-        """Something happened to some instance, or a descriptor was replaced."""
+        """An instance changed, or a descriptor was replaced."""
 
     def reloading(self) -> None: ...
 
@@ -76,22 +76,22 @@ class ServiceManagerReports(Protocol):
 class Parts:
     """All parts of one daemon.  OperationFailed where another daemon has its directories, OSError.
 
-    The runtime adds what stands on the others: `server`, `reporter` (None without a service manager), and the world of
-    the `engine`.  `descriptors`: what a predecessor or a service manager kept open, by name; what is used here is taken
-    out of it."""
+    The runtime adds the parts that need the others: `server`, `reporter` (None without a service manager), and the
+    world of the `engine`.  `descriptors`: what a predecessor or a service manager kept open, by name; those used are
+    removed from it."""
 
     server: HttpServer
 
     def __init__(self, plan: Plan, descriptors: dict[str, int], *, log_format: str, upgraded_from: str) -> None:
-        place = plan.supervisor
+        settings = plan.supervisor
         stored = None if upgraded_from else dict(descriptors)
         self.started = time.time()
         self.log_format = log_format
         self.upgraded_from = upgraded_from
         self.reporter: ServiceManagerReports | None = None
         self.directory_mode = runtime_directory_mode(plan, os.geteuid())
-        self.runtime_dir = own_directory(place.runtime_dir, self.directory_mode, place.group)
-        self.state_dir = own_directory(place.state_dir, 0o700)
+        self.runtime_dir = own_directory(settings.runtime_dir, self.directory_mode, settings.group)
+        self.state_dir = own_directory(settings.state_dir, 0o700)
         self.lock = RuntimeLock(self.runtime_dir, descriptors.pop("lock", None))
         self.claim = StateLock(self.state_dir, descriptors.pop("state", None))
         self.problems = Problems()
@@ -114,7 +114,7 @@ class Parts:
         )
         self.sockets = ListeningSockets(_taken(descriptors, SOCKET))
         self.processes = ProcessTable(self.loop, self.engine.post, self._take_last_output, self.id)
-        self.trees = Trees(f"{place.name}-{self.id[:8]}", self.id, self.processes.mains)
+        self.trees = Trees(f"{settings.name}-{self.id[:8]}", self.id, self.processes.mains)
         self.monitors = Monitors(self.loop, self.engine.post, random.random, self.processes.members, self.stream)
         self.examiner = Examiner(self.loop, self.stream)
         self.sampler = Sampler(self.loop, self.processes.members, self.engine.post, self._accounts)
@@ -131,8 +131,10 @@ class Parts:
         self.loop_lag = LoopLag()
 
     def _service_manager(self, stored: Mapping[str, int] | None) -> ServiceManager | None:
-        """What leads to the service manager, where one wants to be told.  What says so is taken out of the environment
-        before children get it, and the `stored` descriptors are looked at before they are used."""
+        """The notifier to the service manager; None without one.
+
+        Its variables are removed from the environment before children get it, and the `stored` descriptors are checked
+        before they are used."""
         if "NOTIFY_SOCKET" not in os.environ:
             return None
         from supervisor.adapters.service_manager.notifier import ServiceManager, upstream
@@ -140,13 +142,13 @@ class Parts:
         found = upstream(os.environ)
         return ServiceManager(self.loop, found, self.problem, stored) if found is not None else None
 
-    # -- what is said --------------------------------------------------------------------------------------------
+    # -- messages ------------------------------------------------------------------------------------------------
 
     def say(self, level: str, message: str) -> None:
         self.log.say(level, message, to_iso(time.time()))
 
     def problem(self, message: str) -> None:
-        """Something is wrong with this daemon or its host: said aloud, shown in `status`, never fatal."""
+        """Report a problem of this daemon or its host: it is logged and shown in `status`, and never fatal."""
         self.problems.add(message)
         self.say("error", message)
 
@@ -156,18 +158,18 @@ class Parts:
     # -- what is saved for a later daemon ------------------------------------------------------------------------
 
     def snapshot(self, name: str) -> JSON | None:
-        """What a later daemon has to know of an instance; None where there is no such instance any more."""
+        """What a later daemon needs to know of an instance; None where the instance no longer exists."""
         instance = self.service_set.instances.get(name)
         return saved(instance, self.processes.by_instance.get(name), self.now()) if instance is not None else None
 
     def save(self, names: Iterable[str]) -> None:
-        """Write these instances down as they are now."""
+        """Save these instances as they are now."""
         for name in names:
             self.ledger.save(name, self.snapshot(name))
         self.ledger.flush()
 
     def save_all(self) -> None:
-        """Write down everything as it is now."""
+        """Save all instances and the plan as they are now."""
         self.save(self.service_set.instances)
         with suppress(OSError):
             self.keep_plan(self.service_set.plan)
@@ -179,7 +181,7 @@ class Parts:
         self.ledger.save(instance, None)
 
     def _ledger_lost(self) -> None:
-        """An instance that does not change from now on would not be in the new ledger: write all down again, soon."""
+        """Save everything again soon: an instance that no longer changes would not be in the new ledger otherwise."""
 
         def again() -> None:
             self.previous_run.begin(closing=self.service_set.closing)
@@ -188,21 +190,22 @@ class Parts:
         self.call_soon(again)
 
     def descriptors(self) -> dict[str, int]:
-        """What a successor in this process goes on with, by name."""
+        """The descriptors that a successor in this process takes over, by name."""
         pipes = {f"{FIFO}{name}": fd for name, fd in self.logs.descriptors().items()}
         sockets = {f"{SOCKET}{url}": fd for url, fd in self.sockets.descriptors().items()}
         ours = {"lock": self.lock.fd, "state": self.claim.fd}
         return ours | {"notify": self.notify.fileno()} | self.server.descriptors() | pipes | sockets
 
-    # -- what adapters ask of each other -------------------------------------------------------------------------
+    # -- callbacks of adapters -----------------------------------------------------------------------------------
 
     def stream(self, instance: str) -> Stream:
         """The output of an instance."""
         return self.logs.open(instance, self.service_set.instances[instance].spec.log)
 
     def _take_last_output(self, instance: str, tree_empty: bool) -> None:
-        """Before the end is recorded, so that `why` finds the last words whenever it is asked.  A line without its
-        newline counts only once it is ended; a process that is left in the tree may still go on with it."""
+        """Read the rest of the output before the end is recorded, so that `why` finds it at any time.
+
+        A line without newline is complete only if the tree is empty; a process that is left may still continue it."""
         stream = self.stream(instance)
         if tree_empty:
             stream.finish_line()
@@ -232,5 +235,5 @@ class Parts:
 
 
 def _taken(descriptors: dict[str, int], prefix: str) -> dict[str, int]:
-    """Those whose names begin with `prefix`, by what follows it; taken out of `descriptors`."""
+    """The descriptors whose names begin with `prefix`, by the rest of the name; they are removed from `descriptors`."""
     return {name.removeprefix(prefix): descriptors.pop(name) for name in list(descriptors) if name.startswith(prefix)}

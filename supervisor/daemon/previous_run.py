@@ -1,7 +1,7 @@
-"""The previous run: what an earlier daemon wrote down of itself, and what this one writes down for the next.
+"""The previous run: what an earlier daemon saved of itself, and what this one saves for the next.
 
-The ledger holds the facts.  It may be lost with all that it knew, so the id and the boot stand in the runtime directory
-as well: with them the processes are found, and their environments tell the rest (core/services/adoption.py).
+The ledger holds the facts.  It may be lost, so the id and the boot are in the runtime directory as well.  With the id
+the processes are found, and their environments tell the rest (core/services/adoption.py).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 ID, PLAN = "id", "plan.json"
-"""Names in the runtime directory: the id with its boot, and the plan in force."""
+"""Files in the runtime directory: the id with its boot, and the plan in force."""
 
 
 class Facts(Protocol):
-    """What is asked of the ledger."""
+    """What the ledger has to offer."""
 
     def get_meta(self, key: str) -> str | None: ...
 
@@ -38,10 +38,10 @@ class Facts(Protocol):
 
 
 class Files(Protocol):
-    """What is asked of the runtime directory.  Writing raises OSError."""
+    """What the runtime directory has to offer.  Writing raises OSError."""
 
     def read_id(self) -> tuple[str, str]:
-        """The id and the epoch that the last daemon wrote; empty where there is nothing of the kind."""
+        """The id and the epoch that the last daemon wrote; empty where there are none."""
         ...
 
     def write_id(self, supervisor_id: str, epoch: str) -> None: ...
@@ -56,10 +56,10 @@ class Files(Protocol):
 class PreviousRun:
     """What is known of the run before this one.
 
-    `id`: what the children carry in their environment, the same for every daemon of this state directory.  `crashed`:
-    the previous daemon did not end in order, and `epoch` is the same, so that its processes may live and its moments
-    hold.  `closing`: it was about to end in order.  `instances`: what is saved of each.  `plan`: what it had in force;
-    None unless it crashed."""
+    `id`: the mark in the environment of the children, the same for every daemon of this state directory.  `crashed`:
+    the previous daemon did not end in order, and the epoch is the same, so that its processes may be alive and its
+    moments are valid.  `closing`: it was shutting down.  `instances`: what is saved of each.  `plan`: the one it had in
+    force; None unless it crashed."""
 
     def __init__(self, facts: Facts, files: Files, epoch: str) -> None:
         self._facts = facts
@@ -92,7 +92,7 @@ class PreviousRun:
         self._files.write_id(self.id, self._epoch)
 
     def keep(self, plan: Plan) -> None:
-        """Write down that `plan` is in force.  OSError."""
+        """Save `plan` as the one in force.  OSError."""
         self._files.write_plan(plan)
 
 

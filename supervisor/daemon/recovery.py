@@ -1,10 +1,10 @@
-"""Recovery: how every start goes.  What an earlier daemon left is taken up, orphans are ended, the rest is started.
+"""Recovery: the start of every daemon.  It restores what an earlier daemon left, kills orphans, and starts the rest.
 
-After an orderly end, or in another boot, only history is taken up.  After a crash, and in an upgrade, everything goes
-on where it was, under the plan that was in force then; if the file has changed since, what changed is applied last, as
-a reload would.
+After an orderly end, or in another boot, only history is restored.  After a crash, and in an upgrade, every instance
+continues where it was, under the plan that was in force then.  If the file has changed since, the change is applied
+last, as by a reload.
 
-The daemon and the simulation run this same code: what it asks of the host is in `HostProcesses`.
+The daemon and the simulation run this same code; `HostProcesses` is what it needs of the host.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from supervisor.daemon.reload import Reloadable, put_in_force
 
 
 class Recoverable(Reloadable, Protocol):
-    """What is asked of the daemon."""
+    """What recovery needs of the daemon."""
 
     @property
     def previous_run(self) -> PreviousRun: ...
 
     def forget(self, instance: str) -> None:
-        """Remove what is saved of an instance that there is no more."""
+        """Remove what is saved of an instance that no longer exists."""
 
     def call_soon(self, callback: Callable[[], None]) -> None: ...
 
 
 class HostProcesses(Protocol):
-    """What is asked of the host: the processes that an earlier daemon left."""
+    """What recovery needs of the host: the processes that an earlier daemon left."""
 
     def marked(self) -> list[MarkedProcess]:
-        """All that carry the id of this supervisor in their environment."""
+        """All processes that carry the id of this supervisor in their environment."""
         ...
 
-    def end_strays(self, strays: Sequence[MarkedProcess]) -> list[MarkedProcess]:
-        """Kill these; those that are there all the same."""
+    def end_orphans(self, orphans: Sequence[MarkedProcess]) -> list[MarkedProcess]:
+        """Kill these processes; returns those that are still there."""
         ...
 
-    def describe(self, stray: MarkedProcess) -> str: ...
+    def describe(self, orphan: MarkedProcess) -> str: ...
 
     def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.NotFoundOnAdoption:
-        """Watch the process that has this (pid, start time); tell what was found."""
+        """Watch the process with this (pid, start time); returns what was found."""
         ...
 
 
@@ -58,15 +58,15 @@ def recover(
     only: Sequence[str] | None,
     announce: Callable[[int], None],
 ) -> None:
-    """Restore, adopt, clear away, go on, apply the configured `plan`, start.  NoSuchService.
+    """Restore and adopt instances, kill orphans, apply the configured `plan`, and start services.  NoSuchService.
 
-    `only`: start these services and what they need, not all.  `announce` is called with the number of adopted instances
-    before anything is started."""
+    `only`: start only these services and what they depend on.  `announce` is called with the number of adopted
+    instances before anything is started."""
     service_set, previous, now = daemon.service_set, daemon.previous_run, daemon.now()
     previous.begin()
     for name in service_set.instances:
         service_set.restore(name, previous.instances.get(name, {}), crashed=previous.crashed)
-    adopted = _take_up(daemon, host, now) if previous.crashed else 0
+    adopted = _adopt_processes(daemon, host, now) if previous.crashed else 0
     for name in set(previous.instances) - set(service_set.instances):
         daemon.forget(name)
     if service_set.plan.services != plan.services:
@@ -82,20 +82,20 @@ def recover(
     daemon.engine.order(service_set.start(wanted, now, Cause.AUTOSTART))
 
 
-def _take_up(daemon: Recoverable, host: HostProcesses, now: float) -> int:
-    """Adopt what lives, report what vanished, end the strays; the number of adopted instances."""
+def _adopt_processes(daemon: Recoverable, host: HostProcesses, now: float) -> int:
+    """Adopt live processes, report those that are gone, kill orphans.  Returns the number of adopted instances."""
     service_set, saved = daemon.service_set, daemon.previous_run.instances
     plan = plan_adoption(service_set.instances, {name: one.get("start") for name, one in saved.items()}, host.marked())
-    for name, incarnation in plan.unheard.items():
-        service_set.presume(name, incarnation)
-    if plan.unheard:
-        daemon.problem(f"adopted by their marks, though not in the ledger: {', '.join(plan.unheard)}")
-    for stray in plan.strays:
-        daemon.problem(f"process {stray.pid} of {stray.instance} was left behind by an earlier daemon: killed")
-    for stray in host.end_strays(plan.strays):
-        daemon.problem(f"process {host.describe(stray)} of {stray.instance} cannot be killed")
+    for name, incarnation in plan.unrecorded.items():
+        service_set.assume_spawning(name, incarnation)
+    if plan.unrecorded:
+        daemon.problem(f"adopted by their marks, though not in the ledger: {', '.join(plan.unrecorded)}")
+    for orphan in plan.orphans:
+        daemon.problem(f"process {orphan.pid} of {orphan.instance} was left behind by an earlier daemon: killed")
+    for orphan in host.end_orphans(plan.orphans):
+        daemon.problem(f"process {host.describe(orphan)} of {orphan.instance} cannot be killed")
     found = {
-        name: host.adopt(name, instance.incarnation, plan.mains.get(name))
+        name: host.adopt(name, instance.incarnation, plan.main_processes.get(name))
         for name, instance in service_set.instances.items()
         if instance.alive
     }

@@ -1,4 +1,4 @@
-"""The rehearsal of an upgrade: the new version shows, in a process of its own, that it could take over."""
+"""The rehearsal of an upgrade: the new version checks, in a process of its own, that it could take over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def rehearse(plan: Plan) -> JSON:
-    """Restore what the running daemon has saved, without touching anything.  OperationFailed says what cannot be."""
+    """Restore what the running daemon has saved, without changing anything.  OperationFailed: it cannot be restored."""
     reader = read_only(f"{plan.supervisor.state_dir}/ledger.db")
     snapshots = reader.snapshots()
     reader.close()

@@ -1,4 +1,4 @@
-"""Puts a changed plan in force: for `supervisor reload`, and at a start that finds an edited file."""
+"""Puts a changed plan in force: in `supervisor reload`, and at a start after the file was edited."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from supervisor.core.services.service_set import ServiceSet
 
 
 class EngineOrders(Protocol):
-    """What is asked of the engine."""
+    """What a reload needs of the engine."""
 
     def order(self, actions: list[Action]) -> None: ...
 
 
 class Reloadable(Protocol):
-    """What is asked of the daemon.  `keep_plan` writes the plan down for a later daemon and raises OSError."""
+    """What a reload needs of the daemon.  `keep_plan` saves the plan for a later daemon and raises OSError."""
 
     @property
     def service_set(self) -> ServiceSet: ...
@@ -33,10 +33,11 @@ class Reloadable(Protocol):
 
 
 def put_in_force(daemon: Reloadable, plan: Plan) -> Difference:
-    """Replace the plan; only what changed is touched.  The plan is kept first: after a crash in between, the next
-    daemon goes on with it."""
+    """Replace the plan; services that did not change are not touched.
+
+    The plan is saved first, so that after a crash in between the next daemon continues with it."""
     try:
-        daemon.keep_plan(daemon.service_set.still_going(plan))
+        daemon.keep_plan(daemon.service_set.with_running_services(plan))
     except OSError as error:
         daemon.problem(f"the plan in force cannot be saved: {error}")
     change, actions = daemon.service_set.apply(plan, daemon.now())

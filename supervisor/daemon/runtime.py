@@ -17,7 +17,7 @@ from supervisor.adapters.control.routes import ControlRoutes
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.directory_watch import DirectoryWatch
-from supervisor.adapters.processes.spawn import clean_slate, raise_descriptor_limit
+from supervisor.adapters.processes.spawn import raise_descriptor_limit, reset_inherited_state
 from supervisor.core.detection.clock_jumps import ClockJumps
 from supervisor.core.model.spec import Plan, SupervisorSpec
 from supervisor.core.services.host_requirements import descriptor_shortage
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 NOTHING: Mapping[str, int] = {}
 RUNTIME_FILES = ("lock", ID, PLAN, "control.sock", "notify.sock")
-LOOK_EVERY = 1.0
-"""Seconds from one look at the clocks to the next, at least: nothing is decided by what it finds."""
-WARM_UP_AFTER = 0.5
-"""Seconds after the start at which what the first client will need is imported: 40 ms that nobody is to wait for."""
+CLOCK_CHECK_INTERVAL = 1.0
+"""Seconds from one check of the clocks to the next, at least; the result is only reported."""
+WARM_UP_DELAY = 0.5
+"""Seconds after the start at which the modules for the first client are imported, so that it need not wait 40 ms."""
 
 
 class Runtime:
@@ -53,13 +53,13 @@ class Runtime:
         upgraded_from: str = "",
         recovered: Callable[[], None] | None = None,
     ) -> None:
-        """`descriptors`: what a predecessor or a service manager kept open for us, by name
-        (adapters/eventloop/fd_passing.py).  `recovered` is called when everything is taken up."""
-        clean_slate()
+        """`descriptors`: what a predecessor or a service manager kept open for this daemon, by name
+        (adapters/eventloop/fd_passing.py).  `recovered` is called when recovery is complete."""
+        reset_inherited_state()
         self._plan = plan
         self._recovered = recovered
-        self._held = dict(descriptors)
-        self._parts = parts = Parts(plan, self._held, log_format=log_format, upgraded_from=upgraded_from)
+        self._inherited = dict(descriptors)
+        self._parts = parts = Parts(plan, self._inherited, log_format=log_format, upgraded_from=upgraded_from)
         self._control = Control(parts)
         self._effects = Effects(parts, self._control.publish)
         self._reporter = parts.reporter = _reporter(parts)
@@ -67,7 +67,7 @@ class Runtime:
         parts.server = HttpServer(parts.loop, ControlRoutes(self._control, parts.loop), parts.problem)
         parts.loop.on_error = self._callback_failed
         self._clocks = ClockJumps(*_clocks())
-        self._look_at = 0.0
+        self._next_clock_check = 0.0
         self._checkpoints = Checkpoints(lambda: parts.service_set.instances, parts.save)
         self._ending = False
         self._directory_watch: DirectoryWatch | None = None
@@ -75,17 +75,19 @@ class Runtime:
     # -- life ----------------------------------------------------------------------------------------------------
 
     def run(self, only: Sequence[str] | None = None) -> int:
-        """Start, and go on until told to stop.  `only`: these services and what they need, not all."""
+        """Start, and run until a shutdown is complete.  `only`: start only these services and what they depend on."""
         parts = self._parts
         limit, _ = raise_descriptor_limit()
         shortage = descriptor_shortage(limit, len(parts.service_set.instances))
         if shortage:
             parts.problem(shortage)
-        place = parts.service_set.plan.supervisor
-        parts.server.listen_unix(f"{parts.runtime_dir}/control.sock", self._held.pop("control", None), place.group)
-        if place.listen is not None:
-            self._listen_tcp(place, place.listen)
-        for fd in self._held.values():  # no part has a use for it any more
+        settings = parts.service_set.plan.supervisor
+        parts.server.listen_unix(
+            f"{parts.runtime_dir}/control.sock", self._inherited.pop("control", None), settings.group
+        )
+        if settings.listen is not None:
+            self._listen_tcp(settings, settings.listen)
+        for fd in self._inherited.values():  # no part uses it
             os.close(fd)
         self._connect_loop()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # an upgrade holds signals back until here
@@ -95,7 +97,7 @@ class Runtime:
         parts.call_soon(self._watch_directory)
         if self._recovered is not None:
             self._recovered()
-        parts.loop.call_at(parts.now() + WARM_UP_AFTER, self._warm_up)
+        parts.loop.call_at(parts.now() + WARM_UP_DELAY, self._warm_up)
         try:
             parts.loop.run()
         finally:
@@ -111,17 +113,17 @@ class Runtime:
         loop.before_wait = self._turn
         loop.on_wake = self._woke
 
-    def _listen_tcp(self, place: SupervisorSpec, address: tuple[str, int]) -> None:
+    def _listen_tcp(self, settings: SupervisorSpec, address: tuple[str, int]) -> None:
         token = tls = None
-        if place.token_file:
+        if settings.token_file:
             from supervisor.adapters.http.bearer_token import BearerToken
 
-            token = BearerToken(place.token_file)
-        if place.certificate:
+            token = BearerToken(settings.token_file)
+        if settings.certificate:
             from supervisor.adapters.http.tls import server_context
 
-            tls = server_context(place.certificate, place.private_key)
-        self._parts.server.listen_tcp(*address, self._held.pop("http", None), token=token, tls=tls)
+            tls = server_context(settings.certificate, settings.private_key)
+        self._parts.server.listen_tcp(*address, self._inherited.pop("http", None), token=token, tls=tls)
 
     def _announce(self, adopted: int) -> None:
         parts = self._parts
@@ -133,8 +135,8 @@ class Runtime:
     def _warm_up(self) -> None:
         try:
             self._parts.server.warm_up()
-        except OSError:  # no descriptor is left to read a module with
-            self._parts.loop.call_at(self._parts.now() + WARM_UP_AFTER, self._warm_up)
+        except OSError:  # no descriptor is free to read a module
+            self._parts.loop.call_at(self._parts.now() + WARM_UP_DELAY, self._warm_up)
 
     def _watch_directory(self) -> None:
         parts = self._parts
@@ -143,7 +145,7 @@ class Runtime:
         )
 
     def _recreate(self, lost: Sequence[str]) -> None:
-        """Make again what was removed from the runtime directory, or with it.  OSError, SupervisorError."""
+        """Recreate what was removed from the runtime directory, or with it.  OSError, SupervisorError."""
         parts = self._parts
         own_directory(parts.runtime_dir, parts.directory_mode, parts.service_set.plan.supervisor.group)
         parts.lock.reacquire()
@@ -152,7 +154,7 @@ class Runtime:
         parts.previous_run.begin(closing=parts.service_set.closing)
         parts.keep_plan(parts.service_set.plan)
         if parts.reporter is not None:
-            parts.reporter.changed()  # it holds sockets that nobody reaches
+            parts.reporter.changed()  # it holds sockets that can no longer be reached
         parts.problem(f"{', '.join(lost)} was removed from {parts.runtime_dir}: recreated")
 
     def _turn(self) -> None:
@@ -160,7 +162,7 @@ class Runtime:
         parts.engine.turn()
         self._effects.finish()
         self._checkpoints.turn(parts.now())
-        if parts.service_set.closing and not self._ending and parts.service_set.over(parts.now()):
+        if parts.service_set.closing and not self._ending and parts.service_set.finished(parts.now()):
             self._ending = True
             for name, instance in parts.service_set.instances.items():
                 if instance.lingering:
@@ -172,7 +174,7 @@ class Runtime:
             self._reporter.turn()
 
     def _close(self) -> None:
-        """Close everything.  What runs still, or will not die, the next daemon takes up as after a crash."""
+        """Close everything.  The next daemon adopts what still runs, as after a crash."""
         parts = self._parts
         if any(i.alive for i in parts.service_set.instances.values()):
             parts.save_all()
@@ -191,7 +193,7 @@ class Runtime:
         parts.claim.release()
         parts.lock.release()
 
-    # -- what the loop tells -------------------------------------------------------------------------------------
+    # -- callbacks of the loop ------------------------------------------------------------------------------------
 
     def _woke(self, now: float, expected: float | None) -> None:
         parts = self._parts
@@ -199,9 +201,9 @@ class Runtime:
         if stall:
             parts.say("warning", f"the daemon did not run for {stall:.2f} s; silence during that time is not counted")
             parts.engine.discount_silence(stall)
-        if now < self._look_at:
+        if now < self._next_clock_check:
             return
-        self._look_at = now + LOOK_EVERY
+        self._next_clock_check = now + CLOCK_CHECK_INTERVAL
         slept, stepped = self._clocks.look(*_clocks())
         if slept:
             parts.say("warning", f"the host was suspended for {slept:.1f} s; silence during that time is not counted")
@@ -220,8 +222,8 @@ class Runtime:
         where = error.__traceback__
         while where is not None and where.tb_next is not None:
             where = where.tb_next
-        place = f"{os.path.basename(where.tb_frame.f_code.co_filename)}:{where.tb_lineno}" if where else "?"  # noqa: PTH119
-        self._parts.problem(f"internal error, supervision continues: {type(error).__name__}: {error} ({place})")
+        settings = f"{os.path.basename(where.tb_frame.f_code.co_filename)}:{where.tb_lineno}" if where else "?"  # noqa: PTH119
+        self._parts.problem(f"internal error, supervision continues: {type(error).__name__}: {error} ({settings})")
         if os.environ.get("SUPERVISOR_DEBUG"):
             sys.excepthook(type(error), error, error.__traceback__)
 

@@ -1,9 +1,9 @@
-"""`supervisor upgrade`: another version takes over in this very process, and no child notices.
+"""`supervisor upgrade`: another version takes over in the same process, without any effect on the children.
 
-The process keeps its number, so its children stay its own, and every descriptor that must not close is handed on.
-Before anything is given up the new version has to show, in a process of its own that touches nothing, that it starts,
-reads the configuration and understands what is saved.  What it compiled there is what it then runs.  Should it fail
-all the same while it takes over, the old version is executed again, which recovers as after a crash.
+The process keeps its pid, so its children stay its own, and every descriptor that must not close is passed on.  Before
+that the new version rehearses in a process of its own, which changes nothing: it has to start, to read the
+configuration and to understand what is saved.  The plan that it compiled there is the one that it then runs.  If it
+still fails while it takes over, the old version is executed again, which recovers as after a crash.
 """
 
 from __future__ import annotations
@@ -30,25 +30,26 @@ if TYPE_CHECKING:
     from supervisor.daemon.engine import Engine
 
 
-REHEARSE_WITHIN = 30.0
-"""Seconds."""
-ANSWER_FIRST = 0.05
-"""Seconds between the answer to who asked and the exec that closes the connection."""
+REHEARSAL_TIMEOUT = 30.0
+"""Seconds in which the new version has to show that it could take over."""
+ANSWER_DELAY = 0.05
+"""Seconds from the answer to the client until the exec, which closes the connection."""
 WILL = "will"
-"""The descriptor of what a successor has to know: the plan, and how to become its predecessor again."""
-HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
-"""Signals that wait from the exec until the new version can take them."""
+"""Name of the descriptor with what a successor needs: the plan, and the command of its predecessor."""
+BLOCKED_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+"""Signals that are blocked from the exec until the new version can handle them."""
 
 
 class Reported(Protocol):
-    """What is asked of the reporter to a service manager: what tells a successor how that is reached."""
+    """What an upgrade needs of the reporter: the variables from which a successor learns how the service manager is
+    reached."""
 
     @property
     def environment(self) -> Mapping[str, str]: ...
 
 
 class Upgradable(Protocol):
-    """What is asked of the daemon that is upgraded."""
+    """What an upgrade needs of the daemon."""
 
     @property
     def service_set(self) -> ServiceSet: ...
@@ -68,7 +69,7 @@ class Upgradable(Protocol):
     def save_all(self) -> None: ...
 
     def descriptors(self) -> dict[str, int]:
-        """What the successor goes on with, by name."""
+        """The descriptors that the successor takes over, by name."""
         ...
 
     def say(self, level: str, message: str) -> None: ...
@@ -77,7 +78,7 @@ class Upgradable(Protocol):
 
 
 def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
-    """Rehearse with the interpreter `python` (None: our own); tell `done`; then become the new version."""
+    """Rehearse with the interpreter `python` (None: the present one), call `done`, then execute the new version."""
     interpreter = python or sys.executable
     daemon.save_all()
     path = daemon.service_set.plan.path
@@ -106,7 +107,7 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             return
         done({"from": __version__, "to": report["version"], "python": interpreter, "pid": os.getpid()})
         daemon.loop.call_at(
-            daemon.loop.now() + ANSWER_FIRST,
+            daemon.loop.now() + ANSWER_DELAY,
             lambda: become(daemon, interpreter, report["version"], report["plan"]),
         )
 
@@ -115,7 +116,7 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             daemon.loop,
             [*daemon_command(path, daemon.log_format, python=interpreter), "--rehearse", "yes"],
             rehearsed,
-            timeout=REHEARSE_WITHIN,
+            timeout=REHEARSAL_TIMEOUT,
             environment=os.environ,
             keep=WHOLE,
             errors_apart=True,
@@ -125,13 +126,13 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
 
 
 def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> None:
-    """Exec.  Returns only where that failed, and then all is as it was."""
+    """Execute the new version.  Returns only if that fails or the daemon shuts down; nothing has changed then."""
     while not daemon.engine.idle:
         daemon.engine.turn()
     if daemon.service_set.closing:
         return
     daemon.say("info", f"upgrading from {__version__} to {version}")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
     descriptors = daemon.descriptors()
     previous = daemon_command(daemon.service_set.plan.path, daemon.log_format)
     environment = os.environ | (daemon.reporter.environment if daemon.reporter is not None else {})

@@ -1,1 +1,1 @@
-"""The honest comparison of failure detectors: the same traces for all, equal detection time, whole curves."""
+"""Compares failure detectors on equal traces at equal detection times, and tunes them; the daemon does not use it."""

@@ -1,4 +1,4 @@
-"""Who is compared: our detectors, and the peers (`peers.py`)."""
+"""The detectors that are compared: the supervisor's own, and those of other projects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from supervisor.detectorlab.pypi_phi import PypiPhi
 
 
 class ComparedDetector(Protocol):
-    """What of a `Detector` is compared; times in seconds."""
+    """The part of `Detector` that a comparison uses; times in seconds."""
 
     def start(self, now: float) -> None: ...
 
@@ -26,7 +26,9 @@ class ComparedDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """`make` takes the period (seconds) and the threshold; `bent`: what is learned depends on the threshold."""
+    """One detector. `make` takes the period (seconds) and the threshold; `bent`: what it learns depends on the
+    threshold.
+    """
 
     name: str
     make: Callable[[float, float], ComparedDetector]
@@ -35,7 +37,7 @@ class Candidate:
 
 
 def _ours(name: str) -> Callable[[float, float], ComparedDetector]:
-    """Floors and caps aside."""
+    """A factory of the detector `name`, without floors and caps."""
 
     def new(period: float, threshold: float) -> ComparedDetector:
         spec = HeartbeatSpec(
@@ -52,7 +54,7 @@ PEERS = (
     Candidate("cassandra", peers.Cassandra),
     Candidate("hazelcast", lambda period, threshold: peers.Hazelcast(period, threshold, pause=0.0), default=10.0),
 )
-"""To be tuned by their threshold: an acceptable pause of seconds would leave nothing to tune."""
+"""Peers without their acceptable pause of several seconds, so that their threshold can be tuned."""
 BY_NAME = {contender.name: contender for contender in OURS + PEERS}
 
 SHIPPED = {
@@ -64,9 +66,9 @@ SHIPPED = {
         Candidate(PypiPhi.NAME, PypiPhi),
     )
 }
-"""As people get them."""
+"""Peers with the defaults that they are shipped with."""
 
 
 def there() -> list[str]:
-    """Those of `SHIPPED` that can be tried here."""
+    """The names in `SHIPPED` that are installed here."""
     return [name for name in SHIPPED if name != PypiPhi.NAME or PypiPhi.installed()]

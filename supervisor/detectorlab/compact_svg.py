@@ -1,6 +1,7 @@
-"""Makes an SVG file of matplotlib smaller without changing what the eye sees, and equal for equal figures.
+"""Makes an SVG file of matplotlib smaller without a visible change, and identical for identical figures.
 
-Matplotlib repeats the style of each element, writes six decimals, and names clip paths and markers by random ids."""
+Matplotlib repeats the style of each element, writes six decimals, and names clip paths and markers by random ids.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ _REFERENCE = re.compile(r"(?<=#)[\w-]+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _LINE = re.compile(r"M (?P<points>[-\d. ]+(?: L [-\d. ]+)+)")
 _TOLERANCE = 0.5
-"""Points by which a simplified line may differ from the line that was drawn."""
+"""Points by which a simplified line may differ from the original one."""
 
 Point = tuple[float, float]
 
@@ -59,7 +60,7 @@ def simplified(points: Sequence[Point], tolerance: float) -> list[Point]:
 
 
 def _distance(p: Point, a: Point, b: Point) -> float:
-    """From `p` to the part of a line between `a` and `b`."""
+    """The distance of `p` from the line segment between `a` and `b`."""
     dx, dy = b[0] - a[0], b[1] - a[1]
     square = dx * dx + dy * dy
     share = 0.0 if square == 0.0 else max(0.0, min(1.0, ((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / square))
@@ -67,7 +68,7 @@ def _distance(p: Point, a: Point, b: Point) -> float:
 
 
 def _prune(node: Element, ids: dict[str, str]) -> None:
-    """Take out what says nothing, and say once what neighbours have in common."""
+    """Remove elements without effect, and move attributes that neighbours share into a group."""
     node[:] = [inner for child in node for inner in _kept(child, ids)]
     for name in ("clip-path", "style"):
         node[:] = [part for value, run in groupby(node, _get(name)) for part in _grouped(name, value, list(run))]
@@ -88,7 +89,7 @@ def _grouped(name: str, value: str | None, run: list[Element]) -> list[Element]:
 
 
 def _kept(node: Element, ids: dict[str, str]) -> Iterator[Element]:
-    """What stands in the place of `node`: the node, its children where it is a group that says nothing, or nothing."""
+    """The replacement of `node`: the node itself, its children if it is a group without attributes, or nothing."""
     if node.get("id") not in ids:
         node.attrib.pop("id", None)
     _prune(node, ids)
@@ -119,7 +120,7 @@ def _shorter(name: str, value: str, ids: dict[str, str]) -> str:
 
 
 def _path(drawn: str) -> str:
-    """A line as steps from its first point, with as few points as will do; any other path with shorter numbers."""
+    """A polyline as relative steps, with as few points as possible; any other path with rounded numbers."""
     joined = " ".join(drawn.split())
     whole = _LINE.fullmatch(joined)
     if whole is None:
@@ -133,5 +134,5 @@ def _path(drawn: str) -> str:
 
 
 def _rounded(value: str) -> str:
-    """Numbers to a tenth of a point."""
+    """`value` with its numbers rounded to a tenth of a point."""
     return _NUMBER.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), value)

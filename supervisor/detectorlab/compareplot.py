@@ -17,7 +17,7 @@ JSON = dict[str, Any]
 
 COLUMNS = 3
 LEAST = 20.0
-"""Mistakes a million beats: below that too few were seen."""
+"""Mistakes per million beats; below that too few were seen."""
 HEIGHT = 24
 _COLORS = (
     "#d62728", "#1f77b4", "#17becf", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#ff7f0e",
@@ -26,7 +26,7 @@ _COLORS = (
 
 
 def draw(found: JSON, path: Path) -> None:
-    """Draw one panel a scenario.  OperationFailed where matplotlib is missing, or the file cannot be written."""
+    """Draw one panel per scenario. Raises OperationFailed if matplotlib is missing or the file cannot be written."""
     scenarios = found["scenarios"]
     columns = min(COLUMNS, len(scenarios))
     rows = ceil(len(scenarios) / columns)
@@ -36,7 +36,7 @@ def draw(found: JSON, path: Path) -> None:
         if k < len(scenarios):
             _panel(axes, scenarios[k])
             axes.tick_params(labelleft=k % columns == 0)
-            if k >= len(scenarios) - columns:  # nothing is below it
+            if k >= len(scenarios) - columns:  # no panel is below it
                 axes.set_xlabel("mean detection time, s", fontsize="small")
         else:
             axes.axis("off")
@@ -57,7 +57,7 @@ def _panel(axes: Any, scenario: JSON) -> None:
         shown = _until(far, sorted(p for p in scenario["curves"][name] if p[1] >= LEAST), bent=BY_NAME[name].bent)
         color = _COLORS[sorted(names, key=lambda n: n != OURS).index(name) % len(_COLORS)]
         xs, ys = [t for t, _ in shown], [r for _, r in shown]
-        if BY_NAME[name].bent:  # few points, and a straight line would claim what was not tried
+        if BY_NAME[name].bent:  # few points; a straight line would claim what was not tried
             line = {"linestyle": ":", "linewidth": 1.2, "marker": "o", "markersize": 4.5 if name == OURS else 2.5}
             axes.plot(xs, ys, color=color, label=name, clip_on=False, **line)
         else:
@@ -79,11 +79,13 @@ def _panel(axes: Any, scenario: JSON) -> None:
     if ends and far < inf:
         axes.set_xlim(min(ends), far)
     for line in axes.lines:
-        line.set_in_layout(False)  # an empty line that is not clipped has no size that a layout could use
+        line.set_in_layout(False)  # an empty line that is not clipped has no size, which the layout cannot handle
 
 
 def _until(far: float, points: list[list[float]], *, bent: bool) -> list[list[float]]:
-    """The part of a curve up to the detection time `far`.  It ends there, unless it is drawn as the points tried."""
+    """The part of a curve up to the detection time `far`. An interpolated end is added unless only tried points are
+    drawn.
+    """
     inside = [point for point in points if point[0] <= far]
     if bent or not inside or len(inside) == len(points):
         return inside
@@ -92,13 +94,13 @@ def _until(far: float, points: list[list[float]], *, bent: bool) -> list[list[fl
 
 
 def _farthest(scenario: JSON) -> float:
-    """The longest detection time that is drawn: somewhat more than the longest one at which detectors are compared."""
+    """The longest detection time that is drawn: a little more than the longest one at which detectors are compared."""
     times = scenario["times_s"]
     return max(1.6 * times[-1], 1.05 * times[-1] + 0.1) if times else inf
 
 
 def sketch(scenario: JSON, width: int, *, colored: bool) -> Iterator[str]:
-    """One scenario's curves in lines of at most `width` cells.  ImportError where plotext is missing."""
+    """One scenario's curves in lines of at most `width` cells. Raises ImportError if plotext is missing."""
     import plotext
 
     drawing = plotext.figure

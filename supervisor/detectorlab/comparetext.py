@@ -1,4 +1,4 @@
-"""The comparison in words: tables for a terminal, and the same as Markdown."""
+"""The comparison as text: tables for a terminal, or as Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Row = Sequence[str]
 
 
 def summary(found: JSON, *, markdown: bool = False) -> Iterator[str]:
-    """Everything in short, all scenarios."""
+    """The results of all scenarios in short."""
     table = _markdown if markdown else _plain
     yield (
         f"{found['beats']:,} beats to tune on, {found['traces']} × {found['beats']:,} others to judge by, "
@@ -35,7 +35,7 @@ def summary(found: JSON, *, markdown: bool = False) -> Iterator[str]:
 
 
 def short(found: JSON) -> Iterator[str]:
-    """One line a scenario, as Markdown."""
+    """One line per scenario, as Markdown."""
     rows = []
     for scenario in found["scenarios"]:
         three = scenario["rows"]
@@ -52,7 +52,7 @@ def short(found: JSON) -> Iterator[str]:
 
 
 def details(scenario: JSON, *, markdown: bool = False) -> Iterator[str]:
-    """One scenario, every contender at every time."""
+    """One scenario: every detector at every time."""
     table = _markdown if markdown else _plain
     yield f"{scenario['name']}: {scenario['about']}"
     for k, time in enumerate(scenario["times_s"]):
@@ -117,7 +117,7 @@ def _point(name: str, point: JSON | None, cold: JSON | None) -> Row:
 
 
 def _rate(point: JSON) -> str:
-    """Of no mistakes among n beats it is only known that the rate is below 3/n, with 95 % confidence."""
+    """Mistakes per million beats. None among n beats means, with 95 % confidence, a rate below 3/n."""
     if point["mistakes"] == 0:
         return f"< {3e6 / point['beats']:.0f}"
     return f"{1e6 * point['mistakes'] / point['beats']:,.0f}"

@@ -1,4 +1,4 @@
-"""The whole comparison: every task of `protocol.py` for every scenario, on as many processes as are wanted."""
+"""Runs the whole comparison: every task of `experiment.py` for every scenario, in several processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Key = tuple[str, str]
 
 OURS = "adaptive"
 AS_GOOD = 1.1
-"""Up to so many times the mistakes of the best is as good as the best."""
+"""A detector with at most this many times the mistakes of the best counts as being as good."""
 
 
 def compare(
@@ -30,7 +30,7 @@ def compare(
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> JSON:
-    """Everything that is told, drawn and printed, as JSON-able data.  Times in seconds."""
+    """All results, as data that can be written as JSON. Times in seconds."""
     peers = there()
     total = len(sources) * (3 * len(names) + len(peers))
     done = 0
@@ -87,7 +87,7 @@ def _pool(jobs: int) -> Iterator[Executor]:
 
 
 class _Here(Executor):
-    """One after the other, in this process."""
+    """Runs tasks one after the other, in this process."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -146,8 +146,11 @@ def _told(point: Point, unit: float) -> JSON:
 def _rows(
     scenario: str, times: Sequence[float], unit: float, points: Mapping[str, Sequence[Point | None]]
 ) -> Iterator[JSON]:
-    """Ours against the best other at each time.  The error is that of a ratio of two counts, as if they were
-    independent; on the same traces they are not, so it is rather less."""
+    """The supervisor's detector against the best other, at each time.
+
+    The error is that of a ratio of two independent counts. Counts on the same traces are not independent, so that the
+    true error is smaller.
+    """
     for k, time in enumerate(times):
         others = [(p.mistakes, n) for n, at in points.items() if n != OURS and (p := at[k]) is not None]
         ours = points[OURS][k]
@@ -168,7 +171,7 @@ def _rows(
 
 
 def _totals(told: Sequence[JSON], names: Sequence[str]) -> dict[str, int]:
-    """Mistakes at all times at which ours has a point.  Where another has none, it is given ours."""
+    """Total mistakes over the times at which the supervisor's detector has a point; its own where another has none."""
     totals = dict.fromkeys(names, 0)
     for scenario in told:
         for k, ours in enumerate(scenario["points"].get(OURS, ())):
@@ -179,5 +182,5 @@ def _totals(told: Sequence[JSON], names: Sequence[str]) -> dict[str, int]:
 
 
 def known() -> list[str]:
-    """All that can be tuned."""
+    """The names of all detectors that can be tuned."""
     return list(BY_NAME)

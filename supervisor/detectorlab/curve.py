@@ -1,12 +1,12 @@
-"""One detector's quality of service on traces: mistakes against detection time.
+"""Computes one detector's quality of service on traces: mistakes against detection time.
 
-Chen, Toueg, Aguilera 2002 name the measures.  Detection time T_D: from the crash until suspicion begins for good; the
-crash is uniform in a beat's period (`mean`, `p99`), or just after a beat (`worst`, the maximum).  λ_M: a mistake is a
-beat that arrives when suspicion has begun.
+The measures are those of Chen, Toueg and Aguilera (2002). Detection time T_D: from the crash until suspicion begins for
+good; the crash is uniform in a beat's period (`mean`, `p99`), or just after a beat (`worst`, the maximum). λ_M: a
+mistake is a beat that arrives after suspicion has begun.
 
-One replay gives the whole curve.  What a beat would have needed not to be mistaken is the suspicion at its arrival:
-mistakes at a threshold are the beats that needed more.  Of every n-th beat it is asked when each threshold would
-have been reached had nothing come after it.
+One replay gives the whole curve. The threshold that a beat would have needed not to be a mistake is the suspicion at
+its arrival: mistakes at a threshold are the beats that needed more. For every n-th beat, the replay also asks when each
+threshold would be reached if no further beat came.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from supervisor.detectorlab.candidates import ComparedDetector
 from supervisor.detectorlab.scenarios import PERIOD, Trace
 
 WARM = 1000
-"""Beats before the judgement: cold starts are judged apart."""
+"""Beats before the evaluation; cold starts are evaluated separately."""
 EVERY = 16
 NEAR_ENOUGH = 0.01
 LONGEST = 60.0
-"""Nobody crashes in a gap longer than this (seconds): the target was suspended."""
+"""Seconds; no crash is placed in a longer gap, because the sender was suspended then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """At one threshold: mistakes among so many beats; detection times in seconds."""
+    """Results at one threshold: mistakes among `beats` beats; detection times in seconds."""
 
     threshold: float
     mistakes: int
@@ -83,7 +83,7 @@ def replay(watcher: ComparedDetector, trace: Trace, thresholds: Sequence[float])
 
 
 def needs(watcher: ComparedDetector, trace: Trace) -> list[float]:
-    """What each beat would have needed, smallest first."""
+    """The thresholds that the beats would have needed, smallest first."""
     needed = array("d")
     watcher.start(0.0)
     for n, i in enumerate(trace.order()):
@@ -94,7 +94,7 @@ def needs(watcher: ComparedDetector, trace: Trace) -> list[float]:
 
 
 def grid(needed: Sequence[float], points: int = 40) -> list[float]:
-    """Thresholds over the whole of what beats needed, from one mistake in two beats to none at all, and beyond."""
+    """Thresholds over the whole range that beats needed, from one mistake in two beats to none, and beyond."""
     n = len(needed)
     tails = {int(n * 0.5 ** (1 + k * (n.bit_length() - 2) / points)) for k in range(points)}
     top = needed[-1] * (1 + 1e-9)
@@ -103,9 +103,10 @@ def grid(needed: Sequence[float], points: int = 40) -> list[float]:
 
 
 def between(points: Sequence[Point], target: float) -> Point | None:
-    """The point with this mean detection time, on the line through its neighbours; None where it cannot be had.
+    """The point with this mean detection time, on the line through its neighbours; None if it cannot be had.
 
-    Mistakes go in proportion on a logarithmic scale.  Nothing is continued beyond what was seen, or by a hundredth."""
+    Mistakes are interpolated on a logarithmic scale. A curve is extended beyond its ends by one percent at most.
+    """
     for low, high in pairwise(points):
         if low.mean <= target < high.mean:
             return _mixed(low, high, (target - low.mean) / (high.mean - low.mean))
@@ -125,7 +126,7 @@ def _mixed(low: Point, high: Point, part: float) -> Point:
 
 
 def together(points: Sequence[Point | None]) -> Point | None:
-    """One point for several traces; None where one of them has none."""
+    """One point for several traces; None if one of them has none."""
     there = [point for point in points if point is not None]
     if not there or len(there) < len(points):
         return None

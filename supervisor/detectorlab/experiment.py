@@ -1,14 +1,14 @@
 """How detectors are compared: tuned on one trace, judged on others, at equal mean detection time.
 
-1. On a training trace each contender's whole curve is made: λ_M over mean T_D.
-2. The detection times to compare at are those at which the best rival errs in 1 %, 0.3 % and 0.1 % of the beats there:
-   times that somebody would want in that scenario, with mistakes enough to be counted.
-3. Each contender is set to each of these times on the training trace, and judged on others, the same for all; what is
-   left of a difference in time there is taken away along its own curve.  Who cannot have a time has no point there:
-   Akka's curve jumps, for what it learns depends on its threshold.
-4. A thousand beats at the beginning are left out, and judged by themselves.
+1. On a training trace each detector's whole curve is computed: λ_M over mean T_D.
+2. Detectors are compared at the times at which the best of them errs in 1 %, 0.3 % and 0.1 % of the beats there:
+   useful times in that scenario, with enough mistakes to count.
+3. Each detector is set to each of these times on the training trace, and judged on others, the same for all; the
+   remaining difference in time is removed along its own curve. A detector that cannot reach a time has no point there:
+   Akka's curve jumps, because what it learns depends on its threshold.
+4. The first thousand beats are left out, and judged separately.
 
-Everything follows from the seed.  Each function here is one task for one process.
+Everything follows from the seed. Each function here is one task for one process.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ COLD_TRACES = 8
 _AROUND = (0.7, 0.8, 0.87, 0.93, 0.97, 1.0, 1.03, 1.07, 1.15, 1.25, 1.4)
 _CLOSE = (0.94, 0.97, 0.99, 1.0, 1.01, 1.03, 1.06)
 _BENT = tuple(0.5 * 1.62**k for k in range(13))
-"""Thresholds at which those are tried whose learning depends on the threshold."""
+"""Thresholds that are tried for detectors whose learning depends on the threshold."""
 _TRIES = 2
 _JUMP = 0.15
-"""Where the detection time of such a one is further off than this from what it was set to, it has jumped."""
+"""If the detection time of such a detector misses its setting by more than this share, its curve has jumped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """`beats` a trace; `traces` to judge by."""
+    """`beats` per trace; `traces` to judge by."""
 
     beats: int = 60_000
     traces: int = 2
@@ -49,7 +49,7 @@ class Setup:
 
 
 def survey(setup: Setup, source: TraceSource, name: str) -> list[Point]:
-    """The whole curve of a contender on the training trace."""
+    """The whole curve of a detector on the training trace."""
     contender, trace = BY_NAME[name], setup.training(source)
     if contender.bent:
         return [_at(contender, trace, threshold) for threshold in _BENT]
@@ -58,7 +58,9 @@ def survey(setup: Setup, source: TraceSource, name: str) -> list[Point]:
 
 
 def targets(curves: Mapping[str, Sequence[Point]]) -> list[float]:
-    """Mean detection times (seconds) at which the best of those that one replay tells all about errs so often."""
+    """Mean detection times (seconds) at which the best detector errs at each of RATES; those that are bent do not
+    count.
+    """
     found = []
     for rate in RATES:
         times = (_time(points, rate) for name, points in curves.items() if not BY_NAME[name].bent)
@@ -69,7 +71,7 @@ def targets(curves: Mapping[str, Sequence[Point]]) -> list[float]:
 def judge(
     setup: Setup, source: TraceSource, name: str, times: Sequence[float], curve: Sequence[Point]
 ) -> list[Point | None]:
-    """A point for each detection time wanted, None where it cannot be had."""
+    """A point for each detection time; None where it cannot be had."""
     contender = BY_NAME[name]
     if contender.bent:
         trace = setup.training(source)
@@ -85,7 +87,7 @@ def judge(
 
 
 def cold(setup: Setup, source: TraceSource, name: str, threshold: float) -> tuple[int, int]:
-    """Mistakes among the first beats, which are so many."""
+    """(mistakes, beats) of the first beats of several traces."""
     mistakes = 0
     for n in range(COLD_TRACES):
         trace = source.trace(setup.seed + 1 + n, WARM)
@@ -98,7 +100,7 @@ def cold(setup: Setup, source: TraceSource, name: str, threshold: float) -> tupl
 
 
 def shipped(setup: Setup, source: TraceSource, name: str) -> tuple[Point, str]:
-    """What a peer does as people get it, on one trace, and what it raised, if it did."""
+    """The result of a peer with its shipped settings on one trace, and the exception that it raised, or ""."""
     peer = SHIPPED[name]
     watcher = peer.make(PERIOD, peer.default)
     point = replay(watcher, next(iter(setup.judged(source))), [peer.default])[0]
@@ -110,7 +112,7 @@ def _at(contender: Candidate, trace: Trace, threshold: float) -> Point:
 
 
 def _time(points: Sequence[Point], rate: float) -> float | None:
-    """Where the curve comes down to this share of mistakes."""
+    """The detection time at which the curve falls to this share of mistakes."""
     for low, high in pairwise(points):
         if high.rate <= 1e6 * rate < low.rate:
             minimum = max(high.rate, 0.1)
@@ -120,7 +122,7 @@ def _time(points: Sequence[Point], rate: float) -> float | None:
 
 
 def _threshold(contender: Candidate, trace: Trace, time: float, curve: Sequence[Point]) -> float | None:
-    """Regula falsi between the two of its curve that are around the time wanted."""
+    """The threshold for a detection time, by regula falsi between the two points of the curve around it."""
     around = next(((a, b) for a, b in pairwise(curve) if a.mean <= time < b.mean), None)
     if around is None:
         return None
@@ -139,14 +141,16 @@ def _threshold(contender: Candidate, trace: Trace, time: float, curve: Sequence[
 def _judge_bent(
     contender: Candidate, setup: Setup, source: TraceSource, time: float, threshold: float | None
 ) -> Point | None:
-    """It learns at one threshold, and is asked at those nearby, of which one has the time wanted."""
+    """Let a detector learn at one threshold, and evaluate it at thresholds nearby, to find the one with the wanted
+    time.
+    """
     if threshold is None:
         return None
     return together([_near(contender, trace, time, threshold) for trace in setup.judged(source)])
 
 
 def _near(contender: Candidate, trace: Trace, time: float, threshold: float) -> Point | None:
-    """Coarsely, then, where that is some way off, once more from there."""
+    """Search coarsely, then once more around the result if that is not close."""
     found = None
     for factors in (_AROUND, _CLOSE):
         points = replay(

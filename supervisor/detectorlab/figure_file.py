@@ -1,6 +1,7 @@
-"""Writes matplotlib figures into files: .png, .svg, or an HTML page that holds one.
+"""Writes matplotlib figures into files: .png, .svg, or an HTML page that contains one.
 
-The same figure always gives the same bytes, and an SVG is small, so that it can be kept in a repository."""
+The same figure always gives the same bytes, and an SVG is small, so that it can be kept in a repository.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from supervisor.errors import OperationFailed
 
 
 def figure(width: float, height: float) -> Any:
-    """An empty figure; lengths in inches.  OperationFailed where matplotlib is missing."""
+    """An empty figure; lengths in inches. Raises OperationFailed if matplotlib is missing."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -23,7 +24,7 @@ def figure(width: float, height: float) -> Any:
 
 
 def save(made: Any, path: Path) -> None:
-    """Write a .png or .svg file.  OperationFailed where it cannot be written."""
+    """Write a .png or .svg file. Raises OperationFailed if it cannot be written."""
     if path.suffix == ".svg":
         _write(path, b'<?xml version="1.0" encoding="utf-8"?>\n' + _svg(made).encode())
         return

@@ -1,8 +1,8 @@
-"""The real thing: the PyPI package `phi-accrual-failure-detector`, a port of Akka's, with the values of its README.
+"""Runs the PyPI package `phi-accrual-failure-detector`, a port of Akka's detector, with the values of its README.
 
-As installed it lies in a folder whose name no import statement can spell, so it is taken from there.  Its φ is
+It is installed in a folder whose name no import statement can spell, so it is imported from there by path. Its φ is
 −log₁₀(e/(1+e)) with an e that underflows to 0 some 21 deviations after the mean: from then on `phi`, and with it
-`heartbeat`, raises ValueError, and goes on raising, for a beat that raised was not taken.
+`heartbeat`, raises ValueError for ever, because a beat that raised is not recorded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NEVER = 1e300
 
 
 class PypiPhi:
-    """`period` is in seconds.  After it has raised, every beat finds it suspecting."""
+    """The package as a ComparedDetector. `period` is in seconds. Once it has raised, it suspects at every beat."""
 
     NAME = "phi-accrual-failure-detector"
 
@@ -30,7 +30,7 @@ class PypiPhi:
         self._unit = period * _MILLIS
         self._pause, self._least = 3.0 * self._unit, peers.LEAST_DEVIATION * self._unit
         self.raised = ""
-        """The first thing that it raised."""
+        """The first exception that it raised."""
         self._now = 0
         made = _module().PhiAccrualFailureDetector(
             threshold, peers.WINDOW, round(self._least), round(self._pause), round(self._unit)
@@ -43,7 +43,7 @@ class PypiPhi:
         return _folder() is not None
 
     def start(self, now: float) -> None:
-        """It knows no start."""
+        """Do nothing: the package has no start."""
 
     def heartbeat(self, at: float, sent: float | None = None) -> bool:
         self._now = round(at * _MILLIS)
@@ -60,7 +60,7 @@ class PypiPhi:
             return _NEVER
 
     def suspect_at(self, threshold: float | None = None) -> float | None:
-        """By the inverse of its formula, since it cannot be asked."""
+        """The inverse of the package's formula, which the package does not offer."""
         state = self._made._state.get()
         if state.timestamp is None:
             return None

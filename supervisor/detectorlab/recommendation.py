@@ -1,4 +1,4 @@
-"""What `supervisor detectors tune` finds out about one service, as data, and what it recommends."""
+"""The results of `supervisor detectors tune` for one service, as data, and the settings that it recommends."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from math import ceil, floor, log10
 from typing import Any
 
 from supervisor.config.units import format_duration
-from supervisor.core.detection.interval_histogram import FEWEST, SURE, IntervalHistogram, off
-from supervisor.core.detection.target import TargetAssessment, judge, longest_silence
+from supervisor.core.detection.interval_histogram import MIN_INTERVALS, Z95, IntervalHistogram, shifted
+from supervisor.core.detection.target import TargetAssessment, assess, longest_silence
 from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec, TargetSpec
 from supervisor.core.text.target import MONTH, few, monthly, shown
 from supervisor.core.text.units import span
@@ -19,18 +19,18 @@ from supervisor.detectorlab.tuning import Point, SilenceLaw, curves, present
 JSON = dict[str, Any]
 
 _STORMY = 0.3
-"""Neighbouring intervals that are so much alike (correlation) do not come independently."""
+"""Neighbouring intervals with a correlation above this do not come independently."""
 
 
 def gathered(snapshots: Mapping[str, JSON], spec: ServiceSpec) -> tuple[IntervalHistogram, list[float]]:
-    """The intervals of all instances of a service in the ledger, and the newest of them in order, seconds."""
+    """The intervals of all instances of a service in the ledger, and the newest of them in order, in seconds."""
     histogram = IntervalHistogram()
     newest: list[float] = []
     for name in spec.instances:
         saved = snapshots.get(name, {})
         one = IntervalHistogram()
         one.restore(saved.get("recording"))
-        histogram.absorb(one)
+        histogram.merge(one)
         detector = saved.get("detector")
         intervals = detector.get("intervals") if isinstance(detector, dict) else None
         if isinstance(intervals, list) and len(intervals) > len(newest):
@@ -46,15 +46,18 @@ def advise(
     seed: int,
     progress: Callable[[str], None] = lambda name: None,
 ) -> JSON:
-    """Everything that is known, predicted and recommended.  There must be `FEWEST` intervals and a heartbeat."""
+    """Everything that is known, predicted and recommended.
+
+    Requires at least `MIN_INTERVALS` intervals and a heartbeat.
+    """
     beat = spec.heartbeat
     assert beat is not None
     wanted = replace(beat, target=wish, max_timeout=max(beat.max_timeout, wish.detect_within))
-    verdict = judge(wanted, spec.replicas, histogram)
+    verdict = assess(wanted, spec.replicas, histogram)
     law = SilenceLaw(histogram)
     beats_a_second = spec.replicas / histogram.mean
     chance = min(0.5, wish.max_false_restarts / beats_a_second)
-    set_by = judge(beat, spec.replicas, histogram) if beat.target is not None else None
+    set_by = assess(beat, spec.replicas, histogram) if beat.target is not None else None
     now = present(beat, law, seed, (set_by.minimum, set_by.maximum) if set_by else None)
 
     def described(point: Point | None) -> JSON | None:
@@ -91,7 +94,7 @@ def advise(
 
 
 def setting(beat: HeartbeatSpec) -> str:
-    """The configured one, as the file has it."""
+    """The configured detector, as written in the file."""
     if beat.target is not None:
         every = format_duration(1 / beat.target.max_false_restarts)
         return f"target {format_duration(beat.target.detect_within)}, 1/{every}"
@@ -102,7 +105,7 @@ def setting(beat: HeartbeatSpec) -> str:
 
 
 def recommended(service: str, beat: HeartbeatSpec, wish: TargetSpec, verdict: TargetAssessment) -> str:
-    """A block of TOML to paste, with what it means as comments."""
+    """A block of TOML to paste, with its meaning as comments."""
     lines = [f"[services.{service}.heartbeat]", "# instead of detector, threshold, min_timeout and timeout"]
     if verdict.feasible:
         lines.append(_target(wish))
@@ -135,7 +138,7 @@ def _target(wish: TargetSpec) -> str:
 
 
 def _rate(wish: TargetSpec) -> str:
-    """The rate per 30 days where that is a whole number of them, else as one in a time."""
+    """The rate per 30 days if that is a whole number, else as one in a duration."""
     month = wish.max_false_restarts * MONTH
     if abs(month - round(month)) < 1e-6 * month:
         return f"{round(month)}/30d"
@@ -143,13 +146,13 @@ def _rate(wish: TargetSpec) -> str:
 
 
 def _round_up(value: float, digits: int = 2) -> float:
-    """To so many significant digits."""
+    """`value` rounded up to `digits` significant digits."""
     step = 10.0 ** (floor(log10(value)) - digits + 1)
     return ceil(value / step - 1e-9) * step
 
 
 def _notes(histogram: IntervalHistogram, newest: Sequence[float], wish: TargetSpec) -> list[str]:
-    proof = span(off(0.0, SURE) / wish.max_false_restarts)
+    proof = span(shifted(0.0, Z95) / wish.max_false_restarts)
     found = [
         "beats are drawn from the record, without their order: it says nothing of storms, drift and timers, for which "
         "chen, two-window, bertier and adaptive are made",
@@ -167,7 +170,7 @@ def _notes(histogram: IntervalHistogram, newest: Sequence[float], wish: TargetSp
 
 def _alike(intervals: Sequence[float]) -> float:
     n = len(intervals)
-    if n < FEWEST // 4:
+    if n < MIN_INTERVALS // 4:
         return 0.0
     mean = sum(intervals) / n
     spread = sum((x - mean) ** 2 for x in intervals)

@@ -1,6 +1,6 @@
-"""What others ship, with their defaults and their known defects, so that the comparison is with what people run.
+"""Detectors of other projects, rebuilt with their defaults and known defects, to compare with what is in use.
 
-Only what bears on the verdict is rebuilt: which intervals are kept, and what score is made of them.
+Only what matters for suspicion is rebuilt: which intervals are kept, and the score computed from them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LEAST_DEVIATION = 0.1
 
 
 class Window:
-    """A running mean and variance of the newest intervals, in floats as the peers have them."""
+    """A running mean and variance of the newest intervals, in floats as the peers compute them."""
 
     def __init__(self, size: int, *intervals: float) -> None:
         self._ring = array("d")
@@ -46,15 +46,16 @@ class Window:
 
 
 class Akka:
-    """Akka's and Pekko's cluster: 1000 intervals, logistic φ, σ ≥ 100 ms, 3 s of acceptable pause.
+    """The detector of Akka and Pekko clusters: 1000 intervals, logistic φ, σ ≥ 100 ms, 3 s of acceptable pause.
 
-    Defect: an interval that ended a suspicion is not learned, so a rhythm that has turned slower for good never is.
+    Defect: an interval that ended a suspicion is not learned, so that it never adapts to beats that become slower for
+    good.
     """
 
     size, pause, start_deviation = WINDOW, 3.0, 0.25
 
     def __init__(self, period: float, threshold: float, pause: float | None = None) -> None:
-        """`pause`: the acceptable one, in periods, if it is not the default."""
+        """`pause`: the acceptable pause in periods, if not the default."""
         self.threshold = threshold
         self._least, self._pause = LEAST_DEVIATION * period, (self.pause if pause is None else pause) * period
         spread = self.start_deviation * period
@@ -99,9 +100,10 @@ class Hazelcast(Akka):
 
 
 class Cassandra:
-    """Cassandra's: φ = silence/(mean·ln 10) of 1000 intervals, the first of them taken to be two periods.
+    """Cassandra's detector: φ = silence/(mean·ln 10) of 1000 intervals, the first of which is taken as two periods.
 
-    Defect: an interval of more than two periods is not learned, so a rhythm that has turned so slow never is.
+    Defect: an interval of more than two periods is not learned, so that it never adapts to beats that are slower than
+    that.
     """
 
     def __init__(self, period: float, threshold: float) -> None:

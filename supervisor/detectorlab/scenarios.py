@@ -1,7 +1,7 @@
-"""Traces of beats to judge detectors by: made-up senders, networks and hosts, each from a seed.
+"""Synthetic traces of beats to judge detectors by: senders, networks and hosts, each from a seed.
 
-A trace says of every beat when it was sent and when it arrived (`inf`: lost).  Senders are renewals (work, then sleep:
-the next beat is sent a gap after the last) or scheduled (a timer: beat i is sent at i periods).  Times are seconds,
+A trace gives for every beat when it was sent and when it arrived (`inf`: lost). Senders are renewals (work, then sleep:
+the next beat is sent a gap after the last) or scheduled (a timer: beat i is sent at i periods). Times are seconds,
 every sender's period is about 1 s: detectors know no other scale than the configured period.
 """
 
@@ -19,19 +19,19 @@ PERIOD = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """`sent` and `arrived` are seconds, by beat; `stamped`: the beats tell when they were sent."""
+    """`sent` and `arrived` are seconds, by beat; `stamped`: the beats carry their time of sending."""
 
     sent: array[float]
     arrived: array[float]
     stamped: bool = False
 
     def order(self) -> list[int]:
-        """The beats that arrive, in the order in which they do."""
+        """Indexes of the beats that arrive, in order of arrival."""
         return sorted((i for i, at in enumerate(self.arrived) if at < inf), key=self.arrived.__getitem__)
 
 
 class TraceSource(Protocol):
-    """Where traces come from; it can be handed to another process."""
+    """A source of traces; it can be passed to another process."""
 
     @property
     def name(self) -> str: ...
@@ -56,7 +56,7 @@ class Scenario:
 
 
 Draw = Callable[[Random, int], float]
-"""Of beat i, in seconds."""
+"""A random number for beat i, in seconds."""
 
 
 def renewal(gap: Draw) -> Callable[[Random, int], Trace]:
@@ -102,7 +102,7 @@ def pareto(dice: Random, i: int) -> float:
 
 
 def steps(dice: Random, i: int) -> float:
-    """Three rhythms, a few thousand beats each: another load, another release."""
+    """Four phases of 3000 beats with different intervals: another load, another release."""
     mean, deviation = ((1.0, 0.05), (1.8, 0.2), (1.2, 0.1), (0.7, 0.15))[i // 3000 % 4]
     return dice.gauss(mean, deviation)
 
@@ -112,7 +112,7 @@ def drift(dice: Random, i: int) -> float:
 
 
 def daily(dice: Random, i: int) -> float:
-    """By night a clock, by day whatever the users want."""
+    """Regular by night, load-dependent by day."""
     return dice.gauss(1.0, 0.03) if i // 2500 % 2 == 0 else 0.9 * exp(dice.gauss(0.0, 0.35))
 
 
@@ -146,7 +146,7 @@ def gilbert_elliott(dice: Random) -> Callable[[], bool]:
 
 
 def stalls(dice: Random, beats: int) -> Trace:
-    """The observer sleeps for 1 to 4 s, once in 300 beats; what comes meanwhile arrives all at once."""
+    """The observer sleeps for 1 to 4 s, once in 300 beats; beats of that time arrive all at once."""
     smooth = scheduled(lognormal(0.05, 0.6))(dice, beats)
     arrived, until = array("d"), 0.0
     for at in smooth.arrived:
@@ -157,7 +157,7 @@ def stalls(dice: Random, beats: int) -> Trace:
 
 
 def congestion(dice: Random, beats: int) -> Trace:
-    """A queue on the way: delays wander, each a little off the last."""
+    """A queue in the network: delays wander, each close to the one before."""
     level, delays = 0.0, array("d")
     for _ in range(beats):
         level = 0.97 * level + dice.gauss(0.0, 0.25)
@@ -166,7 +166,7 @@ def congestion(dice: Random, beats: int) -> Trace:
 
 
 def stamped(dice: Random, beats: int) -> Trace:
-    """A worker that works and sleeps, over a network that delays, and whose beats say when they were sent."""
+    """A worker that works and sleeps, over a network with delays, with beats that carry their time of sending."""
     sent = renewal(normal(1.0, 0.05))(dice, beats).sent
     return Trace(sent, array("d", (s + 0.1 * exp(dice.gauss(0.0, 0.8)) for s in sent)), stamped=True)
 
@@ -193,7 +193,7 @@ SCENARIOS = (
 
 
 def named(name: str) -> Scenario:
-    """KeyError: there is none of that name."""
+    """The scenario of that name. Raises KeyError."""
     return _BY_NAME[name]
 
 

@@ -1,4 +1,4 @@
-"""The curves of `detectors tune` in the terminal."""
+"""Draws the curves of `detectors tune` in the terminal."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ LETTERS = {
     "timeout": "t", "phi": "p", "phi-logistic": "l", "exponential": "e", "chen": "c", "two-window": "w", "bertier": "b",
     "quantile": "q", "adaptive": "a",
 }  # fmt: skip
-"""Each detector's mark; of those that fall together the last is seen."""
+"""Each detector's mark; where several coincide, the last one is visible."""
 NOW, WANTED = "●", "×"
 HEIGHT = 22
 _ROOM = 10.0
-"""Rates are shown down to so many times less than the wish."""
+"""Rates are drawn down to this many times less than the target."""
 
 
 def sketch(found: JSON, width: int, *, colored: bool) -> Iterator[str]:
-    """Lines of at most `width` cells.  ImportError where plotext is missing."""
+    """Lines of at most `width` cells. Raises ImportError if plotext is missing."""
     import plotext
 
     figure = plotext.figure
@@ -57,7 +57,7 @@ def sketch(found: JSON, width: int, *, colored: bool) -> Iterator[str]:
 
 
 def _scale(ruler: Any, values: list[float], steps: tuple[float, ...], unit: str) -> None:
-    """Ticks at round numbers of a logarithmic axis."""
+    """Set ticks at round numbers of a logarithmic axis."""
     low, high = min(values), max(values)
     powers = range(floor(low), ceil(high) + 1)
     every = max(1, len(powers) // 8)

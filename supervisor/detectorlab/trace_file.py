@@ -1,4 +1,6 @@
-"""A recorded trace of beats: a CSV file of arrivals in seconds, and, if there is a second column, of send times."""
+"""Reads a recorded trace of beats: a CSV file of arrival times in seconds, with send times in an optional second
+column.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,11 @@ _FAR = 1e12
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """`whole` in units of the median interval, which is `period` seconds: detectors know no other scale.
+    """A recorded trace.
 
-    The first two fifths are to tune on, the rest is to judge by."""
+    `whole` is in units of the median interval, which is `period` seconds: detectors know no other scale. The first two
+    fifths are for tuning, the rest is for judging.
+    """
 
     name: str
     whole: Trace
@@ -33,7 +37,7 @@ class Recorded:
         return f"{len(self.whole.arrived):,} recorded beats, median interval {self.period:.3g} s, {stamps} send times"
 
     def trace(self, seed: int, beats: int) -> Trace:
-        """The same for every seed above 0; the first `beats` of it."""
+        """The first `beats` beats: of the tuning part for seed 0, of the judging part for every other seed."""
         arrived, sent = self.whole.arrived, self.whole.sent
         cut = round(TRAINING * len(arrived))
         part = slice(0, min(cut, beats)) if seed == 0 else slice(cut, min(len(arrived), cut + beats))
@@ -45,14 +49,16 @@ class Recorded:
 
 
 def read(path: Path) -> Recorded:
-    """UsageError: a line that is none, with its number; OperationFailed: too few beats, or it cannot be read."""
+    """Read a file. Raises UsageError for a malformed line, with its number; OperationFailed if it has too few beats or
+    cannot be read.
+    """
     rows: list[tuple[float, float]] = []
     columns = 0
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for number, fields in enumerate(csv.reader(file), 1):
                 if not fields or (number == 1 and not _is_number(fields[0])):
-                    continue  # empty, or a heading
+                    continue  # an empty line, or the heading
                 columns = columns or len(fields)
                 rows.append(_row(path, number, fields, columns))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -69,7 +75,7 @@ def read(path: Path) -> Recorded:
 
 
 def _row(path: Path, number: int, fields: list[str], columns: int) -> tuple[float, float]:
-    """Without send times each beat counts as sent when it arrived."""
+    """Parse a line. Without send times each beat counts as sent when it arrived."""
     where = f"{path}:{number}"
     if len(fields) != columns or columns > 2:
         raise UsageError(

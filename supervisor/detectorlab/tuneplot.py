@@ -1,4 +1,4 @@
-"""`detectors tune` as a picture: the recorded intervals, and what each detector would do on them."""
+"""Draws `detectors tune` as a picture: the recorded intervals, and each detector's predicted behaviour on them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from supervisor.detectorlab.figure_file import figure, save, save_page
 JSON = dict[str, Any]
 
 _ROOM = 30.0
-"""Rates are shown down to so many times less than the wish."""
+"""Rates are drawn down to this many times less than the target."""
 _WIDE = 20.0
-"""From the shortest to the longest silence, from which on their axis is logarithmic."""
+"""Ratio of the longest to the shortest silence above which their axis is logarithmic."""
 
 
 def draw(found: JSON, path: Path) -> None:
-    """Into a .png, .svg or .html file.  OperationFailed where that cannot be."""
+    """Draw a .png, .svg or .html file. Raises OperationFailed if that is not possible."""
     made = figure(9.0, 8.0)
     above, below = made.subplots(2, 1, height_ratios=(2, 3))
     _histogram(above, found)

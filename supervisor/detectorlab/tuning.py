@@ -1,12 +1,12 @@
-"""What each detector would do on one service's recorded rhythm: false restarts against silence, over all thresholds.
+"""Predicts each detector's behaviour on one service's recorded intervals: false restarts against silence.
 
-What is recorded (core/recording.py) is how long intervals are, not in which order they came.  So beats are drawn from
-it, independently, and each detector learns from these as from real ones.  A mistake that is to happen once a month
-cannot be counted in a few thousand beats, and need not be: intervals being independent, the chance that the next one
-outlasts a detector's present patience is known, from the record and its fitted tail.  λ_M is the mean of that chance.
+The record (core/detection/interval_histogram.py) holds the lengths of intervals, not their order. So beats are drawn
+from it independently, and each detector learns from these as from real ones. A mistake that happens once a month cannot
+be counted in a few thousand beats, and need not be: with independent intervals, the chance that the next one outlasts
+the silence that a detector now allows is known, from the record and its fitted tail. λ_M is the mean of that chance.
 
-So this tells nothing of what lives by order: storms, a rhythm that moves, a sender's timer, for which `chen`,
-`two-window`, `bertier` and `adaptive` are made.  `supervisor detectors compare` judges them by that, on a trace.
+So this predicts nothing that depends on order: storms, intervals that drift, a sender's timer, for which `chen`,
+`two-window`, `bertier` and `adaptive` are made. `supervisor detectors compare` judges them by that, on a trace.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ WARM = 1000
 EVERY = 8
 POINTS = 24
 _BENT = ("adaptive",)
-"""What they learn depends on the threshold."""
+"""Detectors whose learning depends on the threshold."""
 _FINEST = 1e-14
 
 
 class SilenceLaw:
-    """The recorded distribution of intervals, tabulated: fast both ways."""
+    """The recorded distribution of intervals, tabulated to be fast in both directions."""
 
     def __init__(self, histogram: IntervalHistogram) -> None:
         minimum = log(_FINEST)
@@ -56,7 +56,7 @@ class SilenceLaw:
         return exp(chances[k - 1] + part * (chances[k] - chances[k - 1]))
 
     def silence(self, chance: float) -> float:
-        """How long an interval is that is outlasted with this chance."""
+        """The length that an interval exceeds with this chance."""
         wanted = -log(chance)
         k = bisect_left(self._chances, wanted, key=lambda c: -c)
         if k == 0 or k == len(self._chances):
@@ -68,8 +68,11 @@ class SilenceLaw:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """At one setting: the silence after which it suspects (seconds: the mean, and 99 % of times at most), which is the
-    time in which a hang is found that begins just after a beat; `chance` of a mistake, a beat."""
+    """Results at one setting: the silence after which it suspects (seconds), and the `chance` of a mistake per beat.
+
+    `silence` is the mean, `p99` the 99th percentile. That is also the time to detect a hang that begins just after a
+    beat.
+    """
 
     silence: float
     p99: float
@@ -84,14 +87,14 @@ class Curve:
     points: tuple[Point, ...]
 
     def at(self, chance: float) -> Point | None:
-        """Where it errs so often; None where it never errs so seldom."""
+        """The point at which it errs with this chance; None if all its points err more often."""
         for before, after in pairwise(self.points):
             if after.chance <= chance < before.chance:
                 return _between(before, after, log(before.chance / chance) / log(before.chance / after.chance))
         return self.points[0] if self.points[0].chance <= chance else None
 
     def within(self, silence: float) -> Point | None:
-        """Where it is no more patient than that, 99 times of 100; None where it always is."""
+        """The point at which 99 % of its silences are at most this long; None if they are always longer."""
         for before, after in pairwise(self.points):
             if before.p99 <= silence < after.p99:
                 return _between(before, after, (silence - before.p99) / (after.p99 - before.p99))
@@ -106,7 +109,7 @@ def _between(a: Point, b: Point, part: float) -> Point:
 
 
 def present(beat: HeartbeatSpec, law: SilenceLaw, seed: int, bounds: tuple[float, float] | None) -> Point:
-    """Where the configured detector stands; `bounds`: of its patience, where it sets itself by a target."""
+    """The point of the configured detector; `bounds` of its silence if it has a target."""
     detector = make(beat)
     if bounds is not None:
         detector.bound(*bounds)
@@ -116,7 +119,7 @@ def present(beat: HeartbeatSpec, law: SilenceLaw, seed: int, bounds: tuple[float
 def curves(
     beat: HeartbeatSpec, law: SilenceLaw, seed: int, progress: Callable[[str], None] = lambda name: None
 ) -> list[Curve]:
-    """Every detector's, its floors and caps aside, over the silences that matter."""
+    """The curve of every detector, without floors and caps, over the relevant silences."""
     silences = _silences(law)
     found = []
     for name in KNOWN:
@@ -130,7 +133,7 @@ def _by_silence(point: Point) -> float:
 
 
 def _silences(law: SilenceLaw) -> list[float]:
-    """From one mistake in three beats to one in 10¹²."""
+    """Silences from one mistake in three beats to one in 10¹²."""
     return sorted({law.silence(10.0 ** (-0.5 - 0.5 * k)) for k in range(POINTS)})
 
 
@@ -153,7 +156,7 @@ def _curve(name: str, interval: float, law: SilenceLaw, seed: int, silences: Seq
 
 
 def _threshold(detector: Detector, silence: float) -> float:
-    """At which it would now suspect after this silence, about."""
+    """The threshold, roughly, at which it would now suspect after this silence."""
     last = detector.last or 0.0
     low, high = 1e-3, 1e6
     for _ in range(50):
@@ -180,7 +183,7 @@ def _points(detector: Detector, law: SilenceLaw, seed: int, thresholds: Sequence
 
 
 def _beats(detector: Detector, law: SilenceLaw, seed: int, count: int) -> Iterator[float]:
-    """The moments of so many beats, each heard by the detector."""
+    """The times of `count` beats, after the detector got each."""
     dice, at = Random(seed), 0.0
     detector.start(at)
     for _ in range(count):

@@ -21,7 +21,7 @@ With `replicas` of more than one it is a fleet: each input begins with whose it 
 On the right: states and cause in upper case, as `RUNNING`, in the order in which they were entered, then orders:
 `Spawn #2`, `Signal 15`, `Kill`, `Examine`, `Watch heartbeat`, `Release`; a number with `s` is the next deadline's
 distance.  In quotation marks: why it is held, and what is said of the clocks.
-`TRANSCRIPTS=write pytest tests/core/test_scenarios.py` writes the right-hand sides anew; commit them
+`TRANSCRIPTS=write pytest tests/core/lifecycle/test_scenarios.py` writes the right-hand sides anew; commit them
 only if every change is understood.
 """
 
@@ -195,9 +195,9 @@ class Play:
         self.thread = Waited(before.seconds + of["waited"], before.ran + of["ran"], slept, "wants" in words)
         self.group = {key: known + of[key] for key, known in self.group.items()}
         waited: dict[Wait, Waited] = {4711: self.thread, **{key: Waited(known) for key, known in self.group.items()}}
-        barred = options.get("as")
-        self.running.look(self.now, waited, barred=barred is not None)
-        return barred or self.running.held
+        blocked = options.get("as")
+        self.running.look(self.now, waited, blocked=blocked is not None)
+        return blocked or self.running.held
 
     def _event(self, name: str, words: list[str], options: dict[str, str]) -> ev.Event:
         i = self.instance

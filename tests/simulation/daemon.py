@@ -13,7 +13,7 @@ from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Purpose, Record
 from supervisor.core.model.spec import Plan
-from supervisor.core.services.adoption import MarkedProcess, is_main, outcome, saved
+from supervisor.core.services.adoption import MarkedProcess, adoption_event, is_main, saved
 from supervisor.core.services.service_set import ServiceSet
 from supervisor.daemon import recovery
 from supervisor.daemon.engine import Engine
@@ -88,7 +88,7 @@ class Daemon:
                 callback()
             if self.engine.idle and not self._soon:
                 break
-        if self.service_set.closing and self.service_set.over(self.world.now) and not self.ledger.behind:
+        if self.service_set.closing and self.service_set.finished(self.world.now) and not self.ledger.behind:
             self.save_all()
             if not any(i.alive for i in self.service_set.instances.values()):
                 self.ledger.set_meta("clean_shutdown", "yes")
@@ -128,14 +128,14 @@ class Daemon:
             MarkedProcess(p.pid, p.start, p.instance, p.incarnation, p.alive) for p in self.world.processes.living()
         ]
 
-    def end_strays(self, strays: Sequence[MarkedProcess]) -> list[MarkedProcess]:
-        for stray in strays:
-            self.world.kill_stray(stray)
+    def end_orphans(self, orphans: Sequence[MarkedProcess]) -> list[MarkedProcess]:
+        for orphan in orphans:
+            self.world.kill_stray(orphan)
             self._burn("stray ended")
         return []
 
-    def describe(self, stray: MarkedProcess) -> str:
-        return f"{stray.pid}"
+    def describe(self, orphan: MarkedProcess) -> str:
+        return f"{orphan.pid}"
 
     def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.NotFoundOnAdoption:
         self._burn("adopts")
@@ -145,12 +145,12 @@ class Daemon:
                 self.processes[name] = known
                 if not known.alive:
                     self._soon.append(lambda: self._reap(known))
-                return outcome(incarnation, known.pid, self.now() - known.began, tree_empty=False)
+                return adoption_event(incarnation, known.pid, self.now() - known.began, tree_empty=False)
         found = self.world.processes.by_instance.get(name)
         remains = found is not None and found.incarnation == incarnation and found.left
         if found is not None and remains:
             self.processes[name] = found
-        return outcome(incarnation, None, 0.0, tree_empty=not remains)
+        return adoption_event(incarnation, None, 0.0, tree_empty=not remains)
 
     # -- the engine's world --------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class Invariants:
     def ended(self, daemon: Daemon) -> None:
         """Only what is meant to stays, and what the kernel does not let die."""
         now = self._world.now
-        stays = {name for name, i in daemon.service_set.instances.items() if i.spec.detach or i.stuck(now)}
+        stays = {name for name, i in daemon.service_set.instances.items() if i.spec.detach or i.unkillable(now)}
         left = [p for p in self._world.processes.living() if p.instance not in stays]
         if left:
             self._fail(f"it ended in order, and left {left}")
@@ -90,7 +90,7 @@ class Invariants:
         service_set, now = daemon.service_set, self._world.now
         for service in service_set.instances[instance].spec.depends_on:
             for needed in (i for i in service_set.instances.values() if i.spec.name == service):
-                if not needed.satisfied and needed.cause_at != now:
+                if not needed.ready_for_dependants and needed.cause_at != now:
                     self._fail(f"{instance} was spawned, and {needed.name} is {needed.state}")
         for process in self._world.processes.living():
             if process.instance == instance:
@@ -167,10 +167,10 @@ class Invariants:
                 return f"is {state}, and there is no process"
             if not process.alive:
                 return f"is {state}, and its process has ended"
-            if instance.goal is Goal.DOWN and instance.name not in daemon.service_set._later:
+            if instance.goal is Goal.DOWN and instance.name not in daemon.service_set._postponed_stops:
                 return f"is wanted down, and {state}"
         if state is State.STARTING:
-            if instance.goal is Goal.DOWN and instance.name not in daemon.service_set._later:
+            if instance.goal is Goal.DOWN and instance.name not in daemon.service_set._postponed_stops:
                 return "is wanted down, and starting"
             if instance.phase is Phase.WAITING and not instance.waiting_for and not daemon.service_set.closing:
                 return "waits for nothing"

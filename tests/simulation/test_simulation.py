@@ -62,15 +62,17 @@ def forgets_what_was_being_spawned(patch: Patch) -> None:
     patch.setattr(Instance, "spawning", property(lambda self: False))
 
 
-def overlooks_strays(patch: Patch) -> None:
+def overlooks_orphans(patch: Patch) -> None:
     real = adoption.plan_adoption
-    patch.setattr(recovery, "takeover", lambda *a: AdoptionPlan(real(*a).mains, {}, [], real(*a).unheard))
+    patch.setattr(
+        recovery, "plan_adoption", lambda *a: AdoptionPlan(real(*a).main_processes, {}, [], real(*a).unrecorded)
+    )
     patch.setattr(Instance, "spawning", property(lambda self: False))
 
 
 def believes_the_ledger_alone(patch: Patch) -> None:
     """As it once was: who was started in words that a full disk had not taken was ended."""
-    patch.setattr(adoption, "_unheard", lambda *_: {})
+    patch.setattr(adoption, "_unrecorded", lambda *_: {})
 
 
 def adopts_whatever_has_the_pid(patch: Patch) -> None:
@@ -87,8 +89,8 @@ def saves_no_pid(patch: Patch) -> None:
 
 def tells_of_an_empty_tree(patch: Patch) -> None:
     """What is left of a tree whose main process has ended is forgotten, and the next copy started beside it."""
-    real = adoption.outcome
-    _patch_everywhere(patch, "outcome", lambda *a, tree_empty: real(*a, tree_empty=True))
+    real = adoption.adoption_event
+    _patch_everywhere(patch, "adoption_event", lambda *a, tree_empty: real(*a, tree_empty=True))
 
 
 def takes_every_end_for_an_orderly_one(patch: Patch) -> None:
@@ -142,7 +144,7 @@ def restores_one_after_the_other(patch: Patch) -> None:
     """As it once was: the first to be taken up let others start before their own fate was known."""
 
     def resume(self: ServiceSet, found: dict[str, Any], now: float) -> list[act.Action]:
-        self._look_again = True
+        self._recheck_waiting = True
         return [action for name, event in found.items() for action in self.step(name, event, now)]
 
     patch.setattr(ServiceSet, "resume", resume)
@@ -193,7 +195,7 @@ def _patch_everywhere(patch: Patch, name: str, function: Callable[..., Any]) -> 
 
 MUTANTS: list[Callable[[Patch], None]] = [
     forgets_what_was_being_spawned,
-    overlooks_strays,
+    overlooks_orphans,
     believes_the_ledger_alone,
     adopts_whatever_has_the_pid,
     adopts_nothing,

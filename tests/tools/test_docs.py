@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.cli.commands import SECTIONS
+from supervisor.core.detection.detectors.registry import KNOWN
+
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 NAMED = re.compile(r"`((?:scripts|supervisor|tests|docs|examples)/[\w./-]+)(?=[`\s:])")
+IN_THE_PACKAGE = re.compile(r"`((?:adapters|cli|config|core|daemon|dashboard|detectorlab|display)/[\w/]+\.\w+)`")
 MARKS = {
     "docs/benchmarks.md": ("<!-- bench: scripts/bench -->", "<!-- comparison: scripts/comparison -->"),
     "docs/comparison.md": ("<!-- comparison: scripts/comparison -->",),
@@ -39,6 +43,17 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 def test_files_that_are_named_exist(page: Path) -> None:
     for name in NAMED.findall(page.read_text()):
         assert (ROOT / name.rstrip("./")).exists(), f"{page.name} names {name}"
+    for name in IN_THE_PACKAGE.findall(page.read_text()):
+        assert (ROOT / "supervisor" / name).exists(), f"{page.name} names {name}"
+
+
+def test_each_command_and_each_detector_has_a_row() -> None:
+    commands = "\n".join(re.findall(r"^\| (`.*?) \|", (ROOT / "docs/commands.md").read_text(), re.M))
+    for command in [name for section in SECTIONS.values() for name in section]:
+        assert re.search(rf"`{command}\b", commands), f"docs/commands.md has no row for {command}"
+    detection = (ROOT / "docs/detection.md").read_text()
+    for detector in KNOWN:
+        assert f"\n| `{detector}` |" in detection, f"docs/detection.md has no row for {detector}"
 
 
 def test_each_page_is_in_the_index() -> None:

@@ -60,7 +60,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 
 class Run:
-    """The samples of one run, gathered system by system."""
+    """The samples of one run, measured system by system."""
 
     def __init__(self, rows: list[Row], effort: scenarios.Effort, scratch: Path, progress: Console) -> None:
         self.keys = {row.key for row in rows}
@@ -72,7 +72,7 @@ class Run:
         self.floors: list[str] = []
 
     def measure(self, kind: type[Peer]) -> None:
-        """Measure one system; what it cannot do is said and left out, and the run goes on."""
+        """Measure one system; what fails is reported and left out, and the run continues."""
         folder = self.scratch / kind.__name__.lower()
         folder.mkdir()
         journal = victims.Journal(folder / "journal")
@@ -156,7 +156,7 @@ def main(argv: list[str]) -> int:
             return 0
         for kind in arguments.systems * arguments.rounds:
             run.measure(kind)
-    # Off a terminal nobody can scroll sideways in a folded table: print it as wide as it is.
+    # Without a terminal a folded table is hard to read: print it in full width.
     console = Console() if sys.stdout.isatty() else Console(width=250)
     table.render(console, arguments.rows, run.samples, list(run.versions), run.floors, run.absent, about["load_before"])
     if arguments.json is not None:

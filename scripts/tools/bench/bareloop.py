@@ -1,4 +1,4 @@
-"""The floor for a supervisor in Python: start what the JSON file lists, start again what ends."""
+"""The least that a supervisor in Python must cost: starts the commands in a JSON file, and restarts those that end."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""scripts/bench --detectors: what each failure detector costs, in time for a beat and in memory."""
+"""scripts/bench --detectors: measures what each failure detector costs, in time per beat and in memory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from supervisor.core.detection.detectors.registry import KNOWN, make
 from supervisor.core.model.spec import HeartbeatSpec
 
 MOST_SECONDS, MOST_BYTES = 5e-6, 4096
-"""A beat, and a detector, may cost so much."""
+"""Limits for a beat (seconds) and for a detector (bytes)."""
 COUNT, BEATS = 1000, 300
-"""Detectors whose memory is measured, and beats of each: more than any window holds."""
+"""Detectors whose memory is measured, and beats for each: more than any window holds."""
 ROUND, ROUNDS = 20_000, 5
 
 
 def detectors(console: Console) -> int:
-    """Measure all and print them; 1 if one costs too much."""
+    """Measure and print all detectors; 1 if one exceeds a limit, else 0."""
     table = Table("detector", "µs a beat", "µs a beat with send time", "bytes", "verdict")
     short = False
     for name in KNOWN:
@@ -43,7 +43,7 @@ def detectors(console: Console) -> int:
 
 
 def seconds_a_beat(name: str, *, stamped: bool) -> float:
-    """Of CPU time, for a beat and the moment at which suspicion would begin: what the supervisor does for each."""
+    """CPU time for a beat and the time of suspicion after it, which is what the daemon computes for each beat."""
     beats = _beats(ROUND)
     rounds = []
     for _ in range(ROUNDS):
@@ -63,8 +63,8 @@ def seconds_a_beat(name: str, *, stamped: bool) -> float:
 
 
 def bytes_each(name: str) -> float:
-    """Of memory, all that a detector holds."""
-    _warm(name, stamped=True)  # what is made once for all
+    """Memory of one detector with all that it holds."""
+    _warm(name, stamped=True)  # allocates what all detectors share
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
@@ -84,6 +84,6 @@ def _warm(name: str, *, stamped: bool) -> Detector:
 
 
 def _beats(count: int) -> list[tuple[float, float]]:
-    """Arrivals and send times of a sender with a timer, over a way that takes now less, now more."""
+    """(arrival, send time) of beats sent by a timer, with random delays."""
     dice = random.Random(1)
     return [(sent + dice.expovariate(500.0), sent) for sent in (0.1 * number for number in range(count))]

@@ -1,4 +1,4 @@
-"""From samples to a verdict: medians, the ratio to the best peer, and whether the goal of a row is reached.  Pure."""
+"""Computes figures from samples: medians, the ratio to the best peer, and whether a row reaches its goal. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What our figure must reach: `factor` times that of `peer`, or `limit` where there is no such peer; without both,
-    `factor` times that of the best peer."""
+    """What the supervisor's figure must reach.
+
+    `factor` times the figure of `peer`, or `limit` if that peer was not measured; without both, `factor` times the
+    figure of the best peer.
+    """
 
     limit: float | None = None
     peer: str | None = None
@@ -28,7 +31,7 @@ class Goal:
     strict: bool = False
 
     def bound(self, peers: Mapping[str, float], *, higher_is_better: bool) -> float | None:
-        """The figure to reach in this run, or None where the peer to compare with was not there."""
+        """The figure to reach in this run, or None if the peer to compare with was not measured."""
         if self.peer is not None and self.peer in peers:
             return self.factor * peers[self.peer]
         if self.limit is not None or self.peer is not None:
@@ -39,7 +42,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table.  `digits` is how many decimals its figures are printed with."""
+    """One row of the table. `digits` is the number of decimals of its figures."""
 
     key: str
     title: str
@@ -62,12 +65,12 @@ def best(peers: Mapping[str, float], *, higher_is_better: bool) -> tuple[str, fl
 
 
 def ratio(ours: float, peer: float) -> float | None:
-    """ours / peer, or None where that says nothing (a peer's zero)."""
+    """ours / peer, or None if the peer's figure is zero."""
     return ours / peer if peer > 0 else None
 
 
 def judge(row: Row, ours: float | None, peers: Mapping[str, float]) -> Verdict:
-    """Does our median reach the goal of this row, given the peers' medians in the same run?"""
+    """Whether the supervisor's median reaches the goal of this row, given the peers' medians in the same run."""
     if row.goal is None:
         return Verdict.NO_GOAL
     bound = row.goal.bound(peers, higher_is_better=row.higher_is_better)
@@ -84,7 +87,7 @@ def slope(low: tuple[int, float], high: tuple[int, float]) -> float:
 
 
 def select_rows(rows: Sequence[Row], wanted: Sequence[str]) -> list[Row]:
-    """The rows whose key begins with one of `wanted`; all without any.  Raises KeyError with the one unknown."""
+    """The rows whose key begins with one of `wanted`; all if it is empty. Raises KeyError for an unknown one."""
     for name in wanted:
         if not any(row.key.startswith(name) for row in rows):
             raise KeyError(name)

@@ -1,4 +1,4 @@
-"""Fetches the peers into a cache folder: nothing is installed into the system, no service of it is started."""
+"""Fetches the peers into a cache folder; only `from_debian_system` installs something on the system."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cache() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Where a peer's programs are."""
+    """The folders of a peer's programs."""
 
     folders: tuple[Path, ...]
     version: str = ""
@@ -60,7 +60,7 @@ def from_npm(package: str) -> Tools:
 
 
 def from_debian(package: str, program: str) -> Tools:
-    """The system's own `program`, else the Debian package unpacked into the cache; it links to nothing special."""
+    """The system's own `program`, else the Debian package unpacked into the cache. It must work from any folder."""
     if found := shutil.which(program):
         return Tools((Path(found).parent,), version=_installed_version(package))
     for needed in ("apt-get", "apt-cache", "dpkg-deb"):
@@ -79,8 +79,10 @@ def from_debian(package: str, program: str) -> Tools:
 
 
 def from_debian_system(package: str, program: str) -> Tools:
-    """As `from_debian`, for a package whose programs find each other only where they were built for: it is
-    installed.  Only for packages that start nothing by being installed."""
+    """As `from_debian`, but install the package, because its programs find each other only in their own folders.
+
+    Only for packages that start nothing when they are installed.
+    """
     if shutil.which(program) is None:
         if os.geteuid() != 0 or shutil.which("apt-get") is None:
             raise Absent(f"{program} is not installed, and only root can: apt-get install {package}")

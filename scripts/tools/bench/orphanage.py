@@ -1,4 +1,4 @@
-"""Runs a command and reaps every orphan below it, as PID 1 would: for systems whose services are nobody's children."""
+"""Runs a command and reaps every orphan below it, as PID 1 would: for systems that do not reap their services."""
 
 import ctypes
 import os

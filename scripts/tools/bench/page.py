@@ -1,4 +1,4 @@
-"""Writes the table of docs/benchmarks.md, as last measured."""
+"""Writes the table of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MARKS = {"reached": "yes", "short": "**no**"}
 
 
 def write(found: dict[str, Any]) -> None:
-    """Put the table between its marks."""
+    """Write the table between its marks."""
     text = PAGE.read_text()
     pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
     PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n{section(found)}\n{END}", text))
 
 
 def section(found: dict[str, Any]) -> str:
-    """Markdown: what was measured, a table, and what falls short by name."""
+    """Markdown: what was measured, the table, and the rows that fall short of their goal."""
     about, systems = found["machine"], list(found["versions"])
     short = [row["title"] for row in found["rows"].values() if row["verdict"] == "short"]
     named = ", ".join(f"{name} {version}" for name, version in found["versions"].items())

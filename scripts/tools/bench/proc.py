@@ -1,7 +1,8 @@
-"""What the bench asks about processes: CPU time, context switches, memory, who descends from whom.
+"""Reads CPU time, context switches, memory and descendants of processes.
 
-psutil answers, except for CPU time and context switches: it has the former in ticks of 10 ms, where /proc counts
-nanoseconds, and the latter of the main thread only."""
+psutil provides the last two. It reports CPU time in ticks of 10 ms, where /proc has nanoseconds, and context switches
+of the main thread only, so these are read from /proc.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ class Usage:
 
 
 def usage(pids: Iterable[int]) -> Usage:
-    """Summed over all threads, from schedstat: to the nanosecond, where /proc/PID/stat counts in ticks."""
+    """The usage of all threads, from schedstat: in nanoseconds, where /proc/PID/stat counts ticks."""
     cpu = switches = 0
     for pid in pids:
         for task in _tasks(pid):
@@ -39,7 +40,7 @@ def usage(pids: Iterable[int]) -> Usage:
 
 
 def pss(pids: Iterable[int]) -> int:
-    """Proportional set size in bytes; of what has gone meanwhile, nothing."""
+    """Proportional set size in bytes; 0 for processes that have ended."""
     total = 0
     for pid in pids:
         with suppress(psutil.Error):
@@ -57,7 +58,7 @@ def descendants(root: int) -> list[int]:
 
 
 def executable(pid: int) -> Path | None:
-    """None where there is no such process, or none that may be looked at."""
+    """The executable of a process; None if it has ended or may not be examined."""
     try:
         return Path(found) if (found := psutil.Process(pid).exe()) else None
     except psutil.Error:
@@ -79,7 +80,7 @@ def _tasks(pid: int) -> list[Path]:
 
 
 def _read(path: Path) -> str:
-    """A process may be gone at any moment: then it says "0", which counts for nothing anywhere."""
+    """The content of a file; "0" if its process has ended, which adds nothing to any sum."""
     try:
         return path.read_text()
     except OSError:

@@ -1,11 +1,11 @@
-"""The rows of the table, with what each must reach."""
+"""The rows of the table, each with its goal."""
 
 from __future__ import annotations
 
 from scripts.tools.bench.figures import Goal, Row
 
 BELOW_EVERY_PEER = Goal(strict=True)
-# Elsewhere than under systemd no peer notices a hang: then its figure from a machine where it is PID 1.
+# Besides systemd no peer detects a hang: elsewhere the limit is systemd's figure from a machine where it is PID 1.
 AS_SOON_AS_SYSTEMD = Goal(peer="systemd", limit=997.0)
 
 ROWS = (

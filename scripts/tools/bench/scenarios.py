@@ -1,4 +1,4 @@
-"""The measuring itself: a few lives of a system, each of which answers several rows of the table."""
+"""The measurements: each scenario runs a system once or several times and records samples for several rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BLOCKS_OF_256_MIB = 164
 SOFT_FILES = 1024
 MANY = 2000
 START_TIMEOUT_S = 60.0
-OLD_ENOUGH_S = 1.5  # the age from which no system holds a restart back
+OLD_ENOUGH_S = 1.5  # age of a service after which no system delays a restart
 POLITE_END_S = 10.0
 
 
@@ -64,7 +64,7 @@ QUICK = Effort(
 
 @dataclass
 class Bench:
-    """What every scenario needs.  `record` takes (row key, sample); `wanted` says whether a row is asked for."""
+    """What every scenario needs. `record` takes (row key, sample); `wanted` says whether a row is to be measured."""
 
     victim: Path
     journal: Journal
@@ -80,7 +80,7 @@ class Bench:
 
     @contextlib.contextmanager
     def running(self, peer: Peer, services: list[Service], timeout: float = START_TIMEOUT_S) -> Iterator[float]:
-        """A life of `peer` with `services`, all of which have begun; yields the seconds that took from the launch."""
+        """Run `peer` with `services` until all have started; yields the seconds that this took from the launch."""
         home = self.scratch / "home"
         home.mkdir()
         self.journal.forget()
@@ -104,7 +104,7 @@ class Bench:
 
 
 def works(bench: Bench, peer: Peer) -> None:
-    """One short life, so that everything is warm, and a system that does not work is known.  Raises TooLate."""
+    """Run one service briefly, to warm caches and to detect a system that does not work. Raises TooLate."""
     with bench.running(peer, [bench.service(0)], timeout=20.0):
         pass
 
@@ -120,7 +120,8 @@ def single_kills(bench: Bench, peer: Peer) -> None:
         time.sleep(OLD_ENOUGH_S)
         for key, kills, apart, spread in plans:
             for _ in range(kills if bench.wanted(key) else 0):
-                time.sleep(apart + bench.rng.uniform(0.0, spread))  # a random phase, or a poller would lock to ours
+                # a random phase, or polling systems would fall into step with the kills
+                time.sleep(apart + bench.rng.uniform(0.0, spread))
                 killed = _kill(bench, [0])
                 [back] = bench.journal.wait([0], killed, START_TIMEOUT_S)
                 bench.record(key, (back.ns - killed) / MS)
@@ -226,7 +227,7 @@ def _capture_once(bench: Bench, peer: Peer) -> None:
 
 
 def _when_written(peer: Peer, size: int, timeout: float = 30.0) -> int:
-    """When the log files together hold `size` bytes (or stopped growing short of it), as CLOCK_MONOTONIC ns."""
+    """The time (CLOCK_MONOTONIC, ns) when the log files together hold `size` bytes; 0 if that takes too long."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         now = time.monotonic_ns()
@@ -237,11 +238,11 @@ def _when_written(peer: Peer, size: int, timeout: float = 30.0) -> int:
 
 
 SETTLE_S = 10.0
-"""Seconds that every system has to put away what its start left to do (journals, ledgers) before it counts as idle."""
+"""Seconds that every system gets to finish the work of its start (journals, ledgers) before it counts as idle."""
 
 
 def _idle(bench: Bench, peer: Peer, services: int) -> None:
-    """CPU, wake-ups and memory of a system to whose services nothing happens."""
+    """Record CPU, wake-ups and memory of a system whose services do nothing."""
     if bench.wants(f"idle-cpu-{services}", f"idle-wakes-{services}"):
         time.sleep(SETTLE_S)
         used, seconds = _used(peer, bench.effort.idle_s)
@@ -283,7 +284,7 @@ def _used(peer: Peer, seconds: float) -> tuple[proc.Usage, float]:
 
 
 def _stop(bench: Bench, peer: Peer) -> None:
-    """Run the stop command: when is the last victim gone, and when does the command return?"""
+    """Run the stop command; record when the last victim has ended and when the command returns."""
     command = peer.stop_all()
     if command is None or not bench.wants("stop-gone", "stop-return"):
         return
@@ -315,7 +316,7 @@ def _stop(bench: Bench, peer: Peer) -> None:
 
 
 def _kill(bench: Bench, ids: range | list[int]) -> int:
-    """SIGKILL the victims, as close together as can be; when that began, as CLOCK_MONOTONIC ns."""
+    """Send SIGKILL to the victims, as close together as possible; returns the time before (CLOCK_MONOTONIC, ns)."""
     records: list[Record] = [bench.journal.latest(i) for i in ids]
     handles = [os.pidfd_open(record.pid) for record in records]
     began = time.monotonic_ns()
@@ -332,7 +333,7 @@ def _alive(bench: Bench, count: int) -> int:
 
 
 def _end_politely(daemon: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, so that a system can take down what it made outside its folder."""
+    """Send SIGTERM, so that a system can remove what it made outside its folder."""
     daemon.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         daemon.wait(POLITE_END_S)

@@ -39,7 +39,7 @@ def render(
     absent: Mapping[str, str],
     load: float,
 ) -> None:
-    """Print the table.  `load` is the load average from before the run, when nothing should have been running."""
+    """Print the table. `load` is the load average from before the run, when nothing should have been running."""
     table = Table(title="How fast and how small", title_justify="left", header_style="bold", pad_edge=False)
     table.add_column("figure", no_wrap=True)
     table.add_column("unit", style="dim")

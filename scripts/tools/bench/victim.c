@@ -1,4 +1,4 @@
-/* The program that every supervisor under measurement runs.  It says when it began, then does one thing for ever.
+/* The program that every supervisor under measurement runs.  It reports its start, then does one thing for ever.
  *
  *   victim FIFO ID pause
  *   victim FIFO ID beat INTERVAL_MS BEATS    READY=1, then WATCHDOG=1; after BEATS beats it hangs (0: never)
@@ -59,9 +59,9 @@ static int notify_socket(void) {
 static void beat(const char *fifo, int id, int64_t interval, long beats) {
     int fd = notify_socket();
     send(fd, "READY=1", 7, 0);
-    sleep_ns(interval * (id % 100) / 100);  /* a hundred of them do not beat in one salvo */
+    sleep_ns(interval * (id % 100) / 100);  /* so that a hundred of them do not beat at once */
     for (long i = 1; send(fd, "WATCHDOG=1", 10, 0), i != beats; i++) sleep_ns(interval);
-    sleep_ns(interval * (getpid() * 37 % 100) / 100);  /* a hang comes at any moment between two beats */
+    sleep_ns(interval * (getpid() * 37 % 100) / 100);  /* hang at any time between two beats */
     report(fifo, id, HUNG, now());
 }
 
@@ -96,7 +96,7 @@ int main(int argc, char **argv) {
     report(fifo, id, STARTED, began);
     if (!strcmp(mode, "beat") && argc == 6) beat(fifo, id, atol(argv[4]) * 1000000L, atol(argv[5]));
     if (!strcmp(mode, "chatty") && argc == 6) {
-        int gate = open(argv[4], O_RDONLY | O_CLOEXEC);  /* blocks until somebody opens the other end */
+        int gate = open(argv[4], O_RDONLY | O_CLOEXEC);  /* blocks until the other end is opened */
         report(fifo, id, OPENED, now());
         chatter(atol(argv[5]));
         report(fifo, id, DONE, now());

@@ -1,4 +1,4 @@
-"""The measured services: building the C victim, reading what victims say of themselves, checking what they printed."""
+"""The measured services: builds the C victim, reads its records, and checks the lines that it printed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a victim says of itself.  `ns` is CLOCK_MONOTONIC in nanoseconds."""
+    """A record that a victim wrote. `ns` is CLOCK_MONOTONIC in nanoseconds."""
 
     ns: int
     id: int
@@ -43,14 +43,14 @@ class TooLate(Exception):
 
 
 def parse(data: bytes) -> tuple[list[Record], bytes]:
-    """All whole records at the head of `data`, and what is left of it."""
+    """All whole records at the beginning of `data`, and the rest."""
     whole = len(data) - len(data) % RECORD.size
     records = [Record(ns, ident, pid, Kind(kind)) for ns, ident, pid, kind, _ in RECORD.iter_unpack(data[:whole])]
     return records, data[whole:]
 
 
 def build(folder: Path) -> Path:
-    """Compile the victim, statically where the C library allows it.  Raises FileNotFoundError without gcc."""
+    """Compile the victim, statically if the C library allows it. Raises FileNotFoundError without gcc."""
     if shutil.which("gcc") is None:
         raise FileNotFoundError("no gcc, and the victim is a C program")
     target = folder / "victim"
@@ -62,7 +62,7 @@ def build(folder: Path) -> Path:
 
 
 class Journal:
-    """The FIFO that victims write their records to, held open at both ends so that nobody ever blocks on opening it."""
+    """The FIFO into which victims write their records; held open at both ends, so that opening it never blocks."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -75,7 +75,7 @@ class Journal:
         self._latest: dict[Kind, dict[int, Record]] = defaultdict(dict)
 
     def forget(self) -> None:
-        """Drop everything said so far: the next system under measurement starts with an empty page."""
+        """Drop all records, before the next system is measured."""
         self._pull(0)
         self._latest.clear()
 
@@ -84,7 +84,7 @@ class Journal:
         return self._latest[kind][ident]
 
     def wait(self, ids: Iterable[int], since_ns: int, timeout: float, kind: Kind = Kind.STARTED) -> list[Record]:
-        """The newest `kind` record of each of `ids`, all of them later than `since_ns`.  Raises TooLate."""
+        """The newest `kind` record of each of `ids`, all of them later than `since_ns`. Raises TooLate."""
         missing = set(ids)
         wanted = sorted(missing)
         deadline = time.monotonic() + timeout
@@ -112,7 +112,7 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What became of numbered lines on their way into log files."""
+    """What happened to numbered lines on their way into log files."""
 
     lost: int
     torn: int

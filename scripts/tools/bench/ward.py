@@ -1,4 +1,4 @@
-"""Nothing outlives the bench: it adopts every orphan of what it starts, and ends them all by pidfd."""
+"""Keeps processes from outliving the bench: becomes the parent of orphans, and ends all descendants by pidfd."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def enter() -> None:
-    """Adopt the orphans of everything started from here on, and allow as many descriptors as the kernel lets us."""
+    """Adopt the orphans of everything started from here on, and raise the limit of descriptors to its maximum."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "cannot become a subreaper")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -25,25 +25,27 @@ def enter() -> None:
 
 
 def supervisors(victim: Path) -> list[int]:
-    """Every process below us that is not a victim: all that a supervisor needs to do its work."""
+    """Every descendant that is not a victim: all processes that a supervisor needs."""
     return [pid for pid in proc.descendants(os.getpid()) if proc.executable(pid) != victim]
 
 
 def end_all(victim: Path, timeout: float = 20.0) -> None:
-    """Kill and reap everything below us, those who restart others first.  Raises TimeoutError if something stays."""
+    """Kill and reap all descendants, supervisors before victims. Raises TimeoutError if some remain."""
     deadline = time.monotonic() + timeout
     while left := proc.descendants(os.getpid()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"these processes do not end: {left}")
-        bosses = [pid for pid in left if proc.executable(pid) != victim]
-        kill(bosses or left)
+        supervising = [pid for pid in left if proc.executable(pid) != victim]
+        kill(supervising or left)
         reap()
         time.sleep(0.01)
     reap()
 
 
 def kill(pids: Iterable[int], number: int = signal.SIGKILL) -> None:
-    """Signal those of `pids` that are ours: looked at again once their pidfds are open, so that no stranger is hit."""
+    """Signal those of `pids` that are descendants; checked after their pidfds are open, so that no other process is
+    hit.
+    """
     handles: dict[int, int] = {}
     for pid in pids:
         with contextlib.suppress(OSError):

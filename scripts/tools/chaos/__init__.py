@@ -1,1 +1,1 @@
-"""Hurts services, or the daemon, on purpose and tells what became of each."""
+"""Injects faults into services, or into the daemon, and reports what became of each."""

@@ -1,8 +1,8 @@
-"""Injects one fault after the other into the services of a running daemon, and tells what became of each.
+"""Injects one fault after the other into the services of a running daemon, and reports what became of each.
 
 Without --file it starts a daemon of its own, with a few of the example's services in a temporary place, and ends it
-afterwards.  Only processes that the daemon names as its own are signalled, through pidfds, after their start time
-has been compared.
+afterwards. Only processes that the daemon names as its own are signalled, through pidfds, after their start time has
+been compared.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ FAILING = {"backoff", "failed", "suspect", "stopping", "exited"}
 
 @dataclass
 class Outcome:
-    """Times are seconds after the injection; None: it did not come about."""
+    """The result of one fault. Times are seconds after the injection; None: it did not happen."""
 
     fault: str
     instance: str
@@ -80,8 +80,8 @@ class Outcome:
         return self.healed is not None
 
 
-class StartMonitoring:
-    """Everything that the daemon tells, as it comes."""
+class EventLog:
+    """Collects the daemon's events as they arrive."""
 
     def __init__(self, client: Client) -> None:
         self.events: list[tuple[float, Event]] = []
@@ -90,7 +90,7 @@ class StartMonitoring:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        with contextlib.suppress(Exception):  # the daemon has ended: whoever waits will say so
+        with contextlib.suppress(Exception):  # the daemon has ended; the waiting test reports it
             for message in self._stream:
                 if message[0] == "event":
                     with self._news:
@@ -98,7 +98,7 @@ class StartMonitoring:
                         self._news.notify_all()
 
     def first(self, since: float, wanted: Callable[[Event], bool], patience: float) -> Any:
-        """(seconds after `since`, event) of the first event that is wanted, or None within `patience` seconds."""
+        """(seconds after `since`, event) of the first event that is `wanted`, or None within `patience` seconds."""
         deadline = time.monotonic() + patience
         seen = 0
         with self._news:
@@ -112,26 +112,26 @@ class StartMonitoring:
 
 
 class Chaos:
-    """The faults.  Each waits until what it hurt is healed, or says that it is not."""
+    """The faults. Each waits until its victim is healed, or reports that it is not."""
 
     def __init__(self, client: Client, services: list[str], say: Callable[[str], None]) -> None:
         self.client, self.services, self.say = client, services, say
-        self.watch = StartMonitoring(client)
+        self.watch = EventLog(client)
         self.outcomes: list[Outcome] = []
         self.began = time.monotonic()
 
     def victims(self, fault: str) -> list[str]:
-        """Healthy instances that this fault can be tried on."""
+        """Healthy instances that this fault can be injected into."""
         rows = self.client.status(self.services)["instances"]
         up = [r for r in rows if r["state"] == "running" and r["ready"] and r["pid"] is not None]
-        if fault == "stop":  # what has no heartbeat cannot be missed
+        if fault == "stop":  # an instance without a heartbeat cannot be suspected
             up = [r for r in up if r["detector"] is not None]
         if fault == "hang":
             up = [r for r in up if r["pid"] and procfs.environment_value(r["pid"], "CHAOS") == "hang-on-usr1"]
         return [r["name"] for r in up]
 
     def inject(self, fault: str, dice: random.Random) -> bool:
-        """False: there is nobody to try it on."""
+        """Inject a fault; False if there is no instance for it."""
         if fault == "starve":
             self._told(self._starve())
             return True
@@ -150,7 +150,7 @@ class Chaos:
 
     @contextlib.contextmanager
     def _main_process(self, name: str) -> Iterator[int]:
-        """A pidfd of the process that the daemon names as the instance's, made sure of by its start time."""
+        """A pidfd of the instance's process as the daemon names it, checked by its start time."""
         pid = self.client.instance(name)["pid"]
         if pid is None:
             raise ProcessLookupError(f"{name} has no process")
@@ -188,13 +188,13 @@ class Chaos:
         return self._follow("hang", name, since)
 
     def _stop(self, name: str) -> Outcome:
-        """SIGSTOP: to be noticed and held, not to be taken for death, and well again after SIGCONT."""
+        """SIGSTOP: must be noticed and held, not taken for a crash, and healthy again after SIGCONT."""
         with self._main_process(name) as fd:
             since = time.monotonic()
             signal.pidfd_send_signal(fd, signal.SIGSTOP)
             try:
                 held = self.watch.first(since, lambda e: e["instance"] == name and e["cause"] == "held", STOPPED_FOR)
-                time.sleep(max(0.0, STOPPED_FOR - (time.monotonic() - since)))  # it is to stay stopped for so long
+                time.sleep(max(0.0, STOPPED_FOR - (time.monotonic() - since)))  # it stays stopped for this long
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(fd, signal.SIGCONT)
@@ -203,11 +203,11 @@ class Chaos:
         return outcome
 
     def _starve(self) -> Outcome:
-        """Twice as many busy loops as there are cores: nobody may be restarted for it."""
+        """Run twice as many busy loops as there are cores: no service may be restarted for it."""
         since = time.monotonic()
         loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
         try:
-            time.sleep(STARVED_FOR)  # the fault itself takes so long
+            time.sleep(STARVED_FOR)  # the duration of the fault itself
         finally:
             for loop in loops:
                 loop.kill()
@@ -270,7 +270,7 @@ def hardships(name: str, say: Callable[[str], None]) -> int:
             print(f"{known:<20} {function.__doc__}")
         return 0 if name == "list" else 2
     private_mounts()
-    found = [endure(one, say) for one in (HARDSHIPS if name == "all" else [name])]
+    found = [endure(hardship, say) for hardship in (HARDSHIPS if name == "all" else [name])]
     return 1 if any(found) else 0
 
 
@@ -376,7 +376,7 @@ def main() -> int:
             if not chaos.inject(fault, dice):
                 left_out.add(fault)
                 say(f"{fault} is left out: no service that it can be tried on (see docs/chaos.md)")
-            time.sleep(dice.uniform(0.1, 0.5))  # faults come when they come
+            time.sleep(dice.uniform(0.1, 0.5))  # faults come at random times
     for line in summary(chaos.outcomes):
         say(line)
     if options.json:

@@ -1,4 +1,4 @@
-"""Many beating services lose their daemon by SIGKILL: how long until the next one has adopted them all, warm?"""
+"""Kills the daemon of many beating services, and measures how long the next one takes to adopt them all, warm."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ start_timeout = "5m"
 heartbeat = { source = "notify", interval = "1s", min_timeout = "2s", max_timeout = "30s" }
 """
 WITHIN = 1.0
-"""Seconds from the exec to the last adoption."""
+"""Seconds allowed from the exec to the last adoption."""
 STARTED_WITHIN = 300.0
 LOOKED_AT = 20
-"""Detectors that are asked whether they are warm."""
+"""Instances whose detectors are examined for learned intervals."""
 
 
 @dataclass
 class Adoption:
-    """`took`: seconds from the exec to the last event `adopted`; `suspicions` within `watched` seconds afterwards;
-    `beats`: the fewest intervals that a detector knew before and after."""
+    """The result of an adoption.
+
+    `took`: seconds from the exec to the last event `adopted`; `suspicions`: within `watched` seconds afterwards;
+    `beats`: the fewest intervals that a detector knew before and after.
+    """
 
     count: int
     adopted: int = 0
@@ -44,7 +47,7 @@ class Adoption:
 
 
 def adopt(count: int, warm_up: float, watch: float, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Start `count` services, let them beat for `warm_up` seconds, kill, and `watch` the next daemon for so long."""
+    """Start `count` services, let them beat for `warm_up` seconds, kill the daemon, and `watch` the next."""
     sight.adopt_orphans()
     with temporary_place() as place:
         judge = Judge(place)

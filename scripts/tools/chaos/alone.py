@@ -1,4 +1,4 @@
-"""A daemon of its own in a temporary place, for measurements that bring their services with them."""
+"""Runs a daemon of its own in a temporary place, for measurements that bring their own services."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @contextlib.contextmanager
 def daemon(services: str, programs: Mapping[str, str]) -> Iterator[tuple[Client, Path]]:
-    """Ready, with these services, whose `{place}` is where the programs stand, `{python}` ours and `{root}` the
-    checkout; ended afterwards."""
+    """A ready daemon with these services, ended afterwards.
+
+    In `services`, `{place}` is the folder of the programs, `{python}` this interpreter and `{root}` the checkout.
+    """
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         place = Path(name)
         for program, code in programs.items():
@@ -43,7 +45,7 @@ def daemon(services: str, programs: Mapping[str, str]) -> Iterator[tuple[Client,
 
 
 def events(client: Client) -> list[Event]:
-    """All that the ledger has, oldest first."""
+    """All events of the ledger, oldest first."""
     found: list[Event] = []
     while page := client.events(after=found[-1]["id"] if found else 0, limit=1000):
         found += page
@@ -51,22 +53,22 @@ def events(client: Client) -> list[Event]:
 
 
 def suspected(event: Event) -> bool:
-    """A suspicion begins here."""
+    """Whether a suspicion begins with this event."""
     return bool(event["to"] == "suspect" and event["from"] != "suspect")
 
 
 def ended(event: Event) -> bool:
-    """It is ended, and nobody asked for that."""
+    """Whether the supervisor ends an instance by itself with this event."""
     return bool(event["to"] == "stopping" and event["from"] != "stopping" and event["cause"] != "shutdown")
 
 
 def tell(report: JSON, say: Callable[[str], None]) -> JSON:
-    """Say each violation; the report."""
+    """Print each violation; returns the report."""
     for violation in report["violations"]:
         say(f"VIOLATION: {violation}")
     return report
 
 
 def moment(event: Event) -> float:
-    """When it happened, in seconds since the epoch."""
+    """The time of an event, in seconds since the epoch."""
     return from_iso(event["at"])

@@ -1,7 +1,7 @@
-"""The daemon itself is stopped for a while, and continued, among services that beat all the time.
+"""Stops the daemon itself for a while, and continues it, among services that beat all the time.
 
 Half of them send as systemd's library does and wait for room in the socket's queue, which is soon full; half use
-`supervisor.heartbeat`, which drops what cannot be sent at once.  None may be suspected for it, let alone restarted.
+`supervisor.heartbeat`, which drops what cannot be sent at once. None may be suspected for it, let alone restarted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scripts.tools.chaos.alone import daemon, ended, events, moment, suspected, 
 from supervisor.core.model.causes import Cause
 
 WARM, AFTERWARDS = 5.0, 5.0
-"""Seconds in which they beat before the daemon stops and after it goes on."""
+"""Seconds in which they beat before the daemon stops and after it continues."""
 WAITS = """
 import os, socket, time
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -50,7 +50,7 @@ replicas = {half}
 
 
 def frozen(seconds: float, count: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Stop it for so long, with so many services; under "violations" what it did to them."""
+    """Stop the daemon for `seconds` among `count` services; "violations" lists what that did to them."""
     services = SERVICES.format(half=max(1, count // 2))
     with daemon(services, {"waits.py": WAITS, "drops.py": DROPS}) as (client, _):
         pid = client.status()["supervisor"]["pid"]

@@ -1,7 +1,7 @@
-"""Workers that beat ten times a second hang one after the other, at random moments of their period: when is it seen?
+"""Hangs workers that beat ten times a second, one by one at random phases, and measures how soon that is detected.
 
-A hang is a signal handler that waits for a lock which nobody gives back, in the thread that beats.  Detected is the
-event `suspect`; acted upon, after a look and the stacks, the event `stopping`.
+A hang is a signal handler that waits for ever for a lock, in the thread that beats. Detected is the event `suspect`;
+acted upon, after an examination and the stacks, the event `stopping`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from supervisor.client import Client
 from supervisor.core.model.documents import Event
 
 WITHIN = 1.0
-"""Seconds from the hang to the suspicion."""
+"""Seconds allowed from the hang to the suspicion."""
 HEARTBEAT = '{{ interval = "100ms", target = {{ detect_within = "1s", max_false_restarts = "1/30d" }} }}'
 WORKERS = 4
 UP_FOR = (2.0, 3.0)
@@ -44,10 +44,10 @@ restart = {{{{ initial = "100ms", backoff = "fixed", jitter = 0.0, max_restarts 
 
 
 def hangs(count: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """So many hangs; how long each took to be found, and under "violations" what was not as it should be."""
+    """Cause `count` hangs; reports how long each took to be detected, and "violations"."""
     dice = random.Random(seed)
-    hung: list[tuple[str, int, float]] = []  # instance, incarnation, when
-    last: dict[str, int] = {}  # incarnation that hung
+    hung: list[tuple[str, int, float]] = []  # instance, incarnation, time
+    last: dict[str, int] = {}  # the incarnation that hung
     with daemon(SERVICES, {"worker.py": WORKER}) as (client, _):
         for number in range(count):
             name = f"worker@{number % WORKERS + 1}"
@@ -63,7 +63,7 @@ def hangs(count: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _up(client: Client, name: str, seconds: float, after: int) -> int:
-    """Its incarnation, a later one than `after`, once it has run for so long."""
+    """Wait until an incarnation later than `after` has run for `seconds`; returns its number."""
     until = time.monotonic() + 60.0
     while time.monotonic() < until:
         row = client.instance(name)
@@ -79,16 +79,16 @@ def _verdict(hung: list[tuple[str, int, float]], told: list[Event], say: Callabl
     acted: dict[tuple[str, int], float] = {}
     false = []
     for event in told:
-        who = event["instance"], event["incarnation"]
-        since = moment(event) - at.get(who, float("inf"))
-        if suspected(event) and since < -0.001:  # the ledger's stamps are in ms
-            false.append(f"{event['at']} {who[0]} was suspected before it hung")
+        run = event["instance"], event["incarnation"]
+        since = moment(event) - at.get(run, float("inf"))
+        if suspected(event) and since < -0.001:  # the ledger's times have milliseconds
+            false.append(f"{event['at']} {run[0]} was suspected before it hung")
         elif suspected(event):
-            detected.setdefault(who, since)
+            detected.setdefault(run, since)
         elif ended(event):
-            acted.setdefault(who, since)
+            acted.setdefault(run, since)
     found = sorted(max(0.0, seconds) for seconds in detected.values())
-    late = [who for who in at if detected.get(who, float("inf")) > WITHIN]
+    late = [run for run in at if detected.get(run, float("inf")) > WITHIN]
     if found:
         say(f"{len(found)} of {len(at)} hangs were found, {len(at) - len(late)} of them within {WITHIN:g} s")
         say(f"suspected after {_spread(found)}; ended, with its stacks, after {_spread(sorted(acted.values()))}")

@@ -1,7 +1,7 @@
-"""Bad surroundings, one after the other: supervision goes on, says loudly what is wrong, harms nobody, and recovers.
+"""Tests hostile surroundings, one after the other: supervision must continue, report the problem, do no harm, recover.
 
-Mounts are made in a mount namespace of our own, limits are set on the daemon alone, and the clock is stepped for the
-daemon alone: the machine does not notice.
+Mounts are made in a mount namespace of their own, limits are set on the daemon alone, and the clock is stepped for the
+daemon alone: the machine is not affected.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ FAKETIME = (
 
 
 class Skip(Exception):
-    """It cannot be tried here; says why."""
+    """The hardship cannot be tested here; the message says why."""
 
 
 class Trial:
-    """One hardship: the stage, and what was expected and did not come."""
+    """One hardship: the stage, and the violations found."""
 
     def __init__(self, place: Path, services: str = SERVICES) -> None:
         self.place = place
@@ -59,9 +59,9 @@ class Trial:
             self.judge.want(instance, True)
         self.stage = Stage(services, self.judge)
         self.lossy = False
-        """Output may be lost: there is nowhere to put it."""
+        """Output may be lost, because there is no room for it."""
         self.ended: list[Violation] | None = None
-        """The verdict of a hardship that must be over before its place is gone."""
+        """The violations of a hardship that must end before its mount is removed."""
 
     def begin(self) -> None:
         self.stage.start()
@@ -82,7 +82,7 @@ class Trial:
         return False
 
     def told(self, *words: str) -> None:
-        """`status` names the problem, in one of these words."""
+        """Wait until `status` names the problem, in one of these words."""
 
         def found() -> bool:
             with suppress(SupervisorError):
@@ -92,7 +92,7 @@ class Trial:
         self.waits_for(found, f"status does not tell of {' or '.join(words)!r}", "not told")
 
     def goes_on(self) -> None:
-        """What dies meanwhile is started again."""
+        """Check that a service that dies now is restarted."""
         self.strike()
         self.waits_for(lambda: not self.judge.unsettled(), "victim was not started again")
 
@@ -105,7 +105,7 @@ class Trial:
         self.stage.kill()
 
     def returns(self) -> None:
-        """The next daemon; everything is as it was within the bound."""
+        """Start the next daemon; everything must be as before within the time limit."""
         self.stage.start()
         self.waits_for(lambda: self.stage.answers(1.0), "the next daemon does not answer")
         self.waits_for(lambda: not self.judge.unsettled(), f"not as it was: {self.judge.unsettled()}")
@@ -115,7 +115,7 @@ class Trial:
         self.returns()
 
     def talks(self) -> None:
-        """What chat writes is taken: nobody lets it wait."""
+        """Check that the output of `chat` is read, so that it never waits."""
         chats = self.judge.mains("chat")[-1:]
         before = [counted(self.place, chat)[1] for chat in chats]
 
@@ -125,7 +125,7 @@ class Trial:
         self.waits_for(more, "chat cannot write: nobody reads it")
 
     def idles(self) -> None:
-        """The daemon does not run in circles."""
+        """Check that the daemon does not spin."""
         before = sight.stat(self.stage.pid)
         self.judge.look(1.0)
         after = sight.stat(self.stage.pid)
@@ -170,7 +170,7 @@ def mounted(directory: Path, *arguments: str) -> Iterator[None]:
 
 
 def full_disk(t: Trial) -> None:
-    """The state directory's disk is full, for a while, and the daemon is killed in it."""
+    """The disk of the state directory is full for a while, and the daemon is killed meanwhile."""
     t.lossy = True
     with mounted(t.stage.state_dir, "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs"):
         t.begin()
@@ -208,7 +208,7 @@ def read_only(t: Trial) -> None:
 
 
 def few_descriptors(t: Trial) -> None:
-    """The daemon may open no more descriptors; a service dies meanwhile."""
+    """The daemon may open no more descriptors, and a service dies."""
     t.begin()
     before = resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(t.stage.pid, resource.RLIMIT_NOFILE, (4, before[1]))
@@ -226,7 +226,7 @@ def few_descriptors(t: Trial) -> None:
 
 
 def no_processes(t: Trial) -> None:
-    """The daemon's user may have no process more (the daemon runs as nobody, with the right to read everything)."""
+    """The daemon's user may have no more processes (the daemon runs as nobody, with the right to read everything)."""
     needs_root()
     python = shutil.which("python3", path="/usr/bin:/bin")
     if python is None or shutil.which("setpriv") is None or shutil.which("prlimit") is None:
@@ -234,7 +234,7 @@ def no_processes(t: Trial) -> None:
     rights = "-all,+dac_override,+dac_read_search"
     as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     t.stage.prefix = [*as_nobody, f"--inh-caps={rights}", f"--ambient-caps={rights}", f"--bounding-set={rights}"]
-    t.stage.asking = {"SUPERVISOR_TRUSTED_USERS": "nobody"}  # the file is to be the daemon's own
+    t.stage.asking = {"SUPERVISOR_TRUSTED_USERS": "nobody"}  # the file must belong to the daemon's user
     t.stage.write(SERVICES.replace("RUN", f'"{python}", "-I", "-S", "{PROGRAM}"'))
     for path in (t.place, *t.place.iterdir()):
         os.chown(path, NOBODY, NOBODY)
@@ -254,7 +254,7 @@ def no_processes(t: Trial) -> None:
 
 
 def clock_stepped(t: Trial) -> None:
-    """The daemon's clock on the wall jumps a day ahead, then three days back."""
+    """The daemon's wall clock jumps a day ahead, then three days back."""
     library = next((path for path in FAKETIME if Path(path).exists()), None)
     if library is None:
         raise Skip("no libfaketime (Debian: apt install libfaketime)")
@@ -276,7 +276,7 @@ def clock_stepped(t: Trial) -> None:
 
 
 def flip(path: Path) -> None:
-    """Turn bits over the whole file, its first page too."""
+    """Change random bytes of the whole file, its first page included."""
     dice = random.Random(7)
     with open(path, "r+b") as file:
         size = os.fstat(file.fileno()).st_size
@@ -309,7 +309,7 @@ def ledger_flipped_up(t: Trial) -> None:
 
 
 def socket_removed(t: Trial) -> None:
-    """Somebody removes the control socket."""
+    """The control socket is removed."""
     t.begin()
     (t.stage.runtime_dir / "control.sock").unlink()
     t.goes_on()
@@ -318,7 +318,7 @@ def socket_removed(t: Trial) -> None:
 
 
 def pipe_removed(t: Trial) -> None:
-    """Somebody removes the pipes' names; the daemon is killed later."""
+    """The names of the pipes are removed; the daemon is killed later."""
     t.begin()
     for path in (t.stage.runtime_dir / "fifo").iterdir():
         path.unlink()
@@ -330,7 +330,7 @@ def pipe_removed(t: Trial) -> None:
 
 
 def runtime_dir_removed(t: Trial) -> None:
-    """Somebody removes the whole runtime directory; nobody may slip in, and the daemon is killed later."""
+    """The runtime directory is removed; no second daemon may start, and the first is killed later."""
     t.begin()
     shutil.rmtree(t.stage.runtime_dir)
     t.goes_on()
@@ -378,14 +378,14 @@ HARDSHIPS: dict[str, Callable[[Trial], None]] = {
 
 
 def private_mounts() -> None:
-    """Go on in a mount namespace of our own, where that is possible."""
+    """Continue in a private mount namespace, if possible."""
     if os.geteuid() == 0 and shutil.which("unshare") and "CHAOS_PRIVATE" not in os.environ:
         command = ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv]
         os.execvpe(command[0], command, os.environ | {"CHAOS_PRIVATE": "yes"})
 
 
 def endure(name: str, say: Callable[[str], None]) -> list[Violation] | None:
-    """The violations; None where it was skipped."""
+    """Run one hardship; returns its violations, or None if it was skipped."""
     sight.adopt_orphans()
     began = time.monotonic()
     with temporary_place() as place:

@@ -1,7 +1,7 @@
-"""The independent judge: what really happened to the services, by their own journal and the kernel's word.
+"""The independent judge: determines what happened to the services from their own journal and from the kernel.
 
-It asks the supervisor nothing and uses none of its code.  Whoever hurts a service tells the judge before (`excuse`,
-`killed`, `want`); what happens without an excuse is a violation.
+It asks the supervisor nothing and uses none of its code. Code that harms a service tells the judge first (`kill`,
+`order`, `want`); everything that happens without such a reason is a violation.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from scripts.tools.chaos import sight
 from scripts.tools.chaos.sight import Process
 
 ANSWERED_BY, UNANSWERED_BY = 5.0, 15.0
-"""Seconds with a daemon after which an order has had its effect; longer where its sender was left without an answer."""
+"""Seconds with a daemon after which an order has taken effect; longer if its sender got no answer."""
 FOREIGN_REAP_EVERY = 1.0
 HEARS_WITHIN = 0.5
-"""Seconds with nothing to do after which a daemon has heard what happened before."""
+"""Idle seconds after which a daemon has read all that happened before."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """`at`: seconds, monotonic; 0: no moment in particular."""
+    """`at`: seconds, monotonic; 0: no particular time."""
 
     kind: str
     instance: str
@@ -38,8 +38,11 @@ class Violation:
 
 @dataclass
 class Life:
-    """One process of an instance, by its own word.  `code`: with which it said that it ends; `told`: when it said
-    that it was told to; `seen`: the last moment when it was seen alive; `gone`: the first when it was not."""
+    """One process of an instance, by its own journal.
+
+    `code`: its exit code, if it wrote one; `told`: when it got its order to stop; `seen`: when it was last seen alive;
+    `gone`: when it was first seen gone.
+    """
 
     process: Process
     instance: str
@@ -55,7 +58,7 @@ class Life:
 
 @dataclass
 class Order:
-    """What somebody asked for, at `at`; `by`: until when a new start may come of it (of a stop none does)."""
+    """An order, given at `at`. `by`: until when it may cause a start (an order to stop never does)."""
 
     verb: str
     at: float
@@ -64,8 +67,10 @@ class Order:
 
 @dataclass
 class Gap:
-    """No daemon was there from `since` until, at the latest, `until`; what happened before `heard` the one before had
-    had time to hear."""
+    """A time without a daemon, from `since` until, at the latest, `until`.
+
+    What happened before `heard` was read by the daemon before.
+    """
 
     since: float
     heard: float
@@ -74,17 +79,22 @@ class Gap:
 
 @dataclass
 class Wish:
-    """What an instance should be: up since, down since, or unknown (an order without an answer).  `anew`: started
-    after this moment."""
+    """What an instance should be: up since, down since, or unknown (an order without an answer).
+
+    `started_after`: it must have been started after this time.
+    """
 
     up: bool | None
     since: float
-    anew: float = 0.0
+    started_after: float = 0.0
 
 
 @dataclass
 class Judge:
-    """`oneshots`: up means that they have succeeded; `restless`: they end by themselves again and again."""
+    """Records what happens, and finds violations.
+
+    `oneshots`: up means that they have succeeded; `restless`: they end by themselves again and again.
+    """
 
     place: Path
     oneshots: set[str] = field(default_factory=set)
@@ -96,7 +106,7 @@ class Judge:
     killed: dict[Process, float] = field(default_factory=dict)
     found: list[Violation] = field(default_factory=list)
     not_to_reap: set[int] = field(default_factory=set)
-    """Children of ours that somebody waits for."""
+    """Children of this process that other code waits for."""
 
     def __post_init__(self) -> None:
         self._read = 0
@@ -109,20 +119,20 @@ class Judge:
         self._daemon = 0
         self._idle: deque[tuple[float, float]] = deque(maxlen=2000)
 
-    # -- what is told --------------------------------------------------------------------------------------------
+    # -- inputs --------------------------------------------------------------------------------------------------
 
-    def want(self, instance: str, up: bool | None, anew: float = 0.0) -> None:
-        self.wishes[instance] = Wish(up, time.monotonic(), anew)
+    def want(self, instance: str, up: bool | None, started_after: float = 0.0) -> None:
+        self.wishes[instance] = Wish(up, time.monotonic(), started_after)
 
     def order(self, instance: str, verb: str) -> Order:
-        """Somebody is about to ask for something; `by` may be set when the answer is known."""
+        """Announce an order; `by` may be set once the answer is known."""
         now = time.monotonic()
         order = Order(verb, now, now + UNANSWERED_BY)
         self.orders[instance].append(order)
         return order
 
     def kill(self, process: Process, number: int) -> bool:
-        """Do it, and remember that the process is not to blame."""
+        """Signal a process, and record that its end is not a failure; False if it was gone."""
         before = self.killed.get(process)
         self.killed[process] = before or time.monotonic()
         there = sight.send(process, number)
@@ -140,7 +150,7 @@ class Judge:
             self.gaps.append(Gap(since, since - HEARS_WITHIN))
 
     def daemon_dead(self, now: float) -> None:
-        """It is a zombie: only now the kernel tells how long it had waited for a processor."""
+        """Handle the dead daemon, which is a zombie: only now does the kernel tell how long it had waited for a CPU."""
         self._look_at_daemon(now)
         idle = self._idle[-1][1]
         rested = (at for at, before in reversed(self._idle) if idle - before >= HEARS_WITHIN)
@@ -153,10 +163,10 @@ class Judge:
         if self.gaps and self.gaps[-1].until == float("inf"):
             self.gaps[-1].until = time.monotonic()
 
-    # -- what is seen --------------------------------------------------------------------------------------------
+    # -- observations --------------------------------------------------------------------------------------------
 
     def look(self, within: float = 0.0) -> None:
-        """Read the journal, and see who is gone; waits up to `within` seconds for a death."""
+        """Read the journal and check for ended processes; waits up to `within` seconds for one to end."""
         self._read_journal()
         for fd, _ in self._poll.poll(within * 1e3):
             self._gone(self._by_fd[fd])
@@ -169,7 +179,7 @@ class Judge:
             sight.reap(self.not_to_reap)
 
     def mains(self, instance: str, *, alive: bool = True) -> list[Life]:
-        """Its main processes, in order; `alive`: those that have not been seen gone."""
+        """Its main processes, in order; with `alive` those that have not been seen gone."""
         mine = [x for x in self._of[instance] if x.main and not (alive and x.gone)]
         return sorted(mine, key=lambda x: x.began)
 
@@ -177,7 +187,7 @@ class Judge:
         return self._of[instance]
 
     def processes(self, instance: str) -> list[Life]:
-        """All of its live processes."""
+        """All live processes of an instance."""
         return [x for x in list(self._by_fd.values()) if x.instance == instance]
 
     def _read_journal(self) -> None:
@@ -232,7 +242,7 @@ class Judge:
                 os.waitpid(pid, os.WNOHANG)
 
     def _only_one(self, new: Life) -> None:
-        """No two main processes at once; what /proc says now is what counts."""
+        """Report two main processes at once; what /proc says at this moment decides."""
         both = [x for x in self.mains(new.instance) if sight.alive(x.process)]
         pair = frozenset(x.process for x in both)
         if len(both) > 1 and pair not in self._doubled:
@@ -246,7 +256,7 @@ class Judge:
     # -- verdicts ------------------------------------------------------------------------------------------------
 
     def unsettled(self) -> list[Violation]:
-        """What is not (yet) as it is wanted."""
+        """Differences between what the services are and what they should be, at this moment."""
         missing = (self._missing(name, wish) for name, wish in self.wishes.items())
         return [x for x in missing if x is not None]
 
@@ -260,7 +270,7 @@ class Judge:
             there = self.processes(name)
             return lost(f"stopped, but process {there[0].process.pid} is there") if there else None
         last = next(iter(self.mains(name, alive=False)[-1:]), None)
-        if last is None or last.began < wish.anew:
+        if last is None or last.began < wish.started_after:
             return lost("wanted up anew, and not started since")
         if name in self.restless:
             return None
@@ -271,7 +281,7 @@ class Judge:
         return None
 
     def restarts(self) -> list[Violation]:
-        """New starts that nothing excuses: nobody killed, stopped or asked, and the one before did not fail."""
+        """Restarts without a reason: no kill, stop or order, and the process before did not fail."""
         out = []
         for name in list(self._of):
             mains = self.mains(name, alive=False)
@@ -289,11 +299,11 @@ class Judge:
         return out
 
     def _away(self, since: float, until: float) -> float:
-        """Seconds in which no daemon was there."""
+        """Seconds without a daemon."""
         return sum(max(0.0, min(gap.until, until) - max(gap.since, since)) for gap in self.gaps)
 
     def _end_unseen(self, life: Life) -> bool:
-        """It ended by itself when no daemon was there to learn its exit code."""
+        """Whether it ended by itself while no daemon was there to learn its exit code."""
         return life.code is not None and life.told is None and self.in_gap(life)
 
     def _told_for_nothing(self, name: str, mains: Iterable[Life]) -> list[Violation]:
@@ -305,7 +315,7 @@ class Judge:
         ]
 
     def in_gap(self, life: Life) -> bool:
-        """It ended, or may have, when no daemon was there, or so shortly before that none had time to hear it."""
+        """Whether it may have ended while no daemon was there, or so shortly before that none could read its end."""
         return bool(self._gaps(life))
 
     def _gaps(self, life: Life) -> list[Gap]:
@@ -313,13 +323,13 @@ class Judge:
         return [gap for gap in self.gaps if gap.heard <= gone and life.seen <= gap.until]
 
     def outlived(self, life: Life) -> bool:
-        """Another process of its instance held the pipe while no daemon was there."""
+        """Whether another process of its instance held the pipe while no daemon was there."""
         gaps = self._gaps(life)
         others = [x for x in self._of[life.instance] if x is not life]
         return all(any(x.began < gap.since and x.seen > gap.until for x in others) for gap in gaps)
 
     def left_behind(self) -> list[Violation]:
-        """Processes of this place, after everything was to end."""
+        """Processes of this place that remain after everything should have ended."""
         now = time.monotonic()
         family = {Process(p, s.start): s.name for p, s in sight.descendants(os.getpid()).items() if s.state not in "ZX"}
         ours = {p: n for p, n in family.items() if p.pid not in self.not_to_reap}

@@ -1,4 +1,4 @@
-"""The kept output against what the programs counted: every line once, whole and in order."""
+"""Compares the kept output with what the programs counted: every line once, whole and in order."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scripts.tools.chaos.program import COUNTS
 from scripts.tools.chaos.sight import Process
 
 LINE = re.compile(rb"(?:\d{4}-\d\d-\d\dT[\d:.]+Z )?(\S+) (\d+) (\d+) (\d+) ([\d.]+) x*\.")
-"""With or without the time that the supervisor was asked to put before it."""
+"""With or without the timestamp that the supervisor puts before it."""
 
 
 @dataclass
 class Writer:
-    """The lines of one process, so far.  `last_at`: when it wrote the last one."""
+    """The lines of one process so far. `last_at`: when it wrote the last one."""
 
     kept: int = 0
     last_at: float = 0.0
@@ -26,7 +26,7 @@ class Writer:
 
 @dataclass
 class Output:
-    """All that one instance wrote."""
+    """All output of one instance."""
 
     instance: str
     writers: dict[Process, Writer] = field(default_factory=dict)
@@ -56,11 +56,13 @@ class Output:
         self.violations.append(Violation(kind, self.instance, at, text))
 
     def judge(self, judge: Judge, held: bool) -> list[Violation]:
-        """Compare with what the ended programs counted.  `held`: somebody kept the pipe open all the time, so that even
-        what died without a daemon lost nothing."""
+        """Compare with what the ended programs counted.
+
+        `held`: the pipe was held open all the time, so that even processes that died without a daemon lost nothing.
+        """
         forgiven = 0
         for life in judge.all_of(self.instance):
-            if life.gone is None:  # left behind: that is bad enough
+            if life.gone is None:  # left behind, which is reported elsewhere
                 continue
             writer = self.writers.get(life.process, Writer())
             begun, done = counted(judge.place, life)
@@ -68,7 +70,7 @@ class Output:
                 self._broken("line doubled", writer.last_at, f"{writer.kept} lines of {life.process.pid} of {begun}")
             elif writer.kept < done:
                 if not held and judge.in_gap(life) and not judge.outlived(life):
-                    forgiven += 1  # it died, and with it the pipe: nobody was there to hold it
+                    forgiven += 1  # the pipe ended with the process, because no other process held it
                 else:
                     missing = f"the last {done - writer.kept} of {done} lines of {life.process.pid}"
                     self._broken("line lost", writer.last_at, f"{missing}, after {writer.last_at:.3f}")
@@ -88,7 +90,7 @@ def counted(place: Path, life: Life) -> tuple[int, int]:
 
 
 def lines(directory: Path, instance: str) -> Iterator[bytes]:
-    """All that was kept, the oldest first."""
+    """All lines that were kept, the oldest first."""
     log = f"{instance}.log"
     numbered: dict[int, Path] = {}
     for path in directory.glob(f"{log}.*"):

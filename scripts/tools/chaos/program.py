@@ -1,12 +1,11 @@
-"""The program that every service under chaos runs: it says in files of its own what it does, for the judge to read.
+"""The program of every service under chaos: it records what it does in files of its own, for the judge.
 
     python -I -S program.py ROLE PLACE
 
-It appends to PLACE/journal when it begins, is told to stop and ends; it counts the lines that it writes to its output
-in a memory-mapped file below PLACE/counts, which outlives a SIGKILL; and it holds PLACE/locks/INSTANCE, which its
-children inherit: whoever finds the lock taken is a second copy, or runs before the first one's tree was gone.
-
-Nothing here is the supervisor's: no import of it, and no word that passes through it.
+It appends to PLACE/journal when it begins, gets an order to stop, and ends. It counts the lines of its output in a
+memory-mapped file below PLACE/counts, which survives a SIGKILL. It holds PLACE/locks/INSTANCE, which its children
+inherit: a process that finds the lock taken is a second copy, or was started before the tree of the first was gone. It
+imports nothing of the supervisor, and nothing it records passes through it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ BURST_EVERY, BURST = 40, 25
 
 
 class Program:
-    """One process: its place in the journal, its counted output, its signals."""
+    """One process: its journal, its counted output, its signals."""
 
     def __init__(self, place: str, kind: str) -> None:
         self.place, self.instance = place, os.environ["SUPERVISOR_INSTANCE"]
@@ -47,12 +46,12 @@ class Program:
         self.note(kind, os.environ.get("SUPERVISOR_INCARNATION", "0"))
 
     def note(self, kind: str, what: str = "-") -> None:
-        """One line in the journal, whole or not at all."""
+        """Write one line into the journal, whole or not at all."""
         text = f"{time.monotonic():.6f} {kind} {self.instance} {self.pid} {self.start} {what}\n"
         os.write(self.journal, text.encode())
 
     def lock(self) -> None:
-        """Be the only tree of this instance; held until the last process of the tree is gone."""
+        """Take the instance's lock, which is held until the last process of the tree is gone."""
         fd = os.open(f"{self.place}/locks/{self.instance}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,7 +59,7 @@ class Program:
             self.note("double")
 
     def say(self, lines: int = 1) -> None:
-        """Numbered lines on the output.  Counted before and after, so that a kill in between is no riddle."""
+        """Write numbered lines. They are counted before and after, so that a kill in between can be told."""
         for _ in range(lines):
             self.lines += 1
             n = self.lines
@@ -71,7 +70,7 @@ class Program:
             COUNTS.pack_into(self.counts, 0, n, n)
 
     def rest(self, seconds: float, stubborn: bool = False) -> None:
-        """Wait, unless told to stop: then end, or, where stubborn, only take note of it."""
+        """Wait until the time is over or an order to stop comes; then end, or, if `stubborn`, only record it."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             told = signal.sigtimedwait(CHANNELS, left)
@@ -88,7 +87,7 @@ class Program:
         os._exit(code)
 
     def fork(self, *, own_session: bool = False) -> bool:
-        """True in the child, which has a name, a count and a place in the journal of its own."""
+        """Fork; True in the child, which has a name, a count and journal entries of its own."""
         if os.fork():
             return False
         if own_session:
@@ -104,14 +103,14 @@ def reap() -> None:
 
 
 def chat(me: Program) -> None:
-    """Lines all the time, now and then many at once."""
+    """Writes lines all the time, sometimes many at once."""
     for turn in range(1 << 62):
         me.say(BURST if turn % BURST_EVERY == 0 else 1)
         me.rest(0.02)
 
 
 def fork(me: Program) -> None:
-    """A child, a grandchild that fled into a session of its own, and short-lived children again and again."""
+    """Has a child, a grandchild in a session of its own, and short-lived children again and again."""
     if me.fork():
         flee(me)
         chat_slowly(me)
@@ -124,7 +123,7 @@ def fork(me: Program) -> None:
 
 
 def flee(me: Program) -> None:
-    """The parent of the one that flees ends at once, so that it is an orphan from the beginning."""
+    """Start a process in a session of its own, whose parent ends at once, so that it is an orphan at once."""
     if os.fork() == 0:
         if me.fork(own_session=True):
             chat_slowly(me)
@@ -138,7 +137,7 @@ def chat_slowly(me: Program) -> None:
 
 
 def beat(me: Program) -> None:
-    """READY=1, then WATCHDOG=1 ten times a second.  A supervisor that is away does not trouble it."""
+    """Sends READY=1, then WATCHDOG=1 ten times a second; ignores a missing supervisor."""
     path = os.environ["NOTIFY_SOCKET"]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         for turn in range(1 << 62):
@@ -169,7 +168,7 @@ def crash(me: Program) -> None:
 
 
 def stubborn(me: Program) -> None:
-    """It does not stop when it is told."""
+    """Does not stop when it gets the order."""
     while True:
         me.say()
         me.rest(0.2, stubborn=True)

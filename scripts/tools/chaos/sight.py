@@ -1,4 +1,4 @@
-"""What /proc says, read by the judge itself: nothing of the supervisor's code stands between it and the kernel."""
+"""Reads /proc for the judge, without any of the supervisor's code."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import psutil
 
 PR_SET_CHILD_SUBREAPER = 36
 MARK = "CHAOS_PLACE"
-"""In the environment of every process that chaos or its daemons start: the place that it belongs to."""
+"""Environment variable of every process that chaos or its daemons start: the place to which it belongs."""
 
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Process(NamedTuple):
-    """One process for ever: a pid alone may be another one's tomorrow.  `start`: clock ticks since boot."""
+    """A process, identified for good: a pid alone may be used again. `start`: clock ticks since boot."""
 
     pid: int
     start: int
 
 
 class Stat(NamedTuple):
-    """`cpu`: seconds of CPU time that it has used."""
+    """A part of /proc/PID/stat. `cpu`: seconds of CPU time used."""
 
     name: str
     state: str
@@ -49,13 +49,13 @@ def stat(pid: int) -> Stat | None:
 
 
 def alive(process: Process) -> bool:
-    """It is there, and no zombie."""
+    """Whether the process exists and is not a zombie."""
     found = stat(process.pid)
     return found is not None and found.start == process.start and found.state not in "ZX"
 
 
 def busy(pid: int) -> float:
-    """Seconds that its main thread has run, or waited for a processor; 0 where the kernel does not tell."""
+    """Seconds that its main thread has run or waited for a CPU; 0 if the kernel does not tell."""
     with suppress(OSError, ValueError):
         ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
         return (int(ran) + int(waited)) / 1e9
@@ -63,7 +63,7 @@ def busy(pid: int) -> float:
 
 
 def open_process(process: Process) -> int | None:
-    """A pidfd of exactly this process; None where it is gone."""
+    """A pidfd of exactly this process; None if it is gone."""
     try:
         fd = os.pidfd_open(process.pid)
     except OSError:
@@ -75,7 +75,7 @@ def open_process(process: Process) -> int | None:
 
 
 def send(process: Process, number: int) -> bool:
-    """Signal exactly this process; False where it is gone."""
+    """Signal exactly this process; False if it is gone."""
     fd = open_process(process)
     if fd is None:
         return False
@@ -88,25 +88,25 @@ def send(process: Process, number: int) -> bool:
     return True
 
 
-def everybody() -> Iterator[tuple[int, Stat]]:
+def all_processes() -> Iterator[tuple[int, Stat]]:
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal() and (found := stat(int(entry.name))) is not None:
             yield int(entry.name), found
 
 
 def descendants(pid: int) -> dict[int, Stat]:
-    """All below `pid`, zombies too."""
-    all_of_them = dict(everybody())
+    """All processes below `pid`, zombies included."""
+    processes = dict(all_processes())
     family = {pid}
-    while more := {p for p, s in all_of_them.items() if s.ppid in family} - family:
+    while more := {p for p, s in processes.items() if s.ppid in family} - family:
         family |= more
-    return {p: s for p, s in all_of_them.items() if p in family and p != pid}
+    return {p: s for p, s in processes.items() if p in family and p != pid}
 
 
 def marked(place: str) -> Iterator[tuple[Process, str]]:
-    """Every live process that was started in `place`, with its name; ourselves left out."""
+    """Every live process that was started in `place`, with its name, except this one."""
     wanted = f"{MARK}={place}".encode()
-    for pid, found in everybody():
+    for pid, found in all_processes():
         with suppress(OSError):
             ours = wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") and pid != os.getpid()
             if ours and found.state not in "ZX":
@@ -114,13 +114,13 @@ def marked(place: str) -> Iterator[tuple[Process, str]]:
 
 
 def adopt_orphans() -> None:
-    """What the daemons leave behind becomes ours, as it would be PID 1's: to be counted and to be reaped."""
+    """Become the parent of orphans that daemons leave behind, as PID 1 would, to count and to reap them."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def reap(but: set[int]) -> None:
-    """As PID 1 does.  `but`: children that somebody waits for."""
-    for pid, found in everybody():
+    """Reap zombies as PID 1 does. `but`: children that other code waits for."""
+    for pid, found in all_processes():
         if found.ppid == os.getpid() and found.state == "Z" and pid not in but:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)

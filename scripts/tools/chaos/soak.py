@@ -1,8 +1,8 @@
-"""SIGKILL to the daemon in a loop, while its services are hurt and ordered about; then the judge's verdict.
+"""Kills the daemon in a loop, while its services are harmed and get orders; then the judge reports violations.
 
-Ten of the twenty services are hurt in every way that there is, and the others not at all: these must not notice
-anything.  Half of the talkative ones have their pipes held open by us, as a service manager's store of descriptors
-would, so that even what dies without a daemon loses no line.
+Ten of the twenty services are harmed in every way, and the others not at all: these must not be affected. Half of the
+services that write have their pipes held open by this process, as a service manager's descriptor store would, so that
+even processes that die without a daemon lose no line.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ INSTANCES = (
 HURT = ("chat@3", "chat@4", "stamped@2", "fork@3", "fork@4", "beat@3", "beat@4", "once@2", "stubborn", "edited")
 HELD = ("chat@2", "chat@4", "stamped@1", "stamped@2", "fork@2", "fork@4")
 CALM_EVERY = 25
-"""Kills after which everything is given the time to be as it is wanted, and looked at."""
+"""Kills after which all services get the time to become what they should be, and are checked."""
 STARTING, WORKING = 1.3, 0.5
-"""When a daemon is killed: within so many times the usual time to its first answer, or so many seconds after that."""
+"""When a daemon is killed: within this many times the usual time to its first answer, or seconds after that."""
 CARRYING_OUT = 0.08
-"""Seconds after a blow or an order in which it is dealt with: the newcomer's move into its cgroup comes last."""
+"""Seconds after a kill or an order in which it is carried out; the last step moves a new process into its cgroup."""
 WITHOUT_CGROUPS = (
     "unshare",
     "--mount",
@@ -88,11 +88,11 @@ WITHOUT_CGROUPS = (
 )
 SAMPLE_EVERY = 5.0
 GROWTH = 2 * 1024 * 1024
-"""Bytes by which a daemon's memory may wander in a soak without a kill."""
+"""Bytes by which a daemon's memory may change in a soak without a kill."""
 
 
 class Hurter(threading.Thread):
-    """Kills, stops, restarts and reloads, from dice.  `struck` is set when something has just been ordered."""
+    """Kills, stops, restarts and reloads at random. `struck` is set when it has just done something."""
 
     def __init__(self, stage: Stage, dice: random.Random) -> None:
         super().__init__(daemon=True)
@@ -100,7 +100,7 @@ class Hurter(threading.Thread):
         self.done: Counter[str] = Counter()
         self.struck = threading.Event()
         self.at_work = threading.Lock()
-        """Held by whoever wants quiet."""
+        """Held to keep the services undisturbed."""
         self.error: BaseException | None = None
         self.edition = 0
         self._owed: dict[str, str] = {}
@@ -114,7 +114,7 @@ class Hurter(threading.Thread):
                 with self.at_work:
                     self._wake_up(time.monotonic())
                     self._something()
-        except BaseException as error:  # noqa: BLE001 - told by the main thread
+        except BaseException as error:  # noqa: BLE001 - raised again by the main thread
             self.error = error
 
     def end(self) -> None:
@@ -123,7 +123,9 @@ class Hurter(threading.Thread):
         self.settle()
 
     def settle(self) -> None:
-        """Nothing stopped, nothing owed: what everybody is to be is known.  The daemon is there."""
+        """Undo stops and repeat unanswered orders, so that what each service should be is known. Needs a running
+        daemon.
+        """
         self._wake_up(float("inf"))
         for instance, wish in self.judge.wishes.items():
             if not wish.up:
@@ -157,7 +159,7 @@ class Hurter(threading.Thread):
                 self._did("killed")
 
     def _kill_child(self, _: str) -> None:
-        """Of no consequence: the main process goes on."""
+        """Kill a child, which must have no effect: the main process runs on."""
         children = [x for x in self.judge.processes("fork@3") if not x.main]
         if children and sight.send(self.dice.choice(children).process, signal.SIGKILL):
             self._did("children killed")
@@ -187,13 +189,13 @@ class Hurter(threading.Thread):
             self._owed[instance] = "start" if verb == "restart" else verb
         elif answer:
             self._did(f"{verb} ordered")
-            anew = began if verb == "restart" or (verb == "start" and wish.up is False) else 0.0
-            self.judge.want(instance, verb != "stop", anew)
+            started_after = began if verb == "restart" or (verb == "start" and wish.up is False) else 0.0
+            self.judge.want(instance, verb != "stop", started_after)
         elif wish.up is None:
             self._owed[instance] = verb
 
     def _reload(self, _: str) -> None:
-        """The file changes now; whichever daemon reads it next restarts what changed, by order or by starting."""
+        """Change the file; the daemon that reads it next restarts what changed, by order or when it starts."""
         self.edition += 1
         wish = self.judge.wishes["edited"]
         self._unread = self.judge.order("edited", "reload")
@@ -203,7 +205,7 @@ class Hurter(threading.Thread):
         self._tell_to_reload()
 
     def _tell_to_reload(self) -> None:
-        """Again and again, until a daemon has answered: one that was just starting may have read the old file."""
+        """Repeat the order until a daemon has answered: one that was just starting may have read the old file."""
         assert self._unread is not None
         self._unread.by = time.monotonic() + UNANSWERED_BY
         with suppress(SupervisorError):
@@ -218,7 +220,7 @@ class Hurter(threading.Thread):
 
 @dataclass
 class Report:
-    """What a soak found.  `sample` rows: seconds since the daemon began, descriptors, bytes."""
+    """The result of a soak. `samples`: seconds since the daemon began, descriptors, bytes."""
 
     seed: int
     trees: str = ""
@@ -247,7 +249,7 @@ class Soak:
         self.report = Report(seed)
 
     def run(self, kills: int | None, seconds: float | None) -> Report:
-        """Until so many kills, or for so long; `kills` 0: the daemon is left alone."""
+        """Run until this many kills or seconds; `kills` 0 leaves the daemon alone."""
         sight.adopt_orphans()
         began = time.monotonic()
         with self.stage:
@@ -282,7 +284,7 @@ class Soak:
                 self.say(f"{self.report.kills:5} kills, {len(self.judge.found)} violations so far")
 
     def _one_life(self) -> None:
-        """Let the daemon live for a moment, kill it, start the next one at once."""
+        """Let the daemon live for a moment, kill it, and start the next one at once."""
         way = self.dice.random()
         if way < 0.4:
             usual = statistics.median(self.report.answered_ms[-20:]) / 1e3
@@ -315,7 +317,7 @@ class Soak:
             raise self.hurter.error
 
     def _calm(self) -> None:
-        """Nobody is hurt any more: within the bound everything is as it is wanted."""
+        """Stop all harm; within the time limit all services must be what they should be."""
         with self.hurter.at_work:
             if not self._answered():
                 self._violation("lost", "-", f"the daemon does not answer within {PATIENCE:g} s")
@@ -357,7 +359,7 @@ class Soak:
         self.judge.found.append(Violation(kind, instance, time.monotonic(), text))
 
     def _evidence(self, violation: Violation) -> list[str]:
-        """What happened around it: our own doings, the program's journal, the ledger."""
+        """What happened around a violation: own actions, the program's journal, the ledger."""
         out = [f"{violation.kind}: {violation.instance} at {violation.at:.3f}: {violation.text}"]
         near = [g for g in self.judge.gaps if abs(g.since - violation.at) < 3.0]
         out += [f"    no daemon from {g.since:.3f} to {g.until:.3f}" for g in near]
@@ -374,7 +376,7 @@ class Soak:
 
 
 def growth(samples: list[tuple[float, int, int]]) -> list[Violation]:
-    """Of one daemon that lived all the time: the first quarter is its youth, then it must not grow."""
+    """Violations of a daemon that was never killed: after the first quarter of the samples it must not grow."""
     settled = samples[len(samples) // 4 :]
     if len(settled) < 8:
         return []
@@ -426,7 +428,7 @@ def table(report: Report) -> list[str]:
 def soak(
     kills: int | None, seconds: float | None, seed: int, trees: str | None, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The report as plain data; the place is kept where there were violations."""
+    """Run a soak; returns the report as plain data. The place is kept if there were violations."""
     with temporary_place() as place:
         report = Soak(place, seed, trees, say).run(kills, seconds)
         for line in table(report) + report.evidence:

@@ -1,4 +1,4 @@
-"""A place of its own with services and one daemon after the other, each started as a service manager would."""
+"""A temporary place with services and one daemon after the other, each started as a service manager would."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ from supervisor.errors import NoDaemon, SupervisorError
 
 PROGRAM = Path(__file__).with_name("program.py")
 NEAR = 1.5
-"""Seconds around a moment in which its causes are looked for."""
+"""Seconds around a violation whose events are shown."""
 PATIENCE = 20.0
-"""Seconds within which a daemon must answer, and everything be as it is wanted."""
+"""Seconds within which a daemon must answer, and all services be what they should be."""
 RESTART = 'restart = { initial = "20ms", backoff = "fixed", jitter = 0.0, max_restarts = 1000000 }'
 
 
 class DaemonEnded(Exception):
-    """By itself; says how, and its last words."""
+    """The daemon ended by itself; the message has its exit code and its last output."""
 
 
 class Stage:
-    """`services`: tables of services.toml, in which RUN becomes the words that run the program, and PLACE the place.
+    """The services and the daemon of one place.
 
-    `prefix`: before the daemon's command, such as `setpriv …`; `environment`: added to the daemon's; `asking`: to
-    that of the commands that we give it."""
+    `services`: tables of services.toml, in which RUN becomes the words that run the program, and PLACE the place.
+    `prefix`: words before the daemon's command, such as `setpriv …`; `environment`: added to the daemon's; `asking`:
+    added to that of the commands that are sent to it.
+    """
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class Stage:
         )
         new.rename(self.file)
 
-    # -- one daemon after the other --------------------------------------------------------------------------------
+    # -- the daemon --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         with open(self.said, "ab") as said:
@@ -97,10 +99,10 @@ class Stage:
         return [sys.executable, "-m", "supervisor", *arguments]
 
     def kill(self) -> float:
-        """SIGKILL to the daemon, through a pidfd, and wait until it is dead; the moment before."""
+        """Send SIGKILL to the daemon through a pidfd, and wait until it is dead; returns the time before."""
         assert self._daemon is not None
         self.check()
-        fd = os.pidfd_open(self._daemon.pid)  # our child, not reaped: the number cannot mean another
+        fd = os.pidfd_open(self._daemon.pid)  # a child that is not reaped, so that its number cannot be used again
         moment = time.monotonic()
         self.judge.daemon_gone(moment)
         with contextlib.suppress(ProcessLookupError):
@@ -112,7 +114,7 @@ class Stage:
         return moment
 
     def check(self) -> None:
-        """DaemonEnded when it is not there although nobody has ended it."""
+        """Raise DaemonEnded if the daemon has ended by itself."""
         if self._daemon is not None and self._daemon.poll() is not None:
             code = self._daemon.returncode
             self._forget()
@@ -125,7 +127,7 @@ class Stage:
         self._daemon = None
 
     def answers(self, within: float = PATIENCE) -> bool:
-        """Wait until the daemon answers; False when it has ended, or does not in time."""
+        """Wait until the daemon answers; False when it has ended, or does not answer in time."""
         until = time.monotonic() + within
         while time.monotonic() < until:
             with contextlib.suppress(SupervisorError):
@@ -138,14 +140,14 @@ class Stage:
         return False
 
     def settled(self, within: float = PATIENCE) -> bool:
-        """Wait until everything is as it is wanted."""
+        """Wait until all services are what they should be."""
         until = time.monotonic() + within
         while self.judge.unsettled() and time.monotonic() < until:
             self.judge.look(0.02)
         return not self.judge.unsettled()
 
     def down(self) -> tuple[int, str]:
-        """`supervisor down`: its exit code and what it said on stderr."""
+        """Run `supervisor down`; returns its exit code and stderr."""
         for instance in self.judge.wishes:
             self.judge.order(instance, "stop")
         down = subprocess.Popen(
@@ -171,7 +173,7 @@ class Stage:
         return self.status()["supervisor"]["problems"]
 
     def order(self, verb: str, instance: str) -> bool | None:
-        """True: the daemon has taken it.  False: it was not there to hear it.  None: nobody knows."""
+        """Give an order. True: the daemon has accepted it. False: no daemon got it. None: unknown."""
         order = self.judge.order(instance, verb)
         try:
             self.client.act(verb, [instance])
@@ -184,11 +186,11 @@ class Stage:
         return True
 
     def hold_pipes(self, instances: Sequence[str]) -> None:
-        """Keep them open, as a store of descriptors would."""
+        """Hold pipes open, as a descriptor store would."""
         for name in instances:
             self._held[name] = os.open(self.runtime_dir / "fifo" / name, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    # -- what it said ------------------------------------------------------------------------------------------------
+    # -- the daemon's output -----------------------------------------------------------------------------------------
 
     def complaints(self) -> list[str]:
         """Internal errors and tracebacks of all daemons so far."""
@@ -200,7 +202,7 @@ class Stage:
         return repr(self.said.read_text(errors="replace")[-600:])
 
     def events(self, instance: str, around: float = 0.0, maximum: int = 12) -> list[str]:
-        """The ledger on an instance, by `supervisor events`: around that moment (monotonic), or its last words."""
+        """Events of an instance by `supervisor events`: those around a time (monotonic), or the newest."""
         which = [instance] if instance != "-" else []
         done = subprocess.run(
             self.command("events", "--json", "-n", "1000", *which),
@@ -219,7 +221,7 @@ class Stage:
             return [_brief(e) for e in events[: 2 * maximum]]
         return [_brief(e) for e in events[-maximum:]]
 
-    # -- the end -----------------------------------------------------------------------------------------------------
+    # -- clean-up -----------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Stage:
         return self
@@ -227,7 +229,7 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing remains, whatever went wrong."""
+        """End everything that belongs to the place, whatever has happened."""
         if self._daemon is not None:
             with contextlib.suppress(DaemonEnded):
                 self.kill()
@@ -245,7 +247,7 @@ class Stage:
 
 @contextlib.contextmanager
 def temporary_place() -> Iterator[Path]:
-    """Removed afterwards, unless somebody made a file `keep` in it."""
+    """A temporary folder; removed afterwards, unless it contains a file `keep`."""
     place = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:
         yield place

@@ -1,8 +1,8 @@
-"""Healthy workers on a starved host: none may be restarted for it, and one that truly hangs must be found all the same.
+"""Starves the host of healthy workers: none may be restarted for it, and one that really hangs must still be found.
 
-Sixteen busy loops, and reads of a file that a small memory limit keeps from staying in memory, where such a limit can
-be set.  As root also a real-time loop on one CPU, with meek workers that may run on that CPU alone: they get a
-twentieth of it, once a second.  At half-time one worker takes a lock that is never given back.
+Sixteen busy loops run, and, where a memory limit can be set, reads of a file that does not fit into it. As root also a
+real-time loop on one CPU, with `meek` workers that may run on that CPU alone: they get a twentieth of it, once a
+second. At half-time one worker waits for ever for a lock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOOPS = 16
 WORKERS = 4
 MAX_TIMEOUT = 30.0
 FILE, LIMIT = 256 << 20, 64 << 20
-"""Bytes that are read over and over, and of memory to do it in."""
+"""Bytes of the file that is read over and over, and of the memory limit for that."""
 WORKER = """
 import os, signal, socket, threading, time
 if "PINNED" in os.environ:
@@ -70,7 +70,7 @@ start_timeout = "5m"
 
 
 def starvation(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
-    """Starve the host for so many seconds; what became of the workers, and under "violations" what should not have."""
+    """Starve the host for `seconds`; reports what became of the workers, and "violations"."""
     with daemon(SERVICES, {"worker.py": WORKER}) as (client, place), _busy_host(place, say):
         began = time.monotonic()
         _wait(seconds / 2, say, client)
@@ -107,7 +107,7 @@ def _busy_host(place: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _memory_limit(name: str) -> Path | None:
-    """A cgroup of our own with a memory limit, of whichever version there is; None where we may not have one."""
+    """A new cgroup with a memory limit, of either version; None where it cannot be made."""
     for root, limit in (("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")):
         group = Path(root, name)
         with contextlib.suppress(OSError):

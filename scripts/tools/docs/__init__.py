@@ -1,1 +1,1 @@
-"""Pages and pictures of the documentation that are made from the code."""
+"""Makes the pages and pictures of the documentation that come from the code."""

@@ -1,7 +1,8 @@
 """Makes a screenshot of Textual smaller without changing what it shows.
 
-Rich writes one background rectangle and one clip path for each run of cells.  Most of them repeat what is there
-already, and together they are three quarters of the file."""
+Rich writes one background rectangle and one clip path for each run of cells. Most of them are redundant, and together
+they are three quarters of the file.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ Box = tuple[str, float, float, float, float]
 
 
 def compact(svg: str) -> str:
-    """The same picture in fewer bytes, without fonts from elsewhere: a page that shows it would not load them."""
+    """The same picture in fewer bytes, without fonts from elsewhere, which an embedded picture would not load."""
     svg = _FONT_FACE.sub("", svg).replace("Fira Code, monospace", _FONTS)
     svg = _USE_OF_LINE_CLIP.sub("", _LINE_CLIP.sub("", svg))
     svg = _PREFIX.sub("", svg)
@@ -37,7 +38,7 @@ def compact(svg: str) -> str:
 
 
 def merged(boxes: list[Box]) -> list[Box]:
-    """Neighbours of one colour as one rectangle: first those in a line, then equal ones below each other."""
+    """Neighbours of one colour merged into one rectangle: first within a line, then equal ones below each other."""
     lines: list[Box] = []
     for box in sorted(boxes, key=lambda b: (b[2], b[1])):
         last = lines[-1] if lines else None

@@ -1,4 +1,4 @@
-"""`scripts/comparison`: see there."""
+"""`scripts/comparison`: compares the detectors, and writes the results into the documentation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    """Between the marks that the file has for it."""
+    """Write `text` between the marks that the file has for it."""
     whole = path.read_text()
     head, rest = whole.split(BEGIN)
     path.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")

@@ -1,7 +1,8 @@
-"""Measures what the records in docs/decisions claim: what a library would cost the daemon, and what a call takes.
+"""Measures the figures in docs/decisions: what a library would cost the daemon, and how long a call takes.
 
-Each import is measured in fresh interpreters that hold the daemon's own modules already; the median of several runs. Of
-a call it is the quickest of several runs, which other work on the machine disturbs least."""
+Each import is measured in fresh interpreters that already hold the daemon's own modules; the figure is the median of
+several runs. For a call it is the fastest of several runs, which other work on the machine disturbs least.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from statistics import median
 
 RUNS = 7
 DAEMON = "import supervisor.daemon.__main__, supervisor.daemon.runtime"
-"""What a running daemon has imported."""
+"""Imports the modules of a running daemon."""
 BARE = "pass"
 LIBRARIES = {
     "asyncio, one loop that ran once": (DAEMON, "import asyncio; asyncio.run(asyncio.sleep(0))"),
@@ -49,8 +50,9 @@ print(after[0] - before[0], after[1] - before[1], 1e3 * took)
 def libraries() -> None:
     """Print by how much an interpreter grows with each import, and how long that takes.
 
-    Resident memory counts code that other processes may share, as if there were none; anonymous memory is the process's
-    own whatever else runs."""
+    Resident memory counts code that other processes may share as if it were not shared; anonymous memory is always the
+    process's own.
+    """
     print("| imported | resident, MB | anonymous, MB | ms of CPU |\n| --- | ---: | ---: | ---: |")
     for name, (before, what) in LIBRARIES.items():
         probe = [sys.executable, "-c", PROBE.format(before=before, what=what)]

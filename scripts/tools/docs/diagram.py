@@ -1,4 +1,4 @@
-"""Draws the state diagram of ARCHITECTURE.md from what the rules do when they play the transcripts.
+"""Draws the state diagram of ARCHITECTURE.md from the transitions that the rules make in the transcripts.
 
 Usage: scripts/diagram [--check]      (--check changes nothing; exits 1 if the diagram is out of date)
 """

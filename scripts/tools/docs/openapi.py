@@ -1,5 +1,6 @@
-"""Writes supervisor/adapters/control/openapi.json, which the daemon serves: paths from the table of routes, schemas from
-the TypedDicts of core/model/documents.py.
+"""Writes supervisor/adapters/control/openapi.json, which the daemon serves.
+
+Paths come from the table of routes, schemas from the TypedDicts of core/model/documents.py.
 
 Usage: scripts/openapi [--check]      (--check changes nothing; exits 1 if the file is out of date)
 """
@@ -42,7 +43,7 @@ PLAIN: dict[str, JSON] = {
     "Metrics": {"type": "string"},
     "OpenApi": {"type": "object"},
 }
-"""Answers that are no document of ours."""
+"""Schemas of answers that are not JSON documents of documents.py."""
 OTHER_TYPES = {STREAM: "text/event-stream", "Metrics": "text/plain"}
 WIDTH = 120
 ALSO = ("Error", "LogMessage")
@@ -73,7 +74,7 @@ ERRORS = {
 
 
 def document() -> JSON:
-    """The whole document."""
+    """The whole OpenAPI document."""
     paths: JSON = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = operation(route)
@@ -141,7 +142,7 @@ def parameter(param: Param) -> JSON:
 
 
 def values(param: Param) -> JSON:
-    """What a parameter may be."""
+    """The schema of a parameter's values."""
     schema = dict(KINDS.get(param.kind, {"type": param.kind}))
     if param.default is not None:
         schema["default"] = param.default
@@ -208,7 +209,7 @@ def schema_of(hint: Any) -> JSON:
 
 
 def either(options: list[JSON]) -> JSON:
-    """One of these; of a simple type and null it is the one type with the other beside it."""
+    """One of several schemas; for a simple type and null, that type with null beside it."""
     first, *rest = options
     if rest == [SIMPLE[NoneType]] and "type" in first and "enum" not in first:
         return first | {"type": [first["type"], "null"]}
@@ -233,7 +234,7 @@ def referred(schema: object) -> Iterator[str]:
 
 
 def laid_out(value: object, indent: int = 0, begun: int = 0) -> str:
-    """JSON in which everything is on one line that fits on one.  `begun`: characters that stand before it already."""
+    """JSON with everything on one line that fits on one. `begun`: characters that stand before it already."""
     line = json.dumps(value, ensure_ascii=False)
     if indent + begun + len(line) < WIDTH or not isinstance(value, dict | list):
         return line

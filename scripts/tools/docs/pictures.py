@@ -1,7 +1,8 @@
-"""Draws the pictures of docs/detection.md from what the rules do: nothing in them is drawn by hand but the words.
+"""Draws the pictures of docs/detection.md by running the rules; only the words are written by hand.
 
-Usage: scripts/pictures [--check]      (writes docs/img/suspicion.svg and docs/img/hold.svg; --check changes nothing and
-exits 1 if they are out of date)
+Usage: scripts/pictures [--check]
+
+It writes docs/img/suspicion.svg and docs/img/hold.svg; --check changes nothing and exits 1 if they are out of date.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Told = Callable[[float], bool]
 
 
 class Drawing:
-    """An SVG on a white card, so that it can be read on any page.  Lengths are in pixels."""
+    """An SVG on a white card, so that it can be read on any page. Lengths are in pixels."""
 
     def __init__(self, width: int, height: int, title: str, subtitle: str) -> None:
         self.width, self.height = width, height
@@ -106,7 +107,7 @@ class Drawing:
 # -- silence becomes suspicion -----------------------------------------------------------------------------------------
 
 JITTER = (0.0, 0.14, -0.1, 0.06, 0.22, -0.16, 0.1, -0.05, 0.18, -0.12)
-"""Seconds by which each of a worker's beats is off the second."""
+"""Seconds by which each of a worker's beats deviates from the full second."""
 BEATS, SHOWN, UNTIL = 60, 6, 7.5
 LEAST, MOST, LOOK = 2.0, 4.5, 1.0
 
@@ -160,7 +161,7 @@ def suspicion() -> None:
     d.text(x(last) + 8, bottom + 22, "the last one", colour=GOOD, size=12)
     d.dot(x(crossing), y(8), BAD)
     d.text(x(crossing) + 9, y(8) + 20, f"after {crossing - last:.1f} s", size=12)
-    # what is made of it
+    # the supervisor's reaction
     lane = bottom + 48
     d.text(left - 10, lane + 16, "state", colour=FAINT, anchor="end", size=12)
     d.bar(left, x(moment) - 1, lane, 24, GOOD)
@@ -191,7 +192,7 @@ def suspicion() -> None:
     d.write("suspicion.svg")
 
 
-# -- who cannot run cannot beat ----------------------------------------------------------------------------------------
+# -- a process that cannot run cannot beat -------------------------------------------------------------------------
 
 SPEC = ServiceSpec(
     name="web",
@@ -202,11 +203,13 @@ SPEC = ServiceSpec(
 
 
 class Played:
-    """One instance under the real rules, from a beat a second to whatever befalls it; times in seconds, 0 at the first
-    beat that is drawn."""
+    """One instance under the real rules, which beats every second until it is disturbed.
+
+    Times are seconds, 0 at the first beat that is drawn.
+    """
 
     def __init__(self, silent_from: Told, until: float, barred: Told, share: float) -> None:
-        """`barred(at)`: it cannot run then.  `share`: of the time that it wants to run, it does not."""
+        """`barred(at)`: whether it cannot run at that time. `share`: the part of its time that it waits for a CPU."""
         self.now, self.barred, self.share = -30.0, barred, share
         self.instance = Instance("web", SPEC, lambda: 0.5)
         self.beats: list[float] = []
@@ -253,7 +256,7 @@ class Played:
 
     def see(self) -> None:
         lost = self.share * max(0.0, self.now)
-        self.running.look(self.now, {1: Waited(lost, self.now - lost, 0, True)}, barred=self.barred(self.now))
+        self.running.look(self.now, {1: Waited(lost, self.now - lost, 0, True)}, blocked=self.barred(self.now))
         self.counted.append((self.now, self.running.ran))
 
 

@@ -1,5 +1,7 @@
-"""Starts the worked example in a place of its own, attaches a dashboard without a terminal, and takes a picture of
-each layout while something is going on."""
+"""Takes a screenshot of each layout of the dashboard, on the worked example while something happens there.
+
+The example runs in a temporary place, and the dashboard without a terminal.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from supervisor.dashboard.app import Dashboard
 ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "docs" / "img"
 HISTORY = 75.0
-"""Seconds to watch first, so that sparklines and histograms have something to show."""
+"""Seconds to wait first, so that sparklines and histograms have something to show."""
 
 Scene = Callable[[Dashboard], bool]
 

@@ -1,1 +1,1 @@
-"""Feeds garbage to whatever listens to others."""
+"""Feeds random input to the notify socket, the control API and the configuration."""

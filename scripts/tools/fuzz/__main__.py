@@ -1,11 +1,11 @@
-"""Feeds garbage to whatever listens to others, and tells what breaks.
+"""Feeds random input to the parts that read from outside, and reports what breaks.
 
-notify   datagrams to the notify socket, from services and strangers
+notify   datagrams to the notify socket, from services and other processes
 http     requests to the control API, over the Unix socket and over TCP
 toml     configurations
 
-Nothing may be raised but what is documented, no input may take longer than five seconds, and no order may reach a
-service but by a valid request.  What breaks something is saved as a file, which --replay runs again.
+No exception may be raised but those documented, no input may take longer than five seconds, and no order may reach a
+service but by a valid request.  An input that breaks something is saved as a file, which --replay runs again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _one(name: str, job: tuple[int, int]) -> campaign.Result:
 
 
 def fuzz(name: str, inputs: int, seed: int, jobs: int) -> campaign.Result:
-    """`inputs` inputs on `jobs` processes."""
+    """Run `inputs` inputs on `jobs` processes."""
     shares = [(inputs // jobs + (i < inputs % jobs), seed * 1000 + i) for i in range(jobs)]
     total = campaign.Result()
     if jobs == 1:
@@ -61,7 +61,7 @@ def fuzz(name: str, inputs: int, seed: int, jobs: int) -> campaign.Result:
 
 
 def tell(name: str, result: campaign.Result, directory: Path) -> int:
-    """The figures, and each finding with the file to replay it from."""
+    """Print the figures, and each finding with the file to replay it from."""
     rate = result.inputs / max(result.seconds, 1e-9)
     print(f"{name}: {result.inputs:,} inputs in {result.seconds:.0f} s ({rate:,.0f} a second)")
     for outcome, count in result.outcomes.most_common():

@@ -19,36 +19,36 @@ LIMIT = 5.0
 """Seconds that one input may take."""
 TICKS = 3
 ENOUGH = 10
-"""Different findings after which a campaign ends: the rest would be more of the same."""
+"""Different findings after which a campaign ends, because more would hardly tell more."""
 
 
 class Target(Protocol):
-    """What is fuzzed.  An input is bytes and says everything: the same bytes, the same run."""
+    """What is fuzzed. An input is bytes, and the same bytes always cause the same run."""
 
     def make(self, rng: random.Random) -> bytes:
         """A new input."""
         ...
 
     def run(self, data: bytes) -> str:
-        """What came of it, in a word to be counted.  Any exception is a finding."""
+        """Run one input; returns its outcome as a word to be counted. Any exception is a finding."""
         ...
 
     def close(self) -> None:
-        """The end; an exception is a finding, too (a leak, say)."""
+        """Clean up; an exception is a finding too (a leak, for example)."""
         ...
 
 
 class Hang(BaseException):
-    """An input took too long.  Not an Exception: nobody on the way is to catch it."""
+    """An input took too long. Not an Exception, so that the code under test does not catch it."""
 
 
 class Wrong(Exception):
-    """Nothing was raised, and yet what came of an input is not what is promised."""
+    """Nothing was raised, but the result of an input is not what is documented."""
 
 
 @dataclass
 class Finding:
-    """An input that must not do what it did."""
+    """An input that broke the target."""
 
     data: bytes
     error: str
@@ -58,7 +58,7 @@ class Finding:
 
 @dataclass
 class Result:
-    """What a campaign came to; results of parallel ones add up."""
+    """The result of a campaign; results of parallel ones can be added."""
 
     inputs: int = 0
     seconds: float = 0.0
@@ -74,7 +74,7 @@ class Result:
 
 
 def run(target: Target, inputs: int, seed: int, limit: float = LIMIT) -> Result:
-    """Feed it `inputs` inputs made from `seed`."""
+    """Feed the target `inputs` inputs made from `seed`."""
     result = Result()
     rng = random.Random(seed)
     began = time.monotonic()
@@ -86,7 +86,7 @@ def run(target: Target, inputs: int, seed: int, limit: float = LIMIT) -> Result:
             try:
                 data = target.make(rng)
                 result.outcomes[target.run(data)] += 1
-            except (Exception, Hang) as error:  # noqa: BLE001 - this is what we are looking for
+            except (Exception, Hang) as error:  # noqa: BLE001 - every exception is a finding
                 _note(result, data, error)
     _close(target, result)
     result.seconds = time.monotonic() - began
@@ -94,7 +94,7 @@ def run(target: Target, inputs: int, seed: int, limit: float = LIMIT) -> Result:
 
 
 def replay(target: Target, data: bytes, limit: float = LIMIT) -> Finding | None:
-    """The one input again."""
+    """Run one input again."""
     result = Result()
     with _watch(limit):
         try:
@@ -106,7 +106,7 @@ def replay(target: Target, data: bytes, limit: float = LIMIT) -> Finding | None:
 
 
 def save(finding: Finding, name: str, directory: Path) -> Path:
-    """The input as a file, for `--replay`."""
+    """Save the input as a file, for `--replay`."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}-{hashlib.sha256(finding.data).hexdigest()[:12]}"
     path.write_bytes(finding.data)
@@ -121,7 +121,7 @@ def _close(target: Target, result: Result) -> None:
 
 
 def _note(result: Result, data: bytes, error: BaseException) -> None:
-    """One finding a place: the line that raised it, and what it says of itself where that is our own judgement."""
+    """Add a finding, one per place: the line that raised it, and the message if it is a Wrong."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     said = str(error)[:40] if isinstance(error, Wrong) else ""
     place = f"{Path(last.filename).name}:{last.lineno}: {type(error).__name__} {said}"
@@ -132,8 +132,11 @@ def _note(result: Result, data: bytes, error: BaseException) -> None:
 
 
 class _Watch:
-    """A timer that ticks all along, which costs nothing an input.  A machine that stood still makes one tick late, and
-    never several: it takes some without any progress to call an input a hang."""
+    """A timer that ticks all the time, so that it costs nothing per input.
+
+    A machine that was suspended makes one tick late, and never several: an input is a hang only after several ticks
+    without progress.
+    """
 
     def __init__(self) -> None:
         self.progress = 0

@@ -1,5 +1,4 @@
-"""A daemon behind the real API that only writes down what it is asked to do; what it reads, it reads from a real ledger
-and a real log."""
+"""A daemon behind the real API that only records what it is asked to do; it reads a real ledger and a real log."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from typing import Any, cast
 
 from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.ledger.store import EventQuery, Ledger
-from supervisor.adapters.logs import reader as logread
+from supervisor.adapters.logs import reader
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.documents import (
@@ -32,8 +31,9 @@ INSTANCES = ("db", "web@1", "web@2")
 
 
 class House:
-    """Implements `Daemon` of the API.  `orders` are those that change something, `private` the questions that only the
-    control socket answers."""
+    """Implements `Daemon` of the API. `orders` are requests that change something, `private` those that only the
+    control socket serves.
+    """
 
     def __init__(self, place: str) -> None:
         self.orders: list[str] = []
@@ -46,7 +46,8 @@ class House:
         Path(self._logs).mkdir()
         Path(f"{self._logs}/db.log").write_text("".join(f"line {i}\n" for i in range(50)))
 
-    # -- what is asked -----------------------------------------------------------------------------------------------
+    # -- questions
+    # -------------------------------------------------------------------------------------------------------
 
     def status(self, services: Sequence[str] = ()) -> Status:
         rows = [_row(name) for name in self._resolve(services)]
@@ -80,7 +81,7 @@ class House:
     ) -> Logs:
         self.private.append("logs")
         (name, *_) = self._resolve([instance])
-        chunk = logread.read(self._logs, name, lines=lines, since=since, before=before, after=after)
+        chunk = reader.read(self._logs, name, lines=lines, since=since, before=before, after=after)
         return {
             "instance": name,
             "lines": [{"at": at, "text": text} for at, text in chunk.lines],
@@ -92,7 +93,8 @@ class House:
     def metrics(self) -> str:
         return "up 1\n"
 
-    # -- what is ordered ---------------------------------------------------------------------------------------------
+    # -- orders
+    # ----------------------------------------------------------------------------------------------------------
 
     def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
         names = self._resolve(services)

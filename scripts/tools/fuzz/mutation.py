@@ -1,4 +1,4 @@
-"""Ways to spoil bytes, and values that programs have stumbled over before."""
+"""Ways to change bytes at random, and values that often break programs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pick(rng: Random, choices: Sequence[T]) -> T:
 
 
 def text(rng: Random) -> str:
-    """A word, a number, or something between."""
+    """A word, a number, or a mixture."""
     roll = rng.random()
     if roll < 0.4:
         return pick(rng, TEXTS)
@@ -41,7 +41,7 @@ def text(rng: Random) -> str:
 
 
 def spoil(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
-    """A few random changes; `others` lend parts of theirs."""
+    """A few random changes; some insert parts of `others`."""
     for _ in range(1 + int(rng.random() * 4)):
         data = pick(rng, _CHANGES)(rng, data, others)
     return data

@@ -1,8 +1,8 @@
-"""The control API: any bytes on a new connection, over the Unix socket or over TCP, in one piece or in several.
+"""Fuzzes the control API: any bytes on a new connection, over the Unix socket or over TCP, in one or several pieces.
 
-The server, the router and the API are the real ones; behind them stands fakehouse.py.  Every answer must be one that
-the protocol and the contract know, every connection must end, and no order may arrive that was not asked for by its
-route; over TCP none at all.
+The server, the router and the API are the real ones; behind them stands fakehouse.py. Every answer must be one that the
+protocol and the API define, every connection must end, and no order may arrive that was not requested by its route;
+over TCP none at all.
 """
 
 from __future__ import annotations
@@ -98,10 +98,11 @@ class HttpTarget:
         shutil.rmtree(self._place)
 
     def _converse(self, data: bytes, key: int, local: bool) -> bytes:
-        """Send it, in up to three pieces, and hang up; everything that the server answers."""
+        """Send the data, in up to three pieces, and close; returns everything that the server answers."""
         with socket.socket(socket.AF_UNIX if local else socket.AF_INET, socket.SOCK_STREAM) as client:
             if not local:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOW)  # no port is to be kept for a minute
+                # the port must not stay in use for a minute
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOW)
             client.connect(self._path if local else ("127.0.0.1", self._port))
             client.setblocking(False)
             answer = bytearray()
@@ -112,7 +113,7 @@ class HttpTarget:
             self._turn()
             for piece in pieces:
                 self._offer(client, piece, answer)
-            with suppress(OSError):  # the server may have been faster
+            with suppress(OSError):  # the server may have closed first
                 client.shutdown(socket.SHUT_WR)
             for _ in range(MOST_TURNS):
                 _take(client, answer)
@@ -139,7 +140,7 @@ class HttpTarget:
             _take(client, answer)
 
     def _turn(self) -> None:
-        """One that waits for nothing."""
+        """Make one turn of the loop that waits for nothing."""
         self._loop.call_soon(_nothing)
         self._loop.turn()
 
@@ -169,7 +170,7 @@ def _take(client: socket.socket, answer: bytearray) -> None:
 
 
 def _judge_answers(answer: bytes) -> str:
-    """The first answer's status, after a look at all that can be told apart."""
+    """The first answer's status, after checking all answers that can be told apart."""
     if not answer:
         return "no answer"
     first = None
@@ -194,7 +195,7 @@ def _judge_answers(answer: bytes) -> str:
         length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
         body = answer[at : at + length]
         if answer.startswith(b"HTTP/1.1 ", at) or not body:
-            continue  # the answer to HEAD has none
+            continue  # the answer to HEAD has no body
         if b"application/json" in head:
             plain = json.loads(body)
             if status >= 400 and "error" in plain and sorted(plain["error"]) != ["code", "hint", "known", "message"]:
@@ -204,7 +205,7 @@ def _judge_answers(answer: bytes) -> str:
 
 
 def _request(rng: Random) -> bytes:
-    """One that knows the routes, and may be wrong in any of its parts."""
+    """A request that knows the routes, and may be wrong in any of its parts."""
     route = pick(rng, ROUTES)
     method = route.method if rng.random() < 0.9 else pick(rng, METHODS)
     target = _path(rng, route) if rng.random() < 0.97 else quote(text(rng), safe="/?&=%", errors="replace")
@@ -250,7 +251,7 @@ def _value(rng: Random, param: Param) -> str:
 
 
 def _escaped(rng: Random, value: str) -> str:
-    """Mostly as it should be."""
+    """The value, mostly percent-encoded."""
     return quote(value, safe="", errors="replace") if rng.random() < 0.9 else value.replace(" ", "+")
 
 

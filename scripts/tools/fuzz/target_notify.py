@@ -1,7 +1,7 @@
-"""The notify socket: any bytes, from a service or from a stranger, with or without descriptors.
+"""Fuzzes the notify socket: any bytes, from a service or from another process, with or without descriptors.
 
-A datagram goes through the real socket; what it says is told to three instances by the real rules.  Whatever it is,
-nothing is started, signalled or killed by it, a stranger is nobody, and nothing that was passed along stays open.
+A datagram goes through the real socket; its message is applied to three instances by the real rules. Nothing may be
+started, signalled or killed by it, other processes must not be taken for a service, and no descriptor may leak.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ ORDERS = (act.Spawn, act.Signal, act.Kill, act.ReleaseInstance)
 
 
 class Main:
-    """What the attribution knows of a main process."""
+    """The main process that the attribution knows."""
 
     instance = "web"
 
@@ -129,7 +129,7 @@ class NotifyTarget:
             raise Wrong("a stranger was taken for a service")
 
     def _tell(self, which: int, message: Message) -> None:
-        """One of the instances hears it, and takes it as the rules say."""
+        """Apply the message to one of the instances, by the rules."""
         instance = self._instances[which]
         before = instance.state
         self._now += 0.001
@@ -161,7 +161,7 @@ def _line(rng: Random) -> bytes:
 
 
 def _judge(message: Message | None) -> None:
-    """What `parse` promises of whatever it gives."""
+    """Check what `parse` guarantees of its results."""
     if message is None:
         return
     if message.status is not None and (len(message.status) > MAX_STATUS or not message.status.isprintable()):

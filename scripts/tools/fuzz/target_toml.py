@@ -1,7 +1,7 @@
-"""services.toml: any bytes as a file.
+"""Fuzzes services.toml: any bytes as a file.
 
-It is either refused with ConfigError, whose every line names the file and says something printable, or it gives a plan
-that survives its way to the daemon and stays within what the model allows.  Nothing is started, written or opened.
+The file is either refused with ConfigError, whose every line is printable and names the file, or it gives a plan that
+reaches the daemon unchanged and stays within the limits of the model. Nothing is started, written or opened.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class TomlTarget:
         self._file = f"{self._place}/services.toml"
         self._files = sorted(os.listdir(self._place))  # noqa: PTH208
         self._schema = schema()
-        # Whose the few files are does not change from input to input, and asking takes a third of the time.
+        # The owners of these few files do not change between inputs, and checking them takes a third of the time.
         known = cache(trust.require_trusted)
         for module in (read, host):
             setattr(module, "require_trusted", known)  # noqa: B010 - a name that the module only imports
@@ -145,7 +145,7 @@ class TomlTarget:
             raise Wrong(f"where is that? {said[:200]!r}")
 
     def _document(self, rng: Random) -> str:
-        """Tables that the schema has, with values that it may have."""
+        """Tables of the schema, with values that may be valid."""
         lines: list[str] = []
         top = self._schema["properties"]
         wrong = pick(rng, (0.0, 0.0, 0.02, 0.2))
@@ -162,7 +162,7 @@ class TomlTarget:
 
 
 def _corpus() -> list[bytes]:
-    """The worked example, table by table, and a few whole little files."""
+    """The worked example, table by table, and a few small files."""
     example = (ROOT / "services.toml").read_text().replace("# ", "")
     tables = [f"[{part}".encode() for part in example.split("\n[")[1:]]
     return [
@@ -181,8 +181,7 @@ def _corpus() -> list[bytes]:
 
 
 def _keys(rng: Random, table: JSON, how_many: float, wrong: float) -> list[str]:
-    """Some keys of a table of the schema; tables in it as inline tables.  `wrong`: how often something is not as it
-    should be."""
+    """Some keys of a table of the schema; inner tables as inline tables. `wrong`: how often something is invalid."""
     found = []
     for name, described in table["properties"].items():
         if rng.random() < how_many:
@@ -222,7 +221,7 @@ def _quoted(value: str) -> str:
 
 
 def _judge_plan(plan: Plan) -> None:
-    """It is what the daemon will read, too, and its numbers are numbers."""
+    """Check that the daemon would read the same plan, and that its numbers are finite."""
     plain = json.dumps(to_plain(plan), allow_nan=False)
     again = from_plain(Plan, json.loads(plain))
     if again != plan:

@@ -1,6 +1,6 @@
 """One call of the control API: the checked parameters of a request, and the ways to answer it.
 
-The table of routes and the event stream both work on calls, and neither imports the other for them.
+It has a file of its own, because the routes and the event stream both use it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Call:
 
 
 def encode(plain: object) -> bytes:
-    """JSON as it goes over the wire."""
+    """JSON as it is sent."""
     return json.dumps(plain, separators=(",", ":"), default=str).encode()
 
 

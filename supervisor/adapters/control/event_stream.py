@@ -1,8 +1,8 @@
-"""`/v1/stream`: what happens, as Server-sent events (the HTML standard's text/event-stream).
+"""`/v1/stream`: events, status and log lines as Server-sent events (text/event-stream of the HTML standard).
 
-A status is a snapshot: while a client is busy taking one, later ones replace each other, so that a slow reader sees
-fewer of them.  Events and log lines are never left out silently: who lags too far behind reads `lagged` and is cut, and
-comes back with Last-Event-ID.
+A status is a snapshot: while the client is slow to read, a newer status replaces an older one, so that it gets fewer of
+them. Events and log lines are never left out silently: a client that lags too far behind gets `lagged`, is
+disconnected, and resumes with Last-Event-ID.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ TOPICS = frozenset(("events", "status", "logs"))
 PING_SECONDS = 15.0
 PAGE = 500
 STATUS_BACKLOG = 64 * 1024
-"""Bytes that may still be queued when a status is added."""
+"""A status is sent only while at most this many bytes are queued."""
 LAGGED = b"event: lagged\ndata: {}\n\n"
 
 
 class StreamOwner(Protocol):
-    """What a stream needs of the API that opened it."""
+    """What a stream needs from the API that opened it."""
 
     daemon: Daemon
     loop: EventLoop
     streams: int
-    """How many are open; a stream counts itself."""
+    """How many streams are open; each stream counts itself."""
 
 
 def open_stream(api: StreamOwner, call: Call) -> None:
-    """Answer `call` with a stream.  UsageError, NoSuchService."""
+    """Answer `call` with a stream. Raises UsageError, NoSuchService."""
     topics = frozenset(t.strip() for t in call.args["topics"].split(",") if t.strip())
     if not topics or not topics <= TOPICS:
         wrong = ", ".join(sorted(topics - TOPICS)) or "nothing"
@@ -48,7 +48,7 @@ def open_stream(api: StreamOwner, call: Call) -> None:
     after = None if resume is None or "events" not in topics else _event_id(resume)
     services = tuple(call.args["service"])
     if services:
-        api.daemon.status(services)  # raises for a name that there is not, while an error can still be answered
+        api.daemon.status(services)  # raises for an unknown name, while an error can still be sent
     _Feed(api, topics, services, call.args["interval"]).begin(call, after)
 
 
@@ -80,7 +80,7 @@ class _Feed:
         self._open = True
         self._api.streams += 1
         self._stream = call.exchange.stream("text/event-stream; charset=utf-8", LAGGED, self._closed)
-        if not self._open:  # only the head was asked for, or nobody is there any more
+        if not self._open:  # a HEAD request, or the client has disconnected
             return
         self._stream.send(b": hello\n\n")
         if "status" not in self._topics:
@@ -91,7 +91,9 @@ class _Feed:
             self._resume(after)
 
     def _resume(self, after: int) -> None:
-        """Page through what was missed, then watch: both in one turn at the end, so that nothing falls between."""
+        """Send missed events page by page, then follow new ones. The last page and the start of following share one
+        turn of the loop, so that no event is lost between them.
+        """
         if not self._open:
             return
         page = self._api.daemon.events(EventQuery(self._services, None, after, None, PAGE))
@@ -106,7 +108,7 @@ class _Feed:
         self._unwatch = self._api.daemon.watch(
             Subscriber(self._topics, self._services, self._interval, self._on_event, self._on_log, self._on_status)
         )
-        if not self._open:  # the first status found the client gone
+        if not self._open:  # sending the first status closed the connection
             self._closed()
 
     def _closed(self) -> None:
@@ -146,6 +148,6 @@ class _Feed:
         self._ping = loop.call_at(loop.now() + PING_SECONDS, self._send_ping)
 
     def _send_ping(self) -> None:
-        """So that a client, or what stands between, can tell silence from death."""
+        """Send a comment at intervals, so that clients and proxies can tell an idle stream from a dead one."""
         self._stream.send(b": ping\n\n")
         self._ping_later()

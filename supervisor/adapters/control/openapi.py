@@ -1,6 +1,6 @@
-"""`/openapi.json`: the OpenAPI document that `scripts/openapi` made and wrote beside this file.
+"""`/openapi.json`: serves the OpenAPI document that `scripts/openapi` writes beside this file.
 
-The file is read when the route is asked, so that the daemon holds nothing of it.
+The file is read for each request, so that the daemon keeps nothing of it in memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ PATH = f"{os.path.dirname(__file__)}/openapi.json"  # noqa: PTH120 - pathlib cos
 
 
 def document() -> bytes:
-    """JSON.  OperationFailed: it is not installed."""
+    """The document as JSON. Raises OperationFailed when it is not installed."""
     try:
         with open(PATH, "rb") as file:
             return file.read()

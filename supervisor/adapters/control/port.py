@@ -1,7 +1,7 @@
-"""What the control API asks of the daemon: the `Daemon` protocol, and the `Subscriber` that it is handed.
+"""What the control API needs from the daemon: the `Daemon` protocol, and the `Subscriber` that is passed to it.
 
-The API declares it, so that it knows no module of the daemon: the daemon implements the protocol, and so do the doubles
-in tests and fuzzers.
+The API declares the protocol itself, so that it imports no module of the daemon. The daemon implements it, and so do
+the doubles in tests and fuzzers.
 """
 
 from __future__ import annotations
@@ -27,14 +27,17 @@ if TYPE_CHECKING:
 
 
 MOST_ID = 2**62
-"""The greatest number that is taken for an event's id: SQLite counts to 2**63."""
+"""The greatest number that is accepted as an event's id; SQLite's limit is 2**63 - 1."""
 
 
 @dataclass(slots=True)
 class Subscriber:
-    """A client that follows the daemon.  The daemon filters by `topics` ("events", "status", "logs") and `services`
-    (services, instances or groups; empty: all), and calls `on_status` with what `Daemon.status(services)` returns: at
-    once, every `interval` seconds, and soon after a transition."""
+    """A client that follows the daemon.
+
+    The daemon filters by `topics` ("events", "status", "logs") and `services` (services, instances or groups; empty:
+    all). It calls `on_status` with what `Daemon.status(services)` returns: at once, every `interval` seconds, and soon
+    after a transition.
+    """
 
     topics: frozenset[str]
     services: tuple[str, ...]
@@ -45,28 +48,28 @@ class Subscriber:
 
 
 class Daemon(Protocol):
-    """A running supervisor, as the control API sees it.  Every method is synchronous and quick."""
+    """A running supervisor, as the control API sees it. Every method is synchronous and quick."""
 
     def status(self, services: Sequence[str] = ()) -> Status: ...
 
     def instance(self, name: str) -> InstanceDetail:
-        """NoSuchService."""
+        """All about one instance. Raises NoSuchService."""
         ...
 
     def services(self) -> Services: ...
 
     def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
-        """Names of the instances that are affected.  NoSuchService, UsageError."""
+        """Do `verb`; returns the names of the instances that are affected. Raises NoSuchService, UsageError."""
         ...
 
     def down(self) -> None: ...
 
     def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
-        """Answers later."""
+        """Apply the edited configuration, or only compare it if `dry_run`. Calls `done` later."""
         ...
 
     def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
-        """Answers later, before it happens."""
+        """Replace the running program by that of `python`. Calls `done` later, before it happens."""
         ...
 
     def events(self, query: EventQuery) -> list[Event]: ...
@@ -82,11 +85,11 @@ class Daemon(Protocol):
         before: str | None = None,
         after: str | None = None,
     ) -> Logs:
-        """NoSuchService; ValueError for what is no cursor, OSError for what cannot be read."""
+        """A page of the log. Raises NoSuchService; ValueError for a malformed cursor, OSError if unreadable."""
         ...
 
     def metrics(self) -> str: ...
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
-        """The answer ends the watch.  NoSuchService."""
+        """Follow the daemon; returns a function that ends this. Raises NoSuchService."""
         ...

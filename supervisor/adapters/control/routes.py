@@ -1,6 +1,6 @@
-"""The control API: one table of routes, from which the router works and the OpenAPI document is made.
+"""The control API: one table of routes, which the router uses and the OpenAPI document is made from.
 
-Handlers turn a checked call into one question to the `Daemon`; whatever it raises from errors.py becomes an error body.
+Handlers turn a checked call into one question to the `Daemon`; its exceptions from errors.py become error bodies.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 MOST_STREAMS = 32
 MOST_KNOWN = 10
-"""Names that an error suggests."""
+"""Names that an error suggests, at most."""
 
 
 class ControlRoutes:
-    """The handler of an HttpServer."""
+    """Handles the requests of the HTTP server."""
 
     def __init__(self, daemon: Daemon, loop: EventLoop) -> None:
         self.daemon = daemon
@@ -47,11 +47,11 @@ class ControlRoutes:
             self.refuse(call, error)
 
     def refusal(self, code: str, message: str) -> bytes:
-        """The body for what never became a call."""
+        """The body for a request that never became a call."""
         return error_body(code, message)
 
     def refuse(self, call: Call, error: SupervisorError) -> None:
-        """An error of ours as the status and body that the contract has for it."""
+        """Answer with the status and body that the API defines for `error`."""
         for kind, (status, code) in STATUS_OF.items():
             if isinstance(error, kind):
                 known = self._nearest(call) if kind is NoSuchService else ()
@@ -60,7 +60,7 @@ class ControlRoutes:
         call.fail(500, "internal", error)
 
     def _nearest(self, call: Call) -> list[str]:
-        """What the caller may have meant."""
+        """The names that the caller may have meant."""
         known: dict[str, None] = {}
         for service in self.daemon.services()["services"]:
             known.update(dict.fromkeys((service["name"], *service["instances"])))
@@ -82,7 +82,7 @@ STATUS_OF: dict[type[SupervisorError], tuple[int, str]] = {
 
 
 def _route(call: Call, method: str, path: str, local: bool) -> tuple[Route | None, dict[str, str]]:
-    """The route, or an answer that says why there is none."""
+    """The route, or (None, {}) after answering why there is none."""
     found = match(ROUTES, path)
     if not found:
         call.fail(404, "no-such-route", SupervisorError(f"there is no {path}", "GET /openapi.json names every route"))
@@ -192,7 +192,7 @@ def _metrics(api: ControlRoutes, call: Call) -> None:
 
 def _healthz(_api: ControlRoutes, call: Call) -> None:
     health: Health = {"status": "ok"}
-    call.answer(health)  # who answers has a loop that turns
+    call.answer(health)  # an answer at all proves that the loop turns
 
 
 def _readyz(api: ControlRoutes, call: Call) -> None:

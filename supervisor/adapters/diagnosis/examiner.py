@@ -1,10 +1,12 @@
-"""What is done with a suspect before it is acted on: look, ask once more, and get its stacks.
+"""Examines a suspect before it is acted on: reads /proc, probes it once more, and gets its stacks.
 
-The look into /proc is over in milliseconds and comes first, while everything is as it was.  Who is not asleep then, and
-everybody where CPUs are short, is looked at again, for it may be waiting for a CPU rather than hang.  Then the
-heartbeat's source is asked once more, where it can be asked.  Only who does not answer, and is not merely held up
-(stopped, traced, frozen, starved), is disturbed for its stacks.  Everything happens within the time given: what is not
-there by then is left out.
+1. /proc is read first, in milliseconds, while everything is unchanged.
+2. A suspect that is not asleep, or any suspect where CPUs are short, is looked at again after a moment: it may be
+   waiting for a CPU rather than hang.
+3. Its heartbeat source is probed once more, where it can be probed.
+4. Only a suspect that does not answer and is not held (stopped, traced, frozen, starved) is asked for its stacks.
+
+All of it ends within the given time; what is missing then is left out.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from typing import TYPE_CHECKING, Protocol
 from supervisor.adapters.diagnosis import proc_snapshot as evidence
 from supervisor.adapters.diagnosis import pyspy
 from supervisor.adapters.diagnosis.stack_dump import Dump, Output, catches
-from supervisor.adapters.diagnosis.thread_waits import agitated, waited
+from supervisor.adapters.diagnosis.thread_waits import any_awake, read_waits
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.probes.prober import in_words
+from supervisor.adapters.probes.prober import error_text
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.tree import Tree, send
 from supervisor.core.detection.schedulable_time import SchedulableTime, contended
@@ -34,40 +36,41 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Core, Stack
 
 Done = Callable[[bool, str | None, "documents.Evidence", float], None]
-"""`done(alive, held, evidence, ran)`: it answered; why its silence proves nothing, or None; what was found; the
-seconds of this suspicion in which it could run."""
+"""`done(alive, held, evidence, ran)`: whether it answered; why its silence proves nothing, or None; what was found;
+the seconds of this suspicion in which it could run."""
 Confirm = Callable[[Callable[[bool], None]], object]
-"""`confirm(answer)` asks the suspect once more whether it lives; `answer(alive)` may be called before it returns."""
+"""`confirm(answer)` probes the suspect once more; `answer(alive)` may be called before it returns."""
 
 LAST_LINES = 20
-_LOOK = 0.5  # of the time for the look into /proc
-_MARGIN = 0.1  # seconds before the end at which the answer is given, whatever is still missing
+"""Lines of output in the evidence."""
+_LOOK = 0.5  # share of the time for reading /proc
+_MARGIN = 0.1  # seconds before the end at which the result is given, complete or not
 _STACKS_WITHIN = 0.8  # seconds to get stacks in
-_SECOND_LOOK = 0.4  # seconds after the first
-_NEXT_LOOK = 0.2  # … and one more, while that has left it open
+_SECOND_LOOK = 0.4  # seconds after the first one
+_NEXT_LOOK = 0.2  # seconds until each further look, while the result is unsure
 _ASKED = 4  # processes of a tree that are asked for their stacks
 _SPIES = 4  # of py-spy that run at once, for all suspects together
 
 
-class Subject(Protocol):
-    """What is used of a Process."""
+class SuspectProcess(Protocol):
+    """What is needed of the suspect's `Process`."""
 
     instance: str
     pid: int
     tree: Tree
 
 
-class Voice(Output, Protocol):
-    """What is used of a Stream: beside the lines to come the last ones."""
+class InstanceOutput(Output, Protocol):
+    """What is needed of an instance's output stream: new lines and the last ones."""
 
     def tail(self, n: int) -> list[str]:
         """The last `n` lines."""
 
 
 class Examiner:
-    """Looks at suspects, at each once at a time.  `output(instance)` is where what it says can be read."""
+    """Examines suspects, each once at a time.  `output(instance)` is the instance's output stream."""
 
-    def __init__(self, loop: EventLoop, output: Callable[[str], Voice]) -> None:
+    def __init__(self, loop: EventLoop, output: Callable[[str], InstanceOutput]) -> None:
         self.loop = loop
         self.output = output
         self.spies = 0
@@ -76,7 +79,7 @@ class Examiner:
 
     def examine(
         self,
-        suspect: Subject,
+        suspect: SuspectProcess,
         spec: ServiceSpec,
         timeout: float,
         confirm: Confirm | None,
@@ -84,9 +87,11 @@ class Examiner:
         *,
         again: bool = False,
     ) -> None:
-        """Call `done` once within `timeout` seconds, perhaps before this returns.  An earlier examination of the same
-        instance that is not over yet is called off, and its `done` never called.  `again`: the suspicion is the one
-        of the last time."""
+        """Call `done` once within `timeout` seconds, perhaps before this returns.
+
+        An unfinished examination of the same instance is cancelled, and its `done` never called.  `again`: the
+        suspicion is still the one of the last examination, whose measured times go on.
+        """
         running = self._running.get(suspect.instance) if again else None
         self.cancel(suspect.instance)
         self._running[suspect.instance] = running = running or SchedulableTime()
@@ -95,34 +100,40 @@ class Examiner:
         examination.begin(confirm)
 
     def cancel(self, instance: str) -> None:
-        """Nobody wants to know any more; harmless when nothing is under way."""
+        """Cancel an examination without calling `done`; does nothing where none is under way."""
         self._running.pop(instance, None)
         examination = self._under_way.pop(instance, None)
         if examination is not None:
             examination.end()
 
     def forget(self, examination: _Examination) -> None:
-        """It has answered."""
+        """Remove an examination that has given its result."""
         if self._under_way.get(examination.suspect.instance) is examination:
             del self._under_way[examination.suspect.instance]
 
 
 class _Examination:
-    """One of them."""
+    """One examination of one suspect."""
 
     def __init__(
-        self, home: Examiner, suspect: Subject, spec: ServiceSpec, timeout: float, done: Done, running: SchedulableTime
+        self,
+        examiner: Examiner,
+        suspect: SuspectProcess,
+        spec: ServiceSpec,
+        timeout: float,
+        done: Done,
+        running: SchedulableTime,
     ) -> None:
         self.suspect = suspect
         self._running = running
-        self._home, self._spec, self._done = home, spec, done
-        self._loop = home.loop
+        self._examiner, self._spec, self._done = examiner, spec, done
+        self._loop = examiner.loop
         self._began = self._loop.now()
         self._until = self._began + max(timeout - _MARGIN, timeout / 2)
         self._stacks_until = self._until
         self._timer = self._loop.call_at(self._until, self._time_is_up)
         self._over = self._asked = False
-        self._missing = 1  # answers; the first is ours, that all questions have been asked
+        self._missing = 1  # results to wait for; the first is that all have been requested
         self._cancels: list[Callable[[], None]] = []
         self._held: str | None = None
         self._found: documents.Evidence = {}
@@ -130,16 +141,16 @@ class _Examination:
     def begin(self, confirm: Confirm | None) -> None:
         pid, now = self.suspect.pid, self._loop.now
         members = self.suspect.tree.members()
-        lines = self._home.output(self.suspect.instance).tail(LAST_LINES)
+        lines = self._examiner.output(self.suspect.instance).tail(LAST_LINES)
         self._held, self._found = evidence.examine(pid, members, lines, _LOOK * (self._until - now()), now)
         known_from_before = self._running.looked
         self._count_running(members)
         may = self._held is None and not known_from_before
-        if not (may and (agitated(members) or contended(self._found["host"])) and self._again(_SECOND_LOOK, confirm)):
+        if not (may and (any_awake(members) or contended(self._found["host"])) and self._again(_SECOND_LOOK, confirm)):
             self._ask(confirm)
 
     def _again(self, after: float, confirm: Confirm | None) -> bool:
-        """Look again so many seconds later, if there is time for it."""
+        """Look again `after` seconds later; False where there is no time for it."""
         when = self._loop.now() + after
         if when + _MARGIN >= self._until:
             return False
@@ -152,10 +163,10 @@ class _Examination:
             self._ask(confirm)
 
     def _count_running(self, members: list[int]) -> None:
-        """Whether it gets to run, by what has changed since the last look."""
+        """Measure whether it gets to run, by the change since the last look."""
         tree = self.suspect.tree
         cgroup = tree.path if isinstance(tree, CgroupTree) else None
-        self._running.look(self._loop.now(), waited(members, cgroup), barred=self._held is not None)
+        self._running.look(self._loop.now(), read_waits(members, cgroup), blocked=self._held is not None)
         self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
         if self._held is None and self._running.held is not None:
             self._held = self._found["held"] = self._running.held
@@ -167,7 +178,7 @@ class _Examination:
             confirm(self._confirmed)
 
     def end(self) -> None:
-        """Stop whatever is under way."""
+        """Cancel all that is under way."""
         self._over = True
         self._timer.cancel()
         for cancel in self._cancels:
@@ -183,14 +194,14 @@ class _Examination:
             return
         if self._spec.evidence is Evidence.CORE:
             self._found["core"] = _prepare_core(self.suspect.pid, self._spec)
-        # Who has a thread in uninterruptible sleep would answer no question (the look left out its command, too).
+        # A process with a thread in uninterruptible sleep cannot answer (and its command was not read for that reason).
         pids = [process["pid"] for process in self._found["processes"] if process.get("command")]
         dumping = self._dump(pids)
         self._spy([pid for pid in pids if pid not in dumping])
         self._one_less()
 
     def _dump(self, pids: list[int]) -> list[int]:
-        """Signal the main process, or where that has no handler those of its tree that have; who was."""
+        """Signal the main process, or the members with a handler where it has none; returns those signalled."""
         number = self._spec.dump_signal
         if number is None:
             return []
@@ -211,31 +222,31 @@ class _Examination:
             self._one_less()
 
         self._missing += 1
-        output = self._home.output(self.suspect.instance)
+        output = self._examiner.output(self.suspect.instance)
         self._cancels.append(Dump(self._loop, output, ask, self._stacks_until, heard).cancel)
         return handlers
 
     def _spy(self, pids: list[int]) -> None:
-        """Where py-spy is installed, let it look into those that are Python."""
+        """Run py-spy, where it is installed, on those that are Python processes."""
         pythons = [pid for pid in pids if pyspy.is_python(pid)][:_ASKED] if pids else []
         spy = pyspy.program() if pythons else None
         if spy is None:
             return
         for pid in pythons:
-            if self._home.spies >= _SPIES:
+            if self._examiner.spies >= _SPIES:
                 self._take(pid, "py-spy", [], "too many suspects at once")
                 continue
             try:
                 self._cancels.append(self._spy_on(spy, pid))
             except OSError as error:
-                self._take(pid, "py-spy", [], in_words(error))
+                self._take(pid, "py-spy", [], error_text(error))
 
     def _spy_on(self, spy: str, pid: int) -> Callable[[], None]:
         counted = True
 
         def release() -> None:
             nonlocal counted
-            self._home.spies -= counted
+            self._examiner.spies -= counted
             counted = False
 
         def seen(lines: list[str], error: str | None) -> None:
@@ -244,7 +255,7 @@ class _Examination:
             self._one_less()
 
         command = pyspy.stacks(self._loop, spy, pid, max(self._stacks_until - self._loop.now(), 0.0), seen)
-        self._home.spies += 1
+        self._examiner.spies += 1
         self._missing += 1
 
         def cancel() -> None:
@@ -273,18 +284,18 @@ class _Examination:
     def _answer(self, alive: bool) -> None:
         self._found["took_ms"] = round(1000 * (self._loop.now() - self._began), 1)
         self.end()
-        self._home.forget(self)
+        self._examiner.forget(self)
         self._done(alive, self._held, self._found, self._running.ran)
 
 
 def _prepare_core(pid: int, spec: ServiceSpec) -> Core:
-    """Let the process leave a core file (unless its configuration sets a limit), and say where it will be."""
+    """Allow the process to leave a core file (unless its configuration limits it), and return where it will be."""
     pattern = (procfs.read("/proc/sys/kernel/core_pattern") or b"").decode(errors="replace").strip()
     found: Core = {"pattern": pattern}
     with suppress(OSError):
         _, hard = resource.prlimit(pid, resource.RLIMIT_CORE)
         if not any(name == "core" for name, _ in spec.limits):
-            for maximum in (resource.RLIM_INFINITY, hard):  # beyond the hard limit only with CAP_SYS_RESOURCE
+            for maximum in (resource.RLIM_INFINITY, hard):  # above the hard limit only with CAP_SYS_RESOURCE
                 with suppress(OSError, ValueError):
                     resource.prlimit(pid, resource.RLIMIT_CORE, (maximum, maximum))
                     break

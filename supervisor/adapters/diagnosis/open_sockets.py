@@ -1,4 +1,4 @@
-"""The open descriptors of a process: how many, which files, and where its sockets lead."""
+"""Reads the open descriptors of a process: their number, files, and the ends of its sockets."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 
 SOCKETS = 50
-"""Sockets that are described."""
+"""Sockets in the evidence at most."""
 _TABLE = 512 * 1024
 """Bytes read of one of the kernel's socket tables, which hold every socket of the network namespace."""
 FILES = 30
-"""Descriptors of one process that are no sockets and are named."""
+"""Other descriptors of one process in the evidence at most."""
 _PATH = 200
+"""Characters of a path."""
 _LOOKED_AT = 2000
-"""Descriptors that are looked at."""
+"""Descriptors of one process that are read at most."""
 _STATES = (
     "established", "syn-sent", "syn-received", "fin-wait-1", "fin-wait-2", "time-wait", "close", "close-wait",
     "last-ack", "listen", "closing",
@@ -30,8 +31,11 @@ _STATES = (
 
 
 def descriptors(base: str, maximum: int, may: Callable[[], bool]) -> tuple[int | None, dict[str, int], list[OpenFile]]:
-    """How many descriptors the process at `/proc/PID` has open (None: not ours to see), up to `maximum` of its
-    sockets: descriptor by inode, and what the first others are.  `may`: go on?"""
+    """The open descriptors of the process at `base` (`/proc/PID`).
+
+    Returns their number (None: may not be read), up to `maximum` sockets as descriptor by inode, and the first of the
+    others.  `may()` is False when the time is over.
+    """
     try:
         numbers = os.listdir(f"{base}/fd")  # noqa: PTH208 - pathlib costs
     except OSError:
@@ -53,10 +57,11 @@ def descriptors(base: str, maximum: int, may: Callable[[], bool]) -> tuple[int |
 
 
 def describe(base: str, inodes: Set[str], may: Callable[[], bool]) -> dict[str, SocketEnds]:
-    """What the tables of the network namespace of the process at `base` say of these sockets, by inode.
+    """The ends of these sockets by inode, from the tables of the network namespace of the process at `base`.
 
-    One that no table knows (unbound, netlink, of another namespace) is left out.  To read the tables costs the
-    kernel milliseconds, however few sockets there are: they are read once for all processes."""
+    A socket that is in no table (unbound, netlink, of another namespace) is left out.  Reading the tables takes the
+    kernel milliseconds, however few sockets are wanted, so they are read once for all processes.
+    """
     found: dict[str, SocketEnds] = {}
     for table in ("unix", "tcp", "tcp6", "udp", "udp6"):
         if len(found) == len(inodes) or not may():
@@ -84,7 +89,7 @@ def _inet(table: str, fields: list[str]) -> SocketEnds:
 
 
 def _address(text: str) -> str:
-    """From the kernel's form: each 32-bit word of the address in the machine's byte order, in hexadecimal."""
+    """Format an address of the kernel's tables: hexadecimal 32-bit words in the machine's byte order."""
     address, _, port = text.partition(":")
     packed = b"".join(struct.pack("=I", int(address[i : i + 8], 16)) for i in range(0, len(address), 8))
     if len(packed) == 4:

@@ -1,9 +1,9 @@
-"""A close look at a suspect before it is killed: what would be asked first in the morning, from /proc alone.
+"""Takes evidence of a suspect from /proc before it is killed: state, threads, descriptors, limits, cgroup, host.
 
-It never waits.  Most of /proc answers at once whatever the process does; what needs the lock of the process's
-memory (its command line, its environment) can wait as long as a thread in state D holds it, so it is left out then.
-Everything is bounded: time by the budget, size by MOST.  Of the environment only the names are taken: values are
-where secrets live.
+It never blocks.  Most files of /proc can be read at once whatever the process does.  The command line and the
+environment need the lock of the process's memory, which a thread in state D can hold, so they are left out then.  The
+time is bounded by the budget, the size by MOST.  Of the environment only the names are taken, because values can be
+secrets.
 """
 
 from __future__ import annotations
@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 
 
 MOST = 64 * 1024
-"""Bytes of the evidence as JSON."""
+"""Bytes of the evidence as JSON at most."""
 PROCESSES = 16
+"""Processes of a tree in the evidence at most."""
 THREADS = 64
-"""… of all processes together."""
+"""Threads of all processes together at most."""
 LINES = 40
+"""Lines of output at most."""
 LINE = 400
+"""Characters of a line at most."""
 COMMAND = 400
+"""Characters of a command line at most."""
 NAMES = 200
+"""Names of environment variables at most."""
 _LIMITS = {
     "Max open files": "nofile",
     "Max processes": "nproc",
@@ -45,16 +50,16 @@ _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 class Look:
-    """One examination: what is left of its time and of its room for threads, and which sockets it met."""
+    """The state of one examination: the time and the threads that are left, and the sockets found."""
 
     def __init__(self, deadline: float, clock: Callable[[], float]) -> None:
         self.threads = THREADS
-        self.sockets: list[tuple[str, list[Socket], int]] = []  # inode, whose list it belongs in, and its number there
+        self.sockets: list[tuple[str, list[Socket], int]] = []  # inode, list of its process, descriptor
         self.cut = False
         self._deadline, self._clock = deadline, clock
 
     def may(self) -> bool:
-        """There is time left; otherwise the evidence says that it was cut short."""
+        """Whether there is time left; if not, the evidence says that it was cut short."""
         if self._clock() >= self._deadline:
             self.cut = True
         return not self.cut
@@ -63,7 +68,7 @@ class Look:
 def examine(
     pid: int, members: Sequence[int], last_lines: Sequence[str], budget_s: float, clock: Callable[[], float]
 ) -> tuple[str | None, Evidence]:
-    """Why the silence of `pid` would prove nothing (None: it proves something), and evidence of what it does.
+    """Why the silence of `pid` proves nothing (None: no such reason), and evidence of what it does.
 
     `members`: all processes of its tree.  `last_lines`: its newest output.  `clock`: seconds, for the budget.
     """
@@ -131,8 +136,8 @@ def _held(status: Mapping[str, str], cgroup: JSON | None) -> str | None:
 
 
 def _held_among(others: Sequence[int]) -> str | None:
-    """The same of the first of a tree's other processes that cannot run: behind a wrapper it may be the one that
-    beats."""
+    """The same for the first of a tree's other processes that cannot run: behind a wrapper, that may be the process
+    that beats."""
     for member in others:
         if (held := _held(_status(f"/proc/{member}"), None)) is not None:
             return f"{held}: pid {member}"
@@ -140,20 +145,19 @@ def _held_among(others: Sequence[int]) -> str | None:
 
 
 def _cgroup(pid: int) -> JSON | None:
-    """Its path in the unified hierarchy, whether that is frozen, and what it may use and does; None where there is no
-    such thing."""
+    """Its path in the unified hierarchy, whether it is frozen, its limits and usage; None where it has none."""
     path = procfs.cgroup_of(pid)
     if path is None:
         return None
     directory = procfs.cgroup_directory(path)
     events = procfs.read(f"{directory}/cgroup.events") or b""
-    said = {name: procfs.read(f"{directory}/{name}") for name in _CGROUP}
-    told = {name: text.decode(errors="replace").strip()[:LINE] for name, text in said.items() if text}
-    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events, **told}
+    contents = {name: procfs.read(f"{directory}/{name}") for name in _CGROUP}
+    texts = {name: text.decode(errors="replace").strip()[:LINE] for name, text in contents.items() if text}
+    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events, **texts}
 
 
 def _process(pid: int, look: Look, *, whole: bool) -> ExaminedProcess | None:
-    """One process; None when it is gone.  `whole`: it is the suspect itself, of which more is wanted."""
+    """The evidence of one process; None where it has ended.  `whole`: it is the suspect, of which more is taken."""
     base = f"/proc/{pid}"
     stat = procfs.stat(pid)
     if stat is None:
@@ -175,7 +179,7 @@ def _process(pid: int, look: Look, *, whole: bool) -> ExaminedProcess | None:
         "fds": None,
         "files": [],
     }
-    if stat.state != "D" and all(thread["state"] != "D" for thread in threads):  # to ask could mean to wait with it
+    if stat.state != "D" and all(thread["state"] != "D" for thread in threads):  # reading could block like the process
         found["command"] = " ".join(without_secrets(procfs.command_line(pid)))[:COMMAND]
         if whole:
             found["environment"] = _environment(base)
@@ -187,7 +191,7 @@ def _process(pid: int, look: Look, *, whole: bool) -> ExaminedProcess | None:
 
 
 def _threads(base: str, look: Look) -> list[Thread]:
-    """Each with what it waits for; the stack inside the kernel where we may see it (CAP_SYS_ADMIN)."""
+    """Each thread with what it waits for, and its kernel stack where that may be read (CAP_SYS_ADMIN)."""
     found: list[Thread] = []
     try:
         numbers = os.listdir(f"{base}/task")  # noqa: PTH208 - pathlib costs
@@ -227,13 +231,13 @@ def _kilobytes(text: str | None) -> int | None:
 
 
 def _environment(base: str) -> list[str]:
-    """Names only.  A process may have written over this memory: what does not look like a name is left out."""
+    """The names of the environment.  A process may have overwritten this memory, so what is no name is left out."""
     names = (entry.partition(b"=") for entry in (procfs.read(f"{base}/environ") or b"").split(b"\0"))
     return sorted({name.decode() for name, equals, _ in names if equals and _NAME.fullmatch(name)})[:NAMES]
 
 
 def _limits(base: str) -> dict[str, int]:
-    """Soft limits, those that are set (None: unlimited is left out)."""
+    """The soft limits; unlimited ones are left out."""
     found: dict[str, int] = {}
     for line in (procfs.read(f"{base}/limits") or b"").decode(errors="replace").splitlines():
         soft = line[26:].split()[:1]
@@ -244,7 +248,7 @@ def _limits(base: str) -> dict[str, int]:
 
 
 def _fitting(evidence: Evidence) -> Evidence:
-    """The evidence within MOST, shedding what tells least."""
+    """Reduce the evidence to MOST bytes, dropping the least useful parts first."""
     processes = evidence["processes"]
     sheds: list[Callable[[], object]] = [
         lambda: [thread.pop("stack", None) for process in processes[1:] for thread in process["threads"]],

@@ -1,6 +1,7 @@
-"""The Python stacks of a process that plays no part in it: py-spy, where it is installed, as a process of its own.
+"""Gets the Python stacks of a process with py-spy, where that is installed, run as a child process.
 
-It reads the interpreter's memory from outside, so it works in the deepest hang; it needs the right to trace.
+py-spy reads the interpreter's memory from outside, so the process need not cooperate: it works in any hang.  It needs
+the right to trace the process.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ Done = Callable[[list[str], str | None], None]
 
 @cache
 def program() -> str | None:
-    """Where py-spy is: beside our own interpreter, or on the PATH.  None: nowhere."""
+    """The path of py-spy: beside the daemon's interpreter or on the PATH.  None: not installed."""
     places = [os.path.dirname(sys.executable), *os.environ.get("PATH", "").split(":")]  # noqa: PTH120 - pathlib costs
     found = (f"{place}/py-spy" for place in places if place)
     return next((path for path in found if os.access(path, os.X_OK)), None)
 
 
 def is_python(pid: int) -> bool:
-    """The process runs CPython, by the name of its program."""
+    """Whether the process runs CPython, by the name of its program."""
     try:
         return os.readlink(f"/proc/{pid}/exe").rpartition("/")[2].startswith("python")  # noqa: PTH115
     except OSError:
@@ -35,14 +36,14 @@ def is_python(pid: int) -> bool:
 
 
 def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> ChildCommand:
-    """Begin to look into `pid`; OSError where that cannot even be tried."""
+    """Begin to read the stacks of `pid`; OSError where py-spy cannot be started."""
 
     def ended(outcome: CommandResult) -> None:
         if outcome.timed_out:
             done([], "py-spy took too long")
             return
         lines = [clean(line) for line in outcome.output.splitlines()]
-        # Above the first thread stands the command line, which may hold secrets.
+        # Above the first thread is the command line, which can contain secrets.
         first = next((number for number, line in enumerate(lines) if line.startswith("Thread ")), None)
         if outcome.exit_code != 0 or first is None:
             done([], _reason(lines))
@@ -53,5 +54,5 @@ def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> C
 
 
 def _reason(lines: list[str]) -> str:
-    said = [line.removeprefix("Error:").strip() for line in lines if line.strip()]
-    return (said[0] if said else "py-spy found no stack")[:200]
+    messages = [line.removeprefix("Error:").strip() for line in lines if line.strip()]
+    return (messages[0] if messages else "py-spy found no stack")[:200]

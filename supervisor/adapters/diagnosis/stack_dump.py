@@ -1,6 +1,6 @@
-"""Asking a process for its stacks: a signal that it has a handler for, and the lines that it writes then.
+"""Asks a process for its stacks by a signal, and collects the lines that it writes then.
 
-Python's faulthandler answers that way, Java does to SIGQUIT.
+The process must have a handler for the signal: Python's faulthandler is one, Java has one for SIGQUIT.
 """
 
 from __future__ import annotations
@@ -12,21 +12,24 @@ from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 
 QUIET = 0.2
-"""Seconds without another line after which a dump counts as complete: none of them says where it ends."""
+"""Seconds without a line after which a dump counts as complete, because dumps have no mark at their end."""
 LINES = 400
+"""Lines of a dump at most."""
 LINE = 200
+"""Characters of a line at most."""
 BYTES = 24 * 1024
+"""Bytes of a dump at most."""
 
 
 class Output(Protocol):
-    """What is used of a Stream."""
+    """What is needed of an instance's output stream."""
 
     def subscribe(self, callback: Callable[[list[bytes]], None]) -> Callable[[], None]:
-        """Lines from now on; returns what ends this."""
+        """Call `callback(lines)` for lines from now on; returns the function that ends it."""
 
 
 def catches(pid: int, number: int) -> bool:
-    """The process has a handler of its own for the signal: the default would be to end it."""
+    """Whether the process has a handler for the signal; without one the signal would usually end it."""
     for line in (procfs.read(f"/proc/{pid}/status") or b"").splitlines():
         if line.startswith(b"SigCgt:"):
             return bool(int(line[7:], 16) >> (number - 1) & 1)
@@ -34,8 +37,8 @@ def catches(pid: int, number: int) -> bool:
 
 
 class Dump:
-    """Calls `ask()`, then gathers what comes out of `output` until it is quiet, there is enough, or it is `until`
-    (monotonic seconds); then `done(lines)`, once and never before this returns."""
+    """Calls `ask()` and collects lines of `output` until QUIET seconds after the last one, the maximum length, or
+    `until` (monotonic seconds).  Then it calls `done(lines)`, once and never before the constructor returns."""
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class Dump:
         ask()
 
     def cancel(self) -> None:
-        """Nobody wants to know any more; harmless when it is over."""
+        """Stop without calling `done`; does nothing after the end."""
         self._over = True
         self._unsubscribe()
         self._end.cancel()
@@ -83,6 +86,6 @@ class Dump:
 
 
 def clean(line: bytes) -> str:
-    """Printable and short; leading blanks, which show the frames of a stack, are kept."""
+    """The printable text of a line, shortened; leading blanks are kept, because they show the frames of a stack."""
     text = line.decode(errors="replace").replace("\t", "    ").rstrip()
     return "".join(c for c in text if c.isprintable())[:LINE]

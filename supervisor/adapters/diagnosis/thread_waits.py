@@ -1,7 +1,7 @@
-"""How long the threads of a tree have waited for what only the host can give: CPU, memory, a quota.
+"""Reads how long the threads of a tree have waited for the host: for a CPU, for memory, for the end of a CPU quota.
 
-Cumulative seconds, to be read twice.  Scheduler statistics are there on every usual kernel (CONFIG_SCHED_INFO);
-pressure per cgroup and throttling where the tree has a cgroup of its own.
+The values are cumulative seconds, so two readings give the wait in between.  Scheduler statistics exist on every usual
+kernel (CONFIG_SCHED_INFO), memory pressure and throttling where the tree has its own cgroup.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from supervisor.adapters.linux import procfs
 from supervisor.core.detection.schedulable_time import MEMORY, QUOTA, Wait, Waited
 
 MOST_THREADS = 256
+"""Threads that are read at most, of one process and of a tree."""
 
 
-def waited(pids: Iterable[int], cgroup: str | None) -> dict[Wait, Waited]:
-    """By thread id: the time on a run queue without running.  By MEMORY: the time in which some process of the cgroup
-    (its directory) waited for memory.  By QUOTA: the time in which its CPU limit held it up."""
+def read_waits(pids: Iterable[int], cgroup: str | None) -> dict[Wait, Waited]:
+    """The waits by thread id: seconds on a run queue without running.  By MEMORY: seconds in which some process of the
+    cgroup (a directory) waited for memory.  By QUOTA: seconds in which its CPU limit stopped it."""
     found: dict[Wait, Waited] = {}
     for pid in pids:
         for thread in _threads(pid):
@@ -36,14 +37,16 @@ def waited(pids: Iterable[int], cgroup: str | None) -> dict[Wait, Waited]:
     return found
 
 
-def agitated(pids: Iterable[int]) -> bool:
-    """Some thread runs, would like to run, or waits in the kernel without being interruptible: it is not merely
-    asleep, so that a second look can tell whether it gets what it waits for."""
+def any_awake(pids: Iterable[int]) -> bool:
+    """Whether some thread runs, could run, or is in uninterruptible sleep.
+
+    Only then can a second look tell whether it gets what it waits for.
+    """
     return any(_state(pid, thread) in ("R", "D") for pid in pids for thread in _threads(pid))
 
 
 def _thread(path: str) -> Waited | None:
-    """schedstat: nanoseconds on a CPU, nanoseconds on a run queue, turns."""
+    """From schedstat, whose fields are nanoseconds on a CPU, nanoseconds on a run queue, and turns."""
     stat = procfs.parse_stat(procfs.read(f"{path}/stat") or b"")
     fields = (procfs.read(f"{path}/schedstat") or b"").split()
     status = (procfs.read(f"{path}/status") or b"").partition(b"\nvoluntary_ctxt_switches:")[2].split()

@@ -1,5 +1,7 @@
-"""One line per event on stderr: for a person, or as JSON.  It never blocks: what stderr cannot take is dropped, and
-the loss is told once there is room again."""
+"""Writes one line per event to stderr, as text or as JSON.
+
+It never blocks: lines that stderr cannot take are dropped, and their number is written once there is room again.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ _COLOURS = {
 
 
 class ConsoleLog:
-    """`event` for a state change, `say` for what concerns the supervisor itself."""
+    """Writes state changes with `event` and messages about the supervisor itself with `say`."""
 
     def __init__(self, log_format: str) -> None:
         self._json = log_format == "json"
@@ -38,24 +40,24 @@ class ConsoleLog:
         try:
             if stat.S_ISSOCK(os.fstat(2).st_mode):
                 self._socket = socket.socket(fileno=os.dup(2))
-            else:  # our own open file description: O_NONBLOCK would else be set for the whole terminal
+            else:  # an own open file description: otherwise O_NONBLOCK would hold for all users of the terminal
                 self._fd = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND | os.O_CLOEXEC)
         except OSError:
             self._fd = 2
 
     def event(self, event: Event) -> None:
-        """An event object as in `events --json`."""
+        """Write an event, given as an object of `events --json`."""
         if self._json:
             self._write(json.dumps(event, separators=(",", ":")))
             return
         state = event["to"]
         if event["from"] == state and event["detail"].get("phase") == "spawn":
-            return  # durable for the sake of recovery, of no interest to a reader
+            return  # recorded for recovery, of no interest to a reader
         tag = f"\x1b[{_COLOURS.get(state, '0')}m{state:<8}\x1b[0m" if self._colour else f"{state:<8}"
         self._write(f"{event['at'][11:23]} {event['instance']:<16} {tag} {phrase(event['cause'], event['detail'])}")
 
     def say(self, level: str, message: str, at: str) -> None:
-        """`level`: info, warning or error.  `at`: ISO 8601."""
+        """Write a message.  `level`: info, warning or error.  `at`: ISO 8601."""
         if self._json:
             self._write(json.dumps({"at": at, "level": level, "message": message}, separators=(",", ":")))
         else:

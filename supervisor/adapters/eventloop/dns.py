@@ -1,4 +1,4 @@
-"""Host names to addresses, without letting the system's resolver (which blocks) stop the loop."""
+"""Resolves host names in threads, because the system's resolver blocks and would stop the event loop."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from contextlib import suppress
 from supervisor.adapters.eventloop.loop import EventLoop
 
 Addresses = list[tuple[socket.AddressFamily, str]]
-MarkedProcess = Callable[[Addresses], None]
-"""Called with the addresses, best first; none where the name is not known."""
+OnResolved = Callable[[Addresses], None]
+"""`found(addresses)`: the addresses, best first, empty where the name is not known."""
 
 _V4, _V6 = socket.AF_INET, socket.AF_INET6
-_REMEMBERED = 30.0  # seconds
+_REMEMBERED = 30.0  # seconds for which an answer is used again
 
 
 class Resolver:
-    """Literal addresses and `localhost` are known at once; other names are looked up in a thread, one for each name."""
+    """Answers literal addresses and `localhost` at once, and looks up other names in one thread for each name."""
 
     def __init__(self, loop: EventLoop) -> None:
         self._loop = loop
         self._known: dict[str, tuple[float, Addresses]] = {}
-        self._asked: dict[str, list[MarkedProcess]] = {}
+        self._asked: dict[str, list[OnResolved]] = {}
 
-    def resolve(self, host: str, found: MarkedProcess) -> None:
-        """Call `found(addresses)`, perhaps before this returns."""
+    def resolve(self, host: str, found: OnResolved) -> None:
+        """Call `found(addresses)` in the loop's thread, perhaps before this returns."""
         addresses = _literal(host)
         if addresses is None:
             until, addresses = self._known.get(host, (0.0, []))
@@ -35,18 +35,18 @@ class Resolver:
                 return
         found(addresses)
 
-    def _ask(self, host: str, found: MarkedProcess) -> None:
+    def _ask(self, host: str, found: OnResolved) -> None:
         if host in self._asked:
             self._asked[host].append(found)
             return
         self._asked[host] = [found]
         try:
             _thread.start_new_thread(self._look_up, (host,))
-        except RuntimeError:  # no thread to be had
+        except RuntimeError:  # no thread can be started
             self._answered(host, [])
 
     def _look_up(self, host: str) -> None:
-        """In a thread of its own."""
+        """Runs in a thread of its own."""
         addresses: Addresses = []
         with suppress(OSError, UnicodeError):
             # As bytes: a str would load the codec for international names.

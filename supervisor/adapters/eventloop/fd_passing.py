@@ -1,7 +1,7 @@
-"""Descriptors that outlive the daemon that opened them: handed over in an upgrade, or kept by systemd meanwhile.
+"""Passes descriptors to a successor daemon: by the environment in an upgrade, or through systemd's descriptor store.
 
-Each has a name, such as `lock` or `fifo:web@2`.  In the environment and in systemd's store names may not hold the
-characters that separate them, so everything but letters, digits and a few signs is written as %XX.
+Each descriptor has a name, such as `lock` or `fifo:web@2`.  Names may not contain the characters that separate them in
+the environment and in systemd's store, so all but letters, digits and a few signs is written as %XX.
 """
 
 from __future__ import annotations
@@ -12,34 +12,39 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 
 HANDOVER = "SUPERVISOR_HANDOVER"
+"""The environment variable with the descriptors of an upgrade, as `name:number,…`."""
 FIRST = 3
 """The first descriptor that systemd passes."""
 LONGEST_NAME = 255
+"""Characters of a name in systemd's store (sd_pid_notify_with_fds(3))."""
 
 _UNSAFE = re.compile(rb"[^A-Za-z0-9@._/\[\]-]")
 _ESCAPED = re.compile(rb"%([0-9A-F]{2})")
 
 
 def quoted(name: str) -> str:
-    """The name as it may stand in FDNAME= and in a list."""
+    """The name with %XX escapes, as FDNAME= and the list allow it."""
     return _UNSAFE.sub(lambda m: b"%%%02X" % m[0][0], os.fsencode(name)).decode()
 
 
 def unquoted(text: str) -> str:
+    """The name without the escapes of `quoted`."""
     return os.fsdecode(_ESCAPED.sub(lambda m: bytes([int(m[1], 16)]), os.fsencode(text)))
 
 
 def handover(descriptors: Mapping[str, int]) -> str:
-    """The value of SUPERVISOR_HANDOVER for a successor in this process; makes the descriptors survive its exec."""
+    """Make `descriptors` survive an exec and return the value of SUPERVISOR_HANDOVER that names them."""
     for fd in descriptors.values():
         os.set_inheritable(fd, True)
     return ",".join(f"{quoted(name)}:{fd}" for name, fd in descriptors.items())
 
 
 def inherited(environ: MutableMapping[str, str]) -> dict[str, int]:
-    """What was kept for us, by name; taken out of the environment, and closed in our children from now on.
+    """The descriptors that a predecessor or systemd passed, by name; they are close-on-exec from now on.
 
-    What cannot be used is closed; of two descriptors of one name the first is."""
+    Their variables are removed from `environ`.  Invalid descriptors are left out; a second one of the same name is
+    closed.
+    """
     found: dict[str, int] = {}
     pairs = [*_handed_over(environ.pop(HANDOVER, "")), *_from_store(environ)]
     for name, fd in pairs:
@@ -58,7 +63,7 @@ def _handed_over(text: str) -> list[tuple[str, int]]:
 
 
 def _from_store(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
-    """systemd's protocol: LISTEN_FDS descriptors from 3 on, if LISTEN_PID is us."""
+    """By systemd's protocol: LISTEN_FDS descriptors from 3 on, if LISTEN_PID is this process."""
     pid, count, names = (environ.pop(f"LISTEN_{what}", "") for what in ("PID", "FDS", "FDNAMES"))
     if pid != str(os.getpid()) or not count.isdecimal():
         return []

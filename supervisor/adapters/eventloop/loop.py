@@ -1,7 +1,7 @@
-"""One thread, one epoll, callbacks: the loop that everything in the daemon hangs on.
+"""The event loop of the daemon: one thread, one epoll, callbacks for descriptors, timers and signals.
 
-Level-triggered on purpose: what a callback leaves unread is reported again, so a callback may do bounded work and
-return.  Nothing polls: without an event and without a timer the loop sleeps in the kernel.
+It is level-triggered: what a callback leaves unread is reported again, so a callback may do bounded work and return.
+Nothing polls: without an event and without a timer the loop sleeps in the kernel.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 EPOLLIN, EPOLLOUT = select.EPOLLIN, select.EPOLLOUT
 
 _LONGEST_WAIT = 2_000_000.0  # seconds; epoll counts milliseconds in an int
-_COMPACT_FROM = 64  # cancelled timers that may lie about before the heap is rebuilt
+_COMPACT_FROM = 64  # cancelled timers that may be in the heap before it is rebuilt
 
 
 class Timer:
@@ -35,7 +35,7 @@ class Timer:
         self._loop = loop
 
     def cancel(self) -> None:
-        """It will not fire.  Harmless when it has fired or was cancelled before."""
+        """Prevent the call.  Does nothing where the timer has fired or was cancelled before."""
         if self._callback is not None:
             self._callback = None
             self._loop._forget()
@@ -45,9 +45,9 @@ class EventLoop:
     """The event loop.  All methods but `call_from_thread` belong to the thread that runs it.
 
     `before_wait` is called before every wait; it may add timers and `call_soon`.
-    `on_wake(now, expected)` is called after every wait with the moment by which the wait was to end (None: it was
-    open-ended), so that somebody can tell how late this process runs.
-    `on_error` is given what a callback raised; without it the exception leaves `run`.
+    `on_wake(now, expected)` is called after every wait; `expected` is the time by which the wait should have ended
+    (None: it was open-ended), so that the delay of this process can be measured.
+    `on_error(error)` is called with what a callback raised; without it the exception leaves `run`.
     """
 
     def __init__(self) -> None:
@@ -82,9 +82,9 @@ class EventLoop:
         self._epoll.modify(fd, events)
 
     def unregister(self, fd: int) -> None:
-        """Forget `fd`, also one that is closed already or was never registered."""
+        """Stop watching `fd`, which may be closed already or was never registered."""
         if self._callbacks.pop(fd, None) is not None:
-            # The number may be reused within this very batch, whose event is not the newcomer's.
+            # The number may be reused within this batch; its event is not one of the new descriptor.
             self._stale.add(fd)
             with suppress(OSError):
                 self._epoll.unregister(fd)
@@ -98,7 +98,7 @@ class EventLoop:
         return timer
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """Call `callback()` on the next turn, before anything is waited for."""
+        """Call `callback()` at the end of the running turn or of the next one, which then does not wait."""
         self._soon.append(callback)
 
     def call_from_thread(self, callback: Callable[[], None]) -> None:
@@ -116,7 +116,7 @@ class EventLoop:
         self._previous_handlers.setdefault(signum, previous)
 
     def run(self) -> None:
-        """Turn until `stop`."""
+        """Take turns until `stop`."""
         try:
             while not self._stopping:
                 self.turn()
@@ -124,11 +124,11 @@ class EventLoop:
             self._stopping = False
 
     def stop(self) -> None:
-        """`run` returns after the present turn, or at once when it has not begun."""
+        """Make `run` return after the present turn, or at once where it has not begun."""
         self._stopping = True
 
     def turn(self) -> None:
-        """Wait once, then dispatch what is ready, what is due and what was asked for soon, in this order."""
+        """Wait once, then call back for what is ready, for due timers, and for `call_soon`, in this order."""
         if self.before_wait is not None:
             self._call(self.before_wait)
         timers = self._timers
@@ -150,8 +150,8 @@ class EventLoop:
             except Exception as error:  # noqa: BLE001 - as in _dispatch
                 self._failed(error)
         if timers and timers[0][0] <= now:
-            # We may have been stalled since the wait ended.  What has arrived by `now` comes before what is due by
-            # `now`: our own lateness must blame nobody.
+            # This process may have been stalled since the wait ended.  What has arrived by `now` is handled before what
+            # is due by `now`: a delay of the daemon must not look like a missed deadline of a service.
             ready = self._epoll.poll(0, maximum)
         self._dispatch(ready)
         self._fire(now)
@@ -159,7 +159,7 @@ class EventLoop:
             self._call(self._soon.popleft())
 
     def close(self) -> None:
-        """Give back the descriptors and the signal handlers.  The loop cannot be used afterwards."""
+        """Close the descriptors and restore the signal handlers.  The loop cannot be used afterwards."""
         if self._signals:
             signal.set_wakeup_fd(-1)
             for signum, handler in self._previous_handlers.items():
@@ -182,7 +182,7 @@ class EventLoop:
                 continue
             try:
                 callback(events)
-            except Exception as error:  # noqa: BLE001 - one bad callback must not end the supervision
+            except Exception as error:  # noqa: BLE001 - one failing callback must not end the daemon
                 self._failed(error)
 
     def _fire(self, now: float) -> None:
@@ -209,7 +209,7 @@ class EventLoop:
     def _forget(self) -> None:
         self._cancelled += 1
         if self._cancelled > _COMPACT_FROM and self._cancelled * 2 > len(self._timers):
-            # In place: `turn` and `_fire` hold on to the list.
+            # In place: `turn` and `_fire` keep a reference to the list.
             self._timers[:] = [entry for entry in self._timers if entry[2]._callback is not None]
             heapq.heapify(self._timers)
             self._cancelled = 0
@@ -222,4 +222,4 @@ class EventLoop:
 
 
 def _handled_in_the_loop(_signum: int, _frame: FrameType | None) -> None:
-    """Python needs a handler so that the C level writes the signal's number to the wake-up descriptor."""
+    """Do nothing.  Python needs a handler so that its C level writes the signal's number to the wake-up descriptor."""

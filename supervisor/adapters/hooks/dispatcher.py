@@ -1,6 +1,6 @@
-"""Hooks: commands and notifications about what happens to a service, each delivered by a short-lived child.
+"""Hooks: runs the commands and sends the notifications configured for events, each in a short-lived child.
 
-Nothing here can hold supervision up: four at a time, a bounded queue behind them, a timeout for each.
+Hooks cannot delay supervision: four run at a time, a bounded queue holds the rest, and each has a timeout.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
-from supervisor.adapters.probes.prober import in_words
+from supervisor.adapters.probes.prober import error_text
 from supervisor.adapters.processes.child_command import ChildCommand, CommandResult
 from supervisor.core.model.actions import Record
 from supervisor.core.model.spec import HookSpec, ServiceSpec, ServiceType
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_AT_ONCE = 4
 LONGEST_QUEUE = 256
 FLUSH_WITHIN = 5.0
-"""Seconds that pending hooks get at the end."""
+"""Seconds that pending hooks get at the daemon's end."""
 
 _RUNNER = (sys.executable, "-P", "-m", "supervisor.adapters.hooks.runner")
 
@@ -44,14 +44,16 @@ class _Job:
 
     @property
     def name(self) -> str:
-        """Without the rest of a URL, which may hold a password."""
+        """The hook's name for messages, without the rest of a URL, which may hold a password."""
         what = self.hook.run[0] if self.hook.run else (self.hook.notify or "").partition(":")[0]
         return f"hook {what} of {self.instance}"
 
 
 class HookDispatcher:
-    """`dropped` counts those that never ran.  `on_problem(text)` hears of a hook's failure once, and again only after
-    it has succeeded in between."""
+    """Queues and runs hooks. `dropped` counts those that never ran.
+
+    `on_problem(text)` reports a hook's failure once, and again only after it has succeeded in between.
+    """
 
     def __init__(self, loop: EventLoop, on_problem: Callable[[str], None]) -> None:
         self.dropped = 0
@@ -65,14 +67,14 @@ class HookDispatcher:
         self._flush_timer: Timer | None = None
 
     def offer(self, record: Record, event: Event, spec: ServiceSpec) -> None:
-        """Something happened: deliver the event object to those hooks of the service that want to know."""
+        """Deliver the event object to those hooks of the service that it triggers."""
         happened = triggers(record, oneshot=spec.type is ServiceType.ONESHOT)
         for hook in spec.hooks:
             if not happened.isdisjoint(hook.on):
                 self._enqueue(_Job(hook, record.instance, spec.directory, event))
 
     def flush(self, done: Callable[[], None]) -> None:
-        """Call `done()` when nothing is pending, at the latest in `FLUSH_WITHIN` seconds, with the rest dropped."""
+        """Call `done()` when nothing is pending, at the latest in `FLUSH_WITHIN` seconds; the rest is then dropped."""
         self._flushed = done
         self._flush_timer = self._loop.call_at(self._loop.now() + FLUSH_WITHIN, self._give_up)
         self._settle()
@@ -93,14 +95,16 @@ class HookDispatcher:
             try:
                 self._running[job] = self._started(job)
             except OSError as error:
-                self._failed(job, in_words(error))
+                self._failed(job, error_text(error))
         if not self._queue:
             self._overflowing = False
         self._settle()
 
     def _next(self) -> _Job | None:
-        """The oldest whose own predecessor is done: an instance's events reach a hook in order, and one that hangs
-        takes up one place, not all."""
+        """The oldest job of which no earlier one is running for the same hook and instance.
+
+        So an instance's events reach a hook in order, and a hook that hangs takes one place, not all.
+        """
         busy = {job.key for job in self._running}
         return next((job for job in self._queue if job.key not in busy), None)
 

@@ -1,8 +1,8 @@
 """Runs one hook (`python -m supervisor.adapters.hooks.runner`) in a process of its own, apart from supervision.
 
 The job comes as JSON on stdin: `{"run": [...], "directory": "…"}` or `{"notify": "apprise://…"}`, and `"event": {...}`.
-It is tried up to three times.  Exits with 0, or with 1 and the reason as the last line of stderr.  It has no timeout
-of its own: who asked for it kills its whole process group when it takes too long.
+It is tried up to three times. Exits with 0, or with 1 and the reason as the last line of stderr. It has no timeout of
+its own: the caller kills the whole process group when it takes too long.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0
 
 
 class HookFailed(Exception):
-    """An attempt came to nothing."""
+    """An attempt failed; another may succeed."""
 
 
 class HookImpossible(Exception):
-    """Trying again would not help."""
+    """The hook cannot succeed, so that no further attempt is made."""
 
 
 def run_job(job: dict[str, Any], wait: Any = None) -> None:
-    """Carry out a job; the last attempt's HookFailed, or HookImpossible, where it cannot be done."""
+    """Carry out a job. Raises the last attempt's HookFailed, or HookImpossible."""
     attempts = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait or wait_exponential_jitter(FIRST_WAIT, LONGEST_WAIT),
@@ -45,7 +45,7 @@ def run_job(job: dict[str, Any], wait: Any = None) -> None:
 
 
 def run_command(argv: list[str], directory: str | None, event: Event) -> None:
-    """The event as one line of JSON on its stdin; HookFailed unless it exits with 0."""
+    """Run the command with the event as one line of JSON on its stdin. Raises HookFailed unless it exits with 0."""
     try:
         process = subprocess.run(
             argv,
@@ -65,12 +65,12 @@ def run_command(argv: list[str], directory: str | None, event: Event) -> None:
 
 
 def send_notification(url: str, event: Event) -> None:
-    """A message about the event to an Apprise URL."""
+    """Send a message about the event to an Apprise URL."""
     try:
         import apprise
     except ImportError:
         raise HookImpossible('Apprise is not installed: pip install "phi-supervisor[notify]"') from None
-    apprise.logger.setLevel("CRITICAL")  # it would print the URL, and with it the password
+    apprise.logger.setLevel("CRITICAL")  # it would print the URL with its password
     sender = apprise.Apprise()
     if not sender.add(url):
         raise HookImpossible(f"{url.partition(':')[0]}: is not a usable Apprise URL")
@@ -79,12 +79,12 @@ def send_notification(url: str, event: Event) -> None:
 
 
 def title(event: Event) -> str:
-    """`worker@1: suspect (heartbeat-silent)`"""
+    """The subject of a notification: `worker@1: suspect (heartbeat-silent)`."""
     return f"{event.get('instance')}: {event.get('to')} ({event.get('cause')})"
 
 
 def body(event: Event) -> str:
-    """What happened, in a few lines that can be read on a telephone."""
+    """The text of a notification: a few lines, short enough for a telephone."""
     detail = event.get("detail") or {}
     lines = [f"{event.get('from')} → {event.get('to')}, run {event.get('incarnation')}, {event.get('at')}"]
     lines += [f"{key}: {value}" for key, value in detail.items() if isinstance(value, str | int | float | bool)]
@@ -92,7 +92,7 @@ def body(event: Event) -> str:
 
 
 def main() -> int:
-    """Exit code: 0 done, 1 not."""
+    """Run the job on stdin. Exit code: 0 done, 1 failed."""
     try:
         run_job(json.load(sys.stdin))
     except (HookFailed, HookImpossible) as error:

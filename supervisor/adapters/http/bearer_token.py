@@ -1,4 +1,4 @@
-"""The token that a client on TCP has to show: `Authorization: Bearer …` (RFC 6750)."""
+"""The token that a client on TCP must send: `Authorization: Bearer …` (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _MOST = 4096
 
 
 class BearerToken:
-    """The first line of a file that only its owner can read; a changed file is read anew."""
+    """The first line of a file that only its owner can read; read again when the file changes."""
 
     def __init__(self, path: str) -> None:
-        """OperationFailed: missing, too short, or for others to read."""
+        """Raises OperationFailed if the file is missing, too short, or readable by others."""
         self._path = path
         self._stamp: tuple[int, int] | None = None
         self._token = b""
         self._read()
 
     def fits(self, header: str | None) -> bool:
-        """Whether this value of the Authorization header shows it.  A file that cannot be used fits nothing."""
+        """Whether this value of the Authorization header has the token; always False while the file cannot be used."""
         kind, _, shown = (header or "").partition(" ")
         try:
             self._read()

@@ -1,8 +1,8 @@
-"""One HTTP connection: bytes in, requests out, answers back in order.
+"""One HTTP connection: reads requests and sends their answers in order.
 
-The next request of a pipeline is looked at only when the answer before it is on its way, so a client that asks faster
-than it reads stops itself.  A request must be complete within REQUEST_SECONDS, and somebody who is owed bytes must take
-some of them within as long.
+The next pipelined request is parsed only when the answer before it has been sent, so a client that asks faster than it
+reads slows itself down. A request must be complete within REQUEST_SECONDS, and a client that is owed bytes must accept
+some of them within the same time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REQUEST_SECONDS = 30.0
 
 
 class ConnectionServer(Protocol):
-    """What a connection needs of the server: the loop, the handler of its requests, and a turn to work."""
+    """What a connection needs from the server: the event loop, the request handler, and a turn to work."""
 
     loop: EventLoop
     handler: Handler
@@ -40,7 +40,7 @@ class ConnectionServer(Protocol):
 
 
 class ConnectionListener(Protocol):
-    """What a connection needs of the listener it came through: which clients may ask, and the set that it leaves."""
+    """What a connection needs from its listener: which clients it accepts, and its set of connections."""
 
     local: bool
     token: BearerToken | None
@@ -52,7 +52,7 @@ class ConnectionListener(Protocol):
 
 
 class Connection:
-    """Owned by its listener; closes itself."""
+    """One accepted connection. It closes itself, and then leaves its listener's set."""
 
     __slots__ = (
         "_begun",
@@ -84,8 +84,8 @@ class Connection:
         self._body = bytearray()
         self._exchange: Answer | None = None
         self._out = SendBuffer(sock)
-        self._begun = False  # some of a request has arrived
-        self._busy = False  # more of what has been read is to be looked at
+        self._begun = False  # a part of a request has arrived
+        self._busy = False  # bytes that were read are still to be parsed
         self._queued = False
         self._streaming = False
         self._reply_done = False
@@ -110,7 +110,7 @@ class Connection:
             self.close()
 
     def work(self) -> None:
-        """The server's word that it is our turn: read, or go on with what was read before."""
+        """Use the turn that the server gives: read, or parse more of what was read before."""
         self._queued = False
         if self._closed:
             return
@@ -130,7 +130,7 @@ class Connection:
             self.close()
             return
         if self._streaming:
-            self.close()  # it hung up, or talks where it was to listen
+            self.close()  # the client closed, or sends data during a stream
             return
         if data and not self._begun:
             self._begun = True
@@ -139,7 +139,7 @@ class Connection:
         self._take_events()
 
     def _take_events(self) -> None:
-        """A bounded number of protocol events, and at most one whole request."""
+        """Handle a bounded number of protocol events, and at most one whole request."""
         try:
             for _ in range(PROTOCOL_EVENTS_A_TURN):
                 if not self._take(self._h11.next_event()):
@@ -150,7 +150,7 @@ class Connection:
             self._refuse(error.error_status_hint, "bad-request", str(error))
 
     def _take(self, event: object) -> bool:
-        """Whether to look for more at once."""
+        """Handle one protocol event; returns whether to ask for the next at once."""
         if isinstance(event, h11.Request):
             self._head = event
             if _announced(event) > MOST_BODY:
@@ -179,14 +179,14 @@ class Connection:
         body = bytes(self._body)
         self._body.clear()
         request = Request(head.method.decode("latin-1"), path, query, headers, body, self._listener.local)
-        self._deadline.clear()  # from here on it is we who are at work
+        self._deadline.clear()  # the client owes nothing until the answer is ready
         self._exchange = exchange = Answer(self, request)
         server, token = self._listener.server, self._listener.token
         if token is not None and not token.fits(headers.get("authorization")):
             body = server.handler.refusal("unauthorized", "send the token of token_file: Authorization: Bearer …")
             exchange.reply(401, body, "application/json", (("www-authenticate", "Bearer"),))
             return
-        if not self._listener.known_by_any_name and not _is_no_name(headers.get("host", "")):
+        if not self._listener.known_by_any_name and not _is_address(headers.get("host", "")):
             body = server.handler.refusal("forbidden", "without a token, ask for localhost or an address, not a name")
             exchange.reply(403, body, "application/json")
             return
@@ -202,7 +202,7 @@ class Connection:
                 )
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        """Answer what is not a request, or not one we take, and hang up."""
+        """Answer a malformed or unacceptable request, and close the connection."""
         if self._h11.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.close()
             return
@@ -212,7 +212,7 @@ class Connection:
     # -- out -----------------------------------------------------------------------------------------------------
 
     def respond(self, status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> None:
-        """The whole answer."""
+        """Send a whole answer."""
         if self._closed:
             return
         self._write(h11.Response(status_code=status, headers=[*headers, ("content-length", str(len(body)))]))
@@ -221,7 +221,7 @@ class Connection:
         self._finish()
 
     def begin(self, headers: tuple[tuple[str, str], ...], farewell: bytes, on_close: Callable[[], None]) -> Events:
-        """An answer that goes on; to HEAD, only its head."""
+        """Begin an answer without an end; to HEAD, send its head only."""
         stream = Events(self, farewell)
         if self._closed:
             self._loop.call_soon(on_close)
@@ -257,7 +257,7 @@ class Connection:
         return self._out.size
 
     def end(self) -> None:
-        """Finish a stream as the protocol wants it, as far as the client takes it now; then close."""
+        """Finish a stream as the protocol requires, as far as the client accepts it now; then close."""
         if self._streaming and not self._reply_done and not self._closed:
             self._finish()
         self.close()
@@ -333,7 +333,7 @@ class Connection:
             self._listener.server.enqueue(self)
 
     def _watch(self) -> None:
-        """Ask the kernel for what we can deal with now, and for nothing else."""
+        """Wait only for the events that can be handled now."""
         if self._closed:
             return
         answering = self._exchange is not None and not self._streaming
@@ -346,7 +346,7 @@ class Connection:
 
 
 class Answer:
-    """The Exchange of messages.py."""
+    """One request and its answer: implements Exchange of messages.py."""
 
     __slots__ = ("_connection", "_done", "request")
 
@@ -367,7 +367,7 @@ class Answer:
 
 
 class Events:
-    """The Stream of messages.py."""
+    """A streamed answer: implements Stream of messages.py."""
 
     __slots__ = ("_connection", "_farewell")
 
@@ -390,19 +390,22 @@ class Events:
 
 
 def _announced(head: h11.Request) -> int:
-    """The length of the body as its head gives it; h11 has made sure that it is a number."""
+    """The length of the body by its head; h11 has checked that it is a number."""
     return next((int(value) for name, value in head.headers if name == b"content-length"), 0)
 
 
-def _is_no_name(host: str) -> bool:
-    """An address or localhost.  A name could be that of a web page, which has it lead here so as to read, in a browser
-    on this machine, what is meant for this machine alone (DNS rebinding)."""
+def _is_address(host: str) -> bool:
+    """Whether the Host header is an address or localhost.
+
+    A web page could let its own name lead here, and so read in a browser on this machine what is meant for this machine
+    alone (DNS rebinding).
+    """
     name = host.partition(":")[0].lower()
     return host.startswith("[") or name in ("", "localhost") or not name.strip("0123456789.")
 
 
 def _origin(target: bytes) -> str:
-    """Path and query of a request target; clients of proxies send the whole URL (RFC 9112, 3.2.2)."""
+    """Path and query of a request target; a client that expects a proxy sends the whole URL (RFC 9112, 3.2.2)."""
     text = target.decode("latin-1")
     if text.startswith("http://"):
         text = "/" + text[7:].partition("/")[2]

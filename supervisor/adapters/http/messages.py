@@ -1,6 +1,6 @@
-"""What a server and the handler of its requests exchange: requests, answers, and streams that have no end yet.
+"""The types that the server and the handler of its requests exchange: requests, answers and streams.
 
-It is apart from both, so that a handler, its doubles in tests and the connection need not import the server.
+They have a file of their own, so that handlers, test doubles and the connection need not import the server.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, complete.  Header names are lower case.  `local`: it came through the Unix socket."""
+    """A complete request. Header names are lower case. `local`: it came through the Unix socket."""
 
     method: str
     path: str
@@ -23,7 +23,7 @@ class Request:
 
 
 class Stream(Protocol):
-    """An answer without an end yet."""
+    """An answer that is sent piece by piece."""
 
     @property
     def backlog(self) -> int:
@@ -31,35 +31,35 @@ class Stream(Protocol):
         ...
 
     def send(self, data: bytes) -> None:
-        """Queue `data`.  A client that lags more than a MiB behind is told so and cut."""
+        """Queue `data`. A client that lags more than a MiB behind gets the farewell and is disconnected."""
         ...
 
     def when_flushed(self, callback: Callable[[], None]) -> None:
-        """Call once as soon as nothing is queued; never if the stream ends before."""
+        """Call `callback` once as soon as nothing is queued; never if the stream ends first."""
         ...
 
     def end(self) -> None:
-        """No more."""
+        """End the stream."""
         ...
 
 
 class Exchange(Protocol):
-    """A request and the one answer to it, at once or later.  Answers to a client that has gone are dropped."""
+    """A request and its one answer, given at once or later. Answers to a client that has disconnected are dropped."""
 
     request: Request
 
     def reply(self, status: int, body: bytes, content_type: str, headers: tuple[tuple[str, str], ...] = ()) -> None: ...
 
     def stream(self, content_type: str, farewell: bytes, on_close: Callable[[], None]) -> Stream:
-        """Answer 200 and go on sending.  `farewell` is what a client that lags too far behind reads last."""
+        """Answer 200 and continue sending. `farewell` is the last data that a client which lags too far behind gets."""
         ...
 
 
 class Handler(Protocol):
-    """What answers the requests of a server."""
+    """Answers the requests of a server."""
 
     def handle(self, exchange: Exchange) -> None: ...
 
     def refusal(self, code: str, message: str) -> bytes:
-        """The body, in JSON, that tells a client why its request was not even looked at."""
+        """The JSON body for a request that the server refuses without calling `handle`."""
         ...

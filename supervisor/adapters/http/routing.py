@@ -1,4 +1,4 @@
-"""Routes and their parameters: matching a path, and turning text from outside into checked values."""
+"""Routes and their parameters: matches paths, and checks and converts the values that a request carries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from supervisor.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """`kind`: string, integer, number, boolean, time, or array (of strings).  `place`: path, query or body."""
+    """One parameter. `kind`: string, integer, number, boolean, time, or array (of strings). `place`: path, query or
+    body.
+    """
 
     name: str
     kind: str
@@ -27,12 +29,12 @@ class Param:
 
 Params = tuple[Param, ...]
 _ESCAPE = re.compile(rb"%(?:[0-9A-Fa-f]{2})?")
-_HUGE = 1e11  # seconds since the epoch in the year 5138; what is beyond breaks calendars
+_HUGE = 1e11  # seconds since the epoch, in the year 5138; later times overflow calendars
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`shape` names the schema of a good answer.  `tcp`: served over TCP, too."""
+    """One route. `shape` names the schema of a successful answer. `tcp`: served over TCP, too."""
 
     method: str
     path: str
@@ -45,7 +47,7 @@ class Route:
 
 
 def match(routes: Sequence[Route], path: str) -> list[tuple[Route, dict[str, str]]]:
-    """Every route of this path, whatever its method, with what stands in the place of `{…}`."""
+    """Every route of this path, whatever its method, each with the values of its `{…}` parts."""
     found = []
     parts = path.split("/")
     for route in routes:
@@ -64,7 +66,9 @@ def match(routes: Sequence[Route], path: str) -> list[tuple[Route, dict[str, str
 
 
 def arguments(route: Route, path_args: dict[str, str], query: str, body: bytes) -> dict[str, Any]:
-    """Every parameter of the route by name.  UsageError for what is unknown, of the wrong kind or out of bounds."""
+    """Every parameter of the route by name. Raises UsageError for one that is unknown, of a wrong kind or out of
+    bounds.
+    """
     given: dict[str, Any] = dict(path_args)
     texts = _parsed(query)
     fields = _object(body) if body else {}
@@ -74,7 +78,7 @@ def arguments(route: Route, path_args: dict[str, str], query: str, body: bytes) 
             if name not in known:
                 takes = ", ".join(known) or "nothing"
                 raise UsageError(f"{route.path} has no {place} parameter {name!r}", f"it takes {takes}")
-    for name in (name for name, value in fields.items() if value is None):  # not all that there is, by a slip
+    for name in (name for name, value in fields.items() if value is None):  # null must not mean "all"
         raise UsageError(f"{name} is null", "leave it out instead")
     out = {}
     for param in route.params:
@@ -109,7 +113,7 @@ def _parsed(query: str) -> dict[str, list[str]]:
 
 
 def decoded(text: str) -> str:
-    """%XX undone; UsageError where that gives no UTF-8."""
+    """`text` with %XX decoded. Raises UsageError if the result is not UTF-8."""
     if "%" not in text:
         return text
     try:
@@ -172,7 +176,7 @@ def _time(value: Any) -> float:
     try:
         return _number(value)
     except ValueError:
-        return from_iso(_text(value).replace(" ", "+"))  # an offset's plus that was not encoded
+        return from_iso(_text(value).replace(" ", "+"))  # the plus of a UTC offset that was not encoded
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {

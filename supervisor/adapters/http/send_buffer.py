@@ -1,4 +1,4 @@
-"""What is still to be sent on a socket, and how long the other side may take for it."""
+"""Bytes still to be sent on a socket, and the deadline for the other side to take them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from supervisor.adapters.eventloop.loop import EventLoop, Timer
 
 
 class Flushed(Enum):
-    """How far a flush came."""
+    """How much of the queue a flush has sent."""
 
     ALL = "all"
     PART = "part"
@@ -19,7 +19,7 @@ class Flushed(Enum):
 
 
 class SendingSocket(Protocol):
-    """A non-blocking socket, plain or with TLS: BlockingIOError where it takes nothing now."""
+    """A non-blocking socket, plain or with TLS. `send` raises BlockingIOError when it accepts nothing now."""
 
     def send(self, data: memoryview, /) -> int: ...
 
@@ -33,7 +33,7 @@ class SendBuffer:
         self.size = 0
         self._sock = sock
         self._pieces: deque[bytes] = deque()
-        self._sent = 0  # of the first piece
+        self._sent = 0  # bytes of the first piece that are sent
 
     def __bool__(self) -> bool:
         return bool(self._pieces)
@@ -43,7 +43,7 @@ class SendBuffer:
         self.size += len(data)
 
     def flush(self, on_progress: Callable[[], None]) -> Flushed:
-        """Send what the socket takes now."""
+        """Send what the socket accepts now. `on_progress()` is called for each piece that it accepts."""
         while self._pieces:
             first = self._pieces[0]
             try:
@@ -61,7 +61,7 @@ class SendBuffer:
         return Flushed.ALL
 
     def forget_unsent(self) -> None:
-        """Drop what is queued, but for a piece that is halfway out."""
+        """Drop what is queued, except a piece that is partly sent."""
         kept = self._pieces[0] if self._sent else b""
         self._pieces.clear()
         self.size = len(kept) - self._sent
@@ -74,7 +74,7 @@ class SendBuffer:
 
 
 class Deadline:
-    """Calls `missed()` once its time has come; one lazy timer serves all the deadlines of a connection."""
+    """Calls `missed()` when its time has come. One lazy timer serves all deadlines of a connection."""
 
     __slots__ = ("_at", "_loop", "_missed", "_timer")
 
@@ -89,17 +89,17 @@ class Deadline:
         return self._at is not None
 
     def set(self, seconds: float) -> None:
-        """From now on, and in place of the one before, which must not have been longer."""
+        """Set the deadline, in place of an earlier one, which must not be later than this."""
         self._at = self._loop.now() + seconds
         if self._timer is None:
             self._timer = self._loop.call_at(self._at, self._on_timer)
 
     def clear(self) -> None:
-        """None for the time being."""
+        """Remove the deadline; another may be set."""
         self._at = None
 
     def cancel(self) -> None:
-        """None any more."""
+        """Remove the deadline and its timer."""
         self._at = None
         if self._timer is not None:
             self._timer.cancel()

@@ -1,8 +1,8 @@
-"""A small HTTP/1.1 server on the reactor: listeners, who may come in, and how many at once.
+"""A small HTTP/1.1 server on the event loop: its listeners, the access check, and the limit on connections.
 
-It is for one machine's control and scraping, not for the web: everything is bounded, and nothing that a client does
-or leaves undone takes more than a short turn of the loop.  The protocol, h11, is imported with the first connection,
-or by `warm_up` before it.
+It serves the control and the metrics of one machine, not the web. Everything is bounded, and no client can take more
+than a short turn of the loop. The protocol library, h11, is imported with the first connection, or by `warm_up` before
+it.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from supervisor.adapters.http.tls import TlsSocket
 
 MOST_CONNECTIONS = 64
-"""Per listener, so that a crowd on TCP shuts nobody out of the control socket."""
+"""Per listener, so that connections on TCP cannot lock clients out of the control socket."""
 ACCEPTS_A_TURN = 16
 WORK_A_TURN = 0.005
-"""Seconds that all connections together may take of one turn of the loop; what is left waits for the next."""
+"""Seconds that all connections together may take of one turn of the loop; the rest waits for the next turn."""
 REST_AFTER_EMFILE = 1.0
 GOODBYE_SECONDS = 1.0
 MOST_GOODBYES = 16
 _UCRED = struct.Struct("iII")
 _SO_PEERGROUPS = 59
-_GROUPS = 1024  # bytes, which is 256 groups and the most that Python asks for
+_GROUPS = 1024  # bytes: 256 groups; getsockopt of Python returns at most this
 
 
 class HttpServer:
-    """Hands every complete request to `handler`.  `on_problem` is told, in words, what an administrator should know."""
+    """Passes every complete request to `handler`. `on_problem(text)` reports what an administrator should know."""
 
     def __init__(self, loop: EventLoop, handler: Handler, on_problem: Callable[[str], None]) -> None:
         self.loop = loop
@@ -52,10 +52,11 @@ class HttpServer:
         self._group: int | None = None
 
     def listen_unix(self, path: str, inherited: int | None = None, group: int | None = None) -> None:
-        """Serve on a Unix socket that only its owner can open (0600), and `group` where there is one (0660).
-        OperationFailed where that is impossible.
+        """Serve on a Unix socket that only its owner can open (0600), and `group` if given (0660).
 
-        `inherited`: the listening socket of a predecessor, which goes on if `path` still leads to it."""
+        `inherited`: the listening socket of the previous daemon, which is used if `path` still exists. Raises
+        OperationFailed when the socket cannot be made.
+        """
         self._group = group
         if inherited is not None:
             sock = socket.socket(fileno=inherited)
@@ -66,7 +67,7 @@ class HttpServer:
         self._listeners.append(Listener(self, _bound(path, group), local=True, group=group))
 
     def rebind(self, path: str) -> None:
-        """Serve on the Unix socket `path` again, where somebody has removed it.  OperationFailed."""
+        """Serve on the Unix socket `path` again if it was removed. Raises OperationFailed."""
         for listener in self._listeners:
             if listener.local and not os.path.exists(path):  # noqa: PTH110
                 listener.replace(_bound(path, self._group))
@@ -80,9 +81,11 @@ class HttpServer:
         token: BearerToken | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> int:
-        """Serve on TCP and return the port (where 0 was asked for, the kernel chooses).  OperationFailed where that is
-        impossible.  `inherited`: the listening socket of a predecessor with the same configuration.  `token`: what
-        every request has to show."""
+        """Serve on TCP and return the port (for port 0 the kernel chooses one).
+
+        `inherited`: the listening socket of a previous daemon with the same configuration. `token`: what every request
+        must send. Raises OperationFailed when the address cannot be used.
+        """
         if inherited is not None:
             sock = socket.socket(fileno=inherited)
             self._listeners.append(Listener(self, sock, local=False, token=token, tls=tls))
@@ -103,16 +106,16 @@ class HttpServer:
 
     @staticmethod
     def warm_up() -> None:
-        """Import what the first connection needs, while nobody waits for it."""
+        """Import what the first connection needs, before a client waits for it."""
         import supervisor.adapters.http.connection  # noqa: F401
 
     @property
     def connections(self) -> int:
-        """How many are open now."""
+        """How many connections are open now."""
         return sum(len(listener.connections) for listener in self._listeners)
 
     def enqueue(self, connection: Connection) -> None:
-        """It has something to do.  First come, first served: one request each, then it is the next one's turn."""
+        """Give `connection` a turn. Turns are in order of request, and each serves one request."""
         self._queue.append(connection)
         if not self._at_work:
             self._at_work = True
@@ -129,11 +132,11 @@ class HttpServer:
             self.loop.call_soon(self._work)
 
     def descriptors(self) -> dict[str, int]:
-        """The listening sockets, for a successor: `control` and `http`."""
+        """The listening sockets, for the next daemon: `control` and `http`."""
         return {"control" if listener.local else "http": listener.fileno() for listener in self._listeners}
 
     def close(self) -> None:
-        """End every stream properly, drop everybody, and listen no more."""
+        """End every stream properly, close all connections and stop listening."""
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
@@ -156,25 +159,25 @@ class Listener:
         self.local = local
         self.token = token
         self.known_by_any_name = local or token is not None or tls is not None
-        """No web page in a browser on this machine can get in by a name of its own that leads here."""
+        """Requests may use any host name. Otherwise only addresses and localhost: see `_is_address`, DNS rebinding."""
         self._group = group
         self._tls = tls
         self.connections: set[Connection] = set()
         self._sock = sock
         self._closed = False
-        self._resting = False
-        """It was out of descriptors when it last tried, and has said so."""
-        self._away = False
-        """It looks away for a while."""
-        self._leaving = 0
+        self._out_of_descriptors = False
+        """The last accept failed for lack of descriptors, and that was reported."""
+        self._paused = False
+        """The socket is not watched for a while."""
+        self._rejected = 0
         server.loop.register(sock.fileno(), self._on_ready)
 
     def fileno(self) -> int:
         return self._sock.fileno()
 
     def replace(self, sock: socket.socket) -> None:
-        """Go on with another listening socket; connections stay."""
-        if not self._away:
+        """Continue with another listening socket; connections stay."""
+        if not self._paused:
             self.server.loop.unregister(self._sock.fileno())
             self.server.loop.register(sock.fileno(), self._on_ready)
         self._sock.close()
@@ -194,29 +197,29 @@ class Listener:
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             except OSError as error:
-                self._rest(error)
+                self._pause(error)
                 return
-            self._resting = False
-            self._welcome(sock)
+            self._out_of_descriptors = False
+            self._admit(sock)
 
-    def _welcome(self, sock: socket.socket) -> None:
+    def _admit(self, sock: socket.socket) -> None:
         from supervisor.adapters.http.connection import Connection
 
         sock.setblocking(False)
-        if self.local and not _may_come_in(sock, self._group):
-            self._turn_away(sock, 403, "forbidden", "the control socket serves its owner, its group and root only")
+        if self.local and not _is_permitted(sock, self._group):
+            self._reject(sock, 403, "forbidden", "the control socket serves its owner, its group and root only")
         elif len(self.connections) >= MOST_CONNECTIONS:
-            self._turn_away(sock, 503, "busy", f"{MOST_CONNECTIONS} connections are open already")
+            self._reject(sock, 503, "busy", f"{MOST_CONNECTIONS} connections are open already")
         else:
             if not self.local:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
                 self.connections.add(Connection(self, sock if self._tls is None else _secured(self._tls, sock)))
-            except OSError:  # it has gone already
+            except OSError:  # the client has disconnected already
                 sock.close()
 
-    def _turn_away(self, sock: socket.socket, status: int, code: str, message: str) -> None:
-        if self._tls is not None:  # it understands no answer before its handshake
+    def _reject(self, sock: socket.socket, status: int, code: str, message: str) -> None:
+        if self._tls is not None:  # a client cannot read an answer before the handshake
             sock.close()
             return
         body = self.server.handler.refusal(code, message)
@@ -224,29 +227,31 @@ class Listener:
         with suppress(OSError):
             sock.send(head.encode() + b"connection: close\r\n\r\n" + body)
             sock.shutdown(socket.SHUT_WR)
-        if self._leaving >= MOST_GOODBYES:
+        if self._rejected >= MOST_GOODBYES:
             sock.close()
             return
-        # Closed at once, it would meet a client that is still sending its request with EPIPE instead of an answer.
-        self._leaving += 1
+        # Closing at once would give a client that is still sending its request EPIPE instead of the answer.
+        self._rejected += 1
         loop = self.server.loop
 
         def close() -> None:
-            self._leaving -= 1
+            self._rejected -= 1
             sock.close()
 
         loop.call_at(loop.now() + GOODBYE_SECONDS, close)
 
-    def _rest(self, error: OSError) -> None:
-        """Out of descriptors or memory: the listener stays readable, so look away for a while or we would spin."""
-        if not self._resting:
+    def _pause(self, error: OSError) -> None:
+        """Stop watching the socket for a while: without descriptors or memory it stays readable, and the loop would
+        spin.
+        """
+        if not self._out_of_descriptors:
             self.server.on_problem(f"cannot accept a connection: {error}")
-        self._resting = self._away = True
+        self._out_of_descriptors = self._paused = True
         loop = self.server.loop
         loop.unregister(self._sock.fileno())
 
         def again() -> None:
-            self._away = False
+            self._paused = False
             if not self._closed:
                 loop.register(self._sock.fileno(), self._on_ready)
 
@@ -260,11 +265,11 @@ def _secured(context: ssl.SSLContext, sock: socket.socket) -> TlsSocket:
 
 
 def _bound(path: str, group: int | None) -> socket.socket:
-    """A listening Unix socket that only its owner can open, and the group where there is one."""
+    """A listening Unix socket that only its owner can open, and the group if given."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         with suppress(FileNotFoundError):
-            os.unlink(path)  # noqa: PTH108 - pathlib is not worth its memory here
+            os.unlink(path)  # noqa: PTH108 - pathlib costs memory
         before = os.umask(0o177)
         try:
             sock.bind(path)
@@ -282,8 +287,8 @@ def _bound(path: str, group: int | None) -> socket.socket:
     return sock
 
 
-def _may_come_in(sock: socket.socket, group: int | None) -> bool:
-    """The kernel's word on who connected: ourselves, root, or a member of the group."""
+def _is_permitted(sock: socket.socket, group: int | None) -> bool:
+    """Whether the peer, by its credentials from the kernel, is the daemon's user, root, or a member of the group."""
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     _pid, uid, gid = _UCRED.unpack(credentials)
     if uid in (0, os.geteuid()):

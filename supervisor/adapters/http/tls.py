@@ -1,7 +1,7 @@
-"""TLS on an accepted connection, for the HTTP server: a socket that says BlockingIOError where TLS has to wait.
+"""TLS on an accepted connection, as a socket that raises BlockingIOError when TLS has to wait.
 
-Imported only where a certificate is configured.  The handshake is part of the first read, and so under the
-same deadline as the request.
+Imported only if a certificate is configured. The handshake is part of the first read, and so has the same deadline as
+the request.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from supervisor.errors import OperationFailed
 
 
 def server_context(certificate: str, private_key: str) -> ssl.SSLContext:
-    """TLS 1.2 or newer with this chain and key (paths of PEM files).  OperationFailed says why it cannot be."""
+    """TLS 1.2 or newer with this chain and key (paths of PEM files). Raises OperationFailed with the reason."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -28,7 +28,7 @@ def server_context(certificate: str, private_key: str) -> ssl.SSLContext:
 
 
 class TlsSocket:
-    """The server's end of a connection: as a non-blocking socket."""
+    """The server's end of a TLS connection, as a non-blocking socket."""
 
     def __init__(self, context: ssl.SSLContext, sock: socket.socket) -> None:
         self._tls = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
@@ -37,7 +37,9 @@ class TlsSocket:
         return self._tls.fileno()
 
     def recv(self, size: int) -> bytes:
-        """At least a whole TLS record (16 KiB) must be asked for: what stayed behind would wake nobody."""
+        """Read up to `size` bytes, which must be a whole TLS record (16 KiB) at least: epoll does not report what is
+        left over.
+        """
         try:
             return self._tls.recv(size)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):

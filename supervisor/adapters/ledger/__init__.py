@@ -1,0 +1,1 @@
+"""Stores and reads events, evidence and saved state in SQLite; decides nothing."""

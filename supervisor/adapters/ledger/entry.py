@@ -1,4 +1,4 @@
-"""One event on its way into the ledger: the row that is written, and the event object that everybody is shown."""
+"""One event on its way into the ledger: the row that is written, and the event object that clients see."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEEPEST = 20
 
 
 class Entry:
-    """A row of `events`, and its evidence as JSON text (None where there is none)."""
+    """A row of `events`, and its evidence as JSON text (None if there is none)."""
 
     __slots__ = ("_detail", "evidence", "row")
 
@@ -34,7 +34,7 @@ class Entry:
         return self.row[0]
 
     def event(self, stamp: str) -> Event:
-        """The event object, of plain types only.  `stamp`: when, in ISO 8601."""
+        """The event object, of plain types only. `stamp` is its time in ISO 8601."""
         number, _, service, instance, incarnation, goal, before, after, cause, text = self.row
         detail: JSON = json.loads(text) if self._detail is None else dict(self._detail)
         if self.evidence:
@@ -56,12 +56,12 @@ class Entry:
         return json.loads(self.evidence) if self.evidence else None
 
     def renumber(self, shift: int) -> None:
-        """Move it behind what was in the file already."""
+        """Add `shift` to the id, to follow the events that were in the file already."""
         self.row = (self.row[0] + shift, *self.row[1:])
 
 
 def entry(number: int, at: float, record: Record) -> Entry:
-    """The record as event `number`, at a moment in seconds since the epoch."""
+    """The entry of `record` as event `number`; `at` is in seconds since the epoch."""
     detail: Mapping[str, Any] = record.detail
     evidence = None
     if "evidence" in detail:
@@ -83,7 +83,7 @@ def entry(number: int, at: float, record: Record) -> Entry:
 
 
 def _is_plain(detail: Mapping[str, Any]) -> bool:
-    """JSON would give it back as it is: there is no need to ask."""
+    """Whether a round trip through JSON would leave `detail` unchanged, so that it can be skipped."""
     for value in detail.values():
         kind = type(value)
         if kind is float:
@@ -95,7 +95,7 @@ def _is_plain(detail: Mapping[str, Any]) -> bool:
 
 
 def encode(value: object) -> str:
-    """Compact JSON; never fails.  What JSON has no word for (NaN, infinity) is null, what it does not know is text."""
+    """Compact JSON; never fails. NaN and infinity become null, values of unknown types become text."""
     try:
         return _dumps(value)
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Keeping the ledger small: pruning in small steps, and checkpoints that nobody waits for."""
+"""Keeps the ledger small: removes old events in small steps, and runs checkpoints without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from supervisor.adapters.ledger.schema import pragma, uri
 STEP = 500
 """Events removed, or indexed, in one step (a millisecond or two)."""
 KEPT = 100
-"""The newest events stay, however old or big: what happened last is always known."""
+"""The newest events stay, however old or big, so that the latest history is always available."""
 EVIDENCE_KEPT = 200
 EVIDENCE_AGE = 7 * 86_400.0
-"""Evidence, up to 64 KiB each, is kept for the newest failures only."""
+"""Evidence, up to 64 KiB each, is kept for the newest failures only: this many, and for this many seconds."""
 WAL_MOST = 2 * 1024 * 1024
 """Bytes of write-ahead log at which a checkpoint is due."""
 WAL_BUSY = 4 * WAL_MOST
-"""Bytes at which writing must be so busy that a checkpoint never sees its end: what is left is brought home at once."""
+"""Bytes at which writes are so frequent that a checkpoint never catches up; the rest is then checkpointed at once."""
 WAL_HELD = 32 * WAL_MOST
-"""Bytes at which somebody must be holding an old snapshot open, so that the log cannot begin anew."""
+"""Bytes at which another process must be holding an old snapshot open, so that the log cannot restart."""
 _VACUUM = 256
 
 
 def prune(db: sqlite3.Connection, now: float, max_age: float, max_bytes: int) -> bool:
-    """Remove at most STEP of the oldest events that are too old or for which there is no room, and evidence beyond
-    its own bounds.  `now`: seconds since the epoch.  True: there is more to remove."""
+    """Remove at most STEP of the oldest events that exceed the age or the size limit, and evidence beyond its own
+    limits.
+
+    `now` is in seconds since the epoch. True: there is more to remove.
+    """
     pages, free = pragma(db, "page_count"), pragma(db, "freelist_count")
     crowded = (pages - free) * pragma(db, "page_size") > max_bytes
     last = db.execute("SELECT max(id) FROM events").fetchone()[0] or 0
@@ -54,7 +57,7 @@ def prune(db: sqlite3.Connection, now: float, max_age: float, max_bytes: int) ->
 
 
 def index(db: sqlite3.Connection) -> bool:
-    """Put at most STEP of the newest events into the index by service.  True: there are more."""
+    """Put at most STEP of the newest events into the index by service. True: there are more."""
     border = last_indexed(db)
     last = db.execute("SELECT max(id) FROM events").fetchone()[0] or 0
     db.execute("UPDATE events SET indexed = 1 WHERE id > ? AND id <= ?", (border, min(last, border + STEP)))
@@ -70,10 +73,10 @@ def wal_size(path: str) -> int:
 
 
 class Checkpoint:
-    """Brings the write-ahead log home, in a thread of its own and by a connection of its own.
+    """Copies the write-ahead log into the database, in a thread and on a connection of its own.
 
-    A checkpoint waits for the disk twice (log, then database), which may take seconds on a busy one; the loop must
-    not.  It is a passive one: neither writers nor readers wait for it.
+    A checkpoint waits for the disk twice (log, then database), which may take seconds on a busy one; the event loop
+    must not wait. It is a passive checkpoint: neither writers nor readers wait for it.
     """
 
     def __init__(self, path: str) -> None:
@@ -82,17 +85,17 @@ class Checkpoint:
         self._running = _thread.allocate_lock()
 
     def start(self) -> None:
-        """Begin, unless one is under way."""
+        """Start a checkpoint, unless one is running."""
         if not self._running.acquire(blocking=False):
             return
         try:
             _thread.start_new_thread(self._run, ())
-        except RuntimeError as error:  # no room for a thread
+        except RuntimeError as error:  # the system allows no more threads
             self.error = str(error)
             self._running.release()
 
     def wait(self, seconds: float) -> bool:
-        """Until none is under way, or `seconds` have passed: then False."""
+        """Wait until no checkpoint is running; False when `seconds` pass first."""
         if not self._running.acquire(timeout=seconds):
             return False
         self._running.release()
@@ -103,7 +106,7 @@ class Checkpoint:
             db = sqlite3.connect(uri(self._path, "mode=rw"), uri=True, timeout=0.0, isolation_level=None)
             try:
                 db.execute("PRAGMA synchronous = NORMAL")
-                db.execute("SELECT 1 FROM meta LIMIT 1").fetchone()  # only now it knows of the log
+                db.execute("SELECT 1 FROM meta LIMIT 1").fetchone()  # SQLite notices the log only when it reads
                 db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 self.error = ""
             finally:
@@ -115,12 +118,12 @@ class Checkpoint:
 
 
 class Maintenance:
-    """What has to be done now and then, in steps of some milliseconds.  It raises what the database raises."""
+    """Periodic work on the ledger, in steps of some milliseconds. It raises what the database raises."""
 
     def __init__(self, path: str, on_problem: Callable[[str], None], max_age: float, max_bytes: int) -> None:
         self.checkpoint = Checkpoint(path)
         self.written = STEP
-        """Events and other commits since the last step; counted up by whoever writes."""
+        """Events and other commits since the last step; the writer counts it up."""
         self._path = path
         self._on_problem = on_problem
         self._max_age, self._max_bytes = max_age, max_bytes
@@ -131,7 +134,7 @@ class Maintenance:
         return self.written >= STEP
 
     def step(self, db: sqlite3.Connection, now: float) -> None:
-        """One step of each kind of work; `due` remains true while there is more.  `now`: seconds since the epoch."""
+        """Do one step of each kind of work; `due` remains true while there is more. `now`: seconds since the epoch."""
         self.written = 0
         more = index(db)
         more |= prune(db, now, self._max_age, self._max_bytes)
@@ -139,10 +142,10 @@ class Maintenance:
         self.written = STEP if more else 0
 
     def _shorten_log(self, db: sqlite3.Connection) -> None:
-        """The write-ahead log begins anew at the next commit that finds all of it in the database."""
+        """Checkpoint a long log. SQLite restarts it at the next commit that finds all of it checkpointed."""
         size = wal_size(self._path)
         if size > WAL_BUSY and self.checkpoint.wait(0.0):
-            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # the little that came in since the last one
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # the few pages written since the last checkpoint
         elif size > WAL_MOST:
             self.checkpoint.start()
         if size > WAL_HELD and not self._told:

@@ -1,4 +1,4 @@
-"""Reading the ledger: in the daemon, and by others while the daemon writes or while there is none."""
+"""Reads the ledger: in the daemon, and in other processes while the daemon writes or while none runs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class EventQuery:
-    """Which events: of these services or instances (none: all), not older than `since` (seconds since the epoch).
+    """Selects events of these services or instances (none: all), not older than `since` (seconds since the epoch).
 
-    With `after` (an id) the oldest `limit` that follow it, else the newest `limit`, before the id `before` if given.
+    With `after` (an id) it means the oldest `limit` events that follow it, else the newest `limit`, before the id
+    `before` if that is given.
     """
 
     services: tuple[str, ...] = ()
@@ -39,7 +40,7 @@ _SELECT = (
 
 
 def select(db: sqlite3.Connection, query: EventQuery) -> list[Event]:
-    """Event objects, oldest first.  sqlite3.Error: the file cannot be read."""
+    """The event objects of `query`, oldest first. Raises sqlite3.Error when the file cannot be read."""
     low = query.after + 1 if query.after is not None else 0
     if query.since is not None:
         low = max(low, _first_since(db, query.since))
@@ -47,7 +48,7 @@ def select(db: sqlite3.Connection, query: EventQuery) -> list[Event]:
     end = f"ORDER BY id {'ASC' if query.after is not None else 'DESC'} LIMIT {max(0, query.limit)}"
     if not query.services:
         return cut(map(_event, db.execute(f"{_SELECT} WHERE id >= ? AND id < ? {end}", (low, high))), query)
-    # Each service's index is walked only as far as the limit; the few newest events are in no index.
+    # Each service's index is read only as far as the limit; the newest few events are in no index.
     border = max(low, last_indexed(db) + 1)
     rows: list[Sequence[Any]] = []
     for service, instances in _wanted(query).items():
@@ -62,13 +63,13 @@ def select(db: sqlite3.Connection, query: EventQuery) -> list[Event]:
 
 
 def last_indexed(db: sqlite3.Connection) -> int:
-    """The highest id that the index by service knows; 0: none."""
+    """The highest id in the index by service; 0 if there is none."""
     found = db.execute("SELECT id FROM events NOT INDEXED WHERE indexed = 1 ORDER BY id DESC LIMIT 1").fetchone()
     return int(found[0]) if found else 0
 
 
 def cut(events: Iterable[Event], query: EventQuery) -> list[Event]:
-    """What the query means of these, in order and not more than its limit."""
+    """The events that match the query, in order and at most its limit."""
     found = sorted((e for e in events if _matches(e, query)), key=lambda e: int(e["id"]))
     limit = max(0, query.limit)
     return found[:limit] if query.after is not None else found[len(found) - min(limit, len(found)) :]
@@ -88,7 +89,7 @@ def read_meta(db: sqlite3.Connection) -> dict[str, str]:
 
 
 class LedgerReader:
-    """A ledger that somebody else writes, or nobody.  OperationFailed: there is none, or it cannot be read."""
+    """A ledger that another process may be writing. Raises OperationFailed when there is none or it cannot be read."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -101,11 +102,11 @@ class LedgerReader:
         return self._ask(lambda db: read_evidence(db, event_id))
 
     def snapshots(self) -> dict[str, JSON]:
-        """What is saved of each instance.  OperationFailed."""
+        """The saved state of each instance. Raises OperationFailed."""
         return self._ask(read_snapshots)
 
     def meta(self) -> dict[str, str]:
-        """The facts about the supervisor itself.  OperationFailed."""
+        """The facts about the supervisor itself. Raises OperationFailed."""
         return self._ask(read_meta)
 
     def close(self) -> None:
@@ -123,14 +124,14 @@ class LedgerReader:
             db.execute("SELECT id FROM events LIMIT 1").fetchone()
             return db
         except sqlite3.Error as error:
-            # A directory that we may not write has no room for the lock file; the writer left everything in one.
+            # Without write access to the directory SQLite cannot make its lock file; a closed ledger is one whole file.
             if how == "mode=ro" and error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 return self._open("mode=ro&immutable=1")
             raise OperationFailed(f"cannot read the ledger {self._path}: {error}", "has a daemon ever run?") from None
 
 
 def read_only(path: str) -> LedgerReader:
-    """For a face while no daemon runs.  OperationFailed: there is no ledger, or it cannot be read."""
+    """Open the ledger for a client while no daemon runs. Raises OperationFailed as LedgerReader does."""
     return LedgerReader(path)
 
 
@@ -147,7 +148,7 @@ def _wanted(query: EventQuery) -> dict[str, list[str]]:
 
 
 def _first_since(db: sqlite3.Connection, since: float) -> int:
-    """The smallest id not older than `since`, by bisection: ids and times rise together (but for stepped clocks)."""
+    """The smallest id not older than `since`, by bisection: times rise with ids, unless the clock was stepped."""
     low, high = (int(v or 0) for v in db.execute("SELECT min(id), max(id) + 1 FROM events").fetchone())
     while low < high:
         middle = (low + high) // 2
@@ -187,7 +188,7 @@ def _event(row: Sequence[Any]) -> Event:
 
 
 def _object(text: str) -> JSON:
-    """What was written; a damaged text is an empty object rather than no answer at all."""
+    """The JSON object in `text`; an empty object if it is damaged, so that the rest can still be read."""
     try:
         value = json.loads(text)
     except ValueError:

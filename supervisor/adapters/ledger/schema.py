@@ -1,4 +1,4 @@
-"""The ledger's file: its tables, how it is opened, and how one that cannot be used is set aside."""
+"""The ledger's file: its tables, how it is opened, and how an unusable one is set aside."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 
 APPLICATION = 0x50686953
-"""PRAGMA application_id: says that an SQLite file is a ledger."""
+"""PRAGMA application_id: marks an SQLite file as a ledger."""
 VERSION = 1
-"""PRAGMA user_version: the layout below."""
+"""PRAGMA user_version: the version of the tables below."""
 OPEN_WITHIN = 0.5
-"""Seconds that opening may wait for another process's lock; once open, we never wait."""
+"""Seconds that opening may wait for another process's lock. Once the file is open, the daemon never waits."""
 KEPT_ASIDE = 3
-"""Unusable files that are kept; the oldest goes first."""
+"""Unusable files that are kept; the oldest is removed first."""
 
-# An index entry for each of many services is a page to write for each.  So the newest events are in none, until upkeep
-# puts them there: those with `indexed = 0` are always the ones with the highest ids, and not many.
+# With many services each indexed event costs a page write of its own. So the newest events are in no index until
+# maintenance adds them: those with `indexed = 0` always have the highest ids, and are few.
 TABLES = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE events (
@@ -38,26 +38,26 @@ DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Unusable(Exception):
-    """The file is there, and is no ledger that this version can read."""
+    """The file exists and is not a ledger that this version can read."""
 
 
 def is_damage(error: Exception) -> bool:
-    """The file's content is at fault, not the disk, its room or another process."""
+    """Whether the file's content is at fault, rather than the disk, its free space or another process."""
     code = getattr(error, "sqlite_errorcode", None) or 0
     return isinstance(error, Unusable) or code & 0xFF in DAMAGE
 
 
 def open_ledger(path: str) -> sqlite3.Connection:
-    """Open the ledger, or begin one.  OSError, sqlite3.Error: not possible now.  Those of which `is_damage` is
-    true: never, with this file.
+    """Open the ledger, or create one.
 
-    Nothing here waits for the disk: what is committed survives our own crash, and a checkpoint (ledger_upkeep)
-    makes it survive the machine's.
+    Raises OSError or sqlite3.Error when that is not possible now; if `is_damage` is true of the error, it never will be
+    with this file. Opening does not wait for the disk: commits survive a crash of the daemon, and a checkpoint
+    (maintenance.py) makes them survive a crash of the machine.
     """
     os.makedirs(os.path.dirname(path) or ".", 0o700, exist_ok=True)  # noqa: PTH103, PTH120 - pathlib costs
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.fchmod(fd, 0o600)  # the files beside it take its mode
+        os.fchmod(fd, 0o600)  # SQLite gives the files beside it the same mode
     finally:
         os.close(fd)
     db = sqlite3.connect(path, timeout=OPEN_WITHIN, isolation_level=None)
@@ -89,7 +89,7 @@ def _prepare(db: sqlite3.Connection) -> None:
 
 
 def uri(path: str, how: str) -> str:
-    """The path as SQLite's URI, which may say how to open it."""
+    """The path as an SQLite URI with the query string `how`."""
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     return f"file:{quoted}?{how}"
 
@@ -100,7 +100,7 @@ def pragma(db: sqlite3.Connection, name: str) -> int:
 
 
 def set_aside(path: str) -> str:
-    """Rename an unusable ledger, with its write-ahead log; returns its new path.  OSError: not possible."""
+    """Rename an unusable ledger, with its write-ahead log; returns the new path. Raises OSError."""
     now = time.time_ns()
     stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 10**9))}.{now // 1000 % 10**6:06}Z"
     target = f"{path}.corrupt-{stamp}"

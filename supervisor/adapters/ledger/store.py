@@ -1,8 +1,8 @@
-"""The ledger: every state change with its cause and evidence, and what a later supervisor needs for adoption.
+"""The ledger: every state change with its cause and evidence, and the saved state that a later daemon adopts from.
 
-One commit an `append`, without waiting for the disk: it must survive our own crash (record before act), not a
-power cut, in which the children die too.  A broken disk never stops the supervision: what cannot be written is
-kept in memory (the newest HELD), said once, tried again every RETRY seconds, and written when the disk is back.
+Each `append` is one commit that does not wait for the disk: it must survive a crash of the daemon (record before act),
+not a power cut, in which the children die too. A broken disk never stops supervision: events that cannot be written are
+kept in memory (the newest HELD), the problem is reported once, and writing is tried again every RETRY seconds.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ __all__ = ["EventQuery", "Ledger", "LedgerReader", "read_only"]
 HELD = 1000
 """Events kept in memory while the disk is broken."""
 EVIDENCE_HELD = 16
-"""… and how many of the newest of them keep their evidence."""
+"""Of the events kept in memory, the number of the newest that keep their evidence."""
 RETRY = 3.0
 """Seconds between two attempts to write to a broken disk."""
 UPKEEP_AFTER = 1.0
-"""Seconds by which upkeep is put off, so that it meets no restart."""
+"""Seconds by which maintenance is delayed, so that it does not slow a restart."""
 MAX_AGE = 30 * 86_400.0
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -54,12 +54,12 @@ _BROKEN = (sqlite3.Error, OSError, Unusable)
 
 
 class Ledger:
-    """Owned by one thread.  No method raises because of the disk.
+    """Reads and writes the ledger, from one thread. No method raises because of the disk.
 
     `on_problem(text)` is called once when the ledger becomes unusable, and once when it is usable again; `problem`
-    says which of the two it is.  `later(seconds, callback)`: how to put work off (a reactor's timer); without it,
-    upkeep runs within `append`, and a broken disk is tried again when there is something to write.  `on_loss` is called
-    when a new file takes the place of one that was damaged or removed: what was saved may have to be saved again.
+    holds the present problem, or None. `later(seconds, callback)` delays work (a timer of the event loop); without it,
+    maintenance runs within `append`, and a broken disk is tried again when there is something to write. `on_loss` is
+    called when a new file replaces one that was damaged or removed: saved state may have to be saved again.
     """
 
     def __init__(
@@ -86,19 +86,22 @@ class Ledger:
         self._meta: dict[str, str] = {}
         self._retry_at = 0.0
         self._now = 0.0
-        self._upkeep = Maintenance(path, on_problem, max_age, max_bytes)
-        self._upkeep_due = False
+        self._maintenance = Maintenance(path, on_problem, max_age, max_bytes)
+        self._maintenance_scheduled = False
         self._closed = self._begun = False
         self.flush()
         self._begun = True
         if self._db is None:
-            self._read_all_the_same()
+            self._load_read_only()
 
     # -- writing -------------------------------------------------------------------------------------------------
 
     def append(self, records: Sequence[Record], at: float) -> list[Event]:
-        """Write records that happened `at` (seconds since the epoch), with all that `save` left to write, in one
-        commit.  Returns their event objects, whether they could be written or not."""
+        """Write records that happened `at` (seconds since the epoch), and what `save` left to be written, in one
+        commit.
+
+        Returns their event objects, whether they could be written or not.
+        """
         self._now = at
         stamp = to_iso(at)
         new = [entry(number, at, record) for number, record in enumerate(records, self._last + 1)]
@@ -108,17 +111,19 @@ class Ledger:
         return [held.event(stamp) for held in new]
 
     def save(self, name: str, snapshot: JSON | None) -> None:
-        """What is to be known of `name` after a restart of the supervisor; None: nothing any more.  It is written
-        with the next `append` or `flush`; the snapshot is the ledger's from now on."""
+        """Save the state of `name` for adoption after a restart of the daemon; None removes it.
+
+        It is written with the next `append` or `flush`. The caller must not change `snapshot` afterwards.
+        """
         self._snapshots[name] = snapshot
 
     def set_meta(self, key: str, value: str) -> None:
-        """Remember a fact about the supervisor itself, at once."""
+        """Store a fact about the supervisor itself, at once."""
         self._meta[key] = value
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits to be written, if the disk takes it."""
+        """Write what is pending, if the disk accepts it."""
         if self._closed or (self.problem is not None and self._clock() < self._retry_at):
             self._shorten()
             return
@@ -127,14 +132,14 @@ class Ledger:
         except _BROKEN as error:
             self._recover(error)
         else:
-            self._look_after()
+            self._schedule_maintenance()
 
     def close(self) -> None:
-        """Write what waits, and leave one whole file behind."""
+        """Write what is pending, and leave one whole file behind."""
         self._retry_at = 0.0
         self.flush()
         self._closed = True
-        self._upkeep.checkpoint.wait(5.0)
+        self._maintenance.checkpoint.wait(5.0)
         if self._db is not None:
             try:
                 self._db.execute("PRAGMA synchronous = NORMAL")  # closing is a checkpoint
@@ -145,12 +150,12 @@ class Ledger:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def events(self, query: EventQuery) -> list[Event]:
-        """Event objects, oldest first; what could not be written yet is among them."""
+        """The event objects of `query`, oldest first, including those not written yet."""
         found = self._ask(lambda db: select(db, query)) or []
         return cut([*found, *(held.event(to_iso(held.row[1])) for held in self._held)], query) if self._held else found
 
     def evidence(self, event_id: int) -> Evidence | None:
-        """What was captured when the event happened; None: nothing, or not kept any longer."""
+        """What was captured when the event happened; None if there is nothing, or it is no longer kept."""
         for held in self._held:
             if held.id == event_id:
                 return held.evidence_object()
@@ -189,7 +194,7 @@ class Ledger:
             if self._meta:
                 db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", self._meta.items())
             db.execute("COMMIT")
-            self._upkeep.written += len(self._held) or 1
+            self._maintenance.written += len(self._held) or 1
         self._written()
 
     def _written(self) -> None:
@@ -204,7 +209,7 @@ class Ledger:
             self._on_problem(f"the ledger {self._path} can be written again: {count} events were saved{loss}")
 
     def _connected(self) -> sqlite3.Connection:
-        """The open ledger; opened again where the file was taken away from under us."""
+        """The open ledger; reopened if the file was removed or replaced."""
         if self._db is not None:
             if self._identity() == self._opened:
                 return self._db
@@ -218,20 +223,22 @@ class Ledger:
 
     def _identity(self) -> tuple[int, int]:
         try:
-            found = os.stat(self._path)  # noqa: PTH116 - on the restart path
+            found = os.stat(self._path)  # noqa: PTH116 - pathlib is slower; this is on the restart path
         except OSError:
             return 0, 0
         return found.st_dev, found.st_ino
 
     def _renumber(self, shift: int) -> None:
-        """Events that were numbered before the file could be read go after those in it."""
+        """Shift the numbers of events that were recorded before the file could be read, so that they follow those in
+        it.
+        """
         if shift:
             self._last += shift
             for held in self._held:
                 held.renumber(shift)
 
     def _recover(self, error: Exception) -> None:
-        """Writing failed.  A damaged file is replaced at once; for everything else there is a later."""
+        """Handle a failed write: replace a damaged file at once; retry later after any other error."""
         if is_damage(error):
             try:
                 self._replace(error)
@@ -243,7 +250,7 @@ class Ledger:
         self._shorten()
 
     def _replace(self, error: Exception) -> None:
-        """Set the damaged file aside, so that a new one is begun."""
+        """Set the damaged file aside, so that a new one is created."""
         self._salvage()
         aside = set_aside(self._path)
         self._on_problem(
@@ -251,19 +258,21 @@ class Ledger:
         )
 
     def _salvage(self) -> None:
-        """Let go of this file, but not of what is still legible of what adoption needs."""
+        """Close this file, but keep in memory what can still be read of the state that adoption needs."""
         if self._db is not None:
             with suppress(sqlite3.Error):
                 self._meta = {**read_meta(self._db), **self._meta}
                 self._snapshots = {**read_snapshots(self._db), **self._snapshots}
-        self._upkeep.checkpoint.wait(5.0)  # it would take the new file's log for its own
+        self._maintenance.checkpoint.wait(5.0)  # it would mistake the new file's log for its own
         self._disconnect()
         if self._on_loss is not None and self._begun:
             self._on_loss()
 
-    def _read_all_the_same(self) -> None:
-        """A file that cannot be opened for writing, as on a full or read-only disk, can mostly be read: without what
-        adoption needs, services that run would be started a second time."""
+    def _load_read_only(self) -> None:
+        """Read a file that cannot be opened for writing, as on a full or read-only disk.
+
+        Without the saved state, running services would be started a second time.
+        """
         with suppress(OperationFailed):
             reader = read_only(self._path)
             with suppress(OperationFailed):
@@ -297,7 +306,7 @@ class Ledger:
     def _disconnect(self) -> None:
         db, self._db = self._db, None
         if db is not None:
-            with suppress(sqlite3.Error):  # whatever it was about, it was told when it was tried
+            with suppress(sqlite3.Error):  # an error was reported when it happened
                 db.close()
 
     def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T | None:
@@ -312,26 +321,26 @@ class Ledger:
                 self._on_problem(f"cannot read the ledger {self._path}: {error}")
             return None
 
-    # -- upkeep --------------------------------------------------------------------------------------------------
+    # -- maintenance ---------------------------------------------------------------------------------------------
 
-    def _look_after(self) -> None:
-        """Called after each commit; the work itself is put off, so that it meets no restart."""
-        if self._upkeep_due or not self._upkeep.due:
+    def _schedule_maintenance(self) -> None:
+        """Schedule maintenance if it is due. Called after each commit; the delay keeps it away from restarts."""
+        if self._maintenance_scheduled or not self._maintenance.due:
             return
-        self._upkeep_due = True
+        self._maintenance_scheduled = True
         if self._later is None:
             self._tidy()
         else:
             self._later(UPKEEP_AFTER, self._tidy)
 
     def _tidy(self) -> None:
-        """One small step; the rest, if any, later."""
-        self._upkeep_due = False
+        """Do one small step; what is left follows later."""
+        self._maintenance_scheduled = False
         if self._db is not None and self.problem is None:
             try:
-                self._upkeep.step(self._db, self._now)
+                self._maintenance.step(self._db, self._now)
             except _BROKEN as error:
                 self._recover(error)
             else:
                 if self._later is not None:
-                    self._look_after()
+                    self._schedule_maintenance()

@@ -1,0 +1,1 @@
+"""Single kernel interfaces: /proc, pidfds, capabilities, locks, directories.  Nothing here knows services."""

@@ -1,4 +1,4 @@
-"""The daemon's own directories: ours alone, or refused."""
+"""Makes and checks the daemon's own directories: one that another user owns or can write to is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from supervisor.errors import OperationFailed
 
 
 def own_directory(path: str, mode: int, group: int | None = None) -> str:
-    """Make sure that `path` is a directory that is ours and that nobody else can write to; of `group`, if given."""
+    """Make or check `path`: a directory of this user, writable for no other, with `mode` and, if given, `group`.
+
+    Returns `path`.  OperationFailed where it cannot be made or is not safe to use.
+    """
     place = Path(path)
     try:
         place.mkdir(mode=mode, parents=True, exist_ok=True)
@@ -31,6 +34,6 @@ def own_directory(path: str, mode: int, group: int | None = None) -> str:
         raise OperationFailed(f"{path} can be written by others", f"chmod go-w {path}")
     if group is not None and found.st_gid != group:
         os.chown(path, -1, group)
-    if stat.S_IMODE(found.st_mode) != mode:  # not for nothing: the filesystem may be read-only for now
+    if stat.S_IMODE(found.st_mode) != mode:  # only where needed: the file system may be read-only at present
         place.chmod(mode)
     return path

@@ -1,6 +1,6 @@
-"""Notices when somebody takes from a directory what is ours: a tidy-up of /tmp or /run, a person in the wrong place.
+"""Notices by inotify(7) that the daemon's files were removed from a directory, say by a cleaner of /run.
 
-By inotify(7): as long as nothing is removed there, nothing runs.
+Nothing runs as long as nothing is removed.
 """
 
 from __future__ import annotations
@@ -14,35 +14,36 @@ from supervisor.errors import SupervisorError
 
 _MOVED_FROM, _DELETE, _DELETE_SELF, _MOVE_SELF, _ONLYDIR = 0x40, 0x200, 0x400, 0x800, 0x1000000
 SETTLE = 0.1
-"""Seconds from the first loss to what is done about it: whoever removes a whole directory is done by then."""
+"""Seconds from the first loss to its repair, so that the removal of a whole directory has ended by then."""
 RETRY = 5.0
-"""Seconds until it is tried again to make anew what could not be made."""
+"""Seconds until a failed repair is tried again."""
 
 
 class DirectoryWatch:
-    """Calls `make_anew(lost)` with those of `names` that are no longer in `directory`, soon after they went.
+    """Calls `recreate(lost)` with those of `names` that are missing in `directory`, soon after they were removed.
 
-    It raises OSError or SupervisorError where that is impossible; then `on_problem(text)` is told once, and it is
-    called again until it succeeds.  Where the kernel gives no inotify instance there is no vigil."""
+    Where `recreate` raises OSError or SupervisorError, `on_problem(text)` is called once, and `recreate` again every
+    RETRY seconds until it succeeds.  Where the kernel gives no inotify instance, nothing is watched.
+    """
 
     def __init__(
         self,
         loop: EventLoop,
         directory: str,
         names: Sequence[str],
-        make_anew: Callable[[Sequence[str]], None],
+        recreate: Callable[[Sequence[str]], None],
         on_problem: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._directory, self._names = directory, names
-        self._recreate, self._on_problem = make_anew, on_problem
+        self._recreate, self._on_problem = recreate, on_problem
         self._libc = ctypes.CDLL(None)
         self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         self._due = self._failing = False
         if self._fd >= 0:
             loop.register(self._fd, self._removed)
             self._watch()
-            self._look_at(loop.now())  # it may be gone already
+            self._look_at(loop.now())  # a file may be missing already
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -51,12 +52,12 @@ class DirectoryWatch:
             self._fd = -1
 
     def _watch(self) -> None:
-        """The directory that now bears the name; of the same one no second watch is made."""
+        """Watch the directory that has the name now.  For the same directory the kernel adds no second watch."""
         mask = _MOVED_FROM | _DELETE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
         self._libc.inotify_add_watch(self._fd, os.fsencode(self._directory), mask)
 
     def _removed(self, _events: int) -> None:
-        os.read(self._fd, 65536)  # what it was is seen better by looking
+        os.read(self._fd, 65536)  # the events are thrown away: `_look` sees what is missing
         self._look_at(self._loop.now() + SETTLE)
 
     def _look_at(self, when: float) -> None:

@@ -1,4 +1,7 @@
-"""One daemon per runtime directory, and per state directory: locks that the kernel holds, so a crash releases them."""
+"""Locks that allow one daemon per runtime directory and one per state directory.
+
+They are kernel locks (flock), so a crash releases them.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,25 @@ from supervisor.adapters.linux import procfs
 from supervisor.errors import OperationFailed
 
 WAIT_FOR_THE_DEAD = 10.0
-"""Seconds in which what a killed daemon was just spawning must have reached its exec."""
+"""Seconds in which a child that a killed daemon was spawning must have reached its exec."""
 WAIT_FOR_THE_CLAIM = 1.0
-"""The same for the state directory, of whose holder nothing is known; mostly the first lock has been waited for."""
-_LOOK_EVERY = 0.005
+"""The same for the state directory.  Shorter, because mostly the wait for the runtime lock has covered it."""
+_LOOK_EVERY = 0.005  # seconds
 
 
 class RuntimeLock:
-    """Held for as long as this process lives, or until `release`.
+    """The lock of a runtime directory, held until `release` or the end of this process.
 
-    A child between its fork and its exec still holds the descriptor of the daemon that began it.  So where the holder
-    itself is dead, this waits: once the lock is ours, every process that it spawned has its final environment, and
-    recovery sees them all.
+    A child between its fork and its exec still holds the descriptor of the daemon that forked it.  So where the holder
+    itself is dead, this waits: once the lock is taken, every process that the dead daemon spawned has its final
+    environment, and recovery finds them all.
     """
 
     def __init__(self, runtime_dir: str, inherited: int | None = None) -> None:
-        """`inherited`: the descriptor that a predecessor in this very process handed over."""
+        """Take the lock.  OperationFailed where a living supervisor holds it.
+
+        `inherited`: the descriptor that a predecessor in this process handed over, already locked.
+        """
         self._runtime_dir = runtime_dir
         if inherited is not None:
             self.fd = inherited
@@ -56,8 +62,8 @@ class RuntimeLock:
             time.sleep(_LOOK_EVERY)
 
     def reacquire(self) -> None:
-        """Hold the lock under its name again, where somebody has removed the file.  OperationFailed where another
-        supervisor was quicker."""
+        """Make and lock the file again where it was removed.  OperationFailed where another supervisor locked it
+        first."""
         try:
             held = os.path.samestat(os.stat(f"{self._runtime_dir}/lock"), os.fstat(self.fd))  # noqa: PTH116
         except FileNotFoundError:
@@ -72,13 +78,14 @@ class RuntimeLock:
 
 
 class StateLock:
-    """The state directory is one daemon's alone, whatever runtime directory another one has, or finds removed.
+    """The lock of a state directory: only one daemon uses it, whatever runtime directories several daemons have.
 
-    It is the directory itself that is locked, for it can be on a disk that takes no file.  A file system that locks no
-    directory (NFS) claims nothing."""
+    The directory itself is locked, because the disk may take no new file.  On a file system that cannot lock a
+    directory (NFS) nothing is locked.
+    """
 
     def __init__(self, state_dir: str, inherited: int | None = None) -> None:
-        """`inherited`: as with Lock.  OperationFailed where another daemon has it."""
+        """Take the lock; `inherited` as for RuntimeLock.  OperationFailed where another daemon holds it."""
         if inherited is not None:
             self.fd = inherited
             return

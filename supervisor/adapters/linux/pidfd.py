@@ -1,4 +1,4 @@
-"""Exit statuses through pidfds, of our own children and of processes that only were ours once."""
+"""Reads exit statuses through pidfds, of own children and of adopted processes that are children of others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PIDFD_INFO_EXIT = 1 << 3
 
 
 def child_status(pidfd: int) -> Status | None:
-    """Reap our own child if it has ended.  None: it still runs.  ChildProcessError: it is not our child."""
+    """Reap an own child if it has ended.  None: it still runs.  ChildProcessError: it is no child of this process."""
     result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     if result is None:
         return None
@@ -25,9 +25,10 @@ def child_status(pidfd: int) -> Status | None:
 
 
 def foreign_status(pidfd: int) -> Status:
-    """How a process that is not our child ended, once its parent has reaped it (POLLHUP on the pidfd).
+    """How a process that is not an own child ended, once its parent has reaped it (POLLHUP on the pidfd).
 
-    Needs Linux 6.15 (`PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`); elsewhere honestly unknown."""
+    Needs Linux 6.15 (`PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`); on older kernels the status is (None, None).
+    """
     info = bytearray(_INFO.size)
     struct.pack_into("=Q", info, 0, _PIDFD_INFO_EXIT)
     try:

@@ -1,8 +1,8 @@
-"""Small readers of /proc and of the cgroup file system: what is said about a process while it exists.
+"""Reads what /proc and the cgroup file system tell about processes.
 
-Every answer can be outdated when it arrives, and a process can vanish between any two reads: that is None or an
-empty list, never an error.  psutil answers the same and takes several times as long, as
-docs/decisions/0002-own-reader-of-proc.md measures; it serves outside the daemon.
+Every answer can be outdated when it arrives.  A process can vanish between two reads: the result is then None or an
+empty list, never an error.  psutil reads the same but takes two to five times as long for one process, and far longer
+for all descendants (docs/decisions/0002-own-reader-of-proc.md); it is used outside the daemon.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ _MOST = 1 << 20  # bytes of one /proc file that are read; only environ and cgrou
 
 
 class Stat(NamedTuple):
-    """What is used of /proc/PID/stat.  `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes,
-    `flags` as include/linux/sched.h has them (PF_…)."""
+    """The fields of /proc/PID/stat that are used.
+
+    `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes, `flags`: PF_… of include/linux/sched.h.
+    """
 
     name: str
     state: str
@@ -38,7 +40,7 @@ class Stat(NamedTuple):
 
 
 def read(path: str, maximum: int = _MOST) -> bytes | None:
-    """The content of a small kernel file up to `maximum` bytes, or None where it is not there or not ours to read."""
+    """The content of a small kernel file up to `maximum` bytes, or None where it is missing or may not be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -56,13 +58,13 @@ def read(path: str, maximum: int = _MOST) -> bytes | None:
 
 
 def stat(pid: int) -> Stat | None:
-    """The process's own account of itself, or None when there is none (any more)."""
+    """Read and parse /proc/PID/stat.  None: the process does not exist (any more)."""
     content = read(f"/proc/{pid}/stat")
     return parse_stat(content) if content else None
 
 
 def parse_stat(content: bytes) -> Stat | None:
-    """Take apart one line of /proc/PID/stat.  The name may hold anything, spaces and parentheses too."""
+    """Parse one line of /proc/PID/stat.  The name may contain anything, spaces and parentheses too."""
     opening, closing = content.find(b"("), content.rfind(b")")
     fields = content[closing + 1 :].split()
     if not 0 < opening < closing or len(fields) < 22:
@@ -93,23 +95,23 @@ def start_time(pid: int) -> int | None:
 
 @cache
 def boot_id() -> str:
-    """Names this boot of the kernel; empty where the kernel does not say."""
+    """The id of this boot of the kernel; empty where the kernel does not tell it."""
     return (read("/proc/sys/kernel/random/boot_id") or b"").decode(errors="replace").strip()
 
 
 def command_line(pid: int) -> list[str]:
-    """The process's arguments; empty for a zombie, a kernel thread, or nobody."""
+    """The process's arguments; empty for a zombie, a kernel thread or no process."""
     content = read(f"/proc/{pid}/cmdline", 65536) or b""
     return [part.decode(errors="replace") for part in content.rstrip(b"\0").split(b"\0")] if content else []
 
 
 def environment_value(pid: int, name: str) -> str | None:
-    """One variable of the environment that the process was *started* with, if it is ours to read."""
+    """One variable of the environment that the process was *started* with; None: not set, or not readable."""
     return environment_values(pid, name)[0]
 
 
 def environment_values(pid: int, *names: str) -> tuple[str | None, ...]:
-    """Several of them from one read, so that an exec in between cannot mix two programs' environments."""
+    """Several variables from one read, so that an exec in between cannot mix the environments of two programs."""
     found: dict[bytes, str] = {}
     for entry in (read(f"/proc/{pid}/environ") or b"").split(b"\0"):
         name, separator, value = entry.partition(b"=")
@@ -129,7 +131,7 @@ def io_bytes(pid: int) -> int:
 
 
 def pids() -> list[int]:
-    """Every process that we can see."""
+    """Every process that this one can see."""
     try:
         return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 - pathlib costs
     except OSError:
@@ -154,7 +156,7 @@ def children(pid: int) -> list[int]:
 def descendants(pid: int) -> list[int]:
     """Children, grandchildren …, parents before their children, `pid` itself left out.
 
-    Orphans have gone to another parent by then: the cgroup, the process group or `environment_value` find those.
+    Orphans are missing, because they have another parent: their cgroup, mark or environment tells where they belong.
     """
     family, seen = [pid], {pid}
     for parent in family:  # grows while it is walked
@@ -173,7 +175,7 @@ def cgroup_of(pid: int) -> str | None:
 
 
 def cgroup_directory(path: str) -> str | None:
-    """Where such a path is mounted; None where it is not (any more)."""
+    """The directory under a mount point for such a path; None where it does not exist (any more)."""
     for mount in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
         if os.path.exists(f"{mount}{path}/cgroup.procs"):  # noqa: PTH110
             return f"{mount}{path}"
@@ -181,7 +183,7 @@ def cgroup_directory(path: str) -> str | None:
 
 
 def cgroup_members(directory: str) -> list[int]:
-    """The processes of one cgroup, not those of cgroups below it."""
+    """The processes of one cgroup, without those of the cgroups below it."""
     content = read(f"{directory}/cgroup.procs", 16 * _MOST) or b""
     return [int(line) for line in content.split()]
 

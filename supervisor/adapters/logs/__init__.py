@@ -1,0 +1,1 @@
+"""Captures, stores, rotates and reads the output of services; knows no supervision rules."""

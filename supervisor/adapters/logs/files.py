@@ -1,4 +1,4 @@
-"""The files of one log as a reader sees them: the newest first, opened as far back as somebody wants to look."""
+"""The files of one log in reading order, the newest first, each opened only when it is asked for."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from supervisor.adapters.logs import time_index as logindex
+from supervisor.adapters.logs import time_index
 from supervisor.adapters.logs.rotation import READ, next_sequence
 
 if TYPE_CHECKING:
     from supervisor.adapters.logs.gzip_members import GzipText
 
-_GAP = 3  # numbers that may be missing in a row before a log is taken to end
+_GAP = 3  # consecutive missing numbers after which the log is taken to end
 
 
 class LogFile:
-    """One file.  `size` is that at the time of opening; `sequence` its number, which no rename changes."""
+    """One file of a log. `size` is its length when it was opened; `sequence` is its number, which no rename changes."""
 
     def __init__(self, fd: int, index_fd: int, text: GzipText | None = None) -> None:
         self._fd, self._index_fd, self._text = fd, index_fd, text
         self.size = os.fstat(fd).st_size if text is None else text.size
-        self.sequence = (logindex.sequence(index_fd) or 0) if index_fd >= 0 else 0
+        self.sequence = (time_index.sequence(index_fd) or 0) if index_fd >= 0 else 0
 
     def read(self, length: int, offset: int) -> bytes:
         """At most `length` bytes from `offset`."""
         return os.pread(self._fd, length, offset) if self._text is None else self._text.read(length, offset)
 
     def times(self, first: int, last: int) -> Iterator[tuple[float, int]]:
-        """The records (at, offset) that date what begins from `first` to `last`."""
-        return logindex.governing(self._index_fd, first, last) if self._index_fd >= 0 else iter(())
+        """The index records (at, offset) that date the bytes from offset `first` to `last`."""
+        return time_index.governing(self._index_fd, first, last) if self._index_fd >= 0 else iter(())
 
     def offset_since(self, at: float) -> int | None:
-        """Where the first line begins that arrived at or after `at`, or None."""
-        offset = logindex.offset_since(self._index_fd, at) if self._index_fd >= 0 else None
+        """The offset of the first line that arrived at or after `at`, or None."""
+        offset = time_index.offset_since(self._index_fd, at) if self._index_fd >= 0 else None
         if offset is None or offset >= self.size:
             return None
         if offset > 0 and self.read(1, offset - 1) != b"\n":
@@ -41,7 +41,7 @@ class LogFile:
         return offset
 
     def end_of_lines(self, unfinished: bool) -> int:
-        """Where the last line ends, or the last whole line."""
+        """The offset behind the last whole line, or behind the unfinished one too if `unfinished`."""
         end = self.size
         while not unfinished and end > 0:
             start = max(end - 65536, 0)
@@ -66,7 +66,7 @@ class LogFile:
 
 
 class LogFiles:
-    """`sources[0]` is the newest file, `sources[1]` the one before it …, None beyond the oldest."""
+    """The files of one log: `files[0]` is the newest, `files[1]` the one before it; None beyond the oldest."""
 
     def __init__(self, directory: str, log: str) -> None:
         self._log = log
@@ -88,13 +88,13 @@ class LogFiles:
         return self._opened[i] if i < len(self._opened) else None
 
     def at(self, i: int) -> LogFile:
-        """As [], for what is known to be there."""
+        """The file of index `i`, which must exist."""
         source = self[i]
         assert source is not None
         return source
 
     def find(self, sequence: int, offset: int) -> tuple[int, int]:
-        """Where a cursor leads: (which file, offset).  What is rotated away is taken for the oldest that is left."""
+        """The place (index of the file, offset) of a cursor; the oldest one left if that was rotated away."""
         i = 0
         while (source := self[i]) is not None and source.sequence > sequence:
             i += 1
@@ -105,7 +105,7 @@ class LogFiles:
         return i, min(offset, source.size)
 
     def find_time(self, at: float) -> tuple[int, int]:
-        """Where the first line is that arrived at or after `at`; the end of all where there is none."""
+        """The place of the first line that arrived at or after `at`; the end of the log when there is none."""
         best = 0, self.at(0).size
         i = 0
         while (source := self[i]) is not None:
@@ -128,9 +128,9 @@ class LogFiles:
     def _add(self, source: LogFile) -> None:
         if self._opened:
             newer = self._opened[-1]
-            if source.sequence == 0:  # its index is lost; the numbers run without gaps
+            if source.sequence == 0:  # its index is lost; numbers have no gaps
                 source.sequence = max(newer.sequence - 1, 0)
-            elif source.sequence >= newer.sequence:  # a rotation has moved on what we hold already
+            elif source.sequence >= newer.sequence:  # a rotation has renamed a file that is open already
                 source.close()
                 return
         elif source.sequence == 0:
@@ -145,7 +145,7 @@ class LogFiles:
         fd = self._try(f"{name}.gz") if k else -1
         if fd < 0:
             return None
-        from supervisor.adapters.logs.gzip_members import GzipText  # zlib is loaded where something is compressed
+        from supervisor.adapters.logs.gzip_members import GzipText  # loads zlib, hence only for a compressed file
 
         return LogFile(fd, self._try(f"{name}.idx"), GzipText(fd))
 

@@ -1,7 +1,7 @@
 """Compressed logs that can be read from the middle: gzip members (RFC 1952) of whole lines, each of known length.
 
-`zcat` reads them as one file.  An extra field in each member's header carries its compressed and its plain size, so
-that a reader hops from header to header and unpacks only what it wants.
+`zcat` reads them as one file. An extra field in each member's header carries its compressed and its plain size, so that
+a reader skips from header to header and unpacks only the members it needs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TRAILER = struct.Struct("<II")
 
 
 def members(fd: int) -> Iterator[bytes]:
-    """The content of plain file `fd` as gzip members.  The work is done while the interpreter is free for others."""
+    """The content of plain file `fd` as gzip members. zlib releases the interpreter's lock while it compresses."""
     offset = 0
     while chunk := os.pread(fd, _MEMBER, offset):
         chunk = chunk[: chunk.rfind(b"\n") + 1] or chunk
@@ -34,12 +34,12 @@ def members(fd: int) -> Iterator[bytes]:
 
 
 class GzipText:
-    """Random access to what `members` wrote.  What others wrote, or what is torn, has length 0 from there on."""
+    """Random access to a file that `members` wrote. It ends before a member that is torn or of another format."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._plain: list[int] = []  # where each member begins in the plain text
-        self._packed: list[tuple[int, int]] = []  # where its body begins, and its length
+        self._plain: list[int] = []  # offset of each member in the plain text
+        self._packed: list[tuple[int, int]] = []  # offset of its body in the file, and the body's length
         self._unpacked = (-1, b"")
         self.size = position = 0
         while True:

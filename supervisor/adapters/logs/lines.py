@@ -1,14 +1,14 @@
-"""Bytes as they come, into whole lines; and lines with the time before them."""
+"""Splits a stream of bytes into lines, and puts timestamps before lines."""
 
 from __future__ import annotations
 
 from supervisor.core.text.timestamps import to_iso
 
-MAX_LINE = 64 * 1024  # bytes; what is longer is handed on in pieces
+MAX_LINE = 64 * 1024  # bytes; a longer line is passed on in pieces
 
 
 class LineSplitter:
-    """Keeps the beginning of a line until its end has come."""
+    """Splits chunks into lines, and keeps the beginning of a line until its end arrives."""
 
     __slots__ = ("_rest",)
 
@@ -24,14 +24,14 @@ class LineSplitter:
         return lines
 
     def flush(self) -> list[bytes]:
-        """What has no newline yet, as a line."""
+        """The line that has no newline yet, if any."""
         rest, self._rest = self._rest, b""
         return [rest] if rest else []
 
 
 def stamp(chunk: bytes, at: float, *, at_line_start: bool) -> bytes:
     """Put `at` (CLOCK_REALTIME seconds) before each line that begins in `chunk`: ISO 8601, UTC, milliseconds."""
-    prefix = f"{to_iso(int(at * 1000) / 1000)} ".encode()  # rounded down: no line comes from the future
+    prefix = f"{to_iso(int(at * 1000) / 1000)} ".encode()  # rounded down, so that no line carries a future time
     ended = chunk.endswith(b"\n")
     stamped = (chunk[:-1] if ended else chunk).replace(b"\n", b"\n" + prefix)
     return (prefix if at_line_start else b"") + stamped + (b"\n" if ended else b"")

@@ -1,7 +1,7 @@
-"""Reading logs back, by line, by time and by cursor, through rotated and compressed files; also while they are written.
+"""Reads logs by line, time or cursor, across rotated and compressed files, also while they are being written.
 
-A cursor names a byte: the number of its file, which the file keeps through its renames, and the offset in it.
-Nothing here needs the daemon.
+A cursor names a byte: the number of its file, which the file keeps through renames, and the offset in it. No daemon is
+needed.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ MAX_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Lines, the oldest first, each with the time at which it arrived (CLOCK_REALTIME seconds, None: not known).
+    """Lines, the oldest first, each with its time of arrival (CLOCK_REALTIME seconds, None if unknown).
 
-    `first_cursor` stands before the first line (for `before`), `last_cursor` behind the last (for `after`).
-    `at_end`: in the direction of reading there is nothing more at present.
+    `first_cursor` stands before the first line (for `before`), `last_cursor` behind the last (for `after`). `at_end`:
+    there is nothing more in the direction of reading at present.
     """
 
     lines: list[tuple[float | None, str]]
@@ -47,12 +47,12 @@ def read(
     max_bytes: int = MAX_BYTES,
     unfinished: bool = False,
 ) -> Chunk:
-    """A piece of the log of `instance`, at most `max_bytes` of text.
+    """Read a part of the log of `instance`, at most `max_bytes` of text.
 
-    With `after`, or with `since` alone: the first `lines` lines from there on.  Otherwise the last `lines` lines, up to
-    `before` where that is given, and none from before `since`.  The last line counts only once it has its newline,
-    unless `unfinished` asks for it too.  An instance that never said anything has no lines.  ValueError for what is no
-    cursor, OSError for what may not be read.
+    With `after`, or with `since` alone: the first `lines` lines from there on. Otherwise the last `lines` lines, up to
+    `before` if that is given, and none from before `since`. The last line counts only once it has its newline, unless
+    `unfinished` asks for it too. An instance without output has no lines. Raises ValueError for a malformed cursor,
+    OSError when a file cannot be read.
     """
     sources = LogFiles(directory, log_name(instance))
     try:
@@ -91,7 +91,7 @@ def _forward(
         source = sources.at(i)
         end = source.end_of_lines(unfinished) if i == 0 else source.size
         block = source.read(min(max_bytes, end - offset), offset) if end > offset else b""
-        if offset + len(block) < end:  # a line longer than the whole allowance comes in pieces
+        if offset + len(block) < end:  # a line longer than `max_bytes` comes in pieces
             block = block[: block.rfind(b"\n") + 1] or (b"" if found else block)
         found += _split(source, offset, block)
         if maximum is not None and len(found) > maximum:

@@ -1,14 +1,14 @@
-"""The files of one log and how they move up: X.log → X.log.1 → X.log.2 …, each with its index, some as .gz.
+"""The files of one log and their rotation: X.log → X.log.1 → X.log.2 …, each with its index, some as .gz.
 
-A rotation that is killed at any point is completed or undone by `recover`; no step leaves the only copy of a byte in
-a place where the next start would not find it:
+A rotation has four steps:
 
 1. `make_room` frees the name X.log.1 by renames alone;
 2. the unfinished last line is copied to X.log.new;
 3. X.log is cut after its last whole line (from here on X.log.new counts);
 4. X.log becomes X.log.1, its index likewise, and X.log.new becomes X.log.
 
-All names are relative to a directory descriptor.
+If the daemon is killed in between, `recover` completes or undoes the rotation; no step leaves the only copy of a byte
+where the next start would not find it. All names are relative to a directory descriptor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from supervisor.adapters.logs import time_index as logindex
+from supervisor.adapters.logs import time_index
 
 CREATE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -26,12 +26,12 @@ _SUFFIXES = ("", ".gz", ".idx")
 
 
 def log_name(instance: str) -> str:
-    """The file that an instance's output is being written to."""
+    """The name of the file to which the output of `instance` is written."""
     return f"{instance}.log"
 
 
 def make_room(dir_fd: int, log: str, keep: int) -> None:
-    """Free the name `log`.1 by moving its bearers up as far as the first gap; what would be number keep + 1 goes."""
+    """Free the name `log`.1: rename the rotated files upwards to the first gap, and remove number keep + 1."""
     free = next((k for k in range(1, keep + 1) if not _taken(dir_fd, log, k)), max(keep, 1))
     _remove_number(dir_fd, log, free)
     for k in range(free, 1, -1):
@@ -40,7 +40,7 @@ def make_room(dir_fd: int, log: str, keep: int) -> None:
 
 
 def forget_beyond(dir_fd: int, log: str, keep: int) -> None:
-    """Remove rotated files that are more than `keep` allows."""
+    """Remove rotated files beyond number `keep`."""
     k = keep + 1
     while _taken(dir_fd, log, k):
         _remove_number(dir_fd, log, k)
@@ -56,10 +56,10 @@ def supersede(dir_fd: int, log: str) -> None:
 
 
 def recover(dir_fd: int, log: str, keep: int) -> None:
-    """Finish what was being done when a daemon was killed.
+    """Finish or undo what a killed daemon had begun.
 
-    A rotation is completed, or undone where the old file still has everything.  Of a compression one form stays: the
-    compressed one where it is complete, else the plain one.
+    A rotation is completed, or undone if the old file still has everything. Of a compression one form stays: the
+    compressed one if it is complete, else the plain one.
     """
     begun = exists(dir_fd, f"{log}.new")
     if not begun and not exists(dir_fd, log):
@@ -77,12 +77,12 @@ def recover(dir_fd: int, log: str, keep: int) -> None:
 
 
 def oldest_plain(dir_fd: int, log: str, keep: int) -> int | None:
-    """The highest number whose file is not compressed yet."""
+    """The highest number whose file is not compressed yet, or None."""
     return next((k for k in range(keep, 0, -1) if exists(dir_fd, f"{log}.{k}")), None)
 
 
 def adopt_compressed(dir_fd: int, log: str, keep: int, plain: os.stat_result) -> None:
-    """Let `log`.gz.new replace the rotated file that is `plain`, whatever its number is by now."""
+    """Replace the rotated file that is `plain` by `log`.gz.new, whatever its number is by now."""
     for k in range(1, keep + 1):
         with suppress(FileNotFoundError):
             if os.path.samestat(os.stat(f"{log}.{k}", dir_fd=dir_fd, follow_symlinks=False), plain):
@@ -93,12 +93,12 @@ def adopt_compressed(dir_fd: int, log: str, keep: int, plain: os.stat_result) ->
 
 
 def next_sequence(dir_fd: int, log: str) -> int:
-    """The number of a new `log`: one more than its predecessor's."""
-    for k in (1, 2, 3):  # an index may have been lost
+    """The sequence number of a new `log`: one more than that of its predecessor."""
+    for k in (1, 2, 3):  # the index of the newest rotated file may be lost
         with suppress(FileNotFoundError):
             fd = os.open(f"{log}.{k}.idx", READ, dir_fd=dir_fd)
             try:
-                return (logindex.sequence(fd) or 0) + k
+                return (time_index.sequence(fd) or 0) + k
             finally:
                 os.close(fd)
     return 1

@@ -1,4 +1,4 @@
-"""The log file that is being written: bytes go in at its end, and at its size limit it is superseded by the next."""
+"""The log file that is being written: appends output, and starts a new file when the size limit is reached."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ import os
 import stat
 from contextlib import suppress
 
-from supervisor.adapters.logs import rotation as logfiles
-from supervisor.adapters.logs import time_index as logindex
+from supervisor.adapters.logs import rotation, time_index
 
-LONGEST_LINE = 1 << 20  # bytes; a line that is longer may be cut by a rotation
-_STEP = 1 << 16  # bytes by which the limit gives way to an unfinished line
+LONGEST_LINE = 1 << 20  # bytes; a rotation may cut a longer line
+_STEP = 1 << 16  # bytes by which the limit is raised for an unfinished line
 _WHOLE_PIPE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 class Segment:
-    """X.log and X.log.idx, open.  `size` is where the next byte goes, `limit` where it is to be rotated."""
+    """X.log and X.log.idx, open. `size` is the offset of the next byte, `limit` the size at which it is rotated."""
 
     __slots__ = ("_dir_fd", "_fd", "_index_end", "_index_fd", "_log", "_sequence", "limit", "size")
 
     def __init__(self, dir_fd: int, log: str, limit: int) -> None:
-        """OSError where the file cannot be opened or is not a plain file."""
+        """Open or create the file. Raises OSError when it cannot be opened or is not a plain file."""
         self._dir_fd, self._log, self.limit = dir_fd, log, limit
         self._index_fd, self._index_end, self._sequence = -1, 0, 0
-        self._fd = os.open(log, logfiles.CREATE, logfiles.MODE, dir_fd=dir_fd)
+        self._fd = os.open(log, rotation.CREATE, rotation.MODE, dir_fd=dir_fd)
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
             os.close(self._fd)
@@ -38,21 +37,21 @@ class Segment:
             os.close(self._index_fd)
 
     def splice(self, pipe: int, maximum: int) -> int:
-        """Move at most `maximum` bytes from `pipe` to the end of the file, inside the kernel; how many.
+        """Move at most `maximum` bytes from `pipe` to the end of the file, inside the kernel; returns their number.
 
-        A byte leaves the pipe only when it stands in the file, so that being killed here loses nothing.
-        BlockingIOError when the pipe is empty; OSError when the file cannot be written.
+        A byte leaves the pipe only once it is in the file, so that a kill at this point loses nothing. Raises
+        BlockingIOError when the pipe is empty, OSError when the file cannot be written.
         """
         n = os.splice(pipe, self._fd, maximum, offset_dst=self.size, flags=_WHOLE_PIPE)
         self.size += n
         return n
 
     def read(self, offset: int) -> bytes:
-        """What stands from `offset` to the end."""
+        """The content from `offset` to the end."""
         return os.pread(self._fd, self.size - offset, offset)
 
     def append(self, block: bytes) -> None:
-        """Write all of `block`, or nothing and OSError."""
+        """Write all of `block`; if that fails, write nothing and raise OSError."""
         written = os.pwrite(self._fd, block, self.size)
         if written < len(block):
             os.ftruncate(self._fd, self.size)
@@ -60,9 +59,11 @@ class Segment:
         self.size += written
 
     def complete(self, offset: int, text: bytes) -> bool:
-        """Let the file end with `text` at `offset`, where its beginning, or all of it, may stand already.
+        """Make the file end with `text` at `offset`, where a part of it or all of it may have been written already.
 
-        False: something else stands there.  OSError where it cannot be written; what stood there stays."""
+        False: the file has other content there. Raises OSError when it cannot be written; the content is then
+        unchanged.
+        """
         if not 0 <= offset <= self.size:
             return False
         there = os.pread(self._fd, len(text), offset)
@@ -73,31 +74,33 @@ class Segment:
         return True
 
     def at_line_start(self, offset: int | None = None) -> bool:
-        """Whether the byte at `offset`, or else the next, begins a line."""
+        """Whether the byte at `offset`, by default the next byte to be written, begins a line."""
         at = self.size if offset is None else offset
         return at == 0 or (at > 0 and os.pread(self._fd, 1, at - 1) == b"\n")
 
     def mark(self, at: float, offset: int) -> None:
-        """Note that what stands from `offset` on arrived at `at` (CLOCK_REALTIME seconds)."""
+        """Record that the bytes from `offset` on arrived at `at` (CLOCK_REALTIME seconds)."""
         if self._index_fd >= 0:
             with suppress(OSError):
-                self._index_end = logindex.append(self._index_fd, self._index_end, at, offset)
+                self._index_end = time_index.append(self._index_fd, self._index_end, at, offset)
 
     def verify(self) -> bool:
-        """Take note of what others did to the file; False when it was removed and has to be opened anew."""
+        """Compare with the file on disk, which others may have truncated; False when it was removed and must be
+        reopened.
+        """
         status = os.fstat(self._fd)
         if status.st_nlink == 0:
             return False
         if status.st_size < self.size and self._index_fd >= 0:
-            self._index_end = logindex.begin(self._index_fd, self._sequence)
+            self._index_end = time_index.begin(self._index_fd, self._sequence)
         self.size = status.st_size
         return True
 
     def rotate(self, keep: int, at: float) -> bool | None:
-        """Go on in a new file; the unfinished last line moves there, so that no line is torn.
+        """Continue in a new file, and move the unfinished last line there, so that no line is torn.
 
-        True: done.  False: done, but a line longer than LONGEST_LINE was cut.  None: not yet, the file is one
-        unfinished line that may still end; the limit has given way.  OSError: everything is as it was.
+        True: done. False: done, but a line longer than LONGEST_LINE was cut. None: not done, because the file is one
+        unfinished line that may still end; the limit was raised. Raises OSError with the files unchanged.
         """
         look = min(self.size, LONGEST_LINE)
         tail = os.pread(self._fd, look, self.size - look)
@@ -106,43 +109,43 @@ class Segment:
         if cut and look < LONGEST_LINE:
             self.limit = self.size + _STEP
             return None
-        logfiles.make_room(self._dir_fd, self._log, keep)
+        rotation.make_room(self._dir_fd, self._log, keep)
         self._supersede(b"" if cut else tail[boundary:])
         with suppress(OSError):
-            logfiles.forget_beyond(self._dir_fd, self._log, keep)
+            rotation.forget_beyond(self._dir_fd, self._log, keep)
         self._open_index(self._sequence + 1)
         self.mark(at, 0)
         return not cut
 
     def _supersede(self, tail: bytes) -> None:
         boundary = self.size - len(tail)
-        new = os.open(f"{self._log}.new", logfiles.CREATE | os.O_TRUNC, logfiles.MODE, dir_fd=self._dir_fd)
+        new = os.open(f"{self._log}.new", rotation.CREATE | os.O_TRUNC, rotation.MODE, dir_fd=self._dir_fd)
         try:
             if os.write(new, tail) < len(tail):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._log)
             os.ftruncate(self._fd, boundary)
-            logfiles.supersede(self._dir_fd, self._log)
+            rotation.supersede(self._dir_fd, self._log)
         except OSError:
             os.close(new)
             os.pwrite(self._fd, tail, boundary)
-            logfiles.remove(self._dir_fd, f"{self._log}.new")
+            rotation.remove(self._dir_fd, f"{self._log}.new")
             raise
         os.close(self._fd)
         self._fd, self.size = new, len(tail)
 
     def _open_index(self, number: int | None) -> None:
-        """Open or begin the index; without one the output is kept all the same, only undated.
+        """Open the index or begin a new one. Without an index output is still kept, but has no times.
 
-        `number` is that of a new file, None where it has to be found out.
+        `number` is that of a new file; None means that it must be found out.
         """
         if self._index_fd >= 0:
             os.close(self._index_fd)
         self._index_fd, self._sequence = -1, number or 0
         with suppress(OSError):
-            self._index_fd = os.open(f"{self._log}.idx", logfiles.CREATE, logfiles.MODE, dir_fd=self._dir_fd)
-            known = logindex.sequence(self._index_fd)
+            self._index_fd = os.open(f"{self._log}.idx", rotation.CREATE, rotation.MODE, dir_fd=self._dir_fd)
+            known = time_index.sequence(self._index_fd)
             if known is None:
-                self._sequence = number or logfiles.next_sequence(self._dir_fd, self._log)
-                self._index_end = logindex.begin(self._index_fd, self._sequence)
+                self._sequence = number or rotation.next_sequence(self._dir_fd, self._log)
+                self._index_end = time_index.begin(self._index_fd, self._sequence)
             else:
-                self._sequence, self._index_end = known, logindex.end_of(self._index_fd)
+                self._sequence, self._index_end = known, time_index.end_of(self._index_fd)

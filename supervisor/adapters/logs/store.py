@@ -1,6 +1,6 @@
-"""Output capture for all instances: who has which stream, and which files are open.
+"""Output capture for all instances: holds their streams and limits the number of open log files.
 
-An idle instance costs one descriptor, its FIFO.  The files of those who speak are open, up to a fixed number.
+An idle instance costs one descriptor, its FIFO. Log files of instances that write stay open, up to a fixed number.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from supervisor.adapters.eventloop.loop import EventLoop
-from supervisor.adapters.logs import fifo as logfifo
-from supervisor.adapters.logs import reader as logread
-from supervisor.adapters.logs import rotation as logfiles
+from supervisor.adapters.logs import fifo, reader, rotation
 from supervisor.adapters.logs.compressor import Compressor
 from supervisor.adapters.logs.segment import Segment
 from supervisor.adapters.logs.stream import Stream
-from supervisor.adapters.logs.timestamp_spool import TimestampSpool, draft_name
+from supervisor.adapters.logs.timestamp_spool import TimestampSpool, spool_name
 from supervisor.adapters.logs.writer import Writer
 from supervisor.core.model.spec import LogSpec
 from supervisor.errors import OperationFailed
@@ -25,7 +23,7 @@ _OPEN_FILES = 128
 
 
 class LogStore:
-    """All streams.  `on_problem(instance, message)` is called for what a person should know."""
+    """The output streams of all instances. `on_problem(instance, message)` is called for problems worth reporting."""
 
     def __init__(
         self,
@@ -35,8 +33,10 @@ class LogStore:
         on_problem: Callable[[str, str], None],
         inherited: dict[str, int] | None = None,
     ) -> None:
-        """`directory` holds the log files, `fifo_directory` the pipes.  OperationFailed where they cannot be made.
-        `inherited`: descriptors of pipes, by instance, that somebody held while no daemon ran."""
+        """`directory` holds the log files, `fifo_directory` the pipes. Raises OperationFailed when one cannot be made.
+
+        `inherited`: descriptors of pipes, by instance, that were held open while no daemon ran.
+        """
         self.directory = directory
         self.problem = on_problem
         self._fifo_directory = fifo_directory
@@ -44,11 +44,11 @@ class LogStore:
         self._streams: dict[str, Stream] = {}
         self._inherited = inherited or {}
         self._in_use: dict[str, int] = {}
-        self._writing: dict[Writer, None] = {}  # those whose files are open, the oldest first
+        self._writing: dict[Writer, None] = {}  # writers whose files are open, the oldest first
         try:
             self._dir_fd = _open_directory(directory, 0o750)
             self._fifo_dir_fd = _open_directory(fifo_directory, 0o700)
-            os.fchmod(self._fifo_dir_fd, 0o700)  # see logfifo; fails where it is not ours
+            os.fchmod(self._fifo_dir_fd, 0o700)  # see fifo.py; fails if the directory belongs to another user
         except OSError as error:
             raise OperationFailed(
                 f"{error.filename}: {error.strerror}", "output cannot be captured without it"
@@ -56,9 +56,9 @@ class LogStore:
         self._compressor = Compressor(loop, self._dir_fd, on_problem)
 
     def open(self, instance: str, spec: LogSpec) -> Stream:
-        """The stream of `instance`, from now on kept as `spec` says.  OperationFailed where no pipe can be had.
+        """The stream of `instance`, kept as `spec` says from now on. Raises OperationFailed when no pipe can be opened.
 
-        What a child of an earlier daemon wrote meanwhile is still in the pipe, and comes first.
+        Output that a child wrote while no daemon ran is still in the pipe, and is read first.
         """
         stream = self._streams.get(instance)
         if stream is not None:
@@ -73,7 +73,7 @@ class LogStore:
         self._tidy(writer, recover=True)
         held = self._inherited.pop(instance, None)
         if held is not None:
-            if not os.path.samestat(os.fstat(held), os.fstat(fd)):  # the name leads elsewhere now
+            if not os.path.samestat(os.fstat(held), os.fstat(fd)):  # the name leads to another pipe now
                 Stream(self, held, writer).drain()
             os.close(held)
         stream = self._streams[instance] = Stream(self, fd, writer)
@@ -81,8 +81,11 @@ class LogStore:
         return stream
 
     def reach(self, instance: str, pid: int) -> None:
-        """Before `open`, for the live main process `pid` of an earlier daemon: where somebody has removed the name of
-        the pipe that it writes to, find the pipe through the process, so that it does not write to nobody."""
+        """Find the pipe of `pid`, the live main process of an earlier daemon, if its name was removed. Call before
+        `open`.
+
+        The pipe is opened through the process's own descriptors, so that its output still has a reader.
+        """
         for fd in (1, 2):
             path = f"/proc/{pid}/fd/{fd}"
             with suppress(OSError):
@@ -91,11 +94,11 @@ class LogStore:
                     return
 
     def descriptors(self) -> dict[str, int]:
-        """The pipe of each instance, for a successor or for somebody who holds them meanwhile."""
+        """The pipe of each instance, for the next daemon or for a process that holds them until it starts."""
         return {instance: stream.fd for instance, stream in self._streams.items()}
 
     def remove(self, instance: str) -> None:
-        """The instance is no more: its pipe goes, its files stay."""
+        """Close the stream of a removed instance; its pipe is deleted, its log files stay."""
         stream = self._streams.pop(instance, None)
         if stream is not None:
             stream.finish_line()
@@ -104,7 +107,7 @@ class LogStore:
                 os.unlink(instance, dir_fd=self._fifo_dir_fd)
 
     def close(self) -> None:
-        """Let go of everything.  Pipes stay on disk, so that a successor goes on where this one ended."""
+        """Close all files. Pipes stay on disk, so that the next daemon continues where this one ended."""
         for stream in self._streams.values():
             self._release(stream)
         self._streams.clear()
@@ -116,59 +119,59 @@ class LogStore:
         """See Stream.child_fd."""
         name = stream.writer.instance
         try:
-            fd = logfifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
+            fd = fifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
             if fd is None:
-                # Somebody tidied the runtime directory: without the name no successor would find the pipe.
-                anew = self._open_fifo(name)
+                # The name was removed from the runtime directory: without it the next daemon would not find the pipe.
+                new_fd = self._open_fifo(name)
                 stream.drain()
                 self._loop.unregister(stream.fd)
                 os.close(stream.fd)
-                stream.fd = anew
+                stream.fd = new_fd
                 self._loop.register(stream.fd, stream.readable)
-                fd = logfifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
+                fd = fifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
         except OSError as error:
             raise OperationFailed(f"{name}: no pipe for its output: {error.strerror}") from None
         assert fd is not None
         return fd
 
     def open_segment(self, writer: Writer) -> Segment:
-        """See logwriter.Home."""
+        """See WriterHost."""
         while len(self._writing) >= _OPEN_FILES:
             self._shut(next(iter(self._writing)))
-        log = logfiles.log_name(writer.instance)
+        log = rotation.log_name(writer.instance)
         try:
             segment = Segment(self._dir_fd, log, writer.spec.max_size)
         except FileNotFoundError:  # the directory itself was removed
-            _open_anew(self.directory, self._dir_fd, 0o750)
+            _recreate_directory(self.directory, self._dir_fd, 0o750)
             segment = Segment(self._dir_fd, log, writer.spec.max_size)
         self._writing[writer] = None
         return segment
 
-    def open_draft(self, writer: Writer) -> TimestampSpool:
-        """See logwriter.Home."""
-        return TimestampSpool(self._dir_fd, logfiles.log_name(writer.instance))
+    def open_spool(self, writer: Writer) -> TimestampSpool:
+        """See WriterHost."""
+        return TimestampSpool(self._dir_fd, rotation.log_name(writer.instance))
 
     def rotated(self, writer: Writer) -> None:
-        """See logwriter.Home."""
+        """See WriterHost."""
         if writer.spec.compress:
             self._compressor.submit(writer.instance, writer.spec.keep)
 
     def tail(self, instance: str, n: int) -> list[str]:
-        """See Stream.tail."""
+        """See StreamHost."""
         try:
-            return [text for _, text in logread.read(self.directory, instance, lines=n, unfinished=True).lines]
+            return [text for _, text in reader.read(self.directory, instance, lines=n, unfinished=True).lines]
         except OSError:
             return []
 
     def _tidy(self, writer: Writer, *, recover: bool) -> None:
-        """Bring the files in line with the spec; first finish what an earlier daemon was killed in."""
-        log = logfiles.log_name(writer.instance)
+        """Bring the files in line with the spec. With `recover`, first finish what a killed daemon had begun."""
+        log = rotation.log_name(writer.instance)
         try:
             if recover:
-                logfiles.recover(self._dir_fd, log, writer.spec.keep)
-                if logfiles.exists(self._dir_fd, draft_name(log)):
+                rotation.recover(self._dir_fd, log, writer.spec.keep)
+                if rotation.exists(self._dir_fd, spool_name(log)):
                     writer.recover()
-            logfiles.forget_beyond(self._dir_fd, log, writer.spec.keep)
+            rotation.forget_beyond(self._dir_fd, log, writer.spec.keep)
         except OSError as error:
             self.problem(writer.instance, f"the log files cannot be put in order: {error.strerror}")
         self.rotated(writer)
@@ -180,10 +183,10 @@ class LogStore:
     def _open_fifo(self, instance: str) -> int:
         try:
             try:
-                return logfifo.open_fifo(self._fifo_dir_fd, instance)
+                return fifo.open_fifo(self._fifo_dir_fd, instance)
             except FileNotFoundError:  # the directory itself was removed
-                _open_anew(self._fifo_directory, self._fifo_dir_fd, 0o700)
-                return logfifo.open_fifo(self._fifo_dir_fd, instance)
+                _recreate_directory(self._fifo_directory, self._fifo_dir_fd, 0o700)
+                return fifo.open_fifo(self._fifo_dir_fd, instance)
         except OSError as error:
             raise OperationFailed(f"{instance}: no pipe for its output: {error.strerror}") from None
 
@@ -199,8 +202,8 @@ def _open_directory(path: str, mode: int) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _open_anew(path: str, fd: int, mode: int) -> None:
+def _recreate_directory(path: str, fd: int, mode: int) -> None:
     """Make the directory again, and let `fd` lead to it."""
-    anew = _open_directory(path, mode)
-    os.dup2(anew, fd, inheritable=False)
-    os.close(anew)
+    new_fd = _open_directory(path, mode)
+    os.dup2(new_fd, fd, inheritable=False)
+    os.close(new_fd)

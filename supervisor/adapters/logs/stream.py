@@ -1,7 +1,7 @@
-"""One instance's output on its way from the pipe to the files, and to those who read along.
+"""One instance's output on its way from the pipe to the log files and to subscribers.
 
-The file comes first: bytes are moved there inside the kernel, and only where somebody reads lines are they read
-back from the page cache.  Whatever happens to the disk, the pipe is emptied, so the child never blocks.
+The file comes first: bytes are moved there inside the kernel, and are read back from the page cache only if there are
+subscribers. The pipe is emptied even when the disk fails, so that the child never blocks.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from supervisor.adapters.logs.writer import Writer
 
 Lines = Callable[[list[bytes]], None]
 
-_PIPE_SIZE, _BUSY_PIPE_SIZE = 1 << 16, 1 << 20  # bytes: the kernel's default, and for who fills it again and again
+# bytes: the kernel's default, and the size for a pipe that is often full
+_PIPE_SIZE, _BUSY_PIPE_SIZE = 1 << 16, 1 << 20
 _FULL_BEFORE_GROWTH = 4
-_MOST_PER_TURN = 1 << 20  # bytes, then the other instances have their turn
-_WORTH_ANOTHER_LOOK = 1 << 15  # bytes; a pipe that held less is probably empty now
-_RETRY, _LONGEST_RETRY = 1.0, 60.0  # seconds between two attempts to write again; longer where losses come in a row
-_IN_A_ROW = 10.0  # a loss is in a row with the last when that ended less than so many of its intervals ago
+_MOST_PER_TURN = 1 << 20  # bytes read before other instances have their turn
+_WORTH_ANOTHER_LOOK = 1 << 15  # bytes; a pipe that gave less is probably empty now
+_RETRY, _LONGEST_RETRY = 1.0, 60.0  # seconds between attempts to write again; longer when losses follow each other
+_IN_A_ROW = 10.0  # a loss follows another if that ended less than this many of its intervals ago
 
 
 class _Loss:
@@ -45,28 +46,28 @@ class _Loss:
 
 
 class StreamHost(Protocol):
-    """What a stream needs of the store that it belongs to."""
+    """What a stream needs from the store that holds it."""
 
     def open_for_child(self, stream: Stream) -> int:
-        """A blocking descriptor of the stream's pipe."""
+        """Open a blocking descriptor of the stream's pipe."""
 
     def tail(self, instance: str, n: int) -> list[str]:
-        """The last lines in the files."""
+        """The last `n` lines in the log files of `instance`."""
 
     def problem(self, instance: str, message: str) -> None:
-        """Tell somebody."""
+        """Report a problem of `instance`."""
 
 
 class Stream:
     """Standard output and error of one instance, through all its incarnations.
 
-    `fd` is the daemon's end of the pipe.  `on_output()` is called whenever anything has come.  `lost` counts the bytes
-    that could not be kept; a loss is told when it begins and when it ends.
+    `fd` is the daemon's end of the pipe. `on_output()` is called whenever output arrives. `lost` counts the bytes that
+    could not be kept; a loss is reported when it begins and when it ends.
     """
 
     __slots__ = (
         "_full",
-        "_home",
+        "_host",
         "_last_loss",
         "_loss",
         "_pipe_size",
@@ -78,9 +79,9 @@ class Stream:
         "writer",
     )
 
-    def __init__(self, home: StreamHost, fd: int, writer: Writer) -> None:
+    def __init__(self, host: StreamHost, fd: int, writer: Writer) -> None:
         self.fd, self.writer = fd, writer
-        self._home = home
+        self._host = host
         self.on_output: Callable[[], None] | None = None
         self.lost = 0
         self._pipe_size, self._full = _PIPE_SIZE, 0
@@ -90,14 +91,14 @@ class Stream:
         self._splitter: LineSplitter | None = None
 
     def child_fd(self) -> int:
-        """A blocking descriptor for a child's stdout and stderr.  The caller closes it after the spawn.
+        """A blocking descriptor for a child's stdout and stderr. The caller closes it after the spawn.
 
-        OperationFailed where none can be had.
+        Raises OperationFailed when the pipe cannot be opened.
         """
-        return self._home.open_for_child(self)
+        return self._host.open_for_child(self)
 
     def subscribe(self, callback: Lines) -> Callable[[], None]:
-        """Call `callback(lines)` with the whole lines that end from now on.  Returns what ends this."""
+        """Call `callback(lines)` with the lines that are completed from now on. Returns a function that ends this."""
         if self._splitter is None:
             begun = b""
             with suppress(OSError):
@@ -113,29 +114,30 @@ class Stream:
         return unsubscribe
 
     def tail(self, n: int) -> list[str]:
-        """The last `n` lines, the unfinished one too; at most 256 KiB."""
+        """The last `n` lines, including an unfinished one; at most 256 KiB."""
         self.drain()
-        return self._home.tail(self.writer.instance, n)
+        return self._host.tail(self.writer.instance, n)
 
     def drain(self) -> None:
-        """Take all that is in the pipe at this moment, so that at an exit nothing said before it is lost.
+        """Read all that is in the pipe at this moment, so that output written before an exit is not lost.
 
-        A child that said nothing costs one ioctl: no file is opened for it on the restart path."""
+        An empty pipe costs one ioctl: no file is opened for it on the restart path.
+        """
         fcntl.ioctl(self.fd, termios.FIONREAD, waiting := bytearray(4))
         if any(waiting):
             self._pump(_BUSY_PIPE_SIZE, 1)
 
     def finish_line(self) -> None:
-        """End a line that was left unfinished: for when nobody is left who could go on with it."""
+        """End an unfinished line, when no process is left that could continue it."""
         self.drain()
         if self._splitter is not None:
             self._deliver(self._splitter.flush())
         if self._loss is None and self.writer.touched:
-            with suppress(OSError):  # whoever writes next will find out, and tell
+            with suppress(OSError):  # the next write fails too, and reports it
                 self.writer.finish_line()
 
     def readable(self, _events: int) -> None:
-        """The reactor's callback."""
+        """The event loop's callback."""
         moved = self._pump(_MOST_PER_TURN, _WORTH_ANOTHER_LOOK)
         if moved >= self._pipe_size // 2 and self._pipe_size < _BUSY_PIPE_SIZE:
             self._full += 1
@@ -144,7 +146,7 @@ class Stream:
                     self._pipe_size = fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _BUSY_PIPE_SIZE)
 
     def _pump(self, budget: int, worth: int) -> int:
-        """Move until `budget` bytes are through or the pipe gives less than `worth`; how many."""
+        """Move bytes until `budget` is used up or the pipe gives less than `worth`; returns their number."""
         moved = 0
         while moved < budget:
             n = self._take() if self._loss is None else self._drop(self._loss)
@@ -168,13 +170,13 @@ class Stream:
         n = self._drop(loss)
         if n:
             self._loss = loss
-            self._home.problem(
+            self._host.problem(
                 self.writer.instance, f"output is being dropped, because the log cannot be written: {loss.reason}"
             )
         return n
 
     def _drop(self, loss: _Loss) -> int:
-        """Empty the pipe without a file, and now and then try to write again.  Readers of lines still get them."""
+        """Empty the pipe without writing, and try to write again at intervals. Subscribers still get the lines."""
         try:
             chunk = os.read(self.fd, _PIPE_SIZE)
         except BlockingIOError:
@@ -192,7 +194,7 @@ class Stream:
         return len(chunk)
 
     def _end_loss(self, loss: _Loss, chunk: bytes) -> bool:
-        """Write again: a word about the gap, then `chunk` from its first whole line on.  False when it fails still."""
+        """Write again: a note about the gap, then `chunk` from its first whole line on. False when that still fails."""
         skipped = chunk.find(b"\n") + 1 if loss.mid_line else 0
         amount = loss.amount + skipped
         note = f"[supervisor: {amount} bytes of output lost here: {loss.reason}]\n".encode()
@@ -203,7 +205,7 @@ class Stream:
         loss.ended_at = time.monotonic()
         self._loss, self._last_loss = None, loss
         self.lost += skipped
-        self._home.problem(
+        self._host.problem(
             self.writer.instance, f"output is written again; {amount} bytes of it were lost: {loss.reason}"
         )
         return True

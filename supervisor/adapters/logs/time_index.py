@@ -1,8 +1,8 @@
-"""When which byte of a log was written: a file of fixed-size records beside each log file.
+"""The times of a log's bytes: a file of fixed-size records beside each log file.
 
-`X.log.idx` is a header (magic, sequence number of the file it describes) and then records (CLOCK_REALTIME seconds,
-offset of the first byte that arrived then), in order of offset.  It answers `--since`, dates lines and numbers the
-files through their renames, without a look at the content.  It is secondary: losing it loses times, never output.
+`X.log.idx` is a header (magic, sequence number of the file it describes) followed by records (CLOCK_REALTIME seconds,
+offset of the first byte that arrived then), in order of offset. It serves `--since`, dates lines, and numbers the files
+through their renames, without reading the log itself. Losing an index loses times, never output.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Iterator
 _MAGIC = b"LOGIDX1\n"
 _HEADER = struct.Struct("<8sQ")
 _RECORD = struct.Struct("<dQ")
-_SIZE = 16  # of the header and of each record
+_SIZE = 16  # bytes of the header and of each record
 
 
 def sequence(fd: int) -> int | None:
-    """The number of the log file that the index describes, or None where this is no index."""
+    """The number of the log file that the index describes, or None if this is no index."""
     header = os.pread(fd, _SIZE, 0)
     if len(header) < _SIZE:
         return None
@@ -34,15 +34,15 @@ def begin(fd: int, number: int) -> int:
 
 
 def append(fd: int, end: int, at: float, offset: int) -> int:
-    """Note that what stands from `offset` on arrived at `at`.  Returns the new end of the index.
+    """Record that the bytes from `offset` on arrived at `at`. Returns the new end of the index.
 
-    A record that did not fit is written over by the next one, so that all stay aligned.
+    A record that did not fit is overwritten by the next one, so that all stay aligned.
     """
     return end + _SIZE if os.pwrite(fd, _RECORD.pack(at, offset), end) == _SIZE else end
 
 
 def end_of(fd: int) -> int:
-    """Where the next record goes."""
+    """The offset of the next record."""
     return os.fstat(fd).st_size // _SIZE * _SIZE
 
 
@@ -56,7 +56,7 @@ def governing(fd: int, first: int, last: int) -> Iterator[tuple[float, int]]:
 
 
 def offset_since(fd: int, at: float) -> int | None:
-    """The offset of what first arrived at or after `at`, or None when nothing did."""
+    """The offset of the first bytes that arrived at or after `at`, or None when there are none."""
     records = range(end_of(fd) // _SIZE - 1)
     found = bisect_left(records, at, key=lambda i: _record(fd, i)[0])
     return _record(fd, found)[1] if found < len(records) else None

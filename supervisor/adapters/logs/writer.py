@@ -1,4 +1,4 @@
-"""Where one instance's output goes: into a file that is opened when there is something to write, dated and rotated."""
+"""Writes one instance's output: opens its log file when there is output, adds timestamps, and rotates it."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ _MARK_INTERVAL = 0.1  # seconds between two records of the time index
 
 
 class WriterHost(Protocol):
-    """What a writer needs of the store that it belongs to."""
+    """What a writer needs from the store that holds it."""
 
     def open_segment(self, writer: Writer) -> Segment:
-        """The current file; OSError where it cannot be opened."""
+        """Open the current file. Raises OSError when it cannot be opened."""
 
-    def open_draft(self, writer: Writer) -> TimestampSpool:
-        """Where lines wait to be dated; OSError where it cannot be opened."""
+    def open_spool(self, writer: Writer) -> TimestampSpool:
+        """Open the spool for lines without timestamps. Raises OSError when it cannot be opened."""
 
     def rotated(self, writer: Writer) -> None:
-        """There is one more rotated file."""
+        """Called when a file was rotated."""
 
     def problem(self, instance: str, message: str) -> None:
-        """Tell somebody."""
+        """Report a problem of `instance`."""
 
 
 class Writer:
-    """The files of one instance.  `cut` counts lines that were too long to be kept whole."""
+    """The files of one instance. `cut` counts lines that were too long to be kept whole."""
 
-    __slots__ = ("_draft", "_fails", "_home", "_marked_at", "_segment", "cut", "instance", "spec")
+    __slots__ = ("_fails", "_host", "_marked_at", "_segment", "_spool", "cut", "instance", "spec")
 
-    def __init__(self, home: WriterHost, instance: str, spec: LogSpec) -> None:
+    def __init__(self, host: WriterHost, instance: str, spec: LogSpec) -> None:
         self.instance, self.spec = instance, spec
         self.cut = 0
-        self._home = home
+        self._host = host
         self._segment: Segment | None = None
-        self._draft: TimestampSpool | None = None
+        self._spool: TimestampSpool | None = None
         self._marked_at = 0.0
         self._fails = False
 
     @property
     def touched(self) -> bool:
-        """Something was written that nobody has ended yet, or the file is open."""
+        """Whether the file is open or was written to since the last `finish_line`."""
         return self._segment is not None or self._marked_at > 0.0
 
     def splice(self, pipe: int, maximum: int, *, read_back: bool) -> tuple[int, bytes]:
-        """Move at most `maximum` bytes from `pipe` into the files; how many, and which where `read_back` asks for them.
+        """Move at most `maximum` bytes from `pipe` into the files; returns their number, and the bytes if `read_back`.
 
-        (0, b"") when the pipe is empty.  OSError when nothing can be written; the pipe is untouched then.
+        (0, b"") when the pipe is empty. Raises OSError, with the pipe untouched, when nothing can be written.
         """
         at = time.time()
         mark = abs(at - self._marked_at) >= _MARK_INTERVAL
@@ -60,8 +60,8 @@ class Writer:
         start = segment.size
         maximum = min(maximum, segment.limit - start)
         try:
-            if self._draft is not None:
-                n, chunk = self._splice_dated(pipe, maximum, at, segment, self._draft)
+            if self._spool is not None:
+                n, chunk = self._splice_with_time(pipe, maximum, at, segment, self._spool)
             else:
                 n = segment.splice(pipe, maximum)
                 chunk = segment.read(start) if read_back else b""
@@ -71,29 +71,31 @@ class Writer:
             self._mark(segment, at, start)
         return n, chunk
 
-    def _splice_dated(
-        self, pipe: int, maximum: int, at: float, segment: Segment, draft: TimestampSpool
+    def _splice_with_time(
+        self, pipe: int, maximum: int, at: float, segment: Segment, spool: TimestampSpool
     ) -> tuple[int, bytes]:
-        n = draft.splice(pipe, maximum, at, segment.size)
-        chunk = draft.read()[2]
-        with suppress(OSError):  # a full disk: it waits in the draft, and who writes next finds out, and tells
-            self._date(segment, draft)
+        n = spool.splice(pipe, maximum, at, segment.size)
+        chunk = spool.read()[2]
+        with suppress(OSError):  # a full disk: the bytes stay in the spool, and the next write fails and reports it
+            self._date(segment, spool)
         return n, chunk
 
-    def _date(self, segment: Segment, draft: TimestampSpool) -> None:
-        """Put what the draft holds where it belongs, or, where others have changed the file, at its end."""
-        at, offset, chunk = draft.read()
+    def _date(self, segment: Segment, spool: TimestampSpool) -> None:
+        """Write what the spool holds at its place, or at the end if others have changed the file."""
+        at, offset, chunk = spool.read()
         if not segment.complete(offset, stamp(chunk, at, at_line_start=segment.at_line_start(offset))):
             segment.append(stamp(chunk, at, at_line_start=segment.at_line_start()))
-        draft.clear()
+        spool.clear()
 
     def recover(self) -> None:
-        """Date what an earlier daemon was killed with.  OSError where that cannot be written; it keeps waiting."""
-        self._draft = self._draft or self._home.open_draft(self)
-        self._settle(self._segment or self._reopen())
+        """Date the output that a killed daemon left in the spool. Raises OSError when it cannot be written; it then
+        stays.
+        """
+        self._spool = self._spool or self._host.open_spool(self)
+        self._empty_spool(self._segment or self._reopen())
 
     def write(self, text: bytes) -> None:
-        """Put `text` on lines of its own: all of it, or nothing and OSError."""
+        """Put `text` on lines of its own; if that fails, write nothing and raise OSError."""
         at = time.time()
         segment = self._with_room(at, verify=True)
         if self.spec.timestamps:
@@ -103,23 +105,23 @@ class Writer:
         self._mark(segment, at, start)
 
     def finish_line(self) -> None:
-        """End an unfinished line; what is written next is dated anew.  OSError where that cannot be written."""
+        """End an unfinished line; what is written next gets its own time. Raises OSError when it cannot be written."""
         self._marked_at = 0.0
         segment = self._segment or self._reopen()
         if not segment.at_line_start():
             segment.append(b"\n")
 
     def unfinished_line(self, maximum: int) -> bytes:
-        """The end of the file after its last newline, at most `maximum` bytes.  OSError where it cannot be read."""
+        """The end of the file after its last newline, at most `maximum` bytes. Raises OSError."""
         segment = self._segment or self._reopen()
         return segment.read(max(segment.size - maximum, 0)).rpartition(b"\n")[2]
 
     def close(self) -> None:
-        """Give the descriptors back until there is more to write."""
+        """Close the files until there is more to write."""
         self._close_segment()
-        if self._draft is not None:
-            self._draft.close()
-            self._draft = None
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
 
     def _close_segment(self) -> None:
         if self._segment is not None:
@@ -128,29 +130,29 @@ class Writer:
 
     def _reopen(self) -> Segment:
         self._close_segment()
-        self._segment = segment = self._home.open_segment(self)
+        self._segment = segment = self._host.open_segment(self)
         return segment
 
     def _with_room(self, at: float, *, verify: bool) -> Segment:
         segment = self._segment or self._reopen()
         if verify and not segment.verify():
             segment = self._reopen()
-        if self.spec.timestamps and self._draft is None:
-            self._draft = self._home.open_draft(self)
-        self._settle(segment)
+        if self.spec.timestamps and self._spool is None:
+            self._spool = self._host.open_spool(self)
+        self._empty_spool(segment)
         while segment.size >= segment.limit:
             self._rotate(segment, at)
         return segment
 
-    def _settle(self, segment: Segment) -> None:
-        """Before anything else is written: what waits in the draft, which goes where it is not needed."""
-        if self._draft is None:
+    def _empty_spool(self, segment: Segment) -> None:
+        """Write what waits in the spool, before anything else; close the spool if the spec no longer needs it."""
+        if self._spool is None:
             return
-        if self._draft.pending:
-            self._date(segment, self._draft)
+        if self._spool.pending:
+            self._date(segment, self._spool)
         if not self.spec.timestamps:
-            self._draft.close()
-            self._draft = None
+            self._spool.close()
+            self._spool = None
 
     def _rotate(self, segment: Segment, at: float) -> None:
         maximum = self.spec.max_size
@@ -161,7 +163,7 @@ class Writer:
                 raise
             segment.limit = min(segment.size + max(maximum // 8, 1), 2 * maximum)
             if not self._fails:
-                self._home.problem(
+                self._host.problem(
                     self.instance, f"the log cannot be rotated and exceeds its size limit: {error.strerror}"
                 )
             self._fails = True
@@ -171,7 +173,7 @@ class Writer:
         self._fails = False
         self.cut += not whole
         segment.limit = maximum
-        self._home.rotated(self)
+        self._host.rotated(self)
 
     def _mark(self, segment: Segment, at: float, offset: int) -> None:
         self._marked_at = at

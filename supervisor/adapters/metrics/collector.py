@@ -1,9 +1,8 @@
-"""What Prometheus is told: counted from the records, and read from the status at the moment of the scrape.
+"""The metrics for Prometheus: counted from the records, and read from the status at the time of the scrape.
 
-Written by ourselves, and not with prometheus_client: that costs the daemon 10 MB and knows nothing that the status
-does not know already.  (The tests read the result with its parser.)
-
-An instance's label is `name`, as in the status; `instance` is the label that Prometheus gives to what it scrapes.
+Written without prometheus_client, which would cost the daemon 7.5 MB (docs/decisions/0008) and add nothing to what the
+status holds. The tests parse the result with prometheus_client's parser. An instance's label is `name`, as in the
+status; `instance` is the label that Prometheus gives to the target it scrapes.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Marked = list[tuple[str, "Instance"]]
 """Status rows, each with the labels of its samples."""
 
 BOUNDS = (0.001, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""Upper bounds of the detection histogram in seconds; an exit, which the kernel tells of at once, is in the first."""
+"""Upper bounds of the detection histogram in seconds; an exit, which the kernel reports at once, is in the first."""
 
 _GAUGES: tuple[tuple[str, str, Callable[[Instance], Any]], ...] = (
     ("up", "Whether its main process exists.", lambda row: row["pid"] is not None),
@@ -55,7 +54,7 @@ _RATIOS: tuple[tuple[str, Literal["replication", "consistency", "load", "fault_r
 
 
 class Tally:
-    """Failures of one instance since the daemon started; it exists from the first one on."""
+    """Failures of one instance since the daemon started; made at the first failure."""
 
     __slots__ = ("causes", "completed", "last", "pending", "recovered", "unfinished")
 
@@ -63,7 +62,7 @@ class Tally:
         self.causes: dict[str, int] = {}
         self.last = 0.0
         self.pending = self.recovered = 0
-        self.unfinished = self.completed = 0  # the same for a oneshot, which has recovered when it has succeeded
+        self.unfinished = self.completed = 0  # the same for a oneshot, which has recovered once it has succeeded
 
     def failed(self, cause: str, now: float) -> None:
         self.causes[cause] = self.causes.get(cause, 0) + 1
@@ -79,7 +78,7 @@ class Tally:
         self.completed, self.unfinished = self.completed + self.unfinished, 0
 
     def touched(self) -> None:
-        """A person took it in hand: whatever comes of it, we did not do it."""
+        """An administrator intervened: pending failures do not count as recovered by the supervisor."""
         self.pending = self.unfinished = 0
 
     @property
@@ -91,7 +90,7 @@ class Tally:
 
 
 class Detection:
-    """How long failures of one service went unnoticed."""
+    """How long failures of one service went undetected."""
 
     __slots__ = ("counts", "total")
 
@@ -108,14 +107,14 @@ class Detection:
 
 
 class MetricsCollector:
-    """Consumes every record; renders when asked."""
+    """Counts records and renders the metrics on request."""
 
     def __init__(self) -> None:
         self._tallies: dict[str, Tally] = {}
         self._detections: dict[str, Detection] = {}
 
     def observe(self, record: Record, now: float) -> None:
-        """Count what one record means.  `now`: monotonic seconds."""
+        """Count what one record means. `now`: monotonic seconds."""
         if is_failure(record.before, record.after, record.cause, record.detail):
             self._tallies.setdefault(record.instance, Tally()).failed(record.cause.value, now)
             seconds = detection_s(record.cause, record.detail)
@@ -133,7 +132,7 @@ class MetricsCollector:
             tally.runs()
 
     def render(self, status: Status, now: float) -> str:
-        """The text of `/metrics` for a `/v1/status` object.  `now`: monotonic seconds."""
+        """The text of `/metrics` for a `/v1/status` object. `now`: monotonic seconds."""
         out = Exposition()
         rows: list[Instance] = status["instances"]
         marked = [(labels({"service": row["service"], "name": row["name"]}), row) for row in rows]
@@ -195,7 +194,7 @@ class MetricsCollector:
         out.family(f"{name}_last_failure_age_seconds", "gauge", "Time since its last failure.", ages)
 
     def _ratios(self, out: Exposition, rows: list[Instance]) -> None:
-        """Per service, and in total without a label."""
+        """The ratios per service, and in total without a label."""
         groups: dict[str, list[Instance]] = {}
         for row in rows:
             groups.setdefault(row["service"], []).append(row)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 Sample = tuple[str, float | int | bool | None]
-"""Labels as `labels` gives them, and a value."""
+"""Labels as `labels` formats them, and a value."""
 
 
 class Exposition:
-    """Metric families, one after the other.  Samples without a value, and families without samples, are left out."""
+    """Metric families in order. Samples without a value, and families without samples, are left out."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
 
     def family(self, name: str, kind: str, explanation: str, samples: Iterable[Sample]) -> None:
-        """`kind`: counter or gauge."""
+        """Add a family. `kind`: counter or gauge."""
         lines = [
             f"{name}{{{text}}} {_number(value)}" if text else f"{name} {_number(value)}"
             for text, value in samples
@@ -26,7 +26,9 @@ class Exposition:
     def histogram(
         self, name: str, explanation: str, series: Iterable[tuple[str, Iterable[tuple[str, int]], float]]
     ) -> None:
-        """`series`: labels, cumulative counts by upper bound (the last `+Inf`), and the sum of what was observed."""
+        """Add a histogram. `series`: labels, cumulative counts by upper bound (the last `+Inf`), and the sum of all
+        values.
+        """
         lines = []
         for text, buckets, total in series:
             count = 0

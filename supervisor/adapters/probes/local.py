@@ -1,4 +1,4 @@
-"""What can be asked on this machine: a command, a file's age, whether a process tree does anything at all."""
+"""Probe targets on this host: a command, the time of a file, the activity of a process tree."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.probes.prober import NOTHING_NEW, Cancel, Done, in_words, too_late
+from supervisor.adapters.probes.prober import NOTHING_NEW, Cancel, Done, error_text, too_late
 from supervisor.adapters.processes.child_command import ChildCommand, CommandResult, Credentials
 
 
 class ExecTarget:
-    """A command: good when it exits with 0."""
+    """A command: healthy when it exits with 0."""
 
     __slots__ = ("_argv", "_directory", "_environment", "_identity")
 
@@ -25,7 +25,7 @@ class ExecTarget:
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
         def ended(outcome: CommandResult) -> None:
-            done(_judged(outcome, timeout), loop.now())
+            done(_error(outcome, timeout), loop.now())
 
         return ChildCommand(
             loop,
@@ -38,7 +38,7 @@ class ExecTarget:
         ).cancel
 
 
-def _judged(outcome: CommandResult, timeout: float) -> str | None:
+def _error(outcome: CommandResult, timeout: float) -> str | None:
     if outcome.exit_code == 0 and not outcome.timed_out:
         return None
     error = too_late(timeout) if outcome.timed_out else outcome.ending
@@ -46,7 +46,7 @@ def _judged(outcome: CommandResult, timeout: float) -> str | None:
 
 
 class FileTarget:
-    """A file: good when it was modified since it was last looked at, and then at the moment that its time says."""
+    """A file: healthy when it was modified since the last look; the answer then has the file's modification time."""
 
     __slots__ = ("_looked", "_path", "_seen")
 
@@ -64,20 +64,20 @@ class FileTarget:
         try:
             modified = os.stat(self._path).st_mtime_ns  # noqa: PTH116
         except OSError as error:
-            done(in_words(error), now)
+            done(error_text(error), now)
             return _nothing_to_cancel
         if modified == self._seen:
             done(NOTHING_NEW, now)
         else:
             self._seen = modified
             age = (time.time_ns() - modified) / 1e9
-            # A time set by hand, or a stepped clock: then all we know is that it is so now.
+            # A time set by hand, or a stepped clock: then only the present moment is certain.
             done(None, now - age if 0 <= age <= now - before else now)
         return _nothing_to_cancel
 
 
 class ActivityTarget:
-    """A process tree: good when CPU time, bytes moved or membership have changed since it was last looked at."""
+    """A process tree: healthy when its CPU time, bytes moved or members have changed since the last look."""
 
     __slots__ = ("_members", "_seen")
 
@@ -95,13 +95,14 @@ class ActivityTarget:
 
 
 Footprint = tuple[int, int, int, bytes]
+"""See `footprint`."""
 
 
 def footprint(pid: int) -> Footprint:
-    """What grows while a process does something: (pid, CPU ticks, bytes read and written, the main thread's CPU ns)."""
+    """The counters that grow while a process works: (pid, CPU ticks, bytes read and written, main thread's CPU ns)."""
     stat = procfs.stat(pid)
     ticks = stat.utime + stat.stime if stat else 0
-    # The clock ticks are too coarse for who wakes up for a moment only; the scheduler's count is not.
+    # Clock ticks are too coarse for a process that wakes up only for moments; the scheduler's counter is not.
     schedule = procfs.read(f"/proc/{pid}/schedstat") or b""
     return pid, ticks, procfs.io_bytes(pid), schedule.partition(b" ")[0]
 

@@ -1,5 +1,7 @@
-"""How we notice that an instance is ready, and that it lives: what its configuration names becomes pollers, timers
-and readers of its output, and what they find becomes events."""
+"""Monitors the readiness and the heartbeats of instances by the sources in their configuration.
+
+Each source becomes a poller, a timer or a reader of the output, and what these find becomes events.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
 Post = Callable[[str, Event], None]
 End = Callable[[], None]
 
-_LEAST_GAP = 0.01  # seconds; output within that of a beat is the same beat
-_SEARCHED = 4096  # bytes of a line, so that a pattern that backtracks does so within limits
+_LEAST_GAP = 0.01  # seconds; output within this time after a beat counts as the same beat
+_SEARCHED = 4096  # bytes of a line that are searched, which limits the cost of a pattern that backtracks
 
 
 class Output(Protocol):
-    """An instance's output, as far as it is needed here."""
+    """What is needed of an instance's output stream."""
 
     on_output: Callable[[], None] | None
 
@@ -36,7 +38,7 @@ class Monitors:
     """Observes instances and posts `Ready`, `Heartbeat` and `ProbeFailed`.
 
     `members(instance)` gives the pids of its tree, `output(instance)` its stream, `rng` numbers from 0 to 1.
-    What arrives on the notify socket is none of this class's business.
+    Messages on the notify socket are handled elsewhere.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Monitors:
         self._watches: dict[str, End] = {}
 
     def watch(self, instance: str, incarnation: int, spec: ServiceSpec, purpose: Purpose) -> None:
-        """Observe from now on for `purpose`, instead of what was observed before: liveness begins where readiness
+        """Observe for `purpose` from now on, and no longer for the previous one: liveness begins where readiness
         ends."""
         self.unwatch(instance)
         end: End | None = None
@@ -66,14 +68,16 @@ class Monitors:
             self._watches[instance] = end
 
     def unwatch(self, instance: str) -> None:
-        """Observe it no more; nothing about it is posted afterwards."""
+        """Stop observing it; nothing about it is posted afterwards."""
         end = self._watches.pop(instance, None)
         if end is not None:
             end()
 
     def confirm(self, instance: str, spec: ServiceSpec, answer: Callable[[bool], None]) -> None:
-        """Ask once, now, whether it lives, where its heartbeat source can be asked; `answer(alive)`, perhaps before
-        this returns."""
+        """Probe once, now, whether it lives; `answer(alive)`, perhaps before this returns.
+
+        `alive` is False where its heartbeat source cannot be probed.
+        """
         beat = spec.heartbeat
         target = self._question(instance, spec, beat) if beat is not None else None
         if beat is None or target is None:
@@ -93,7 +97,7 @@ class Monitors:
         if ready.log is not None:
             return self._on_match(instance, ready.log, lambda: is_ready("log"))
         target = self._asked(instance, spec, ready.http, ready.tcp, ready.exec)
-        if target is None:  # notify: it will say so itself
+        if target is None:  # notify: the service reports readiness itself
             return None
         how = "http" if ready.http else "tcp" if ready.tcp else "exec"
 
@@ -118,7 +122,7 @@ class Monitors:
             heard = self._spaced(lambda at: answered(None, at))
             return self._on_match(instance, beat.log, heard) if beat.log else self._on_output(instance, heard)
         if beat.source == "file" and beat.file is not None:
-            # Twice as often as it is touched, so that no touch is taken for the one before it.
+            # Twice as often as the file is touched, so that no two touches are seen as one.
             return self._poll(FileTarget(beat.file), beat.interval / 2, beat.probe_timeout, answered, at_once=False)
         if beat.source == "activity":
             target: Target = ActivityTarget(lambda: self._members(instance))
@@ -127,13 +131,13 @@ class Monitors:
         return self._poll(question, beat.interval, beat.probe_timeout, answered) if question is not None else None
 
     def _question(self, instance: str, spec: ServiceSpec, beat: HeartbeatSpec) -> Target | None:
-        """What can be asked of it at any moment; None where one can only listen."""
+        """The target of a heartbeat source that can be probed at any time; None for the other sources."""
         if beat.source not in ("http", "tcp", "exec"):
             return None
         return self._asked(instance, spec, beat.http, beat.tcp, beat.exec)
 
     def _spaced(self, beat: Callable[[float], None]) -> Callable[[], None]:
-        """Whoever writes a thousand lines a second beats a hundred times, not a thousand."""
+        """Limit beats to one in _LEAST_GAP seconds: a thousand lines a second are a hundred beats."""
         last = float("-inf")
 
         def heard() -> None:
@@ -184,6 +188,6 @@ class Monitors:
 
 
 def probe_environment(spec: ServiceSpec, instance: str) -> dict[str, str]:
-    """What the service itself sees, but without what would make its probe pass for a part of it."""
+    """The environment of a probe: as the service's, without the variables that mark its processes."""
     environment = plain_environment() | dict(spec.environment)
     return environment | {"SUPERVISOR_SERVICE": spec.name, "SUPERVISOR_INSTANCE": instance}

@@ -1,13 +1,13 @@
-"""The notify socket: where services send READY=1, WATCHDOG=1 and the rest of sd_notify.
+"""The notify socket, to which services send READY=1, WATCHDOG=1 and the other messages of sd_notify(3).
 
-The kernel says who sent a datagram (SCM_CREDENTIALS) and when it arrived (SCM_TIMESTAMPNS), so nobody beats for
-another and our own lateness stains no measurement.
+The kernel adds the sender (SCM_CREDENTIALS) and the time of arrival (SCM_TIMESTAMPNS) to each datagram, so no process
+can beat for another instance, and delays of the daemon do not distort intervals.
 
-A single datagram is heard at once.  Where they come so fast that waking up for each is most of their cost, they are
-taken a few milliseconds' worth at a time; their stamps lose nothing by that.
+A single datagram is read at once.  Where they come so fast that waking up for each is most of their cost, they are
+collected for a few milliseconds and read together; their times of arrival stay exact.
 
-The socket itself is open to all (0666): services may run as other users.  The directory around it is the gate: 0700
-where all services run as our own user, 0711 where one does not.  Who gets through it can at most be ignored.
+The socket's mode is 0666, because services may run as other users.  Access is limited by its directory: 0700 where all
+services run as the daemon's user, 0711 where one does not.  Messages of foreign processes are ignored.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from supervisor.core.model.sdnotify import MAX_DATAGRAM, Message, parse
 Deliver = Callable[[int, int, Message, float], None]
 """`deliver(pid, uid, message, at)`: the sender as the kernel saw it, and the arrival in CLOCK_MONOTONIC seconds."""
 
-_MOST_PER_TURN = 256
-_LONGEST_BATCH = 0.01  # seconds; shorter gaps than a batch, and datagrams are collected for so long
+_MOST_PER_TURN = 256  # datagrams
+_LONGEST_BATCH = 0.01  # seconds that datagrams are collected for at most, where gaps are shorter than that
 _EXPECTED = 1250  # datagrams a second that the kernel's queue must hold for the length of a batch
 _RECEIVE_BUFFER = 1 << 20  # bytes
-_MOST_DESCRIPTORS = 16  # of those passed along; the kernel drops what is more
+_MOST_DESCRIPTORS = 16  # passed with a datagram; the kernel drops the others
 _CLOCK_SLACK = 0.001  # seconds by which two clocks may seem to differ
-_UNDISTURBED = 20_000  # ns that three readings of a clock take at most when nobody else runs in between
+_UNDISTURBED = 20_000  # ns that three readings of a clock take at most when no other process runs in between
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _TIMESTAMP = struct.Struct("=qq")  # struct timespec
 _SO_TIMESTAMPNS = 35  # the socket module does not name it; SCM_TIMESTAMPNS is the same number
@@ -45,10 +45,10 @@ _TRUNCATED, _CLOSE_ON_EXEC = int(socket.MSG_TRUNC), int(socket.MSG_CMSG_CLOEXEC)
 
 
 class NotifySocket:
-    """Binds `path` (replacing what is there) and delivers what comes.  OSError where it cannot be bound.
+    """Binds `path` (replacing what is there) and delivers messages.  OSError where it cannot be bound.
 
-    `oversized` counts datagrams that were too long and dropped, `meaningless` those that said nothing we know.
-    `on_problem(text)` hears of a kind of trouble once.
+    `oversized` counts datagrams that were dropped because of their length, `meaningless` those without a known field.
+    `on_problem(text)` is called once for each kind of problem.
     """
 
     def __init__(
@@ -75,12 +75,14 @@ class NotifySocket:
         loop.register(self._socket.fileno(), self._readable)
 
     def fileno(self) -> int:
-        """Its descriptor, for a successor: what is in it then, the successor hears."""
+        """The descriptor, for a successor daemon, which reads the datagrams that are still in it."""
         return self._socket.fileno()
 
     def rebind(self) -> None:
-        """Listen under our name again, where somebody has removed it; who is connected to the former socket is heard
-        all the same.  OSError where that is impossible."""
+        """Bind the path again where it was removed.  The former socket is still read for its connected senders.
+
+        OSError where it cannot be bound.
+        """
         if os.path.exists(self.path):  # noqa: PTH110
             return
         fresh = _bound(self.path)
@@ -93,7 +95,7 @@ class NotifySocket:
         self._loop.register(fresh.fileno(), self._readable)
 
     def close(self) -> None:
-        """Take it down, also from the file system."""
+        """Close the socket and remove it from the file system."""
         if self._batch_timer is not None:
             self._batch_timer.cancel()
         for former in self._former:
@@ -113,7 +115,7 @@ class NotifySocket:
         self._heard_at = now
 
     def _collect(self) -> None:
-        """The end of a batch: begin another one while it is worth it."""
+        """Read a batch, and collect another one while several datagrams come in each."""
         if 1 < self.drain() < _MOST_PER_TURN:
             self._batch_timer = self._loop.call_at(self._loop.now() + self._batch, self._collect)
         else:
@@ -121,7 +123,7 @@ class NotifySocket:
             self._loop.modify(self._socket.fileno(), EPOLLIN)
 
     def drain(self) -> int:
-        """Deliver what has arrived by now; how many datagrams.  To be called before a silence is judged."""
+        """Deliver what has arrived by now, and return the number of datagrams.  Call it before judging a silence."""
         for former in self._former:
             self._drain(former)
         return self._drain(self._socket)
@@ -161,16 +163,16 @@ class NotifySocket:
                 elif pid > 0:
                     deliver(pid, uid, message, self._arrival(stamp, offset))
             if descriptors:
-                # What is passed to be stored we do not store; for BARRIER=1 the closing is the answer: everything
-                # that was sent before it has been delivered.
+                # Descriptors are not stored.  For BARRIER=1 closing the descriptor is the answer: all that was sent
+                # before it has been delivered.
                 _close_all(descriptors)
         return _MOST_PER_TURN
 
     def _arrival(self, stamp: int, offset: int) -> float:
         """The moment of a CLOCK_REALTIME stamp on CLOCK_MONOTONIC, which is `offset` away (both ns).
 
-        The realtime clock may have been stepped in between: a moment that is yet to come, or before the socket was last
-        seen empty, cannot be true, and then the datagram arrived just now.
+        The realtime clock may have been stepped in between: a time in the future, or before the socket was last seen
+        empty, cannot be true, and then the present time is used.
         """
         at = (stamp + offset) / 1e9
         now = time.monotonic()
@@ -183,7 +185,7 @@ class NotifySocket:
 
 
 def _clock_offset() -> int:
-    """What CLOCK_MONOTONIC is ahead of CLOCK_REALTIME, in ns, read when nothing came between the two readings."""
+    """How far CLOCK_MONOTONIC is ahead of CLOCK_REALTIME, in ns, read without an interruption where possible."""
     for _ in range(3):
         before, real, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
         if after - before < _UNDISTURBED:
@@ -192,12 +194,12 @@ def _clock_offset() -> int:
 
 
 def _queue_length() -> int:
-    """Datagrams that the kernel keeps for us before a sender has to wait."""
+    """Datagrams that the kernel queues before a sender has to wait."""
     return int(procfs.read("/proc/sys/net/unix/max_dgram_qlen") or 10)
 
 
 def _bound(path: str) -> socket.socket:
-    """A fresh datagram socket at `path`, with the kernel's stamps switched on before anything can arrive."""
+    """A new datagram socket at `path`, with credentials and time stamps enabled before anything can arrive."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)

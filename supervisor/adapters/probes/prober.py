@@ -1,4 +1,4 @@
-"""Asking a service whether it is well, again and again, without ever waiting for it."""
+"""Probes services once or periodically, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import Protocol
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 
 Done = Callable[[str | None, float], None]
-"""`done(error, at)`: None or a short text for people, and when the answer came (CLOCK_MONOTONIC seconds)."""
+"""`done(error, at)`: None or a short text for a reader, and when the answer came (CLOCK_MONOTONIC seconds)."""
 NOTHING_NEW = ""
-"""The error of a look that found nothing wrong and nothing new."""
+"""The error of a probe that found no failure, but no sign of life either."""
 Cancel = Callable[[], None]
 
 MOST_AT_ONCE = 64
+"""Probes that run at the same time, of all services together."""
 
 
 class Target(Protocol):
-    """What can be asked."""
+    """What can be probed."""
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
-        """Ask once.  `done` is called once, within `timeout` seconds, perhaps before this returns, and never after the
-        returned function was called.  OSError where it cannot even be tried."""
+        """Probe once.  `done` is called once, within `timeout` seconds, perhaps before this returns, and never after
+        the returned function was called.  OSError where the probe cannot begin."""
 
 
 class Prober:
-    """Carries out probes, at most `MOST_AT_ONCE` at a time; the others wait, and their timeout with them."""
+    """Runs probes, at most `MOST_AT_ONCE` at a time; the timeout of a probe begins when its turn comes."""
 
     def __init__(self, loop: EventLoop) -> None:
         self.loop = loop
@@ -34,7 +35,7 @@ class Prober:
         self._waiting: deque[_Probe] = deque()
 
     def probe(self, target: Target, timeout: float, done: Done) -> Cancel:
-        """Ask `target` once; returns what calls it off (harmless when it is over)."""
+        """Probe `target` once; returns the function that cancels it, which does nothing after the end."""
         probe = _Probe(self, target, timeout, done)
         if self._running < MOST_AT_ONCE:
             self._begin(probe)
@@ -59,7 +60,7 @@ class Prober:
 
 
 class _Probe:
-    """One question, from waiting for its turn to its answer."""
+    """One probe, from waiting for its turn to its answer."""
 
     __slots__ = ("_begun", "_cancel", "_done", "_prober", "_target", "_timeout", "over")
 
@@ -75,7 +76,7 @@ class _Probe:
         try:
             self._cancel = self._target.begin(loop, self._timeout, self._answered)
         except OSError as error:
-            self._answered(in_words(error), loop.now())
+            self._answered(error_text(error), loop.now())
 
     def _answered(self, error: str | None, at: float) -> None:
         if not self.over:
@@ -93,10 +94,10 @@ class _Probe:
 
 
 class Poller:
-    """Asks `target` at once (unless told otherwise) and then every `interval` seconds, on a grid that does not drift.
-    A question that takes longer costs the moments it slept through, and is never overtaken by the next.
+    """Probes `target` at once (unless `at_once` is false) and then every `interval` seconds, without drift.
 
-    `rng` (0 to 1) places the grid, so that services started together are not asked in the same millisecond for ever.
+    While a probe takes longer than `interval`, no other one begins; the missed moments are skipped.  `rng` (0 to 1)
+    shifts the grid, so that services started together are not probed in the same millisecond for ever.
     """
 
     __slots__ = ("_cancel", "_done", "_interval", "_next", "_prober", "_stopped", "_target", "_timeout", "_timer")
@@ -124,7 +125,7 @@ class Poller:
             self._timer = prober.loop.call_at(self._next, self._ask)
 
     def stop(self) -> None:
-        """Ask no more; `done` is not called again."""
+        """Stop probing; `done` is not called again."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -145,8 +146,8 @@ class Poller:
         self._timer = self._prober.loop.call_at(self._next, self._ask)
 
 
-def in_words(error: OSError) -> str:
-    """What the system says, the way it reads in the middle of a sentence."""
+def error_text(error: OSError) -> str:
+    """The system's text for an error, with a small first letter, for use inside a sentence."""
     text = error.strerror or str(error)
     return text[:1].lower() + text[1:]
 

@@ -1,4 +1,4 @@
-"""What can be asked over TCP: does it accept a connection, does it answer a GET."""
+"""Probe targets over TCP: a port that accepts connections, an HTTP server that answers a GET."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import socket
 
 from supervisor.adapters.eventloop.dns import Addresses, Resolver
 from supervisor.adapters.eventloop.loop import EPOLLOUT, EventLoop
-from supervisor.adapters.probes.prober import Cancel, Done, in_words, too_late
+from supervisor.adapters.probes.prober import Cancel, Done, error_text, too_late
 
 MOST_HEAD = 16 * 1024
-"""Bytes that the head of an answer may have."""
-_GOOD = range(200, 400)
+"""Bytes that the head of an answer may have at most."""
+_GOOD = range(200, 400)  # statuses of a healthy server
 
 
 class TcpTarget:
-    """`host:port` (IPv6 in brackets): good when it accepts a connection."""
+    """`host:port` (IPv6 in brackets): healthy when it accepts a connection."""
 
     __slots__ = ("_resolver", "host", "port")
 
@@ -32,7 +32,7 @@ class TcpTarget:
 
 
 class HttpTarget(TcpTarget):
-    """`http://host[:port][/path]`: good when a GET is answered with 2xx or 3xx."""
+    """`http://host[:port][/path]`: healthy when a GET is answered with 2xx or 3xx."""
 
     __slots__ = ("_request",)
 
@@ -52,7 +52,7 @@ class HttpTarget(TcpTarget):
 
 
 class _Attempt:
-    """One connection: to the first address that takes it."""
+    """One attempt to connect: to the first of several addresses that accepts."""
 
     __slots__ = ("_addresses", "_done", "_error", "_loop", "_port", "_socket", "_timer")
 
@@ -65,18 +65,18 @@ class _Attempt:
         self._timer = loop.call_at(loop.now() + timeout, lambda: self._finish(too_late(timeout)))
 
     def resolved(self, addresses: Addresses) -> None:
-        """Where to try, one after the other."""
+        """Begin to try these addresses, one after the other."""
         self._addresses = list(addresses)
         self._try_next()
 
     def close(self) -> None:
-        """Let go of everything; `done` will not be called any more."""
+        """Close the connection and the timer; `done` will not be called any more."""
         self._done = None
         self._timer.cancel()
         self._drop_socket()
 
     def connected(self, connection: socket.socket) -> None:
-        """The connection stands."""
+        """Continue after the connection was accepted."""
         self._finish(None)
 
     def _try_next(self) -> None:
@@ -102,7 +102,7 @@ class _Attempt:
         try:
             number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if number == 0 and connection.getsockname() == connection.getpeername():
-                number = errno.ECONNREFUSED  # TCP lets a socket connect to itself where nobody listens
+                number = errno.ECONNREFUSED  # TCP can connect a socket to itself where no process listens
         except OSError as error:
             number = error.errno or errno.EIO
         if number:
@@ -112,7 +112,7 @@ class _Attempt:
             self.connected(connection)
 
     def _failed(self, error: OSError) -> None:
-        self._error = in_words(error)
+        self._error = error_text(error)
         self._drop_socket()
 
     def _finish(self, error: str | None) -> None:
@@ -140,9 +140,9 @@ class _HttpAttempt(_Attempt):
 
     def connected(self, connection: socket.socket) -> None:
         try:
-            connection.send(self._request)  # a fresh connection has room for it
+            connection.send(self._request)  # the send buffer of a new connection has room for it
         except OSError as error:
-            self._finish(in_words(error))
+            self._finish(error_text(error))
             return
         self._loop.unregister(connection.fileno())
         self._loop.register(connection.fileno(), lambda _events: self._receive(connection))
@@ -153,7 +153,7 @@ class _HttpAttempt(_Attempt):
         except BlockingIOError:
             return
         except OSError as error:
-            self._finish(in_words(error))
+            self._finish(error_text(error))
             return
         self._head += chunk
         status = read_status(self._head)
@@ -168,7 +168,7 @@ class _HttpAttempt(_Attempt):
 
 
 def read_status(head: bytes) -> int | str | None:
-    """The status of an answer from what has come of it: a number, an error in words, or None: not there yet."""
+    """Parse the status from the beginning of an answer: a number, an error text, or None where it is not complete."""
     while True:
         line, newline, _ = head.partition(b"\n")
         if not b"HTTP/1.".startswith(line[:7]):
@@ -184,7 +184,7 @@ def read_status(head: bytes) -> int | str | None:
             return None
         if status >= 200 or status == 101:
             return status
-        head = head[end:]  # 100 Continue and its like precede the answer
+        head = head[end:]  # interim answers, such as 100 Continue, precede the answer
 
 
 def _quoted(line: bytes) -> str:

@@ -1,4 +1,7 @@
-"""Whose process is this?  From the pid that the kernel gives with a datagram to the instance it belongs to."""
+"""Finds the instance to which the sender of a datagram belongs, by the pid that the kernel gives with it.
+
+It looks at the cgroup, the ancestors and the environment of the process, in this order.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from typing import Protocol
 
 from supervisor.adapters.linux import procfs
 
-_LONGEST_DESCENT = 32
-_MOST_REMEMBERED = 1024
-_STRANGER_SECONDS = 1.0  # for which a stranger is not looked at again: who floods us is not to cost more than who beats
+_LONGEST_DESCENT = 32  # ancestors that are looked at
+_MOST_REMEMBERED = 1024  # processes
+_STRANGER_SECONDS = 1.0  # until an unknown process is looked at again, so that a flood of it costs no more than beats
 
 
 class Owned(Protocol):
-    """What is known of a main process."""
+    """What is needed of a main process."""
 
     instance: str
 
@@ -23,10 +26,10 @@ class Owned(Protocol):
 class Attribution:
     """`resolve(pid)` names the instance that a process belongs to.
 
-    `mains`: main processes by pid (looked at each time, never copied).  `cgroup_root`: the directory of which each
-    instance has a sub-directory of its own name, or None.  `supervisor_id`: what SUPERVISOR_ID is in our children's
-    environment.  `user_of(instance)`: as whom it was started, None for our own user.  `strangers` counts processes that
-    belong to nobody, `vanished` those that were gone before they could be looked at.
+    `mains`: main processes by pid (looked at each time, never copied).  `cgroup_root`: the directory in which each
+    instance has a sub-directory of its own name, or None.  `supervisor_id`: the value of SUPERVISOR_ID in the
+    environment of children.  `user_of(instance)`: the user that it was started as, None for the daemon's own.
+    `strangers` counts processes that belong to no instance, `vanished` those that ended before they were looked at.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class Attribution:
         self._strangers: dict[int, tuple[int, float]] = {}
 
     def resolve(self, pid: int) -> str | None:
-        """The instance's name, or None for a stranger."""
+        """The instance's name, or None for a process that belongs to none."""
         main = self._mains.get(pid)
         if main is not None:
             return main.instance
@@ -91,8 +94,11 @@ class Attribution:
         return None
 
     def _by_marker(self, pid: int) -> str | None:
-        """An orphan, or one that daemonised itself, still carries the environment it was started with.  An environment
-        can be made up, so it counts only for services of the same user, who could do worse to each other."""
+        """By the environment, which an orphan or a process that daemonised itself still has.
+
+        An environment can be forged, so it counts only where the process has the user of the instance's service:
+        processes of one user could harm each other more directly.
+        """
         found, instance = procfs.environment_values(pid, "SUPERVISOR_ID", "SUPERVISOR_INSTANCE")
         if found != self._id or not instance:
             return None
@@ -101,7 +107,7 @@ class Attribution:
 
 
 def _user(pid: int) -> int | None:
-    """As whom it runs."""
+    """The user of the process."""
     try:
         return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116
     except OSError:
@@ -109,7 +115,7 @@ def _user(pid: int) -> int | None:
 
 
 def _path_in_hierarchy(directory: str) -> str:
-    """A cgroup's path as /proc/PID/cgroup gives it, from its directory under the mount point."""
+    """A cgroup's path as in /proc/PID/cgroup, from its directory under the mount point."""
     mount = directory.rstrip("/")
     while mount and not os.path.ismount(mount):
         mount = mount.rpartition("/")[0]

@@ -1,7 +1,7 @@
-"""Moves new processes into their cgroups, some time after they were spawned.
+"""Moves new processes into their cgroups, shortly after they were spawned.
 
-A move can take the kernel milliseconds, which a burst of restarts must not wait for.  What a process forked before it
-was moved is moved with it or looked for afterwards.
+A move can take the kernel milliseconds, and a burst of restarts must not wait for it.  What a process forked before
+its move is moved with it or searched for afterwards.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.process import Process
 
 JOIN_AFTER = 0.03
-"""Seconds without a spawn after which newcomers are moved into their cgroups."""
+"""Seconds without a spawn after which new processes are moved into their cgroups."""
 
-_MOST_LOOKS = 64
+_MOST_LOOKS = 64  # searches for orphans in a row, should they fork for ever
 
 
 class CgroupMigration:
-    """The processes that still have to be moved.  `mains` holds the pids of main processes, `owner(pid)` finds the
-    process from which another one is descended."""
+    """Keeps the processes that still have to be moved.
+
+    `mains` holds the pids of main processes; `owner(pid)` finds the main process to whose tree another one belongs.
+    """
 
     def __init__(self, loop: EventLoop, mains: Container[int], owner: Callable[[int], Process | None]) -> None:
         self.waiting: dict[Process, None] = {}
-        """To be moved, in the order of their spawns."""
+        """Processes to be moved, in the order of their spawns."""
         self._loop = loop
         self._mains = mains
         self._owner = owner
@@ -34,24 +36,23 @@ class CgroupMigration:
         self._join_at = 0.0
 
     def plan(self, process: Process) -> None:
-        """Move it one of the next turns of the loop: one process a turn, and not before nothing was spawned for a
-        moment."""
+        """Move it later, once nothing was spawned for JOIN_AFTER seconds; one process in each turn of the loop."""
         self._join_at = self._loop.now() + JOIN_AFTER
         if not self.waiting:
             self._loop.call_at(self._join_at, self._move_next)
         self.waiting[process] = None
 
-    def hasten(self, process: Process) -> None:
-        """Move it now, if it still has to be."""
+    def move_now(self, process: Process) -> None:
+        """Move it now, unless it has been moved."""
         if process in self.waiting:
             self._move(process)
 
     def members(self, process: Process) -> list[int]:
-        """The pids of its tree, whether or not that was moved yet."""
+        """The pids of its tree, whether or not it was moved yet."""
         return _with_descendants(process.pid) if process in self.waiting else process.tree.members()
 
     def ended(self, process: Process) -> None:
-        """It has ended.  If that was before all that it forked was moved, the rest is moved now."""
+        """Note that it has ended, and move what it forked and is not moved yet."""
         self.waiting.pop(process, None)
         if not process.settled:
             self._move_orphans()
@@ -72,9 +73,12 @@ class CgroupMigration:
             self._move_orphans()
 
     def _move_orphans(self) -> None:
-        """What forked away before its main process was moved came to us, the subreaper, when its parent died; its
-        marker tells where it belongs.  Looked for until two looks see the same children and nothing to move, for a
-        parent that dies between two reads hides its child from both."""
+        """Move the orphans that were forked before their main process was moved.
+
+        They became children of the daemon (the subreaper) when their parent died, and their mark tells where they
+        belong.  The search ends when two looks see the same children and nothing to move, because a parent that dies
+        between two reads hides its child from both.
+        """
         seen: list[int] | None = None
         for _ in range(_MOST_LOOKS):
             mine = procfs.children(os.getpid())
@@ -87,7 +91,7 @@ class CgroupMigration:
         self._unsettled.clear()
 
     def _move_orphan(self, pid: int) -> bool:
-        """Whether it had to be moved."""
+        """Move an orphan into the cgroup of its tree; whether that was necessary."""
         process = self._owner(pid)
         if process is None or not isinstance(process.tree, CgroupTree) or process.tree.belongs(pid):
             return False

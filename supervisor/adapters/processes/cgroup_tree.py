@@ -1,7 +1,7 @@
-"""A tree as a cgroup v2 directory: what is born in it stays in it, and the kernel ends it at a word.
+"""A process tree as a cgroup v2 directory: what a member forks is a member, and the kernel can kill all of it at once.
 
-No controller is needed for that.  Where controllers are delegated to us, the kernel also keeps the instance's limits
-and counts what it uses (the kernel's Documentation/admin-guide/cgroup-v2.rst).
+This needs no controller.  Where controllers are delegated to the daemon, the kernel also enforces the instance's limits
+and counts its usage (the kernel's Documentation/admin-guide/cgroup-v2.rst).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from supervisor.adapters.processes.tree import Tree
 from supervisor.core.model.spec import Enforce, ResourcesSpec
 
 CONTROLLERS = ("pids", "memory", "cpu")
-"""Those that we have a use for."""
+"""The controllers that are enabled where they are available."""
 _CPU_PERIOD = 100_000  # µs
 _POPULATED = b"populated 1"
-_LOOK_AGAIN = 1.0  # seconds after which a directory that could not be watched is tried again
+_LOOK_AGAIN = 1.0  # seconds until another attempt to watch a directory
 
 
 class CgroupTree(Tree):
-    """A cgroup v2 directory, made if it is not there.  `passing`: it is taken away with the tree."""
+    """The tree in the cgroup `path`, made if it is missing.  `passing`: `close` removes it when it is empty."""
 
     __slots__ = ("_events_fd", "_loop", "_passing", "accounts", "path")
 
@@ -39,7 +39,7 @@ class CgroupTree(Tree):
             os.mkdir(path, 0o755)  # noqa: PTH102 - on the restart path
 
     def limit(self, resources: ResourcesSpec | None, controllers: frozenset[str]) -> None:
-        """Have the kernel keep these limits, and no others: an earlier incarnation may have left some."""
+        """Make the kernel enforce these limits, and reset all others: an earlier incarnation may have left some."""
         if "memory" in controllers:
             self.accounts = self.path
         for name, value in kernel_limits(resources).items():
@@ -47,20 +47,20 @@ class CgroupTree(Tree):
                 write(f"{self.path}/{name}", value)
 
     def join(self, pid: int) -> None:
-        with suppress(OSError):  # it may be gone already
+        with suppress(OSError):  # it may have ended
             if not self.belongs(pid):
                 self._move(pid)
             for child in self._outside(pid):
                 self._move(child)
 
     def _outside(self, pid: int) -> Iterator[int]:
-        """Descendants forked before the move; what they fork after theirs is inside by birth."""
+        """Descendants that were forked before the move.  What they fork later is inside from the start."""
         for _ in range(64):
             inside = set(self.members())
-            strays = [child for child in procfs.descendants(pid) if child not in inside]
-            if not strays:
+            outside = [child for child in procfs.descendants(pid) if child not in inside]
+            if not outside:
                 return
-            yield from strays
+            yield from outside
 
     def _move(self, pid: int) -> None:
         with open(f"{self.path}/cgroup.procs", "w") as file:
@@ -80,7 +80,7 @@ class CgroupTree(Tree):
         return not populated(self.path)
 
     def kill(self) -> None:
-        if not write(f"{self.path}/cgroup.kill", "1"):  # before Linux 5.14, or not ours to write
+        if not write(f"{self.path}/cgroup.kill", "1"):  # before Linux 5.14, or not writable
             super().kill()
 
     def when_empty(self, loop: EventLoop, callback: Callable[[], None]) -> None:
@@ -101,14 +101,14 @@ class CgroupTree(Tree):
                 self._unwatch()
                 self._loop.call_at(self._loop.now() + _LOOK_AGAIN, self._watch)
                 return
-        self._changed(0)  # it may have emptied before we looked
+        self._changed(0)  # it may have become empty before it was watched
 
     def _changed(self, _events: int) -> None:
-        """Reading acknowledges the event: so what is read there is what counts, and what comes later is another one."""
-        said = b""
+        """Read the state of the cgroup.  Reading acknowledges the event; a later change is another event."""
+        content = b""
         with suppress(OSError):  # the directory is gone
-            said = os.pread(self._events_fd, 256, 0)
-        if self._watched is not None and _POPULATED not in said:
+            content = os.pread(self._events_fd, 256, 0)
+        if self._watched is not None and _POPULATED not in content:
             self._emptied()
 
     def _unwatch(self) -> None:
@@ -127,7 +127,7 @@ class CgroupTree(Tree):
 
 
 def kernel_limits(resources: ResourcesSpec | None) -> dict[str, str]:
-    """What stands in the files of a cgroup; "max" is none."""
+    """The content of a cgroup's limit files by name; "max" means no limit."""
     spec = resources or ResourcesSpec()
     hard = spec.enforce is Enforce.KERNEL
     memory = spec.max_memory if hard else None
@@ -135,7 +135,7 @@ def kernel_limits(resources: ResourcesSpec | None) -> dict[str, str]:
     return {
         "pids.max": _number(spec.max_tasks),
         "memory.max": _number(memory),
-        "memory.oom.group": "0" if memory is None else "1",  # half an instance is none
+        "memory.oom.group": "0" if memory is None else "1",  # half of an instance is of no use
         "cpu.max": f"{_number(None if cpu is None else round(cpu * _CPU_PERIOD))} {_CPU_PERIOD}",
     }
 
@@ -145,19 +145,19 @@ def _number(limit: int | None) -> str:
 
 
 def populated(directory: str) -> bool:
-    """Whether any process lives in it, or below it."""
+    """Whether any process lives in the cgroup or below it."""
     return _POPULATED in (procfs.read(f"{directory}/cgroup.events") or b"")
 
 
 def remove(directory: str) -> None:
-    """Delete it with what its members have made below it; what is populated stays."""
+    """Remove the cgroup and those below it; populated ones stay."""
     for path, _, _ in os.walk(directory, topdown=False):
         with suppress(OSError):
             os.rmdir(path)  # noqa: PTH106
 
 
 def write(path: str, text: str) -> bool:
-    """Into a file that is there; False: it was refused."""
+    """Write to an existing file.  False: refused."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     except OSError:
@@ -172,9 +172,10 @@ def write(path: str, text: str) -> bool:
 
 
 def enable(directory: str) -> frozenset[str]:
-    """Give the cgroups below `directory` the controllers that it has; those that came about.
+    """Enable the controllers of `directory` for the cgroups below it, and return those that are enabled.
 
-    The kernel refuses where processes live in `directory` itself, and where it is not ours."""
+    The kernel refuses where processes live in `directory` itself or where it is not delegated to this user.
+    """
     offered = (procfs.read(f"{directory}/cgroup.controllers") or b"").decode().split()
     switch = f"{directory}/cgroup.subtree_control"
     return frozenset(name for name in CONTROLLERS if name in offered and write(switch, f"+{name}"))
@@ -190,8 +191,11 @@ def mount_point() -> str | None:
 
 
 def own_directory(mount: str) -> str:
-    """Below which cgroup ours are to be made: the one that we are in, or the one above it, if that is what was
-    delegated and we were only put aside in it (systemd: Delegate=yes with DelegateSubgroup=)."""
+    """The cgroup below which the daemon makes its own.
+
+    It is the one that the daemon runs in, or its parent where that was delegated and the daemon was put into a subgroup
+    of it (systemd: Delegate=yes with DelegateSubgroup=).
+    """
     own = f"{mount}{(procfs.cgroup_of(os.getpid()) or '/').rstrip('/')}"
     above = os.path.dirname(own)  # noqa: PTH120
     return above if own != mount and _is_delegated(above) else own

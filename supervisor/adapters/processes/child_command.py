@@ -1,7 +1,7 @@
-"""Runs a short-lived child: in a process group of its own, within a time limit, with what it writes kept up to a bound.
+"""Runs a short-lived child in its own process group, with a time limit and a bound for the output that is kept.
 
 Probes, hooks, py-spy, the compiler of a reload and the rehearsal of an upgrade are such children.  Services are not:
-nothing here outlives the supervisor's interest in it.
+a command is killed when its result is no longer wanted.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux.pidfd import child_status
 
 WHOLE = 1 << 26
-"""Bytes to keep of an output that is of use only as a whole, such as a plan."""
-_KEPT = 4096  # bytes of output, the last ones, unless more are asked for
+"""Bytes to keep of an output that is useful only as a whole, such as a plan."""
+_KEPT = 4096  # the last bytes of output, unless the caller asks for more
 _CHUNK = 65536
 _NOT_FOR_COMMANDS = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_")
 
 
 class CommandResult(NamedTuple):
-    """How it ended.  `exit_code` and `signal` are both None where nobody could tell.  `errors` is what it wrote to
-    stderr, where that was wanted apart from `output`."""
+    """How a command ended.
+
+    `exit_code` and `signal` are both None where the status is unknown.  `errors` is what it wrote to stderr, where
+    that was requested separately from `output`.
+    """
 
     exit_code: int | None
     signal: int | None
@@ -43,19 +46,19 @@ class CommandResult(NamedTuple):
 
     @property
     def last_line(self) -> str:
-        """The last line of output that says anything, printable and short."""
+        """The last line of output that is not blank: printable characters only, at most 200."""
         lines = self.output.decode(errors="replace").split("\n")
         texts = ("".join(c for c in line if c.isprintable()).strip() for line in reversed(lines))
         return next((text[:200] for text in texts if text), "")
 
 
 def plain_environment() -> dict[str, str]:
-    """Our own, without what is meant for us alone or marks a service's processes."""
+    """The daemon's environment without what is meant for it alone or marks the processes of a service."""
     return {key: value for key, value in os.environ.items() if not key.startswith(_NOT_FOR_COMMANDS)}
 
 
 class Credentials(NamedTuple):
-    """As whom a command runs; None: as ourselves."""
+    """The user and the groups that a command runs with; None: those of the daemon."""
 
     user: int | None = None
     group: int | None = None
@@ -63,11 +66,11 @@ class Credentials(NamedTuple):
 
 
 class ChildCommand:
-    """Starts `argv` at once (OSError says why it cannot) and calls `done(outcome)` when it has ended and is reaped.
+    """Starts `argv` at once (OSError where that fails) and calls `done(result)` when it has ended and is reaped.
 
-    At `timeout` seconds the whole process group is killed.  `stdin` is what it can read.  stdout and stderr are one
-    output, unless `errors_apart`; of each, what comes before the last `keep` bytes is thrown away.  The end of the
-    command is not put off by an orphan of it that keeps a pipe open.
+    After `timeout` seconds the whole process group is killed.  `stdin` is its input.  stdout and stderr are one output,
+    unless `errors_apart`; only the last `keep` bytes of each are kept.  An orphan of the command that keeps a pipe
+    open does not delay its end.
     """
 
     __slots__ = ("_done", "_keep", "_loop", "_pid", "_pidfd", "_pipes", "_texts", "_timed_out", "_timer")
@@ -114,7 +117,7 @@ class ChildCommand:
         self._timer = loop.call_at(loop.now() + timeout, self._time_is_up)
 
     def cancel(self) -> None:
-        """Nobody wants to know any more: kill it, and say nothing."""
+        """Kill the command without calling `done`."""
         self._done = None
         self._kill()
 
@@ -123,7 +126,7 @@ class ChildCommand:
         self._kill()
 
     def _kill(self) -> None:
-        if self._pidfd >= 0:  # not reaped, so the number still means it
+        if self._pidfd >= 0:  # not reaped, so the pid cannot be another process
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGKILL)
 
@@ -142,7 +145,7 @@ class ChildCommand:
     def _exited(self, _events: int) -> None:
         try:
             status = child_status(self._pidfd)
-        except ChildProcessError:  # somebody else has reaped it
+        except ChildProcessError:  # it was reaped elsewhere
             status = (None, None)
         if status is None:
             return
@@ -171,8 +174,8 @@ def _started(
     environment: Mapping[str, str] | None,
     identity: Credentials,
 ) -> tuple[int, int]:
-    """Spawn; (pid, pidfd)."""
-    # A file in memory: to be read whenever the child likes, and nothing for us to feed.
+    """Spawn the command; (pid, pidfd)."""
+    # A file in memory: the child reads it at its own pace, and the daemon need not feed a pipe.
     source = os.memfd_create("stdin", os.MFD_CLOEXEC)
     try:
         written = 0
@@ -193,7 +196,7 @@ def _started(
         )
     finally:
         os.close(source)
-    process.returncode = 0  # it is ours to wait for, not the Popen object's
+    process.returncode = 0  # the daemon waits for it, not the Popen object
     try:
         return process.pid, os.pidfd_open(process.pid)
     except OSError:

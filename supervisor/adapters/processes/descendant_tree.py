@@ -1,12 +1,13 @@
-"""A tree without cgroups: whoever bears its mark, leads back to its main process, or belongs to its session.
+"""A process tree without cgroups: processes with the instance's mark, its main process's descendants and its session.
 
-Children of ours are found as our descendants, orphans among them, for we are the subreaper.  What an earlier daemon
-started hangs elsewhere when that is dead, below PID 1 or another subreaper; it is found by looking at all of /proc.
+Members are searched among the daemon's descendants; orphans are among them, because the daemon is the subreaper.  What
+an earlier daemon started is a child of PID 1 or of another subreaper when that daemon is dead; all of /proc is searched
+for it.
 
-What can escape: a process that sets RLIMIT_LOCKS (and so takes off its number), clears its environment, begins a
-session of its own and loses its parent, all of it.  While the daemon lives it is still our child, but nobody's tree.
-A process that only clears its environment, renames itself, forks twice and calls `setsid` does not escape, whether a
-daemon lives or not.  (Where the hard limit was lowered before us no number can be given, and it does.)
+A process escapes if it does all of this: set RLIMIT_LOCKS (which removes the mark), clear its environment, begin a
+session and lose its parent.  While the daemon lives it is still its child, but in no tree.  A process that only clears
+its environment, renames itself, forks twice and calls `setsid` does not escape, whether a daemon lives or not, except
+where the hard limit was lowered before the daemon started, so that no mark can be set.
 """
 
 from __future__ import annotations
@@ -25,62 +26,62 @@ from supervisor.adapters.processes.tree import Tree
 
 _GONE = "ZX"
 _LOOK_AGAIN = 0.1
-"""Seconds after which members are looked for again that could not be watched."""
+"""Seconds until the next look where no member could be watched."""
 
 
 class ProcessScan:
-    """All processes by the number that they bear: one look at /proc serves every tree."""
+    """Finds processes by their mark.  One look at /proc serves every tree."""
 
     GOOD_FOR = 0.05
-    """Seconds for which a look may be used by those who only want to know what an instance uses."""
+    """Seconds for which a look may be reused where only the usage of an instance is measured."""
 
     def __init__(self) -> None:
         self._at = float("-inf")
-        self._bearers: dict[int, list[int]] = {}
+        self._pids: dict[int, list[int]] = {}
 
-    def bearers(self, mark: int, *, now: bool) -> list[int]:
-        """Their pids, ours left out, zombies among them; `now`: not those of a moment ago."""
+    def with_mark(self, mark: int, *, now: bool) -> list[int]:
+        """The pids with this mark, without the daemon's own, zombies included.  `now`: look again, reuse nothing."""
         if now or time.monotonic() - self._at > self.GOOD_FOR:
             self._look()
-        return self._bearers.get(mark, [])
+        return self._pids.get(mark, [])
 
     def _look(self) -> None:
         self._at = time.monotonic()
-        self._bearers = {}
+        self._pids = {}
         for pid in procfs.pids():
-            mark = marks.borne(pid)
+            mark = marks.mark_of(pid)
             if mark is not None and mark > 0 and pid != os.getpid():
-                self._bearers.setdefault(mark, []).append(pid)
+                self._pids.setdefault(mark, []).append(pid)
 
 
 class DescendantTree(Tree):
-    """`mains`: the main processes of all instances, which only their own trees look at."""
+    """The tree of one incarnation.  `mains`: the main processes of all instances; other trees skip them."""
 
     __slots__ = (
-        "_abroad",
-        "_census",
+        "_host_wide",
         "_identity",
         "_loop",
         "_mains",
         "_mark",
         "_marked",
         "_pidfds",
+        "_scan",
         "_start",
         "leader",
     )
 
-    def __init__(self, identity: Identity, mains: Container[int], census: ProcessScan) -> None:
+    def __init__(self, identity: Identity, mains: Container[int], scan: ProcessScan) -> None:
         super().__init__()
         self.leader = 0
         self._start = 0
         self._identity = identity
-        self._mark = marks.number(*identity)
+        self._mark = marks.mark_for(*identity)
         self._marked = False
-        """The main process bears the number: so does all that descends from it."""
-        self._abroad = False
-        """Not all of it descends from us."""
+        """The main process has the mark, so all of its descendants inherit it."""
+        self._host_wide = False
+        """Not all members are descendants of this daemon, so all of /proc is searched."""
         self._mains = mains
-        self._census = census
+        self._scan = scan
         self._pidfds: list[int] = []
         self._loop: EventLoop | None = None
 
@@ -88,54 +89,56 @@ class DescendantTree(Tree):
         stat = procfs.stat(pid)
         if stat is not None:
             self.leader, self._start = pid, stat.start
-            self._marked = marks.borne(pid) == self._mark
+            self._marked = marks.mark_of(pid) == self._mark
 
-    def look_abroad(self, main: tuple[int, int] | None) -> None:
-        """An earlier daemon's: `main` is the (pid, start time) of its main process, which may be gone."""
+    def search_whole_host(self, main: tuple[int, int] | None) -> None:
+        """Search an earlier daemon's tree; `main` is the (pid, start time) of its main process, perhaps ended."""
         if main is not None:
             self.leader, self._start = main
             stat = procfs.stat(main[0])
             if stat is not None and stat.start == main[1]:
-                self._marked = marks.borne(main[0]) == self._mark
-                self._abroad = stat.ppid != os.getpid()
+                self._marked = marks.mark_of(main[0]) == self._mark
+                self._host_wide = stat.ppid != os.getpid()
                 return
-        self._abroad = True
+        self._host_wide = True
 
     def belongs(self, pid: int) -> bool:
-        """By its own signs, or by those of its ancestors."""
+        """By what the process itself shows, or its nearest ancestor that shows anything."""
         for _ in range(32):
             stat = procfs.stat(pid)
             if stat is None or stat.state in _GONE or pid == os.getpid():
                 return False
-            says = self._says(pid, stat)
-            if says is not None:
-                return says
+            shown = self._shown(pid, stat)
+            if shown is not None:
+                return shown
             pid = stat.ppid
             if pid <= 1:
                 return False
         return False
 
-    def _says(self, pid: int, stat: Stat) -> bool | None:
-        """What the process itself shows; None: nothing, so it is where its parent is."""
+    def _shown(self, pid: int, stat: Stat) -> bool | None:
+        """Whether the process itself shows that it is a member; None: it shows nothing, so its parent decides."""
         if pid == self.leader and stat.start == self._start:
             return True
-        if marks.borne(pid) == self._mark:
+        if marks.mark_of(pid) == self._mark:
             return True
         named = marks.identity(pid)
         if named is not None and named[0] == self._identity[0]:
             return named == self._identity
-        return True if self._led(stat) else None
+        return True if self._in_main_session(stat) else None
 
-    def _led(self, stat: Stat) -> bool:
-        """It is in the main process's session or process group, and not older.  (What comes from another pid namespace
-        has 0 for either, and a number can be another process's by now.)"""
+    def _in_main_session(self, stat: Stat) -> bool:
+        """Whether it is in the main process's session or process group, and not older.
+
+        A process of another pid namespace has 0 for both.  The main process's pid may have been reused by now.
+        """
         if self.leader <= 1 or self.leader not in (stat.session, stat.pgrp) or stat.start < self._start:
             return False
         return procfs.start_time(self.leader) in (None, self._start)
 
     def members(self) -> list[int]:
-        if self._by_mark:
-            found = self._alive(self._census.bearers(self._mark, now=False))
+        if self._mark_suffices:
+            found = self._alive(self._scan.with_mark(self._mark, now=False))
             if found:
                 return found
         return self._all()
@@ -144,50 +147,52 @@ class DescendantTree(Tree):
         return not self._all()
 
     def _all(self) -> list[int]:
-        """An empty result is believed only when two looks saw the same processes: a parent that dies between two
-        reads hides its child from both."""
+        """Find all members now.
+
+        An empty result is trusted only when two looks saw the same processes: a parent that dies between two reads
+        hides its child from both.
+        """
         seen: list[int] | None = None
         while True:
-            if self._by_mark:
-                candidates = self._census.bearers(self._mark, now=True)
+            if self._mark_suffices:
+                candidates = self._scan.with_mark(self._mark, now=True)
                 found = self._alive(candidates)
             else:
-                candidates = procfs.pids() if self._abroad else self._below_us()
-                found = self._kin(candidates)
+                candidates = procfs.pids() if self._host_wide else self._candidates()
+                found = self._members_among(candidates)
             if found or candidates == seen:
                 return found
             seen = candidates
 
     @property
-    def _by_mark(self) -> bool:
-        """The number tells all, and asking for it is much cheaper than asking each process who it is."""
-        return self._abroad and self._marked
+    def _mark_suffices(self) -> bool:
+        """The mark alone tells all members, and reading it is much cheaper than reading environments."""
+        return self._host_wide and self._marked
 
     @staticmethod
     def _alive(pids: list[int]) -> list[int]:
         return [pid for pid in pids if (stat := procfs.stat(pid)) is not None and stat.state not in _GONE]
 
-    def _below_us(self) -> list[int]:
-        """Our descendants, without other services' main processes and what hangs below those."""
+    def _candidates(self) -> list[int]:
+        """The daemon's descendants, without other instances' main processes and their descendants."""
         mine = (c for c in procfs.children(os.getpid()) if c == self.leader or c not in self._mains)
         return [pid for child in mine for pid in (child, *procfs.descendants(child))]
 
-    def _kin(self, pids: list[int]) -> list[int]:
-        """Those of `pids` that show that they are ours, and their descendants among `pids` unless these show that
-        they are another's."""
+    def _members_among(self, pids: list[int]) -> list[int]:
+        """Those of `pids` that show that they are members, and their descendants unless these show the contrary."""
         stats = {p: s for p in pids if p != os.getpid() and (s := procfs.stat(p)) is not None and s.state not in _GONE}
-        says = {pid: self._says(pid, stat) for pid, stat in stats.items()}
-        kin = {pid for pid, said in says.items() if said}
-        while new := {p for p, s in stats.items() if s.ppid in kin and says[p] is None and p not in kin}:
-            kin |= new
-        return [pid for pid in pids if pid in kin]
+        shown = {pid: self._shown(pid, stat) for pid, stat in stats.items()}
+        members = {pid for pid, member in shown.items() if member}
+        while new := {p for p, s in stats.items() if s.ppid in members and shown[p] is None and p not in members}:
+            members |= new
+        return [pid for pid in pids if pid in members]
 
     def when_empty(self, loop: EventLoop, callback: Callable[[], None]) -> None:
         self._watched, self._loop = callback, loop
         loop.call_soon(self._look)
 
     def _look(self) -> None:
-        """Wait for each member's pidfd; look again when one fires, for it may have forked."""
+        """Watch each member's pidfd, and look again when one ends, because it may have forked."""
         if self._watched is None or self._loop is None:
             return
         self.close()

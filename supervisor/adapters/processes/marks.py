@@ -1,9 +1,9 @@
-"""How a process is known to be ours, and whose it is.
+"""Marks processes, so that a daemon can tell which ones it (or its predecessor) started, and for which instance.
 
-Its environment says it in words (SUPERVISOR_ID, SUPERVISOR_INSTANCE), which a program can clear.  A resource limit says
-it as a number: the kernel hands RLIMIT_LOCKS down over fork and exec, through `setsid` and past the death of every
-ancestor, and limits nothing by it since Linux 2.4.25 (getrlimit(2)).  Only a program that sets this very limit
-(`ulimit -x`) takes the number off; and a number is read with one system call, an environment with three.
+The environment has SUPERVISOR_ID and SUPERVISOR_INSTANCE, but a program can clear it.  The mark proper is a number in
+the resource limit RLIMIT_LOCKS: it is inherited over fork, exec and `setsid` and outlives every ancestor, and the
+kernel has limited nothing by it since Linux 2.4.25 (getrlimit(2)).  Only a program that sets this limit (`ulimit -x`)
+loses the mark.  Reading a mark takes one system call, reading an environment three.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _LOCKS = 10  # RLIMIT_LOCKS, on every architecture; the module `resource` has no
 
 
 def identity(pid: int) -> Identity | None:
-    """(supervisor's id, instance) by the environment that a process was started with, or None where it says nothing."""
+    """(supervisor's id, instance) from the environment that the process was started with; None where one is missing."""
     supervisor, instance = procfs.environment_values(pid, MARKER, "SUPERVISOR_INSTANCE")
     return None if supervisor is None or instance is None else (supervisor, instance)
 
 
-@lru_cache(maxsize=16)  # who spawns asks, and who takes up what was spawned
-def number(supervisor_id: str, instance: str) -> int:
-    """The number that all processes of an instance bear: the same for every daemon of this id, no other one's."""
+@lru_cache(maxsize=16)  # asked at the spawn and again when the process is watched
+def mark_for(supervisor_id: str, instance: str) -> int:
+    """The mark of all processes of an instance: the same for every daemon of this id, another one for other ids."""
     return 1 + random.Random(f"{supervisor_id}/{instance}").getrandbits(62)
 
 
-def borne(pid: int) -> int | None:
-    """The number that a process bears (any limit at all, if it is not ours); None where it cannot be read."""
+def mark_of(pid: int) -> int | None:
+    """The mark of a process; None where it cannot be read.  A process without a mark has some other value there."""
     try:
         return resource.prlimit(pid, _LOCKS)[0]
     except OSError:
@@ -46,10 +46,10 @@ def borne(pid: int) -> int | None:
 
 
 @contextmanager
-def worn(mark: int) -> Iterator[None]:
-    """Bear `mark` ourselves, so that what is forked meanwhile has it from its first instruction."""
+def inherited_by_children(mark: int) -> Iterator[None]:
+    """Set `mark` on this process inside the block, so that a child forked there has it from its first instruction."""
     before = resource.getrlimit(_LOCKS)
-    with suppress(OSError, ValueError):  # somebody has lowered the hard limit: it is done without
+    with suppress(OSError, ValueError):  # the hard limit was lowered: the child stays without a mark
         resource.setrlimit(_LOCKS, (mark, before[1]))
     try:
         yield
@@ -57,7 +57,7 @@ def worn(mark: int) -> Iterator[None]:
         resource.setrlimit(_LOCKS, before)
 
 
-def take_off() -> None:
-    """Bear none ourselves: we may have been started from within somebody's service."""
+def clear_own_mark() -> None:
+    """Remove the mark of this process, which it has where it was started from within a service."""
     hard = resource.getrlimit(_LOCKS)[1]
     resource.setrlimit(_LOCKS, (hard, hard))

@@ -1,4 +1,4 @@
-"""What an earlier daemon's processes are, seen from /proc, and how those that belong to nobody are ended."""
+"""Finds the processes that earlier daemons left, by /proc, and kills those that no instance takes over."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from supervisor.core.services.adoption import MarkedProcess
 
 _FORKED_ONLY = 0x40  # PF_FORKNOEXEC: it has not executed a program since its fork
 GONE_WITHIN = 2.0
-"""Seconds that what was killed has to be gone; more needs only what the kernel cannot end."""
+"""Seconds in which a killed process must have ended; only one that the kernel cannot end takes longer."""
 
 
 def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ()) -> list[MarkedProcess]:
-    """Every process, ourselves left out, that was started under our id.
+    """Every process but this one that was started under `supervisor_id`.
 
-    One without our environment, which it may have cleared, is known by the number of one of `instances`.  In the very
-    moment of an exec there is none to read; then its output tells as well, which leads to the pipe of its instance."""
+    A process that has cleared its environment is recognised by the mark of one of `instances`.  During an exec there is
+    no environment to read; then its stdout tells, which is the pipe of its instance in `fifo_directory`.
+    """
     found = []
-    by_mark = {marks.number(supervisor_id, name): name for name in instances}
+    by_mark = {marks.mark_for(supervisor_id, name): name for name in instances}
     for pid in procfs.pids():
         if pid == os.getpid():
             continue
@@ -32,22 +33,22 @@ def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ())
             pid, "SUPERVISOR_ID", "SUPERVISOR_INSTANCE", "SUPERVISOR_INCARNATION"
         )
         if owner is None:
-            instance, incarnation = by_mark.get(marks.borne(pid) or 0) or _by_output(pid, fifo_directory), None
+            instance, incarnation = by_mark.get(marks.mark_of(pid) or 0) or _by_output(pid, fifo_directory), None
         elif owner != supervisor_id:
             continue
         stat = procfs.stat(pid) if instance else None
         if instance and stat is not None and stat.state not in "ZX":
             number = int(incarnation) if incarnation and incarnation.isdecimal() else None
-            # What we spawn leads a session and has executed its program.  A descendant that calls setsid leads one too.
+            # A main process leads a session and has executed its program.  A descendant that calls setsid does, too.
             leader = stat.session == pid and not stat.flags & _FORKED_ONLY
             found.append(MarkedProcess(pid, stat.start, instance, number, leader))
     return found
 
 
-def describe(stray: MarkedProcess) -> str:
-    """`PID NAME (STATE)`, as far as it is there."""
-    stat = procfs.stat(stray.pid)
-    return f"{stray.pid} {stat.name} ({stat.state})" if stat is not None else str(stray.pid)
+def describe(orphan: MarkedProcess) -> str:
+    """`PID NAME (STATE)`, or the pid alone where the process has ended."""
+    stat = procfs.stat(orphan.pid)
+    return f"{orphan.pid} {stat.name} ({stat.state})" if stat is not None else str(orphan.pid)
 
 
 def _by_output(pid: int, fifo_directory: str) -> str | None:
@@ -61,17 +62,17 @@ def _by_output(pid: int, fifo_directory: str) -> str | None:
     return None
 
 
-def end(strays: Iterable[MarkedProcess]) -> list[MarkedProcess]:
-    """SIGKILL to each, through a pidfd of the very process that was found; returns what is there all the same."""
+def end(orphans: Iterable[MarkedProcess]) -> list[MarkedProcess]:
+    """Send SIGKILL to each through a pidfd whose start time is right; returns those left after GONE_WITHIN seconds."""
     poll = select.poll()
     waiting: dict[int, MarkedProcess] = {}
-    for stray in strays:
+    for orphan in orphans:
         with suppress(OSError):
-            fd = os.pidfd_open(stray.pid)
-            if procfs.start_time(stray.pid) == stray.start:
+            fd = os.pidfd_open(orphan.pid)
+            if procfs.start_time(orphan.pid) == orphan.start:
                 with suppress(ProcessLookupError, PermissionError):
                     signal.pidfd_send_signal(fd, signal.SIGKILL)
-                waiting[fd] = stray
+                waiting[fd] = orphan
                 poll.register(fd, select.POLLIN)
             else:
                 os.close(fd)

@@ -1,4 +1,4 @@
-"""The main process of one incarnation, with the tree of all that it started."""
+"""The main process of one incarnation, with the tree of all processes that it started."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ class Process:
         self.tree = tree
         self.mark = mark
         self.settled = not isinstance(tree, CgroupTree)
-        """All that it forked before it was moved into its cgroup has been moved, too."""
+        """All that it forked before its move into its cgroup has been moved as well; always true without a cgroup."""

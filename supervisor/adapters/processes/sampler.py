@@ -1,4 +1,4 @@
-"""CPU and memory of process trees: read when somebody looks, and regularly only where a limit asks for it."""
+"""Measures CPU, memory and tasks of process trees: on request, and periodically only where a limit is set."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from supervisor.core.model.spec import ResourcesSpec
 if TYPE_CHECKING:
     from supervisor.core.model.documents import HostFigures, Process
 
-_SHORTEST = 0.2  # seconds; over less than that the kernel's clock ticks say nothing about a share of CPU
-_LOOKS = 5  # at a resource in the time for which it may be over its limit
-_LIMIT_PERIODS = (0.2, 5.0)  # seconds between two looks: the least, the most
-_TASKS_PERIOD = 1.0  # seconds between two looks at processes that may multiply
-_FORGET_PROCESSES = 30.0  # seconds
+_SHORTEST = 0.2  # seconds; over less, the kernel's clock ticks are too coarse for a share of CPU
+_LOOKS = 5  # measurements in the time for which a resource may be over its limit
+_LIMIT_PERIODS = (0.2, 5.0)  # seconds between two measurements: minimum, maximum
+_TASKS_PERIOD = 1.0  # the maximum where tasks are limited, because these can multiply fast
+_FORGET_PROCESSES = 30.0  # seconds after the last request for a process
 
 
 class Sample(NamedTuple):
-    """`cpu_percent`: 100 is one core, since the last sample, or over its whole life where there is none.  `tasks`:
-    processes and threads."""
+    """The usage of one instance.
+
+    `cpu_percent`: 100 is one core; since the last sample, or over its whole life where there is none.  `tasks`:
+    processes and threads.
+    """
 
     cpu_percent: float
     memory_bytes: int
@@ -36,7 +39,7 @@ class Sampler:
     """Measures instances by name.
 
     `members(instance)` gives the pids of its tree, `cgroup(instance)` the directory of its cgroup or None; where that
-    has the memory and cpu controllers, they are believed.  `post` takes `LimitExceeded`.
+    has the memory and cpu controllers, their counters are used.  `post` takes `LimitExceeded`.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class Sampler:
         self._processes: dict[Key, tuple[float, float]] = {}
 
     def read_now(self, instances: Iterable[str]) -> dict[str, Sample]:
-        """A sample of each; an instance without a process is left out."""
+        """Measure each instance now; one without a process is left out."""
         found: dict[str, Sample] = {}
         for instance in instances:
             sample = self._measure(instance)
@@ -63,8 +66,10 @@ class Sampler:
         return found
 
     def hold(self, interval: float, tick: Callable[[], None]) -> Callable[[], None]:
-        """Somebody watches: call `tick()` every `interval` seconds, and remember what was read from one `read_now` to
-        the next.  Returns what ends it."""
+        """Call `tick()` every `interval` seconds, and keep what `read_now` has read for its next call.
+
+        Returns the function that ends it.
+        """
         self._holds += 1
         ticker = _Ticker(self._loop, interval, tick)
 
@@ -77,7 +82,7 @@ class Sampler:
         return release
 
     def limit(self, instance: str, incarnation: int, resources: ResourcesSpec | None) -> None:
-        """Hold this incarnation to its limits from now on; None, or a spec without limits: to none."""
+        """Check this incarnation against its limits from now on; None, or a spec without limits: check nothing."""
         if resources is None or {resources.max_memory, resources.max_cpu, resources.max_tasks} == {None}:
             self._limits.pop(instance, None)
             if not self._holds:
@@ -87,7 +92,7 @@ class Sampler:
         self._look_by(self._loop.now() + _period(resources))
 
     def tree(self, pids: Iterable[int]) -> list[Process]:
-        """A row for each process, with its share of CPU since the last time it was asked for."""
+        """A row for each process, with its share of CPU since the last request for it."""
         from supervisor.core.text.redact import without_secrets
 
         now = self._loop.now()
@@ -126,7 +131,7 @@ class Sampler:
             if self._holds or instance in self._limits:
                 self._meters[instance] = meter
         elif now - meter.at >= _SHORTEST:
-            # Who was not there before has spent all it has since then.
+            # A process that is new since then has spent all its CPU time since then.
             delta = sum(spent - meter.spent.get(key, 0.0) for key, spent in usage.spent.items())
             meter.percent = percent(delta, now - meter.at)
             meter.at, meter.spent = now, usage.spent
@@ -157,7 +162,7 @@ class Sampler:
 
 
 class _Meter:
-    """What was read last, to tell how much has been spent since."""
+    """The last reading, to compute what has been spent since."""
 
     __slots__ = ("at", "percent", "spent")
 
@@ -166,7 +171,7 @@ class _Meter:
 
 
 class _Ticker:
-    """Calls back on a grid; moments that were slept through are skipped."""
+    """Calls back on a grid that does not drift; missed moments are skipped."""
 
     __slots__ = ("_callback", "_interval", "_loop", "_timer")
 
@@ -175,7 +180,7 @@ class _Ticker:
         self._timer: Timer | None = loop.call_at(loop.now() + interval, self._tick)
 
     def stop(self) -> bool:
-        """False: it was stopped before."""
+        """Stop.  False: it was stopped before."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -190,7 +195,7 @@ class _Ticker:
 
 
 def host() -> HostFigures:
-    """Load, CPUs that we may use, pressure (`some avg10`, percent; None where the kernel does not tell), our memory."""
+    """The host's load, usable CPUs and pressure (`some avg10` in percent, None if unknown), and the daemon's memory."""
     own = procfs.stat(os.getpid())
     return {
         "load": [round(load, 2) for load in os.getloadavg()],

@@ -1,8 +1,8 @@
-"""From a spec to a running process: no shell, own session, nothing inherited that was not meant to be.
+"""Starts a process from its spec: without a shell, in its own session, with no descriptor but those intended for it.
 
-`subprocess.Popen` without a `preexec_fn` uses vfork, which keeps a spawn at half a millisecond whatever our own
-size.  What Popen cannot set (limits, nice, oom score) is set around it or right after it; see `_inherited_limits`.
-The few that get sockets or give up privileges are forked instead (forkexec.py).
+`subprocess.Popen` without a `preexec_fn` uses vfork: a spawn takes less than a millisecond, nearly independent of the
+daemon's size (docs/decisions/0004-vfork.md).  What Popen cannot set (limits, nice, oom score) is set around it or right
+after it; see `_inherited_limits`.  Processes that get sockets or give up privileges are forked instead (fork_exec.py).
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ LIMITS = {
     for name in dir(resource)
     if name.startswith("RLIMIT_")
 }
-"""Resource limits by the names used in services.toml."""
+"""Numbers of resource limits by the names used in services.toml."""
 
 _HARMLESS_TO_US = {LIMITS[name] for name in ("nofile", "core", "stack", "memlock", "msgqueue", "sigpending", "rtprio")}
-"""Limits that we can bear ourselves for the moment of the spawn, so that the child has them from its first
-instruction.  The others (memory, processes, CPU time) could make our own spawn fail: set right after it."""
+"""Limits that the daemon can set on itself for the moment of the spawn, so that the child has them from its first
+instruction.  The others (memory, processes, CPU time) could make the spawn fail and are set right after it."""
 
-_SPARE_DESCRIPTORS = 16
+_SPARE_DESCRIPTORS = 16  # that a spawn needs, above the newest one
 
 _DEV_NULL = -1
 
 
-def clean_slate() -> None:
-    """Once, before the first spawn: default signals, no descriptor that a child could inherit.
+def reset_inherited_state() -> None:
+    """Reset ignored signals and make all descriptors close-on-exec, once before the first spawn.
 
-    A broken pipe and a file that may not grow are to be errors to us, and no end; children get their signals back."""
-    ours = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT}
-    for number in signal.valid_signals() - ours:
+    SIGPIPE and SIGXFSZ stay ignored: a broken pipe and a file at its size limit must be errors in the daemon and not
+    end it.  Children get the default actions.
+    """
+    kept = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT}
+    for number in signal.valid_signals() - kept:
         with suppress(OSError, ValueError):
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
@@ -49,7 +51,7 @@ def clean_slate() -> None:
 
 
 def raise_descriptor_limit() -> tuple[int, int]:
-    """Take as many descriptors as the hard limit gives.  Returns (limit in force, hard limit)."""
+    """Raise the soft limit of descriptors to the hard limit.  Returns (soft limit, hard limit)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
     if soft != wanted:
@@ -59,7 +61,7 @@ def raise_descriptor_limit() -> tuple[int, int]:
 
 
 class Spawner:
-    """Knows what every child gets: our environment without what is meant for us, our first descriptor limit."""
+    """Spawns children with the daemon's environment (less its private variables) and its first descriptor limit."""
 
     def __init__(self, environment: Mapping[str, str], supervisor_id: str, notify_socket: str) -> None:
         own = {k: v for k, v in environment.items() if not k.startswith(_PRIVATE)} | {"SUPERVISOR_ID": supervisor_id}
@@ -70,7 +72,7 @@ class Spawner:
         self._protected = _is_protected()
 
     def environment(self, spec: ServiceSpec, instance: str, incarnation: int) -> dict[bytes, bytes]:
-        """Encoded once where it can be: a spawn has better things to do."""
+        """The environment of a child.  The part that all children share is encoded only once, to save time."""
         env = dict(spec.environment)
         env["SUPERVISOR_SERVICE"] = spec.name
         env["SUPERVISOR_INSTANCE"] = instance
@@ -86,11 +88,13 @@ class Spawner:
     def spawn(
         self, spec: ServiceSpec, instance: str, incarnation: int, output: int, sockets: Sequence[int] = ()
     ) -> int:
-        """Start the process with stdout and stderr on `output`, and `sockets` (those of `spec.sockets`) handed over;
-        its pid.  OSError says why it cannot be."""
+        """Start the process with stdout and stderr on `output` and with `sockets` (those of `spec.sockets`).
+
+        Returns its pid.  OSError where it cannot be started.
+        """
         limits = _limits(spec, self._nofile)
         start = _fork_exec if _needs_fork(spec) else _popen
-        with marks.worn(marks.number(self._id, instance)), _inherited_limits(limits, output):
+        with marks.inherited_by_children(marks.mark_for(self._id, instance)), _inherited_limits(limits, output):
             pid = start(spec, self.environment(spec, instance, incarnation), output, sockets)
         _adjust(pid, spec, limits, self._protected)
         return pid
@@ -101,7 +105,7 @@ def _needs_fork(spec: ServiceSpec) -> bool:
 
 
 def _fork_exec(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, sockets: Sequence[int]) -> int:
-    from supervisor.adapters.processes.fork_exec import fork_exec  # few need it
+    from supervisor.adapters.processes.fork_exec import fork_exec  # few services need it
 
     return fork_exec(spec, environment, _dev_null(), output, sockets)
 
@@ -119,9 +123,9 @@ def _popen(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, _
         extra_groups=spec.extra_groups,
         umask=-1 if spec.umask is None else spec.umask,
         start_new_session=True,
-        close_fds=False,  # every descriptor of ours is close-on-exec, see clean_slate
+        close_fds=False,  # every descriptor is close-on-exec, see reset_inherited_state
     )
-    process.returncode = 0  # it is ours to wait for, not the Popen object's
+    process.returncode = 0  # the daemon waits for it, not the Popen object
     return process.pid
 
 
@@ -140,15 +144,16 @@ def _dev_null() -> int:
 
 
 def _limits(spec: ServiceSpec, nofile: tuple[int, int]) -> dict[int, tuple[int, int]]:
-    """(soft, hard) per resource.  We raised our own descriptor limit, which the child must not get unasked."""
+    """(soft, hard) per resource.  The daemon raised its own descriptor limit, which a child gets only if configured."""
     return {resource.RLIMIT_NOFILE: nofile} | {LIMITS[name]: (value, value) for name, value in spec.limits}
 
 
 @contextmanager
 def _inherited_limits(limits: Mapping[int, tuple[int, int]], newest_fd: int) -> Iterator[None]:
-    """Bear the child's soft limits ourselves while it is born.
+    """Set the child's soft limits on the daemon inside the block, in which the child is spawned.
 
-    `newest_fd`: descriptors are numbered from below, so a limit well above it still lets us open what a spawn needs."""
+    `newest_fd`: descriptors are numbered from below, so a limit well above it still allows those that a spawn opens.
+    """
     before = []
     for which in _HARMLESS_TO_US & limits.keys():
         wanted = limits[which][0]
@@ -167,14 +172,14 @@ def _inherited_limits(limits: Mapping[int, tuple[int, int]], newest_fd: int) -> 
 
 
 def _is_protected() -> bool:
-    """Whether the kernel is to spare us when memory runs out, which is not meant for our children."""
+    """Whether the daemon is protected from the OOM killer, which children must not inherit."""
     with suppress(OSError, ValueError), open("/proc/self/oom_score_adj") as file:
         return int(file.read()) < 0
     return False
 
 
 def _adjust(pid: int, spec: ServiceSpec, limits: Mapping[int, tuple[int, int]], protected: bool) -> None:
-    """Hard limits, the limits that we could not bear, nice and oom score.  It may be gone already."""
+    """Set hard limits, the remaining soft limits, nice and oom score of a child, which may have ended already."""
     for which, pair in limits.items():
         with suppress(OSError, ValueError):
             resource.prlimit(pid, which, pair)

@@ -1,4 +1,4 @@
-"""The processes that are ours: spawned or adopted, watched through pidfds, signalled through them, reaped at once."""
+"""The table of main processes, spawned or adopted: each is watched, signalled and reaped through its pidfd."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ from supervisor.core.services.adoption import is_main
 
 PR_SET_CHILD_SUBREAPER = 36
 STRANGERS_AFTER = 0.1
-"""Seconds after a SIGCHLD at which zombies that nobody claims are looked for; two looks apart by this reap them."""
+"""Seconds from a SIGCHLD to a search for zombies of no instance, and to the second search, which reaps them."""
 PARENT_REAPS_WITHIN = 1.5
-"""Seconds that the parent of an adopted process has to reap it before its exit status counts as unknown."""
+"""Seconds in which the parent of an adopted process must reap it, else its exit status counts as unknown."""
 
 
 class ProcessTable:
-    """All of them, by instance.  `post` takes what happens to them; `before_exit(instance, tree_empty)` runs
-    before an exit is posted, so that the last line of output is there when the exit is told."""
+    """All main processes by instance.
+
+    `post(instance, event)` takes what happens to them; `before_exit(instance, tree_empty)` runs before an exit is
+    posted, so that the last line of output is recorded before the exit.
+    """
 
     def __init__(
         self,
@@ -52,16 +55,16 @@ class ProcessTable:
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
         become_subreaper()
-        marks.take_off()
+        marks.clear_own_mark()
         loop.on_signal(signal.SIGCHLD, self._child_died)
 
-    # -- taking up -----------------------------------------------------------------------------------------------
+    # -- adding ---------------------------------------------------------------------------------------------------
 
     def take(
         self, instance: str, incarnation: int, pid: int, trees: Trees, resources: ResourcesSpec | None = None
     ) -> Process:
-        """Watch a process that was just spawned.  It is our child and not reaped, so its pid cannot mean another."""
-        process = self._process(instance, incarnation, pid, os.pidfd_open(pid), trees.plant(instance, resources))
+        """Watch a process that was just spawned.  It is an unreaped child, so its pid cannot be another's."""
+        process = self._process(instance, incarnation, pid, os.pidfd_open(pid), trees.create(instance, resources))
         self._add(process)
         if process.settled:
             process.tree.join(pid)
@@ -70,11 +73,11 @@ class ProcessTable:
         return process
 
     def adopt(self, instance: str, incarnation: int, main: tuple[int, int] | None, tree: Tree) -> Process | None:
-        """Take up what an earlier supervisor started: `main` is the (pid, start time) of its main process, `tree` what
-        the forest found for it.
+        """Watch what an earlier daemon started: `main` is the (pid, start time) of its main process, `tree` its tree.
 
-        Where that is gone the tree may have members still: then the result has no `pid`, and `TreeEmpty` will be
-        posted.  None: nothing is left."""
+        Where the main process has ended but the tree has members, the result has no `pid`, and `TreeEmpty` will be
+        posted.  None: nothing is left.
+        """
         if main is not None:
             pid, start = main
             with suppress(OSError):
@@ -94,7 +97,7 @@ class ProcessTable:
         return process
 
     def _process(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree) -> Process:
-        process = Process(instance, incarnation, pid, pidfd, tree, marks.number(self._id, instance))
+        process = Process(instance, incarnation, pid, pidfd, tree, marks.mark_for(self._id, instance))
         self._by_mark[process.mark] = process
         return process
 
@@ -104,22 +107,22 @@ class ProcessTable:
         self._loop.register(process.pidfd, lambda events: self._ready(process, events))
 
     def members(self, instance: str) -> list[int]:
-        """The pids of its tree, whether or not that was moved into its cgroup yet."""
+        """The pids of its tree, whether or not it was moved into its cgroup yet."""
         process = self.by_instance.get(instance)
         if process is None:
             return []
         return self._migration.members(process)
 
-    def at_home(self, instance: str) -> Process | None:
-        """The process with its tree as it is to be signalled or examined: in its cgroup, if it is to have one."""
+    def with_settled_tree(self, instance: str) -> Process | None:
+        """The process, after its move into its cgroup where it has one: then its tree can be signalled or examined."""
         process = self.by_instance.get(instance)
         if process is not None:
-            self._migration.hasten(process)
+            self._migration.move_now(process)
         return process
 
     def _owner(self, pid: int) -> Process | None:
-        """The process from which this one is descended, by its marker."""
-        process = self._by_mark.get(marks.borne(pid) or 0)
+        """The process to whose tree this pid belongs, by its mark or its environment."""
+        process = self._by_mark.get(marks.mark_of(pid) or 0)
         if process is not None:
             return process
         supervisor, instance = marks.identity(pid) or ("", "")
@@ -128,8 +131,8 @@ class ProcessTable:
     # -- signals -------------------------------------------------------------------------------------------------
 
     def signal(self, instance: str, number: int, *, tree: bool = False) -> None:
-        """To the main process through its pidfd, or to the whole tree."""
-        process = self.at_home(instance) if tree else self.by_instance.get(instance)
+        """Send signal `number` to the main process through its pidfd, or to the whole tree."""
+        process = self.with_settled_tree(instance) if tree else self.by_instance.get(instance)
         if process is None:
             return
         if tree:
@@ -141,8 +144,8 @@ class ProcessTable:
                 signal.pidfd_send_signal(process.pidfd, number)
 
     def kill(self, instance: str) -> None:
-        """SIGKILL to the whole tree; what survives it is told as `KillIncomplete`, by pid and state."""
-        process = self.at_home(instance)
+        """Send SIGKILL to the whole tree; what is left a second later is posted as `KillIncomplete`."""
+        process = self.with_settled_tree(instance)
         if process is None:
             return
         process.tree.kill()
@@ -156,15 +159,15 @@ class ProcessTable:
             self._post(process.instance, KillIncomplete(process.incarnation, tuple(self.describe(process))))
 
     def describe(self, process: Process) -> Iterator[str]:
-        """`PID NAME (STATE)` of each member that is left."""
+        """`PID NAME (STATE)` of each remaining member."""
         for pid in process.tree.members():
             stat = procfs.stat(pid)
             if stat is not None:
                 yield f"{pid} {stat.name} ({stat.state})"
 
     def set_main(self, instance: str, pid: int) -> bool:
-        """`MAINPID=`: another member of the tree is the main process now.  False: it does not belong to it."""
-        process = self.at_home(instance)
+        """Make another member of the tree the main process (`MAINPID=`).  False: it is no member."""
+        process = self.with_settled_tree(instance)
         if process is None or not process.tree.belongs(pid):
             return False
         if process.main != pid:
@@ -188,7 +191,7 @@ class ProcessTable:
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - (process.start or 0) * procfs.TICK)
 
     def release(self, instance: str, incarnation: int) -> None:
-        """The incarnation is over."""
+        """Remove an incarnation that is over."""
         process = self.by_instance.get(instance)
         if process is not None and process.incarnation == incarnation:
             del self.by_instance[instance]
@@ -209,12 +212,12 @@ class ProcessTable:
                 self._exited(process, status)
 
     def _adopted_died(self, process: Process, events: int) -> None:
-        """Not our child: its status can be read once its parent has reaped it, which EPOLLHUP tells (newer kernels)."""
+        """Handle the end of another's child: its status is readable once its parent reaped it (EPOLLHUP)."""
         if events & EPOLLHUP:
             self._exited(process, foreign_status(process.pidfd))
             return
         pidfd = process.pidfd
-        self._loop.modify(pidfd, 0)  # EPOLLHUP is reported all the same; EPOLLIN would come for ever
+        self._loop.modify(pidfd, 0)  # EPOLLHUP is reported in any case; EPOLLIN would be reported for ever
 
         def give_up() -> None:
             if process.pidfd == pidfd:
@@ -248,8 +251,11 @@ class ProcessTable:
         self._stranger_timer = self._loop.call_at(self._loop.now() + STRANGERS_AFTER, self._reap_strangers)
 
     def _reap_strangers(self) -> None:
-        """Orphans that came to us as subreaper (or PID 1) and died.  Whoever spawned a child of ours waits for it
-        through its pidfd within one turn of the loop, so a zombie seen in two looks is nobody's."""
+        """Reap orphans that became children of the daemon (as subreaper or PID 1) and died.
+
+        The daemon's own children are reaped through their pidfds within one turn of the loop, so a zombie that is seen
+        in two looks is an orphan.
+        """
         self._stranger_timer = None
         zombies = {pid for pid in procfs.children(os.getpid()) if pid not in self.mains and _is_zombie(pid)}
         for pid in zombies & self._strangers:
@@ -262,7 +268,7 @@ class ProcessTable:
 
 
 def become_subreaper(yes: bool = True) -> None:
-    """Orphaned descendants come to us rather than to PID 1, so that none escapes unseen."""
+    """Make orphaned descendants children of the daemon rather than of PID 1, so that none escapes unseen."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
 
 

@@ -1,7 +1,7 @@
-"""All processes of one incarnation: what the two kinds of tree, cgroup.py and descent.py, have in common.
+"""All processes of one incarnation: what the two kinds of tree (cgroup_tree.py, descendant_tree.py) have in common.
 
-A tree is only ever signalled through pidfds whose process was checked, after opening, still to belong to it, or
-by the kernel itself (`cgroup.kill`): never by a number alone.
+A tree is signalled only through pidfds, after a check that the process still belongs to it, or by the kernel itself
+(`cgroup.kill`); never by a pid alone, which may have been reused.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from contextlib import suppress
 
 from supervisor.adapters.eventloop.loop import EventLoop
 
-_MOST_ROUNDS = 32
+_MOST_ROUNDS = 32  # so that a tree that forks for ever does not hold up the daemon for ever
 
 
 class Tree:
-    """What both kinds share.  `empty` and `members` ask the kernel; nothing is remembered."""
+    """The base of both kinds.  `empty` and `members` ask the kernel each time."""
 
     __slots__ = ("_watched",)
 
     accounts: str | None = None
-    """The directory of a cgroup whose memory and CPU the kernel counts; None: its processes have to be asked."""
+    """The directory of a cgroup whose memory and CPU the kernel counts; None: each process has to be read."""
 
     def __init__(self) -> None:
         self._watched: Callable[[], None] | None = None
 
     def join(self, pid: int) -> None:
-        """Take in a process, and what it has forked already."""
+        """Add a process and what it has forked already."""
 
     def members(self) -> list[int]:
         raise NotImplementedError
 
     def _all(self) -> list[int]:
-        """`members`, certainly as it is now."""
+        """The members as they are now, from no earlier look."""
         return self.members()
 
     def belongs(self, pid: int) -> bool:
@@ -49,10 +49,11 @@ class Tree:
             send(pid, number, self.belongs)
 
     def kill(self) -> None:
-        """SIGKILL to every member, again until no new one turns up.
+        """Send SIGKILL to every member, repeatedly until no new one is found.
 
-        They are stopped before any is killed: a fork bomb whose parts die one by one goes on with those that are left,
-        and who belongs here by its parent alone could not be told any more once that is gone."""
+        All are stopped before any is killed: a fork bomb whose processes die one by one goes on with the others, and a
+        process that is a member only by its parent could not be recognised after that has ended.
+        """
         for _ in range(_MOST_ROUNDS):
             held = self._hold_all()
             for fd in held.values():
@@ -62,7 +63,7 @@ class Tree:
                 return
 
     def _hold_all(self) -> dict[int, int]:
-        """Every member, stopped, by its pidfd; fewer where descriptors run out."""
+        """Stop every member; their pidfds by pid.  Members are missing where descriptors run out."""
         held: dict[int, int] = {}
         for _ in range(_MOST_ROUNDS):
             before = len(held)
@@ -75,11 +76,11 @@ class Tree:
         return held
 
     def when_empty(self, loop: EventLoop, callback: Callable[[], None]) -> None:
-        """Call back once, when the last member is gone."""
+        """Call `callback()` once, when the last member has ended."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of what is held; the tree is empty or not ours any more."""
+        """Release what the tree holds open: it is empty, or the daemon no longer supervises it."""
 
     def _emptied(self) -> None:
         callback, self._watched = self._watched, None
@@ -89,7 +90,7 @@ class Tree:
 
 
 def send(pid: int, number: int, still: Callable[[int], bool]) -> None:
-    """Signal `pid` if, seen through a pidfd opened now, it is `still` the process that was meant."""
+    """Signal `pid` through a pidfd, if `still(pid)` holds after the pidfd was opened."""
     fd = _checked(pid, still)
     if fd is not None:
         _signal(fd, number)

@@ -1,4 +1,4 @@
-"""Makes trees, and finds those that an earlier daemon made: in cgroups where these can be had, else by descent."""
+"""Makes process trees and finds those that an earlier daemon made: cgroups where available, else by descent."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from supervisor.core.model.spec import ResourcesSpec
 
 
 class Trees:
-    """Finds out once whether cgroups can be had, and says which way it went in `kind`.
+    """Makes trees of one kind, which is decided once at the start: `kind` is "cgroup" or "descent".
 
-    `name` and the beginning of `supervisor_id` are the name of our directory, which is the same for every daemon of
-    that id: `root`, or None without cgroups.  `controllers` are those that all instances have.  `parent`: make it
-    there, and not below the cgroup that we are in."""
+    `root` is the directory `phi-NAME`, or None without cgroups.  `name` contains the beginning of the supervisor's id,
+    so that every daemon of that id uses the same directory.
+    `controllers`: those that all instances have.  `parent`: make `root` there, and not below the daemon's own cgroup.
+    """
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class Trees:
         self._directory = f"phi-{name}"
         self._id = supervisor_id
         self._mains = mains
-        self._census = ProcessScan()
+        self._scan = ProcessScan()
         self._mount = cgroup.mount_point() if cgroups else None
         self._elsewhere: list[str] | None = None
         self.root: str | None = None
@@ -52,8 +53,8 @@ class Trees:
                 self.controllers = cgroup.enable(root)
                 self.root = root
 
-    def plant(self, instance: str, resources: ResourcesSpec | None = None) -> Tree:
-        """The tree for a new incarnation, with the limits that the kernel can keep."""
+    def create(self, instance: str, resources: ResourcesSpec | None = None) -> Tree:
+        """The tree for a new incarnation, with the limits that the kernel can enforce."""
         if self.root is not None:
             with suppress(OSError):
                 tree = CgroupTree(f"{self.root}/{instance}")
@@ -62,15 +63,16 @@ class Trees:
         return self._by_descent(instance)
 
     def limit(self, tree: Tree, resources: ResourcesSpec | None) -> None:
-        """Have the kernel keep other limits for a tree that has members already."""
+        """Make the kernel enforce other limits for a tree that has members already."""
         if isinstance(tree, CgroupTree):
             tree.limit(resources, self.controllers)
 
     def find(self, instance: str, main: tuple[int, int] | None) -> Tree:
         """The tree that an earlier daemon left: `main` is the (pid, start time) that its main process has, or had.
 
-        It lies where that daemon put it, and is not moved.  What never got into a cgroup is put into one now: all of
-        it, or what was forked, and fled, before that daemon had put its main process there."""
+        A cgroup stays where that daemon made it.  Processes that were never moved into a cgroup are moved now: the
+        whole tree, or what escaped by a fork before that daemon had moved the main process.
+        """
         lives = main is not None and procfs.start_time(main[0]) == main[1]
         inside = self._cgroup_of(main[0], instance) if lives and main is not None else None
         found = inside or next(filter(cgroup.populated, self._directories(instance)), None)
@@ -80,36 +82,38 @@ class Trees:
                 tree.accounts = found if os.path.exists(f"{found}/memory.current") else None  # noqa: PTH110
                 if lives and main is not None and inside is None:
                     tree.join(main[0])
-                for pid in set(self._census.bearers(marks.number(self._id, instance), now=False)) - set(tree.members()):
+                for pid in set(self._scan.with_mark(marks.mark_for(self._id, instance), now=False)) - set(
+                    tree.members()
+                ):
                     tree.join(pid)
                 return tree
         descent = self._by_descent(instance)
-        descent.look_abroad(main)
+        descent.search_whole_host(main)
         if self.root is None or not (members := descent.members()):
             return descent
-        planted = self.plant(instance)
+        planted = self.create(instance)
         for pid in members:
             planted.join(pid)
         return planted
 
     def close(self) -> None:
-        """Remove our directories; those that still have members stay."""
+        """Remove the daemon's directories; those that still have members stay."""
         if self.root is not None:
             cgroup.remove(self.root)
 
     def _by_descent(self, instance: str) -> DescendantTree:
-        return DescendantTree((self._id, instance), self._mains, self._census)
+        return DescendantTree((self._id, instance), self._mains, self._scan)
 
     def _cgroup_of(self, pid: int, instance: str) -> str | None:
-        """The directory of `instance` that `pid` lives in or below, if it is one of ours."""
+        """The directory of `instance` that `pid` lives in or below; None if it is in none of this daemon's name."""
         path = procfs.cgroup_of(pid)
-        ours = f"/{self._directory}/{instance}"
-        if self._mount is None or path is None or f"{ours}/" not in f"{path}/":
+        suffix = f"/{self._directory}/{instance}"
+        if self._mount is None or path is None or f"{suffix}/" not in f"{path}/":
             return None
-        return f"{self._mount}{path[: path.index(ours)]}{ours}"
+        return f"{self._mount}{path[: path.index(suffix)]}{suffix}"
 
     def _directories(self, instance: str) -> list[str]:
-        """Where the instance's processes may be, whichever cgroup an earlier daemon ran in."""
+        """All directories that may have the instance's processes, whichever cgroup an earlier daemon ran in."""
         if self._mount is None:
             return []
         if self._elsewhere is None:

@@ -1,4 +1,4 @@
-"""What process trees and cgroups have used up, by the kernel's own account."""
+"""Reads the CPU time, memory and tasks of process trees and cgroups from the kernel's counters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Key = tuple[int, int]  # pid and start time; (0, 0) is a whole cgroup
 
 
 class Usage(NamedTuple):
-    """CPU seconds spent by each, bytes, the seconds since the first of them began, and processes and threads."""
+    """CPU seconds spent by each, bytes of memory, seconds since the oldest began, and the number of tasks (threads)."""
 
     spent: dict[Key, float]
     memory: int
@@ -22,7 +22,7 @@ class Usage(NamedTuple):
 
 
 def of_processes(pids: Iterable[int]) -> Usage | None:
-    """Of those that exist, together; None where none does."""
+    """The usage of those that exist, together; None where none exists."""
     spent: dict[Key, float] = {}
     memory = tasks = 0
     for pid in pids:
@@ -37,7 +37,10 @@ def of_processes(pids: Iterable[int]) -> Usage | None:
 
 
 def of_cgroup(directory: str | None) -> Usage | None:
-    """As the controllers count; memory without file pages that would be given back at once."""
+    """The usage by the controllers' counters; memory without inactive file pages, which the kernel can reclaim.
+
+    None where `directory` is None or has no memory and cpu controllers.
+    """
     if directory is None:
         return None
     current = procfs.read(f"{directory}/memory.current")
@@ -48,7 +51,7 @@ def of_cgroup(directory: str | None) -> Usage | None:
         seconds = _field(cpu, b"usage_usec") / 1e6
         reclaimable = _field(procfs.read(f"{directory}/memory.stat") or b"", b"inactive_file")
         began = os.stat(directory).st_ctime  # noqa: PTH116
-        tasks = int(procfs.read(f"{directory}/pids.current") or 0)  # nobody but the kernel acts on it
+        tasks = int(procfs.read(f"{directory}/pids.current") or 0)  # only the kernel enforces their limit
         return Usage({(0, 0): seconds}, max(0, int(current) - reclaimable), max(0.1, time.time() - began), tasks)
     except (OSError, ValueError):
         return None

@@ -1,0 +1,1 @@
+"""Notifies the service manager that started the daemon (sd_notify); decides nothing."""

@@ -1,7 +1,7 @@
-"""The service manager above us, by sd_notify(3): what it is told, and what it keeps for us meanwhile.
+"""Talks to the service manager that started the daemon, by sd_notify(3): its state, and descriptors for safekeeping.
 
-Nothing here blocks and nothing decides: a datagram that finds its queue full is sent a moment later, a newer one of
-its kind takes the place of the older.  Without an answer from there supervision goes on as if there were nobody.
+Nothing here blocks or decides. A datagram that finds the socket's queue full is sent a moment later; a newer one of the
+same kind replaces it. Without a reply supervision continues as if there were no service manager.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Inode = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """How the service manager is reached.  `watchdog`: seconds within which it wants a sign of life, or None."""
+    """How the service manager is reached. `watchdog`: seconds within which it expects a sign of life, or None."""
 
     address: str
     watchdog: float | None = None
 
     @property
     def environment(self) -> dict[str, str]:
-        """What tells the same to a successor in this process."""
+        """The variables that tell the same to the next daemon in this process."""
         told = {"NOTIFY_SOCKET": self.address}
         if self.watchdog is not None:
             told["WATCHDOG_USEC"] = str(round(self.watchdog * 1e6))
@@ -42,7 +42,7 @@ class Upstream:
 
 
 def upstream(environ: MutableMapping[str, str]) -> Upstream | None:
-    """What the environment says of a service manager, taken out of it: it is not for our children.  None without."""
+    """Read the service manager's variables, and remove them, so that children do not inherit them. None without one."""
     address, usec, pid = (environ.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
     if address[:1] not in ("/", "@") or len(address) < 2:
         return None
@@ -51,10 +51,10 @@ def upstream(environ: MutableMapping[str, str]) -> Upstream | None:
 
 
 class ServiceManager:
-    """Tells it.  `problem(text)` hears once that it cannot be told.
+    """Sends notifications. `problem(text)` reports once that they cannot be sent.
 
-    `stored`: the descriptors that it has given back to us, by name, which it holds still; None: it holds something,
-    and nobody knows what."""
+    `stored`: the descriptors that the service manager holds, by name; None if it is not known which it holds.
+    """
 
     def __init__(
         self, loop: EventLoop, upstream: Upstream, problem: Callable[[str], None], stored: Mapping[str, int] | None
@@ -67,15 +67,15 @@ class ServiceManager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._queue: dict[str, tuple[bytes, int]] = {}
         self._timer: Timer | None = None
-        self._complained = False
-        self._unsure = stored is None
+        self._reported = False
+        self._contents_unknown = stored is None
         self._stored: dict[str, Inode] = {name: _inode(fd) for name, fd in (stored or {}).items()}
         self._status = ""
 
-    # -- what it is told -----------------------------------------------------------------------------------------
+    # -- notifications -------------------------------------------------------------------------------------------
 
     def ready(self) -> None:
-        """The start, or a reload, is over."""
+        """The start, or a reload, has finished."""
         self._post("state", "READY=1")
 
     def reloading(self) -> None:
@@ -83,11 +83,11 @@ class ServiceManager:
         self._post("state", f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """The shutdown has begun."""
         self._post("state", "STOPPING=1")
 
     def status(self, text: str) -> None:
-        """One line for people; sent if it is another than the last."""
+        """One line of status for people; sent only when it changes."""
         if text != self._status:
             self._status = text
             self._post("status", f"STATUS={text}")
@@ -97,26 +97,26 @@ class ServiceManager:
         self._post("watchdog", "WATCHDOG=1")
 
     def extend(self, seconds: float) -> None:
-        """The start or the end may take so much longer from now on."""
+        """The start or the shutdown may take `seconds` from now on."""
         self._post("extend", f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
 
-    # -- what it keeps -------------------------------------------------------------------------------------------
+    # -- stored descriptors --------------------------------------------------------------------------------------
 
     def keep(self, name: str, fd: int) -> None:
-        """Hold `fd` for the next daemon, unless that very pipe or socket is held under this name already."""
+        """Store `fd` for the next daemon, unless the same pipe or socket is already stored under this name."""
         inode = _inode(fd)
         if self._stored.get(name) == inode:
             return
         written = quoted(name)
         if len(written) > LONGEST_NAME:
-            return self._complain(f"{name} is too long a name for its descriptor store")
-        if self._unsure or name in self._stored:
+            return self._report_once(f"{name} is too long a name for its descriptor store")
+        if self._contents_unknown or name in self._stored:
             self._remove(name)
         self._stored[name] = inode
         self._post(f"store {name}", f"FDSTORE=1\nFDPOLL=0\nFDNAME={written}", fd)
 
     def keep_only(self, names: Collection[str]) -> None:
-        """Let go of what it holds under other names."""
+        """Remove descriptors stored under other names."""
         for name in [n for n in self._stored if n not in names]:
             del self._stored[name]
             self._remove(name)
@@ -129,7 +129,7 @@ class ServiceManager:
     # -- sending -------------------------------------------------------------------------------------------------
 
     def _post(self, kind: str, text: str, fd: int = -1) -> None:
-        """Send in order; what has to wait is replaced by a newer one of its `kind`."""
+        """Send in order; a waiting message is replaced by a newer one of its `kind`."""
         message = text.encode()
         if (older := self._queue.pop(kind, None)) is not None and older[1] >= 0:
             os.close(older[1])
@@ -150,23 +150,23 @@ class ServiceManager:
                 os.close(fd)
 
     def _send(self, message: bytes, fd: int) -> bool:
-        """False: its queue is full.  What cannot be sent at all is dropped, and that is said once."""
+        """Send one datagram; False when the queue is full. One that can never be sent is dropped and reported once."""
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [fd]))] if fd >= 0 else []
         try:
             self._socket.sendmsg([message], ancillary, socket.MSG_NOSIGNAL, self._address)
         except OSError as error:
             if error.errno in _FULL:
                 return False
-            self._complain(f"{self.upstream.address}: {error.strerror or error}")
+            self._report_once(f"{self.upstream.address}: {error.strerror or error}")
         return True
 
-    def _complain(self, why: str) -> None:
-        if not self._complained:
-            self._complained = True
+    def _report_once(self, why: str) -> None:
+        if not self._reported:
+            self._reported = True
             self._problem(f"the service manager cannot be notified: {why}")
 
     def close(self) -> None:
-        """Send what can be sent at once, and end."""
+        """Send what can be sent at once, and close."""
         self._flush()
         if self._timer is not None:
             self._timer.cancel()

@@ -1,8 +1,8 @@
-"""Listening sockets that the supervisor opens for its services and hands over as LISTEN_FDS (sd_listen_fds(3)).
+"""Listening sockets that the daemon opens for its services and passes on as LISTEN_FDS (sd_listen_fds(3)).
 
-A socket outlives the process that accepts on it: while a service is restarted or the daemon upgraded, who connects
-waits in its queue and is not refused.  After a crash of the daemon it is fetched from the adopted process, which has
-it still.
+A socket outlives the process that accepts on it: while a service is restarted or the daemon upgraded, new connections
+wait in its queue and are not refused. After a crash of the daemon it is fetched from the adopted process, which still
+has it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from supervisor.errors import OperationFailed
 
 _SYS_PIDFD_GETFD = 438
 _MOST_LOOKED_AT = 256
-"""Descriptors of an adopted process among which ours are looked for; it was given them as 3, 4, …"""
+"""Descriptors of an adopted process that are searched for its sockets, from the lowest up; they were passed as 3, 4, …
+"""
 _TCP = re.compile(r"tcp://\[?(.*?)\]?:(\d+)")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ListeningSockets:
-    """All of them, by URL.  `inherited`: those that a predecessor or a service manager kept, by URL."""
+    """All listening sockets, by URL. `inherited`: those that the previous daemon or a service manager kept, by URL."""
 
     def __init__(self, inherited: Mapping[str, int]) -> None:
         self._open: dict[str, socket.socket] = {}
@@ -37,14 +38,18 @@ class ListeningSockets:
                 self._keep(url, fd)
 
     def open(self, spec: ServiceSpec) -> list[int]:
-        """Descriptors of the service's sockets, in its order; those are opened that are not yet.
+        """Descriptors of the service's sockets, in its order; those that are not open yet are opened.
 
-        OperationFailed says which cannot be, and why."""
+        Raises OperationFailed, with the socket and the reason, when one cannot be opened.
+        """
         return [self._get(wanted, spec).fileno() for wanted in spec.sockets]
 
     def adopt(self, spec: ServiceSpec, pid: int, pidfd: int) -> None:
-        """Fetch from a process that runs what we do not hold of its sockets.  Where the kernel forbids that they are
-        opened anew when the service is next started: until then the process alone has them."""
+        """Fetch sockets of the service that the daemon does not hold from its running process.
+
+        If the kernel forbids that, they are opened again when the service is next started; until then only the process
+        has them.
+        """
         wanted = {s.url for s in spec.sockets} - set(self._open)
         numbers: list[int] = []
         with suppress(OSError):
@@ -61,45 +66,45 @@ class ListeningSockets:
                 os.close(fd)
 
     def descriptors(self) -> dict[str, int]:
-        """What is open, by URL."""
-        return {url: one.fileno() for url, one in self._open.items()}
+        """The open sockets, by URL."""
+        return {url: sock.fileno() for url, sock in self._open.items()}
 
     def keep_only(self, wanted: Collection[str]) -> None:
-        """Close the others: who connects there is refused from now on, also where a service manager has them still."""
+        """Close all others. They refuse connections from now on, even if a service manager still holds them."""
         for url in self._open.keys() - set(wanted):
             with suppress(OSError):
                 self._open[url].shutdown(socket.SHUT_RDWR)
             self._close(url)
 
     def close(self) -> None:
-        """All of them; a process that outlives us goes on to accept."""
+        """Close all; a process that outlives the daemon continues to accept."""
         for url in list(self._open):
             self._close(url)
 
     def _close(self, url: str) -> None:
-        one = self._open.pop(url)
+        sock = self._open.pop(url)
         path = _path(url)
         if path:
             with suppress(OSError):
                 os.unlink(path)  # noqa: PTH108
-        one.close()
+        sock.close()
 
     def _get(self, wanted: SocketSpec, spec: ServiceSpec) -> socket.socket:
-        one = self._open.get(wanted.url)
-        if one is not None and (path := _path(wanted.url)) and not os.path.exists(path):  # noqa: PTH110
-            one.close()  # somebody removed the path: nobody can connect to this one any more
-            one = None
-        if one is None:
+        sock = self._open.get(wanted.url)
+        if sock is not None and (path := _path(wanted.url)) and not os.path.exists(path):  # noqa: PTH110
+            sock.close()  # the path was removed, so that no client can connect to this one
+            sock = None
+        if sock is None:
             try:
-                one = self._open[wanted.url] = _listening(wanted, spec)
+                sock = self._open[wanted.url] = _listening(wanted, spec)
             except OSError as error:
                 raise OperationFailed(f"{wanted.url}: {error.strerror}") from error
-        return one
+        return sock
 
     def _keep(self, url: str, fd: int) -> None:
-        one = socket.socket(fileno=fd)
-        one.set_inheritable(False)
-        self._open[url] = one
+        sock = socket.socket(fileno=fd)
+        sock.set_inheritable(False)
+        self._open[url] = sock
 
 
 def _listening(wanted: SocketSpec, spec: ServiceSpec) -> socket.socket:
@@ -107,40 +112,40 @@ def _listening(wanted: SocketSpec, spec: ServiceSpec) -> socket.socket:
     if match is None:
         return _listening_unix(wanted, spec)
     host, port = match[1], int(match[2])
-    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if one.family == socket.AF_INET6:
-            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        one.bind((host, port))
-        one.listen(socket.SOMAXCONN)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        sock.listen(socket.SOMAXCONN)
     except OSError:
-        one.close()
+        sock.close()
         raise
-    return one
+    return sock
 
 
 def _listening_unix(wanted: SocketSpec, spec: ServiceSpec) -> socket.socket:
     path = _path(wanted.url)
-    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o777 & ~wanted.mode)
     try:
         if path:
             _make_room(path)
-        one.bind(path or "\0" + wanted.url.removeprefix("unix:@"))
-        one.listen(socket.SOMAXCONN)
+        sock.bind(path or "\0" + wanted.url.removeprefix("unix:@"))
+        sock.listen(socket.SOMAXCONN)
         if path and (spec.user is not None or spec.group is not None):
             os.chown(path, -1 if spec.user is None else spec.user, -1 if spec.group is None else spec.group)
     except OSError:
-        one.close()
+        sock.close()
         raise
     finally:
         os.umask(before)
-    return one
+    return sock
 
 
 def _make_room(path: str) -> None:
-    """Remove a socket that a dead process has left behind; never one that somebody listens on, nor another file."""
+    """Remove a socket that a dead process left behind; never one that is listened on, nor another file."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -160,19 +165,19 @@ def _path(url: str) -> str:
 
 
 def _fetched(pidfd: int, number: int) -> int:
-    """A duplicate of another process's descriptor, or -1 (pidfd_getfd(2), Linux 5.6; for those who may trace it)."""
+    """A duplicate of another process's descriptor, or -1 (pidfd_getfd(2), Linux 5.6; needs permission to trace it)."""
     return int(_libc.syscall(_SYS_PIDFD_GETFD, pidfd, number, 0))
 
 
 def _listens_at(fd: int) -> str | None:
-    """The URL of a listening stream socket; None for whatever else."""
+    """The URL of a listening stream socket; None for anything else."""
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         return None
-    with socket.socket(fileno=os.dup(fd)) as one:
+    with socket.socket(fileno=os.dup(fd)) as sock:
         try:
-            if one.type != socket.SOCK_STREAM or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 return None
-            return _url(one.family, one.getsockname())
+            return _url(sock.family, sock.getsockname())
         except OSError:
             return None
 

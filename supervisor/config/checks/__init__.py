@@ -1,0 +1,1 @@
+"""Checks between keys, between services, and against this machine; each reports problems and changes nothing."""

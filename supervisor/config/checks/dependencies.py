@@ -1,4 +1,4 @@
-"""What services must be to one another: who waits for whom, who stands in for whom, and in which order they start."""
+"""Checks how services refer to each other (dependencies, fallbacks, groups), and computes the start order."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from supervisor.core.text.nearest import did_you_mean
 
 MOST_CIRCLES = 100
 MOST_REACHED = 500
-"""Bounds for graphs that nobody draws on purpose: a check must not take minutes."""
+"""Limits for absurdly large graphs, so that a check never takes minutes."""
 
 
 def judge_references(specs: Mapping[str, ServiceSpec], known: Collection[str], problems: Problems) -> None:
-    """Names that are not there, circles, and groups that are named like a service.
+    """Report unknown names, circles, and groups that are named like a service.
 
-    `known` are the names of all services of the file, also of those that are too broken to be in `specs`.
+    `known` holds the names of all services of the file, including those that are too broken to be in `specs`.
     """
     for name, spec in specs.items():
         for index, wanted in enumerate(spec.depends_on):
@@ -53,7 +53,7 @@ def _shown(circle: list[str]) -> str:
 
 
 def start_order(specs: Mapping[str, ServiceSpec]) -> tuple[ServiceSpec, ...]:
-    """Dependencies first, otherwise as in the file (Kahn's algorithm).  The graph has no circles."""
+    """Dependencies first, otherwise as in the file (Kahn's algorithm). The graph must have no circles."""
     index = {name: i for i, name in enumerate(specs)}
     names = list(specs)
     missing = {name: len(spec.depends_on) for name, spec in specs.items()}
@@ -75,7 +75,7 @@ def start_order(specs: Mapping[str, ServiceSpec]) -> tuple[ServiceSpec, ...]:
 
 
 def _circles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Circles of the graph, each as [a, b, …, a]: at least one where there are any (depth-first search)."""
+    """Circles of the graph, each as [a, b, …, a]: at least one if there are any (depth-first search)."""
     found: list[list[str]] = []
     done: set[str] = set()
     for root in edges:
@@ -100,7 +100,7 @@ def _circles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
 
 
 def _reachable(start: str, edges: Mapping[str, Sequence[str]]) -> set[str]:
-    """What can be reached from `start`; of very much, the nearest part."""
+    """The nodes that can be reached from `start`; not all of them if there are more than MOST_REACHED."""
     seen: set[str] = set()
     rest = [start]
     while rest and len(seen) < MOST_REACHED:

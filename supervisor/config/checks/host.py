@@ -1,6 +1,6 @@
-"""What a configuration counts on and only this machine can tell: programs, directories, users, environment files.
+"""Checks a configuration against this machine: programs, directories, users, environment files.
 
-Each question is asked once, however many services depend on the answer; ValueError says what is amiss.
+Each question is asked once, however many services depend on the answer. ValueError says what is wrong.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from supervisor.config.units import quoted
 from supervisor.core.text.nearest import did_you_mean
 
 LARGEST_ENVIRONMENT = 1024 * 1024
-"""Bytes: the kernel gives a program hardly more."""
+"""Bytes; the kernel gives a program hardly more."""
 
 
 class Account(NamedTuple):
-    """As whom to run; None leaves it as it is."""
+    """The user and groups to run as; None leaves them unchanged."""
 
     user: int | None
     group: int | None
@@ -32,7 +32,10 @@ class Account(NamedTuple):
 
 
 class Host:
-    """`env` is the environment that services inherit, `folder` what relative paths start from."""
+    """Answers questions about this machine.
+
+    `env` is the environment that services inherit, `folder` the one from which relative paths start.
+    """
 
     def __init__(self, env: Mapping[str, str], folder: Path) -> None:
         self._env, self.folder = env, folder
@@ -42,11 +45,13 @@ class Host:
         self._executable = cache(_executable)
 
     def require_program(self, word: str, directory: str, path: str | None) -> None:
-        """`word` as execvp would find it from `directory`, with the PATH `path` (None: the inherited one)."""
+        """Raise ValueError unless execvp would find `word` from `directory`, with the PATH `path` (None: the inherited
+        one).
+        """
         self._executable(word, directory, self._env.get("PATH", os.defpath) if path is None else path)
 
     def require_trusted(self, command: Sequence[str], directory: str, path: str | None) -> None:
-        """Nobody else can change what root would run by this command."""
+        """Raise ValueError if anyone but root could change what root would run by this command."""
         require_trusted(
             self._executable(command[0], directory, self._env.get("PATH", os.defpath) if path is None else path)
         )
@@ -64,7 +69,7 @@ class Host:
         return str(directory)
 
     def _environment_file(self, given: str) -> tuple[dict[str, str], list[str]]:
-        """Its variables, and the errors in it."""
+        """The variables of the file, and its errors."""
         path = self.folder / given
         try:
             if not path.is_file():
@@ -83,7 +88,7 @@ class Host:
 
 
 def _executable(word: str, directory: str, path: str) -> Path:
-    """Where it is."""
+    """The path of a program. Raises ValueError if there is none that can be executed."""
     if "/" in word:
         if problem := _not_executable(Path(directory, word)):
             raise ValueError(f"the program {Path(directory, word)} {problem}")
@@ -130,7 +135,7 @@ def _identity(user: str | int | None, group: str | int | None) -> Account:
 
 
 def group_to_give(group: str | int) -> int:
-    """The number of a group to which our own files may be given."""
+    """The number of a group to which the daemon may give its files. Raises ValueError."""
     number = _group(group)
     if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
         raise ValueError(f"this user is not a member of the group {group}; only root can give a socket to it")
@@ -158,7 +163,7 @@ def _group(group: str | int) -> int:
 
 
 def _stat(path: Path) -> os.stat_result | None:
-    """None where there is nothing; what may not be looked at is an error of its own."""
+    """The file's status; None if it does not exist. Raises ValueError if it cannot be examined."""
     try:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""`[supervisor.http]`: what whoever reaches it can read is everything but secrets, so strangers are kept out."""
+"""Checks `[supervisor.http]`: the API shows everything but secrets, so access from other machines must be protected."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _FILES = ("token_file", "certificate", "private_key")
 
 
 def http_server(table: Mapping[str, Any], folder: Path, problems: Problems) -> dict[str, Any]:
-    """The fields of SupervisorSpec."""
+    """The fields of SupervisorSpec that the table sets."""
     if "listen" not in table:
         problems.add(_WHERE, 'needs listen, for example listen = "127.0.0.1:9180"')
         return {}
     fields: dict[str, Any] = {"listen": table["listen"]}
     fields |= {key: str(folder / table[key]) for key in _FILES if key in table}
     for key in _FILES:
-        if key in fields and not os.path.isfile(fields[key]):  # noqa: PTH113 - which takes any name
+        if key in fields and not os.path.isfile(fields[key]):  # noqa: PTH113 - accepts any name
             problems.add((*_WHERE, key), f"{fields[key]} does not exist or is not a file")
     host, port = fields["listen"]
     missing = [key for key in _FILES if key not in fields]
-    if not _stays_here(host) and missing:
+    if not _is_local(host) and missing:
         problems.add(
             (*_WHERE, "listen"),
             f"other machines can reach {host}, so it needs {', '.join(missing)} too; or listen on 127.0.0.1:{port}",
@@ -36,8 +36,8 @@ def http_server(table: Mapping[str, Any], folder: Path, problems: Problems) -> d
     return fields
 
 
-def _stays_here(host: str) -> bool:
-    """Nobody on another machine can reach it.  A name can lead anywhere, but for the one that all know."""
+def _is_local(host: str) -> bool:
+    """Whether no other machine can reach this address. Of names only localhost is known to be local."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the keys of one service must be to each other."""
+"""Checks that the keys of one service fit together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from supervisor.config.schema.sockets import judge_probes
 from supervisor.config.schema.tables import READY_KINDS, SOURCE_KEYS
 from supervisor.config.source.problems import Report
 from supervisor.config.units import format_duration, quoted
-from supervisor.core.detection.target import least_within, longest_silence
+from supervisor.core.detection.target import longest_silence, min_detect_within
 from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,
@@ -27,7 +27,7 @@ PROBES = ("http", "tcp", "exec")
 
 
 def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report) -> None:
-    """Report what makes no sense in `spec`; `own` is what the service says itself, not through [defaults]."""
+    """Report contradictions in `spec`; `own` holds the keys of the service itself, without those of [defaults]."""
     if spec.type is ServiceType.ONESHOT:
         for table in ("ready", "heartbeat"):
             if table in own:
@@ -81,7 +81,7 @@ def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> N
 def _target(beat: HeartbeatSpec, target: TargetSpec, report: Report) -> None:
     within, interval = format_duration(target.detect_within), format_duration(beat.interval)
     if longest_silence(beat) <= beat.interval:
-        can = format_duration(least_within(beat))
+        can = format_duration(min_detect_within(beat))
         message = (
             f"{within} cannot be kept with a beat every {interval}: write at least {can}, or let it beat more often"
         )
@@ -133,9 +133,11 @@ def _hook(hook: HookSpec, index: int, report: Report) -> None:
 
 
 def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
-    """A directory that is not there has been reported already: from it, only the PATH can be judged.
+    """Report programs that are missing or, if root would run them, that others could change.
 
-    Hooks run as we do, the rest as the service; what runs as root must be root's."""
+    A missing directory was reported already; without it only programs on the PATH can be checked. Hooks run as the
+    daemon's user, other commands as the service's.
+    """
     commands: list[tuple[tuple[str, ...] | None, tuple[str | int, ...], str | None, bool]] = [
         (spec.command, ("command",), spec.directory, spec.user in (None, 0)),
         (spec.ready.exec if spec.ready else None, ("ready", "exec"), spec.directory, spec.user in (None, 0)),

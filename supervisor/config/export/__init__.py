@@ -1,0 +1,1 @@
+"""Writes what other programs read: the JSON Schema for editors and the systemd unit."""

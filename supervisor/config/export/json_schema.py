@@ -1,4 +1,4 @@
-"""The JSON Schema of services.toml, for editors: every key with what it means and what holds if it is not given."""
+"""The JSON Schema of services.toml, for editors: every key with its meaning and default."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ _SPECS = (
 
 
 def schema() -> dict[str, Any]:
-    """A JSON Schema (draft 2020-12)."""
+    """The JSON Schema (draft 2020-12)."""
     generator = _Generator()
     return {"$schema": generator.schema_dialect, "title": "services.toml", **generator.generate(model.FILE)}
 
 
 def defaults(table: core_schema.TypedDictSchema) -> dict[str, Any]:
-    """What holds for the keys of a table that are not given, as it would be written in the file."""
+    """The defaults of a table's keys, as they would be written in the file."""
     spec = next((spec for described, spec in _SPECS if described is table), None)
     if spec is None:
         return {}
     known = {f.name: f.default for f in fields(spec) if f.default not in (MISSING, None, "", ())}
     if spec is SupervisorSpec:
-        del known["name"]  # it is the folder's
+        del known["name"]  # its default is the folder's name
     given = {name: model.IN_SPEC.get(name, name) for name in table["fields"]}
     return {
         name: _as_written(known[attribute], table["fields"][name]["schema"])
@@ -73,7 +73,7 @@ def _as_written(value: Any, kind: core_schema.CoreSchema) -> Any:
 
 class _Generator(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: object) -> bool:
-        return False  # the key is its title
+        return False  # the key is its own title
 
     def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> JsonSchemaValue:
         return dict(schema["metadata"]["json_schema"])

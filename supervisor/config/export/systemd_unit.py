@@ -1,7 +1,7 @@
-"""A systemd unit for a plan: what `supervisor systemd` prints.
+"""A systemd unit for a plan: the output of `supervisor systemd`.
 
-Every directive stands below a comment that says why.  What is written holds for systemd 250 and later, except
-DelegateSubgroup=, which 254 brought.
+Every directive follows a comment that gives its reason. The unit is valid for systemd 250 and later, except
+DelegateSubgroup=, which came with 254.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from supervisor.core.model.spec import Plan, ServiceSpec
 
 DELEGATE_SUBGROUP_SINCE = 254
 KILLED_WITHIN = 12.0
-"""Seconds that are allowed from a SIGKILL to the end of a tree; later it is given up and named."""
+"""Seconds allowed from a SIGKILL to the end of a process tree; after that the daemon reports the rest and goes on."""
 CUSTOMARY_FILES = (1024, 524288)
-"""systemd's own soft and hard limit."""
+"""systemd's own soft and hard limit of open files."""
 KEPT_AT_LEAST = 256
-"""Places in the descriptor store: services can be added by a reload."""
+"""Least size of the descriptor store: a reload can add services."""
 _READ_ONLY = ("/usr", "/boot", "/efi", "/bin", "/sbin", "/lib")
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 
@@ -26,16 +26,16 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 def unit(plan: Plan, command: Sequence[str], *, user: bool, version: int, places: tuple[bool, bool]) -> str:
     """The text of the unit.
 
-    `command`: the interpreter and what makes it run our command line.  `user`: for a user's own service manager.
-    `version`: that of systemd.  `places`: whether the runtime and the state directory are the default ones.
-    ValueError for a path that no unit can hold.
+    `command`: the interpreter and its arguments that run the command line. `user`: for a user's own service manager.
+    `version`: that of systemd. `places`: whether the runtime and the state directory are the default ones. Raises
+    ValueError for a path that cannot be written in a unit.
     """
     lines = [*_unit(plan), "", *_service(plan, command, user, version, places), "", *_install(user)]
     return "\n".join(lines) + "\n"
 
 
 def words(command: Sequence[str]) -> str:
-    """A command line for Exec…=: quoted, and with nothing that systemd would replace.  ValueError where impossible."""
+    """A command line for Exec…=: quoted, and with specifiers escaped. Raises ValueError if that is impossible."""
     if "$" in command[0]:
         raise ValueError(f"{command[0]}: a program whose path holds a $ cannot be written into a unit")
     return " ".join(_word(word) for word in command)
@@ -49,7 +49,7 @@ def _word(word: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text in which systemd is to replace nothing."""
+    """`text` with specifiers escaped. Raises ValueError for control characters."""
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
         raise ValueError(f"{text!r}: a unit cannot contain control characters")
     return text.replace("%", "%%")
@@ -86,14 +86,14 @@ def _service(plan: Plan, command: Sequence[str], user: bool, version: int, place
     yield "TimeoutStartSec=90s"
     yield f"TimeoutStopSec={round(stop_time(plan))}s"
     yield "# Output and sockets of the services, kept while no daemon runs."
-    yield f"FileDescriptorStoreMax={_kept(plan)}"
+    yield f"FileDescriptorStoreMax={_store_size(plan)}"
     if places[0] and plan.supervisor.group is not None:
         yield "# RuntimeDirectory= is left out: it would deny the directory to `group`."
     elif places[0]:
         stays = any(s.detach for s in plan.services)
         yield "# Sockets and pipes of the daemon; kept for the next one."
         yield f"RuntimeDirectory={own}"
-        yield f"RuntimeDirectoryMode={'0711' if _others(plan) and not user else '0700'}"
+        yield f"RuntimeDirectoryMode={'0711' if _has_other_users(plan) and not user else '0700'}"
         yield f"RuntimeDirectoryPreserve={'yes' if stays else 'restart'}"
     if places[1] and not user:
         yield "# The ledger, and the logs of the services."
@@ -125,7 +125,7 @@ def _sandbox(plan: Plan, user: bool) -> Iterator[str]:
     yield "# The rest applies to the daemon and to all its services.  Remove what a service cannot work with."
     yield "# Files are private to their owner, unless a service sets its own `umask`."
     yield "UMask=0077"
-    if writers := sorted(_below_usr(plan)):
+    if writers := sorted(_working_below_usr(plan)):
         yield f"# ProtectSystem= is left out: {', '.join(writers)} could not write to its own directory."
     else:
         yield "# The files of the operating system are read-only."
@@ -153,8 +153,9 @@ def _install(user: bool) -> Iterator[str]:
 
 
 def stop_time(plan: Plan) -> float:
-    """Seconds that an orderly end takes at most: along the longest chain of services of which each waits for the one
-    before it to be gone."""
+    """Seconds that an orderly shutdown takes at most: along the longest chain of services that stop one after the
+    other.
+    """
     within: dict[str, float] = {}
     for spec in plan.services:  # dependencies come first
         chain = max((within[d] for d in spec.depends_on), default=0.0)
@@ -162,8 +163,8 @@ def stop_time(plan: Plan) -> float:
     return max(within.values(), default=0.0) + KILLED_WITHIN
 
 
-def _kept(plan: Plan) -> int:
-    """Pipes, sockets, and the supervisor's own three; twice, for what a reload may add."""
+def _store_size(plan: Plan) -> int:
+    """Descriptors to store: pipes, sockets and the supervisor's own three; twice as many, for what a reload may add."""
     return max(KEPT_AT_LEAST, 2 * (_instances(plan) + sum(len(s.sockets) for s in plan.services) + 3))
 
 
@@ -171,7 +172,7 @@ def _instances(plan: Plan) -> int:
     return sum(s.replicas for s in plan.services)
 
 
-def _others(plan: Plan) -> bool:
+def _has_other_users(plan: Plan) -> bool:
     return any(s.user not in (None, 0) for s in plan.services)
 
 
@@ -179,8 +180,8 @@ def _wants_realtime(spec: ServiceSpec) -> bool:
     return any(name == "rtprio" and value != 0 for name, value in spec.limits)
 
 
-def _below_usr(plan: Plan) -> Iterator[str]:
-    """Who works in a directory that ProtectSystem= would make read-only."""
+def _working_below_usr(plan: Plan) -> Iterator[str]:
+    """The services, or the supervisor, with a directory that ProtectSystem= would make read-only."""
     if any(map(_is_protected, (plan.supervisor.runtime_dir, plan.supervisor.state_dir))):
         yield "the supervisor"
     yield from (s.name for s in plan.services if s.directory is not None and _is_protected(s.directory))

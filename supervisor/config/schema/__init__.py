@@ -1,0 +1,1 @@
+"""The tables and keys of services.toml, and the readers that check and convert each value."""

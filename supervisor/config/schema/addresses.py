@@ -1,4 +1,4 @@
-"""Readers of what is probed, listened on or looked for: URLs, addresses and patterns."""
+"""Readers of URLs, addresses and patterns: what is probed, listened on or searched for."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _address(value: str) -> tuple[str, int]:
 
 
 def _port(digits: str) -> int:
-    """A TCP port; ValueError outside 1 to 65535."""
+    """A TCP port. Raises ValueError outside 1 to 65535."""
     if not 1 <= int(digits) <= 65535:
         raise ValueError(f"{digits} is not a port: they go from 1 to 65535")
     return int(digits)

@@ -1,4 +1,4 @@
-"""Linux capabilities by name (capabilities(7)); the place in the list is the kernel's number."""
+"""Linux capabilities by name (capabilities(7)); the index in NAMES is the kernel's number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = (
 
 
 def capability(value: Any) -> int:
-    """The number of `CAP_NET_RAW`, also written `net_raw`."""
+    """The number of a capability such as `CAP_NET_RAW`, also written `net_raw`."""
     name = text(value).upper().removeprefix("CAP_")
     if name not in NAMES:
         near = did_you_mean(f"CAP_{name}", [f"CAP_{known}" for known in NAMES])

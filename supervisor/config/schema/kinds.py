@@ -1,6 +1,6 @@
-"""The kinds of value: a reader (values.py, targets.py, system.py), and what an editor is told of it in JSON Schema.
+"""The kinds of value: each a reader (values.py, addresses.py, operating_system.py …) and its JSON Schema for editors.
 
-They are written for the core of pydantic: its classes would give the same answers, and take 80 ms of every start.
+They use pydantic_core directly: models of pydantic would give the same answers, and add 80 ms to every start.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from supervisor.config.units import DURATION_PATTERN
 
 
 def kind(reader: Callable[..., Any], json_schema: dict[str, Any], *, expands: bool = False) -> CoreSchema:
-    """A value that `reader` alone judges; one that `expands` is also handed the host's environment."""
+    """A value checked by `reader` alone; one that `expands` also gets the environment."""
     metadata = {"json_schema": json_schema}
     if expands:
         return core_schema.with_info_plain_validator_function(reader, metadata=metadata)
@@ -38,12 +38,12 @@ def number(low: float, high: float) -> CoreSchema:
 
 
 def one_of(words: Iterable[str]) -> CoreSchema:
-    """One of a few words; of an enumeration it gives the member."""
+    """One of a few words; the value is the member if they are of an enumeration."""
     return kind(read.one_of(words), {"enum": [str(word) for word in words]})
 
 
 def many(of: CoreSchema) -> CoreSchema:
-    """A list."""
+    """A list of values of one kind."""
     return core_schema.list_schema(of, strict=True)
 
 

@@ -1,4 +1,4 @@
-"""Readers of what belongs to the operating system: accounts, modes, signals, limits and variables."""
+"""Readers of accounts, modes, signals, resource limits and environment variables."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def signal_number(value: Any) -> int:
 
 
 def count_limit(value: Any) -> int:
-    """A resource limit that counts: files, processes, seconds.  -1 is unlimited."""
+    """A resource limit that counts: files, processes, seconds. -1 is unlimited."""
     if value == "unlimited":
         return -1
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
@@ -56,7 +56,7 @@ def count_limit(value: Any) -> int:
 
 
 def size_limit(value: Any) -> int:
-    """A resource limit in bytes.  -1 is unlimited."""
+    """A resource limit in bytes. -1 is unlimited."""
     if isinstance(value, str):
         return -1 if value == "unlimited" else parse_size(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:

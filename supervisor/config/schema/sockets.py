@@ -1,4 +1,4 @@
-"""Sockets that the supervisor opens for services: how they are written, and who may have which."""
+"""Sockets that the supervisor opens for services: their syntax, and checks for conflicts between them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _EVERY_ADDRESS = ("0.0.0.0", "[::]")
 
 
 def listening(value: Any, info: ValidationInfo) -> SocketSpec:
-    """`tcp://ADDRESS:PORT[?name=…]` or `unix:PATH[?mode=0660&name=…]`; a relative path is still relative."""
+    """`tcp://ADDRESS:PORT[?name=…]` or `unix:PATH[?mode=0660&name=…]`; a relative path stays relative."""
     text = expanded(value, info)
     base, _, query = text.partition("?")
     options = _options(query)
@@ -82,7 +82,7 @@ def _tcp(text: str, ipv6: str | None, ipv4: str, port: int) -> str:
 
 
 def absolute(spec: SocketSpec, folder: Path) -> SocketSpec:
-    """With the path made absolute and plain; ValueError where it is too long for a socket."""
+    """`spec` with its path made absolute and normal. Raises ValueError if that is too long for a socket."""
     kind, _, path = spec.url.partition(":")
     if kind != "unix":
         return spec
@@ -94,7 +94,7 @@ def absolute(spec: SocketSpec, folder: Path) -> SocketSpec:
 
 
 def judge_probes(spec: ServiceSpec, report: Report) -> None:
-    """A probe that only connects to what we listen on ourselves succeeds whatever the service does."""
+    """Report TCP probes of the service's own `sockets`: they succeed whatever the service does."""
     ours = {s.url for s in spec.sockets}
     for table, probed in (("ready", spec.ready), ("heartbeat", spec.heartbeat)):
         if probed is not None and probed.tcp is not None and _tcp_url(probed.tcp) in ours:
@@ -107,9 +107,10 @@ def judge_probes(spec: ServiceSpec, report: Report) -> None:
 
 
 def judge_sockets(specs: Mapping[str, ServiceSpec], listen: tuple[str, int] | None, problems: Problems) -> None:
-    """Nothing can be listened on twice.  Only a service and its fallback may have the same: they take turns.
+    """Report sockets that overlap. Only a service and its fallback may share one, because they never run together.
 
-    `listen`: where the supervisor itself listens."""
+    `listen` is the address on which the supervisor itself listens.
+    """
     taken: dict[str, str] = {}
     if listen is not None:
         host, port = listen

@@ -1,6 +1,6 @@
-"""The tables and keys of services.toml, each with its kind and what it means.
+"""The tables and keys of services.toml, each with its kind and its meaning.
 
-What is read out of a file holds exactly the keys that were given: the defaults live in core/spec.py.
+A validated file holds exactly the keys that were given; defaults are in core/model/spec.py.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ SOURCES = ("notify", "http", "tcp", "exec", "file", "log", "activity")
 SOURCE_KEYS = ("http", "tcp", "exec", "file", "log")
 OCCASIONS = ("started", "ready", "suspected", "failed", "restarted", "breaker-open", "stopped")
 PARAMETERS = ("detector", "threshold", "min_timeout", "timeout")
-"""Of a heartbeat: what a target stands instead of."""
+"""Keys of a heartbeat that a target replaces."""
 
 IN_SPEC = {"for": "sustained"}
-"""What the specs call otherwise than the file does."""
+"""Keys of the file that have another name in the specs."""
 
 
 def table(description: str, keys: dict[str, TypedDictField]) -> TypedDictSchema:
-    """A table in which every key may be left out, and no other key may stand."""
+    """A table in which every key is optional, and no other key is allowed."""
     metadata = {"description": description}
     return core_schema.typed_dict_schema(keys, total=False, extra_behavior="forbid", metadata=metadata)
 
 
 def key(kind: core_schema.CoreSchema, description: str = "") -> TypedDictField:
-    """A key of a table; one that is a table itself is described there."""
+    """A key of a table; one whose value is a table itself is described there."""
     return core_schema.typed_dict_field(kind, metadata={"description": description})
 
 
@@ -255,4 +255,4 @@ WITHIN_SERVICE = {
 }
 
 VALIDATOR = SchemaValidator(FILE)
-"""Takes the tables of a file, with the host's environment as its context."""
+"""Validates the tables of a file; its context is the environment."""

@@ -1,4 +1,4 @@
-"""Are the keys known, and is each value of its kind?  The part of the judgement that pydantic passes."""
+"""Validates the keys and values of a file against the tables, and turns pydantic's errors into messages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from supervisor.core.text.nearest import did_you_mean
 
 
 def validate(raw: dict[str, Any], env: Mapping[str, str], problems: Problems) -> tuple[dict[str, Any], set[Key]]:
-    """What can be used of the file, and the keys that were left out of it because they are wrong.
+    """The valid part of the file, and the keys that were left out of it because they are wrong.
 
-    A key is left out with the whole table that it stands in, up to `services.web.restart`: half a table would only
-    give rise to further complaints.
+    A key is left out with the whole table it belongs to, up to `services.web.restart`: half a table would only cause
+    further errors.
     """
     try:
         return VALIDATOR.validate_python(raw, context=env), set()
@@ -65,7 +65,7 @@ def _unknown(key: Key) -> str:
 
 
 def _keys_beside(key: Key) -> list[str]:
-    """The keys that are known where `key` stands."""
+    """The keys that are known in the table of `key`."""
     inside = key[1:-1] if key[0] == "defaults" else key[2:-1]
     if len(key) == 1:
         model = FILE

@@ -1,7 +1,7 @@
-"""Readers: each turns one value of services.toml into what a spec holds.
+"""Readers: each converts one value of services.toml into a value of a spec.
 
-A reader gets whatever TOML allows, and raises ValueError with what to write instead.  Those that replace `${VAR}`
-find the host's environment in the validation context.
+A reader accepts whatever TOML allows, and raises ValueError with what to write instead. Readers that replace `${VAR}`
+find the environment in the validation context.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 def text(value: Any) -> str:
-    """A string that an operating system can take: without NUL."""
+    """A string that the operating system accepts: without NUL."""
     if not isinstance(value, str):
         raise ValueError(f"expected a string, not {quoted(value)}")
     if "\x00" in value:
@@ -85,7 +85,7 @@ def number(low: float, high: float) -> Callable[[Any], float]:
     def read(value: Any) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise ValueError(f"expected a number from {low:g} to {high:g}, not {quoted(value)}")
-        if not low <= value <= high:  # also refuses nan
+        if not low <= value <= high:  # also refuses NaN
             raise ValueError(f"{quoted(value)} is not from {low:g} to {high:g}")
         return float(value)
 
@@ -117,7 +117,7 @@ def names(value: Any) -> tuple[str, ...]:
 
 
 def name(value: Any) -> str:
-    """A name that can be part of a file name, and is never taken for an instance (`web@1`)."""
+    """A name that can be part of a file name, and cannot be confused with an instance (`web@1`)."""
     if not _NAME.fullmatch(text(value)) or value in (".", ".."):
         raise ValueError(f"{quoted(value)} is not a valid name: use up to 100 letters, digits and _ . -")
     return str(value)

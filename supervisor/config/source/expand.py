@@ -1,4 +1,4 @@
-"""`${VAR}`, `${VAR:-default}` and `$$` in values, and the files that `environment_file` names."""
+"""Expands `${VAR}`, `${VAR:-default}` and `$$` in values, and parses the files that `environment_file` names."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
-    """Replace the references in `text`.  As in a shell, an empty variable takes the default too.
+    """Replace the references in `text`. As in a shell, an empty variable takes the default too.
 
-    A `$` that starts neither `${` nor `$$` stands for itself.  ValueError names what is unset or cannot be read.
+    A `$` that starts neither `${` nor `$$` stands for itself. Raises ValueError for a variable that is not set, or a
+    reference that is malformed.
     """
     if "$" not in text:
         return text
@@ -47,8 +48,8 @@ def expand(text: str, env: Mapping[str, str]) -> str:
 def parse_environment_file(text: str) -> tuple[dict[str, str], list[tuple[int, str]]]:
     """The assignments of a `.env` file, and its errors as (line, message).
 
-    One KEY=VALUE a line; `export ` in front, blank lines and # comments are skipped over.  Within "double
-    quotes" backslash escapes count, within 'single quotes' nothing does.  Values are taken literally otherwise.
+    One KEY=VALUE a line; `export ` in front, blank lines and # comments are skipped. Within "double quotes" backslash
+    escapes are decoded, within 'single quotes' they are not. Other values are taken literally.
     """
     values: dict[str, str] = {}
     errors: list[tuple[int, str]] = []

@@ -1,4 +1,4 @@
-"""Key paths: where in a TOML file a value stands, and how such a path is written."""
+"""Key paths: the position of a value in a TOML file, and how it is written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 Key = tuple[str | int, ...]
-"""("services", "web", "hooks", 0, "run")"""
+"""For example ("services", "web", "hooks", 0, "run")."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 

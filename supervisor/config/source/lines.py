@@ -1,7 +1,7 @@
-"""On which line of a TOML file does a key stand?  `tomllib` does not tell, so this walks the text once more.
+"""Finds the line of every key in a TOML file, which `tomllib` does not tell.
 
-The text has been parsed already: what stands here is valid, and the walk only has to tell tokens apart.
-It happens only when there is an error to report.
+It runs only when there is an error to report. The text has been parsed already and is valid, so that the walk only has
+to tell tokens apart.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import NamedTuple
 from supervisor.config.source.key_path import Key
 
 DEEPEST = 32
-"""What stands deeper counts as its table.  No key of ours does, and a key of 20,000 parts must not exhaust memory."""
+"""Deeper values get the line of their table. No known key is so deep, and a key of 20,000 parts must not use up memory.
+"""
 
 _TOKEN = re.compile(
     r"""(?P<newline>\n)
@@ -37,10 +38,10 @@ class _Token(NamedTuple):
 def line_numbers(text: str) -> dict[Key, int]:
     """The line (from 1) of every key, table and array element, by its path: ("services", "web", "hooks", 0, "run").
 
-    A table that is opened more than once has its first line.  `text` must be valid TOML.
+    A table that is opened more than once has its first line. `text` must be valid TOML.
     """
     walk = _Walk(text)
-    with suppress(StopIteration):  # the tokens end
+    with suppress(StopIteration):  # raised at the last token
         walk.document()
     return walk.lines
 
@@ -51,7 +52,7 @@ class _Walk:
         self._tokens = _tokens(text)
         self._now = next(self._tokens)
         self._counts: dict[Key, int] = {}
-        """Elements seen so far of every array of tables."""
+        """Number of elements seen so far, for every array of tables."""
 
     def document(self) -> None:
         table: Key = ()
@@ -144,5 +145,5 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _unquote(raw: str) -> str:
-    """A quoted key's name.  Bare keys and quoted keys meet in tomllib, which knows the escapes."""
+    """The name that a quoted key stands for; tomllib decodes the escapes."""
     return next(iter(tomllib.loads(f"{raw} = 0")))

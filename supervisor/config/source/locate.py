@@ -1,7 +1,7 @@
-"""Where the daemon of a configuration is found: what every command needs to know, and nothing that costs more.
+"""Finds the directories of a configuration's daemon, at little cost, because every command needs them.
 
-Reads `[supervisor]` alone, and puts up with any error elsewhere, so that a daemon can still be reached while its
-file is being edited.
+It reads `[supervisor]` only, and ignores errors elsewhere, so that a daemon can still be reached while its file is
+being edited.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ class Locations(NamedTuple):
 
 
 def default_path() -> Path:
-    """services.toml in the current directory, else the system's one.  It need not exist."""
+    """services.toml in the current directory, else the system-wide one. It need not exist."""
     here = Path("services.toml")
     return SYSTEM_WIDE if not here.exists() and SYSTEM_WIDE.exists() else here
 
 
 def locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Locations:
-    """Where the daemon that runs this file is.  ConfigError where the file cannot be read at all."""
+    """The locations of the daemon that runs this file. Raises ConfigError if the file cannot be read at all."""
     file = absolute(path)
     return locate(file, _supervisor_table(read_text(file)), env)
 
 
 def locate(file: Path, supervisor: Mapping[str, Any], env: Mapping[str, str]) -> Locations:
-    """The same from the `[supervisor]` table of `file`, with what it leaves out filled in."""
+    """The locations by the `[supervisor]` table of `file`, with defaults for missing keys."""
     name = supervisor.get("name")
     if not isinstance(name, str) or not name or _NOT_IN_NAMES.search(name):
         name = default_name(file)
@@ -62,12 +62,12 @@ def locate(file: Path, supervisor: Mapping[str, Any], env: Mapping[str, str]) ->
 
 
 def default_name(file: Path) -> str:
-    """The name of the folder that the file stands in, as far as it can be a name."""
+    """The name of the file's folder, reduced to characters that a name may have."""
     return _NOT_IN_NAMES.sub("-", file.parent.name).strip("-.")[:64] or "default"
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Links stay as they are: a folder `current` that moves from release to release keeps its name."""
+    """The absolute path, links unresolved: a folder `current` that moves between releases keeps its name."""
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
@@ -81,7 +81,11 @@ def _directory(file: Path, given: object, env: Mapping[str, str]) -> str:
 
 
 def _supervisor_table(text: str) -> Mapping[str, Any]:
-    """Only the head of the text and the section [supervisor] are parsed, unless what looks so may be in a string."""
+    """The [supervisor] table.
+
+    Only the head of the text and the section [supervisor] are parsed, unless a multi-line string could contain
+    something that looks like it.
+    """
     first, ours = _HEADER.search(text), _OURS.search(text)
     section = text[: first.start()] if first else text
     if ours:

@@ -1,4 +1,4 @@
-"""Everything that is wrong with one file, gathered, put in the order of its lines and raised as one error."""
+"""Collects everything that is wrong with one file, and raises it as one error in the order of lines."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from supervisor.config.source.key_path import Key, dotted
 from supervisor.errors import ConfigError
 
 SHOWN = 1000
-"""More problems than this are counted only: nobody reads them, and each costs a search for the nearest word."""
+"""Problems that are listed; further ones are only counted, because each costs a search for the nearest word."""
 
 Report = Callable[..., None]
-"""report(message, *key): what is wrong with a key of the service at hand."""
+"""report(message, *key): reports a problem with a key of the service being checked."""
 
 
 class Problems:
-    """The problems of the file that the user calls `shown`."""
+    """The problems of one file; `shown` is its name for the user."""
 
     def __init__(self, shown: str, text: str) -> None:
         self._shown, self._text = shown, text
@@ -26,15 +26,15 @@ class Problems:
         return bool(self._found)
 
     def add(self, key: Key, message: str | Callable[[], str]) -> None:
-        """`message` says what is wrong with `key`; costly ones are given as a function."""
+        """Add a problem with `key`. A message that is costly to make is given as a function."""
         self._found.append((key, message))
 
     def of(self, service: str) -> Report:
-        """What adds a problem of `service`."""
+        """A function that adds a problem of `service`."""
         return lambda message, *key: self._found.append((("services", service, *key), message))
 
     def line(self, key: Key) -> int:
-        """Where `key` stands: on its own line, else where [defaults] gives it, else where its table begins."""
+        """The line of `key` itself, else where [defaults] gives it, else of its table."""
         if key[:1] == ("services",) and key not in self._lines and ("defaults", *key[2:]) in self._lines:
             return self._lines["defaults", *key[2:]]
         while key and key not in self._lines:
@@ -42,7 +42,7 @@ class Problems:
         return self._lines.get(key, 1)
 
     def raise_any(self) -> None:
-        """ConfigError with one line per problem, if there is any."""
+        """Raise ConfigError with one line per problem, if there are any."""
         if not self._found:
             return
         found = sorted(((self.line(key), key, message) for key, message in self._found), key=lambda f: f[0])
@@ -56,13 +56,13 @@ class Problems:
 
     @cached_property
     def _lines(self) -> dict[Key, int]:
-        from supervisor.config.source.lines import line_numbers  # only a file with an error pays for it
+        from supervisor.config.source.lines import line_numbers  # imported only for a file with errors
 
         return line_numbers(self._text)
 
 
 def visible(text: str) -> str:
-    """`text` in one line and without what a terminal would obey: such characters are shown as escapes."""
+    """`text` in one line; control characters, which a terminal would obey, are shown as escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

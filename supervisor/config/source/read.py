@@ -1,4 +1,4 @@
-"""From a path to the tables that stand in the file, or to one clear reason why not."""
+"""Reads a TOML file and parses it, or says why that is not possible."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from supervisor.config.source.trust import require_trusted
 from supervisor.errors import ConfigError
 
 LARGEST = 4 * 1024 * 1024
-"""Bytes.  Ten thousand services fit; what is larger is no configuration."""
+"""Bytes. Ten thousand services fit; a larger file is not a configuration."""
 
 _POSITION = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
 
 
 def read_text(path: Path) -> str:
-    """The text of a TOML file.  ConfigError: missing, unreadable, no regular file, too large, not UTF-8, or (as root)
-    not only root's."""
+    """The text of a TOML file.
+
+    Raises ConfigError if it is missing, unreadable, not a regular file, too large, not UTF-8, or, for root, if anyone
+    else could change it.
+    """
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -48,7 +51,9 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str, shown: str) -> dict[str, Any]:
-    """The tables of TOML text; `shown` is what the user calls the file.  ConfigError with the line if it is torn."""
+    """The tables of TOML text; `shown` is the file's name for the user. Raises ConfigError with the line of a syntax
+    error.
+    """
     try:
         return tomllib.loads(text)
     except RecursionError:

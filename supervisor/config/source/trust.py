@@ -1,8 +1,8 @@
-"""Whoever can write to what root runs is root.  So, where we are root, files that others can change are refused.
+"""Refuses, when running as root, files that anyone but root could change: such a user could run anything as root.
 
-A file is ours when nobody but root (and those named in SUPERVISOR_TRUSTED_USERS) owns it or one of the directories
-that lead to it, by its own path and by that which links lead to, and nobody else may write there.  In a directory with
-the sticky bit, such as /tmp, entries can only be replaced by their owner.
+A file is trusted when only root, or a user named in SUPERVISOR_TRUSTED_USERS, owns it and every directory that leads to
+it, by its own path and by the path that links resolve to, and no other user may write there. In a directory with the
+sticky bit, such as /tmp, entries can only be replaced by their owner.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from functools import cache
 from pathlib import Path
 
 VARIABLE = "SUPERVISOR_TRUSTED_USERS"
-"""Users, by name or number, with commas between them, whose files root may run too: for what a container mounts."""
+"""Users, by name or number, separated by commas, whose files root may run too: for files mounted into a container."""
 
 _INTERPRETER = re.compile(r"((?:ba|da|z|k)?sh)|python[\d.]*|perl|ruby|node|php[\d.]*|lua[\d.]*")
 
 
 def require_trusted(path: Path) -> None:
-    """ValueError says who else could change this file, and what to do; as another user than root nothing is asked."""
+    """Raise ValueError, with the remedy, if another user could change this file. Checks nothing unless run as root."""
     if os.geteuid() == 0:
         for place in (path.absolute(), Path(os.path.realpath(path))):  # resolve() would raise for a loop
             for component in (place, *place.parents):
@@ -33,7 +33,7 @@ def require_trusted(path: Path) -> None:
 
 
 def script(command: Sequence[str]) -> str | None:
-    """The file that an interpreter is to run: `sh -e hook.sh`; None where there is none."""
+    """The file that an interpreter would run: `sh -e hook.sh`; None if there is none."""
     known = _INTERPRETER.fullmatch(os.path.basename(command[0])) if command else None  # noqa: PTH119
     if known is None:
         return None
@@ -48,11 +48,11 @@ def script(command: Sequence[str]) -> str | None:
 
 @cache
 def _problem(path: Path) -> str:
-    """Each place is asked about once."""
+    """What is wrong with one file or directory, or "". Each is examined once."""
     try:
         status = path.lstat()
     except OSError:
-        return ""  # whoever opens it will say so
+        return ""  # opening it reports the error
     if status.st_uid not in _trusted():
         owner = _name(status.st_uid)
         return (

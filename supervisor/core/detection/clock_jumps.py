@@ -1,29 +1,33 @@
-"""Did the host sleep, or did somebody set the time?  Neither makes anybody late, but both explain a lot afterwards.
+"""Detects that the host was suspended or that the wall clock was set.
 
-All that is measured here is measured by CLOCK_MONOTONIC, which stands still while the host is suspended and knows no
-steps.  Its distance to CLOCK_BOOTTIME, which goes on, grows by a suspend; that of CLOCK_REALTIME to both changes
-when the time is set.  (A paused virtual machine shows in neither: there the loop wakes late.)
+No timeout depends on either, because all durations are measured by CLOCK_MONOTONIC, which stops during a suspend and is
+never set.  Both are reported because they explain odd times in the ledger.  During a suspend CLOCK_BOOTTIME gains on
+CLOCK_MONOTONIC; when the time is set, CLOCK_REALTIME jumps against both.  A paused virtual machine shows in neither:
+there the event loop wakes late (local_health.py).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-LEAST_SLEEP = 0.1
-LEAST_STEP = 0.5
+MIN_SLEEP = 0.1
+"""Seconds; a shorter suspend is not reported."""
+MIN_STEP = 0.5
+"""Seconds; a smaller step of the wall clock is not reported."""
 SLEW = 1e-3
-"""Seconds a second by which the wall clock may be corrected without being set."""
+"""Seconds per second by which the wall clock may be corrected without being set."""
 
 
 class Change(NamedTuple):
-    """Since the last look, in seconds; 0.0 where it is not worth a word.  `stepped` is negative for backwards."""
+    """What changed since the last `look`, in seconds; 0.0 where that is too little to report.  `stepped` is negative
+    for backwards."""
 
     slept: float
     stepped: float
 
 
 class ClockJumps:
-    """Compares the three at each `look`."""
+    """Compares the three clocks at each `look`."""
 
     __slots__ = ("_boot", "_monotonic", "_real")
 
@@ -31,11 +35,11 @@ class ClockJumps:
         self._monotonic, self._boot, self._real = monotonic, boot, real
 
     def look(self, monotonic: float, boot: float, real: float) -> Change:
-        """What CLOCK_MONOTONIC, CLOCK_BOOTTIME and CLOCK_REALTIME say now, in seconds."""
-        ran, passed, told = monotonic - self._monotonic, boot - self._boot, real - self._real
+        """Compare with the last call.  The arguments are the present readings of the clocks, in seconds."""
+        ran, passed, wall = monotonic - self._monotonic, boot - self._boot, real - self._real
         self._monotonic, self._boot, self._real = monotonic, boot, real
-        slept, stepped = passed - ran, told - passed
+        slept, stepped = passed - ran, wall - passed
         return Change(
-            slept if slept >= LEAST_SLEEP else 0.0,
-            stepped if abs(stepped) >= max(LEAST_STEP, SLEW * passed) else 0.0,
+            slept if slept >= MIN_SLEEP else 0.0,
+            stepped if abs(stepped) >= max(MIN_STEP, SLEW * passed) else 0.0,
         )

@@ -1,17 +1,17 @@
-"""The intervals between a target's beats, all of them since it was first listened to: what a wish can be measured by.
+"""The distribution of all intervals between the beats of an instance, by which a target is assessed (target.py).
 
-A detector keeps the newest; this keeps the shape, within a few kilobytes for ever: a histogram with sixteen classes to
-each doubling (none wider than a sixteenth of its lower end), and the longest intervals as they were.  Only innocent
-intervals are in it, also those that were suspected and then ended by a beat.
+A detector keeps the newest intervals; the histogram counts all of them in a few kilobytes.  It has sixteen classes per
+doubling (none is wider than a sixteenth of its lower end) and keeps the longest intervals exactly.  It holds only
+intervals of a healthy process, including those that were suspected and then ended by a beat.
 
-How likely an interval longer than a given time is, is counted as far as there is something to count.  Beyond, the
-longest intervals are continued by a generalised Pareto law, fitted by probability-weighted moments (Hosking, Wallis:
-"Parameter and Quantile Estimation for the Generalized Pareto Distribution", Technometrics 29(3), 1987), whose tail is
-never taken to be lighter than an exponential one.
+The probability of an interval longer than t is counted where enough longer ones were seen.  Beyond that a generalised
+Pareto distribution continues the longest intervals.  It is fitted by probability-weighted moments (Hosking, Wallis:
+"Parameter and Quantile Estimation for the Generalized Pareto Distribution", Technometrics 29(3), 1987), and its tail is
+never lighter than an exponential one.
 
-How far off may that be?  At `z` standard errors a count of c stands for c + z²/2 ± z·√(c + z²/4) (the score interval),
-and a law fitted to k intervals has its share, its mean excess and its shape each so far off at once: rather too far
-than not far enough.
+Errors: at `z` standard errors a count c stands for c + z²/2 ± z·√(c + z²/4) (the score interval).  Of a distribution
+fitted to k intervals, share, mean excess and shape are all shifted at once, which overstates the error rather than
+understating it.
 """
 
 from __future__ import annotations
@@ -22,35 +22,38 @@ from collections.abc import Mapping
 from math import exp, frexp, inf, log, sqrt
 from typing import NamedTuple
 
-from supervisor.core.model.saved import GARBAGE, number, sequence, whole
+from supervisor.core.model.saved import GARBAGE, integer, number, sequence
 
 LONGEST = 200
-"""Intervals that are kept as they were."""
+"""Number of longest intervals that are kept exactly."""
 FIT = 160
-"""Of these are taken for the fit, at most, and at most a tenth of all."""
+"""Number of longest intervals that the tail is fitted to, at most; never more than a tenth of all."""
 COUNTED = 10
-"""So many longer ones, and their share is counted rather than fitted."""
-FEWEST = 200
-"""Intervals without which nothing is said of their tail."""
-SURE = 1.645
-"""Standard errors of 95 % on one side."""
+"""From this many longer intervals on, their share is counted rather than fitted."""
+MIN_INTERVALS = 200
+"""With fewer intervals nothing is stated about their tail."""
+Z95 = 1.645
+"""Standard errors of a one-sided confidence of 95 %."""
 _PARTS = 16
-_HELD = 32
-"""Intervals that wait to be taken in together: a histogram costs most where the processor has long forgotten it."""
-_LEAST, _MOST = 1e-6, 3.2e7
-_HEAVIEST = 0.9
-_KNOWN = 0.45
-"""Heavier shapes have an error without a bound: it is taken to be this one's."""
+"""Classes per doubling."""
+_PENDING = 32
+"""Intervals that are buffered and added together, because the cost of adding one is mostly that of cold caches."""
+_SHORTEST, _LONGEST = 1e-6, 3.2e7
+"""Seconds; other intervals are ignored."""
+_MAX_SHAPE = 0.9
+"""The heaviest tail that is fitted."""
+_MAX_ERROR_SHAPE = 0.45
+"""The standard error grows without bound for heavier shapes; theirs is taken to be that of this shape."""
 
 
-def off(count: float, z: float) -> float:
-    """What a count stands for, `z` standard errors off."""
+def shifted(count: float, z: float) -> float:
+    """The count, `z` standard errors higher (lower for a negative `z`)."""
     return max(0.0, count + z * z / 2.0 + z * sqrt(count + z * z / 4.0)) if z else count
 
 
 class Tail(NamedTuple):
     """P(interval > t) = `share`·(1 + `shape`·(t − `start`)/`scale`)^(−1/`shape`) for t ≥ `start` (seconds), fitted to
-    so many `longer` ones."""
+    the `longer` longest intervals."""
 
     start: float
     share: float
@@ -58,25 +61,27 @@ class Tail(NamedTuple):
     shape: float
     longer: int
 
-    def off(self, z: float) -> Tail:
-        """The same, `z` standard errors heavier (lighter) everywhere; of the shape these are Hosking's and Wallis's."""
-        x, one = min(self.shape, _KNOWN), z / sqrt(self.longer)
+    def shifted(self, z: float) -> Tail:
+        """The tail, `z` standard errors heavier (lighter) everywhere; the error of the shape is Hosking's and
+        Wallis's."""
+        x, one = min(self.shape, _MAX_ERROR_SHAPE), z / sqrt(self.longer)
         error = sqrt((1.0 - x) * (2.0 - x) ** 2 * (1.0 - x + 2.0 * x * x) / ((1.0 - 2.0 * x) * (3.0 - 2.0 * x)))
-        shape = min(max(0.0, self.shape + one * error), _HEAVIEST)
+        shape = min(max(0.0, self.shape + one * error), _MAX_SHAPE)
         more = max(0.1, 1.0 + one)
         scale = self.scale * more * (1.0 - shape) / (1.0 - self.shape)
         scale = max(scale, self.scale) if z > 0.0 else min(scale, self.scale)
         return self._replace(share=min(1.0, self.share * more), scale=scale, shape=shape)
 
     def beyond(self, t: float) -> float:
-        """The chance of an interval longer than `t` ≥ `start`."""
+        """The probability of an interval longer than `t` ≥ `start`."""
         x = (t - self.start) / self.scale
         if self.shape < 1e-9:
             return self.share * exp(-min(x, 700.0))
         return float(self.share * (1.0 + self.shape * x) ** (-1.0 / self.shape))
 
     def silence(self, chance: float) -> float:
-        """The inverse: how long an interval is that is outlasted with this chance; `start` for one above `share`."""
+        """The inverse of `beyond`: the seconds that an interval exceeds with this probability; `start` above
+        `share`."""
         excess = max(0.0, log(self.share / chance))
         if self.shape < 1e-9:
             return self.start + self.scale * excess
@@ -84,9 +89,9 @@ class Tail(NamedTuple):
 
 
 class IntervalHistogram:
-    """All that is asked of it counts every interval that was added."""
+    """Counts intervals in seconds.  Every method and property covers all intervals that were added."""
 
-    __slots__ = ("_classes", "_count", "_held", "_longest", "_total")
+    __slots__ = ("_classes", "_count", "_longest", "_pending", "_total")
 
     def __init__(self) -> None:
         self.clear()
@@ -94,22 +99,22 @@ class IntervalHistogram:
     def clear(self) -> None:
         self._classes: dict[int, int] = {}
         self._longest = array("d")
-        self._held = array("d")
+        self._pending = array("d")
         self._count = 0
         self._total = 0.0
 
     def add(self, interval: float) -> None:
-        """Take in an interval in seconds; what no interval can be is left out."""
-        if not _LEAST <= interval <= _MOST:
+        """Count an interval in seconds; impossible values are ignored."""
+        if not _SHORTEST <= interval <= _LONGEST:
             return
-        self._held.append(interval)
-        if len(self._held) >= _HELD:
-            self._take_in()
+        self._pending.append(interval)
+        if len(self._pending) >= _PENDING:
+            self._flush()
 
-    def absorb(self, other: IntervalHistogram) -> None:
-        """Take in all that another one holds."""
-        self._take_in()
-        other._take_in()
+    def merge(self, other: IntervalHistogram) -> None:
+        """Add all intervals of another histogram."""
+        self._flush()
+        other._flush()
         self._count += other._count
         self._total += other._total
         for key, count in other._classes.items():
@@ -118,13 +123,13 @@ class IntervalHistogram:
 
     @property
     def count(self) -> int:
-        """How many."""
-        return self._count + len(self._held)
+        """Number of intervals."""
+        return self._count + len(self._pending)
 
     @property
     def total(self) -> float:
-        """Their sum in seconds."""
-        self._take_in()
+        """Sum of the intervals in seconds."""
+        self._flush()
         return self._total
 
     @property
@@ -135,26 +140,26 @@ class IntervalHistogram:
     @property
     def longest(self) -> float:
         """Seconds; 0.0 where there is nothing."""
-        self._take_in()
+        self._flush()
         return self._longest[-1] if self._longest else 0.0
 
     def classes(self) -> list[tuple[float, float, int]]:
-        """(from, to, how many) in seconds, shortest first, empty ones left out."""
-        self._take_in()
+        """(from, to, count) of every class that is not empty; seconds, shortest first."""
+        self._flush()
         return [(*_bounds(key), self._classes[key]) for key in sorted(self._classes)]
 
     def beyond(self, t: float, z: float = 0.0) -> float:
-        """The share of intervals longer than `t` seconds, at `z`; 1.0 where too little is known to say."""
-        if self.count < FEWEST:
+        """The share of intervals longer than `t` seconds, shifted by `z`; 1.0 below `MIN_INTERVALS`."""
+        if self.count < MIN_INTERVALS:
             return 1.0
-        self._take_in()
+        self._flush()
         if t >= self._longest[-COUNTED]:
-            return min(self.tail().off(z).beyond(t), off(COUNTED, z) / self.count)
-        return min(1.0, off(self.longer(t), z) / self.count)
+            return min(self.tail().shifted(z).beyond(t), shifted(COUNTED, z) / self.count)
+        return min(1.0, shifted(self.longer(t), z) / self.count)
 
     def longer(self, t: float) -> float:
-        """How many were longer than `t` seconds; about, where those are no longer kept as they were."""
-        self._take_in()
+        """Number of intervals longer than `t` seconds; interpolated where they are no longer kept exactly."""
+        self._flush()
         if self._longest and t >= self._longest[0]:
             return len(self._longest) - bisect_right(self._longest, t)
         longer = 0.0
@@ -164,14 +169,14 @@ class IntervalHistogram:
         return max(longer, len(self._longest))
 
     def silence(self, chance: float, z: float = 0.0) -> float:
-        """How long to wait so that an interval outlasts it with this chance, at `z`; inf where too little is known."""
-        if self.count < FEWEST or not chance > 0.0:
+        """The seconds that an interval exceeds with this probability, shifted by `z`; inf below `MIN_INTERVALS`."""
+        if self.count < MIN_INTERVALS or not chance > 0.0:
             return inf
-        self._take_in()
+        self._flush()
         allowed = chance * self.count
         left = allowed - z * sqrt(allowed)
         if left < COUNTED:
-            return max(self.tail().off(z).silence(chance), self._longest[-COUNTED])
+            return max(self.tail().shifted(z).silence(chance), self._longest[-COUNTED])
         if left <= len(self._longest):
             return self._longest[-int(left)]
         classes = self.classes()
@@ -181,36 +186,36 @@ class IntervalHistogram:
         return min(max(0.0, high - left / count * (high - low)), self._longest[0])
 
     def tail(self) -> Tail:
-        """The law of the longest intervals, of which there must be `FEWEST`."""
-        self._take_in()
+        """Fit the tail to the longest intervals.  At least `MIN_INTERVALS` must have been added."""
+        self._flush()
         k = min(FIT, self.count // 10, len(self._longest) - 1)
         start = self._longest[-k - 1]
         excesses = [max(0.0, x - start) for x in self._longest[-k:]]
         first = sum(excesses) / k
         second = sum((k - 1 - i) / (k - 1) * y for i, y in enumerate(excesses)) / k
         gap = first - 2.0 * second
-        shape = 2.0 - first / gap if gap > 1e-12 * first else _HEAVIEST
-        shape = min(max(0.0, shape), _HEAVIEST)
-        scale = max(first * (1.0 - shape), start / 1000.0, _LEAST)
+        shape = 2.0 - first / gap if gap > 1e-12 * first else _MAX_SHAPE
+        shape = min(max(0.0, shape), _MAX_SHAPE)
+        scale = max(first * (1.0 - shape), start / 1000.0, _SHORTEST)
         return Tail(start, k / self.count, scale, shape, k)
 
     def snapshot(self) -> dict[str, object]:
-        """As JSON-able data."""
-        self._take_in()
+        """The histogram as JSON-able data."""
+        self._flush()
         classes = {str(key): count for key, count in self._classes.items()}
         return {"classes": classes, "longest": list(self._longest), "total": round(self._total, 6)}
 
     def restore(self, saved: object) -> None:
-        """Take that up again; garbage is nothing recorded."""
+        """Continue from a snapshot; damaged data leave the histogram empty."""
         self.clear()
         try:
             if not isinstance(saved, Mapping):
                 return
-            classes = {int(key): whole(count, 1, 2**62) for key, count in dict(saved["classes"]).items()}
-            longest = [number(x, _LEAST, _MOST) for x in sequence(saved["longest"], LONGEST)]
+            classes = {int(key): integer(count, 1, 2**62) for key, count in dict(saved["classes"]).items()}
+            longest = [number(x, _SHORTEST, _LONGEST) for x in sequence(saved["longest"], LONGEST)]
             total = number(saved["total"], 0.0, inf)
             count = sum(classes.values())
-            if not all(_class(_LEAST) <= key <= _class(_MOST) for key in classes) or len(longest) != min(
+            if not all(_class(_SHORTEST) <= key <= _class(_LONGEST) for key in classes) or len(longest) != min(
                 count, LONGEST
             ):
                 return
@@ -219,9 +224,9 @@ class IntervalHistogram:
         self._classes, self._count, self._total = classes, count, total
         self._longest = array("d", sorted(longest))
 
-    def _take_in(self) -> None:
+    def _flush(self) -> None:
         classes, longest = self._classes, self._longest
-        for interval in self._held:
+        for interval in self._pending:
             self._total += interval
             key = _class(interval)
             classes[key] = classes.get(key, 0) + 1
@@ -230,8 +235,8 @@ class IntervalHistogram:
             elif interval > longest[0]:
                 del longest[0]
                 insort(longest, interval)
-        self._count += len(self._held)
-        del self._held[:]
+        self._count += len(self._pending)
+        del self._pending[:]
 
 
 def _class(interval: float) -> int:

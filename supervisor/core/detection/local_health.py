@@ -1,24 +1,27 @@
-"""Do I myself run late?  Then silence proves nothing: doubt yourself first.
+"""Measures how late this daemon runs, so that its own slowness is not taken for the silence of its processes.
 
-The loop says when it wanted to wake and when it did.  What exceeds a tolerance is a stall, for which everybody who
-was silent meanwhile is to be excused.  And who has just run late may do so again, and less visibly: for a while
-everybody is given more time (the local health of Lifeguard: Dadgar, Phillips and Currey, 2018).
+The event loop reports when it wanted to wake and when it did.  Lateness above a tolerance is a stall; silence during a
+stall is not counted.  A daemon that stalled is likely to run late again, less visibly, so for a while every silence is
+allowed to last longer (the local health of Lifeguard: Dadgar, Phillips and Currey, 2018).
 """
 
 from __future__ import annotations
 
 TOLERANCE = 0.25
+"""Seconds of lateness that are no stall."""
 MEMORY = 10.0
-WORST = 4.0
-"""The score of a health that cannot be worse; at it everybody is given twice the time."""
-EASES = 5.0
-"""Seconds in good order that take one off the score."""
+"""Seconds within which the lag decays to half."""
+MAX_SCORE = 4.0
+"""The worst score; at it every silence may last twice as long."""
+RECOVERY = 5.0
+"""Seconds without a stall that lower the score by one."""
 
 
 class LoopLag:
-    """`tolerance` is the lateness in seconds that is no news; the lag decays to half within `memory` seconds.
+    """The lateness of the event loop.  `tolerance` and `memory` are in seconds (see `TOLERANCE`, `MEMORY`).
 
-    At each wake: first `woke`, whose answer goes to every detector as an excuse, then the inbox, then the timers.
+    At each wake call `woke` first and pass its answer to every detector (`discount_silence`); then handle the inbox,
+    then the timers.
     """
 
     __slots__ = ("_lag", "_memory", "_starved_until", "_tolerance", "_woke")
@@ -31,9 +34,9 @@ class LoopLag:
         self._starved_until: float | None = None
 
     def woke(self, now: float, expected: float | None) -> float:
-        """The stall in seconds to excuse everybody for, mostly 0.0.
+        """The stall in seconds, whose silence is not counted; mostly 0.0.
 
-        `expected` is when the loop wanted to wake at the latest; None: it waited for events only.
+        `expected` is the time at which the loop wanted to wake at the latest; None: it waited for events only.
         """
         late = max(0.0, now - expected) if expected is not None else 0.0
         if self._woke is not None and now > self._woke:
@@ -47,7 +50,7 @@ class LoopLag:
 
     @property
     def lag(self) -> float:
-        """The worst recent lateness in seconds, as of the last wake."""
+        """The worst recent lateness in seconds, decayed until the last wake."""
         return self._lag
 
     def starved(self, now: float) -> bool:
@@ -56,7 +59,7 @@ class LoopLag:
 
 
 class LocalHealth:
-    """One's own: 0 is well.  Each stall adds as often as it exceeds `TOLERANCE`."""
+    """The health of this daemon as a score; 0 is healthy.  A stall adds its length in multiples of `TOLERANCE`."""
 
     __slots__ = ("_at", "_score")
 
@@ -64,13 +67,13 @@ class LocalHealth:
         self._at = self._score = 0.0
 
     def stalled(self, seconds: float, now: float) -> None:
-        """We did not run for so long, until now."""
-        self._score = min(WORST, self._left(now) + seconds / TOLERANCE)
+        """The daemon did not run for `seconds` until `now`."""
+        self._score = min(MAX_SCORE, self._left(now) + seconds / TOLERANCE)
         self._at = now
 
     def patience(self, now: float) -> float:
-        """How many times as long a silence may last at present: from 1.0 to 2.0."""
-        return 1.0 + self._left(now) / WORST
+        """The factor by which a silence may last longer at present: from 1.0 to 2.0."""
+        return 1.0 + self._left(now) / MAX_SCORE
 
     def _left(self, now: float) -> float:
-        return max(0.0, self._score - max(0.0, now - self._at) / EASES)
+        return max(0.0, self._score - max(0.0, now - self._at) / RECOVERY)

@@ -1,4 +1,7 @@
-"""Limits on resources: a peak is nothing, and a breach is told once."""
+"""Limits on memory, CPU and tasks of an incarnation.
+
+Short peaks are ignored; a sustained breach is reported once, and again only after usage fell below the limit.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +10,29 @@ from supervisor.core.model.spec import ResourcesSpec
 
 
 class ResourceLimit:
-    """One resource: says once when it has been over its limit for too long, and again only after it was below."""
+    """The limit of one resource.  `sustained` is the time in seconds for which a breach has to last to be reported."""
 
-    __slots__ = ("_limit", "_resource", "_since", "_sustained", "_told")
+    __slots__ = ("_limit", "_reported", "_resource", "_since", "_sustained")
 
     def __init__(self, resource: str, limit: float, sustained: float) -> None:
         self._resource, self._limit, self._sustained = resource, limit, sustained
         self._since: float | None = None
-        self._told = False
+        self._reported = False
 
     def check(self, incarnation: int, value: float, now: float) -> LimitExceeded | None:
         if value <= self._limit:
-            self._since, self._told = None, False
+            self._since, self._reported = None, False
             return None
         if self._since is None:
             self._since = now
-        if self._told or now - self._since < self._sustained:
+        if self._reported or now - self._since < self._sustained:
             return None
-        self._told = True
+        self._reported = True
         return LimitExceeded(incarnation, self._resource, value, self._limit)
 
 
 class ResourceLimits:
-    """The ceilings of one incarnation."""
+    """The limits of one incarnation."""
 
     __slots__ = ("_cpu", "_incarnation", "_memory", "_tasks", "spec")
 
@@ -41,8 +44,9 @@ class ResourceLimits:
         self._tasks = ResourceLimit("tasks", spec.max_tasks, 0.0) if spec.max_tasks is not None else None
 
     def check(self, cpu: float, memory_bytes: int, now: float, tasks: int = 0) -> list[LimitExceeded]:
-        """What is now exceeded for too long (tasks: at all, for a fork bomb leaves no time).  `cpu` is a fraction of
-        one core."""
+        """The breaches to report now.  `cpu` is a fraction of one core.
+
+        The limit of tasks is reported at once, because a fork bomb leaves no time to wait."""
         found = []
         if self._memory is not None:
             found.append(self._memory.check(self._incarnation, memory_bytes, now))

@@ -1,11 +1,12 @@
-"""How long could a suspect have run since it fell under suspicion?  Only that time is held against it.
+"""Measures for how long a suspect could have run since its suspicion began; only this schedulable time counts.
 
-Of a thread that wanted to run all the time (it spins, or works), what it did not run was taken from it, for whatever
-reason.  Of one that slept in between, or was born, the kernel counts how long it waited for a CPU.  Which thread ought
-to beat nobody knows, so the one that waited longest speaks for all.  One that sleeps (in a futex, in a read) waits for
-no CPU: its time counts.  So does time in uninterruptible sleep, for a disk that does not answer is as good a reason
-to be found as a lock; where it is for want of memory, the pressure of its cgroup tells.  While a process is stopped,
-traced or frozen it cannot run.
+- A thread that was runnable at both readings and never slept in between lost all the time in which it did not run.
+- For a thread that slept in between, or is new, the kernel counts how long it waited for a CPU.
+- It is not known which thread sends the beats, so the thread that waited longest stands for the process.
+- A sleeping thread (in a futex, in a read) waits for no CPU: its time counts.
+- Uninterruptible sleep counts too, because a disk that does not answer has to be detected like a deadlock.  Where the
+  sleep is for lack of memory, the pressure of the cgroup tells.
+- A process that is stopped, traced or frozen cannot run.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Wait = int | str
-"""What is waited for, or which thread waits."""
+"""The thread that waits (its id), or what a whole cgroup waits for (`MEMORY`, `QUOTA`)."""
 
 
 class Waited(NamedTuple):
-    """Until now: `seconds` waited ever; of a thread also the seconds that it `ran`, how often it went to sleep by
-    itself, and whether it wants to run now."""
+    """Totals until now: the `seconds` waited; for a thread also the seconds that it `ran`, how often it went to sleep
+    by itself (`sleeps`), and whether it is runnable now (`wants`)."""
 
     seconds: float
     ran: float = 0.0
@@ -28,49 +29,53 @@ class Waited(NamedTuple):
 
 
 MEMORY, QUOTA = "memory", "quota"
-"""What a whole cgroup waits for, beside threads for a CPU."""
-_WORDS: Mapping[Wait | None, str] = {MEMORY: "starved of memory", QUOTA: "at its CPU quota"}
+"""What a whole cgroup may wait for, beside the threads that wait for a CPU."""
+_REASONS: Mapping[Wait | None, str] = {MEMORY: "starved of memory", QUOTA: "at its CPU quota"}
 CONTENDED = 10.0
-"""Per cent of the last 10 s in which somebody had to wait for a CPU: from here on a sleeper may have, too."""
+"""Per cent of the last 10 s in which some task waited for a CPU; from here on a sleeping thread may have waited too."""
 STARVED = 0.5
-"""The share of the time, from which on it counts as starved rather than silent."""
+"""The share of time spent waiting from which on a process counts as starved rather than silent."""
 
-
-_NEWBORN = Waited(0.0)
+_NEW_THREAD = Waited(0.0)
 
 
 class SchedulableTime:
-    """One suspicion's.  `ran` is in seconds; `share` is how much of the time between the last two looks it waited,
-    and `maximum` for what.  `unsure`: a thread began to wait in between, and the kernel has not counted that yet."""
+    """The schedulable time during one suspicion.
 
-    __slots__ = ("_at", "_barred", "_waited", "maximum", "ran", "share", "unsure")
+    `ran`: seconds in which the process could run.  `share`: the share of the time between the last two looks in which
+    it waited, and `waited_for` for what.  `unsure`: a thread began to wait in between, which the kernel has not counted
+    yet."""
+
+    __slots__ = ("_at", "_blocked", "_waited", "ran", "share", "unsure", "waited_for")
 
     def __init__(self) -> None:
         self.ran = 0.0
         self.share = 0.0
-        self.maximum: Wait | None = None
+        self.waited_for: Wait | None = None
         self.unsure = False
         self._at: float | None = None
-        self._barred = False
+        self._blocked = False
         self._waited: Mapping[Wait, Waited] = {}
 
     @property
     def looked(self) -> bool:
-        """The next look can tell already."""
+        """There was a first look, so that the next one can measure."""
         return self._at is not None
 
     @property
     def held(self) -> str | None:
-        """What it waited for during most of the time between the last two looks."""
-        return _WORDS.get(self.maximum, "starved of CPU") if self.share >= STARVED else None
+        """The reason to hold the suspect: what it waited for during most of the time between the last two looks, or
+        None."""
+        return _REASONS.get(self.waited_for, "starved of CPU") if self.share >= STARVED else None
 
-    def look(self, at: float, waited: Mapping[Wait, Waited], *, barred: bool) -> None:
-        """`waited`: by thread, or other kind of wait.  `barred`: it cannot run at present."""
+    def look(self, at: float, waited: Mapping[Wait, Waited], *, blocked: bool) -> None:
+        """Measure the time since the last look.  `waited`: the totals of each thread and other kind of wait.
+        `blocked`: the process is stopped, traced or frozen."""
         if self._at is not None and at > self._at:
             seconds = at - self._at
-            longest, self.maximum, self.unsure = 0.0, None, False
+            longest, self.waited_for, self.unsure = 0.0, None, False
             for key, after in waited.items():
-                before = self._waited.get(key, _NEWBORN if isinstance(key, int) else after)
+                before = self._waited.get(key, _NEW_THREAD if isinstance(key, int) else after)
                 if before.wants and after.wants and before.sleeps == after.sleeps:
                     lost = seconds - (after.ran - before.ran)
                 else:
@@ -78,16 +83,16 @@ class SchedulableTime:
                     self.unsure |= after.wants
                 lost = min(lost, seconds)
                 if lost > longest:
-                    longest, self.maximum = lost, key
-            if barred and self._barred:
+                    longest, self.waited_for = lost, key
+            if blocked and self._blocked:
                 longest = seconds
             self.share = longest / seconds
             self.ran += seconds - longest
-        self._at, self._waited, self._barred = at, waited, barred
+        self._at, self._waited, self._blocked = at, waited, blocked
 
 
 def contended(host: Mapping[str, Any]) -> bool:
-    """CPUs are short, as far as pressure (or, without that, the load) tells: see `evidence.host`."""
+    """CPUs are contended, by pressure or, without that, by the load of `host` (the host's figures of the evidence)."""
     pressure = host.get("psi", {}).get("cpu", {}).get("some")
     if pressure:
         return bool(pressure[0] >= CONTENDED)

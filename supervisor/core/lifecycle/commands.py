@@ -40,7 +40,7 @@ def start_while_stopping(instance: Instance, event: ev.Start, now: float, out: l
 def _begin_start(instance: Instance, cause: Cause, now: float, out: list[Action]) -> None:
     instance.goal = Goal.UP
     if instance.state is State.FAILED:
-        instance.rule.trial(now)
+        instance.tracker.trial(now)
     wait_to_start(instance, cause, now, out)
 
 
@@ -72,7 +72,7 @@ def stop(instance: Instance, event: ev.Stop, now: float, out: list[Action]) -> N
 
     A detached process outlives the daemon: a shutdown leaves it running.
     """
-    if event.cause is Cause.SHUTDOWN and instance.stays:
+    if event.cause is Cause.SHUTDOWN and instance.outlives_daemon:
         if instance.cause is not Cause.LEFT_RUNNING:
             note(instance, Cause.LEFT_RUNNING, now, out, {"pid": instance.pid})
         return
@@ -126,14 +126,14 @@ def restart_while_stopping(instance: Instance, event: ev.Restart, now: float, ou
 
 def reset(instance: Instance, event: ev.Reset, now: float, out: list[Action]) -> None:
     """Forget failures and close the breaker; the state does not depend on them."""
-    instance.rule.reset()
+    instance.tracker.reset()
     instance.healthy_at = None
     note(instance, Cause.RESET_BY_USER, now, out)
 
 
 def reset_at_rest(instance: Instance, event: ev.Reset, now: float, out: list[Action]) -> None:
     """BACKOFF, FAILED: forget failures and close the breaker, so that the start need not wait any longer."""
-    instance.rule.reset()
+    instance.tracker.reset()
     wait_to_start(instance, Cause.RESET_BY_USER, now, out)
 
 
@@ -157,17 +157,17 @@ def reconfigure(instance: Instance, event: ev.Reconfigure, now: float, out: list
 def _take_spec(instance: Instance, spec: ServiceSpec, out: list[Action]) -> None:
     """Make a new detector where the heartbeat changed; keep the recorded intervals where beats come as before."""
     if spec.heartbeat != instance.spec.heartbeat:
-        instance.refused = False
-        if not _same_rhythm(spec.heartbeat, instance.spec.heartbeat):
+        instance.target_infeasible = False
+        if not _same_source(spec.heartbeat, instance.spec.heartbeat):
             instance.histogram.clear()
         instance.detector = make(spec.heartbeat) if spec.heartbeat else None
         if instance.detector is not None and instance.state is State.RUNNING and instance.cause_at is not None:
             instance.detector.start(instance.cause_at)
     instance.spec = spec
     review_target(instance, out)
-    instance.rule.reconfigure(spec.restart)
+    instance.tracker.reconfigure(spec.restart)
 
 
-def _same_rhythm(one: HeartbeatSpec | None, other: HeartbeatSpec | None) -> bool:
+def _same_source(one: HeartbeatSpec | None, other: HeartbeatSpec | None) -> bool:
     """Whether beats come from the same source at the same interval; then only their evaluation differs."""
     return one is not None and other is not None and (one.source, one.interval) == (other.source, other.interval)

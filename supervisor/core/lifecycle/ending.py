@@ -1,8 +1,8 @@
 """Handlers for the end of a process, and the decision what follows it.
 
 Nothing new starts before the main process has ended and its tree is empty.  Then the goal decides first, then what the
-stop was for (`Instance.after`), and only then the restart policy: a process that ended although it was wanted has
-failed or succeeded, and the restart rule says whether and when it is started again.
+stop was for (`Instance.after`), and only then the restart policy: a process that ended although its goal is UP has
+failed or succeeded, and the restart tracker decides whether and when it is started again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from supervisor.core.restart.tracker import wants_restart
 
 
 def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) -> None:
-    """The process ended although it was wanted.  What is left of its tree is stopped before the end is judged.
+    """The process ended although it was wanted.  What is left of its tree is stopped before the decision.
 
-    Under suspicion, the failure that was found is the cause, whatever the exit status says.
+    Of a suspect, the failure that was found is the cause, whatever the exit status is.
     """
     take_exit(instance, event)
     found = instance.failure if instance.state is State.SUSPECT else None
     instance.failure = found or (_exit_cause(instance), _exit_detail(instance))
-    instance.after = After.JUDGE
+    instance.after = After.DECIDE
     instance.phase = Phase.NONE
     if event.tree_empty:
         ended(instance, now, out)
@@ -44,8 +44,8 @@ def backoff_over(instance: Instance, event: ev.Timeout, now: float, out: list[Ac
 
 
 def cooldown_over(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
-    """FAILED: the breaker was open for its cooldown and lets one start try."""
-    instance.rule.trial(now)
+    """FAILED: the cooldown of the breaker is over, and it allows one trial."""
+    instance.tracker.trial(now)
     _count_restart(instance)
     wait_to_start(instance, Cause.BREAKER_TRIAL, now, out)
 
@@ -54,7 +54,7 @@ def cooldown_over(instance: Instance, event: ev.Timeout, now: float, out: list[A
 
 
 def take_exit(instance: Instance, event: ev.Exited) -> None:
-    """Take note that the main process is gone, and of its exit status."""
+    """Remember that the main process is gone, and its exit status."""
     instance.pid = None
     instance.ready = False
     instance.healthy_at = None
@@ -79,14 +79,14 @@ def ended(instance: Instance, now: float, out: list[Action]) -> None:
     elif instance.after is After.RESTART:
         wait_to_start(instance, instance.wanted_by, now, out)
     else:
-        _judge(instance, now, out)
+        _decide(instance, now, out)
 
 
 # -- the decision ----------------------------------------------------------------------------------------------------
 
 
-def _judge(instance: Instance, now: float, out: list[Action]) -> None:
-    """Decide by policy, restart rule and breaker: EXITED, FAILED, BACKOFF, or STARTING at once."""
+def _decide(instance: Instance, now: float, out: list[Action]) -> None:
+    """Decide by policy and restart tracker: EXITED, FAILED, BACKOFF, or STARTING at once."""
     cause, detail = instance.failure or (_exit_cause(instance), {})
     instance.failure = None
     detail = detail | _exit_detail(instance)
@@ -98,23 +98,23 @@ def _judge(instance: Instance, now: float, out: list[Action]) -> None:
             cause = Cause.SUCCEEDED
         move(instance, State.EXITED, cause, now, out, detail)
         return
-    verdict = instance.rule.failed(now, instance.rng)
+    decision = instance.tracker.failed(now, instance.rng)
     detail |= {
-        "attempt": instance.rule.attempt,
-        "restarts_in_window": instance.rule.restarts_in_window(now),
+        "attempt": instance.tracker.attempt,
+        "restarts_in_window": instance.tracker.restarts_in_window(now),
         "max_restarts": spec.max_restarts,
         "window_s": spec.window,
     }
-    if not verdict.restart:
-        assert verdict.retry_at is not None  # no restart means an open breaker, and that tries again
-        detail |= {"breaker": verdict.breaker.value, "reason": verdict.reason}
-        detail["retry_in_s"] = round(verdict.retry_at - now, 3)
-        move(instance, State.FAILED, cause, now, out, detail, until=verdict.retry_at)
+    if not decision.restart:
+        assert decision.retry_at is not None  # without a restart the breaker is open and has a trial
+        detail |= {"breaker": decision.breaker.value, "reason": decision.reason}
+        detail["retry_in_s"] = round(decision.retry_at - now, 3)
+        move(instance, State.FAILED, cause, now, out, detail, until=decision.retry_at)
         return
     _count_restart(instance)
-    detail["delay_s"] = round(verdict.delay, 3)
-    if verdict.delay > 0.0:
-        move(instance, State.BACKOFF, cause, now, out, detail, until=now + verdict.delay)
+    detail["delay_s"] = round(decision.delay, 3)
+    if decision.delay > 0.0:
+        move(instance, State.BACKOFF, cause, now, out, detail, until=now + decision.delay)
     else:
         wait_to_start(instance, cause, now, out, detail)
 

@@ -20,10 +20,10 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Reaction, ReadySpec
 from supervisor.core.restart.tracker import Breaker
 
-EXAMINE_WITHIN = 1.0
-"""Seconds within which the examination of a suspect has to answer; without an answer the suspicion is acted on."""
-KILL_AGAIN = 5.0
-"""Seconds between two SIGKILLs to a tree that does not end."""
+EXAMINE_TIMEOUT = 1.0
+"""Seconds in which an examination has to answer; without an answer the suspicion is acted on."""
+KILL_INTERVAL = 5.0
+"""Seconds from one SIGKILL to the next for a tree that does not end."""
 
 
 # -- records ---------------------------------------------------------------------------------------------------------
@@ -65,13 +65,13 @@ def note(
 def wait_to_start(
     instance: Instance, cause: Cause, now: float, out: list[Action], detail: dict[str, Any] | None = None
 ) -> None:
-    """Enter STARTING: the instance waits until the service set grants the spawn."""
+    """Enter STARTING: the instance waits until the service set permits the start."""
     move(instance, State.STARTING, cause, now, out, detail)
     instance.phase = Phase.WAITING
 
 
 def await_ready(instance: Instance, now: float, out: list[Action]) -> None:
-    """Begin to observe a process for readiness; it has the start timeout for it."""
+    """Begin to observe the readiness of a process; it has to be ready within the start timeout."""
     instance.until = now + instance.spec.start_timeout
     out.append(StartMonitoring(instance.name, instance.incarnation, Purpose.READY))
 
@@ -79,7 +79,7 @@ def await_ready(instance: Instance, now: float, out: list[Action]) -> None:
 def await_ready_again(instance: Instance, ready: ReadySpec, now: float, out: list[Action]) -> None:
     """Give an adopted process the whole start timeout again.  It may have sent READY=1 while no daemon listened."""
     instance.phase = Phase.UP
-    instance.unheard = ready.notify
+    instance.ready_unseen = ready.notify
     await_ready(instance, now, out)
 
 
@@ -103,13 +103,13 @@ def listen(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe heartbeats; silence counts from now on."""
     if instance.detector is not None:
         instance.detector.start(now)
-        instance.excused_until = -inf
+        instance.not_recorded_before = -inf
         out.append(StartMonitoring(instance.name, instance.incarnation, Purpose.HEARTBEAT))
 
 
 def await_health(instance: Instance, now: float) -> None:
     """Set the moment at which earlier failures are forgotten, if there were any and the process runs until then."""
-    if instance.rule.attempt or instance.rule.breaker is not Breaker.CLOSED:
+    if instance.tracker.attempt or instance.tracker.breaker is not Breaker.CLOSED:
         instance.healthy_at = now + instance.spec.restart.reset_after
 
 
@@ -128,7 +128,7 @@ def suspect(instance: Instance, cause: Cause, now: float, out: list[Action], det
     instance.asked_again = False
     instance.evidence = {}
     only_report = silent and heartbeat is not None and heartbeat.on_suspect is Reaction.REPORT
-    timeout = EXAMINE_WITHIN
+    timeout = EXAMINE_TIMEOUT
     if silent and heartbeat is not None:
         timeout += heartbeat.probe_timeout
     move(instance, State.SUSPECT, cause, now, out, detail, until=None if only_report else now + timeout)
@@ -155,7 +155,7 @@ def end_process(
     and the handler of `Spawned` sends the signal.
     """
     instance.after, instance.wanted_by = after, cause
-    if after is not After.JUDGE:
+    if after is not After.DECIDE:
         instance.failure = None
     instance.ready = False
     instance.healthy_at = None
@@ -176,6 +176,6 @@ def send_stop(instance: Instance, now: float, out: list[Action], signal: int | N
 
 
 def kill(instance: Instance, now: float, out: list[Action]) -> None:
-    """Kill the tree, and again after `KILL_AGAIN` if it is still there."""
-    instance.until = now + KILL_AGAIN
+    """Kill the tree, and again after `KILL_INTERVAL` if it is still there."""
+    instance.until = now + KILL_INTERVAL
     out.append(Kill(instance.name, instance.incarnation))

@@ -14,8 +14,8 @@ from typing import Any
 
 from supervisor.core.detection.detectors.protocol import Detector
 from supervisor.core.detection.detectors.registry import make
-from supervisor.core.detection.interval_histogram import FEWEST, IntervalHistogram
-from supervisor.core.detection.target import TargetAssessment, judge
+from supervisor.core.detection.interval_histogram import MIN_INTERVALS, IntervalHistogram
+from supervisor.core.detection.target import TargetAssessment, assess
 from supervisor.core.lifecycle import snapshot as life
 from supervisor.core.lifecycle.snapshot import After, Failure, Phase
 from supervisor.core.model import events as ev
@@ -30,7 +30,7 @@ OVERDUE = 1.5
 GIVE_UP_AFTER = 10.0
 """Seconds after which a killed tree that is still there is no longer waited for."""
 REVIEW = 8
-"""The target is reviewed when the number of recorded intervals has grown by one part in this many."""
+"""The target is reviewed when the number of recorded intervals has grown by a factor of 1 + 1/`REVIEW`."""
 
 
 class Instance:
@@ -42,11 +42,11 @@ class Instance:
     __slots__ = (
         "after",
         "asked_again",
+        "assessment",
         "cause",
         "cause_at",
         "detector",
         "evidence",
-        "excused_until",
         "exit_code",
         "failure",
         "false_suspicions",
@@ -59,15 +59,15 @@ class Instance:
         "lingering",
         "lingering_since",
         "name",
+        "not_recorded_before",
         "phase",
         "pid",
         "ready",
+        "ready_unseen",
         "recovering",
-        "refused",
         "restarts",
         "review_at",
         "rng",
-        "rule",
         "running_spec",
         "signal",
         "spec",
@@ -75,9 +75,9 @@ class Instance:
         "state",
         "status_text",
         "suspect_since",
-        "unheard",
+        "target_infeasible",
+        "tracker",
         "until",
-        "verdict",
         "waiting_for",
         "wanted_by",
     )
@@ -108,23 +108,23 @@ class Instance:
         self.lingering_since: float | None = None
         self.evidence: Mapping[str, Any] = {}
         self.detector: Detector | None = make(spec.heartbeat) if spec.heartbeat else None
-        self.rule = RestartTracker(spec.restart)
+        self.tracker = RestartTracker(spec.restart)
         self.rng = rng
-        self.after = After.JUDGE
+        self.after = After.DECIDE
         self.wanted_by = Cause.RESTARTED_BY_USER
         self.failure: Failure | None = None
         self.until: float | None = None
         self.healthy_at: float | None = None
         self.suspect_since = 0.0
         self.asked_again = False
-        self.excused_until = -inf
-        """An interval that began before this moment is not recorded: something else may have lengthened it."""
+        self.not_recorded_before = -inf
+        """An interval that began before this moment is not recorded, because something else may have lengthened it."""
         self.histogram = IntervalHistogram()
-        self.verdict: TargetAssessment | None = None
-        self.refused = False
-        self.unheard = False
-        """READY=1 may have been sent while no daemon was there to receive it."""
-        self.aim()
+        self.assessment: TargetAssessment | None = None
+        self.target_infeasible = False
+        self.ready_unseen = False
+        """READY=1 may have been sent while no daemon received it."""
+        self.apply_target()
 
     # -- when to step --------------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class Instance:
             return None
         return self.detector.suspect_at()
 
-    # -- what others ask -----------------------------------------------------------------------------------------
+    # -- properties ---------------------------------------------------------------------------------------------
 
     @property
     def alive(self) -> bool:
@@ -154,7 +154,7 @@ class Instance:
 
     @property
     def waiting(self) -> bool:
-        """The instance is to be spawned and waits until the service set grants it."""
+        """The instance is to be spawned and waits until the service set permits the start."""
         return self.phase is Phase.WAITING
 
     @property
@@ -163,20 +163,20 @@ class Instance:
         return self.phase is Phase.SPAWNING
 
     @property
-    def satisfied(self) -> bool:
+    def ready_for_dependants(self) -> bool:
         """A dependant may start: the service is ready, or the oneshot has succeeded."""
         if self.spec.type is ServiceType.ONESHOT:
             return self.state is State.EXITED and self.cause is Cause.SUCCEEDED
         return self.ready
 
     @property
-    def stays(self) -> bool:
+    def outlives_daemon(self) -> bool:
         """The process outlives the daemon: it is detached, runs, and is wanted."""
         runs = self.state in (State.RUNNING, State.SUSPECT) or self.phase is Phase.UP
         return self.spec.detach and runs and self.goal is Goal.UP
 
-    def stuck(self, now: float) -> bool:
-        """The tree was killed again and again and is still there (state D, say); it is no longer waited for."""
+    def unkillable(self, now: float) -> bool:
+        """The tree is still there `GIVE_UP_AFTER` seconds after it was killed (in state D, for example)."""
         return self.lingering_since is not None and now - self.lingering_since >= GIVE_UP_AFTER
 
     @property
@@ -195,7 +195,7 @@ class Instance:
         return float(self.failure[1].get("silence_s", 0.0)) if self.failure else 0.0
 
     def overdue(self, now: float) -> bool:
-        """A beat is missing, which alone is no suspicion."""
+        """A beat is missing.  That alone is no suspicion."""
         if self.detector is None or self.detector.last is None or self.spec.heartbeat is None:
             return False
         known = self.detector.intervals()
@@ -205,11 +205,11 @@ class Instance:
     # -- heartbeats ----------------------------------------------------------------------------------------------
 
     def beat(self, event: ev.Heartbeat) -> float | None:
-        """Take a beat while RUNNING; the moment at which suspicion begins, or None where beats are not observed."""
+        """Take a beat while RUNNING.  Returns when suspicion begins, or None where beats are not observed."""
         if self.detector is None or event.incarnation != self.incarnation:
             return None
         detector, last = self.detector, self.detector.last
-        if detector.heartbeat(event.at, event.sent) and last is not None and last > self.excused_until:
+        if detector.heartbeat(event.at, event.sent) and last is not None and last > self.not_recorded_before:
             self.histogram.add(event.at - last)
         self.last_probe_error = ""
         return detector.suspect_at()
@@ -219,37 +219,37 @@ class Instance:
         """With one more beat enough new intervals are recorded to review the target."""
         return self.review_at != inf and self.histogram.count + 1 >= self.review_at
 
-    def aim(self) -> None:
-        """Set the detector's bounds by the target and the recorded intervals.  `refused`: the target cannot be met."""
-        self.verdict = None
+    def apply_target(self) -> None:
+        """Set the bounds of the detector, and `target_infeasible`, by the target and the recorded intervals."""
+        self.assessment = None
         self.review_at = inf
         beat = self.spec.heartbeat
         if self.detector is None or beat is None or beat.target is None:
             return
-        self.verdict = verdict = judge(beat, self.spec.replicas, self.histogram)
-        self.detector.bound(verdict.minimum, verdict.maximum)
-        self.review_at = max(FEWEST, self.histogram.count + self.histogram.count // REVIEW)
-        self.refused = verdict.feasible is False and (verdict.sure or self.refused)
+        self.assessment = assessment = assess(beat, self.spec.replicas, self.histogram)
+        self.detector.bound(assessment.minimum, assessment.maximum)
+        self.review_at = max(MIN_INTERVALS, self.histogram.count + self.histogram.count // REVIEW)
+        self.target_infeasible = assessment.feasible is False and (assessment.sure or self.target_infeasible)
 
     # -- for a later daemon --------------------------------------------------------------------------------------
 
     def snapshot(self, now: float) -> dict[str, Any]:
-        """What a later daemon must know to go on with this instance as it is (JSON-able)."""
+        """What a later daemon needs to continue with this instance, as JSON-able data."""
         return life.write(self) | {
             "at": now,
             "incarnation": self.incarnation,
             "restarts": self.restarts,
             "false_suspicions": self.false_suspicions,
-            "rule": self.rule.snapshot(now),
+            "rule": self.tracker.snapshot(now),
             "detector": self.detector.snapshot() if self.detector is not None else None,
             "recording": self.histogram.snapshot() if self.histogram.count else None,
         }
 
     def restore(self, saved: Mapping[str, Any], *, crashed: bool) -> None:
-        """Take over what an earlier daemon saved for the instance of this name.  What is damaged is left out.
+        """Restore what an earlier daemon saved for the instance of this name; ignore what is damaged.
 
-        Incarnations go on counting, and the learned intervals stay.  Where that daemon ended without order in this
-        boot (`crashed`), everything else is restored too; an `alive` instance then waits for `Adopted` or
+        The count of incarnations continues, and the learned intervals stay.  Where that daemon crashed in this boot
+        (`crashed`), everything else is restored too; an `alive` instance then waits for `Adopted` or
         `NotFoundOnAdoption`.
         """
         self.incarnation = life.count(saved, "incarnation", self.incarnation)
@@ -259,15 +259,15 @@ class Instance:
         if self.detector is not None and isinstance(detector, Mapping):
             self.detector.restore(detector)
             self.histogram.restore(saved.get("recording"))
-            self.aim()
+            self.apply_target()
         if crashed:
             with suppress(*GARBAGE):
                 for name, value in life.read(saved).items():
                     setattr(self, name, value)
-                self.rule.restore(saved["rule"], saved["at"])
+                self.tracker.restore(saved["rule"], saved["at"])
 
-    def presume(self, incarnation: int) -> None:
-        """Take it that this later incarnation was being spawned: a process bears its number, and its record was lost.
+    def assume_spawning(self, incarnation: int) -> None:
+        """Assume that this later incarnation was being spawned: a process carries its mark, and its record was lost.
 
         `Adopted` or `NotFoundOnAdoption` has to follow."""
         self.incarnation, self.goal = incarnation, Goal.UP

@@ -1,4 +1,4 @@
-"""Handlers for facts that change no state: what the process says of itself, and that this daemon did not run.
+"""Handlers for facts that change no state: notifications of the process, and that this daemon did not run.
 
 Most of them come from the process by sd_notify(3).  They are taken in every state in which a process may exist.
 """
@@ -12,8 +12,8 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
 from supervisor.core.model.causes import Cause
 
-OURSELVES = "this supervisor did not run itself"
-"""Why a silence is held that became suspicious while this daemon stood still."""
+DAEMON_DID_NOT_RUN = "this supervisor did not run itself"
+"""Why a silence is held that became suspicious while this daemon did not run."""
 
 
 def status_text(instance: Instance, event: ev.StatusText, now: float, out: list[Action]) -> None:
@@ -33,13 +33,13 @@ def probe_failed(instance: Instance, event: ev.ProbeFailed, now: float, out: lis
 
 
 def extended(instance: Instance, event: ev.Extended, now: float, out: list[Action]) -> None:
-    """STARTING, STOPPING: put the timeout off, as the process asked."""
+    """STARTING, STOPPING: postpone the timeout, as the process asked."""
     if instance.until is not None:
         instance.until = max(instance.until, now + event.seconds)
 
 
 def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[Action]) -> None:
-    """Do not count the time in which this daemon stood still: no beat was read, no start or stop observed in it.
+    """Do not count the time in which this daemon did not run: it read no beat and observed no start or stop.
 
     A silence that would be suspicious by now is recorded as held.
     """
@@ -47,8 +47,8 @@ def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[A
         suspect_at = instance.suspect_at
         if suspect_at is not None and suspect_at <= now:
             numbers = {"for_s": round(event.seconds, 3), "silence_s": silence_detail(instance, now)["silence_s"]}
-            out.append(record(instance, instance.state, Cause.HELD, {"held": OURSELVES, **numbers}))
+            out.append(record(instance, instance.state, Cause.HELD, {"held": DAEMON_DID_NOT_RUN, **numbers}))
         instance.detector.discount_silence(event.seconds, now)
-        instance.excused_until = now
+        instance.not_recorded_before = now
     if instance.until is not None:
         instance.until += event.seconds

@@ -1,4 +1,4 @@
-"""Handlers for what a later daemon finds of an earlier daemon's instance: its process, or that it is gone.
+"""Handlers for adoption: a later daemon found the process of an earlier daemon's instance, or found it gone.
 
 The instance was restored as it was saved (`Instance.restore`), perhaps in the middle of a transition.  Which of the
 earlier daemon's orders were carried out is not known, so the order that belongs to the state is given again, and the
@@ -50,7 +50,7 @@ def adopted_while_stopping(instance: Instance, event: ev.Adopted, now: float, ou
     send_stop(instance, now, out)
 
 
-def vanished(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[Action]) -> None:
+def not_found(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[Action]) -> None:
     """STARTING, RUNNING, SUSPECT: the process ended and its status is not known, or its spawn never happened."""
     if instance.phase is Phase.WAITING:
         return
@@ -60,7 +60,7 @@ def vanished(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: 
         exited(instance, ev.Exited(event.incarnation, None, None, event.tree_empty), now, out)
 
 
-def vanished_while_stopping(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[Action]) -> None:
+def not_found_while_stopping(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[Action]) -> None:
     """STOPPING: the process ended.  Its status is known only where the earlier daemon saw the end."""
     code, number = (None, None) if instance.pid is not None else (instance.exit_code, instance.signal)
     instance.phase = Phase.NONE

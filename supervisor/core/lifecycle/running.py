@@ -1,6 +1,6 @@
 """Handlers of RUNNING: heartbeats, their silence, limits, and recovery from earlier failures.
 
-The detector judges the silence since the last beat; `Instance.deadline` is the moment at which it becomes suspicious.
+The detector evaluates the silence since the last beat; `Instance.deadline` is when it becomes suspicious.
 Where a target is configured (`[heartbeat.target]`), the detector's bounds follow from the recorded intervals and are
 reviewed as the record grows.
 """
@@ -31,14 +31,14 @@ def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Act
 def review_target(instance: Instance, out: list[Action]) -> None:
     """Set the detector's bounds by the target; record when it becomes certain that the target cannot be met, and when
     it can be met after all."""
-    refused = instance.refused
-    instance.aim()
-    if instance.refused is refused:
+    target_infeasible = instance.target_infeasible
+    instance.apply_target()
+    if instance.target_infeasible is target_infeasible:
         return
-    beat, verdict = instance.spec.heartbeat, instance.verdict
-    assert beat is not None and beat.target is not None and verdict is not None  # else nothing could be refused
-    cause = Cause.WISH_REFUSED if instance.refused else Cause.WISH_GRANTED
-    out.append(record(instance, instance.state, cause, shown(verdict, beat.target)))
+    beat, assessment = instance.spec.heartbeat, instance.assessment
+    assert beat is not None and beat.target is not None and assessment is not None  # else nothing could be refused
+    cause = Cause.TARGET_INFEASIBLE if instance.target_infeasible else Cause.TARGET_FEASIBLE
+    out.append(record(instance, instance.state, cause, shown(assessment, beat.target)))
 
 
 # -- silence ---------------------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
         suspect(instance, Cause.SILENT, now, out, silence_detail(instance, now) | late)
     elif instance.healthy_at is not None and instance.healthy_at <= now:
         instance.healthy_at = None
-        if instance.rule.healthy(now):
+        if instance.tracker.healthy(now):
             note(instance, Cause.BREAKER_CLOSED, now, out)
 
 

@@ -1,7 +1,7 @@
-"""Where an instance stands, beside its state: and how all of it is written down for a later supervisor.
+"""What an instance is beside its state (`Phase`, `After`), and how it is saved for a later daemon.
 
-Moments are CLOCK_MONOTONIC seconds.  That clock is the same for all processes of one boot, so they stay true
-through the death of the supervisor that wrote them.
+Moments are CLOCK_MONOTONIC seconds.  That clock is the same for all processes of one boot, so saved moments stay valid
+when the daemon that wrote them has died.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.saved import maybe, number, whole
+from supervisor.core.model.saved import integer, number, optional_number
 
 _FAR = 2.0**33
 
 
 class Phase(IntEnum):
-    """How far a start has come; NONE outside STARTING and while a process is not there."""
+    """How far a start has come (see transitions.py)."""
 
     NONE = 0
     WAITING = 1
@@ -27,23 +27,23 @@ class Phase(IntEnum):
 
 
 class After(IntEnum):
-    """What follows once the process and its tree are gone."""
+    """What follows when the process and its tree are gone."""
 
-    JUDGE = 0
-    """It ended by itself, or because we found it failed: the restart rule decides."""
+    DECIDE = 0
+    """It ended by itself, or because of a failure that was detected: the restart tracker decides."""
     STOP = 1
     RESTART = 2
 
 
 Failure = tuple[Cause, dict[str, Any]]
-"""What was found, and its numbers."""
+"""The cause of a failure, and its details."""
 
 
 def _moment(value: object) -> float | None:
-    return maybe(value, -_FAR, _FAR)
+    return optional_number(value, -_FAR, _FAR)
 
 
-def _switch(value: object) -> bool:
+def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
     raise ValueError(f"neither true nor false: {value!r:.60}")
@@ -56,8 +56,8 @@ def _failure(value: Any) -> Failure | None:
     return Cause(cause), dict(detail)
 
 
-def _among(low: int, high: int) -> Callable[[object], int | None]:
-    return lambda value: None if value is None else whole(value, low, high)
+def _optional_integer(low: int, high: int) -> Callable[[object], int | None]:
+    return lambda value: None if value is None else integer(value, low, high)
 
 
 _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -71,31 +71,31 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "after": ("after", After),
     "wanted_by": ("wanted_by", Cause),
     "failure": ("failure", _failure),
-    "pid": ("pid", _among(1, 2**31 - 1)),
+    "pid": ("pid", _optional_integer(1, 2**31 - 1)),
     "started_at": ("started_at", _moment),
-    "ready": ("ready", _switch),
-    "recovering": ("recovering", _switch),
-    "exit_code": ("exit_code", _among(0, 255)),
-    "signal": ("signal", _among(1, 127)),
+    "ready": ("ready", _boolean),
+    "recovering": ("recovering", _boolean),
+    "exit_code": ("exit_code", _optional_integer(0, 255)),
+    "signal": ("signal", _optional_integer(1, 127)),
     "status_text": ("status_text", str),
 }
-"""What makes an instance stand where it stands: the saved key, the attribute, and how the value is read back.
+"""The saved key of each value, with its attribute and the function that reads the value back.
 
 Other versions read and write the keys, so a key never changes (tests/golden); an attribute may."""
 
 
 def write(instance: object) -> dict[str, Any]:
-    """The instance's standing as JSON-able data."""
+    """The saved values of an instance as JSON-able data."""
     return {key: getattr(instance, attribute) for key, (attribute, _) in _FIELDS.items()}
 
 
 def read(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes that `write` wrote.  Raises one of `saved.GARBAGE` where it did not write this."""
+    """The attributes by name, from what `write` returned.  Raises one of `saved.GARBAGE` for damaged data."""
     number(saved["at"], -_FAR, _FAR)
     return {attribute: reader(saved[key]) for key, (attribute, reader) in _FIELDS.items()}
 
 
 def count(saved: Mapping[str, Any], key: str, unknown: int) -> int:
-    """The count that is saved under `key`; `unknown` where none is."""
+    """The count that is saved under `key`, or `unknown` where there is none."""
     value = saved.get(key)
     return value if isinstance(value, int) and value >= 0 else unknown

@@ -1,4 +1,4 @@
-"""Handlers of STARTING: the spawn is granted, carried out, and the process becomes ready, or does not in time.
+"""Handlers of STARTING: the start is permitted, the process is spawned and becomes ready, or does not in time.
 
 `Instance.phase` says how far the start has come: WAITING → SPAWNING → UP.
 """
@@ -17,7 +17,7 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import ServiceType
 
 
-def granted(instance: Instance, event: ev.StartPermitted, now: float, out: list[Action]) -> None:
+def permitted(instance: Instance, event: ev.StartPermitted, now: float, out: list[Action]) -> None:
     """Dependencies are ready and a restart slot is free: begin a new incarnation and order its spawn."""
     if instance.phase is not Phase.WAITING:
         return
@@ -30,8 +30,8 @@ def granted(instance: Instance, event: ev.StartPermitted, now: float, out: list[
     instance.held = None
     instance.lingering, instance.lingering_since = (), None
     instance.failure = None
-    instance.unheard = False
-    instance.after = After.JUDGE
+    instance.ready_unseen = False
+    instance.after = After.DECIDE
     instance.until = None
     out.append(record(instance, instance.state, instance.cause, {"phase": "spawn"}))
     out.append(Spawn(instance.name, instance.incarnation))
@@ -49,7 +49,7 @@ def spawned(instance: Instance, event: ev.Spawned, now: float, out: list[Action]
 
 
 def spawn_failed(instance: Instance, event: ev.SpawnFailed, now: float, out: list[Action]) -> None:
-    """STARTING, STOPPING: no process came to be.  That is a failure without an exit status."""
+    """STARTING, STOPPING: no process was created.  That is a failure without an exit status."""
     instance.phase = Phase.NONE
     instance.exit_code = instance.signal = None
     instance.failure = (Cause.SPAWN_FAILED, {"error": event.error})
@@ -67,7 +67,7 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
 
     A process that was adopted during its start may have sent READY=1 before this daemon listened: it counts as ready.
     """
-    if instance.phase is Phase.UP and instance.unheard:
+    if instance.phase is Phase.UP and instance.ready_unseen:
         how = "assumed: it may have said so while no supervisor was there to hear it"
         run(instance, Cause.READY, now, out, {"how": how}, ready=True)
     elif instance.phase is Phase.UP:

@@ -44,7 +44,7 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
     kill(instance, now, out)
 
 
-def lingers(instance: Instance, event: ev.KillIncomplete, now: float, out: list[Action]) -> None:
+def kill_incomplete(instance: Instance, event: ev.KillIncomplete, now: float, out: list[Action]) -> None:
     """Processes are still there although they were killed: record which, when that changes."""
     if instance.lingering_since is None:
         instance.lingering_since = now

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.core.lifecycle.entering import EXAMINE_WITHIN, await_health, end_process, move, note
+from supervisor.core.lifecycle.entering import EXAMINE_TIMEOUT, await_health, end_process, move, note
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.running import review_target
 from supervisor.core.lifecycle.snapshot import After
@@ -21,8 +21,8 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Evidence
 
 ABORT = 6
-"""SIGABRT, at which a process leaves a core file."""
-MANY = "many fell silent at once"
+"""SIGABRT, which makes a process write a core file."""
+MANY_SILENT = "many fell silent at once"
 """Why the service set holds a suspect: the silence of many points at this host."""
 
 
@@ -32,7 +32,7 @@ def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Act
         last = instance.detector.last
         instance.detector.forget_current()
         if instance.detector.heartbeat(event.at, event.sent):
-            if last is not None and instance.held is None and last > instance.excused_until:
+            if last is not None and instance.held is None and last > instance.not_recorded_before:
                 instance.histogram.add(event.at - last)
             _drop(instance, Cause.HEARTBEAT_RESUMED, now, out)
             review_target(instance, out)
@@ -54,11 +54,11 @@ def examined(instance: Instance, event: ev.SuspectExamined, now: float, out: lis
         if instance.detector is not None:
             instance.detector.forget_current()
             instance.detector.heartbeat(now)
-            instance.excused_until = now
+            instance.not_recorded_before = now
         _drop(instance, Cause.CONFIRMED_ALIVE, now, out)
     elif instance.until is None:
         note(instance, Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
-    elif silent and event.held is None and instance.held not in (None, MANY):
+    elif silent and event.held is None and instance.held not in (None, MANY_SILENT):
         _hold_over(instance, now, out)
     elif (why := _reason_to_hold(instance, event)) is not None:
         _hold(instance, why, event, now, out)
@@ -72,9 +72,9 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
         _act(instance, now, out, {"held": instance.held} if instance.held else None)
         return
     instance.asked_again = True
-    instance.until = now + 2 * EXAMINE_WITHIN
+    instance.until = now + 2 * EXAMINE_TIMEOUT
     silent = instance.suspected_for is Cause.SILENT
-    out.append(Examine(instance.name, instance.incarnation, EXAMINE_WITHIN, confirm=silent, again=True))
+    out.append(Examine(instance.name, instance.incarnation, EXAMINE_TIMEOUT, confirm=silent, again=True))
 
 
 def _drop(instance: Instance, cause: Cause, now: float, out: list[Action]) -> None:
@@ -102,7 +102,7 @@ def _reason_to_hold(instance: Instance, event: ev.SuspectExamined) -> str | None
 def _hold(instance: Instance, why: str, event: ev.SuspectExamined, now: float, out: list[Action]) -> None:
     """The silence proves nothing: examine again later.  A new reason is recorded once."""
     instance.asked_again = False
-    instance.until = now + EXAMINE_WITHIN
+    instance.until = now + EXAMINE_TIMEOUT
     if instance.held != why:
         instance.held = why
         numbers = {key: event.evidence[key] for key in ("waited", "host") if key in event.evidence}
@@ -111,7 +111,7 @@ def _hold(instance: Instance, why: str, event: ev.SuspectExamined, now: float, o
 
 
 def _hold_over(instance: Instance, now: float, out: list[Action]) -> None:
-    """What held the process is over.  Its silence counts from now, because it had no time to beat yet."""
+    """The reason to hold the suspect is gone.  Its silence counts from now, because it had no time to beat yet."""
     detector = instance.detector
     assert detector is not None  # it suspected the process
     instance.failure = None
@@ -122,7 +122,7 @@ def _hold_over(instance: Instance, now: float, out: list[Action]) -> None:
         detector.start(now)
     else:
         detector.discount_silence(now - detector.last, now)
-        instance.excused_until = now
+        instance.not_recorded_before = now
 
 
 def _act(instance: Instance, now: float, out: list[Action], more: dict[str, Any] | None = None) -> None:
@@ -134,5 +134,5 @@ def _act(instance: Instance, now: float, out: list[Action], more: dict[str, Any]
         detail["evidence"] = dict(instance.evidence)
     instance.held = None
     core = instance.spec.evidence is Evidence.CORE
-    end_process(instance, cause, After.JUDGE, now, out, detail=detail, signal=ABORT if core else None)
+    end_process(instance, cause, After.DECIDE, now, out, detail=detail, signal=ABORT if core else None)
     instance.failure = (cause, {k: v for k, v in detail.items() if k != "evidence"})

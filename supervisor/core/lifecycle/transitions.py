@@ -10,8 +10,8 @@ Two facts are kept apart: the goal says what is wanted (UP or DOWN), the state s
                 WAITING   for dependencies and a restart slot; the service set answers `StartPermitted`
                 SPAWNING  a spawn is ordered; `Spawned` or `SpawnFailed` follows
                 UP        the process runs and is observed for readiness
-    RUNNING   the process runs; its heartbeats are judged
-    SUSPECT   a failure was found (silence, a limit, a slow start); the process is examined before anything is done
+    RUNNING   the process runs; its heartbeats are observed
+    SUSPECT   a failure was found (silence, a limit, a slow start); the process is examined before it is acted on
     STOPPING  the process was told to end, or left a tree behind; the state lasts until the whole tree is gone
     BACKOFF   the process failed; it is started again after a delay
     FAILED    it failed too often, and the circuit breaker is open; it is tried once after the cooldown
@@ -24,11 +24,11 @@ Rules over the table:
   is never charged to a successor.
 - A timeout is an event like any other.  An instance has one deadline (`Instance.deadline`).
 - Nothing new starts before process and tree are gone.  Then the goal decides, then what the stop was for
-  (`Instance.after`), and last the restart rule (ending.py).
+  (`Instance.after`), and last the restart tracker (ending.py).
 - Every change of state is one `Record`; the engine writes it before it carries out any order of the same turn.
 
-A transition is interrupted when a command arrives, or the daemon ends, before the outside world has answered.  Nothing
-is called back that is already under way:
+A transition is interrupted when a command arrives, or the daemon ends, before the outside world has answered.  What
+is under way is not revoked:
 
 - Stop or restart while SPAWNING: there is no process to signal yet.  The instance is STOPPING and its phase stays
   SPAWNING; `Spawned` then sends the signal, `SpawnFailed` ends the stop.
@@ -36,7 +36,7 @@ is called back that is already under way:
 - Stop while STOPPING for a restart: the stop goes on, and nothing follows it.
 - `Stop(later=True)`: the goal is DOWN, and the process runs on until its dependants are gone.  `Start` calls it off.
 - The daemon ends: the next one restores state, phase and deadlines, and steps the instance with `Adopted` or
-  `NotFoundOnAdoption`.  Their handlers give the order of the state again (recovery.py).
+  `NotFoundOnAdoption`.  Their handlers repeat the order that belongs to the state (recovery.py).
 
 A handler is a function `handler(instance, event, now, out)`: it changes the instance and appends actions to `out`.
 It does no I/O, reads no clock and never waits.  entering.py holds what several handlers share: how a state is entered.
@@ -82,11 +82,11 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STARTING, ev.Restart): commands.restart_while_starting,
     (State.STARTING, ev.Reset): commands.reset,
     (State.STARTING, ev.Reconfigure): commands.reconfigure,
-    (State.STARTING, ev.StartPermitted): starting.granted,
+    (State.STARTING, ev.StartPermitted): starting.permitted,
     (State.STARTING, ev.Spawned): starting.spawned,
     (State.STARTING, ev.SpawnFailed): starting.spawn_failed,
     (State.STARTING, ev.Adopted): recovery.adopted_while_starting,
-    (State.STARTING, ev.NotFoundOnAdoption): recovery.vanished,
+    (State.STARTING, ev.NotFoundOnAdoption): recovery.not_found,
     (State.STARTING, ev.Ready): starting.became_ready,
     (State.STARTING, ev.ProbeFailed): notices.probe_failed,
     (State.STARTING, ev.Exited): ending.exited,
@@ -103,7 +103,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.Reset): commands.reset,
     (State.RUNNING, ev.Reconfigure): commands.reconfigure,
     (State.RUNNING, ev.Adopted): recovery.adopted,
-    (State.RUNNING, ev.NotFoundOnAdoption): recovery.vanished,
+    (State.RUNNING, ev.NotFoundOnAdoption): recovery.not_found,
     (State.RUNNING, ev.Heartbeat): running.heartbeat,
     (State.RUNNING, ev.ProbeFailed): notices.probe_failed,
     (State.RUNNING, ev.Exited): ending.exited,
@@ -120,7 +120,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.SUSPECT, ev.Reset): commands.reset,
     (State.SUSPECT, ev.Reconfigure): commands.reconfigure,
     (State.SUSPECT, ev.Adopted): recovery.adopted,
-    (State.SUSPECT, ev.NotFoundOnAdoption): recovery.vanished,
+    (State.SUSPECT, ev.NotFoundOnAdoption): recovery.not_found,
     (State.SUSPECT, ev.Ready): suspect.became_ready,
     (State.SUSPECT, ev.Heartbeat): suspect.heartbeat,
     (State.SUSPECT, ev.ProbeFailed): notices.probe_failed,
@@ -139,10 +139,10 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STOPPING, ev.Spawned): stopping.spawned,
     (State.STOPPING, ev.SpawnFailed): starting.spawn_failed,
     (State.STOPPING, ev.Adopted): recovery.adopted_while_stopping,
-    (State.STOPPING, ev.NotFoundOnAdoption): recovery.vanished_while_stopping,
+    (State.STOPPING, ev.NotFoundOnAdoption): recovery.not_found_while_stopping,
     (State.STOPPING, ev.Exited): stopping.exited,
     (State.STOPPING, ev.TreeEmpty): stopping.tree_empty,
-    (State.STOPPING, ev.KillIncomplete): stopping.lingers,
+    (State.STOPPING, ev.KillIncomplete): stopping.kill_incomplete,
     (State.STOPPING, ev.Extended): notices.extended,
     (State.STOPPING, ev.StatusText): notices.status_text,
     (State.STOPPING, ev.MainPid): notices.main_pid,
@@ -181,7 +181,7 @@ def _but(*states: State) -> tuple[State, ...]:
 IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
     # A goal that is already met.
     ev.Stop: (State.STOPPED,),
-    # Answers to what was asked only in other states: a grant, and a spawn.
+    # Answers to what only other states ask for: a permission to start, and a spawn.
     ev.StartPermitted: _but(State.STARTING),
     ev.Spawned: _but(State.STARTING, State.STOPPING),
     ev.SpawnFailed: _but(State.STARTING, State.STOPPING),

@@ -1,6 +1,6 @@
-"""Orders out, imperative: what the rules want done to the world.
+"""Actions: what the rules order to be done outside.  Their names are imperative.
 
-The engine writes every `Record` of one turn in one commit before it carries out anything else of that turn.
+The engine commits all records of a round together before it carries out any other action of that round.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ NOTHING: Mapping[str, Any] = {}
 
 
 class Goal(StrEnum):
-    """What is wanted."""
+    """What the user or the configuration wants of an instance."""
 
     UP = "up"
     DOWN = "down"
 
 
 class State(StrEnum):
-    """What is."""
+    """What an instance is (core/lifecycle/transitions.py explains each state)."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -35,15 +35,16 @@ class State(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What a probe or watch is for."""
+    """What is observed."""
 
     READY = "ready"
     HEARTBEAT = "heartbeat"
 
 
 class Record(NamedTuple):
-    """One state change (or, where `before` is `after`, one thing worth remembering): the single record that the
-    ledger, the log line, the metrics, the hooks and the dashboard all consume."""
+    """One state change or, where `before` is `after`, one noteworthy fact.
+
+    Ledger, log line, metrics, hooks and dashboard all use this one record."""
 
     instance: str
     service: str
@@ -61,7 +62,7 @@ class Spawn(NamedTuple):
 
 
 class Signal(NamedTuple):
-    """Send `number` to the main process, or to everything in its tree."""
+    """Send signal `number` to the main process, or to every process of its tree."""
 
     instance: str
     incarnation: int
@@ -70,14 +71,14 @@ class Signal(NamedTuple):
 
 
 class Kill(NamedTuple):
-    """SIGKILL to the whole tree."""
+    """Send SIGKILL to the whole tree."""
 
     instance: str
     incarnation: int
 
 
 class StartMonitoring(NamedTuple):
-    """Begin to observe: readiness or heartbeats, as the service's configuration says."""
+    """Begin to observe readiness or heartbeats, as the service is configured."""
 
     instance: str
     incarnation: int
@@ -85,9 +86,10 @@ class StartMonitoring(NamedTuple):
 
 
 class Examine(NamedTuple):
-    """Look closely at a suspect, gather evidence, and answer `SuspectExamined` within `timeout` seconds.
-    `confirm`: ask it once more whether it lives, where its heartbeat source can be asked.  `again`: the same suspicion
-    as the last time, so that the time in which it could run goes on to be counted."""
+    """Examine a suspect, gather evidence, and answer `SuspectExamined` within `timeout` seconds.
+
+    `confirm`: probe it once more, where its heartbeat source can be probed.  `again`: the suspicion is the same as at
+    the last examination, so its schedulable time is counted on."""
 
     instance: str
     incarnation: int
@@ -97,11 +99,11 @@ class Examine(NamedTuple):
 
 
 class ReleaseInstance(NamedTuple):
-    """The incarnation is over, its tree empty: let go of everything held for it."""
+    """The incarnation has ended and its tree is empty: release everything that was held for it."""
 
     instance: str
     incarnation: int
 
 
 Action = Record | Spawn | Signal | Kill | StartMonitoring | Examine | ReleaseInstance
-"""Everything that `step` gives back."""
+"""Every action that `step` returns."""

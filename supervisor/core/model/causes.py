@@ -1,4 +1,4 @@
-"""Why a state changed: the vocabulary of the ledger, of `status` and of `why`."""
+"""The causes of state changes: the words that the ledger, `status` and `why` use."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """One word per reason; `core/history/incidents.py` says which records mean a failure."""
+    """One word per cause; `core/history/incidents.py` decides which records mean a failure."""
 
-    # wanted by a person
+    # commands of a user
     STARTED_BY_USER = "started-by-user"
     STOPPED_BY_USER = "stopped-by-user"
     RESTARTED_BY_USER = "restarted-by-user"
     RESET_BY_USER = "reset-by-user"
     RELOADED = "reloaded"
-    # wanted by the configuration
+    # consequences of the configuration
     AUTOSTART = "autostart"
     SHUTDOWN = "shutdown"
     REMOVED = "removed"
@@ -22,7 +22,7 @@ class Cause(StrEnum):
     GROUP_RESTARTED = "group-restarted"
     FALLBACK_WANTED = "fallback-wanted"
     FALLBACK_OVER = "fallback-over"
-    # what went wrong
+    # failures
     EXITED = "exited"
     KILLED = "killed-by-signal"
     EXIT_UNKNOWN = "exit-status-unknown"
@@ -33,7 +33,7 @@ class Cause(StrEnum):
     MEMORY_LIMIT = "memory-limit"
     CPU_LIMIT = "cpu-limit"
     TASKS_LIMIT = "tasks-limit"
-    # the way back, and progress
+    # progress and recovery
     SPAWNED = "spawned"
     ADOPTED = "adopted"
     SPAWN_INTERRUPTED = "spawn-interrupted"
@@ -42,8 +42,8 @@ class Cause(StrEnum):
     CONFIRMED_ALIVE = "confirmed-alive"
     HELD = "held"
     HOLD_OVER = "hold-over"
-    WISH_REFUSED = "target-infeasible"
-    WISH_GRANTED = "target-feasible"
+    TARGET_INFEASIBLE = "target-infeasible"
+    TARGET_FEASIBLE = "target-feasible"
     BACKOFF_ELAPSED = "backoff-elapsed"
     BREAKER_OPEN = "breaker-open"
     BREAKER_TRIAL = "breaker-trial"
@@ -71,10 +71,10 @@ FAILURES = frozenset(
 )
 
 LIMITS = frozenset({Cause.MEMORY_LIMIT, Cause.CPU_LIMIT, Cause.TASKS_LIMIT})
-"""A ceiling of [resources] was broken."""
+"""Causes that mean a breach of a limit of [resources]."""
 
 ENDED_BY_ITSELF = frozenset({Cause.EXITED, Cause.KILLED, Cause.EXIT_UNKNOWN})
-"""The process ended, and its exit status says whether that was a failure."""
+"""Causes where the process ended by itself, and its exit status decides whether that was a failure."""
 
 DETECTED = FAILURES - ENDED_BY_ITSELF
-"""Failures that the supervisor found: they are failures whatever the exit status says in the end."""
+"""Failures that the supervisor detected: the exit status does not change that they are failures."""

@@ -1,8 +1,8 @@
-"""Facts in (past tense) and commands in (imperative): everything that can happen to an instance.
+"""Events: everything that can happen to an instance.  Facts are in the past tense, commands imperative.
 
-`incarnation` names the run a fact is about; a fact about another run than the present one is dropped, so a late
-datagram or exit can never be charged to a successor.  `at` and durations are CLOCK_MONOTONIC seconds.  (Named tuples:
-two dozen frozen dataclasses would cost a daemon's start 15 ms.)
+`incarnation` is the one that a fact is about; facts about another incarnation are dropped, so that a late datagram or
+exit is never charged to a successor.  `at` and durations are CLOCK_MONOTONIC seconds.  Events are named tuples because
+two dozen frozen dataclasses would cost 15 ms at the start of a daemon.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ NOTHING: Mapping[str, Any] = {}
 
 
 class Start(NamedTuple):
-    """Wanted up."""
+    """Set the goal to UP."""
 
     cause: Cause = Cause.STARTED_BY_USER
 
 
 class Stop(NamedTuple):
-    """Wanted down.  `later`: the goal changes now, the process is stopped when its dependants are gone.
-    `force`: kill the tree at once."""
+    """Set the goal to DOWN and stop the process.  `later`: change only the goal now; another `Stop` follows when the
+    dependants are gone.  `force`: kill the tree at once."""
 
     cause: Cause = Cause.STOPPED_BY_USER
     later: bool = False
@@ -38,11 +38,11 @@ class Restart(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """Close the breaker, forget backoff and restart history; what waits for either starts now."""
+    """Close the breaker and forget backoff and restart history; an instance that waits for either starts now."""
 
 
 class Reconfigure(NamedTuple):
-    """The configuration changed.  `restart`: it only takes effect in a new incarnation."""
+    """The configuration changed.  `restart`: the change takes effect only in a new incarnation."""
 
     spec: ServiceSpec
     restart: bool
@@ -63,7 +63,7 @@ class SpawnFailed(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """An earlier supervisor started this process and it still runs.  `age` is its uptime in seconds."""
+    """The process that an earlier daemon started still runs.  `age`: its uptime in seconds."""
 
     incarnation: int
     pid: int
@@ -71,8 +71,8 @@ class Adopted(NamedTuple):
 
 
 class NotFoundOnAdoption(NamedTuple):
-    """The main process that an earlier supervisor started, or was about to start, is not there any more; how it
-    ended nobody saw.  `tree_empty`: no descendant is left behind either."""
+    """The main process that an earlier daemon started, or was about to start, is gone; its exit status is not known.
+    `tree_empty`: no descendant is left either."""
 
     incarnation: int
     tree_empty: bool
@@ -84,7 +84,7 @@ class Ready(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """A sign of life that arrived at `at`; `sent` is the sender's own monotonic stamp where it gave one."""
+    """A heartbeat that arrived at `at`.  `sent`: the sender's own monotonic time, if it was given."""
 
     incarnation: int
     at: float
@@ -92,15 +92,15 @@ class Heartbeat(NamedTuple):
 
 
 class ProbeFailed(NamedTuple):
-    """A probe got no good answer.  Not yet a verdict: the detector judges the silence."""
+    """A probe failed.  That alone is no suspicion: the detector evaluates the silence."""
 
     incarnation: int
     error: str
 
 
 class Exited(NamedTuple):
-    """The main process ended.  Both status fields are None where the kernel could not tell (an adopted process
-    on an old kernel).  `tree_empty`: no descendant is left behind."""
+    """The main process ended.  Both status fields are None where the kernel does not give the status (of an adopted
+    process on an old kernel).  `tree_empty`: no descendant is left."""
 
     incarnation: int
     exit_code: int | None
@@ -115,16 +115,17 @@ class TreeEmpty(NamedTuple):
 
 
 class KillIncomplete(NamedTuple):
-    """Killed, and still there: `processes` says which, with pid and state."""
+    """Processes of the tree are still there although they were killed; `processes` names them with pid and state."""
 
     incarnation: int
     processes: tuple[str, ...]
 
 
 class SuspectExamined(NamedTuple):
-    """What a close look at a suspect found.  `alive`: it answered the confirming probe.  `held`: why its
-    silence proves nothing (stopped, traced, frozen, starved), or None.  `ran`: the seconds since it fell under
-    suspicion in which it could run."""
+    """The result of the examination of a suspect.
+
+    `alive`: it answered the confirming probe.  `held`: why its silence proves nothing (stopped, traced, frozen,
+    starved), or None.  `ran`: its schedulable time since the suspicion began, in seconds."""
 
     incarnation: int
     alive: bool
@@ -134,7 +135,7 @@ class SuspectExamined(NamedTuple):
 
 
 class LimitExceeded(NamedTuple):
-    """A resource stayed over its ceiling for as long as the configuration tolerates."""
+    """Usage of a resource stayed above its limit for the time that the configuration tolerates."""
 
     incarnation: int
     resource: str
@@ -143,7 +144,7 @@ class LimitExceeded(NamedTuple):
 
 
 class Triggered(NamedTuple):
-    """The process itself asked to be treated as hung (`WATCHDOG=trigger`)."""
+    """The process asked to be treated as hung (`WATCHDOG=trigger`)."""
 
     incarnation: int
 
@@ -168,14 +169,14 @@ class MainPid(NamedTuple):
 
 
 class DaemonStalled(NamedTuple):
-    """We, or the host, did not run for `seconds`: that much silence is nobody's fault."""
+    """The daemon, or the host, did not run for `seconds`: silence in that time is not counted."""
 
     seconds: float
 
 
 class Timeout(NamedTuple):
-    """The deadline that `step` returned has passed.  `patience`: how many times as long as usual a silence may last,
-    because we ourselves have run late."""
+    """The deadline that `step` returned has passed.  `patience`: the factor by which a silence may last longer than
+    usual, because this daemon has run late."""
 
     patience: float = 1.0
 
@@ -206,4 +207,4 @@ Event = (
     | DaemonStalled
     | Timeout
 )
-"""Everything that `step` takes."""
+"""Every event that `step` takes."""

@@ -1,4 +1,4 @@
-"""Specifications as plain data and back: how a plan goes from one process, or one version, to another as JSON.
+"""Converts specifications to plain data and back: plans go as JSON from process to process and version to version.
 
 Fields, their types and their defaults are read from the dataclasses; the keys are written down here.
 """
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def _keys(*same: str, **renamed: str) -> dict[str, str]:
-    """The key of each attribute.  `renamed`: an attribute that no longer has the name of its key."""
+    """The key of each attribute.  `renamed`: attributes whose key has another name."""
     return {**dict(zip(same, same, strict=True)), **renamed}
 
 
@@ -64,12 +64,12 @@ KEYS: dict[type, dict[str, str]] = {
 }  # fmt: skip
 """The key under which each attribute is written, in the order of writing.
 
-Other versions read and write the keys, so a key never changes (tests/golden); an attribute may: a renamed one
-goes to the end, as `attribute="key"`."""
+Other versions read and write the keys, so a key never changes (tests/golden).  An attribute may: write a renamed one at
+the end, as `attribute="key"`."""
 
 
 def to_plain(spec: Any) -> Any:
-    """A spec as JSON-able data, without what equals its default."""
+    """The specification as JSON-able data, without values that equal their default."""
     if is_dataclass(spec) and not isinstance(spec, type):
         out = {}
         for name, (key, default) in _written(type(spec)).items():
@@ -83,7 +83,7 @@ def to_plain(spec: Any) -> Any:
 
 
 def from_plain(kind: type[T], plain: Any) -> T:
-    """The inverse of `to_plain`.  It trusts its input: it reads only what this package wrote."""
+    """The inverse of `to_plain`.  It trusts its input, which this package wrote."""
     readers: dict[str, Any] = _readers(kind)  # type: ignore[arg-type]
     return kind(**{readers[key][0]: readers[key][1](value) for key, value in plain.items()})
 
@@ -93,7 +93,7 @@ _ALWAYS = object()
 
 @cache
 def _written(kind: Any) -> dict[str, tuple[str, Any]]:
-    """The key and the default of each attribute; what has none, and every name, is always written."""
+    """The key and the default of each attribute.  Attributes without a default, and names, are always written."""
     known = {f.name: f for f in fields(kind)}
     out: dict[str, tuple[str, Any]] = {}
     for name, key in KEYS[kind].items():

@@ -1,24 +1,24 @@
-"""Reading back what was saved, trusting nothing: a value of the right type and range, or ValueError."""
+"""Checks for values read from a snapshot: each returns a value of the right type and range, or raises ValueError."""
 
 from __future__ import annotations
 
 GARBAGE = (AttributeError, KeyError, TypeError, ValueError)
-"""What reading a damaged snapshot can raise; whoever restores catches these and starts cold."""
+"""The exceptions that reading a damaged snapshot can raise; the caller catches them and starts cold."""
 
 
 def number(value: object, low: float, high: float) -> float:
-    """A finite number within [low, high]; NaN is within nothing."""
+    """A number within [low, high]; NaN is not."""
     if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
         return float(value)
     raise ValueError(f"no number within {low}..{high}: {value!r:.60}")
 
 
-def maybe(value: object, low: float, high: float) -> float | None:
-    """`number`, where there may be none."""
+def optional_number(value: object, low: float, high: float) -> float | None:
+    """As `number`, but None is allowed."""
     return None if value is None else number(value, low, high)
 
 
-def whole(value: object, low: int, high: int) -> int:
+def integer(value: object, low: int, high: int) -> int:
     """An integer within [low, high]."""
     if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return value

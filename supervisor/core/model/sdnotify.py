@@ -1,7 +1,7 @@
-"""The sd_notify protocol, receiving side: what a datagram of a service says.
+"""The sd_notify protocol, receiving side: parses a datagram of a service and turns it into events.
 
-A datagram holds lines of `FIELD=value`.  It comes from a program that nobody here wrote: whatever its bytes are,
-`parse` answers, and what it does not know or cannot read it leaves out.
+A datagram holds lines of `FIELD=value`.  It comes from an arbitrary program, so `parse` accepts any bytes and ignores
+what it does not know or cannot read.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.spec import ServiceSpec
 
 MAX_DATAGRAM = 4096
-"""Bytes; longer ones are no notifications (systemd draws the same line)."""
+"""Bytes; longer datagrams are ignored (systemd has the same limit)."""
 MAX_STATUS = 256
-"""Characters of STATUS= that are kept."""
+"""Characters; the rest of STATUS= is cut off."""
 
 _MICROSECONDS = 1e6  # a second
 _U64 = (1 << 64) - 1
@@ -24,7 +24,7 @@ _U64 = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one datagram says.  Durations in seconds; None or False: not said."""
+    """The content of one datagram.  Durations are in seconds; None or False: the field is absent."""
 
     ready: bool = False
     beat: bool = False
@@ -39,16 +39,16 @@ class Message:
     errno: int | None = None
     exit_status: int | None = None
     sent: float | None = None
-    """When the sender sent it: CLOCK_MONOTONIC seconds of its own reading (`SENT_USEC=`, our own addition)."""
+    """When the sender sent it, in CLOCK_MONOTONIC seconds (`SENT_USEC=`, an extension of this project)."""
 
 
 _BEAT = Message(beat=True)
 
 
 def parse(datagram: bytes) -> Message | None:
-    """What the datagram says, or None if that is nothing that we know.  Never raises.
+    """The content of the datagram, or None if no field in it is known.  Never raises.
 
-    Of equal fields the last counts."""
+    Of repeated fields the last one counts."""
     if datagram == b"WATCHDOG=1":  # nearly all of them
         return _BEAT
     if len(datagram) > MAX_DATAGRAM:
@@ -63,10 +63,10 @@ def parse(datagram: bytes) -> Message | None:
 
 
 def events(message: Message, spec: ServiceSpec, incarnation: int, at: float) -> list[ev.Event]:
-    """What the message means for the instance that sent it, arrived at `at`.
+    """The events that the message means for the instance that sent it; it arrived at `at`.
 
     READY=1 counts only where readiness is asked of `notify`, WATCHDOG=1 only where heartbeats are.
-    `main_pid` is left to who can check that it belongs to the instance.
+    `main_pid` is left to the caller, which can check that the process belongs to the instance.
     """
     out: list[ev.Event] = []
     if message.beat and spec.heartbeat is not None and spec.heartbeat.source == "notify":

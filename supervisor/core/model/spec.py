@@ -1,7 +1,7 @@
-"""What was asked for: the frozen, fully resolved form of services.toml.
+"""The specification: services.toml in its frozen, fully resolved form.
 
-Durations are seconds (float), sizes are bytes (int), signals are numbers.  Everything that a file leaves out
-has its default here and nowhere else.  `config` turns TOML text into these; plain.py carries them between processes.
+Durations are seconds (float), sizes are bytes (int), signals are numbers.  The defaults of keys that a file leaves out
+are here and nowhere else.  `config` makes specifications from TOML; plain.py converts them to JSON and back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 class ServiceType(StrEnum):
-    """`service` runs until told otherwise; `oneshot` runs to completion and dependants wait for its success."""
+    """`service` runs until it is stopped; `oneshot` runs to completion, and dependants wait for its success."""
 
     SERVICE = "service"
     ONESHOT = "oneshot"
@@ -29,7 +29,7 @@ class Policy(StrEnum):
 
 
 class BackoffKind(StrEnum):
-    """How the delay grows from one failed attempt to the next (see core/backoff.py)."""
+    """How the delay grows from one failed attempt to the next (core/restart/backoff.py)."""
 
     FIXED = "fixed"
     LINEAR = "linear"
@@ -38,7 +38,7 @@ class BackoffKind(StrEnum):
 
 
 class Strategy(StrEnum):
-    """Who else in the group is restarted with a failed instance (Erlang/OTP's terms)."""
+    """Which other instances of the group are restarted with a failed one (Erlang/OTP's terms)."""
 
     ONE_FOR_ONE = "one-for-one"
     ONE_FOR_ALL = "one-for-all"
@@ -46,22 +46,22 @@ class Strategy(StrEnum):
 
 
 class Reaction(StrEnum):
-    """What follows a finding: act on it, or only say so."""
+    """What follows a suspicion or a breach: restart the process, or only report it."""
 
     RESTART = "restart"
     REPORT = "report"
 
 
 class Evidence(StrEnum):
-    """What is kept of a suspect before it is ended: a look at the living, or a core file as well."""
+    """What is kept of a suspect before it is ended: the evidence of an examination, or a core file as well."""
 
     LOOK = "look"
     CORE = "core"
 
 
 class Enforce(StrEnum):
-    """Who holds an instance to its memory and CPU: we, who look now and then and act, or the kernel as well, which
-    lets it have no more."""
+    """What enforces the limits on memory and CPU: the supervisor alone, which samples usage and acts on a breach, or
+    also the kernel, which grants no more."""
 
     SAMPLING = "sampling"
     KERNEL = "kernel"
@@ -69,7 +69,7 @@ class Enforce(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadySpec:
-    """Readiness: exactly one of the kinds is set."""
+    """How readiness is observed; exactly one kind is set."""
 
     http: str | None = None
     tcp: str | None = None
@@ -83,8 +83,10 @@ class ReadySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSpec:
-    """What is wanted of detection, instead of parameters: a hang is found within so many seconds, and no more than so
-    many healthy instances of the service are restarted, a second (1/30d is 3.9e-7)."""
+    """What detection has to achieve, instead of parameters.
+
+    `detect_within`: seconds within which a hang is found.  `max_false_restarts`: restarts of healthy instances of the
+    service per second, at most (1/30d is 3.9e-7)."""
 
     detect_within: float = 5.0
     max_false_restarts: float = 1.0 / (30 * 86_400.0)
@@ -92,7 +94,7 @@ class TargetSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeartbeatSpec:
-    """Liveness: where beats come from, and which detector turns their absence into suspicion."""
+    """Liveness: the source of heartbeats, and the detector that turns their absence into suspicion."""
 
     source: str = "notify"
     interval: float = 1.0
@@ -109,12 +111,12 @@ class HeartbeatSpec:
     timeout: float = 5.0
     on_suspect: Reaction = Reaction.RESTART
     target: TargetSpec | None = None
-    """With it, the detector is `adaptive`, and sets itself (core/wishes.py)."""
+    """With a target, the detector is `adaptive` and is set by the target (core/detection/target.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartSpec:
-    """May a failed instance be started again, and when."""
+    """Whether and when a failed instance is started again."""
 
     policy: Policy = Policy.ON_FAILURE
     success_exit_codes: tuple[int, ...] = (0,)
@@ -133,8 +135,8 @@ class RestartSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourcesSpec:
-    """Ceilings that are acted on by sampling, and kept by the kernel where it can.  CPU is a fraction of one core: 1.5
-    is 150 %; tasks are processes and threads."""
+    """Limits on resources (see `Enforce`).  `max_cpu` is a fraction of one core: 1.5 is 150 %; tasks are processes and
+    threads."""
 
     max_memory: int | None = None
     max_cpu: float | None = None
@@ -146,7 +148,7 @@ class ResourcesSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSpec:
-    """How captured output is kept.  `keep` counts rotated files beside the one being written."""
+    """How output is kept.  `keep`: number of rotated files beside the one being written."""
 
     max_size: int = 10 * MIB
     keep: int = 5
@@ -156,7 +158,8 @@ class LogSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookSpec:
-    """Run `run` with the event as JSON on stdin, or notify the Apprise URL `notify`, on each of `on`."""
+    """On each event of `on`, run the command `run` with the event as JSON on stdin, or notify the Apprise URL
+    `notify`."""
 
     on: tuple[str, ...] = ()
     run: tuple[str, ...] | None = None
@@ -168,9 +171,8 @@ class HookSpec:
 class SocketSpec:
     """A listening socket that the supervisor opens for a service.
 
-    `url`: `tcp://ADDRESS:PORT` with a numeric address, `unix:/PATH`, or `unix:@NAME` in the abstract namespace; it is
-    what the socket is known by.  `mode` is that of a path.  `label` stands in LISTEN_FDNAMES; empty: the service's
-    name.
+    `url`: `tcp://ADDRESS:PORT` with a numeric address, `unix:/PATH`, or `unix:@NAME` in the abstract namespace; it
+    identifies the socket.  `mode`: the mode of a path.  `label`: the name in LISTEN_FDNAMES; empty: the service's name.
     """
 
     url: str
@@ -180,7 +182,7 @@ class SocketSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
-    """One `[services.NAME]`, with `[defaults]` folded in and every `${VAR}` resolved."""
+    """One `[services.NAME]`, with `[defaults]` merged in and every `${VAR}` resolved."""
 
     name: str
     command: tuple[str, ...]
@@ -210,7 +212,7 @@ class ServiceSpec:
     sockets: tuple[SocketSpec, ...] = ()
     no_new_privileges: bool = False
     capabilities: tuple[int, ...] | None = None
-    """Numbers of the capabilities in its bounding set; None: as they are."""
+    """Numbers of the capabilities in its bounding set; None: the set is not changed."""
     ambient_capabilities: tuple[int, ...] = ()
     ready: ReadySpec | None = None
     heartbeat: HeartbeatSpec | None = None
@@ -229,9 +231,12 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorSpec:
-    """`[supervisor]`.  `group` is the number of the group that may give orders beside us and root.  `listen` is (host,
-    port) for read-only HTTP, or None; the three files that go with it are paths, or empty.  `wait_ready`: see
-    adapters/systemd.py."""
+    """`[supervisor]`.
+
+    `group`: number of the group that may use the control socket beside the daemon's user and root.  `listen`: (host,
+    port) of read-only HTTP, or None; `token_file`, `certificate` and `private_key` belong to it and are paths or empty.
+    `wait_ready`: whether READY is reported to the service manager only once the services are ready
+    (daemon/service_manager.py)."""
 
     name: str = "default"
     runtime_dir: str = ""
@@ -247,7 +252,7 @@ class SupervisorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A whole configuration in force.  `services` is in start order: dependencies come first."""
+    """A whole configuration.  `services` is in start order: dependencies come first."""
 
     supervisor: SupervisorSpec
     services: tuple[ServiceSpec, ...]

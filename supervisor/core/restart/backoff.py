@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt.
+"""Backoff: the delay before a restart.
 
 Decorrelated jitter is Marc Brooker's, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
 """

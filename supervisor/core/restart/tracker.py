@@ -1,8 +1,8 @@
-"""May a failed instance be started again?  Policy, intensity, breaker.
+"""The restart tracker: decides by policy, restart intensity and breaker whether a failed instance is started again.
 
-Erlang/OTP's restart intensity decides when trying is hopeless: more than `max_restarts` within `window` opens
-the breaker.  An open breaker tries once after its cooldown (half-open): health closes it, failure opens it again
-for twice as long.
+The restart intensity is Erlang/OTP's: more than `max_restarts` restarts within `window` open the breaker.  After its
+cooldown an open breaker allows one trial (half-open).  If the trial is healthy the breaker closes; if it fails the
+breaker opens again for twice as long.
 
     CLOSED ──too many failures──▶ OPEN ──cooldown over──▶ HALF_OPEN ──healthy──▶ CLOSED
                                    ▲──────────failed, cooldown × 2─────────┘
@@ -15,17 +15,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from supervisor.core.model.saved import GARBAGE, maybe, number, sequence, whole
+from supervisor.core.model.saved import GARBAGE, integer, number, optional_number, sequence
 from supervisor.core.model.spec import Policy, RestartSpec
 from supervisor.core.restart import backoff
 
 LONGEST_COOLDOWN = 3600.0
+"""Seconds; no cooldown grows beyond that, unless the configured one is longer."""
 MOST_COOLDOWNS = 32.0
+"""A cooldown grows to at most this many configured ones."""
 _AGES = 1e12
 
 
 class Breaker(StrEnum):
-    """The circuit breaker's usual states."""
+    """The usual states of a circuit breaker."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -34,7 +36,7 @@ class Breaker(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RestartDecision:
-    """What follows a failure: a restart after `delay` seconds, or an open breaker that tries once at `retry_at`."""
+    """What follows a failure: a restart after `delay` seconds, or an open breaker with a trial at `retry_at`."""
 
     restart: bool
     delay: float
@@ -43,85 +45,87 @@ class RestartDecision:
     retry_at: float | None
 
 
-def wants_restart(spec: RestartSpec, oneshot: bool, exit_code: int | None, signal: int | None, asked: bool) -> bool:
+def wants_restart(
+    spec: RestartSpec, oneshot: bool, exit_code: int | None, signal: int | None, ended_for_failure: bool
+) -> bool:
     """Whether the policy wants a restart after this exit.
 
-    `asked`: we ended it because of a failure that we found (silence, a limit, a start timeout), so it failed
-    whatever it said last.  An unknown exit (neither code nor signal) is a failure.  A oneshot that succeeded is
-    done, whatever the policy.
+    `ended_for_failure`: the supervisor ended it because of a failure that it detected (silence, a limit, a start
+    timeout), so that it failed whatever its exit status is.  An unknown exit (neither code nor signal) is a failure.  A
+    oneshot that succeeded is not restarted under any policy.
     """
-    failed = asked or signal is not None or exit_code not in spec.success_exit_codes
+    failed = ended_for_failure or signal is not None or exit_code not in spec.success_exit_codes
     if spec.policy is Policy.NEVER:
         return False
     return failed or (spec.policy is Policy.ALWAYS and not oneshot)
 
 
 class RestartTracker:
-    """One instance's restarts.  Times are monotonic seconds."""
+    """The restarts of one instance.  Times are monotonic seconds."""
 
-    __slots__ = ("_granted", "_previous", "_spec", "attempt", "breaker", "cooldown", "retry_at")
+    __slots__ = ("_previous", "_restarts", "_spec", "attempt", "breaker", "cooldown", "retry_at")
 
     breaker: Breaker
     attempt: int
-    """Restarts since it was healthy last; picks the delay."""
+    """Restarts since the instance was last healthy; the delay depends on it."""
     cooldown: float
-    """Seconds that the breaker stays open this time, or the next."""
+    """Seconds for which the breaker is open, or will be the next time."""
     retry_at: float | None
-    """When the open breaker tries once; None unless open."""
+    """When the open breaker allows its trial; None unless it is open."""
 
     def __init__(self, spec: RestartSpec) -> None:
         self._spec = spec
         self.reset()
 
     def reconfigure(self, spec: RestartSpec) -> None:
-        """Other rules from now on; what has happened stays in force."""
+        """Follow another specification from now on; keep the history."""
         self._spec = spec
         self.cooldown = max(self.cooldown, spec.cooldown) if self.breaker is not Breaker.CLOSED else spec.cooldown
 
     def reset(self) -> None:
-        """A person says so: everything as new."""
+        """Forget the history and close the breaker."""
         self.breaker = Breaker.CLOSED
         self.attempt = 0
         self.cooldown = self._spec.cooldown
         self.retry_at = None
         self._previous = 0.0
-        self._granted: tuple[float, ...] = ()
+        self._restarts: tuple[float, ...] = ()
 
     def failed(self, now: float, rng: Callable[[], float]) -> RestartDecision:
-        """A failure that counts, and after which the policy wants a restart."""
+        """Decide after a failure for which the policy wants a restart."""
         spec = self._spec
         if self.breaker is Breaker.OPEN:
             return self._refuse("the breaker is open")
         if self.breaker is Breaker.HALF_OPEN:
             self.cooldown = min(2.0 * self.cooldown, self._longest_cooldown())
             return self._open(now, "the trial failed")
-        self._granted = self._recent(now)
-        if len(self._granted) >= spec.max_restarts:
+        self._restarts = self._recent(now)
+        if len(self._restarts) >= spec.max_restarts:
             return self._open(now, f"more than {spec.max_restarts} restarts within {spec.window:g} s")
-        self._granted += (now,)
+        self._restarts += (now,)
         self.attempt += 1
         self._previous = backoff.delay(spec, self.attempt, self._previous, rng)
-        reason = f"restart {len(self._granted)} of at most {spec.max_restarts} within {spec.window:g} s"
+        reason = f"restart {len(self._restarts)} of at most {spec.max_restarts} within {spec.window:g} s"
         return RestartDecision(True, self._previous, self.breaker, reason, None)
 
     def trial(self, now: float) -> None:
-        """The cooldown is over: let it try once."""
+        """The cooldown is over: allow one trial."""
         if self.breaker is Breaker.OPEN:
             self.breaker = Breaker.HALF_OPEN
             self.retry_at = None
 
     def healthy(self, now: float) -> bool:
-        """It was healthy for `reset_after`: the backoff starts over.  True if that closed the breaker.
+        """The instance was healthy for `reset_after`: restart the backoff.  True if that closed the breaker.
 
-        While closed, the window forgets only by its own time, so that a `reset_after` shorter than the window
-        does not let a flapping instance through for ever.
+        While the breaker is closed, restarts leave the window only by age.  A `reset_after` shorter than the window
+        would otherwise let a flapping instance restart for ever.
         """
         if self.breaker is Breaker.HALF_OPEN:
             self.reset()
             return True
         self.attempt = 0
         self._previous = 0.0
-        self._granted = self._recent(now)
+        self._restarts = self._recent(now)
         return False
 
     def restarts_in_window(self, now: float) -> int:
@@ -139,14 +143,14 @@ class RestartTracker:
         }
 
     def restore(self, snapshot: Mapping[str, object], now: float) -> None:
-        """Go on where the snapshot was taken, by the rules of the spec now in force.  From garbage: as new."""
+        """Continue from a snapshot under the present specification.  A damaged snapshot leaves a new tracker."""
         self.reset()
         spec = self._spec
         try:
             breaker = Breaker(str(snapshot["breaker"]))
-            attempt = whole(snapshot["attempt"], 0, 2**63)
+            attempt = integer(snapshot["attempt"], 0, 2**63)
             cooldown = number(snapshot["cooldown"], 0.0, _AGES)
-            retry_in = maybe(snapshot["retry_in"], -_AGES, _AGES)
+            retry_in = optional_number(snapshot["retry_in"], -_AGES, _AGES)
             previous = number(snapshot["previous"], 0.0, _AGES)
             ages = [number(age, 0.0, _AGES) for age in sequence(snapshot["ages"], spec.max_restarts)]
             if (breaker is Breaker.OPEN) is (retry_in is None):
@@ -156,10 +160,10 @@ class RestartTracker:
         self.breaker, self.attempt, self._previous = breaker, attempt, min(previous, spec.maximum)
         self.cooldown = min(max(cooldown, spec.cooldown), self._longest_cooldown())
         self.retry_at = None if retry_in is None else now + min(retry_in, self.cooldown)
-        self._granted = tuple(sorted(now - age for age in ages))
+        self._restarts = tuple(sorted(now - age for age in ages))
 
     def _recent(self, now: float) -> tuple[float, ...]:
-        return self._granted[bisect_left(self._granted, now - self._spec.window) :]
+        return self._restarts[bisect_left(self._restarts, now - self._spec.window) :]
 
     def _open(self, now: float, reason: str) -> RestartDecision:
         self.breaker = Breaker.OPEN
@@ -170,5 +174,5 @@ class RestartTracker:
         return RestartDecision(False, 0.0, self.breaker, reason, self.retry_at)
 
     def _longest_cooldown(self) -> float:
-        """32 cooldowns or an hour, whichever is shorter, but never less than what was asked for."""
+        """32 cooldowns or an hour, whichever is shorter, but at least the configured cooldown."""
         return max(self._spec.cooldown, min(LONGEST_COOLDOWN, MOST_COOLDOWNS * self._spec.cooldown))

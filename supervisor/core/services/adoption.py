@@ -1,11 +1,11 @@
-"""Which of the processes that are there belong to whom, when a supervisor finds another one's children.
+"""Adoption: decides which processes of an earlier daemon are adopted by which instances, and which are orphans.
 
-Pure: what was saved and what was found go in, who is to be adopted and who must go comes out.  The rules hold that
-there is never a second copy: of each instance at most one process is a candidate, and everything else that carries our
-mark and belongs to no live instance is a stray.
+The input is what was saved and what was found.  The rules guarantee that there is never a second copy of an instance:
+at most one process becomes its main process, and every process that carries this supervisor's mark and belongs to no
+live instance is an orphan, which is killed.
 
-A start is recorded before it is carried out.  So whoever bears a later incarnation than the record knows of was started
-in words that were lost: by a full disk, or with the whole ledger.  It is what the instance is now.
+A start is recorded before it is carried out.  So where a process has a later incarnation than the record, the record of
+its start was lost, by a full disk or with the whole ledger, and that incarnation is the present one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from supervisor.core.model.events import Adopted, NotFoundOnAdoption
 
 
 class MarkedProcess(NamedTuple):
-    """A process that carries our mark.  `start`: clock ticks since boot; `leader`: it leads its session, as every
-    main process does that we spawn."""
+    """A process that carries this supervisor's mark in its environment.
+
+    `incarnation`: None where its program has overwritten the environment.  `start`: clock ticks since boot.  `leader`:
+    it leads its session, as every main process does that a daemon spawned."""
 
     pid: int
     start: int
@@ -29,7 +31,7 @@ class MarkedProcess(NamedTuple):
 
 
 class Running(Protocol):
-    """The main process of an instance, as the daemon that started it knows it."""
+    """The main process of an instance, as the daemon that started it sees it."""
 
     @property
     def incarnation(self) -> int: ...
@@ -42,7 +44,7 @@ class Running(Protocol):
 
 
 class Seen(Protocol):
-    """The process that has a pid now.  `state` is the letter of /proc/PID/stat."""
+    """The process that has a pid now.  `state`: the letter of /proc/PID/stat."""
 
     @property
     def start(self) -> int: ...
@@ -52,19 +54,19 @@ class Seen(Protocol):
 
 
 class AdoptionPlan(NamedTuple):
-    """`mains`: (pid, start) to adopt by instance.  `remains`: what a live instance may have left beside its main
-    process.  `strays`: what must not live on.  `unheard`: incarnations that live, and of which the record says nothing;
-    the instance has to be told (`ServiceSet.presume`)."""
+    """`main_processes`: the (pid, start) to adopt, by instance.  `candidates`: the processes that were found of each
+    live instance, its main process included.  `orphans`: the processes to kill.  `unrecorded`: live incarnations
+    without a record, by instance; pass them to `ServiceSet.assume_spawning`."""
 
-    mains: dict[str, tuple[int, int]]
-    remains: dict[str, list[MarkedProcess]]
-    strays: list[MarkedProcess]
-    unheard: dict[str, int]
+    main_processes: dict[str, tuple[int, int]]
+    candidates: dict[str, list[MarkedProcess]]
+    orphans: list[MarkedProcess]
+    unrecorded: dict[str, int]
 
 
 def saved(instance: Instance, process: Running | None, now: float) -> dict[str, Any]:
-    """What is saved of an instance: its snapshot, with the (pid, start time) by which a later daemon knows its main
-    process again.  A pid alone may be another process by then."""
+    """What is saved of an instance: its snapshot, and the (pid, start time) by which a later daemon recognizes its main
+    process.  The pid alone may belong to another process by then."""
     snapshot = instance.snapshot(now)
     if process is not None and process.incarnation == instance.incarnation and instance.pid is not None:
         snapshot |= {"pid": process.pid, "start": process.start}
@@ -72,51 +74,57 @@ def saved(instance: Instance, process: Running | None, now: float) -> dict[str, 
 
 
 def is_main(start: int, seen: Seen | None) -> bool:
-    """Whether the process that has the pid of a main process is that process: it began when that began.  A zombie is,
-    for it still tells its exit status; a process that is being removed (X) tells nothing any more."""
+    """Whether the process that now has the pid of a main process is that process, by its start time.
+
+    A zombie is, because it still has its exit status; a process that is being removed (X) is not."""
     return seen is not None and seen.start == start and seen.state != "X"
 
 
-def outcome(incarnation: int, pid: int | None, age: float, *, tree_empty: bool) -> Adopted | NotFoundOnAdoption:
-    """What the instance is told.  `pid` and `age` are those of its main process, None where that is not there."""
+def adoption_event(incarnation: int, pid: int | None, age: float, *, tree_empty: bool) -> Adopted | NotFoundOnAdoption:
+    """The event for the instance.  `pid` and `age`: those of its main process; `pid` is None where that is gone."""
     return NotFoundOnAdoption(incarnation, tree_empty) if pid is None else Adopted(incarnation, pid, age)
 
 
 def plan_adoption(
     instances: Mapping[str, Instance], started: Mapping[str, int | None], found: Iterable[MarkedProcess]
 ) -> AdoptionPlan:
-    """`instances` as restored; `started`: the start time that was saved with an instance's pid, for all of which
+    """Plan the adoption of the processes `found`.
+
+    `instances`: as restored.  `started`: the start time that was saved with the pid, for every instance of which
     anything was saved."""
     found = list(found)
-    mains: dict[str, tuple[int, int]] = {}
-    unheard = _unheard(instances, started, found)
-    remains: dict[str, list[MarkedProcess]] = {name: [] for name, i in instances.items() if i.alive or name in unheard}
-    strays: list[MarkedProcess] = []
+    main_processes: dict[str, tuple[int, int]] = {}
+    unrecorded = _unrecorded(instances, started, found)
+    candidates: dict[str, list[MarkedProcess]] = {
+        name: [] for name, i in instances.items() if i.alive or name in unrecorded
+    }
+    orphans: list[MarkedProcess] = []
     for process in found:
         name = process.instance
-        current = unheard.get(name, instances[name].incarnation if name in remains else None)
+        current = unrecorded.get(name, instances[name].incarnation if name in candidates else None)
         if current is None or process.incarnation not in (None, current):
-            strays.append(process)
+            orphans.append(process)
         else:
-            remains[name].append(process)
-    for name, processes in remains.items():
+            candidates[name].append(process)
+    for name, processes in candidates.items():
         pid, start = instances[name].pid, started.get(name)
-        if name in unheard:
-            mains[name] = _first(p for p in processes if p.leader)
+        if name in unrecorded:
+            main_processes[name] = _first(p for p in processes if p.leader)
         elif pid is not None and start is not None:
-            mains[name] = (pid, start)
+            main_processes[name] = (pid, start)
         elif instances[name].spawning:
             leaders = [p for p in processes if p.leader and p.incarnation is not None]
             if leaders:
-                mains[name] = _first(leaders)
-    return AdoptionPlan(mains, remains, strays, unheard)
+                main_processes[name] = _first(leaders)
+    return AdoptionPlan(main_processes, candidates, orphans, unrecorded)
 
 
-def _unheard(
+def _unrecorded(
     instances: Mapping[str, Instance], started: Mapping[str, int | None], found: Iterable[MarkedProcess]
 ) -> dict[str, int]:
-    """The newest incarnation that lives, where it is newer than what is recorded.  One whose program has overwritten
-    its environment tells none, and counts where nothing at all is recorded."""
+    """The newest live incarnation of each instance where it is newer than the recorded one.
+
+    A process without an incarnation in its environment counts only where nothing at all is recorded."""
     newest: dict[str, int] = {}
     for process in found:
         instance = instances.get(process.instance)
@@ -131,6 +139,6 @@ def _unheard(
 
 
 def _first(leaders: Iterable[MarkedProcess]) -> tuple[int, int]:
-    """Whatever was spawned first is it: all else descends from it."""
+    """The (pid, start) of the leader that was spawned first; all others descend from it."""
     first = min(leaders, key=lambda p: (p.start, p.pid))
     return first.pid, first.start

@@ -1,4 +1,4 @@
-"""The deadlines of all instances, the earliest first: a heap in which a heartbeat costs nothing."""
+"""The deadlines of all instances, earliest first, in a heap that a heartbeat does not touch."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import heapq
 from supervisor.core.lifecycle.instance import Instance
 
 LOOK_AHEAD = 0.05
-"""Seconds."""
+"""Seconds; entries that heartbeats have moved are handled this much ahead of their time (see `due`)."""
 FOREVER = float("inf")
 
 
 class Deadlines:
     """At most one live entry for each instance, never later than the instance's deadline.
 
-    A heartbeat moves the deadline away: the entry stays, and is put off only when it comes up."""
+    A heartbeat postpones the deadline: the entry stays, and is moved only when its time comes."""
 
     __slots__ = ("_count", "_heap", "entries")
 
     def __init__(self) -> None:
         self.entries: dict[str, float] = {}
-        """The time of each instance's live entry.  To read only; a deadline that is earlier has to be scheduled."""
+        """The time of each instance's live entry.  Read only; an earlier deadline has to be passed to `schedule`."""
         self._heap: list[tuple[float, int, Instance]] = []
         self._count = 0
 
     @property
     def next(self) -> float | None:
-        """When `due` is to be asked.  May be early by a moved heartbeat deadline, never late."""
+        """When to call `due`.  May be too early, where a heartbeat has postponed a deadline, but is never late."""
         return self._heap[0][0] if self._heap else None
 
     def schedule(self, instance: Instance) -> None:
-        """Take up the instance's deadline as it is now."""
+        """Enter the present deadline of the instance."""
         deadline = instance.deadline
         if deadline is None:
             self.entries.pop(instance.name, None)
@@ -42,10 +42,10 @@ class Deadlines:
             heapq.heappush(self._heap, (deadline, self._count, instance))
 
     def due(self, now: float) -> list[Instance]:
-        """The instances whose deadline has passed; their entries are gone.
+        """The instances whose deadline has passed; their entries are removed.
 
-        Entries that heartbeats have put off meanwhile are moved a little ahead of their time: a hundred services
-        that beat then cost a few wake-ups a second, not one each."""
+        Entries that heartbeats have postponed are moved up to `LOOK_AHEAD` before their time, so that a hundred beating
+        services cost a few wake-ups per second instead of one each."""
         found: list[Instance] = []
         heap = self._heap
         while heap and heap[0][0] <= now + LOOK_AHEAD:

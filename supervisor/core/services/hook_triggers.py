@@ -1,4 +1,4 @@
-"""Which hooks a transition calls for."""
+"""Hook triggers: the names of the hook events that a record means."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _RESTARTS = frozenset(
 
 
 def triggers(record: Record, *, oneshot: bool = False) -> set[str]:
-    """Names as in `hooks.on`, of everything that this record says has happened.
+    """The events that this record means, by their names in `hooks.on`.
 
     `started`: a process was spawned.
-    `ready`: its readiness was seen, or is not asked for; a oneshot is never ready.
+    `ready`: it became ready, or runs without a readiness check; a oneshot is never ready.
     `suspected`: it was found silent, late or over a limit.
     `failed`: it ended, or was ended, because of a failure.
-    `restarted`: it is being started again after it ran before.
-    `breaker-open`: it will not be started again for the time being.
-    `stopped`: it ended and is to stay so.
+    `restarted`: it is spawned again after it ran before.
+    `breaker-open`: it failed too often and is not started again before the cooldown is over.
+    `stopped`: it ended and is not started again.
     """
     found: set[str] = set()
     before, after, cause = record.before, record.after, record.cause
@@ -51,5 +51,5 @@ def triggers(record: Record, *, oneshot: bool = False) -> set[str]:
 
 
 def _only_reported(record: Record) -> bool:
-    """A limit is exceeded, and nothing more is wanted than to hear of it."""
+    """A limit is exceeded, and the configuration only wants that reported."""
     return record.cause in LIMITS and record.before is record.after and record.detail.get("action") == "report"

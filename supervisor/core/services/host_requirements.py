@@ -1,19 +1,20 @@
-"""What a plan requires of the host: open descriptors, and who may enter the runtime directory."""
+"""What a plan requires of the host: the limit of open descriptors, and the mode of the runtime directory."""
 
 from __future__ import annotations
 
 from supervisor.core.model.spec import Plan
 
 DESCRIPTORS_EACH = 3
-"""The pidfd of the main process, the pipe of the output, the log file."""
-DESCRIPTORS_OF_OUR_OWN = 256
+"""Descriptors of an instance: the pidfd of its main process, the pipe of its output, its log file."""
+DESCRIPTORS_OF_DAEMON = 256
+"""Descriptors that the daemon itself may need."""
 
 OWNER_ONLY, GROUP_MAY_ENTER, ALL_MAY_ENTER = 0o700, 0o710, 0o711
 
 
 def descriptor_shortage(limit: int, instances: int) -> str:
-    """What is to be said of a `limit` of open descriptors that is low for so many instances; empty if it is not."""
-    needed = DESCRIPTORS_EACH * instances + DESCRIPTORS_OF_OUR_OWN
+    """The problem that a `limit` of open descriptors is too low for the number of instances; empty if it suffices."""
+    needed = DESCRIPTORS_EACH * instances + DESCRIPTORS_OF_DAEMON
     if limit >= needed:
         return ""
     return (

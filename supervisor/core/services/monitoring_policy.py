@@ -1,6 +1,6 @@
 """Monitoring policy: what a recorded change means for the monitoring of an instance.
 
-Resource limits apply to what runs.  Probes and beats of a process that is on its way out say nothing any more.
+Resource limits apply to a running process.  Probes and heartbeats of a process that is being stopped mean nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ MONITORED = frozenset({State.STARTING, State.RUNNING, State.SUSPECT})
 
 
 class MonitoringChange(NamedTuple):
-    """`sample`: usage is compared with the limits of the configuration from now on.  `apply_limits`: the limits that
-    the kernel enforces are set again.  `end`: probes end, and beats are no longer awaited."""
+    """`sample`: compare usage with the configured limits from now on.  `apply_limits`: set the limits that the kernel
+    enforces again.  `end`: end probes and the observation of heartbeats."""
 
     sample: bool
     apply_limits: bool
@@ -23,7 +23,7 @@ class MonitoringChange(NamedTuple):
 
 
 def monitoring_change(record: Record) -> MonitoringChange:
-    """What follows from `record`."""
+    """The change that follows from `record`."""
     reloaded = record.cause is Cause.RELOADED
     changed = record.before is not record.after or reloaded
     running = changed and record.after is State.RUNNING

@@ -1,4 +1,4 @@
-"""What is different between two plans, and which differences need a new process to take effect."""
+"""The difference between two plans, and which changes need a new process to take effect."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ IN_PLACE = frozenset(
         "hooks",
     }
 )
-"""Keys that a running process need not know of."""
+"""Keys of a service whose change does not concern the running process."""
 
 SUPERVISOR_IN_PLACE = frozenset({"max_concurrent_restarts", "wait_ready"})
+"""Keys of [supervisor] that a running daemon follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Names of services, and per changed service its changed keys.  `supervisor`: keys that need a new daemon."""
+    """Names of services, and the changed keys of each changed one.  `supervisor`: changed keys that need a new
+    daemon."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -51,7 +53,7 @@ class Difference:
 
 
 def difference(old: Plan, new: Plan) -> Difference:
-    """Compare by service name; the order of services in the file does not matter."""
+    """Compare two plans by service name; the order of services does not matter."""
     before = {s.name: s for s in old.services}
     after = {s.name: s for s in new.services}
     changed = {name: _keys(before[name], spec) for name, spec in after.items() if name in before}
@@ -77,7 +79,7 @@ def _needs_process(old: ServiceSpec, new: ServiceSpec, keys: tuple[str, ...]) ->
 
 
 def _notify_environment(spec: ServiceSpec) -> tuple[bool, float | None]:
-    """What of readiness and heartbeat a process learns from its environment: NOTIFY_SOCKET, WATCHDOG_USEC."""
+    """What the environment of a process says of readiness and heartbeats (NOTIFY_SOCKET, WATCHDOG_USEC)."""
     beat = spec.heartbeat
     interval = beat.interval if beat is not None and beat.source == "notify" else None
     return interval is not None or (spec.ready is not None and spec.ready.notify), interval

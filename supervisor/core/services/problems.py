@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 KEPT = 20
+"""Number of problems that are kept."""
 
 
 class Problems:
-    """Texts, oldest first.  A text that is there already keeps its place."""
+    """Texts, oldest first.  Adding a text again does not move it."""
 
     def __init__(self) -> None:
         self._texts: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Selection: the instances that a command, or the start of the daemon, is about.
+"""Selection: the instances that a command, or the start of the daemon, acts on.
 
 A command without names has a default that depends on its verb.  An instance that an earlier daemon left in some state
 keeps that state, so `autostart` does not select it.
@@ -44,8 +44,8 @@ def resolve_one(service_set: ServiceSet, pattern: str) -> str:
 def selected(service_set: ServiceSet, verb: str, patterns: Sequence[str]) -> list[str]:
     """The instances that `verb` acts on.  NoSuchService; UsageError where the verb is unknown, or refused now.
 
-    Without patterns, `start` selects what starts by itself and is not up, `restart` what is wanted up, and every other
-    verb all.  `signal` leaves out what has no process."""
+    Without patterns, `start` selects the instances with `autostart` that are not up, `restart` those whose goal is UP,
+    and every other verb all.  `signal` leaves out instances without a process."""
     names = resolve(service_set, patterns) if patterns else list(service_set.instances)
     if service_set.closing and verb in STARTING_VERBS:
         raise UsageError("the daemon is shutting down", "Nothing can be started now.")
@@ -56,7 +56,11 @@ def selected(service_set: ServiceSet, verb: str, patterns: Sequence[str]) -> lis
     if patterns:
         return names
     if verb == "start":
-        return [n for n in names if service_set.instances[n].spec.autostart and not service_set.instances[n].satisfied]
+        return [
+            n
+            for n in names
+            if service_set.instances[n].spec.autostart and not service_set.instances[n].ready_for_dependants
+        ]
     if verb == "restart":
         return [n for n in names if service_set.instances[n].goal is Goal.UP]
     return names

@@ -1,8 +1,8 @@
-"""All instances together: what no single one can decide.
+"""The service set: all instances, and the rules that no single instance can decide.
 
-Dependency order on the way up and, reversed, on the way down; the host-wide brake on restarts; who else is
-restarted with a failed one (strategies); fallbacks; and a changed plan.  Each order to an instance is an event
-put in a queue, so that nothing here loops inside a handler.
+These are the order of starts by dependencies and of stops in reverse, the limit of concurrent restarts on this host,
+the restart of other instances with a failed one (strategies), fallbacks, and a changed plan.  Each order to an instance
+is an event in a queue, so that no handler calls another instance's handler.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from supervisor.core.services.plan_diff import Difference, difference
 
 
 class ServiceSet:
-    """Instances by name, in start order.  `step` and `tick` take a time and give back orders for the world."""
+    """Instances by name, in start order.  Methods that take a time (monotonic seconds) return the actions to
+    perform."""
 
     def __init__(self, plan: Plan, rng: Callable[[], float]) -> None:
         self.plan = plan
@@ -38,11 +39,11 @@ class ServiceSet:
         self._dependants: dict[str, list[str]] = {}
         self._queue: deque[tuple[Instance, ev.Event]] = deque()
         self._waiting: dict[str, None] = {}
-        self._braked: dict[str, None] = {}
-        self._look_again = False
+        self._awaiting_slot: dict[str, None] = {}
+        self._recheck_waiting = False
         self._recovering: set[str] = set()
-        self._later: dict[str, ev.Stop] = {}
-        self._leaving: set[str] = set()
+        self._postponed_stops: dict[str, ev.Stop] = {}
+        self._removed: set[str] = set()
         self._deadlines = Deadlines()
         self._correlated_silence = CorrelatedSilence()
         self._health = LocalHealth()
@@ -50,34 +51,34 @@ class ServiceSet:
         for spec in plan.services:
             self._create(spec)
 
-    # -- asking --------------------------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------------------------
 
     def names(self, pattern: str) -> list[str]:
-        """Instance names meant by a service, instance or group name; empty if there is none (any more)."""
+        """The instances that a service, instance or group name means; empty if there are none (any more)."""
         if pattern in self.instances:
-            return [pattern] if pattern not in self._leaving else []
+            return [pattern] if pattern not in self._removed else []
         meant = (i for i in self.instances.values() if pattern in (i.spec.name, i.spec.group_name))
-        return [i.name for i in meant if i.name not in self._leaving]
+        return [i.name for i in meant if i.name not in self._removed]
 
-    def still_going(self, plan: Plan) -> Plan:
-        """`plan` with the services that it does not hold any more, and of which something still runs: what a later
-        supervisor has to know to end them as they should be."""
+    def with_running_services(self, plan: Plan) -> Plan:
+        """`plan`, with the services that it no longer has but that still run.  A later daemon needs their specification
+        to stop them."""
         gone = {i.spec.name: i.spec for i in self.instances.values() if i.alive and plan.service(i.spec.name) is None}
         return replace(plan, services=(*gone.values(), *plan.services)) if gone else plan
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` is due next.  May be early by a moved heartbeat deadline, never late."""
+        """When `tick` is due next.  May be too early, where a heartbeat has postponed a deadline, but is never late."""
         return self._deadlines.next
 
     @property
-    def down(self) -> bool:
-        """Nothing runs that is to end, and nothing is about to."""
-        return not any(i.alive and not i.stays for i in self.instances.values())
+    def all_down(self) -> bool:
+        """Nothing runs, or is about to run, except processes that outlive the daemon."""
+        return not any(i.alive and not i.outlives_daemon for i in self.instances.values())
 
-    def over(self, now: float) -> bool:
-        """There is nothing to wait for: all that runs is to stay, or will not die."""
-        return all(i.stays or i.stuck(now) for i in self.instances.values() if i.alive)
+    def finished(self, now: float) -> bool:
+        """A shutdown has nothing left to wait for: what still runs outlives the daemon or cannot be killed."""
+        return all(i.outlives_daemon or i.unkillable(now) for i in self.instances.values() if i.alive)
 
     def dependants(self, service: str) -> list[str]:
         """Services that name `service` in depends_on."""
@@ -86,7 +87,7 @@ class ServiceSet:
     # -- stepping ------------------------------------------------------------------------------------------------
 
     def step(self, name: str, event: ev.Event, now: float) -> list[Action]:
-        """One event for one instance, and all that follows from it."""
+        """Take one event for one instance, and everything that follows from it."""
         instance = self.instances.get(name)
         if instance is None:
             return []
@@ -96,10 +97,10 @@ class ServiceSet:
         if type(event) is ev.SuspectExamined:
             event = self._correlated_silence.examined(instance, event, self.instances.values(), now)
         self._queue.append((instance, event))
-        return self._settle(now)
+        return self._process_queue(now)
 
     def _beat(self, instance: Instance, event: ev.Heartbeat) -> None:
-        """The hot path: nothing but the detector learns of it, and the timer only where suspicion comes nearer."""
+        """The hot path: only the detector takes the beat; the deadline is entered only where it comes nearer."""
         suspect_at = instance.beat(event)
         if suspect_at is not None and suspect_at < self._deadlines.entries.get(instance.name, FOREVER):
             self._deadlines.schedule(instance)
@@ -108,84 +109,87 @@ class ServiceSet:
         """Fire every deadline that has passed."""
         for instance in self._deadlines.due(now):
             self._queue.append((instance, ev.Timeout(self._health.patience(now))))
-        return self._settle(now)
+        return self._process_queue(now)
 
     def stalled(self, seconds: float, now: float) -> list[Action]:
-        """We did not run for that long: nobody is to blame for silence in it."""
+        """The daemon did not run for `seconds`: silence in that time is not counted."""
         self._health.stalled(seconds, now)
         for instance in self.instances.values():
             self._queue.append((instance, ev.DaemonStalled(seconds)))
-        return self._settle(now)
+        return self._process_queue(now)
 
     # -- commands ------------------------------------------------------------------------------------------------
 
     def start(self, names: Iterable[str], now: float, cause: Cause = Cause.STARTED_BY_USER) -> list[Action]:
-        """Want these up, and what they depend on; a oneshot that has succeeded runs again only if it is named."""
+        """Start these instances and what they depend on.  A oneshot that has succeeded runs again only if it is
+        named."""
         named = list(names)
         for name in self._with_dependencies(named):
             instance = self.instances[name]
-            if instance.satisfied and name not in named and instance.goal is Goal.UP:
+            if instance.ready_for_dependants and name not in named and instance.goal is Goal.UP:
                 continue
-            self._later.pop(name, None)
+            self._postponed_stops.pop(name, None)
             self._queue.append((instance, ev.Start(cause)))
-        return self._settle(now)
+        return self._process_queue(now)
 
     def stop(self, names: Iterable[str], now: float, cause: Cause = Cause.STOPPED_BY_USER) -> list[Action]:
-        """Want these down, each after those among them that depend on it."""
+        """Stop these instances, each after those among them that depend on it."""
         for name in names:
             self._stop_in_turn(self.instances[name], cause)
-        return self._settle(now)
+        return self._process_queue(now)
 
     def end(self, now: float) -> list[Action]:
-        """Shut down.  Asked a second time, kill what is left."""
+        """Shut down; at the second call kill what is left."""
         return self.kill(now) if self.closing else self.shutdown(now)
 
     def kill(self, now: float) -> list[Action]:
-        """The second time a person says stop: no more waiting."""
-        self._later.clear()
+        """Kill everything without waiting for stop timeouts or dependants."""
+        self._postponed_stops.clear()
         for instance in self.instances.values():
             self._queue.append((instance, ev.Stop(Cause.SHUTDOWN, force=True)))
-        return self._settle(now)
+        return self._process_queue(now)
 
     def restart(self, names: Iterable[str], now: float) -> list[Action]:
         for name in names:
-            self._later.pop(name, None)
+            self._postponed_stops.pop(name, None)
             self._queue.append((self.instances[name], ev.Restart()))
-        return self._settle(now)
+        return self._process_queue(now)
 
     def reset(self, names: Iterable[str], now: float) -> list[Action]:
         for name in names:
             self._queue.append((self.instances[name], ev.Reset()))
-        return self._settle(now)
+        return self._process_queue(now)
 
     def restore(self, name: str, saved: Mapping[str, Any], *, crashed: bool) -> None:
-        """Give an instance what an earlier supervisor saved for it.  Where that one `crashed`, `resume` has to tell
-        what became of all who are `alive` then."""
+        """Restore what an earlier daemon saved for an instance.  Where that daemon `crashed`, pass what was found of
+        each `alive` instance to `resume` afterwards."""
         instance = self.instances[name]
         instance.restore(saved, crashed=crashed)
-        self._account(instance)
+        self._update_waiting(instance)
         self._deadlines.schedule(instance)
 
-    def presume(self, name: str, incarnation: int) -> None:
-        """An instance lives in this incarnation, and no record tells of it; `resume` has to tell what became of it."""
+    def assume_spawning(self, name: str, incarnation: int) -> None:
+        """A live process of this incarnation was found without a record; pass what was found of it to `resume`."""
         instance = self.instances[name]
-        instance.presume(incarnation)
-        self._account(instance)
+        instance.assume_spawning(incarnation)
+        self._update_waiting(instance)
         self._deadlines.schedule(instance)
 
     def resume(self, found: Mapping[str, ev.Adopted | ev.NotFoundOnAdoption], now: float) -> list[Action]:
-        """Take up who was alive, and go on with what was under way.  All at once: before everybody's fate is known,
-        nobody may start because of what another one seems to be."""
-        self._look_again = True
+        """Continue with the restored instances; `found` has an event for each that was alive.
+
+        All events are queued before any start is permitted: a start depends on other instances, and what became of
+        those has to be known first."""
+        self._recheck_waiting = True
         for name, event in found.items():
             instance = self.instances[name]
             self._queue.append((instance, event))
             if instance.goal is Goal.DOWN and instance.state is not State.STOPPING:
                 self._stop_in_turn(instance, instance.wanted_by)
-        return self._settle(now)
+        return self._process_queue(now)
 
     def shutdown(self, now: float) -> list[Action]:
-        """Everything down that is not to stay, dependants first; nothing is started any more."""
+        """Stop everything that does not outlive the daemon, dependants first; nothing is started any more."""
         self.closing = True
         return self.stop(list(self.instances), now, Cause.SHUTDOWN)
 
@@ -194,7 +198,7 @@ class ServiceSet:
         return difference(self.plan, plan)
 
     def apply(self, plan: Plan, now: float) -> tuple[Difference, list[Action]]:
-        """Put a changed plan in force; only what changed is touched."""
+        """Put a changed plan in force; services that did not change are not touched."""
         change = difference(self.plan, plan)
         self.plan = plan
         self._index(plan)
@@ -210,17 +214,17 @@ class ServiceSet:
                 elif spec.name in change.changed:
                     self._queue.append((known, ev.Reconfigure(spec, change.needs_restart(spec.name))))
                 self.instances[name] = known
-                self._leaving.discard(name)
+                self._removed.discard(name)
         for name, gone in old.items():
-            self._leaving.add(name)
+            self._removed.add(name)
             self.instances[name] = gone
             self._stop_in_turn(gone, Cause.REMOVED)
-        return change, self._settle(now)
+        return change, self._process_queue(now)
 
     # -- the queue -----------------------------------------------------------------------------------------------
 
-    def _settle(self, now: float) -> list[Action]:
-        """Work the queue off; each round lets the rules between instances react to what the last one changed."""
+    def _process_queue(self, now: float) -> list[Action]:
+        """Process the queue; after each round the rules between instances react to what it changed."""
         out: list[Action] = []
         while True:
             while self._queue:
@@ -228,20 +232,20 @@ class ServiceSet:
                 was_ready, was, ran = instance.ready, instance.state, instance.incarnation
                 actions = step(instance, event, now)
                 out += actions
-                self._follow(instance, was, was_ready, actions)
+                self._react(instance, was, was_ready, actions)
                 if ran != instance.incarnation or was is not instance.state or actions:
-                    self._account(instance)
+                    self._update_waiting(instance)
                 self._deadlines.schedule(instance)
-            if not (self._grant() or self._stop_later(now) or self._drop_left()):
+            if not (self._permit_starts() or self._stop_postponed(now) or self._remove_stopped()):
                 return out
 
-    def _follow(self, instance: Instance, was: State, was_ready: bool, actions: list[Action]) -> None:
-        """What a change of one instance means for others."""
+    def _react(self, instance: Instance, was: State, was_ready: bool, actions: list[Action]) -> None:
+        """Queue what a change of one instance means for others."""
         if instance.ready and not was_ready:
-            self._tell_dependants(instance)
+            self._restart_dependants(instance)
         if was is instance.state:
             return
-        self._look_again = True  # its dependants may start now
+        self._recheck_waiting = True  # its dependants may start now
         fallback = instance.spec.restart.fallback
         if fallback is not None and not self.closing:
             if instance.state is State.FAILED:
@@ -257,7 +261,7 @@ class ServiceSet:
         for name in self.names(service):
             self._queue.append((self.instances[name], event))
 
-    def _tell_dependants(self, instance: Instance) -> None:
+    def _restart_dependants(self, instance: Instance) -> None:
         if instance.incarnation < 2:
             return
         for service in self._dependants.get(instance.spec.name, ()):
@@ -283,27 +287,27 @@ class ServiceSet:
 
     # -- waiting to start, waiting to stop -----------------------------------------------------------------------
 
-    def _account(self, instance: Instance) -> None:
-        """Keep the small sets that say who waits, and who holds a restart slot."""
+    def _update_waiting(self, instance: Instance) -> None:
+        """Update the sets of instances that wait to start, and of those that take a restart slot."""
         name = instance.name
         if not instance.waiting:
             self._waiting.pop(name, None)
-            self._braked.pop(name, None)
-        elif name not in self._waiting and name not in self._braked:
+            self._awaiting_slot.pop(name, None)
+        elif name not in self._waiting and name not in self._awaiting_slot:
             self._waiting[name] = None
-            self._look_again = True
+            self._recheck_waiting = True
         if instance.recovering and instance.phase >= Phase.SPAWNING:
             self._recovering.add(name)
         else:
             self._recovering.discard(name)
 
-    def _grant(self) -> bool:
-        """Let start what may: dependencies ready, and a slot free if it restarts after a failure."""
+    def _permit_starts(self) -> bool:
+        """Permit starts: dependencies are ready and, for a restart after a failure, a slot is free."""
         if self.closing:
             return False
-        granted = False
-        if self._look_again:
-            self._look_again = False
+        permitted = False
+        if self._recheck_waiting:
+            self._recheck_waiting = False
             for name in list(self._waiting):
                 instance = self.instances[name]
                 instance.waiting_for = self._unready(instance.spec)
@@ -311,64 +315,65 @@ class ServiceSet:
                     del self._waiting[name]
                     if instance.recovering:
                         instance.waiting_for = "a restart slot"
-                        self._braked[name] = None
+                        self._awaiting_slot[name] = None
                     else:
                         self._queue.append((instance, ev.StartPermitted()))
-                        granted = True
+                        permitted = True
         free = self.plan.supervisor.max_concurrent_restarts - len(self._recovering)
-        while self._braked and free > 0:
-            name = next(iter(self._braked))
-            del self._braked[name]
+        while self._awaiting_slot and free > 0:
+            name = next(iter(self._awaiting_slot))
+            del self._awaiting_slot[name]
             self._queue.append((self.instances[name], ev.StartPermitted()))
-            granted = True
+            permitted = True
             free -= 1
-        return granted
+        return permitted
 
     def _unready(self, spec: ServiceSpec) -> str:
-        """The instance that has to be ready first, or (a fallback, which may hold the same port) to be gone."""
+        """The instance to wait for: a dependency that is not ready, or a fallback that still runs (it may hold the same
+        port)."""
         for name in self.names(spec.restart.fallback) if spec.restart.fallback else ():
             if self.instances[name].alive and self.instances[name].goal is Goal.DOWN:
                 return name
         for service in spec.depends_on:
             for name in self._specs[service].instances:
-                if not self.instances[name].satisfied:
+                if not self.instances[name].ready_for_dependants:
                     return name
         return ""
 
     def _stop_in_turn(self, instance: Instance, cause: Cause) -> None:
-        """The goal changes now; what others depend on is stopped when they are gone."""
+        """Set the goal to DOWN now; where others depend on the instance, postpone the stop until they are gone."""
         if self._dependants.get(instance.spec.name):
-            self._later[instance.name] = ev.Stop(cause)
+            self._postponed_stops[instance.name] = ev.Stop(cause)
             self._queue.append((instance, ev.Stop(cause, later=True)))
         else:
             self._queue.append((instance, ev.Stop(cause)))
 
-    def _stop_later(self, now: float) -> bool:
-        """Stop what no longer carries a live dependant that is itself to be stopped, and can be."""
-        if not self._later:
+    def _stop_postponed(self, now: float) -> bool:
+        """Carry out postponed stops whose dependants are gone, or cannot be stopped."""
+        if not self._postponed_stops:
             return False
         moved = False
-        for name in list(self._later):
+        for name in list(self._postponed_stops):
             instance = self.instances[name]
-            if not any(self._is_going(d, now) for d in self._dependants.get(instance.spec.name, ())):
-                event = self._later.pop(name)
+            if not any(self._is_stopping(d, now) for d in self._dependants.get(instance.spec.name, ())):
+                event = self._postponed_stops.pop(name)
                 if instance.state is not State.STOPPED:
                     self._queue.append((instance, event))
                     moved = True
         return moved
 
-    def _is_going(self, service: str, now: float) -> bool:
-        """Some instance of the service is to be stopped, and may yet go."""
+    def _is_stopping(self, service: str, now: float) -> bool:
+        """Some instance of the service is being stopped and may still end."""
         for name in self._specs[service].instances if service in self._specs else ():
             other = self.instances.get(name)
-            if other is not None and other.goal is Goal.DOWN and other.alive and not other.stuck(now):
+            if other is not None and other.goal is Goal.DOWN and other.alive and not other.unkillable(now):
                 return True
         return False
 
-    def _drop_left(self) -> bool:
-        for name in list(self._leaving):
+    def _remove_stopped(self) -> bool:
+        for name in list(self._removed):
             if self.instances[name].state is State.STOPPED:
-                self._leaving.discard(name)
+                self._removed.discard(name)
                 del self.instances[name]
         return False
 
@@ -389,7 +394,7 @@ class ServiceSet:
         return Instance(name, spec, self._rng)
 
     def _with_dependencies(self, names: Iterable[str]) -> list[str]:
-        """The names and all they depend on, in start order."""
+        """The instances of these names and of all they depend on, in start order."""
         wanted: set[str] = set()
         todo = list(names)
         while todo:
@@ -403,6 +408,6 @@ class ServiceSet:
 
 
 def _counts_as_failure(record: Record) -> bool:
-    """A failure after which the policy wants a restart: once for each."""
+    """The record decides a failure after which the policy wants a restart; there is one such record for each."""
     decided = is_decision(record.before, record.after, record.cause, record.detail)
     return decided and record.after is not State.EXITED

@@ -1,6 +1,7 @@
-"""Settled: what a command asked for has come about, or it is clear that it will not.
+"""Settled: decides whether what a command asked for has been reached, or cannot be reached.
 
-`up -d`, `start`, `stop` and the like wait for this, and the daemon tells its service manager READY by the same rule.
+`up -d`, `start`, `stop` and similar commands wait for this.  The daemon reports READY to its service manager by the
+same rule.
 """
 
 from __future__ import annotations
@@ -14,23 +15,23 @@ if TYPE_CHECKING:
 Rows = Mapping[str, "Instance"]
 
 TRIES = 3
-"""A start that has failed so often counts as failed, though the daemon goes on trying."""
+"""After this many failed attempts a start counts as failed, although the daemon continues to try."""
 
-LIVES = 0.1
-"""Seconds that an instance must have lived to count as started: one that is ready as it runs may end at once."""
+MIN_UPTIME = 0.1
+"""Seconds of uptime after which an instance counts as started: without a readiness check it may still end at once."""
 
 
 class Failure(str):
-    """Why what was asked for will not come about."""
+    """Why what was asked for cannot be reached."""
 
     __slots__ = ()
 
 
 def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
-    """Whether what `verb` (start, stop, restart, reset) asked of the instance `name` has come about, or will not.
+    """Whether what `verb` (start, stop, restart, reset) asked of the instance `name` has been reached, or cannot be.
 
-    `rows` are the rows of the status by name, `before` the incarnations at the time of asking.  An instance that is
-    configured no more is settled.
+    `rows`: the rows of the status by name.  `before`: the incarnations at the time of asking.  An instance that is no
+    longer configured is settled.
     """
     row = rows.get(name)
     if row is None:
@@ -49,7 +50,7 @@ def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool
 def _came_up(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
     state, tries = row["state"], row["incarnation"] - before.get(row["name"], row["incarnation"])
     if row["ready"]:
-        return bool((row["uptime_s"] or LIVES) >= LIVES)
+        return bool((row["uptime_s"] or MIN_UPTIME) >= MIN_UPTIME)
     if state == "exited":
         return row["cause"] == "succeeded" or Failure(_ending(row))
     if state == "failed":
@@ -60,7 +61,7 @@ def _came_up(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Fai
 
 
 def _blocked(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
-    """Not yet; or never, because what it waits for has failed."""
+    """False (not yet), or a failure because what the instance waits for has failed."""
     needed = rows.get(row["waiting_for"] or "")
     if needed is None or needed is row:
         return False

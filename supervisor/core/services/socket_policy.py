@@ -12,7 +12,7 @@ from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import State
 
 AT_REST = frozenset({State.STOPPED, State.EXITED, State.FAILED})
-"""States in which no process is there, and none follows soon."""
+"""States in which there is no process, and none follows soon."""
 
 
 def open_sockets(instances: Iterable[Instance]) -> set[str]:

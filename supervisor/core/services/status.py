@@ -1,16 +1,16 @@
-"""Frozen read models: what the faces are shown.  Times are seconds; `None` means that there is no such thing now."""
+"""The rows of the status, made from instances.  Times are seconds; None means that the value does not exist now."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # `status` wants a look at rows without paying for all the rules
+if TYPE_CHECKING:  # the command `status` uses rows without importing the rules
     from supervisor.core.lifecycle.instance import Instance
     from supervisor.core.model import documents
 
 
 def instance_view(i: Instance, now: float) -> documents.Instance:
-    """One row of `status --json`; `cpu_percent` and `memory_bytes`, which only sampling knows, are None."""
+    """One row of `status --json`.  `cpu_percent` and `memory_bytes` are None; the caller fills them from sampling."""
     detector = i.detector
     heard = detector is not None and detector.last is not None and i.pid is not None
     return {
@@ -37,12 +37,12 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "next_restart_in_s": _left(i.until, now) if i.state.value in ("backoff", "failed") else None,
         "kill_in_s": _left(i.until, now) if i.state.value == "stopping" else None,
         "ready_within_s": _left(i.until, now) if i.state.value == "starting" else None,
-        "breaker": i.rule.breaker.value,
-        "attempt": i.rule.attempt,
+        "breaker": i.tracker.breaker.value,
+        "attempt": i.tracker.attempt,
         "waiting_for": i.waiting_for or None,
         "held": i.held,
         "lingering": list(i.lingering),
-        "stuck": i.stuck(now),
+        "stuck": i.unkillable(now),
         "detach": i.spec.detach,
         "status": i.status_text or None,
         "probe_error": i.last_probe_error or None,
@@ -55,15 +55,15 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
 
 
 def _target(i: Instance) -> documents.Target | None:
-    if i.verdict is None or i.spec.heartbeat is None or i.spec.heartbeat.target is None:
+    if i.assessment is None or i.spec.heartbeat is None or i.spec.heartbeat.target is None:
         return None
     from supervisor.core.text.target import shown
 
-    return shown(i.verdict, i.spec.heartbeat.target)
+    return shown(i.assessment, i.spec.heartbeat.target)
 
 
 def should_be_up_but_is_not(view: documents.Instance) -> bool:
-    """What makes `status` exit with 3: wanted up, and neither ready nor done."""
+    """The goal is UP, and the instance is neither ready nor done; `status` then exits with 3."""
     if view["goal"] != "up":
         return False
     if view["state"] == "exited":

@@ -126,7 +126,7 @@ def test_queries(tmp_path: Path, query: dict[str, Any], expected: list[int], whe
             bench.ledger._trouble(OSError("no disk"))
         bench.ledger.append([record(name.partition("@")[0], name)], AT + 10 * (i + 1))
         if where == "indexed" or (where == "half indexed" and i == 2):
-            bench.ledger._upkeep.step(bench.ledger._db, AT)  # type: ignore[arg-type]
+            bench.ledger._maintenance.step(bench.ledger._db, AT)  # type: ignore[arg-type]
     if where == "in memory":
         bench.ledger._db = sqlite3.connect(bench.path, isolation_level=None)
     assert bench.ids(**query) == expected
@@ -597,6 +597,6 @@ def test_a_reader_that_never_ends_is_told_of(tmp_path: Path, monkeypatch: pytest
     for _ in range(200):
         bench.ledger.append([record()], AT)
         with suppress(OSError):
-            bench.ledger._upkeep.checkpoint.wait(5.0)
+            bench.ledger._maintenance.checkpoint.wait(5.0)
     assert ledger_upkeep.wal_size(str(bench.path)) < 2_000_000
     bench.ledger.close()

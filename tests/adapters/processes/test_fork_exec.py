@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.processes.spawn import Spawner, clean_slate
+from supervisor.adapters.processes.spawn import Spawner, reset_inherited_state
 from supervisor.config.schema.capabilities import NAMES
 from supervisor.core.model.spec import ServiceSpec, SocketSpec
 
@@ -24,7 +24,7 @@ FRONT, ADMIN = SocketSpec(url="tcp://127.0.0.1:1"), SocketSpec(url="unix:/x", la
 
 def run(tmp_path: Path, *command: str, handed: tuple[int, ...] = (), **keys: Any) -> tuple[int, str]:
     """Spawn, wait; the wait status and what it wrote."""
-    clean_slate()
+    reset_inherited_state()
     spec = ServiceSpec(name="web", command=command, **keys)
     output = tmp_path / "output"
     fd = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -146,3 +146,104 @@ def test_a_spawn_leaves_nothing_open(tmp_path: Path) -> None:
         run(tmp_path, "true", no_new_privileges=True)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert subprocess.run(["true"], check=True).returncode == 0
+
+
+BESIDE_THREADS = """
+import gc, importlib, os, random, resource, signal, socket, sqlite3, sys, threading, zlib
+from supervisor.adapters.linux import capabilities
+from supervisor.adapters.processes.fork_exec import fork_exec
+from supervisor.core.model.spec import ServiceSpec
+
+PARENT = os.getpid()
+stop = threading.Event()
+lock = threading.RLock()
+
+class Garbage:
+    def __init__(self):
+        self.itself = self
+    def __del__(self):
+        if os.getpid() != PARENT:
+            os.write(2, b"a finalizer ran in the child\\n")
+
+def compress():
+    packer = zlib.compressobj()
+    packer.compress(os.urandom(200_000))
+    packer.flush()
+
+def allocate():
+    for n in range(50):
+        Garbage()
+        bytearray(1 << (n % 20))
+
+def load():
+    sys.modules.pop("this_is_imported", None)
+    importlib.invalidate_caches()
+    import this_is_imported
+
+def hold():
+    with lock, open(os.devnull, "w") as file:
+        file.write("x" * 100_000)
+        print("x" * 10_000, file=file)
+
+def look_up():
+    socket.getaddrinfo(b"localhost", None)
+
+def keep_books():
+    db = sqlite3.connect(sys.argv[1] + "/ledger")
+    db.execute("CREATE TABLE IF NOT EXISTS t (x)")
+    db.execute("INSERT INTO t VALUES (1)")
+    db.commit()
+    db.close()
+
+def go_on(work, begun):
+    while not stop.is_set():
+        work()
+        begun.set()
+
+sys.path.insert(0, sys.argv[1])
+threads = []
+for work in (compress, allocate, load, hold, look_up, keep_books):
+    begun = threading.Event()
+    threads.append(threading.Thread(target=go_on, args=(work, begun)))
+    threads[-1].start()
+    begun.wait()
+gc.set_threshold(20)  # the child would collect too, were that not prevented
+sys.setswitchinterval(0.0002)
+gc.enable()
+null = os.open(os.devnull, os.O_RDWR)
+listener = socket.create_server(("127.0.0.1", 0))
+rest = {"capabilities": (), "no_new_privileges": True} if os.geteuid() == 0 else {"no_new_privileges": True}
+program = ServiceSpec(name="web", command=("true",), directory="/", umask=0o27, **rest)
+missing = ServiceSpec(name="web", command=("no-such-program",), **rest)
+env = {os.fsencode(k): os.fsencode(v) for k, v in os.environ.items()}
+reached = 0
+for n in range(int(sys.argv[2])):
+    pid = fork_exec(program, env, null, null, [listener.fileno()] * (n % 3))
+    reached += os.waitpid(pid, 0)[1] == 0
+    if n % 10 == 0:
+        try:
+            fork_exec(missing, env, null, null, ())
+        except FileNotFoundError:
+            reached += 1
+listener.close()
+assert gc.isenabled()
+stop.set()
+for thread in threads:
+    thread.join()
+print(reached)
+"""
+
+
+def test_every_child_reaches_its_exec_beside_busy_threads(tmp_path: Path) -> None:
+    """Threads compress, allocate, import, hold locks, resolve names and write a database while children are forked."""
+    (tmp_path / "this_is_imported.py").write_text("import json.tool\n" + "x = [n for n in range(1000)]\n" * 20)
+    argv = [sys.executable, "-W", "always", "-c", BESIDE_THREADS, str(tmp_path), "200"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            output, errors = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            hung = [process.pid, *procfs.descendants(process.pid)]
+            for pid in hung:
+                os.kill(pid, signal.SIGKILL)
+            pytest.fail(f"{len(hung) - 1} children did not reach their exec")
+    assert (process.returncode, output, errors) == (0, "220\n", "")

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.processes import marks
-from supervisor.adapters.processes import orphans as strays
+from supervisor.adapters.processes import marks, orphans
 from supervisor.core.services.adoption import MarkedProcess
 
 PATIENCE = 20.0
@@ -38,9 +37,9 @@ def marked(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 def test_a_marked_process_is_found_with_what_it_is(marked: subprocess.Popen[bytes], tmp_path: Path) -> None:
     start = procfs.start_time(marked.pid)
-    assert strays.find(tmp_path.name, "/nowhere") == [MarkedProcess(marked.pid, start or 0, "web", 3, True)]
-    assert strays.find("somebody-else", "/nowhere") == []
-    assert strays.describe(strays.find(tmp_path.name, "/nowhere")[0]) in {f"{marked.pid} sh ({s})" for s in "SR"}
+    assert orphans.find(tmp_path.name, "/nowhere") == [MarkedProcess(marked.pid, start or 0, "web", 3, True)]
+    assert orphans.find("somebody-else", "/nowhere") == []
+    assert orphans.describe(orphans.find(tmp_path.name, "/nowhere")[0]) in {f"{marked.pid} sh ({s})" for s in "SR"}
 
 
 def test_what_only_fled_into_a_session_of_its_own_is_no_main_process(tmp_path: Path) -> None:
@@ -56,18 +55,18 @@ def test_what_only_fled_into_a_session_of_its_own_is_no_main_process(tmp_path: P
     try:
         assert child.stdout is not None
         child.stdout.readline()
-        assert {f.pid == child.pid: f.leader for f in strays.find(tmp_path.name, "/")} == {True: True, False: False}
+        assert {f.pid == child.pid: f.leader for f in orphans.find(tmp_path.name, "/")} == {True: True, False: False}
     finally:
         child.communicate(b"x")
 
 
 def test_one_without_environment_is_known_by_its_number(tmp_path: Path) -> None:
-    with marks.worn(marks.number(tmp_path.name, "web")):
+    with marks.inherited_by_children(marks.mark_for(tmp_path.name, "web")):
         child = subprocess.Popen(["sleep", "1000"], env={}, start_new_session=True)
     try:
-        found = strays.find(tmp_path.name, "/nowhere", ["db", "web"])
+        found = orphans.find(tmp_path.name, "/nowhere", ["db", "web"])
         assert [(f.pid, f.instance, f.incarnation, f.leader) for f in found] == [(child.pid, "web", None, True)]
-        assert strays.find(tmp_path.name, "/nowhere", ["db"]) == []
+        assert orphans.find(tmp_path.name, "/nowhere", ["db"]) == []
     finally:
         child.kill()
         child.wait()
@@ -85,7 +84,7 @@ def test_what_is_between_two_programs_is_known_by_its_output(tmp_path: Path, mon
 
     monkeypatch.setattr(procfs, "read", hidden)
     try:
-        found = strays.find("id", str(tmp_path))
+        found = orphans.find("id", str(tmp_path))
         assert [(f.pid, f.instance, f.incarnation, f.leader) for f in found] == [(child.pid, "web", None, True)]
     finally:
         child.kill()
@@ -93,20 +92,20 @@ def test_what_is_between_two_programs_is_known_by_its_output(tmp_path: Path, mon
 
 
 def test_a_stray_is_ended_and_gone_on_return(marked: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    assert strays.end(strays.find(tmp_path.name, "/nowhere")) == []
+    assert orphans.end(orphans.find(tmp_path.name, "/nowhere")) == []
     assert marked.wait(PATIENCE) == -9
 
 
 def test_another_process_of_that_number_is_left_alone(marked: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    (found,) = strays.find(tmp_path.name, "/nowhere")
-    assert strays.end([found._replace(start=found.start + 1)]) == []
+    (found,) = orphans.find(tmp_path.name, "/nowhere")
+    assert orphans.end([found._replace(start=found.start + 1)]) == []
     assert marked.poll() is None
 
 
 def test_what_cannot_be_killed_is_named(
     marked: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = strays.find(tmp_path.name, "/nowhere")
-    monkeypatch.setattr(strays, "GONE_WITHIN", 0.05)
+    found = orphans.find(tmp_path.name, "/nowhere")
+    monkeypatch.setattr(orphans, "GONE_WITHIN", 0.05)
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)  # as good as state D
-    assert strays.end(found) == found
+    assert orphans.end(found) == found

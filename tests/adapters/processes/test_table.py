@@ -21,7 +21,7 @@ from supervisor.adapters.linux.pidfd import child_status, foreign_status
 from supervisor.adapters.processes import cgroup_migration
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.descendant_tree import DescendantTree
-from supervisor.adapters.processes.spawn import Spawner, clean_slate, raise_descriptor_limit
+from supervisor.adapters.processes.spawn import Spawner, raise_descriptor_limit, reset_inherited_state
 from supervisor.adapters.processes.table import ProcessTable, become_subreaper
 from supervisor.adapters.processes.trees import Trees
 from supervisor.core.model.events import Event, Exited, KillIncomplete, TreeEmpty
@@ -34,7 +34,7 @@ class Bench:
     """A reactor with processes on it, and everything they said."""
 
     def __init__(self, cgroups: bool, tmp_path: Path) -> None:
-        clean_slate()
+        reset_inherited_state()
         self.loop = EventLoop()
         self.events: list[tuple[str, Event]] = []
         self.id = os.urandom(8).hex()
@@ -168,10 +168,10 @@ def test_a_newcomer_is_whole_before_it_is_in_its_cgroup(
 def test_a_newcomer_is_examined_in_its_cgroup(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup_migration, "JOIN_AFTER", 1000.0)
     pid = bench.spawn("sleep", "1000")
-    suspect = bench.processes.at_home("web")
+    suspect = bench.processes.with_settled_tree("web")
     assert suspect is not None
     assert suspect.tree.members() == [pid]
-    assert bench.processes.at_home("nobody") is None
+    assert bench.processes.with_settled_tree("nobody") is None
 
 
 def test_what_the_leader_leaves_behind_is_told_and_found(bench: Bench, tmp_path: Path) -> None:
@@ -346,11 +346,11 @@ def test_descriptor_limit_is_raised_for_us_and_not_for_children(bench: Bench) ->
     assert bench.output.read_text().strip() == str(soft)
 
 
-def test_clean_slate_closes_what_would_be_inherited(bench: Bench) -> None:
+def test_reset_inherited_state_closes_what_would_be_inherited(bench: Bench) -> None:
     fd = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(fd, True)
     try:
-        clean_slate()
+        reset_inherited_state()
         assert not os.get_inheritable(fd)
     finally:
         os.close(fd)

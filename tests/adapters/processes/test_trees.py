@@ -96,18 +96,18 @@ def command(case: str, directory: Path) -> list[str]:
 
 def survivors(supervisor_id: str, instance: str = "web") -> list[int]:
     """Who bears the instance's number and lives, by a look of our own."""
-    mark = marks.number(supervisor_id, instance)
-    bearers = [pid for pid in procfs.pids() if marks.borne(pid) == mark]
+    mark = marks.mark_for(supervisor_id, instance)
+    bearers = [pid for pid in procfs.pids() if marks.mark_of(pid) == mark]
     return [pid for pid in bearers if (stat := procfs.stat(pid)) is not None and stat.state not in "ZX"]
 
 
 EARLIER = """
 import ctypes, os, sys
-from supervisor.adapters.processes.spawn import Spawner, clean_slate
+from supervisor.adapters.processes.spawn import Spawner, reset_inherited_state
 from supervisor.core.model.spec import ServiceSpec
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # its orphans are to come here, not to the test
 if os.fork() == 0:
-    clean_slate()
+    reset_inherited_state()
     spec = ServiceSpec(name="web", command=tuple(sys.argv[2:]))
     print(Spawner(os.environ, sys.argv[1], "/notify").spawn(spec, "web", 1, 2), flush=True)
     sys.stdin.readline()
@@ -203,7 +203,7 @@ def test_an_adopted_tree_is_known_without_numbers(tmp_path: Path, monkeypatch: p
     bench = Bench(False, tmp_path)
     up = f"sleep 1000 & echo up > {tmp_path}/up; wait"
     script = f"(setsid sleep 1000 &); env -i sleep 1000 & (exec env -i setsid sh -c '{up}') & wait"
-    monkeypatch.setattr(marks, "borne", lambda _pid: None)
+    monkeypatch.setattr(marks, "mark_of", lambda _pid: None)
     earlier = Earlier(bench.id, ["sh", "-c", script], tmp_path / "up")
     try:
         bench.until_file(tmp_path / "up")
@@ -250,19 +250,19 @@ def test_a_session_of_another_process_of_that_number_is_not_ours(tmp_path: Path)
 
 def test_the_number_is_taken_off_by_us_and_borne_by_children(tmp_path: Path) -> None:
     before = resource.getrlimit(10)
-    with marks.worn(4711):
+    with marks.inherited_by_children(4711):
         child = subprocess.Popen(["setsid", "env", "-i", "sleep", "1000"])
     try:
         assert resource.getrlimit(10) == before
-        assert marks.borne(child.pid) == 4711
+        assert marks.mark_of(child.pid) == 4711
         resource.setrlimit(10, (5, before[1]))
-        marks.take_off()
+        marks.clear_own_mark()
         assert resource.getrlimit(10) == (before[1], before[1])
     finally:
         child.kill()
         child.wait()
-    assert marks.number("a", "b") != marks.number("a", "c") != marks.number("b", "c")
-    assert marks.number("a", "b") == marks.number("a", "b")
+    assert marks.mark_for("a", "b") != marks.mark_for("a", "c") != marks.mark_for("b", "c")
+    assert marks.mark_for("a", "b") == marks.mark_for("a", "b")
 
 
 # -- where trees are -------------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def planted(place: str, name: str = "web") -> tuple[Trees, subprocess.Popen[byte
     child = subprocess.Popen(["sh", "-c", "sleep 1000 & echo up; wait"], stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
     child.stdout.readline()
-    tree = trees.plant(name)
+    tree = trees.create(name)
     assert isinstance(tree, CgroupTree)
     tree.join(child.pid)
     return trees, child, tree
@@ -367,11 +367,11 @@ def test_a_tree_that_empties_while_it_is_looked_at_is_noticed(
 def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too(places: tuple[str, str]) -> None:
     """A daemon that is killed in the middle of that leaves half of a tree outside."""
     script = 'setsid sh -c "exec sleep 1000 >/dev/null" & echo $!; exec sleep 1000'
-    with marks.worn(marks.number("id", "web")):
+    with marks.inherited_by_children(marks.mark_for("id", "web")):
         child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
     fled = int(child.stdout.readline())
-    tree = Trees("p", "id", (), parent=places[0]).plant("web")
+    tree = Trees("p", "id", (), parent=places[0]).create("web")
     assert isinstance(tree, CgroupTree)
     cgroup.write(f"{tree.path}/cgroup.procs", str(child.pid))
     assert tree.members() == [child.pid]
@@ -447,7 +447,7 @@ def test_controllers_are_enabled_and_limits_written(fake: Path) -> None:
     assert trees.controllers == {"pids", "memory", "cpu"}
     assert (fake.parent / "cgroup.subtree_control").read_text().startswith("+")
     hard = ResourcesSpec(max_memory=1 << 20, max_cpu=1.5, max_tasks=7, enforce=Enforce.KERNEL)
-    assert trees.plant("web", hard).accounts == str(fake / "web")
+    assert trees.create("web", hard).accounts == str(fake / "web")
     read = {name: (fake / "web" / name).read_text() for name in kernel_limits(hard)}
     assert read == {"pids.max": "7", "memory.max": "1048576", "memory.oom.group": "1", "cpu.max": "150000 100000"}
 
@@ -456,7 +456,7 @@ def test_what_is_not_delegated_is_left_alone(fake: Path) -> None:
     (fake / "cgroup.controllers").write_text("pids\n")
     trees = Trees("p", "id", (), parent=str(fake.parent))
     assert trees.controllers == {"pids"}
-    assert trees.plant("web", BOTH).accounts is None
+    assert trees.create("web", BOTH).accounts is None
     assert (fake / "web" / "memory.max").read_text() == ""
     assert (fake / "web" / "pids.max").read_text() == "7"
 
@@ -478,7 +478,7 @@ def test_real_cgroups_without_controllers_do_as_well(places: tuple[str, str]) ->
     assert trees.root is not None
     offered = Path(places[0], "cgroup.controllers").read_text().split()
     assert trees.controllers <= set(offered)
-    tree = trees.plant("web", BOTH)
+    tree = trees.create("web", BOTH)
     assert tree.empty()
     trees.close()
     assert not Path(trees.root).exists()

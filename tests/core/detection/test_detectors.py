@@ -316,5 +316,5 @@ def test_memory_stays_below_4_kib(name: str) -> None:
         return sys.getsizeof(thing) + sum(size(part, seen) for part in [*parts, *(getattr(thing, n) for n in names)])
 
     assert not hasattr(detector, "__dict__")
-    assert not hasattr(detector._law, "__dict__")  # type: ignore[attr-defined]
+    assert not hasattr(detector._score_function, "__dict__")  # type: ignore[attr-defined]
     assert 800 < size(detector, set()) <= 4096

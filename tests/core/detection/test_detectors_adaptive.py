@@ -27,8 +27,8 @@ def new(threshold: float = 3.0) -> Detector:
 
 def law(detector: Detector) -> Adaptive:
     assert isinstance(detector, Accrual)
-    assert isinstance(detector._law, Adaptive)
-    return detector._law
+    assert isinstance(detector._score_function, Adaptive)
+    return detector._score_function
 
 
 def beat(detector: Detector, gaps: Iterable[float]) -> int:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.detection.local_health import EASES, LocalHealth, LoopLag
+from supervisor.core.detection.local_health import RECOVERY, LocalHealth, LoopLag
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_who_ran_late_gives_everybody_more_time_for_a_while() -> None:
     assert health.patience(0.0) == 1.0
     health.stalled(0.5, 100.0)
     assert health.patience(100.0) == 1.5
-    assert health.patience(100.0 + EASES) == 1.25
-    health.stalled(0.25, 100.0 + EASES)
-    assert health.patience(100.0 + EASES) == 1.5
+    assert health.patience(100.0 + RECOVERY) == 1.25
+    health.stalled(0.25, 100.0 + RECOVERY)
+    assert health.patience(100.0 + RECOVERY) == 1.5
     health.stalled(3600.0, 200.0)
     assert health.patience(200.0) == 2.0, "it is bounded"
-    assert health.patience(200.0 + 4 * EASES) == 1.0
+    assert health.patience(200.0 + 4 * RECOVERY) == 1.0
     assert health.patience(0.0) == 2.0, "a clock that goes back eases nothing"

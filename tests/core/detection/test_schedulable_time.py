@@ -20,40 +20,40 @@ def waited(**seconds: float) -> dict[Wait, Waited]:
 
 def test_the_thread_that_waited_longest_speaks_for_all() -> None:
     time = SchedulableTime()
-    time.look(100.0, waited(a=5.0, b=7.0), barred=False)
+    time.look(100.0, waited(a=5.0, b=7.0), blocked=False)
     assert (time.ran, time.held, time.looked) == (0.0, None, True)
-    time.look(101.0, waited(a=5.1, b=7.75, c=99.0), barred=False)
-    assert (time.ran, time.share, time.maximum, time.held) == (0.25, 0.75, "b", "starved of CPU")
-    time.look(103.0, waited(a=5.1, b=7.75, c=99.0), barred=False)
+    time.look(101.0, waited(a=5.1, b=7.75, c=99.0), blocked=False)
+    assert (time.ran, time.share, time.waited_for, time.held) == (0.25, 0.75, "b", "starved of CPU")
+    time.look(103.0, waited(a=5.1, b=7.75, c=99.0), blocked=False)
     assert (time.ran, time.share, time.held) == (2.25, 0.0, None)
 
 
 def test_while_it_is_stopped_no_time_counts() -> None:
     time = SchedulableTime()
-    time.look(0.0, waited(a=0.0), barred=False)
-    time.look(1.0, waited(a=0.0), barred=True)  # nobody knows since when: counted
-    time.look(31.0, waited(a=0.0), barred=True)
+    time.look(0.0, waited(a=0.0), blocked=False)
+    time.look(1.0, waited(a=0.0), blocked=True)  # nobody knows since when: counted
+    time.look(31.0, waited(a=0.0), blocked=True)
     assert time.ran == 1.0
-    time.look(32.0, waited(a=0.0), barred=False)
+    time.look(32.0, waited(a=0.0), blocked=False)
     assert time.ran == 2.0
 
 
 def test_where_the_kernel_counts_nothing_all_time_counts() -> None:
     time = SchedulableTime()
     for at in (0.0, 1.0, 2.0):
-        time.look(at, {}, barred=False)
-    assert (time.ran, time.share, time.maximum) == (2.0, 0.0, None)
+        time.look(at, {}, blocked=False)
+    assert (time.ran, time.share, time.waited_for) == (2.0, 0.0, None)
 
 
 def test_who_wanted_to_run_all_the_time_lost_what_it_did_not_run() -> None:
     """Whatever the kernel has counted until now, and wherever the time went."""
     time = SchedulableTime()
-    time.look(0.0, {7: Waited(1.0, 5.0, 3, True)}, barred=False)
-    time.look(2.0, {7: Waited(1.0, 5.5, 3, True)}, barred=False)
-    assert (time.ran, time.share, time.maximum) == (0.5, 0.75, 7)
-    time.look(3.0, {7: Waited(1.25, 5.5, 4, True)}, barred=False)  # it slept in between
+    time.look(0.0, {7: Waited(1.0, 5.0, 3, True)}, blocked=False)
+    time.look(2.0, {7: Waited(1.0, 5.5, 3, True)}, blocked=False)
+    assert (time.ran, time.share, time.waited_for) == (0.5, 0.75, 7)
+    time.look(3.0, {7: Waited(1.25, 5.5, 4, True)}, blocked=False)  # it slept in between
     assert (time.ran, time.share) == (1.25, 0.25)
-    time.look(4.0, {7: Waited(1.25, 5.5, 4, False)}, barred=False)
+    time.look(4.0, {7: Waited(1.25, 5.5, 4, False)}, blocked=False)
     assert time.ran == 2.25
 
 
@@ -76,8 +76,8 @@ def test_who_wanted_to_run_all_the_time_lost_what_it_did_not_run() -> None:
 )
 def test_what_a_thread_does_tells_how_long_it_could_run(before: Waited, after: Waited, ran: float) -> None:
     time = SchedulableTime()
-    time.look(0.0, {7: before}, barred=False)
-    time.look(2.0, {7: after}, barred=False)
+    time.look(0.0, {7: before}, blocked=False)
+    time.look(2.0, {7: after}, blocked=False)
     assert time.ran == pytest.approx(ran)
     assert time.unsure is (after.wants and not before.wants)
 
@@ -85,9 +85,9 @@ def test_what_a_thread_does_tells_how_long_it_could_run(before: Waited, after: W
 def test_a_thread_born_in_between_has_waited_since_its_birth() -> None:
     """A script that runs one short program after the other waits in the newest of them."""
     time = SchedulableTime()
-    time.look(0.0, {7: Waited(3.0)}, barred=False)
-    time.look(2.0, {7: Waited(3.0), 8: Waited(1.5, 0.1, 0, True)}, barred=False)
-    assert (time.ran, time.maximum) == (0.5, 8)
+    time.look(0.0, {7: Waited(3.0)}, blocked=False)
+    time.look(2.0, {7: Waited(3.0), 8: Waited(1.5, 0.1, 0, True)}, blocked=False)
+    assert (time.ran, time.waited_for) == (0.5, 8)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_a_thread_born_in_between_has_waited_since_its_birth() -> None:
 )
 def test_it_says_what_was_waited_for(key: Wait, held: str) -> None:
     time = SchedulableTime()
-    time.look(0.0, {key: Waited(1.0)}, barred=False)
+    time.look(0.0, {key: Waited(1.0)}, blocked=False)
     assert time.held is None
-    time.look(1.0, {key: Waited(1.6)}, barred=False)
+    time.look(1.0, {key: Waited(1.6)}, blocked=False)
     assert time.held == held
 
 
@@ -122,8 +122,8 @@ def test_it_neither_exceeds_the_time_nor_goes_back(looks: list[tuple[float, dict
     forward = 0.0
     for (earlier, _, _), (later, _, _) in pairwise(looks):
         forward += max(0.0, later - earlier)
-    for at, waited, barred in looks:
-        time.look(at, waited, barred=barred)
+    for at, waited, blocked in looks:
+        time.look(at, waited, blocked=blocked)
         assert time.ran >= before
         assert 0.0 <= time.share <= 1.0
         before = time.ran

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.detection.detectors.registry import make
-from supervisor.core.detection.interval_histogram import FEWEST, IntervalHistogram
-from supervisor.core.detection.target import TargetAssessment, judge, least_within, longest_silence, score
+from supervisor.core.detection.interval_histogram import MIN_INTERVALS, IntervalHistogram
+from supervisor.core.detection.target import TargetAssessment, assess, longest_silence, min_detect_within, score
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
@@ -66,7 +66,7 @@ LAWS = ("even", "exponential", "pareto", "pauses")
 )
 def test_a_hang_is_known_for_one_within_the_time_wanted(beat: HeartbeatSpec, maximum: float, minimum: float) -> None:
     assert longest_silence(beat) == pytest.approx(maximum)
-    assert least_within(beat) == pytest.approx(minimum)
+    assert min_detect_within(beat) == pytest.approx(minimum)
     assert longest_silence(replace(beat, target=TargetSpec(detect_within=minimum))) >= beat.interval
 
 
@@ -88,31 +88,31 @@ def test_the_score_is_the_chance_of_one_beat(rate: float, found: float) -> None:
 
 
 def test_before_there_are_enough_beats_nothing_is_promised_but_the_time() -> None:
-    verdict = judge(wish(5.0), 1, recorded([1.0] * (FEWEST - 1)))
-    assert verdict == TargetAssessment(4.5, 4.5, FEWEST - 1, FEWEST - 1.0)
-    assert verdict.feasible is None
+    assessment = assess(wish(5.0), 1, recorded([1.0] * (MIN_INTERVALS - 1)))
+    assert assessment == TargetAssessment(4.5, 4.5, MIN_INTERVALS - 1, MIN_INTERVALS - 1.0)
+    assert assessment.feasible is None
 
 
 def test_what_is_predicted_is_what_happens() -> None:
     """Exponential intervals of mean 1 s: e⁻ᵗ of them are longer than t."""
-    verdict = judge(wish(10.5, rate=1 / 3600), 1, drawn("exponential", 20_000))
-    assert verdict.feasible is True
-    assert verdict.needs is not None and verdict.needs == pytest.approx(8.19, rel=0.15)
-    assert verdict.needs_high is not None and verdict.needs <= verdict.needs_high
-    assert verdict.low is not None and verdict.rate is not None and verdict.high is not None
-    assert verdict.low <= 2.718**-(verdict.minimum) <= verdict.high
+    assessment = assess(wish(10.5, rate=1 / 3600), 1, drawn("exponential", 20_000))
+    assert assessment.feasible is True
+    assert assessment.needs is not None and assessment.needs == pytest.approx(8.19, rel=0.15)
+    assert assessment.needs_high is not None and assessment.needs <= assessment.needs_high
+    assert assessment.low is not None and assessment.rate is not None and assessment.high is not None
+    assert assessment.low <= 2.718**-(assessment.minimum) <= assessment.high
 
 
 @pytest.mark.parametrize(("within", "feasible", "sure"), [(5.0, False, True), (15.0, False, False), (60.0, True, True)])
 def test_where_both_cannot_be_had_the_time_is_kept_and_the_price_named(
     within: float, feasible: bool, sure: bool
 ) -> None:
-    verdict = judge(wish(within), 1, drawn("exponential", 20_000))
-    assert (verdict.feasible, verdict.sure) == (feasible, sure)
-    assert verdict.maximum == within - 0.5
-    assert feasible or verdict.minimum == verdict.maximum
-    assert verdict.rate is not None
-    assert (verdict.rate <= 1 / (30 * DAY)) is feasible
+    assessment = assess(wish(within), 1, drawn("exponential", 20_000))
+    assert (assessment.feasible, assessment.sure) == (feasible, sure)
+    assert assessment.maximum == within - 0.5
+    assert feasible or assessment.minimum == assessment.maximum
+    assert assessment.rate is not None
+    assert (assessment.rate <= 1 / (30 * DAY)) is feasible
 
 
 def test_the_less_is_known_the_more_patient() -> None:
@@ -122,14 +122,14 @@ def test_the_less_is_known_the_more_patient() -> None:
         for _ in range(wanted - beats):
             histogram.add(dice.gauss(1.0, 0.02))
         beats = wanted
-        minimum = judge(wish(5.0, rate=1 / (2 * 3600)), 1, histogram).minimum
+        minimum = assess(wish(5.0, rate=1 / (2 * 3600)), 1, histogram).minimum
         assert minimum <= last
         last = minimum
     assert last < 1.3
-    proven = judge(wish(5.0, rate=1 / (2 * 3600)), 1, histogram)
+    proven = assess(wish(5.0, rate=1 / (2 * 3600)), 1, histogram)
     assert proven.proven is not None and proven.proven <= 1 / (2 * 3600)
     histogram.add(4.0)
-    assert judge(wish(5.0, rate=1 / (2 * 3600)), 1, histogram).minimum > last
+    assert assess(wish(5.0, rate=1 / (2 * 3600)), 1, histogram).minimum > last
 
 
 @given(
@@ -140,26 +140,26 @@ def test_a_wish_that_can_be_granted_is_and_time_is_always_kept(
     law: str, beats: int, seed: int, within: float, rate: float, instances: int
 ) -> None:
     histogram = drawn(law, beats, seed)
-    verdict = judge(wish(within, rate), instances, histogram)
-    assert 0.0 < verdict.minimum <= verdict.maximum <= within
-    assert verdict.rate is not None and verdict.low is not None and verdict.high is not None
-    assert verdict.low <= verdict.rate <= verdict.high * (1 + 1e-9)
-    if verdict.feasible and verdict.sure:
-        assert verdict.rate <= rate * 1.001 + 1e-12
-    kinder = judge(wish(2.0 * within, 2.0 * rate), instances, histogram)
-    assert kinder.feasible or not verdict.feasible
-    assert kinder.maximum >= verdict.maximum
-    if verdict.needs is not None:
-        assert kinder.needs is not None and kinder.needs <= verdict.needs * (1 + 1e-9)
-    alone = judge(wish(within, rate), 1, histogram)
-    assert (alone.needs or 0.0) <= (verdict.needs or 1e9) * (1 + 1e-9)
-    json.dumps(shown(verdict, TargetSpec()), allow_nan=False)
+    assessment = assess(wish(within, rate), instances, histogram)
+    assert 0.0 < assessment.minimum <= assessment.maximum <= within
+    assert assessment.rate is not None and assessment.low is not None and assessment.high is not None
+    assert assessment.low <= assessment.rate <= assessment.high * (1 + 1e-9)
+    if assessment.feasible and assessment.sure:
+        assert assessment.rate <= rate * 1.001 + 1e-12
+    kinder = assess(wish(2.0 * within, 2.0 * rate), instances, histogram)
+    assert kinder.feasible or not assessment.feasible
+    assert kinder.maximum >= assessment.maximum
+    if assessment.needs is not None:
+        assert kinder.needs is not None and kinder.needs <= assessment.needs * (1 + 1e-9)
+    alone = assess(wish(within, rate), 1, histogram)
+    assert (alone.needs or 0.0) <= (assessment.needs or 1e9) * (1 + 1e-9)
+    json.dumps(shown(assessment, TargetSpec()), allow_nan=False)
 
 
 def test_no_silence_of_any_use() -> None:
-    verdict = judge(wish(5.0, 1e-12), 1, recorded(0.001 * (1.0 + i % 7) ** 9 for i in range(400)))
-    assert (verdict.needs, verdict.needs_high, verdict.feasible) == (None, None, False)
-    assert "1/30d needs over a year of silence" in in_words(shown(verdict, TargetSpec()))
+    assessment = assess(wish(5.0, 1e-12), 1, recorded(0.001 * (1.0 + i % 7) ** 9 for i in range(400)))
+    assert (assessment.needs, assessment.needs_high, assessment.feasible) == (None, None, False)
+    assert "1/30d needs over a year of silence" in in_words(shown(assessment, TargetSpec()))
 
 
 @pytest.mark.parametrize(
@@ -224,9 +224,9 @@ def test_an_instance_reviews_its_wish_as_its_record_grows_and_keeps_it_over_rest
         due = instance.review_due
         at += dice.gauss(1.0, 0.02)
         step(instance, ev.Heartbeat(1, at), at)
-        assert instance.verdict is not None
-        reviewed.add(instance.verdict.beats)
-        assert not due or instance.verdict.beats == instance.histogram.count
+        assert instance.assessment is not None
+        reviewed.add(instance.assessment.beats)
+        assert not due or instance.assessment.beats == instance.histogram.count
     assert len(reviewed) < 30
     view = instance_view(instance, at)
     assert view["detector"] == "adaptive"
@@ -234,16 +234,16 @@ def test_an_instance_reviews_its_wish_as_its_record_grows_and_keeps_it_over_rest
     assert target is not None and target["feasible"] is True
     assert view["suspect_in_s"] == pytest.approx(target["patience_s"], abs=0.2)
     again = Instance("web", instance.spec, lambda: 0.5)
-    assert again.verdict is not None and again.verdict.feasible is None
+    assert again.assessment is not None and again.assessment.feasible is None
     again.restore(instance.snapshot(at), crashed=False)
-    assert again.verdict is not None
-    assert again.verdict.minimum == pytest.approx(judge(wish(5.0, rate=1 / 600), 2, instance.histogram).minimum)
+    assert again.assessment is not None
+    assert again.assessment.minimum == pytest.approx(assess(wish(5.0, rate=1 / 600), 2, instance.histogram).minimum)
     sooner = replace(instance.spec, heartbeat=wish(1.5, rate=1 / 600))
     records = [a for a in step(instance, ev.Reconfigure(sooner, False), at) if isinstance(a, Record)]
-    assert [record.cause for record in records] == [Cause.WISH_REFUSED, Cause.RELOADED]
+    assert [record.cause for record in records] == [Cause.TARGET_INFEASIBLE, Cause.RELOADED]
     assert phrase(records[0].cause, records[0].detail).startswith("1.5 s gives about ")
     plain = replace(instance.spec, heartbeat=HeartbeatSpec())
     step(instance, ev.Reconfigure(plain, False), at)
-    assert instance.verdict is None
+    assert instance.assessment is None
     assert instance_view(instance, at)["target"] is None
     assert not instance.review_due

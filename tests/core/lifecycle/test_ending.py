@@ -22,14 +22,14 @@ def test_what_will_not_die_holds_up_neither_the_rest_nor_the_end() -> None:
     world.obedient = True  # all but one
     world.take(service_set.tick(told + GIVE_UP_AFTER - 0.1))
     assert world.states()["base"] == "running", "it may yet go"
-    assert not service_set.over(told + GIVE_UP_AFTER - 0.1)
+    assert not service_set.finished(told + GIVE_UP_AFTER - 0.1)
     for second in range(16):
         world.now = told + second
         world.take([a for a in service_set.tick(world.now) if not isinstance(a, act.Kill)])
     assert world["stuck"].state is State.STOPPING
     assert world.states()["base"] == "stopped", "nobody waits for it any more"
-    assert service_set.over(world.now)
-    assert not service_set.down, "and yet it is there"
+    assert service_set.finished(world.now)
+    assert not service_set.all_down, "and yet it is there"
 
 
 def test_what_goes_after_all_is_no_longer_stuck() -> None:
@@ -38,9 +38,9 @@ def test_what_goes_after_all_is_no_longer_stuck() -> None:
     world.obedient = False
     world.take(world.service_set.stop(["web"], world.now))
     world.take(world.service_set.step("web", ev.KillIncomplete(1, ("7 x (D)",)), world.now))
-    assert world["web"].stuck(world.now + GIVE_UP_AFTER)
+    assert world["web"].unkillable(world.now + GIVE_UP_AFTER)
     world.take(world.service_set.step("web", ev.Exited(1, None, 9, True), world.now))
-    assert not world["web"].stuck(world.now + GIVE_UP_AFTER)
+    assert not world["web"].unkillable(world.now + GIVE_UP_AFTER)
     assert world["web"].state is State.STOPPED
 
 
@@ -57,8 +57,8 @@ def test_what_is_detached_stays_and_what_depends_on_it_goes() -> None:
     world.take(world.service_set.start(["kept", "web"], world.now))
     world.take(world.service_set.shutdown(world.now))
     assert world.states() == {"kept": "running", "web": "stopped"}
-    assert world.service_set.down
-    assert world.service_set.over(world.now)
+    assert world.service_set.all_down
+    assert world.service_set.finished(world.now)
     world.take(world.service_set.kill(world.now))
     assert world.states()["kept"] == "running"
     assert [r.cause for r in world.records if r.instance == "kept"][-1] is Cause.LEFT_RUNNING
@@ -71,7 +71,7 @@ def test_a_detached_service_that_fails_while_all_ends_is_not_waited_for() -> Non
     world.take(world.service_set.shutdown(world.now))
     world.take(world.service_set.step("kept", ev.Exited(1, 1, None, True), world.now))
     assert world.states() == {"kept": "backoff"}
-    assert world.service_set.over(world.now)
+    assert world.service_set.finished(world.now)
 
 
 def test_a_detached_service_that_is_no_longer_configured_is_stopped() -> None:

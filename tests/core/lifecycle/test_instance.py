@@ -210,7 +210,7 @@ def test_suspicion_after_a_failure_waits_for_health_again() -> None:
     step(instance, ev.Timeout(), instance.deadline or 0.0)
     step(instance, ev.Heartbeat(2, 150.0), 150.0)
     assert instance.state is State.RUNNING
-    assert instance.rule.attempt == 1
+    assert instance.tracker.attempt == 1
     step(instance, ev.Timeout(), 650.0)
     assert instance.state is State.SUSPECT, "silence is judged first"
 
@@ -262,7 +262,7 @@ def test_after_a_boot_only_history_is_left_of_an_instance() -> None:
     second = Instance("web", first.spec, lambda: 0.5)
     second.restore(first.snapshot(102.0), crashed=False)
     assert (second.state, second.goal, second.deadline) == (State.STOPPED, Goal.DOWN, None)
-    assert (second.rule.attempt, second.restarts, second.incarnation) == (0, 1, 1)
+    assert (second.tracker.attempt, second.restarts, second.incarnation) == (0, 1, 1)
 
 
 @given(

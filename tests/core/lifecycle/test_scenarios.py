@@ -37,6 +37,12 @@ def test_transcript(path: Path) -> None:
     assert played == text
 
 
+def test_every_event_is_in_the_union() -> None:
+    """The table is held against the union, so an event outside it would be ignored without a word."""
+    defined = {one for one in vars(ev).values() if isinstance(one, type) and one.__module__ == ev.__name__}
+    assert defined == set(EVENTS)
+
+
 def test_every_pair_of_state_and_event_is_handled_or_ignored_on_purpose() -> None:
     ignored = {(state, event) for event, states in IGNORED.items() for state in states}
     assert not ignored & TRANSITIONS.keys()

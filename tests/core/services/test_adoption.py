@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
-from supervisor.core.services.adoption import MarkedProcess, is_main, outcome, plan_adoption, saved
+from supervisor.core.services.adoption import MarkedProcess, adoption_event, is_main, plan_adoption, saved
 from tests.core.services.test_service_set import spec
 
 STARTS: dict[str, list[ev.Event]] = {
@@ -36,7 +36,7 @@ def found(
 
 
 @pytest.mark.parametrize(
-    ("how", "processes", "main", "strays"),
+    ("how", "processes", "main", "orphans"),
     [
         ("running", [found(77)], (77, 5), []),
         ("running", [], (77, 5), []),
@@ -54,14 +54,14 @@ def found(
         ("running", [found(90, name="gone")], (77, 5), [90]),
     ],
 )
-def test_takeover(how: str, processes: list[MarkedProcess], main: Any, strays: list[int]) -> None:
+def test_takeover(how: str, processes: list[MarkedProcess], main: Any, orphans: list[int]) -> None:
     result = plan_adoption({"web": instance("web", how)}, {"web": 5}, processes)
-    assert result.mains.get("web") == main
-    assert [s.pid for s in result.strays] == strays
+    assert result.main_processes.get("web") == main
+    assert [s.pid for s in result.orphans] == orphans
 
 
 @pytest.mark.parametrize(
-    ("how", "processes", "main", "incarnation", "strays"),
+    ("how", "processes", "main", "incarnation", "orphans"),
     [
         ("running", [found(80, incarnation=2), found(77)], (80, 80), 2, [77]),
         ("running", [found(80, incarnation=2), found(79, incarnation=2)], (79, 79), 2, []),
@@ -80,17 +80,17 @@ def test_takeover(how: str, processes: list[MarkedProcess], main: Any, strays: l
     ],
 )
 def test_who_says_what_the_record_does_not(
-    how: str, processes: list[MarkedProcess], main: Any, incarnation: int | None, strays: list[int]
+    how: str, processes: list[MarkedProcess], main: Any, incarnation: int | None, orphans: list[int]
 ) -> None:
     result = plan_adoption({"web": instance("web", how)}, {"web": 5}, processes)
-    assert result.unheard.get("web") == incarnation
-    assert result.mains.get("web") == main
-    assert [s.pid for s in result.strays] == strays
+    assert result.unrecorded.get("web") == incarnation
+    assert result.main_processes.get("web") == main
+    assert [s.pid for s in result.orphans] == orphans
 
 
 def test_of_whom_nothing_is_recorded_even_an_overwritten_environment_is_enough() -> None:
     result = plan_adoption({"web": instance("web", "stopped")}, {}, [found(80, incarnation=None)])
-    assert (result.mains, result.unheard, result.strays) == ({"web": (80, 80)}, {"web": 1}, [])
+    assert (result.main_processes, result.unrecorded, result.orphans) == ({"web": (80, 80)}, {"web": 1}, [])
 
 
 @given(
@@ -109,10 +109,10 @@ def test_of_whom_nothing_is_recorded_even_an_overwritten_environment_is_enough()
 def test_everything_found_is_either_an_instances_or_a_stray(states: list[str], processes: list[MarkedProcess]) -> None:
     instances = {str(n): instance(str(n), how) for n, how in enumerate(states)}
     result = plan_adoption(instances, {}, processes)
-    kept = [p for group in result.remains.values() for p in group]
-    assert sorted(kept + result.strays) == sorted(processes)
-    assert all(instances[name].alive or name in result.unheard for name in result.mains)
-    assert result.unheard.keys() <= result.mains.keys()
+    kept = [p for group in result.candidates.values() for p in group]
+    assert sorted(kept + result.orphans) == sorted(processes)
+    assert all(instances[name].alive or name in result.unrecorded for name in result.main_processes)
+    assert result.unrecorded.keys() <= result.main_processes.keys()
 
 
 class Seen(NamedTuple):
@@ -148,7 +148,7 @@ def test_a_process_is_known_again_by_the_time_it_began(seen: Seen | None, same: 
 def test_an_instance_is_told_what_became_of_its_process(
     pid: int | None, tree_empty: bool, event: ev.Adopted | ev.NotFoundOnAdoption
 ) -> None:
-    assert outcome(3, pid, 1.5, tree_empty=tree_empty) == event
+    assert adoption_event(3, pid, 1.5, tree_empty=tree_empty) == event
 
 
 class Running(NamedTuple):

@@ -35,7 +35,7 @@ def service_set() -> ServiceSet:
     service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=SERVICES), lambda: 0.5)
     service_set.start(["db", "web@1"], NOW)
     service_set.step("db", ev.Spawned(1, 77), NOW)
-    assert {n for n, i in service_set.instances.items() if i.satisfied} == {"db"}
+    assert {n for n, i in service_set.instances.items() if i.ready_for_dependants} == {"db"}
     return service_set
 
 

@@ -122,7 +122,7 @@ def test_dependants_wait_for_readiness_and_stop_first() -> None:
     assert world.states() == {"redis": "stopping", "web": "stopped"}
     world.advance(10)
     assert world.states() == {"redis": "stopped", "web": "stopped"}
-    assert world.service_set.down
+    assert world.service_set.all_down
     assert world.order == ["+redis", "+web", "-web", "-redis"]
 
 
@@ -200,7 +200,7 @@ def test_strategies(strategy: str, failing: str, restarted: set[str]) -> None:
     assert all(i.state is State.RUNNING for i in world.service_set.instances.values())
     counted = {r.instance for r in world.records if r.cause in FAILURES}
     assert counted == {failing}, "being restarted with another is no failure"
-    assert {n for n in names if world[n].rule.attempt} == {failing}
+    assert {n for n in names if world[n].tracker.attempt} == {failing}
 
 
 def test_a_failed_spawn_restarts_the_group_too() -> None:
@@ -259,7 +259,7 @@ def test_a_crash_after_the_stop_order_restarts_nothing() -> None:
     world.dies("db")
     assert world.states() == {"db": "stopped", "web": "stopping"}
     world.advance(100)
-    assert world.service_set.down
+    assert world.service_set.all_down
 
 
 def test_shutdown_starts_nothing_and_a_second_one_kills() -> None:
@@ -270,7 +270,7 @@ def test_shutdown_starts_nothing_and_a_second_one_kills() -> None:
     world.take(world.service_set.shutdown(world.now))
     assert world.states() == {"a": "running", "b": "stopping", "c": "stopped"}
     world.take(world.service_set.kill(world.now))
-    assert world.service_set.down
+    assert world.service_set.all_down
 
 
 def test_restart_and_reset_by_name() -> None:
@@ -283,7 +283,7 @@ def test_restart_and_reset_by_name() -> None:
     world.dies("a")
     world.take(world.service_set.reset(["a"], world.now))
     assert world["a"].incarnation == 2
-    assert world["a"].rule.attempt == 0
+    assert world["a"].tracker.attempt == 0
 
 
 def test_apply_touches_only_what_changed() -> None:
@@ -403,7 +403,7 @@ def test_what_waits_when_everything_ends_is_not_started_any_more() -> None:
     world.advance(60)
     assert world.order.count("+web") == 0
     assert world.order.count("+c") == 1
-    assert world.service_set.down
+    assert world.service_set.all_down
 
 
 def test_looking_ahead_fires_nothing_early() -> None:
@@ -510,7 +510,7 @@ def test_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
     world.obedient = True
     world.take(world.service_set.shutdown(world.now))
     world.advance(3600)  # stalls that it was told of put deadlines off
-    assert world.service_set.down
+    assert world.service_set.all_down
     assert not world.live
 
 
@@ -656,7 +656,7 @@ def test_who_lives_without_a_record_is_presumed_and_taken_up() -> None:
     lost = World(*world.plan.services)
     lost.now, lost.live = world.now, world.live
     for name in world.live:
-        lost.service_set.presume(name, 7)
+        lost.service_set.assume_spawning(name, 7)
     assert lost.service_set.instances["web"].snapshot(lost.now)["pid"] is None
     lost.take(lost.service_set.resume(found(lost), lost.now))
     assert lost.states() == {"redis": "running", "web": "running", "slow": "starting"}
@@ -674,7 +674,7 @@ def test_a_successor_goes_on_stopping_dependants_first() -> None:
     heir.take(heir.service_set.resume(found(heir), heir.now))
     heir.advance(60)
     assert heir.order == ["-web", "-redis"]
-    assert heir.service_set.down
+    assert heir.service_set.all_down
 
 
 def test_a_removed_service_stays_in_the_plan_until_nothing_of_it_runs() -> None:
@@ -683,11 +683,11 @@ def test_a_removed_service_stays_in_the_plan_until_nothing_of_it_runs() -> None:
     world.obedient = False
     plan = replace(world.plan, services=(spec("web"),))
     _, actions = world.service_set.apply(plan, world.now)
-    assert [s.name for s in world.service_set.still_going(plan).services] == ["old", "web"]
+    assert [s.name for s in world.service_set.with_running_services(plan).services] == ["old", "web"]
     world.take(actions)
     world._end("old", 1, 0, None)
     world.take([])
-    assert world.service_set.still_going(plan) is plan
+    assert world.service_set.with_running_services(plan) is plan
 
 
 def check(world: World) -> None:
@@ -705,6 +705,6 @@ def check(world: World) -> None:
         if i.deadline is not None:
             assert world.service_set.deadline is not None
             assert world.service_set.deadline <= i.deadline
-        assert i.rule.restarts_in_window(world.now) <= i.spec.restart.max_restarts
+        assert i.tracker.restarts_in_window(world.now) <= i.spec.restart.max_restarts
         if i.goal is Goal.DOWN and i.state in (State.STARTING, State.BACKOFF, State.FAILED, State.EXITED):
             raise AssertionError(f"{i.name} is wanted down and {i.state.value}")

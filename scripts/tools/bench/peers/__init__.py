@@ -1,4 +1,4 @@
-"""The systems under measurement, in the order of the table's columns."""
+"""The measured systems, in the order of the table's columns."""
 
 from __future__ import annotations
 

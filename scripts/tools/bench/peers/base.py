@@ -1,4 +1,4 @@
-"""What the bench asks of every supervisor.  A driver answers it in the words of its system."""
+"""The interface of a measured supervisor; each peer implements it with its own configuration and commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROTATED_FILES = 20
 
 
 class Beats(Enum):
-    """Whether, and how, the victims' heartbeats are watched."""
+    """Whether, and how, the victims' heartbeats are monitored."""
 
     NONE = "none"
     TIMEOUT = "timeout"
@@ -47,15 +47,15 @@ def write_script(path: Path, lines: str) -> None:
 
 
 class Peer:
-    """One supervisor.  `home` is an empty folder of this run; `configure`, `launch`, then the rest."""
+    """One supervisor. Call `configure` with an empty folder first, then `launch`, then the rest."""
 
     name = ""
-    skips: frozenset[str] = frozenset()  # keys of rows that this system has no answer to
-    is_floor = False  # no supervisor, only what any of them must cost at least
+    skips: frozenset[str] = frozenset()  # keys of rows that this system cannot be measured for
+    is_floor = False  # not a supervisor, but the least that any of them must cost
     watches_beats = False
-    ends_politely = False  # has something to take down outside `home` before it is killed
-    settle_s = 0.0  # added to the pause before an idle system is measured
-    soft_files: int | None = None  # the soft descriptor limit to launch under
+    ends_politely = False  # must be ended by SIGTERM first, to remove what it made outside `home`
+    settle_s = 0.0  # seconds added to the pause before an idle system is measured
+    soft_files: int | None = None  # the soft limit of descriptors to launch under
 
     def __init__(self) -> None:
         self.tools = self.install()
@@ -63,7 +63,7 @@ class Peer:
         self.services: Sequence[Service] = ()
 
     def install(self) -> Tools:
-        """Fetch the system's programs if they are not there.  Raises install.Absent."""
+        """Fetch the system's programs if they are missing. Raises install.Absent."""
         raise NotImplementedError
 
     def version(self) -> str:
@@ -82,23 +82,23 @@ class Peer:
         raise NotImplementedError
 
     def stop_all(self) -> list[str] | None:
-        """The command that stops all services and returns when they are stopped; None: there is none."""
+        """The command that stops all services and returns when they are stopped; None if there is none."""
         return None
 
     def status(self) -> list[str] | None:
-        """The command that shows all services; None: there is no single one."""
+        """The command that shows all services; None if there is none."""
         return None
 
     def logs(self) -> list[Path]:
-        """All files that hold what the first service printed."""
+        """All files that hold the output of the first service."""
         return [path for path in (self.home / "log").rglob("*") if path.is_file()]
 
     def processes(self) -> list[int]:
-        """All processes that the system needs to do its work: whatever is below us and is no victim."""
+        """All processes that the system needs: every descendant of the bench that is not a victim."""
         return ward.supervisors(Path(self.services[0].argv[0]))
 
     def clean(self) -> None:
-        """Put back what `write` changed outside `home`."""
+        """Undo what `write` changed outside `home`."""
 
     def environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8"}
@@ -130,7 +130,7 @@ class Peer:
         )
 
     def said(self) -> str:
-        """The last line of what the daemon printed: the reason, when it does not work."""
+        """The last line of the daemon's output, which is the reason if it does not work."""
         path = self.home / "daemon.out"
         lines = path.read_text(errors="replace").split("\n") if path.exists() else []
         return next((line.strip() for line in reversed(lines) if line.strip()), "")

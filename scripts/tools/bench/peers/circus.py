@@ -5,7 +5,7 @@ from scripts.tools.bench.peers.base import ROTATE_AT_BYTES, ROTATED_FILES, Peer
 
 
 class Circus(Peer):
-    """It polls: ten times a second here, every 5 s by default.  Output is captured only where capture is measured."""
+    """Circus polls: ten times a second here, every 5 s by default. Output is captured where that is measured."""
 
     name = "circus"
 

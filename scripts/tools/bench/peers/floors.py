@@ -1,4 +1,4 @@
-"""No supervisors: what a restart must cost at least, in a shell and in Python."""
+"""The least that a restart must cost, in a shell and in Python; not supervisors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.tools.bench.install import Tools
 from scripts.tools.bench.peers.base import Peer
 
-_NOT_OURS_TO_ANSWER = frozenset({"stop", "idle", "pss", "capture", "status"})
+_NOT_MEASURED = frozenset({"stop", "idle", "pss", "capture", "status"})
 
 
 class Shell(Peer):
@@ -17,7 +17,7 @@ class Shell(Peer):
 
     name = "shell loop"
     is_floor = True
-    skips = _NOT_OURS_TO_ANSWER
+    skips = _NOT_MEASURED
 
     def install(self) -> Tools:
         return Tools(())
@@ -38,7 +38,7 @@ class Bare(Peer):
 
     name = "bare Popen"
     is_floor = True
-    skips = _NOT_OURS_TO_ANSWER
+    skips = _NOT_MEASURED
 
     def install(self) -> Tools:
         return Tools(())

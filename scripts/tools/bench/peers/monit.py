@@ -10,7 +10,7 @@ ORPHANAGE = Path(__file__).parent.parent / "orphanage.py"
 
 
 class Monit(Peer):
-    """Watches pid files once a second, its shortest cycle; the start programs put the victims into the background."""
+    """Monit checks pid files once a second, its shortest cycle; start programs put the victims into the background."""
 
     name = "monit"
     skips = frozenset({"start", "stop", "idle", "pss", "capture", "status", "burst"})

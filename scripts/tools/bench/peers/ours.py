@@ -18,7 +18,7 @@ class Ours(Peer):
 
     name = OURS
     watches_beats = True
-    ends_politely = True  # its cgroups
+    ends_politely = True  # removes its cgroups
 
     def install(self) -> Tools:
         return Tools((Path(sys.executable).parent,))

@@ -8,8 +8,10 @@ from scripts.tools.bench.peers.base import Peer
 
 
 class Pm2(Peer):
-    """Fork mode without an interpreter or a look at version control.  It has no rotation of its own (a module polls
-    for it): what it captures goes to one file."""
+    """PM2 in fork mode, without an interpreter or a check of version control.
+
+    It has no rotation of its own (a module polls for it): captured output goes to one file.
+    """
 
     name = "pm2"
     settle_s = 1.0

@@ -1,4 +1,4 @@
-"""An earlier commit of this repository, measured beside the present one."""
+"""An earlier commit of this repository, to be measured beside the present one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[4]
 
 
 def revision(commit: str) -> type[Ours]:
-    """The system that `commit` is, under its short hash.  Raises Absent where the history does not reach it."""
+    """The peer of `commit`, named by its short hash. Raises Absent if this checkout does not have that commit."""
     found = subprocess.run(
         ["git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"],
         cwd=ROOT,
@@ -38,7 +38,7 @@ def revision(commit: str) -> type[Ours]:
 
 
 def _install(commit: str) -> Tools:
-    """The commit's files in the cache, in a virtual environment of their own."""
+    """Install the commit's files into the cache, in a virtual environment of their own."""
     home = cache() / f"revision-{commit[:12]}"
     if not (home / "installed").exists():
         shutil.rmtree(home, ignore_errors=True)

@@ -7,7 +7,7 @@ from scripts.tools.bench.peers.base import ROTATE_AT_BYTES, ROTATED_FILES, Peer,
 
 
 class Runit(Peer):
-    """A runsv for each service, an svlogd where capture is measured.  What ran for less than a second waits for one."""
+    """Runit: a runsv per service, an svlogd where capture is measured. Services younger than 1 s restart later."""
 
     name = "runit"
 

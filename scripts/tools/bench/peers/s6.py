@@ -7,7 +7,7 @@ from scripts.tools.bench.peers.base import ROTATE_AT_BYTES, ROTATED_FILES, Peer,
 
 
 class S6(Peer):
-    """An s6-supervise for each service, an s6-log where capture is measured.  Two starts are a second apart or more."""
+    """s6: an s6-supervise per service, an s6-log where capture is measured. Two starts are at least a second apart."""
 
     name = "s6"
     skips = frozenset({"status", "stop-return"})  # one s6-svstat shows one service; s6-svscanctl does not wait

@@ -5,7 +5,7 @@ from scripts.tools.bench.peers.base import ROTATE_AT_BYTES, ROTATED_FILES, Peer
 
 
 class Supervisord(Peer):
-    """startsecs = 0 lets a restart follow without backoff; output goes to its own log files, as it does by default."""
+    """supervisord. startsecs = 0 allows a restart without backoff; output goes to its own log files, as by default."""
 
     name = "supervisord"
 

@@ -14,11 +14,11 @@ COMMANDS = {"systemd", "systemd-journal"}
 
 
 class Systemd(Peer):
-    """The machine's own systemd, with units in /run that are gone after the run.  Its memory includes journald's."""
+    """The machine's own systemd, with units in /run that are removed after the run. Its memory includes journald's."""
 
     name = "systemd"
     watches_beats = True
-    settle_s = 5.0  # journald goes on writing for a while
+    settle_s = 5.0  # journald continues to write for a while
     skips = frozenset({"capture"})
 
     def install(self) -> Tools:
@@ -49,7 +49,7 @@ class Systemd(Peer):
         return [self.tools["systemctl"], "list-units", "--no-pager", "phi-supervisor-bench-*"]
 
     def processes(self) -> list[int]:
-        """systemd and journald, which are not below the bench."""
+        """systemd and journald, which are not descendants of the bench."""
         found = []
         for folder in Path("/proc").iterdir():
             with contextlib.suppress(OSError):

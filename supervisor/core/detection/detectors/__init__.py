@@ -1,1 +1,2 @@
-"""Failure detectors: beats in, suspicion out.  `registry` has them by name, `protocol` says what each of them does."""
+"""Failure detectors: beats in, suspicion out.  `registry` makes them by name; `protocol` says what each of them
+does."""

@@ -1,20 +1,20 @@
-"""Our own: several ways to foresee the next beat, at equal patience, and trust in the one that has erred least with it.
+"""The adaptive detector: several predictors of the next beat, of which the one with the fewest mistakes is followed.
 
-No single way is best everywhere: a constant margin where intervals are alike, the schedule where the sender keeps one,
-a margin that follows the latest errors where calm and storm alternate, a quick mean where the rhythm itself moves, the
-window's own deviation where rhythms take turns.  So each *expert* is a location (when the beat is due) and a scale (how
-uncertain that is), and its patience at a score is location + (a + b·score)·scale, with a and b such that all have the
-same *mean* patience: detection is equally quick whoever speaks, and the one with the fewest mistakes is simply the
-best.  A mistake is rare, so a near one counts a little too: with r the part of an expert's margin that a gap has used
-up, its loss is 1 if r ≥ 1, else 0.3·r¹⁶.  Losses are those at the detector's own threshold: what is best for a hasty
-one is not for a patient one.
+This project's own.  No single predictor is best everywhere: a constant margin where intervals are alike, the schedule
+where the sender keeps one, a margin that follows the latest errors where quiet and noisy periods alternate, a quick
+mean where the interval drifts, the window's own deviation where senders switch between intervals.  So each predictor
+(*expert*) is a location (when the beat is due) and a scale (how uncertain that is).  Its patience at a score is
+location + (a + b·score)·scale, with a and b such that all experts have the same *mean* patience.  Detection is then
+equally quick with each of them, and the best is the one with the fewest mistakes.  Mistakes are rare, so near ones
+count a little too: with r the part of an expert's margin that a gap has used up, its loss is 1 if r ≥ 1, else 0.3·r¹⁶.
+Losses are counted at the detector's own threshold, because what is best at a low one is not best at a high one.
 
 That is "follow the leader" of prediction with expert advice (Cesa-Bianchi & Lugosi: "Prediction, Learning, and Games",
 2006) over the ideas of this package.  The score is φ as if errors were exponential and 0.8 σ on average, as normal ones
-are: a heavy enough tail for most; φ = 8 is 14.7 σ.  The mean patience stays as it is while σ is within 6 %, for what
-would wobble with every estimate errs more than what is constant.  Good at: everything in `supervisor detectors
-compare`, where it is on the frontier or near.  Bad at: the first few hundred beats, before it knows whom to trust, and
-senders whose habits change more often than that.
+are: a heavy enough tail for most; φ = 8 is 14.7 σ.  The mean patience stays the same while σ is within 6 %, because a
+patience that follows every estimate errs more than a constant one.  Good at: everything in `supervisor detectors
+compare`, where it is on the frontier or near.  Bad at: the first few hundred beats, before losses tell the experts
+apart, and senders whose behaviour changes more often than that.
 """
 
 from __future__ import annotations
@@ -23,28 +23,32 @@ from array import array
 from math import log
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.interval_window import COLD, FLOOR, FOREVER, OUTLIER, IntervalWindow
 from supervisor.core.detection.detectors.numbers import margin
-from supervisor.core.detection.detectors.rhythm import COLD, FOREVER, LEAST, OUTLIER, IntervalWindow
 from supervisor.core.detection.detectors.schedule import Schedule
-from supervisor.core.model.saved import number, whole
+from supervisor.core.model.saved import integer, number
 
 _UNIT = 0.8 * log(10.0)
 """A score of 1, in mean deviations."""
 _STICKY = 1.06
+"""The factor by which σ may change before the mean patience follows."""
 _LONG = 20_000
-"""Beats: the memory of what is constant, of mean patience, and of losses."""
+"""Beats over which the constants, the mean patience and the losses are averaged."""
 _YOUNG, _BRIEF_TURN, _TURN = 2_000, 8, 32
-"""Beats from one weighing to the next: brief ones for a young detector.  A mistake calls an election at once."""
+"""The detector is young below `_YOUNG` beats; experts are weighed every `_BRIEF_TURN` beats then, later every `_TURN`.
+A mistake elects a leader at once."""
 _HEARD = 200
-"""Beats after which experts are elected by what they have lost, and averages begin anew, without the first guesses."""
+"""Beats after which losses elect the leader, and averages restart without the first guesses."""
 _ANOTHER = 2.0
-"""A window that is so many times as quick or as slow as all there was is another rhythm: averages begin anew."""
+"""The factor between the means of the window and of all beats at which the interval has changed: averages restart."""
 _SPREAD, _COLD_SPREAD = 0.02, 0.25
-"""An error is taken to be at least so much of the mean interval; before anything is known it is taken to be so much."""
+"""The smallest error, and the error before anything is known, as shares of the mean interval."""
 _LATE, _CAP = 2.0, 12.0
-"""An error counts at most so many deviations, as the latest and as one of many."""
+"""The most deviations that an error counts, as the latest one and in averages."""
 _FAST, _MEDIUM, _QUICK = 1 / 10, 1 / 30, 1 / 16
+"""Weights of the newest value: in the errors of the last 10 and 30 beats, and in the quick mean."""
 _NEAR, _POWER, _NEAR_LOSS = 0.7, 16, 0.3
+"""Near mistakes: the part of the margin from which on one counts, and the loss, `_NEAR_LOSS`·r^`_POWER`."""
 _FAR = 1e18
 
 _ALWAYS, _DUE, _MEAN, _LATELY, _SHIFTED = range(5)
@@ -65,7 +69,8 @@ EXPERTS = (
     (_MEAN, _SIGMA),
 )
 _STEADY, _QUICKEST, _WINDOWED = 0, 3, 8
-"""Who speaks as long as none has lost less than another; with two others the first whose margin shrinks."""
+"""Indices of experts: the leader while all losses are equal, and two others whose margins also bound `_gate`, the gap
+from which losses are counted."""
 
 
 class Adaptive(ScoreFunction):
@@ -100,13 +105,13 @@ class Adaptive(ScoreFunction):
     def __init__(self, threshold: float, interval: float) -> None:
         self.threshold = threshold
         self._score = margin(threshold)
-        self._interval = min(max(LEAST, interval), FOREVER)
+        self._interval = min(max(FLOOR, interval), FOREVER)
         self.forget()
 
-    def score(self, silence: float, rhythm: IntervalWindow) -> float:
+    def score(self, silence: float, window: IntervalWindow) -> float:
         return max(0.0, silence - self._due) / self._unit
 
-    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
+    def silence(self, threshold: float, window: IntervalWindow) -> float:
         return self._due + margin(threshold) * self._unit
 
     def forget(self) -> None:
@@ -123,19 +128,19 @@ class Adaptive(ScoreFunction):
         self._schedule.lose()
         self._foresee(self._now[_MEAN])
 
-    def learn(self, gap: float, delay: float | None, usual: bool, rhythm: IntervalWindow) -> None:
-        mean, sigma = rhythm.mean, rhythm.deviation
+    def learn(self, gap: float, delay: float | None, usual: bool, window: IntervalWindow) -> None:
+        mean, sigma = window.mean, window.deviation
         self._sigma = sigma if sigma > _SPREAD * mean else _SPREAD * mean
         if usual:
             if gap > self._gate:
                 self._blame(gap)
-            self._measure(gap, mean, rhythm.sigma)
+            self._measure(gap, mean, window.sigma)
             self._beats = beats = self._beats + 1
             turn = _TURN if beats > _YOUNG else _BRIEF_TURN
             if not beats % turn:
                 self._average(turn)
                 self._weigh()
-        if rhythm.count == COLD:
+        if window.count == COLD:
             self._lately = mean
         self._schedule.take(gap, delay, usual, mean)
         self._foresee(mean)
@@ -147,12 +152,12 @@ class Adaptive(ScoreFunction):
         return [*state, self._late, mean, *counts, *self._losses, *self._means, *self._schedule.dump()]
 
     def load(self, saved: list[object]) -> None:
-        always, lately, same, fast, medium, sigma, base = (number(i, 0.1 * LEAST, FOREVER) for i in saved[:7])
+        always, lately, same, fast, medium, sigma, base = (number(i, 0.1 * FLOOR, FOREVER) for i in saved[:7])
         late, mean = number(saved[7], -FOREVER, FOREVER), number(saved[8], 0.0, FOREVER)
-        beats, leader = whole(saved[9], 0, 2**62), whole(saved[10], 0, len(EXPERTS) - 1)
+        beats, leader = integer(saved[9], 0, 2**62), integer(saved[10], 0, len(EXPERTS) - 1)
         after = 11 + len(EXPERTS)
         losses = array("d", [number(i, 0.0, _FAR) for i in saved[11:after]])
-        means = array("d", [number(i, 0.1 * LEAST, FOREVER) for i in saved[after : after + _AMONG]])
+        means = array("d", [number(i, 0.1 * FLOOR, FOREVER) for i in saved[after : after + _AMONG]])
         self._schedule.load(saved[after + _AMONG :])
         self._always, self._lately, self._same, self._fast, self._medium = always, lately, same, fast, medium
         self._sigma, self._base, self._late, self._beats, self._leader = sigma, base, late, beats, leader
@@ -161,15 +166,15 @@ class Adaptive(ScoreFunction):
         self._foresee(mean)
 
     def _measure(self, gap: float, mean: float, sigma: float) -> None:
-        """How far off was the schedule?  One long pause counts as a shorter one."""
+        """Update the errors by how far off the schedule was.  Long pauses are capped."""
         off = gap - self._now[_DUE]
         error = off if off > 0.0 else -off
         if error > _CAP * sigma:
             error = _CAP * sigma
         if error < _SPREAD * mean:
             error = _SPREAD * mean
-        if error < LEAST:
-            error = LEAST
+        if error < FLOOR:
+            error = FLOOR
         if gap > mean + OUTLIER * sigma:
             gap = mean + OUTLIER * sigma
             if off > _LATE * sigma:
@@ -216,7 +221,7 @@ class Adaptive(ScoreFunction):
             losses[i] = loss * keep
 
     def _weigh(self) -> None:
-        """How much of its scale each expert needs for the mean patience of all."""
+        """Set the margin of each expert, in units of its scale, so that all have the same mean patience."""
         means = self._means
         self._base = min(max(self._base, means[_SIGMA] / _STICKY), means[_SIGMA] * _STICKY)
         wanted = means[_MEAN] + self._score * _UNIT * self._base

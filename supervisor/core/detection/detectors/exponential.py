@@ -1,8 +1,8 @@
-"""The exponential form of φ, Cassandra's: φ(t) = t/(mean·ln 10), as if beats were a Poisson process.
+"""The exponential detector, as in Cassandra: φ(t) = t/(mean·ln 10), as if beats were a Poisson process.
 
 Lakshman & Malik: "Cassandra: A Decentralized Structured Storage System", LADIS 2009.  Good at: memoryless senders,
-rhythms whose spread grows with their interval, and not suspecting in haste (φ = 8 is 18 mean intervals).  Bad at:
-regular senders, for which it is many times slower than it need be, since it never learns how regular they are.
+intervals whose spread grows with their mean, and few false suspicions (φ = 8 is 18 mean intervals).  Bad at: regular
+senders, for which it is many times slower than necessary, since it never learns how regular they are.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from math import log
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.interval_window import FLOOR, IntervalWindow
 from supervisor.core.detection.detectors.numbers import margin
-from supervisor.core.detection.detectors.rhythm import LEAST, IntervalWindow
 
 _LN10 = log(10.0)
 
@@ -24,8 +24,8 @@ class Exponential(ScoreFunction):
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
 
-    def score(self, silence: float, rhythm: IntervalWindow) -> float:
-        return silence / (max(LEAST, rhythm.mean) * _LN10)
+    def score(self, silence: float, window: IntervalWindow) -> float:
+        return silence / (max(FLOOR, window.mean) * _LN10)
 
-    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
-        return margin(threshold) * max(LEAST, rhythm.mean) * _LN10
+    def silence(self, threshold: float, window: IntervalWindow) -> float:
+        return margin(threshold) * max(FLOOR, window.mean) * _LN10

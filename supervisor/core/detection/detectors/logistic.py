@@ -1,8 +1,8 @@
-"""The logistic approximation of the normal tail that Akka, Pekko and Hazelcast call φ, for whoever compares with them.
+"""The logistic approximation of the normal tail that Akka, Pekko and Hazelcast call φ, for comparison with them.
 
 With u = y·(1.5976 + 0.070566·y²) their e/(1+e), e = exp(−u), is 1/(1+exp(u)), so φ = log₁₀(1 + exp(u)): a softplus,
-which neither overflows nor takes the logarithm of 0.  In the tail it promises more than it keeps: its 8 is a true
-φ of 7.06, its 12 one of 9.81.
+which neither overflows nor takes the logarithm of 0.  In the tail it overstates φ: its 8 is a true φ of 7.06,
+its 12 one of 9.81.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TINY = 5e-324
 
 
 def phi(y: float) -> float:
-    """log₁₀(1 + exp(u(y))), never negative, infinite or NaN; NaN is no evidence at all: 0."""
+    """log₁₀(1 + exp(u(y))), never negative, infinite or NaN; NaN counts as no silence: 0."""
     if y != y:
         return 0.0
     y = min(max(y, -_Y_MAX), _Y_MAX)

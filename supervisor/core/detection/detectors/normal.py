@@ -1,8 +1,9 @@
-"""The normal law's upper tail on a logarithmic scale: φ(z) = −log₁₀ Q(z), with Q(z) = P(Z > z) = erfc(z/√2)/2.
+"""The upper tail of the normal distribution on a logarithmic scale: φ(z) = −log₁₀ Q(z), with Q(z) = P(Z > z) =
+erfc(z/√2)/2.
 
 Computed on the log-survival itself, because `1 − cdf` is 0 beyond z ≈ 8.2 and `erfc` underflows at z ≈ 38:
 `log1p` below 0, `erfc` up to 25, and beyond it the asymptotic (Mills) series of Abramowitz & Stegun 26.2.12.
-Relative error below 1e-13 for −37 ≤ z ≤ 1e150; every answer is finite, whatever is asked.
+The relative error is below 1e-13 for −37 ≤ z ≤ 1e150; the result is finite for every argument.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _TINY = 5e-324
 
 
 def phi(z: float) -> float:
-    """−log₁₀ Q(z), never negative, infinite or NaN; z is clamped to ±1e150, and NaN is no evidence at all: 0."""
+    """−log₁₀ Q(z), never negative, infinite or NaN; z is clamped to ±1e150, and NaN counts as no silence: 0."""
     if z < 0.0:
         return 0.0 - log1p(-0.5 * erfc(-z / _SQRT2)) / LN10
     if z <= _FAR:

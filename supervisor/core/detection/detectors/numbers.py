@@ -1,4 +1,4 @@
-"""Numbers that stay numbers."""
+"""Keeps results finite, whatever threshold is configured."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ _MOST = 1e12
 
 
 def margin(threshold: float) -> float:
-    """A threshold that can be multiplied: within 0..10¹², and NaN is the upper end (never suspect)."""
+    """The threshold, clamped to 0..10¹² so that products stay finite; NaN becomes the upper end (never suspect)."""
     return max(0.0, threshold) if threshold < _MOST else _MOST

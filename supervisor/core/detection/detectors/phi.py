@@ -1,11 +1,11 @@
-"""φ-accrual detection: φ(t) = −log₁₀ P(interval > t), the chance that a beat is still to come after silence t.
+"""φ-accrual detection: φ(t) = −log₁₀ P(interval > t), the probability that a beat still comes after silence t.
 
-Hayashibara, Défago, Yared, Katayama: "The φ Accrual Failure Detector", SRDS 2004.  φ = 8 says: wrong once in 10⁸
-beats, *if* intervals are distributed as assumed.  Real ones have heavier tails, hence a floor under the silence at
-which suspicion begins, and a cap over it (min_timeout, max_timeout).  The score itself is never bent.
+Hayashibara, Défago, Yared, Katayama: "The φ Accrual Failure Detector", SRDS 2004.  φ = 8 means one
+mistake in 10⁸ beats, *if* intervals are distributed as assumed.  Real ones have heavier tails, so the silence at which
+suspicion begins is bounded (min_timeout, max_timeout).  The score itself is not changed.
 
-Good at: rhythms that change, spread and all, since its window follows.  Bad at: rare pauses, which the window forgets
-exactly before the next one comes, and senders with a timer, of whose schedule it knows nothing.
+Good at: intervals whose mean and spread change, since the window follows.  Bad at: rare pauses, which have left the
+window when the next one comes, and senders with a timer, whose schedule it does not use.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
-from supervisor.core.detection.detectors.rhythm import IntervalWindow
+from supervisor.core.detection.detectors.interval_window import IntervalWindow
 
 
 class Phi(ScoreFunction):
@@ -27,9 +27,9 @@ class Phi(ScoreFunction):
         self._inverse = inverse
         self._z = inverse(threshold)
 
-    def score(self, silence: float, rhythm: IntervalWindow) -> float:
-        return self._tail((silence - rhythm.mean) / rhythm.sigma)
+    def score(self, silence: float, window: IntervalWindow) -> float:
+        return self._tail((silence - window.mean) / window.sigma)
 
-    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
+    def silence(self, threshold: float, window: IntervalWindow) -> float:
         z = self._z if threshold == self.threshold else self._inverse(threshold)
-        return rhythm.mean + z * rhythm.sigma
+        return window.mean + z * window.sigma

@@ -1,8 +1,8 @@
-"""What every failure detector does: beats in, suspicion out.
+"""The protocol of a failure detector: beats in, suspicion out.
 
-A detector watches one target by one monotonic clock (seconds), which it never reads itself.  It answers with the
-moment at which suspicion would begin, so that nobody has to poll it.  Whatever floats it is given, it neither
-raises nor answers with NaN or infinity.
+A detector observes one target by a monotonic clock (seconds), which it never reads itself.  It returns the moment at
+which suspicion would begin, so that it need not be polled.  For any float as argument it neither raises nor returns NaN
+or infinity.
 """
 
 from __future__ import annotations
@@ -17,45 +17,47 @@ class Detector(Protocol):
     name: str
     threshold: float
     last: float | None
-    """Time of the last accepted beat."""
+    """Time of the last accepted beat of this incarnation."""
     ignored: int
-    """Beats that were not accepted, ever."""
+    """Number of beats that were not accepted, over all incarnations."""
 
     def start(self, now: float) -> None:
-        """A new incarnation is ready: forget the last beat, keep what was learned of the rhythm; grace begins."""
+        """A new incarnation is ready: forget the last beat, keep the learned intervals, begin the grace period."""
         ...
 
     def heartbeat(self, at: float, sent: float | None = None) -> bool:
-        """Take a beat that arrived `at`.  False: backward, duplicate, or no possible time; it is counted only."""
+        """Take a beat that arrived `at`.  False: it goes backwards, is a duplicate or has an impossible time, and is
+        only counted (`ignored`)."""
         ...
 
     def suspicion(self, at: float) -> float:
-        """The score, on the detector's own scale; 0.0 before the first beat.  It never falls while silence lasts."""
+        """The score on the detector's own scale; 0.0 before the first beat.  It never falls during a silence."""
         ...
 
     def suspect_at(self, threshold: float | None = None) -> float | None:
-        """The moment at which suspicion begins: threshold reached, floors and caps applied.  None before `start`.
+        """The moment at which suspicion begins: the score reaches the threshold, within the bounds.  None before
+        `start`.
 
-        With a threshold: the moment at which suspicion reaches that one, floors and caps aside.
+        With a threshold: the moment at which the score reaches that one, without bounds.
         """
         ...
 
     def discount_silence(self, seconds: float, until: float) -> None:
-        """So much of the present silence, until then, is not the target's fault: it is not counted, and the interval
-        not learned."""
+        """Do not count `seconds` of the present silence, up to `until`, because the target did not cause them.  The
+        interval is not learned either."""
         ...
 
     def extend_deadline(self, factor: float) -> None:
-        """The present silence may last `factor` times as long, within the cap, before it is suspicious: we ourselves
-        may be slow.  The score stays what it is."""
+        """Let the present silence last `factor` times as long, within the upper bound, because this daemon may be slow.
+        The score does not change."""
         ...
 
     def forget_current(self) -> None:
-        """The interval now running overlaps a suspicion or a stop: do not learn it."""
+        """Do not learn the present interval, because it overlaps a suspicion or a stop."""
         ...
 
     def bound(self, minimum: float, maximum: float) -> None:
-        """Suspicion begins no earlier than `minimum`, and at the latest `maximum` seconds after the last beat."""
+        """Set the bounds: suspicion begins between `minimum` and `maximum` seconds after the last beat."""
         ...
 
     def intervals(self) -> tuple[float, ...]:
@@ -63,9 +65,9 @@ class Detector(Protocol):
         ...
 
     def snapshot(self) -> dict[str, object]:
-        """Everything worth keeping, as JSON-able data."""
+        """Everything that a later daemon needs, as JSON-able data."""
         ...
 
     def restore(self, snapshot: Mapping[str, object]) -> None:
-        """Take up where the snapshot was taken.  From garbage: start cold, without a word."""
+        """Continue from a snapshot.  A damaged one is ignored: the detector starts cold."""
         ...

@@ -1,4 +1,4 @@
-"""The failure detectors by the names that services.toml gives them, and how one is made from its specification."""
+"""The failure detectors by the names that services.toml uses, and `make`, which builds one from its specification."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from supervisor.core.model.spec import HeartbeatSpec
 
 
 def _timeout(spec: HeartbeatSpec) -> Detector:
-    """Not bounded by min_timeout and max_timeout, which are for detectors that find their timeout themselves."""
+    """A fixed timeout.  min_timeout and max_timeout do not bound it: they are for detectors that learn their
+    timeout."""
     return Accrual("timeout", Timeout(spec.timeout), spec.interval, max(spec.max_timeout, spec.timeout))
 
 
-LAWS: dict[str, Callable[[HeartbeatSpec], ScoreFunction]] = {
+SCORE_FUNCTIONS: dict[str, Callable[[HeartbeatSpec], ScoreFunction]] = {
     "phi": lambda spec: Phi(normal.phi, normal.phi_inverse, spec.threshold),
     "phi-logistic": lambda spec: Phi(logistic.phi, logistic.phi_inverse, spec.threshold),
     "exponential": lambda spec: Exponential(spec.threshold),
@@ -34,23 +35,24 @@ LAWS: dict[str, Callable[[HeartbeatSpec], ScoreFunction]] = {
     "quantile": lambda spec: Quantile(spec.threshold),
     "adaptive": lambda spec: Adaptive(spec.threshold, spec.interval),
 }
-"""Those that find their timeout themselves, within min_timeout and max_timeout."""
+"""Detectors that learn their timeout, within min_timeout and max_timeout."""
 
-KNOWN = ("timeout", *LAWS)
-"""Every detector by the name that services.toml gives it."""
+KNOWN = ("timeout", *SCORE_FUNCTIONS)
+"""The names of all detectors in services.toml."""
 
 
 def make(spec: HeartbeatSpec) -> Detector:
-    """A new detector as asked for.  ValueError: no detector of that name.
+    """A new detector as specified.  ValueError: no detector of that name.
 
-    One with a target is as patient as that allows, until somebody who knows the rhythm bounds it."""
+    With a target the detector waits as long as the target allows, until the recorded intervals bound it
+    (`Instance.apply_target`)."""
     if spec.target is not None:
         maximum = longest_silence(spec)
-        law = Adaptive(score(spec), spec.interval)
-        return Accrual("adaptive", law, spec.interval, max(spec.max_timeout, maximum), maximum, maximum)
+        score_function = Adaptive(score(spec), spec.interval)
+        return Accrual("adaptive", score_function, spec.interval, max(spec.max_timeout, maximum), maximum, maximum)
     if spec.detector == "timeout":
         return _timeout(spec)
-    known = LAWS.get(spec.detector)
+    known = SCORE_FUNCTIONS.get(spec.detector)
     if known is None:
         raise ValueError(f"no detector {spec.detector!r}; known are {', '.join(KNOWN)}")
     return Accrual(spec.detector, known(spec), spec.interval, spec.max_timeout, spec.min_timeout, spec.max_timeout)

@@ -1,40 +1,44 @@
-"""When the next beat is due: by the schedule of a sender that keeps one, or else a period after the last.
+"""The schedule of a sender: when its next beat is due, or a mean interval after the last where it keeps no schedule.
 
 Chen, Toueg, Aguilera: "On the Quality of Service of Failure Detectors", IEEE Transactions on Computers 51(5), 2002.
-Theirs is EA(l+1) = mean over the newest n beats of (A(i) − η·i), plus (l+1)·η.  Beats carry no sequence number here:
-each belongs to the slot that it is next to, so a lost beat is noticed, and a queue that arrives at once is no time.
-Where beats say when they were sent, NFD-S: the next is due a period and a usual delay after the last was *sent*.
+Their expected arrival is EA(l+1) = mean over the newest n beats of (A(i) − η·i), plus (l+1)·η.  Beats carry no sequence
+number here: each belongs to the nearest slot, so a lost beat is noticed, and beats that arrive together share a slot.
+Where beats carry the time at which they were sent, this is NFD-S: the next is due a period and the usual delay after
+the last was *sent*.
 
 The period η is the median gap of the first 32 beats, refined by least squares over the window, once for each window.
-A sender that works and then sleeps has no slots: as long as EA errs more than "a period after the last", the next beat
-is due a mean gap after the last.
-Integers of microseconds: sums do not drift.
+A sender that works and then sleeps keeps no schedule: while EA errs more than "a period after the last", the next beat
+is due a mean gap after the last.  Sums are integers of microseconds, so they do not drift.
 """
 
 from __future__ import annotations
 
 from array import array
 
-from supervisor.core.detection.detectors.rhythm import FOREVER, LEAST
-from supervisor.core.model.saved import number, sequence, whole
+from supervisor.core.detection.detectors.interval_window import FLOOR, FOREVER
+from supervisor.core.model.saved import integer, number, sequence
 
 SIZE = 80
+"""Beats in the window."""
 FIRST = 32
+"""Beats after which the period is known."""
 _GUESSED = frozenset((3, 8, 16))
 _STREAK = 6
-"""So many gaps in a row of more than one and a half periods are not losses, but another period."""
+"""This many gaps in a row of more than one and a half periods mean another period rather than lost beats."""
 _MICRO = 1_000_000
-_LEAST = 1_000
+_SHORTEST = 1_000
 _LONGEST = round(FOREVER * _MICRO)
 _FAR = 2**62
 _GAIN = 1 / 16
 _WORTH_GAIN = 1 / 64
+"""Weights of the newest value in the usual delay and in `_worth`."""
 
 
 class Schedule:
-    """`period` and `ahead` are seconds: the sender's, at least 1 ms, and how long after the last beat the next is due.
+    """`period`: the sender's, at least 1 ms.  `ahead`: the time from the last beat until the next is due.  Both in
+    seconds.
 
-    The next beat is never further from a period away than half of one, or it would be another.
+    `ahead` is within half a period of one period; a beat beyond that would belong to another slot.
     """
 
     __slots__ = (
@@ -58,10 +62,10 @@ class Schedule:
 
     def __init__(self, expected: float) -> None:
         self._delay = self._worth = 0.0
-        self._restart(round(min(max(LEAST, expected), FOREVER) * _MICRO))
+        self._restart(round(min(max(FLOOR, expected), FOREVER) * _MICRO))
 
     def lose(self) -> None:
-        """What comes next is in no step with what came before, though the period is as it was."""
+        """Forget the phase but keep the period: the next beat is out of phase with the last ones."""
         if self._found:
             self._ring = array("q", [0])
             self._oldest = self._offset = self._total = self._beats = self._slots = 0
@@ -69,7 +73,7 @@ class Schedule:
         self.ahead = self.period
 
     def take(self, gap: float, delay: float | None, usual: bool, mean: float) -> None:
-        """As `Law.learn`; `mean` is that of the gaps, in seconds."""
+        """As `ScoreFunction.learn`; `mean` is the mean gap in seconds."""
         if not usual:
             self.lose()
         elif self._found:
@@ -98,10 +102,10 @@ class Schedule:
 
     def load(self, saved: list[object]) -> None:
         delay, worth = number(saved[0], 0.0, FOREVER), number(saved[1], -FOREVER, FOREVER)
-        ahead, found = number(saved[2], 0.0, 2.0 * FOREVER), whole(saved[3], 0, 1) == 1
-        period, offset = whole(saved[4], _LEAST, _LONGEST), whole(saved[5], -_FAR, _FAR)
-        beats, slots, streak = (whole(i, 0, _FAR) for i in saved[6:9])
-        ring = array("q", [whole(i, -_FAR, _FAR) for i in sequence(saved[9:], SIZE)])
+        ahead, found = number(saved[2], 0.0, 2.0 * FOREVER), integer(saved[3], 0, 1) == 1
+        period, offset = integer(saved[4], _SHORTEST, _LONGEST), integer(saved[5], -_FAR, _FAR)
+        beats, slots, streak = (integer(i, 0, _FAR) for i in saved[6:9])
+        ring = array("q", [integer(i, -_FAR, _FAR) for i in sequence(saved[9:], SIZE)])
         if found and not ring:
             raise ValueError("no beats")
         self._delay, self._worth, self.ahead, self._found = delay, worth, ahead, found
@@ -110,7 +114,7 @@ class Schedule:
         self._ring, self._oldest, self._total = ring, 0, sum(ring)
 
     def _restart(self, period: int) -> None:
-        """Find the period: until it is found, the ring holds gaps."""
+        """Begin to look for the period.  Until it is found the ring holds gaps."""
         self._found = False
         self._ring = array("q")
         self._oldest = self._offset = self._total = self._beats = self._slots = self._streak = 0
@@ -118,16 +122,16 @@ class Schedule:
         self.ahead = self.period
 
     def _believe(self, period: int) -> None:
-        self._period = period = min(max(_LEAST, period), _LONGEST)
+        self._period = period = min(max(_SHORTEST, period), _LONGEST)
         self.period = period / _MICRO
 
     def _guess(self, gap: int) -> None:
-        """A gap of about k median ones is k periods."""
+        """Estimate the period from the gaps; one of about k medians is k periods."""
         gaps = self._ring
         gaps.append(gap)
         n = len(gaps)
         if n == FIRST:
-            median = max(_LEAST, sorted(gaps)[n // 2])
+            median = max(_SHORTEST, sorted(gaps)[n // 2])
             slots = sum((gap + median // 2) // median for gap in gaps)
             self._believe(sum(gaps) // slots)
             self._found, self._ring = True, array("q", [0])
@@ -158,7 +162,8 @@ class Schedule:
                 self._restart(period)
 
     def _place(self, gap: int) -> None:
-        """The offset is how far the last beat lies behind its slot, in the ring are those of the newest beats."""
+        """Put a beat into its slot.  The offset is the time from the slot to the beat; the ring holds the newest
+        ones."""
         period, ring, offset = self._period, self._ring, self._offset + gap
         slots = (offset - self._total // len(ring) + (period >> 1)) // period
         if slots < 0:
@@ -176,7 +181,7 @@ class Schedule:
         self._beats += 1
 
     def _turn(self) -> None:
-        """Turn the line of offsets by its slope, the least squares': what is left of it was the period's error."""
+        """Correct the period by the slope of the offsets (least squares), and the offsets with it."""
         ring = self._ring = self._ring[self._oldest :] + self._ring[: self._oldest]
         n, self._oldest, before = len(ring), 0, self._period
         middle = (n - 1) / 2

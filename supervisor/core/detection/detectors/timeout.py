@@ -1,12 +1,12 @@
-"""The fixed timeout: suspected when silent for so long, whatever the rhythm; the score is how much of it is over.
+"""The fixed timeout: suspicion begins after a configured silence; the score is the part of it that has passed.
 
-Good at: a rhythm that is known and stays (tuned to it, nothing that learns does better).  Bad at: any other.
+Good at: intervals that are known and do not change (no learning detector does better there).  Bad at: all others.
 """
 
 from __future__ import annotations
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
-from supervisor.core.detection.detectors.rhythm import FOREVER, LEAST, IntervalWindow
+from supervisor.core.detection.detectors.interval_window import FLOOR, FOREVER, IntervalWindow
 
 
 class Timeout(ScoreFunction):
@@ -16,10 +16,10 @@ class Timeout(ScoreFunction):
 
     def __init__(self, timeout: float) -> None:
         self.threshold = 1.0
-        self._timeout = min(max(LEAST, timeout), FOREVER)
+        self._timeout = min(max(FLOOR, timeout), FOREVER)
 
-    def score(self, silence: float, rhythm: IntervalWindow) -> float:
+    def score(self, silence: float, window: IntervalWindow) -> float:
         return silence / self._timeout
 
-    def silence(self, threshold: float, rhythm: IntervalWindow) -> float:
+    def silence(self, threshold: float, window: IntervalWindow) -> float:
         return threshold * self._timeout

@@ -1,14 +1,14 @@
-"""What was learned of a target's rhythm: the newest 200 intervals between beats, their mean and their spread.
+"""The interval window: the newest 200 intervals between the beats of a target, with their mean and deviation.
 
-Sums are exact integers (microseconds), so they neither drift nor make the variance negative, and a beat costs
-O(1).  The variance is the population's.  Three rules keep the window honest:
+Sums are exact integers (microseconds), so they neither drift nor make the variance negative, and a beat costs O(1).
+The variance is that of the population.  Three rules protect the window:
 
-- **A spread of its own is never believed to be nothing.**  Perfectly regular beats would make σ vanish and a
-  hiccup look like death: σ ≥ mean/10, and ≥ 1 ms.  A young window knows less: with n beats σ ≥ mean/2·√(3/n),
-  which meets mean/10 at n = 75.  Before three beats the configured interval stands in, with σ half of it.
-- **An outlier counts at most mean + 4σ** (winsorised, not dropped), so that one long pause does not blind the
-  detector to the next real death.
-- **Three outliers in a row are a new rhythm**: the window begins anew with them as they were.
+- **σ has a floor**: mean/10, and 1 ms.  With perfectly regular beats σ would vanish, and the slightest delay would be a
+  suspicion.  With few beats the floor is higher: mean/2·√(3/n) for n intervals, which meets mean/10 at n = 75.  Before
+  three intervals the configured interval is the mean, and σ is half of it.
+- **An outlier counts as at most mean + 4σ** (it is winsorised, not dropped), so that one long pause does not delay the
+  detection of the next real failure.
+- **Three outliers in a row mean that the intervals have changed**: the window restarts with these three as they were.
 """
 
 from __future__ import annotations
@@ -17,29 +17,35 @@ from array import array
 from math import sqrt
 
 SIZE = 200
+"""Number of intervals in the window."""
 COLD = 3
+"""With fewer intervals the configured one is used."""
 STREAK = 3
+"""Number of outliers in a row that restart the window."""
 OUTLIER = 4.0
+"""Deviations above the mean from which on an interval is an outlier."""
 SPREAD = 0.1
 COLD_SPREAD = 0.5
-LEAST = 1e-3
+"""The floor of σ as a share of the mean: of a full window, and of one with `COLD` intervals."""
+FLOOR = 1e-3
+"""Seconds; the shortest mean, and the floor of σ."""
 FOREVER = 366 * 86_400.0
-"""A jump of more than a year (seconds) is a broken clock, not a silence."""
+"""Seconds; a jump of more than a year comes from a broken clock and is no silence."""
 _MICRO = 1_000_000
 _TRUSTED = COLD * (COLD_SPREAD / SPREAD) ** 2
 
 
 class IntervalWindow:
-    """`expected` and `longest` are seconds: the configured interval, and the longest interval worth learning."""
+    """`expected`: the configured interval; `longest`: the longest interval that is learned, both in seconds."""
 
     __slots__ = (
         "_expected",
-        "_late",
         "_limit",
         "_longest",
         "_oldest",
         "_ring",
         "_squares",
+        "_streak",
         "_total",
         "count",
         "deviation",
@@ -48,49 +54,49 @@ class IntervalWindow:
     )
 
     count: int
-    """How many intervals are known; `COLD` when a new rhythm has just begun."""
+    """Number of intervals; `COLD` when the window has just restarted."""
     mean: float
     """Seconds."""
     deviation: float
-    """Seconds, of the window as it is."""
+    """Seconds, without floors."""
     sigma: float
-    """Seconds, floors applied; never below 1 ms."""
+    """Seconds, with floors; never below 1 ms."""
 
     def __init__(self, expected: float, longest: float) -> None:
-        self._expected = max(LEAST, expected)
+        self._expected = max(FLOOR, expected)
         self._longest = round(longest * _MICRO)
         self.fill((), ())
 
-    def fill(self, intervals: tuple[int, ...], late: tuple[int, ...]) -> None:
-        """Start over from these intervals and this unfinished streak of outliers, oldest first, in microseconds."""
+    def fill(self, intervals: tuple[int, ...], streak: tuple[int, ...]) -> None:
+        """Replace the intervals and the unfinished streak of outliers; oldest first, in microseconds."""
         longest = self._longest
         self._ring = array("I" if longest < 2**32 else "q", [min(i, longest) for i in intervals[-SIZE:]])
         self._oldest = 0
-        self._late = late
+        self._streak = streak
         self._total = sum(self._ring)
         self._squares = sum(i * i for i in self._ring)
-        self._survey()
+        self._summarize()
 
     def learn(self, interval: float, keep: bool) -> None:
-        """Take in one interval in seconds.  Without `keep` it only counts as one more outlier, if it is one."""
+        """Learn one interval in seconds.  Without `keep` it only counts for the streak, if it is an outlier."""
         micros = round(interval * _MICRO)
         if micros > self._longest:
             micros = self._longest
         if micros > self._limit:
-            self._late += (micros,)
-            if len(self._late) == STREAK:
-                self.fill(self._late, ())
+            self._streak += (micros,)
+            if len(self._streak) == STREAK:
+                self.fill(self._streak, ())
                 return
             micros = self._limit
-        elif self._late:
-            self._late = ()
+        elif self._streak:
+            self._streak = ()
         if keep:
             self._push(micros)
-            self._survey()
+            self._summarize()
 
     def end_streak(self) -> None:
-        """Outliers before and after this moment are not in a row."""
-        self._late = ()
+        """End the streak: outliers before and after this moment are not in a row."""
+        self._streak = ()
 
     def newest(self, count: int) -> tuple[int, ...]:
         """The newest `count` intervals at most, oldest first, in microseconds."""
@@ -98,9 +104,9 @@ class IntervalWindow:
         return tuple(ring[oldest:] + ring[:oldest])[-count:]
 
     @property
-    def late(self) -> tuple[int, ...]:
+    def streak(self) -> tuple[int, ...]:
         """The unfinished streak of outliers as they were, in microseconds."""
-        return self._late
+        return self._streak
 
     def _push(self, micros: int) -> None:
         if len(self._ring) < SIZE:
@@ -114,7 +120,7 @@ class IntervalWindow:
         self._total += micros
         self._squares += micros * micros
 
-    def _survey(self) -> None:
+    def _summarize(self) -> None:
         n, total = len(self._ring), self._total
         self.count = n
         if n < COLD:
@@ -126,5 +132,5 @@ class IntervalWindow:
             floor = mean * (SPREAD if n >= _TRUSTED else COLD_SPREAD * sqrt(COLD / n))
             if sigma < floor:
                 sigma = floor
-        self.sigma = sigma = sigma if sigma > LEAST else LEAST
+        self.sigma = sigma = sigma if sigma > FLOOR else FLOOR
         self._limit = round((mean + OUTLIER * sigma) * _MICRO)
