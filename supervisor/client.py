@@ -188,8 +188,8 @@ class Client:
 
     def _unreachable(self, error: OSError) -> NoDaemon:
         if isinstance(error, PermissionError):
-            hint = "It belongs to somebody else: only its owner and root may ask it."
-            return NoDaemon(f"the control socket {self.path} may not be opened", hint)
+            hint = "It belongs to another user: only its owner and root may connect."
+            return NoDaemon(f"permission denied: the control socket {self.path}", hint)
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
             return NoDaemon(f"no daemon answers on {self.path}", "`supervisor up -d` starts one.")
         return NoDaemon(f"no daemon answers on {self.path}: {error}")
@@ -341,7 +341,7 @@ def read_head(reader: BinaryIO) -> tuple[int, dict[str, str]]:
     """Status and headers of an answer. Raises ValueError if it is not HTTP."""
     words = reader.readline(65536).split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1."):
-        raise ValueError("the connection ended" if not words else "that is no HTTP")
+        raise ValueError("the connection ended" if not words else "not an HTTP answer")
     headers = {}
     while (line := reader.readline(65536)) not in (b"\r\n", b"\n"):
         if not line.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""`start`, `stop`, `restart`, `reset`, `signal`: ask, then follow until it has come about or cannot."""
+"""`start`, `stop`, `restart`, `reset`, `signal`: send the command, then wait until it is done or has failed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from supervisor.errors import OperationFailed
 def _acting(verb: str, summary: str) -> click.Command:
     @click.command(verb, help=summary)
     @daemon_options("-f", "--file")
-    @click.option("--no-wait", is_flag=True, help="Return at once; `supervisor status` tells what came of it.")
-    @click.option("--timeout", callback=as_duration, metavar="TIME", help="Wait no longer than this.  [for ever]")
+    @click.option("--no-wait", is_flag=True, help="Return at once; `supervisor status` shows the result.")
+    @click.option("--timeout", callback=as_duration, metavar="TIME", help="Wait at most this long.  [no limit]")
     @services_argument
     @pass_target
     def command(target: DaemonTarget, no_wait: bool, timeout: float | None, services: tuple[str, ...]) -> None:
@@ -27,10 +27,10 @@ def _acting(verb: str, summary: str) -> click.Command:
     return command
 
 
-start = _acting("start", "Want services up, and what they depend on; return when they are ready.")
-stop = _acting("stop", "Want services down, dependants first; return when their last process is gone.")
-restart = _acting("restart", "Stop services and start them again; return when they are ready.")
-reset = _acting("reset", "Close breakers and forget backoff: what waited for either starts now.")
+start = _acting("start", "Start services and what they depend on; return when ready.")
+stop = _acting("stop", "Stop services, dependants first; return when all have ended.")
+restart = _acting("restart", "Stop services and start them again; return when ready.")
+reset = _acting("reset", "Close breakers and clear backoff, so that services start now.")
 
 
 @click.command()
@@ -41,9 +41,9 @@ reset = _acting("reset", "Close breakers and forget backoff: what waited for eit
 @services_argument
 @pass_target
 def signal(target: DaemonTarget, number: str | None, services: tuple[str, ...]) -> None:
-    """Send a signal to the main processes; without --signal, the one that makes them read their configuration again."""
+    """Send a signal to main processes; by default their reload_signal."""
     names = target.client.act("signal", services, number)
     for name in names:
         click.echo(f"{name}  {number or 'reload signal'} sent")
     if not names:
-        raise OperationFailed("nothing was signalled: none of them runs")
+        raise OperationFailed("no signal sent: none of them is running")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("path", required=False, metavar="[FILE]")
 @pass_target
 def check(target: DaemonTarget, only_schema: bool, path: str | None) -> None:
-    """Validate services.toml and print the plan: the order, and what would be started."""
+    """Validate services.toml and print what is started, in which order."""
     if only_schema:
         from json import dumps
 
@@ -36,7 +36,7 @@ def check(target: DaemonTarget, only_schema: bool, path: str | None) -> None:
 
 
 def host_text(plan: Plan) -> str:
-    """What there is to run it on, and whether the memory that it may use is more than that."""
+    """CPUs, load and memory of the host, and a warning if the memory limits exceed it."""
     import psutil
 
     from supervisor.core.text.units import size
@@ -47,5 +47,5 @@ def host_text(plan: Plan) -> str:
     text += f"{size(memory.total)} of memory, {size(memory.available)} available\n"
     allowed = sum(s.replicas * s.resources.max_memory for s in plan.services if s.resources and s.resources.max_memory)
     if allowed > memory.total:
-        text += f"max_memory of all instances adds up to {size(allowed)}, which is more than that\n"
+        text += f"max_memory of all instances adds up to {size(allowed)}, more than this host has\n"
     return text

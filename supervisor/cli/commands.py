@@ -1,4 +1,4 @@
-"""The commands by name, each imported when it is asked for."""
+"""Defines the group of commands; each command is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from supervisor import __version__
 from supervisor.cli.options import daemon_options
 
 SECTIONS: dict[str, dict[str, str]] = {
-    "The daemon": {
+    "Daemon": {
         "run": "run",
         "up": "up",
         "down": "down",
@@ -18,7 +18,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "upgrade": "upgrade",
         "top": "top",
     },
-    "What is going on": {
+    "Inspection": {
         "status": "status",
         "logs": "logs",
         "events": "events",
@@ -34,11 +34,11 @@ SECTIONS: dict[str, dict[str, str]] = {
         "completion": "completion",
     },
 }
-"""Each command and the module that has it, under the heading of `--help`."""
+"""The module of each command, by the headings of `--help`."""
 
 
 class Commands(click.Group):
-    """Imports a command's module only to run it or to describe it."""
+    """Imports the module of a command only to run or describe it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for section in SECTIONS.values() for name in section]

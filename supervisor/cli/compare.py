@@ -1,4 +1,4 @@
-"""`detectors compare`: which failure detector is the best, honestly."""
+"""`detectors compare`: measures failure detectors on the same beats."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ FULL_BEATS, FULL_TRACES = 200_000, 4
 
 
 @click.command()
-@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this one.  Repeatable.  [all]")
-@click.option("--detector", "detectors", multiple=True, metavar="NAME", help="Only this one.  Repeatable.  [all]")
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this scenario.  Repeatable.  [all]")
+@click.option("--detector", "detectors", multiple=True, metavar="NAME", help="Only this detector.  Repeatable.  [all]")
 @click.option(
     "--trace", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="On recorded beats instead: a CSV file of arrivals in seconds, and send times in a second column if known.",
+    help="Use recorded beats: a CSV file of arrival times in seconds, with send times in a second column if known.",
 )  # fmt: skip
-@click.option("--full", is_flag=True, help=f"{FULL_TRACES} × {FULL_BEATS:,} beats to judge by: half an hour and more.")
-@click.option("--beats", type=click.IntRange(5_000, 10_000_000), help=f"A trace has so many.  [{BEATS}]", metavar="N")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of everything that is drawn.  [0]", metavar="N")
-@click.option("--jobs", type=click.IntRange(1, 256), help="Processes.  [as many as there are cores]", metavar="N")
+@click.option("--full", is_flag=True, help=f"{FULL_TRACES} × {FULL_BEATS:,} beats per scenario: half an hour or more.")
+@click.option("--beats", type=click.IntRange(5_000, 10_000_000), help=f"Beats per trace.  [{BEATS}]", metavar="N")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the random numbers.  [0]", metavar="N")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Worker processes.  [one per core]", metavar="N")
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), callback=picture, metavar="FILE",
-    help="Draw the curves into a .png, .svg or .html file, too.",
+    help="Also draw the curves into a .png, .svg or .html file.",
 )  # fmt: skip
-@click.option("--markdown", is_flag=True, help="The tables as Markdown.")
-@click.option("--json", "as_json", is_flag=True, help="Everything that was found, as one object.")
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Print all results as one JSON object.")
 def compare(
     scenarios: tuple[str, ...],
     detectors: tuple[str, ...],
@@ -50,9 +50,9 @@ def compare(
     markdown: bool,
     as_json: bool,
 ) -> None:
-    """Compare failure detectors on the same beats, tuned to be equally quick: who makes the fewest mistakes?
+    """Compare the mistakes of failure detectors on the same beats, tuned to the same detection time.
 
-    Mistakes are beats that arrive after suspicion has begun.  A few minutes for all scenarios on two cores."""
+    A mistake is a beat that arrives after suspicion has begun.  Takes a few minutes for all scenarios on two cores."""
     import os
 
     from supervisor.detectorlab.comparison import compare as run
@@ -63,7 +63,7 @@ def compare(
     if plot is not None:
         from supervisor.detectorlab.figure_file import figure
 
-        figure(1.0, 1.0)  # tells now, and not after minutes, what is missing
+        figure(1.0, 1.0)  # fails now instead of after minutes where a library is missing
     sources = _sources(scenarios, trace)
     setup = Setup(beats or (FULL_BEATS if full else BEATS), 1 if trace else FULL_TRACES if full else TRACES, seed)
     if trace:
@@ -105,7 +105,7 @@ def _chosen(what: str, names: tuple[str, ...], known: list[str]) -> list[str]:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
-    """On stderr, where that is a terminal."""
+    """A progress bar on stderr, if that is a terminal."""
     import sys
 
     if not sys.stderr.isatty():
@@ -139,5 +139,5 @@ def _sketched(scenario: JSON) -> Iterator[str]:
     try:
         yield from sketch(scenario, max(40, min(get_terminal_size((100, 0)).columns, 120)), colored=colored())
     except ImportError:
-        yield "The curves are drawn by plotext, which is not here: pip install '.[lab]'"
+        yield "No curves: plotext is not installed; pip install '.[lab]'"
     yield ""

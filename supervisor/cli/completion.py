@@ -8,7 +8,9 @@ import click
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script: `eval "$(supervisor completion bash)"`."""
+    """Print the completion script of a shell.
+
+    Example: eval "$(supervisor completion bash)\""""
     from click.shell_completion import get_completion_class
 
     command = click.get_current_context().find_root().command

@@ -1,4 +1,4 @@
-"""Which daemon a command is about, from what was said of it and what the environment says."""
+"""Determines the daemon that a command talks to, from its options and the environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DaemonTarget:
-    """The file and the socket that were named, and whether there is to be colour (None: where it is a terminal)."""
+    """The file and the socket that were given, and whether to use colour (None: on a terminal)."""
 
     def __init__(self) -> None:
         self.given_file: str | None = None
@@ -22,11 +22,11 @@ class DaemonTarget:
         self.color: bool | None = False if os.environ.get("NO_COLOR") else None
 
     def name_file(self, path: str) -> None:
-        """-f FILE: that daemon, and no other."""
+        """-f FILE: selects the daemon of that file."""
         self.given_file, self.given_socket = path, None
 
     def name_socket(self, path: str) -> None:
-        """--socket PATH."""
+        """--socket PATH: selects the daemon behind that socket."""
         self.given_socket = path
 
     @property
@@ -64,7 +64,7 @@ class DaemonTarget:
             raise ConfigError(error.message, hint) from None
 
     def offline(self, why: NoDaemon) -> LedgerReader:
-        """The ledger's file, for what can be told without a daemon; `why` again where there is none."""
+        """The ledger file, for commands that work without a daemon; raises `why` where there is none."""
         from supervisor.adapters.ledger.query import read_only
 
         try:
@@ -73,10 +73,10 @@ class DaemonTarget:
             raise why from None
         if not os.access(path, os.R_OK):
             raise why from None
-        sys.stderr.write(f"no daemon answers: read from {path}\n")
+        sys.stderr.write(f"no daemon answers; reading {path}\n")
         return read_only(path)
 
 
 def on_terminal() -> bool:
-    """Whether a person looks at stdout."""
+    """Whether stdout is a terminal."""
     return sys.stdout.isatty()

@@ -15,15 +15,15 @@ from supervisor.launch import daemon_command
 
 LARGEST_LOG = 8 * 1024 * 1024
 ASK_AGAIN = 0.01
-"""Seconds between two looks whether a daemon that is starting answers."""
+"""Seconds between two attempts to reach a daemon that is starting."""
 
 
 class DaemonFailed(SupervisorError):
-    """A daemon ended before it answered; it said why on its stderr."""
+    """A daemon ended before it answered; the message is its output on stderr."""
 
 
 def answers(client: Client) -> bool:
-    """Whether a daemon is there."""
+    """Whether a daemon answers."""
     try:
         client.health()
     except NoDaemon:
@@ -34,7 +34,7 @@ def answers(client: Client) -> bool:
 def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
     """Start a daemon in a session of its own, and return when it answers.
 
-    SupervisorError with the daemon's own words and exit code if it ends before.
+    SupervisorError with the output and the exit code of the daemon if it ends before.
     """
     log = Path(target.state_dir) / "daemon.log"
     try:
@@ -43,7 +43,9 @@ def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
             log.replace(log.with_suffix(".log.1"))
         file = log.open("ab")
     except OSError as error:
-        raise OperationFailed(f"cannot write {log}: {error.strerror}", "Set another state_dir.") from None
+        raise OperationFailed(
+            f"cannot write {log}: {error.strerror}", "Set another state_dir in [supervisor]."
+        ) from None
     with file:
         begin = file.seek(0, os.SEEK_END)
         daemon = subprocess.Popen(
@@ -62,7 +64,7 @@ def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
                 raise _failed(log, begin, daemon.wait())
     finally:
         os.close(pidfd)
-    daemon.returncode = 0  # it is on its own from here, and Popen need not warn of that
+    daemon.returncode = 0  # the daemon keeps running; without this Popen warns about it
 
 
 def _failed(log: Path, begin: int, code: int) -> SupervisorError:

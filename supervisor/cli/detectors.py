@@ -1,4 +1,4 @@
-"""`detectors`: failure detectors, judged."""
+"""`detectors`: the group of `compare` and `tune`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from supervisor.cli.compare import compare
 from supervisor.cli.tune import tune
 
 
-@click.group(short_help="Compare failure detectors; tune a service's.")
+@click.group(short_help="Compare failure detectors; recommend settings for a service.")
 def detectors() -> None:
-    """Failure detectors: which one to take, and how to set it."""
+    """Compare failure detectors, and recommend settings for a service."""
 
 
 detectors.add_command(compare)

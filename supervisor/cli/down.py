@@ -1,4 +1,4 @@
-"""`down`: everything off, in reverse order, and nobody left behind unnoticed."""
+"""`down`: stops all services in reverse order, ends the daemon, and names every process that remains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HOLDS_UP_AFTER = 0.5
 """Seconds after which an instance that has not stopped is named."""
 LAST_WORDS = 30.0
-"""Seconds that a daemon may take for its own end once it hears nobody any more."""
+"""Seconds that a daemon may take to end after its last status."""
 
 _LETTERS = {
     "running": "R",
@@ -39,8 +39,10 @@ _LETTERS = {
 @daemon_options("-f", "--file")
 @pass_target
 def down(target: DaemonTarget) -> int:
-    """Stop everything, dependants first, and end the daemon; `detach = true` stays.  Exit code 1 if a process remains:
-    what does not even die by SIGKILL is waited for some fifteen seconds, then named."""
+    """Stop all services, dependants first, and end the daemon.
+
+    Services with `detach = true` keep running.  Exit code 1 if a process remains: one that survives SIGKILL is waited
+    for some fifteen seconds, then named."""
     return bring_down(target.client)
 
 
@@ -60,21 +62,21 @@ def bring_down(client: Client) -> int:
         ended = select.poll()
         ended.register(daemon, select.POLLIN)
         if not ended.poll(LAST_WORDS * 1000):
-            raise OperationFailed("everything is stopped, but the daemon does not end")
+            raise OperationFailed("all services stopped, but the daemon does not end")
         os.close(daemon)
     remaining = [f"{row['name']}: {process}" for row in rows for process in _left(row)]
     if remaining:
         raise OperationFailed(
-            f"the daemon has ended, but these remain: {', '.join(remaining)}",
-            "State D waits for the kernel: a disk, a network file system. The next `supervisor up` tries again.",
+            f"the daemon has ended, but these processes remain: {', '.join(remaining)}",
+            "State D: waiting for the kernel (a disk, a network file system).  The next `supervisor up` tries again.",
         )
     kept = [f"{row['name']} (pid {row['pid']})" for row in rows if row["detach"] and _lives(row["pid"])]
-    click.echo(f"down: left running: {', '.join(kept)}" if kept else "down: no process remains")
+    click.echo("all services stopped, daemon ended" + (f"; left running: {', '.join(kept)}" if kept else ""))
     return 0
 
 
 def _left(row: Instance) -> list[str]:
-    """`PID NAME (STATE)` of each process that lives and should not: those that were told, or the main one."""
+    """`PID NAME (STATE)` of each process that still lives: those that survived SIGKILL, or the main one."""
     if row["lingering"]:
         return [process for process in row["lingering"] if _lives(int(process.split()[0]))]
     pid = row["pid"]
@@ -85,7 +87,7 @@ def _left(row: Instance) -> list[str]:
 
 
 def _tell(rows: list[Instance], said: dict[str, str]) -> None:
-    """Who holds it up, once for each state that it is in."""
+    """Prints each instance that delays the shutdown, once per state."""
     from supervisor.display.status_row import note, printable
 
     for row in rows:

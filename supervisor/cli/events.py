@@ -1,4 +1,4 @@
-"""`events`, and where all that tells of the past reads it: from the daemon or, where none runs, from its ledger."""
+"""`events`, and the sources of history for all commands: the daemon or, where none runs, its ledger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAST_WORDS = 5
 
 
 class EventSource(Protocol):
-    """Where history is read."""
+    """A source of events, evidence and output."""
 
     def events(
         self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
@@ -35,7 +35,7 @@ class EventSource(Protocol):
 
 
 class FromDaemon:
-    """By the API."""
+    """Reads from a running daemon."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -61,7 +61,7 @@ class FromDaemon:
 
 
 class FromLedger:
-    """From the files that a daemon left behind; `absent` again where there are none."""
+    """Reads the files of a daemon that is not running; raises `absent` where there are none."""
 
     def __init__(self, target: DaemonTarget, absent: NoDaemon) -> None:
         self._ledger = target.offline(absent)
@@ -99,16 +99,20 @@ def everything(source: EventSource, services: Sequence[str], since: float | None
 
 @click.command()
 @daemon_options()
-@click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
-@click.option("-n", "--lines", type=click.IntRange(0, PAGE), help="The newest so many.  [100; all since]")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new events until interrupted.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0, PAGE), metavar="N", help="The last N events.  [100; all with --since]"
+)
 @since_option
-@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @services_argument
 @pass_target
 def events(
     target: DaemonTarget, follow: bool, lines: int | None, since: float | None, as_json: bool, services: tuple[str, ...]
 ) -> None:
-    """The durable ledger of every state change with its cause."""
+    """Print all state changes with their causes, from the ledger.
+
+    Example: supervisor events --since 1h web"""
     show = _as_json if as_json else event_line
     source: EventSource = FromDaemon(target.client)
     try:
@@ -134,7 +138,7 @@ def events(
         if message[0] == "event":
             click.echo(show(message[1]))
         elif message[0] == "disconnected":
-            click.echo("the daemon has gone; waiting for it", err=True)
+            click.echo("connection to the daemon lost; waiting for it", err=True)
 
 
 def _as_json(event: Event) -> str:
@@ -144,7 +148,7 @@ def _as_json(event: Event) -> str:
 
 
 def event_line(event: Event) -> str:
-    """Local time, who, from where to where, and why."""
+    """One line: local time, instance and run, change of state, cause."""
     from supervisor.core.text.causes import phrase
     from supervisor.display.numbers import date_and_clock
     from supervisor.display.state_style import COLORS, STATES, UNKNOWN
@@ -153,7 +157,7 @@ def event_line(event: Event) -> str:
     when = date_and_clock(event["at"])
     before, state = event["from"], event["to"]
     change = state if before == state else f"{before} → {state}"
-    who = f"{event['instance']} #{event['incarnation']}"
+    who = f"{event['instance']} run {event['incarnation']}"
     tone = STATES.get(state, UNKNOWN).tone
     text = click.style(f"{change:<20}", fg=COLORS.get(tone), bold=tone == "alarm")
-    return f"{click.style(when, dim=True)}  {who:<16}  {text}  {printable(phrase(event['cause'], event['detail']))}"
+    return f"{click.style(when, dim=True)}  {who:<18}  {text}  {printable(phrase(event['cause'], event['detail']))}"

@@ -1,5 +1,4 @@
-"""Plain commands that scripts and monitors give often, or that must not wait: without click, whose import takes as long
-as all the rest together."""
+"""Runs frequent and urgent commands without click, whose import takes as long as everything else together."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ NOT_UP = 3
 
 def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], int] | None:
     """What carries out `status [--json] [SERVICE]…` off a terminal, or `stop [SERVICE]…`, each with -f FILE or --socket
-    PATH; None for everything else, which is click's to understand or to refuse."""
+    PATH; None for everything else, which click parses."""
     command = arguments[0] if arguments else ""
     if command not in ("status", "stop") or (command == "status" and sys.stdout.isatty()):
         return None
@@ -48,7 +47,7 @@ def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], i
 
 
 def stop(target: DaemonTarget, services: Sequence[str]) -> int:
-    """Ask for it at once, and return when the last process is gone."""
+    """Send the command at once, and return when the last process has ended."""
     from supervisor.cli.wait_output import ask
 
     ask(target.client, "stop", services)
@@ -56,7 +55,7 @@ def stop(target: DaemonTarget, services: Sequence[str]) -> int:
 
 
 def status(client: Client, as_json: bool, services: Sequence[str]) -> int:
-    """Print the rows, or the answer of the API as it is; the exit code that they deserve."""
+    """Print the rows, or the answer of the API as it is; returns the exit code for them."""
     found = client.status(services)
     if as_json:
         from json import dumps
@@ -78,7 +77,7 @@ def verdict(status: Status) -> int:
     """NOT_UP if anything that should be up is not."""
     doubtful = [row for row in status["instances"] if row["goal"] == "up" and not row["ready"]]
     if not doubtful:
-        return 0  # without the import below, which brings all the rules along
+        return 0  # saves the import below, which loads all of the core
     from supervisor.core.services.status import should_be_up_but_is_not
 
     return NOT_UP if any(map(should_be_up_but_is_not, doubtful)) else 0

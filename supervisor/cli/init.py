@@ -1,4 +1,4 @@
-"""`init`: writes a first services.toml."""
+"""`init`: writes an example services.toml."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import click
 from supervisor.errors import OperationFailed
 
 STARTER = """\
-# What is to be supervised.  `supervisor check` validates this file, `supervisor up` runs it.
+# Services to supervise.  `supervisor check` validates this file, `supervisor up` runs it.
 # Durations have a unit (ms s m h d), sizes too (KiB MiB GiB).
 
 [services.hello]
-command = ["sh", "-c", "while :; do echo hello; sleep 5; done"]   # a list of words; no shell unless you name one
-# directory = "app"                       # where it runs; the folder of this file unless given
+command = ["sh", "-c", "while :; do echo hello; sleep 5; done"]   # a list of words, run without a shell
+# directory = "app"                       # working directory; default: the folder of this file
 # environment = { PORT = "${PORT:-8000}" }
 # depends_on = ["redis"]                  # started when redis is ready, stopped before it
 # replicas = 2                            # instances hello@1 and hello@2
 
-# [services.hello.ready]                  # ready as soon as it runs, unless one of these says when
+# [services.hello.ready]                  # without this, ready as soon as it runs
 # http = "http://127.0.0.1:8000/healthz"  # or: notify = true, tcp, exec, log, delay
 
-# [services.hello.heartbeat]              # notice a hang, not only an exit
+# [services.hello.heartbeat]              # detect a hang, not only an exit
 # source = "http"                         # or: notify, tcp, exec, file, log, activity
 # http = "http://127.0.0.1:8000/healthz"
 # interval = "1s"
@@ -31,21 +31,21 @@ command = ["sh", "-c", "while :; do echo hello; sleep 5; done"]   # a list of wo
 policy = "on-failure"                     # always, on-failure or never
 initial = "100ms"                         # the first delay; it doubles
 maximum = "30s"
-max_restarts = 5                          # more than this within the window, and the breaker opens
+max_restarts = 5                          # the breaker opens after more than this within the window
 window = "60s"
 """
 
 
 @click.command()
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.argument("path", default="services.toml", metavar="[FILE]")
 def init(path: str, force: bool) -> None:
-    """Write a first services.toml."""
+    """Write an example services.toml."""
     try:
         with Path(path).open("w" if force else "x") as file:
             file.write(STARTER)
     except FileExistsError:
-        raise OperationFailed(f"{path} is there already", "Give another name, or --force to overwrite it.") from None
+        raise OperationFailed(f"{path} exists already", "Give another name, or overwrite it with --force.") from None
     except OSError as error:
         raise OperationFailed(f"cannot write {path}: {error.strerror}") from None
-    click.echo(f"{path} is written; `supervisor check` explains it, `supervisor up` runs it")
+    click.echo(f"{path} written; `supervisor check` explains it, `supervisor up` runs it")

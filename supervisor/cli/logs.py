@@ -1,7 +1,7 @@
-"""`logs`: what the services say, interleaved by time.
+"""`logs`: prints the output of services, interleaved by time.
 
-To follow, the stream only rings: what is new is fetched from the cursor where reading stopped, so that no line is lost
-or shown twice, whatever happens to the stream.
+With --follow the stream only announces new output; the lines are fetched from the cursor where reading stopped, so that
+no line is lost or shown twice when the stream is interrupted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COLORS = (
     "bright_magenta",
 )
 _UNSAFE = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
-"""What a terminal would obey, but for tabs and colours."""
+"""Control characters that a terminal would act on, except tabs and colours."""
 
 
 @dataclass(slots=True)
@@ -48,19 +48,23 @@ def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None)
     try:
         return None if value is None else re.compile(value)
     except re.error as error:
-        raise click.BadParameter(f"{value!r} is no regular expression: {error}.") from None
+        raise click.BadParameter(f"{value!r} is not a regular expression: {error}.") from None
 
 
 @click.command()
 @daemon_options()
-@click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until interrupted.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(0), help="The newest so many of each instance.  [100; 10 to follow; all since]"
+    "-n",
+    "--lines",
+    type=click.IntRange(0),
+    metavar="N",
+    help="The last N lines of each instance.  [100; 10 with --follow; all with --since]",
 )
 @since_option
-@click.option("--grep", callback=_as_pattern, metavar="RE", help="Only lines in which this is found.")
-@click.option("--no-prefix", is_flag=True, help="Only what was said, not by whom.")
-@click.option("--json", "as_json", is_flag=True, help="One object a line: instance, at, text.")
+@click.option("--grep", callback=_as_pattern, metavar="RE", help="Only lines that match this regular expression.")
+@click.option("--no-prefix", is_flag=True, help="Do not print the name of the instance before each line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: instance, at, text.")
 @services_argument
 @pass_target
 def logs(
@@ -73,7 +77,9 @@ def logs(
     as_json: bool,
     services: tuple[str, ...],
 ) -> None:
-    """What services say, interleaved by time."""
+    """Print the output of services, interleaved by time.
+
+    Example: supervisor logs -f --grep ERROR web"""
     client = target.client
     rows = client.status(services)["instances"]
     names = [row["name"] for row in rows]
@@ -97,7 +103,7 @@ def logs(
                 if grep is None or grep.search(line.text):
                     click.echo(show(line))
         if message[0] == "disconnected":
-            click.echo("the daemon has gone; waiting for it", err=True)
+            click.echo("connection to the daemon lost; waiting for it", err=True)
 
 
 def _newest(
@@ -119,7 +125,7 @@ def _newest(
 
 
 def _after(client: Client, name: str, cursor: str) -> Iterator[tuple[Line, str]]:
-    """What came behind the cursor, with the cursor behind each page."""
+    """Lines after the cursor, each with the cursor behind its page."""
     while True:
         page = client.logs(name, after=cursor or None)
         for line in _lines(page):
@@ -134,7 +140,7 @@ def _lines(page: Logs) -> list[Line]:
 
 
 def _dated(lines: list[Line]) -> list[Line]:
-    """A line without a time of its own stays behind the one before it."""
+    """Gives a line without a time that of the line before it."""
     at: float | None = None
     instance = ""
     for line in lines:
@@ -151,7 +157,7 @@ def _as_json(line: Line) -> str:
 
 
 def _painter(service_of: dict[str, str], grep: re.Pattern[str] | None, no_prefix: bool) -> Callable[[Line], str]:
-    """How a line looks: each service in its own colour, what was searched for in red."""
+    """The function that formats a line: each service in its own colour, matches in red."""
     paint, safe = colored(), not on_terminal()
     width = max(map(len, service_of), default=0)
     order = list(dict.fromkeys(service_of.values()))

@@ -1,4 +1,4 @@
-"""The command `supervisor`: runs one command and turns what goes wrong into words and an exit code."""
+"""The command `supervisor`: runs one command and turns errors into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit code.  Errors are told on stderr, in words."""
+    """Run one command and return its exit code.  Errors are printed on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
     target = DaemonTarget()
     try:

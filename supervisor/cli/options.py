@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def colored() -> bool:
-    """Whether stdout takes colour."""
+    """Whether to print colour on stdout."""
     color = click.get_current_context().color
     return on_terminal() if color is None else color
 
@@ -46,20 +46,20 @@ def daemon_options(*file_flags: str) -> Callable[[F], F]:
                 *(file_flags or ("--file",)),
                 metavar="FILE",
                 callback=set_file,
-                help="The configuration.  [services.toml]",
+                help="The configuration file.  [services.toml]",
                 **hidden,
             ),
             click.option(
                 "--socket",
                 metavar="PATH",
                 callback=set_socket,
-                help="The daemon's control socket.  [SUPERVISOR_SOCKET, else as FILE says]",
+                help="The control socket of the daemon.  [SUPERVISOR_SOCKET, else that of FILE]",
                 **hidden,
             ),
             click.option(
                 "--color/--no-color",
                 callback=set_color,
-                help="Colour, also where stdout is no terminal; or none.  [NO_COLOR]",
+                help="Always or never use colour.  [on a terminal, without NO_COLOR]",
                 **hidden,
             ),
         ):
@@ -70,7 +70,7 @@ def daemon_options(*file_flags: str) -> Callable[[F], F]:
 
 
 def complete_services(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """What the shell may complete: names that the daemon knows."""
+    """Completions for the shell: names that the daemon knows."""
     from supervisor.errors import SupervisorError
 
     try:
@@ -110,15 +110,17 @@ def as_moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     try:
         return from_iso(value, local=True)
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no time: write 10s, 5m, 2h or 1d ago, or as ISO 8601.") from None
+        raise click.BadParameter(f"{value!r} is not a time: write 10s, 5m, 2h or 1d (ago), or ISO 8601.") from None
 
 
-since_option = click.option("--since", callback=as_moment, metavar="TIME", help="10s, 5m, 2h or 1d ago, or ISO 8601.")
+since_option = click.option(
+    "--since", callback=as_moment, metavar="TIME", help="Begin 10s, 5m, 2h or 1d ago, or at this ISO 8601 time."
+)
 pass_target = click.make_pass_decorator(DaemonTarget, ensure=True)
 
 
 def picture(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
-    """A file whose name says how it is to be drawn."""
+    """A picture file; the suffix determines the format."""
     if value is not None and value.suffix not in (".png", ".svg", ".html"):
         raise click.BadParameter(f"{str(value)!r}: the name must end in .png, .svg or .html.")
     return value

@@ -18,7 +18,7 @@ MOST_LINES = 12
 
 
 class Bar:
-    """Shown while it is entered, gone afterwards."""
+    """A context manager that shows the bar and removes it at the end."""
 
     def __init__(self, total: int) -> None:
         self._total = total

@@ -1,4 +1,4 @@
-"""`reload`: has the daemon apply an edited services.toml, and prints what changed."""
+"""`reload`: makes the daemon apply an edited services.toml, and prints what changed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @daemon_options("-f", "--file")
-@click.option("--dry-run", is_flag=True, help="Only say what would change.")
-@click.option("--json", "as_json", is_flag=True, help="The answer of the API.")
+@click.option("--dry-run", is_flag=True, help="Only print what would change.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer of the API.")
 @pass_target
 def reload(target: DaemonTarget, dry_run: bool, as_json: bool) -> None:
-    """Apply an edited services.toml: only what changed is touched."""
+    """Apply an edited services.toml; what did not change keeps running."""
     answer = target.client.reload(dry_run)
     if as_json:
         from json import dumps
@@ -37,10 +37,8 @@ def _difference(answer: Difference) -> list[str]:
         how = "restarted" if name in answer["restarted"] else "in place"
         lines.append(click.style(f"~ {name}", fg="yellow") + f"  {', '.join(keys)} ({how})")
     for key in answer["supervisor"]:
-        lines.append(
-            click.style(f"! supervisor.{key}", fg="yellow") + "  takes effect when the daemon is started again"
-        )
+        lines.append(click.style(f"! supervisor.{key}", fg="yellow") + "  takes effect when the daemon is restarted")
     changes = len(lines)
-    done = "applied" if answer["applied"] else "nothing was done: --dry-run"
-    lines.append(f"{changes or 'no'} change{'' if changes == 1 else 's'}, {answer['unchanged']} as before ({done})")
+    done = "applied" if answer["applied"] else "dry run, nothing done"
+    lines.append(f"{changes or 'no'} change{'' if changes == 1 else 's'}, {answer['unchanged']} unchanged ({done})")
     return lines

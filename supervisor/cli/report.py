@@ -1,4 +1,4 @@
-"""`report`: how well it went, in figures."""
+"""`report`: prints availability and other figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Figures, Instance, Report
 
 DAY = 86_400.0
-"""Events from so long before the period are read as well: they tell how it began."""
+"""Seconds before the period from which events are read as well: they give the state at its begin."""
 
 COLUMNS = (
     *("SERVICE", "AVAILABLE", "FAILURES", "RECOVERED", "RESTARTS", "FALSE", "MTBF", "MTTR", "DETECTED"),
@@ -24,19 +24,23 @@ COLUMNS = (
 )
 LEGEND = """\
 AVAILABLE time ready / time wanted up · FALSE false suspicions · MTBF mean time between failures
-MTTR mean time to repair · DETECTED the longest that a failure went unnoticed
-R ready / wanted · C running the configuration in force / all · L load per instance
-F failures / instances · RECOVERY recovered without a person / failures
+MTTR mean time to repair · DETECTED longest time until a failure was detected
+R ready / wanted · C running the configuration in force / running · L load per instance
+F failures / instances · RECOVERY recovered without user action / failures
 """
 
 
 @click.command()
 @daemon_options("-f", "--file")
 @since_option
-@click.option("--json", "as_json", is_flag=True, help="The figures alone, and more of them.")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as one JSON object.")
 @pass_target
 def report(target: DaemonTarget, since: float | None, as_json: bool) -> None:
-    """Availability, MTBF, MTTR, detection time, false suspicions, and the mission's ratios."""
+    """Print availability, MTBF, MTTR and detection times.
+
+    Also failures by cause, false suspicions, and the ratios R, C, L, F and recovery.
+
+    Example: supervisor report --since 30d"""
     from supervisor.core.history.report import report as summed_up
 
     source: EventSource = FromDaemon(target.client)

@@ -18,10 +18,10 @@ from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon
     type=click.Choice(["human", "json"]),
     default=DEFAULT_LOG_FORMAT,
     show_default=True,
-    help="One line per event on stderr.",
+    help="Format of the log on stderr.",
 )
 @pass_target
 def run(target: DaemonTarget, log_format: str) -> None:
-    """The daemon in the foreground: what systemd, a container or a test starts."""
+    """Run the daemon in the foreground, as systemd or a container needs."""
     sys.stdout.flush()
     become_daemon(target.file, log_format)

@@ -1,4 +1,4 @@
-"""`status`: one row per instance, calm when all is well, loud where it is not."""
+"""`status`: prints one row per instance; problems stand out by colour and weight."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ if TYPE_CHECKING:
 SHORTEST_NOTE = 30
 
 _WEIGHTS = ("dim", "", "bold", "bold")
-"""By severity: quiet where all is well, loud where it is not."""
+"""By severity."""
 
 
 @click.command()
 @daemon_options("-f", "--file")
-@click.option("--json", "as_json", is_flag=True, help="The answer of the API; with --watch one a line.")
-@click.option("-w", "--watch", is_flag=True, help="Go on showing it until interrupted.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer of the API; with --watch, one per line.")
+@click.option("-w", "--watch", is_flag=True, help="Keep updating until interrupted.")
 @services_argument
 @pass_target
 def status(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
-    """One row per instance.  Exit code 3: some service that should be up is not."""
+    """Print one row per instance.
+
+    Exit code 3 if an instance that should be up is not.
+
+    Example: supervisor status --watch web"""
     if watch:
         return _watch(target, as_json, services)
     if not (on_terminal() or colored()):
@@ -45,7 +49,7 @@ def status(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str
 
 
 def table(status: Status, width: int) -> RenderableType:
-    """The same for a terminal of `width` cells: where it is narrow, what matters least is left out."""
+    """The rows for a terminal of `width` cells; a narrow one omits the least important columns."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -65,7 +69,7 @@ def table(status: Status, width: int) -> RenderableType:
 
 
 def _fitting(rows: list[dict[str, str]], width: int) -> list[str]:
-    """The columns that there is room for, beside a note that can be read."""
+    """The columns that fit beside a readable note."""
     from supervisor.display.status_row import COLUMNS, LEAST_WANTED
 
     widths = {name: max([len(name), *(len(row[name]) for row in rows)]) for name in COLUMNS}
@@ -79,7 +83,7 @@ def _fitting(rows: list[dict[str, str]], width: int) -> list[str]:
 
 
 def _tone(column: str, row: Instance) -> str:
-    """Quiet for what is as it should be; what is not stands out by its name, its state and the reason."""
+    """The style of a cell: dim where all is well; name, state and reason of a problem stand out."""
     from supervisor.display.severity import Severity, severity
 
     how_bad = severity(row)
@@ -112,12 +116,12 @@ def _summary(status: Status) -> RenderableType:
     out = Text(f"{ready} of {count(len(rows), 'instance')} ready", "dim green" if not missing else "")
     if missing:
         worst = max(rows, key=severity)
-        out.append(f", {missing} should be up and {'is' if missing == 1 else 'are'} not", _by_severity(worst))
+        out.append(f", {missing} should be up but {'is' if missing == 1 else 'are'} not", _by_severity(worst))
     out.append(f" · {daemon['name']}, pid {daemon['pid']}, up {duration(daemon['uptime_s'])}", "dim")
     if daemon["closing"]:
         out.append(" · shutting down", "bold yellow")
     if daemon["host_starved"]:
-        out.append(" · the host is starved: silence proves little", "bold yellow")
+        out.append(" · the host is overloaded: silence may not mean a hang", "bold yellow")
     for problem in daemon["problems"]:
         out.append(f"\n! {problem}", "bold red")
     return out
@@ -134,7 +138,7 @@ def _watch(target: DaemonTarget, as_json: bool, services: tuple[str, ...]) -> in
             if message[0] == "status":
                 click.echo(dumps(message[1]) if as_json else quick.plain(message[1]))
             elif message[0] == "disconnected":
-                click.echo("the daemon has gone; waiting for it", err=True)
+                click.echo("connection to the daemon lost; waiting for it", err=True)
         return 0
     from rich.live import Live
     from rich.text import Text
@@ -145,7 +149,7 @@ def _watch(target: DaemonTarget, as_json: bool, services: tuple[str, ...]) -> in
             if message[0] == "status":
                 live.update(table(message[1], console.width), refresh=True)
             elif message[0] == "disconnected":
-                live.update(Text("the daemon has gone; waiting for it", "bold red"), refresh=True)
+                live.update(Text("connection to the daemon lost; waiting for it", "bold red"), refresh=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`systemd`: a unit with which the service manager runs the daemon."""
+"""`systemd`: prints a unit with which systemd runs the daemon."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ from supervisor.errors import OperationFailed
 from supervisor.launch import MODULE
 
 ASSUMED = 252
-"""The version of systemd where none can be asked."""
+"""The version of systemd that is assumed where none is installed."""
 
 
 @click.command()
 @daemon_options("-f", "--file")
-@click.option("--user", is_flag=True, help="For your own service manager: `systemctl --user`.")
+@click.option("--user", is_flag=True, help="A unit for your own service manager (`systemctl --user`).")
 @pass_target
 def systemd(target: DaemonTarget, user: bool) -> None:
-    """Print a systemd unit for services.toml; docs/systemd.md tells what to do with it."""
+    """Print a systemd unit that runs services.toml.
+
+    docs/systemd.md explains its use."""
     from supervisor.config.export.systemd_unit import unit
     from supervisor.config.load import load
 
     plan = load(target.file)
     places = _defaults(target.file)
     root = os.geteuid() == 0
-    if user and root:  # root's places are the system's, also under a service manager of its own
+    if user and root:  # root has the directories of the system, also with --user
         places = (False, False)
-    elif not user and not root:  # it will be root who runs it
+    elif not user and not root:  # the unit will run as root
         here = plan.supervisor
         plan = replace(
             plan,
@@ -57,7 +59,7 @@ def systemd(target: DaemonTarget, user: bool) -> None:
 
 
 def _defaults(path: str) -> tuple[bool, bool]:
-    """Whether the file leaves the runtime and the state directory to us."""
+    """Whether the file leaves the runtime and the state directory at their defaults."""
     import tomllib
 
     with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""`top`: the dashboard of a running daemon."""
+"""`top`: opens the dashboard of a running daemon."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from supervisor.cli.options import daemon_options, pass_target
 @daemon_options("-f", "--file")
 @pass_target
 def top(target: DaemonTarget) -> None:
-    """The dashboard of a running daemon.  Leaving it stops nothing."""
+    """Open the dashboard of a running daemon; leaving it stops nothing."""
     client = target.client
     client.health()
     if not on_terminal():
-        raise click.UsageError("top needs a terminal; `supervisor status --watch` does not.")
+        raise click.UsageError("`top` needs a terminal; without one use `supervisor status --watch`.")
     from supervisor.dashboard.app import run as dashboard
 
     dashboard(client.path)

@@ -1,4 +1,4 @@
-"""`detectors tune`: what a service's recorded rhythm means for its heartbeat's setting."""
+"""`detectors tune`: recommends heartbeat settings from the recorded intervals of a service."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFai
 JSON = dict[str, Any]
 
 ROWS = 14
-"""Of the histogram, at most."""
+"""The most rows of the histogram."""
 BAR = 44
-"""Cells of its longest bar."""
+"""Cells of the longest bar."""
 SEED = 1
 
 
@@ -34,16 +34,27 @@ def _rate(_ctx: click.Context, _param: click.Parameter, value: str | None) -> fl
 
 @click.command()
 @daemon_options("-f", "--file")
-@click.option("--within", callback=as_duration, metavar="TIME", help="Find a hang within this.  [as configured, or 5s]")
 @click.option(
-    "--false", "false", callback=_rate, metavar="RATE", help="False restarts at most.  [as configured, or 1/30d]"
+    "--within", callback=as_duration, metavar="TIME", help="Detect a hang within this time.  [as configured, or 5s]"
+)
+@click.option(
+    "--false",
+    "false",
+    callback=_rate,
+    metavar="RATE",
+    help="Accept this many false restarts.  [as configured, or 1/30d]",
 )
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), callback=picture, metavar="FILE",
-    help="Draw it into a .png, .svg or .html file, too.",
+    help="Also draw it into a .png, .svg or .html file.",
 )  # fmt: skip
-@click.option("--seed", type=int, default=SEED, show_default=True, help="Of the beats that are drawn.")
-@click.option("--json", "as_json", is_flag=True, help="What is known, predicted and recommended, as one object.")
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the record, the prediction and the recommendation as one JSON object.",
+)
 @click.argument("service", shell_complete=complete_services)
 @pass_target
 def tune(
@@ -55,8 +66,9 @@ def tune(
     as_json: bool,
     service: str,
 ) -> None:
-    """What SERVICE's recorded rhythm means for its heartbeat: what each detector would do, what can be had, and what to
-    write into services.toml."""
+    """Recommend heartbeat settings for SERVICE from its recorded beats.
+
+    Prints what each detector would do, whether the target can be met, and what to write into services.toml."""
     from supervisor.core.model.spec import TargetSpec
 
     file, snapshots = _recorded(daemon_target)
@@ -108,8 +120,8 @@ def _service(file: str, name: str) -> Any:
         raise NoSuchService(f"{file} has no service {name!r}; it has {known}")
     if spec.heartbeat is None:
         raise ConfigError(
-            f"{spec.name} has no heartbeat, so no rhythm is recorded",
-            f"Give it [services.{spec.name}.heartbeat], and let it run for a while.",
+            f"{spec.name} has no heartbeat, so no intervals are recorded",
+            f"Give it [services.{spec.name}.heartbeat], and let it run for some time.",
         )
     return spec
 
@@ -118,8 +130,8 @@ def _too_little(service: str, known: int, needed: int, interval: float) -> Opera
     from supervisor.core.text.units import span
 
     wait = span((needed - known) * interval)
-    hint = f"At a beat every {span(interval)} that takes {wait} more. A running daemon writes its record every 30 s."
-    return OperationFailed(f"{service}: {known} intervals are recorded, and {needed} are needed", hint)
+    hint = f"At one beat every {span(interval)} this takes {wait} more.  A running daemon saves its record every 30 s."
+    return OperationFailed(f"{service}: {known} intervals are recorded, {needed} are needed", hint)
 
 
 def _told(found: JSON) -> Iterator[str]:
@@ -164,7 +176,7 @@ def _curves(found: JSON) -> Iterator[str]:
     try:
         yield from sketch(found, _width(), colored=colored())
     except ImportError:
-        yield "The curves are drawn by plotext, which is not here: pip install '.[lab]'"
+        yield "No curves: plotext is not installed; pip install '.[lab]'"
     yield ""
 
 

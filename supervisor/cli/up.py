@@ -1,4 +1,4 @@
-"""`up`: starts the daemon, unless it runs, and shows it."""
+"""`up`: starts the daemon, unless it runs, and shows the dashboard or its events."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from supervisor.errors import OperationFailed, SupervisorError
 
 @click.command()
 @daemon_options("-f", "--file")
-@click.option(
-    "-d", "--detach", is_flag=True, help="Return once all that can be ready is, and leave the daemon running."
-)
+@click.option("-d", "--detach", is_flag=True, help="Return when all services are ready, and leave the daemon running.")
 @services_argument
 @pass_target
 def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
-    """Start the daemon, unless it runs, and watch it: on a terminal on the dashboard, else line by line.
+    """Start the daemon if none is running, and show the dashboard.
 
-    Leaving stops everything, unless the dashboard is told to detach.  With SERVICE… only these and what they depend on
-    are started.
+    Without a terminal, events are printed line by line.  Leaving stops everything; the dashboard asks first, and can
+    leave the daemon running.  With SERVICE…, only these and what they depend on are started.
+
+    Example: supervisor up -d
     """
     client = target.client
     running = answers(client)
@@ -46,7 +46,7 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     from supervisor.dashboard.app import run as dashboard
 
     if not dashboard(client.path, owns_daemon=True):
-        click.echo("the daemon runs on: `supervisor top` shows it again, `supervisor down` ends it", err=True)
+        click.echo("the daemon keeps running: `supervisor top` shows it, `supervisor down` stops everything", err=True)
     return 0
 
 
@@ -67,9 +67,9 @@ def _until_ready(client: Client, running: bool) -> None:
         said = "\n".join(f"  {name}: {why}" for name, why in failures.items())
         raise OperationFailed(
             f"{len(failures)} of {len(names)} did not become ready:\n{said}",
-            "The daemon runs on.  `supervisor why NAME` tells the story, `supervisor down` ends it.",
+            "The daemon keeps running: `supervisor why NAME` explains the failure, `supervisor down` stops everything.",
         )
-    already = " (the daemon was running already)" if running else ""
+    already = " (the daemon was already running)" if running else ""
     click.echo(f"{len(names)} of {len(names)} ready{already}")
 
 
@@ -87,7 +87,7 @@ class _Done:
 
 
 def _last_event(target: DaemonTarget) -> int:
-    """Of the daemon before, so that its events are not told again."""
+    """The id of the last event of an earlier daemon, so that its events are not printed again."""
     from supervisor.adapters.ledger.query import EventQuery, read_only
 
     try:
@@ -98,7 +98,7 @@ def _last_event(target: DaemonTarget) -> int:
 
 
 def _lines(client: Client, after: int | None) -> int:
-    """Events after the id `after`, as they happen; SIGINT, SIGTERM or SIGHUP bring all down, a second one kills."""
+    """Events after the id `after`, as they happen; SIGINT, SIGTERM or SIGHUP stop everything, a second one kills."""
     from supervisor.cli.events import event_line
 
     stream = client.stream(["events"], after=after)
@@ -114,7 +114,7 @@ def _lines(client: Client, after: int | None) -> int:
         if message[0] == "event":
             click.echo(event_line(message[1]))
     if not asked.is_set():
-        raise OperationFailed("the daemon has ended", "Its last words are in daemon.log in the state directory.")
+        raise OperationFailed("the daemon has ended", "Its last output is in daemon.log in the state directory.")
     return 0
 
 

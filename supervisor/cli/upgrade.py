@@ -1,4 +1,4 @@
-"""`upgrade`: another version of the daemon, and no service notices."""
+"""`upgrade`: replaces the running daemon by another version while services keep running."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Supervisor
 
 ASK_AGAIN = 0.01
-"""Seconds between two looks whether the new version answers."""
+"""Seconds between two attempts to reach the new version."""
 TAKES_OVER_WITHIN = 60.0
 
 
@@ -29,30 +29,32 @@ TAKES_OVER_WITHIN = 60.0
     default=sys.executable,
     help="The interpreter of the new version.  [default: the one that runs this command]",
 )
-@click.option("--json", "as_json", is_flag=True, help="The answer of the API.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer of the API.")
 @pass_target
 def upgrade(target: DaemonTarget, python: str, as_json: bool) -> None:
-    """Let the daemon become this version, in place: no service is stopped, no output or connection lost."""
+    """Replace the running daemon by this version, in place.
+
+    Services keep running; no output and no connection is lost."""
     client = target.client
     before = client.status()["supervisor"]
     answer = client.upgrade(python)
     after = _successor(client, before)
     if not after["upgraded_from"]:
         raise OperationFailed(
-            f"version {answer['to']} could not take over; {answer['from']} goes on",
-            "Its log says why: `journalctl`, stderr.",
+            f"version {answer['to']} could not take over; {answer['from']} keeps running",
+            "The reason is in the log of the daemon: `journalctl` or its stderr.",
         )
     if as_json:
         from json import dumps
 
         click.echo(dumps(answer))
         return
-    took = "the same version anew" if answer["from"] == answer["to"] else f"{answer['from']} → {answer['to']}"
+    took = "same version" if answer["from"] == answer["to"] else f"{answer['from']} → {answer['to']}"
     click.echo(f"upgraded: {took}, pid {after['pid']}, {after['ready']} of {after['instances']} ready")
 
 
 def _successor(client: Client, before: Supervisor) -> Supervisor:
-    """What the daemon says of itself once it is another."""
+    """The status of the daemon once it is the new version."""
     give_up = time.monotonic() + TAKES_OVER_WITHIN
     while time.monotonic() < give_up:
         try:
@@ -63,5 +65,5 @@ def _successor(client: Client, before: Supervisor) -> Supervisor:
             pass
         time.sleep(ASK_AGAIN)
     raise OperationFailed(
-        f"the new version does not answer within {TAKES_OVER_WITHIN:g} s", "Look at the daemon's log."
+        f"the new version did not answer within {TAKES_OVER_WITHIN:g} s", "See the log of the daemon."
     )

@@ -1,4 +1,4 @@
-"""Waiting for what was asked for: follows the daemon's status until every instance is settled.  Without click."""
+"""Waits for a command to complete: follows the status until every instance is settled.  Without click."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def await_settled(
     """Follow the daemon until every one of `names` is settled; the failures by name.
 
     `on_progress` is given each status with what is known of each name.  What is not settled within `timeout` seconds
-    has failed.  NoDaemon if the daemon ends meanwhile.
+    has failed.  NoDaemon if the daemon ends before.
     """
     give_up = None if timeout is None else time.monotonic() + timeout
     seen = dict(before)
@@ -36,7 +36,7 @@ def await_settled(
             on_progress(rows, found)
             if give_up is not None and time.monotonic() >= give_up:
                 late = [name for name in names if found[name] is False]
-                found |= {n: Failure(f"not within {timeout:g} s: it is {rows[n]['state']}") for n in late}
+                found |= {n: Failure(f"not done within {timeout:g} s: still {rows[n]['state']}") for n in late}
             if False not in found.values():
                 return {name: result for name, result in found.items() if isinstance(result, Failure)}
-    raise NoDaemon("the daemon ended before it was done")
+    raise NoDaemon("the daemon ended before this was done")

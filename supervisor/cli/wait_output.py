@@ -1,4 +1,4 @@
-"""Ask for a start, stop, restart or reset, and follow until it has come about or cannot.  Without click."""
+"""Sends a start, stop, restart or reset, and prints its progress until it is done or has failed.  Without click."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _DONE = {"start": "ready", "restart": "ready", "reset": "ready", "stop": "stoppe
 
 
 def ask(client: Client, verb: str, services: Sequence[str], timeout: float | None = None) -> None:
-    """Ask for it, wait and tell.  OperationFailed names what did not come about within `timeout` seconds."""
+    """Send the command, wait and print.  OperationFailed names what was not done within `timeout` seconds."""
     before: dict[str, int] = {}
-    if verb != "stop":  # what is down is down, whichever incarnation it was
+    if verb != "stop":  # a stop does not depend on the run
         before = {row["name"]: row["incarnation"] for row in client.status()["instances"]}
     names = client.act(verb, services)
     tell = ProgressPrinter(_DONE[verb], print)
@@ -28,12 +28,13 @@ def ask(client: Client, verb: str, services: Sequence[str], timeout: float | Non
         said = "\n".join(f"  {name}: {why}" for name, why in failures.items())
         first = next(iter(failures))
         raise OperationFailed(
-            f"{verb} failed for {len(failures)} of {len(names)}:\n{said}", f"`supervisor why {first}` tells the story."
+            f"{verb} failed for {len(failures)} of {len(names)}:\n{said}",
+            f"`supervisor why {first}` explains the failure.",
         )
 
 
 class ProgressPrinter:
-    """One line for each instance that is done, and one whenever what still holds it up changes."""
+    """One line for each instance that is done, and one whenever the reason to wait changes."""
 
     def __init__(self, done: str, say: Callable[[str], Any]) -> None:
         self._done = done
@@ -53,7 +54,7 @@ class ProgressPrinter:
                 self._tell(name, "done", self._done)
 
     def _tell(self, name: str, key: str, text: str) -> None:
-        """`key` is the text without its countdown: that alone is no news."""
+        """`key` is the text without its countdown: a changed countdown alone prints nothing."""
         if self._said.get(name) != key:
             self._said[name] = key
             self._say(f"{name}  {text}")

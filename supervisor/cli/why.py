@@ -1,4 +1,4 @@
-"""`why`: the story of a service's last failures."""
+"""`why`: explains the last failures of a service."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @daemon_options("-f", "--file")
-@click.option("--json", "as_json", is_flag=True, help="What the story is made of, one object an instance.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per instance.")
 @click.argument("service", shell_complete=complete_services)
 @pass_target
 def why(target: DaemonTarget, service: str, as_json: bool) -> None:
-    """The story of a service's last failures: what was seen, captured and decided, its last words, what comes next."""
+    """Explain the last failures of SERVICE, and what happens next.
+
+    For each: what was seen and captured, its last output, what was decided, and how it went on.
+
+    Example: supervisor why web"""
     from supervisor.core.history.why import tell
     from supervisor.core.history.why import why as story_of
     from supervisor.display.status_row import printable
@@ -37,7 +41,7 @@ def why(target: DaemonTarget, service: str, as_json: bool) -> None:
         known = {e["instance"]: e["service"] for e in source.events([service], limit=PAGE)}
         views = [{"name": name, "service": of} for name, of in known.items()]
         if not views:
-            raise NoSuchService(f"the ledger knows nothing of {service!r}") from None
+            raise NoSuchService(f"nothing is recorded about {service!r}") from None
     for number, view in enumerate(views):
         story = story_of(view, source.events([view["name"]], limit=PAGE), source.evidence, source.words)
         if as_json:

@@ -123,7 +123,7 @@ def _heartbeat(given: Mapping[str, Any], folder: Path, report: Report) -> Heartb
     if "target" in given:
         for key in PARAMETERS:
             if key in given and (key, given[key]) != ("detector", "adaptive"):
-                report("stands beside target, which is given instead of it; leave one of them out", "heartbeat", key)
+                report("cannot be combined with target; leave one of them out", "heartbeat", key)
         fields |= {"detector": "adaptive", "target": TargetSpec(**given["target"])}
     return HeartbeatSpec(**fields)
 

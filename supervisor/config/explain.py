@@ -44,9 +44,9 @@ def plan_text(plan: Plan) -> str:
         lines += ["", f"{number}. " + ("at once" if number == 1 else "when what they depend on is ready")]
         lines += [line for spec in wave for line in _service(spec)]
     if waiting:
-        lines += ["", "not started by themselves: fallbacks, and what has autostart = false"]
+        lines += ["", "not started automatically: fallbacks, and services with autostart = false"]
         lines += [line for spec in waiting for line in _service(spec)]
-    lines += ["", "unless it says otherwise, each"]
+    lines += ["", "defaults, where a service does not say otherwise"]
     lines += [_fact(name, fact) for name, fact in _facts(_USUAL).items() if fact]
     return "\n".join(lines) + "\n"
 
@@ -98,7 +98,7 @@ def _fact(name: str, fact: str) -> str:
 
 def _ready(spec: ServiceSpec) -> str:
     if spec.type is ServiceType.ONESHOT:
-        return f"when it has exited with success, within {span(spec.start_timeout)}"
+        return f"when it has exited successfully, within {span(spec.start_timeout)}"
     if spec.ready is None:
         return "as soon as it runs"
     return f"{_readiness(spec.ready)}, within {span(spec.start_timeout)}"
@@ -114,14 +114,14 @@ def _readiness(ready: ReadySpec) -> str:
         return f"when `{shlex.join(ready.exec)}` succeeds{every}"
     if ready.log:
         return f"when a line matches /{ready.log}/"
-    return "when it says READY=1" if ready.notify else f"{span(ready.delay or 0)} after its start"
+    return "when it sends READY=1" if ready.notify else f"{span(ready.delay or 0)} after its start"
 
 
 def _heartbeat(beat: HeartbeatSpec) -> str:
     target = shlex.join(beat.exec) if beat.exec else beat.http or beat.tcp or beat.file or beat.log or ""
     source = f"{beat.source} {target}".strip()
     if beat.target is not None:
-        judged = f"a hang is found within {span(beat.target.detect_within)}"
+        judged = f"a hang is detected within {span(beat.target.detect_within)}"
         judged += f", at most one false restart in {span(1 / beat.target.max_false_restarts)}"
     elif beat.detector == "timeout":
         judged = f"suspected after {span(beat.timeout)}"

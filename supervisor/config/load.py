@@ -47,7 +47,7 @@ def _supervisor(file: Path, given: Mapping[str, Any], env: Mapping[str, str], pr
     table = given.get("supervisor", {})
     name, runtime_dir, state_dir = locate(file, table, env)
     if len(os.fsencode(runtime_dir)) > LONGEST_RUNTIME_DIR:
-        message = f"{runtime_dir} is too long for sockets to be in it: at most {LONGEST_RUNTIME_DIR} bytes"
+        message = f"{runtime_dir} is too long for sockets in it: at most {LONGEST_RUNTIME_DIR} bytes"
         problems.add(("supervisor", "runtime_dir"), message)
     fields: dict[str, Any] = {"name": name, "runtime_dir": runtime_dir, "state_dir": state_dir}
     fields |= {key: table[key] for key in ("max_concurrent_restarts", "wait_ready") if key in table}
@@ -65,7 +65,7 @@ def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: 
     """The specs by name, in the order of the file; incomplete if there are problems."""
     defaults, services = given.get("defaults", {}), given.get("services", {})
     if not services and not problems:
-        problems.add(("services",), "no service at all; begin with [services.NAME] and a command")
+        problems.add(("services",), "no services; begin with [services.NAME] and a command")
     fallbacks = {table.get("restart", {}).get("fallback") for table in (defaults, *services.values())}
     specs = {}
     for name, own in services.items():
@@ -75,7 +75,7 @@ def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: 
             table = _as_fallback(name, table, own, report)
         specs[name] = build(name, table, host, report)
         if "command" not in table and not broken & {("services", name, "command"), ("defaults", "command")}:
-            report('no command; say what to start, for example command = ["program", "argument"]')
+            report('no command; write for example command = ["program", "argument"]')
         judge(specs[name], own, host, report)
     return specs
 
@@ -83,7 +83,7 @@ def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: 
 def _as_fallback(name: str, table: Mapping[str, Any], own: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     """The table of a fallback: it is not started with the others, and ignores itself as the fallback of [defaults]."""
     if own.get("autostart"):
-        report("this is a fallback: it starts when it is needed; leave this out", "autostart")
+        report("a fallback starts when it is needed; leave this out", "autostart")
     restart = table.get("restart", {})
     if restart.get("fallback") == name and "fallback" not in own.get("restart", {}):
         restart = {key: value for key, value in restart.items() if key != "fallback"}
@@ -101,5 +101,5 @@ def _check_own_port(supervisor: SupervisorSpec, services: Mapping[str, ServiceSp
             for key in ("tcp", "http"):
                 url = getattr(probed, key) if probed else None
                 if url and url.removeprefix("http://").split("/")[0] == address:
-                    message = f"{address} is where the supervisor itself listens (supervisor.http.listen)"
+                    message = f"{address} is the address of the daemon itself (supervisor.http.listen)"
                     problems.of(name)(message, table, key)

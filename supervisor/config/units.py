@@ -31,7 +31,7 @@ _LOOSE_DURATION = {"sec": "s", "second": "s", "min": "m", "minute": "m", "hour":
 def parse_duration(text: str) -> float:
     """Seconds in "250ms", "10s", "1h30m", "1.5d". ValueError says what to write instead."""
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{quoted(text)} is no duration; write {_nearest_duration(text)} (units: ms s m h d)")
+        raise ValueError(f"{quoted(text)} is not a duration; write {_nearest_duration(text)} (units: ms s m h d)")
     seconds = sum(float(number) * MILLISECONDS[unit] for number, unit in _DURATION_PART.findall(text)) / 1000
     if seconds > LONGEST:
         raise ValueError(f"{quoted(text)} is longer than a hundred years")
@@ -42,7 +42,7 @@ def parse_size(text: str) -> int:
     """Bytes in "64KiB", "1.5GiB". ValueError says what to write instead."""
     match = _SIZE.fullmatch(text)
     if not match:
-        raise ValueError(f"{quoted(text)} is no size; write {_nearest_size(text)} (units: KiB MiB GiB)")
+        raise ValueError(f"{quoted(text)} is not a size; write {_nearest_size(text)} (units: KiB MiB GiB)")
     size = float(match[1]) * BYTES[match[2]]
     if size >= LARGEST:
         raise ValueError(f"{quoted(text)} is larger than 8 EiB")
@@ -53,7 +53,7 @@ def parse_percent(text: str) -> float:
     """The fraction in "150%": 1.5. ValueError says what to write instead."""
     match = _PERCENT.fullmatch(text)
     if not match:
-        raise ValueError(f'{quoted(text)} is no percentage; write for example "150%" (100% is one core)')
+        raise ValueError(f'{quoted(text)} is not a percentage; write for example "150%" (100% is one core)')
     if (fraction := float(match[1]) / 100) > MOST_CORES:
         raise ValueError(f"{quoted(text)} is more than any machine has")
     return fraction
@@ -63,9 +63,9 @@ def parse_rate(text: str) -> float:
     """Times a second in "1/30d", "0.5/1h". ValueError says what to write instead."""
     count, slash, time = (part.strip() for part in text.partition("/"))
     if not slash or not _COUNT.fullmatch(count):
-        raise ValueError(f'{quoted(text)} is no rate; write a number and a duration, for example "1/30d"')
+        raise ValueError(f'{quoted(text)} is not a rate; write a number and a duration, for example "1/30d"')
     if not (times := float(count)):
-        raise ValueError(f'{quoted(text)}: never is more than anybody can promise; write for example "1/365d"')
+        raise ValueError(f'{quoted(text)}: never cannot be promised; write for example "1/365d"')
     if not (seconds := parse_duration(time)):
         raise ValueError(f"{quoted(text)}: the duration must be longer than 0")
     return times / seconds

@@ -102,7 +102,7 @@ def _take_over(options: dict[str, str]) -> int:
     except Exception as error:
         if taken_over:
             raise
-        os.write(2, f"supervisor: this version cannot take over, the previous one goes on: {error!r}\n".encode())
+        os.write(2, f"supervisor: this version cannot take over, the previous one keeps running: {error!r}\n".encode())
         command = will["previous"]
         os.execve(command[0], command, will["environment"] | {HANDOVER: handover(kept)})
 

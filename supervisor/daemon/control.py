@@ -236,7 +236,7 @@ class Control:
         from supervisor.daemon.upgrade import upgrade
 
         if self._parts.service_set.closing:
-            done(OperationFailed("the supervisor is shutting down"))
+            done(OperationFailed("the daemon is shutting down"))
             return
         upgrade(self._parts, python, done)
 

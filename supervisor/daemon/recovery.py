@@ -89,9 +89,9 @@ def _adopt_processes(daemon: Recoverable, host: HostProcesses, now: float) -> in
     for name, incarnation in plan.unrecorded.items():
         service_set.assume_spawning(name, incarnation)
     if plan.unrecorded:
-        daemon.problem(f"not in the ledger, and taken up by their marks: {', '.join(plan.unrecorded)}")
+        daemon.problem(f"adopted by their marks, though not in the ledger: {', '.join(plan.unrecorded)}")
     for orphan in plan.orphans:
-        daemon.problem(f"process {orphan.pid} of {orphan.instance} was left behind by an earlier supervisor: killed")
+        daemon.problem(f"process {orphan.pid} of {orphan.instance} was left behind by an earlier daemon: killed")
     for orphan in host.end_orphans(plan.orphans):
         daemon.problem(f"process {host.describe(orphan)} of {orphan.instance} cannot be killed")
     found = {

@@ -23,11 +23,11 @@ def rehearse(plan: Plan) -> JSON:
     reader.close()
     in_force = RuntimeFiles(plan.supervisor.runtime_dir).read_plan()
     if in_force is None:
-        raise OperationFailed("the plan in force means nothing to this version")
+        raise OperationFailed("this version cannot read the plan in force")
     service_set = ServiceSet(in_force, lambda: 0.5)
     for name, instance in service_set.instances.items():
         saved = snapshots.get(name, {})
         service_set.restore(name, saved, crashed=True)
         if instance.state != saved.get("state", instance.state):
-            raise OperationFailed(f"what is saved of {name} means nothing to version {__version__}")
+            raise OperationFailed(f"version {__version__} cannot read the saved state of {name}")
     return {"version": __version__, "plan": to_plain(plan)}

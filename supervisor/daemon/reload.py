@@ -39,7 +39,7 @@ def put_in_force(daemon: Reloadable, plan: Plan) -> Difference:
     try:
         daemon.keep_plan(daemon.service_set.with_running_services(plan))
     except OSError as error:
-        daemon.problem(f"the plan in force cannot be kept for a crash: {error}")
+        daemon.problem(f"the plan in force cannot be saved: {error}")
     change, actions = daemon.service_set.apply(plan, daemon.now())
     daemon.engine.order(actions)
     return change

@@ -155,7 +155,7 @@ class Runtime:
         parts.keep_plan(parts.service_set.plan)
         if parts.reporter is not None:
             parts.reporter.changed()  # it holds sockets that can no longer be reached
-        parts.problem(f"{', '.join(lost)} was removed from {parts.runtime_dir}: made anew")
+        parts.problem(f"{', '.join(lost)} was removed from {parts.runtime_dir}: recreated")
 
     def _turn(self) -> None:
         parts = self._parts
@@ -166,7 +166,9 @@ class Runtime:
             self._ending = True
             for name, instance in parts.service_set.instances.items():
                 if instance.lingering:
-                    parts.problem(f"{name} was killed, and these are still there: {', '.join(instance.lingering)}")
+                    parts.problem(
+                        f"{name} was killed, but these processes are still present: {', '.join(instance.lingering)}"
+                    )
             parts.hooks.flush(parts.loop.stop)
         if self._reporter is not None:
             self._reporter.turn()
@@ -197,14 +199,14 @@ class Runtime:
         parts = self._parts
         stall = parts.loop_lag.woke(now, expected)
         if stall:
-            parts.say("warning", f"this process did not run for {stall:.2f} s; nobody's silence in it counts")
+            parts.say("warning", f"the daemon did not run for {stall:.2f} s; silence during that time is not counted")
             parts.engine.discount_silence(stall)
         if now < self._next_clock_check:
             return
         self._next_clock_check = now + CLOCK_CHECK_INTERVAL
         slept, stepped = self._clocks.look(*_clocks())
         if slept:
-            parts.say("warning", f"the host was suspended for {slept:.1f} s; that time counts for nobody")
+            parts.say("warning", f"the host was suspended for {slept:.1f} s; silence during that time is not counted")
         if stepped:
             way = "forwards" if stepped > 0 else "back"
             parts.say("warning", f"the wall clock was set {way} by {abs(stepped):.1f} s; no timeout depends on it")
@@ -221,7 +223,7 @@ class Runtime:
         while where is not None and where.tb_next is not None:
             where = where.tb_next
         settings = f"{os.path.basename(where.tb_frame.f_code.co_filename)}:{where.tb_lineno}" if where else "?"  # noqa: PTH119
-        self._parts.problem(f"internal error, supervision goes on: {type(error).__name__}: {error} ({settings})")
+        self._parts.problem(f"internal error, supervision continues: {type(error).__name__}: {error} ({settings})")
         if os.environ.get("SUPERVISOR_DEBUG"):
             sys.excepthook(type(error), error, error.__traceback__)
 

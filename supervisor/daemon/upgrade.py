@@ -91,11 +91,18 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             report = plan = None
         if plan is None or report is None:
             words = outcome.errors.decode(errors="replace").strip()[-2000:] or outcome.ending
-            done(OperationFailed(f"the new version cannot start: {words}", "This one goes on; nothing was changed."))
+            done(
+                OperationFailed(
+                    f"the new version cannot start: {words}", "The running version continues; nothing was changed."
+                )
+            )
             return
         if plan.supervisor != daemon.service_set.plan.supervisor:
             done(
-                OperationFailed("[supervisor] has changed, which an upgrade cannot follow", "Undo that, or use `down`.")
+                OperationFailed(
+                    "[supervisor] has changed, and an upgrade cannot apply that",
+                    "Undo the change, or use `down` and `up`.",
+                )
             )
             return
         done({"from": __version__, "to": report["version"], "python": interpreter, "pid": os.getpid()})
@@ -141,4 +148,4 @@ def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> No
         for fd in descriptors.values():
             os.set_inheritable(fd, False)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        daemon.problem(f"the upgrade to {version} failed: {interpreter}: {error.strerror}; this version goes on")
+        daemon.problem(f"the upgrade to {version} failed: {interpreter}: {error.strerror}; this version continues")

@@ -1,4 +1,4 @@
-"""The dashboard: attaches to a daemon, keeps what it says, and passes on what the user wants."""
+"""The dashboard application: follows a daemon, keeps its status and events, and sends the commands of the user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BACKLOG = 200
 
 class Dashboard(App[bool]):
     """Ends with True if the daemon was ended from here.  `owns_daemon`: it was started with this dashboard, so
-    whoever quits is asked what becomes of it."""
+    quitting asks whether to stop it."""
 
     CSS_PATH = "dashboard.tcss"
     TITLE = "phi-supervisor"
@@ -37,7 +37,7 @@ class Dashboard(App[bool]):
     def __init__(self, client: Client, *, owns_daemon: bool = False) -> None:
         no_colour = bool(os.environ.get("NO_COLOR"))
         super().__init__(ansi_color=True if no_colour else None)
-        self.animation_level = "none"  # over ssh, motion is noise
+        self.animation_level = "none"  # animations are slow over ssh
         self.register_theme(PHI)
         few_colours = self.console.color_system == "standard" and PLAIN in self.available_themes
         self.theme = PLAIN if few_colours or no_colour else PHI.name
@@ -123,7 +123,7 @@ class Dashboard(App[bool]):
 
 
 def unanswered(_: SupervisorError) -> None:
-    """A lost connection is told by the stream; nobody needs to hear it twice."""
+    """Ignores the error: the stream reports a lost connection already."""
 
 
 def run(socket_path: str, *, owns_daemon: bool = False) -> bool:

@@ -1,4 +1,4 @@
-"""What the user orders: asked back where it matters, posted, and answered for."""
+"""Sends the commands of the user, after a confirmation where that matters, and shows the answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CommandSender:
         """Ask which signal, then send it."""
         alive = self._model.running(targets)
         if not alive:
-            self._app.notify("nothing runs there that could take a signal", severity="warning", timeout=3)
+            self._app.notify("no process is running there", severity="warning", timeout=3)
             return
 
         def chosen(name: str | None) -> None:
@@ -60,7 +60,7 @@ class CommandSender:
         def show(answer: Difference) -> None:
             words = changes(answer)
             if not words:
-                self._app.notify("the configuration in force is the one in the file", timeout=3)
+                self._app.notify("the configuration has not changed", timeout=3)
                 return
             self._confirm("apply the configuration?", "\n".join(words), "apply it", apply)
 
@@ -70,7 +70,7 @@ class CommandSender:
         self._ask(lambda: self._client.reload(dry_run=True), show)
 
     def down(self) -> None:
-        """Stop everything and end the daemon; said twice, kill.  The head of the screen tells how it goes."""
+        """Stop everything and end the daemon; a second time kills.  The header shows the progress."""
         self._ask(self._client.down, lambda _: None)
 
     def ask_down(self) -> None:
@@ -81,14 +81,14 @@ class CommandSender:
             self._confirm("shut down?", body, "stop everything", self.down)
 
     def ask_quit(self, chosen: Callable[[str], None]) -> None:
-        """For whoever started the daemon with this dashboard: what becomes of it?"""
+        """Ask whether to stop a daemon that was started with this dashboard."""
         if self._model.closing:
             choices = [
                 Choice("k", "kill what is left", "down"),
-                Choice("l", "leave: it goes on stopping", "leave"),
+                Choice("l", "leave: the shutdown continues", "leave"),
                 Choice("c", "wait", ""),
             ]
-            title, body = "still shutting down", "Some instances take their time to stop."
+            title, body = "still shutting down", "Some instances have not stopped yet."
         else:
             choices = [
                 Choice("s", "stop everything", "down"),
@@ -114,7 +114,7 @@ class CommandSender:
         ask(self._app.post_message, call, done, self.refused)
 
     def refused(self, error: SupervisorError) -> None:
-        """Tell the user what did not work, and what to do."""
+        """Show the error and its hint."""
         self._app.notify(f"{error.message}\n{error.hint}".strip(), severity="error", timeout=8, markup=False)
 
 
@@ -125,7 +125,7 @@ def changes(answer: Difference) -> list[str]:
         restarts = "   (restarts)" if name in answer["restarted"] else ""
         words.append(f"~ {name}: {', '.join(keys)}{restarts}")
     if answer["supervisor"]:
-        words.append(f"only after a restart of the daemon: {', '.join(answer['supervisor'])}")
+        words.append(f"takes effect when the daemon is restarted: {', '.join(answer['supervisor'])}")
     if len(words) > MOST_CHANGES:
         words = [*words[:MOST_CHANGES], f"and {len(words) - MOST_CHANGES} more"]
     return words

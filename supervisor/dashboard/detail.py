@@ -1,4 +1,4 @@
-"""The detail pane: the story of the instance at the cursor."""
+"""The detail pane: everything about the instance at the cursor."""
 
 from __future__ import annotations
 

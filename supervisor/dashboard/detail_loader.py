@@ -1,4 +1,4 @@
-"""What is fetched because somebody looks at it: the details and the output of the instance at the cursor."""
+"""Fetches the details and the output of the instance at the cursor, while their panes are visible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import InstanceDetail
 
 SETTLE = 0.15
-"""Whoever runs down the table with the cursor is not followed by requests; after this long at one row he is."""
+"""Seconds that the cursor must rest on a row before its details are requested."""
 FRESH = 2.0
 """Seconds after which details are fetched again, if they are in view."""
 
@@ -58,7 +58,7 @@ class DetailLoader:
             self.tail.close()
 
     def refresh(self, if_older: float = FRESH) -> None:
-        """Ask for the details again, unless nobody sees them or they are new."""
+        """Ask for the details again, unless they are hidden or new."""
         name, now = self._table.current, time.monotonic()
         if name and self._detail.display and now - self._asked >= if_older:
             self._asked = now
@@ -70,4 +70,4 @@ class DetailLoader:
 
 
 def _unanswered(_: SupervisorError) -> None:
-    """A lost connection is told by the stream, a lost instance by the status; nobody needs to hear it twice."""
+    """Ignores the error: the stream reports a lost connection, the status a removed instance."""

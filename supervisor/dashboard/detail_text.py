@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance, InstanceDetail
 
 _NEXT = {
-    "trial": "tried once more in ",
-    "restart": "restarts in ",
+    "trial": "next try in ",
+    "restart": "next try in ",
     "kill": "killed in ",
     "due": "must be ready in ",
     "suspect": "suspect in ",
@@ -91,7 +91,7 @@ def _why(row: Row, more: InstanceDetail | None, width: int) -> Iterator[Line]:
     if view["status"] and words.text != view["status"]:
         yield from labelled("says", clean(view["status"]), width, "plain")
     if not view["current"]:
-        yield from labelled("outdated", "runs an older configuration until its next restart", width, "warn")
+        yield from labelled("outdated", "runs an older configuration until it is restarted", width, "warn")
 
 
 def decision(row: Row) -> str:

@@ -102,14 +102,14 @@ SIGNALS = ("HUP", "INT", "TERM", "QUIT", "USR1", "USR2", "WINCH", "STOP", "CONT"
 _MEANINGS = {
     "HUP": "reload",
     "INT": "interrupt",
-    "TERM": "please end",
+    "TERM": "end",
     "QUIT": "end with a core dump or stack trace",
     "USR1": "",
     "USR2": "",
     "WINCH": "",
     "STOP": "freeze",
-    "CONT": "go on",
-    "KILL": "end at once",
+    "CONT": "continue",
+    "KILL": "kill",
 }
 
 

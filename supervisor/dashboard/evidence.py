@@ -1,4 +1,4 @@
-"""Whatever was captured before a kill, as a page to read: the shape of evidence is the daemon's business."""
+"""Formats evidence as a page, whatever its structure, so that the dashboard need not know it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The head: what stands here, how much of it is well, and whether host and supervisor are fit to judge.  Pure lines
-first, then the widget."""
+"""The header: counts by state, the health of host and daemon, and a banner for what needs attention.
+
+Pure functions that make the lines come first, then the widget."""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
 LOUD_FIRST = ("failed", "suspect", "backoff", "stopping", "starting", "exited", "stopped")
 LATE_MS = 250.0
-"""From here on the supervisor itself counts as late (core.starvation.TOLERANCE)."""
+"""Milliseconds from which the daemon itself counts as late (core.detection.schedulable_time.TOLERANCE)."""
 
 
 def first_line(status: Status, link: Span, width: int) -> Line:
-    """Name and counts; what is wrong is named, what is well only counted."""
+    """Name of the daemon, and the number of ready instances and of those in every other state."""
     supervisor, views = status["supervisor"], status["instances"]
     ready = sum(1 for v in views if v["ready"])
     wanted = sum(1 for v in views if v["goal"] == "up" and v["type"] != "oneshot")
@@ -51,7 +52,7 @@ def first_line(status: Status, link: Span, width: int) -> Line:
 
 
 def second_line(status: Status, history: History, width: int) -> Line:
-    """The host's own health: load, pressure, and how late we run ourselves."""
+    """The host's own health: load, pressure, and how late the daemon itself runs."""
     s = status["supervisor"]
     load, cpus = s["load"] or [0.0], s["cpus"] or 1
     busy = "warn" if load[0] > 1.5 * cpus else "plain"
@@ -78,7 +79,7 @@ def second_line(status: Status, history: History, width: int) -> Line:
 
 
 def banner(status: Status | None, lost: str, width: int, age: float = 0.0) -> Line:
-    """One loud line while something stands over everything else; empty while nothing does."""
+    """A highlighted line for a lost connection, a shutdown, an overloaded host or a problem; empty without one."""
     if lost:
         return cut(line(" ↯ ", lost), width)
     if status is None:
@@ -89,7 +90,7 @@ def banner(status: Status | None, lost: str, width: int, age: float = 0.0) -> Li
     if supervisor["host_starved"]:
         lag = supervisor["lag_ms"] or 0.0
         return cut(
-            line(f" ⚠ host starved: the supervisor itself ran {lag:.0f} ms late, so silence proves nothing now"), width
+            line(f" ⚠ host overloaded: the daemon itself ran {lag:.0f} ms late, so silence may not mean a hang"), width
         )
     if supervisor["problems"]:
         problems = [clean(str(p)) for p in supervisor["problems"]]
@@ -99,25 +100,25 @@ def banner(status: Status | None, lost: str, width: int, age: float = 0.0) -> Li
 
 
 def blockers(views: list[Instance], age: float) -> str:
-    """Who still holds up the shutdown, and for how long at most."""
+    """The instances that the shutdown still waits for, each with its countdown."""
     left = [v for v in views if v["state"] not in ("stopped", "exited", "failed", "backoff")]
     if not left:
-        return "nothing is left"
+        return "all services stopped"
     words = []
     for v in sorted(left, key=lambda v: v["state"] != "stopping"):
         wait = waits(v, age)
         name = clean(v["name"])
         if v["lingering"]:
-            words.append(f"{name} will not die ({clean(', '.join(v['lingering']))})")
+            words.append(f"{name} cannot be killed ({clean(', '.join(v['lingering']))})")
         elif v["state"] == "stopping":
             words.append(f"{name} stops" + (f", {wait[0]} in {q.duration(wait[1])}" if wait else ""))
         else:
-            words.append(f"{name} waits for its dependants")
+            words.append(f"{name} waits for its dependants to stop")
     return f"{q.count(len(left), 'instance')} left · " + " · ".join(words)
 
 
 class Header(LineView):
-    """Two lines, and a third while something must be said to everybody."""
+    """Two lines, and a third while there is a banner."""
 
     can_focus = False
 

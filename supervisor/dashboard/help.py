@@ -21,9 +21,9 @@ _KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "find",
         (
             ("f", "filter: words of name, group, state, ready, unready, problem; !word is the opposite"),
-            ("!", "only what has a problem"),
-            ("/  n  N", "search: the next, the previous hit; in the log a regular expression"),
-            ("o  O", "sort by the next column, the other way round (also a click on the column)"),
+            ("!", "problems only"),
+            ("/  n  N", "search; next and previous hit (in the log: a regular expression)"),
+            ("o  O", "sort by the next column, reverse the order (also a click on a column)"),
         ),
     ),
     (
@@ -41,14 +41,14 @@ _KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ),
 )
 _STATES = {
-    "stopped": "not running, and not wanted",
-    "starting": "on its way: waits for dependencies, or is not ready yet",
-    "running": "runs and is ready (◐: runs, not ready)",
+    "stopped": "not running, and not supposed to",
+    "starting": "being started: waiting for dependencies, or not ready yet",
+    "running": "running and ready (◐: not ready)",
     "suspect": "silent for too long; being examined",
-    "stopping": "told to end; killed when the countdown is over",
-    "backoff": "failed; starts again when the countdown is over",
-    "exited": "ended, and stays so (✗: it should not have)",
-    "failed": "failed too often: the breaker is open, and tries once when the countdown is over",
+    "stopping": "being stopped; killed at the end of the countdown",
+    "backoff": "failed; next try at the end of the countdown",
+    "exited": "ended, and not restarted (✗: but should be up)",
+    "failed": "failed too often, breaker open; next try at the end of the countdown",
 }
 
 
@@ -64,7 +64,7 @@ def help_lines(width: int) -> list[Line]:
     for state, (glyph, tone) in STATES.items():
         out += _beside(Span(f"  {glyph} {state:<13} ", tone), _STATES[state], width)
     out += [(), (Span("φ", "muted"),)]
-    out.append(line("  ", Span("━━━", "good"), Span("─────", "faint"), "  how far a silence is from suspicion"))
+    out.append(line("  ", Span("━━━", "good"), Span("─────", "faint"), "  how close a silence is to suspicion"))
     return out
 
 

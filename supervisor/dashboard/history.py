@@ -1,4 +1,4 @@
-"""What the dashboard remembers: bounded rings of samples, and the newest events.  Nothing is kept on disk."""
+"""Keeps samples and the last events in memory, both bounded.  Nothing is written to disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scrolling view of lines: the one way in which the dashboard draws.  A change costs the lines that changed."""
+"""A scrolling view of lines, the base of all panes.  Only lines that changed are drawn again."""
 
 from __future__ import annotations
 

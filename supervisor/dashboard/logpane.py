@@ -33,7 +33,7 @@ class Entry:
 
 
 class LogPane(LineView, can_focus=True):
-    """At the bottom it follows; whoever scrolls up stays where he reads."""
+    """Follows new output while scrolled to the end; keeps its place otherwise."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "pause", show=False),

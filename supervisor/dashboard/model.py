@@ -1,5 +1,5 @@
-"""What the dashboard knows: the last status, what is remembered, whether anybody still answers.  Pure; times are
-monotonic seconds unless they say otherwise."""
+"""The model of the dashboard: the last status, the history, and whether the daemon answers.  Pure; times are monotonic
+seconds unless stated otherwise."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class Model:
         old, new = before["supervisor"]["pid"], status["supervisor"]["pid"]
         if old != new:
             return f"the daemon was restarted: pid {old} → {new}"
-        return "connected again" if was_lost else ""
+        return "reconnected" if was_lost else ""
 
     def lost(self, why: str, now: float) -> None:
-        """Nobody answers; `why`, where that is more than that nobody answers."""
+        """The daemon does not answer; `why` is the reason, if one is known."""
         if self._lost_at is None:
             self._lost_at = now
         self._lost_why = why
@@ -71,7 +71,7 @@ class Model:
         return self.status["instances"] if self.status else []
 
     def age(self, now: float) -> float:
-        """Seconds since the status; it stands still while nobody answers, for nothing is known of that time."""
+        """Seconds since the status; it stands still while the daemon does not answer."""
         return max(0.0, (self._lost_at if self._lost_at is not None else now) - self._taken)
 
     def rows(self, now: float, clock: float) -> list[Row]:
@@ -89,16 +89,16 @@ class Model:
         self.sort_by(SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)])
 
     def link(self, attached: str = "live") -> Span:
-        """Whether anybody answers."""
+        """The state of the connection."""
         if self._lost_at is not None:
             return Span("↯ reconnecting…", "alarm")
         return Span(f"● {attached}", "good") if self.status is not None else Span("○ connecting…", "busy")
 
     def lost_words(self, now: float) -> str:
-        """What the banner says while nobody answers; empty while somebody does."""
+        """The banner while the daemon does not answer; empty otherwise."""
         if self._lost_at is None:
             return ""
-        last = f" · shown is what was {q.duration(now - self._lost_at)} ago" if self.status else ""
+        last = f" · last status {q.duration(now - self._lost_at)} ago" if self.status else ""
         why = f"  {clean(self._lost_why)}" if self._lost_why else ""
         return f"no daemon answers, reconnecting…{why}{last}"
 

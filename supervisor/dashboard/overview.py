@@ -304,7 +304,7 @@ class Overview(Screen[object]):
     def action_last_evidence(self) -> None:
         number = self.model.history.last_evidence.get(self.table.current)
         if number is None:
-            self.notify("nothing was captured of this instance yet", timeout=3)
+            self.notify("nothing captured of this instance yet", timeout=3)
         else:
             self.action_evidence(number)
 

@@ -1,4 +1,4 @@
-"""What is to be thought of one row of `status`: how bad, why, and what comes next.  Pure."""
+"""Derives the reason and the next step from a row of `status`.  Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DECIDED = frozenset({"delay_s", "breaker"})
 """What in an event's detail says what was decided, rather than what happened."""
 RECENT = 600.0
-"""Seconds for which a healed instance still says what had happened to it."""
+"""Seconds for which a recovered instance still shows its last failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ def reason(row: Row) -> Span:
     """Why it is as it is, in a few words: what holds it up now, else what happened last."""
     view = row.view
     if view["lingering"]:
-        return Span(clean(f"will not die: {', '.join(view['lingering'])}"), "bad")
+        return Span(clean(f"cannot be killed: {', '.join(view['lingering'])}"), "bad")
     if view["waiting_for"]:
-        return Span(clean(f"waits for {view['waiting_for']}"), "busy")
+        return Span(clean(f"waiting for {view['waiting_for']}"), "busy")
     if view["held"]:
         return Span(clean(f"held: {view['held']}"), "warn")
     if view["goal"] == "down" and view["state"] in ("running", "suspect"):
@@ -91,7 +91,7 @@ def reason(row: Row) -> Span:
     if view["probe_error"] and view["state"] in ("running", "starting"):
         return Span(clean(view["probe_error"]), "warn")
     if view["state"] == "running" and view["ready"] and row.last_failure and (row.failed_ago or 0.0) < RECENT:
-        return Span(f"back after: {happened(row)}", "muted")
+        return Span(f"ready again after: {happened(row)}", "muted")
     if view["status"] and view["state"] in ("running", "starting"):
         return Span(clean(view["status"]), "muted")
     tones = ("faint" if view["state"] in ("running", "stopped") else "muted", "muted", "plain", "plain")

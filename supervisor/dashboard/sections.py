@@ -1,4 +1,4 @@
-"""How the detail pane is set: labels in a column, texts wrapped beside them, quiet lines between sections."""
+"""The layout of the detail pane: labels in a column, texts wrapped beside them, quiet lines between sections."""
 
 from __future__ import annotations
 

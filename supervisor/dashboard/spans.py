@@ -1,4 +1,4 @@
-"""Text with a meaning: what every pane of the dashboard is made of.
+"""Lines of styled text, of which every pane of the dashboard is made.
 
 A `Line` is a tuple of spans, a span a text with a *tone*.  A tone says what the text means; the style sheet says what
 that looks like in the theme in use.  No tone is told by colour alone: glyph, word or weight says the same.

@@ -1,6 +1,6 @@
-"""News from the daemon, read in a thread of its own and posted to the app.
+"""Reads the stream of the daemon in a thread and posts its messages to the app.
 
-A status that nobody has looked at yet is replaced by the next: a slow terminal gets fewer pictures, never old ones.
+A status that was not drawn yet is replaced by the next, so that a slow terminal skips updates instead of lagging.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class StreamReader:
 def ask(
     post: Post, call: Callable[[], T], done: Callable[[T], None], failed: Callable[[SupervisorError], None]
 ) -> None:
-    """Make a request in a thread; the app is told what came of it."""
+    """Make a request in a thread; the app gets the result."""
 
     def run() -> None:
         try:
@@ -159,7 +159,7 @@ def ask(
 
 
 def _post(post: Post, message: Message) -> None:
-    """An app that has ended takes no more messages, and nobody misses them."""
+    """Posts a message; an app that has ended takes no more."""
     try:
         post(message)
     except RuntimeError:

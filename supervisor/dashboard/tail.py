@@ -22,7 +22,7 @@ MOST_TARGETS = 8
 
 
 class Tail:
-    """`watch` some instances; `close` when nobody looks."""
+    """`watch` some instances; `close` when the pane is hidden."""
 
     def __init__(
         self, client: Client, post: Post, later: Callable[[float, Callable[[], None]], object], pane: LogPane
@@ -135,7 +135,7 @@ class Tail:
 
     def _skip(self, name: str, answer: Logs) -> None:
         self._last[name] = answer["last"]
-        self._pane.append([Entry(name, None, "— it writes faster than one can read: some lines are left out here —")])
+        self._pane.append([Entry(name, None, "— more output than can be shown: some lines are left out here —")])
         self._pane.append(entries(answer))
 
     def _before(self, name: str, answer: Logs) -> None:

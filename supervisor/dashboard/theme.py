@@ -28,4 +28,4 @@ PHI = Theme(
     },
 )
 PLAIN = "ansi-dark"
-"""Textual's theme for terminals of 16 colours: theirs, not ours."""
+"""Textual's theme for terminals of 16 colours: it uses the colours of the terminal."""

@@ -19,7 +19,7 @@ def figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise OperationFailed("pictures are drawn by matplotlib, which is not here", "pip install '.[lab]'") from None
+        raise OperationFailed("pictures need matplotlib, which is not installed", "pip install '.[lab]'") from None
     return Figure(figsize=(width, height), layout="constrained")
 
 

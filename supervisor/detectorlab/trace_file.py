@@ -83,7 +83,7 @@ def _row(path: Path, number: int, fields: list[str], columns: int) -> tuple[floa
         )
     for field in fields:
         if not _is_number(field):
-            raise UsageError(f"{where}: {field!r:.60} is no time in seconds")
+            raise UsageError(f"{where}: {field!r:.60} is not a time in seconds")
     arrived = float(fields[0])
     sent = float(fields[1]) if columns == 2 else arrived
     if sent > arrived:

@@ -1,4 +1,4 @@
-"""Numbers for people: short, aligned, with the precision that the eye can use.  `None` is a dash everywhere."""
+"""Formats numbers for tables: short, aligned, with few digits.  `None` is a dash everywhere."""
 
 from __future__ import annotations
 

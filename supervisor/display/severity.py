@@ -1,4 +1,4 @@
-"""How bad the state of an instance is: the one answer by which rows are sorted, coloured and filtered."""
+"""Rates the state of an instance; rows are sorted, coloured and filtered by this."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Severity(IntEnum):
-    """From nothing to do, to look here first."""
+    """From no action needed to most urgent."""
 
     FINE = 0
     UNDERWAY = 1
@@ -19,7 +19,7 @@ class Severity(IntEnum):
 
 
 def severity(row: Instance) -> Severity:
-    """Of one row of the status."""
+    """The severity of one row of the status."""
     state, wanted = row["state"], row["goal"] == "up"
     if row.get("lingering") or state == "failed":
         return Severity.BROKEN

@@ -1,7 +1,7 @@
-"""How a state looks: its glyph, its tone, and the colour of a tone on a terminal.
+"""Defines the glyph and the tone of each state, and the colour of each tone on a terminal.
 
-A tone says what something means.  The dashboard's style sheet gives it a look for each theme; the command line colours
-it by COLORS, and adds weight where it wants to be louder or quieter.
+A tone says what something means.  The style sheet of the dashboard defines its look for each theme; the command line
+colours it by COLORS, and makes it bold or dim by severity.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StateStyle(NamedTuple):
-    """The glyph is different for each state, so that none is told by its colour alone."""
+    """Each state has its own glyph, so that colour alone never carries the meaning."""
 
     glyph: str
     tone: str
@@ -32,15 +32,15 @@ STATES: dict[str, StateStyle] = {
     "failed": StateStyle("✖", "alarm"),
 }
 UNKNOWN = StateStyle("?", "warn")
-"""Of a state that a later version of the daemon may have."""
+"""The style of a state that only a later version of the daemon knows."""
 SEVERITY_TONES = ("good", "busy", "warn", "alarm")
 """By `Severity`."""
 COLORS = {"good": "green", "busy": "cyan", "warn": "yellow", "bad": "red", "alarm": "red"}
-"""By tone, in names that click and rich share; a tone that is not here has no colour."""
+"""Colours by tone, with names that click and rich share; a tone that is missing here has no colour."""
 
 
 def style_of(row: Instance) -> StateStyle:
-    """Of one row of the status, where its state alone does not tell all."""
+    """The style of one row of the status, which depends on more than its state."""
     state = row["state"]
     found = STATES.get(state, UNKNOWN)
     if state == "running" and not row["ready"]:
@@ -53,5 +53,5 @@ def style_of(row: Instance) -> StateStyle:
 
 
 def severity_color(row: Instance) -> str:
-    """The colour of how bad it is."""
+    """The colour of the severity of a row."""
     return COLORS[SEVERITY_TONES[severity(row)]]

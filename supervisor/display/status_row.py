@@ -1,4 +1,4 @@
-"""A row of the status in words: what it does, what comes next, and why.  Pure text; colour is the caller's."""
+"""Formats a row of the status: state, what happens next, and why.  Plain text; the caller adds colour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = ("NAME", "STATE", "READY", "PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI", "NOTE")
 RIGHT = frozenset(("PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI"))
 LEAST_WANTED = ("PID", "PHI", "CPU%", "READY", "MEMORY", "RESTARTS")
-"""What a narrow terminal goes without, first things first."""
+"""The columns that a narrow terminal omits, in this order."""
 
 
 def cells(row: Instance) -> tuple[str, ...]:
@@ -34,18 +34,18 @@ def cells(row: Instance) -> tuple[str, ...]:
 
 
 def note(row: Instance) -> str:
-    """Why it is as it is and what comes next; empty where there is nothing to say."""
+    """The reason of the state and what happens next; empty where both are obvious."""
     state = row["state"]
     if row["lingering"]:
-        return f"will not die: {', '.join(row['lingering'])}"
+        return f"cannot be killed: {', '.join(row['lingering'])}"
     if state == "stopping":
-        return f"KILL in {duration(row['kill_in_s'])}" if row["kill_in_s"] is not None else "being stopped"
+        return f"SIGKILL in {duration(row['kill_in_s'])}" if row["kill_in_s"] is not None else "stopping"
     if state == "starting":
         return _starting(row)
     if state == "running" and row["goal"] == "down":
         return "stops after its dependants"
     if state == "running":
-        trial = "half-open breaker" if row["breaker"] == "half-open" else ""
+        trial = "breaker half-open" if row["breaker"] == "half-open" else ""
         return row["probe_error"] or row["status"] or trial or _refused(row["target"])
     if state == "stopped" and row["cause"] == "stopped":
         return ""
@@ -60,7 +60,7 @@ def happened(row: Instance) -> str:
 
 
 def _refused(target: Target | None) -> str:
-    """What is wanted of detection cannot be had."""
+    """That the detection target cannot be met."""
     if target is None or target["feasible"] is not False or not target["sure"]:
         return ""
     from supervisor.core.text.causes import phrase
@@ -70,16 +70,16 @@ def _refused(target: Target | None) -> str:
 
 def _next(row: Instance) -> str:
     if row["state"] == "backoff":
-        return f"; restart in {duration(row['next_restart_in_s'])}"
+        return f"; next try in {duration(row['next_restart_in_s'])}"
     if row["state"] == "failed":
-        return f"; breaker {row['breaker']}, next trial in {duration(row['next_restart_in_s'])}"
+        return f"; breaker {row['breaker']}, next try in {duration(row['next_restart_in_s'])}"
     return f"; held: {row['held']}" if row["held"] else ""
 
 
 def _starting(row: Instance) -> str:
     if row["waiting_for"]:
-        return f"waits for {row['waiting_for']}"
-    left = f", due in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""
+        return f"waiting for {row['waiting_for']}"
+    left = f", fails in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""
     return (row["probe_error"] or row["status"] or "not ready yet") + left
 
 
@@ -98,5 +98,5 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """What a process wrote, made safe for a terminal."""
+    """Replaces control characters in the output of a process, so that it is safe to print."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

@@ -88,7 +88,7 @@ def test_it_tells_the_rhythm_the_price_and_what_to_write(place: Path, tune: Tune
     recorded(place, 1500)
     code, out, err = tune("worker")
     assert (code, err.count("\n")) == (0, 1)
-    assert "no daemon answers: read from" in err
+    assert "no daemon answers; reading" in err
     assert out.startswith("worker: 2,998 intervals in 49 min 5")
     for part in ("█", "a adaptive", "● now: phi ≥ 8, 2s to 30s", "DETECTOR", "two-window", "both can be had"):
         assert part in out, part
@@ -168,7 +168,7 @@ def test_without_the_libraries_it_says_how_to_get_them(
     assert "pip install '.[lab]'" in out
     code, _, err = tune("worker", "--plot", "x.png")
     assert code == 1
-    assert "matplotlib, which is not here" in err
+    assert "matplotlib, which is not installed" in err
 
 
 def test_it_cannot_be_written_there(place: Path, tune: Tune) -> None:
@@ -181,17 +181,17 @@ def test_too_little_is_known(place: Path, tune: Tune) -> None:
     recorded(place, 51)
     code, out, err = tune("worker")
     assert (code, out) == (1, "")
-    assert "worker: 100 intervals are recorded, and 200 are needed" in err
-    assert "At a beat every 0.5 s that takes 50 s more." in err
+    assert "worker: 100 intervals are recorded, 200 are needed" in err
+    assert "At one beat every 0.5 s this takes 50 s more." in err
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("mute",), 2, "mute has no heartbeat, so no rhythm is recorded"),
+        (("mute",), 2, "mute has no heartbeat, so no intervals are recorded"),
         (("nosuch",), 4, "has no service 'nosuch'; it has"),
-        (("worker", "--within", "soon"), 2, '"soon" is no duration'),
-        (("worker", "--false", "never"), 2, '"never" is no rate'),
+        (("worker", "--within", "soon"), 2, '"soon" is not a duration'),
+        (("worker", "--false", "never"), 2, '"never" is not a rate'),
         (("worker", "--plot", "x.pdf"), 2, "must end in .png, .svg or .html"),
     ],
 )

@@ -84,7 +84,7 @@ def test_up_detached_and_down(supervisor: Supervisor, home: Path) -> None:
     pid = Client(f"{home}/run/control.sock").daemon_pid()
     again = supervisor("up", "-d")
     assert again.returncode == 0
-    assert "running already" in again.stdout
+    assert "already running" in again.stdout
     assert Client(f"{home}/run/control.sock").daemon_pid() == pid
     down = supervisor("down")
     assert down.returncode == 0, down.stderr
@@ -214,11 +214,11 @@ def test_why_tells_the_story_with_and_without_a_daemon(supervisor: Supervisor, h
     story = supervisor("why", "crash")
     assert story.returncode == 0, story.stderr
     assert "code 1" in story.stdout
-    assert "  said      cannot reach db\n" in story.stdout
+    assert "  output    cannot reach db\n" in story.stdout
     assert supervisor("why", "crsh").returncode == 4
     supervisor("down")
     later = supervisor("why", "crash")
     assert later.returncode == 0, later.stderr
     assert "code 1" in later.stdout
-    assert "  said      cannot reach db\n" in later.stdout
+    assert "  output    cannot reach db\n" in later.stdout
     assert "no daemon answers" in later.stderr

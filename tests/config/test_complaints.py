@@ -17,7 +17,7 @@ WITHIN_SERVICE = [
     ("zzz = 1", "zzz: unknown key"),
     ('env = { A = "1" }', 'env: unknown key; did you mean "environment"?'),
     ("e = 1", "e: unknown key"),
-    ('policy = "always"', "policy: unknown key; it belongs into services.web.restart"),
+    ('policy = "always"', "policy: unknown key; it belongs in services.web.restart"),
     ('restart.polcy = "always"', 'restart.polcy: unknown key; did you mean "policy"?'),
     (
         'heartbeat.target = { detect_witin = "5s" }',
@@ -31,12 +31,12 @@ WITHIN_SERVICE = [
     ),
     (
         'heartbeat.target.max_false_restarts = "1 a month"',
-        'heartbeat.target.max_false_restarts: "1 a month" is no rate; write a number and a duration, '
+        'heartbeat.target.max_false_restarts: "1 a month" is not a rate; write a number and a duration, '
         'for example "1/30d"',
     ),
     (
         'heartbeat.target.max_false_restarts = "1/30"',
-        'heartbeat.target.max_false_restarts: "30" is no duration; write "30s" (units: ms s m h d)',
+        'heartbeat.target.max_false_restarts: "30" is not a duration; write "30s" (units: ms s m h d)',
     ),
     (
         'heartbeat.target.max_false_restarts = "1/0s"',
@@ -44,21 +44,21 @@ WITHIN_SERVICE = [
     ),
     (
         'heartbeat.target.max_false_restarts = "0/30d"',
-        'heartbeat.target.max_false_restarts: "0/30d": never is more than anybody can promise; '
-        'write for example "1/365d"',
+        'heartbeat.target.max_false_restarts: "0/30d": never cannot be promised; write for example "1/365d"',
     ),
     (
         'heartbeat = { interval = "10s", target = { detect_within = "30s", max_false_restarts = "3/1m" } }',
-        "heartbeat.target.max_false_restarts: is one in 20s, with a beat every 10s: every other beat; write it smaller",
+        "heartbeat.target.max_false_restarts: is one in 20s, with a beat every 10s: "
+        "that is every other beat; write a smaller rate",
     ),
     (
         'heartbeat = { interval = "5s", target = { detect_within = "5s" } }',
-        "heartbeat.target.detect_within: 5s cannot be kept with a beat every 5s: with that, 10s500ms can; "
+        "heartbeat.target.detect_within: 5s cannot be kept with a beat every 5s: write at least 10s500ms, "
         "or let it beat more often",
     ),
     (
         'heartbeat = { source = "activity", interval = "2s", target = { detect_within = "4s" } }',
-        "heartbeat.target.detect_within: 4s cannot be kept with a beat every 2s: with that, 6s500ms can; "
+        "heartbeat.target.detect_within: 4s cannot be kept with a beat every 2s: write at least 6s500ms, "
         "or let it beat more often",
     ),
     (
@@ -67,50 +67,53 @@ WITHIN_SERVICE = [
     ),
     (
         'heartbeat = { threshold = 8, target = { detect_within = "5s" } }',
-        "heartbeat.threshold: stands beside target, which is given instead of it; leave one of them out",
+        "heartbeat.threshold: cannot be combined with target; leave one of them out",
     ),
     (
         'heartbeat = { detector = "phi", target = { detect_within = "5s" } }',
-        "heartbeat.detector: stands beside target, which is given instead of it; leave one of them out",
+        "heartbeat.detector: cannot be combined with target; leave one of them out",
     ),
     # sockets and capabilities
     ('sockets = "tcp://127.0.0.1:80"', 'sockets: expected a list, not "tcp://127.0.0.1:80"'),
     (
         'sockets = ["127.0.0.1:80"]',
-        'sockets[0]: "127.0.0.1:80" is no socket; write for example "tcp://127.0.0.1:8000", "tcp://[::1]:8000" '
+        'sockets[0]: "127.0.0.1:80" is not a socket; write for example "tcp://127.0.0.1:8000", "tcp://[::1]:8000" '
         'or "unix:/run/app.sock"',
     ),
     (
         'sockets = ["tcp://example.org:80"]',
-        'sockets[0]: "tcp://example.org:80": listen on an address and not on a name, for example tcp://127.0.0.1:80, '
-        "or on all: tcp://0.0.0.0:80 and tcp://[::]:80",
+        'sockets[0]: "tcp://example.org:80": write an address, not a name, for example tcp://127.0.0.1:80, '
+        "or for all addresses: tcp://0.0.0.0:80 and tcp://[::]:80",
     ),
-    ('sockets = ["tcp://127.0.0.1:0"]', "sockets[0]: 0 is no port: they go from 1 to 65535"),
-    ('sockets = ["tcp://[::1]:99999"]', "sockets[0]: 99999 is no port: they go from 1 to 65535"),
+    ('sockets = ["tcp://127.0.0.1:0"]', "sockets[0]: 0 is not a port: they go from 1 to 65535"),
+    ('sockets = ["tcp://[::1]:99999"]', "sockets[0]: 99999 is not a port: they go from 1 to 65535"),
     (
         'sockets = ["unix:/x?mode=8"]',
-        'sockets[0]: "8" is no mode; write three octal digits, for example "unix:/run/app.sock?mode=0660"',
+        'sockets[0]: "8" is not a mode; write three octal digits, for example "unix:/run/app.sock?mode=0660"',
     ),
-    ('sockets = ["tcp://127.0.0.1:80?mode=600"]', 'sockets[0]: "tcp://127.0.0.1:80?mode=600": only a path has a mode'),
+    (
+        'sockets = ["tcp://127.0.0.1:80?mode=600"]',
+        'sockets[0]: "tcp://127.0.0.1:80?mode=600": only a path can have a mode',
+    ),
     (
         'sockets = ["unix:/x?nam=a"]',
-        'sockets[0]: "nam" is no option of a socket, only mode and name are; did you mean "name"?',
+        'sockets[0]: "nam" is not a socket option, only mode and name are; did you mean "name"?',
     ),
-    ('sockets = ["unix:/x?name=a:b"]', 'sockets[0]: "a:b" is no name for a socket: use letters, digits and _ . -'),
+    ('sockets = ["unix:/x?name=a:b"]', 'sockets[0]: "a:b" is not a valid socket name: use letters, digits and _ . -'),
     (f'sockets = ["unix:/{"x" * 107}"]', f"sockets[0]: /{'x' * 107} is too long for a socket: at most 107 bytes"),
     ('sockets = ["unix:/x", "unix:/./x"]', "sockets[1]: unix:/x is taken: this service listens on unix:/x"),
     (
         'sockets = ["tcp://127.0.0.1:80"]\nready.tcp = "localhost:80"',
-        "ready.tcp: localhost:80 is one of `sockets`: the supervisor holds it open, so that it always accepts; "
+        "ready.tcp: localhost:80 is one of `sockets`: the daemon holds it open, so that it always accepts; "
         "use http, exec or notify",
     ),
-    ('capabilities = ["NET_BIND"]', 'capabilities[0]: "NET_BIND" is no capability; did you mean "CAP_NET_ADMIN"?'),
+    ('capabilities = ["NET_BIND"]', 'capabilities[0]: "NET_BIND" is not a capability; did you mean "CAP_NET_ADMIN"?'),
     # durations
     ("stop_timeout = 10", 'stop_timeout: 10 has no unit; write for example "10s" (units: ms s m h d)'),
     ("stop_timeout = 1.5", 'stop_timeout: 1.5 has no unit; write for example "1.5s" (units: ms s m h d)'),
-    ('stop_timeout = "10"', 'stop_timeout: "10" is no duration; write "10s" (units: ms s m h d)'),
-    ('stop_timeout = "5 minutes"', 'stop_timeout: "5 minutes" is no duration; write "5m" (units: ms s m h d)'),
-    ('stop_timeout = "soon"', 'stop_timeout: "soon" is no duration; write for example "30s" (units: ms s m h d)'),
+    ('stop_timeout = "10"', 'stop_timeout: "10" is not a duration; write "10s" (units: ms s m h d)'),
+    ('stop_timeout = "5 minutes"', 'stop_timeout: "5 minutes" is not a duration; write "5m" (units: ms s m h d)'),
+    ('stop_timeout = "soon"', 'stop_timeout: "soon" is not a duration; write for example "30s" (units: ms s m h d)'),
     ('stop_timeout = "40000d"', 'stop_timeout: "40000d" is longer than a hundred years'),
     ("stop_timeout = []", 'stop_timeout: expected a duration such as "30s", not an array'),
     ("stop_timeout = 2026-01-01", 'stop_timeout: expected a duration such as "30s", not a date or time'),
@@ -118,8 +121,8 @@ WITHIN_SERVICE = [
     ('heartbeat.interval = "0ms"', "heartbeat.interval: must be longer than 0"),
     # sizes and percentages
     ("log.max_size = 10", 'log.max_size: 10 has no unit; write for example "10MiB" (units: KiB MiB GiB)'),
-    ('log.max_size = "10MB"', 'log.max_size: "10MB" is no size; write "10MiB" (units: KiB MiB GiB)'),
-    ('log.max_size = "big"', 'log.max_size: "big" is no size; write for example "512MiB" (units: KiB MiB GiB)'),
+    ('log.max_size = "10MB"', 'log.max_size: "10MB" is not a size; write "10MiB" (units: KiB MiB GiB)'),
+    ('log.max_size = "big"', 'log.max_size: "big" is not a size; write for example "512MiB" (units: KiB MiB GiB)'),
     ('log.max_size = "0KiB"', "log.max_size: must be larger than 0"),
     ('log.max_size = "99999999999GiB"', 'log.max_size: "99999999999GiB" is larger than 8 EiB'),
     (
@@ -128,7 +131,7 @@ WITHIN_SERVICE = [
     ),
     (
         'resources.max_cpu = "1.5"',
-        'resources.max_cpu: "1.5" is no percentage; write for example "150%" (100% is one core)',
+        'resources.max_cpu: "1.5" is not a percentage; write for example "150%" (100% is one core)',
     ),
     ('resources.max_cpu = "0%"', "resources.max_cpu: must be more than 0%"),
     # numbers
@@ -163,8 +166,8 @@ WITHIN_SERVICE = [
         'heartbeat.source = "htpp"',
         'heartbeat.source: "htpp" is not one of notify, http, tcp, exec, file, log, activity; did you mean "http"?',
     ),
-    ('stop_signal = "TREM"', 'stop_signal: "TREM" is no signal; did you mean "TERM"?'),
-    ("stop_signal = 99", "stop_signal: 99 is no signal of this system"),
+    ('stop_signal = "TREM"', 'stop_signal: "TREM" is not a signal; did you mean "TERM"?'),
+    ("stop_signal = 99", "stop_signal: 99 is not a signal of this system"),
     ("stop_signal = true", 'stop_signal: expected a signal such as "TERM", not true'),
     ("autostart = 1", "autostart: expected true or false, not 1"),
     ("umask = 22", 'umask: expected octal digits in a string, such as "022", not 22'),
@@ -174,11 +177,11 @@ WITHIN_SERVICE = [
     ("description = 1", "description: expected a string, not 1"),
     ('description = "a\\u0000"', "description: holds a NUL character"),
     ('directory = ""', "directory: is empty; leave the key out instead"),
-    ('group_name = "a b"', 'group_name: "a b" is no name: use up to 100 letters, digits and _ . -'),
-    ('group_name = "web"', 'group_name: "web" is a service already: commands could mean either'),
+    ('group_name = "a b"', 'group_name: "a b" is not a valid name: use up to 100 letters, digits and _ . -'),
+    ('group_name = "web"', 'group_name: "web" is already the name of a service'),
     # the environment
-    ("environment.PORT = 80", 'environment.PORT: 80 is no string; write "80"'),
-    ('environment."A=B" = ""', 'environment."A=B": "A=B" is no name for a variable'),
+    ("environment.PORT = 80", 'environment.PORT: 80 is not a string; write "80"'),
+    ('environment."A=B" = ""', 'environment."A=B": "A=B" is not a variable name'),
     ('environment.A = "${NOPE}"', "environment.A: the variable NOPE is not set; set it, or write ${NOPE:-default}"),
     (
         'environment.A = "${A B}"',
@@ -191,18 +194,18 @@ WITHIN_SERVICE = [
     ("environment = 1", "environment: expected a table, not 1"),
     ('environment_file = ".env"', "environment_file: .env does not exist"),
     # addresses and patterns
-    ('ready.http = "https://x/"', 'ready.http: https is not spoken here; use exec = ["curl", "-fsS", "https://x/"]'),
-    ('ready.http = "localhost:80/"', 'ready.http: "localhost:80/" is no http://host[:port]/path'),
-    ('ready.http = "http://localhost:0/"', "ready.http: 0 is no port: they go from 1 to 65535"),
+    ('ready.http = "https://x/"', 'ready.http: https is not supported; use exec = ["curl", "-fsS", "https://x/"]'),
+    ('ready.http = "localhost:80/"', 'ready.http: "localhost:80/" is not an http://host[:port]/path'),
+    ('ready.http = "http://localhost:0/"', "ready.http: 0 is not a port: they go from 1 to 65535"),
     (
         'ready.tcp = "localhost"',
-        'ready.tcp: "localhost" is no address; write for example "127.0.0.1:6379" ([::1]:6379 for IPv6)',
+        'ready.tcp: "localhost" is not an address; write for example "127.0.0.1:6379" ([::1]:6379 for IPv6)',
     ),
-    ('ready.tcp = "localhost:65536"', "ready.tcp: 65536 is no port: they go from 1 to 65535"),
-    ('ready.log = "(["', 'ready.log: "([" is no regular expression: unterminated character set at position 1'),
+    ('ready.tcp = "localhost:65536"', "ready.tcp: 65536 is not a port: they go from 1 to 65535"),
+    ('ready.log = "(["', 'ready.log: "([" is not a regular expression: unterminated character set at position 1'),
     (
         'ready.log = "\\\\N{DASH}"',
-        "ready.log: \"\\\\N{DASH}\" is no regular expression: undefined character name 'DASH' at position 0",
+        "ready.log: \"\\\\N{DASH}\" is not a regular expression: undefined character name 'DASH' at position 0",
     ),
     # readiness
     ("ready = {}", "ready: takes exactly one of http, tcp, exec, log, notify, delay, and none is given"),
@@ -213,15 +216,15 @@ WITHIN_SERVICE = [
     ("ready.notify = false", "ready.notify: can only be true; leave the key out instead"),
     (
         'ready = { notify = true, timeout = "9s" }',
-        "ready.timeout: only a probe has one, not notify; how long a start may take is start_timeout",
+        "ready.timeout: only a probe has one, not notify; a start is limited by start_timeout",
     ),
     ('ready.exec = "nosuchprogram"', 'ready.exec: the program "nosuchprogram" is not on the PATH'),
     # heartbeat
     ('heartbeat.source = "http"', 'heartbeat.source: source = "http" needs the key http beside it'),
-    ('heartbeat.tcp = "a:1"', 'heartbeat.tcp: not read with source = "notify"; write source = "tcp"'),
+    ('heartbeat.tcp = "a:1"', 'heartbeat.tcp: not used with source = "notify"; write source = "tcp"'),
     (
         'heartbeat.timeout = "1s"',
-        'heartbeat.timeout: read by detector = "timeout" alone; phi is bounded by min_timeout and max_timeout',
+        'heartbeat.timeout: used only by detector = "timeout"; phi is bounded by min_timeout and max_timeout',
     ),
     ('heartbeat.min_timeout = "31s"', "heartbeat.min_timeout: 31s is more than max_timeout, 30s"),
     ('heartbeat.interval = "30s"', "heartbeat.interval: 30s is not less than max_timeout, 30s: every beat is too late"),
@@ -233,18 +236,18 @@ WITHIN_SERVICE = [
     ('restart.initial = "31s"', "restart.initial: 31s is more than maximum, 30s"),
     (
         'restart.strategy = "one-for-all"',
-        'restart.strategy: "one-for-all" is about a group; give the service a group_name',
+        'restart.strategy: "one-for-all" applies to a group; give the service a group_name',
     ),
-    ('restart.fallback = "web"', "restart.fallback: a service cannot stand in for itself"),
+    ('restart.fallback = "web"', "restart.fallback: a service cannot be its own fallback"),
     ('restart.fallback = "wep"', 'restart.fallback: there is no service "wep"; did you mean "web"?'),
     # dependencies
     ('depends_on = ["wep"]', 'depends_on[0]: there is no service "wep"; did you mean "web"?'),
-    ('depends_on = ["web"]', "depends_on: a circle: web → web; none of them could ever start"),
+    ('depends_on = ["web"]', "depends_on: dependency cycle: web → web; none of them could start"),
     ('depends_on = "web"', 'depends_on: expected a list of names such as ["redis"], not "web"'),
     # hooks
-    ("hooks = [{ on = [], run = 'true' }]", "hooks[0]: on names no event: nothing would ever call this hook"),
-    ('hooks = [{ on = ["failed"] }]', "hooks[0]: takes either run or notify"),
-    ('hooks = [{ on = ["failed"], notify = "me" }]', 'hooks[0].notify: "me" is no Apprise URL (scheme://…)'),
+    ("hooks = [{ on = [], run = 'true' }]", "hooks[0]: on names no event, so this hook would never run"),
+    ('hooks = [{ on = ["failed"] }]', "hooks[0]: needs exactly one of run and notify"),
+    ('hooks = [{ on = ["failed"], notify = "me" }]', 'hooks[0].notify: "me" is not an Apprise URL (scheme://…)'),
     (
         'hooks = [{ on = ["fail"], run = "true" }]',
         'hooks[0].on[0]: "fail" is not one of started, ready, suspected, failed, restarted, breaker-open, stopped; '
@@ -253,11 +256,11 @@ WITHIN_SERVICE = [
     # one-shots
     (
         'type = "oneshot"\nready.delay = "1s"',
-        'ready: makes no sense with type = "oneshot": it is done when it exits with success',
+        'ready: makes no sense with type = "oneshot": it is done when it exits successfully',
     ),
     (
         'type = "oneshot"\nheartbeat = {}',
-        'heartbeat: makes no sense with type = "oneshot": it is done when it exits with success',
+        'heartbeat: makes no sense with type = "oneshot": it is done when it exits successfully',
     ),
     # the machine
     ('directory = "nosuch"', "directory: the directory nosuch does not exist"),
@@ -300,49 +303,52 @@ def test_what_is_wrong_with_a_command(complaints: Complain, tmp_path: Path, comm
 
 
 FILES = [
-    ("", "1: services: no service at all; begin with [services.NAME] and a command"),
-    ("[services.web]", '1: services.web: no command; say what to start, for example command = ["program", "argument"]'),
+    ("", "1: services: no services; begin with [services.NAME] and a command"),
+    ("[services.web]", '1: services.web: no command; write for example command = ["program", "argument"]'),
     ("services = 1", "1: services: expected a table, not 1"),
     ("[services]\nweb = 1", "2: services.web: expected a table, not 1"),
     ("[[services]]", "1: services: expected a table, not an array"),
     ("\n[service.web]", '2: service: unknown key; did you mean "services"?'),
     (
         '[services."a@1"]\ncommand = "true"',
-        '1: services."a@1": "a@1" is no name: use up to 100 letters, digits and _ . -',
+        '1: services."a@1": "a@1" is not a valid name: use up to 100 letters, digits and _ . -',
     ),
-    ('[services.".."]\ncommand="true"', '1: services."..": ".." is no name: use up to 100 letters, digits and _ . -'),
+    (
+        '[services.".."]\ncommand="true"',
+        '1: services."..": ".." is not a valid name: use up to 100 letters, digits and _ . -',
+    ),
     ('[supervisor]\nnmae = ""\n' + SERVICE, '2: supervisor.nmae: unknown key; did you mean "name"?'),
     (
         '[supervisor]\nname = ""\n' + SERVICE,
-        '2: supervisor.name: "" is no name: use up to 100 letters, digits and _ . -',
+        '2: supervisor.name: "" is not a valid name: use up to 100 letters, digits and _ . -',
     ),
     ("[supervisor]\nhttp = {}\n" + SERVICE, '2: supervisor.http: needs listen, for example listen = "127.0.0.1:9180"'),
     ('[supervisor.http]\nliste = ""\n' + SERVICE, '2: supervisor.http.liste: unknown key; did you mean "listen"?'),
     (
         '[supervisor.http]\nlisten = "localhost:1"\n' + SERVICE + 'ready.http = "http://localhost:1/x"',
-        "5: services.web.ready.http: localhost:1 is where the supervisor itself listens (supervisor.http.listen)",
+        "5: services.web.ready.http: localhost:1 is the address of the daemon itself (supervisor.http.listen)",
     ),
     (
         '[supervisor.http]\nlisten = "0.0.0.0:1"\n' + SERVICE,
-        "2: supervisor.http.listen: other machines reach 0.0.0.0, so it needs token_file, certificate, private_key "
-        "too; or listen on 127.0.0.1:1",
+        "2: supervisor.http.listen: other machines can reach 0.0.0.0, so it needs token_file, certificate, "
+        "private_key too; or listen on 127.0.0.1:1",
     ),
     (
         '[supervisor.http]\nlisten = "[fe80::1]:1"\ntoken_file = "services.toml"\n' + SERVICE,
-        "2: supervisor.http.listen: other machines reach fe80::1, so it needs certificate, private_key too; "
+        "2: supervisor.http.listen: other machines can reach fe80::1, so it needs certificate, private_key too; "
         "or listen on 127.0.0.1:1",
     ),
     (
         '[supervisor.http]\nlisten = "127.0.0.1:1"\ntoken_file = "/no/such"\n' + SERVICE,
-        "3: supervisor.http.token_file: /no/such is not there, or is no file",
+        "3: supervisor.http.token_file: /no/such does not exist or is not a file",
     ),
     (
         f'[supervisor.http]\nlisten = "127.0.0.1:1"\ntoken_file = "/{"x" * 300}"\n' + SERVICE,
-        f"3: supervisor.http.token_file: /{'x' * 300} is not there, or is no file",
+        f"3: supervisor.http.token_file: /{'x' * 300} does not exist or is not a file",
     ),
     (
         '[supervisor.http]\nlisten = "127.0.0.1:1"\ncertificate = "services.toml"\n' + SERVICE,
-        "1: supervisor.http: certificate and private_key belong together",
+        "1: supervisor.http: certificate and private_key must be set together",
     ),
     (
         '[supervisor]\ngroup = "no-such-group-at-all"\n' + SERVICE,
@@ -350,7 +356,7 @@ FILES = [
     ),
     (
         f'[supervisor]\nruntime_dir = "/{"x" * 80}"\n' + SERVICE,
-        f"2: supervisor.runtime_dir: /{'x' * 80} is too long for sockets to be in it: at most 80 bytes",
+        f"2: supervisor.runtime_dir: /{'x' * 80} is too long for sockets in it: at most 80 bytes",
     ),
     (
         "[defaults]\nstop_timeout = 1\n" + SERVICE,
@@ -363,19 +369,19 @@ FILES = [
     (
         '[services.a]\ncommand="true"\ndepends_on=["b"]\n[services.b]\ncommand="true"\ndepends_on=["c"]\n'
         '[services.c]\ncommand="true"\ndepends_on=["a"]',
-        "3: services.a.depends_on: a circle: a → b → c → a; none of them could ever start",
+        "3: services.a.depends_on: dependency cycle: a → b → c → a; none of them could start",
     ),
     (
         '[services.a]\ncommand="true"\nrestart.fallback="b"\n[services.b]\ncommand="true"\nrestart.fallback="a"',
-        "3: services.a.restart.fallback: a circle: a → b → a",
+        "3: services.a.restart.fallback: fallback cycle: a → b → a",
     ),
     (
         '[services.a]\ncommand="true"\nrestart.fallback="b"\n[services.b]\ncommand="true"\ndepends_on=["a"]',
-        '3: services.a.restart.fallback: "b" depends on "a" itself: it could not start when needed',
+        '3: services.a.restart.fallback: "b" depends on "a" and could not start when needed',
     ),
     (
         '[services.a]\ncommand="true"\nrestart.fallback="b"\n[services.b]\ncommand="true"\nautostart=true',
-        "6: services.b.autostart: this is a fallback: it starts when it is needed; leave this out",
+        "6: services.b.autostart: a fallback starts when it is needed; leave this out",
     ),
 ]
 
@@ -434,7 +440,7 @@ def test_a_flood_of_problems_is_cut(complaints: Complain) -> None:
 def test_only_root_may_choose_the_user(complaints: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 7)
     assert complaints(SERVICE + 'user = "root"') == [
-        "services.toml:3: services.web.user: only root can start a service as somebody else; "
+        "services.toml:3: services.web.user: only root can start a service as another user; "
         "leave user and group out, or run as root"
     ]
 
@@ -443,9 +449,9 @@ def test_an_environment_file_is_judged_line_by_line(complaints: Complain, tmp_pa
     (tmp_path / ".env").write_text('A=1\nB\nC=\'x\nD="y" z\n')
     at = "services.toml:3: services.web.environment_file: .env"
     assert complaints(SERVICE + 'environment_file = ".env"') == [
-        f'{at}:2: "B" is no KEY=VALUE',
-        f"{at}:3: the quotes of C do not close, or something follows them",
-        f"{at}:4: the quotes of D do not close, or something follows them",
+        f'{at}:2: "B" is not KEY=VALUE',
+        f"{at}:3: the quotes of C are not closed, or are followed by more text",
+        f"{at}:4: the quotes of D are not closed, or are followed by more text",
     ]
 
 
@@ -470,13 +476,13 @@ def test_a_program_that_is_found_but_cannot_be_run(complaints: Complain, tmp_pat
 
 def test_a_user_without_an_account_needs_a_group(complaints: Complain) -> None:
     assert complaints(SERVICE + "user = 54321") == [
-        "services.toml:3: services.web.user: the user 54321 is in no user database, so that `group` must be given too"
+        "services.toml:3: services.web.user: the user 54321 is not in the user database, so `group` must be set too"
     ]
 
 
 def test_a_path_that_cannot_be_looked_at(complaints: Complain) -> None:
     assert complaints(SERVICE + f'directory = "{"x" * 300}"') == [
-        f"services.toml:3: services.web.directory: {'x' * 300} cannot be looked at: File name too long"
+        f"services.toml:3: services.web.directory: {'x' * 300} cannot be accessed: File name too long"
     ]
 
 
@@ -484,7 +490,7 @@ def test_a_long_circle_is_told_in_short(complaints: Complain) -> None:
     text = "".join(f'[services.s{i}]\ncommand = "true"\ndepends_on = ["s{(i + 1) % 50}"]\n' for i in range(50))
     middle = " → ".join([*(f"s{i}" for i in range(8)), "…", "s48", "s49", "s0"])
     assert complaints(text) == [
-        f"services.toml:3: services.s0.depends_on: a circle: {middle}; none of them could ever start"
+        f"services.toml:3: services.s0.depends_on: dependency cycle: {middle}; none of them could start"
     ]
 
 

@@ -46,7 +46,7 @@ demo: 5 services, 6 instances to start
 1. at once
    migrate
      runs    true
-     ready   when it has exited with success, within 30s
+     ready   when it has exited successfully, within 30s
    redis
      runs    sleep 1
      ready   when 127.0.0.1:6379 accepts, asked every 500ms, within 30s
@@ -63,11 +63,11 @@ demo: 5 services, 6 instances to start
      limits  as 2GiB, core unlimited, nofile 65536
      stops   on signal 40, or killed after 10s
 
-not started by themselves: fallbacks, and what has autostart = false
+not started automatically: fallbacks, and services with autostart = false
    page
      runs    sleep 2
 
-unless it says otherwise, each
+defaults, where a service does not say otherwise
      ready   as soon as it runs
      fails   restarted on-failure after 100ms … 30s (exponential); breaker opens beyond 5 in 1m
      stops   on SIGTERM, or killed after 10s
@@ -84,7 +84,7 @@ def test_a_plan_as_a_person_would_tell_it(plan: Load, tmp_path: Path) -> None:
         ('ready.http = "http://a/"', "ready   when http://a/ answers, asked every 500ms, within 30s"),
         ('ready.exec = "sleep 1"', "ready   when `sleep 1` succeeds, asked every 500ms, within 30s"),
         ('ready.log = "up"', "ready   when a line matches /up/, within 30s"),
-        ("ready.notify = true", "ready   when it says READY=1, within 30s"),
+        ("ready.notify = true", "ready   when it sends READY=1, within 30s"),
         ('ready.delay = "2s"', "ready   2s after its start, within 30s"),
         ('restart.policy = "never"', "fails   never restarted"),
         (
@@ -93,7 +93,7 @@ def test_a_plan_as_a_person_would_tell_it(plan: Load, tmp_path: Path) -> None:
         ),
         (
             'heartbeat.target = { detect_within = "3s", max_false_restarts = "2/30d" }',
-            "beats   notify every 1s; a hang is found within 3s, at most one false restart in 15d",
+            "beats   notify every 1s; a hang is detected within 3s, at most one false restart in 15d",
         ),
         (
             'heartbeat = { detector = "timeout", source = "file", file = "/b", on_suspect = "report" }',

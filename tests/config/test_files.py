@@ -39,7 +39,7 @@ def test_ten_megabytes_are_refused_unread(tmp_path: Path) -> None:
     file = tmp_path / "services.toml"
     with file.open("wb") as large:
         large.truncate(10 * 1024**2)
-    with pytest.raises(ConfigError, match=r"too large for a configuration: 10\.0 MiB, at most 4 MiB are read"):
+    with pytest.raises(ConfigError, match=r"too large for a configuration: 10\.0 MiB, the limit is 4 MiB"):
         load(file)
 
 

@@ -188,13 +188,13 @@ FAILED = event(1, "a", "running", "backoff", "exited", exit_code=3, signal=None,
     ("row", "text"),
     [
         (Row(view("a")), "ready"),
-        (Row(view("a", "starting", waiting_for="db")), "waits for db"),
+        (Row(view("a", "starting", waiting_for="db")), "waiting for db"),
         (Row(view("a", "suspect", held="stopped (SIGSTOP)")), "held: stopped (SIGSTOP)"),
-        (Row(view("a", "stopping", lingering=["17 (D)"])), "will not die: 17 (D)"),
+        (Row(view("a", "stopping", lingering=["17 (D)"])), "cannot be killed: 17 (D)"),
         (Row(view("a", goal="down")), "stops after its dependants"),
         (Row(view("a", "starting", probe_error="connection refused")), "connection refused"),
         (Row(view("a", status="batch 7")), "batch 7"),
-        (Row(view("a"), last_failure=FAILED, failed_ago=30.0), "back after: exited with code 3"),
+        (Row(view("a"), last_failure=FAILED, failed_ago=30.0), "ready again after: exited with code 3"),
         (Row(view("a"), last_failure=FAILED, failed_ago=3000.0), "exited with code 3"),
         (Row(view("a", "backoff", cause="exited", exit_code=3)), "exited with code 3"),
         (Row(view("a", "failed", cause="killed-by-signal", signal=11)), "killed by SIGSEGV"),
@@ -337,7 +337,7 @@ def test_model_says_that_the_daemon_was_away_or_is_another() -> None:
     assert model.link().text == "↯ reconnecting…"
     assert "connection reset" in model.lost_words(15.0) and "3.0s" in model.lost_words(15.0)
     assert model.age(60.0) == 2.0  # nothing is known of the time since
-    assert model.take(status(), 61.0) == "connected again"
+    assert model.take(status(), 61.0) == "reconnected"
     model.lost("gone", 62.0)
     assert model.take(status(pid=960), 63.0) == "the daemon was restarted: pid 812 → 960"
     assert model.lost_words(64.0) == ""
@@ -395,9 +395,10 @@ def test_who_blocks_the_shutdown_is_named() -> None:
     ]
     text = blockers(views, 1.0)
     assert text == (
-        "3 instances left · web stops, kill in 7.0s · old will not die (991 (D)) · db waits for its dependants"
+        "3 instances left · web stops, kill in 7.0s · old cannot be killed (991 (D)) · "
+        "db waits for its dependants to stop"
     )
-    assert blockers(views[-1:], 0.0) == "nothing is left"
+    assert blockers(views[-1:], 0.0) == "all services stopped"
 
 
 # -- detail, events, keys --------------------------------------------------------------------------------------------
@@ -422,7 +423,7 @@ def test_detail_tells_the_whole_story() -> None:
     row = next(r for r in rows() if r.name == "importer")
     text = "\n".join(plain(t) for t in detail(row, details(row.view), 64))
     for words in (
-        "killed by SIGSEGV", "more than 5 restarts within 60 s", "tried once more in 42s", "open",
+        "killed by SIGSEGV", "more than 5 restarts within 60 s", "next try in 42s", "open",
         "last changes", "python -m shop.importer", "needs      redis",
     ):  # fmt: skip
         assert words in text
@@ -473,7 +474,7 @@ def test_reload_is_told_in_lines() -> None:
     }  # fmt: skip
     assert changes(answer) == [
         "+ a", "− b", "~ c: command   (restarts)", "~ d: description",
-        "only after a restart of the daemon: runtime_dir",
+        "takes effect when the daemon is restarted: runtime_dir",
     ]  # fmt: skip
     many: Difference = {**answer, "added": [str(n) for n in range(40)]}
     assert len(changes(many)) == 13 and changes(many)[-1] == "and 32 more"

@@ -51,7 +51,7 @@ def test_a_signal_is_chosen_and_goes_only_to_what_runs() -> None:
     async def scene(stage: Stage) -> None:
         stage.at("mailer")
         await stage.press("K")
-        await stage.until(lambda: "nothing runs there" in stage.screen(), "a word that nothing runs")
+        await stage.until(lambda: "no process is running there" in stage.screen(), "a word that nothing runs")
         stage.at("redis")
         await stage.press("K")
         await stage.question()
@@ -186,7 +186,7 @@ def test_help_names_every_key_and_closes() -> None:
         await stage.press("question_mark")
         await stage.page()
         text = stage.shown("page")
-        for words in ("start, stop, restart", "send a signal", "filter:", "themes", "breaker is open", "quit"):
+        for words in ("start, stop, restart", "send a signal", "filter:", "themes", "breaker open", "quit"):
             assert words in text
         await stage.press("escape")
         assert stage.app.screen is stage.overview
@@ -203,7 +203,7 @@ def test_evidence_of_the_last_kill_is_one_key_away() -> None:
         await stage.press("q")
         stage.at("redis")
         await stage.press("v")
-        await stage.until(lambda: "nothing was captured" in stage.screen(), "a word that there is none")
+        await stage.until(lambda: "nothing captured" in stage.screen(), "a word that there is none")
 
     play(scene)
 

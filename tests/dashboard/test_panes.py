@@ -253,8 +253,8 @@ def test_no_colour_is_honoured(monkeypatch) -> None:  # type: ignore[no-untyped-
 
 def test_a_refused_connection_is_said() -> None:
     async def scene(stage: Stage) -> None:
-        stage.client.say("refused", {"error": "the control socket may not be opened"})
-        await stage.until(lambda: "may not be opened" in stage.screen(), "the reason")
+        stage.client.say("refused", {"error": "permission denied: the control socket"})
+        await stage.until(lambda: "permission denied" in stage.screen(), "the reason")
 
     play(scene)
 

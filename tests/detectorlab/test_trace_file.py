@@ -50,9 +50,9 @@ def test_beats_out_of_order_are_put_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("soon", "beats.csv:3: 'soon' is no time in seconds"),
-        ("nan", "beats.csv:3: 'nan' is no time in seconds"),
-        ("1e300", "beats.csv:3: '1e300' is no time in seconds"),
+        ("soon", "beats.csv:3: 'soon' is not a time in seconds"),
+        ("nan", "beats.csv:3: 'nan' is not a time in seconds"),
+        ("1e300", "beats.csv:3: '1e300' is not a time in seconds"),
         ("5.0,4.0", "beats.csv:3: 2 columns"),
     ],
 )

@@ -60,7 +60,7 @@ command = ["sh", "-c", "echo one; echo two; exec sleep 1000"]
         await until(lambda: "sleep 1000" in text(overview.detail))
         await pilot.press("x")
         await until(lambda: state(overview, "talker") == "stopped")
-        await until(lambda: "stopped by a person" in text(overview.feed))
+        await until(lambda: "stopped by the user" in text(overview.feed))
         await pilot.press("s")
         await until(lambda: state(overview, "talker") == "running")
         await until(lambda: text(overview.log_pane).count("two") == 2)
@@ -112,6 +112,6 @@ command = ["sleep", "1000"]
         d.process.wait()
         d.start(wait=False)
         await until(lambda: overview.model.live and pid() != before)
-        await until(lambda: "found alive" in text(overview.table))
+        await until(lambda: "found running" in text(overview.table))
 
     watch(d, scene)

@@ -177,4 +177,4 @@ restart = { initial = "0s", max_restarts = 2, cooldown = "1h" }
     stories = json.loads(d.cli("why", "flaky", "--json").stdout)["incidents"]
     assert [story["said"] for story in stories] == [[f"{n}.{i}" for i in range(3, 8)] for n in (1, 2, 3)]
     told = d.cli("why", "flaky").stdout
-    assert "  said      1.3\n            1.4\n" in told
+    assert "  output    1.3\n            1.4\n" in told

@@ -124,7 +124,7 @@ def test_an_upgrade_keeps_process_children_and_output(daemon: Start, tmp_path: P
         ),
         (
             lambda p: edit(p / "core" / "lifecycle" / "snapshot.py", "_among(1, 2**31", "_among(2**30, 2**31"),
-            "means nothing",
+            "cannot read",
         ),
     ],
     ids=["does not import", "does not understand what is saved"],

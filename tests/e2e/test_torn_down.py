@@ -75,7 +75,7 @@ def test_what_is_detached_outlives_down_and_is_taken_up_again(daemon: Start) -> 
     assert lines == [str(n + 1) for n in range(len(lines))], "and not a line of its output is lost"
     assert one.cli("stop", "kept").returncode == 0
     wait_gone(before["kept"])
-    assert one.cli("down").stdout.splitlines()[-1] == "down: no process remains"
+    assert one.cli("down").stdout.splitlines()[-1] == "all services stopped, daemon ended"
 
 
 def test_a_second_down_spares_it_too(daemon: Start) -> None:
@@ -134,7 +134,7 @@ def test_what_cannot_be_killed_is_named_and_down_does_not_claim_success(
     assert said in run.stderr
     run = one.cli("down")
     assert run.returncode == 1
-    assert f"these remain: stuck: {said}" in run.stderr
+    assert f"these processes remain: stuck: {said}" in run.stderr
     assert one.wait() == 1
     assert not alive(pids["base"]), "what it depends on does not wait for it for ever"
     one.start()

@@ -216,7 +216,7 @@ class Chaos:
         doubted = sum(at >= since and e["to"] == "suspect" for at, e in self.watch.events)
         if hurt:
             return Outcome("starve", hurt[1]["instance"], hurt[0], f"restarted for it: {hurt[1]['cause']}", None)
-        return Outcome("starve", "the host", None, f"nobody was restarted, {doubted} false suspicions", STARVED_FOR)
+        return Outcome("starve", "the host", None, f"none restarted, {doubted} false suspicions", STARVED_FOR)
 
 
 def _came_back(event: Event) -> bool:

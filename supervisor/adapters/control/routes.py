@@ -171,7 +171,7 @@ def _logs(api: ControlRoutes, call: Call) -> None:
     try:
         call.answer(api.daemon.logs(name, **page))
     except ValueError as error:
-        raise UsageError(f"that is no cursor: {error}") from None
+        raise UsageError(f"not a cursor: {error}") from None
     except OSError as error:
         raise OperationFailed(f"the log of {name} cannot be read: {error}") from None
 
@@ -180,7 +180,7 @@ def _stream(api: ControlRoutes, call: Call) -> None:
     from supervisor.adapters.control.event_stream import open_stream
 
     if api.streams >= MOST_STREAMS:
-        busy = SupervisorError(f"{MOST_STREAMS} streams are open already", "close one that nobody reads")
+        busy = SupervisorError(f"{MOST_STREAMS} streams are open already", "close one that is not read")
         call.fail(429, "too-many-streams", busy)
         return
     open_stream(api, call)
@@ -215,7 +215,7 @@ _SERVICES = Param("services", "array", "services, instances or groups; empty: al
 _SINCE = Param("since", "time", "ISO 8601 (UTC unless it says otherwise) or seconds since the epoch")
 _SIGNAL = Param("signal", "string", "HUP, SIGHUP or 1; each service's reload_signal if not given", place="body")
 _PAGE: Params = (
-    Param("lines", "integer", "the newest lines, so many", minimum=1, maximum=100_000),
+    Param("lines", "integer", "the last N lines", minimum=1, maximum=100_000),
     Param("before", "string", "the lines that end before this cursor"),
     Param("after", "string", "the lines that begin after this cursor"),
     _SINCE,
@@ -223,9 +223,9 @@ _PAGE: Params = (
 _QUERY: Params = (
     _SERVICE,
     _SINCE,
-    Param("limit", "integer", "at most so many", default=100, minimum=1, maximum=1000),
-    Param("after", "integer", "only events after this id, the oldest first", minimum=-MOST_ID, maximum=MOST_ID),
-    Param("before", "integer", "only events before this id, the newest", minimum=-MOST_ID, maximum=MOST_ID),
+    Param("limit", "integer", "at most N events", default=100, minimum=1, maximum=1000),
+    Param("after", "integer", "only events after this id, the first ones", minimum=-MOST_ID, maximum=MOST_ID),
+    Param("before", "integer", "only events before this id, the last ones", minimum=-MOST_ID, maximum=MOST_ID),
 )
 _WATCH: Params = (
     Param("topics", "string", "of events, status and logs, separated by commas", default="events,status"),
@@ -236,10 +236,28 @@ _WATCH: Params = (
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/status", _status, "The daemon, and one row per instance", "Status", (_SERVICE,), tcp=True),
     Route("GET", "/v1/services", _services, "What is configured, in start order", "Services", tcp=True),
-    Route("GET", "/v1/instances/{name}", _instance, "All about one instance", "InstanceDetail", (_NAME,)),
-    Route("POST", "/v1/start", _acting("start"), "Want up, with dependencies", "Accepted", (_SERVICES,), answers=202),
-    Route("POST", "/v1/stop", _acting("stop"), "Want down, dependants first", "Accepted", (_SERVICES,), answers=202),
-    Route("POST", "/v1/restart", _acting("restart"), "Stop, then start", "Accepted", (_SERVICES,), answers=202),
+    Route("GET", "/v1/instances/{name}", _instance, "Everything about one instance", "InstanceDetail", (_NAME,)),
+    Route(
+        "POST",
+        "/v1/start",
+        _acting("start"),
+        "Start services and what they depend on",
+        "Accepted",
+        (_SERVICES,),
+        answers=202,
+    ),
+    Route(
+        "POST", "/v1/stop", _acting("stop"), "Stop services, dependants first", "Accepted", (_SERVICES,), answers=202
+    ),
+    Route(
+        "POST",
+        "/v1/restart",
+        _acting("restart"),
+        "Stop services, then start them",
+        "Accepted",
+        (_SERVICES,),
+        answers=202,
+    ),
     Route(
         "POST", "/v1/reset", _acting("reset"), "Close breakers, clear backoff", "Accepted", (_SERVICES,), answers=202
     ),
@@ -252,20 +270,22 @@ ROUTES: tuple[Route, ...] = (
         (_SERVICES, _SIGNAL),
         answers=202,
     ),
-    Route("POST", "/v1/down", _down, "Stop everything and end; a second time: kill", "Nothing", answers=202),
+    Route(
+        "POST", "/v1/down", _down, "Stop all services and end the daemon; a second time: kill", "Nothing", answers=202
+    ),
     Route(
         "POST",
         "/v1/reload",
         _reload,
         "Apply the edited configuration",
         "Difference",
-        (Param("dry_run", "boolean", "only say what would change", default=False, place="body"),),
+        (Param("dry_run", "boolean", "only report what would change", default=False, place="body"),),
     ),
     Route(
         "POST",
         "/v1/upgrade",
         _upgrade,
-        "Let another version take over in the same process; no service notices",
+        "Replace the daemon by another version in the same process; services keep running",
         "Upgrade",
         (Param("python", "string", "the interpreter of the new version; the daemon's own if not given", place="body"),),
         answers=202,
@@ -281,8 +301,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", "/v1/logs/{name}", _logs, "Output of an instance", "Logs", (_NAME, *_PAGE)),
     Route("GET", "/v1/stream", _stream, "Server-sent events", "Stream", _WATCH),
-    Route("GET", "/metrics", _metrics, "For Prometheus", "Metrics", tcp=True),
-    Route("GET", "/healthz", _healthz, "The control loop turns", "Health", tcp=True),
+    Route("GET", "/metrics", _metrics, "Metrics for Prometheus", "Metrics", tcp=True),
+    Route("GET", "/healthz", _healthz, "The event loop is running", "Health", tcp=True),
     Route("GET", "/readyz", _readyz, "Every wanted instance is ready; else 503", "Readiness", tcp=True),
-    Route("GET", "/openapi.json", _openapi, "This", "OpenApi", tcp=True),
+    Route("GET", "/openapi.json", _openapi, "This document", "OpenApi", tcp=True),
 )

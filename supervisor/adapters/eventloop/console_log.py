@@ -66,7 +66,7 @@ class ConsoleLog:
 
     def _write(self, line: str) -> None:
         if self._dropped:
-            line = f"({self._dropped} lines lost: nobody read stderr)\n{line}"
+            line = f"({self._dropped} lines lost: stderr was not read)\n{line}"
         data = f"{line}\n".encode(errors="replace")
         try:
             if self._socket is not None:

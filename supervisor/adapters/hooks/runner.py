@@ -73,7 +73,7 @@ def send_notification(url: str, event: Event) -> None:
     apprise.logger.setLevel("CRITICAL")  # it would print the URL with its password
     sender = apprise.Apprise()
     if not sender.add(url):
-        raise HookImpossible(f"{url.partition(':')[0]}: is no Apprise URL that can be used")
+        raise HookImpossible(f"{url.partition(':')[0]}: is not a usable Apprise URL")
     if not sender.notify(title=title(event), body=body(event)):
         raise HookFailed(f"{url.partition(':')[0]}: the notification could not be delivered")
 
@@ -86,7 +86,7 @@ def title(event: Event) -> str:
 def body(event: Event) -> str:
     """The text of a notification: a few lines, short enough for a telephone."""
     detail = event.get("detail") or {}
-    lines = [f"{event.get('from')} → {event.get('to')}, incarnation {event.get('incarnation')}, {event.get('at')}"]
+    lines = [f"{event.get('from')} → {event.get('to')}, run {event.get('incarnation')}, {event.get('at')}"]
     lines += [f"{key}: {value}" for key, value in detail.items() if isinstance(value, str | int | float | bool)]
     return "\n".join(lines)
 

@@ -183,7 +183,7 @@ class Connection:
         self._exchange = exchange = Answer(self, request)
         server, token = self._listener.server, self._listener.token
         if token is not None and not token.fits(headers.get("authorization")):
-            body = server.handler.refusal("unauthorized", "show the token of token_file: Authorization: Bearer …")
+            body = server.handler.refusal("unauthorized", "send the token of token_file: Authorization: Bearer …")
             exchange.reply(401, body, "application/json", (("www-authenticate", "Bearer"),))
             return
         if not self._listener.known_by_any_name and not _is_address(headers.get("host", "")):

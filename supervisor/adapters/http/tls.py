@@ -21,8 +21,8 @@ def server_context(certificate: str, private_key: str) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise OperationFailed(
-            f"TLS cannot be had with {certificate} and {private_key}: {reason}",
-            "Both are to be PEM files, unencrypted.",
+            f"TLS cannot be set up with {certificate} and {private_key}: {reason}",
+            "Both must be unencrypted PEM files.",
         ) from error
     return context
 

@@ -74,9 +74,9 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA cache_size = -512")
     fresh = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not fresh and pragma(db, "application_id") != APPLICATION:
-        raise Unusable("it is another program's database")
+        raise Unusable("it is the database of another program")
     if not fresh and pragma(db, "user_version") != VERSION:
-        raise Unusable(f"its version is {pragma(db, 'user_version')}, and {VERSION} is what this program knows")
+        raise Unusable(f"its version is {pragma(db, 'user_version')}, but this program knows {VERSION}")
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA wal_autocheckpoint = 0")

@@ -213,7 +213,7 @@ class Ledger:
         if self._db is not None:
             if self._identity() == self._opened:
                 return self._db
-            self._on_problem(f"the ledger {self._path} was removed or replaced: it is opened anew")
+            self._on_problem(f"the ledger {self._path} was removed or replaced: it is reopened")
             self._salvage()
         db = open_ledger(self._path)
         self._db, self._opened = db, self._identity()
@@ -253,7 +253,9 @@ class Ledger:
         """Set the damaged file aside, so that a new one is created."""
         self._salvage()
         aside = set_aside(self._path)
-        self._on_problem(f"the ledger {self._path} is unusable ({error}): it is set aside as {aside}, a new one begun")
+        self._on_problem(
+            f"the ledger {self._path} is unusable ({error}): it was moved to {aside}, and a new one was begun"
+        )
 
     def _salvage(self) -> None:
         """Close this file, but keep in memory what can still be read of the state that adoption needs."""
@@ -289,7 +291,7 @@ class Ledger:
         if self.problem is None:
             self.problem = str(error)
             self._on_problem(
-                f"the ledger {self._path} cannot be written ({error}): the newest {HELD} events are kept in memory"
+                f"the ledger {self._path} cannot be written ({error}): the last {HELD} events are kept in memory"
             )
         if self._later is not None and not self._closed:
             self._later(RETRY, self.flush)

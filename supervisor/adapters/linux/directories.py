@@ -20,15 +20,15 @@ def own_directory(path: str, mode: int, group: int | None = None) -> str:
         found = place.lstat()
     except OSError as error:
         raise OperationFailed(
-            f"cannot make {path}: {error.strerror}",
-            "Set runtime_dir / state_dir in [supervisor] to a place of your own.",
+            f"cannot create {path}: {error.strerror}",
+            "Set runtime_dir / state_dir in [supervisor] to a directory of your own.",
         ) from error
     if not stat.S_ISDIR(found.st_mode):
-        raise OperationFailed(f"{path} is not a directory", "Remove it, or set another place in [supervisor].")
+        raise OperationFailed(f"{path} is not a directory", "Remove it, or set another directory in [supervisor].")
     if found.st_uid != os.geteuid():
         raise OperationFailed(
-            f"{path} belongs to user {found.st_uid}, not to us ({os.geteuid()})",
-            "Set runtime_dir / state_dir in [supervisor] to a place of your own.",
+            f"{path} belongs to user {found.st_uid}, not to user {os.geteuid()} of this daemon",
+            "Set runtime_dir / state_dir in [supervisor] to a directory of your own.",
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise OperationFailed(f"{path} can be written by others", f"chmod go-w {path}")

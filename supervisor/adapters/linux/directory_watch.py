@@ -77,7 +77,7 @@ class DirectoryWatch:
         except (OSError, SupervisorError) as error:
             if not self._failing:
                 self._on_problem(
-                    f"{', '.join(lost)} was removed from {self._directory} and cannot be made anew: {error}"
+                    f"{', '.join(lost)} was removed from {self._directory} and cannot be recreated: {error}"
                 )
             self._failing = True
             self._look_at(self._loop.now() + RETRY)

@@ -56,7 +56,7 @@ class RuntimeLock:
                 alive = not holder.isdecimal() or _lives(int(holder), start)
                 if alive or time.monotonic() >= give_up:
                     raise OperationFailed(
-                        f"a supervisor already runs on {runtime_dir} (pid {holder or 'unknown'})",
+                        f"a daemon already runs on {runtime_dir} (pid {holder or 'unknown'})",
                         "Use `supervisor status` and `supervisor reload`, or give this one its own [supervisor] name.",
                     ) from None
             time.sleep(_LOOK_EVERY)
@@ -99,7 +99,7 @@ class StateLock:
                 if time.monotonic() >= give_up:
                     os.close(self.fd)
                     raise OperationFailed(
-                        f"another supervisor keeps its state in {state_dir}",
+                        f"another daemon keeps its state in {state_dir}",
                         "Stop that one, or give this one its own [supervisor] name or state_dir.",
                     ) from None
             except OSError:

@@ -163,7 +163,9 @@ class Writer:
                 raise
             segment.limit = min(segment.size + max(maximum // 8, 1), 2 * maximum)
             if not self._fails:
-                self._host.problem(self.instance, f"the log cannot be rotated and outgrows its size: {error.strerror}")
+                self._host.problem(
+                    self.instance, f"the log cannot be rotated and exceeds its size limit: {error.strerror}"
+                )
             self._fails = True
             return
         if whole is None:

@@ -30,7 +30,7 @@ BOUNDS = (0.001, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 _GAUGES: tuple[tuple[str, str, Callable[[Instance], Any]], ...] = (
     ("up", "Whether its main process exists.", lambda row: row["pid"] is not None),
-    ("wanted", "Whether it is wanted up.", lambda row: row["goal"] == "up"),
+    ("wanted", "Whether its goal is up.", lambda row: row["goal"] == "up"),
     ("ready", "Whether it is ready.", lambda row: bool(row["ready"])),
     ("incarnation", "The number of its present or last run.", lambda row: row["incarnation"]),
     ("uptime_seconds", "Age of its main process.", lambda row: row["uptime_s"]),
@@ -41,20 +41,20 @@ _GAUGES: tuple[tuple[str, str, Callable[[Instance], Any]], ...] = (
     ("breaker_open", "Whether its circuit breaker is open.", lambda row: row["breaker"] == "open"),
 )
 _COUNTERS: tuple[tuple[Literal["restarts", "false_suspicions"], str], ...] = (
-    ("restarts", "Restarts decided by the supervisor."),
+    ("restarts", "Restarts decided by the daemon."),
     ("false_suspicions", "Suspicions that proved to be wrong."),
 )
 _RATIOS: tuple[tuple[str, Literal["replication", "consistency", "load", "fault_ratio", "recovery_ratio"], str], ...] = (
     ("replication_ratio", "replication", "R = N/M: instances ready / wanted."),
     ("consistency_ratio", "consistency", "C: instances that run the configuration now in force / running."),
     ("load_ratio", "load", "L = T/S: connections per instance."),
-    ("fault_ratio", "fault_ratio", "F = D/T: failures detected since the supervisor started / instances."),
-    ("recovery_ratio", "recovery_ratio", "Failures recovered without a person / failures."),
+    ("fault_ratio", "fault_ratio", "F = D/T: failures detected since the daemon started / instances."),
+    ("recovery_ratio", "recovery_ratio", "Failures recovered without user action / failures."),
 )
 
 
 class Tally:
-    """Failures of one instance since the supervisor started; made at the first failure."""
+    """Failures of one instance since the daemon started; made at the first failure."""
 
     __slots__ = ("causes", "completed", "last", "pending", "recovered", "unfinished")
 
@@ -141,7 +141,7 @@ class MetricsCollector:
         self._failures(out, marked, now)
         out.histogram(
             "phi_supervisor_detection_seconds",
-            "Time from a failure, at most, until it was known.",
+            "Longest possible time from a failure until it was detected.",
             [(labels({"service": name}), d.buckets(), d.total) for name, d in sorted(self._detections.items())],
         )
         self._ratios(out, rows)
@@ -153,23 +153,23 @@ class MetricsCollector:
 
         names = {"version": supervisor["version"], "name": supervisor["name"]}
         lag = supervisor["lag_ms"]
-        gauge("build_info", "The supervisor's version and name.", 1, labels(names))
-        gauge("uptime_seconds", "Age of the supervisor.", supervisor["uptime_s"])
-        gauge("loop_lag_seconds", "How late the control loop runs.", None if lag is None else lag / 1000)
-        gauge("memory_bytes", "Memory of the supervisor itself.", supervisor["memory_bytes"])
+        gauge("build_info", "Version and name of the daemon.", 1, labels(names))
+        gauge("uptime_seconds", "Uptime of the daemon.", supervisor["uptime_s"])
+        gauge("loop_lag_seconds", "How late the event loop runs.", None if lag is None else lag / 1000)
+        gauge("memory_bytes", "Memory of the daemon itself.", supervisor["memory_bytes"])
         gauge(
             "host_starved",
-            "Whether the host or the supervisor runs late, so that silence proves nothing.",
+            "Whether the host or the daemon runs late, so that silence may not mean a hang.",
             supervisor["host_starved"],
         )
-        gauge("problems", "Problems of the supervisor itself.", len(supervisor["problems"]))
+        gauge("problems", "Problems of the daemon itself.", len(supervisor["problems"]))
 
     def _instances(self, out: Exposition, marked: Marked) -> None:
         states = [(f',state="{state.value}"', state.value) for state in State]
         out.family(
             "phi_supervisor_instance_state",
             "gauge",
-            "1 for the state that it is in, 0 for others.",
+            "1 for its present state, 0 for others.",
             [(text + about, row["state"] == state) for text, row in marked for about, state in states],
         )
         for name, explanation, value in _GAUGES:
@@ -190,7 +190,7 @@ class MetricsCollector:
         ages: list[Sample] = [(text, max(0.0, now - tally.last)) for text, tally, _ in known]
         name = "phi_supervisor_instance"
         out.family(f"{name}_failures_total", "counter", "Failures by cause.", failures)
-        out.family(f"{name}_recoveries_total", "counter", "Failures recovered without a person.", recoveries)
+        out.family(f"{name}_recoveries_total", "counter", "Failures recovered without user action.", recoveries)
         out.family(f"{name}_last_failure_age_seconds", "gauge", "Time since its last failure.", ages)
 
     def _ratios(self, out: Exposition, rows: list[Instance]) -> None:

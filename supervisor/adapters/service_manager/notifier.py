@@ -163,7 +163,7 @@ class ServiceManager:
     def _report_once(self, why: str) -> None:
         if not self._reported:
             self._reported = True
-            self._problem(f"the service manager cannot be told how we are: {why}")
+            self._problem(f"the service manager cannot be notified: {why}")
 
     def close(self) -> None:
         """Send what can be sent at once, and close."""

@@ -27,24 +27,24 @@ def judge_references(specs: Mapping[str, ServiceSpec], known: Collection[str], p
         if fallback is not None and fallback not in known:
             problems.of(name)(f'there is no service "{fallback}"{did_you_mean(fallback, known)}', "restart", "fallback")
         if spec.group_name in known:
-            problems.of(name)(f'"{spec.group_name}" is a service already: commands could mean either', "group_name")
+            problems.of(name)(f'"{spec.group_name}" is already the name of a service', "group_name")
     _judge_circles(specs, problems)
 
 
 def _judge_circles(specs: Mapping[str, ServiceSpec], problems: Problems) -> None:
     waits = {name: spec.depends_on for name, spec in specs.items()}
     for circle in _circles(waits):
-        problems.of(circle[0])(f"a circle: {_shown(circle)}; none of them could ever start", "depends_on")
+        problems.of(circle[0])(f"dependency cycle: {_shown(circle)}; none of them could start", "depends_on")
     stands_in = {name: (spec.restart.fallback,) for name, spec in specs.items() if spec.restart.fallback}
     for circle in _circles(stands_in):
         if len(circle) == 2:
-            problems.of(circle[0])("a service cannot stand in for itself", "restart", "fallback")
+            problems.of(circle[0])("a service cannot be its own fallback", "restart", "fallback")
         else:
-            problems.of(circle[0])(f"a circle: {_shown(circle)}", "restart", "fallback")
+            problems.of(circle[0])(f"fallback cycle: {_shown(circle)}", "restart", "fallback")
     for name, (fallback,) in stands_in.items():
         if name != fallback and name in _reachable(fallback, waits):
             problems.of(name)(
-                f'"{fallback}" depends on "{name}" itself: it could not start when needed', "restart", "fallback"
+                f'"{fallback}" depends on "{name}" and could not start when needed', "restart", "fallback"
             )
 
 

@@ -124,10 +124,10 @@ def _identity(user: str | int | None, group: str | int | None) -> Account:
     uid = account.pw_uid if account else user if isinstance(user, int) else None
     gid = _group(group) if group is not None else account.pw_gid if account else None
     if uid is not None and gid is None:
-        raise ValueError(f"the user {user} is in no user database, so that `group` must be given too")
+        raise ValueError(f"the user {user} is not in the user database, so `group` must be set too")
     if os.geteuid() != 0:
         if uid not in (None, os.geteuid()) or gid not in (None, os.getegid()):
-            raise ValueError("only root can start a service as somebody else; leave user and group out, or run as root")
+            raise ValueError("only root can start a service as another user; leave user and group out, or run as root")
         return Account(None, None, None)
     if account and gid is not None:
         return Account(uid, gid, tuple(sorted(os.getgrouplist(account.pw_name, gid))))
@@ -138,7 +138,7 @@ def group_to_give(group: str | int) -> int:
     """The number of a group to which the daemon may give its files. Raises ValueError."""
     number = _group(group)
     if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
-        raise ValueError(f"we are no member of the group {group}; only root can give a socket to it")
+        raise ValueError(f"this user is not a member of the group {group}; only root can give a socket to it")
     return number
 
 
@@ -169,7 +169,7 @@ def _stat(path: Path) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ValueError(f"{path} cannot be looked at: {error.strerror}") from None
+        raise ValueError(f"{path} cannot be accessed: {error.strerror}") from None
 
 
 def _names(directory: Path) -> list[str]:

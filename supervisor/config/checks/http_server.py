@@ -23,16 +23,16 @@ def http_server(table: Mapping[str, Any], folder: Path, problems: Problems) -> d
     fields |= {key: str(folder / table[key]) for key in _FILES if key in table}
     for key in _FILES:
         if key in fields and not os.path.isfile(fields[key]):  # noqa: PTH113 - accepts any name
-            problems.add((*_WHERE, key), f"{fields[key]} is not there, or is no file")
+            problems.add((*_WHERE, key), f"{fields[key]} does not exist or is not a file")
     host, port = fields["listen"]
     missing = [key for key in _FILES if key not in fields]
     if not _is_local(host) and missing:
         problems.add(
             (*_WHERE, "listen"),
-            f"other machines reach {host}, so it needs {', '.join(missing)} too; or listen on 127.0.0.1:{port}",
+            f"other machines can reach {host}, so it needs {', '.join(missing)} too; or listen on 127.0.0.1:{port}",
         )
     elif ("certificate" in fields) != ("private_key" in fields):
-        problems.add(_WHERE, "certificate and private_key belong together")
+        problems.add(_WHERE, "certificate and private_key must be set together")
     return fields
 
 

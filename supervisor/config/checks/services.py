@@ -31,7 +31,7 @@ def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report)
     if spec.type is ServiceType.ONESHOT:
         for table in ("ready", "heartbeat"):
             if table in own:
-                report('makes no sense with type = "oneshot": it is done when it exits with success', table)
+                report('makes no sense with type = "oneshot": it is done when it exits successfully', table)
     if spec.ready:
         _ready(spec.ready, own.get("ready", {}), report)
     if spec.heartbeat:
@@ -52,9 +52,7 @@ def _ready(ready: ReadySpec, own: Mapping[str, Any], report: Report) -> None:
     elif kinds[0] not in PROBES:
         for key in ("interval", "timeout"):
             if key in own:
-                report(
-                    f"only a probe has one, not {kinds[0]}; how long a start may take is start_timeout", "ready", key
-                )
+                report(f"only a probe has one, not {kinds[0]}; a start is limited by start_timeout", "ready", key)
 
 
 def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> None:
@@ -62,7 +60,7 @@ def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> N
         report(f'source = "{beat.source}" needs the key {beat.source} beside it', "heartbeat", "source")
     for key in SOURCE_KEYS:
         if getattr(beat, key) is not None and key != beat.source:
-            report(f'not read with source = "{beat.source}"; write source = "{key}"', "heartbeat", key)
+            report(f'not used with source = "{beat.source}"; write source = "{key}"', "heartbeat", key)
     if beat.target is not None:
         _target(beat, beat.target, report)
         return
@@ -71,7 +69,7 @@ def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> N
             _too_slow(beat.interval, "timeout", beat.timeout, report)
         return
     if "timeout" in own:
-        message = 'read by detector = "timeout" alone; {} is bounded by min_timeout and max_timeout'
+        message = 'used only by detector = "timeout"; {} is bounded by min_timeout and max_timeout'
         report(message.format(beat.detector), "heartbeat", "timeout")
     if beat.min_timeout > beat.max_timeout:
         minimum, maximum = format_duration(beat.min_timeout), format_duration(beat.max_timeout)
@@ -85,7 +83,7 @@ def _target(beat: HeartbeatSpec, target: TargetSpec, report: Report) -> None:
     if longest_silence(beat) <= beat.interval:
         can = format_duration(min_detect_within(beat))
         message = (
-            f"{within} cannot be kept with a beat every {interval}: with that, {can} can; or let it beat more often"
+            f"{within} cannot be kept with a beat every {interval}: write at least {can}, or let it beat more often"
         )
         report(message, "heartbeat", "target", "detect_within")
     elif target.detect_within > beat.max_timeout:
@@ -93,7 +91,7 @@ def _target(beat: HeartbeatSpec, target: TargetSpec, report: Report) -> None:
         report(message, "heartbeat", "target", "detect_within")
     if target.max_false_restarts * beat.interval >= 0.5:
         every = format_duration(1 / target.max_false_restarts)
-        message = f"is one in {every}, with a beat every {interval}: every other beat; write it smaller"
+        message = f"is one in {every}, with a beat every {interval}: that is every other beat; write a smaller rate"
         report(message, "heartbeat", "target", "max_false_restarts")
 
 
@@ -110,7 +108,7 @@ def _restart(restart: RestartSpec, group_name: str | None, report: Report) -> No
         report(f"{first} is more than maximum, {maximum}", "restart", "initial")
     if restart.strategy is not Strategy.ONE_FOR_ONE and group_name is None:
         report(
-            f"{quoted(str(restart.strategy))} is about a group; give the service a group_name", "restart", "strategy"
+            f"{quoted(str(restart.strategy))} applies to a group; give the service a group_name", "restart", "strategy"
         )
 
 
@@ -118,20 +116,20 @@ def _privileges(spec: ServiceSpec, report: Report) -> None:
     given = {"capabilities": spec.capabilities is not None, "ambient_capabilities": spec.ambient_capabilities != ()}
     for key in given:
         if given[key] and os.geteuid() != 0:
-            report("only root can say which capabilities a service has; no_new_privileges anybody can set", key)
+            report("only root can set the capabilities of a service; no_new_privileges needs no root", key)
     if spec.ambient_capabilities and spec.user in (None, 0):
-        report("without a user other than root they change nothing; set user", "ambient_capabilities")
+        report("has no effect without a user other than root; set user", "ambient_capabilities")
     if spec.capabilities is not None and not set(spec.ambient_capabilities) <= set(spec.capabilities):
-        report("holds what `capabilities` does not: it can have at most those", "ambient_capabilities")
+        report("has more than `capabilities`; it can have at most those", "ambient_capabilities")
 
 
 def _hook(hook: HookSpec, index: int, report: Report) -> None:
     if not hook.on:
-        report("on names no event: nothing would ever call this hook", "hooks", index)
+        report("on names no event, so this hook would never run", "hooks", index)
     if (hook.run is None) == (hook.notify is None):
-        report("takes either run or notify", "hooks", index)
+        report("needs exactly one of run and notify", "hooks", index)
     if hook.notify is not None and "://" not in hook.notify:
-        report(f"{quoted(hook.notify)} is no Apprise URL (scheme://…)", "hooks", index, "notify")
+        report(f"{quoted(hook.notify)} is not an Apprise URL (scheme://…)", "hooks", index, "notify")
 
 
 def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:

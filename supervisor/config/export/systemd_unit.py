@@ -37,7 +37,7 @@ def unit(plan: Plan, command: Sequence[str], *, user: bool, version: int, places
 def words(command: Sequence[str]) -> str:
     """A command line for Exec…=: quoted, and with specifiers escaped. Raises ValueError if that is impossible."""
     if "$" in command[0]:
-        raise ValueError(f"{command[0]}: a program whose path holds a $ cannot stand in a unit")
+        raise ValueError(f"{command[0]}: a program whose path holds a $ cannot be written into a unit")
     return " ".join(_word(word) for word in command)
 
 
@@ -51,7 +51,7 @@ def _word(word: str) -> str:
 def plain(text: str) -> str:
     """`text` with specifiers escaped. Raises ValueError for control characters."""
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
-        raise ValueError(f"{text!r}: a unit cannot hold control characters")
+        raise ValueError(f"{text!r}: a unit cannot contain control characters")
     return text.replace("%", "%%")
 
 
@@ -59,7 +59,7 @@ def _unit(plan: Plan) -> Iterator[str]:
     yield "[Unit]"
     yield f"Description=Supervisor {plan.supervisor.name} of {plain(plan.path)}"
     yield "After=network.target"
-    yield "# However often it was killed: its services are to have a supervisor again."
+    yield "# No start limit: however often the daemon was killed, it is started again."
     yield "StartLimitIntervalSec=0"
 
 
@@ -67,49 +67,49 @@ def _service(plan: Plan, command: Sequence[str], user: bool, version: int, place
     own = f"supervisor/{plan.supervisor.name}"
     socket = f"%t/{own}/control.sock" if places[0] else _word(f"{plan.supervisor.runtime_dir}/control.sock")
     yield "[Service]"
-    yield "# Active when the services are ready, or have failed; from then on a sign of life is due, and comes only"
-    yield "# from a loop that turns.  A process that is stopped (SIGSTOP) would outsit any other signal."
+    yield "# Active when the services are ready or have failed; from then on the daemon must send WATCHDOG=1, as only"
+    yield "# a running event loop does.  SIGKILL, because a stopped process (SIGSTOP) ignores every other signal."
     yield "Type=notify"
     yield "NotifyAccess=main"
     yield "WatchdogSec=30s"
     yield "WatchdogSignal=SIGKILL"
     yield f"ExecStart={words([*command, 'run', '-f', plan.path])}"
     yield f"ExecReload={words([*command, 'reload', '--socket'])} {socket}"
-    yield "# After a crash the next one takes the services up again; an error in the configuration would only recur."
+    yield "# After a crash the next daemon adopts the services; an error in the configuration (2) would recur."
     yield "Restart=on-failure"
     yield "RestartSec=500ms"
     yield "RestartPreventExitStatus=2"
-    yield "# Only the supervisor itself is signalled and killed.  On `stop` it ends every service in its turn; after a"
-    yield "# crash they live on, to be adopted."
+    yield "# Only the daemon itself is signalled and killed.  On `stop` it stops the services in order; after a crash"
+    yield "# they keep running and are adopted."
     yield "KillMode=process"
-    yield "# It asks for more time while it starts or stops; this long without a word, and it is killed."
+    yield "# The daemon extends these times while it starts or stops; without an extension it is killed."
     yield "TimeoutStartSec=90s"
     yield f"TimeoutStopSec={round(stop_time(plan))}s"
-    yield "# Output and sockets of the services, held while no supervisor runs."
+    yield "# Output and sockets of the services, kept while no daemon runs."
     yield f"FileDescriptorStoreMax={_store_size(plan)}"
     if places[0] and plan.supervisor.group is not None:
-        yield "# RuntimeDirectory= is left out: it would take the directory away from the `group` that may come in."
+        yield "# RuntimeDirectory= is left out: it would deny the directory to `group`."
     elif places[0]:
         stays = any(s.detach for s in plan.services)
-        yield "# Its sockets and pipes; what it left there is what the next one finds."
+        yield "# Sockets and pipes of the daemon; kept for the next one."
         yield f"RuntimeDirectory={own}"
         yield f"RuntimeDirectoryMode={'0711' if _has_other_users(plan) and not user else '0700'}"
         yield f"RuntimeDirectoryPreserve={'yes' if stays else 'restart'}"
     if places[1] and not user:
-        yield "# Its ledger and the logs of the services."
+        yield "# The ledger, and the logs of the services."
         yield f"StateDirectory={own}"
         yield "StateDirectoryMode=0700"
-    yield "# A cgroup for each instance: nothing that it forks escapes."
+    yield "# One cgroup per instance, so that no process it forks escapes."
     yield "Delegate=yes"
     if version >= DELEGATE_SUBGROUP_SINCE:
-        yield "# Itself put aside in one, so that the kernel's controllers can be had for the others."
+        yield "# The daemon has a cgroup of its own, so that controllers can be enabled for the others."
         yield "DelegateSubgroup=supervisor"
-    yield "# A service that runs out of memory is restarted by us; it is no reason to end the others.  The kernel is to"
-    yield "# spare the supervisor (services get their own `oom_score_adj`)."
+    yield "# A service that runs out of memory is restarted by the daemon; the others keep running.  The kernel should"
+    yield "# spare the daemon (services get their own `oom_score_adj`)."
     yield "OOMPolicy=continue"
     if not user:
         yield "OOMScoreAdjust=-900"
-    yield f"# Descriptors for {_instances(plan)} instances and more; services get the customary soft limit."
+    yield f"# Descriptors for {_instances(plan)} instances and more; services get the usual soft limit."
     yield f"LimitNOFILE={CUSTOMARY_FILES[0]}:{max(CUSTOMARY_FILES[1], 4 * (3 * _instances(plan) + 256))}"
     yield "# Services limit their own processes (`max_tasks`)."
     yield "TasksMax=infinity"
@@ -119,30 +119,30 @@ def _service(plan: Plan, command: Sequence[str], user: bool, version: int, place
 def _sandbox(plan: Plan, user: bool) -> Iterator[str]:
     yield ""
     if user:
-        yield "# No sandboxing here: a user's service manager can give none without NoNewPrivileges=, and then no"
-        yield "# service could use sudo, newuidmap, fusermount and the like."
+        yield "# No sandboxing: a user's service manager requires NoNewPrivileges= for it, and then no service could"
+        yield "# use sudo, newuidmap, fusermount and the like."
         return
-    yield "# What follows holds for the supervisor and for all its services.  Remove what one of them needs."
-    yield "# Files are for their owner alone, unless a service has its own `umask`."
+    yield "# The rest applies to the daemon and to all its services.  Remove what a service cannot work with."
+    yield "# Files are private to their owner, unless a service sets its own `umask`."
     yield "UMask=0077"
     if writers := sorted(_working_below_usr(plan)):
-        yield f"# ProtectSystem= is left out: {', '.join(writers)} could not write where it lives."
+        yield f"# ProtectSystem= is left out: {', '.join(writers)} could not write to its own directory."
     else:
-        yield "# Nobody changes the operating system's own files."
+        yield "# The files of the operating system are read-only."
         yield "ProtectSystem=true"
     if changers := [s.name for s in plan.services if s.user is not None]:
         yield f"# NoNewPrivileges= is left out: {_some(changers)} may need sudo and the like.  See `no_new_privileges`."
     else:
-        yield "# No program gains rights when it is executed; there is nothing above root to gain."
+        yield "# No program gains privileges when it is executed."
         yield "NoNewPrivileges=yes"
-    yield "# Nobody loads kernel modules."
+    yield "# No kernel modules can be loaded."
     yield "ProtectKernelModules=yes"
     if realtime := [s.name for s in plan.services if _wants_realtime(s)]:
         yield f"# RestrictRealtime= is left out: {_some(realtime)} has `rtprio`."
     else:
-        yield "# Nobody takes the processor from everybody else by real-time scheduling."
+        yield "# No real-time scheduling, which could take the processor from everything else."
         yield "RestrictRealtime=yes"
-    yield "# Nobody changes the execution domain; system calls only of the machine's own kind."
+    yield "# The execution domain is fixed, and only native system calls are allowed."
     yield "LockPersonality=yes"
     yield "SystemCallArchitectures=native"
 

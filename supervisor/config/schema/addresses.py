@@ -20,10 +20,10 @@ _URL = re.compile("http://" + _HOST + "(?::([0-9]{1,5}))?(/[!-~]*)?")
 def http(value: Any, info: ValidationInfo) -> str:
     url = expanded(value, info)
     if url.startswith("https:"):
-        raise ValueError('https is not spoken here; use exec = ["curl", "-fsS", "' + url[:80] + '"]')
+        raise ValueError('https is not supported; use exec = ["curl", "-fsS", "' + url[:80] + '"]')
     match = _URL.fullmatch(url)
     if not match:
-        raise ValueError(f"{quoted(url)} is no http://host[:port]/path")
+        raise ValueError(f"{quoted(url)} is not an http://host[:port]/path")
     _port(match[2] or "80")
     return url
 
@@ -44,19 +44,19 @@ def pattern(value: Any) -> str:
             re.compile(text(value))
             re.compile(value.encode())  # the output of services is searched as bytes
     except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"{quoted(value)} is no regular expression: {error}") from None
+        raise ValueError(f"{quoted(value)} is not a regular expression: {error}") from None
     return str(value)
 
 
 def _address(value: str) -> tuple[str, int]:
     match = _ADDRESS.fullmatch(value)
     if not match:
-        raise ValueError(f'{quoted(value)} is no address; write for example "127.0.0.1:6379" ([::1]:6379 for IPv6)')
+        raise ValueError(f'{quoted(value)} is not an address; write for example "127.0.0.1:6379" ([::1]:6379 for IPv6)')
     return match[1], _port(match[2])
 
 
 def _port(digits: str) -> int:
     """A TCP port. Raises ValueError outside 1 to 65535."""
     if not 1 <= int(digits) <= 65535:
-        raise ValueError(f"{digits} is no port: they go from 1 to 65535")
+        raise ValueError(f"{digits} is not a port: they go from 1 to 65535")
     return int(digits)

@@ -22,5 +22,6 @@ def capability(value: Any) -> int:
     """The number of a capability such as `CAP_NET_RAW`, also written `net_raw`."""
     name = text(value).upper().removeprefix("CAP_")
     if name not in NAMES:
-        raise ValueError(f"{quoted(value)} is no capability{did_you_mean('CAP_' + name, ['CAP_' + n for n in NAMES])}")
+        near = did_you_mean(f"CAP_{name}", [f"CAP_{known}" for known in NAMES])
+        raise ValueError(f"{quoted(value)} is not a capability{near}")
     return NAMES.index(name)

@@ -35,14 +35,14 @@ def umask(value: Any) -> int:
 def signal_number(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         if value not in signal.valid_signals():
-            raise ValueError(f"{quoted(value)} is no signal of this system")
+            raise ValueError(f"{quoted(value)} is not a signal of this system")
         return value
     if not isinstance(value, str):
         raise ValueError(f'expected a signal such as "TERM", not {quoted(value)}')
     known = {s.name.removeprefix("SIG"): int(s) for s in signal.Signals}
     wanted = value.upper().removeprefix("SIG")
     if wanted not in known:
-        raise ValueError(f"{quoted(value)} is no signal{did_you_mean(wanted, known)}")
+        raise ValueError(f"{quoted(value)} is not a signal{did_you_mean(wanted, known)}")
     return known[wanted]
 
 
@@ -67,11 +67,11 @@ def size_limit(value: Any) -> int:
 def variable(value: Any) -> str:
     """The name of an environment variable."""
     if not _VARIABLE.fullmatch(text(value)):
-        raise ValueError(f"{quoted(value)} is no name for a variable")
+        raise ValueError(f"{quoted(value)} is not a variable name")
     return str(value)
 
 
 def variable_value(value: Any, info: ValidationInfo) -> str:
     if isinstance(value, int | float):
-        raise ValueError(f'{quoted(value)} is no string; write "{quoted(value)}"')
+        raise ValueError(f'{quoted(value)} is not a string; write "{quoted(value)}"')
     return expanded(value, info)

@@ -40,12 +40,12 @@ def listening(value: Any, info: ValidationInfo) -> SocketSpec:
         spec = SocketSpec(url=f"unix:{match[1]}")
     else:
         raise ValueError(
-            f'{quoted(text)} is no socket; write for example "tcp://127.0.0.1:8000", "tcp://[::1]:8000" '
+            f'{quoted(text)} is not a socket; write for example "tcp://127.0.0.1:8000", "tcp://[::1]:8000" '
             'or "unix:/run/app.sock"'
         )
     if "mode" in options:
         if not spec.url.startswith("unix:") or spec.url.startswith("unix:@"):
-            raise ValueError(f"{quoted(text)}: only a path has a mode")
+            raise ValueError(f"{quoted(text)}: only a path can have a mode")
         spec = replace(spec, mode=int(options["mode"], 8))
     return replace(spec, label=options.get("name", ""))
 
@@ -55,27 +55,27 @@ def _options(query: str) -> dict[str, str]:
     for name, value in found.items():
         if name not in ("mode", "name"):
             raise ValueError(
-                f"{quoted(name)} is no option of a socket, only mode and name are{did_you_mean(name, ('mode', 'name'))}"
+                f"{quoted(name)} is not a socket option, only mode and name are{did_you_mean(name, ('mode', 'name'))}"
             )
         if name == "mode" and not _MODE.fullmatch(value):
             raise ValueError(
-                f'{quoted(value)} is no mode; write three octal digits, for example "unix:/run/app.sock?mode=0660"'
+                f'{quoted(value)} is not a mode; write three octal digits, for example "unix:/run/app.sock?mode=0660"'
             )
         if name == "name" and not _LABEL.fullmatch(value):
-            raise ValueError(f"{quoted(value)} is no name for a socket: use letters, digits and _ . -")
+            raise ValueError(f"{quoted(value)} is not a valid socket name: use letters, digits and _ . -")
     return found
 
 
 def _tcp(text: str, ipv6: str | None, ipv4: str, port: int) -> str:
     if not 1 <= port <= 65535:
-        raise ValueError(f"{port} is no port: they go from 1 to 65535")
+        raise ValueError(f"{port} is not a port: they go from 1 to 65535")
     family = socket.AF_INET if ipv6 is None else socket.AF_INET6
     try:
         packed = socket.inet_pton(family, "127.0.0.1" if ipv4 == "localhost" else ipv6 or ipv4)
     except OSError:
         raise ValueError(
-            f"{quoted(text)}: listen on an address and not on a name, for example tcp://127.0.0.1:{port}, "
-            f"or on all: tcp://0.0.0.0:{port} and tcp://[::]:{port}"
+            f"{quoted(text)}: write an address, not a name, for example tcp://127.0.0.1:{port}, "
+            f"or for all addresses: tcp://0.0.0.0:{port} and tcp://[::]:{port}"
         ) from None
     address = socket.inet_ntop(family, packed)
     return f"tcp://{address}:{port}" if ipv6 is None else f"tcp://[{address}]:{port}"
@@ -99,7 +99,7 @@ def judge_probes(spec: ServiceSpec, report: Report) -> None:
     for table, probed in (("ready", spec.ready), ("heartbeat", spec.heartbeat)):
         if probed is not None and probed.tcp is not None and _tcp_url(probed.tcp) in ours:
             report(
-                f"{probed.tcp} is one of `sockets`: the supervisor holds it open, so that it always accepts; "
+                f"{probed.tcp} is one of `sockets`: the daemon holds it open, so that it always accepts; "
                 "use http, exec or notify",
                 table,
                 "tcp",
@@ -120,7 +120,7 @@ def judge_sockets(specs: Mapping[str, ServiceSpec], listen: tuple[str, int] | No
             for url, owner in taken.items():
                 if not _overlap(url, wanted.url) or (url == wanted.url and _take_turns(specs, owner, name)):
                     continue
-                whose = "the supervisor itself (supervisor.http.listen)"
+                whose = "the daemon itself (supervisor.http.listen)"
                 if owner:
                     whose = "this service" if owner == name else f'"{owner}"'
                 problems.of(name)(f"{wanted.url} is taken: {whose} listens on {url}", "sockets", index)

@@ -42,25 +42,27 @@ READY = table(
         "exec": key(kinds.WORDS, "Ready when this command exits with 0."),
         "log": key(kinds.PATTERN, "Ready when a line of output matches this regular expression."),
         "notify": key(kinds.ONLY_TRUE, "Ready when the service sends READY=1 (sd_notify)."),
-        "delay": key(kinds.DURATION, "Ready when it has run for so long."),
-        "interval": key(kinds.POSITIVE_DURATION, "From one probe to the next: http, tcp and exec."),
+        "delay": key(kinds.DURATION, "Ready when it has run for this long."),
+        "interval": key(kinds.POSITIVE_DURATION, "The time from one probe to the next: http, tcp and exec."),
         "timeout": key(kinds.POSITIVE_DURATION, "How long one probe may take: http, tcp and exec."),
     },
 )
 
 TARGET = table(
-    "Instead of detector, threshold and min_timeout: what is wanted.  The adaptive detector sets itself by the rhythm "
-    "that it observes.",
+    "What detection must achieve, instead of detector, threshold and min_timeout: the adaptive detector sets itself "
+    "from the intervals that it observes.",
     {
-        "detect_within": key(kinds.POSITIVE_DURATION, "A hang is suspected so soon, and known for one; always kept."),
+        "detect_within": key(
+            kinds.POSITIVE_DURATION, "A hang is suspected and confirmed within this time; always kept."
+        ),
         "max_false_restarts": key(
-            kinds.RATE, "So many healthy instances are restarted at most; where that cannot be had, it is said."
+            kinds.RATE, "At most this many healthy instances are restarted; an event says when that cannot be kept."
         ),
     },
 )
 
 HEARTBEAT = table(
-    "Liveness: where beats come from, and what makes of their absence a suspicion.",
+    "Liveness: where beats come from, and when their absence becomes a suspicion.",
     {
         "source": key(kinds.one_of(SOURCES), "Where beats come from."),
         "interval": key(kinds.POSITIVE_DURATION, "How often a beat is expected, or the probe runs."),
@@ -70,11 +72,11 @@ HEARTBEAT = table(
         "file": key(kinds.PATH, 'source = "file": a new modification time of this file is a beat.'),
         "log": key(kinds.PATTERN, 'source = "log": a line that matches is a beat; without it any output is.'),
         "probe_timeout": key(kinds.POSITIVE_DURATION, "How long one probe may take: http, tcp and exec."),
-        "detector": key(kinds.one_of(KNOWN), "How the absence of beats is judged."),
+        "detector": key(kinds.one_of(KNOWN), "How silence is turned into a suspicion."),
         "threshold": key(kinds.number(0.1, 300), "The score at which suspicion begins; its unit is the detector's."),
         "min_timeout": key(kinds.DURATION, "Never suspect earlier than this after a beat."),
-        "max_timeout": key(kinds.POSITIVE_DURATION, "Always suspect by then."),
-        "timeout": key(kinds.POSITIVE_DURATION, 'detector = "timeout": suspect so long after a beat.'),
+        "max_timeout": key(kinds.POSITIVE_DURATION, "Always suspect after this long without a beat."),
+        "timeout": key(kinds.POSITIVE_DURATION, 'detector = "timeout": suspect this long after the last beat.'),
         "on_suspect": key(kinds.one_of(Reaction), "Restart a suspect, or only report it."),
         "target": key(TARGET),
     },
@@ -84,35 +86,35 @@ RESTART = table(
     "Whether a failed instance is started again, and when.",
     {
         "policy": key(kinds.one_of(Policy), "After which exits it is started again."),
-        "success_exit_codes": key(kinds.many(kinds.whole(0, 255)), "Exit codes that are no failure."),
+        "success_exit_codes": key(kinds.many(kinds.whole(0, 255)), "Exit codes that do not count as a failure."),
         "backoff": key(kinds.one_of(BackoffKind), "How the delay grows from attempt to attempt."),
         "initial": key(kinds.DURATION, "The first delay."),
         "maximum": key(kinds.DURATION, "The longest delay."),
-        "factor": key(kinds.number(1, 1000), "By what the delay grows (exponential)."),
-        "jitter": key(kinds.number(0, 1), "Which part of the delay is random: 0 none, 1 all."),
-        "reset_after": key(kinds.DURATION, "Healthy for so long: the backoff starts over."),
-        "max_restarts": key(kinds.whole(0, 1_000_000), "More than this within `window`: the breaker opens."),
+        "factor": key(kinds.number(1, 1000), "The factor by which the delay grows (exponential)."),
+        "jitter": key(kinds.number(0, 1), "The part of the delay that is random: 0 none, 1 all."),
+        "reset_after": key(kinds.DURATION, "After this long in health the backoff starts over."),
+        "max_restarts": key(
+            kinds.whole(0, 1_000_000), "The breaker opens after more restarts than this within `window`."
+        ),
         "window": key(kinds.POSITIVE_DURATION, "The time within which restarts are counted."),
-        "cooldown": key(kinds.POSITIVE_DURATION, "How long an open breaker waits before one trial."),
-        "strategy": key(kinds.one_of(Strategy), "Who else of the group is restarted with it."),
+        "cooldown": key(kinds.POSITIVE_DURATION, "How long an open breaker waits before the next try."),
+        "strategy": key(kinds.one_of(Strategy), "Which other services of the group are restarted with it."),
         "fallback": key(kinds.TEXT, "The service that is started while the breaker is open."),
     },
 )
 
 RESOURCES = table(
-    "Ceilings that are acted on by sampling, and kept by the kernel where it can.",
+    "Limits that are checked by sampling, and enforced by the kernel where it can.",
     {
-        "max_memory": key(kinds.SIZE, "Of all processes of an instance together."),
-        "max_cpu": key(kinds.PERCENT, "Of all processes of an instance together; 100% is one core."),
+        "max_memory": key(kinds.SIZE, "Memory of all processes of an instance together."),
+        "max_cpu": key(kinds.PERCENT, "CPU use of all processes of an instance together; 100% is one core."),
         "max_tasks": key(
             kinds.whole(1, 4_194_304),
-            "Processes and threads of an instance together; with the pids controller there are never more.",
+            "Processes and threads of an instance together; the pids controller enforces this where it is available.",
         ),
-        "for": key(kinds.DURATION, "How long it must be over the ceiling (not of tasks: at once)."),
+        "for": key(kinds.DURATION, "How long it must be over the limit (max_tasks: at once)."),
         "action": key(kinds.one_of(Reaction), "Restart it, or only report it."),
-        "enforce": key(
-            kinds.one_of(Enforce), "kernel: with the cgroup controllers it gets no more memory and CPU than that, too."
-        ),
+        "enforce": key(kinds.one_of(Enforce), "kernel: the cgroup controllers also enforce memory and CPU."),
     },
 )
 
@@ -127,9 +129,9 @@ LOG = table(
 )
 
 HOOK = table(
-    "What is done on certain events: a command or a notification.",
+    "A command or a notification to run on certain events.",
     {
-        "on": key(kinds.many(kinds.one_of(OCCASIONS)), "On which events."),
+        "on": key(kinds.many(kinds.one_of(OCCASIONS)), "The events that run it."),
         "run": key(kinds.WORDS, "A command that gets the event as JSON on stdin."),
         "notify": key(kinds.TEXT, "An Apprise URL that gets a message."),
         "timeout": key(kinds.POSITIVE_DURATION, "How long the hook may take."),
@@ -158,19 +160,19 @@ LIMITS = table(
 )
 
 SERVICE = table(
-    "A service.  In [defaults]: what holds for every service that does not say otherwise.",
+    "A service.  In [defaults]: what applies to every service that does not say otherwise.",
     {
         "command": key(kinds.WORDS, "The program and its arguments: a list, or one string split as a shell would."),
-        "description": key(kinds.TEXT, "For people."),
-        "directory": key(kinds.PATH, "Where it runs; the folder of this file unless given."),
+        "description": key(kinds.TEXT, "A description, for the reader."),
+        "directory": key(kinds.PATH, "Its working directory; the folder of this file unless given."),
         "user": key(kinds.ACCOUNT, "The user it runs as (only root may choose)."),
         "group": key(kinds.ACCOUNT, "The group it runs as; the user's own unless given."),
         "umask": key(kinds.UMASK, "The file mode creation mask, in octal digits."),
-        "environment": key(kinds.ENVIRONMENT, "Variables added to the supervisor's own."),
+        "environment": key(kinds.ENVIRONMENT, "Variables added to those of the daemon."),
         "environment_file": key(kinds.PATH, "A file of KEY=VALUE lines; `environment` overrides it."),
         "replicas": key(kinds.whole(1, 10_000), "How many instances: name@1 to name@N."),
         "depends_on": key(kinds.NAMES, "Services that must be ready before it starts, and stop after it."),
-        "autostart": key(kinds.SWITCH, "Start it with the supervisor."),
+        "autostart": key(kinds.SWITCH, "Start it with the daemon."),
         "type": key(kinds.one_of(ServiceType), "oneshot: runs to completion; dependants wait for it."),
         "group_name": key(kinds.NAME, "The group it belongs to."),
         "on_dependency_restart": key(
@@ -179,22 +181,22 @@ SERVICE = table(
         "stop_signal": key(kinds.SIGNAL, "The signal that asks it to stop."),
         "stop_timeout": key(kinds.DURATION, "After this the whole process tree is killed."),
         "reload_signal": key(kinds.SIGNAL, "The signal that asks it to read its configuration again."),
-        "dump_signal": key(kinds.SIGNAL, "The signal at which it writes its stacks; sent before a suspect is ended."),
+        "dump_signal": key(kinds.SIGNAL, "The signal at which it writes its stacks; sent before a suspect is stopped."),
         "evidence": key(
-            kinds.one_of(Evidence), "core: a suspect is ended with SIGABRT, and has stop_timeout to dump its core."
+            kinds.one_of(Evidence), "core: a suspect is stopped with SIGABRT, and has stop_timeout to dump its core."
         ),
         "start_timeout": key(kinds.POSITIVE_DURATION, "How long it may take to become ready."),
         "limits": key(LIMITS, "Resource limits (setrlimit): sizes, numbers or unlimited."),
         "nice": key(kinds.whole(-20, 19), "The scheduling priority."),
         "oom_score_adj": key(kinds.whole(-1000, 1000), "How readily the kernel kills it when memory runs out."),
-        "detach": key(kinds.SWITCH, "It outlives `down` and the supervisor's end; the next supervisor takes it up."),
+        "detach": key(kinds.SWITCH, "It outlives `down` and the end of the daemon; the next daemon adopts it."),
         "sockets": key(
             kinds.many(kinds.SOCKET),
-            "Sockets that the supervisor opens and hands over as LISTEN_FDS: tcp://ADDRESS:PORT, unix:PATH.",
+            "Sockets that the daemon opens and hands over as LISTEN_FDS: tcp://ADDRESS:PORT, unix:PATH.",
         ),
         "no_new_privileges": key(kinds.SWITCH, "It can gain no privileges, for instance by a setuid program."),
         "capabilities": key(
-            kinds.many(kinds.CAPABILITY), "Capabilities that it can have at most, even as root; [] for none."
+            kinds.many(kinds.CAPABILITY), "The most capabilities that it can have, even as root; [] for none."
         ),
         "ambient_capabilities": key(kinds.many(kinds.CAPABILITY), "Capabilities that it has although it is not root."),
         "ready": key(READY),
@@ -202,7 +204,7 @@ SERVICE = table(
         "restart": key(RESTART),
         "resources": key(RESOURCES),
         "log": key(LOG),
-        "hooks": key(kinds.many(HOOK), "What is done on certain events."),
+        "hooks": key(kinds.many(HOOK), "Commands or notifications to run on certain events."),
     },
 )
 
@@ -210,7 +212,7 @@ HTTP_SERVER = table(
     "Metrics, health and the read-only API over TCP; off unless given.",
     {
         "listen": key(kinds.LISTEN, "host:port; an address that other machines reach needs the three files."),
-        "token_file": key(kinds.PATH, "A file whose first line every request must show (Authorization: Bearer …)."),
+        "token_file": key(kinds.PATH, "A file whose first line every request must send (Authorization: Bearer …)."),
         "certificate": key(kinds.PATH, "TLS: the chain of certificates, a PEM file."),
         "private_key": key(kinds.PATH, "TLS: the key that belongs to it, a PEM file."),
     },
@@ -220,9 +222,11 @@ SUPERVISOR = table(
     "The daemon itself.",
     {
         "name": key(kinds.NAME, "Its name; the name of the file's folder unless given."),
-        "runtime_dir": key(kinds.PATH, "Where its sockets live."),
-        "state_dir": key(kinds.PATH, "Where its ledger lives."),
-        "group": key(kinds.ACCOUNT, "Members of this group may give orders too: they are as powerful as we are."),
+        "runtime_dir": key(kinds.PATH, "The directory of its sockets."),
+        "state_dir": key(kinds.PATH, "The directory of its ledger and logs."),
+        "group": key(
+            kinds.ACCOUNT, "Members of this group may give orders too: they get all the rights of the daemon."
+        ),
         "max_concurrent_restarts": key(kinds.whole(1, 10_000), "How many instances may be starting again at once."),
         "wait_ready": key(
             kinds.SWITCH, "Under systemd: it is ready when its services are, or have failed; false: as soon as it runs."
@@ -232,11 +236,11 @@ SUPERVISOR = table(
 )
 
 FILE = table(
-    "What is to be supervised, and how.",
+    "Services to supervise, and how.",
     {
         "supervisor": key(SUPERVISOR),
         "defaults": key(SERVICE),
-        "services": key(core_schema.dict_schema(kinds.NAME, SERVICE), "What is to be supervised."),
+        "services": key(core_schema.dict_schema(kinds.NAME, SERVICE), "Services to supervise."),
     },
 )
 

@@ -60,7 +60,7 @@ def _unknown(key: Key) -> str:
     if not (suggestion := did_you_mean(word, known)):
         for table, model in WITHIN_SERVICE.items():
             if "replicas" in known and word in model["fields"]:
-                suggestion = f"; it belongs into {dotted((*key[:-1], table))}"
+                suggestion = f"; it belongs in {dotted((*key[:-1], table))}"
     return f"unknown key{suggestion}"
 
 

@@ -119,7 +119,7 @@ def names(value: Any) -> tuple[str, ...]:
 def name(value: Any) -> str:
     """A name that can be part of a file name, and cannot be confused with an instance (`web@1`)."""
     if not _NAME.fullmatch(text(value)) or value in (".", ".."):
-        raise ValueError(f"{quoted(value)} is no name: use up to 100 letters, digits and _ . -")
+        raise ValueError(f"{quoted(value)} is not a valid name: use up to 100 letters, digits and _ . -")
     return str(value)
 
 

@@ -59,11 +59,11 @@ def parse_environment_file(text: str) -> tuple[dict[str, str], list[tuple[int, s
             continue
         match = _ASSIGNMENT.fullmatch(line)
         if not match:
-            errors.append((number, f"{quoted(line.strip())} is no KEY=VALUE"))
+            errors.append((number, f"{quoted(line.strip())} is not KEY=VALUE"))
         elif "\x00" in line:
             errors.append((number, f"{quoted(match[1])} holds a NUL character"))
         elif (value := _unquote(match[2])) is None:
-            errors.append((number, f"the quotes of {match[1]} do not close, or something follows them"))
+            errors.append((number, f"the quotes of {match[1]} are not closed, or are followed by more text"))
         else:
             values[match[1]] = value
     return values, errors

@@ -36,13 +36,13 @@ def read_text(path: Path) -> str:
         except ValueError as error:
             raise ConfigError(f"refused as root: {error}") from None
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist", "`supervisor init` writes a first one.") from None
+        raise ConfigError(f"{path} does not exist", "`supervisor init` writes an example.") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{path} cannot be read: {reason}") from None
     if len(content) > LARGEST:
         size = max(status.st_size, len(content)) / 1024**2
-        raise ConfigError(f"{path} is too large for a configuration: {size:.1f} MiB, at most 4 MiB are read")
+        raise ConfigError(f"{path} is too large for a configuration: {size:.1f} MiB, the limit is 4 MiB")
     try:
         return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:

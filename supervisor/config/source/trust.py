@@ -56,16 +56,16 @@ def _problem(path: Path) -> str:
     if status.st_uid not in _trusted():
         owner = _name(status.st_uid)
         return (
-            f"{path} belongs to {owner}, who could have root run anything by it; `chown root {path}`, run as {owner}, "
+            f"{path} belongs to {owner}, which lets {owner} run commands as root; `chown root {path}`, run as {owner}, "
             f"or set {VARIABLE}={owner}"
         )
     if stat.S_ISLNK(status.st_mode):
         return ""
     if status.st_mode & stat.S_IWOTH and not (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX):
-        return f"{path} can be written by everybody, who could have root run anything by it; `chmod o-w {path}`"
+        return f"{path} is writable by everyone, which lets everyone run commands as root; `chmod o-w {path}`"
     if status.st_mode & stat.S_IWGRP and status.st_gid not in _administrators():
         group = _group(status.st_gid)
-        return f"{path} can be written by the group {group}, who could have root run anything by it; `chmod g-w {path}`"
+        return f"{path} is writable by the group {group}, which lets it run commands as root; `chmod g-w {path}`"
     return ""
 
 

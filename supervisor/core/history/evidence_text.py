@@ -1,4 +1,4 @@
-"""What was seen of a failure, and what was captured before the process was ended, in words."""
+"""Describes in words what was observed of a failure, and what was captured before the process was stopped."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ if TYPE_CHECKING:
 
 
 STARVED = 40.0
-"""Per cent of the last 10 s in which something had to wait: from here on the host itself is worth a word."""
+"""Percentage of the last 10 s in which processes waited for a resource, from which the host is mentioned."""
 _STACKS, _FRAMES = 3, 4
-_DECISIONS = ("attempt", "delay_s", "breaker", "retry_in_s", "action")
+_DECISIONS = ("phase", "attempt", "delay_s", "breaker", "retry_in_s", "action")
 _STATES = {"R": "running", "S": "asleep", "D": "in uninterruptible sleep", "T": "stopped", "t": "traced", "Z": "dead"}
 
 
 def seen(cause: str, detail: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
-    """What made it a failure or a suspicion, most telling first."""
+    """What made it a failure or a suspicion, the most important first."""
     bare = {key: value for key, value in detail.items() if key not in _DECISIONS}
     lines = [phrase(cause, bare)]
     if cause == Cause.SILENT:
         lines += _rhythm(detail)
     if cause in (Cause.SILENT, Cause.START_TIMEOUT) and detail.get("last_probe_error"):
-        lines.append(f"the last probe: {shorten(detail['last_probe_error'], 200)}")
+        lines.append(f"last probe: {shorten(detail['last_probe_error'], 200)}")
     if cause == Cause.SPAWN_FAILED and detail.get("error"):
-        lines = [f"it cannot be started: {shorten(detail['error'], 300)}"]
+        lines = [f"cannot be started: {shorten(detail['error'], 300)}"]
     if cause not in (Cause.EXITED, Cause.KILLED) and (ended := _ended(detail)):
         lines.append(ended)
     if detail.get("held"):
-        lines.append(f"its silence may have had a reason: {detail['held']}")
+        lines.append(f"possible reason for the silence: {detail['held']}")
     if evidence is not None and (host := _host(evidence.get("host"))):
         lines.append(host)
     return lines
 
 
 def captured(evidence_id: int | None, evidence: Evidence | None) -> list[str]:
-    """The gist of the evidence; empty where there was nothing to look at, as after an exit."""
+    """A summary of the evidence; empty where nothing was captured, as after an exit."""
     if evidence_id is None:
         return []
     if evidence is None:
-        return [f"evidence {evidence_id}, which is not kept any longer"]
+        return [f"evidence {evidence_id}, no longer kept"]
     lines: list[str] = []
     processes = evidence.get("processes") or []
     if processes:
         lines += _process(processes[0])
     if len(processes) > 1:
         others = Counter(f"{p.get('name')} ({_STATES.get(p.get('state', ''), p.get('state'))})" for p in processes[1:])
-        lines.append("with it ran " + ", ".join(_times(name, count) for name, count in others.most_common(5)))
+        lines.append("other processes: " + ", ".join(_times(name, count) for name, count in others.most_common(5)))
     for stack in (evidence.get("stacks") or [])[:_STACKS]:
         lines += _stack(stack)
     output = [line for line in evidence.get("last_lines") or [] if line.strip()]
     if output:
-        lines.append(f"its last words: {shorten(output[-1], 200)}")
+        lines.append(f"last output: {shorten(output[-1], 200)}")
     if core := evidence.get("core"):
         lines += _core(core)
-    lines.append(f"all of it: evidence {evidence_id}")
+    lines.append(f"everything captured: /v1/evidence/{evidence_id}")
     return lines
 
 
@@ -70,27 +70,27 @@ def _rhythm(detail: Mapping[str, Any]) -> list[str]:
     intervals = detail.get("intervals_s") or []
     if intervals:
         mean = sum(intervals) / len(intervals)
-        of = f"{brief(min(intervals))} … {brief(max(intervals))}, the last {len(intervals)}"
-        lines.append(f"before, a heartbeat came every {brief(mean)} ({of})")
+        of = f"{brief(min(intervals))} … {brief(max(intervals))}, last {len(intervals)}"
+        lines.append(f"before that, a heartbeat every {brief(mean)} ({of})")
     name, score, threshold = detail.get("detector"), detail.get("suspicion"), detail.get("threshold")
     if name and score is not None and threshold is not None:
-        over = "" if score >= threshold else "; it was the longest silence that is allowed"
-        lines.append(f"detector {name}: {level(score)}, its threshold {threshold:g}{over}")
+        over = "" if score >= threshold else "; the longest allowed silence was reached"
+        lines.append(f"detector {name}: {level(score)}, threshold {threshold:g}{over}")
     if detail.get("patience"):
-        lines.append(f"this supervisor had run late itself, so it waited up to {detail['patience']:g} times as long")
+        lines.append(f"the daemon itself had run late, so it waited up to {detail['patience']:g} times as long")
     return lines
 
 
 def _ended(detail: Mapping[str, Any]) -> str:
     if detail.get("signal") is not None:
-        return f"in the end it was {phrase(Cause.KILLED, {'signal': detail['signal']})}"
+        return f"it was finally {phrase(Cause.KILLED, {'signal': detail['signal']})}"
     if detail.get("exit_code") is not None:
-        return f"in the end it {phrase(Cause.EXITED, {'exit_code': detail['exit_code']})}"
+        return f"it finally {phrase(Cause.EXITED, {'exit_code': detail['exit_code']})}"
     return ""
 
 
 def _host(host: ExaminedHost | None) -> str:
-    """The host's own state, where it may have been the reason."""
+    """The pressure on the host, where it may have been the reason."""
     if host is None:
         return ""
     short = [
@@ -127,20 +127,20 @@ def _doing(thread: Thread) -> str:
 
 
 def _stack(stack: Stack) -> list[str]:
-    """Where it was, as far as its stack tells."""
+    """The function in which the process was, or why its stack is not known."""
     of = f"process {stack.get('pid')} ({stack.get('how')})"
     if stack.get("error"):
         return [f"no stack of {of}: {shorten(stack['error'], 100)}"]
     frames = where(stack.get("lines") or [])
     if not frames:
-        return [f"what {of} wrote: {shorten(line, 100)}" for line in (stack.get("lines") or [])[:1]]
+        return [f"{of} wrote: {shorten(line, 100)}" for line in (stack.get("lines") or [])[:1]]
     return [f"{of} was in {shorten(' ← '.join(frames[:_FRAMES]), 240)}"]
 
 
 def _core(core: Core) -> list[str]:
     if core.get("limit_bytes") == 0:
-        return ["no core file: its limit is 0"]
-    return [f"a core file was asked for: pattern {core.get('pattern')}, in {core.get('directory', NOTHING)}"]
+        return ["no core file: the limit of its size is 0"]
+    return [f"core file requested: pattern {core.get('pattern')}, in {core.get('directory', NOTHING)}"]
 
 
 def _socket(described: Socket) -> str:

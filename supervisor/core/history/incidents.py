@@ -1,7 +1,7 @@
-"""What counts as a failure, and what became of it: the one place where the ledger's events are read that way.
+"""Defines what counts as a failure, and groups the events of the ledger into incidents.
 
 An *incident* begins when an instance falls under suspicion or fails, and ends when it is cleared, is ready again,
-fails anew, or is given up.
+fails again, or is given up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _AT_REST = ("backoff", "failed", "exited")
 
 
 class IncidentOutcome(StrEnum):
-    """How an incident stands."""
+    """How an incident ended, or that it is open."""
 
     OPEN = "open"
     FALSE_ALARM = "false-alarm"
@@ -40,7 +40,7 @@ class IncidentOutcome(StrEnum):
 
 @dataclass(slots=True)
 class Incident:
-    """Times are seconds since the epoch.  `failed_at` is None as long as it is a mere suspicion."""
+    """Times are seconds since the epoch.  `failed_at` is None while it is only a suspicion."""
 
     began: float
     cause: str
@@ -54,10 +54,10 @@ class Incident:
 
 
 def is_failure(before: str, after: str, cause: str, detail: Mapping[str, Any]) -> bool:
-    """The record that takes an instance out of work because it failed: exactly one for each failure.
+    """Whether a record is the one that takes an instance out of work because it failed; each failure has exactly one.
 
-    Falling under suspicion is not one yet.  What follows (stopping → backoff) repeats the cause, as does the order
-    to spawn anew, and is not counted again; a failed spawn that is tried again at once stays in `starting`.
+    A suspicion is not a failure yet.  The records that follow (stopping → backoff, the next spawn) repeat the cause and
+    are not counted again; a failed spawn that is tried again at once stays in `starting`.
     """
     if cause not in FAILURES or before not in _WORKING or after in ("running", "suspect"):
         return False
@@ -65,7 +65,7 @@ def is_failure(before: str, after: str, cause: str, detail: Mapping[str, Any]) -
 
 
 def is_decision(before: str, after: str, cause: str, detail: Mapping[str, Any]) -> bool:
-    """The record that says what follows a failure, once the process is gone: a pause, an open breaker, nothing more, or
+    """Whether a record says what follows a failure, once the process is gone: backoff, an open breaker, no restart, or
     the next attempt at once.  Exactly one for each failure whose instance is still wanted up."""
     if after == "starting":
         return cause in FAILURES and "attempt" in detail
@@ -73,15 +73,15 @@ def is_decision(before: str, after: str, cause: str, detail: Mapping[str, Any]) 
 
 
 def is_about_failure(before: str, after: str, cause: str) -> bool:
-    """The record moves an instance because of a failure, or of the suspicion of one: it falls under suspicion, is
+    """Whether a record changes the state because of a failure, or of the suspicion of one: it falls under suspicion, is
     ended, or what follows is decided.  The newest such record explains the present state."""
     return cause in FAILURES and before != after
 
 
 def detection_s(cause: str, detail: Mapping[str, Any]) -> float | None:
-    """Seconds from the failure until it was known, at most; None where that is not known.
+    """The longest possible time in seconds from a failure to its detection; None where it is not known.
 
-    The kernel tells of an exit at once.  A hang began after the last beat, a start that leads nowhere when it began.
+    An exit is reported by the kernel at once.  A hang began after the last beat, a failed start when it began.
     """
     if cause in ENDED_BY_ITSELF or cause in (Cause.SPAWN_FAILED, Cause.TRIGGERED):
         return 0.0
@@ -90,7 +90,7 @@ def detection_s(cause: str, detail: Mapping[str, Any]) -> float | None:
 
 
 def is_recovery(event: Event, oneshot: bool) -> bool:
-    """It is ready again; a oneshot is, once it has succeeded."""
+    """Whether the instance is ready again; a oneshot recovers when it succeeds."""
     if event["cause"] == Cause.SUCCEEDED:
         return True
     return not oneshot and event["to"] == "running" and event["from"] not in ("running", "suspect")
@@ -136,7 +136,7 @@ def _end(incident: Incident, outcome: IncidentOutcome, event: Event) -> None:
 
 
 def _outcome(event: Event, oneshot: bool) -> IncidentOutcome | None:
-    """What an event makes of the incident it belongs to; None: it goes on."""
+    """The outcome that an event gives its incident; None while the incident continues."""
     if event["cause"] in _LET_LIVE and event["to"] == "running":
         return IncidentOutcome.FALSE_ALARM
     if is_recovery(event, oneshot):

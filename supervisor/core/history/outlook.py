@@ -1,4 +1,4 @@
-"""How an instance stands, and what comes next and when, in words."""
+"""Describes the present state of an instance, and what happens next and when."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance, Outlook
 
 
-_SAID = {"suspect": "under suspicion", "backoff": "in backoff", "failed": "failed, its breaker open"}
+_SAID = {"suspect": "under suspicion", "backoff": "in backoff", "failed": "failed, breaker open"}
 
 
 def standing(view: Instance) -> str:
-    """One sentence: what it is doing now."""
+    """One sentence: the state, since when, and its cause."""
     state, since = view["state"], view["since_s"]
     lasting = "" if since is None else f", for {span(since)}"
-    run = f" (incarnation {view['incarnation']}, pid {view['pid']})" if view["pid"] else ""
+    run = f" (run {view['incarnation']}, pid {view['pid']})" if view["pid"] else ""
     if state == "running":
         ready = "running and ready" if view["ready"] else "running"
         return f"{ready}{run}, for {span(view['uptime_s'])}" if view["uptime_s"] is not None else f"{ready}{run}"
@@ -29,7 +29,7 @@ def standing(view: Instance) -> str:
 
 
 def prospect(view: Instance) -> Outlook:
-    """`what` comes next, and `in_s`: seconds until then, None where no clock decides."""
+    """`what` comes next, and `in_s`: seconds until then, None where no timer decides."""
     what, seconds = _PROSPECTS[view["state"]](view)
     return {"what": what, "in_s": seconds}
 
@@ -38,31 +38,31 @@ def _running(view: Instance) -> tuple[str, float | None]:
     if not view["ready"]:
         return "it runs to completion", None
     if view["breaker"] == "half-open":
-        return "it is on trial: if it stays healthy, the breaker closes; if it fails, the breaker opens again", None
+        return "it is on trial: the breaker closes if it stays healthy, and opens again if it fails", None
     if view["suspect_in_s"] is not None:
-        return "nothing, it is healthy; without a heartbeat it would fall under suspicion", view["suspect_in_s"]
+        return "suspicion, unless a heartbeat comes; it is healthy now", view["suspect_in_s"]
     return "nothing, it is healthy", None
 
 
 def _starting(view: Instance) -> tuple[str, float | None]:
     if view["waiting_for"]:
-        return f"it starts when it gets what it waits for: {view['waiting_for']}", None
+        return f"it is started; it still waits for {view['waiting_for']}", None
     if view["ready_within_s"] is not None:
-        return "it must become ready, or it is taken for failed", view["ready_within_s"]
-    return "it is being spawned", None
+        return "the start fails, unless it becomes ready before", view["ready_within_s"]
+    return "its process is being started", None
 
 
 def _suspect(view: Instance) -> tuple[str, float | None]:
     if view["held"]:
-        return f"it is looked at again; its silence proves nothing: {view['held']}", None
-    return "it is being examined; then it is cleared, or restarted", None
+        return f"it is examined again; silence is not counted: {view['held']}", None
+    return "it is being examined, then cleared or restarted", None
 
 
 def _stopping(view: Instance) -> tuple[str, float | None]:
     if view["lingering"]:
-        return f"it is killed again; still there: {', '.join(view['lingering'])}", view["kill_in_s"]
-    then = "then it is started again" if view["goal"] == "up" else "then it is stopped"
-    return f"it has been asked to end, and is killed if it does not; {then}", view["kill_in_s"]
+        return f"it is killed again; still present: {', '.join(view['lingering'])}", view["kill_in_s"]
+    then = "; then it is started again" if view["goal"] == "up" else ""
+    return f"it is killed, unless it ends before{then}", view["kill_in_s"]
 
 
 def _backoff(view: Instance) -> tuple[str, float | None]:
@@ -71,18 +71,18 @@ def _backoff(view: Instance) -> tuple[str, float | None]:
 
 def _failed(view: Instance) -> tuple[str, float | None]:
     if view["next_restart_in_s"] is None:
-        return f"nothing, until a person resets it (supervisor reset {view['name']})", None
-    return f"the breaker lets it try once (supervisor reset {view['name']}: at once)", view["next_restart_in_s"]
+        return f"nothing until it is reset (supervisor reset {view['name']})", None
+    return f"it is tried once more (at once with: supervisor reset {view['name']})", view["next_restart_in_s"]
 
 
 def _exited(view: Instance) -> tuple[str, float | None]:
     if view["cause"] == "succeeded":
         return "nothing, it is done", None
-    return f"nothing: its policy wants no restart (supervisor start {view['name']})", None
+    return f"nothing: its policy does not restart it (supervisor start {view['name']})", None
 
 
 def _stopped(view: Instance) -> tuple[str, float | None]:
-    return f"nothing, until it is started (supervisor start {view['name']})", None
+    return f"nothing until it is started (supervisor start {view['name']})", None
 
 
 _PROSPECTS = {

@@ -1,4 +1,4 @@
-"""The mission's ratios: replication, consistency, load, faults and recoveries."""
+"""Computes the ratios of the report: replication, consistency, load, faults and recoveries."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def ratios(rows: Sequence[Instance], instances: int, failures: int, recovered: int) -> Ratios:
-    """Of status rows, and of failures of so many instances over some time.  None: there is nothing to divide by.
+    """The ratios of status rows, and of the failures of `instances` in a period.  None: there is nothing to divide by.
 
-    replication R = N/M: instances ready / wanted; a oneshot is wanted to end, so it counts for neither.
+    replication R = N/M: instances ready / wanted; a oneshot is meant to end, so it is not counted.
     consistency C: running instances that run the configuration now in force / running instances.
-    load L = T/S: connections per instance, where the supervisor holds the socket; none is held by now.
-    fault_ratio F = D/T: failures detected / instances.  recovery_ratio: recovered without a person / failures.
+    load L = T/S: connections per instance, where the supervisor holds the socket; not measured yet.
+    fault_ratio F = D/T: failures detected / instances.  recovery_ratio: recovered without user action / failures.
     """
     wanted = [row for row in rows if is_wanted(row)]
     running = [row for row in rows if row["pid"] is not None]
@@ -29,7 +29,7 @@ def ratios(rows: Sequence[Instance], instances: int, failures: int, recovered: i
 
 
 def is_wanted(row: Instance) -> bool:
-    """It is to be ready now: wanted up, no oneshot, and not done."""
+    """Whether an instance should be ready now: its goal is up, it is not a oneshot, and it is not done."""
     done = row["state"] == "exited" and row["cause"] == "succeeded"
     return row["goal"] == "up" and row["type"] != "oneshot" and not done
 

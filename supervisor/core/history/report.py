@@ -1,13 +1,13 @@
-"""How well it went: availability, failures and repairs, detection, and the mission's ratios.
+"""Computes the report: availability, failures and repairs, detection times, and ratios.
 
-- availability: time ready / time wanted up.  Time in which nobody watched counts for neither.
+- availability: time ready / time wanted up.  Time without a daemon counts for neither.
 - MTBF (mean time between failures): time ready / failures.
 - MTTR (mean time to repair): from the moment at which an instance was found failing until it was ready again, mean
   of the outages that began in the period and are over.  An outage may hold several failures (a crash loop).
-- detection: how long a failure went unnoticed at most (core/incidents.detection_s).
-- recovered: failures after which the instance was ready again before a person touched it.
+- detection: the longest possible time until a failure was detected (incidents.detection_s).
+- recovered: failures after which the instance was ready again without a command of the user.
 
-What cannot be known is None, never a guess.
+A value that is not known is None.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Account:
-    """What is summed up, of one instance, one service or all."""
+    """Sums for one instance, one service or all services."""
 
     rows: list[Instance] = field(default_factory=list)
     instances: int = 0
@@ -52,7 +52,7 @@ class Account:
 def report(events: Iterable[Event], since: float | None, until: float, status: Sequence[Instance]) -> Report:
     """`events`: event objects, oldest first, all of the period; earlier ones tell how it began.  `since`, `until`:
     seconds since the epoch (None: from the first event on).  `status`: the instances' status rows at `until`, empty
-    where no supervisor runs.  Services come in the order of `status`, then those that are gone."""
+    where no daemon runs.  Services come in the order of `status`, then those that are gone."""
     events = [event for event in events if from_iso(event["at"]) <= until]
     begin = _begin(events, since, until)
     histories: dict[str, list[Event]] = {row["name"]: [] for row in status}
@@ -77,7 +77,7 @@ def report(events: Iterable[Event], since: float | None, until: float, status: S
 
 
 def _begin(events: list[Event], since: float | None, until: float) -> float:
-    """The ledger's very first event is where knowledge begins."""
+    """The begin of the period; the first event of the ledger is the earliest."""
     first = from_iso(events[0]["at"]) if events else until
     if since is None:
         return first
@@ -86,7 +86,7 @@ def _begin(events: list[Event], since: float | None, until: float) -> float:
 
 
 def _account(history: list[Event], since: float, until: float, row: Instance | None) -> Account:
-    """One instance's."""
+    """The account of one instance."""
     oneshot = row is not None and row["type"] == "oneshot"
     spent = timeline(history, since, until, row, oneshot)
     out = Account(
@@ -105,7 +105,7 @@ def _account(history: list[Event], since: float, until: float, row: Instance | N
 
 
 def _outages(found: list[Incident]) -> Iterator[list[Incident]]:
-    """Incidents without recovery between them belong together."""
+    """Groups incidents that have no recovery between them."""
     outage: list[Incident] = []
     for incident in found:
         outage.append(incident)

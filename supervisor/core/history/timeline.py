@@ -1,8 +1,8 @@
-"""How much of a period one instance was wanted, ready, or out of sight.
+"""Computes how long within a period an instance was wanted, ready, or in an unknown state.
 
-The ledger says what changed, not what lasted; between two events the former's state lasted, if the latter begins
-where the former ended.  Where it does not, a supervisor died in between, and where a process ended unseen, too: then
-nobody knows, unless the process was adopted, which proves that it lived all the time.
+The ledger records changes.  Between two events the state of the first one lasted, if the second one begins with it.  If
+it does not, a daemon died in between, and the state is unknown; so it is where a process ended without a known exit
+status.  An adopted process proves that it lived all the time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Timeline:
 
 def timeline(events: Sequence[Event], since: float, until: float, row: Instance | None, oneshot: bool) -> Timeline:
     """Of one instance's events, oldest first; those before `since` tell how the period began.  `row`: its status at
-    `until`, None where nobody knows.  Being ready is nothing that is wanted of a oneshot."""
+    `until`, None where it is not known.  A oneshot is never counted as wanted."""
     out = Timeline()
     if not events:
         _unchanged(out, since, until, row, oneshot)
@@ -50,7 +50,7 @@ def timeline(events: Sequence[Event], since: float, until: float, row: Instance 
         seconds += max(0.0, (from_iso(following["at"]) if following else until) - start)
         done = event["cause"] == Cause.SUCCEEDED if event["from"] != event["to"] else done
         if following is not None and event["to"] == following["from"] == following["to"] == "suspect":
-            continue  # only the end of a suspicion tells what it was
+            continue  # only the end of a suspicion shows whether it was one
         ready = _was_ready(event, following, row)
         wanted = event["goal"] == "up" and not oneshot and not (event["to"] == "exited" and done)
         out.add(seconds, None if ready is None else wanted, bool(ready))
@@ -73,8 +73,8 @@ def _was_ready(event: Event, following: Event | None, row: Instance | None) -> b
 
 
 def _before(out: Timeline, seconds: float, first: Event, oneshot: bool) -> None:
-    """From the beginning of the period to the first event.  What a supervisor finds when it starts is always
-    `stopped`, whatever was before."""
+    """From the beginning of the period to the first event.  A daemon that starts always begins with `stopped`, whatever
+    was before."""
     state = first["from"]
     if state == "stopped":
         out.add(seconds, False if first["cause"] == Cause.STARTED_BY_USER else None)
@@ -86,7 +86,7 @@ def _before(out: Timeline, seconds: float, first: Event, oneshot: bool) -> None:
 
 
 def _unchanged(out: Timeline, since: float, until: float, row: Instance | None, oneshot: bool) -> None:
-    """Nothing is recorded: it is as long as it is what it is now, and before that, nobody knows."""
+    """Without events: the present state since `since_s`, unknown before."""
     period = max(0.0, until - since)
     age = row["since_s"] if row is not None else None
     known = min(period, age) if age is not None else 0.0

@@ -1,6 +1,6 @@
-"""The story of an instance's last failures: what was seen, captured, said and decided, what came of it, what is next.
+"""Explains the last failures of an instance: what was seen, captured, written and decided, and what is next.
 
-`why` collects it as JSON, of which the lists of lines are already words; `tell` lays it out for a reader.
+`why` collects this as JSON whose lists hold finished lines of text; `tell` lays it out for a reader.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def why(
     words: Words,
     last: int = INCIDENTS,
 ) -> Why:
-    """`view`: the instance's status row (only `name` and `service` where no supervisor runs).  `events`: event
-    objects, oldest first; those of other instances are passed over.  `evidence(event id)`: what was captured, or
-    None.  `words`: asked for those who ended before anybody could look at them.  `last`: how many incidents are told,
-    the newest last."""
+    """`view`: the instance's status row (only `name` and `service` where no daemon runs).  `events`: event
+    objects, oldest first; those of other instances are skipped.  `evidence(event id)`: what was captured, or
+    None.  `words`: gives the last output of processes that ended before they could be examined.  `last`: the number of
+    incidents, the newest last."""
     mine = [event for event in events if event["instance"] == view["name"]]
     row = cast("Instance", view) if "state" in view else None
     found = incidents(mine, row is not None and row["type"] == "oneshot")
@@ -57,14 +57,14 @@ def why(
         "service": view["service"],
         "state": row["state"] if row else None,
         "ready": row["ready"] if row else None,
-        "now": f"{row['name']} is {standing(row)}" if row else "no supervisor runs; what it left behind is told",
+        "now": f"{row['name']} is {standing(row)}" if row else "no daemon is running; this is read from its ledger",
         "target": row["target"]["says"] if row and row["target"] else None,
         "known_since": mine[0]["at"] if mine else None,
         "failures": sum(incident.failed_at is not None for incident in found),
         "false_alarms": sum(incident.outcome is IncidentOutcome.FALSE_ALARM for incident in found),
         "excused": [_excuse(event) for event in mine if event["cause"] == Cause.HELD and event["to"] == "running"],
         "incidents": [_story(incident, mine, evidence, words) for incident in (found[-last:] if last > 0 else [])],
-        "next": prospect(row) if row else {"what": "nothing, until a supervisor is started", "in_s": None},
+        "next": prospect(row) if row else {"what": "nothing until the daemon is started", "in_s": None},
     }
 
 
@@ -72,16 +72,17 @@ def tell(story: Why) -> list[str]:
     """Plain lines.  Times are UTC."""
     lines = [f"{story['now']}."]
     if story["target"]:
-        lines.append(f"Its target, {story['target']}.")
+        lines.append(f"Target: {story['target']}.")
     lines += _summary(story)
     for incident in story["incidents"]:
         lines += ["", f"{_clock(incident['at'])}  {incident['says']}"]
         for title in ("seen", "captured", "said", "decided", "after"):
+            label = "output" if title == "said" else title
             for number, line in enumerate(incident[title]):
-                lines.append(f"  {title if number == 0 else '':<9} {line}")
+                lines.append(f"  {label if number == 0 else '':<9} {line}")
     coming = story["next"]
     when = f", in {span(coming['in_s'])}" if coming["in_s"] is not None else ""
-    return [*lines, "", f"Next: {coming['what']}{when}."]
+    return [*lines, "", f"Next{when}: {coming['what']}."]
 
 
 def _summary(story: Why) -> Iterator[str]:
@@ -90,14 +91,14 @@ def _summary(story: Why) -> Iterator[str]:
     if story["excused"]:
         last = story["excused"][-1]
         times = "once" if len(story["excused"]) == 1 else f"{len(story['excused'])} times"
-        yield f"Its silence was excused {times}, last at {_clock(last['at'])}: {last['why']} for {span(last['for_s'])}."
+        yield f"Silence was not counted {times}, last at {_clock(last['at'])}: {last['why']} for {span(last['for_s'])}."
     if not count and not alarms:
-        yield f"It has never failed, as far as the ledger goes{since}."
+        yield f"No failure recorded{since}."
         return
     failures = f"{count} failure{'' if count == 1 else 's'}" if count else "No failure"
     false = f" and {alarms} false alarm{'' if alarms == 1 else 's'}" if alarms else ""
     shown = "" if told >= count + alarms else f"; the last {told}:"
-    yield f"{failures}{false} on record{since}{shown or '.'}"
+    yield f"{failures}{false} recorded{since}{shown or '.'}"
 
 
 def _clock(at: str) -> str:
@@ -131,10 +132,10 @@ def _story(
 
 
 def _said(incident: Incident, mine: list[Event], words: Words) -> list[str]:
-    """Its last words.  The next one's begin where that one ran, before which nothing of it can have been read; to spawn
-    it took longer than a time in the ledger may be wrong."""
+    """The last output of the run.  It ends where the next run began: nothing of the next run can have been read before,
+    because a spawn takes longer than the error of a time in the ledger."""
     if incident.cause == Cause.SPAWN_FAILED:
-        return []  # it never ran; what stands in the log is another one's
+        return []  # it never ran; the log holds the output of another run
     ran = {e["incarnation"]: from_iso(e["at"]) - _ROUNDED for e in mine if e["cause"] == Cause.SPAWNED}
     later = [at for incarnation, at in ran.items() if incarnation > incident.incarnation]
     lines = words(mine[0]["instance"], ran.get(incident.incarnation), min(later, default=None))
@@ -142,7 +143,7 @@ def _said(incident: Incident, mine: list[Event], words: Words) -> list[str]:
 
 
 def _excuse(event: Event) -> Excuse:
-    """A silence that never became a suspicion."""
+    """A silence that was not counted and never became a suspicion."""
     detail = event["detail"]
     return {"at": event["at"], "why": detail.get("held"), "for_s": detail.get("for_s")}
 
@@ -153,24 +154,24 @@ def _headline(incident: Incident, detail: JSON) -> str:
         IncidentOutcome.OPEN: "failure" if incident.failed_at else "suspicion",
     }
     what = kind.get(incident.outcome, "failure" if incident.failed_at else "suspicion")
-    bare = {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action")}
-    return f"{what} of incarnation {incident.incarnation}: {phrase(incident.cause, bare)}"
+    bare = {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action", "phase")}
+    return f"{what} of run {incident.incarnation}: {phrase(incident.cause, bare)}"
 
 
 def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
-    """Orders and verdicts, in the order in which they came."""
+    """Decisions and commands, in the order of their time."""
     suspected = incident.events[0]["to"] == "suspect"
     if detail.get("action") == "report":
-        yield "it was only reported, as configured"
+        yield "only reported, as configured"
     yield from (_hold(event["detail"]) for event in incident.events if event["cause"] == Cause.HELD)
     if incident.outcome is IncidentOutcome.FALSE_ALARM:
-        yield f"it was let live: {phrase(incident.events[-1]['cause'])}"
+        yield f"kept running; {phrase(incident.events[-1]['cause'])}"
         return
     if incident.failed_at is not None and suspected:
         looked = incident.failed_at - incident.began
-        yield f"it was told to end, {f'{span(looked)} after the suspicion' if looked >= 0.05 else 'at once'}"
+        yield f"signalled to end, {f'{span(looked)} after the suspicion' if looked >= 0.05 else 'at once'}"
     if "tree" in detail:
-        yield "its children had stayed behind and were told to end too"
+        yield "its child processes were still running and were signalled too"
     for event in incident.events:
         if event["cause"] in (Cause.STOP_TIMEOUT, Cause.LINGERING) or event["cause"] in BY_PERSON:
             yield phrase(event["cause"], event["detail"])
@@ -182,7 +183,7 @@ def _hold(detail: JSON) -> str:
     said = f"held, {span(detail.get('for_s'))} after the suspicion: {detail.get('held')}"
     share, ran = (detail.get("waited") or {}).get("share"), detail.get("ran_s")
     waited = f"; it had waited {100 * share:.0f} % of the time" if share else ""
-    return said + waited + (f"; {span(ran)} counted against it" if ran is not None else "")
+    return said + waited + (f"; {span(ran)} counted as silence" if ran is not None else "")
 
 
 def _verdict(incident: Incident, detail: JSON) -> Iterator[str]:
@@ -193,19 +194,19 @@ def _verdict(incident: Incident, detail: JSON) -> Iterator[str]:
         when = f"after a backoff of {span(detail['delay_s'])}" if detail["delay_s"] else "at once"
         yield f"restart {when}: {limit} within {span(detail.get('window_s'))} (attempt {detail.get('attempt')})"
     elif incident.outcome is IncidentOutcome.GAVE_UP:
-        yield "no restart: its policy wants none"
+        yield "no restart: its policy does not restart it"
 
 
 def _after(incident: Incident) -> Iterator[str]:
     took = None if incident.ended_at is None else span(max(0.0, incident.ended_at - incident.began))
     last = incident.events[-1]
     if incident.outcome is IncidentOutcome.RECOVERED:
-        yield f"back after {took}, as incarnation {last['incarnation']}"
+        yield f"ready again after {took}, as run {last['incarnation']}"
     elif incident.outcome is IncidentOutcome.FAILED_AGAIN:
         yield f"it failed again {took} later, before it was ready"
     elif incident.outcome is IncidentOutcome.FALSE_ALARM:
-        yield f"cleared after {took}; it went on as incarnation {incident.incarnation}"
+        yield f"cleared after {took}; run {incident.incarnation} continues"
     elif incident.outcome is IncidentOutcome.STOPPED:
         yield f"stopped after {took}"
     elif incident.outcome is IncidentOutcome.OPEN:
-        yield f"not over: {last['to']} since {_clock(last['at'])}"
+        yield f"not over yet: {last['to']} since {_clock(last['at'])}"

@@ -48,7 +48,7 @@ def selected(service_set: ServiceSet, verb: str, patterns: Sequence[str]) -> lis
     and every other verb all.  `signal` leaves out instances without a process."""
     names = resolve(service_set, patterns) if patterns else list(service_set.instances)
     if service_set.closing and verb in STARTING_VERBS:
-        raise UsageError("the supervisor is shutting down", "Nothing is started any more.")
+        raise UsageError("the daemon is shutting down", "Nothing can be started now.")
     if verb not in VERBS:
         raise UsageError(f"no such action: {verb}")
     if verb == "signal":

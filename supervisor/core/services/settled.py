@@ -37,11 +37,11 @@ def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool
     if row is None:
         return True
     if row["stuck"] and verb in ("stop", "restart"):
-        return Failure(f"killed, and still there: {', '.join(row['lingering'])}")
+        return Failure(f"killed, but still present: {', '.join(row['lingering'])}")
     if verb == "stop":
-        return Failure("somebody wants it up again") if row["goal"] == "up" else bool(row["state"] == "stopped")
+        return Failure("started again by another command") if row["goal"] == "up" else bool(row["state"] == "stopped")
     if row["goal"] == "down":
-        return verb == "reset" or Failure("somebody wants it down again")
+        return verb == "reset" or Failure("stopped again by another command")
     if verb == "restart" and row["incarnation"] == before.get(name):
         return _blocked(row, rows, before)
     return _came_up(row, rows, before)
@@ -54,9 +54,9 @@ def _came_up(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Fai
     if state == "exited":
         return row["cause"] == "succeeded" or Failure(_ending(row))
     if state == "failed":
-        return Failure(f"{_ending(row)}; the breaker is open")
+        return Failure(f"{_ending(row)}; breaker open")
     if state == "backoff" and tries >= TRIES:
-        return Failure(f"{_ending(row)}, {tries} times; it is tried again")
+        return Failure(f"{_ending(row)}, {tries} times; next try follows")
     return _blocked(row, rows, before)
 
 
@@ -66,7 +66,7 @@ def _blocked(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Fai
     if needed is None or needed is row:
         return False
     if needed["goal"] == "down":
-        return Failure(f"it waits for {needed['name']}, which is to be down")
+        return Failure(f"it waits for {needed['name']}, which is stopped")
     if isinstance(_came_up(needed, rows, before), Failure):
         return Failure(f"it waits for {needed['name']}, which has failed")
     return False

@@ -1,4 +1,4 @@
-"""A human sentence for every cause: one short line for `status`, `events`, the dashboard and the log."""
+"""Turns a cause and its detail into one short line, for `status`, `events`, the dashboard and the log."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Detail = Mapping[str, Any]
 
 
 def phrase(cause: str, detail: Detail | None = None) -> str:
-    """What happened, in at most LONGEST characters.  `detail` may lack anything: then less is said."""
+    """What happened, in at most LONGEST characters.  Keys that `detail` lacks are left out of the line."""
     detail = detail or {}
     if detail.get("phase") == "spawn":
-        return "being spawned"
+        return "its process is being started"
     if detail.get("mainpid"):
         return f"its main process is now pid {detail.get('pid')}"
     words = _PHRASES.get(cause, cause)
@@ -27,14 +27,14 @@ def phrase(cause: str, detail: Detail | None = None) -> str:
 
 
 def _then(detail: Detail) -> str:
-    """What was decided about it."""
+    """What was decided after the failure, as an appendix to the line."""
     if detail.get("action") == "report":
         return " (only reported)"
     if "delay_s" in detail and "attempt" in detail:
         limit = f" ({detail.get('restarts_in_window')} of {detail.get('max_restarts')})"
-        return f"; again {_when(detail['delay_s'])}{limit}"
+        return f"; next try {_when(detail['delay_s'])}{limit}"
     if detail.get("breaker") == "open":
-        return f"; breaker open, trial {_when(detail['retry_in_s'])}" if "retry_in_s" in detail else "; breaker open"
+        return f"; breaker open, next try {_when(detail['retry_in_s'])}" if "retry_in_s" in detail else "; breaker open"
     return ""
 
 
@@ -67,7 +67,7 @@ def _start_timeout(detail: Detail) -> str:
 def _silent(detail: Detail) -> str:
     silence, score = detail.get("silence_s"), detail.get("suspicion")
     if detail.get("never_beat"):
-        return "not one heartbeat since it was ready"
+        return "no heartbeat since it became ready"
     if silence is None:
         return "no heartbeat"
     said = f"no heartbeat for {span(silence)}"
@@ -99,7 +99,7 @@ def _spawned(detail: Detail) -> str:
 
 
 def _adopted(detail: Detail) -> str:
-    return f"found alive as pid {detail['pid']}, taken over" if detail.get("pid") else "found alive, taken over"
+    return f"found running as pid {detail['pid']}, adopted" if detail.get("pid") else "found running, adopted"
 
 
 def _ready(detail: Detail) -> str:
@@ -110,7 +110,7 @@ def _ready(detail: Detail) -> str:
 
 def _held(detail: Detail) -> str:
     why = detail.get("held")
-    return f"its silence proves nothing: {why}" if why else "its silence proves nothing"
+    return f"silence not counted: {why}" if why else "silence not counted"
 
 
 def _wish_refused(detail: Detail) -> str:
@@ -140,49 +140,49 @@ def _stop_timeout(detail: Detail) -> str:
 
 def _lingering(detail: Detail) -> str:
     processes = detail.get("processes")
-    return f"killed, and still there: {', '.join(map(str, processes))}" if processes else "killed, and still there"
+    return f"killed, but still present: {', '.join(map(str, processes))}" if processes else "killed, but still present"
 
 
 _PHRASES: dict[str, str | Callable[[Detail], str]] = {
-    Cause.STARTED_BY_USER: "started by a person",
-    Cause.STOPPED_BY_USER: "stopped by a person",
-    Cause.RESTARTED_BY_USER: "restarted by a person",
-    Cause.RESET_BY_USER: "breaker and backoff reset by a person",
+    Cause.STARTED_BY_USER: "started by the user",
+    Cause.STOPPED_BY_USER: "stopped by the user",
+    Cause.RESTARTED_BY_USER: "restarted by the user",
+    Cause.RESET_BY_USER: "breaker and backoff reset by the user",
     Cause.RELOADED: "its configuration changed",
-    Cause.AUTOSTART: "started with the supervisor",
-    Cause.SHUTDOWN: "the supervisor shuts down",
+    Cause.AUTOSTART: "started with the daemon",
+    Cause.SHUTDOWN: "the daemon is shutting down",
     Cause.REMOVED: "no longer in the configuration",
-    Cause.DEPENDENCY_RESTARTED: "what it depends on was restarted",
-    Cause.GROUP_RESTARTED: "another of its group failed; restarted with it",
-    Cause.FALLBACK_WANTED: "stands in for a service that failed",
-    Cause.FALLBACK_OVER: "what it stood in for is tried again",
+    Cause.DEPENDENCY_RESTARTED: "a service it depends on was restarted",
+    Cause.GROUP_RESTARTED: "another service of its group failed; restarted with it",
+    Cause.FALLBACK_WANTED: "fallback for a service that failed",
+    Cause.FALLBACK_OVER: "the service it is the fallback for is tried again",
     Cause.EXITED: _exited,
     Cause.KILLED: _killed,
-    Cause.EXIT_UNKNOWN: "ended; nobody could tell how",
+    Cause.EXIT_UNKNOWN: "ended, exit status unknown",
     Cause.SPAWN_FAILED: _spawn_failed,
     Cause.START_TIMEOUT: _start_timeout,
     Cause.SILENT: _silent,
-    Cause.TRIGGERED: "said itself that it hangs (WATCHDOG=trigger)",
+    Cause.TRIGGERED: "reported itself that it hangs (WATCHDOG=trigger)",
     Cause.MEMORY_LIMIT: _memory,
     Cause.CPU_LIMIT: _cpu,
     Cause.TASKS_LIMIT: _tasks,
     Cause.SPAWNED: _spawned,
     Cause.ADOPTED: _adopted,
-    Cause.SPAWN_INTERRUPTED: "the supervisor ended while it was starting it; starts again",
+    Cause.SPAWN_INTERRUPTED: "the daemon ended during the start; starts again",
     Cause.READY: _ready,
-    Cause.HEARTBEAT_RESUMED: "a heartbeat came: false alarm",
-    Cause.CONFIRMED_ALIVE: "asked, and it answered: false alarm",
+    Cause.HEARTBEAT_RESUMED: "heartbeat resumed: false alarm",
+    Cause.CONFIRMED_ALIVE: "answered when probed: false alarm",
     Cause.HELD: _held,
-    Cause.HOLD_OVER: "it can run again: its silence counts from now on",
+    Cause.HOLD_OVER: "it can run again; silence counts from now on",
     Cause.TARGET_INFEASIBLE: _wish_refused,
     Cause.TARGET_FEASIBLE: _wish_granted,
-    Cause.BACKOFF_ELAPSED: "the backoff is over; starts again",
-    Cause.BREAKER_OPEN: "failed too often; the breaker is open",
-    Cause.BREAKER_TRIAL: "the cooldown is over; one trial",
-    Cause.BREAKER_CLOSED: "healthy long enough; the breaker is closed",
+    Cause.BACKOFF_ELAPSED: "backoff over; starts again",
+    Cause.BREAKER_OPEN: "failed too often; breaker open",
+    Cause.BREAKER_TRIAL: "cooldown over; next try",
+    Cause.BREAKER_CLOSED: "healthy long enough; breaker closed",
     Cause.SUCCEEDED: "ran to completion",
     Cause.STOPPED: _stopped,
     Cause.STOP_TIMEOUT: _stop_timeout,
     Cause.LINGERING: _lingering,
-    Cause.LEFT_RUNNING: "left running: it outlives the supervisor",
+    Cause.LEFT_RUNNING: "left running: it outlives the daemon",
 }

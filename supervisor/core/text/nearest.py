@@ -1,16 +1,16 @@
-"""Which known words a mistyped one probably stands for: keys, services, commands, programs."""
+"""Finds the known words that are nearest to a mistyped one: keys, services, commands, programs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 MOST = 3
-_ABBREVIATION = 3  # letters with which a known word must begin
-_LONGEST = 100  # letters of a word that are compared: the search takes the square of them
+_ABBREVIATION = 3  # letters of a word before known words are taken for its completions
+_LONGEST = 100  # letters of a word that are compared; the time of the search grows with their square
 
 
 def nearest(word: object, known: Iterable[str], maximum: int = MOST) -> list[str]:
-    """At most `maximum` known words, the nearest first: those spelt alike, else those that the word abbreviates."""
+    """At most `maximum` known words, the nearest first: similar ones, else those that begin with the word."""
     from difflib import get_close_matches  # only a mistake pays for the import
 
     text, known = str(word)[:_LONGEST], list(known)

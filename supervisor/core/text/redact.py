@@ -1,7 +1,7 @@
-"""Command lines as they may be written down: with what looks like a secret left out.
+"""Removes secrets from command lines before they are recorded or shown.
 
-An option or a variable whose name speaks of a password, a token or a key loses its value, a URL the password in it.
-What gives no sign of being a secret is not known for one: secrets belong into the environment or into files.
+The value of an option or variable named like a password, a token or a key is replaced, and the password in a URL.
+A secret without such a sign is not recognised: secrets belong in the environment or in files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*):[^/\s@]+@")
 
 
 def without_secrets(words: Sequence[str]) -> list[str]:
-    """The words of a command line, fit to be kept."""
+    """The words of a command line, with HIDDEN for every value that looks like a secret."""
     found: list[str] = []
     follows = False
     for word in words:

@@ -1,6 +1,6 @@
-"""Where a program was, read out of the stacks that it or a tracer wrote: Python's faulthandler, py-spy, Java.
+"""Reads the call stack of a program from text that it or a tracer wrote: Python's faulthandler, py-spy, Java.
 
-The lines come out of a program's output and may hold anything; what is no stack is passed over.
+The lines come from the output of a program and may contain anything; lines that are not part of a stack are skipped.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _FRAMES = (
     re.compile(r"^\s+at (?P<function>[^()]+)\((?P<file>[^():]*)(?::(?P<line>\d+))?\)$"),
 )
 _FOREMOST = ("Current thread", "MainThread", "main")
-"""The thread in which a signal's handler runs, and the one that a program begins with."""
+"""Names of the thread in which a signal handler runs, and of the main thread."""
 
 
 def where(lines: Iterable[str]) -> list[str]:
-    """The frames of the foremost thread, innermost first, as `function (file:line)`; empty where none can be read."""
+    """The frames of the main (or first) thread as `function (file:line)`, innermost first; empty without any."""
     threads: list[tuple[str, list[str]]] = []
     for line in lines:
         header = next((found for pattern in _THREADS if (found := pattern.search(line))), None)

@@ -1,4 +1,4 @@
-"""What became of a wish (core/wishes.py): as data, and in one line of words.  Rates are false restarts in 30 days."""
+"""Describes how far a detection target can be met: as data, and in one line.  Rates are false restarts in 30 days."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, overload
 
 from supervisor.core.text.units import span
 
-if TYPE_CHECKING:  # whoever only reads what was written needs no rules
+if TYPE_CHECKING:  # a reader of recorded data does not import the rules
     from supervisor.core.detection.target import TargetAssessment
     from supervisor.core.model.documents import Target
     from supervisor.core.model.spec import TargetSpec
 
 
 MONTH = 30 * 86_400.0
-"""Seconds."""
+"""Length of a month in seconds."""
 
 
 def shown(verdict: TargetAssessment, target: TargetSpec) -> Target:
-    """As `status --json` gives it."""
+    """The assessment as `status --json` contains it."""
     found: Target = {
         "detect_within_s": target.detect_within,
         "max_false_restarts_per_30d": monthly(target.max_false_restarts),
@@ -42,7 +42,7 @@ def shown(verdict: TargetAssessment, target: TargetSpec) -> Target:
 
 
 def in_words(found: Target) -> str:
-    """Can it be had, what does that cost, and how sure is it?"""
+    """One line: whether the target can be met, what that costs, and how certain it is."""
     within, maximum = span(found["detect_within_s"]), found["max_false_restarts_per_30d"]
     wish, patience, beats = f"{few(maximum)}/30d", span(found["patience_s"]), f"{found['beats']:,} beats"
     if found["feasible"] is None:
@@ -64,7 +64,7 @@ def needed(silence: float | None) -> str:
 
 
 def few(rate: float | None) -> str:
-    """A number of false restarts; those that nobody will live to see are not told apart."""
+    """A rate of false restarts, to two digits; rates below 0.001 are all printed as `<0.001`."""
     if rate is None:
         return "?"
     if rate < 0.001:
@@ -77,5 +77,5 @@ def monthly(rate: float) -> float: ...
 @overload
 def monthly(rate: None) -> None: ...
 def monthly(rate: float | None) -> float | None:
-    """Of a rate a second."""
+    """A rate per second as a rate per month, to four digits."""
     return None if rate is None else float(f"{rate * MONTH:.4g}")

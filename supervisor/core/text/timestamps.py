@@ -1,7 +1,7 @@
-"""Moments as text: ISO 8601 in UTC with milliseconds and `Z`, to and from seconds since the epoch.
+"""Converts seconds since the epoch to ISO 8601 text in UTC with milliseconds and `Z`, and back.
 
-Everything that is written or sent says its moments in this one form.  Any ISO 8601 form is read: people type others,
-and older versions wrote `+00:00` for `Z`.
+Everything that is written or sent uses this form.  Any ISO 8601 form is read, because users type others, and older
+versions wrote `+00:00` for `Z`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
 
 
 def to_iso(at: float) -> str:
-    """Such as `2024-02-29T12:00:00.250Z`.  Years before 1 and after 9999 come out as the nearest that can be said."""
+    """Such as `2024-02-29T12:00:00.250Z`.  Times outside of the years 1 to 9999 become the nearest one within."""
     millis = max(_FIRST, min(round(at * 1000), _LAST))
     return (_EPOCH + timedelta(milliseconds=millis)).isoformat(timespec="milliseconds") + "Z"
 

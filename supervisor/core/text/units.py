@@ -1,4 +1,4 @@
-"""Numbers as a person says them.  What is missing or makes no sense is a dash, never an error."""
+"""Formats durations, sizes, percentages and signals for a reader.  A missing or invalid value becomes a dash."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def span(seconds: object) -> str:
 
 
 def brief(seconds: float) -> str:
-    """As `span`, but in milliseconds where they tell more: `98 ms`."""
+    """As `span`, but in milliseconds below one second: `98 ms`."""
     return f"{1e3 * seconds:.3g} ms" if abs(seconds) < 1.0 else span(seconds)
 
 
 def level(suspicion: float) -> str:
-    """`7.9`, `102`; beyond that the number says nothing."""
+    """A suspicion level: `7.9`, `102`, `over 999`."""
     return f"{suspicion:.3g}" if suspicion < 999.5 else "over 999"
 
 
@@ -53,7 +53,7 @@ def size(count: object) -> str:
 
 
 def percent(fraction: object) -> str:
-    """A fraction of one: `150 %`, `99.95 %`.  Rounding never turns a little less than everything into 100 %."""
+    """A fraction of one: `150 %`, `99.95 %`.  A value below 1 is never rounded up to 100 %."""
     if not isinstance(fraction, int | float) or not isfinite(fraction):
         return NOTHING
     text = f"{100 * fraction:.3f}".rstrip("0").rstrip(".")

@@ -228,7 +228,7 @@ def test_an_apprise_url_gets_a_message(house: House) -> None:
 def test_an_url_that_is_none_is_told_without_its_secrets(house: House) -> None:
     house.offer(HookSpec(on=("failed",), notify="nosuch://user:secret@host"))
     house.run()
-    assert house.problems == ["hook nosuch of web@1: nosuch: is no Apprise URL that can be used"]
+    assert house.problems == ["hook nosuch of web@1: nosuch: is not a usable Apprise URL"]
 
 
 def test_without_apprise_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,8 +229,8 @@ def test_an_old_protocol_is_refused(secure: tuple[Served, Callable[[], ssl.SSLSo
 
 @needs_openssl
 def test_files_that_make_no_certificate_are_named(pem: tuple[str, str], tmp_path: Path) -> None:
-    with pytest.raises(OperationFailed, match="TLS cannot be had with /no/such"):
+    with pytest.raises(OperationFailed, match="TLS cannot be set up with /no/such"):
         server_context("/no/such", pem[1])
     (tmp_path / "x").write_text("no key")
-    with pytest.raises(OperationFailed, match="TLS cannot be had"):
+    with pytest.raises(OperationFailed, match="TLS cannot be set up"):
         server_context(pem[0], f"{tmp_path}/x")

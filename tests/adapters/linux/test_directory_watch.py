@@ -172,7 +172,7 @@ def test_the_state_is_one_daemons_alone_whatever_it_finds_removed(
 ) -> None:
     monkeypatch.setattr(lock_module, "WAIT_FOR_THE_CLAIM", 0.01)
     claim = StateLock(str(tmp_path))
-    with pytest.raises(OperationFailed, match="another supervisor keeps its state"):
+    with pytest.raises(OperationFailed, match="another daemon keeps its state"):
         StateLock(str(tmp_path))
     heir = StateLock(str(tmp_path), os.dup(claim.fd))
     claim.release()

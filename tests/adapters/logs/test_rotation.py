@@ -198,7 +198,7 @@ def test_a_rotation_that_keeps_failing_is_told_once_and_bounded(
     say(stream, numbered(0, 150))
     assert capture.kept() == numbered(0, 150)
     assert [message for _, message in capture.problems] == [
-        "the log cannot be rotated and outgrows its size: Permission denied"
+        "the log cannot be rotated and exceeds its size limit: Permission denied"
     ]
     say(stream, numbered(150, 500))
     assert len(capture.kept()) <= 20_000

@@ -61,5 +61,5 @@ def test_a_fallback_may_answer_on_the_socket_of_what_it_stands_in_for(plan: Load
 
 def test_nobody_can_have_the_supervisors_own(complaints: Complain) -> None:
     text = f'supervisor.http.listen = "localhost:80"\n{WEB}sockets = ["tcp://127.0.0.1:80"]\n'
-    wanted = "tcp://127.0.0.1:80 is taken: the supervisor itself (supervisor.http.listen) listens on tcp://127.0.0.1:80"
+    wanted = "tcp://127.0.0.1:80 is taken: the daemon itself (supervisor.http.listen) listens on tcp://127.0.0.1:80"
     assert complaints(text)[-1].endswith(wanted)

@@ -35,8 +35,8 @@ def script(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("mode", "words"),
     [
-        (0o602, "can be written by everybody, who could have root run anything by it; `chmod o-w"),
-        (0o620, "can be written by the group 12345, who could have root run anything by it; `chmod g-w"),
+        (0o602, "is writable by everyone, which lets everyone run commands as root; `chmod o-w"),
+        (0o620, "is writable by the group 12345, which lets it run commands as root; `chmod g-w"),
     ],
 )
 def test_a_configuration_that_others_can_write(complaints: Complain, tmp_path: Path, mode: int, words: str) -> None:
@@ -52,7 +52,7 @@ def test_a_configuration_that_belongs_to_somebody_else(
 ) -> None:
     (tmp_path / "services.toml").touch()
     os.chown(tmp_path / "services.toml", SOMEBODY, 0)
-    assert complaints(WEB)[0].startswith("refused as root: services.toml belongs to 12345, who")
+    assert complaints(WEB)[0].startswith("refused as root: services.toml belongs to 12345, which lets")
     monkeypatch.setenv(trust.VARIABLE, f"nobody, {SOMEBODY}, no-such-user")
     ask_anew_now()
     assert plan(WEB).services
@@ -65,7 +65,7 @@ def ask_anew_now() -> None:
 
 def test_a_directory_that_leads_to_it(complaints: Complain, plan: Load, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    assert "can be written by everybody" in complaints(WEB)[0]
+    assert "is writable by everyone" in complaints(WEB)[0]
     ask_anew_now()
     tmp_path.chmod(0o1777)  # as /tmp: nobody can replace another's file
     assert plan(WEB).services
@@ -88,7 +88,7 @@ def test_what_root_would_run(complaints: Complain, plan: Load, script: Path, tex
     assert plan(given).services
     os.chown(script, SOMEBODY, 0)
     ask_anew_now()
-    assert "belongs to 12345, who could have root run anything by it" in complaints(given)[0]
+    assert "belongs to 12345, which lets 12345 run commands as root" in complaints(given)[0]
 
 
 def test_what_a_service_runs_as_somebody_else_is_its_own_business(plan: Load, script: Path) -> None:

@@ -141,8 +141,8 @@ def test_it_never_failed() -> None:
     story = life.why()
     assert (story["failures"], story["incidents"], story["next"]["in_s"]) == (0, [], None)
     assert tell(story) == [
-        "web@1 is running and ready (incarnation 1, pid 4242), for 1 min 30 s.",
-        "It has never failed, as far as the ledger goes since 2023-11-14 22:13:20 UTC.",
+        "web@1 is running and ready (run 1, pid 4242), for 1 min 30 s.",
+        "No failure recorded since 2023-11-14 22:13:20 UTC.",
         "",
         "Next: nothing, it is healthy.",
     ]
@@ -151,7 +151,7 @@ def test_it_never_failed() -> None:
 def test_what_became_of_its_target() -> None:
     life = Life(heartbeat=HeartbeatSpec(target=TargetSpec())).start()
     assert life.told().splitlines()[1] == (
-        "Its target, 5 s and 1/30d: not known yet (0 of 200 beats); until then suspected after 4.5 s of silence."
+        "Target: 5 s and 1/30d: not known yet (0 of 200 beats); until then suspected after 4.5 s of silence."
     )
 
 
@@ -160,16 +160,16 @@ def test_a_crash_its_backoff_and_its_return() -> None:
     assert_told(
         life.told(),
         "web@1 is in backoff, for 0 s: exited with code 3.",
-        "1 failure on record since",
-        "failure of incarnation 1: exited with code 3",
+        "1 failure recorded since",
+        "failure of run 1: exited with code 3",
         "seen      exited with code 3",
         "decided   restart after a backoff of 1 s: 1 of at most 2 within 1 min (attempt 1)",
-        "after     not over: backoff since 2023-11-14 22:13:30 UTC",
-        "Next: it is started again (attempt 1), in 1 s.",
+        "after     not over yet: backoff since 2023-11-14 22:13:30 UTC",
+        "Next, in 1 s: it is started again (attempt 1).",
     )
     life.deadline().start()
     assert life.why()["incidents"][0]["outcome"] == "recovered"
-    assert_told(life.told(), "after     back after 1.2 s, as incarnation 2", "Next: nothing, it is healthy.")
+    assert_told(life.told(), "after     ready again after 1.2 s, as run 2", "Next: nothing, it is healthy.")
 
 
 def test_each_crash_is_told_with_its_own_last_words() -> None:
@@ -182,7 +182,7 @@ def test_each_crash_is_told_with_its_own_last_words() -> None:
     first, second = life.why()["incidents"]
     assert first["said"] == ["ready", "cannot reach db", "bye"]
     assert second["said"] == ["x" * 199 + "…"]
-    assert_told(life.told(), "  said      ready", "            cannot reach db", "            bye", "  decided ")
+    assert_told(life.told(), "  output    ready", "            cannot reach db", "            bye", "  decided ")
     life.events = [event for event in life.events if event["incarnation"] > 1 or event["cause"] != "spawned"]
     life.output.insert(0, (1.0, "long ago"))
     assert life.why()["incidents"][0]["said"][0] == "long ago"  # no one knows since when it ran
@@ -200,7 +200,7 @@ def test_who_was_looked_at_has_its_last_words_in_the_evidence() -> None:
     life.examined(**EVIDENCE)
     (incident,) = life.why()["incidents"]
     assert incident["said"] == []
-    assert "its last words: waiting for lock 7" in incident["captured"]
+    assert "last output: waiting for lock 7" in incident["captured"]
 
 
 def test_a_crash_loop_and_its_breaker() -> None:
@@ -211,24 +211,22 @@ def test_a_crash_loop_and_its_breaker() -> None:
     assert [i["outcome"] for i in story["incidents"]] == ["failed-again", "failed-again", "open"]
     assert_told(
         life.told(1),
-        "3 failures on record since 2023-11-14 22:13:20 UTC; the last 1:",
-        "failure of incarnation 3: killed by SIGSEGV",
+        "3 failures recorded since 2023-11-14 22:13:20 UTC; the last 1:",
+        "failure of run 3: killed by SIGSEGV",
         "decided   no restart: more than 2 restarts within 60 s; the breaker opens for 30 s",
-        "after     not over: failed since",
-        "Next: the breaker lets it try once (supervisor reset web@1: at once), in 30 s.",
+        "after     not over yet: failed since",
+        "Next, in 30 s: it is tried once more (at once with: supervisor reset web@1).",
     )
     assert_told(life.told(), "after     it failed again 1.5 s later, before it was ready")
     life.deadline().start()
-    assert_told(life.told(), "back after 30 s, as incarnation 4", "Next: it is on trial")
+    assert_told(life.told(), "ready again after 30 s, as run 4", "Next: it is on trial")
 
 
 def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline()
-    assert_told(life.told(), "is under suspicion", "suspicion of incarnation 1", "Next: it is being examined")
+    assert_told(life.told(), "is under suspicion", "suspicion of run 1", "Next: it is being examined")
     life.examined(**EVIDENCE)
-    assert_told(
-        life.told(), "Next: it has been asked to end, and is killed if it does not; then it is started again, in"
-    )
+    assert_told(life.told(), "Next, in 10 s: it is killed, unless it ends before; then it is started again.")
     life.deadline().step(ev.Exited(1, None, 9, True), 0.2)
     life.deadline().start()
     (incident,) = life.why()["incidents"]
@@ -236,34 +234,34 @@ def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
     assert incident["evidence_id"] in life.evidence
     assert_told(
         life.told(),
-        "failure of incarnation 1: no heartbeat for",
+        "failure of run 1: no heartbeat for",
         "seen      no heartbeat for",
-        "before, a heartbeat came every 1 s (1 s … 1 s, the last 16)",
+        "before that, a heartbeat every 1 s (1 s … 1 s, last 16)",
         "detector phi: 8",
-        "in the end it was killed by SIGKILL",
+        "it was finally killed by SIGKILL",
         "the host was short of cpu 80 % (pressure of the last 10 s; load 9.5, 4, 2)",
         "captured  process 7 (web) was asleep, with 50 MiB of memory, 1.5 s of CPU time used, 12 open descriptors",
         "threads: 2 × asleep in futex_wait, running",
         "sockets with unread or unsent data: 127.0.0.1:1 ↔ 127.0.0.1:2 (2 KiB in, 0 B out)",
-        "with it ran 2 × sh (asleep)",
+        "other processes: 2 × sh (asleep)",
         "process 7 (SIGUSR2) was in take (b.py:3) ← <module> (b.py:9)",
         "no stack of process 8 (py-spy): Permission Denied",
-        "what process 9 (SIGUSR2) wrote: what?",
-        "its last words: waiting for lock 7",
-        "no core file: its limit is 0",
-        f"all of it: evidence {incident['evidence_id']}",
-        "decided   it was told to end, 0.1 s after the suspicion",
+        "process 9 (SIGUSR2) wrote: what?",
+        "last output: waiting for lock 7",
+        "no core file: the limit of its size is 0",
+        f"everything captured: /v1/evidence/{incident['evidence_id']}",
+        "decided   signalled to end, 0.1 s after the suspicion",
         "did not stop within 10 s; killed",
         "restart after a backoff of 1 s: 1 of at most 2",
-        "after     back after 11 s, as incarnation 2",
-        "Next: nothing, it is healthy",
+        "after     ready again after 11 s, as run 2",
+        "Next, in 30 s: suspicion, unless a heartbeat comes",
     )
 
 
 def test_where_the_core_file_is() -> None:
     core = {"pattern": "core.%p", "limit_bytes": None, "directory": "/srv"}
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline().examined(core=core)
-    assert_told(life.told(), "a core file was asked for: pattern core.%p, in /srv")
+    assert_told(life.told(), "core file requested: pattern core.%p, in /srv")
 
 
 def test_a_false_alarm() -> None:
@@ -273,11 +271,11 @@ def test_a_false_alarm() -> None:
     assert (story["failures"], story["false_alarms"]) == (0, 1)
     assert_told(
         life.told(),
-        "No failure and 1 false alarm on record",
-        "false alarm of incarnation 1: no heartbeat for",
-        "decided   it was let live: asked, and it answered: false alarm",
-        "after     cleared after 0.1 s; it went on as incarnation 1",
-        "Next: nothing, it is healthy; without a heartbeat it would fall under suspicion, in",
+        "No failure and 1 false alarm recorded",
+        "false alarm of run 1: no heartbeat for",
+        "decided   kept running; answered when probed: false alarm",
+        "after     cleared after 0.1 s; run 1",
+        "Next, in 3 s: suspicion, unless a heartbeat comes",
     )
 
 
@@ -285,8 +283,8 @@ def test_a_silence_that_proves_nothing() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline().examined(held="stopped (SIGSTOP)")
     assert_told(
         life.told(),
-        "its silence may have had a reason: stopped (SIGSTOP)",
-        "Next: it is looked at again; its silence proves nothing: stopped (SIGSTOP).",
+        "possible reason for the silence: stopped (SIGSTOP)",
+        "Next: it is examined again; silence is not counted: stopped (SIGSTOP).",
     )
 
 
@@ -298,8 +296,8 @@ def test_each_hold_is_told_with_its_numbers() -> None:
     assert_told(
         life.told(),
         "decided   held, 0.1 s after the suspicion: starved of CPU; it had waited 95 % of the time",
-        "; 0 s counted against it",
-        "it was let live: it can run again: its silence counts from now on",
+        "; 0 s counted as silence",
+        "kept running; it can run again; silence counts from now on",
     )
 
 
@@ -307,15 +305,15 @@ def test_a_silence_in_which_we_did_not_run_is_told_though_it_was_no_suspicion() 
     life = Life(heartbeat=HeartbeatSpec()).start().beats()
     life.step(ev.DaemonStalled(30.0), 40.0)
     assert len(life.why()["excused"]) == 1
-    assert_told(life.told(), "Its silence was excused once, last at", "this supervisor did not run itself for 30 s.")
+    assert_told(life.told(), "Silence was not counted once, last at", "this supervisor did not run itself for 30 s.")
     life.step(ev.DaemonStalled(40.0), 75.0)
-    assert_told(life.told(), "Its silence was excused 2 times, last at")
+    assert_told(life.told(), "Silence was not counted 2 times, last at")
 
 
 def test_that_we_were_late_ourselves_is_told_of_a_suspicion() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats()
     life.step(ev.Timeout(1.5), 60.0)
-    assert_told(life.told(), "this supervisor had run late itself, so it waited up to 1.5 times as long")
+    assert_told(life.told(), "the daemon itself had run late, so it waited up to 1.5 times as long")
 
 
 def test_only_reported() -> None:
@@ -327,12 +325,12 @@ def test_only_reported() -> None:
 def test_a_suspicion_that_is_only_reported() -> None:
     spec = HeartbeatSpec(on_suspect=Reaction.REPORT)
     life = Life(heartbeat=spec).start().beats().deadline().examined(**EVIDENCE)
-    assert_told(life.told(), "suspicion of incarnation 1", "decided   it was only reported, as configured")
+    assert_told(life.told(), "suspicion of run 1", "decided   only reported, as configured")
 
 
 def test_a_hang_before_the_first_heartbeat() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().deadline().examined()
-    assert_told(life.told(), "seen      not one heartbeat since it was ready", "; it was the longest silence")
+    assert_told(life.told(), "seen      no heartbeat since it became ready", "; the longest allowed silence")
     assert "before, a heartbeat came" not in life.told()
     for event in life.events:
         event["detail"].pop("suspicion", None)
@@ -341,36 +339,36 @@ def test_a_hang_before_the_first_heartbeat() -> None:
 
 def test_a_oneshot_runs_to_completion() -> None:
     life = Life(type=ServiceType.ONESHOT).start()
-    assert_told(life.told(), "web@1 is running (incarnation 1", "Next: it runs to completion.")
+    assert_told(life.told(), "web@1 is running (run 1", "Next: it runs to completion.")
 
 
 def test_a_breaker_that_only_a_person_closes() -> None:
     life = Life(restart=RestartSpec(max_restarts=0)).start().crash(1.0)
     view: documents.Instance = {**instance_view(life.instance, life.now), "next_restart_in_s": None}
     assert why(view, life.events, life.evidence.get, life.words)["next"] == {
-        "what": "nothing, until a person resets it (supervisor reset web@1)", "in_s": None}  # fmt: skip
+        "what": "nothing until it is reset (supervisor reset web@1)", "in_s": None}  # fmt: skip
 
 
 def test_a_limit_and_a_start_that_leads_nowhere() -> None:
     life = Life(resources=ResourcesSpec(max_memory=100)).start()
     life.step(ev.LimitExceeded(1, "memory", 2 * 1024**2, 1024**2)).examined().crash(0.5, 0)
-    assert_told(life.told(), "seen      uses too much memory: 2 MiB of 1 MiB", "in the end it exited with code 0")
+    assert_told(life.told(), "seen      uses too much memory: 2 MiB of 1 MiB", "it finally exited with code 0")
     life = Life(ready=ReadySpec(http="http://x")).step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(1, 5))
-    assert_told(life.told(), "Next: it must become ready, or it is taken for failed, in 30 s.")
+    assert_told(life.told(), "Next, in 30 s: the start fails, unless it becomes ready before.")
     life.step(ev.ProbeFailed(1, "connection refused")).deadline()
     life.step(ev.SuspectExamined(1, False, None, {})).crash(0.5, 0)
     assert_told(
         life.told(),
         "seen      not ready within 30 s",
-        "the last probe: connection refused",
-        "it was told to end, at once",
+        "last probe: connection refused",
+        "signalled to end, at once",
     )
 
 
 def test_what_cannot_be_started() -> None:
     error = "No such file or directory: " + "/long" * 30
     life = Life().step(ev.Start()).step(ev.StartPermitted()).step(ev.SpawnFailed(1, error))
-    assert_told(life.told(), f"seen      it cannot be started: {error}")
+    assert_told(life.told(), f"seen      cannot be started: {error}")
 
 
 def test_a_person_stepped_in() -> None:
@@ -378,27 +376,27 @@ def test_a_person_stepped_in() -> None:
     life.step(ev.StartPermitted()).step(ev.Spawned(2, 5))
     story = life.why()
     assert story["incidents"][0]["by_person"]
-    assert_told(life.told(), "decided   breaker and backoff reset by a person", "after     back after 0.5 s")
+    assert_told(life.told(), "decided   breaker and backoff reset by the user", "after     ready again after 0.5 s")
     life.crash(10.0).step(ev.Stop(), 1.0)
-    assert_told(life.told(), "stopped by a person", "after     stopped after 1 s",
-                "Next: nothing, until it is started (supervisor start web@1).")  # fmt: skip
+    assert_told(life.told(), "stopped by the user", "after     stopped after 1 s",
+                "Next: nothing until it is started (supervisor start web@1).")  # fmt: skip
 
 
 def test_a_policy_that_wants_no_restart() -> None:
     life = Life(restart=RestartSpec(policy=Policy.NEVER)).start().crash(1.0)
-    assert_told(life.told(), "decided   no restart: its policy wants none",
-                "Next: nothing: its policy wants no restart (supervisor start web@1).")  # fmt: skip
+    assert_told(life.told(), "decided   no restart: its policy does not restart it",
+                "Next: nothing: its policy does not restart it (supervisor start web@1).")  # fmt: skip
     life = Life().start().crash(1.0, 0)
-    assert_told(life.told(), "exited, for 0 s: ran to completion", "never failed", "Next: nothing, it is done.")
+    assert_told(life.told(), "exited, for 0 s: ran to completion", "No failure recorded", "Next: nothing, it is done.")
 
 
 def test_waiting_for_a_dependency() -> None:
     life = Life().step(ev.Start())
     life.instance.waiting_for = "redis"
     story = life.why()
-    assert story["next"] == {"what": "it starts when it gets what it waits for: redis", "in_s": None}
+    assert story["next"] == {"what": "it is started; it still waits for redis", "in_s": None}
     life.step(ev.StartPermitted())
-    assert life.why()["next"]["what"] == "it is being spawned"
+    assert life.why()["next"]["what"] == "its process is being started"
 
 
 def test_a_tree_that_stays_behind() -> None:
@@ -406,10 +404,10 @@ def test_a_tree_that_stays_behind() -> None:
     life.step(ev.KillIncomplete(1, ("77 (D)",)))
     assert_told(
         life.told(),
-        "its children had stayed behind and were told to end too",
+        "its child processes were still running and were signalled too",
         "did not stop within 10 s; killed",
-        "killed, and still there: 77 (D)",
-        "Next: it is killed again; still there: 77 (D), in 5 s.",
+        "killed, but still present: 77 (D)",
+        "Next, in 5 s: it is killed again; still present: 77 (D).",
     )
 
 
@@ -417,7 +415,7 @@ def test_evidence_that_is_not_kept_any_longer() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline().examined(**EVIDENCE)
     number = next(iter(life.evidence))
     life.evidence.clear()
-    assert_told(life.told(), f"captured  evidence {number}, which is not kept any longer")
+    assert_told(life.told(), f"captured  evidence {number}, no longer kept")
 
 
 @pytest.mark.parametrize(
@@ -426,13 +424,13 @@ def test_evidence_that_is_not_kept_any_longer() -> None:
 def test_poor_evidence_is_no_error(body: Evidence) -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline().examined(a=1)
     life.evidence = dict.fromkeys(life.evidence, body)
-    assert "all of it: evidence" in life.told()
+    assert "everything captured" in life.told()
 
 
 def test_without_a_supervisor_the_past_is_told_all_the_same() -> None:
     life = Life().start().crash(10.0)
     story = why({"name": "web@1", "service": "web"}, life.events, life.evidence.get, life.words)
-    assert_told("\n".join(tell(story)), "no supervisor runs", "exited with code 3", "Next: nothing, until")
+    assert_told("\n".join(tell(story)), "no daemon is running", "exited with code 3", "Next: nothing until")
 
 
 def test_other_instances_are_passed_over() -> None:

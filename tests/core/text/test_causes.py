@@ -37,9 +37,9 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
 @pytest.mark.parametrize(
     ("cause", "detail", "said"),
     [
-        ("exited", {"exit_code": 3, **RESTART}, "exited with code 3; again in 0.21 s (2 of 5)"),
-        ("exited", {"exit_code": 1, **RESTART, "delay_s": 0.0}, "exited with code 1; again at once (2 of 5)"),
-        ("killed-by-signal", {"signal": 11, **OPEN}, "killed by SIGSEGV; breaker open, trial in 1 min"),
+        ("exited", {"exit_code": 3, **RESTART}, "exited with code 3; next try in 0.21 s (2 of 5)"),
+        ("exited", {"exit_code": 1, **RESTART, "delay_s": 0.0}, "exited with code 1; next try at once (2 of 5)"),
+        ("killed-by-signal", {"signal": 11, **OPEN}, "killed by SIGSEGV; breaker open, next try in 1 min"),
         ("heartbeat-silent", RICH, "no heartbeat for 3.4 s (φ 8.12)"),
         ("heartbeat-silent", RICH | {"suspicion": 7790.0}, "no heartbeat for 3.4 s (φ over 999)"),
         ("heartbeat-silent", RICH | {"detector": "timeout"}, "no heartbeat for 3.4 s"),
@@ -52,7 +52,7 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
         ("target-infeasible", WISH | {"needs_s": None}, "5 s gives about 3/30d; 1/30d needs over a year of silence"),
         ("target-infeasible", {}, "its target cannot be met"),
         ("target-feasible", {"patience_s": 2.1}, "its target can be met: suspected after 2.1 s of silence"),
-        ("exited", {"phase": "spawn"}, "being spawned"),
+        ("exited", {"phase": "spawn"}, "its process is being started"),
         ("ready", {"pid": 7, "mainpid": True}, "its main process is now pid 7"),
         ("a-cause-of-the-future", {}, "a-cause-of-the-future"),
     ],
