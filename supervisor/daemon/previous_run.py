@@ -1,7 +1,8 @@
 """The previous run: what an earlier daemon saved of itself, and what this one saves for the next.
 
-The ledger holds the facts.  It may be lost, so the id and the boot are in the runtime directory as well.  With the id
-the processes are found, and their environments tell the rest (core/services/adoption.py).
+The ledger holds the facts.  It may be lost, or a full disk may have taken nothing of a whole run, so the id, the boot
+and that a daemon runs are in the runtime directory as well.  With the id the processes are found, and their
+environments tell the rest (core/services/adoption.py).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import JSON
 
 
-ID, PLAN = "id", "plan.json"
-"""Files in the runtime directory: the id with its boot, and the plan in force."""
+ID, PLAN, RUNNING = "id", "plan.json", "running"
+"""Files in the runtime directory: the id with its boot, the plan in force, and the boot of a daemon that has not ended
+in order."""
 
 
 class Facts(Protocol):
@@ -46,6 +48,14 @@ class Files(Protocol):
 
     def write_id(self, supervisor_id: str, epoch: str) -> None: ...
 
+    def read_running(self) -> str:
+        """The epoch of the last daemon if it has not ended in order; else empty."""
+        ...
+
+    def write_running(self, epoch: str) -> None:
+        """A daemon runs in this epoch; empty: it has ended in order."""
+        ...
+
     def read_plan(self) -> Plan | None:
         """The plan that a daemon has, or had, in force; None where none can be read."""
         ...
@@ -57,9 +67,10 @@ class PreviousRun:
     """What is known of the run before this one.
 
     `id`: the mark in the environment of the children, the same for every daemon of this state directory.  `crashed`:
-    the previous daemon did not end in order, and the epoch is the same, so that its processes may be alive and its
-    moments are valid.  `closing`: it was shutting down.  `instances`: what is saved of each.  `plan`: the one it had in
-    force; None unless it crashed."""
+    the previous daemon did not end in order, and the epoch is the same, so that its processes may be alive.
+    `instances`: what is saved of each.  `current`: the previous daemon saved it, so that its moments are valid; else an
+    earlier one did, because the ledger could not be written.  `closing`: it was shutting down.  `plan`: the one it had
+    in force; None unless it crashed."""
 
     def __init__(self, facts: Facts, files: Files, epoch: str) -> None:
         self._facts = facts
@@ -68,10 +79,12 @@ class PreviousRun:
         written_id, written_epoch = files.read_id()
         self.id = facts.get_meta("supervisor_id") or written_id or os.urandom(8).hex()
         known = facts.get_meta("epoch")
-        self.crashed = (
+        unclean = (
             written_epoch == epoch if known is None else known == epoch and facts.get_meta("clean_shutdown") == "no"
         )
-        self.closing = facts.get_meta("closing") == "yes"
+        self.crashed = unclean or files.read_running() == epoch
+        self.current = unclean
+        self.closing = unclean and facts.get_meta("closing") == "yes"
         self.instances = facts.load()
         self.plan = files.read_plan() if self.crashed else None
 
@@ -90,6 +103,12 @@ class PreviousRun:
         for key, value in facts.items():
             self._facts.set_meta(key, value)
         self._files.write_id(self.id, self._epoch)
+        self._files.write_running(self._epoch)
+
+    def end(self) -> None:
+        """Mark this run as ended in order: it has left no process."""
+        self._facts.set_meta("clean_shutdown", "yes")
+        self._files.write_running("")
 
     def keep(self, plan: Plan) -> None:
         """Save `plan` as the one in force.  OSError."""
@@ -103,6 +122,7 @@ class RuntimeFiles:
     def __init__(self, path: str) -> None:
         self._id = f"{path}/{ID}"
         self._plan = f"{path}/{PLAN}"
+        self._running = f"{path}/{RUNNING}"
 
     def read_id(self) -> tuple[str, str]:
         with suppress(OSError, ValueError), open(self._id) as file:
@@ -112,6 +132,18 @@ class RuntimeFiles:
 
     def write_id(self, supervisor_id: str, epoch: str) -> None:
         _write(self._id, f"{supervisor_id} {epoch}\n")
+
+    def read_running(self) -> str:
+        with suppress(OSError, ValueError), open(self._running) as file:
+            return file.read(200).strip()
+        return ""
+
+    def write_running(self, epoch: str) -> None:
+        if epoch:
+            _write(self._running, f"{epoch}\n")
+        else:
+            with suppress(OSError):
+                os.unlink(self._running)  # noqa: PTH108 - pathlib costs
 
     def read_plan(self) -> Plan | None:
         with suppress(OSError, *GARBAGE), open(self._plan) as file:

@@ -65,7 +65,7 @@ def recover(
     service_set, previous, now = daemon.service_set, daemon.previous_run, daemon.now()
     previous.begin()
     for name in service_set.instances:
-        service_set.restore(name, previous.instances.get(name, {}), crashed=previous.crashed)
+        service_set.restore(name, previous.instances.get(name, {}), crashed=previous.current)
     adopted = _adopt_processes(daemon, host, now) if previous.crashed else 0
     for name in set(previous.instances) - set(service_set.instances):
         daemon.forget(name)
@@ -73,7 +73,7 @@ def recover(
         put_in_force(daemon, plan)
     else:
         daemon.call_soon(lambda: previous.keep(plan))
-    restored = set(previous.instances) if previous.crashed and not previous.closing else set()
+    restored = set(previous.instances) if previous.current and not previous.closing else set()
     announce(adopted)
     if only is None:
         wanted = started_at_boot(service_set, restored)
@@ -84,8 +84,9 @@ def recover(
 
 def _adopt_processes(daemon: Recoverable, host: HostProcesses, now: float) -> int:
     """Adopt live processes, report those that are gone, kill orphans.  Returns the number of adopted instances."""
-    service_set, saved = daemon.service_set, daemon.previous_run.instances
-    plan = plan_adoption(service_set.instances, {name: one.get("start") for name, one in saved.items()}, host.marked())
+    service_set, previous = daemon.service_set, daemon.previous_run
+    started = {name: one.get("start") for name, one in previous.instances.items()} if previous.current else {}
+    plan = plan_adoption(service_set.instances, started, host.marked())
     for name, incarnation in plan.unrecorded.items():
         service_set.assume_spawning(name, incarnation)
     if plan.unrecorded:

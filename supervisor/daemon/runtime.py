@@ -25,7 +25,7 @@ from supervisor.daemon.checkpoints import Checkpoints
 from supervisor.daemon.control import Control
 from supervisor.daemon.effects import Effects
 from supervisor.daemon.parts import Parts
-from supervisor.daemon.previous_run import ID, PLAN
+from supervisor.daemon.previous_run import ID, PLAN, RUNNING
 from supervisor.daemon.recovery import recover
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 NOTHING: Mapping[str, int] = {}
-RUNTIME_FILES = ("lock", ID, PLAN, "control.sock", "notify.sock")
+RUNTIME_FILES = ("lock", ID, PLAN, RUNNING, "control.sock", "notify.sock")
 CLOCK_CHECK_INTERVAL = 1.0
 """Seconds from one check of the clocks to the next, at least; the result is only reported."""
 WARM_UP_DELAY = 0.5
@@ -179,7 +179,7 @@ class Runtime:
         if any(i.alive for i in parts.service_set.instances.values()):
             parts.save_all()
         else:
-            parts.ledger.set_meta("clean_shutdown", "yes")
+            parts.previous_run.end()
         if self._directory_watch is not None:
             self._directory_watch.close()
         if self._reporter is not None:

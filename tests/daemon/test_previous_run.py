@@ -101,8 +101,35 @@ def test_a_run_is_unclean_from_its_begin_on(tmp_path: Path, closing: bool) -> No
     run.begin(closing=closing)
     following = PreviousRun(facts, files, NOW)
     assert following.crashed and following.closing is closing and following.id == run.id
-    facts.set_meta("clean_shutdown", "yes")
+    run.end()
     assert not PreviousRun(facts, files, NOW).crashed
+
+
+@pytest.mark.parametrize(
+    "before",
+    [{}, {"epoch": BEFORE, "clean_shutdown": "no"}, {"epoch": NOW, "clean_shutdown": "yes", "closing": "yes"}],
+)
+def test_a_crash_is_one_also_where_the_ledger_took_nothing_of_the_run(tmp_path: Path, before: dict[str, str]) -> None:
+    """A full disk: the ledger still tells of the run before, so what it has saved is history, and no more."""
+    files = RuntimeFiles(str(tmp_path))
+    run = PreviousRun(Facts(**before), files, NOW)
+    run.begin()
+    run.keep(_plan("old"))
+    following = PreviousRun(Facts(**before, supervisor_id=run.id), files, NOW)
+    assert following.crashed and not following.closing and following.id == run.id
+    assert following.current is (not before)
+    assert following.plan == _plan("old")
+    assert not PreviousRun(Facts(**before), files, "boot.3").crashed
+
+
+def test_after_an_orderly_end_nothing_says_that_a_daemon_runs(tmp_path: Path) -> None:
+    files, facts = RuntimeFiles(str(tmp_path)), Facts()
+    run = PreviousRun(facts, files, NOW)
+    run.begin()
+    assert files.read_running() == NOW
+    run.end()
+    run.end()  # what is gone cannot be removed, and need not be
+    assert files.read_running() == "" and not PreviousRun(facts, files, NOW).crashed
 
 
 @pytest.mark.parametrize("text", ["", "abc", "abc boot 3", "\ud800"])

@@ -6,6 +6,7 @@ did to the world and before anybody heard of it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,12 @@ class Ledger:
         self._meta[key] = value
         self.append([])
 
+    def get_meta(self, key: str) -> str | None:
+        return self._meta.get(key, self._disk.meta.get(key))
+
+    def load(self) -> dict[str, Any]:
+        return {name: json.loads(text) for name, text in self._disk.snapshots.items()}
+
     def append(self, records: Sequence[Record]) -> None:
         self._held += records
         if not self._disk.full:
@@ -56,7 +63,7 @@ class Ledger:
 
     @property
     def behind(self) -> bool:
-        return bool(self._held or self._snapshots)
+        return bool(self._held or self._snapshots or self._meta)
 
 
 class Daemon:
@@ -67,7 +74,7 @@ class Daemon:
         self.fuse: int | None = None
         """Things that it still does before it crashes."""
         self.ledger = Ledger(world.disk)
-        self.previous_run = PreviousRun(world.disk, world.disk, str(world.disk.epoch))
+        self.previous_run = PreviousRun(self.ledger, world.disk, str(world.disk.epoch))
         self._file_plan = plan
         self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), world.dice.random)
         self.engine = Engine(self.service_set, self.now)
@@ -91,7 +98,7 @@ class Daemon:
         if self.service_set.closing and self.service_set.finished(self.world.now) and not self.ledger.behind:
             self.save_all()
             if not any(i.alive for i in self.service_set.instances.values()):
-                self.ledger.set_meta("clean_shutdown", "yes")
+                self.previous_run.end()
             self.world.ended(self)
 
     def save_all(self) -> None:

@@ -11,7 +11,7 @@ from supervisor.core.model.spec import Plan
 
 
 class Disk:
-    """Implements `Facts` and `Files` of daemon/previous_run.py.  One commit is all or nothing.  `full`: nothing is
+    """Implements `Files` of daemon/previous_run.py.  One commit is all or nothing.  `full`: nothing is
     written by a commit until there is room again."""
 
     def __init__(self) -> None:
@@ -22,6 +22,7 @@ class Disk:
         self.epoch = 0
         self._id = ("simulated", "")
         """The id and the boot in the runtime directory; they outlive the ledger."""
+        self._running = ""
         self.story: dict[str, Record] = {}
         """The newest record of each instance."""
 
@@ -42,17 +43,6 @@ class Disk:
         self.meta.clear()
         self.story.clear()
 
-    # -- the facts -----------------------------------------------------------------------------------------------
-
-    def get_meta(self, key: str) -> str | None:
-        return self.meta.get(key)
-
-    def set_meta(self, key: str, value: str) -> None:
-        self.meta[key] = value
-
-    def load(self) -> dict[str, Any]:
-        return {name: json.loads(text) for name, text in self.snapshots.items()}
-
     # -- the files -----------------------------------------------------------------------------------------------
 
     def read_id(self) -> tuple[str, str]:
@@ -60,6 +50,12 @@ class Disk:
 
     def write_id(self, supervisor_id: str, epoch: str) -> None:
         self._id = supervisor_id, epoch
+
+    def read_running(self) -> str:
+        return self._running
+
+    def write_running(self, epoch: str) -> None:
+        self._running = epoch
 
     def read_plan(self) -> Plan | None:
         return self.plan

@@ -63,12 +63,13 @@ def crash_now(world: World) -> None:
 def full_disk(world: World) -> None:
     world.disk.full = True
 
-    def room() -> None:
-        world.disk.full = False
-        if world.daemon is not None:
-            world.daemon.ledger.append([])
+    world.later(world.dice.uniform(0.1, 60.0), lambda: _room(world))
 
-    world.later(world.dice.uniform(0.1, 60.0), room)
+
+def _room(world: World) -> None:
+    world.disk.full = False
+    if world.daemon is not None:
+        world.daemon.ledger.append([])
 
 
 def ledger_lost(world: World) -> None:
@@ -121,6 +122,14 @@ def reboot(world: World) -> None:
     world.reboot()
 
 
+def unwritten_run(world: World) -> None:
+    """The disk takes nothing of a whole run, from the boot on: the ledger tells of the run before."""
+    world.disk.full = True
+    world.later(world.dice.uniform(100.0, 400.0), lambda: _room(world))
+    world.later(world.dice.uniform(30.0, 90.0), lambda: crash_now(world))
+    world.reboot()
+
+
 def stale_news(world: World) -> None:
     """Something about a run that is over, or in a state that has no use for it."""
     daemon = world.daemon
@@ -153,6 +162,7 @@ FAULTS: dict[str, tuple[int, Callable[[World], None]]] = {
     "down": (1, down),
     "upgrade": (4, upgrade),
     "reboot": (1, reboot),
+    "reboot, disk full": (1, unwritten_run),
     "stale news": (4, stale_news),
 }
 """Each with its weight."""

@@ -52,7 +52,7 @@ class Invariants:
     def begins(self, daemon: Daemon) -> None:
         """A supervisor takes up what is there.  After a crash, what was wanted down is still wanted down."""
         previous, story = daemon.previous_run, self._world.disk.story
-        restored = previous.crashed and not previous.closing
+        restored = previous.current and not previous.closing
         self._down = {name for name, record in story.items() if restored and record.goal is Goal.DOWN}
 
     def crashed(self, daemon: Daemon) -> None:

@@ -22,6 +22,7 @@ from supervisor.daemon import recovery
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.previous_run import PreviousRun
 from tests.simulation import daemon as simulated
+from tests.simulation.disk import Disk
 from tests.simulation.faults import FAULTS
 from tests.simulation.run import run
 
@@ -105,6 +106,11 @@ def takes_every_end_for_an_orderly_one(patch: Patch) -> None:
 
 def does_not_mark_its_run_as_unclean(patch: Patch) -> None:
     patch.setattr(PreviousRun, "begin", lambda self, closing=False: None)
+
+
+def does_not_say_that_it_runs(patch: Patch) -> None:
+    """As it once was: where the ledger took nothing of a run, its processes were overlooked."""
+    patch.setattr(Disk, "write_running", lambda self, epoch: None)
 
 
 def recovers_under_the_edited_plan(patch: Patch) -> None:
@@ -203,6 +209,7 @@ MUTANTS: list[Callable[[Patch], None]] = [
     tells_of_an_empty_tree,
     takes_every_end_for_an_orderly_one,
     does_not_mark_its_run_as_unclean,
+    does_not_say_that_it_runs,
     recovers_under_the_edited_plan,
     starts_what_it_has_restored,
     takes_the_vanished_for_alive,

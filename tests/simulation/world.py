@@ -208,6 +208,8 @@ class World:
             process.ready = True
             if self.daemon is not None:
                 self.daemon.hear(process.instance, ev.Ready(process.incarnation, "world"))
+        elif process.alive and process.stopped:
+            self.later(1.0, lambda: self.becomes_ready(process))
 
     def beat(self, process: Process) -> None:
         if not process.alive:

@@ -124,7 +124,8 @@ def _unrecorded(
 ) -> dict[str, int]:
     """The newest live incarnation of each instance where it is newer than the recorded one.
 
-    A process without an incarnation in its environment counts only where nothing at all is recorded."""
+    Where nothing at all is recorded, every incarnation counts, because a daemon that could not read the ledger counted
+    from 1 again; so does a process without an incarnation in its environment."""
     newest: dict[str, int] = {}
     for process in found:
         instance = instances.get(process.instance)
@@ -133,7 +134,8 @@ def _unrecorded(
         incarnation = process.incarnation
         if incarnation is None and process.instance not in started:
             incarnation = instance.incarnation + 1
-        if incarnation is not None and incarnation > max(instance.incarnation, newest.get(process.instance, 0)):
+        recorded = instance.incarnation if process.instance in started else 0
+        if incarnation is not None and incarnation > max(recorded, newest.get(process.instance, 0)):
             newest[process.instance] = incarnation
     return newest
 

@@ -93,6 +93,14 @@ def test_of_whom_nothing_is_recorded_even_an_overwritten_environment_is_enough()
     assert (result.main_processes, result.unrecorded, result.orphans) == ({"web": (80, 80)}, {"web": 1}, [])
 
 
+def test_of_whom_nothing_is_recorded_an_incarnation_may_be_older_than_in_history() -> None:
+    """A daemon that could not read the ledger counted from 1 again; what it started is no orphan."""
+    web = instance("web", "stopped")
+    web.incarnation = 7
+    result = plan_adoption({"web": web}, {}, [found(80, incarnation=1)])
+    assert (result.main_processes, result.unrecorded, result.orphans) == ({"web": (80, 80)}, {"web": 1}, [])
+
+
 @given(
     st.lists(st.sampled_from(sorted(STARTS)), min_size=1, max_size=3),
     st.lists(
