@@ -123,7 +123,7 @@ def test_an_upgrade_keeps_process_children_and_output(daemon: Start, tmp_path: P
             "nonsense",
         ),
         (
-            lambda p: edit(p / "core" / "lifecycle" / "snapshot.py", "_among(1, 2**31", "_among(2**30, 2**31"),
+            lambda p: edit(p / "core" / "lifecycle" / "snapshot.py", "_integer(1, 2**31", "_integer(2**30, 2**31"),
             "cannot read",
         ),
     ],
