@@ -314,7 +314,7 @@ def hold() -> None:
     d.text(
         28,
         544,
-        "Green: running. Yellow: suspect, being looked at. Violet: held. Red: told to end.",
+        "Green: running. Yellow: suspect, being looked at. Violet: held. Red: signalled to end.",
         colour=FAINT,
         size=12,
     )
