@@ -1,4 +1,4 @@
-"""One row of `status` as the cells of the table: pure, view in, text and tones out."""
+"""Formats one row of `status` as the cells of the table: text and tones.  Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from supervisor.display.severity import Severity, severity
 
 MEMORY_FLOOR = 1024.0 * 1024
 CPU_FLOOR = 5.0
-"""What a sparkline spans at least: less than that is noise."""
+"""The least span of a sparkline's scale, in bytes and in percent; smaller changes are noise."""
 TRACE, PER_MARK = 8, 15
 """Marks in a sparkline of the table, and samples in each: two minutes in all."""
 GUTTER = 2
 """Cells for the cursor and the mark."""
 LEGIBLE = 10
-"""With less room than that, words are not begun."""
+"""Cells; a reason is left out if it would get fewer."""
 
 
 def next_and_why(cells: int) -> Callable[[Row], Line]:
-    """The last column: what comes when, then why, if there is room to say it."""
+    """The last column: the countdown, then the reason if there is room for it."""
 
     def render(row: Row) -> Line:
         next_, why = countdown(row.view, row.age), reason(row)
@@ -126,7 +126,7 @@ class Column:
 
 
 def columns(cells: int, longest_name: int) -> list[Column]:
-    """The columns for a table of so many cells; the last one takes what the others leave."""
+    """The columns for a table of this width; the last one gets the cells that the others leave."""
     name = max(8, min(longest_name, 14 + max(0, cells - 80) // 8, 30))
     wide = cells >= 112
     every = [
@@ -150,7 +150,7 @@ def columns(cells: int, longest_name: int) -> list[Column]:
 
 
 def title_line(shown: list[Column], sort: str, descending: bool) -> Line:
-    """The table's head; the column sorted by carries an arrow, and each sorts on a click."""
+    """The table's head.  An arrow marks the column that the table is sorted by; a click on a title sorts by it."""
     out: list[Span] = [Span(" " * GUTTER)]
     for column in shown:
         arrow = ("▾" if descending else "▴") if column.sort and column.sort == sort else ""
@@ -163,7 +163,7 @@ def title_line(shown: list[Column], sort: str, descending: bool) -> Line:
 
 
 def row_line(row: Row, shown: list[Column], *, here: bool = False, marked: bool = False) -> Line:
-    """One row: where the cursor is, whether it is marked, then the cells."""
+    """One row: the cursor, the mark, then the cells."""
     sign = ("◆" if here else "▪") if marked else ("❯" if here else " ")
     out: list[Span] = [Span(f"{sign} ", "accent")]
     for column in shown:

@@ -24,7 +24,7 @@ MOST_CHANGES = 12
 
 
 class CommandSender:
-    """Posts to the daemon; its effect is seen in the next status, so only refusals and acceptances are told."""
+    """Sends commands to the daemon.  The next status shows the effect, so only refusal and acceptance are reported."""
 
     def __init__(self, app: App[bool], client: Client, model: Model) -> None:
         self._app, self._client, self._model = app, client, model

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Detail(LineView, can_focus=True):
-    """Scrolls; starts at the top whenever another instance is shown."""
+    """The pane.  It scrolls, and starts at the top whenever another instance is shown."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -21,7 +21,7 @@ class Detail(LineView, can_focus=True):
         self._more: InstanceDetail | None = None
 
     def show(self, row: Row | None, more: InstanceDetail | None) -> None:
-        """`more` is /v1/instances/NAME; the last one known goes on being shown while a newer one is on its way."""
+        """Show an instance.  `more`: /v1/instances/NAME, the last answer until a newer one arrives; None without any."""
         if row is None or self._row is None or row.name != self._row.name:
             self.scroll_home(animate=False)
         self._row, self._more = row, more

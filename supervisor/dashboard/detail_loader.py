@@ -25,7 +25,7 @@ FRESH = 2.0
 
 
 class DetailLoader:
-    """Follows the table's cursor; `changed` is called when details have come."""
+    """Follows the table's cursor; calls `changed` when details have arrived."""
 
     def __init__(
         self, app: App[bool], client: Client, table: Table, detail: Detail, log: LogPane, changed: Callable[[], None]
@@ -39,17 +39,17 @@ class DetailLoader:
 
     @property
     def more(self) -> InstanceDetail | None:
-        """The details of the instance at the cursor, if they are there."""
+        """The details of the instance at the cursor; None until they have arrived."""
         return self._more if self._more is not None and self._more["name"] == self._table.current else None
 
     def moved(self) -> None:
-        """The cursor is somewhere else, or other rows are marked."""
+        """Fetch soon, because the cursor has moved or other rows are marked."""
         if not self._settling:
             self._settling = True
             self._app.set_timer(SETTLE, self.settled)
 
     def settled(self) -> None:
-        """Fetch what is in view."""
+        """Fetch for the panes that are visible."""
         self._settling = False
         self.refresh(0.0)
         if self._log.display:
@@ -58,7 +58,7 @@ class DetailLoader:
             self.tail.close()
 
     def refresh(self, if_older: float = FRESH) -> None:
-        """Ask for the details again, unless they are hidden or new."""
+        """Fetch the details again, unless their pane is hidden or they are less than `if_older` seconds old."""
         name, now = self._table.current, time.monotonic()
         if name and self._detail.display and now - self._asked >= if_older:
             self._asked = now

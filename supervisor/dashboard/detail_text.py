@@ -1,4 +1,4 @@
-"""The detail pane: why an instance is as it is, in sections of lines.  Pure."""
+"""The text of the detail pane: the state of an instance and its reasons, in sections of lines.  Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEXT = {
 
 
 def detail(row: Row, more: InstanceDetail | None, width: int) -> list[Line]:
-    """Everything about one instance; `more` is /v1/instances/NAME, or None while it is on its way."""
+    """Everything about one instance.  `more`: /v1/instances/NAME; None until it has arrived."""
     sections = [
         list(_head(row, width)),
         list(_why(row, more, width)),
@@ -95,7 +95,7 @@ def _why(row: Row, more: InstanceDetail | None, width: int) -> Iterator[Line]:
 
 
 def decision(row: Row) -> str:
-    """What the restart rule made of the last failure, while that is what is being waited for."""
+    """The decision about the last failure, while the instance waits for its restart or its trial; else empty."""
     view = row.view
     if row.last_failure is None or view["state"] not in ("backoff", "failed"):
         return ""

@@ -1,4 +1,4 @@
-"""Windows over the screen: a question, and a page to read."""
+"""Dialogs over the screen: a question with choices, and a page of text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from supervisor.dashboard.spans import Line
 
 
 class Choice(NamedTuple):
-    """`key` answers at once; `answer` is what the question gives back."""
+    """One choice of a question.  `key` selects it at once; `answer` is then the result of the question."""
 
     key: str
     label: str
@@ -27,7 +27,7 @@ class Choice(NamedTuple):
 
 
 class Question(ModalScreen[str]):
-    """Asks, with the choices below; escape is the empty answer."""
+    """A question with its choices below; escape gives the empty answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss('')", "cancel"),
@@ -65,7 +65,7 @@ class Question(ModalScreen[str]):
 
 
 class Page(ModalScreen[None]):
-    """Something to read; any of escape, q, enter closes it."""
+    """A page of text; escape, q, enter and ? close it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter,question_mark", "dismiss", "close"),
@@ -74,7 +74,7 @@ class Page(ModalScreen[None]):
     ]
 
     def __init__(self, title: str, lines: Callable[[int], Sequence[Line]]) -> None:
-        """`lines` is asked again for every width."""
+        """`lines(width)` gives the text; it is called again when the width changes."""
         super().__init__()
         self._title, self._lines = title, lines
 
@@ -120,6 +120,6 @@ def which_signal(targets: Sequence[str]) -> Question:
 
 
 def listed(names: Sequence[str], maximum: int = 6) -> str:
-    """Names in a sentence, not too many of them."""
+    """Names for a sentence: at most `maximum`, and the number of the others."""
     shown = ", ".join(names[:maximum])
     return shown if len(names) <= maximum else f"{shown} and {len(names) - maximum} more"

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from supervisor.dashboard.spans import Line, Span
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-"""Sparklines leave the full block out, so that two rows never touch."""
+"""Sparklines do not use the full block, so that two rows never touch."""
 MOST_BINS = 24
 
 
 def sparkline(values: Sequence[float | None], floor: float = 0.0, *, relative: bool = False) -> str:
-    """Oldest first; a gap where there was nothing to measure.
+    """One mark for each value, oldest first; a blank where there was nothing to measure.
 
-    The scale goes from 0, or if `relative` from the least value, to the greatest; it spans `floor` at least, so that
-    noise does not look like a mountain."""
+    The scale goes from 0, or if `relative` from the least value, to the greatest.  It spans at least `floor`, so that
+    noise stays small."""
     known = [v for v in values if v is not None]
     bottom = min(known, default=0.0) if relative else 0.0
     scale = max(max(known, default=0.0) - bottom, floor, 1e-12)
@@ -23,9 +23,10 @@ def sparkline(values: Sequence[float | None], floor: float = 0.0, *, relative: b
 
 
 def condensed(values: Sequence[float | None], cells: int, per: int, taken: int) -> list[float | None]:
-    """The newest values, the greatest of each `per` in one cell, right-aligned in `cells`.
+    """The newest values in `cells` cells, right-aligned; each cell has the greatest of `per` values.
 
-    `taken` is how many were ever measured: cells begin at its multiples, so that a mark once set stays as it is."""
+    `taken` is the number of values measured so far.  Cells begin at multiples of `per`, so that a cell that is full no
+    longer changes."""
     last = taken % per or per
     known = list(values)[-((cells - 1) * per + last) :] if cells > 0 else []
     out: list[float | None] = []
@@ -38,7 +39,7 @@ def condensed(values: Sequence[float | None], cells: int, per: int, taken: int) 
 
 
 def bar(fraction: float, cells: int, tone: str) -> Line:
-    """A line that fills up: heavy where it is full, light where it is not."""
+    """A horizontal bar: heavy up to `fraction`, light beyond it."""
     full = round(max(0.0, min(1.0, fraction)) * cells)
     if fraction > 0.02:
         full = max(1, full)
@@ -46,14 +47,14 @@ def bar(fraction: float, cells: int, tone: str) -> Line:
 
 
 def nearness(fraction: float) -> str:
-    """The tone for a value on its way to a threshold that lies at 1: only beyond it is alarm."""
+    """The tone for a value whose threshold is 1; `alarm` only beyond it."""
     if fraction > 1.0:
         return "alarm"
     return "warn" if fraction >= 0.6 else "good"
 
 
 def suspicion_line(values: Sequence[float | None], threshold: float) -> Line:
-    """A sparkline whose full height is the threshold; what came near it or went over stands out."""
+    """A sparkline whose full height is the threshold; values near or beyond it stand out."""
     spans: list[Span] = []
     for v in values:
         fraction = 0.0 if v is None else max(0.0, v) / max(threshold, 1e-12)
@@ -67,7 +68,7 @@ def suspicion_line(values: Sequence[float | None], threshold: float) -> Line:
 
 
 def bins(values: Sequence[float], number: int) -> tuple[list[int], float, float]:
-    """How many values fall into each of `number` equal bins between the least and the greatest, and those two."""
+    """The number of values in each of `number` equal bins, and the least and the greatest value, which bound them."""
     low, high = min(values), max(values)
     counts = [0] * number
     for v in values:
@@ -76,9 +77,9 @@ def bins(values: Sequence[float], number: int) -> tuple[list[int], float, float]
 
 
 def histogram(values: Sequence[float], cells: int, rows: int) -> tuple[list[str], float, float]:
-    """`rows` lines of columns two cells wide, top first, and what the left and right edge stand for.
+    """`rows` lines of columns two cells wide, top first, and the values at the left and the right edge.
 
-    Every bin with a value in it shows at least the smallest mark: a single outlier is what one looks for."""
+    Every bin that is not empty has at least the smallest mark, so that a single outlier is visible."""
     number = max(1, min(MOST_BINS, cells // 2))
     counts, low, high = bins(values, number)
     peak = max(counts)

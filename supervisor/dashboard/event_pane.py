@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class EventPane(LineView, can_focus=True):
-    """Shows what History keeps."""
+    """Shows the events that `History` keeps."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -24,12 +24,12 @@ class EventPane(LineView, can_focus=True):
         self.border_title = "events"
 
     def show(self, events: Sequence[Event]) -> None:
-        """All of them, oldest first."""
+        """Show these events, given oldest first."""
         top = self.scroll_offset.y
         grown = len(events) - len(self._events) if top else 0
         self._events = list(events)
         self._draw()
-        if grown > 0:  # whoever reads further down is not moved
+        if grown > 0:  # a user who reads further down keeps the place
             self.scroll_to(y=top + grown, animate=False)
 
     def on_resize(self) -> None:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Event
 
 NARROW = 64
-"""Below this width the state that was left is left out."""
+"""Cells of width below which the line omits the former state."""
 
 
 def event_line(event: Event, *, instance: bool, width: int) -> Line:
-    """When, who (unless that is clear), from where to where, and why; a click on the glass shows the evidence."""
+    """Time, instance (only if `instance`), change of state and cause; a click on the glass shows the evidence."""
     detail = event["detail"]
     parts = [Span(q.clock(event["at"]), "muted"), Span("  ")]
     if instance:

@@ -1,4 +1,4 @@
-"""Formats evidence as a page, whatever its structure, so that the dashboard need not know it."""
+"""Formats evidence of any structure as a page, so that the dashboard need not know the structure."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance
 
 SORTS = ("trouble", "order", "name", "uptime", "restarts", "cpu", "memory", "phi")
-"""`trouble`: what is broken first, then in start order, which is also what `order` means."""
+"""`trouble`: the most severe state first, then start order.  `order`: start order."""
 DESCENDING = frozenset({"trouble", "restarts", "cpu", "memory", "phi"})
-"""Where the large comes first unless asked otherwise."""
+"""Columns that begin with the greatest value unless the user reverses them."""
 
 _KEYS: dict[str, Callable[[Instance], Any]] = {
     "trouble": severity,
@@ -28,22 +28,24 @@ _KEYS: dict[str, Callable[[Instance], Any]] = {
 
 
 def arrange(views: Sequence[Instance], sort: str, descending: bool) -> list[Instance]:
-    """Sorted; equals stay in start order."""
+    """Sort the instances; equal ones stay in start order."""
     if sort == "order":
         return list(reversed(views)) if descending else list(views)
     return sorted(views, key=_KEYS[sort], reverse=descending)
 
 
 def matching(views: Sequence[Instance], text: str) -> list[Instance]:
-    """Those that every word of the filter fits: part of the name or group, a state, `ready` or `unready`, `problem`;
-    `!word` is the opposite.  Where nothing has the words in it, letters in the same order will do."""
+    """The instances that match every word of the filter.
+
+    A word is a part of the name or the group, a state, a goal, `ready`, `unready` or `problem`; `!word` is its
+    opposite.  If no instance matches, a name or group that has the letters of the word in the same order matches too."""
     words = text.lower().split()
     exact = [v for v in views if all(_fits(v, w, _contains) for w in words)]
     return exact or [v for v in views if all(_fits(v, w, _in_order) for w in words)]
 
 
 def find(views: Sequence[Instance], text: str, start: int, step: int = 1) -> int | None:
-    """The index of the next instance that fits, from `start` on, going round."""
+    """The index of the next instance that matches, from `start` on and from the last to the first; None without any."""
     hits = {v["name"] for v in matching(views, text)} if text.strip() else set()
     for n in range(len(views)):
         index = (start + n * step) % len(views)

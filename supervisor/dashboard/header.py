@@ -1,6 +1,6 @@
 """The header: counts by state, the health of host and daemon, and a banner for what needs attention.
 
-Pure functions that make the lines come first, then the widget."""
+The functions that make the lines are pure; the widget follows them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LOUD_FIRST = ("failed", "suspect", "backoff", "stopping", "starting", "exited", "stopped")
 LATE_MS = 250.0
-"""Milliseconds from which the daemon itself counts as late (core.detection.schedulable_time.TOLERANCE)."""
+"""Milliseconds from which the daemon itself counts as late (core.detection.local_health.TOLERANCE)."""
 
 
 def first_line(status: Status, link: Span, width: int) -> Line:

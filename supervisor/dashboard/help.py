@@ -1,4 +1,4 @@
-"""The help page."""
+"""The text of the help page."""
 
 from __future__ import annotations
 

@@ -28,13 +28,13 @@ class Samples:
         self.memory: Ring = deque(maxlen=DEPTH)
         self.phi: Ring = deque(maxlen=DEPTH)
         self.taken = 0
-        """How many samples there ever were."""
+        """Number of samples taken so far."""
         self.wait: tuple[str, float] | None = None
-        """The wait it is in (state and incarnation), and its length in seconds when first seen."""
+        """The present wait (state, incarnation and attempt), and its length in seconds when first seen."""
 
 
 class History:
-    """`take` every status, `note` every event.  An instance that is gone is forgotten with the next status."""
+    """Takes every status and every event.  An instance that is gone is forgotten with the next status."""
 
     def __init__(self) -> None:
         self.lag: Ring = deque(maxlen=DEPTH)
@@ -45,7 +45,7 @@ class History:
         self._seen: set[int] = set()
 
     def take(self, status: Status) -> None:
-        """One status object, as the stream gives it."""
+        """Take the samples of one status."""
         self.lag.append(status["supervisor"]["lag_ms"])
         kept = {}
         for view in status["instances"]:
@@ -59,11 +59,11 @@ class History:
         self._samples = kept
 
     def samples(self, name: str) -> Samples:
-        """An instance's series; empty ones where nothing is known of it."""
+        """The series of an instance; empty where nothing is known of it."""
         return self._samples.get(name) or Samples()
 
     def note(self, events: Iterable[Event]) -> list[Event]:
-        """Events, oldest first; gives back those that are news."""
+        """Keep events, oldest first; returns those that are new."""
         fresh = []
         for event in events:
             if event["id"] in self._seen:
@@ -82,7 +82,7 @@ class History:
         return fresh
 
     def _remember_peak(self, event: Event) -> None:
-        """A suspect may be gone before the next status: its score is in the event."""
+        """Take the score from the event, because a suspicion may be over before the next status."""
         peak, phi = event["detail"].get("suspicion"), self.samples(event["instance"]).phi
         if peak is not None and phi:
             phi[-1] = max(phi[-1] or 0.0, peak)
@@ -104,7 +104,7 @@ def _score(view: Instance) -> float | None:
 
 
 def remaining(view: Instance) -> float | None:
-    """Seconds until the state it waits in ends by itself, as of the status; None where it waits for an event."""
+    """Seconds, at the time of the status, until its state ends by itself; None where it waits for an event."""
     for left in (view["next_restart_in_s"], view["kill_in_s"], view["ready_within_s"]):
         if left is not None:
             return left

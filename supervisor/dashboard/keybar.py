@@ -1,4 +1,4 @@
-"""The keys: what they do on the screen, and which of them the footer shows; a click on it does the same."""
+"""The keys of the screen, and the footer that shows them; a click on a key in the footer does the same."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ BINDINGS = (
     Binding("question_mark", "help", "help"),
     Binding("escape", "back", "back"),
 )
-"""The table and the log have keys of their own beside these."""
+"""The keys of the screen; the table and the log have further ones."""
 
 Key = tuple[str, str, str]
-"""Key as shown, what it does, action."""
+"""The key as shown, its label, and its action in Textual's notation."""
 
 TABLE: tuple[Key, ...] = (
     ("s", "start", "screen.act('start')"),
@@ -67,7 +67,7 @@ LOG: tuple[Key, ...] = (
 
 
 def key_lines(keys: tuple[Key, ...], cells: int) -> list[Line]:
-    """As many lines as it takes."""
+    """The keys in as many lines of `cells` as they need."""
     lines: list[Line] = [()]
     for key, words, action in keys:
         item = line(Span(f" {key}", "accent", action), Span(f" {words} " if words else "", "muted", action))
@@ -78,7 +78,7 @@ def key_lines(keys: tuple[Key, ...], cells: int) -> list[Line]:
 
 
 class KeyBar(LineView):
-    """As high as it must be to show every key."""
+    """The footer; it has as many lines as the keys need."""
 
     can_focus = False
 

@@ -26,16 +26,16 @@ class LineView(ScrollView):
 
     @property
     def lines(self) -> Sequence[Line]:
-        """What is shown."""
+        """The lines that are shown."""
         return self._lines
 
     @property
     def room(self) -> int:
-        """Cells for text in a line: what borders and scrollbar leave."""
+        """Cells for text in a line, without borders and scrollbar."""
         return self.scrollable_content_region.width
 
     def set_lines(self, lines: Sequence[Line]) -> None:
-        """Show these; only lines that differ from what is there are drawn again."""
+        """Show these lines; only those that changed are drawn again."""
         old, self._lines = self._lines, list(lines)
         self.virtual_size = Size(0, len(lines))
         for index, (before, after) in enumerate(zip(old, lines, strict=False)):
@@ -68,7 +68,7 @@ class LineView(ScrollView):
         self._styles_made.clear()
 
     def _style(self, tone: str, action: str, over: str) -> Style:
-        """The style of a tone below an overlay; each is put together once."""
+        """The style of a tone below an overlay; each style is made once."""
         key = (tone, action, over)
         made = self._styles_made.get(key)
         if made is None:

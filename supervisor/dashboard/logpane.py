@@ -1,4 +1,4 @@
-"""The log pane: what the chosen instances write; follow, pause, search, read back."""
+"""The log pane: the output of the chosen instances, to follow, pause, search and read back."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class LogPane(LineView, can_focus=True):
     ]
 
     class Paused(Message):
-        """Paused, or no longer."""
+        """The pane was paused or continues."""
 
     class Older(Message):
-        """The reader is at the top and wants what came before."""
+        """The user has scrolled to the top; older lines are needed."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -60,7 +60,7 @@ class LogPane(LineView, can_focus=True):
         self.following = True
 
     def begin(self, targets: Sequence[str]) -> None:
-        """Empty, for these instances."""
+        """Empty the pane, for the output of these instances."""
         self.targets = list(targets)
         self.entries, self._hit = [], -1
         self.paused, self.following = False, True
@@ -68,7 +68,7 @@ class LogPane(LineView, can_focus=True):
         self._say()
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """What came after."""
+        """Add newer lines; beyond KEEP lines the oldest are removed."""
         top = self.scroll_offset.y
         self.entries += entries
         lost = max(0, len(self.entries) - KEEP)
@@ -83,7 +83,7 @@ class LogPane(LineView, can_focus=True):
         self._say()
 
     def prepend(self, entries: Sequence[Entry]) -> None:
-        """What came before; the lines in view stay in view."""
+        """Add older lines; those in view stay in view."""
         room = entries[-max(0, KEEP - len(self.entries)) :] if len(self.entries) < KEEP else []
         self.entries = [*room, *self.entries]
         self._hit = self._hit + len(room) if self._hit >= 0 else -1
@@ -91,7 +91,9 @@ class LogPane(LineView, can_focus=True):
         self.scroll_to(y=self.scroll_offset.y + len(room), animate=False)
 
     def search(self, text: str) -> None:
-        """Mark every line that has it (a regular expression, or, if it is none, as it stands) and go to the newest."""
+        """Mark every line that matches `text`, and go to the newest one.
+
+        A text that is no valid regular expression is searched literally."""
         try:
             self.pattern = re.compile(text, re.IGNORECASE) if text else None
         except re.error:
@@ -103,7 +105,7 @@ class LogPane(LineView, can_focus=True):
         self.refresh()
 
     def action_hit(self, step: int) -> None:
-        """To the next line that matches, going round."""
+        """Go to the next line that matches, and from the last to the first."""
         number = len(self.entries)
         for n in range(1, number + 1):
             index = (self._hit + n * step) % number

@@ -21,7 +21,7 @@ SOON = 10.0
 
 
 class Model:
-    """Takes what comes in; gives back rows in the order and selection asked for."""
+    """Takes each status, and returns the rows, filtered and sorted as the user chose."""
 
     def __init__(self) -> None:
         self.status: Status | None = None
@@ -36,7 +36,7 @@ class Model:
     # -- what comes in
 
     def take(self, status: Status, now: float) -> str:
-        """A status.  Gives back what the user should hear about it: that the daemon was away, or is another."""
+        """Take a status.  Returns what to tell the user: that the daemon was restarted, or answers again; else ""."""
         before, self.status, self._taken = self.status, status, now
         was_lost, self._lost_at = self._lost_at is not None, None
         self.history.take(status)
@@ -57,7 +57,7 @@ class Model:
 
     @property
     def live(self) -> bool:
-        """The status is as new as it should be."""
+        """There is a status, and the daemon answers."""
         return self.status is not None and self._lost_at is None
 
     @property
@@ -75,12 +75,12 @@ class Model:
         return max(0.0, (self._lost_at if self._lost_at is not None else now) - self._taken)
 
     def rows(self, now: float, clock: float) -> list[Row]:
-        """Filtered and sorted; `clock` is seconds since the epoch."""
+        """The rows, filtered and sorted; `clock` is seconds since the epoch."""
         shown = matching(self.views, self.filter + (" problem" if self.problems_only else ""))
         return [self._row(view, now, clock) for view in arrange(shown, self.sort, self.descending)]
 
     def sort_by(self, sort: str) -> None:
-        """By that column; again: the other way round."""
+        """Sort by that column; if it is the present one, reverse the order."""
         same = sort == self.sort
         self.descending = not self.descending if same else sort in DESCENDING
         self.sort = sort

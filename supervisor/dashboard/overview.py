@@ -1,4 +1,4 @@
-"""The one screen: panes arranged by the room there is, and the keys."""
+"""The screen of the dashboard: its panes, arranged by the size of the terminal, and its keys."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 TICK = 1.0
 QUICK_TICK = 0.25
-"""Only while a countdown under ten seconds is to be seen."""
+"""Seconds from one drawing to the next while a countdown below ten seconds is shown."""
 PAUSE = 0.2
-"""Seconds from one drawing to the next, at least, however fast states change."""
+"""Seconds from one drawing to the next at least, however fast states change."""
 PANES = ("detail", "log", "feed")
 
 
 class Overview(Screen[object]):
-    """Draws what the model knows; knows itself only where cursor, marks and panes are."""
+    """Draws the model.  Its own state is only the cursor, the marks and the panes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*BINDINGS]
 
@@ -84,14 +84,14 @@ class Overview(Screen[object]):
     # -- news
 
     def renewed(self, *, resumed: bool = False) -> None:
-        """There is a new status, or none comes any more."""
+        """Draw a new status, or that none comes any more.  `resumed`: the connection was lost before."""
         self._draw_soon()
         self.attention.refresh()
         if resumed:
             self.attention.tail.resume()
 
     def happened(self, events: Sequence[Event]) -> None:
-        """New events of the ledger."""
+        """Draw new events of the ledger."""
         self._draw_soon()
         if any(event["instance"] == self.table.current for event in events):
             self.attention.refresh(0.0)
@@ -99,7 +99,7 @@ class Overview(Screen[object]):
     # -- drawing
 
     def _draw_soon(self) -> None:
-        """At once if nothing was drawn lately, else when the pause is over: a storm costs what a breeze costs."""
+        """Draw at once, or PAUSE seconds after the last drawing, so that many changes cost no more than a few."""
         left = self._drawn + PAUSE - time.monotonic()
         if left <= 0:
             self._draw()
@@ -108,7 +108,7 @@ class Overview(Screen[object]):
             self.set_timer(left, self._draw)
 
     def _tick(self) -> None:
-        """Countdowns and ages go on while no status comes."""
+        """Draw countdowns and ages, which change although no status comes."""
         if time.monotonic() - self._drawn > 0.9 * TICK:
             self._draw()
 
@@ -168,7 +168,7 @@ class Overview(Screen[object]):
         self.call_after_refresh(self._arranged)
 
     def _arranged(self) -> None:
-        """Panes came or went: fill those that are to be seen, and give the focus back where it was lost."""
+        """Follow a changed arrangement: fill the visible panes, and focus the table if the focus was lost."""
         if self.focused is None or not self.focused.display:
             self.table.focus()
         self.keys.show(LOG if self.focused is self.log_pane else TABLE)
@@ -180,7 +180,7 @@ class Overview(Screen[object]):
         self.keys.show(LOG if self.focused is self.log_pane else TABLE)
 
     def action_pane(self, pane: str) -> None:
-        """Bring a pane up and into focus; where there is room for one, a second time puts it away."""
+        """Show a pane and focus it.  On a small terminal, which has room for one pane, a second time hides it."""
         widget = {"detail": self.detail, "log": self.log_pane, "feed": self.feed}[pane]
         self.remove_class("-full")
         if self.has_class(f"-pane-{pane}") and widget is self.focused and self.has_class("-small"):
@@ -202,7 +202,7 @@ class Overview(Screen[object]):
         self.action_full_log()
 
     def action_back(self) -> None:
-        """One step back: from the whole screen, a search, the marks, the filter, a pane, to the plain table."""
+        """Undo one thing: the full-screen log, a search, the focus, the marks, the filter, or a pane."""
         if self.has_class("-full"):
             self.action_full_log()
         elif self.log_pane.pattern is not None and self.focused is self.log_pane:

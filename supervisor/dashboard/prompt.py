@@ -1,4 +1,4 @@
-"""The line above the keys: where filter and search are typed, and where it stands what is hidden or selected."""
+"""The line above the keys: where filter and search are typed, and which tells what is hidden or selected."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LABELS = {"filter": "filter", "search": "search", "log": "search the log"}
 
 
 class Prompt(Horizontal):
-    """Not there unless it has something to say."""
+    """Hidden unless the user types in it or there is something to tell."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "cancel", show=False)]
 
     class Given(Message):
-        """Given up."""
+        """The user has given up typing."""
 
     def __init__(self) -> None:
         super().__init__(id="prompt")
@@ -33,7 +33,7 @@ class Prompt(Horizontal):
         yield Input(compact=True, id="prompt-input")
 
     def open(self, what: str, value: str) -> None:
-        """Let the user type."""
+        """Let the user type; `what` is `filter`, `search` or `log`, and `value` the text to begin with."""
         self.what = what
         self.add_class("-open", "-typing")
         self.query_one(Label).update(f" {_LABELS[what]} ❯ ")
@@ -48,7 +48,7 @@ class Prompt(Horizontal):
         self._show()
 
     def tell(self, text: str, problems: bool, hidden: int, marked: int) -> None:
-        """What is hidden by which filter, and how many are selected."""
+        """Show how many instances the filter hides, and how many are selected."""
         words = []
         if marked:
             words.append(f"{marked} selected: keys act on them, esc clears")

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Instance
 
 DECIDED = frozenset({"delay_s", "breaker"})
-"""What in an event's detail says what was decided, rather than what happened."""
+"""Keys of an event's detail that say what was decided, rather than what happened."""
 RECENT = 600.0
 """Seconds for which a recovered instance still shows its last failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An instance as last heard of, `age` seconds ago, and what is remembered of it."""
+    """One instance: its status row, received `age` seconds ago, its samples, and its last failure."""
 
     view: Instance
     age: float = 0.0
@@ -43,7 +43,7 @@ def badge(view: Instance) -> Span:
 
 
 def waits(view: Instance, age: float = 0.0) -> tuple[str, float, str] | None:
-    """What ends its present state and in how many seconds, with a tone; None where nothing counts down."""
+    """(what ends the present state, in how many seconds, tone); None where there is no countdown."""
     waiting = (
         (view["next_restart_in_s"], "trial" if view["state"] == "failed" else "restart", "warn"),
         (view["kill_in_s"], "kill", "warn"),
@@ -78,7 +78,7 @@ def countdown(view: Instance, age: float = 0.0) -> Line:
 
 
 def reason(row: Row) -> Span:
-    """Why it is as it is, in a few words: what holds it up now, else what happened last."""
+    """The reason of the state in a few words: what the instance waits for now, else what happened last."""
     view = row.view
     if view["lingering"]:
         return Span(clean(f"cannot be killed: {', '.join(view['lingering'])}"), "bad")
@@ -99,7 +99,7 @@ def reason(row: Row) -> Span:
 
 
 def happened(row: Row) -> str:
-    """The last change's cause in words; for one that failed and is up again or about to be, that of its failure."""
+    """The cause of the last change in words; of an instance that recovers from a failure, the cause of that failure."""
     view, failure = row.view, row.last_failure
     if failure and (failure["cause"] == view["cause"] or view["state"] in ("running", "starting", "failed", "backoff")):
         return cause_of(failure)
@@ -107,5 +107,5 @@ def happened(row: Row) -> str:
 
 
 def cause_of(event: Event) -> str:
-    """What happened, without what was decided about it: that is shown by state and countdown."""
+    """What happened, without what was decided, which state and countdown show."""
     return clean(phrase(event["cause"], {k: v for k, v in event["detail"].items() if k not in DECIDED}))

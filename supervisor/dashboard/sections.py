@@ -1,4 +1,4 @@
-"""The layout of the detail pane: labels in a column, texts wrapped beside them, quiet lines between sections."""
+"""The layout of the detail pane: labels in a column, wrapped texts beside them, headings between sections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LABEL = 11
 
 
 def heading(words: str, width: int) -> Line:
-    """A quiet line that parts two sections."""
+    """The line that begins a section."""
     return line(Span(words, "muted"), Span(" " + "─" * max(0, width - len(words) - 1), "faint"))
 
 

@@ -1,4 +1,4 @@
-"""Lines of styled text, of which every pane of the dashboard is made.
+"""Lines of styled text; every pane of the dashboard consists of them.
 
 A `Line` is a tuple of spans, a span a text with a *tone*.  A tone says what the text means; the style sheet says what
 that looks like in the theme in use.  No tone is told by colour alone: glyph, word or weight says the same.
@@ -12,11 +12,11 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 
 TONES = ("plain", "strong", "muted", "faint", "good", "busy", "warn", "bad", "alarm", "accent", "hit")
-"""From nothing to say, over going well, to look here now."""
+"""The names of the tones; the style sheet has a style for each."""
 
 
 class Span(NamedTuple):
-    """`action` is what a click on it does, in Textual's notation; empty: nothing."""
+    """A piece of text with a tone.  `action`: what a click on it does, in Textual's notation; empty: nothing."""
 
     text: str
     tone: str = "plain"
@@ -40,17 +40,17 @@ def line(*parts: Span | str | Iterable[Span]) -> Line:
 
 
 def plain(spans: Line) -> str:
-    """The bare text."""
+    """The text without tones."""
     return "".join(span.text for span in spans)
 
 
 def width(spans: Line) -> int:
-    """In terminal cells."""
+    """The width in terminal cells."""
     return sum(cell_len(span.text) for span in spans)
 
 
 def fit(spans: Line, cells: int, *, right: bool = False) -> Line:
-    """Exactly `cells` wide: padded, or cut with an ellipsis."""
+    """The line, exactly `cells` wide: padded, or cut with an ellipsis."""
     have = width(spans)
     if have > cells:
         return cut(spans, cells)
@@ -61,7 +61,7 @@ def fit(spans: Line, cells: int, *, right: bool = False) -> Line:
 
 
 def cut(spans: Line, cells: int) -> Line:
-    """At most `cells` wide; what is missing is marked by an ellipsis."""
+    """The line, at most `cells` wide; an ellipsis marks what is cut off."""
     if width(spans) <= cells:
         return spans
     out: list[Span] = []
@@ -80,7 +80,7 @@ def cut(spans: Line, cells: int) -> Line:
 
 
 def spread(left: Line, right: Line, cells: int) -> Line:
-    """One at each end; where there is no room for both, the left one gives way."""
+    """`left` and `right` at the two ends of a line; where there is no room for both, `left` is cut."""
     gap = cells - width(right)
     if gap < 2:
         return cut(right, cells)
@@ -91,5 +91,5 @@ _CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�") | {0x09: "    ",
 
 
 def clean(text: str) -> str:
-    """What a process wrote, made safe for a terminal: control characters are shown, never obeyed."""
+    """The output of a process, safe for a terminal: control characters are replaced."""
     return text if text.isascii() and text.isprintable() else text.translate(_CONTROL)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Refused = tuple[Literal["refused"], "Interruption"]
-"""The daemon does not let the stream begin."""
+"""The daemon has refused the stream."""
 
 
 class Stream(Protocol):
@@ -74,7 +74,7 @@ class StatusWaiting(Message):
 
 
 class News(Message):
-    """Anything else that a stream said."""
+    """Any other message of a stream."""
 
     def __init__(self, source: StreamReader, message: StreamMessage | Refused) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class StreamReader:
                 self._stream.close()
 
     def take(self) -> Status | None:
-        """The newest status, once."""
+        """The newest status; None if it was taken already."""
         with self._lock:
             status, self._status = self._status, None
         return status
@@ -159,7 +159,7 @@ def ask(
 
 
 def _post(post: Post, message: Message) -> None:
-    """Posts a message; an app that has ended takes no more."""
+    """Post a message, unless the app has ended."""
     try:
         post(message)
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""The table of instances: a cursor that stays on its instance whatever moves, marks, a head that sorts."""
+"""The table of instances: its cursor stays on an instance when rows move; rows can be marked; its head sorts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from supervisor.dashboard.spans import Line
 
 
 class Table(LineView, can_focus=True):
-    """Rows below a head that stays.  Line 0 is the head; row n is line n + 1."""
+    """Rows below a fixed head.  Line 0 is the head; row n is line n + 1."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "up", show=False),
@@ -37,7 +37,7 @@ class Table(LineView, can_focus=True):
         """The cursor is on another instance, or the marks changed."""
 
     class Opened(Message):
-        """Enter or a double click."""
+        """An instance was opened, by enter or a double click."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -55,7 +55,7 @@ class Table(LineView, can_focus=True):
 
     @property
     def rows(self) -> Sequence[Row]:
-        """What is shown, from the top."""
+        """The rows that are shown, from the top."""
         return self._rows
 
     @property
@@ -64,16 +64,16 @@ class Table(LineView, can_focus=True):
 
     @property
     def row(self) -> Row | None:
-        """The one at the cursor."""
+        """The row at the cursor; None if the table is empty."""
         return self._rows[self.index] if self._rows else None
 
     @property
     def targets(self) -> list[str]:
-        """What a command is meant for: the marked instances, else the one at the cursor."""
+        """The instances that a command acts on: the marked ones, else the one at the cursor."""
         return [r.name for r in self._rows if r.name in self.marked] or ([self.current] if self.current else [])
 
     def show(self, rows: Sequence[Row], sort: str, descending: bool) -> None:
-        """Put these rows in; the cursor stays with its instance, or close to where that was."""
+        """Show these rows.  The cursor stays on its instance; if that is gone, near its place."""
         before = self.index
         self._rows, self._sort = list(rows), (sort, descending)
         names = [row.name for row in rows]
@@ -97,7 +97,7 @@ class Table(LineView, can_focus=True):
         self._scroll_to_cursor()
 
     def mark_all(self) -> None:
-        """Mark all that are shown, or none if they all are marked."""
+        """Mark all rows that are shown; if all are marked already, none."""
         names = {row.name for row in self._rows}
         self.marked = set() if self.marked >= names else names
         self._marks_changed()
@@ -146,7 +146,7 @@ class Table(LineView, can_focus=True):
         self.post_message(self.Moved())
 
     def line_at(self, index: int) -> Line:
-        """Made when it comes into view: of a thousand rows, a screenful is drawn."""
+        """The line, made when it comes into view: of a thousand rows only those on the screen are drawn."""
         if index not in self._made and index <= len(self._rows):
             self._made[index] = self._make(index)
         return self._made.get(index, ())

@@ -1,5 +1,7 @@
-"""Keeps the log pane full.  The stream only says *that* there is more; what it is, is asked for with a cursor, so that
-nothing is shown twice, nothing is lost in between, and a flood is skipped with a word instead of being chased."""
+"""Keeps the log pane filled with the newest output of some instances.
+
+The stream only announces new output.  The lines themselves are fetched from a cursor, so that none is shown twice and
+none is lost.  Where more is written than can be shown, lines are left out, and the pane says so."""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ MOST_TARGETS = 8
 
 
 class Tail:
-    """`watch` some instances; `close` when the pane is hidden."""
+    """Follows the instances that `watch` names; `close` it when the pane is hidden."""
 
     def __init__(
         self, client: Client, post: Post, later: Callable[[float, Callable[[], None]], object], pane: LogPane
@@ -41,7 +43,7 @@ class Tail:
         return self._pane.targets
 
     def watch(self, targets: Sequence[str]) -> None:
-        """Show these instances' output from now on."""
+        """Show the output of these instances from now on, at most MOST_TARGETS."""
         targets = list(targets)[:MOST_TARGETS]
         if self._source is not None and targets == self.targets:
             return
@@ -63,7 +65,7 @@ class Tail:
             self._source = None
 
     def news(self, news: News) -> None:
-        """What the stream said, if it was this one's."""
+        """Handle a message of the stream; messages of other streams are ignored."""
         if news.source is not self._source:
             return
         if news.message[0] == "log":
@@ -72,12 +74,12 @@ class Tail:
             self.resume()
 
     def resume(self) -> None:
-        """There may be more: after a pause, or a lost connection."""
+        """Fetch what was written during a pause or while the connection was lost."""
         for name in list(self._last):
             self._follow(name)
 
     def older(self) -> None:
-        """Read back, where there is one instance to read back from."""
+        """Fetch older lines; does nothing unless exactly one instance is shown."""
         if len(self.targets) == 1 and (name := self.targets[0]) in self._first and name not in self._busy:
             self._fetch(name, partial(self._client.logs, name, before=self._first[name]), self._before)
 
@@ -119,7 +121,7 @@ class Tail:
         self._put_in(name, entries(answer))
 
     def _put_in(self, name: str, first: list[Entry]) -> None:
-        """All targets' first lines are put in together, in the order of their times where these are known."""
+        """Collect the first lines of all targets, then show them together, sorted by time where it is known."""
         self._backlog[name] = first
         if len(self._backlog) == len(self.targets):
             every = [e for n in self.targets for e in self._backlog[n]]

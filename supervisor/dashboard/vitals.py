@@ -1,4 +1,4 @@
-"""The detail pane's second half: what was measured of an instance, and what it is.  Pure."""
+"""The second half of the detail pane: an instance's measurements, processes and configuration.  Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HISTOGRAM_ROWS = 3
 
 
 def heartbeats(more: InstanceDetail | None, width: int) -> Iterator[Line]:
-    """What is expected, and a histogram of the intervals that came."""
+    """The configured heartbeat, and a histogram of the measured intervals."""
     heartbeat = more["heartbeat"] if more else None
     if not more or not heartbeat:
         return
@@ -43,7 +43,7 @@ def heartbeats(more: InstanceDetail | None, width: int) -> Iterator[Line]:
 
 
 def resources(row: Row, width: int) -> Iterator[Line]:
-    """CPU and memory over the last minute or so."""
+    """CPU and memory, each with the newest samples as a sparkline."""
     view = row.view
     if view["memory_bytes"] is None:
         return
@@ -56,7 +56,7 @@ def resources(row: Row, width: int) -> Iterator[Line]:
 
 
 def processes(more: InstanceDetail | None, width: int) -> Iterator[Line]:
-    """The tree of its processes."""
+    """The tree of the instance's processes."""
     tree = list(more["tree"] or []) if more else []
     if not tree:
         return
@@ -69,7 +69,7 @@ def processes(more: InstanceDetail | None, width: int) -> Iterator[Line]:
 
 
 def _nested(tree: list[Process]) -> Iterator[tuple[int, Process]]:
-    """Parents before children, with their depth; whose parent is not in the tree is a root."""
+    """Processes with their depth, parents before children; a process whose parent is not in the tree is a root."""
     pids = {p["pid"] for p in tree}
     children: dict[int, list[Process]] = {}
     for process in tree:
@@ -82,7 +82,7 @@ def _nested(tree: list[Process]) -> Iterator[tuple[int, Process]]:
 
 
 def identity(more: InstanceDetail | None, width: int) -> Iterator[Line]:
-    """What it is, as the configuration says."""
+    """The configuration of the instance."""
     if not more:
         return
     if more["description"]:
