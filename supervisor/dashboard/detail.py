@@ -21,7 +21,7 @@ class Detail(LineView, can_focus=True):
         self._more: InstanceDetail | None = None
 
     def show(self, row: Row | None, more: InstanceDetail | None) -> None:
-        """Show an instance.  `more`: /v1/instances/NAME, the last answer until a newer one arrives; None without any."""
+        """Show an instance.  `more`: /v1/instances/NAME, the last answer until a newer one comes; None without any."""
         if row is None or self._row is None or row.name != self._row.name:
             self.scroll_home(animate=False)
         self._row, self._more = row, more

@@ -38,7 +38,7 @@ def matching(views: Sequence[Instance], text: str) -> list[Instance]:
     """The instances that match every word of the filter.
 
     A word is a part of the name or the group, a state, a goal, `ready`, `unready` or `problem`; `!word` is its
-    opposite.  If no instance matches, a name or group that has the letters of the word in the same order matches too."""
+    opposite.  If no instance matches, names and groups match that have the letters of the word in the same order."""
     words = text.lower().split()
     exact = [v for v in views if all(_fits(v, w, _contains) for w in words)]
     return exact or [v for v in views if all(_fits(v, w, _in_order) for w in words)]
