@@ -1,1 +1,1 @@
-"""Everything that touches the outside world, one outside thing a room.  The rules are in `core`."""
+"""Everything that touches the outside world, one package for each outside thing.  The rules are in `core`."""

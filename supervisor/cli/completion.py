@@ -1,4 +1,4 @@
-"""`completion`: click's own."""
+"""`completion`: prints the completion script of a shell, which click generates."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The engine: passes events from the inbox to the rules, carries out their actions, and keeps one timer.
 
 It has no adapter of its own; `World` is what it needs of them.  A turn handles everything that has arrived before it
-fires a deadline, so that a daemon that reads late suspects no process for it.  It writes all records of a round
-together before it carries out the first action of that round (record before act).  What an action gives rise to
+fires a deadline, so that a daemon that reads late does not suspect a process for its own delay.  It writes all records
+of a round together before it carries out the first action of that round (record before act).  The outcome of an action
 (`Spawned`, for example) is handled in the same turn: a restart does not wait, and the record of a spawn is older than
 anything that is read from the process.
 """

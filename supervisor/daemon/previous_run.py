@@ -1,7 +1,7 @@
 """The previous run: what an earlier daemon saved of itself, and what this one saves for the next.
 
-The ledger holds the facts.  It may be lost, or a full disk may have taken nothing of a whole run, so the id, the boot
-and that a daemon runs are in the runtime directory as well.  With the id the processes are found, and their
+The ledger holds the facts.  It may be lost, or a full disk may have prevented every write of a run, so the id, the boot
+and the fact that a daemon runs are in the runtime directory as well.  The id serves to find the processes, and their
 environments tell the rest (core/services/adoption.py).
 """
 

@@ -1,1 +1,1 @@
-"""What the command line, the dashboard and the web view share: numbers, rows and words for a person."""
+"""Formats numbers, states and rows of the status for the command line and the dashboard."""

@@ -3,7 +3,7 @@
 That build imports some of its modules when they are first needed: to answer a stream, to compress a log, to start a
 service with sockets, and to upgrade.  After `pip install --upgrade`, and until `supervisor upgrade` has put this
 version in its place, it looks for them under their old names.  There it finds short modules that call `load`, which
-runs the source of that build, so that it works on with the modules that the daemon holds in memory.
+runs the source of that build, so that it fits the modules that the daemon holds in memory.
 
 Kept for one version.  To remove: this package, and the modules that import it (`git grep previous_build`).
 """

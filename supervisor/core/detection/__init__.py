@@ -1,2 +1,2 @@
-"""Detection: failure detectors, what they are set by, and what else explains a silence.  It imports only
+"""Detection: failure detectors, the targets that set them, and other explanations of a silence.  It imports only
 `core.model`."""

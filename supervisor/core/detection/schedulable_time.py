@@ -4,8 +4,8 @@
 - For a thread that slept in between, or is new, the kernel counts how long it waited for a CPU.
 - It is not known which thread sends the beats, so the thread that waited longest stands for the process.
 - A sleeping thread (in a futex, in a read) waits for no CPU: its time counts.
-- Uninterruptible sleep counts too, because a disk that does not answer has to be detected like a deadlock.  Where the
-  sleep is for lack of memory, the pressure of the cgroup tells.
+- Uninterruptible sleep counts too, because a disk that does not answer has to be detected like a deadlock.  The memory
+  pressure of the cgroup shows how much of it is for lack of memory.
 - A process that is stopped, traced or frozen cannot run.
 """
 

@@ -1,8 +1,8 @@
 """Computes how long within a period an instance was wanted, ready, or in an unknown state.
 
-The ledger records changes.  Between two events the state of the first one lasted, if the second one begins with it.  If
-it does not, a daemon died in between, and the state is unknown; so it is where a process ended without a known exit
-status.  An adopted process proves that it lived all the time.
+The ledger records changes.  Between two events the instance was in the state to which the first one led, if the second
+one starts from that state.  Otherwise a daemon died in between, and the state is unknown.  It is also unknown where a
+process ended without a known exit status.  An adopted process proves that it lived all the time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Timeline:
     unknown: float = 0.0
 
     def add(self, seconds: float, wanted: bool | None, ready: bool = False) -> None:
-        """`wanted` None: unknown."""
+        """Add a span of time; `wanted` None: the state is unknown."""
         if wanted is None:
             self.unknown += seconds
         elif wanted:
@@ -36,8 +36,8 @@ class Timeline:
 
 
 def timeline(events: Sequence[Event], since: float, until: float, row: Instance | None, oneshot: bool) -> Timeline:
-    """Of one instance's events, oldest first; those before `since` tell how the period began.  `row`: its status at
-    `until`, None where it is not known.  A oneshot is never counted as wanted."""
+    """The timeline of one instance.  `events`: its events, oldest first; those before `since` tell how the period
+    began.  `row`: its status at `until`, None where it is not known.  A oneshot is never counted as wanted."""
     out = Timeline()
     if not events:
         _unchanged(out, since, until, row, oneshot)
@@ -59,7 +59,7 @@ def timeline(events: Sequence[Event], since: float, until: float, row: Instance 
 
 
 def _was_ready(event: Event, following: Event | None, row: Instance | None) -> bool | None:
-    """Between these two events; None: unknown."""
+    """Whether the instance was ready between these two events; None: unknown."""
     state = event["to"]
     if following is None:
         seen = row is not None and row["state"] == state and row["incarnation"] == event["incarnation"]
@@ -73,8 +73,8 @@ def _was_ready(event: Event, following: Event | None, row: Instance | None) -> b
 
 
 def _before(out: Timeline, seconds: float, first: Event, oneshot: bool) -> None:
-    """From the beginning of the period to the first event.  A daemon that starts always begins with `stopped`, whatever
-    was before."""
+    """Add the time from the beginning of the period to the first event.  A daemon that starts always begins with
+    `stopped`, whatever was before."""
     state = first["from"]
     if state == "stopped":
         out.add(seconds, False if first["cause"] == Cause.STARTED_BY_USER else None)
@@ -86,7 +86,7 @@ def _before(out: Timeline, seconds: float, first: Event, oneshot: bool) -> None:
 
 
 def _unchanged(out: Timeline, since: float, until: float, row: Instance | None, oneshot: bool) -> None:
-    """Without events: the present state since `since_s`, unknown before."""
+    """Add a period without events: the present state since `since_s`, unknown before."""
     period = max(0.0, until - since)
     age = row["since_s"] if row is not None else None
     known = min(period, age) if age is not None else 0.0

@@ -1,2 +1,1 @@
-"""Lifecycle: the states of one instance, and the handlers of its events.  Other instances are the business of
-`services`."""
+"""Lifecycle: the states of one instance, and the handlers of its events.  Rules between instances are in `services`."""

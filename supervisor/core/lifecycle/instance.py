@@ -1,8 +1,8 @@
 """One instance: one replica of a service, over all its incarnations.  This is the data that the rules work on.
 
 The rules are handlers, plain functions beside this file.  `transitions.step` chooses one by state and event, and its
-head explains states, phases and what may interrupt what.  What is here is what everything else may ask of an instance,
-the moment at which it has to be stepped next, and the path of a heartbeat, which is too frequent for the table.
+head explains states, phases and what may interrupt what.  This file has the properties that other code reads, the
+deadline of the next step, and the path of a heartbeat, which is too frequent for the table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an instance is beside its state (`Phase`, `After`), and how it is saved for a later daemon.
+"""What refines the state of an instance (`Phase`, `After`), and how an instance is saved for a later daemon.
 
 Moments are CLOCK_MONOTONIC seconds.  That clock is the same for all processes of one boot, so saved moments stay valid
 when the daemon that wrote them has died.

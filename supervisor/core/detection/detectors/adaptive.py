@@ -1,10 +1,10 @@
 """The adaptive detector: several predictors of the next beat, of which the one with the fewest mistakes is followed.
 
-This project's own.  No single predictor is best everywhere: a constant margin where intervals are alike, the schedule
-where the sender keeps one, a margin that follows the latest errors where quiet and noisy periods alternate, a quick
-mean where the interval drifts, the window's own deviation where senders switch between intervals.  So each predictor
-(*expert*) is a location (when the beat is due) and a scale (how uncertain that is).  Its patience at a score is
-location + (a + b·score)·scale, with a and b such that all experts have the same *mean* patience.  Detection is then
+It is this project's own.  No single predictor is best everywhere: a constant margin where intervals are alike, the
+schedule where the sender keeps one, a margin that follows the latest errors where quiet and noisy periods alternate, a
+quick mean where the interval drifts, the window's own deviation where senders switch between intervals.  So each
+predictor (*expert*) is a location (when the beat is due) and a scale (how uncertain that is).  Its patience at a score
+is location + (a + b·score)·scale, with a and b such that all experts have the same *mean* patience.  Detection is then
 equally quick with each of them, and the best is the one with the fewest mistakes.  Mistakes are rare, so near ones
 count a little too: with r the part of an expert's margin that a gap has used up, its loss is 1 if r ≥ 1, else 0.3·r¹⁶.
 Losses are counted at the detector's own threshold, because what is best at a low one is not best at a high one.
