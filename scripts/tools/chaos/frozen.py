@@ -1,7 +1,8 @@
 """Stops the daemon itself for a while, and continues it, among services that beat all the time.
 
 Half of them send as systemd's library does and wait for room in the socket's queue, which is soon full; half use
-`supervisor.heartbeat`, which drops what cannot be sent at once. None may be suspected for it, let alone restarted.
+`supervisor.heartbeat`, which drops what cannot be sent at once. None may be suspected, and none restarted, because of
+the stop.
 """
 
 from __future__ import annotations

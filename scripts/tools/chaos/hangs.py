@@ -1,7 +1,7 @@
 """Hangs workers that beat ten times a second, one by one at random phases, and measures how soon that is detected.
 
-A hang is a signal handler that waits for ever for a lock, in the thread that beats. Detected is the event `suspect`;
-acted upon, after an examination and the stacks, the event `stopping`.
+The hang is a signal handler that waits for ever for a lock, in the thread that beats. The event `suspect` marks the
+detection, and the event `stopping`, after an examination and the stacks, the reaction.
 """
 
 from __future__ import annotations

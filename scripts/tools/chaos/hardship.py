@@ -170,7 +170,7 @@ def mounted(directory: Path, *arguments: str) -> Iterator[None]:
 
 
 def full_disk(t: Trial) -> None:
-    """The disk of the state directory is full for a while, and the daemon is killed meanwhile."""
+    """The disk of the state directory is full for a while, in which the daemon is killed."""
     t.lossy = True
     with mounted(t.stage.state_dir, "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs"):
         t.begin()

@@ -79,7 +79,7 @@ class Gap:
 
 @dataclass
 class Wish:
-    """What an instance should be: up since, down since, or unknown (an order without an answer).
+    """The wanted state of an instance: up since, down since, or unknown (an order without an answer).
 
     `started_after`: it must have been started after this time.
     """

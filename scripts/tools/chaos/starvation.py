@@ -1,8 +1,8 @@
 """Starves the host of healthy workers: none may be restarted for it, and one that really hangs must still be found.
 
-Sixteen busy loops run, and, where a memory limit can be set, reads of a file that does not fit into it. As root also a
-real-time loop on one CPU, with `meek` workers that may run on that CPU alone: they get a twentieth of it, once a
-second. At half-time one worker waits for ever for a lock.
+Sixteen busy loops run, and, where a memory limit can be set, reads of a file that does not fit into it. As root, a
+real-time loop also runs on one CPU, with `meek` workers that may run on that CPU alone and get a twentieth of it, once
+a second. At half-time one worker waits for ever for a lock.
 """
 
 from __future__ import annotations
