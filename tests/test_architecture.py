@@ -1,4 +1,4 @@
-"""The house as one table: which room may import which, and that no two modules import each other in a circle.
+"""The architecture as one table: which package may import which, and that no modules import in a circle.
 
 An import counts wherever it stands: at the top, within a function, under TYPE_CHECKING.  With a module, the
 packages that it lies in are imported, too.

@@ -1,4 +1,4 @@
-"""The commands, with a stand-in behind the real socket."""
+"""The commands, with a double of the daemon behind the real socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`detectors tune` on ledgers, and what its curves are worth."""
+"""`detectors tune` on ledgers, and how accurate its curves are."""
 
 from __future__ import annotations
 

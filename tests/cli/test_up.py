@@ -1,4 +1,4 @@
-"""`run`, `up` and `down`, and what can be told without a daemon: with the real one."""
+"""`run`, `up` and `down` with the real daemon, and the commands that work without one."""
 
 from __future__ import annotations
 

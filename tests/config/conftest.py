@@ -1,4 +1,4 @@
-"""A folder with a services.toml in it, and what loading it gives."""
+"""A folder with a services.toml, and the result of loading it."""
 
 from __future__ import annotations
 

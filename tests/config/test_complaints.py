@@ -1,4 +1,4 @@
-"""Bad input, and the exact words that it is answered with: each with its line and key path."""
+"""Invalid input, and the exact message for it, with line and key path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a good file becomes."""
+"""The plan that a valid file gives."""
 
 from __future__ import annotations
 

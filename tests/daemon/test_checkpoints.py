@@ -1,4 +1,4 @@
-"""Rhythms are kept for the next supervisor: all of them in turn, and only where there is something new."""
+"""Learned intervals are saved for the next daemon: of all instances in turn, and only where there are new ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces: the same from the same seed, and what they say they are."""
+"""Traces: the same for the same seed, with the properties that they claim."""
 
 from __future__ import annotations
 

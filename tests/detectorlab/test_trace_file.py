@@ -1,4 +1,4 @@
-"""Recorded beats, and what people put into files."""
+"""Recorded traces, valid and malformed."""
 
 from __future__ import annotations
 

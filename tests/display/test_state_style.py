@@ -1,4 +1,4 @@
-"""One look for each state, wherever it is shown."""
+"""Each state has the same glyph and tone wherever it is shown."""
 
 from __future__ import annotations
 

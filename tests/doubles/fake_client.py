@@ -1,4 +1,4 @@
-"""A daemon that is not there: the client's methods over a scripted little world of twelve instances in all states."""
+"""A double of the client, with a scripted daemon of twelve instances in all states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As much of a service manager as can be had anywhere: a notify socket, a descriptor store, and a new start."""
+"""A double of a service manager: a notify socket, a descriptor store, and a restart of the daemon."""
 
 from __future__ import annotations
 

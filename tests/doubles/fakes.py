@@ -1,4 +1,4 @@
-"""Stand-ins for the outside world, for tests that want to turn the clock by hand."""
+"""Doubles of the outside world, for tests that set the clock themselves."""
 
 from __future__ import annotations
 

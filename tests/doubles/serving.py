@@ -1,4 +1,4 @@
-"""A real server on a real reactor in a thread of its own, for tests that are its clients."""
+"""A real server on a real event loop in a thread of its own, for tests that are its clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon is killed at any moment, and nobody is the worse for it; the judge who says so finds what is planted."""
+"""The daemon is killed at any moment without harm to services; the judge is tested with planted violations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of a hang, from the real daemon's own record of it."""
+"""The evidence of a hang, as the real daemon records it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input, bad surroundings, bad moments: each gets a clear word, and the services live on."""
+"""Bad input, surroundings and moments: each is reported clearly, and the services continue."""
 
 from __future__ import annotations
 

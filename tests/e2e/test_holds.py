@@ -1,4 +1,4 @@
-"""Who cannot run cannot beat: real processes that are stopped, traced, frozen and starved, under the real daemon."""
+"""Processes that cannot run are held: real ones, stopped, traced, frozen and starved, under the real daemon."""
 
 from __future__ import annotations
 

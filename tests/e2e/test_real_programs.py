@@ -1,4 +1,4 @@
-"""Software that nobody here wrote, started unmodified."""
+"""Programs of other projects, started unmodified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service is given in confidence is found nowhere that the supervisor writes, prints or serves."""
+"""The secrets of a service appear in nothing that the supervisor writes, prints or serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service on a socket that the supervisor owns: whoever connects is answered, whatever happens to both of them."""
+"""A service on a socket of the supervisor: every client is answered, even when service or daemon restarts."""
 
 from __future__ import annotations
 

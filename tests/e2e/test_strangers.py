@@ -1,4 +1,4 @@
-"""Who may speak for a service, who may reach the supervisor at all, and what others can read of it."""
+"""Which processes may notify for a service, which may reach the daemon, and what others can read of it."""
 
 from __future__ import annotations
 

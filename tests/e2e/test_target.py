@@ -1,4 +1,4 @@
-"""What is wanted of detection, under the real daemon: it is told what became of it, kept, and found again."""
+"""The detection target under the real daemon: it is assessed, reported, saved and restored."""
 
 from __future__ import annotations
 

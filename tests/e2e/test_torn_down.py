@@ -1,4 +1,4 @@
-"""Down means down: nothing is left unnoticed, and only what is meant to stays."""
+"""`down` leaves no process unnoticed, and none but those that are meant to stay."""
 
 from __future__ import annotations
 

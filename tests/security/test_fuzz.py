@@ -1,4 +1,4 @@
-"""Short forms of scripts/fuzz, and that it would find what it looks for."""
+"""Short runs of scripts/fuzz, and that it finds planted defects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that schemathesis makes up from our own OpenAPI document: each answer is to be one that it promises."""
+"""Calls that schemathesis generates from the OpenAPI document: each answer must be one that it documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may speak for a service: its own processes, and nobody who only says so."""
+"""Only the processes of a service may notify for it, not others that claim to belong to it."""
 
 from __future__ import annotations
 

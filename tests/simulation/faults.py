@@ -1,4 +1,4 @@
-"""What is done to them, at random moments: by people, by the machine, by the programs themselves."""
+"""Faults at random moments: by users, by the machine, by the programs themselves."""
 
 from __future__ import annotations
 

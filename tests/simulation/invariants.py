@@ -1,4 +1,4 @@
-"""What must hold whatever happens.  A violation ends the run, with the words of the rule that was broken."""
+"""The invariants.  A violation ends the run with the text of the rule that was broken."""
 
 from __future__ import annotations
 

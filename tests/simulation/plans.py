@@ -1,4 +1,4 @@
-"""Small fleets that have, between them, everything that the rules know."""
+"""Small plans that together use everything that the rules know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that live, beat, fall ill and die."""
+"""Simulated processes, which run, beat, hang and end."""
 
 from __future__ import annotations
 

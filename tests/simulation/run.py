@@ -1,4 +1,4 @@
-"""One seed from beginning to end: hours of faults, then peace, in which everything has to come right."""
+"""Runs one seed: hours of faults, then a time without faults, in which every instance has to recover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing breaks in hundreds of hours of failures; and what is broken on purpose is found."""
+"""No invariant breaks in hundreds of hours of failures, and rules that are broken on purpose are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Virtual time, and everything that happens by itself: processes become ready, beat, fail, and are born again."""
+"""Virtual time, and everything that happens by itself: processes become ready, beat, fail and start again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As PID 1 of a container: nobody else reaps, and the kernel gives PID 1 no default action for any signal."""
+"""The daemon as PID 1 of a container: no other process reaps, and the kernel has no default actions for its signals."""
 
 from __future__ import annotations
 

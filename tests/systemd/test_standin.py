@@ -1,4 +1,4 @@
-"""Under a stand-in for the service manager, which runs everywhere and says what it hears word by word."""
+"""Under a double of the service manager, which runs everywhere and reports each message that it gets."""
 
 from __future__ import annotations
 

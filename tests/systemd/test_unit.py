@@ -1,4 +1,4 @@
-"""What `supervisor systemd` prints: right for the plan, and understood by systemd."""
+"""The unit that `supervisor systemd` prints: it fits the plan, and systemd accepts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench's pure parts: a wrong median, ratio or line count would flatter us and nobody would notice."""
+"""The bench's pure parts: a wrong median, ratio or line count would go unnoticed."""
 
 from __future__ import annotations
 

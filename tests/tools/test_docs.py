@@ -1,4 +1,4 @@
-"""The pages of the project lead somewhere: links, files that are named, and the places where scripts write."""
+"""The pages of the project: their links, the files that they name, and the places where scripts write."""
 
 from __future__ import annotations
 

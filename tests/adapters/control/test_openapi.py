@@ -1,4 +1,4 @@
-"""The OpenAPI document: made from routes and documents, up to date, whole, and kept by every answer."""
+"""The OpenAPI document: it is generated from routes and documents, is up to date, and fits every answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A suspect is examined: real processes that hang, that answer, that are stopped, and that cannot be asked."""
+"""The examination of suspects: real processes that hang, answer, are stopped, or cannot be asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A close look at real processes: stopped, traced, busy, many, gone."""
+"""Evidence from /proc of real processes: stopped, traced, busy, numerous, ended."""
 
 from __future__ import annotations
 

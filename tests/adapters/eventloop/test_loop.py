@@ -1,4 +1,4 @@
-"""The loop: order, time, failures, signals, and that it sleeps when there is nothing to do."""
+"""The event loop: order, timers, failures, signals, and that it sleeps when there is nothing to do."""
 
 from __future__ import annotations
 

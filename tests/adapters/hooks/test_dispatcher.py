@@ -1,4 +1,4 @@
-"""Hooks in real children: what they get, what becomes of those that fail, hang or are too many, and the end."""
+"""Hooks in real children: their input, failures, timeouts, the queue's limit, and the daemon's end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is kept out: other users, requests without the token, connections without TLS."""
+"""Access control: other users, requests without the token and connections without TLS are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger on real files: what it gives back, what it survives, and that it stays small."""
+"""The ledger on real files: what it returns, which damage it survives, and that it stays small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody removes from the runtime directory is noticed, and made anew."""
+"""Files that are removed from the runtime directory are noticed and made again."""
 
 from __future__ import annotations
 

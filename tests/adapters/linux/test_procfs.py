@@ -1,4 +1,4 @@
-"""/proc, read by ourselves: real processes, odd names, and those that are gone."""
+"""The reader of /proc: real processes, odd names, and processes that have ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of output capture share: a store on a temporary directory, and all that it kept."""
+"""Shared by the tests of output capture: a store on a temporary directory, and what it has kept."""
 
 from __future__ import annotations
 

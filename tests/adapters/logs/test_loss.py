@@ -1,4 +1,4 @@
-"""A log that cannot be written: the child never blocks, readers of lines still read, the loss is counted and told."""
+"""A log that cannot be written: the child never blocks, subscribers still get lines, the loss is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output capture: from the child's write to the file, and to those who read lines."""
+"""Output capture: from the child's write to the file and to subscribers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notify socket and whose pid it is: real datagrams, real processes, garbage, strangers, stepped clocks."""
+"""The notify socket and attribution: real datagrams and processes, garbage, foreign senders, stepped clocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probes against real servers, commands and files: what is good, what is not and how it is said, and how often."""
+"""Probes of real servers, commands and files: success, failure with its text, and how often they run."""
 
 from __future__ import annotations
 

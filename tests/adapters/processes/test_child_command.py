@@ -1,4 +1,4 @@
-"""Short-lived children: what becomes of their output, their errors, their time and their process group."""
+"""Short-lived children: their output, their errors, their time limit and their process group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an earlier daemon left is known by its mark, and ended only as the very process that was found."""
+"""Orphans of an earlier daemon are found by their mark, and no other process is killed in their place."""
 
 from __future__ import annotations
 

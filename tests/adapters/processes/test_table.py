@@ -1,4 +1,4 @@
-"""Real processes: spawned, watched, signalled, torn down whole; with cgroups where they can be had, and without."""
+"""Real processes: spawned, watched, signalled and ended as whole trees; with cgroups where available, and without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tries to get away, by every kind of tree; where an earlier daemon's trees are found; what the kernel is told."""
+"""Process trees of both kinds: processes that try to escape, trees of an earlier daemon, and the kernel's limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speaking to a service manager: real datagrams to a stand-in that reads when the test wants it to."""
+"""Notifications to the service manager: real datagrams to a double that reads when the test says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listening sockets: opened, kept, found again in a process that has them, and given up."""
+"""Listening sockets: opened, kept, fetched from a process that has them, and closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sockets a service asks for, and who may have which."""
+"""The sockets of services, and conflicts between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What root refuses to read or run, because somebody else could have changed it."""
+"""Files that root refuses to read or run, because another user could have changed them."""
 
 from __future__ import annotations
 

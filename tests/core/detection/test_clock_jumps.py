@@ -1,4 +1,4 @@
-"""Suspends and steps, told apart."""
+"""Suspends of the host and steps of the wall clock are distinguished."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every detector promises: by name, by law, and as a clock of silence."""
+"""What every detector guarantees: by its name, its score function and its measure of silence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom `adaptive` trusts, when it changes its mind, and what all of its experts have in common."""
+"""Which expert `adaptive` follows, when it follows another one, and what all experts have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each law makes of a rhythm, by its paper's formula."""
+"""What each score function makes of an interval window, by its paper's formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is learned of a rhythm, and what is not."""
+"""The interval window: which intervals are learned, and which are not."""
 
 from __future__ import annotations
 

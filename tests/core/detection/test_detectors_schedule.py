@@ -1,4 +1,4 @@
-"""The schedule where it is given something that no schedule makes."""
+"""The schedule with beats that follow no schedule."""
 
 from __future__ import annotations
 

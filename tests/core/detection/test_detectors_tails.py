@@ -1,4 +1,4 @@
-"""The laws' tails against 60-digit arithmetic."""
+"""The tails of the score functions against 60-digit arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recorded rhythm: how it counts, how it goes on beyond what was seen, and that nothing breaks it."""
+"""The interval histogram: its counts, its tail beyond the recorded intervals, and damaged data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doubting oneself first."""
+"""Local health: the daemon's own lateness is not taken for the silence of its processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits on resources: peaks, breaches, and that a breach is told once."""
+"""Limits on resources: peaks, breaches, and that a breach is reported once."""
 
 from __future__ import annotations
 

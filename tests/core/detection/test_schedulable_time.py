@@ -1,4 +1,4 @@
-"""What of a suspicion's time counts."""
+"""Which part of a suspicion's time counts as schedulable."""
 
 from __future__ import annotations
 

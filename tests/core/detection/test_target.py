@@ -1,4 +1,4 @@
-"""From what is wanted to how the detector is set, and what is said of it."""
+"""How a target sets the detector, and how the assessment is described."""
 
 from __future__ import annotations
 

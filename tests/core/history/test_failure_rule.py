@@ -1,4 +1,4 @@
-"""What a failure is: each is one record when it happens, and one when it is decided what follows."""
+"""What counts as a failure: one record when it happens, and one when the decision follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The story as the real rules write it: an instance is stepped, its records become events, and `why` reads them."""
+"""`why` on the records of the real rules: an instance is stepped, its records become events, and `why` reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a supervisor: what it waits for, what it leaves on purpose, and what it has to leave."""
+"""The end of a daemon: what it waits for, what it leaves running on purpose, and what it cannot end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the transcripts cannot show: views, specs as data, and small print of one instance."""
+"""What the transcripts cannot show of an instance: status rows, specs as data, and details."""
 
 from __future__ import annotations
 

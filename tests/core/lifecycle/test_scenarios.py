@@ -1,4 +1,4 @@
-"""The transcripts, the table's totality, and that every state and cause is told in some transcript."""
+"""The transcripts; that the table is total; and that every state and cause occurs in some transcript."""
 
 from __future__ import annotations
 

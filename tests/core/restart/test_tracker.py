@@ -1,4 +1,4 @@
-"""May it restart?  Policy, intensity and breaker."""
+"""The restart tracker: policy, restart intensity and breaker."""
 
 from __future__ import annotations
 

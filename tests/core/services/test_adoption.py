@@ -1,4 +1,4 @@
-"""Who belongs to whom after a crash: at most one candidate an instance, and no stray is overlooked."""
+"""Adoption after a crash: at most one main process for each instance, and no orphan is overlooked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which hooks a record calls for, told by the records that the rules really write."""
+"""Which hooks a record triggers, for the records that the rules really write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small decisions, each as a table: sockets, monitoring, problems, what is required of the host."""
+"""Small decisions, each as a table: sockets, monitoring, problems, requirements of the host."""
 
 from __future__ import annotations
 

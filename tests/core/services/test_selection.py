@@ -1,4 +1,4 @@
-"""The instances that a command, or the start of the daemon, is about."""
+"""The instances that a command, or the start of the daemon, acts on."""
 
 from __future__ import annotations
 

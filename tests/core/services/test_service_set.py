@@ -1,4 +1,4 @@
-"""What instances mean for one another, in a small simulated world; and what must hold whatever happens."""
+"""The rules between instances, in a small simulated world, and the invariants that always hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a command is done, and when it never will be."""
+"""When a command counts as done, and when as impossible."""
 
 from __future__ import annotations
 

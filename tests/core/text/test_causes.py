@@ -1,4 +1,4 @@
-"""Every cause has a sentence, and numbers are said as people say them."""
+"""Every cause has a sentence, and numbers are written for a reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left out of a command line."""
+"""What is removed from a command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the programs really write, and garbage."""
+"""Stacks as programs really write them, and garbage."""
 
 from __future__ import annotations
 
