@@ -347,7 +347,7 @@ def test_the_event_loop_beats_and_a_blocked_one_does_not(ear: Ear) -> None:
         for _ in range(3):
             assert (await loop.run_in_executor(None, ear.hear)).beat
         ear.waiting()
-        time.sleep(0.02)  # what nobody should do here
+        time.sleep(0.02)  # which a program should not do here
         assert not ear.waiting()
         task.cancel()
 

@@ -7,22 +7,23 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     advance 5s                     time passes; every deadline on the way fires
     advance to deadline            until the next deadline, which fires
     heartbeat x20 every=1s         twenty beats, a second apart
-    crash for=5s | reboot          a new supervisor in the same boot takes the instance up, or one in the next boot
-    shutdown                       as stop, because the supervisor ends
+    crash for=5s | reboot          a new daemon restores the instance, in the same boot or in the next one
+    shutdown                       as stop, because the daemon ends
     adopted | vanished             … and finds its process, or does not (`vanished tree=left`: only descendants)
     look | looked                  at a suspect's threads, first and last: `wants` (to run), `ran=`, `waited=` `slept`
-                                   since the last look, `memory=` and `quota=` that its cgroup waited, `as=stopped` what
-                                   bars it.  After `looked` the examiner answers
-    pause for=30s                  the supervisor itself does not run for so long, and wakes late
-    suspend for=8h | clock by=-1h  the host sleeps; somebody sets the wall clock
+                                   since the last look, `memory=` and `quota=` that its cgroup waited, `as=stopped` why
+                                   it cannot run.  After `looked` the examiner answers
+    pause for=30s                  the daemon itself does not run for this time, and wakes late
+    suspend for=8h | clock by=-1h  the host sleeps; the wall clock is set
 
-With `replicas` of more than one it is a fleet: each input begins with whose it is, as in `web@1 heartbeat`, or `all`.
+With more than one of `replicas` there are several instances: each input begins with the instance that it is for, as in
+`web@1 heartbeat`, or with `all`.
 
 On the right: states and cause in upper case, as `RUNNING`, in the order in which they were entered, then orders:
 `Spawn #2`, `Signal 15`, `Kill`, `Examine`, `Watch heartbeat`, `Release`; a number with `s` is the next deadline's
-distance.  In quotation marks: why it is held, and what is said of the clocks.
-`TRANSCRIPTS=write pytest tests/core/lifecycle/test_scenarios.py` writes the right-hand sides anew; commit them
-only if every change is understood.
+distance.  In quotation marks: why it is held, and what is reported of the clocks.
+`TRANSCRIPTS=write pytest tests/core/lifecycle/test_scenarios.py` rewrites the right-hand sides; commit them only if
+every change is understood.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def service(words: list[str]) -> ServiceSpec:
 
 
 class Play:
-    """One instance in virtual time.  The fleet's `granted` is given by hand, so that waiting can be seen."""
+    """One instance in virtual time.  The permission to start (`granted`) is an input, so that waiting can be seen."""
 
     def __init__(self, spec: ServiceSpec, records: list[act.Record]) -> None:
         self.instance = Instance(spec.name, spec, lambda: 0.5)
@@ -279,7 +280,7 @@ class Play:
 
 
 class Company(Play):
-    """A fleet of one service's replicas.  What several say in the same words is written once."""
+    """The replicas of one service.  What several instances do in the same way is written once."""
 
     def __init__(self, spec: ServiceSpec, records: list[act.Record]) -> None:
         super().__init__(spec, records)

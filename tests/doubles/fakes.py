@@ -11,7 +11,7 @@ from supervisor.adapters.eventloop.loop import EPOLLIN, EventLoop
 
 
 def run_until(loop: EventLoop, condition: Callable[[], object], timeout: float = 10.0) -> None:
-    """Turn a real reactor until `condition()` holds; AssertionError after `timeout` seconds."""
+    """Turn a real event loop until `condition()` holds; AssertionError after `timeout` seconds."""
     late: list[bool] = []
     timer = loop.call_at(loop.now() + timeout, lambda: late.append(True))
     while not condition():
@@ -32,7 +32,7 @@ class FakeTimer:
 
 
 class FakeReactor:
-    """The reactor's interface with time in the test's hand.
+    """The interface of the event loop, with a clock that the test sets.
 
     `advance(seconds)` fires what is due, each timer at its own moment.  Descriptors are never watched: a test calls
     `callbacks[fd](events)` itself, or `make_ready(fd)`.

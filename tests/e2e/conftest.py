@@ -41,7 +41,7 @@ class Daemon:
         self.write(toml)
 
     def write(self, toml: str) -> None:
-        """(Re)write the configuration, with our own directories in it."""
+        """(Re)write the configuration, with the test's own directories in it."""
         place = f'[supervisor]\nname = "test"\nruntime_dir = "{self.runtime_dir}"\nstate_dir = "{self.state_dir}"\n'
         self.file.write_text(place + toml)
 
@@ -123,7 +123,7 @@ class Daemon:
         return self.process.wait(PATIENCE)
 
     def stop(self) -> int:
-        """SIGTERM, and SIGTERM again when it takes too long; nothing of ours may remain."""
+        """SIGTERM, and SIGTERM again when it takes too long; no process of the test may remain."""
         if self.process is None:
             return 0
         if self.process.poll() is None:

@@ -128,7 +128,7 @@ def test_traced(daemon: Make, tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is not installed")
 def test_in_a_debugger(daemon: Make, tmp_path: Path) -> None:
     d, pid = beating(daemon, tmp_path)
-    # Without symbols: to read them takes long, and nobody looks at them here.
+    # Without symbols: reading them takes long, and this test does not use them.
     quick = ["gdb", "-q", "-nx", "-iex", "set auto-solib-add off"]
     with attached([*quick, "-p", str(pid), "-ex", "echo attached\\n"], "attached") as gdb:
         is_held(d, pid, f"traced by pid {gdb.pid}")

@@ -212,7 +212,7 @@ def _late_imports(root: Path) -> list[str]:
 
 
 def _imports(root: Path, module: str) -> tuple[set[str], set[str]]:
-    """Modules of ours that `module` imports at its top, and in functions."""
+    """Modules of the supervisor that `module` imports at its top, and in functions."""
     top: set[str] = set()
     inner: set[str] = set()
 

@@ -29,7 +29,7 @@ while True:
 
 
 def ask(port: int) -> int:
-    """The pid of whoever answers.  OSError, ValueError where nobody does."""
+    """The pid of the process that answers.  OSError, ValueError where none does."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = b""
@@ -124,7 +124,7 @@ def test_an_upgrade_under_load_fails_no_request(web: tuple[Daemon, int], load: C
 
 
 def test_a_restart_refuses_nobody(web: tuple[Daemon, int], load: Callable[[int, float], Load]) -> None:
-    """Who had been accepted when the server was stopped loses the answer; who connects meanwhile waits for the next."""
+    """A client that was accepted before the stop loses its answer; later ones wait for the next server."""
     one, port = web
     requests = load(port, 200)
     requests.at_least(20)

@@ -139,7 +139,7 @@ def test_where_a_service_runs_as_somebody_else_they_may_notify_and_no_more(publi
 
 
 def _connect(path: Path, kind: str) -> str:
-    """What a process of nobody's hears when it tries."""
+    """What a process of the user `nobody` gets when it tries."""
     code = f"import socket; socket.socket(socket.AF_UNIX, socket.SOCK_{kind}).connect({str(path)!r})"
     done = subprocess.run(
         ["/usr/bin/env", "python3", "-S", "-c", code], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/",

@@ -109,7 +109,7 @@ def test_an_upgrade_keeps_process_children_and_output(daemon: Start, tmp_path: P
     assert one.process is not None
     assert one.client.get("/v1/status")["supervisor"]["pid"] == one.process.pid
     assert pids(one) == before
-    os.kill(before["steady"], signal.SIGKILL)  # still our child, and its end is known exactly
+    os.kill(before["steady"], signal.SIGKILL)  # still a child of this process, and its end is known exactly
     assert one.event("steady", "backoff")["detail"]["signal"] == 9
     assert one.stop() == 0
     whole(one)

@@ -39,7 +39,7 @@ def cgroup_mount() -> str:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for what nobody tells: files of the kernel, and those of a service."""
+    """Poll for what is not reported: files of the kernel, and those of a service."""
     late = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < late
@@ -143,7 +143,7 @@ def test_what_cannot_be_killed_is_named_and_down_does_not_claim_success(
 
 
 def test_without_cgroups_a_crash_hides_nobody(daemon: Start, tmp_path: Path) -> None:
-    """Its daemon dead, a daemonised process without environment hangs below somebody else."""
+    """Its daemon dead, a daemonised process without environment has another parent."""
     daemonise = f"(setsid env -i sh -c 'echo $$$$ > {tmp_path}/pid; exec sleep 1000' &)"
     one = daemon(f'[services.web]\ncommand = ["sh", "-c", "{daemonise}; exec sleep 1000"]\n', start=False)
     prefix = [*NO_CGROUPS, cgroup_mount()]

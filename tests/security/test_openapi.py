@@ -26,7 +26,7 @@ OPERATIONS = [(p, method) for p, item in DOCUMENT["paths"].items() for method in
 
 NOT_MEANT = (
     positive_data_acceptance,  # not every text is a time, a signal or a cursor
-    not_a_server_error,  # /readyz answers 503 while something is not ready; an error of ours would be undocumented
+    not_a_server_error,  # /readyz answers 503 while something is not ready; an internal error would be undocumented
 )
 
 

@@ -1,11 +1,11 @@
-"""The engine, the rules and the recovery, on a world that is made of nothing but a seed.
+"""The simulation: the real engine, rules and recovery on a world that follows from a seed.
 
-processes.py   processes that live, beat, fall ill and die
+processes.py   processes that run, beat, hang and end
 disk.py        what survives a crash
-daemon.py      one life of a supervisor: the real engine, fleet and recovery on the world
+daemon.py      one run of the daemon: the real engine, service set and recovery on the world
 world.py       time, and everything that happens by itself
-faults.py      what is done to them
+faults.py      the faults that are injected
 plans.py       the services
-invariants.py  what must hold whatever happens
+invariants.py  what must always hold
 run.py         one seed from beginning to end
 """

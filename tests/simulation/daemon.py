@@ -1,7 +1,7 @@
-"""One life of a supervisor: the real engine, rules and recovery; only what touches the world is made up.
+"""One run of the daemon: the real engine, rules and recovery; only what touches the world is simulated.
 
-A crash can come between any two things that it does: before a commit, after it, before an order, after what the order
-did to the world and before anybody heard of it.
+A crash can come between any two of its steps: before a commit, after it, before an order, and after the effect of the
+order but before its result is reported.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The disk, which survives a crash: the ledger's committed events, snapshots and facts, and the files of the runtime
-directory."""
+"""The simulated disk, which survives a crash: the ledger's committed events, snapshots and facts, and the files of the
+runtime directory."""
 
 from __future__ import annotations
 

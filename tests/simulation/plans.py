@@ -9,7 +9,7 @@ from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 
 BEATS = {"interval": 60.0, "min_timeout": 300.0, "max_timeout": 600.0}
-"""Healthy beats are at most half of `min_timeout` apart: whoever is killed for silence was silent."""
+"""Healthy beats are at most half of `min_timeout` apart, so that an instance that is killed for silence was silent."""
 QUICK = {"initial": 0.5, "maximum": 20.0, "max_restarts": 4, "window": 120.0, "cooldown": 60.0, "reset_after": 90.0}
 
 
@@ -52,7 +52,7 @@ FLEETS = (_shop, _group, _fallback)
 
 
 def plan(dice: random.Random, slots: int = 2) -> Plan:
-    """One of the fleets."""
+    """One of the plans."""
     return Plan(supervisor=SupervisorSpec(max_concurrent_restarts=slots), services=tuple(dice.choice(FLEETS)()))
 
 

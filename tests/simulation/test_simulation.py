@@ -54,7 +54,7 @@ def test_a_seed_is_a_seed() -> None:
     assert len(traces[0]) > 100
 
 
-# -- mutants: each a rule that somebody might break ------------------------------------------------------------------
+# -- mutants: each breaks one rule -----------------------------------------------------------------------------------
 
 Patch = pytest.MonkeyPatch
 

@@ -25,7 +25,7 @@ FOREVER = float("inf")
 
 
 class World:
-    """Everything, from one seed.  `trace` gets a line for all that happens, where somebody wants to read it."""
+    """Everything, from one seed.  `trace` gets a line for all that happens, where it is wanted."""
 
     def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
         self.dice = random.Random(seed)

@@ -83,7 +83,7 @@ class Machine:
         return self.run("sh", "-c", "grep -l SUPERVISOR_ID /proc/[0-9]*/environ", check=False).split()
 
     def is_dead(self, pid: int) -> bool:
-        """Gone, or a zombie that nobody has waited for yet."""
+        """Gone, or a zombie that has not been reaped yet."""
         return self.run("cat", f"/proc/{pid}/cmdline", check=False) == ""
 
     def end(self) -> None:

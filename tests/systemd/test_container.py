@@ -86,7 +86,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
 
 
 def test_orphans_are_reaped(container: Callable[[str], Container]) -> None:
-    """Those of a service, and those that somebody else brought in (`docker exec`)."""
+    """Those of a service, and those that came in from outside (`docker exec`)."""
     orphans = "for i in 1 2 3 4 5 6 7 8 9; do (sh -c 'sleep 0.2; exit 7' &); done; exec sleep 1000"
     one = container(f'[services.parent]\ncommand = ["sh", "-c", "{orphans}"]\n' + SLEEPER).up()
     inside = ["nsenter", f"--target={one.pid}", "--pid", "--mount"]

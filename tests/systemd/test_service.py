@@ -92,7 +92,7 @@ def test_an_error_in_the_file_is_not_tried_again(unit: MakeUnit) -> None:
 
 @pytest.mark.parametrize("way", ["killed", "stopped"])
 def test_a_dead_supervisor_costs_nothing(unit: MakeUnit, machine: Machine, tmp_path: Path, way: str) -> None:
-    """Neither a process nor a line, also of a service that ended while nobody listened."""
+    """Neither a process nor a line, also of a service that ended while no daemon ran."""
     order, told, script = tmp_path / "order", tmp_path / "told", tmp_path / "chatter.py"
     script.write_text(CHATTER)
     for pipe in (order, told):
@@ -235,7 +235,7 @@ def test_its_own_down_is_no_failure(unit: MakeUnit) -> None:
 
 
 def test_sockets_stay_open_while_nobody_is_there(unit: MakeUnit, machine: Machine, tmp_path: Path) -> None:
-    """The service dies with its supervisor: who connects meanwhile is answered by the next."""
+    """The service dies with its supervisor: a client that connects before the next start is answered after it."""
     server = tmp_path / "server.py"
     server.write_text(
         "import socket\nlistening = socket.socket(fileno=3)\nwhile True:\n"
@@ -260,7 +260,7 @@ def test_sockets_stay_open_while_nobody_is_there(unit: MakeUnit, machine: Machin
     assert machine.run(*ask) == "hello"
     one.replaced(pid)
     assert one.rows()["web"]["pid"] != web
-    one.cli("stop", "web")  # now nobody is to be let in, although systemd may hold it for another moment
+    one.cli("stop", "web")  # now no client may be let in, although systemd may hold the socket for another moment
     assert machine.run(*ask, check=False) == ""
     one.cli("start", "web")
     assert machine.run(*ask) == "hello"

@@ -81,7 +81,7 @@ def test_ready_comes_last_and_status_as_it_goes(house: MakeHouse, tmp_path: Path
     one.ready()
     one.status("2 of 2 ready")
     for far in re.findall(r"did not run for ([0-9.]+) s", one.manager.said.read_text()):
-        assert float(far) < PATIENCE  # no timer of ours lay in a distant past
+        assert float(far) < PATIENCE  # no timer of the daemon was long overdue
 
 
 def test_a_child_hears_nothing_of_it(house: MakeHouse, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_reload_and_end(house: MakeHouse) -> None:
 
 
 def test_a_crash_loses_nothing(house: MakeHouse, tmp_path: Path) -> None:
-    """The service speaks and ends while its supervisor is stopped; nobody but the store holds its pipe then."""
+    """The service writes and ends while its supervisor is stopped; only the store holds its pipe then."""
     order = tmp_path / "order"
     os.mkfifo(order)
     script = tmp_path / "speak.py"

@@ -351,7 +351,7 @@ def delay(pid: int) -> float:
 
 
 def waits_until(practice: Practice, condition: Callable[[], bool]) -> None:
-    """The kernel's counters tell nobody that they have moved: look every 10 ms."""
+    """Look every 10 ms, because the kernel does not report that its counters have changed."""
 
     def there() -> bool:
         practice.loop.call_at(practice.loop.now() + 0.01, lambda: None)

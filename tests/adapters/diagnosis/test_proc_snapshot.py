@@ -60,7 +60,7 @@ def state(pid: int) -> str:
 
 
 def wait_until_asleep(pid: int) -> None:
-    """The kernel tells nobody of that, so it is asked."""
+    """The kernel does not report that, so it is polled."""
     deadline = time.monotonic() + 10.0
     while state(pid) != "S":
         assert time.monotonic() < deadline

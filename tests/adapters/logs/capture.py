@@ -16,7 +16,7 @@ DATED = LogSpec(compress=False, timestamps=True)
 
 
 class Capture:
-    """A store, its reactor, and what it complained about."""
+    """A store, its event loop, and the problems that it reported."""
 
     def __init__(self, root: Path) -> None:
         self.logs, self.fifos = root / "log", root / "fifo"

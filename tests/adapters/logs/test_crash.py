@@ -83,7 +83,7 @@ class Killed(BaseException):
 def test_sigkill_while_lines_are_dated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int | None, after: LogSpec
 ) -> None:
-    """The kernel ends a write at any page that it likes.  `written` bytes: None is all, but nobody took note."""
+    """The kernel ends a write at any page.  `written`: bytes; None: all of them, without a record of it."""
     first = Capture(tmp_path)
     stream = first.store.open("web", DATED)
     say(stream, numbered(0, 3) + b"begun, ")

@@ -129,7 +129,7 @@ def test_another_user_that_can_bind_low_ports(tmp_path: Path) -> None:
 
 
 def test_names_of_capabilities_are_the_kernels() -> None:
-    """Numbers are the kernel's: CAP_LAST_CAP may be newer than our list, never older names in another order."""
+    """Numbers are the kernel's: CAP_LAST_CAP may be newer than the list, but the order of older names is fixed."""
     header = Path("/usr/include/linux/capability.h")
     if not header.exists():
         pytest.skip("needs the kernel's headers (linux-libc-dev)")

@@ -19,7 +19,7 @@ PATIENCE = 20.0
 
 @pytest.fixture
 def marked(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """A process with a mark of ours, past its exec."""
+    """A process with the supervisor's mark, after its exec."""
     marks = {"SUPERVISOR_ID": tmp_path.name, "SUPERVISOR_INSTANCE": "web", "SUPERVISOR_INCARNATION": "3"}
     child = subprocess.Popen(
         ["sh", "-c", "echo up; read line"],

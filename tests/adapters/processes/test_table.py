@@ -31,7 +31,7 @@ PATIENCE = 20.0
 
 
 class Bench:
-    """A reactor with processes on it, and everything they said."""
+    """An event loop with processes on it, and all events that they caused."""
 
     def __init__(self, cgroups: bool, tmp_path: Path) -> None:
         reset_inherited_state()

@@ -95,7 +95,7 @@ def command(case: str, directory: Path) -> list[str]:
 
 
 def survivors(supervisor_id: str, instance: str = "web") -> list[int]:
-    """Who bears the instance's number and lives, by a look of our own."""
+    """The live processes with the instance's mark, read independently of the code under test."""
     mark = marks.mark_for(supervisor_id, instance)
     bearers = [pid for pid in procfs.pids() if marks.mark_of(pid) == mark]
     return [pid for pid in bearers if (stat := procfs.stat(pid)) is not None and stat.state not in "ZX"]
@@ -120,7 +120,7 @@ while True:
 
 
 class Earlier:
-    """A daemon that starts `command` as the instance `web`, and dies on `die`.  Its processes come to somebody else."""
+    """A daemon that starts `command` as the instance `web`, and dies on `die`.  Its processes get another parent."""
 
     def __init__(self, supervisor_id: str, command: list[str], up: Path) -> None:
         environment = os.environ | {"UP": str(up), "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -199,7 +199,7 @@ def test_what_an_earlier_daemon_left_is_ended_whole(bench: Bench, tmp_path: Path
 
 
 def test_an_adopted_tree_is_known_without_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By environment, session and ancestors, where somebody lowered the hard limit."""
+    """By environment, session and ancestors, where the hard limit was lowered."""
     bench = Bench(False, tmp_path)
     up = f"sleep 1000 & echo up > {tmp_path}/up; wait"
     script = f"(setsid sleep 1000 &); env -i sleep 1000 & (exec env -i setsid sh -c '{up}') & wait"
@@ -223,7 +223,7 @@ def test_an_adopted_tree_is_known_without_numbers(tmp_path: Path, monkeypatch: p
 
 
 def test_a_tree_without_a_main_process_claims_nobody(tmp_path: Path) -> None:
-    """Processes from another pid namespace have 0 for a session: that is nobody's."""
+    """Processes from another pid namespace have 0 for a session, which belongs to no instance."""
     bench = Bench(False, tmp_path)
     tree = bench.trees.find("web", None)
     assert isinstance(tree, DescendantTree)
@@ -383,7 +383,7 @@ def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too
 
 
 def test_somebody_elses_cgroup_is_not_taken_for_ours(places: tuple[str, str]) -> None:
-    """Another supervisor's: the tree is made anew, in our own place."""
+    """The cgroup of another supervisor: a new tree is made in the daemon's own place."""
     _, child, tree = planted(places[0])
     later = Trees("q", "id", (), parent=places[1])
     found = later.find("web", (child.pid, procfs.start_time(child.pid) or 0))

@@ -170,7 +170,7 @@ def test_after_an_upgrade_nothing_is_doubled(loop: EventLoop, ear: Ear, problems
 def test_a_full_queue_costs_only_time(
     manager: ServiceManager, ear: Ear, loop: EventLoop, pipes: list[int], problems: list[str]
 ) -> None:
-    """In order, none twice, and a newer word in the place of the older; the descriptor may be closed meanwhile."""
+    """In order, none twice, a newer message in place of an older; the descriptor may be closed before it is sent."""
     for number, fd in enumerate(pipes):
         again = os.dup(fd)
         manager.keep(f"fifo:{number}", again)

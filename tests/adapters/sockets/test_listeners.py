@@ -55,7 +55,7 @@ def spec(*urls: str, **keys: object) -> ServiceSpec:
 
 
 def connect(url: str) -> socket.socket:
-    """A client's end.  OSError where nobody listens."""
+    """A client's end.  OSError where no process listens."""
     kind, _, rest = url.partition(":")
     if kind == "unix":
         one = socket.socket(socket.AF_UNIX)

@@ -67,7 +67,7 @@ def test_a_directory_that_leads_to_it(complaints: Complain, plan: Load, tmp_path
     tmp_path.chmod(0o777)
     assert "is writable by everyone" in complaints(WEB)[0]
     ask_anew_now()
-    tmp_path.chmod(0o1777)  # as /tmp: nobody can replace another's file
+    tmp_path.chmod(0o1777)  # as /tmp: no user can replace a file of another
     assert plan(WEB).services
 
 

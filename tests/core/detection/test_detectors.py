@@ -208,7 +208,7 @@ def test_an_excuse_shifts_the_silence_and_is_not_learned(name: str) -> None:
 
 @every
 def test_a_beat_out_of_the_excused_time_leaves_the_rest_of_it_excused(name: str) -> None:
-    """It stood in our queue while we did not run; those after it found the queue full."""
+    """It was queued while the daemon did not run; those after it found the queue full."""
     detector = beating(name)
     patience = detector.suspect_at() - 100.0  # type: ignore[operator]
     detector.discount_silence(30.0, 131.0)

@@ -146,7 +146,7 @@ def test_a_quicker_rhythm_is_taken_up_within_the_window() -> None:
 
 @pytest.mark.parametrize("threshold", [2.0, 3.5, 5.0])
 def test_whoever_speaks_is_blamed_also_while_the_rhythm_drifts_away_from_it(threshold: float) -> None:
-    """At first nobody has erred, and a constant speaks; then the mean rises by half, little by little."""
+    """At first no expert has erred, and the constant leads; then the mean rises by half, little by little."""
     dice = Random(8)
     detector = new(threshold)
     mistakes = beat(detector, [dice.gauss(1.2 + 0.4 * sin(2 * pi * i / 6000), 0.08) for i in range(30_000)])

@@ -62,7 +62,7 @@ def test_who_wanted_to_run_all_the_time_lost_what_it_did_not_run() -> None:
     [
         # It spins and gets a whole CPU: a hang, however often it was put off for a moment.
         (Waited(9.0, 5.0, 3, True), Waited(9.1, 6.9, 3, True), 1.9),
-        # It sleeps in a futex that nobody wakes.
+        # It sleeps in a futex that is never woken.
         (Waited(9.0, 5.0, 3, False), Waited(9.0, 5.0, 3, False), 2.0),
         # It sleeps for a moment again and again, and waits for a CPU each time.
         (Waited(9.0, 5.0, 3, False), Waited(10.5, 5.25, 90, False), 0.5),

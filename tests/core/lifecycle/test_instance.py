@@ -297,7 +297,7 @@ def test_innocent_intervals_are_recorded_and_no_others() -> None:
     assert (instance.histogram.count, instance.histogram.longest) == (2, 1.0)
     instance.beat(ev.Heartbeat(1, 3.0))  # the same once more
     assert instance.histogram.count == 2
-    step(instance, ev.DaemonStalled(5.0), 8.0)  # our own fault
+    step(instance, ev.DaemonStalled(5.0), 8.0)  # the fault of the daemon itself
     instance.beat(ev.Heartbeat(1, 9.0))
     assert instance.histogram.count == 2
     step(instance, ev.Timeout(), instance.deadline or 0.0)

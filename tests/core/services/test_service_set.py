@@ -373,7 +373,7 @@ def test_a_stall_of_ours_is_nobodys_silence() -> None:
         world.advance(1.0)
         world.post("web", ev.Heartbeat(1, world.now))
     world.post("web", ev.Heartbeat(7, world.now))  # of another incarnation
-    world.post("deaf", ev.Heartbeat(1, world.now))  # nobody listens
+    world.post("deaf", ev.Heartbeat(1, world.now))  # its heartbeats are not observed
     world.take(world.service_set.stalled(30.0, world.now))
     world.advance(30.0)
     assert world.states() == {"web": "running", "deaf": "running"}
@@ -515,7 +515,7 @@ def test_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
 
 
 class Quiet(World):
-    """Services that beat every second until told otherwise; examinations find nobody stopped, and count the time."""
+    """Services that beat every second unless silenced; examinations find none stopped, and count the time."""
 
     def __init__(self, count: int, source: str = "notify") -> None:
         beat = {"source": source, "interval": 1.0, "min_timeout": 3.0, "max_timeout": 30.0, "http": "http://x"}
@@ -621,7 +621,7 @@ def test_nobody_is_doubted_who_is_not_suspected_of_silence() -> None:
 
 
 def successor(world: World) -> World:
-    """A world whose fleet has taken over what this one's had saved when it was killed."""
+    """A world whose service set restored what that of this world had saved when it was killed."""
     heir = World(*world.plan.services)
     heir.now, heir.live = world.now, world.live
     for name, instance in world.service_set.instances.items():
