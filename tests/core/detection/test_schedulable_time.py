@@ -31,7 +31,7 @@ def test_the_thread_that_waited_longest_speaks_for_all() -> None:
 def test_while_it_is_stopped_no_time_counts() -> None:
     time = SchedulableTime()
     time.look(0.0, waited(a=0.0), blocked=False)
-    time.look(1.0, waited(a=0.0), blocked=True)  # nobody knows since when: counted
+    time.look(1.0, waited(a=0.0), blocked=True)  # since when is not known: counted
     time.look(31.0, waited(a=0.0), blocked=True)
     assert time.ran == 1.0
     time.look(32.0, waited(a=0.0), blocked=False)
