@@ -68,4 +68,4 @@ def test_a_core_file_is_waited_for(daemon: Make, tmp_path: Path) -> None:
     wait_gone(pid)
     assert ended["detail"]["signal"] == 6
     assert [core for core in tmp_path.glob("core*") if core.stat().st_size > 0]
-    assert "a core file was asked for" in d.cli("why", "worker").stdout
+    assert "core file requested" in d.cli("why", "worker").stdout

@@ -72,6 +72,7 @@ def the_ledger_has_the_same_tables_and_facts(written: Path) -> None:
 
 def the_files_are_the_same(written: Path) -> None:
     found = json.loads((written / "files.json").read_text())
+    assert found.pop("run/running") == "file", "later than that build"
     assert {name: kind for name, kind in found.items() if not name.startswith("state/log/")} == {
         name: kind for name, kind in golden("files.json").items() if not name.startswith("state/log/")
     }

@@ -162,7 +162,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.SPAWN_FAILED: _spawn_failed,
     Cause.START_TIMEOUT: _start_timeout,
     Cause.SILENT: _silent,
-    Cause.TRIGGERED: "reported itself that it hangs (WATCHDOG=trigger)",
+    Cause.TRIGGERED: "reported that it hangs (WATCHDOG=trigger)",
     Cause.MEMORY_LIMIT: _memory,
     Cause.CPU_LIMIT: _cpu,
     Cause.TASKS_LIMIT: _tasks,
