@@ -26,8 +26,8 @@ from supervisor.errors import OperationFailed, SupervisorError
 def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     """Start the daemon if none is running, and show the dashboard.
 
-    Without a terminal, events are printed line by line.  Leaving the dashboard stops everything; the dashboard asks first, and can
-    leave the daemon running.  With SERVICE…, only these and what they depend on are started.
+    Without a terminal, events are printed line by line.  Leaving the dashboard stops everything; it asks first, and
+    can leave the daemon running.  With SERVICE…, only these and what they depend on are started.
 
     Example: supervisor up -d
     """
