@@ -157,7 +157,8 @@ def event_line(event: Event) -> str:
     when = date_and_clock(event["at"])
     before, state = event["from"], event["to"]
     change = state if before == state else f"{before} → {state}"
-    who = f"{event['instance']} run {event['incarnation']}"
+    run = f" run {event['incarnation']}" if event["incarnation"] else ""  # 0: nothing has run yet
+    who = event["instance"] + run
     tone = STATES.get(state, UNKNOWN).tone
     text = click.style(f"{change:<20}", fg=COLORS.get(tone), bold=tone == "alarm")
     return f"{click.style(when, dim=True)}  {who:<18}  {text}  {printable(phrase(event['cause'], event['detail']))}"

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from supervisor.cli.commands import SECTIONS
+from supervisor.cli.events import event_line
 from supervisor.cli.main import main
 from tests.doubles import fake_client
 from tests.doubles.fake_client import view
@@ -663,3 +665,12 @@ def test_logs_on_a_terminal_cannot_command_it(path: str) -> None:
     assert "\x1b]" not in out
     assert "\x1b[2J" not in out
     assert "\x1b[31mred\x1b[0m" in out
+
+
+@pytest.mark.parametrize(("incarnation", "named"), [(0, "web@1  "), (5, "web@1 run 5  ")])
+def test_an_event_names_a_run_only_where_there_was_one(incarnation: int, named: str) -> None:
+    event = fake_client.event(1, "web@1", "stopped", "starting", "autostart")
+    event["incarnation"] = incarnation
+    line = click.unstyle(event_line(event))
+    assert f"  {named}" in line
+    assert "run 0" not in line
