@@ -11,9 +11,10 @@ _REFERENCE = re.compile(r"\$\$|\$\{([^{}]*)\}|\$\{")
 _INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([^\s=#]+)\s*=\s*(.*)")
 _BARE_COMMENT = re.compile(r"(?:^|\s+)#.*$")
-_SINGLE = re.compile(r"'([^']*)'\s*(?:#.*)?")
-_DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:#.*)?')
-_ESCAPE = re.compile(r"\\(.)")
+_QUOTED = {"'": re.compile(r"'([^']*)'"), '"': re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)}
+_LINE_ENDS = re.compile(r"\r+(?=\n|\Z)")
+_AFTER_QUOTES = re.compile(r"\s*(?:#.*)?")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
@@ -48,32 +49,52 @@ def expand(text: str, env: Mapping[str, str]) -> str:
 def parse_environment_file(text: str) -> tuple[dict[str, str], list[tuple[int, str]]]:
     """The assignments of a `.env` file, and its errors as (line, message).
 
-    One KEY=VALUE a line; `export ` in front, blank lines and # comments are skipped. Within "double quotes" backslash
-    escapes are decoded, within 'single quotes' they are not. Other values are taken literally.
+    One KEY=VALUE a line; `export ` in front, blank lines and # comments are skipped. A value in quotes may go on over
+    several lines: within "double quotes" backslash escapes are decoded, within 'single quotes' they are not. Other
+    values are taken literally.
     """
     values: dict[str, str] = {}
     errors: list[tuple[int, str]] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.rstrip("\r")
+    text = _LINE_ENDS.sub("", text)
+    number, start = 1, 0
+    while start <= len(text):
+        first_line = number
+        end = _line_end(text, start)
+        line = text[start:end]
+        match = _ASSIGNMENT.fullmatch(line)
+        if match and match[2][:1] in _QUOTED and (found := _quoted_value(text, start + match.start(2))) is not None:
+            value, end = found
+            number += text.count("\n", start, end)
+        else:
+            value = _BARE_COMMENT.sub("", match[2]).rstrip() if match else ""
+            found = None
+        number, start = number + 1, end + 1
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        match = _ASSIGNMENT.fullmatch(line)
         if not match:
-            errors.append((number, f"{quoted(line.strip())} is not KEY=VALUE"))
-        elif "\x00" in line:
-            errors.append((number, f"{quoted(match[1])} holds a NUL character"))
-        elif (value := _unquote(match[2])) is None:
-            errors.append((number, f"the quotes of {match[1]} are not closed, or are followed by more text"))
+            errors.append((first_line, f"{quoted(line.strip())} is not KEY=VALUE"))
+        elif found is None and match[2][:1] in _QUOTED:
+            errors.append((first_line, f"the quotes of {match[1]} are not closed, or are followed by more text"))
+        elif "\x00" in match[1] + value:
+            errors.append((first_line, f"{quoted(match[1])} holds a NUL character"))
         else:
             values[match[1]] = value
     return values, errors
 
 
-def _unquote(raw: str) -> str | None:
-    if raw.startswith("'"):
-        match = _SINGLE.fullmatch(raw)
-        return match[1] if match else None
-    if raw.startswith('"'):
-        match = _DOUBLE.fullmatch(raw)
-        return _ESCAPE.sub(lambda m: _ESCAPES.get(m[1], m[1]), match[1]) if match else None
-    return _BARE_COMMENT.sub("", raw).rstrip()
+def _line_end(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
+
+
+def _quoted_value(text: str, start: int) -> tuple[str, int] | None:
+    """The value in quotes that begins at `start`, and the end of the line on which it ends; None unless it is well
+    formed."""
+    quote = text[start]
+    match = _QUOTED[quote].match(text, start)
+    if match is None:
+        return None
+    end = _line_end(text, match.end())
+    if not _AFTER_QUOTES.fullmatch(text, match.end(), end):
+        return None
+    return match[1] if quote == "'" else _ESCAPE.sub(lambda m: _ESCAPES.get(m[1], m[1]), match[1]), end

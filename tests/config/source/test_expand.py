@@ -53,6 +53,13 @@ E="double \\"quoted\\"\\n" # dropped
 F=
 G=a#b
 H=${A}\r
+I="-----BEGIN-----
+ two 'words'
+# kept, and \\"quoted\\"
+-----END-----" # dropped
+J='one\r
+two'
+K=k
 """
     values = {
         "A": "1",
@@ -63,6 +70,9 @@ H=${A}\r
         "F": "",
         "G": "a#b",
         "H": "${A}",
+        "I": "-----BEGIN-----\n two 'words'\n# kept, and \"quoted\"\n-----END-----",
+        "J": "one\ntwo",
+        "K": "k",
     }
     assert parse_environment_file(text) == (values, [])
 
