@@ -31,7 +31,7 @@ def check(target: DaemonTarget, only_schema: bool, path: str | None) -> None:
     from supervisor.config.load import load
     from supervisor.config.source.locate import default_path
 
-    plan = load(path or target.given_file or default_path())
+    plan = load(path or target.given_file or default_path(), note=lambda line: click.echo(f"note: {line}", err=True))
     click.echo(plan_text(plan) + "\n" + host_text(plan), nl=False)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from supervisor.config.checks.host import Host
+from supervisor.config.checks.host import ACCOUNT_VARIABLES, Host
 from supervisor.config.schema.sockets import absolute
 from supervisor.config.schema.tables import IN_SPEC, PARAMETERS, READY_KINDS, SOURCE_KEYS
 from supervisor.config.source.problems import Report
@@ -64,8 +64,14 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
     _resolve_identity(fields, given, host, report)
     fields["environment"] = _environment(given, host, report)
     fields.pop("environment_file", None)
+    unset = given.get("unset_environment", [])
+    if "user" in given and not _account_variables(given, host, report):
+        unset = [*unset, *ACCOUNT_VARIABLES]  # those of the daemon's own account
+    fields["unset_environment"] = tuple(dict.fromkeys(unset))
     if "limits" in given:
-        fields["limits"] = tuple(sorted(given["limits"].items()))
+        limits = sorted(given["limits"].items())
+        fields["limits"] = tuple((name, soft) for name, (soft, _) in limits)
+        fields["hard_limits"] = tuple((name, hard) for name, (soft, hard) in limits if hard != soft)
     if "sockets" in given:
         found = (
             _ask(lambda spec=spec: absolute(spec, host.folder), report, "sockets", index)  # type: ignore[misc]
@@ -107,13 +113,18 @@ def _resolve_identity(fields: dict[str, Any], given: Mapping[str, Any], host: Ho
 
 
 def _environment(given: Mapping[str, Any], host: Host, report: Report) -> tuple[tuple[str, str], ...]:
-    variables: dict[str, str] = {}
-    if "environment_file" in given:
-        found = _ask(lambda: host.environment_file(given["environment_file"]), report, "environment_file")
-        variables, errors = found or ({}, [])
+    variables = _account_variables(given, host, report)
+    for path, required in given.get("environment_file", ()):
+        found = _ask(lambda path=path, r=required: host.environment_file(path, r), report, "environment_file")  # type: ignore[misc]
+        values, errors = found or ({}, [])
+        variables = variables | values
         for error in errors:
             report(error, "environment_file")
     return tuple(sorted((variables | given.get("environment", {})).items()))
+
+
+def _account_variables(given: Mapping[str, Any], host: Host, report: Report) -> dict[str, str]:
+    return _ask(lambda: host.account_variables(given.get("user")), report, "user") or {}
 
 
 def _heartbeat(given: Mapping[str, Any], folder: Path, report: Report) -> HeartbeatSpec:

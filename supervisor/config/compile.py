@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     """Print the plan of a file; 0, or the exit code of ConfigError."""
     gc.disable()  # the process ends before a collection would pay off
     try:
-        plan = load(arguments[0])
+        plan = load(arguments[0], note=lambda line: sys.stderr.write(f"supervisor: note: {line}\n"))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

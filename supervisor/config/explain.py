@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from signal import Signals
 
 from supervisor.config.schema.kinds import BYTES
@@ -87,7 +87,7 @@ def _facts(spec: ServiceSpec) -> dict[str, str]:
         "beats": _heartbeat(spec.heartbeat) if spec.heartbeat else "",
         "fails": _restart(spec.restart),
         "over": _resources(spec.resources) if spec.resources else "",
-        "limits": ", ".join(_limit(name, value) for name, value in spec.limits),
+        "limits": ", ".join(_limit(name, value, dict(spec.hard_limits)) for name, value in spec.limits),
         "stops": f"on {_signal(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
     }
 
@@ -151,14 +151,15 @@ def _resources(resources: ResourcesSpec) -> str:
     return f"{' or '.join(filter(None, (lasting, tasks)))}: {resources.action}" if lasting or tasks else ""
 
 
-def _limit(name: str, value: int) -> str:
+def _limit(name: str, soft: int, hard: Mapping[str, int]) -> str:
+    text = f"{name} {_amount(name, soft)}"
+    return f"{text} (hard {_amount(name, hard[name])})" if name in hard else text
+
+
+def _amount(name: str, value: int) -> str:
     if value < 0:
-        return f"{name} unlimited"
-    return (
-        f"{name} {format_size(value)}"
-        if value >= 1024 and LIMITS["fields"][name]["schema"] is BYTES
-        else f"{name} {value}"
-    )
+        return "unlimited"
+    return format_size(value) if value >= 1024 and LIMITS["fields"][name]["schema"] is BYTES else str(value)
 
 
 def _signal(number: int) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from supervisor.config.build import build, merged
-from supervisor.config.checks.dependencies import judge_references, start_order
+from supervisor.config.checks.dependencies import judge_references, start_order, with_groups_resolved
 from supervisor.config.checks.host import Host, group_to_give
 from supervisor.config.checks.http_server import http_server
 from supervisor.config.checks.services import judge
+from supervisor.config.checks.shell_syntax import notes
 from supervisor.config.schema.sockets import judge_sockets
 from supervisor.config.schema.validate import validate
 from supervisor.config.source.key_path import Key
@@ -24,9 +25,12 @@ LONGEST_RUNTIME_DIR = 80
 """Bytes; a Unix socket's whole path has at most 107."""
 
 
-def load(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Plan:
+def load(
+    path: str | os.PathLike[str], env: Mapping[str, str] = os.environ, note: Callable[[str], object] | None = None
+) -> Plan:
     """The plan that the file describes. `env` resolves `${VAR}` and is the environment that services inherit.
 
+    `note` is called with each line about what is allowed, but seldom meant.
     Raises ConfigError with one line per problem: `services.toml:LINE: key.path: what is wrong`.
     """
     file = absolute(path)
@@ -35,11 +39,15 @@ def load(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> P
     raw = parse(text, str(path))
     given, broken = validate(raw, env, problems)
     supervisor = _supervisor(file, given, env, problems)
-    services = _services(given, broken, Host(env, file.parent), problems)
+    services = with_groups_resolved(_services(given, broken, Host(env, file.parent), problems))
     judge_references(services, raw.get("services", ()), problems)
     _check_own_port(supervisor, services, problems)
     judge_sockets(services, supervisor.listen, problems)
     problems.raise_any()
+    if note is not None:
+        for spec in services.values():
+            for key, message in notes(spec):
+                note(problems.told(key, message))
     return Plan(supervisor=supervisor, services=start_order(services), path=str(file))
 
 

@@ -192,6 +192,28 @@ WITHIN_SERVICE = [
         'environment.A: "${HOME": only ${VAR} and ${VAR:-default} are understood; write $$ for a plain $',
     ),
     ("environment = 1", "environment: expected a table, not 1"),
+    (
+        "inherit_environment = 1",
+        'inherit_environment: expected true, false or a list of variables such as ["LANG"], not 1',
+    ),
+    ('inherit_environment = ["A=B"]', 'inherit_environment: "A=B" is not a variable name'),
+    ('unset_environment = [""]', 'unset_environment[0]: "" is not a variable name'),
+    (
+        "environment_file = [{ required = false }]",
+        'environment_file: expected a path or { path = ".env", required = false }, not a table',
+    ),
+    (
+        'environment_file = [{ path = "x", optional = true }]',
+        'environment_file: expected a path or { path = ".env", required = false }, not a table',
+    ),
+    ('environment_file = [{ path = "no", required = true }]', "environment_file: no does not exist"),
+    # resource limits
+    ('limits.nofile = "5:4"', 'limits.nofile: "5:4": the soft limit, in front, is more than the hard one'),
+    (
+        'limits.nofile = "unlimited:4"',
+        'limits.nofile: "unlimited:4": the soft limit, in front, is more than the hard one',
+    ),
+    ('limits.nofile = "1:2:3"', 'limits.nofile: expected a whole number or "unlimited", not "2:3"'),
     ('environment_file = ".env"', "environment_file: .env does not exist"),
     # addresses and patterns
     ('ready.http = "https://x/"', 'ready.http: https is not supported; use exec = ["curl", "-fsS", "https://x/"]'),
@@ -241,7 +263,7 @@ WITHIN_SERVICE = [
     ('restart.fallback = "web"', "restart.fallback: a service cannot be its own fallback"),
     ('restart.fallback = "wep"', 'restart.fallback: there is no service "wep"; did you mean "web"?'),
     # dependencies
-    ('depends_on = ["wep"]', 'depends_on[0]: there is no service "wep"; did you mean "web"?'),
+    ('depends_on = ["wep"]', 'depends_on[0]: there is no service or group "wep"; did you mean "web"?'),
     ('depends_on = ["web"]', "depends_on: dependency cycle: web → web; none of them could start"),
     ('depends_on = "web"', 'depends_on: expected a list of names such as ["redis"], not "web"'),
     # hooks

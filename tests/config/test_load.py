@@ -310,6 +310,77 @@ def test_a_user_brings_its_groups(plan: Load, monkeypatch: pytest.MonkeyPatch) -
     assert spec.extra_groups == tuple(sorted(os.getgrouplist("nobody", account.pw_gid)))
 
 
+@pytest.mark.parametrize("user", ['"nobody"', "65534"])
+def test_a_user_brings_the_variables_of_its_account(plan: Load, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    account = pwd.getpwuid(65534)
+    spec = plan(SERVICE + f'user = {user}\nenvironment = {{ HOME = "/srv/web" }}').services[0]
+    assert dict(spec.environment) == {
+        "HOME": "/srv/web",
+        "USER": account.pw_name,
+        "LOGNAME": account.pw_name,
+        "SHELL": account.pw_shell,
+    }
+    assert spec.unset_environment == ()
+
+
+def test_a_user_that_is_only_a_number_does_not_get_the_variables_of_root(
+    plan: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    spec = plan(SERVICE + 'user = 54321\ngroup = 54321\nunset_environment = ["TZ"]').services[0]
+    assert spec.environment == ()
+    assert spec.unset_environment == ("TZ", "HOME", "USER", "LOGNAME", "SHELL")
+
+
+def test_a_user_brings_its_variables_from_the_defaults(plan: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    spec = plan('[defaults]\nuser = "nobody"\n' + SERVICE).services[0]
+    assert dict(spec.environment)["USER"] == "nobody"
+
+
+def test_environment_files_in_their_order(plan: Load, tmp_path: Path) -> None:
+    (tmp_path / "a.env").write_text("A=1\nB=1\nC=1\n")
+    (tmp_path / "b.env").write_text("B=2\nC=2\n")
+    files = 'environment_file = ["a.env", { path = "none.env", required = false }, { path = "b.env" }]\n'
+    spec = plan(SERVICE + files + 'environment = { C = "3" }').services[0]
+    assert spec.environment == (("A", "1"), ("B", "2"), ("C", "3"))
+
+
+@pytest.mark.parametrize(
+    ("given", "names"), [("true", None), ("false", ()), ('["LANG", "LANG", "TZ"]', ("LANG", "TZ"))]
+)
+def test_what_is_inherited(plan: Load, given: str, names: tuple[str, ...] | None) -> None:
+    assert plan(SERVICE + f"inherit_environment = {given}").services[0].inherit_environment == names
+
+
+def test_soft_and_hard_limits(plan: Load) -> None:
+    limits = 'limits = { nofile = "1024:524288", core = "0:unlimited", as = "1GiB:2GiB", nproc = 5, stack = "8MiB" }'
+    spec = plan(SERVICE + limits).services[0]
+    assert spec.limits == (("as", 1024**3), ("core", 0), ("nofile", 1024), ("nproc", 5), ("stack", 8 * 1024**2))
+    assert spec.hard_limits == (("as", 2 * 1024**3), ("core", -1), ("nofile", 524288))
+
+
+def test_a_group_stands_for_its_members_in_depends_on(plan: Load) -> None:
+    text = """
+[services.web]
+command = "true"
+depends_on = ["stores", "b"]
+[services.a]
+command = "true"
+group_name = "stores"
+[services.b]
+command = "true"
+group_name = "stores"
+[services.c]
+command = "true"
+group_name = "stores"
+depends_on = ["stores"]
+"""
+    depends = {spec.name: spec.depends_on for spec in plan(text).services}
+    assert depends == {"a": (), "b": (), "c": ("a", "b"), "web": ("a", "b", "c")}
+
+
 def test_users_and_groups_by_number(plan: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     spec = plan(SERVICE + "user = 54321\ngroup = 54322").services[0]

@@ -189,5 +189,6 @@ class Monitors:
 
 def probe_environment(spec: ServiceSpec, instance: str) -> dict[str, str]:
     """The environment of a probe: as the service's, without the variables that mark its processes."""
-    environment = plain_environment() | dict(spec.environment)
-    return environment | {"SUPERVISOR_SERVICE": spec.name, "SUPERVISOR_INSTANCE": instance}
+    daemon = plain_environment()
+    inherited = {name: daemon[name] for name in spec.inherited(daemon)}
+    return inherited | dict(spec.environment) | {"SUPERVISOR_SERVICE": spec.name, "SUPERVISOR_INSTANCE": instance}

@@ -83,7 +83,14 @@ class Spawner:
             env["NOTIFY_SOCKET"] = self._notify_socket
         if heartbeat is not None and beats:
             env["WATCHDOG_USEC"] = str(int(heartbeat.interval * 2e6))
-        return self._base | _encoded(env)
+        return self._inherited(spec) | _encoded(env)
+
+    def _inherited(self, spec: ServiceSpec) -> dict[bytes, bytes]:
+        """What a child of the service inherits from the daemon, and the mark of this daemon's children."""
+        if spec.inherit_environment is None and not spec.unset_environment:
+            return self._base
+        names = spec.inherited(map(os.fsdecode, self._base)) | {"SUPERVISOR_ID"}
+        return {name: value for name, value in self._base.items() if os.fsdecode(name) in names}
 
     def spawn(
         self, spec: ServiceSpec, instance: str, incarnation: int, output: int, sockets: Sequence[int] = ()
@@ -145,7 +152,9 @@ def _dev_null() -> int:
 
 def _limits(spec: ServiceSpec, nofile: tuple[int, int]) -> dict[int, tuple[int, int]]:
     """(soft, hard) per resource.  The daemon raised its own descriptor limit, which a child gets only if configured."""
-    return {resource.RLIMIT_NOFILE: nofile} | {LIMITS[name]: (value, value) for name, value in spec.limits}
+    hard = dict(spec.hard_limits)
+    own = {LIMITS[name]: (value, hard.get(name, value)) for name, value in spec.limits}
+    return {resource.RLIMIT_NOFILE: nofile} | own
 
 
 @contextmanager

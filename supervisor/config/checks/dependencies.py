@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
 from supervisor.config.source.problems import Problems
@@ -14,6 +15,23 @@ MOST_REACHED = 500
 """Limits for absurdly large graphs, so that a check never takes minutes."""
 
 
+def with_groups_resolved(specs: Mapping[str, ServiceSpec]) -> dict[str, ServiceSpec]:
+    """The specs with each group in `depends_on` replaced by its members.  A member does not depend on itself by the
+    name of its own group."""
+    members: dict[str, list[str]] = {}
+    for name, spec in specs.items():
+        if spec.group_name is not None and spec.group_name not in specs:
+            members.setdefault(spec.group_name, []).append(name)
+    resolved = {}
+    for name, spec in specs.items():
+        if members.keys().isdisjoint(spec.depends_on):
+            resolved[name] = spec
+            continue
+        wanted = [m for given in spec.depends_on for m in members.get(given, [given]) if m == given or m != name]
+        resolved[name] = replace(spec, depends_on=tuple(dict.fromkeys(wanted)))
+    return resolved
+
+
 def judge_references(specs: Mapping[str, ServiceSpec], known: Collection[str], problems: Problems) -> None:
     """Report unknown names, circles, and groups that are named like a service.
 
@@ -22,7 +40,9 @@ def judge_references(specs: Mapping[str, ServiceSpec], known: Collection[str], p
     for name, spec in specs.items():
         for index, wanted in enumerate(spec.depends_on):
             if wanted not in known:
-                problems.of(name)(f'there is no service "{wanted}"{did_you_mean(wanted, known)}', "depends_on", index)
+                groups = {other.group_name for other in specs.values() if other.group_name is not None}
+                nearest = did_you_mean(wanted, {*known, *groups})
+                problems.of(name)(f'there is no service or group "{wanted}"{nearest}', "depends_on", index)
         fallback = spec.restart.fallback
         if fallback is not None and fallback not in known:
             problems.of(name)(f'there is no service "{fallback}"{did_you_mean(fallback, known)}', "restart", "fallback")

@@ -22,6 +22,9 @@ from supervisor.core.text.nearest import did_you_mean
 LARGEST_ENVIRONMENT = 1024 * 1024
 """Bytes; the kernel gives a program hardly more."""
 
+ACCOUNT_VARIABLES = ("HOME", "USER", "LOGNAME", "SHELL")
+"""Environment variables that come from the user database, as login(1) sets them."""
+
 
 class Account(NamedTuple):
     """The user and groups to run as; None leaves them unchanged."""
@@ -68,10 +71,22 @@ class Host:
             raise ValueError(f"{directory} is not a directory")
         return str(directory)
 
-    def _environment_file(self, given: str) -> tuple[dict[str, str], list[str]]:
+    def account_variables(self, user: str | int | None) -> dict[str, str]:
+        """ACCOUNT_VARIABLES of `user`; none for no user, or a number that is not in the user database.
+
+        Raises ValueError for a name that is not in it."""
+        account = None if user is None else _account(user)
+        if account is None:
+            return {}
+        values = (account.pw_dir, account.pw_name, account.pw_name, account.pw_shell or "/bin/sh")
+        return dict(zip(ACCOUNT_VARIABLES, values, strict=True))
+
+    def _environment_file(self, given: str, required: bool) -> tuple[dict[str, str], list[str]]:
         """The variables of the file, and its errors."""
         path = self.folder / given
         try:
+            if not required and not path.exists():
+                return {}, []
             if not path.is_file():
                 raise ValueError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
             with path.open("rb") as file:

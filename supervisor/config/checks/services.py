@@ -149,7 +149,8 @@ def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
         ),
     ]
     commands += [(hook.run, ("hooks", index, "run"), str(host.folder), True) for index, hook in enumerate(spec.hooks)]
-    path = next((value for name, value in spec.environment if name == "PATH"), None)
+    own_path = os.defpath if "PATH" in spec.unset_environment else None
+    path = next((value for name, value in spec.environment if name == "PATH"), own_path)
     for command, key, directory, as_we_are in commands:
         if command and (directory or "/" not in command[0]):
             try:

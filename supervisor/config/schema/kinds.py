@@ -75,8 +75,19 @@ LISTEN = kind(targets.listen, _ADDRESS)
 SOCKET = kind(listening.listening, {"type": "string", "pattern": "^(tcp://|unix:)"}, expands=True)
 CAPABILITY = kind(capabilities.capability, _STRING)
 PATTERN = kind(targets.pattern, {"type": "string", "format": "regex"})
-ENVIRONMENT = core_schema.dict_schema(
-    kind(system.variable, _STRING), kind(system.variable_value, _STRING, expands=True)
+VARIABLE = kind(system.variable, _STRING)
+INHERITED = kind(system.inherited, {"anyOf": [{"type": "boolean"}, _STRINGS]})
+_ENVIRONMENT_FILE = {
+    "type": "object",
+    "properties": {"path": _SOME_STRING, "required": {"type": "boolean"}},
+    "required": ["path"],
+    "additionalProperties": False,
+}
+ENVIRONMENT_FILES = kind(
+    system.environment_files,
+    {"anyOf": [_SOME_STRING, {"type": "array", "items": {"anyOf": [_SOME_STRING, _ENVIRONMENT_FILE]}}]},
+    expands=True,
 )
-COUNT = kind(system.count_limit, {"type": ["integer", "string"]})
-BYTES = kind(system.size_limit, {"type": ["integer", "string"]})
+ENVIRONMENT = core_schema.dict_schema(VARIABLE, kind(system.variable_value, _STRING, expands=True))
+COUNT = kind(system.soft_and_hard(system.count_limit), {"type": ["integer", "string"]})
+BYTES = kind(system.soft_and_hard(system.size_limit), {"type": ["integer", "string"]})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from supervisor.config.schema.values import expanded, text, whole
+from supervisor.config.schema.values import expanded, path, text, whole
 from supervisor.config.units import parse_size, quoted
 from supervisor.core.text.nearest import did_you_mean
 
@@ -64,11 +65,49 @@ def size_limit(value: Any) -> int:
     return value
 
 
+def soft_and_hard(limit: Callable[[Any], int]) -> Callable[[Any], tuple[int, int]]:
+    """A reader of a limit, or of two as "SOFT:HARD", into (soft, hard)."""
+
+    def read(value: Any) -> tuple[int, int]:
+        if not isinstance(value, str) or ":" not in value:
+            return (limit(value),) * 2
+        soft, hard = (limit(int(word) if word.isdecimal() else word) for word in value.split(":", 1))
+        if hard != -1 and not 0 <= soft <= hard:
+            raise ValueError(f"{quoted(value)}: the soft limit, in front, is more than the hard one")
+        return soft, hard
+
+    return read
+
+
 def variable(value: Any) -> str:
     """The name of an environment variable."""
     if not _VARIABLE.fullmatch(text(value)):
         raise ValueError(f"{quoted(value)} is not a variable name")
     return str(value)
+
+
+def inherited(value: Any) -> tuple[str, ...] | None:
+    """Names of the variables to inherit; None is all."""
+    if value is True:
+        return None
+    if value is False:
+        return ()
+    if not isinstance(value, list):
+        raise ValueError(f'expected true, false or a list of variables such as ["LANG"], not {quoted(value)}')
+    return tuple(dict.fromkeys(variable(name) for name in value))
+
+
+def environment_files(value: Any, info: ValidationInfo) -> tuple[tuple[str, bool], ...]:
+    """(path, whether it must exist) of each file."""
+    given = value if isinstance(value, list) else [value]
+    files = []
+    for file in given:
+        table = file if isinstance(file, dict) else {"path": file}
+        required = table.get("required", True)
+        if "path" not in table or table.keys() - {"path", "required"} or not isinstance(required, bool):
+            raise ValueError(f'expected a path or {{ path = ".env", required = false }}, not {quoted(file)}')
+        files.append((path(table["path"], info), required))
+    return tuple(files)
 
 
 def variable_value(value: Any, info: ValidationInfo) -> str:

@@ -139,7 +139,7 @@ HOOK = table(
 )
 
 LIMITS = table(
-    "Resource limits as setrlimit(2) has them: sizes or numbers, or unlimited.",
+    'Resource limits as setrlimit(2) has them: sizes or numbers, or unlimited.  "SOFT:HARD" sets the two apart.',
     {
         "as": key(kinds.BYTES, "Address space."),
         "core": key(kinds.BYTES, "A core file."),
@@ -165,13 +165,27 @@ SERVICE = table(
         "command": key(kinds.WORDS, "The program and its arguments: a list, or one string split as a shell would."),
         "description": key(kinds.TEXT, "A description, for the reader."),
         "directory": key(kinds.PATH, "Its working directory; the folder of this file unless given."),
-        "user": key(kinds.ACCOUNT, "The user it runs as (only root may choose)."),
+        "user": key(
+            kinds.ACCOUNT,
+            "The user it runs as (only root may choose); HOME, USER, LOGNAME and SHELL are those of that account.",
+        ),
         "group": key(kinds.ACCOUNT, "The group it runs as; the user's own unless given."),
         "umask": key(kinds.UMASK, "The file mode creation mask, in octal digits."),
         "environment": key(kinds.ENVIRONMENT, "Variables added to those of the daemon."),
-        "environment_file": key(kinds.PATH, "A file of KEY=VALUE lines; `environment` overrides it."),
+        "environment_file": key(
+            kinds.ENVIRONMENT_FILES,
+            "A file of KEY=VALUE lines, or a list of them, each a path or { path, required = false }; a later one "
+            "overrides an earlier one, and `environment` all of them.",
+        ),
+        "inherit_environment": key(
+            kinds.INHERITED,
+            "true: all variables of the daemon; false: PATH alone; or a list of those that it gets beside PATH.",
+        ),
+        "unset_environment": key(kinds.many(kinds.VARIABLE), "Variables of the daemon that it does not get."),
         "replicas": key(kinds.whole(1, 10_000), "How many instances: name@1 to name@N."),
-        "depends_on": key(kinds.NAMES, "Services that must be ready before it starts, and stop after it."),
+        "depends_on": key(
+            kinds.NAMES, "Services, or groups of them, that must be ready before it starts, and stop after it."
+        ),
         "autostart": key(kinds.SWITCH, "Start it with the daemon."),
         "type": key(kinds.one_of(ServiceType), "oneshot: runs to completion; dependants wait for it."),
         "group_name": key(kinds.NAME, "The group it belongs to."),

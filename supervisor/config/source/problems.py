@@ -47,12 +47,15 @@ class Problems:
             return
         found = sorted(((self.line(key), key, message) for key, message in self._found), key=lambda f: f[0])
         lines = [
-            visible(f"{self._shown}:{line}: {dotted(key)}: {message if isinstance(message, str) else message()}")
-            for line, key, message in found[:SHOWN]
+            self.told(key, message if isinstance(message, str) else message()) for _, key, message in found[:SHOWN]
         ]
         if len(found) > SHOWN:
             lines.append(f"… and {len(found) - SHOWN} more")
         raise ConfigError("\n".join(dict.fromkeys(lines)))
+
+    def told(self, key: Key, message: str) -> str:
+        """One line for the user: the file, the line, the key and the message."""
+        return visible(f"{self._shown}:{self.line(key)}: {dotted(key)}: {message}")
 
     @cached_property
     def _lines(self) -> dict[Key, int]:

@@ -6,6 +6,7 @@ are here and nowhere else.  `config` makes specifications from TOML; plain.py co
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -193,6 +194,10 @@ class ServiceSpec:
     extra_groups: tuple[int, ...] | None = None
     umask: int | None = None
     environment: tuple[tuple[str, str], ...] = ()
+    inherit_environment: tuple[str, ...] | None = None
+    """Names of the daemon's variables that it gets beside PATH; None: all of them."""
+    unset_environment: tuple[str, ...] = ()
+    """Names of the daemon's variables that it does not get, PATH included."""
     replicas: int = 1
     depends_on: tuple[str, ...] = ()
     autostart: bool = True
@@ -206,6 +211,8 @@ class ServiceSpec:
     evidence: Evidence = Evidence.LOOK
     start_timeout: float = 30.0
     limits: tuple[tuple[str, int], ...] = ()
+    """Soft limits by name; -1 is unlimited.  The hard limit is the same unless `hard_limits` has another."""
+    hard_limits: tuple[tuple[str, int], ...] = ()
     nice: int = 0
     oom_score_adj: int = 0
     detach: bool = False
@@ -227,6 +234,13 @@ class ServiceSpec:
         if self.replicas == 1:
             return (self.name,)
         return tuple(f"{self.name}@{i}" for i in range(1, self.replicas + 1))
+
+    def inherited(self, names: Iterable[str]) -> set[str]:
+        """Which of the daemon's environment variables `names` a process of the service gets."""
+        kept = set(names)
+        if self.inherit_environment is not None:
+            kept &= {"PATH", *self.inherit_environment}
+        return kept - set(self.unset_environment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -244,6 +244,15 @@ def test_confirmation_by_tcp(real: World, port: int) -> None:
     assert answers == [True]
 
 
+def test_a_probe_inherits_what_its_service_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PHI_A", "PHI_B"):
+        monkeypatch.setenv(name, "1")
+    spec = ServiceSpec(
+        name="web", command=("web",), inherit_environment=("PHI_A", "PHI_B"), unset_environment=("PHI_B",)
+    )
+    assert probe_environment(spec, "web").keys() == {"PATH", "PHI_A", "SUPERVISOR_SERVICE", "SUPERVISOR_INSTANCE"}
+
+
 def test_a_probe_does_not_pass_for_a_part_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "SUPERVISOR_ID", "LISTEN_FDS"):
         monkeypatch.setenv(name, "1")

@@ -66,6 +66,44 @@ def test_only_what_is_handed_over_is_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keys", [{}, {"no_new_privileges": True}], ids=["popen", "fork"])
+def test_an_environment_that_is_not_inherited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any]
+) -> None:
+    for name in ("PHI_A", "PHI_B", "PHI_C"):
+        monkeypatch.setenv(name, "daemon")
+    own: dict[str, Any] = {"environment": (("PHI_C", "own"),)}
+    given = {"SUPERVISOR_ID", "SUPERVISOR_SERVICE", "SUPERVISOR_INSTANCE", "SUPERVISOR_INCARNATION"}
+
+    def names(**more: Any) -> set[str]:
+        code, text = run(tmp_path, "/usr/bin/env", **own, **more, **keys)
+        assert code == 0
+        assert "PHI_C=own" in text
+        return {line.partition("=")[0] for line in text.splitlines()}
+
+    assert names(inherit_environment=()) == {"PATH", "PHI_C", *given}
+    assert names(inherit_environment=("PHI_A", "PHI_C")) == {"PATH", "PHI_A", "PHI_C", *given}
+    assert names(inherit_environment=("PHI_A",), unset_environment=("PATH", "PHI_C")) == {"PHI_A", "PHI_C", *given}
+    assert {"PHI_B", "PATH"} <= names(unset_environment=("PHI_A",))
+    assert "PHI_A" not in names(unset_environment=("PHI_A",))
+
+
+@pytest.mark.parametrize("keys", [{}, {"no_new_privileges": True}], ids=["popen", "fork"])
+def test_soft_and_hard_limits_apart(tmp_path: Path, keys: dict[str, Any]) -> None:
+    limits: dict[str, Any] = {
+        "limits": (("core", 0), ("nofile", 100), ("cpu", 5)),
+        "hard_limits": (("nofile", 200), ("cpu", 9)),
+    }
+    # limits are set right after the spawn, so the shell waits for them
+    code, text = run(
+        tmp_path, "sh", "-c", "until test $(ulimit -H -t) = 9; do :; done; ulimit -a -S; ulimit -a -H", **limits, **keys
+    )
+    assert code == 0
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith("nofiles")] == ["100", "200"]
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith("coredump")] == ["0", "0"]
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith("time")] == ["5", "9"]
+
+
+@pytest.mark.parametrize("keys", [{}, {"no_new_privileges": True}], ids=["popen", "fork"])
 def test_both_ways_start_it_alike(tmp_path: Path, keys: dict[str, Any]) -> None:
     script = "import os, sys; print(os.getcwd(), oct(os.umask(0)), os.getsid(0) == os.getpid(), sys.argv[1:])"
     directory = tmp_path / "in"
