@@ -12,7 +12,7 @@ from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.service_manager.notifier import ServiceManager
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import Goal
-from supervisor.core.services.settled import MIN_UPTIME, settled
+from supervisor.core.services.settled import settled
 from supervisor.core.services.status import instance_view
 from supervisor.daemon.parts import Parts
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STATUS_INTERVAL = 1.0
 """Seconds from one STATUS to the next while instances change."""
-STATUS_INTERVAL_BEFORE_READY = MIN_UPTIME
+STATUS_INTERVAL_BEFORE_READY = 0.1
 """The same before READY, which should not be late."""
 EXTEND_INTERVAL = 10.0
 """Seconds between two requests for more time to start, or to end."""

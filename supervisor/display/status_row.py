@@ -73,6 +73,8 @@ def _next(row: Instance) -> str:
         return f"; next try in {duration(row['next_restart_in_s'])}"
     if row["state"] == "failed":
         return f"; breaker {row['breaker']}, next try in {duration(row['next_restart_in_s'])}"
+    if row["state"] == "exited" and row["goal"] == "up" and row["cause"] != "succeeded":
+        return "; its policy does not restart it"
     return f"; held: {row['held']}" if row["held"] else ""
 
 

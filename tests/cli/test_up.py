@@ -109,6 +109,38 @@ def test_up_detached_names_what_failed(supervisor: Supervisor, home: Path) -> No
     assert states(supervisor)["web"] == "running"
 
 
+ENDS_WITH_0 = """
+[services.gone]
+command = ["sh", "-c", "sleep 0.2"]
+[services.background]
+command = ["sh", "-c", "sleep 1000 & exit 0"]
+[services.waits]
+command = ["sleep", "1000"]
+depends_on = ["early"]
+[services.early]
+command = ["true"]
+ready.notify = true
+restart = { max_restarts = 1, initial = "0s" }
+"""
+
+
+def test_a_service_that_ends_with_0_is_not_up(supervisor: Supervisor, home: Path) -> None:
+    (home / "services.toml").write_text(FILE + ENDS_WITH_0)
+    up = supervisor("up", "-d")
+    assert up.returncode == 1
+    assert "4 of 7 did not become ready" in up.stderr
+    assert "gone: exited with code 0" in up.stderr
+    assert "waits: it waits for early, which has failed" in up.stderr
+    status = supervisor("status", "gone", "background")
+    assert status.returncode == 3
+    assert status.stdout.count("exited with code 0; its policy does not restart it") == 2
+    why = supervisor("why", "background").stdout
+    assert "left processes behind: went to the background?" in why
+    assert "option for the foreground" in why
+    total = json.loads(supervisor("report", "--json").stdout)["total"]
+    assert (total["recovered"], total["recovery_ratio"]) == (0, 0)
+
+
 def test_up_with_a_broken_file_says_what_the_daemon_said(supervisor: Supervisor, home: Path) -> None:
     (home / "services.toml").write_text(FILE.replace("depends_on", "depend_on"))
     up = supervisor("up", "-d")

@@ -10,7 +10,7 @@ from supervisor.adapters.processes.tree import Tree
 class Process:
     """One incarnation's main process and its tree."""
 
-    __slots__ = ("incarnation", "instance", "main", "mark", "pid", "pidfd", "settled", "start", "tree")
+    __slots__ = ("incarnation", "instance", "main", "mark", "name", "pid", "pidfd", "settled", "start", "tree")
 
     def __init__(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree, mark: int) -> None:
         self.instance = instance
@@ -18,6 +18,8 @@ class Process:
         self.pid = self.main = pid
         self.pidfd = pidfd
         self.start = procfs.start_time(pid) if pid else None
+        self.name = ""
+        """The name of its program, known at its end."""
         self.tree = tree
         self.mark = mark
         self.settled = not isinstance(tree, CgroupTree)

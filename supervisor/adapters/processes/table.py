@@ -18,9 +18,10 @@ from supervisor.adapters.processes.cgroup_migration import CgroupMigration
 from supervisor.adapters.processes.process import Process
 from supervisor.adapters.processes.tree import Tree, send
 from supervisor.adapters.processes.trees import Trees
-from supervisor.core.model.events import Event, Exited, KillIncomplete, TreeEmpty
+from supervisor.core.model.events import Event, Exited, KillIncomplete, MainPid, TreeEmpty
 from supervisor.core.model.spec import ResourcesSpec
 from supervisor.core.services.adoption import is_main
+from supervisor.core.services.succession import successor
 
 PR_SET_CHILD_SUBREAPER = 36
 STRANGERS_AFTER = 0.1
@@ -174,17 +175,18 @@ class ProcessTable:
             self._switch(process, pid)
         return True
 
-    def _switch(self, process: Process, pid: int) -> None:
+    def _switch(self, process: Process, pid: int) -> bool:
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:
-            return
+            return False
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
         process.pid = process.main = pid
         process.pidfd, process.start = pidfd, procfs.start_time(pid)
         self.mains[pid] = process
         self._loop.register(pidfd, lambda events: self._ready(process, events))
+        return True
 
     def age(self, process: Process) -> float:
         """Seconds since the process began, to a clock tick."""
@@ -203,6 +205,8 @@ class ProcessTable:
     # -- exits ---------------------------------------------------------------------------------------------------
 
     def _ready(self, process: Process, events: int) -> None:
+        if (seen := procfs.stat(process.pid)) is not None:  # a zombie still has its name
+            process.name = seen.name
         try:
             status = child_status(process.pidfd)
         except ChildProcessError:
@@ -230,10 +234,21 @@ class ProcessTable:
         self.mains.pop(process.pid, None)
         self._migration.ended(process)
         empty = process.tree.empty()
+        if not empty and self._taken_over(process, status):
+            return
         self._before_exit(process.instance, empty)
         self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
         if not empty:
             process.tree.when_empty(self._loop, lambda: self._post(process.instance, TreeEmpty(process.incarnation)))
+
+    def _taken_over(self, process: Process, status: Status) -> bool:
+        """Whether another process of the tree took over from the main process that ended; it is the main one then."""
+        left = {pid: found for pid in process.tree.members() if (found := procfs.stat(pid)) is not None}
+        pid = successor(process.name, self.age(process), status[0], left)
+        if pid is None or not self._switch(process, pid):
+            return False
+        self._post(process.instance, MainPid(process.incarnation, pid))
+        return True
 
     def _forget_pidfd(self, process: Process) -> None:
         if process.pidfd >= 0:

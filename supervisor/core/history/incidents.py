@@ -15,7 +15,7 @@ from supervisor.core.model.causes import ENDED_BY_ITSELF, FAILURES, Cause
 from supervisor.core.text.timestamps import from_iso
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event
+    from supervisor.core.model.documents import Event, Instance
 
 
 BY_PERSON = frozenset(
@@ -87,6 +87,13 @@ def detection_s(cause: str, detail: Mapping[str, Any]) -> float | None:
         return 0.0
     known = detail.get({Cause.SILENT: "silence_s", Cause.START_TIMEOUT: "start_timeout_s"}.get(Cause(cause), ""))
     return float(known) if isinstance(known, int | float) else None
+
+
+def is_oneshot(row: Instance | None, events: Iterable[Event]) -> bool:
+    """Whether the instance is a oneshot: its status row says so, or, where there is none, a success in its events."""
+    if row is not None:
+        return row["type"] == "oneshot"
+    return any(event["cause"] == Cause.SUCCEEDED for event in events)
 
 
 def is_recovery(event: Event, oneshot: bool) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from supervisor.core.history.incidents import CLEARED, Incident, IncidentOutcome, incidents
+from supervisor.core.history.incidents import CLEARED, Incident, IncidentOutcome, incidents, is_oneshot
 from supervisor.core.history.ratios import divide, ratios
 from supervisor.core.history.timeline import timeline
 from supervisor.core.model.causes import Cause
@@ -87,7 +87,7 @@ def _begin(events: list[Event], since: float | None, until: float) -> float:
 
 def _account(history: list[Event], since: float, until: float, row: Instance | None) -> Account:
     """The account of one instance."""
-    oneshot = row is not None and row["type"] == "oneshot"
+    oneshot = is_oneshot(row, history)
     spent = timeline(history, since, until, row, oneshot)
     out = Account(
         rows=[row] if row is not None else [],

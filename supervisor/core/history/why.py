@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from supervisor.core.history.evidence_text import captured, seen
-from supervisor.core.history.incidents import BY_PERSON, Incident, IncidentOutcome, incidents
+from supervisor.core.history.incidents import BY_PERSON, Incident, IncidentOutcome, incidents, is_oneshot
 from supervisor.core.history.outlook import prospect, standing
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import phrase
@@ -51,7 +51,7 @@ def why(
     incidents, the newest last."""
     mine = [event for event in events if event["instance"] == view["name"]]
     row = cast("Instance", view) if "state" in view else None
-    found = incidents(mine, row is not None and row["type"] == "oneshot")
+    found = incidents(mine, is_oneshot(row, mine))
     return {
         "instance": view["name"],
         "service": view["service"],
@@ -172,6 +172,8 @@ def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
         yield f"signalled to end, {f'{span(looked)} after the suspicion' if looked >= 0.05 else 'at once'}"
     if "tree" in detail:
         yield "its child processes were still running and were signalled too"
+        if detail.get("exit_code") == 0:
+            yield "a program that goes to the background ends so: start it with its option for the foreground"
     for event in incident.events:
         if event["cause"] in (Cause.STOP_TIMEOUT, Cause.LINGERING) or event["cause"] in BY_PERSON:
             yield phrase(event["cause"], event["detail"])
@@ -194,7 +196,15 @@ def _verdict(incident: Incident, detail: JSON) -> Iterator[str]:
         when = f"after a backoff of {span(detail['delay_s'])}" if detail["delay_s"] else "at once"
         yield f"restart {when}: {limit} within {span(detail.get('window_s'))} (attempt {detail.get('attempt')})"
     elif incident.outcome is IncidentOutcome.GAVE_UP:
-        yield "no restart: its policy does not restart it"
+        yield from _not_restarted(detail)
+
+
+def _not_restarted(detail: JSON) -> Iterator[str]:
+    """Why nothing follows, and what to write where that is not meant."""
+    policy, code = detail.get("policy"), detail.get("exit_code")
+    yield f'no restart: restart.policy = "{policy}"' if policy else "no restart: its policy does not restart it"
+    if code == 0 and policy == "on-failure":
+        yield 'to start it again after every end: restart.policy = "always"; for a job that ends: type = "oneshot"'
 
 
 def _after(incident: Incident) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 Nothing new starts before the main process has ended and its tree is empty.  Then the goal decides first, then what the
 stop was for (`Instance.after`), and only then the restart policy: a process that ended although its goal is UP has
-failed or succeeded, and the restart tracker decides whether and when it is started again.
+failed, and the restart tracker decides whether and when it is started again.  Only a oneshot succeeds by its end.  A
+service that ends with a success code is not started again under `on-failure`, but it is missing all the same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from supervisor.core.model.causes import DETECTED, Cause
 from supervisor.core.model.spec import ServiceType
 from supervisor.core.restart.tracker import wants_restart
 
+BEFORE_READY = "before_ready"
+"""Key in the detail of an exit: readiness is observed, and the process ended before it was ready."""
+
 
 def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) -> None:
     """The process ended although it was wanted.  What is left of its tree is stopped before the decision.
@@ -26,14 +30,14 @@ def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) 
     """
     take_exit(instance, event)
     found = instance.failure if instance.state is State.SUSPECT else None
-    instance.failure = found or (_exit_cause(instance), _exit_detail(instance))
+    instance.failure = cause, detail = found or (_exit_cause(instance), _exit_detail(instance) | _too_early(instance))
     instance.after = After.DECIDE
     instance.phase = Phase.NONE
     if event.tree_empty:
         ended(instance, now, out)
         return
-    cause, detail = instance.failure
-    move(instance, State.STOPPING, cause, now, out, detail | {"tree": "left behind"})
+    instance.failure = cause, detail = cause, detail | {"tree": "left behind"}
+    move(instance, State.STOPPING, cause, now, out, detail)
     instance.until = now + instance.running_spec.stop_timeout
     signal_tree(instance, out)
 
@@ -92,11 +96,13 @@ def _decide(instance: Instance, now: float, out: list[Action]) -> None:
     detail = detail | _exit_detail(instance)
     spec = instance.spec.restart
     oneshot = instance.spec.type is ServiceType.ONESHOT
-    found = cause in DETECTED
+    found = cause in DETECTED or BEFORE_READY in detail
     if not wants_restart(spec, oneshot, instance.exit_code, instance.signal, found):
-        if not found and instance.signal is None and instance.exit_code in spec.success_exit_codes:
-            cause = Cause.SUCCEEDED
-        move(instance, State.EXITED, cause, now, out, detail)
+        success = not found and instance.signal is None and instance.exit_code in spec.success_exit_codes
+        if success and oneshot:
+            move(instance, State.EXITED, Cause.SUCCEEDED, now, out, detail)
+        else:
+            move(instance, State.EXITED, cause, now, out, detail | {"policy": spec.policy.value})
         return
     decision = instance.tracker.failed(now, instance.rng)
     detail |= {
@@ -129,6 +135,12 @@ def _exit_cause(instance: Instance) -> Cause:
     if instance.signal is not None:
         return Cause.KILLED
     return Cause.EXITED if instance.exit_code is not None else Cause.EXIT_UNKNOWN
+
+
+def _too_early(instance: Instance) -> dict[str, Any]:
+    """What the record says of a service that ended before it was ready: that failed, whatever its exit code is."""
+    waited = instance.state is State.STARTING and instance.spec.ready is not None
+    return {BEFORE_READY: True} if waited else {}
 
 
 def _exit_detail(instance: Instance) -> dict[str, Any]:

@@ -22,7 +22,9 @@ def status_text(instance: Instance, event: ev.StatusText, now: float, out: list[
 
 
 def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action]) -> None:
-    """Another process of the tree is the main one now."""
+    """Another process of the tree is the main one now.  A process may repeat that; only the change is recorded."""
+    if instance.pid == event.pid:
+        return
     instance.pid = event.pid
     note(instance, instance.cause, now, out, {"pid": event.pid, "mainpid": True})
 

@@ -17,8 +17,9 @@ Rows = Mapping[str, "Instance"]
 TRIES = 3
 """After this many failed attempts a start counts as failed, although the daemon continues to try."""
 
-MIN_UPTIME = 0.1
-"""Seconds of uptime after which an instance counts as started: without a readiness check it may still end at once."""
+MIN_UPTIME = 1.0
+"""Seconds after which an instance without a readiness check counts as started.  Most that cannot work end sooner: a port
+in use, a configuration that is refused."""
 
 
 class Failure(str):
@@ -50,7 +51,8 @@ def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool
 def _came_up(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
     state, tries = row["state"], row["incarnation"] - before.get(row["name"], row["incarnation"])
     if row["ready"]:
-        return bool((row["uptime_s"] or MIN_UPTIME) >= MIN_UPTIME)
+        unobserved = row["cause"] == "spawned"  # with a readiness check it would be "ready"
+        return not unobserved or (row["uptime_s"] or MIN_UPTIME) >= MIN_UPTIME
     if state == "exited":
         return row["cause"] == "succeeded" or Failure(_ending(row))
     if state == "failed":

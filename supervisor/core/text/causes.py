@@ -44,7 +44,10 @@ def _when(seconds: object) -> str:
 
 def _exited(detail: Detail) -> str:
     code = detail.get("exit_code")
-    return "exited" if code is None else f"exited with code {code}"
+    said = "exited" if code is None else f"exited with code {code}"
+    if code == 0 and "tree" in detail:
+        return f"{said} and left processes behind: went to the background?"
+    return f"{said} before it was ready" if "before_ready" in detail else said
 
 
 def _killed(detail: Detail) -> str:

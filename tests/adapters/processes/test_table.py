@@ -24,7 +24,7 @@ from supervisor.adapters.processes.descendant_tree import DescendantTree
 from supervisor.adapters.processes.spawn import Spawner, raise_descriptor_limit, reset_inherited_state
 from supervisor.adapters.processes.table import ProcessTable, become_subreaper
 from supervisor.adapters.processes.trees import Trees
-from supervisor.core.model.events import Event, Exited, KillIncomplete, TreeEmpty
+from supervisor.core.model.events import Event, Exited, KillIncomplete, MainPid, TreeEmpty
 from supervisor.core.model.spec import ServiceSpec
 
 PATIENCE = 20.0
@@ -248,6 +248,41 @@ def test_main_process_can_hand_over(bench: Bench, tmp_path: Path) -> None:
     bench.processes.signal("web", signal.SIGKILL)
     bench.until(lambda: bench.of(Exited))
     assert bench.processes.by_instance["web"].pid == child
+
+
+HANDS_OVER = """
+import os, sys, time
+if len(sys.argv) > 2:  # the next main process
+    print(os.getpid(), file=open(sys.argv[1], "w"), flush=True)
+    time.sleep(300)
+if os.fork() == 0:
+    os.execv(sys.executable, [sys.executable, __file__, sys.argv[1], "next"])
+while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read().endswith("\\n"):
+    time.sleep(0.01)
+"""
+
+
+def test_the_process_that_takes_over_becomes_the_main_one(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.core.services.succession.RAN_AT_LEAST", 0.0)
+    script = tmp_path / "hands_over.py"
+    script.write_text(HANDS_OVER)
+    bench.spawn(sys.executable, str(script), str(tmp_path / "next"))
+    bench.until(lambda: bench.of(MainPid) or bench.of(Exited))
+    successor = int((tmp_path / "next").read_text())
+    assert bench.events == [("web", MainPid(1, successor))]
+    assert bench.processes.by_instance["web"].pid == successor
+    bench.processes.signal("web", signal.SIGTERM)
+    bench.until(lambda: bench.of(Exited))
+    assert bench.of(Exited) == [Exited(1, None, signal.SIGTERM, tree_empty=True)]
+
+
+def test_a_helper_that_is_left_behind_takes_nothing_over(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.core.services.succession.RAN_AT_LEAST", 0.0)
+    bench.spawn("sh", "-c", "sleep 300 & sleep 0.1")
+    bench.until(lambda: bench.of(Exited))
+    assert bench.of(Exited) == [Exited(1, 0, None, tree_empty=False)]
 
 
 def test_an_adopted_process_is_known_by_its_start_and_its_end_is_seen(bench: Bench) -> None:

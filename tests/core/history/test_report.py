@@ -298,6 +298,20 @@ def test_a_oneshot_has_no_availability_and_recovers_when_it_succeeds() -> None:
     assert (total["failures"], total["recovered"], total["mttr_s"]) == (1, 1, 4)
 
 
+def test_a_oneshot_is_known_by_its_success_where_no_daemon_runs() -> None:
+    history = History().boot(0, 0, name="job").add(9, "running", "exited", "succeeded", name="job", exit_code=0)
+    total = history.report(0, 100)["total"]
+    assert (total["availability"], total["wanted_s"]) == (None, 0)
+
+
+def test_a_service_that_ended_with_0_is_missing_and_has_not_recovered() -> None:
+    history = History().boot(0, 0).add(20, "running", "stopping", "exited", exit_code=0, tree="left behind")
+    history.add(21, "stopping", "exited", "exited", exit_code=0, policy="on-failure")
+    total = history.report(0, 100, row(state="exited", cause="exited", ready=False, pid=None))["total"]
+    assert (total["wanted_s"], total["availability"], total["replication"]) == (100, 0.2, 0)
+    assert (total["failures"], total["recovered"], total["recovery_ratio"]) == (1, 0, 0)
+
+
 def test_a_service_that_is_done_is_no_longer_wanted() -> None:
     history = History().boot(0, 0).add(20, "running", "exited", "succeeded", exit_code=0)
     history.add(30, "exited", "exited", "reset-by-user")

@@ -23,6 +23,7 @@ from supervisor.core.model.spec import (
     RestartSpec,
     ServiceSpec,
     ServiceType,
+    ServiceType,
     TargetSpec,
 )
 from supervisor.core.services.status import instance_view
@@ -133,6 +134,30 @@ def assert_told(text: str, *parts: str) -> None:
     for part in parts:
         assert part in rest, f"{part!r} is missing, or not in its place, in:\n{text}"
         rest = rest.partition(part)[2]
+
+
+def test_a_service_that_ends_with_0_is_told_as_a_failure_with_what_to_write() -> None:
+    life = Life().start()
+    life.step(ev.Exited(1, 0, None, tree_empty=True))
+    assert_told(
+        life.told(),
+        "web@1 is exited, for 0 s: exited with code 0.",
+        "failure of run 1: exited with code 0",
+        'no restart: restart.policy = "on-failure"',
+        'restart.policy = "always"; for a job that ends: type = "oneshot"',
+    )
+
+
+def test_a_program_that_goes_to_the_background_is_told_as_such() -> None:
+    life = Life().start()
+    life.step(ev.Exited(1, 0, None, tree_empty=False))
+    life.step(ev.TreeEmpty(1))
+    assert_told(
+        life.told(),
+        "exited with code 0 and left processes behind: went to the background?",
+        "its child processes were still running and were signalled too",
+        "start it with its option for the foreground",
+    )
 
 
 def test_it_never_failed() -> None:
@@ -384,9 +409,9 @@ def test_a_person_stepped_in() -> None:
 
 def test_a_policy_that_wants_no_restart() -> None:
     life = Life(restart=RestartSpec(policy=Policy.NEVER)).start().crash(1.0)
-    assert_told(life.told(), "decided   no restart: its policy does not restart it",
+    assert_told(life.told(), 'decided   no restart: restart.policy = "never"',
                 "Next: nothing: its policy does not restart it (supervisor start web@1).")  # fmt: skip
-    life = Life().start().crash(1.0, 0)
+    life = Life(type=ServiceType.ONESHOT).start().crash(1.0, 0)
     assert_told(life.told(), "exited, for 0 s: ran to completion", "No failure recorded", "Next: nothing, it is done.")
 
 

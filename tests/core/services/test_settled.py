@@ -11,7 +11,10 @@ from tests.doubles.fake_client import view
 DONE, WAIT = True, False
 CASES: list[tuple[str, str, Instance, bool | str]] = [
     ("start", "ready", view("a"), DONE),
-    ("start", "ready as soon as it runs", view("a", uptime_s=0.01), WAIT),
+    ("start", "ready as soon as it runs", view("a", cause="spawned", uptime_s=0.99), WAIT),
+    ("start", "it has lived a second", view("a", cause="spawned", uptime_s=1.0), DONE),
+    ("start", "seen to be ready", view("a", cause="ready", uptime_s=0.01), DONE),
+    ("restart", "dies soon again", view("a", cause="spawned", incarnation=3, uptime_s=0.2), WAIT),
     ("start", "not ready yet", view("a", "starting"), WAIT),
     ("start", "runs, and is not ready", view("a", ready=False), WAIT),
     ("start", "a oneshot at work", view("a", ready=False, type="oneshot"), WAIT),

@@ -39,6 +39,13 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
     [
         ("exited", {"exit_code": 3, **RESTART}, "exited with code 3; next try in 0.21 s (2 of 5)"),
         ("exited", {"exit_code": 1, **RESTART, "delay_s": 0.0}, "exited with code 1; next try at once (2 of 5)"),
+        ("exited", {"exit_code": 0, "before_ready": True}, "exited with code 0 before it was ready"),
+        (
+            "exited",
+            {"exit_code": 0, "tree": "left behind"},
+            "exited with code 0 and left processes behind: went to the background?",
+        ),
+        ("exited", {"exit_code": 1, "tree": "left behind"}, "exited with code 1"),
         ("killed-by-signal", {"signal": 11, **OPEN}, "killed by SIGSEGV; breaker open, next try in 1 min"),
         ("heartbeat-silent", RICH, "no heartbeat for 3.4 s (φ 8.12)"),
         ("heartbeat-silent", RICH | {"suspicion": 7790.0}, "no heartbeat for 3.4 s (φ over 999)"),
