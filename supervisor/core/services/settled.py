@@ -18,8 +18,8 @@ TRIES = 3
 """After this many failed attempts a start counts as failed, although the daemon continues to try."""
 
 MIN_UPTIME = 1.0
-"""Seconds after which an instance without a readiness check counts as started.  Most that cannot work end sooner: a port
-in use, a configuration that is refused."""
+"""Seconds after which an instance without a readiness check counts as started.  Most that cannot work end sooner: a
+port in use, a configuration that is refused."""
 
 
 class Failure(str):

@@ -23,7 +23,6 @@ from supervisor.core.model.spec import (
     RestartSpec,
     ServiceSpec,
     ServiceType,
-    ServiceType,
     TargetSpec,
 )
 from supervisor.core.services.status import instance_view
