@@ -82,7 +82,7 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
         if key in given:
             fields[key] = tuple(sorted(set(given[key])))
     if "ready" in given:
-        fields["ready"] = ReadySpec(**given["ready"])
+        fields["ready"] = ReadySpec(**_with_absolute_sockets(given["ready"], host.folder))
     if "heartbeat" in given:
         fields["heartbeat"] = _heartbeat(given["heartbeat"], host.folder, report)
     if "restart" in given:
@@ -128,7 +128,7 @@ def _account_variables(given: Mapping[str, Any], host: Host, report: Report) -> 
 
 
 def _heartbeat(given: Mapping[str, Any], folder: Path, report: Report) -> HeartbeatSpec:
-    fields = dict(given)
+    fields = _with_absolute_sockets(given, folder)
     if "file" in given:
         fields["file"] = str(folder / given["file"])
     if "target" in given:
@@ -137,6 +137,16 @@ def _heartbeat(given: Mapping[str, Any], folder: Path, report: Report) -> Heartb
                 report("cannot be combined with target; leave one of them out", "heartbeat", key)
         fields |= {"detector": "adaptive", "target": TargetSpec(**given["target"])}
     return HeartbeatSpec(**fields)
+
+
+def _with_absolute_sockets(probe: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The keys of a probe; a relative `unix:PATH` in http or tcp begins in `folder`."""
+    fields = dict(probe)
+    for key in ("http", "tcp"):
+        before, unix, path = str(probe.get(key, "")).partition("unix:")
+        if unix and path[0] not in "/@":
+            fields[key] = f"{before}unix:{folder}/{path}"
+    return fields
 
 
 def _hook(given: Mapping[str, Any], folder: Path) -> HookSpec:

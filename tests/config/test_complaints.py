@@ -216,8 +216,14 @@ WITHIN_SERVICE = [
     ('limits.nofile = "1:2:3"', 'limits.nofile: expected a whole number or "unlimited", not "2:3"'),
     ('environment_file = ".env"', "environment_file: .env does not exist"),
     # addresses and patterns
-    ('ready.http = "https://x/"', 'ready.http: https is not supported; use exec = ["curl", "-fsS", "https://x/"]'),
-    ('ready.http = "localhost:80/"', 'ready.http: "localhost:80/" is not an http://host[:port]/path'),
+    (
+        'ready.http = "localhost:80/"',
+        'ready.http: "localhost:80/" is not an http://host[:port]/path, https://… or http://unix:SOCKET:/path',
+    ),
+    (
+        'ready.http = "https://unix:/x:/"',
+        'ready.http: "https://unix:/x:/" is not an http://host[:port]/path, https://… or http://unix:SOCKET:/path',
+    ),
     ('ready.http = "http://localhost:0/"', "ready.http: 0 is not a port: they go from 1 to 65535"),
     (
         'ready.tcp = "localhost"',

@@ -381,6 +381,26 @@ depends_on = ["stores"]
     assert depends == {"a": (), "b": (), "c": ("a", "b"), "web": ("a", "b", "c")}
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ('http = "https://localhost/healthz"', "https://localhost/healthz"),
+        ('http = "https://[::1]:8443"', "https://[::1]:8443"),
+        ('http = "http://unix:/run/web.sock:/healthz"', "http://unix:/run/web.sock:/healthz"),
+        ('http = "http://unix:run/web.sock"', "http://unix:{here}/run/web.sock"),
+        ('http = "http://unix:@web:/"', "http://unix:@web:/"),
+        ('tcp = "unix:/run/web.sock"', "unix:/run/web.sock"),
+        ('tcp = "unix:web.sock"', "unix:{here}/web.sock"),
+    ],
+)
+def test_addresses_of_probes(plan: Load, tmp_path: Path, given: str, address: str) -> None:
+    kind = given.partition(" ")[0]
+    spec = plan(SERVICE + f'ready.{given}\nheartbeat = {{ source = "{kind}", {given} }}').services[0]
+    assert spec.ready is not None and spec.heartbeat is not None
+    expected = address.format(here=tmp_path)
+    assert (getattr(spec.ready, kind), getattr(spec.heartbeat, kind)) == (expected, expected)
+
+
 def test_users_and_groups_by_number(plan: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     spec = plan(SERVICE + "user = 54321\ngroup = 54322").services[0]

@@ -154,6 +154,10 @@ class Monitors:
     def _asked(
         self, instance: str, spec: ServiceSpec, http: str | None, tcp: str | None, command: tuple[str, ...] | None
     ) -> Target | None:
+        if http is not None and http.startswith("https:"):
+            from supervisor.adapters.probes.https import HttpsTarget  # 5 MiB that few configurations need
+
+            return HttpsTarget(http, self._resolver)
         if http is not None:
             return HttpTarget(http, self._resolver)
         if tcp is not None:

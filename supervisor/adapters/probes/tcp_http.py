@@ -1,4 +1,4 @@
-"""Probe targets over TCP: a port that accepts connections, an HTTP server that answers a GET."""
+"""Probe targets behind a socket, TCP or Unix: one that accepts connections, an HTTP server that answers a GET."""
 
 from __future__ import annotations
 
@@ -16,42 +16,56 @@ _GOOD = range(200, 400)  # statuses of a healthy server
 
 
 class TcpTarget:
-    """`host:port` (IPv6 in brackets): healthy when it accepts a connection."""
+    """`host:port` (IPv6 in brackets) or `unix:/path` (`unix:@name`): healthy when it accepts a connection."""
 
-    __slots__ = ("_resolver", "host", "port")
+    __slots__ = ("_path", "_resolver", "host", "port")
 
     def __init__(self, address: str, resolver: Resolver) -> None:
+        scheme, _, path = address.partition(":")
+        self._path = path if scheme == "unix" else None
         host, _, port = address.rpartition(":")
-        self.host, self.port = host.strip("[]"), int(port)
+        self.host, self.port = host.strip("[]"), 0 if self._path is not None else int(port)
         self._resolver = resolver
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
-        attempt = _Attempt(loop, self.port, timeout, done)
-        self._resolver.resolve(self.host, attempt.resolved)
+        return self._connect(Attempt(loop, self.port, timeout, done))
+
+    def _connect(self, attempt: Attempt) -> Cancel:
+        if self._path is None:
+            self._resolver.resolve(self.host, attempt.resolved)
+        else:
+            path = "\0" + self._path[1:] if self._path.startswith("@") else self._path
+            attempt.resolved([(socket.AF_UNIX, path)])
         return attempt.close
 
 
 class HttpTarget(TcpTarget):
-    """`http://host[:port][/path]`: healthy when a GET is answered with 2xx or 3xx."""
+    """`http://host[:port][/path]` or `http://unix:/path:/path`: healthy when a GET is answered with 2xx or 3xx."""
 
     __slots__ = ("_request",)
+    usual_port = 80
 
     def __init__(self, url: str, resolver: Resolver) -> None:
-        address, slash, path = url.removeprefix("http://").partition("/")
-        has_port = address.rpartition("]")[2].rpartition(":")[1]
-        super().__init__(address if has_port else address + ":80", resolver)
+        rest = url.partition("://")[2]
+        if rest.startswith("unix:"):
+            name, _, path = rest.removeprefix("unix:").partition(":")
+            address, host, slash = f"unix:{name}", "localhost", "/"
+            path = path.removeprefix("/")
+        else:
+            host, slash, path = rest.partition("/")
+            has_port = host.rpartition("]")[2].rpartition(":")[1]
+            address = host if has_port else f"{host}:{self.usual_port}"
+        super().__init__(address, resolver)
         self._request = (
             f"GET {slash or '/'}{path.partition('#')[0]} HTTP/1.1\r\n"
-            f"Host: {address}\r\nUser-Agent: phi-supervisor\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+            f"Host: {host}\r\nUser-Agent: phi-supervisor\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         ).encode("latin-1", "replace")
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
-        attempt = _HttpAttempt(loop, self.port, timeout, done, self._request)
-        self._resolver.resolve(self.host, attempt.resolved)
-        return attempt.close
+        return self._connect(HttpAttempt(loop, self.port, timeout, done, self._request))
 
 
-class _Attempt:
+class Attempt:
     """One attempt to connect: to the first of several addresses that accepts."""
 
     __slots__ = ("_addresses", "_done", "_error", "_loop", "_port", "_socket", "_timer")
@@ -88,7 +102,7 @@ class _Attempt:
             try:
                 connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
                 self._socket = connection
-                number = connection.connect_ex((host, self._port))
+                number = connection.connect_ex(host if family == socket.AF_UNIX else (host, self._port))
                 if number in (0, errno.EINPROGRESS):
                     self._loop.register(connection.fileno(), self._writable, EPOLLOUT)
                     return
@@ -128,7 +142,7 @@ class _Attempt:
             self._socket = None
 
 
-class _HttpAttempt(_Attempt):
+class HttpAttempt(Attempt):
     """One GET, up to the end of the answer's head."""
 
     __slots__ = ("_head", "_request")
@@ -139,6 +153,10 @@ class _HttpAttempt(_Attempt):
         self._head = b""
 
     def connected(self, connection: socket.socket) -> None:
+        self.send_request(connection)
+
+    def send_request(self, connection: socket.socket) -> None:
+        """Send the GET, and wait for the answer."""
         try:
             connection.send(self._request)  # the send buffer of a new connection has room for it
         except OSError as error:
@@ -155,6 +173,10 @@ class _HttpAttempt(_Attempt):
         except OSError as error:
             self._finish(error_text(error))
             return
+        self.received(chunk)
+
+    def received(self, chunk: bytes) -> None:
+        """Judge what came so far; an empty chunk is the end of the connection."""
         self._head += chunk
         status = read_status(self._head)
         if isinstance(status, str):

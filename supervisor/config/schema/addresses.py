@@ -14,22 +14,27 @@ if TYPE_CHECKING:
 
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)"
 _ADDRESS = re.compile(_HOST + ":([0-9]{1,5})")
-_URL = re.compile("http://" + _HOST + "(?::([0-9]{1,5}))?(/[!-~]*)?")
+_UNIX = r"unix:(@[!-9;-~]+|[!-9;-~]+)"
+_URL = re.compile("https?://" + _HOST + "(?::([0-9]{1,5}))?(/[!-~]*)?")
+_UNIX_URL = re.compile("http://" + _UNIX + "(?::(/[!-~]*))?")
 
 
 def http(value: Any, info: ValidationInfo) -> str:
+    """`http://host[:port]/path`, `https://…`, or `http://unix:SOCKET:/path` as nginx writes it."""
     url = expanded(value, info)
-    if url.startswith("https:"):
-        raise ValueError('https is not supported; use exec = ["curl", "-fsS", "' + url[:80] + '"]')
+    if _UNIX_URL.fullmatch(url):
+        return url
     match = _URL.fullmatch(url)
     if not match:
-        raise ValueError(f"{quoted(url)} is not an http://host[:port]/path")
+        raise ValueError(f"{quoted(url)} is not an http://host[:port]/path, https://… or http://unix:SOCKET:/path")
     _port(match[2] or "80")
     return url
 
 
 def tcp(value: Any, info: ValidationInfo) -> str:
-    return "{}:{}".format(*_address(expanded(value, info)))
+    """`host:port`, or `unix:SOCKET`."""
+    address = expanded(value, info)
+    return address if re.fullmatch(_UNIX, address) else "{}:{}".format(*_address(address))
 
 
 def listen(value: Any) -> tuple[str, int]:

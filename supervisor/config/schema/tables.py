@@ -37,8 +37,12 @@ def key(kind: core_schema.CoreSchema, description: str = "") -> TypedDictField:
 READY = table(
     "Readiness: exactly one of http, tcp, exec, log, notify and delay.  None: ready as soon as it runs.",
     {
-        "http": key(kinds.HTTP, "Ready when a GET of this URL answers 2xx or 3xx."),
-        "tcp": key(kinds.TCP, "Ready when host:port accepts a connection."),
+        "http": key(
+            kinds.HTTP,
+            "Ready when a GET of this URL answers 2xx or 3xx: http://…, https://… (the certificate is not verified) or "
+            "http://unix:SOCKET:/path.",
+        ),
+        "tcp": key(kinds.TCP, "Ready when host:port, or unix:SOCKET, accepts a connection."),
         "exec": key(kinds.WORDS, "Ready when this command exits with 0."),
         "log": key(kinds.PATTERN, "Ready when a line of output matches this regular expression."),
         "notify": key(kinds.ONLY_TRUE, "Ready when the service sends READY=1 (sd_notify)."),
@@ -66,8 +70,8 @@ HEARTBEAT = table(
     {
         "source": key(kinds.one_of(SOURCES), "Where beats come from."),
         "interval": key(kinds.POSITIVE_DURATION, "How often a beat is expected, or the probe runs."),
-        "http": key(kinds.HTTP, 'source = "http": a GET of this URL that answers 2xx or 3xx is a beat.'),
-        "tcp": key(kinds.TCP, 'source = "tcp": an accepted connection to host:port is a beat.'),
+        "http": key(kinds.HTTP, 'source = "http": a GET of this URL, as in ready, that answers 2xx or 3xx is a beat.'),
+        "tcp": key(kinds.TCP, 'source = "tcp": an accepted connection to host:port, or unix:SOCKET, is a beat.'),
         "exec": key(kinds.WORDS, 'source = "exec": an exit of this command with 0 is a beat.'),
         "file": key(kinds.PATH, 'source = "file": a new modification time of this file is a beat.'),
         "log": key(kinds.PATTERN, 'source = "log": a line that matches is a beat; without it any output is.'),

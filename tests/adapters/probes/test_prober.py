@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 from supervisor.adapters.eventloop.dns import Resolver
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.probes.https import HttpsTarget
 from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
 from supervisor.adapters.probes.prober import MOST_AT_ONCE, NOTHING_NEW, Cancel, Done, Poller, Prober, Target
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget, read_status
@@ -242,6 +246,115 @@ def test_names_are_looked_up_beside_the_loop(loop: EventLoop, serve: Serve, monk
         assert ask(loop, TcpTarget(f"web.example:{server.port}", resolver)) is None
         assert ask(loop, TcpTarget(f"nowhere.example:{server.port}", resolver)) == "host name not known"
     assert sorted(asked) == [b"nowhere.example", b"nowhere.example", b"web.example"]
+
+
+class UnixServer(Server):
+    """The same on a Unix socket; `name` is a path, or begins with @."""
+
+    def __init__(self, loop: EventLoop, reply: Callable[[bytes], bytes | None], name: str) -> None:
+        self.requests, self.reply, self.loop = [], reply, loop
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind("\0" + name[1:] if name.startswith("@") else name)
+        self.listener.listen()
+        self.connections: list[socket.socket] = []
+        loop.register(self.listener.fileno(), self.accept)
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_unix_sockets(loop: EventLoop, tmp_path: Path, abstract: bool) -> None:
+    name = f"@phi-{os.urandom(8).hex()}" if abstract else str(tmp_path / "web.sock")
+    server = UnixServer(loop, lambda _: b"HTTP/1.1 200 OK\r\n\r\n", name)
+    resolver = Resolver(loop)
+    try:
+        assert ask(loop, HttpTarget(f"http://unix:{name}:/healthz?x=1", resolver)) is None
+        assert ask(loop, HttpTarget(f"http://unix:{name}", resolver)) is None
+        assert [r.split(b"\r\n")[:2] for r in server.requests] == [
+            [b"GET /healthz?x=1 HTTP/1.1", b"Host: localhost"],
+            [b"GET / HTTP/1.1", b"Host: localhost"],
+        ]
+        assert ask(loop, TcpTarget(f"unix:{name}", resolver)) is None
+    finally:
+        server.close()
+    assert ask(loop, TcpTarget(f"unix:{name}", resolver)) == "connection refused"
+    assert ask(loop, HttpTarget(f"http://unix:{tmp_path}/none:/", resolver)) == "no such file or directory"
+
+
+# -- TLS -------------------------------------------------------------------------------------------------------------
+
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PEM file with a key and a certificate that it signed itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=other.example"]
+    subprocess.run([*command, "-keyout", "key", "-out", "crt"], cwd=folder, check=True, capture_output=True)
+    (folder / "pem").write_bytes((folder / "key").read_bytes() + (folder / "crt").read_bytes())
+    return folder / "pem"
+
+
+class TlsServer:
+    """An HTTPS server in a thread that answers each request alike, and the names that were asked for."""
+
+    def __init__(self, certificate: Path, answer: bytes) -> None:
+        self.names: list[str | None] = []
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate)
+        self.context.sni_callback = lambda _socket, name, _context: self.names.append(name)
+        self.answer = answer
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while True:
+            connection, _ = self.listener.accept()
+            with connection:
+                if not connection.recv(1, socket.MSG_PEEK):
+                    return  # the end of the test
+                try:
+                    with self.context.wrap_socket(connection, server_side=True) as secured:
+                        secured.recv(65536)
+                        secured.sendall(self.answer)
+                except OSError:
+                    pass
+
+    def close(self) -> None:
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        self.thread.join()
+        self.listener.close()
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", None),
+        (b"HTTP/1.1 503 No\r\n\r\n", "HTTP 503"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 12000 + b"\r\n\r\n", None),
+        (b"", "connection closed before an answer"),
+    ],
+)
+def test_https(loop: EventLoop, certificate: Path, answer: bytes, error: str | None) -> None:
+    server = TlsServer(certificate, answer)
+    try:
+        assert ask(loop, HttpsTarget(f"https://localhost:{server.port}/", Resolver(loop))) == error
+        assert ask(loop, HttpsTarget(f"https://127.0.0.1:{server.port}", Resolver(loop))) == error
+        assert server.names[0] == "localhost"
+    finally:
+        server.close()
+
+
+def test_https_of_a_server_without_tls_and_of_one_that_says_nothing(loop: EventLoop, serve: Serve) -> None:
+    plain = serve(lambda _: b"HTTP/1.1 400 Bad\r\n\r\n")
+    assert ask(loop, HttpsTarget(f"https://localhost:{plain.port}/", Resolver(loop))) == "TLS: wrong version number"
+    silent = serve(lambda _: None)
+    target = HttpsTarget(f"https://localhost:{silent.port}/", Resolver(loop))
+    assert ask(loop, target, timeout=0.05) == "no answer within 0.05s"
+    assert "refused" in str(ask(loop, HttpsTarget(f"https://127.0.0.1:{closed_port()}/", Resolver(loop))))
 
 
 # -- commands, files, activity ---------------------------------------------------------------------------------------
