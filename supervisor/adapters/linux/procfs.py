@@ -87,6 +87,20 @@ def parse_stat(content: bytes) -> Stat | None:
         return None
 
 
+def executable(pid: int) -> str:
+    """The path of the program that it executes; empty where that may not be read, or it has ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115
+    except OSError:
+        return ""
+
+
+def stack(pid: int) -> int:
+    """The address of its stack; 0 where that may not be read."""
+    fields = (read(f"/proc/{pid}/stat") or b"").rpartition(b")")[2].split()
+    return int(fields[25]) if len(fields) > 25 else 0
+
+
 def start_time(pid: int) -> int | None:
     """When the process began, in clock ticks since boot: with the boot id and the pid it names one process."""
     found = stat(pid)

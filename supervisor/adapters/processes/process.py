@@ -5,12 +5,13 @@ from __future__ import annotations
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.tree import Tree
+from supervisor.core.services.succession import Program
 
 
 class Process:
     """One incarnation's main process and its tree."""
 
-    __slots__ = ("incarnation", "instance", "main", "mark", "name", "pid", "pidfd", "settled", "start", "tree")
+    __slots__ = ("incarnation", "instance", "main", "mark", "pid", "pidfd", "program", "settled", "start", "tree")
 
     def __init__(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree, mark: int) -> None:
         self.instance = instance
@@ -18,8 +19,8 @@ class Process:
         self.pid = self.main = pid
         self.pidfd = pidfd
         self.start = procfs.start_time(pid) if pid else None
-        self.name = ""
-        """The name of its program, known at its end."""
+        self.program: Program | None = None
+        """What it executes, known a moment after its start."""
         self.tree = tree
         self.mark = mark
         self.settled = not isinstance(tree, CgroupTree)

@@ -21,11 +21,13 @@ from supervisor.adapters.processes.trees import Trees
 from supervisor.core.model.events import Event, Exited, KillIncomplete, MainPid, TreeEmpty
 from supervisor.core.model.spec import ResourcesSpec
 from supervisor.core.services.adoption import is_main
-from supervisor.core.services.succession import successor
+from supervisor.core.services.succession import Member, Program, successor
 
 PR_SET_CHILD_SUBREAPER = 36
 STRANGERS_AFTER = 0.1
 """Seconds from a SIGCHLD to a search for zombies of no instance, and to the second search, which reaps them."""
+KNOWN_AFTER = 1.0
+"""Seconds from a spawn until what the process executes is noted: a wrapper has executed its program by then."""
 PARENT_REAPS_WITHIN = 1.5
 """Seconds in which the parent of an adopted process must reap it, else its exit status counts as unknown."""
 
@@ -67,6 +69,7 @@ class ProcessTable:
         """Watch a process that was just spawned.  It is an unreaped child, so its pid cannot be another's."""
         process = self._process(instance, incarnation, pid, os.pidfd_open(pid), trees.create(instance, resources))
         self._add(process)
+        self._loop.call_at(self._loop.now() + KNOWN_AFTER, lambda: self._recognize(process))
         if process.settled:
             process.tree.join(pid)
         else:
@@ -86,6 +89,7 @@ class ProcessTable:
                 if is_main(start, procfs.stat(pid)):
                     process = self._process(instance, incarnation, pid, pidfd, tree)
                     process.settled = True
+                    process.program = _program(pid)
                     self._add(process)
                     return process
                 os.close(pidfd)
@@ -106,6 +110,11 @@ class ProcessTable:
         self.mains[process.pid] = process
         self.by_instance[process.instance] = process
         self._loop.register(process.pidfd, lambda events: self._ready(process, events))
+
+    def _recognize(self, process: Process) -> None:
+        """Note what the process executes while that can still be read: at its end it is too late."""
+        if process.program is None and process.pidfd >= 0 and self.mains.get(process.pid) is process:
+            process.program = _program(process.pid)
 
     def members(self, instance: str) -> list[int]:
         """The pids of its tree, whether or not it was moved into its cgroup yet."""
@@ -183,7 +192,7 @@ class ProcessTable:
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
         process.pid = process.main = pid
-        process.pidfd, process.start = pidfd, procfs.start_time(pid)
+        process.pidfd, process.start, process.program = pidfd, procfs.start_time(pid), _program(pid)
         self.mains[pid] = process
         self._loop.register(pidfd, lambda events: self._ready(process, events))
         return True
@@ -205,8 +214,6 @@ class ProcessTable:
     # -- exits ---------------------------------------------------------------------------------------------------
 
     def _ready(self, process: Process, events: int) -> None:
-        if (seen := procfs.stat(process.pid)) is not None:  # a zombie still has its name
-            process.name = seen.name
         try:
             status = child_status(process.pidfd)
         except ChildProcessError:
@@ -243,8 +250,11 @@ class ProcessTable:
 
     def _taken_over(self, process: Process, status: Status) -> bool:
         """Whether another process of the tree took over from the main process that ended; it is the main one then."""
-        left = {pid: found for pid in process.tree.members() if (found := procfs.stat(pid)) is not None}
-        pid = successor(process.name, self.age(process), status[0], left)
+        if status[0] != 0:
+            return False
+        stats = {pid: procfs.stat(pid) for pid in process.tree.members()}
+        left = {pid: Member(s.ppid, _program(pid)) for pid, s in stats.items() if s is not None and s.state not in "ZX"}
+        pid = successor(process.program, status[0], left)
         if pid is None or not self._switch(process, pid):
             return False
         self._post(process.instance, MainPid(process.incarnation, pid))
@@ -285,6 +295,11 @@ class ProcessTable:
 def become_subreaper(yes: bool = True) -> None:
     """Make orphaned descendants children of the daemon rather than of PID 1, so that none escapes unseen."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
+
+
+def _program(pid: int) -> Program | None:
+    path, stack = procfs.executable(pid), procfs.stack(pid)
+    return Program(path, stack) if path and stack else None
 
 
 def _is_zombie(pid: int) -> bool:

@@ -56,7 +56,7 @@ _ADDRESS = {"type": "string", "pattern": ":[0-9]+$"}
 
 TEXT = kind(read.text, _STRING)
 PATH = kind(read.path, _SOME_STRING, expands=True)
-NAME = kind(read.name, {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$"})
+NAME = kind(read.name, {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"})
 NAMES = kind(read.names, _STRINGS)
 WORDS = kind(read.words, {"anyOf": [_STRINGS | {"minItems": 1}, _SOME_STRING]}, expands=True)
 DURATION = kind(read.duration, _DURATION)

@@ -125,7 +125,10 @@ RESOURCES = table(
 LOG = table(
     "How captured output is kept.",
     {
-        "max_size": key(kinds.SIZE, "A file that grows beyond this is rotated, at the end of a line."),
+        "max_size": key(
+            kinds.SIZE,
+            "A file that grows beyond this is rotated, at the end of a line (of at most 1 MiB).",
+        ),
         "keep": key(kinds.whole(0, 10_000), "How many rotated files are kept."),
         "compress": key(kinds.SWITCH, "Compress rotated files."),
         "timestamps": key(kinds.SWITCH, "Put the time in front of each line."),

@@ -18,7 +18,7 @@ from supervisor.core.text.nearest import did_you_mean
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 def text(value: Any) -> str:
@@ -117,9 +117,10 @@ def names(value: Any) -> tuple[str, ...]:
 
 
 def name(value: Any) -> str:
-    """A name that can be part of a file name, and cannot be confused with an instance (`web@1`)."""
-    if not _NAME.fullmatch(text(value)) or value in (".", ".."):
-        raise ValueError(f"{quoted(value)} is not a valid name: use up to 100 letters, digits and _ . -")
+    """A name that can be part of a file name, and cannot be confused with an instance (`web@1`), an option (`-x`) or a
+    hidden file."""
+    if not _NAME.fullmatch(text(value)):
+        raise ValueError(f"{quoted(value)} is not a valid name: up to 100 letters, digits and _ . -, first no . or -")
     return str(value)
 
 

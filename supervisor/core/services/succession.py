@@ -1,41 +1,38 @@
 """Decides whether a process of the tree took over from a main process that ended.
 
-Programs that replace themselves without a gap start a new main process beside the old one and end the old one with 0
-(gunicorn and nginx after USR2 and QUIT).  A program that goes to the background does the same at once, but belongs in
-the foreground; so only a main process that ran for a while has a successor.
+A program that replaces itself without a gap executes itself again beside the old main process, which then ends with 0
+(gunicorn after USR2 and QUIT).  A program that goes to the background only forks: its child still has the memory layout
+of the parent, and it would do better in the foreground.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
-
-RAN_AT_LEAST = 5.0
-"""Seconds: a program that goes to the background has done so by then."""
+from typing import NamedTuple
 
 
-class Member(Protocol):
-    """A process of the tree that is left, as /proc/PID/stat shows it."""
+class Program(NamedTuple):
+    """What a process executes.  `stack`: the address of its stack, which an exec chooses anew and a fork keeps."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def state(self) -> str: ...
-
-    @property
-    def ppid(self) -> int: ...
+    path: str
+    stack: int
 
 
-def successor(name: str, ran: float, exit_code: int | None, left: Mapping[int, Member]) -> int | None:
-    """The pid of the process that took over; None if none did.
+class Member(NamedTuple):
+    """A process of the tree that is left.  `program`: None where that may not be read."""
 
-    `name`: that of the main process that ended, `ran`: its uptime in seconds, `left`: the members that are left, by
-    pid.  The successor has the same name, and all others descend from it.
+    ppid: int
+    program: Program | None
+
+
+def successor(main: Program | None, exit_code: int | None, left: Mapping[int, Member]) -> int | None:
+    """The pid of the process that took over from `main`; None if none did.
+
+    It executes the same program by an exec of its own, and all other members that are left, by pid, descend from it.
     """
-    if exit_code != 0 or ran < RAN_AT_LEAST:
+    topmost = [pid for pid, member in left.items() if member.ppid not in left]
+    if exit_code != 0 or main is None or len(topmost) != 1:
         return None
-    topmost = [pid for pid, member in left.items() if member.ppid not in left and member.state not in "ZX"]
-    if len(topmost) != 1 or left[topmost[0]].name != name:
-        return None
-    return topmost[0]
+    program = left[topmost[0]].program
+    took_over = program is not None and program.path == main.path and program.stack != main.stack
+    return topmost[0] if took_over else None

@@ -255,6 +255,7 @@ import os, sys, time
 if len(sys.argv) > 2:  # the next main process
     print(os.getpid(), file=open(sys.argv[1], "w"), flush=True)
     time.sleep(300)
+open(os.path.dirname(sys.argv[1]) + "/go").read()
 if os.fork() == 0:
     os.execv(sys.executable, [sys.executable, __file__, sys.argv[1], "next"])
 while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read().endswith("\\n"):
@@ -265,10 +266,14 @@ while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read().endswith("
 def test_the_process_that_takes_over_becomes_the_main_one(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supervisor.core.services.succession.RAN_AT_LEAST", 0.0)
+    monkeypatch.setattr("supervisor.adapters.processes.table.KNOWN_AFTER", 0.0)
+    os.mkfifo(tmp_path / "go")
     script = tmp_path / "hands_over.py"
     script.write_text(HANDS_OVER)
     bench.spawn(sys.executable, str(script), str(tmp_path / "next"))
+    process = bench.processes.by_instance["web"]
+    bench.until(lambda: process.program is not None)
+    (tmp_path / "go").write_text("\n")
     bench.until(lambda: bench.of(MainPid) or bench.of(Exited))
     successor = int((tmp_path / "next").read_text())
     assert bench.events == [("web", MainPid(1, successor))]
@@ -278,9 +283,16 @@ def test_the_process_that_takes_over_becomes_the_main_one(
     assert bench.of(Exited) == [Exited(1, None, signal.SIGTERM, tree_empty=True)]
 
 
-def test_a_helper_that_is_left_behind_takes_nothing_over(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supervisor.core.services.succession.RAN_AT_LEAST", 0.0)
-    bench.spawn("sh", "-c", "sleep 300 & sleep 0.1")
+@pytest.mark.parametrize("left", ["sleep 300 &", "(while :; do sleep 300; done) &"], ids=["helper", "fork"])
+def test_what_is_left_behind_takes_nothing_over(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    monkeypatch.setattr("supervisor.adapters.processes.table.KNOWN_AFTER", 0.0)
+    os.mkfifo(tmp_path / "go")
+    bench.spawn("sh", "-c", f"{left} read line < {tmp_path}/go")
+    process = bench.processes.by_instance["web"]
+    bench.until(lambda: process.program is not None)
+    (tmp_path / "go").write_text("\n")
     bench.until(lambda: bench.of(Exited))
     assert bench.of(Exited) == [Exited(1, 0, None, tree_empty=False)]
 
