@@ -6,14 +6,17 @@ from another.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
+from _thread import RLock
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from json import dumps, loads
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from supervisor.adapters.linux.directories import Untrusted, socket_owner
 from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed, SupervisorError, UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
 
 
 ANSWER_SECONDS = 30.0
+"""Seconds that a client waits for an answer.  An order says so, and is not carried out later."""
+LONG_ANSWER_SECONDS = {"/v1/reload": 75.0, "/v1/upgrade": 75.0}
+"""The same for the orders that the daemon answers after a child process has worked."""
 SILENT_SECONDS = 45.0
 """Seconds of silence after which the daemon counts as stuck or gone.
 
@@ -148,25 +154,28 @@ class Client:
         interval: float = 1.0,
         after: int | None = None,
         reconnect: bool = False,
+        for_order: bool = False,
     ) -> Stream:
         """Follow `topics` of events, status and logs, resuming events after the id `after`.
 
+        `for_order`: use one of the places that the daemon keeps for commands that wait for their order.
         Without `reconnect` it raises NoDaemon when none answers, and ends when the daemon ends it.
         """
         query = {"topics": ",".join(topics), "service": list(services), "interval": interval}
-        return Stream(self, _target("/v1/stream", query), after, reconnect)
+        return Stream(self, _target("/v1/stream", query), after, reconnect, for_order)
 
     def daemon_pid(self) -> int:
         """The process that listens on the socket, as the kernel reports it; 0 if it is in another pid namespace."""
         with self._connect() as sock:
-            pid: int = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-            return pid
+            return _peer(sock)[0]
 
     def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:
+        answer_seconds = LONG_ANSWER_SECONDS.get(target, ANSWER_SECONDS)
+        deadline = "" if body is None else f"supervisor-deadline: {time.monotonic() + answer_seconds:.3f}\r\n"
         with self._connect() as sock, sock.makefile("rb") as reader:
-            sock.settimeout(ANSWER_SECONDS)
+            sock.settimeout(answer_seconds)
             try:
-                _send(sock, method, target, body)
+                _send(sock, method, target, body, deadline)
                 status, headers = read_head(reader)
                 data = read_body(reader, headers)
                 answer = loads(data) if status < 400 else {}
@@ -180,13 +189,20 @@ class Client:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.settimeout(ANSWER_SECONDS)
+            owner = socket_owner(self.path)
             sock.connect(self.path)
+            user = _peer(sock)[1]
+            if user not in (0, os.geteuid(), owner):
+                raise Untrusted(f"{self.path} is served by user {user}, and its directory belongs to user {owner}")
         except OSError as error:
             sock.close()
             raise self._unreachable(error) from None
         return sock
 
     def _unreachable(self, error: OSError) -> NoDaemon:
+        if isinstance(error, Untrusted):
+            hint = "Nothing was sent to it.  Set runtime_dir in [supervisor] to a directory of your own."
+            return NoDaemon(f"the control socket is not trusted: {error.strerror}", hint)
         if isinstance(error, PermissionError):
             hint = "It belongs to another user: only its owner and root may connect."
             return NoDaemon(f"permission denied: the control socket {self.path}", hint)
@@ -205,12 +221,17 @@ class Stream(Iterator["StreamMessage"]):
     around it; else it ends there. Events resume where they were interrupted, also after ("lagged", {}).
     """
 
-    def __init__(self, client: Client, target: str, after: int | None, reconnect: bool) -> None:
+    def __init__(
+        self, client: Client, target: str, after: int | None, reconnect: bool, for_order: bool = False
+    ) -> None:
         self._client = client
         self._target = target
         self._after = after
         self._reconnect = reconnect
+        self._headers = "supervisor-purpose: order\r\n" if for_order else ""
         self._closed = False
+        self._reading = False
+        self._lock = RLock()
         self._sock: socket.socket
         self._reader: BinaryIO
         try:
@@ -230,7 +251,21 @@ class Stream(Iterator["StreamMessage"]):
         self.close()
 
     def __next__(self) -> StreamMessage:
-        return next(self._all)
+        with self._lock:
+            if self._closed:
+                raise StopIteration
+            self._reading = True
+        try:
+            return next(self._all)
+        finally:
+            self._read()
+
+    def _read(self) -> None:
+        """Nothing is read any more; close the socket if `close` was called meanwhile."""
+        with self._lock:
+            self._reading = False
+            if self._closed:
+                self._hang_up()
 
     def _follow(self) -> Iterator[StreamMessage]:
         error = "no daemon answers"
@@ -257,11 +292,16 @@ class Stream(Iterator["StreamMessage"]):
         return self._sock.fileno() if self._connected else -1
 
     def close(self) -> None:
-        """End the iteration; may be called from any thread."""
-        self._closed = True
-        if self._connected:
-            with suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
+        """End the iteration and close the socket; may be called from any thread.
+
+        While another thread reads, that one closes the socket: its number could belong to another file by then."""
+        with self._lock:
+            self._closed = True
+            if not self._reading:
+                self._hang_up()
+            elif self._connected:
+                with suppress(OSError):
+                    self._sock.shutdown(socket.SHUT_RDWR)
 
     def _open(self) -> None:
         client = self._client
@@ -269,7 +309,7 @@ class Stream(Iterator["StreamMessage"]):
         reader = sock.makefile("rb")
         resume = "" if self._after is None else f"last-event-id: {self._after}\r\n"
         try:
-            _send(sock, "GET", self._target, None, resume)
+            _send(sock, "GET", self._target, None, self._headers + resume)
             status, headers = read_head(reader)
             if status >= 400:
                 raise _error(status, read_body(reader, headers))
@@ -293,6 +333,8 @@ class Stream(Iterator["StreamMessage"]):
         return True
 
     def _hang_up(self) -> None:
+        if not self._connected:
+            return
         self._connected = False
         with suppress(OSError):
             self._reader.close()
@@ -327,6 +369,12 @@ def _target(route: str, query: Mapping[str, object]) -> str:
 def quoted(text: str) -> str:
     """Percent-encoded for a query or a path."""
     return "".join(chr(b) if b in _SAFE and b != 0x2B else f"%{b:02X}" for b in text.encode())
+
+
+def _peer(sock: socket.socket) -> tuple[int, int, int]:
+    """Pid, user and group of the process at the other end, as the kernel reports them."""
+    found: tuple[int, int, int] = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return found
 
 
 def _send(sock: socket.socket, method: str, target: str, body: bytes | None, more: str = "") -> None:

@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "heartbeat": set(),
     "launch": set(),
-    "client": {"errors", "core.model"},
+    "client": {"errors", "core.model", "adapters.linux.directories"},
     "__main__": {"cli.main", "launch"},
 
     # Rules: pure, each room may know those above it.

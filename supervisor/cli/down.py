@@ -49,7 +49,7 @@ def down(target: DaemonTarget) -> int:
 def bring_down(client: Client) -> int:
     """OperationFailed names what remains."""
     daemon = _pidfd(client.daemon_pid())
-    stream = client.stream(["status"])
+    stream = client.stream(["status"], for_order=True)
     client.down()
     said: dict[str, str] = {}
     rows: list[Instance] = []

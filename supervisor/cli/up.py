@@ -101,7 +101,7 @@ def _lines(client: Client, after: int | None) -> int:
     """Events after the id `after`, as they happen; SIGINT, SIGTERM or SIGHUP stop everything, a second one kills."""
     from supervisor.cli.events import event_line
 
-    stream = client.stream(["events"], after=after)
+    stream = client.stream(["events"], after=after, for_order=True)
     asked = threading.Event()
 
     def stop(_number: int, _frame: object) -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.directories import open_directory
 from supervisor.core.model.plain import from_plain, to_plain
 from supervisor.core.model.saved import GARBAGE
 from supervisor.core.model.spec import Plan
@@ -117,50 +118,61 @@ class PreviousRun:
 
 class RuntimeFiles:
     """The files in the runtime directory `path`.  A plan holds the environment of services, so only the owner may read
-    them.  Each is replaced as a whole."""
+    them.  Each is replaced as a whole, in the directory that was checked and is open: another user could have taken its
+    name when it was removed."""
 
     def __init__(self, path: str) -> None:
-        self._id = f"{path}/{ID}"
-        self._plan = f"{path}/{PLAN}"
-        self._running = f"{path}/{RUNNING}"
+        self._path = path
 
     def read_id(self) -> tuple[str, str]:
-        with suppress(OSError, ValueError), open(self._id) as file:
-            supervisor_id, epoch = file.read(200).split()
+        with suppress(OSError, ValueError):
+            supervisor_id, epoch = self._read(ID, 200).split()
             return supervisor_id, epoch
         return "", ""
 
     def write_id(self, supervisor_id: str, epoch: str) -> None:
-        _write(self._id, f"{supervisor_id} {epoch}\n")
+        self._write(ID, f"{supervisor_id} {epoch}\n")
 
     def read_running(self) -> str:
-        with suppress(OSError, ValueError), open(self._running) as file:
-            return file.read(200).strip()
+        with suppress(OSError, ValueError):
+            return self._read(RUNNING, 200).strip()
         return ""
 
     def write_running(self, epoch: str) -> None:
         if epoch:
-            _write(self._running, f"{epoch}\n")
+            self._write(RUNNING, f"{epoch}\n")
         else:
             with suppress(OSError):
-                os.unlink(self._running)  # noqa: PTH108 - pathlib costs
+                os.unlink(f"{self._path}/{RUNNING}")  # noqa: PTH108 - pathlib costs
 
     def read_plan(self) -> Plan | None:
-        with suppress(OSError, *GARBAGE), open(self._plan) as file:
-            return from_plain(Plan, json.load(file))
+        with suppress(OSError, *GARBAGE):
+            return from_plain(Plan, json.loads(self._read(PLAN)))
         return None
 
     def write_plan(self, plan: Plan) -> None:
-        _write(self._plan, json.dumps(to_plain(plan), separators=(",", ":")))
+        self._write(PLAN, json.dumps(to_plain(plan), separators=(",", ":")))
+
+    def _read(self, name: str, most: int = -1) -> str:
+        directory = open_directory(self._path)
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        finally:
+            os.close(directory)
+        with open(fd) as file:
+            return file.read(most)
+
+    def _write(self, name: str, text: str) -> None:
+        directory = open_directory(self._path)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            with open(os.open(f"{name}.new", flags, 0o600, dir_fd=directory), "w") as file:
+                file.write(text)
+            os.replace(f"{name}.new", name, src_dir_fd=directory, dst_dir_fd=directory)
+        finally:
+            os.close(directory)
 
 
 def current_epoch() -> str:
     """Names the boot, or the container: the span within which pids and CLOCK_MONOTONIC mean the same."""
     return f"{procfs.boot_id()}.{procfs.start_time(1)}"
-
-
-def _write(path: str, text: str) -> None:
-    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "w") as file:
-        file.write(text)
-    os.replace(f"{path}.new", path)  # noqa: PTH105 - pathlib costs

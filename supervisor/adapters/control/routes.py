@@ -5,6 +5,7 @@ Handlers turn a checked call into one question to the `Daemon`; its exceptions f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -59,10 +60,12 @@ class ControlRoutes:
         if deadline is None:
             return
         try:
-            late = self.loop.now() > float(deadline)
+            until = float(deadline)
         except ValueError:
-            raise UsageError(f"{DEADLINE} must be seconds of CLOCK_MONOTONIC, not {deadline!r}") from None
-        if late:
+            until = math.nan
+        if math.isnan(until):
+            raise UsageError(f"{DEADLINE} must be seconds of CLOCK_MONOTONIC, not {deadline!r}")
+        if self.loop.now() > until:
             raise OperationFailed("the order came too late and was not carried out", "Give it again.")
 
     def refusal(self, code: str, message: str) -> bytes:
