@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from signal import Signals
 
 from supervisor.config.schema.kinds import BYTES
@@ -22,6 +22,7 @@ from supervisor.core.model.spec import (
     ServiceSpec,
     ServiceType,
 )
+from supervisor.core.text.redact import HIDDEN, text_without_secrets, without_secrets
 
 WIDTH = 107
 """Characters of a fact, so that a screen of 120 columns shows it whole."""
@@ -81,7 +82,7 @@ def _service(spec: ServiceSpec) -> Iterator[str]:
 
 def _facts(spec: ServiceSpec) -> dict[str, str]:
     return {
-        "runs": shlex.join(spec.command),
+        "runs": _command(spec.command),
         "needs": ", ".join(spec.depends_on),
         "ready": _ready(spec),
         "beats": _heartbeat(spec.heartbeat) if spec.heartbeat else "",
@@ -90,6 +91,11 @@ def _facts(spec: ServiceSpec) -> dict[str, str]:
         "limits": ", ".join(_limit(name, value, dict(spec.hard_limits)) for name, value in spec.limits),
         "stops": f"on {_signal(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
     }
+
+
+def _command(words: Sequence[str]) -> str:
+    """As a shell would take it, without secrets."""
+    return shlex.join(without_secrets(words)).replace(f"'{HIDDEN}'", HIDDEN)
 
 
 def _fact(name: str, fact: str) -> str:
@@ -107,18 +113,19 @@ def _ready(spec: ServiceSpec) -> str:
 def _readiness(ready: ReadySpec) -> str:
     every = f", asked every {span(ready.interval)}"
     if ready.http:
-        return f"when {ready.http} answers{every}"
+        return f"when {text_without_secrets(ready.http)} answers{every}"
     if ready.tcp:
         return f"when {ready.tcp} accepts{every}"
     if ready.exec:
-        return f"when `{shlex.join(ready.exec)}` succeeds{every}"
+        return f"when `{_command(ready.exec)}` succeeds{every}"
     if ready.log:
         return f"when a line matches /{ready.log}/"
     return "when it sends READY=1" if ready.notify else f"{span(ready.delay or 0)} after its start"
 
 
 def _heartbeat(beat: HeartbeatSpec) -> str:
-    target = shlex.join(beat.exec) if beat.exec else beat.http or beat.tcp or beat.file or beat.log or ""
+    target = _command(beat.exec) if beat.exec else text_without_secrets(beat.http or beat.tcp or beat.file or "")
+    target = target or beat.log or ""
     source = f"{beat.source} {target}".strip()
     if beat.target is not None:
         judged = f"a hang is detected within {span(beat.target.detect_within)}"

@@ -52,9 +52,9 @@ def test_a_directory_that_another_user_made_first_is_refused(shared: Path, whose
     path = f"{shared}/supervisor-0/name"
     own_directory(path, 0o700)
     os.chown(f"{shared}/{whose}", STRANGER, -1)
-    for use in (lambda: own_directory(path, 0o700), lambda: own_directory(f"{path}/below", 0o700)):
+    for use in (path, f"{path}/below"):
         with pytest.raises(OperationFailed, match=f"{whose} belongs to user {STRANGER}"):
-            use()
+            own_directory(use, 0o700)
     with pytest.raises(Untrusted):
         socket_owner(f"{path}/control.sock")
     assert not Path(f"{path}/below").exists()
