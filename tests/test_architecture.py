@@ -74,7 +74,10 @@ ROOMS: dict[str, set[str]] = {
     "daemon.previous_run": {"core", "adapters"},
     "daemon.parts": {"core", "adapters", "daemon.engine", "daemon.previous_run"},
     "daemon.reload": {"core"},
-    "daemon.upgrade": {"core", "adapters", "errors", "launch", "daemon.engine", "__version__"},
+    "daemon.upgrade": {
+        "core", "adapters", "errors", "launch", "daemon.engine", "daemon.upgrade_guard", "__version__",
+    },
+    "daemon.upgrade_guard": {"adapters.eventloop"},
     "daemon.control": {
         "core", "adapters", "errors", "launch", "daemon.parts", "daemon.reload", "daemon.upgrade", "__version__",
     },
@@ -86,7 +89,9 @@ ROOMS: dict[str, set[str]] = {
         "core", "adapters", "daemon.checkpoints", "daemon.control", "daemon.effects", "daemon.parts",
         "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "__version__",
     },
-    "daemon.__main__": {"core", "adapters", "errors", "launch", "daemon.rehearsal", "daemon.runtime"},
+    "daemon.__main__": {
+        "core", "adapters", "errors", "launch", "daemon.rehearsal", "daemon.runtime", "daemon.upgrade_guard",
+    },
 
     # The configuration: text to a plan.
     "config": {"core", "errors"},

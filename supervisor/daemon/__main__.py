@@ -82,8 +82,10 @@ def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **mor
 def _take_over(options: dict[str, str]) -> int:
     """Take over from the version that this process ran until now; execute that again where it fails."""
     from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover, inherited
+    from supervisor.daemon.upgrade_guard import STARTED, TAKEN_OVER, report
 
     descriptors = inherited(os.environ)
+    report(descriptors, STARTED)
     with open(descriptors.pop("will"), "rb") as file:
         file.seek(0)
         will = json.load(file)
@@ -93,6 +95,7 @@ def _take_over(options: dict[str, str]) -> int:
     def recovered() -> None:
         nonlocal taken_over
         taken_over = True
+        report(kept, TAKEN_OVER)
         for fd in kept.values():
             os.close(fd)
 

@@ -159,6 +159,26 @@ def test_a_version_that_fails_while_it_takes_over_gives_back(daemon: Start, tmp_
     whole(one)
 
 
+def test_a_version_that_dies_when_it_is_executed_leaves_the_previous_one(daemon: Start, tmp_path: Path) -> None:
+    """It passes the rehearsal; what is executed then is lost with its process."""
+    one = daemon(SERVICES)
+    before = settled(one)
+    assert one.process is not None
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$*" in *--upgraded-from*) exit 1;; esac\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    run = one.cli("upgrade", "--python", str(python))
+    try:
+        assert run.returncode == 1
+        assert "could not take over" in run.stderr
+        assert one.wait() == 1
+        assert one.client.daemon_pid() not in (0, one.process.pid)
+        assert pids(one) == before
+    finally:
+        assert one.cli("down").returncode == 0
+    whole(one)
+
+
 def test_an_upgrade_refuses_a_broken_file(daemon: Start) -> None:
     one = daemon(SERVICES)
     before = settled(one)

@@ -30,18 +30,18 @@ class RuntimeLock:
     def __init__(self, runtime_dir: str, inherited: int | None = None) -> None:
         """Take the lock.  OperationFailed where a living supervisor holds it.
 
-        `inherited`: the descriptor that a predecessor in this process handed over, already locked.
+        `inherited`: the descriptor that a predecessor handed over, already locked.
         """
         self._runtime_dir = runtime_dir
         if inherited is not None:
             self.fd = inherited
-            return
-        self.fd = os.open(f"{runtime_dir}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            self._take(runtime_dir)
-        except BaseException:
-            os.close(self.fd)
-            raise
+        else:
+            self.fd = os.open(f"{runtime_dir}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                self._take(runtime_dir)
+            except BaseException:
+                os.close(self.fd)
+                raise
         os.ftruncate(self.fd, 0)
         os.pwrite(self.fd, f"{os.getpid()} {procfs.start_time(os.getpid())}\n".encode(), 0)
 
