@@ -179,6 +179,7 @@ class Connection:
         if isinstance(event, h11.Request | h11.EndOfMessage):
             taken = before[: len(before) - len(self._h11.trailing_data[0])]
             if isinstance(event, h11.Request):
+                self._head = event  # the refusal of a HEAD request has no body either
                 check_head(event)
             elif len(taken) > 1:
                 taken = taken.removeprefix(b"\n")  # h11 has seen the CR that ends the last chunk
@@ -188,7 +189,6 @@ class Connection:
     def _take(self, event: object) -> bool:
         """Handle one protocol event; returns whether to ask for the next at once."""
         if isinstance(event, h11.Request):
-            self._head = event
             if not self._admits(event):
                 return False
             if announced(event) > MOST_BODY:

@@ -158,6 +158,14 @@ def test_head_has_the_length_but_no_body(served: Served) -> None:
     assert answer.endswith(b"\r\n\r\n")
 
 
+def test_a_refusal_of_head_has_no_body(served: Served) -> None:
+    with served.connect() as sock:
+        sock.sendall(b"HEAD /a HTTP/1.1\nhost: x\r\n\r\n")
+        answer = read_all(sock)
+    assert answer.startswith(b"HTTP/1.1 400") and answer.endswith(b"\r\n\r\n")
+    assert not served.problems
+
+
 @pytest.mark.parametrize("closing", [b"GET /a HTTP/1.0\r\n\r\n", get("/a", "connection: close")])
 def test_hangs_up_when_asked_to(served: Served, closing: bytes) -> None:
     with served.connect() as sock:
