@@ -58,8 +58,11 @@ class Spawned(NamedTuple):
 
 
 class SpawnFailed(NamedTuple):
+    """The program was not executed.  `pid`: a process that SIGKILL did not end while it tried to, where there is one."""
+
     incarnation: int
     error: str
+    pid: int | None = None
 
 
 class Adopted(NamedTuple):

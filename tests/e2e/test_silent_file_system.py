@@ -1,0 +1,71 @@
+"""A file system that stops answering costs the service that needs it, and no other, not even for a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.doubles.mute_file_system import MuteFileSystem, mute_file_system
+from tests.e2e.conftest import Daemon
+
+Make = Callable[..., Daemon]
+NEIGHBOUR = '[services.neighbour]\ncommand = ["sleep", "1000"]\nrestart = { initial = "1ms", jitter = 0 }\n'
+
+
+@pytest.fixture
+def mute(tmp_path: Path) -> Iterator[MuteFileSystem]:
+    with mute_file_system(tmp_path / "mute") as mounted:
+        yield mounted
+
+
+def start(daemon: Make, mute: MuteFileSystem, toml: str) -> Daemon:
+    d = daemon(NEIGHBOUR + toml.replace("MUTE", str(mute.path)), start=False)
+    d.start(prefix=mute.prefix, wait=False)
+    d.event("neighbour", "running")
+    return d
+
+
+def kill_and_await(d: Daemon, name: str) -> None:
+    """Kill an instance and wait until its next run is there."""
+    d.client.post("/v1/signal", {"services": [name], "signal": "KILL"})
+    d.event(name, "running", "spawned")
+
+
+WAYS = pytest.mark.parametrize(
+    "keys",
+    [
+        'command = ["MUTE/program"]',
+        'command = ["sleep", "1000"]\ndirectory = "MUTE/directory"',
+        'command = ["program"]\nenvironment = { PATH = "MUTE" }',
+        'command = ["MUTE/program"]\nno_new_privileges = true',
+    ],
+    ids=["program", "directory", "PATH", "fewer privileges"],
+)
+
+
+@WAYS
+def test_a_spawn_from_it_while_it_answers(daemon: Make, mute: MuteFileSystem, keys: str) -> None:
+    d = start(daemon, mute, "[services.late]\n" + keys)
+    d.event("late", "running", "spawned")
+    comm = Path(f"/proc/{d.status('late')['pid']}/comm").read_text()
+    assert comm in ("sleep\n", "program\n"), "what reads the script is not the helper any more"
+
+
+@WAYS
+def test_a_spawn_that_waits_for_it(daemon: Make, mute: MuteFileSystem, keys: str) -> None:
+    late = '[services.late]\nautostart = false\nstart_timeout = "100ms"\nrestart = { initial = "1ms", jitter = 0 }\n'
+    d = start(daemon, mute, late + keys)
+    mute.fall_silent()
+    d.client.post("/v1/start", {"services": ["late"]})
+    d.event("late", "starting")
+    kill_and_await(d, "neighbour")
+    failed = d.event("late", "stopping", "spawn-failed")
+    assert failed["detail"]["error"] == f"the file system of {mute.path} does not answer (within 0.1s)"
+    lingering = d.event("late", "stopping", "lingering")
+    assert "(D)" in lingering["detail"]["processes"][0]
+    kill_and_await(d, "neighbour")
+    assert d.status("late")["state"] == "stopping", "nothing is started beside a process that may still live"
+    mute.end()
+    d.event("late", "backoff", "spawn-failed")
