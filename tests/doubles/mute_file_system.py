@@ -1,9 +1,9 @@
 """A FUSE file system that stops answering (`python -m tests.doubles.mute_file_system DIRECTORY`), and its fixture.
 
 It holds `beat`, a file whose modification time is the present moment, `program`, a script that sleeps, and `directory`.
-After SIGUSR1 it takes requests and answers none: a process that waits for one is in state D and survives SIGKILL.  When the
-server's process ends, the kernel aborts the connection, so that each waiting process goes on with an error and none
-remains in state D.  It is mounted in a mount namespace of its own.
+After SIGUSR1 it takes requests and answers none: a process that waits for one is in state D and survives SIGKILL.  When
+the server's process ends, the kernel aborts the connection, so that each waiting process goes on with an error and
+none remains in state D.  It is mounted in a mount namespace of its own.
 """
 
 from __future__ import annotations
@@ -116,21 +116,25 @@ def attributes(node: int) -> bytes:
     return struct.pack("=QQQQQQIIIIIIIIII", node, size, 1, *times, mode, 1, 0, 0, 0, 4096, 0)
 
 
+def say(line: str) -> None:
+    os.write(1, f"{line}\n".encode())
+
+
 def main(path: str) -> None:
     fuse = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     libc = ctypes.CDLL(None, use_errno=True)
     options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
     if libc.mount(b"mute", path.encode(), b"fuse.mute", 0, options) != 0:
-        print(os.strerror(ctypes.get_errno()), flush=True)
+        say(os.strerror(ctypes.get_errno()))
         return
 
     def silent(_number: int, _frame: object) -> None:
-        print("silent", flush=True)
+        say("silent")
         while True:
             os.read(fuse, 1 << 17)
 
     signal.signal(signal.SIGUSR1, silent)
-    print("mounted", flush=True)
+    say("mounted")
     serve(fuse)
 
 

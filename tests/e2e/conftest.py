@@ -16,7 +16,7 @@ import pytest
 
 from tests.doubles.documented import CheckedClient
 
-PATIENCE = 8.0
+PATIENCE = 30.0
 ROOT = Path(__file__).parents[2]
 
 

@@ -69,3 +69,24 @@ def test_a_spawn_that_waits_for_it(daemon: Make, mute: MuteFileSystem, keys: str
     assert d.status("late")["state"] == "stopping", "nothing is started beside a process that may still live"
     mute.end()
     d.event("late", "backoff", "spawn-failed")
+
+
+def test_a_file_heartbeat_that_waits_for_it(daemon: Make, mute: MuteFileSystem) -> None:
+    watched = """[services.watched]
+command = ["sleep", "1000"]
+restart = { initial = "1ms", jitter = 0 }
+[services.watched.heartbeat]
+source = "file"
+file = "MUTE/beat"
+interval = "100ms"
+probe_timeout = "100ms"
+min_timeout = "300ms"
+max_timeout = "500ms"
+"""
+    d = start(daemon, mute, watched)
+    d.event("watched", "running")
+    mute.fall_silent()
+    kill_and_await(d, "neighbour")
+    silent = d.event("watched", "suspect", "heartbeat-silent")
+    assert silent["detail"]["last_probe_error"].startswith(f"the file system of {mute.path} does not answer")
+    kill_and_await(d, "neighbour")

@@ -103,7 +103,7 @@ class MountTable:
             at, target = here, b""
             if local is None:
                 with suppress(OSError):
-                    target = os.readlink(here)
+                    target = os.readlink(here)  # noqa: PTH115 - bytes
             if target and links < _MOST_LINKS:
                 links += 1
                 at = b"" if target.startswith(b"/") else here.rpartition(b"/")[0]
@@ -145,7 +145,7 @@ def mounts() -> MountTable:
 def _absolute(path: bytes, directory: str | None) -> bytes:
     if path.startswith(b"/"):
         return path
-    start = os.getcwdb() if directory is None else os.fsencode(directory)
+    start = os.getcwdb() if directory is None else os.fsencode(directory)  # noqa: PTH109 - bytes
     return start + b"/" + path
 
 

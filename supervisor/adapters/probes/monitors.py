@@ -15,6 +15,7 @@ from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTar
 from supervisor.adapters.probes.prober import Done, Poller, Prober, Target
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget
 from supervisor.adapters.processes.child_command import Credentials, plain_environment
+from supervisor.adapters.processes.remote_files import RemoteFiles
 from supervisor.core.model.actions import Purpose
 from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
@@ -53,6 +54,7 @@ class Monitors:
         self._members, self._output = members, output
         self._prober = Prober(loop)
         self._resolver = Resolver(loop)
+        self._files = RemoteFiles(loop)
         self._watches: dict[str, End] = {}
 
     def watch(self, instance: str, incarnation: int, spec: ServiceSpec, purpose: Purpose) -> None:
@@ -123,9 +125,10 @@ class Monitors:
             return self._on_match(instance, beat.log, heard) if beat.log else self._on_output(instance, heard)
         if beat.source == "file" and beat.file is not None:
             # Twice as often as the file is touched, so that no two touches are seen as one.
-            return self._poll(FileTarget(beat.file), beat.interval / 2, beat.probe_timeout, answered, at_once=False)
+            target: Target = FileTarget(beat.file, self._files)
+            return self._poll(target, beat.interval / 2, beat.probe_timeout, answered, at_once=False)
         if beat.source == "activity":
-            target: Target = ActivityTarget(lambda: self._members(instance))
+            target = ActivityTarget(lambda: self._members(instance))
             return self._poll(target, beat.interval, beat.probe_timeout, answered, at_once=False)
         question = self._question(instance, spec, beat)
         return self._poll(question, beat.interval, beat.probe_timeout, answered) if question is not None else None

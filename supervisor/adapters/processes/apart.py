@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 UNKILLABLE_AFTER = 1.0
 """Seconds after SIGKILL from which a process counts as one that does not end."""
 _ROOT = str(Path(__file__).parents[3])
-_SCRIPT = f"import sys; sys.path.insert(0, {_ROOT!r}); from supervisor.adapters.processes.become import main; main({{}})"
+_SCRIPT = (
+    f"import sys; sys.path.insert(0, {_ROOT!r}); "
+    "from supervisor.adapters.processes.become import main; main(int(sys.argv[1]))"
+)
 _LONGEST_ERROR = 4096
 
 
@@ -68,7 +71,7 @@ def popen_apart(
         os.lseek(job, 0, os.SEEK_SET)
         handed = {job, *sockets, *([report] if report >= 0 else [])}
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _SCRIPT.format(job)],
+            [sys.executable, "-I", "-S", "-c", _SCRIPT, str(job)],
             stdin=stdin,
             stdout=output,
             stderr=errors,

@@ -58,7 +58,7 @@ class Spawned(NamedTuple):
 
 
 class SpawnFailed(NamedTuple):
-    """The program was not executed.  `pid`: a process that SIGKILL did not end while it tried to, where there is one."""
+    """The program was not executed.  `pid`: the process that tried to, where SIGKILL did not end it."""
 
     incarnation: int
     error: str
