@@ -27,10 +27,14 @@ def start(daemon: Make, mute: MuteFileSystem, toml: str) -> Daemon:
     return d
 
 
-def kill_and_await(d: Daemon, name: str) -> None:
-    """Kill an instance and wait until its next run is there."""
-    d.client.post("/v1/signal", {"services": [name], "signal": "KILL"})
-    d.event(name, "running", "spawned")
+def neighbour_returns(d: Daemon, run: int) -> None:
+    """Kill the neighbour and wait until its next run is there; what others did meanwhile is still to be waited for."""
+    begin = d._seen
+    d.client.post("/v1/signal", {"services": ["neighbour"], "signal": "KILL"})
+    d.said(
+        lambda line: (line.get("instance"), line.get("to"), line.get("incarnation")) == ("neighbour", "running", run)
+    )
+    d._seen = begin
 
 
 WAYS = pytest.mark.parametrize(
@@ -60,12 +64,12 @@ def test_a_spawn_that_waits_for_it(daemon: Make, mute: MuteFileSystem, keys: str
     mute.fall_silent()
     d.client.post("/v1/start", {"services": ["late"]})
     d.event("late", "starting")
-    kill_and_await(d, "neighbour")
+    neighbour_returns(d, run=2)
     failed = d.event("late", "stopping", "spawn-failed")
     assert failed["detail"]["error"] == f"the file system of {mute.path} does not answer (within 0.1s)"
     lingering = d.event("late", "stopping", "lingering")
     assert "(D)" in lingering["detail"]["processes"][0]
-    kill_and_await(d, "neighbour")
+    neighbour_returns(d, run=3)
     assert d.status("late")["state"] == "stopping", "nothing is started beside a process that may still live"
     mute.end()
     d.event("late", "backoff", "spawn-failed")
@@ -86,7 +90,7 @@ max_timeout = "500ms"
     d = start(daemon, mute, watched)
     d.event("watched", "running")
     mute.fall_silent()
-    kill_and_await(d, "neighbour")
+    neighbour_returns(d, run=2)
     silent = d.event("watched", "suspect", "heartbeat-silent")
     assert silent["detail"]["last_probe_error"].startswith(f"the file system of {mute.path} does not answer")
-    kill_and_await(d, "neighbour")
+    neighbour_returns(d, run=3)
