@@ -118,6 +118,7 @@ class Parts:
         self.processes = ProcessTable(self.loop, self.engine.post, self._take_last_output, self.id)
         self.trees = Trees(f"{settings.name}-{self.id[:8]}", self.id, self.processes.mains)
         self.monitors = Monitors(self.loop, self.engine.post, random.random, self.processes.members, self.stream)
+        self.monitors.on_problem = self._log_problem
         self.examiner = Examiner(self.loop, self.stream)
         self.sampler = Sampler(self.loop, self.processes.members, self.engine.post, self._accounts)
         self.metrics = MetricsCollector()
