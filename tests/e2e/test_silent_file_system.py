@@ -59,14 +59,18 @@ def test_a_spawn_from_it_while_it_answers(daemon: Make, mute: MuteFileSystem, ke
 
 @WAYS
 def test_a_spawn_that_waits_for_it(daemon: Make, mute: MuteFileSystem, keys: str) -> None:
-    late = '[services.late]\nautostart = false\nstart_timeout = "100ms"\nrestart = { initial = "1ms", jitter = 0 }\n'
+    late = """[services.late]
+autostart = false
+start_timeout = "300ms"
+restart = { initial = "1ms", jitter = 0, max_restarts = 1000 }
+"""
     d = start(daemon, mute, late + keys)
     mute.fall_silent()
     d.client.post("/v1/start", {"services": ["late"]})
     d.event("late", "starting")
     neighbour_returns(d, run=2)
     failed = d.event("late", "stopping", "spawn-failed")
-    assert failed["detail"]["error"] == f"the file system of {mute.path} does not answer (within 0.1s)"
+    assert failed["detail"]["error"] == f"the file system of {mute.path} does not answer (within 0.3s)"
     lingering = d.event("late", "stopping", "lingering")
     assert "(D)" in lingering["detail"]["processes"][0]
     neighbour_returns(d, run=3)
@@ -93,4 +97,23 @@ max_timeout = "500ms"
     neighbour_returns(d, run=2)
     silent = d.event("watched", "suspect", "heartbeat-silent")
     assert silent["detail"]["last_probe_error"].startswith(f"the file system of {mute.path} does not answer")
+    neighbour_returns(d, run=3)
+
+
+def test_a_probe_that_waits_for_it(daemon: Make, mute: MuteFileSystem) -> None:
+    watched = """[services.watched]
+command = ["sleep", "1000"]
+directory = "/"
+restart = { initial = "1ms", jitter = 0 }
+start_timeout = "2s"
+[services.watched.ready]
+exec = ["MUTE/program"]
+interval = "100ms"
+timeout = "100ms"
+"""
+    d = start(daemon, mute, watched)
+    mute.fall_silent()
+    neighbour_returns(d, run=2)
+    late = d.event("watched", "suspect", "start-timeout")
+    assert late["detail"]["last_probe_error"].startswith("no answer within 0.1s")
     neighbour_returns(d, run=3)
