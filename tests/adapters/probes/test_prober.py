@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from supervisor.adapters.eventloop.dns import Resolver
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.probes.https import HttpsTarget
 from supervisor.adapters.linux.mounts import mounts
+from supervisor.adapters.probes.https import HttpsTarget
 from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
 from supervisor.adapters.probes.prober import MOST_AT_ONCE, NOTHING_NEW, Cancel, Done, Poller, Prober, Target
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget, read_status
