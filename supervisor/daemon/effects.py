@@ -25,6 +25,7 @@ from supervisor.errors import SupervisorError
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Evidence
+    from supervisor.core.model.spec import ServiceSpec
 
 
 class Effects:
@@ -99,6 +100,10 @@ class Effects:
             if parts.reporter is not None:
                 held = {f"{SOCKET}{s.url}": fd for s, fd in zip(spec.sockets, sockets, strict=True)}
                 parts.reporter.keep({f"{FIFO}{name}": stream.fd} | held)
+            mount = parts.spawner.remote(spec)
+            if mount is not None:
+                self._spawn_apart(action, spec, mount, output, sockets)
+                return
             pid = parts.spawner.spawn(spec, name, incarnation, output, sockets)
             parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
         except OSError as error:
@@ -110,6 +115,30 @@ class Effects:
         finally:
             if output >= 0:
                 os.close(output)
+
+    def _spawn_apart(
+        self, action: act.Spawn, spec: ServiceSpec, mount: str, output: int, sockets: Sequence[int]
+    ) -> None:
+        """Begin a spawn that may have to wait for a file system; what comes of it is posted later."""
+        parts, name, incarnation = self._parts, action.instance, action.incarnation
+
+        def begun(pid: int) -> None:
+            try:
+                parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
+            except OSError as error:
+                parts.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
+                return
+            parts.spawner.adjust(pid, spec)
+            parts.engine.post(name, ev.Spawned(incarnation, pid))
+
+        def failed(error: OSError, pid: int | None) -> None:
+            if pid is not None:
+                parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
+            text = str(error) if error.errno is None else _explain(error, spec.command[0])
+            parts.engine.post(name, ev.SpawnFailed(incarnation, text, pid))
+
+        pid, report = parts.spawner.spawn_apart(spec, name, incarnation, output, sockets)
+        parts.apart.add(pid, report, mount, spec.command[0], spec.start_timeout, begun, failed)
 
     def _signal(self, action: act.Signal) -> None:
         self._parts.processes.signal(action.instance, action.number, tree=action.tree)

@@ -25,6 +25,7 @@ from supervisor.adapters.logs.stream import Stream
 from supervisor.adapters.metrics.collector import MetricsCollector
 from supervisor.adapters.probes.monitors import Monitors
 from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.adapters.processes.apart import ApartSpawns
 from supervisor.adapters.processes.attribution import Attribution
 from supervisor.adapters.processes.sampler import Sampler
 from supervisor.adapters.processes.spawn import Spawner
@@ -105,6 +106,7 @@ class Parts:
         self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), random.Random().random)
         self.engine = Engine(self.service_set, self.now)
         self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
+        self.apart = ApartSpawns(self.loop)
         self.logs = LogStore(
             self.loop,
             own_directory(f"{self.state_dir}/log", 0o700),
@@ -116,6 +118,7 @@ class Parts:
         self.processes = ProcessTable(self.loop, self.engine.post, self._take_last_output, self.id)
         self.trees = Trees(f"{settings.name}-{self.id[:8]}", self.id, self.processes.mains)
         self.monitors = Monitors(self.loop, self.engine.post, random.random, self.processes.members, self.stream)
+        self.monitors.on_problem = self._log_problem
         self.examiner = Examiner(self.loop, self.stream)
         self.sampler = Sampler(self.loop, self.processes.members, self.engine.post, self._accounts)
         self.metrics = MetricsCollector()
@@ -221,6 +224,8 @@ class Parts:
         return instance.spec.user if instance is not None else None
 
     def _notified(self, pid: int, uid: int, message: Message, at: float) -> None:
+        if self.apart:
+            self.apart.look()
         name = self.attribution.resolve(pid)
         instance = self.service_set.instances.get(name) if name is not None else None
         if instance is None or name is None:

@@ -220,7 +220,8 @@ class Play:
             case "spawned":
                 return ev.Spawned(n, 4711)
             case "spawn-failed":
-                return ev.SpawnFailed(n, "program: No such file or directory")
+                stuck = 4711 if "stuck" in words else None
+                return ev.SpawnFailed(n, "program: No such file or directory", stuck)
             case "adopted":
                 return ev.Adopted(n, 4711, 60.0)
             case "vanished":

@@ -35,6 +35,7 @@ WORK_A_TURN = 0.005
 REST_AFTER_EMFILE = 1.0
 GOODBYE_SECONDS = 1.0
 MOST_GOODBYES = 16
+_SO_PASSRIGHTS = 83  # the socket module does not name it; 0: no client can pass descriptors, whose close may block
 _UCRED = struct.Struct("iII")
 _SO_PEERGROUPS = 59
 _GROUPS = 1024  # bytes: 256 groups; getsockopt of Python returns at most this
@@ -287,6 +288,8 @@ def _bound(path: str, group: int | None) -> socket.socket:
         if group is not None:
             os.chown(path, -1, group)
             os.chmod(path, 0o660)  # noqa: PTH101
+        with suppress(OSError):  # before Linux 6.16
+            sock.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
         sock.listen(socket.SOMAXCONN)
     except OSError as error:
         sock.close()

@@ -5,16 +5,17 @@ Each source becomes a poller, a timer or a reader of the output, and what these 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from supervisor.adapters.eventloop.dns import Resolver
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.probes.line_pattern import LONGEST_SEARCH, LinePattern
 from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
 from supervisor.adapters.probes.prober import Done, Poller, Prober, Target
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget
 from supervisor.adapters.processes.child_command import Credentials, plain_environment
+from supervisor.adapters.processes.remote_files import RemoteFiles
 from supervisor.core.model.actions import Purpose
 from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
@@ -23,7 +24,6 @@ Post = Callable[[str, Event], None]
 End = Callable[[], None]
 
 _LEAST_GAP = 0.01  # seconds; output within this time after a beat counts as the same beat
-_SEARCHED = 4096  # bytes of a line that are searched, which limits the cost of a pattern that backtracks
 
 
 class Output(Protocol):
@@ -31,14 +31,15 @@ class Output(Protocol):
 
     on_output: Callable[[], None] | None
 
-    def subscribe(self, callback: Callable[[list[bytes]], None]) -> Callable[[], None]: ...
+    def subscribe(self, callback: Callable[[list[bytes]], None], *, progress: bool = False) -> Callable[[], None]: ...
 
 
 class Monitors:
     """Observes instances and posts `Ready`, `Heartbeat` and `ProbeFailed`.
 
     `members(instance)` gives the pids of its tree, `output(instance)` its stream, `rng` numbers from 0 to 1.
-    Messages on the notify socket are handled elsewhere.
+    Messages on the notify socket are handled elsewhere.  `on_problem(instance, text)` takes what the configuration of a
+    service makes impossible.
     """
 
     def __init__(
@@ -53,7 +54,10 @@ class Monitors:
         self._members, self._output = members, output
         self._prober = Prober(loop)
         self._resolver = Resolver(loop)
+        self._files = RemoteFiles(loop)
         self._watches: dict[str, End] = {}
+        self._told: set[tuple[str, str]] = set()
+        self.on_problem: Callable[[str, str], None] = lambda _instance, _text: None
 
     def watch(self, instance: str, incarnation: int, spec: ServiceSpec, purpose: Purpose) -> None:
         """Observe for `purpose` from now on, and no longer for the previous one: liveness begins where readiness
@@ -95,7 +99,13 @@ class Monitors:
         if ready.delay is not None:
             return self._loop.call_at(self._loop.now() + ready.delay, lambda: is_ready("delay")).cancel
         if ready.log is not None:
-            return self._on_match(instance, ready.log, lambda: is_ready("log"))
+            slow = _too_slow("ready.log", "are not taken for readiness")
+
+            def unjudged() -> None:
+                self._complain(instance, slow)
+                self._post(instance, ProbeFailed(incarnation, slow))
+
+            return self._on_match(instance, ready.log, lambda: is_ready("log"), unjudged)
         target = self._asked(instance, spec, ready.http, ready.tcp, ready.exec)
         if target is None:  # notify: the service reports readiness itself
             return None
@@ -120,12 +130,20 @@ class Monitors:
 
         if beat.source == "log":
             heard = self._spaced(lambda at: answered(None, at))
-            return self._on_match(instance, beat.log, heard) if beat.log else self._on_output(instance, heard)
+            if not beat.log:
+                return self._on_output(instance, heard)
+
+            def unjudged() -> None:
+                self._complain(instance, _too_slow("heartbeat.log", "count as heartbeats"))
+                heard()
+
+            return self._on_match(instance, beat.log, heard, unjudged)
         if beat.source == "file" and beat.file is not None:
             # Twice as often as the file is touched, so that no two touches are seen as one.
-            return self._poll(FileTarget(beat.file), beat.interval / 2, beat.probe_timeout, answered, at_once=False)
+            target: Target = FileTarget(beat.file, self._files)
+            return self._poll(target, beat.interval / 2, beat.probe_timeout, answered, at_once=False)
         if beat.source == "activity":
-            target: Target = ActivityTarget(lambda: self._members(instance))
+            target = ActivityTarget(lambda: self._members(instance))
             return self._poll(target, beat.interval, beat.probe_timeout, answered, at_once=False)
         question = self._question(instance, spec, beat)
         return self._poll(question, beat.interval, beat.probe_timeout, answered) if question is not None else None
@@ -148,6 +166,12 @@ class Monitors:
                 beat(now)
 
         return heard
+
+    def _complain(self, instance: str, text: str) -> None:
+        """Report a fault of a service's configuration, once."""
+        if (instance, text) not in self._told:
+            self._told.add((instance, text))
+            self.on_problem(instance, text)
 
     # -- the ways to observe -------------------------------------------------------------------------------------
 
@@ -172,14 +196,15 @@ class Monitors:
             self._prober, target, interval=interval, timeout=timeout, rng=self._rng, done=done, at_once=at_once
         ).stop
 
-    def _on_match(self, instance: str, pattern: str, matched: Callable[[], None]) -> End:
-        search = re.compile(pattern.encode()).search
+    def _on_match(self, instance: str, pattern: str, matched: Callable[[], None], unjudged: Callable[[], None]) -> End:
+        search = LinePattern(self._loop, pattern, matched, unjudged)
+        unsubscribe = self._output(instance).subscribe(search.lines, progress=True)
 
-        def lines(found: list[bytes]) -> None:
-            if any(search(line, 0, _SEARCHED) for line in found):
-                matched()
+        def end() -> None:
+            unsubscribe()
+            search.close()
 
-        return self._output(instance).subscribe(lines)
+        return end
 
     def _on_output(self, instance: str, heard: Callable[[], None]) -> End:
         output = self._output(instance)
@@ -189,6 +214,10 @@ class Monitors:
             output.on_output = None
 
         return end
+
+
+def _too_slow(key: str, what: str) -> str:
+    return f"the pattern of {key} takes more than {LONGEST_SEARCH * 1000:g} ms for a line; lines not searched {what}"
 
 
 def probe_environment(spec: ServiceSpec, instance: str) -> dict[str, str]:

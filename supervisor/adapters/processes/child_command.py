@@ -15,12 +15,14 @@ from functools import partial
 from typing import NamedTuple
 
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.linux.pidfd import child_status
 
 WHOLE = 1 << 26
 """Bytes to keep of an output that is useful only as a whole, such as a plan."""
 _KEPT = 4096  # the last bytes of output, unless the caller asks for more
 _CHUNK = 65536
+_UNKILLABLE_AFTER = 1.0  # seconds after SIGKILL
 _NOT_FOR_COMMANDS = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_")
 
 
@@ -124,6 +126,13 @@ class ChildCommand:
     def _time_is_up(self) -> None:
         self._timed_out = True
         self._kill()
+        self._timer = self._loop.call_at(self._loop.now() + _UNKILLABLE_AFTER, self._leave)
+
+    def _leave(self) -> None:
+        """The kernel does not let it end, because it waits for a file system: answer without it; reap it some day."""
+        done, self._done = self._done, None
+        if done is not None:
+            done(CommandResult(None, None, True, *map(bytes, self._texts)))
 
     def _kill(self) -> None:
         if self._pidfd >= 0:  # not reaped, so the pid cannot be another process
@@ -182,24 +191,53 @@ def _started(
         while written < len(stdin):
             written += os.write(source, stdin[written:])
         os.lseek(source, 0, os.SEEK_SET)
-        process = subprocess.Popen(
-            list(argv),
-            stdin=source,
-            stdout=output,
-            stderr=errors,
-            cwd=directory,
-            env=plain_environment() if environment is None else environment,
-            user=identity.user,
-            group=identity.group,
-            extra_groups=identity.extra_groups,
-            start_new_session=True,
-        )
+        environment = plain_environment() if environment is None else environment
+        if mounts().remote_for_exec(argv, directory, environment.get("PATH")) is not None:
+            pid = _popen_apart(argv, source, output, errors, directory, environment, identity)
+        else:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=source,
+                stdout=output,
+                stderr=errors,
+                cwd=directory,
+                env=environment,
+                user=identity.user,
+                group=identity.group,
+                extra_groups=identity.extra_groups,
+                start_new_session=True,
+            )
+            process.returncode = 0  # the daemon waits for it, not the Popen object
+            pid = process.pid
     finally:
         os.close(source)
-    process.returncode = 0  # the daemon waits for it, not the Popen object
     try:
-        return process.pid, os.pidfd_open(process.pid)
+        return pid, os.pidfd_open(pid)
     except OSError:
-        os.killpg(process.pid, signal.SIGKILL)
-        os.waitpid(process.pid, 0)
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
         raise
+
+
+def _popen_apart(
+    argv: Sequence[str],
+    stdin: int,
+    output: int,
+    errors: int,
+    directory: str | None,
+    environment: Mapping[str, str],
+    identity: Credentials,
+) -> int:
+    """Spawn a command whose file system may not answer; one that cannot be executed exits with 127."""
+    from supervisor.adapters.processes.apart import popen_apart  # few commands need it
+    from supervisor.adapters.processes.become import Identity
+
+    return popen_apart(
+        argv,
+        directory=directory,
+        environment=environment,
+        identity=Identity(user=identity.user, group=identity.group, extra_groups=identity.extra_groups),
+        stdin=stdin,
+        output=output,
+        errors=errors,
+    )

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from supervisor.core.lifecycle.ending import ended
-from supervisor.core.lifecycle.entering import await_ready, note, record, run, suspect
+from supervisor.core.lifecycle.entering import await_ready, kill, move, note, record, run, suspect
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Action, Spawn
+from supervisor.core.model.actions import Action, Spawn, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import ServiceType
 
@@ -49,11 +49,19 @@ def spawned(instance: Instance, event: ev.Spawned, now: float, out: list[Action]
 
 
 def spawn_failed(instance: Instance, event: ev.SpawnFailed, now: float, out: list[Action]) -> None:
-    """STARTING, STOPPING: no process was created.  That is a failure without an exit status."""
+    """STARTING, STOPPING: no process was created.  That is a failure without an exit status.
+
+    Where a process is stuck between fork and exec, its end is awaited before anything else is started.
+    """
     instance.phase = Phase.NONE
     instance.exit_code = instance.signal = None
     instance.failure = (Cause.SPAWN_FAILED, {"error": event.error})
-    ended(instance, now, out)
+    if event.pid is None:
+        ended(instance, now, out)
+        return
+    instance.pid, instance.started_at = event.pid, now
+    move(instance, State.STOPPING, Cause.SPAWN_FAILED, now, out, {"error": event.error})
+    kill(instance, now, out)
 
 
 def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:

@@ -58,8 +58,11 @@ class Spawned(NamedTuple):
 
 
 class SpawnFailed(NamedTuple):
+    """The program was not executed.  `pid`: the process that tried to, where SIGKILL did not end it."""
+
     incarnation: int
     error: str
+    pid: int | None = None
 
 
 class Adopted(NamedTuple):

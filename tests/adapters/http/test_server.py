@@ -73,6 +73,18 @@ def test_socket_is_for_its_owner_alone(served: Served) -> None:
     assert stat.S_IMODE(Path(served.path).stat().st_mode) == 0o600
 
 
+def test_descriptors_cannot_be_passed_to_it(served: Served) -> None:
+    """The kernel would close them in the event loop, and closing can block."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(served.path)
+        try:
+            client.getsockopt(socket.SOL_SOCKET, 83)
+        except OSError:
+            pytest.skip("this kernel cannot refuse them (Linux 6.16 can)")
+        with pytest.raises(PermissionError):
+            socket.send_fds(client, [b"GET /healthz HTTP/1.1\r\n\r\n"], [0])
+
+
 def test_replaces_a_socket_that_nobody_serves(tmp_path: Path, echo: Echo) -> None:
     path = f"{tmp_path}/s"
     stale = socket.socket(socket.AF_UNIX)

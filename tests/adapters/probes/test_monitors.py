@@ -26,7 +26,7 @@ class FakeOutput:
         self.on_output: Callable[[], None] | None = None
         self.readers: list[Callable[[list[bytes]], None]] = []
 
-    def subscribe(self, callback: Callable[[list[bytes]], None]) -> Callable[[], None]:
+    def subscribe(self, callback: Callable[[list[bytes]], None], *, progress: bool = False) -> Callable[[], None]:
         self.readers.append(callback)
         return lambda: self.readers.remove(callback)
 
@@ -105,6 +105,29 @@ def test_ready_by_a_line_of_output(fake: World) -> None:
     fake.output.say(b"\xff", b"now listening on port 80")
     fake.output.say(b"listening on port 81")
     assert fake.posted == [("web@1", Ready(3, "log"))] and fake.output.readers == []
+
+
+def test_ready_by_a_line_as_it_is_read(fake: World) -> None:
+    fake.watch(Purpose.READY, ReadySpec(log="^ready$"))
+    fake.output.say(b"ready\r")
+    assert fake.posted == [("web@1", Ready(3, "log"))]
+
+
+def test_a_pattern_that_takes_too_long(fake: World) -> None:
+    endless, problems = b"a" * 40 + b"b", []
+    fake.monitors.on_problem = lambda *problem: problems.append(problem)
+    fake.watch(Purpose.READY, ReadySpec(log="(a+)+$"))
+    fake.output.say(endless)
+    fake.output.say(endless)
+    slow = "the pattern of ready.log takes more than 10 ms for a line; lines not searched are not taken for readiness"
+    assert problems == [("web@1", slow)] and fake.posted == [("web@1", ProbeFailed(3, slow))] * 2
+    fake.posted.clear()
+    fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="log", log="(a+)+$"))
+    fake.output.say(endless)
+    assert problems[1][1].endswith("lines not searched count as heartbeats")
+    assert [type(e) for _, e in fake.posted] == [Heartbeat], (
+        "it spoke; that it could not be understood is not its fault"
+    )
 
 
 def test_a_pattern_is_searched_only_so_far(fake: World) -> None:

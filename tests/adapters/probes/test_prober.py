@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -19,11 +20,13 @@ from hypothesis import strategies as st
 from supervisor.adapters.eventloop.dns import Resolver
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.probes.https import HttpsTarget
 from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
 from supervisor.adapters.probes.prober import MOST_AT_ONCE, NOTHING_NEW, Cancel, Done, Poller, Prober, Target
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget, read_status
 from supervisor.adapters.processes.child_command import Credentials
+from supervisor.adapters.processes.remote_files import RemoteFiles
 from tests.doubles.fakes import FakeReactor, run_until
 
 Answers = list[tuple[str | None, float]]
@@ -442,21 +445,54 @@ def test_no_descriptor_is_lost(loop: EventLoop, serve: Serve) -> None:
 
 def test_file(loop: EventLoop, tmp_path: Path) -> None:
     path = tmp_path / "beat"
-    target = FileTarget(str(path))
+    target = FileTarget(str(path), RemoteFiles(loop))
     assert ask(loop, target) == "no such file or directory"
     path.touch()
     assert ask(loop, target) is None
     assert ask(loop, target) == NOTHING_NEW
     os.utime(path, (5, 5))
     assert ask(loop, target) is None
-    assert ask(loop, FileTarget(str(path))) == NOTHING_NEW
+    assert ask(loop, FileTarget(str(path), RemoteFiles(loop))) == NOTHING_NEW
+
+
+def test_a_file_beyond_a_file_system_that_may_not_answer(
+    loop: EventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts(), "remote", lambda *_: "/far")
+    path, files = tmp_path / "beat", RemoteFiles(loop)
+    target = FileTarget(str(path), files)
+    assert ask(loop, target) == "no such file or directory"
+    path.touch()
+    assert ask(loop, target) is None
+    assert ask(loop, target) == NOTHING_NEW
+    other = FileTarget(str(path), files)
+    assert ask(loop, other) == NOTHING_NEW, "what was there before it was watched is no beat"
+    os.utime(path, (5, 5))
+    assert ask(loop, other) is None
+    helpers = procfs.children(os.getpid())
+    for pid in helpers:
+        os.kill(pid, signal.SIGSTOP)  # it answers as little as the file system would let it
+    assert ask(loop, target, timeout=0.01) == "the file system of /far does not answer (within 0.01s)"
+    run_until(loop, lambda: not files._left_behind["/far"])
+    assert ask(loop, target) is None, "another process was asked"
+
+
+def test_while_a_process_hangs_no_other_one_is_started_for_its_mount(
+    loop: EventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts(), "remote", lambda *_: "/far")
+    files = RemoteFiles(loop)
+    files._left_behind["/far"] = 1
+    before = procfs.children(os.getpid())
+    assert "does not answer" in str(ask(loop, FileTarget(str(tmp_path), files)))
+    assert procfs.children(os.getpid()) == before
 
 
 def test_a_files_beat_is_when_it_was_touched(tmp_path: Path) -> None:
     loop = FakeReactor(time.monotonic())
     path = tmp_path / "beat"
     path.touch()
-    target = FileTarget(str(path))
+    target = FileTarget(str(path), RemoteFiles(EventLoop()))
     answers: Answers = []
     loop.advance(10.0)
     touched = time.time() - 3.0
