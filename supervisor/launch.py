@@ -13,13 +13,15 @@ import sys
 from collections.abc import Sequence
 
 DEFAULT_LOG_FORMAT = "human"
+REPORT = "--report"
+"""Asks the compiler for a report of errors that the daemon can read."""
 MODULE = ("-P", "-m")
 """Keeps files in the current directory from being imported instead of the supervisor's modules."""
 
 
 def compiler(path: str) -> subprocess.Popen[bytes]:
-    """Start to compile `path` into a plan, which comes on stdout; errors go to this process's stderr."""
-    return subprocess.Popen(compiler_command(path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    """Start to compile `path` into a plan, which comes on stdout, as a report of errors does."""
+    return subprocess.Popen([*compiler_command(path), REPORT], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
 
 def compiler_command(path: str) -> list[str]:
@@ -44,7 +46,7 @@ def become_daemon(file: str, log_format: str) -> None:
     reader, writer = os.pipe()
     pid = os.posix_spawn(
         sys.executable,
-        compiler_command(file),
+        [*compiler_command(file), REPORT],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)],
         setsigmask=(),

@@ -250,6 +250,7 @@ class Control:
             change = parts.service_set.difference(plan)
         else:
             change = put_in_force(parts, plan)
+            parts.accept()
             parts.say("info", "configuration reloaded")
         return {
             "applied": not dry_run,

@@ -25,6 +25,7 @@ from supervisor.adapters.logs.stream import Stream
 from supervisor.adapters.metrics.collector import MetricsCollector
 from supervisor.adapters.probes.monitors import Monitors
 from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.adapters.processes import orphans
 from supervisor.adapters.processes.attribution import Attribution
 from supervisor.adapters.processes.sampler import Sampler
 from supervisor.adapters.processes.spawn import Spawner
@@ -95,11 +96,17 @@ class Parts:
         self.lock = RuntimeLock(self.runtime_dir, descriptors.pop("lock", None))
         self.claim = StateLock(self.state_dir, descriptors.pop("state", None))
         self.problems = Problems()
+        self._refusals: list[str] = []
         self.log = ConsoleLog(log_format)
         self.loop = EventLoop()
         self.now, self.call_soon = self.loop.now, self.loop.call_soon
         self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
-        self.previous_run = PreviousRun(self.ledger, RuntimeFiles(self.runtime_dir), current_epoch())
+        self.previous_run = PreviousRun(
+            self.ledger,
+            RuntimeFiles(self.runtime_dir),
+            current_epoch(),
+            lambda supervisor_id, names: bool(orphans.find(supervisor_id, f"{self.runtime_dir}/fifo", names)),
+        )
         self.id = self.previous_run.id
         self.service_manager = self._service_manager(stored)
         self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), random.Random().random)
@@ -151,6 +158,16 @@ class Parts:
         """Report a problem of this daemon or its host: it is logged and shown in `status`, and never fatal."""
         self.problems.add(message)
         self.say("error", message)
+
+    def refuse(self, message: str) -> None:
+        """Report that the configuration was refused; the report stands until one is accepted."""
+        self._refusals.append(message)
+        self.problem(message)
+
+    def accept(self) -> None:
+        """The configuration of the file is in force."""
+        while self._refusals:
+            self.problems.remove(self._refusals.pop())
 
     def _log_problem(self, instance: str, message: str) -> None:
         self.problem(f"{instance}: {message}")
