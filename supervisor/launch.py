@@ -13,20 +13,18 @@ import sys
 from collections.abc import Sequence
 
 DEFAULT_LOG_FORMAT = "human"
-REPORT = "--report"
-"""Asks the compiler for a report of errors that the daemon can read."""
 MODULE = ("-P", "-m")
 """Keeps files in the current directory from being imported instead of the supervisor's modules."""
 
 
 def compiler(path: str) -> subprocess.Popen[bytes]:
     """Start to compile `path` into a plan, which comes on stdout, as a report of errors does."""
-    return subprocess.Popen([*compiler_command(path), REPORT], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    return subprocess.Popen(compiler_command(path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
 
 def compiler_command(path: str) -> list[str]:
-    """The command that compiles `path`: JSON on stdout, or errors on stderr and exit code 2."""
-    return [sys.executable, *MODULE, "supervisor.config.compile", path]
+    """The command that compiles `path`: JSON on stdout, with exit code 2 a report of errors (config/compile.py)."""
+    return [sys.executable, *MODULE, "supervisor.config.compile", path, "--report"]
 
 
 def daemon_command(file: str, log_format: str, services: Sequence[str] = (), python: str = "") -> list[str]:
@@ -46,7 +44,7 @@ def become_daemon(file: str, log_format: str) -> None:
     reader, writer = os.pipe()
     pid = os.posix_spawn(
         sys.executable,
-        [*compiler_command(file), REPORT],
+        compiler_command(file),
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)],
         setsigmask=(),

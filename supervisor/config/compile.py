@@ -1,7 +1,8 @@
 """`python -m supervisor.config.compile FILE [--report]`: prints the plan as JSON, or the errors with exit code 2.
 
 The errors go to stderr, or with --report, as JSON, to stdout: with the directories in which the daemon of this file ran
-last, because what runs there is taken up although the file cannot be used.
+last, because what runs there is taken up although the file cannot be used.  With --report a plan may have services of
+which the host lacks something.
 
 The daemon runs this in a process of its own, so that the code and memory it needs do not stay in the daemon.
 """
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
     code = 0
     try:
         answer = to_plain(
-            load(path, note=lambda line: sys.stderr.write(f"supervisor: note: {line}\n"))
+            load(path, tolerate_missing=report, note=lambda line: sys.stderr.write(f"supervisor: note: {line}\n"))
         )
     except ConfigError as error:
         if not report:

@@ -20,6 +20,7 @@ from supervisor.core.model.actions import Action, Record
 from supervisor.core.services.adoption import MarkedProcess, adoption_event
 from supervisor.core.services.monitoring_policy import monitoring_change
 from supervisor.core.services.socket_policy import open_sockets
+from supervisor.daemon.compilation import Completion
 from supervisor.daemon.parts import FIFO, SOCKET, Parts
 from supervisor.errors import SupervisorError
 
@@ -33,6 +34,7 @@ class Effects:
     def __init__(self, parts: Parts, publish: Callable[[Event], None]) -> None:
         self._parts = parts
         self._publish = publish
+        self._completion = Completion(parts, self._spawn)
         self._unpublished: list[tuple[Record, Event]] = []
         self._review_sockets = False
         self._timer: Timer | None = None
@@ -91,6 +93,9 @@ class Effects:
     def _spawn(self, action: act.Spawn) -> None:
         parts, name, incarnation = self._parts, action.instance, action.incarnation
         spec = parts.service_set.instances[name].spec
+        if spec.unresolved:
+            self._completion.ask(action)
+            return
         output = -1
         try:
             stream = parts.stream(name)

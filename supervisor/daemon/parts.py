@@ -160,14 +160,16 @@ class Parts:
         self.say("error", message)
 
     def refuse(self, message: str) -> None:
-        """Report that the configuration was refused; the report stands until one is accepted."""
+        """Report what is wrong with the configuration; the report stands until one is accepted."""
         self._refusals.append(message)
         self.problem(message)
 
-    def accept(self) -> None:
-        """The configuration of the file is in force."""
+    def accept(self, lacking: Iterable[str]) -> None:
+        """The configuration of the file is in force.  `lacking`: what services that continue would lack now."""
         while self._refusals:
             self.problems.remove(self._refusals.pop())
+        for one in lacking:
+            self.refuse(f"{one}; the service is left as it is")
 
     def _log_problem(self, instance: str, message: str) -> None:
         self.problem(f"{instance}: {message}")

@@ -10,6 +10,7 @@ The daemon and the simulation run this same code; `HostProcesses` is what it nee
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from supervisor.core.model import events as ev
@@ -18,6 +19,7 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.adoption import MarkedProcess, plan_adoption
 from supervisor.core.services.selection import resolve, started_at_boot
+from supervisor.core.services.unresolved import review
 from supervisor.daemon.previous_run import PreviousRun
 from supervisor.daemon.reload import Reloadable, keep_plan, put_in_force
 
@@ -30,6 +32,9 @@ class Recoverable(Reloadable, Protocol):
 
     def forget(self, instance: str) -> None:
         """Remove what is saved of an instance that no longer exists."""
+
+    def refuse(self, message: str) -> None:
+        """Report what is wrong with the configuration."""
 
     def call_soon(self, callback: Callable[[], None]) -> None: ...
 
@@ -76,6 +81,8 @@ def recover(
     daemon.engine.order(service_set.stop(still, now))
     for name in set(previous.instances) - set(service_set.instances):
         daemon.forget(name)
+    if previous.plan is not None:
+        plan = _reviewed(daemon, plan)
     if service_set.plan.services != plan.services:
         put_in_force(daemon, plan)
     else:
@@ -87,6 +94,19 @@ def recover(
     else:
         wanted = [n for service in only for n in resolve(service_set, [service])]
     daemon.engine.order(service_set.start(wanted, now, Cause.AUTOSTART))
+
+
+def _reviewed(daemon: Recoverable, plan: Plan) -> Plan:
+    """The configured plan as a reload would take it, or the one in force where a reload would refuse it."""
+    in_force = daemon.service_set.plan
+    reviewed = review(in_force, plan)
+    for what in reviewed.refused:
+        daemon.refuse(f"the configuration is refused, the services continue under the plan that was in force: {what}")
+    if reviewed.refused:
+        return replace(plan, services=in_force.services)
+    for what in reviewed.lacking:
+        daemon.refuse(f"{what}; the service is left as it is")
+    return reviewed.plan
 
 
 def _adopt_processes(daemon: Recoverable, host: HostProcesses, now: float) -> int:
