@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 FIFO = "fifo:"
 """Prefix of the name of the descriptor of an instance's output; the instance follows."""
+RETRY = 5.0
+"""Seconds until the plan in force is saved again where the runtime directory did not take it."""
 SOCKET = "socket:"
 """Prefix of the name of a listening socket of a service; its URL follows."""
 
@@ -97,6 +99,7 @@ class Parts:
         self.claim = StateLock(self.state_dir, descriptors.pop("state", None))
         self.problems = Problems()
         self._refusals: list[str] = []
+        self._plan_unsaved = False
         self.log = ConsoleLog(log_format)
         self.loop = EventLoop()
         self.now, self.call_soon = self.loop.now, self.loop.call_soon
@@ -194,7 +197,25 @@ class Parts:
             self.keep_plan(self.service_set.plan)
 
     def keep_plan(self, plan: Plan) -> None:
-        self.previous_run.keep(plan)
+        """Save the plan for a later daemon.  OSError; then it is tried again until the directory takes it."""
+        try:
+            self.previous_run.keep(plan)
+        except OSError:
+            if not self._plan_unsaved:
+                self._plan_unsaved = True
+                self._later(RETRY, self._keep_plan_again)
+            raise
+
+    def _keep_plan_again(self) -> None:
+        self._plan_unsaved = False
+        with suppress(OSError):
+            self.previous_run.begin(closing=self.service_set.closing)
+            self.keep_plan(self.service_set.with_running_services(self.service_set.plan))
+            self.say("info", "the plan in force is saved again")
+            return
+        if not self._plan_unsaved:
+            self._plan_unsaved = True
+            self._later(RETRY, self._keep_plan_again)
 
     def forget(self, instance: str) -> None:
         self.ledger.save(instance, None)

@@ -115,8 +115,10 @@ class PreviousRun:
         }
         for key, value in facts.items():
             self._facts.set_meta(key, value)
-        self._files.write_id(self.id, self._epoch)
-        self._files.write_running(self._epoch)
+        if self._files.read_id() != (self.id, self._epoch):  # a full disk need not take what is there
+            self._files.write_id(self.id, self._epoch)
+        if self._files.read_running() != self._epoch:
+            self._files.write_running(self._epoch)
 
     def end(self) -> None:
         """Mark this run as ended in order: it has left no process."""
@@ -125,7 +127,8 @@ class PreviousRun:
 
     def keep(self, plan: Plan) -> None:
         """Save `plan` as the one in force.  OSError."""
-        self._files.write_plan(plan)
+        if self._files.read_plan() != plan:
+            self._files.write_plan(plan)
 
 
 class RuntimeFiles:
@@ -185,6 +188,11 @@ def same_epoch(one: str, other: str) -> bool:
 
 def _write(path: str, text: str) -> None:
     fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "w") as file:
-        file.write(text)
-    os.replace(f"{path}.new", path)  # noqa: PTH105 - pathlib costs
+    try:
+        with open(fd, "w") as file:
+            file.write(text)
+        os.replace(f"{path}.new", path)  # noqa: PTH105 - pathlib costs
+    except OSError:
+        with suppress(OSError):
+            os.unlink(f"{path}.new")  # noqa: PTH108
+        raise
