@@ -18,6 +18,7 @@ from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.hooks.dispatcher import HookDispatcher
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import Ledger
+from supervisor.adapters.linux.descriptor_reserve import RESERVE, kept_free
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.locks import RuntimeLock, StateLock
 from supervisor.adapters.logs.store import LogStore
@@ -44,6 +45,7 @@ from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch
+from supervisor.errors import OperationFailed, SupervisorError
 
 if TYPE_CHECKING:
     from supervisor.adapters.service_manager.notifier import ServiceManager
@@ -100,6 +102,8 @@ class Parts:
         self.problems = Problems()
         self._refusals: list[str] = []
         self._plan_unsaved = False
+        self.shortage = ""
+        """Why descriptors are few; empty where they suffice."""
         self.log = ConsoleLog(log_format)
         self.loop = EventLoop()
         self.now, self.call_soon = self.loop.now, self.loop.call_soon
@@ -161,6 +165,11 @@ class Parts:
         """Report a problem of this daemon or its host: it is logged and shown in `status`, and never fatal."""
         self.problems.add(message)
         self.say("error", message)
+
+    @property
+    def reserve(self) -> int:
+        """Descriptors that a spawn has to leave free."""
+        return RESERVE if self.shortage else 0
 
     def refuse(self, message: str) -> None:
         """Report what is wrong with the configuration; the report stands until one is accepted."""
@@ -239,14 +248,24 @@ class Parts:
     # -- callbacks of adapters -----------------------------------------------------------------------------------
 
     def stream(self, instance: str) -> Stream:
-        """The output of an instance."""
-        return self.logs.open(instance, self.service_set.instances[instance].spec.log)
+        """The output of an instance.  OperationFailed where no descriptor is free for it."""
+        spec = self.service_set.instances[instance].spec.log
+        if not self.reserve or instance in self.logs.descriptors():
+            return self.logs.open(instance, spec)
+        try:
+            with kept_free(self.reserve):
+                return self.logs.open(instance, spec)
+        except OSError as error:
+            raise OperationFailed(f"no descriptor is free for the output of {instance}: {error.strerror}") from None
 
     def _take_last_output(self, instance: str, tree_empty: bool) -> None:
         """Read the rest of the output before the end is recorded, so that `why` finds it at any time.
 
         A line without newline is complete only if the tree is empty; a process that is left may still continue it."""
-        stream = self.stream(instance)
+        try:
+            stream = self.stream(instance)
+        except SupervisorError:  # no descriptor is free for it
+            return
         if tree_empty:
             stream.finish_line()
         else:

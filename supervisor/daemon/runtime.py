@@ -82,9 +82,9 @@ class Runtime:
         """Start, and run until a shutdown is complete.  `only`: start only these services and what they depend on."""
         parts = self._parts
         limit, _ = raise_descriptor_limit()
-        shortage = descriptor_shortage(limit, len(parts.service_set.instances))
-        if shortage:
-            parts.problem(shortage)
+        parts.shortage = descriptor_shortage(limit, len(parts.service_set.instances))
+        if parts.shortage:
+            parts.problem(parts.shortage)
         settings = parts.service_set.plan.supervisor
         parts.server.listen_unix(
             f"{parts.runtime_dir}/control.sock", self._inherited.pop("control", None), settings.group
