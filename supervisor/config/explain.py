@@ -74,6 +74,8 @@ def waves(plan: Plan) -> tuple[list[list[ServiceSpec]], list[ServiceSpec]]:
 def _service(spec: ServiceSpec) -> Iterator[str]:
     title = f"   {spec.name}" + (f" ×{spec.replicas}" if spec.replicas > 1 else "")
     yield title + (f"  {spec.description}" if spec.description else "")
+    for _, reason in spec.unresolved:
+        yield _fact("not yet", f"{reason}; a oneshot that it waits for may make it")
     usual = _facts(_USUAL)
     for name, fact in _facts(spec).items():
         if fact and fact != usual[name]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -14,17 +13,16 @@ from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.logs import reader as logread
-from supervisor.adapters.processes.child_command import WHOLE, ChildCommand, CommandResult
 from supervisor.adapters.processes.sampler import host
-from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.selection import resolve, resolve_one, selected
 from supervisor.core.services.status import instance_view
+from supervisor.core.services.unresolved import review
 from supervisor.core.text.timestamps import to_iso
+from supervisor.daemon.compilation import compile_file
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
 from supervisor.errors import ConfigError, OperationFailed, SupervisorError, UsageError
-from supervisor.launch import compiler_command
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import (
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
     )
 
 
-COMPILE_TIMEOUT = 60.0
-"""Seconds in which an edited configuration has to compile."""
 COALESCE = 0.02
 """Seconds from a transition to the status that watchers get; transitions in that time share one status."""
 PAUSE_FACTOR = 3.0
@@ -211,22 +207,14 @@ class Control:
         parts = self._parts
         reporter = None if dry_run else parts.reporter
 
-        def compiled(outcome: CommandResult) -> None:
+        def compiled(result: Plan | ConfigError) -> None:
             try:
-                done(self._apply(outcome, dry_run))
+                done(self._apply(result, dry_run))
             finally:
                 if reporter is not None:
                     reporter.reloaded()
 
-        ChildCommand(
-            parts.loop,
-            compiler_command(parts.service_set.plan.path),
-            compiled,
-            timeout=COMPILE_TIMEOUT,
-            environment=os.environ,
-            keep=WHOLE,
-            errors_apart=True,
-        )
+        compile_file(parts.loop, parts.service_set.plan.path, compiled)
         if reporter is not None:
             reporter.reloading()
 
@@ -240,16 +228,18 @@ class Control:
             return
         upgrade(self._parts, python, done)
 
-    def _apply(self, compiled: CommandResult, dry_run: bool) -> Difference | SupervisorError:
+    def _apply(self, compiled: Plan | ConfigError, dry_run: bool) -> Difference | SupervisorError:
         parts = self._parts
-        if compiled.exit_code != 0:
-            said = compiled.errors.decode(errors="replace").strip()
-            return ConfigError(said or f"the compiler failed: {compiled.ending}")
-        plan = from_plain(Plan, json.loads(compiled.output))
+        if isinstance(compiled, ConfigError):
+            return compiled
+        plan, lacking, refused = review(parts.service_set.plan, compiled)
+        if refused:
+            return ConfigError("\n".join(refused))
         if dry_run:
             change = parts.service_set.difference(plan)
         else:
             change = put_in_force(parts, plan)
+            parts.accept(lacking)
             parts.say("info", "configuration reloaded")
         return {
             "applied": not dry_run,

@@ -18,6 +18,7 @@ from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.hooks.dispatcher import HookDispatcher
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import Ledger
+from supervisor.adapters.linux.descriptor_reserve import RESERVE, kept_free
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.locks import RuntimeLock, StateLock
 from supervisor.adapters.logs.store import LogStore
@@ -25,6 +26,7 @@ from supervisor.adapters.logs.stream import Stream
 from supervisor.adapters.metrics.collector import MetricsCollector
 from supervisor.adapters.probes.monitors import Monitors
 from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.adapters.processes import orphans
 from supervisor.adapters.processes.apart import ApartSpawns
 from supervisor.adapters.processes.attribution import Attribution
 from supervisor.adapters.processes.sampler import Sampler
@@ -44,6 +46,7 @@ from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch
+from supervisor.errors import OperationFailed, SupervisorError
 
 if TYPE_CHECKING:
     from supervisor.adapters.service_manager.notifier import ServiceManager
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
 
 FIFO = "fifo:"
 """Prefix of the name of the descriptor of an instance's output; the instance follows."""
+RETRY = 5.0
+"""Seconds until the plan in force is saved again where the runtime directory did not take it."""
 SOCKET = "socket:"
 """Prefix of the name of a listening socket of a service; its URL follows."""
 
@@ -96,11 +101,20 @@ class Parts:
         self.lock = RuntimeLock(self.runtime_dir, descriptors.pop("lock", None))
         self.claim = StateLock(self.state_dir, descriptors.pop("state", None))
         self.problems = Problems()
+        self._refusals: list[str] = []
+        self._plan_unsaved = False
+        self.shortage = ""
+        """Why descriptors are few; empty where they suffice."""
         self.log = ConsoleLog(log_format)
         self.loop = EventLoop()
         self.now, self.call_soon = self.loop.now, self.loop.call_soon
         self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
-        self.previous_run = PreviousRun(self.ledger, RuntimeFiles(self.runtime_dir), current_epoch())
+        self.previous_run = PreviousRun(
+            self.ledger,
+            RuntimeFiles(self.runtime_dir),
+            current_epoch(),
+            lambda supervisor_id, names: bool(orphans.find(supervisor_id, f"{self.runtime_dir}/fifo", names)),
+        )
         self.id = self.previous_run.id
         self.service_manager = self._service_manager(stored)
         self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), random.Random().random)
@@ -155,6 +169,23 @@ class Parts:
         self.problems.add(message)
         self.say("error", message)
 
+    @property
+    def reserve(self) -> int:
+        """Descriptors that a spawn has to leave free."""
+        return RESERVE if self.shortage else 0
+
+    def refuse(self, message: str) -> None:
+        """Report what is wrong with the configuration; the report stands until one is accepted."""
+        self._refusals.append(message)
+        self.problem(message)
+
+    def accept(self, lacking: Iterable[str]) -> None:
+        """The configuration of the file is in force.  `lacking`: what services that continue would lack now."""
+        while self._refusals:
+            self.problems.remove(self._refusals.pop())
+        for one in lacking:
+            self.refuse(f"{one}; the service is left as it is")
+
     def _log_problem(self, instance: str, message: str) -> None:
         self.problem(f"{instance}: {message}")
 
@@ -178,7 +209,25 @@ class Parts:
             self.keep_plan(self.service_set.plan)
 
     def keep_plan(self, plan: Plan) -> None:
-        self.previous_run.keep(plan)
+        """Save the plan for a later daemon.  OSError; then it is tried again until the directory takes it."""
+        try:
+            self.previous_run.keep(plan)
+        except OSError:
+            if not self._plan_unsaved:
+                self._plan_unsaved = True
+                self._later(RETRY, self._keep_plan_again)
+            raise
+
+    def _keep_plan_again(self) -> None:
+        self._plan_unsaved = False
+        with suppress(OSError):
+            self.previous_run.begin(closing=self.service_set.closing)
+            self.keep_plan(self.service_set.with_running_services(self.service_set.plan))
+            self.say("info", "the plan in force is saved again")
+            return
+        if not self._plan_unsaved:
+            self._plan_unsaved = True
+            self._later(RETRY, self._keep_plan_again)
 
     def forget(self, instance: str) -> None:
         self.ledger.save(instance, None)
@@ -202,14 +251,24 @@ class Parts:
     # -- callbacks of adapters -----------------------------------------------------------------------------------
 
     def stream(self, instance: str) -> Stream:
-        """The output of an instance."""
-        return self.logs.open(instance, self.service_set.instances[instance].spec.log)
+        """The output of an instance.  OperationFailed where no descriptor is free for it."""
+        spec = self.service_set.instances[instance].spec.log
+        if not self.reserve or instance in self.logs.descriptors():
+            return self.logs.open(instance, spec)
+        try:
+            with kept_free(self.reserve):
+                return self.logs.open(instance, spec)
+        except OSError as error:
+            raise OperationFailed(f"no descriptor is free for the output of {instance}: {error.strerror}") from None
 
     def _take_last_output(self, instance: str, tree_empty: bool) -> None:
         """Read the rest of the output before the end is recorded, so that `why` finds it at any time.
 
         A line without newline is complete only if the tree is empty; a process that is left may still continue it."""
-        stream = self.stream(instance)
+        try:
+            stream = self.stream(instance)
+        except SupervisorError:  # no descriptor is free for it
+            return
         if tree_empty:
             stream.finish_line()
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -68,25 +69,37 @@ class PreviousRun:
     """What is known of the run before this one.
 
     `id`: the mark in the environment of the children, the same for every daemon of this state directory.  `crashed`:
-    the previous daemon did not end in order, and the epoch is the same, so that its processes may be alive.
+    the previous daemon did not end in order, and its processes may be alive: the epoch is the same, or processes that
+    carry the mark are there (`lives`), whatever the name of the epoch is.
+    `known`: there was an earlier daemon.  `renamed`: only the processes tell that it crashed, because the epoch has
+    another name now; what it saved is of this run, but moments and start times may not be valid.
     `instances`: what is saved of each.  `current`: the previous daemon saved it, so that its moments are valid; else an
     earlier one did, because the ledger could not be written.  `closing`: it was shutting down.  `plan`: the one it had
     in force; None unless it crashed."""
 
-    def __init__(self, facts: Facts, files: Files, epoch: str) -> None:
+    def __init__(
+        self, facts: Facts, files: Files, epoch: str, lives: Callable[[str, Iterable[str]], bool] = lambda *_: False
+    ) -> None:
+        """`lives(id, instances)`: whether any process carries this id, or is marked as one of these instances."""
         self._facts = facts
         self._files = files
         self._epoch = epoch
         written_id, written_epoch = files.read_id()
-        self.id = facts.get_meta("supervisor_id") or written_id or os.urandom(8).hex()
-        known = facts.get_meta("epoch")
-        unclean = (
-            written_epoch == epoch if known is None else known == epoch and facts.get_meta("clean_shutdown") == "no"
-        )
-        self.crashed = unclean or files.read_running() == epoch
-        self.current = unclean
-        self.closing = unclean and facts.get_meta("closing") == "yes"
+        known_id = facts.get_meta("supervisor_id") or written_id
+        self.known = bool(known_id)
+        self.id = known_id or os.urandom(8).hex()
+        known, running = facts.get_meta("epoch"), files.read_running()
         self.instances = facts.load()
+        self.current = (
+            same_epoch(written_epoch, epoch)
+            if known is None
+            else same_epoch(known, epoch) and facts.get_meta("clean_shutdown") == "no"
+        )
+        ended = not running and facts.get_meta("clean_shutdown") != "no"
+        told = self.current or same_epoch(running, epoch)
+        self.renamed = not told and not ended and lives(self.id, self.instances)
+        self.crashed = told or self.renamed
+        self.closing = self.current and facts.get_meta("closing") == "yes"
         self.plan = files.read_plan() if self.crashed else None
 
     def plan_in_force(self, configured: Plan) -> Plan:
@@ -103,8 +116,10 @@ class PreviousRun:
         }
         for key, value in facts.items():
             self._facts.set_meta(key, value)
-        self._files.write_id(self.id, self._epoch)
-        self._files.write_running(self._epoch)
+        if self._files.read_id() != (self.id, self._epoch):  # a full disk need not take what is there
+            self._files.write_id(self.id, self._epoch)
+        if self._files.read_running() != self._epoch:
+            self._files.write_running(self._epoch)
 
     def end(self) -> None:
         """Mark this run as ended in order: it has left no process."""
@@ -113,7 +128,8 @@ class PreviousRun:
 
     def keep(self, plan: Plan) -> None:
         """Save `plan` as the one in force.  OSError."""
-        self._files.write_plan(plan)
+        if self._files.read_plan() != plan:
+            self._files.write_plan(plan)
 
 
 class RuntimeFiles:
@@ -169,10 +185,25 @@ class RuntimeFiles:
             with open(os.open(f"{name}.new", flags, 0o600, dir_fd=directory), "w") as file:
                 file.write(text)
             os.replace(f"{name}.new", name, src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(f"{name}.new", dir_fd=directory)
+            raise
         finally:
             os.close(directory)
 
 
 def current_epoch() -> str:
-    """Names the boot, or the container: the span within which pids and CLOCK_MONOTONIC mean the same."""
+    """Names the boot, or the container: the span within which pids and CLOCK_MONOTONIC mean the same.
+
+    `BOOT.START`, with the start time of PID 1, which is None where /proc hides that process (hidepid)."""
     return f"{procfs.boot_id()}.{procfs.start_time(1)}"
+
+
+def same_epoch(one: str, other: str) -> bool:
+    """Whether two names mean the same epoch.  A start time that is not known contradicts none: within one boot a pid
+    and its start time still name one process."""
+    if one == other:
+        return bool(one)
+    (boot, _, start), (another, _, began) = one.rpartition("."), other.rpartition(".")
+    return boot == another != "" and "None" in (start, began)

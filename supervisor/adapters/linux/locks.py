@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 
 from supervisor.adapters.linux import procfs
 from supervisor.errors import OperationFailed
@@ -35,15 +36,22 @@ class RuntimeLock:
         self._runtime_dir = runtime_dir
         if inherited is not None:
             self.fd = inherited
-        else:
+            return
+        try:
             self.fd = os.open(f"{runtime_dir}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                self._take(runtime_dir)
-            except BaseException:
-                os.close(self.fd)
-                raise
-        os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, f"{os.getpid()} {procfs.start_time(os.getpid())}\n".encode(), 0)
+        except OSError as error:
+            raise OperationFailed(
+                f"the runtime directory {runtime_dir} cannot be used: {error.strerror} (lock)",
+                "Make room or make it writable, or set another runtime_dir.  What an earlier daemon left runs on.",
+            ) from error
+        try:
+            self._take(runtime_dir)
+        except BaseException:
+            os.close(self.fd)
+            raise
+        with suppress(OSError):  # the disk is full; then another daemon is told that the holder is unknown
+            written = os.pwrite(self.fd, f"{os.getpid()} {procfs.start_time(os.getpid())}\n".encode(), 0)
+            os.ftruncate(self.fd, written)
 
     def _take(self, runtime_dir: str) -> None:
         give_up = time.monotonic() + WAIT_FOR_THE_DEAD

@@ -19,15 +19,16 @@ GONE_WITHIN = 2.0
 
 
 def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ()) -> list[MarkedProcess]:
-    """Every process but this one that was started under `supervisor_id`.
+    """Every process that was started under `supervisor_id`, without this one and those that it descends from.
 
     A process that has cleared its environment is recognised by the mark of one of `instances`.  During an exec there is
     no environment to read; then its stdout tells, which is the pipe of its instance in `fifo_directory`.
     """
     found = []
     by_mark = {marks.mark_for(supervisor_id, name): name for name in instances}
+    own = _own_line()
     for pid in procfs.pids():
-        if pid == os.getpid():
+        if pid in own:
             continue
         owner, instance, incarnation = procfs.environment_values(
             pid, "SUPERVISOR_ID", "SUPERVISOR_INSTANCE", "SUPERVISOR_INCARNATION"
@@ -43,6 +44,16 @@ def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ())
             leader = stat.session == pid and not stat.flags & _FORKED_ONLY
             found.append(MarkedProcess(pid, stat.start, instance, number, leader))
     return found
+
+
+def _own_line() -> set[int]:
+    """This process and its ancestors: a daemon can be started from a shell that descends from one of its services."""
+    line, pid = set[int](), os.getpid()
+    while pid > 0 and pid not in line:
+        line.add(pid)
+        found = procfs.stat(pid)
+        pid = found.ppid if found is not None else 0
+    return line
 
 
 def describe(orphan: MarkedProcess) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import time
@@ -80,12 +81,16 @@ class ProcessTable:
         """Watch what an earlier daemon started: `main` is the (pid, start time) of its main process, `tree` its tree.
 
         Where the main process has ended but the tree has members, the result has no `pid`, and `TreeEmpty` will be
-        posted.  None: nothing is left.
+        posted.  None: nothing is left.  OSError where no descriptor is free to watch it.
         """
         if main is not None:
             pid, start = main
-            with suppress(OSError):
+            try:
                 pidfd = os.pidfd_open(pid)
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):  # it may well be alive
+                    raise
+            else:
                 if is_main(start, procfs.stat(pid)):
                     process = self._process(instance, incarnation, pid, pidfd, tree)
                     process.settled = True

@@ -227,6 +227,9 @@ class ServiceSpec:
     resources: ResourcesSpec | None = None
     log: LogSpec = field(default_factory=LogSpec)
     hooks: tuple[HookSpec, ...] = ()
+    unresolved: tuple[tuple[str, str], ...] = ()
+    """(key, reason) of each thing that the host does not have: its program, directory, user, environment file.  A
+    process is started only once the configuration, compiled again, finds them all."""
 
     @property
     def instances(self) -> tuple[str, ...]:
