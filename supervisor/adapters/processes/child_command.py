@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux.pidfd import child_status
+from supervisor.adapters.processes import own_children
 
 WHOLE = 1 << 26
 """Bytes to keep of an output that is useful only as a whole, such as a plan."""
@@ -155,6 +156,7 @@ class ChildCommand:
         self._timer.cancel()
         self._loop.unregister(self._pidfd)
         os.close(self._pidfd)
+        own_children.forget(self._pid)
         self._pidfd = -1
         if self._done is not None:
             self._done(CommandResult(*status, self._timed_out, *map(bytes, self._texts)))
@@ -197,9 +199,11 @@ def _started(
     finally:
         os.close(source)
     process.returncode = 0  # the daemon waits for it, not the Popen object
+    own_children.note(process.pid)
     try:
         return process.pid, os.pidfd_open(process.pid)
     except OSError:
+        own_children.forget(process.pid)
         os.killpg(process.pid, signal.SIGKILL)
         os.waitpid(process.pid, 0)
         raise

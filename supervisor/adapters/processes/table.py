@@ -14,6 +14,7 @@ from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.processes import marks
+from supervisor.adapters.processes.blocked import why_it_stays
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
 from supervisor.adapters.processes.process import Process
 from supervisor.adapters.processes.tree import Tree, send
@@ -70,9 +71,8 @@ class ProcessTable:
         process = self._process(instance, incarnation, pid, os.pidfd_open(pid), trees.create(instance, resources))
         self._add(process)
         self._loop.call_at(self._loop.now() + KNOWN_AFTER, lambda: self._recognize(process))
-        if process.settled:
-            process.tree.join(pid)
-        else:
+        process.tree.follow(pid)
+        if not process.settled:
             self._migration.plan(process)
         return process
 
@@ -153,6 +153,17 @@ class ProcessTable:
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(process.pidfd, number)
 
+    def stop(self, instance: str, number: int, *, tree: bool = False) -> None:
+        """Send signal `number`, then SIGCONT to all that is stopped: a stopped process takes no other signal."""
+        self.signal(instance, number, tree=tree)
+        process = self.by_instance.get(instance)
+        if process is None:
+            return
+        if process.pidfd >= 0:  # whatever its state, because a SIGSTOP may be on its way
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(process.pidfd, signal.SIGCONT)
+        process.tree.resume()
+
     def kill(self, instance: str) -> None:
         """Send SIGKILL to the whole tree; what is left a second later is posted as `KillIncomplete`."""
         process = self.with_settled_tree(instance)
@@ -169,11 +180,11 @@ class ProcessTable:
             self._post(process.instance, KillIncomplete(process.incarnation, tuple(self.describe(process))))
 
     def describe(self, process: Process) -> Iterator[str]:
-        """`PID NAME (STATE)` of each remaining member."""
-        for pid in process.tree.members():
+        """`PID NAME (STATE)` of each remaining member, with the reason why it cannot be killed where that is known."""
+        for pid in process.tree.all_members():
             stat = procfs.stat(pid)
-            if stat is not None:
-                yield f"{pid} {stat.name} ({stat.state})"
+            if stat is not None and not stat.kernel_thread:
+                yield f"{pid} {stat.name} ({stat.state}{why_it_stays(pid)})"
 
     def set_main(self, instance: str, pid: int) -> bool:
         """Make another member of the tree the main process (`MAINPID=`).  False: it is no member."""
@@ -193,6 +204,7 @@ class ProcessTable:
         self.mains.pop(process.pid, None)
         process.pid = process.main = pid
         process.pidfd, process.start, process.program = pidfd, procfs.start_time(pid), _program(pid)
+        process.tree.follow(pid)
         self.mains[pid] = process
         self._loop.register(pidfd, lambda events: self._ready(process, events))
         return True
@@ -253,7 +265,7 @@ class ProcessTable:
         if status[0] != 0:
             return False
         stats = {pid: procfs.stat(pid) for pid in process.tree.members()}
-        left = {pid: Member(s.ppid, _program(pid)) for pid, s in stats.items() if s is not None and s.state not in "ZX"}
+        left = {pid: Member(s.ppid, _program(pid)) for pid, s in stats.items() if s is not None and not s.ended}
         pid = successor(process.program, status[0], left)
         if pid is None or not self._switch(process, pid):
             return False
@@ -304,4 +316,4 @@ def _program(pid: int) -> Program | None:
 
 def _is_zombie(pid: int) -> bool:
     stat = procfs.stat(pid)
-    return stat is not None and stat.state == "Z"
+    return stat is not None and stat.state == "Z" and stat.ended
