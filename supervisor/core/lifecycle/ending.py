@@ -75,6 +75,7 @@ def ended(instance: Instance, now: float, out: list[Action]) -> None:
     instance.pid = None
     instance.started_at = None
     instance.ready = False
+    instance.killed = False
     instance.lingering, instance.lingering_since = (), None
     instance.phase = Phase.NONE
     out.append(ReleaseInstance(instance.name, instance.incarnation))

@@ -55,6 +55,7 @@ class Instance:
         "held",
         "histogram",
         "incarnation",
+        "killed",
         "last_probe_error",
         "lingering",
         "lingering_since",
@@ -104,6 +105,8 @@ class Instance:
         self.last_probe_error = ""
         self.waiting_for = ""
         self.held: str | None = None
+        self.killed = False
+        """Its end is forced: SIGKILL was sent, or is to be as soon as there is a process."""
         self.lingering: tuple[str, ...] = ()
         self.lingering_since: float | None = None
         self.evidence: Mapping[str, Any] = {}
