@@ -17,17 +17,23 @@ REFRIGERATOR = b"__refrigerator"
 
 def frozen_by(pid: int) -> str | None:
     """What keeps the process frozen, in words; None where nothing does, or where it has ended."""
+    path = procfs.cgroup_of(pid)
+    directory = procfs.cgroup_directory(path) if path is not None else None
+    if directory is not None and is_frozen(directory):
+        return "frozen cgroup"
+    return v1_frozen_by(pid)
+
+
+def v1_frozen_by(pid: int) -> str | None:
+    """The same for the freezer of v1 alone."""
     for line in (procfs.read(f"/proc/{pid}/cgroup") or b"").decode(errors="surrogateescape").splitlines():
-        number, controllers, path = [*line.split(":", 2), "", ""][:3]
-        if number == "0" and not controllers and (directory := procfs.cgroup_directory(path)) is not None:
-            if v2_frozen(directory):
-                return "frozen cgroup"
-        elif "freezer" in controllers.split(",") and path != "/" and _v1_frozen(pid, path):
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if "freezer" in controllers.split(",") and path != "/" and _v1_frozen(pid, path):
             return f"frozen by the v1 freezer {path.encode(errors='replace').decode()}"
     return None
 
 
-def v2_frozen(directory: str) -> bool:
+def is_frozen(directory: str) -> bool:
     """Whether the processes of this v2 cgroup are frozen, by itself or by one above it."""
     return b"frozen 1" in (procfs.read(f"{directory}/cgroup.events") or b"")
 
