@@ -71,6 +71,7 @@ class Control:
             sample = samples.get(name)
             row["cpu_percent"] = round(sample.cpu_percent, 1) if sample else None
             row["memory_bytes"] = sample.memory_bytes if sample else None
+            row["paused"] = self._parts.processes.paused(name)
             rows.append(row)
         return {"supervisor": self._supervisor(now), "instances": rows}
 
@@ -193,7 +194,10 @@ class Control:
         else:
             number = _signal_number(signal) if signal is not None else None
             for name in names:
-                parts.processes.signal(name, number or service_set.instances[name].spec.reload_signal)
+                if number is None:
+                    parts.processes.deliver(name, service_set.instances[name].spec.reload_signal)
+                else:
+                    parts.processes.signal(name, number)
         return names
 
     def down(self) -> None:

@@ -112,7 +112,7 @@ class Effects:
                 os.close(output)
 
     def _signal(self, action: act.Signal) -> None:
-        self._parts.processes.stop(action.instance, action.number, tree=action.tree)
+        self._parts.processes.deliver(action.instance, action.number, tree=action.tree)
 
     def _kill(self, action: act.Kill) -> None:
         self._parts.processes.kill(action.instance)

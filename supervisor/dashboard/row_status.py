@@ -86,6 +86,8 @@ def reason(row: Row) -> Span:
         return Span(clean(f"waiting for {view['waiting_for']}"), "busy")
     if view["held"]:
         return Span(clean(f"held: {view['held']}"), "warn")
+    if view.get("paused") and view["state"] in ("running", "starting"):
+        return Span(clean(f"cannot run: {view['paused']}"), "warn")
     if view["goal"] == "down" and view["state"] in ("running", "suspect"):
         return Span("stops after its dependants", "busy")
     if view["probe_error"] and view["state"] in ("running", "starting"):

@@ -11,6 +11,8 @@ from functools import cache
 
 from supervisor.adapters.linux import procfs
 
+FROZEN = "frozen cgroup"
+"""What is said of a process in a frozen v2 cgroup."""
 REFRIGERATOR = b"__refrigerator"
 """Where a thread frozen by the v1 freezer waits, before Linux 6.1."""
 
@@ -20,7 +22,7 @@ def frozen_by(pid: int) -> str | None:
     path = procfs.cgroup_of(pid)
     directory = procfs.cgroup_directory(path) if path is not None else None
     if directory is not None and is_frozen(directory):
-        return "frozen cgroup"
+        return FROZEN
     return v1_frozen_by(pid)
 
 

@@ -8,8 +8,11 @@ import signal
 from supervisor.adapters.linux import freezer, procfs
 
 
-def paused(pid: int) -> str | None:
-    """Why the process cannot run at the moment: stopped, traced or frozen; None where it can, or has ended."""
+def paused(pid: int, cgroup: str | None = None) -> str | None:
+    """Why the process cannot run at the moment: stopped, traced or frozen; None where it can, or has ended.
+
+    `cgroup`: the directory of its v2 cgroup, where that is known.  This is asked of each instance for every status.
+    """
     stat = procfs.stat(pid)
     if stat is None:
         return None
@@ -17,7 +20,11 @@ def paused(pid: int) -> str | None:
         return "stopped (SIGSTOP)"
     if stat.state == "t":
         return f"traced by pid {_tracer(pid)}"
-    return freezer.frozen_by(pid) if stat.state in "SD" else None
+    if cgroup is None:
+        return freezer.frozen_by(pid) if stat.state in "SD" else None
+    if freezer.is_frozen(cgroup):
+        return freezer.FROZEN
+    return freezer.v1_frozen_by(pid) if stat.state == "D" else None
 
 
 def why_it_stays(pid: int) -> str:

@@ -14,8 +14,9 @@ from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.processes import marks
-from supervisor.adapters.processes.blocked import why_it_stays
+from supervisor.adapters.processes.blocked import paused, why_it_stays
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
+from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.process import Process
 from supervisor.adapters.processes.tree import Tree, send
 from supervisor.adapters.processes.trees import Trees
@@ -153,7 +154,7 @@ class ProcessTable:
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(process.pidfd, number)
 
-    def stop(self, instance: str, number: int, *, tree: bool = False) -> None:
+    def deliver(self, instance: str, number: int, *, tree: bool = False) -> None:
         """Send signal `number`, then SIGCONT to all that is stopped: a stopped process takes no other signal."""
         self.signal(instance, number, tree=tree)
         process = self.by_instance.get(instance)
@@ -185,6 +186,13 @@ class ProcessTable:
             stat = procfs.stat(pid)
             if stat is not None and not stat.kernel_thread:
                 yield f"{pid} {stat.name} ({stat.state}{why_it_stays(pid)})"
+
+    def paused(self, instance: str) -> str | None:
+        """Why its main process cannot run at the moment; None where it can, or where there is none."""
+        process = self.by_instance.get(instance)
+        if process is None or not process.pid:
+            return None
+        return paused(process.pid, process.tree.path if isinstance(process.tree, CgroupTree) else None)
 
     def set_main(self, instance: str, pid: int) -> bool:
         """Make another member of the tree the main process (`MAINPID=`).  False: it is no member."""

@@ -37,6 +37,8 @@ def prospect(view: Instance) -> Outlook:
 def _running(view: Instance) -> tuple[str, float | None]:
     if not view["ready"]:
         return "it runs to completion", None
+    if view.get("paused"):
+        return f"nothing until it can run again: {view['paused']}", None
     if view["breaker"] == "half-open":
         return "it is on trial: the breaker closes if it stays healthy, and opens again if it fails", None
     if view["suspect_in_s"] is not None:

@@ -39,8 +39,8 @@ def probe_failed(instance: Instance, event: ev.ProbeFailed, now: float, out: lis
 def extended(instance: Instance, event: ev.Extended, now: float, out: list[Action]) -> None:
     """STARTING, STOPPING: postpone the timeout, as the process asked, but never advance it.
 
-    The time that one message can ask for is bounded, so that none makes a stop endless; a process that needs longer asks
-    again, as sd_notify(3) has it.  After a kill nothing is postponed.
+    The time that one message can ask for is bounded, so that none makes a stop endless; a process that needs
+    longer asks again, as sd_notify(3) has it.  After a kill nothing is postponed.
     """
     if instance.until is None or instance.killed:
         return

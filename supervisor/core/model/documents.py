@@ -122,6 +122,7 @@ class Instance(InstanceName):
     attempt: int
     waiting_for: str | None
     held: str | None
+    paused: Annotated[str | None, "why its main process cannot run now: stopped, traced or frozen"]
     lingering: list[str]
     stuck: Annotated[bool, "it was killed again and again, and does not go"]
     detach: Annotated[bool, "it outlives the supervisor"]

@@ -103,7 +103,7 @@ def test_a_frozen_process_hears_its_stop_signal(bench: Bench, tmp_path: Path) ->
     (below / "cgroup.procs").write_text(str(bench.processes.by_instance["web"].pid))
     (below / "cgroup.freeze").write_text("1")
     seen(bench, below / "cgroup.events", "frozen 1")
-    bench.processes.stop("web", signal.SIGTERM)
+    bench.processes.deliver("web", signal.SIGTERM)
     bench.until(lambda: bench.of(Exited))
     assert bench.of(Exited)[0].exit_code == 7
     bench.processes.kill("web")
@@ -126,7 +126,7 @@ def test_a_cgroup_that_was_emptied_and_removed_by_hand(bench: Bench, elsewhere: 
     bench.until(lambda: bench.of(Exited))
     assert bench.of(Exited)[0].tree_empty is False
     assert any(str(child) in line for line in bench.processes.describe(bench.processes.by_instance["web"]))
-    bench.processes.stop("web", signal.SIGTERM, tree=True)
+    bench.processes.deliver("web", signal.SIGTERM, tree=True)
     bench.until(lambda: bench.of(TreeEmpty))
     assert not lives(child)
 
@@ -150,11 +150,11 @@ def test_a_process_that_moves_itself_into_another_cgroup_ends_too(
     fled = int(bench.until_file(tmp_path / "up"))
     assert procfs.cgroup_of(fled) == f"/{elsewhere.name}"
     if order == "stop":
-        bench.processes.stop("web", signal.SIGTERM)
+        bench.processes.deliver("web", signal.SIGTERM)
         bench.until(lambda: bench.of(Exited))
         assert bench.of(Exited)[0].tree_empty is False
         assert lives(fled)
-        bench.processes.stop("web", signal.SIGTERM, tree=True)
+        bench.processes.deliver("web", signal.SIGTERM, tree=True)
     else:
         bench.processes.kill("web")
     bench.until(lambda: tree_of(bench).empty())
@@ -210,7 +210,7 @@ def test_a_process_without_any_mark_is_in_its_cgroup(bench: Bench, tmp_path: Pat
     else:
         bench.until(lambda: bench.of(Exited))
         assert bench.of(Exited)[0].tree_empty is False
-        bench.processes.stop("web", signal.SIGTERM, tree=True)
+        bench.processes.deliver("web", signal.SIGTERM, tree=True)
     bench.until(lambda: tree_of(bench).empty())
     assert not lives(fled)
 
