@@ -21,6 +21,7 @@ from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.selection import resolve, resolve_one, selected
 from supervisor.core.services.status import instance_view
 from supervisor.core.text.timestamps import to_iso
+from supervisor.core.text.units import real_time_signal
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
 from supervisor.errors import ConfigError, OperationFailed, SupervisorError, UsageError
@@ -348,8 +349,10 @@ def _signal_number(name: str) -> int:
     text = name.upper()
     if text.isdecimal() and len(text) <= 3 and int(text) in signal.valid_signals():
         return int(text)
+    if (number := real_time_signal(text)) is not None:
+        return number
     try:
         return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"].value
     except KeyError:
-        known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32)
+        known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32) + ", RTMIN … RTMIN+30"
         raise UsageError(f"no such signal: {name!r}", f"Known: {known}") from None

@@ -105,7 +105,12 @@ def happened(row: Row) -> str:
     view, failure = row.view, row.last_failure
     if failure and (failure["cause"] == view["cause"] or view["state"] in ("running", "starting", "failed", "backoff")):
         return cause_of(failure)
-    return clean(phrase(view["cause"], {"exit_code": view["exit_code"], "signal": view["signal"]}))
+    return clean(
+        phrase(
+            view["cause"],
+            {"exit_code": view["exit_code"], "signal": view["signal"], "out_of_memory": view.get("out_of_memory")},
+        )
+    )
 
 
 def cause_of(event: Event) -> str:

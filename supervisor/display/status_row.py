@@ -58,7 +58,10 @@ def happened(row: Instance) -> str:
     """The cause of the last change in words."""
     from supervisor.core.text.causes import phrase  # not needed while all is well
 
-    return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
+    return phrase(
+        row["cause"],
+        {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")},
+    )
 
 
 def _refused(target: Target | None) -> str:

@@ -69,6 +69,7 @@ def view(name: str, state: State = "running", **more: Any) -> Instance:
         "status": None,
         "probe_error": None,
         "paused": None,
+        "out_of_memory": None,
         "current": True,
         "group": None,
         "type": "service",

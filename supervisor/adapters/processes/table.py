@@ -17,6 +17,7 @@ from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.blocked import paused, why_it_stays
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.adapters.processes.out_of_memory import OutOfMemory
 from supervisor.adapters.processes.process import Process
 from supervisor.adapters.processes.tree import Tree, send
 from supervisor.adapters.processes.trees import Trees
@@ -56,6 +57,7 @@ class ProcessTable:
         self._id = supervisor_id
         self._by_mark: dict[int, Process] = {}
         self._migration = CgroupMigration(loop, self.mains, self._owner)
+        self._memory = OutOfMemory()
         self._strangers: set[int] = set()
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
@@ -110,6 +112,8 @@ class ProcessTable:
     def _add(self, process: Process) -> None:
         self.mains[process.pid] = process
         self.by_instance[process.instance] = process
+        if isinstance(process.tree, CgroupTree):
+            self._memory.begin(process.tree.path)
         self._loop.register(process.pidfd, lambda events: self._ready(process, events))
 
     def _recognize(self, process: Process) -> None:
@@ -264,7 +268,9 @@ class ProcessTable:
         if not empty and self._taken_over(process, status):
             return
         self._before_exit(process.instance, empty)
-        self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
+        reason = self._memory.killed(process.tree.path, status) if isinstance(process.tree, CgroupTree) else None
+        exited = Exited(process.incarnation, *status, tree_empty=empty, out_of_memory=reason)
+        self._post(process.instance, exited)
         if not empty:
             process.tree.when_empty(self._loop, lambda: self._post(process.instance, TreeEmpty(process.incarnation)))
 

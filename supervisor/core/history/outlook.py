@@ -22,7 +22,7 @@ def standing(view: Instance) -> str:
     if state == "running":
         ready = "running and ready" if view["ready"] else "running"
         return f"{ready}{run}, for {span(view['uptime_s'])}" if view["uptime_s"] is not None else f"{ready}{run}"
-    found = {"exit_code": view["exit_code"], "signal": view["signal"]}
+    found = {"exit_code": view["exit_code"], "signal": view["signal"], "out_of_memory": view.get("out_of_memory")}
     detail = {key: value for key, value in found.items() if value is not None}
     said = phrase(view["cause"], detail)
     return f"{_SAID.get(state, state)}{run}{lasting}" + ("" if said == state else f": {said}")

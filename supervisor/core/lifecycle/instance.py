@@ -61,6 +61,7 @@ class Instance:
         "lingering_since",
         "name",
         "not_recorded_before",
+        "out_of_memory",
         "phase",
         "pid",
         "ready",
@@ -101,6 +102,8 @@ class Instance:
         self.cause_at: float | None = None
         self.exit_code: int | None = None
         self.signal: int | None = None
+        self.out_of_memory: str | None = None
+        """The limit for which the kernel killed the last process (empty: not known); None: it did not."""
         self.status_text = ""
         self.last_probe_error = ""
         self.waiting_for = ""

@@ -51,7 +51,7 @@ def spawned(instance: Instance, event: ev.Spawned, now: float, out: list[Action]
 def spawn_failed(instance: Instance, event: ev.SpawnFailed, now: float, out: list[Action]) -> None:
     """STARTING, STOPPING: no process was created.  That is a failure without an exit status."""
     instance.phase = Phase.NONE
-    instance.exit_code = instance.signal = None
+    instance.exit_code = instance.signal = instance.out_of_memory = None
     instance.failure = (Cause.SPAWN_FAILED, {"error": event.error})
     ended(instance, now, out)
 

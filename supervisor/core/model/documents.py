@@ -115,6 +115,7 @@ class Instance(InstanceName):
     since_s: Seconds | None
     exit_code: int | None
     signal: int | None
+    out_of_memory: Annotated[str | None, "the kernel killed it because memory ran out: the limit, empty if not known"]
     next_restart_in_s: Seconds | None
     kill_in_s: Seconds | None
     ready_within_s: Seconds | None

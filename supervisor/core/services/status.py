@@ -34,6 +34,7 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "since_s": _ago(i.cause_at, now),
         "exit_code": i.exit_code,
         "signal": i.signal,
+        "out_of_memory": i.out_of_memory,
         "next_restart_in_s": _left(i.until, now) if i.state.value in ("backoff", "failed") else None,
         "kill_in_s": _left(i.until, now) if i.state.value == "stopping" else None,
         "ready_within_s": _left(i.until, now) if i.state.value == "starting" else None,
