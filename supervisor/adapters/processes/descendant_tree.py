@@ -24,6 +24,8 @@ from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.marks import Identity
 from supervisor.adapters.processes.tree import Tree
 
+_MOST_LOOKS = 4
+"""Looks for members in a row, while none is found and other processes come and go."""
 _LOOK_AGAIN = 0.1
 """Seconds until the next look where no member could be watched."""
 
@@ -105,6 +107,13 @@ class DescendantTree(Tree):
                 return
         self._host_wide = True
 
+    def search_by_mark(self, main: tuple[int, int] | None) -> None:
+        """The same beside a cgroup, which holds nearly all: the mark has to suffice for the rest where `main` is gone,
+        because reading the environment of every process takes long."""
+        self.search_whole_host(main)
+        if main is None or procfs.start_time(main[0]) != main[1]:
+            self._marked = True
+
     def belongs(self, pid: int) -> bool:
         """By what the process itself shows, or its nearest ancestor that shows anything."""
         for _ in range(32):
@@ -150,20 +159,21 @@ class DescendantTree(Tree):
         return not self.all_members()
 
     def all_members(self) -> list[int]:
-        """An empty result is trusted only when two looks saw the same processes: a parent that dies between two reads
-        hides its child from both.
+        """An empty result is trusted only when a second look saw no other process than the first: a parent that dies
+        between two reads hides its child from both.  On a busy host there are always others, so the looks are bounded.
         """
-        seen: list[int] | None = None
-        while True:
+        seen: set[int] | None = None
+        for _ in range(_MOST_LOOKS):
             if self._mark_suffices:
                 candidates = self._scan.with_mark(self._mark, now=True)
                 found = self._alive(candidates)
             else:
                 candidates = procfs.pids() if self._host_wide else self._candidates()
                 found = self._members_among(candidates)
-            if found or candidates == seen:
+            if found or seen == set(candidates):
                 return found
-            seen = candidates
+            seen = set(candidates)
+        return []
 
     @property
     def _mark_suffices(self) -> bool:

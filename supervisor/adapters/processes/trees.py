@@ -82,7 +82,7 @@ class Trees:
         if found is not None:
             with suppress(OSError):
                 outside = self._by_descent(instance)
-                outside.search_whole_host(main)
+                outside.search_by_mark(main)
                 tree = CgroupTree(found, outside, passing=os.path.dirname(found) != self.root)  # noqa: PTH120
                 tree.accounts = found if os.path.exists(f"{found}/memory.current") else None  # noqa: PTH110
                 if lives and main is not None and inside is None:
