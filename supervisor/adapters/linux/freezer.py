@@ -1,8 +1,8 @@
 """Says whether a cgroup keeps a process from running: `cgroup.freeze` of v2, or the freezer of v1.
 
 `docker pause` and LXC use the freezer where the host has cgroup v1.  A process frozen there is in state D, and SIGKILL
-waits until it is thawed.  Where the thread waits (wchan) is a sign on old kernels only: newer ones name the call that
-it was frozen in.
+waits until it is thawed.  Where the thread waits (wchan) is a sign on old kernels only: newer ones name the call
+that it was frozen in.
 """
 
 from __future__ import annotations
