@@ -68,11 +68,17 @@ def bring_down(client: Client) -> int:
     if remaining:
         raise OperationFailed(
             f"the daemon has ended, but these processes remain: {', '.join(remaining)}",
-            "State D: waiting for the kernel (a disk, a network file system).  The next `supervisor up` tries again.",
+            _reason(remaining) + "The next `supervisor up` tries again.",
         )
     kept = [f"{row['name']} (pid {row['pid']})" for row in rows if row["detach"] and _lives(row["pid"])]
     click.echo("all services stopped, daemon ended" + (f"; left running: {', '.join(kept)}" if kept else ""))
     return 0
+
+
+def _reason(remaining: list[str]) -> str:
+    """What state D means, where a process is in it for no other reason that is named."""
+    waits = any(process.endswith("(D)") for process in remaining)
+    return "State D: waiting for the kernel (a disk, a network file system).  " if waits else ""
 
 
 def _left(row: Instance) -> list[str]:
@@ -119,6 +125,8 @@ def _process(pid: int) -> tuple[str, str] | None:
 
     try:
         process = psutil.Process(pid)
-        return process.name(), _LETTERS.get(process.status(), "?")
+        state = _LETTERS.get(process.status(), "?")
+        # Z is shown also for a process whose main thread alone has ended; it lives.
+        return process.name(), "S" if state == "Z" and process.num_threads() > 1 else state
     except psutil.Error:
         return None

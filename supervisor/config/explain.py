@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from signal import Signals
 
 from supervisor.config.schema.kinds import BYTES
 from supervisor.config.schema.tables import LIMITS
@@ -23,6 +22,7 @@ from supervisor.core.model.spec import (
     ServiceType,
 )
 from supervisor.core.text.redact import HIDDEN, text_without_secrets, without_secrets
+from supervisor.core.text.units import signal_name
 
 WIDTH = 107
 """Characters of a fact, so that a screen of 120 columns shows it whole."""
@@ -91,7 +91,7 @@ def _facts(spec: ServiceSpec) -> dict[str, str]:
         "fails": _restart(spec.restart),
         "over": _resources(spec.resources) if spec.resources else "",
         "limits": ", ".join(_limit(name, value, dict(spec.hard_limits)) for name, value in spec.limits),
-        "stops": f"on {_signal(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
+        "stops": f"on {signal_name(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
     }
 
 
@@ -169,13 +169,6 @@ def _amount(name: str, value: int) -> str:
     if value < 0:
         return "unlimited"
     return format_size(value) if value >= 1024 and LIMITS["fields"][name]["schema"] is BYTES else str(value)
-
-
-def _signal(number: int) -> str:
-    try:
-        return Signals(number).name
-    except ValueError:  # real-time signals between the first and the last have no names
-        return f"signal {number}"
 
 
 def _count(number: int, what: str) -> str:

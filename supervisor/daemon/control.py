@@ -19,6 +19,7 @@ from supervisor.core.services.selection import resolve, resolve_one, selected
 from supervisor.core.services.status import instance_view
 from supervisor.core.services.unresolved import review
 from supervisor.core.text.timestamps import to_iso
+from supervisor.core.text.units import real_time_signal
 from supervisor.daemon.compilation import compile_file
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
@@ -67,6 +68,7 @@ class Control:
             sample = samples.get(name)
             row["cpu_percent"] = round(sample.cpu_percent, 1) if sample else None
             row["memory_bytes"] = sample.memory_bytes if sample else None
+            row["paused"] = self._parts.processes.paused(name)
             rows.append(row)
         return {"supervisor": self._supervisor(now), "instances": rows}
 
@@ -189,7 +191,10 @@ class Control:
         else:
             number = _signal_number(signal) if signal is not None else None
             for name in names:
-                parts.processes.signal(name, number or service_set.instances[name].spec.reload_signal)
+                if number is None:
+                    parts.processes.deliver(name, service_set.instances[name].spec.reload_signal)
+                else:
+                    parts.processes.signal(name, number)
         return names
 
     def down(self) -> None:
@@ -334,8 +339,10 @@ def _signal_number(name: str) -> int:
     text = name.upper()
     if text.isdecimal() and len(text) <= 3 and int(text) in signal.valid_signals():
         return int(text)
+    if (number := real_time_signal(text)) is not None:
+        return number
     try:
         return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"].value
     except KeyError:
-        known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32)
+        known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32) + ", RTMIN … RTMIN+30"
         raise UsageError(f"no such signal: {name!r}", f"Known: {known}") from None

@@ -154,7 +154,7 @@ class Effects:
         parts.apart.add(pid, report, mount, spec.command[0], spec.start_timeout, begun, failed)
 
     def _signal(self, action: act.Signal) -> None:
-        self._parts.processes.signal(action.instance, action.number, tree=action.tree)
+        self._parts.processes.deliver(action.instance, action.number, tree=action.tree)
 
     def _kill(self, action: act.Kill) -> None:
         self._parts.processes.kill(action.instance)

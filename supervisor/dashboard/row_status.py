@@ -86,6 +86,8 @@ def reason(row: Row) -> Span:
         return Span(clean(f"waiting for {view['waiting_for']}"), "busy")
     if view["held"]:
         return Span(clean(f"held: {view['held']}"), "warn")
+    if view.get("paused") and view["state"] in ("running", "starting"):
+        return Span(clean(f"cannot run: {view['paused']}"), "warn")
     if view["goal"] == "down" and view["state"] in ("running", "suspect"):
         return Span("stops after its dependants", "busy")
     if view["probe_error"] and view["state"] in ("running", "starting"):
@@ -103,7 +105,12 @@ def happened(row: Row) -> str:
     view, failure = row.view, row.last_failure
     if failure and (failure["cause"] == view["cause"] or view["state"] in ("running", "starting", "failed", "backoff")):
         return cause_of(failure)
-    return clean(phrase(view["cause"], {"exit_code": view["exit_code"], "signal": view["signal"]}))
+    return clean(
+        phrase(
+            view["cause"],
+            {"exit_code": view["exit_code"], "signal": view["signal"], "out_of_memory": view.get("out_of_memory")},
+        )
+    )
 
 
 def cause_of(event: Event) -> str:

@@ -25,7 +25,7 @@ def severity(row: Instance) -> Severity:
         return Severity.BROKEN
     if state == "exited":
         return Severity.BROKEN if wanted and row["cause"] != "succeeded" else Severity.FINE
-    if state in ("suspect", "backoff") or (wanted and row["breaker"] != "closed"):
+    if state in ("suspect", "backoff") or row.get("paused") or (wanted and row["breaker"] != "closed"):
         return Severity.WRONG
     if state == "running":
         as_wanted = wanted and (row["ready"] or row["type"] == "oneshot")

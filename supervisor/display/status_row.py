@@ -44,6 +44,8 @@ def note(row: Instance) -> str:
         return _starting(row)
     if state == "running" and row["goal"] == "down":
         return "stops after its dependants"
+    if state == "running" and row.get("paused"):
+        return f"cannot run: {row['paused']}"
     if state == "running":
         trial = "breaker half-open" if row["breaker"] == "half-open" else ""
         return row["probe_error"] or row["status"] or trial or _refused(row["target"])
@@ -56,7 +58,10 @@ def happened(row: Instance) -> str:
     """The cause of the last change in words."""
     from supervisor.core.text.causes import phrase  # not needed while all is well
 
-    return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
+    return phrase(
+        row["cause"],
+        {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")},
+    )
 
 
 def _refused(target: Target | None) -> str:
@@ -82,7 +87,8 @@ def _starting(row: Instance) -> str:
     if row["waiting_for"]:
         return f"waiting for {row['waiting_for']}"
     left = f", fails in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""
-    return (row["probe_error"] or row["status"] or "not ready yet") + left
+    paused = f"cannot run: {row['paused']}" if row.get("paused") else ""
+    return (paused or row["probe_error"] or row["status"] or "not ready yet") + left
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[str]) -> str:

@@ -68,6 +68,8 @@ def view(name: str, state: State = "running", **more: Any) -> Instance:
         "detach": False,
         "status": None,
         "probe_error": None,
+        "paused": None,
+        "out_of_memory": None,
         "current": True,
         "group": None,
         "type": "service",

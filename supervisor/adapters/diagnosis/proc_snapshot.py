@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from supervisor.adapters.diagnosis.open_sockets import SOCKETS, describe, descriptors
-from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux import freezer, procfs
 from supervisor.core.text.redact import without_secrets
 
 if TYPE_CHECKING:
@@ -75,9 +75,12 @@ def examine(
     began = clock()
     look = Look(began + budget_s, clock)
     status = _status(f"/proc/{pid}")
+    frozen = freezer.frozen_by(pid)
     cgroup = _cgroup(pid)
+    if cgroup is not None:
+        cgroup["frozen"] = frozen is not None
     others = [member for member in members if member != pid]
-    held = _held(status, cgroup) or _held_among(others[: PROCESSES - 1])
+    held = _held(status, frozen) or _held_among(others[: PROCESSES - 1])
     evidence: Evidence = {
         "pid": pid,
         "held": held,
@@ -123,7 +126,7 @@ def _pressure(content: bytes) -> dict[str, list[float]]:
     return found
 
 
-def _held(status: Mapping[str, str], cgroup: JSON | None) -> str | None:
+def _held(status: Mapping[str, str], frozen: str | None) -> str | None:
     state = status.get("State", "?")[:1]
     tracer = status.get("TracerPid", "0")
     if tracer != "0":
@@ -132,28 +135,27 @@ def _held(status: Mapping[str, str], cgroup: JSON | None) -> str | None:
         return "traced"
     if state == "T":
         return "stopped (SIGSTOP)"
-    return "frozen cgroup" if cgroup is not None and cgroup["frozen"] else None
+    return frozen
 
 
 def _held_among(others: Sequence[int]) -> str | None:
     """The same for the first of a tree's other processes that cannot run: behind a wrapper, that may be the process
     that beats."""
     for member in others:
-        if (held := _held(_status(f"/proc/{member}"), None)) is not None:
+        if (held := _held(_status(f"/proc/{member}"), freezer.frozen_by(member))) is not None:
             return f"{held}: pid {member}"
     return None
 
 
 def _cgroup(pid: int) -> JSON | None:
-    """Its path in the unified hierarchy, whether it is frozen, its limits and usage; None where it has none."""
+    """Its path in the unified hierarchy, its limits and usage; None where it has none."""
     path = procfs.cgroup_of(pid)
     if path is None:
         return None
     directory = procfs.cgroup_directory(path)
-    events = procfs.read(f"{directory}/cgroup.events") or b""
     contents = {name: procfs.read(f"{directory}/{name}") for name in _CGROUP}
     texts = {name: text.decode(errors="replace").strip()[:LINE] for name, text in contents.items() if text}
-    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events, **texts}
+    return {"path": path.encode(errors="replace").decode(), **texts}
 
 
 def _process(pid: int, look: Look, *, whole: bool) -> ExaminedProcess | None:

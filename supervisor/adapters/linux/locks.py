@@ -120,4 +120,4 @@ class StateLock:
 
 def _lives(pid: int, start: str) -> bool:
     found = procfs.stat(pid)
-    return found is not None and found.state not in "ZX" and str(found.start) == start
+    return found is not None and not found.ended and str(found.start) == start

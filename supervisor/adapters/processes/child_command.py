@@ -17,6 +17,7 @@ from typing import NamedTuple
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.linux.pidfd import child_status
+from supervisor.adapters.processes import own_children
 
 WHOLE = 1 << 26
 """Bytes to keep of an output that is useful only as a whole, such as a plan."""
@@ -164,6 +165,7 @@ class ChildCommand:
         self._timer.cancel()
         self._loop.unregister(self._pidfd)
         os.close(self._pidfd)
+        own_children.forget(self._pid)
         self._pidfd = -1
         if self._done is not None:
             self._done(CommandResult(*status, self._timed_out, *map(bytes, self._texts)))
@@ -211,9 +213,11 @@ def _started(
             pid = process.pid
     finally:
         os.close(source)
+    own_children.note(pid)
     try:
         return pid, os.pidfd_open(pid)
     except OSError:
+        own_children.forget(pid)
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise

@@ -38,7 +38,7 @@ def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ())
         elif owner != supervisor_id:
             continue
         stat = procfs.stat(pid) if instance else None
-        if instance and stat is not None and stat.state not in "ZX":
+        if instance and stat is not None and not stat.ended:
             number = int(incarnation) if incarnation and incarnation.isdecimal() else None
             # A main process leads a session and has executed its program.  A descendant that calls setsid does, too.
             leader = stat.session == pid and not stat.flags & _FORKED_ONLY

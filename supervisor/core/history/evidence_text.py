@@ -83,7 +83,8 @@ def _rhythm(detail: Mapping[str, Any]) -> list[str]:
 
 def _ended(detail: Mapping[str, Any]) -> str:
     if detail.get("signal") is not None:
-        return f"it was finally {phrase(Cause.KILLED, {'signal': detail['signal']})}"
+        killed = {"signal": detail["signal"], "out_of_memory": detail.get("out_of_memory")}
+        return f"it was finally {phrase(Cause.KILLED, killed)}"
     if detail.get("exit_code") is not None:
         return f"it finally {phrase(Cause.EXITED, {'exit_code': detail['exit_code']})}"
     return ""

@@ -22,7 +22,7 @@ def standing(view: Instance) -> str:
     if state == "running":
         ready = "running and ready" if view["ready"] else "running"
         return f"{ready}{run}, for {span(view['uptime_s'])}" if view["uptime_s"] is not None else f"{ready}{run}"
-    found = {"exit_code": view["exit_code"], "signal": view["signal"]}
+    found = {"exit_code": view["exit_code"], "signal": view["signal"], "out_of_memory": view.get("out_of_memory")}
     detail = {key: value for key, value in found.items() if value is not None}
     said = phrase(view["cause"], detail)
     return f"{_SAID.get(state, state)}{run}{lasting}" + ("" if said == state else f": {said}")
@@ -37,6 +37,8 @@ def prospect(view: Instance) -> Outlook:
 def _running(view: Instance) -> tuple[str, float | None]:
     if not view["ready"]:
         return "it runs to completion", None
+    if view.get("paused"):
+        return f"nothing until it can run again: {view['paused']}", None
     if view["breaker"] == "half-open":
         return "it is on trial: the breaker closes if it stays healthy, and opens again if it fails", None
     if view["suspect_in_s"] is not None:

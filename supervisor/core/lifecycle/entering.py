@@ -152,13 +152,14 @@ def end_process(
     """Enter STOPPING.  `after` says what follows; `signal` replaces the stop signal; `force` kills the tree at once.
 
     While a spawn is under way there is no process to signal yet: STOPPING then waits for `Spawned` or `SpawnFailed`,
-    and the handler of `Spawned` sends the signal.
+    and the handler of `Spawned` sends the signal, or kills.
     """
     instance.after, instance.wanted_by = after, cause
     if after is not After.DECIDE:
         instance.failure = None
     instance.ready = False
     instance.healthy_at = None
+    instance.killed = force
     move(instance, State.STOPPING, cause, now, out, detail)
     if instance.phase is Phase.SPAWNING:
         return
@@ -177,5 +178,6 @@ def send_stop(instance: Instance, now: float, out: list[Action], signal: int | N
 
 def kill(instance: Instance, now: float, out: list[Action]) -> None:
     """Kill the tree, and again after `KILL_INTERVAL` if it is still there."""
+    instance.killed = True
     instance.until = now + KILL_INTERVAL
     out.append(Kill(instance.name, instance.incarnation))

@@ -55,11 +55,13 @@ class Instance:
         "held",
         "histogram",
         "incarnation",
+        "killed",
         "last_probe_error",
         "lingering",
         "lingering_since",
         "name",
         "not_recorded_before",
+        "out_of_memory",
         "phase",
         "pid",
         "ready",
@@ -100,10 +102,14 @@ class Instance:
         self.cause_at: float | None = None
         self.exit_code: int | None = None
         self.signal: int | None = None
+        self.out_of_memory: str | None = None
+        """The limit for which the kernel killed the last process (empty: not known); None: it did not."""
         self.status_text = ""
         self.last_probe_error = ""
         self.waiting_for = ""
         self.held: str | None = None
+        self.killed = False
+        """Its end is forced: SIGKILL was sent, or is to be as soon as there is a process."""
         self.lingering: tuple[str, ...] = ()
         self.lingering_since: float | None = None
         self.evidence: Mapping[str, Any] = {}

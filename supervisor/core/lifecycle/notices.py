@@ -12,6 +12,8 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
 from supervisor.core.model.causes import Cause
 
+LONGEST_EXTENSION = 600.0
+"""Seconds that one EXTEND_TIMEOUT_USEC can ask for at most, where the configured timeout is not longer."""
 DAEMON_DID_NOT_RUN = "this supervisor did not run itself"
 """Why a silence is held that became suspicious while this daemon did not run."""
 
@@ -35,9 +37,16 @@ def probe_failed(instance: Instance, event: ev.ProbeFailed, now: float, out: lis
 
 
 def extended(instance: Instance, event: ev.Extended, now: float, out: list[Action]) -> None:
-    """STARTING, STOPPING: postpone the timeout, as the process asked."""
-    if instance.until is not None:
-        instance.until = max(instance.until, now + event.seconds)
+    """STARTING, STOPPING: postpone the timeout, as the process asked, but never advance it.
+
+    The time that one message can ask for is bounded, so that none makes a stop endless; a process that needs
+    longer asks again, as sd_notify(3) has it.  After a kill nothing is postponed.
+    """
+    if instance.until is None or instance.killed:
+        return
+    stopping = instance.state is State.STOPPING
+    configured = instance.running_spec.stop_timeout if stopping else instance.spec.start_timeout
+    instance.until = max(instance.until, now + min(event.seconds, max(LONGEST_EXTENSION, configured)))
 
 
 def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[Action]) -> None:

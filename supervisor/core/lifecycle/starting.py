@@ -54,7 +54,7 @@ def spawn_failed(instance: Instance, event: ev.SpawnFailed, now: float, out: lis
     Where a process is stuck between fork and exec, its end is awaited before anything else is started.
     """
     instance.phase = Phase.NONE
-    instance.exit_code = instance.signal = None
+    instance.exit_code = instance.signal = instance.out_of_memory = None
     instance.failure = (Cause.SPAWN_FAILED, {"error": event.error})
     if event.pid is None:
         ended(instance, now, out)

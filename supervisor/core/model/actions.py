@@ -62,7 +62,9 @@ class Spawn(NamedTuple):
 
 
 class Signal(NamedTuple):
-    """Send signal `number` to the main process, or to every process of its tree."""
+    """Send the stop signal `number` to the main process, or to every process of its tree.
+
+    What is stopped in the tree (SIGSTOP) is let go on, because it could not take the signal otherwise."""
 
     instance: str
     incarnation: int

@@ -115,6 +115,7 @@ class Instance(InstanceName):
     since_s: Seconds | None
     exit_code: int | None
     signal: int | None
+    out_of_memory: Annotated[str | None, "the kernel killed it because memory ran out: the limit, empty if not known"]
     next_restart_in_s: Seconds | None
     kill_in_s: Seconds | None
     ready_within_s: Seconds | None
@@ -122,6 +123,7 @@ class Instance(InstanceName):
     attempt: int
     waiting_for: str | None
     held: str | None
+    paused: Annotated[str | None, "why its main process cannot run now: stopped, traced or frozen"]
     lingering: list[str]
     stuck: Annotated[bool, "it was killed again and again, and does not go"]
     detach: Annotated[bool, "it outlives the supervisor"]

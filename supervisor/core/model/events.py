@@ -103,12 +103,14 @@ class ProbeFailed(NamedTuple):
 
 class Exited(NamedTuple):
     """The main process ended.  Both status fields are None where the kernel does not give the status (of an adopted
-    process on an old kernel).  `tree_empty`: no descendant is left."""
+    process on an old kernel).  `tree_empty`: no descendant is left.  `out_of_memory`: the limit for which the kernel
+    killed it, empty where that is not known; None where memory was not the reason."""
 
     incarnation: int
     exit_code: int | None
     signal: int | None
     tree_empty: bool
+    out_of_memory: str | None = None
 
 
 class TreeEmpty(NamedTuple):

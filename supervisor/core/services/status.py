@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # the command `status` uses rows without importing the rules
 
 
 def instance_view(i: Instance, now: float) -> documents.Instance:
-    """One row of `status --json`.  `cpu_percent` and `memory_bytes` are None; the caller fills them from sampling."""
+    """One row of `status --json`.  `cpu_percent`, `memory_bytes` and `paused` are None; the caller fills them in."""
     detector = i.detector
     heard = detector is not None and detector.last is not None and i.pid is not None
     return {
@@ -34,6 +34,7 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "since_s": _ago(i.cause_at, now),
         "exit_code": i.exit_code,
         "signal": i.signal,
+        "out_of_memory": i.out_of_memory,
         "next_restart_in_s": _left(i.until, now) if i.state.value in ("backoff", "failed") else None,
         "kill_in_s": _left(i.until, now) if i.state.value == "stopping" else None,
         "ready_within_s": _left(i.until, now) if i.state.value == "starting" else None,
@@ -41,6 +42,7 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "attempt": i.tracker.attempt,
         "waiting_for": i.waiting_for or None,
         "held": i.held,
+        "paused": None,
         "lingering": list(i.lingering),
         "stuck": i.unkillable(now),
         "detach": i.spec.detach,

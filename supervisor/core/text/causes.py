@@ -47,12 +47,25 @@ def _exited(detail: Detail) -> str:
     said = "exited" if code is None else f"exited with code {code}"
     if code == 0 and "tree" in detail:
         return f"{said} and left processes behind: went to the background?"
+    if memory := _out_of_memory(detail):
+        return f"{said}{memory}"
     return f"{said} before it was ready" if "before_ready" in detail else said
 
 
 def _killed(detail: Detail) -> str:
     number = detail.get("signal")
+    if memory := _out_of_memory(detail):
+        return f"killed by the kernel{memory}"
     return "killed by a signal" if number is None else f"killed by {signal_name(number)}"
+
+
+def _out_of_memory(detail: Detail) -> str:
+    """That memory ran out; with the limit where no decision follows in the line, which matters more then."""
+    limit = detail.get("out_of_memory")
+    if limit is None:
+        return ""
+    decided = "delay_s" in detail or "breaker" in detail
+    return ": out of memory" + (f" ({limit})" if limit and not decided else "")
 
 
 def _spawn_failed(detail: Detail) -> str:

@@ -193,6 +193,23 @@ def test_evidence_is_told_with_the_decision() -> None:
     assert "evidence" not in next(a for a in out if isinstance(a, Record)).detail
 
 
+@pytest.mark.parametrize("left_behind", [False, True])
+def test_a_kill_for_want_of_memory_is_in_the_record_and_in_the_row(left_behind: bool) -> None:
+    instance = running()
+    out = step(instance, ev.Exited(1, None, 9, not left_behind, "memory.max 256 MiB"), 101.0)
+    if left_behind:
+        out += step(instance, ev.TreeEmpty(1), 102.0)
+    records = [action for action in out if isinstance(action, Record)]
+    assert [record.detail["out_of_memory"] for record in records] == ["memory.max 256 MiB"] * (1 + left_behind)
+    assert instance_view(instance, 103.0)["out_of_memory"] == "memory.max 256 MiB"
+    step(instance, ev.Timeout(), instance.deadline or 0.0)
+    step(instance, ev.StartPermitted(), 110.0)
+    step(instance, ev.Spawned(2, 78), 110.0)
+    (record,) = [action for action in step(instance, ev.Exited(2, 1, None, True), 111.0) if isinstance(action, Record)]
+    assert "out_of_memory" not in record.detail
+    assert instance_view(instance, 112.0)["out_of_memory"] is None
+
+
 def test_a_beat_that_goes_backwards_clears_no_suspicion() -> None:
     instance = running(heartbeat={"interval": 1.0})
     step(instance, ev.Heartbeat(1, 101.0), 101.0)
