@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor import __version__
@@ -68,6 +69,12 @@ class Upgradable(Protocol):
 
     def save_all(self) -> None: ...
 
+    def finish_hooks(self, done: Callable[[], None]) -> None:
+        """Let pending hooks run for a while, then call `done()`."""
+
+    def kill_commands(self) -> None:
+        """Kill the probes under way: nothing will wait for their end."""
+
     def descriptors(self) -> dict[str, int]:
         """The descriptors that the successor takes over, by name."""
         ...
@@ -106,10 +113,8 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             )
             return
         done({"from": __version__, "to": report["version"], "python": interpreter, "pid": os.getpid()})
-        daemon.loop.call_at(
-            daemon.loop.now() + ANSWER_DELAY,
-            lambda: become(daemon, interpreter, report["version"], report["plan"]),
-        )
+        execute = partial(become, daemon, interpreter, report["version"], report["plan"])
+        daemon.loop.call_at(daemon.loop.now() + ANSWER_DELAY, lambda: daemon.finish_hooks(execute))
 
     try:
         ChildCommand(
@@ -141,6 +146,7 @@ def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> No
     environment |= {HANDOVER: handover(descriptors | {WILL: will})}
     command = daemon_command(daemon.service_set.plan.path, daemon.log_format, python=interpreter)
     daemon.save_all()
+    daemon.kill_commands()
     try:
         os.execve(interpreter, [*command, "--upgraded-from", __version__], environment)
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import Any
 from supervisor.core.lifecycle.ending import ended
 from supervisor.core.lifecycle.entering import await_ready, note, record, run, suspect
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Spawn
@@ -79,5 +80,6 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
 
 def run_as_ready(instance: Instance, how: str, now: float, out: list[Action]) -> None:
     """Enter RUNNING because of readiness; the record says `how` it was observed and how long the start took."""
+    known(instance, now, out)
     seconds = now - instance.started_at if instance.started_at is not None else 0.0
     run(instance, Cause.READY, now, out, {"how": how, "after_s": round(seconds, 3)}, ready=True)

@@ -1,6 +1,7 @@
 """Handlers of SUSPECT: what the examination found, and whether the suspicion is dropped, held or acted on.
 
-A suspicion is dropped when the process beats, answers the confirming probe or becomes ready.  It is held while there is
+A suspicion is dropped when the process beats, answers the confirming probe or becomes ready, and where that probe
+cannot ask (probing.py).  It is held while there is
 a reason why the process could not have done so (stopped, traced, frozen, starved, many silent at once): the examination
 is repeated until the reason is gone or the process could run for as long as it is allowed to be silent.  Otherwise the
 process is ended.
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from supervisor.core.lifecycle import probing
 from supervisor.core.lifecycle.entering import EXAMINE_TIMEOUT, await_health, end_process, move, note
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.running import review_target
 from supervisor.core.lifecycle.snapshot import After
 from supervisor.core.lifecycle.starting import run_as_ready
@@ -28,6 +31,7 @@ MANY_SILENT = "many fell silent at once"
 
 def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
     """A beat drops a suspicion of silence.  Its interval is recorded unless something kept the process from beating."""
+    known(instance, now, out)
     if instance.suspected_for is Cause.SILENT and instance.detector is not None:
         last = instance.detector.last
         instance.detector.forget_current()
@@ -56,6 +60,8 @@ def examined(instance: Instance, event: ev.SuspectExamined, now: float, out: lis
             instance.detector.heartbeat(now)
             instance.not_recorded_before = now
         _drop(instance, Cause.CONFIRMED_ALIVE, now, out)
+    elif silent and event.unasked is not None and event.held is None:
+        probing.clear(instance, event.unasked, now, out)
     elif instance.until is None:
         note(instance, Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
     elif silent and event.held is None and instance.held not in (None, MANY_SILENT):

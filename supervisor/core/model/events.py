@@ -98,6 +98,15 @@ class ProbeFailed(NamedTuple):
     error: str
 
 
+class ProbeUnknown(NamedTuple):
+    """A probe could not ask, by its own fault or that of this host; `since`: when it was to ask.  Whether the process
+    would have answered is not known."""
+
+    incarnation: int
+    error: str
+    since: float
+
+
 class Exited(NamedTuple):
     """The main process ended.  Both status fields are None where the kernel does not give the status (of an adopted
     process on an old kernel).  `tree_empty`: no descendant is left."""
@@ -125,13 +134,15 @@ class SuspectExamined(NamedTuple):
     """The result of the examination of a suspect.
 
     `alive`: it answered the confirming probe.  `held`: why its silence proves nothing (stopped, traced, frozen,
-    starved), or None.  `ran`: its schedulable time since the suspicion began, in seconds."""
+    starved), or None.  `ran`: its schedulable time since the suspicion began, in seconds.  `unasked`: why the
+    confirming probe could not ask, or None."""
 
     incarnation: int
     alive: bool
     held: str | None
     evidence: Mapping[str, Any] = NOTHING
     ran: float = 0.0
+    unasked: str | None = None
 
 
 class LimitExceeded(NamedTuple):
@@ -195,6 +206,7 @@ Event = (
     | Ready
     | Heartbeat
     | ProbeFailed
+    | ProbeUnknown
     | Exited
     | TreeEmpty
     | KillIncomplete

@@ -21,6 +21,7 @@ from supervisor.adapters.hooks import dispatcher as hooks_module
 from supervisor.adapters.hooks import runner as hookrunner
 from supervisor.adapters.hooks.dispatcher import LONGEST_QUEUE, MOST_AT_ONCE, HookDispatcher
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes.command_trees import CommandTrees
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import HookSpec, ServiceSpec
@@ -58,7 +59,8 @@ def house(tmp_path: Path) -> Iterator[House]:
     loop = EventLoop()
     before = set(procfs.children(os.getpid()))
     problems: list[str] = []
-    hooks = HookDispatcher(loop, problems.append)
+    commands = CommandTrees(loop, tmp_path.name, set())
+    hooks = HookDispatcher(loop, problems.append, commands.begin)
     yield House(loop, hooks, problems, tmp_path)
     for command in hooks._running.values():
         command.cancel()

@@ -19,9 +19,19 @@ from hypothesis import strategies as st
 from supervisor.adapters.eventloop.dns import Resolver
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.probes.exec_target import ExecTarget
 from supervisor.adapters.probes.https import HttpsTarget
-from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
-from supervisor.adapters.probes.prober import MOST_AT_ONCE, NOTHING_NEW, Cancel, Done, Poller, Prober, Target
+from supervisor.adapters.probes.local import ActivityTarget, FileTarget
+from supervisor.adapters.probes.prober import (
+    MOST_AT_ONCE,
+    NOTHING_NEW,
+    Cancel,
+    Done,
+    Poller,
+    Prober,
+    Target,
+    Unasked,
+)
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget, read_status
 from supervisor.adapters.processes.child_command import Credentials
 from tests.doubles.fakes import FakeReactor, run_until
@@ -372,7 +382,7 @@ def shell(script: str, directory: str | None = None, **environment: str) -> Exec
         ("exit 2", "exit code 2"),
         ("echo first; echo; echo not ready >&2; echo; exit 2", "exit code 2: not ready"),
         ("printf '\\033[31mred\\007'; exit 1", "exit code 1: [31mred"),
-        ("kill -9 $$", "killed by signal 9"),
+        ("kill -9 $$", "killed by SIGKILL"),
         ("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end; exit 3", "exit code 3: end"),
     ],
 )
@@ -386,7 +396,9 @@ def test_exec_has_the_services_surroundings(loop: EventLoop, tmp_path: Path) -> 
 
 def test_exec_of_what_cannot_be_run(loop: EventLoop) -> None:
     target = ExecTarget(("/nowhere/at-all",), None, {}, Credentials())
-    assert ask(loop, target) == "no such file or directory"
+    answer = ask(loop, target)
+    assert answer == "/nowhere/at-all: no such file or directory"
+    assert isinstance(answer, Unasked)
 
 
 def test_exec_is_killed_with_its_children_at_the_timeout(loop: EventLoop, tmp_path: Path) -> None:
@@ -443,7 +455,9 @@ def test_no_descriptor_is_lost(loop: EventLoop, serve: Serve) -> None:
 def test_file(loop: EventLoop, tmp_path: Path) -> None:
     path = tmp_path / "beat"
     target = FileTarget(str(path))
-    assert ask(loop, target) == "no such file or directory"
+    answer = ask(loop, target)
+    assert answer == "/nowhere/at-all: no such file or directory"
+    assert isinstance(answer, Unasked)
     path.touch()
     assert ask(loop, target) is None
     assert ask(loop, target) == NOTHING_NEW
