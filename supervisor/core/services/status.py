@@ -41,7 +41,7 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "signal": i.signal,
         "next_restart_in_s": _left(i.until, now) if i.state.value in ("backoff", "failed") else None,
         "kill_in_s": _left(i.until, now) if i.state.value == "stopping" else None,
-        "ready_within_s": _left(i.until, now) if i.state.value == "starting" else None,
+        "ready_within_s": _left(i.deadline, now) if i.state.value == "starting" else None,
         "breaker": i.tracker.breaker.value,
         "attempt": i.tracker.attempt,
         "waiting_for": i.waiting_for or None,
