@@ -68,6 +68,7 @@ def view(name: str, state: State = "running", **more: Any) -> Instance:
         "detach": False,
         "status": None,
         "probe_error": None,
+        "probe": None,
         "current": True,
         "group": None,
         "type": "service",

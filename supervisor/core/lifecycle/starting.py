@@ -64,10 +64,12 @@ def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Acti
 
 
 def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
-    """The process was not ready in time: suspect it.
+    """The process was not ready in time: suspect it, unless it cannot be asked.
 
     A process that was adopted during its start may have sent READY=1 before this daemon listened: it counts as ready.
     """
+    if instance.blind_since is not None:
+        return
     if instance.phase is Phase.UP and instance.ready_unseen:
         how = "assumed: it may have said so while no supervisor was there to hear it"
         run(instance, Cause.READY, now, out, {"how": how}, ready=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -31,6 +32,7 @@ from supervisor.adapters.probes.prober import (
     Prober,
     Target,
     Unasked,
+    too_late,
 )
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget, read_status
 from supervisor.adapters.processes.child_command import Credentials
@@ -543,6 +545,56 @@ def test_so_many_at_once_and_no_more() -> None:
     cancels[1]()
     loop.settle()
     assert len(target.asked) == MOST_AT_ONCE + 2 and target.cancelled == 1
+
+
+def test_a_probe_that_waits_too_long_for_its_turn_did_not_ask() -> None:
+    loop, prober, target = fake()
+    answers: Answers = []
+    for _ in range(MOST_AT_ONCE + 2):
+        prober.probe(target, 1.0, lambda *a: answers.append(a))
+    asked: Answers = []
+    prober.probe(target, 5.0, lambda *a: asked.append(a), first=True)
+    loop.advance(1.5)
+    ((error, _), _) = answers
+    assert (error, type(error)) == ("64 other probes are under way", Unasked)
+    assert isinstance(error, Unasked) and error.since == 1000.0
+    target.asked[0](None, 1001.5)
+    loop.settle()
+    assert len(target.asked) == MOST_AT_ONCE + 1 and asked == []
+    target.asked[-1](None, 1001.5)
+    assert asked == [(None, 1001.5)]
+
+
+def test_a_timeout_while_this_daemon_did_not_run_is_no_answer() -> None:
+    _, prober, target = fake()
+    answers: Answers = []
+    for _ in range(3):
+        prober.probe(target, 1.0, lambda *a: answers.append(a))
+    prober.disturbed(4.0)
+    prober.probe(target, 1.0, lambda *a: answers.append(a))
+    for answer, done in zip([too_late(1.0), "connection refused", None, too_late(1.0)], target.asked, strict=True):
+        done(answer, 1005.0)
+    errors = [error for error, _ in answers]
+    assert errors == [
+        "this daemon did not run for 4.0 s meanwhile; no answer within 1s",
+        "connection refused",
+        None,
+        "no answer within 1s",
+    ]
+    assert [isinstance(error, Unasked) for error in errors] == [True, False, False, False]
+
+
+def test_what_this_host_lacks_is_no_answer_of_the_service(loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolver = Resolver(loop)
+    answer = ask(loop, TcpTarget("nowhere.invalid:80", resolver), 60.0)
+    assert (answer, type(answer)) == ("host name not known", Unasked)
+    monkeypatch.setattr(resolver, "_ask", lambda _host, _found: None)
+    answer = ask(loop, HttpTarget("http://nowhere.invalid/", resolver), 0.05)
+    assert answer == "no answer within 0.05s: the host name is still being looked up"
+    assert isinstance(answer, Unasked)
+    for number, ours in ((errno.EMFILE, True), (errno.EADDRNOTAVAIL, True), (errno.ECONNREFUSED, False)):
+        monkeypatch.setattr(socket.socket, "connect_ex", lambda _self, _to, number=number: number)
+        assert isinstance(ask(loop, TcpTarget("127.0.0.1:1", resolver)), Unasked) is ours
 
 
 def test_a_target_that_cannot_be_tried_frees_its_place() -> None:
