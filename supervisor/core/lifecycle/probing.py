@@ -41,8 +41,8 @@ def known(instance: Instance, now: float, out: list[Action]) -> None:
     seconds = now - instance.blind_since
     instance.blind_since, instance.probe_fault = None, ""
     if instance.state is State.STARTING:
-        if instance.until is not None:
-            instance.until += seconds
+        assert instance.until is not None  # a start that is probed has a timeout
+        instance.until += seconds
     elif instance.detector is not None:
         instance.detector.discount_silence(seconds, now)
         instance.not_recorded_before = now
