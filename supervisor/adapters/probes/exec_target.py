@@ -102,7 +102,8 @@ class _Run:
         if self._time.ran < self._timeout and self._loop.now() < self._began + self._limit:
             self._look_later()
             return
-        self._excuse = "it is stopped" if self._stopped else self._starvation()
+        if self._time.ran < self._timeout:
+            self._excuse = "it is stopped" if self._stopped else self._starvation()
         self._command.end()
 
     def _look(self) -> None:

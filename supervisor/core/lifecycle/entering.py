@@ -106,7 +106,7 @@ def run(
 
 def listen(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe heartbeats; silence counts from now on."""
-    instance.blind_since = None
+    instance.blind_since, instance.refusals = None, 0
     if instance.detector is not None:
         instance.detector.start(now)
         instance.not_recorded_before = -inf

@@ -68,6 +68,7 @@ class Instance:
         "ready",
         "ready_unseen",
         "recovering",
+        "refusals",
         "restarts",
         "review_at",
         "rng",
@@ -105,6 +106,8 @@ class Instance:
         self.signal: int | None = None
         self.status_text = ""
         self.last_probe_error = ""
+        self.refusals = 0
+        """Probes that did ask since the last beat, and were answered no or not at all."""
         self.probe_failures = 0
         """Probes that could not ask."""
         self.probe_fault = ""
@@ -220,6 +223,7 @@ class Instance:
         if detector.heartbeat(event.at, event.sent) and last is not None and last > self.not_recorded_before:
             self.histogram.add(event.at - last)
         self.last_probe_error = ""
+        self.refusals = 0
         return detector.suspect_at()
 
     @property

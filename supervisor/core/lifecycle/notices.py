@@ -33,6 +33,7 @@ def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action
 def probe_failed(instance: Instance, event: ev.ProbeFailed, now: float, out: list[Action]) -> None:
     """Keep the error, which is shown with the failure that may follow from it."""
     known(instance, now, out)
+    instance.refusals += 1
     instance.last_probe_error = event.error
 
 

@@ -23,6 +23,9 @@ from supervisor.core.model.actions import Action, Examine, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Evidence
 
+ENOUGH_REFUSALS = 2
+"""Probes that did ask since the last beat and got no good answer; so many stand for the question once more where that
+could not be asked."""
 ABORT = 6
 """SIGABRT, which makes a process write a core file."""
 MANY_SILENT = "many fell silent at once"
@@ -32,6 +35,7 @@ MANY_SILENT = "many fell silent at once"
 def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
     """A beat drops a suspicion of silence.  Its interval is recorded unless something kept the process from beating."""
     known(instance, now, out)
+    instance.refusals = 0
     if instance.suspected_for is Cause.SILENT and instance.detector is not None:
         last = instance.detector.last
         instance.detector.forget_current()
@@ -59,8 +63,9 @@ def examined(instance: Instance, event: ev.SuspectExamined, now: float, out: lis
             instance.detector.forget_current()
             instance.detector.heartbeat(now)
             instance.not_recorded_before = now
+        instance.refusals = 0
         _drop(instance, Cause.CONFIRMED_ALIVE, now, out)
-    elif silent and event.unasked is not None and event.held is None:
+    elif silent and event.unasked is not None and event.held is None and instance.refusals < ENOUGH_REFUSALS:
         probing.clear(instance, event.unasked, now, out)
     elif instance.until is None:
         note(instance, Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})

@@ -134,6 +134,20 @@ def test_a_starved_command_did_not_ask(loop: EventLoop, starving: None) -> None:
     assert answer.startswith("starved of CPU: it waited 100 % of 1.") and answer.endswith(": begun")
 
 
+def test_a_command_that_had_its_time_did_ask_however_long_it_had_waited(
+    loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that gets a CPU late, and then waits for a service that hangs."""
+    began = loop.now()
+    monkeypatch.setattr(
+        exec_target,
+        "read_waits",
+        lambda pids, _cgroup: {pids[0]: Waited(min(loop.now() - began, 0.5), sleeps=int(loop.now() - began > 0.5))},
+    )
+    answer = ask(loop, shell("exec sleep 60", patience=1e6), timeout=0.2)
+    assert (answer, isinstance(answer, Unasked)) == ("no answer within 0.2s", False)
+
+
 def test_what_a_starved_command_says_by_itself_proves_nothing(loop: EventLoop, starving: None) -> None:
     """As of a client with a time limit of its own."""
     answer = ask(loop, shell("sleep 0.2; echo no reply; exit 69"))
