@@ -14,6 +14,7 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
                                    since the last look, `memory=` and `quota=` that its cgroup waited, `as=stopped` why
                                    it cannot run.  After `looked` the examiner answers
     probe-unknown lasted=2s        a probe could not ask; it began 2 s ago
+    probe-delayed lasted=200ms     a probe that began 200 ms ago waits for a CPU
     examined | examined alive      the examiner answers; `held=` why it cannot run, `unasked` its probe cannot ask
     pause for=30s                  the daemon itself does not run for this time, and wakes late
     suspend for=8h | clock by=-1h  the host sleeps; the wall clock is set
@@ -233,6 +234,8 @@ class Play:
                 return ev.Heartbeat(n, self.now)
             case "probe-failed":
                 return ev.ProbeFailed(n, "HTTP 503")
+            case "probe-delayed":
+                return ev.ProbeDelayed(n, self.now - seconds(options.get("lasted", "0s")))
             case "probe-unknown":
                 return ev.ProbeUnknown(n, "redis-cli: no such file", self.now - seconds(options.get("lasted", "0s")))
             case "exited":

@@ -31,9 +31,9 @@ _STOPPED = "Tt"
 class ExecTarget:
     """`patience`: how many times the timeout the command may last where it waits for a CPU.
 
-    `tree()` gives the process tree of one run."""
+    `tree()` gives the process tree of one run.  `delayed(since)` is called once in a run that waits for a CPU."""
 
-    __slots__ = ("_argv", "_directory", "_environment", "_identity", "_patience", "_tree")
+    __slots__ = ("_argv", "_delayed", "_directory", "_environment", "_identity", "_patience", "_tree")
 
     def __init__(
         self,
@@ -43,10 +43,11 @@ class ExecTarget:
         identity: Credentials,
         tree: Callable[[], CommandTree] | None = None,
         patience: float = PATIENCE,
+        delayed: Callable[[float], None] | None = None,
     ) -> None:
         self._argv, self._directory = argv, directory
         self._environment, self._identity = environment, identity
-        self._tree, self._patience = tree, patience
+        self._tree, self._patience, self._delayed = tree, patience, delayed
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
         return _Run(self, loop, timeout, done).cancel
@@ -60,6 +61,7 @@ class _Run:
         self._tree: CommandTree | None = None
         self._shell = target._argv[0].rpartition("/")[2] in _SHELLS
         self._limit = timeout * target._patience
+        self._delayed = target._delayed
         self._began = loop.now()
         self._time = SchedulableTime()
         self._time.look(self._began, {}, blocked=False)
@@ -99,6 +101,9 @@ class _Run:
     def _check(self) -> None:
         """End the command when it could run for as long as its timeout, or there is no more patience with it."""
         self._look()
+        if self._delayed is not None and self._starvation() is not None:
+            self._delayed(self._began)
+            self._delayed = None
         if self._time.ran < self._timeout and self._loop.now() < self._began + self._limit:
             self._look_later()
             return

@@ -18,7 +18,7 @@ from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget
 from supervisor.adapters.processes.child_command import Credentials, plain_environment
 from supervisor.adapters.processes.command_trees import CommandTree
 from supervisor.core.model.actions import Purpose
-from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, ProbeUnknown, Ready
+from supervisor.core.model.events import Event, Heartbeat, ProbeDelayed, ProbeFailed, ProbeUnknown, Ready
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
 
 Post = Callable[[str, Event], None]
@@ -139,16 +139,25 @@ class Monitors:
         if beat.source == "activity":
             target: Target = ActivityTarget(lambda: self._members(instance))
             return self._poll(target, beat.interval, beat.probe_timeout, answered, at_once=False)
-        question = self._question(instance, spec, beat)
+
+        def delayed(since: float) -> None:
+            self._post(instance, ProbeDelayed(incarnation, since))
+
+        question = self._question(instance, spec, beat, delayed=delayed)
         return self._poll(question, beat.interval, beat.probe_timeout, answered) if question is not None else None
 
     def _question(
-        self, instance: str, spec: ServiceSpec, beat: HeartbeatSpec, patience: float = PATIENCE
+        self,
+        instance: str,
+        spec: ServiceSpec,
+        beat: HeartbeatSpec,
+        patience: float = PATIENCE,
+        delayed: Callable[[float], None] | None = None,
     ) -> Target | None:
         """The target of a heartbeat source that can be probed at any time; None for the other sources."""
         if beat.source not in ("http", "tcp", "exec"):
             return None
-        return self._asked(instance, spec, beat.http, beat.tcp, beat.exec, patience)
+        return self._asked(instance, spec, beat.http, beat.tcp, beat.exec, patience, delayed)
 
     def _spaced(self, beat: Callable[[float], None]) -> Callable[[], None]:
         """Limit beats to one in _LEAST_GAP seconds: a thousand lines a second are a hundred beats."""
@@ -173,6 +182,7 @@ class Monitors:
         tcp: str | None,
         command: tuple[str, ...] | None,
         patience: float = PATIENCE,
+        delayed: Callable[[float], None] | None = None,
     ) -> Target | None:
         if http is not None and http.startswith("https:"):
             from supervisor.adapters.probes.https import HttpsTarget  # 5 MiB that few configurations need
@@ -186,7 +196,13 @@ class Monitors:
             identity = Credentials(spec.user, spec.group, spec.extra_groups)
             environment = probe_environment(spec, instance)
             return ExecTarget(
-                command, spec.directory, environment, identity, lambda: self._tree(instance), patience=patience
+                command,
+                spec.directory,
+                environment,
+                identity,
+                lambda: self._tree(instance),
+                patience=patience,
+                delayed=delayed,
             )
         return None
 

@@ -13,8 +13,9 @@ from supervisor.adapters.probes.prober import Cancel, Done, Unasked, error_text,
 MOST_HEAD = 16 * 1024
 """Bytes that the head of an answer may have at most."""
 _GOOD = range(200, 400)  # statuses of a healthy server
-_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EAGAIN})
-"""Errors of a connection for which this host lacks something: the service was not asked."""
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
+"""Errors of a connection for which this host lacks something: the service was not asked.  EAGAIN is not one of them: it
+is the full backlog of a Unix socket."""
 
 
 class TcpTarget:

@@ -49,7 +49,7 @@ def move(
     """Change the state and record it.  `until`: when the new state times out."""
     before, instance.state = instance.state, after
     if after not in _PROBED:
-        instance.blind_since = None
+        instance.blind_since, instance.probe_delayed = None, False
     instance.cause, instance.cause_at, instance.until = cause, now, until
     out.append(record(instance, before, cause, detail))
 
@@ -71,7 +71,7 @@ def wait_to_start(
     """Enter STARTING: the instance waits until the service set permits the start."""
     move(instance, State.STARTING, cause, now, out, detail)
     instance.phase = Phase.WAITING
-    instance.blind_since = None
+    instance.blind_since, instance.probe_delayed = None, False
 
 
 def await_ready(instance: Instance, now: float, out: list[Action]) -> None:
@@ -106,7 +106,7 @@ def run(
 
 def listen(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe heartbeats; silence counts from now on."""
-    instance.blind_since, instance.refusals = None, 0
+    instance.blind_since, instance.probe_delayed, instance.refusals = None, False, 0
     if instance.detector is not None:
         instance.detector.start(now)
         instance.not_recorded_before = -inf

@@ -63,6 +63,7 @@ class Instance:
         "not_recorded_before",
         "phase",
         "pid",
+        "probe_delayed",
         "probe_failures",
         "probe_fault",
         "ready",
@@ -111,6 +112,8 @@ class Instance:
         self.probe_failures = 0
         """Probes that could not ask."""
         self.probe_fault = ""
+        self.probe_delayed = False
+        """It is blind only because a probe under way waits for a CPU, which is not told."""
         self.blind_since: float | None = None
         """Since then no probe could ask, so that silence is not counted; None where the last one did ask."""
         self.waiting_for = ""

@@ -32,7 +32,8 @@ def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action
 
 def probe_failed(instance: Instance, event: ev.ProbeFailed, now: float, out: list[Action]) -> None:
     """Keep the error, which is shown with the failure that may follow from it."""
-    known(instance, now, out)
+    beat = instance.spec.heartbeat
+    known(instance, now, out, asked=beat.probe_timeout if beat is not None else 0.0)
     instance.refusals += 1
     instance.last_probe_error = event.error
 

@@ -19,14 +19,25 @@ from supervisor.core.model.causes import Cause
 def unknown(instance: Instance, event: ev.ProbeUnknown, now: float, out: list[Action]) -> None:
     """STARTING, RUNNING, SUSPECT: a probe could not ask.  Silence does not count from when it was to ask."""
     _count(instance, event.error)
+    told = instance.blind_since is not None and not instance.probe_delayed
+    instance.probe_delayed = False
     if instance.blind_since is None:
         instance.blind_since = _not_before_what_is_known(instance, event.since, now)
+    if not told:
         note(instance, Cause.PROBE_UNKNOWN, now, out, _detail(instance))
+
+
+def delayed(instance: Instance, event: ev.ProbeDelayed, now: float, out: list[Action]) -> None:
+    """RUNNING: a probe waits for a CPU.  Until its answer, silence does not count; that is not recorded."""
+    if instance.blind_since is None:
+        instance.blind_since = _not_before_what_is_known(instance, event.since, now)
+        instance.probe_delayed = True
 
 
 def clear(instance: Instance, error: str, now: float, out: list[Action]) -> None:
     """SUSPECT: the confirming probe could not ask.  The suspicion is dropped, but not as a false one."""
     _count(instance, error)
+    instance.probe_delayed = False
     if instance.blind_since is None:
         instance.blind_since = _not_before_what_is_known(instance, instance.suspect_since, now)
     instance.failure = instance.held = None
@@ -34,19 +45,21 @@ def clear(instance: Instance, error: str, now: float, out: list[Action]) -> None
     move(instance, State.RUNNING, Cause.PROBE_UNKNOWN, now, out, _detail(instance))
 
 
-def known(instance: Instance, now: float, out: list[Action]) -> None:
-    """A probe has asked, and what it found counts.  The time since the first that could not is left out."""
+def known(instance: Instance, now: float, out: list[Action], *, asked: float = 0.0) -> None:
+    """A probe has asked, and what it found counts.  The time since the first that could not is left out, but not the
+    last `asked` seconds, in which one that waited for a CPU did ask."""
     if instance.blind_since is None:
         return
-    seconds = now - instance.blind_since
-    instance.blind_since, instance.probe_fault = None, ""
+    seconds, told = now - instance.blind_since, not instance.probe_delayed
+    instance.blind_since, instance.probe_fault, instance.probe_delayed = None, "", False
     if instance.state is State.STARTING:
         assert instance.until is not None  # a start that is probed has a timeout
         instance.until += seconds
     elif instance.detector is not None:
-        instance.detector.discount_silence(seconds, now)
+        instance.detector.discount_silence(max(0.0, seconds - (0.0 if told else asked)), now)
         instance.not_recorded_before = now
-    note(instance, Cause.PROBE_KNOWN, now, out, {"blind_s": round(seconds, 3), "failures": instance.probe_failures})
+    if told:
+        note(instance, Cause.PROBE_KNOWN, now, out, {"blind_s": round(seconds, 3), "failures": instance.probe_failures})
 
 
 def _count(instance: Instance, error: str) -> None:

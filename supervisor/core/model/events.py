@@ -107,6 +107,13 @@ class ProbeUnknown(NamedTuple):
     since: float
 
 
+class ProbeDelayed(NamedTuple):
+    """A probe that was begun at `since` waits for a CPU and has not asked yet; its answer follows."""
+
+    incarnation: int
+    since: float
+
+
 class Exited(NamedTuple):
     """The main process ended.  Both status fields are None where the kernel does not give the status (of an adopted
     process on an old kernel).  `tree_empty`: no descendant is left."""
@@ -207,6 +214,7 @@ Event = (
     | Heartbeat
     | ProbeFailed
     | ProbeUnknown
+    | ProbeDelayed
     | Exited
     | TreeEmpty
     | KillIncomplete

@@ -76,13 +76,13 @@ def _probe(i: Instance, now: float) -> documents.Probe | None:
     return {
         "failures": i.probe_failures,
         "error": i.probe_fault or None,
-        "blind_s": _ago(i.blind_since, now),
+        "blind_s": None if i.probe_delayed else _ago(i.blind_since, now),
     }
 
 
 def probe_problems(instances: Iterable[Instance]) -> list[str]:
     """The instances whose probes cannot ask now, each with the reason."""
-    blind = (i for i in instances if i.blind_since is not None)
+    blind = (i for i in instances if i.blind_since is not None and not i.probe_delayed)
     return [f"{i.name}: its probe cannot ask, so that its silence is not counted: {i.probe_fault}" for i in blind]
 
 

@@ -118,11 +118,15 @@ def test_time_without_a_cpu_is_not_counted(loop: EventLoop, starving: None, tmp_
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     answers: list[str | None] = []
-    shell(f"read line <{fifo}", patience=1e6).begin(loop, 0.05, lambda error, _at: answers.append(error))
+    delays: list[float] = []
+    began = loop.now()
+    target = shell(f"read line <{fifo}", patience=1e6, delayed=delays.append)
+    target.begin(loop, 0.05, lambda error, _at: answers.append(error))
     passed: list[bool] = []
     loop.call_at(loop.now() + 0.5, lambda: passed.append(True))
     run_until(loop, lambda: passed)
     assert answers == []
+    assert len(delays) == 1 and began <= delays[0] < began + 0.5, "it is told once, with the moment of its start"
     fifo.write_text("go\n")
     run_until(loop, lambda: answers)
     assert answers == [None]

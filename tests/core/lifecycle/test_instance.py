@@ -85,8 +85,8 @@ def test_a_view_of_what_cannot_be_probed() -> None:
     assert view["phi"] is view["suspect_in_s"] is instance.deadline is None
     assert probe_problems([instance]) == ["web: its probe cannot ask, so that its silence is not counted: no such file"]
     assert standing(view) == (
-        "running and ready (run 1, pid 77), for 1 min 20 s; for 1 min its probe could not ask, so that its silence is not "
-        "counted: no such file"
+        "running and ready (run 1, pid 77), for 1 min 20 s; for 1 min its probe could not ask, so that its silence is "
+        "not counted: no such file"
     )
     assert prospect(view) == {"what": "its silence counts again when its probe can ask", "in_s": None}
     assert note(view) == "probe cannot ask for 1m00s: no such file"
