@@ -23,6 +23,7 @@ PATIENCE = 10.0
 """A starved command gets at most this many times its timeout; then it is killed without having asked."""
 _LOOK = 0.2  # seconds between two looks at what a command waits for
 _SHORTEST = 0.05  # seconds; what a shorter life waited is not measured
+_DOUBTED = 1.0  # seconds; an answer of its own that a starved command gave later proves nothing
 _NOT_RUN = {126: "it cannot be executed", 127: "it is not found"}  # exit codes of sh, env, timeout and their like
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"})  # 128 + n: signal n ended a part
 _STOPPED = "Tt"
@@ -107,8 +108,10 @@ class _Run:
         if self._time.ran < self._timeout and self._loop.now() < self._began + self._limit:
             self._look_later()
             return
-        if self._time.ran < self._timeout:
-            self._excuse = "it is stopped" if self._stopped else self._starvation()
+        if self._stopped:
+            self._excuse = "it is stopped"
+        elif self._time.ran < self._timeout:
+            self._excuse = self._starvation()
         self._command.end()
 
     def _look(self) -> None:
@@ -145,7 +148,7 @@ class _Run:
             return Unasked(f"exit code {outcome.exit_code}, {_NOT_RUN[outcome.exit_code]}{said}")
         if self._shell and 128 < outcome.exit_code < 160:
             return Unasked(f"a part of it was killed by {signal_name(outcome.exit_code - 128)}{said}")
-        if (starvation := self._starvation()) is not None:
+        if self._lasted >= _DOUBTED and (starvation := self._starvation()) is not None:
             return Unasked(f"{starvation}; {outcome.ending}{said}")
         return f"{outcome.ending}{said}"
 

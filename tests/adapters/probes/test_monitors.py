@@ -227,10 +227,6 @@ def test_after_unwatch_nothing_is_posted(fake: World) -> None:
         (HeartbeatSpec(source="exec", exec=("true",)), (True, None)),
         (HeartbeatSpec(source="exec", exec=("false",)), (False, None)),
         (HeartbeatSpec(source="exec", exec=("/nowhere",)), (False, "/nowhere: no such file or directory")),
-        (
-            HeartbeatSpec(source="exec", exec=("sh", "-c", "kill -STOP $$"), probe_timeout=0.2),
-            (False, "it is stopped"),
-        ),
         (HeartbeatSpec(source="notify"), (False, None)),
         (HeartbeatSpec(source="file", file="/proc/self/stat"), (False, None)),
         (HeartbeatSpec(source="log"), (False, None)),
