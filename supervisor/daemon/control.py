@@ -16,7 +16,7 @@ from supervisor.adapters.logs import reader as logread
 from supervisor.adapters.processes.sampler import host
 from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.selection import resolve, resolve_one, selected
-from supervisor.core.services.status import instance_view
+from supervisor.core.services.status import instance_view, probe_problems
 from supervisor.core.services.unresolved import review
 from supervisor.core.text.timestamps import to_iso
 from supervisor.core.text.units import real_time_signal
@@ -92,7 +92,7 @@ class Control:
             "ready": sum(i.ready_for_dependants for i in instances),
             "failed": sum(i.state.value == "failed" for i in instances),
             "closing": parts.service_set.closing,
-            "problems": list(parts.problems),
+            "problems": [*parts.problems, *probe_problems(parts.service_set.instances.values())],
             **host(),
         }
 

@@ -170,8 +170,9 @@ class Effects:
             return
         spec = parts.service_set.instances[action.instance].spec
 
-        def answer(alive: bool, held: str | None, found: Evidence, ran: float) -> None:
-            parts.engine.post(action.instance, ev.SuspectExamined(action.incarnation, alive, held, found, ran))
+        def answer(alive: bool, held: str | None, found: Evidence, ran: float, unasked: str | None) -> None:
+            examined = ev.SuspectExamined(action.incarnation, alive, held, found, ran, unasked)
+            parts.engine.post(action.instance, examined)
 
         confirm = partial(parts.monitors.confirm, action.instance, spec) if action.confirm else None
         parts.examiner.examine(process, spec, action.timeout, confirm, answer, again=action.again)

@@ -29,6 +29,7 @@ from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.adapters.processes import orphans
 from supervisor.adapters.processes.apart import ApartSpawns
 from supervisor.adapters.processes.attribution import Attribution
+from supervisor.adapters.processes.command_trees import CommandTrees
 from supervisor.adapters.processes.sampler import Sampler
 from supervisor.adapters.processes.spawn import Spawner
 from supervisor.adapters.processes.table import ProcessTable
@@ -131,12 +132,20 @@ class Parts:
         self.sockets = ListeningSockets(_taken(descriptors, SOCKET))
         self.processes = ProcessTable(self.loop, self.engine.post, self._take_last_output, self.id)
         self.trees = Trees(f"{settings.name}-{self.id[:8]}", self.id, self.processes.mains)
-        self.monitors = Monitors(self.loop, self.engine.post, random.random, self.processes.members, self.stream)
+        self.commands = CommandTrees(self.loop, self.id, self.processes.mains)
+        self.monitors = Monitors(
+            self.loop,
+            self.engine.post,
+            random.random,
+            self.processes.members,
+            self.stream,
+            self.commands.begin,
+        )
         self.monitors.on_problem = self._log_problem
         self.examiner = Examiner(self.loop, self.stream)
-        self.sampler = Sampler(self.loop, self.processes.members, self.engine.post, self._accounts)
+        self.sampler = Sampler(self.loop, self.processes.members, self.engine.post, self._accounts, self.commands.limit)
         self.metrics = MetricsCollector()
-        self.hooks = HookDispatcher(self.loop, self.problem)
+        self.hooks = HookDispatcher(self.loop, self.problem, self.commands.begin)
         self.attribution = Attribution(self.processes.mains, self.trees.root, self.id, self._user_of)
         self.notify = NotifySocket(
             self.loop,
@@ -231,6 +240,24 @@ class Parts:
 
     def forget(self, instance: str) -> None:
         self.ledger.save(instance, None)
+
+    def finish_hooks(self, done: Callable[[], None]) -> None:
+        """Let pending hooks run for a while, then call `done()`."""
+        self.hooks.flush(done)
+
+    def kill_commands(self) -> None:
+        """Kill the probes and hooks under way."""
+        self.commands.kill()
+
+    def finish_commands(self, done: Callable[[], None]) -> None:
+        """Let pending hooks run for a while, kill what is left of them and of probes, and call `done()` after that."""
+
+        def gone(left: list[str]) -> None:
+            for process in left:
+                self.problem(f"a probe or hook was killed, but is still present: {process}")
+            done()
+
+        self.hooks.flush(lambda: self.commands.finish(gone))
 
     def _ledger_lost(self) -> None:
         """Save everything again soon: an instance that no longer changes would not be in the new ledger otherwise."""

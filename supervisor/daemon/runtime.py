@@ -178,7 +178,7 @@ class Runtime:
                     parts.problem(
                         f"{name} was killed, but these processes are still present: {', '.join(instance.lingering)}"
                     )
-            parts.hooks.flush(parts.loop.stop)
+            parts.finish_commands(parts.loop.stop)
         if self._reporter is not None:
             self._reporter.turn()
 
@@ -211,6 +211,7 @@ class Runtime:
         if stall:
             parts.say("warning", f"the daemon did not run for {stall:.2f} s; silence during that time is not counted")
             parts.engine.discount_silence(stall)
+            parts.monitors.disturbed(stall)
         if now < self._next_clock_check:
             return
         self._next_clock_check = now + CLOCK_CHECK_INTERVAL

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor import __version__
@@ -70,6 +71,12 @@ class Upgradable(Protocol):
 
     def save_all(self) -> None: ...
 
+    def finish_hooks(self, done: Callable[[], None]) -> None:
+        """Let pending hooks run for a while, then call `done()`."""
+
+    def kill_commands(self) -> None:
+        """Kill the probes under way: nothing will wait for their end."""
+
     def descriptors(self) -> dict[str, int]:
         """The descriptors that the successor takes over, by name."""
         ...
@@ -108,10 +115,8 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             )
             return
         done({"from": __version__, "to": report["version"], "python": interpreter, "pid": os.getpid()})
-        daemon.loop.call_at(
-            daemon.loop.now() + ANSWER_DELAY,
-            lambda: become(daemon, interpreter, report["version"], report["plan"]),
-        )
+        execute = partial(become, daemon, interpreter, report["version"], report["plan"])
+        daemon.loop.call_at(daemon.loop.now() + ANSWER_DELAY, lambda: daemon.finish_hooks(execute))
 
     try:
         ChildCommand(
@@ -143,6 +148,7 @@ def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> No
     command = daemon_command(daemon.service_set.plan.path, daemon.log_format, python=interpreter)
     daemon.save_all()
     added = {WILL: will}
+    daemon.kill_commands()
     try:
         if daemon.reporter is None and os.getpid() != 1:  # with process 1 all others end as well
             # The kernel names the process that began to listen, so a daemon in another one makes its own socket.

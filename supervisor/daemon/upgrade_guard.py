@@ -36,6 +36,7 @@ def leave_guard(command: list[str], environment: Mapping[str, str], descriptors:
         try:
             if os.fork() == 0:
                 try:
+                    os.setsid()  # marks it as the daemon's own (adapters/processes/own_children.py)
                     _close_others({0, 1, 2, report, process, *descriptors.values()})
                     if _has_failed(report, process):
                         _write_line("the new version ended before it had taken over: the previous one starts again")

@@ -11,6 +11,7 @@ from supervisor.dashboard.spans import Line, Span, clean, line
 from supervisor.display import numbers as q
 from supervisor.display.severity import severity
 from supervisor.display.state_style import style_of
+from supervisor.display.status_row import unasked
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Instance
@@ -90,6 +91,8 @@ def reason(row: Row) -> Span:
         return Span(clean(f"cannot run: {view['paused']}"), "warn")
     if view["goal"] == "down" and view["state"] in ("running", "suspect"):
         return Span("stops after its dependants", "busy")
+    if unasked(view):
+        return Span(clean(unasked(view)), "warn")
     if view["probe_error"] and view["state"] in ("running", "starting"):
         return Span(clean(view["probe_error"]), "warn")
     if view["state"] == "running" and view["ready"] and row.last_failure and (row.failed_ago or 0.0) < RECENT:

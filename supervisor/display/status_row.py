@@ -48,10 +48,18 @@ def note(row: Instance) -> str:
         return f"cannot run: {row['paused']}"
     if state == "running":
         trial = "breaker half-open" if row["breaker"] == "half-open" else ""
-        return row["probe_error"] or row["status"] or trial or _refused(row["target"])
+        return unasked(row) or row["probe_error"] or row["status"] or trial or _refused(row["target"])
     if state == "stopped" and row["cause"] == "stopped":
         return ""
     return happened(row) + _next(row)
+
+
+def unasked(row: Instance) -> str:
+    """That its probe cannot ask, for how long, and why; empty where it can."""
+    probe = row.get("probe")  # an older daemon does not tell
+    if not probe or probe["blind_s"] is None:
+        return ""
+    return f"probe cannot ask for {duration(probe['blind_s'])}: {probe['error']}"
 
 
 def happened(row: Instance) -> str:
@@ -86,6 +94,8 @@ def _next(row: Instance) -> str:
 def _starting(row: Instance) -> str:
     if row["waiting_for"]:
         return f"waiting for {row['waiting_for']}"
+    if unasked(row):
+        return unasked(row)
     left = f", fails in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""
     paused = f"cannot run: {row['paused']}" if row.get("paused") else ""
     return (paused or row["probe_error"] or row["status"] or "not ready yet") + left

@@ -13,6 +13,9 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     look | looked                  at a suspect's threads, first and last: `wants` (to run), `ran=`, `waited=` `slept`
                                    since the last look, `memory=` and `quota=` that its cgroup waited, `as=stopped` why
                                    it cannot run.  After `looked` the examiner answers
+    probe-unknown lasted=2s        a probe could not ask; it began 2 s ago
+    probe-delayed lasted=200ms     a probe that began 200 ms ago waits for a CPU
+    examined | examined alive      the examiner answers; `held=` why it cannot run, `unasked` its probe cannot ask
     pause for=30s                  the daemon itself does not run for this time, and wakes late
     suspend for=8h | clock by=-1h  the host sleeps; the wall clock is set
 
@@ -232,6 +235,10 @@ class Play:
                 return ev.Heartbeat(n, self.now)
             case "probe-failed":
                 return ev.ProbeFailed(n, "HTTP 503")
+            case "probe-delayed":
+                return ev.ProbeDelayed(n, self.now - seconds(options.get("lasted", "0s")))
+            case "probe-unknown":
+                return ev.ProbeUnknown(n, "redis-cli: no such file", self.now - seconds(options.get("lasted", "0s")))
             case "exited":
                 code, sig = options.get("code"), options.get("signal")
                 return ev.Exited(n, int(code) if code else None, int(sig) if sig else None, empty)
@@ -241,7 +248,8 @@ class Play:
                 return ev.KillIncomplete(n, ("4712 child (D)",))
             case "examined":
                 ran = seconds(options.get("ran", "0s"))
-                return ev.SuspectExamined(n, "alive" in words, options.get("held"), {"processes": []}, ran)
+                unasked = "redis-cli: no such file" if "unasked" in words else None
+                return ev.SuspectExamined(n, "alive" in words, options.get("held"), {"processes": []}, ran, unasked)
             case "over-limit":
                 return ev.LimitExceeded(n, options["resource"], 2.0, 1.0)
             case "triggered":

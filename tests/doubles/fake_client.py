@@ -70,6 +70,7 @@ def view(name: str, state: State = "running", **more: Any) -> Instance:
         "probe_error": None,
         "paused": None,
         "out_of_memory": None,
+        "probe": None,
         "current": True,
         "group": None,
         "type": "service",

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Protocol
 from supervisor.adapters.diagnosis import proc_snapshot as evidence
 from supervisor.adapters.diagnosis import pyspy
 from supervisor.adapters.diagnosis.stack_dump import Dump, Output, catches
-from supervisor.adapters.diagnosis.thread_waits import any_awake, read_waits
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.probes.prober import error_text
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.adapters.processes.thread_waits import any_awake, read_waits
 from supervisor.adapters.processes.tree import Tree, send
 from supervisor.core.detection.schedulable_time import SchedulableTime, contended
 from supervisor.core.model.spec import Evidence, ServiceSpec
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     from supervisor.core.model import documents
     from supervisor.core.model.documents import Core, Stack
 
-Done = Callable[[bool, str | None, "documents.Evidence", float], None]
-"""`done(alive, held, evidence, ran)`: whether it answered; why its silence proves nothing, or None; what was found;
-the seconds of this suspicion in which it could run."""
-Confirm = Callable[[Callable[[bool], None]], object]
-"""`confirm(answer)` probes the suspect once more; `answer(alive)` may be called before it returns."""
+Done = Callable[[bool, str | None, "documents.Evidence", float, str | None], None]
+"""`done(alive, held, evidence, ran, unasked)`: whether it answered; why its silence proves nothing, or None; what was
+found; the seconds of this suspicion in which it could run; why it could not be probed, or None."""
+Confirm = Callable[[Callable[[bool, str | None], None]], Callable[[], None]]
+"""`confirm(answer)` probes the suspect once more and returns what cancels that; `answer(alive, unasked)` may be called
+before it returns."""
 
 LAST_LINES = 20
 """Lines of output in the evidence."""
@@ -136,9 +137,12 @@ class _Examination:
         self._missing = 1  # results to wait for; the first is that all have been requested
         self._cancels: list[Callable[[], None]] = []
         self._held: str | None = None
+        self._unasked: str | None = None
+        self._confirms = False
         self._found: documents.Evidence = {}
 
     def begin(self, confirm: Confirm | None) -> None:
+        self._confirms = confirm is not None
         pid, now = self.suspect.pid, self._loop.now
         members = self.suspect.tree.members()
         lines = self._examiner.output(self.suspect.instance).tail(LAST_LINES)
@@ -175,7 +179,7 @@ class _Examination:
         if confirm is None:
             self._confirmed(False)
         else:
-            confirm(self._confirmed)
+            self._cancels.append(confirm(self._confirmed))
 
     def end(self) -> None:
         """Cancel all that is under way."""
@@ -184,12 +188,13 @@ class _Examination:
         for cancel in self._cancels:
             cancel()
 
-    def _confirmed(self, alive: bool) -> None:
+    def _confirmed(self, alive: bool, unasked: str | None = None) -> None:
         if self._over or self._asked:
             return
         self._asked = True
+        self._unasked = unasked
         self._stacks_until = min(self._until - _MARGIN / 2, self._loop.now() + _STACKS_WITHIN)
-        if alive or self._held is not None:
+        if alive or self._held is not None or unasked is not None:
             self._answer(alive)
             return
         if self._spec.evidence is Evidence.CORE:
@@ -279,13 +284,15 @@ class _Examination:
 
     def _time_is_up(self) -> None:
         self._found["cut_short"] = f"after {self._loop.now() - self._began:.1f} s"
+        if self._confirms and not self._asked:
+            self._unasked = "no answer yet when the time for it was over"
         self._answer(False)
 
     def _answer(self, alive: bool) -> None:
         self._found["took_ms"] = round(1000 * (self._loop.now() - self._began), 1)
         self.end()
         self._examiner.forget(self)
-        self._done(alive, self._held, self._found, self._running.ran)
+        self._done(alive, self._held, self._found, self._running.ran, self._unasked)
 
 
 def _prepare_core(pid: int, spec: ServiceSpec) -> Core:

@@ -13,6 +13,7 @@ from functools import cache
 
 from supervisor.adapters.diagnosis.stack_dump import BYTES, LINES, clean
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes.child_command import ChildCommand, CommandResult
 
 Done = Callable[[list[str], str | None], None]
@@ -50,7 +51,10 @@ def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> C
         else:
             done(lines[first : first + LINES], None)
 
-    return ChildCommand(loop, [spy, "dump", "--pid", str(pid)], ended, timeout=timeout, keep=BYTES)
+    # py-spy stops a process before it reads, and waits for ever for one that is stopped already.
+    stat = procfs.stat(pid)
+    stopped = ["--nonblocking"] if stat is not None and stat.state in "Tt" else []
+    return ChildCommand(loop, [spy, "dump", *stopped, "--pid", str(pid)], ended, timeout=timeout, keep=BYTES)
 
 
 def _reason(lines: list[str]) -> str:

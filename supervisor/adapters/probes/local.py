@@ -1,51 +1,17 @@
-"""Probe targets on this host: a command, the time of a file, the activity of a process tree."""
+"""Probe targets on this host: the time of a file, the activity of a process tree."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.mounts import mounts
-from supervisor.adapters.probes.prober import NOTHING_NEW, Cancel, Done, error_text, too_late
+from supervisor.adapters.probes.prober import NOTHING_NEW, Cancel, Done, error_text
 from supervisor.adapters.processes.apart import FileSystemSilent
-from supervisor.adapters.processes.child_command import ChildCommand, CommandResult, Credentials
 from supervisor.adapters.processes.remote_files import RemoteFiles
-
-
-class ExecTarget:
-    """A command: healthy when it exits with 0."""
-
-    __slots__ = ("_argv", "_directory", "_environment", "_identity")
-
-    def __init__(
-        self, argv: tuple[str, ...], directory: str | None, environment: Mapping[str, str], identity: Credentials
-    ) -> None:
-        self._argv, self._directory = argv, directory
-        self._environment, self._identity = environment, identity
-
-    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
-        def ended(outcome: CommandResult) -> None:
-            done(_error(outcome, timeout), loop.now())
-
-        return ChildCommand(
-            loop,
-            self._argv,
-            ended,
-            timeout=timeout,
-            directory=self._directory,
-            environment=self._environment,
-            identity=self._identity,
-        ).cancel
-
-
-def _error(outcome: CommandResult, timeout: float) -> str | None:
-    if outcome.exit_code == 0 and not outcome.timed_out:
-        return None
-    error = too_late(timeout) if outcome.timed_out else outcome.ending
-    return f"{error}: {outcome.last_line}" if outcome.last_line else error
 
 
 class FileTarget:

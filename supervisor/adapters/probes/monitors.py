@@ -10,14 +10,16 @@ from typing import Protocol
 
 from supervisor.adapters.eventloop.dns import Resolver
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.probes.exec_target import PATIENCE, ExecTarget
 from supervisor.adapters.probes.line_pattern import LONGEST_SEARCH, LinePattern
-from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
-from supervisor.adapters.probes.prober import Done, Poller, Prober, Target
+from supervisor.adapters.probes.local import ActivityTarget, FileTarget
+from supervisor.adapters.probes.prober import Cancel, Done, Poller, Prober, Target, Unasked
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget
 from supervisor.adapters.processes.child_command import Credentials, plain_environment
+from supervisor.adapters.processes.command_trees import CommandTree
 from supervisor.adapters.processes.remote_files import RemoteFiles
 from supervisor.core.model.actions import Purpose
-from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
+from supervisor.core.model.events import Event, Heartbeat, ProbeDelayed, ProbeFailed, ProbeUnknown, Ready
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
 
 Post = Callable[[str, Event], None]
@@ -35,9 +37,10 @@ class Output(Protocol):
 
 
 class Monitors:
-    """Observes instances and posts `Ready`, `Heartbeat` and `ProbeFailed`.
+    """Observes instances and posts `Ready`, `Heartbeat`, `ProbeFailed` and `ProbeUnknown`.
 
-    `members(instance)` gives the pids of its tree, `output(instance)` its stream, `rng` numbers from 0 to 1.
+    `members(instance)` gives the pids of its tree, `output(instance)` its stream, `rng` numbers from 0 to 1, and
+    `tree(instance)` the process tree for one run of a command that probes it.
     Messages on the notify socket are handled elsewhere.  `on_problem(instance, text)` takes what the configuration of a
     service makes impossible.
     """
@@ -49,8 +52,9 @@ class Monitors:
         rng: Callable[[], float],
         members: Callable[[str], Iterable[int]],
         output: Callable[[str], Output],
+        tree: Callable[[str], CommandTree],
     ) -> None:
-        self._loop, self._post, self._rng = loop, post, rng
+        self._loop, self._post, self._rng, self._tree = loop, post, rng, tree
         self._members, self._output = members, output
         self._prober = Prober(loop)
         self._resolver = Resolver(loop)
@@ -77,17 +81,25 @@ class Monitors:
         if end is not None:
             end()
 
-    def confirm(self, instance: str, spec: ServiceSpec, answer: Callable[[bool], None]) -> None:
-        """Probe once, now, whether it lives; `answer(alive)`, perhaps before this returns.
+    def confirm(self, instance: str, spec: ServiceSpec, answer: Callable[[bool, str | None], None]) -> Cancel:
+        """Probe once, now, whether it lives; `answer(alive, unasked)`, perhaps before this returns.
 
-        `alive` is False where its heartbeat source cannot be probed.
+        `alive` is False where its heartbeat source cannot be probed.  `unasked`: why this probe could not ask, or None.
         """
         beat = spec.heartbeat
-        target = self._question(instance, spec, beat) if beat is not None else None
+        target = self._question(instance, spec, beat, patience=1.0) if beat is not None else None
         if beat is None or target is None:
-            answer(False)
-        else:
-            self._prober.probe(target, beat.probe_timeout, lambda error, _at: answer(error is None))
+            answer(False, None)
+            return lambda: None
+
+        def answered(error: str | None, _at: float) -> None:
+            answer(error is None, str(error) if isinstance(error, Unasked) else None)
+
+        return self._prober.probe(target, beat.probe_timeout, answered, first=True)
+
+    def disturbed(self, seconds: float) -> None:
+        """This daemon did not run for `seconds`: the failure of a probe that is under way proves nothing."""
+        self._prober.disturbed(seconds)
 
     # -- readiness -----------------------------------------------------------------------------------------------
 
@@ -115,7 +127,7 @@ class Monitors:
             if error is None:
                 is_ready(how)
             else:
-                self._post(instance, ProbeFailed(incarnation, error))
+                self._post(instance, _failure(incarnation, error))
 
         return self._poll(target, ready.interval, ready.timeout, answered)
 
@@ -126,7 +138,7 @@ class Monitors:
             if error is None:
                 self._post(instance, Heartbeat(incarnation, at))
             elif error:
-                self._post(instance, ProbeFailed(incarnation, error))
+                self._post(instance, _failure(incarnation, error))
 
         if beat.source == "log":
             heard = self._spaced(lambda at: answered(None, at))
@@ -145,14 +157,25 @@ class Monitors:
         if beat.source == "activity":
             target = ActivityTarget(lambda: self._members(instance))
             return self._poll(target, beat.interval, beat.probe_timeout, answered, at_once=False)
-        question = self._question(instance, spec, beat)
+
+        def delayed(since: float) -> None:
+            self._post(instance, ProbeDelayed(incarnation, since))
+
+        question = self._question(instance, spec, beat, delayed=delayed)
         return self._poll(question, beat.interval, beat.probe_timeout, answered) if question is not None else None
 
-    def _question(self, instance: str, spec: ServiceSpec, beat: HeartbeatSpec) -> Target | None:
+    def _question(
+        self,
+        instance: str,
+        spec: ServiceSpec,
+        beat: HeartbeatSpec,
+        patience: float = PATIENCE,
+        delayed: Callable[[float], None] | None = None,
+    ) -> Target | None:
         """The target of a heartbeat source that can be probed at any time; None for the other sources."""
         if beat.source not in ("http", "tcp", "exec"):
             return None
-        return self._asked(instance, spec, beat.http, beat.tcp, beat.exec)
+        return self._asked(instance, spec, beat.http, beat.tcp, beat.exec, patience, delayed)
 
     def _spaced(self, beat: Callable[[float], None]) -> Callable[[], None]:
         """Limit beats to one in _LEAST_GAP seconds: a thousand lines a second are a hundred beats."""
@@ -176,7 +199,14 @@ class Monitors:
     # -- the ways to observe -------------------------------------------------------------------------------------
 
     def _asked(
-        self, instance: str, spec: ServiceSpec, http: str | None, tcp: str | None, command: tuple[str, ...] | None
+        self,
+        instance: str,
+        spec: ServiceSpec,
+        http: str | None,
+        tcp: str | None,
+        command: tuple[str, ...] | None,
+        patience: float = PATIENCE,
+        delayed: Callable[[float], None] | None = None,
     ) -> Target | None:
         if http is not None and http.startswith("https:"):
             from supervisor.adapters.probes.https import HttpsTarget  # 5 MiB that few configurations need
@@ -188,7 +218,16 @@ class Monitors:
             return TcpTarget(tcp, self._resolver)
         if command is not None:
             identity = Credentials(spec.user, spec.group, spec.extra_groups)
-            return ExecTarget(command, spec.directory, probe_environment(spec, instance), identity)
+            environment = probe_environment(spec, instance)
+            return ExecTarget(
+                command,
+                spec.directory,
+                environment,
+                identity,
+                lambda: self._tree(instance),
+                patience=patience,
+                delayed=delayed,
+            )
         return None
 
     def _poll(self, target: Target, interval: float, timeout: float, done: Done, *, at_once: bool = True) -> End:
@@ -220,8 +259,14 @@ def _too_slow(key: str, what: str) -> str:
     return f"the pattern of {key} takes more than {LONGEST_SEARCH * 1000:g} ms for a line; lines not searched {what}"
 
 
+def _failure(incarnation: int, error: str) -> ProbeFailed | ProbeUnknown:
+    if isinstance(error, Unasked):
+        return ProbeUnknown(incarnation, str(error), error.since)
+    return ProbeFailed(incarnation, error)
+
+
 def probe_environment(spec: ServiceSpec, instance: str) -> dict[str, str]:
-    """The environment of a probe: as the service's, without the variables that mark its processes."""
+    """The environment of a probe: as the service's; what marks the processes of a probe is added at its start."""
     daemon = plain_environment()
     inherited = {name: daemon[name] for name in spec.inherited(daemon)}
     return inherited | dict(spec.environment) | {"SUPERVISOR_SERVICE": spec.name, "SUPERVISOR_INSTANCE": instance}

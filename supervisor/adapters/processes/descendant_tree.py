@@ -63,12 +63,12 @@ class DescendantTree(Tree):
         "_identity",
         "_loop",
         "_mains",
-        "_mark",
         "_marked",
         "_pidfds",
         "_scan",
         "_start",
         "leader",
+        "mark",
     )
 
     def __init__(self, identity: Identity, mains: Container[int], scan: ProcessScan) -> None:
@@ -76,7 +76,7 @@ class DescendantTree(Tree):
         self.leader = 0
         self._start = 0
         self._identity = identity
-        self._mark = marks.mark_for(*identity)
+        self.mark = marks.mark_for(*identity)
         self._marked = False
         """The main process has the mark, so all of its descendants inherit it."""
         self._host_wide = False
@@ -94,7 +94,7 @@ class DescendantTree(Tree):
         stat = procfs.stat(main)
         if stat is not None:
             self.leader, self._start = main, stat.start
-            self._marked = marks.mark_of(main) == self._mark
+            self._marked = marks.mark_of(main) == self.mark
 
     def search_whole_host(self, main: tuple[int, int] | None) -> None:
         """Search an earlier daemon's tree; `main` is the (pid, start time) of its main process, perhaps ended."""
@@ -102,7 +102,7 @@ class DescendantTree(Tree):
             self.leader, self._start = main
             stat = procfs.stat(main[0])
             if stat is not None and stat.start == main[1]:
-                self._marked = marks.mark_of(main[0]) == self._mark
+                self._marked = marks.mark_of(main[0]) == self.mark
                 self._host_wide = stat.ppid != os.getpid()
                 return
         self._host_wide = True
@@ -132,7 +132,7 @@ class DescendantTree(Tree):
         """Whether the process itself shows that it is a member; None: it shows nothing, so its parent decides."""
         if pid == self.leader and stat.start == self._start:
             return True
-        if marks.mark_of(pid) == self._mark:
+        if marks.mark_of(pid) == self.mark:
             return True
         named = marks.identity(pid)
         if named is not None and named[0] == self._identity[0]:
@@ -150,7 +150,7 @@ class DescendantTree(Tree):
 
     def members(self) -> list[int]:
         if self._mark_suffices:
-            found = self._alive(self._scan.with_mark(self._mark, now=False))
+            found = self._alive(self._scan.with_mark(self.mark, now=False))
             if found:
                 return found
         return self.all_members()
@@ -165,7 +165,7 @@ class DescendantTree(Tree):
         seen: set[int] | None = None
         for _ in range(_MOST_LOOKS):
             if self._mark_suffices:
-                candidates = self._scan.with_mark(self._mark, now=True)
+                candidates = self._scan.with_mark(self.mark, now=True)
                 found = self._alive(candidates)
             else:
                 candidates = procfs.pids() if self._host_wide else self._candidates()

@@ -22,7 +22,7 @@ BY_PERSON = frozenset(
     {Cause.STARTED_BY_USER, Cause.STOPPED_BY_USER, Cause.RESTARTED_BY_USER, Cause.RESET_BY_USER, Cause.RELOADED}
 )
 CLEARED = frozenset({Cause.HEARTBEAT_RESUMED, Cause.CONFIRMED_ALIVE})
-_LET_LIVE = CLEARED | {Cause.HOLD_OVER}
+_LET_LIVE = CLEARED | {Cause.HOLD_OVER, Cause.PROBE_UNKNOWN}
 _WORKING = ("starting", "running", "suspect")
 _AT_REST = ("backoff", "failed", "exited")
 

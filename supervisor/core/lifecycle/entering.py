@@ -22,6 +22,7 @@ from supervisor.core.restart.tracker import Breaker
 
 EXAMINE_TIMEOUT = 1.0
 """Seconds in which an examination has to answer; without an answer the suspicion is acted on."""
+_PROBED = frozenset({State.STARTING, State.RUNNING, State.SUSPECT})
 KILL_INTERVAL = 5.0
 """Seconds from one SIGKILL to the next for a tree that does not end."""
 
@@ -47,6 +48,8 @@ def move(
 ) -> None:
     """Change the state and record it.  `until`: when the new state times out."""
     before, instance.state = instance.state, after
+    if after not in _PROBED:
+        instance.blind_since, instance.probe_delayed = None, False
     instance.cause, instance.cause_at, instance.until = cause, now, until
     out.append(record(instance, before, cause, detail))
 
@@ -68,11 +71,13 @@ def wait_to_start(
     """Enter STARTING: the instance waits until the service set permits the start."""
     move(instance, State.STARTING, cause, now, out, detail)
     instance.phase = Phase.WAITING
+    instance.blind_since, instance.probe_delayed = None, False
 
 
 def await_ready(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe the readiness of a process; it has to be ready within the start timeout."""
     instance.until = now + instance.spec.start_timeout
+    instance.blind_since = None
     out.append(StartMonitoring(instance.name, instance.incarnation, Purpose.READY))
 
 
@@ -101,6 +106,7 @@ def run(
 
 def listen(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe heartbeats; silence counts from now on."""
+    instance.blind_since, instance.probe_delayed, instance.refusals = None, False, 0
     if instance.detector is not None:
         instance.detector.start(now)
         instance.not_recorded_before = -inf

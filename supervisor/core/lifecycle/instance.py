@@ -43,6 +43,7 @@ class Instance:
         "after",
         "asked_again",
         "assessment",
+        "blind_since",
         "cause",
         "cause_at",
         "detector",
@@ -64,9 +65,13 @@ class Instance:
         "out_of_memory",
         "phase",
         "pid",
+        "probe_delayed",
+        "probe_failures",
+        "probe_fault",
         "ready",
         "ready_unseen",
         "recovering",
+        "refusals",
         "restarts",
         "review_at",
         "rng",
@@ -106,6 +111,15 @@ class Instance:
         """The limit for which the kernel killed the last process (empty: not known); None: it did not."""
         self.status_text = ""
         self.last_probe_error = ""
+        self.refusals = 0
+        """Probes that did ask since the last beat, and were answered no or not at all."""
+        self.probe_failures = 0
+        """Probes that could not ask."""
+        self.probe_fault = ""
+        self.probe_delayed = False
+        """It is blind only because a probe under way waits for a CPU, which is not told."""
+        self.blind_since: float | None = None
+        """Since then no probe could ask, so that silence is not counted; None where the last one did ask."""
         self.waiting_for = ""
         self.held: str | None = None
         self.killed = False
@@ -142,12 +156,12 @@ class Instance:
             if self.healthy_at is None:
                 return suspect_at
             return self.healthy_at if suspect_at is None else min(self.healthy_at, suspect_at)
-        return self.until
+        return None if self.state is State.STARTING and self.blind_since is not None else self.until
 
     @property
     def suspect_at(self) -> float | None:
-        """When the present silence becomes suspicious; None where heartbeats are not observed."""
-        if self.detector is None or self.state is not State.RUNNING:
+        """When the present silence becomes suspicious; None where heartbeats are not observed, or cannot be."""
+        if self.detector is None or self.state is not State.RUNNING or self.blind_since is not None:
             return None
         return self.detector.suspect_at()
 
@@ -218,6 +232,7 @@ class Instance:
         if detector.heartbeat(event.at, event.sent) and last is not None and last > self.not_recorded_before:
             self.histogram.add(event.at - last)
         self.last_probe_error = ""
+        self.refusals = 0
         return detector.suspect_at()
 
     @property
@@ -241,7 +256,7 @@ class Instance:
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """What a later daemon needs to continue with this instance, as JSON-able data."""
-        return life.write(self) | {
+        known = life.write(self) | {
             "at": now,
             "incarnation": self.incarnation,
             "restarts": self.restarts,
@@ -250,6 +265,7 @@ class Instance:
             "detector": self.detector.snapshot() if self.detector is not None else None,
             "recording": self.histogram.snapshot() if self.histogram.count else None,
         }
+        return known | {"probe_failures": self.probe_failures} if self.probe_failures else known
 
     def restore(self, saved: Mapping[str, Any], *, crashed: bool) -> None:
         """Restore what an earlier daemon saved for the instance of this name; ignore what is damaged.
@@ -261,6 +277,7 @@ class Instance:
         self.incarnation = life.count(saved, "incarnation", self.incarnation)
         self.restarts = life.count(saved, "restarts", self.restarts)
         self.false_suspicions = life.count(saved, "false_suspicions", self.false_suspicions)
+        self.probe_failures = life.count(saved, "probe_failures", self.probe_failures)
         detector = saved.get("detector")
         if self.detector is not None and isinstance(detector, Mapping):
             self.detector.restore(detector)

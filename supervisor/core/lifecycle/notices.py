@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from supervisor.core.lifecycle.entering import note, record
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.running import silence_detail
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
@@ -33,6 +34,9 @@ def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action
 
 def probe_failed(instance: Instance, event: ev.ProbeFailed, now: float, out: list[Action]) -> None:
     """Keep the error, which is shown with the failure that may follow from it."""
+    beat = instance.spec.heartbeat
+    known(instance, now, out, asked=beat.probe_timeout if beat is not None else 0.0)
+    instance.refusals += 1
     instance.last_probe_error = event.error
 
 
@@ -61,5 +65,7 @@ def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[A
             out.append(record(instance, instance.state, Cause.HELD, {"held": DAEMON_DID_NOT_RUN, **numbers}))
         instance.detector.discount_silence(event.seconds, now)
         instance.not_recorded_before = now
+    if instance.blind_since is not None:
+        instance.blind_since += event.seconds  # that time is left out already
     if instance.until is not None:
         instance.until += event.seconds

@@ -11,6 +11,7 @@ from typing import Any
 
 from supervisor.core.lifecycle.entering import note, record, suspect
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action
@@ -23,6 +24,7 @@ from supervisor.core.text.target import shown
 
 def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
     """Take a beat, and review the target when enough new intervals are recorded."""
+    known(instance, now, out)
     instance.beat(event)
     if instance.histogram.count >= instance.review_at:
         review_target(instance, out)

@@ -10,6 +10,7 @@ from typing import Any
 from supervisor.core.lifecycle.ending import ended
 from supervisor.core.lifecycle.entering import await_ready, kill, move, note, record, run, suspect
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Spawn, State
@@ -71,10 +72,12 @@ def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Acti
 
 
 def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
-    """The process was not ready in time: suspect it.
+    """The process was not ready in time: suspect it, unless it cannot be asked.
 
     A process that was adopted during its start may have sent READY=1 before this daemon listened: it counts as ready.
     """
+    if instance.blind_since is not None:
+        return
     if instance.phase is Phase.UP and instance.ready_unseen:
         how = "assumed: it may have said so while no supervisor was there to hear it"
         run(instance, Cause.READY, now, out, {"how": how}, ready=True)
@@ -87,5 +90,6 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
 
 def run_as_ready(instance: Instance, how: str, now: float, out: list[Action]) -> None:
     """Enter RUNNING because of readiness; the record says `how` it was observed and how long the start took."""
+    known(instance, now, out)
     seconds = now - instance.started_at if instance.started_at is not None else 0.0
     run(instance, Cause.READY, now, out, {"how": how, "after_s": round(seconds, 3)}, ready=True)

@@ -1,6 +1,7 @@
 """Handlers of SUSPECT: what the examination found, and whether the suspicion is dropped, held or acted on.
 
-A suspicion is dropped when the process beats, answers the confirming probe or becomes ready.  It is held while there is
+A suspicion is dropped when the process beats, answers the confirming probe or becomes ready, and where that probe
+cannot ask (probing.py).  It is held while there is
 a reason why the process could not have done so (stopped, traced, frozen, starved, many silent at once): the examination
 is repeated until the reason is gone or the process could run for as long as it is allowed to be silent.  Otherwise the
 process is ended.
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from supervisor.core.lifecycle import probing
 from supervisor.core.lifecycle.entering import EXAMINE_TIMEOUT, await_health, end_process, move, note
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.running import review_target
 from supervisor.core.lifecycle.snapshot import After
 from supervisor.core.lifecycle.starting import run_as_ready
@@ -20,6 +23,9 @@ from supervisor.core.model.actions import Action, Examine, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Evidence
 
+ENOUGH_REFUSALS = 2
+"""Probes that did ask since the last beat and got no good answer; so many stand for the question once more where that
+could not be asked."""
 ABORT = 6
 """SIGABRT, which makes a process write a core file."""
 MANY_SILENT = "many fell silent at once"
@@ -28,6 +34,8 @@ MANY_SILENT = "many fell silent at once"
 
 def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
     """A beat drops a suspicion of silence.  Its interval is recorded unless something kept the process from beating."""
+    known(instance, now, out)
+    instance.refusals = 0
     if instance.suspected_for is Cause.SILENT and instance.detector is not None:
         last = instance.detector.last
         instance.detector.forget_current()
@@ -55,7 +63,10 @@ def examined(instance: Instance, event: ev.SuspectExamined, now: float, out: lis
             instance.detector.forget_current()
             instance.detector.heartbeat(now)
             instance.not_recorded_before = now
+        instance.refusals = 0
         _drop(instance, Cause.CONFIRMED_ALIVE, now, out)
+    elif silent and event.unasked is not None and event.held is None and instance.refusals < ENOUGH_REFUSALS:
+        probing.clear(instance, event.unasked, now, out)
     elif instance.until is None:
         note(instance, Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
     elif silent and event.held is None and instance.held not in (None, MANY_SILENT):

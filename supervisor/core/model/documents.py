@@ -94,6 +94,14 @@ class InstanceName(TypedDict):
     service: str
 
 
+class Probe(TypedDict):
+    """The probes of an instance (`ready` and `heartbeat` by http, tcp or exec) that could not ask it."""
+
+    failures: Annotated[int, "probes that could not ask, since the instance exists"]
+    error: Annotated[str | None, "why the last one could not; None where the last one did ask"]
+    blind_s: Annotated[Seconds | None, "for so long no probe could ask; its silence is not counted meanwhile"]
+
+
 class Instance(InstanceName):
     """One instance: a row of the status."""
 
@@ -129,6 +137,7 @@ class Instance(InstanceName):
     detach: Annotated[bool, "it outlives the supervisor"]
     status: str | None
     probe_error: str | None
+    probe: Annotated[Probe | None, "None where nothing asks it"]
     current: Annotated[bool, "runs the configuration now in force"]
     group: str | None
     type: ServiceType

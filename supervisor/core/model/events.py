@@ -101,6 +101,22 @@ class ProbeFailed(NamedTuple):
     error: str
 
 
+class ProbeUnknown(NamedTuple):
+    """A probe could not ask, by its own fault or that of this host; `since`: when it was to ask.  Whether the process
+    would have answered is not known."""
+
+    incarnation: int
+    error: str
+    since: float
+
+
+class ProbeDelayed(NamedTuple):
+    """A probe that was begun at `since` waits for a CPU and has not asked yet; its answer follows."""
+
+    incarnation: int
+    since: float
+
+
 class Exited(NamedTuple):
     """The main process ended.  Both status fields are None where the kernel does not give the status (of an adopted
     process on an old kernel).  `tree_empty`: no descendant is left.  `out_of_memory`: the limit for which the kernel
@@ -130,13 +146,15 @@ class SuspectExamined(NamedTuple):
     """The result of the examination of a suspect.
 
     `alive`: it answered the confirming probe.  `held`: why its silence proves nothing (stopped, traced, frozen,
-    starved), or None.  `ran`: its schedulable time since the suspicion began, in seconds."""
+    starved), or None.  `ran`: its schedulable time since the suspicion began, in seconds.  `unasked`: why the
+    confirming probe could not ask, or None."""
 
     incarnation: int
     alive: bool
     held: str | None
     evidence: Mapping[str, Any] = NOTHING
     ran: float = 0.0
+    unasked: str | None = None
 
 
 class LimitExceeded(NamedTuple):
@@ -200,6 +218,8 @@ Event = (
     | Ready
     | Heartbeat
     | ProbeFailed
+    | ProbeUnknown
+    | ProbeDelayed
     | Exited
     | TreeEmpty
     | KillIncomplete

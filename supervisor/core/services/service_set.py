@@ -91,7 +91,8 @@ class ServiceSet:
         instance = self.instances.get(name)
         if instance is None:
             return []
-        if type(event) is ev.Heartbeat and instance.state is State.RUNNING and not instance.review_due:
+        plain = instance.state is State.RUNNING and not instance.review_due and instance.blind_since is None
+        if type(event) is ev.Heartbeat and plain:
             self._beat(instance, event)
             return []
         if type(event) is ev.SuspectExamined:

@@ -129,6 +129,16 @@ def _held(detail: Detail) -> str:
     return f"silence not counted: {why}" if why else "silence not counted"
 
 
+def _probe_unknown(detail: Detail) -> str:
+    error = detail.get("error")
+    return f"its probe cannot ask: {error}" if error else "its probe cannot ask; silence is not counted"
+
+
+def _probe_known(detail: Detail) -> str:
+    blind = detail.get("blind_s")
+    return "its probe can ask again" if blind is None else f"its probe can ask again, after {span(blind)} unknown"
+
+
 def _wish_refused(detail: Detail) -> str:
     within, wished, cost = (detail.get(key) for key in ("detect_within_s", "max_false_restarts_per_30d", _COST))
     if within is None or cost is None:
@@ -190,6 +200,8 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.CONFIRMED_ALIVE: "answered when probed: false alarm",
     Cause.HELD: _held,
     Cause.HOLD_OVER: "it can run again; silence counts from now on",
+    Cause.PROBE_UNKNOWN: _probe_unknown,
+    Cause.PROBE_KNOWN: _probe_known,
     Cause.TARGET_INFEASIBLE: _wish_refused,
     Cause.TARGET_FEASIBLE: _wish_granted,
     Cause.BACKOFF_ELAPSED: "backoff over; starts again",

@@ -13,6 +13,7 @@ import pytest
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.probes.monitors import Monitors, probe_environment
+from supervisor.adapters.processes.command_trees import CommandTrees
 from supervisor.core.model.actions import Purpose
 from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
@@ -62,7 +63,12 @@ def world(loop: Any) -> World:
     posted: list[tuple[str, Event]] = []
     output, members = FakeOutput(), [os.getpid()]
     monitors = Monitors(
-        loop, lambda name, event: posted.append((name, event)), lambda: 0.5, lambda _: members, lambda _: output
+        loop,
+        lambda name, event: posted.append((name, event)),
+        lambda: 0.5,
+        lambda _: members,
+        lambda _: output,
+        CommandTrees(loop, "test-monitors", set()).begin,
     )
     return World(loop, monitors, posted, output, members)
 
@@ -239,32 +245,33 @@ def test_after_unwatch_nothing_is_posted(fake: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("beat", "alive"),
+    ("beat", "said"),
     [
-        (HeartbeatSpec(source="exec", exec=("true",)), True),
-        (HeartbeatSpec(source="exec", exec=("false",)), False),
-        (HeartbeatSpec(source="exec", exec=("/nowhere",)), False),
-        (HeartbeatSpec(source="exec", exec=("sh", "-c", "kill -STOP $$"), probe_timeout=0.05), False),
-        (HeartbeatSpec(source="notify"), False),
-        (HeartbeatSpec(source="file", file="/proc/self/stat"), False),
-        (HeartbeatSpec(source="log"), False),
-        (HeartbeatSpec(source="activity"), False),
-        (None, False),
+        (HeartbeatSpec(source="exec", exec=("true",)), (True, None)),
+        (HeartbeatSpec(source="exec", exec=("false",)), (False, None)),
+        (HeartbeatSpec(source="exec", exec=("/nowhere",)), (False, "/nowhere: no such file or directory")),
+        (HeartbeatSpec(source="notify"), (False, None)),
+        (HeartbeatSpec(source="file", file="/proc/self/stat"), (False, None)),
+        (HeartbeatSpec(source="log"), (False, None)),
+        (HeartbeatSpec(source="activity"), (False, None)),
+        (None, (False, None)),
     ],
 )
-def test_confirmation(real: World, beat: HeartbeatSpec | None, alive: bool) -> None:
-    answers: list[bool] = []
-    real.monitors.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
+def test_confirmation(real: World, beat: HeartbeatSpec | None, said: tuple[bool, str | None]) -> None:
+    answers: list[tuple[bool, str | None]] = []
+    spec = ServiceSpec(name="web", command=("web",), heartbeat=beat)
+    real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
     run_until(real.loop, lambda: answers)
-    assert answers == [alive]
+    assert answers == [said]
 
 
 def test_confirmation_by_tcp(real: World, port: int) -> None:
-    answers: list[bool] = []
+    answers: list[tuple[bool, str | None]] = []
     beat = HeartbeatSpec(source="tcp", tcp=f"127.0.0.1:{port}")
-    real.monitors.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
+    spec = ServiceSpec(name="web", command=("web",), heartbeat=beat)
+    real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
     run_until(real.loop, lambda: answers)
-    assert answers == [True]
+    assert answers == [(True, None)]
 
 
 def test_a_probe_inherits_what_its_service_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
