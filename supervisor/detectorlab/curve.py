@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, inf, log
 
-from supervisor.detectorlab.candidates import ComparedDetector
+from supervisor.detectorlab.candidates import ComparedDetector, CountsFailures
 from supervisor.detectorlab.scenarios import PERIOD, Trace
 
 WARM = 1000
@@ -27,6 +28,8 @@ EVERY = 16
 NEAR_ENOUGH = 0.01
 LONGEST = 60.0
 """Seconds; no crash is placed in a longer gap, because the sender was suspended then."""
+_PROBES = 200
+"""Failed probes that are played after a crash at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +49,50 @@ class Point:
         return 1e6 * self.mistakes / self.beats
 
 
+def beats(watcher: ComparedDetector, trace: Trace) -> Iterator[int]:
+    """The indexes of the beats in order of arrival.  Failed probes before each are passed on; the beat is not."""
+    arrived, told = trace.arrived, 0
+    counts = trace.probed and isinstance(watcher, CountsFailures)
+    for i in trace.order():
+        if counts:
+            for missed in range(told, i):
+                watcher.failed(trace.sent[missed])  # type: ignore[attr-defined]
+            told = i + 1
+        yield i
+
+
+def detections(watcher: ComparedDetector, trace: Trace, i: int, thresholds: Sequence[float]) -> list[float]:
+    """When each threshold is reached if beat `i` was the last one.  Where failed probes count, all later probes
+    fail."""
+    if not (trace.probed and isinstance(watcher, CountsFailures)):
+        return [watcher.suspect_at(threshold) or 0.0 for threshold in thresholds]
+    hung = deepcopy(watcher)
+    at, reached, due = trace.sent[i], 0.0, []
+    for threshold in sorted(thresholds):
+        while reached < threshold and at < trace.sent[i] + _PROBES * PERIOD:
+            at += PERIOD
+            hung.failed(at)
+            reached = hung.suspicion(at)
+        due.append(at)
+    return due
+
+
 def replay(watcher: ComparedDetector, trace: Trace, thresholds: Sequence[float]) -> list[Point]:
-    """A point for each threshold, from one run."""
+    """A point for each threshold (in rising order), from one run."""
     sent, arrived, stamped = trace.sent, trace.arrived, trace.stamped
     needed = array("d")
     crashes = [array("d") for _ in thresholds]
     worst = [0.0] * len(thresholds)
     watcher.start(0.0)
-    suspicion, heartbeat, suspect_at = watcher.suspicion, watcher.heartbeat, watcher.suspect_at
-    for n, i in enumerate(trace.order()):
+    suspicion, heartbeat = watcher.suspicion, watcher.heartbeat
+    for n, i in enumerate(beats(watcher, trace)):
         at = arrived[i]
         if n >= WARM:
             needed.append(suspicion(at))
         heartbeat(at, sent[i] if stamped else None)
         if n % EVERY or n < WARM:
             continue
-        due = [suspect_at(threshold) or 0.0 for threshold in thresholds]
+        due = detections(watcher, trace, i, thresholds)
         while True:
             begin, end = sent[i], sent[i + 1] if i + 1 < len(sent) else sent[i] + PERIOD
             if end - begin < LONGEST:
@@ -86,7 +117,7 @@ def needs(watcher: ComparedDetector, trace: Trace) -> list[float]:
     """The thresholds that the beats would have needed, smallest first."""
     needed = array("d")
     watcher.start(0.0)
-    for n, i in enumerate(trace.order()):
+    for n, i in enumerate(beats(watcher, trace)):
         if n >= WARM:
             needed.append(watcher.suspicion(trace.arrived[i]))
         watcher.heartbeat(trace.arrived[i], trace.sent[i] if trace.stamped else None)

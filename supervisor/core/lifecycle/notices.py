@@ -30,8 +30,11 @@ def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action
 
 
 def probe_failed(instance: Instance, event: ev.ProbeFailed, now: float, out: list[Action]) -> None:
-    """Keep the error, which is shown with the failure that may follow from it."""
+    """Keep the error, which is shown with the failure that may follow from it.  The detector counts failures apart from
+    silence, because some of them are usual."""
     instance.last_probe_error = event.error
+    if instance.detector is not None and instance.state is State.RUNNING:
+        instance.detector.failed(now)
 
 
 def extended(instance: Instance, event: ev.Extended, now: float, out: list[Action]) -> None:

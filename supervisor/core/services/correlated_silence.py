@@ -13,13 +13,12 @@ from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.suspect import MANY_SILENT
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import State
+from supervisor.core.model.spec import PROBED
 
 MIN_SILENT = 3
 """Number of silent instances from which on they are many."""
 SIMULTANEOUS = 2.0
 """Seconds; suspicions at most this far apart began together."""
-PROBED = ("http", "tcp", "exec")
-"""Sources of heartbeats that can be probed again."""
 
 
 class CorrelatedSilence:
