@@ -29,6 +29,9 @@ class ComparedDetector(Protocol):
 class CountsFailures(ComparedDetector, Protocol):
     """A detector that is told of failed probes; those of other projects know only silence."""
 
+    @property
+    def counts_failures(self) -> bool: ...
+
     def failed(self, at: float) -> None: ...
 
 

@@ -52,11 +52,11 @@ class Point:
 def beats(watcher: ComparedDetector, trace: Trace) -> Iterator[int]:
     """The indexes of the beats in order of arrival.  Failed probes before each are passed on; the beat is not."""
     arrived, told = trace.arrived, 0
-    counts = trace.probed and isinstance(watcher, CountsFailures)
+    counts = watcher if trace.probed and isinstance(watcher, CountsFailures) else None
     for i in trace.order():
-        if counts:
+        if counts is not None:
             for missed in range(told, i):
-                watcher.failed(trace.sent[missed])  # type: ignore[attr-defined]
+                counts.failed(trace.sent[missed])
             told = i + 1
         yield i
 
@@ -64,17 +64,34 @@ def beats(watcher: ComparedDetector, trace: Trace) -> Iterator[int]:
 def detections(watcher: ComparedDetector, trace: Trace, i: int, thresholds: Sequence[float]) -> list[float]:
     """When each threshold is reached if beat `i` was the last one.  Where failed probes count, all later probes
     fail."""
-    if not (trace.probed and isinstance(watcher, CountsFailures)):
-        return [watcher.suspect_at(threshold) or 0.0 for threshold in thresholds]
-    hung = deepcopy(watcher)
-    at, reached, due = trace.sent[i], 0.0, []
-    for threshold in sorted(thresholds):
-        while reached < threshold and at < trace.sent[i] + _PROBES * PERIOD:
-            at += PERIOD
-            hung.failed(at)
-            reached = hung.suspicion(at)
+    if isinstance(watcher, CountsFailures) and watcher.counts_failures:
+        return hung(watcher, trace.sent[i], PERIOD, thresholds)
+    return [watcher.suspect_at(threshold) or 0.0 for threshold in thresholds]
+
+
+def hung(watcher: CountsFailures, at: float, period: float, thresholds: Sequence[float]) -> list[float]:
+    """When each of the thresholds (rising) is reached if from `at` on a probe fails every `period` seconds."""
+    stuck, reached, due = deepcopy(watcher), 0.0, []
+    end = at + _PROBES * period
+    for threshold in thresholds:
+        while reached < threshold and at < end:
+            at += period
+            stuck.failed(at)
+            reached = stuck.suspicion(at)
         due.append(at)
     return due
+
+
+def failing(watcher: CountsFailures, at: float, period: float) -> float:
+    """When suspicion begins, by the threshold and the bounds that it has, if all probes fail from now on."""
+    stuck, end = deepcopy(watcher), at + _PROBES * period
+    while at < end:
+        due = stuck.suspect_at() or at
+        if due <= at + period:
+            return max(at, due)
+        at += period
+        stuck.failed(at)
+    return end
 
 
 def replay(watcher: ComparedDetector, trace: Trace, thresholds: Sequence[float]) -> list[Point]:

@@ -41,10 +41,18 @@ def calls(floats: st.SearchStrategy[float]) -> st.SearchStrategy[list[tuple[str,
             "stamped",
             "discount_silence",
             "extend_deadline",
+            "failed",
+            "failed",
+            "bound",
             "forget_current",
         ]
     )
     return st.lists(st.tuples(kinds, floats), max_size=40)
+
+
+def without_bounds(moves: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Bounds are not saved: they follow from the recorded intervals."""
+    return [move for move in moves if move[0] != "bound"]
 
 
 def play(detector: Detector, moves: list[tuple[str, float]]) -> None:
@@ -53,6 +61,8 @@ def play(detector: Detector, moves: list[tuple[str, float]]) -> None:
             detector.forget_current()
         elif move == "stamped":
             detector.heartbeat(value, value / 1.01)
+        elif move == "bound":
+            detector.bound(value, 3.0 * value)
         elif move == "discount_silence":
             detector.discount_silence(value, 2.0 * value)
         else:
@@ -61,21 +71,24 @@ def play(detector: Detector, moves: list[tuple[str, float]]) -> None:
 
 def healthy(detector: Detector, at: float) -> bool:
     json.dumps(detector.snapshot(), allow_nan=False)
-    suspect_at, score = detector.suspect_at(), detector.suspicion(at)
-    return isfinite(score) and score >= 0.0 and (suspect_at is None or isfinite(suspect_at))
+    suspect_at, score, other = detector.suspect_at(), detector.suspicion(at), detector.suspect_at(at)
+    moments = all(moment is None or isfinite(moment) for moment in (suspect_at, other))
+    return isfinite(score) and score >= 0.0 and moments and all(map(isfinite, detector.intervals()))
 
 
 @every
 @given(
-    interval=anything, threshold=anything, minimum=anything, maximum=anything, timeout=anything,
-    moves=calls(anything | st.floats(0.0, 100.0)), at=anything,
+    source=st.sampled_from(["notify", "http"]), interval=anything, threshold=anything, minimum=anything,
+    maximum=anything, timeout=anything, moves=calls(anything | st.floats(0.0, 100.0)), at=anything,
 )  # fmt: skip
 def test_no_floats_break_it(
-    name: str, interval: float, threshold: float, minimum: float, maximum: float, timeout: float,
+    name: str, source: str, interval: float, threshold: float, minimum: float, maximum: float, timeout: float,
     moves: list[tuple[str, float]], at: float,
 ) -> None:  # fmt: skip
     detector = make(
         HeartbeatSpec(
+            source=source,
+            probe_timeout=timeout,
             detector=name,
             interval=interval,
             threshold=threshold,
@@ -131,7 +144,7 @@ def test_the_moment_of_suspicion_is_where_the_score_meets_the_threshold(
 
 
 @every
-@given(moves=calls(sensible), more=calls(sensible))
+@given(moves=calls(sensible).map(without_bounds), more=calls(sensible).map(without_bounds))
 @example(moves=[("start", 0.0), *(("heartbeat", float(i)) for i in range(250))], more=[("heartbeat", 500.0)])
 @example(
     moves=[("start", 0.0), *(("stamped", float(i * i % 7 + 9 * i)) for i in range(250))], more=[("heartbeat", 9e3)]
@@ -139,7 +152,8 @@ def test_the_moment_of_suspicion_is_where_the_score_meets_the_threshold(
 def test_a_restored_detector_goes_on_as_the_one_saved(
     name: str, moves: list[tuple[str, float]], more: list[tuple[str, float]]
 ) -> None:
-    saved, restored = make(HeartbeatSpec(detector=name)), beating(name, beats=7)
+    saved, restored = (make(HeartbeatSpec(detector=name, source="http")) for _ in range(2))
+    play(restored, [("start", 0.0), *(("heartbeat", float(i)) for i in range(7))])
     play(saved, moves)
     restored.restore(json.loads(json.dumps(saved.snapshot())))
     for _ in range(2):

@@ -115,6 +115,10 @@ class Accrual:
         self._begin(None)
         self._load_learned([])
 
+    @property
+    def counts_failures(self) -> bool:
+        return self._probes is not None and self._probes.needed > 0
+
     def start(self, now: float) -> None:
         self._begin(now if abs(now) <= _CLOCK else None)
 
@@ -157,7 +161,7 @@ class Accrual:
         silence = at - self.last - self._discounted
         silence = min(silence, FOREVER) if silence > 0.0 else 0.0
         score = self._score_function.score(silence, self._window)
-        if self._probes is not None and self._probes.needed:
+        if self._probes is not None and self._probes.needed > 0:
             return self._counting_failures(self._probes, score, at, silence)
         return score
 
@@ -271,14 +275,11 @@ class Accrual:
         return patience if patience < self._maximum else self._maximum
 
     def _counting_failures(self, probes: FailedProbes, score: float, at: float, silence: float) -> float:
-        """The score where failures are counted: what those in a row add, and the silence since the last result.
-
-        That silence adds no more than one failure would, until the result is overdue by a probe's timeout."""
+        """The score where failures are counted: what those in a row add, and the silence since the last result, which
+        adds no more than one failure would."""
         if probes.row:
-            silence = min(silence, max(0.0, at - probes.at))
-            score = self._score_function.score(silence, self._window)
-        overdue = self._score_function.score(max(0.0, silence - probes.timeout), self._window)
-        return probes.row * probes.each + max(min(score, probes.each), overdue)
+            score = self._score_function.score(min(silence, max(0.0, at - probes.at)), self._window)
+        return probes.row * probes.each + min(score, probes.each)
 
     def _ignore(self) -> bool:
         self.ignored += 1

@@ -21,6 +21,11 @@ class Detector(Protocol):
     ignored: int
     """Number of beats that were not accepted, over all incarnations."""
 
+    @property
+    def counts_failures(self) -> bool:
+        """At present failed probes are counted apart from silence: suspicion needs several in a row."""
+        ...
+
     def start(self, now: float) -> None:
         """A new incarnation is ready: forget the last beat, keep the learned intervals, begin the grace period."""
         ...
