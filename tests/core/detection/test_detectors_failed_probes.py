@@ -205,7 +205,7 @@ def test_a_snapshot_without_the_rate_is_read() -> None:
     del old["probes"]
     later.detector.restore(old)
     assert later.detector.intervals() == service.detector.intervals()
-    assert later.detector.snapshot()["probes"] == [0.0, 0.0]
+    assert later.detector.snapshot()["probes"] == [0.0, 0.0, 0, 0.0]
 
 
 # -- under any calls -------------------------------------------------------------------------------------------------

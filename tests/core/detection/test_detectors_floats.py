@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from supervisor.core.detection.detectors.protocol import Detector
 from supervisor.core.detection.detectors.registry import KNOWN, make
-from supervisor.core.model.spec import HeartbeatSpec
+from supervisor.core.detection.interval_histogram import IntervalHistogram
+from supervisor.core.detection.target import assess
+from supervisor.core.model.spec import HeartbeatSpec, TargetSpec
 
 pytestmark = pytest.mark.slow
 every = pytest.mark.parametrize("name", sorted(KNOWN))
@@ -101,6 +103,42 @@ def test_no_floats_break_it(
     for move in moves:
         play(detector, [move])
         assert healthy(detector, at)
+
+
+@every
+@pytest.mark.parametrize("gap", [1e-6, 1e-4, 4e-4])
+def test_a_burst_of_beats_breaks_nothing(name: str, gap: float) -> None:
+    detector = beating(name, beats=400, every=gap)
+    assert healthy(detector, 400 * gap)
+    assert detector.suspect_at() is not None
+
+
+@every
+@pytest.mark.parametrize("longest", [0.0, 1e-12, 1e-6])
+def test_no_time_to_learn_in_breaks_nothing(name: str, longest: float) -> None:
+    detector = make(HeartbeatSpec(detector=name, max_timeout=longest, timeout=longest))
+    play(detector, [("start", 0.0), *(("heartbeat", float(i * i)) for i in range(300))])
+    assert healthy(detector, 1e6)
+
+
+@given(
+    source=st.sampled_from(["notify", "http", "file"]), within=anything, rate=anything, interval=anything,
+    threshold=anything, instances=st.integers(0, 9), gaps=st.lists(st.floats(1e-6, 100.0), max_size=4),
+)  # fmt: skip
+def test_no_floats_break_a_target(
+    source: str, within: float, rate: float, interval: float, threshold: float, instances: int, gaps: list[float]
+) -> None:
+    target = TargetSpec(detect_within=within, max_false_restarts=rate)
+    spec = HeartbeatSpec(source=source, interval=interval, threshold=threshold, target=target)
+    record = IntervalHistogram()
+    for gap in gaps * 70:
+        record.add(gap)
+    found = assess(spec, instances, record)
+    assert all(isfinite(value) for value in found if isinstance(value, float))
+    detector = make(spec)
+    detector.bound(found.minimum, found.maximum)
+    play(detector, [("start", 0.0), *(("heartbeat", float(i)) for i in range(50))])
+    assert healthy(detector, 100.0)
 
 
 steps = st.lists(st.floats(1e-3, 50.0), min_size=1, max_size=300)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from math import ceil, isfinite, log10
 
 from supervisor.core.detection.detectors.float_guards import margin
-from supervisor.core.model.saved import GARBAGE, number, sequence
+from supervisor.core.model.saved import GARBAGE, integer, number, sequence
 
 KNOWN = 200
 """Probes after which the rate of failures is known."""
@@ -79,14 +79,17 @@ class FailedProbes:
         self.row = 0
 
     def snapshot(self) -> list[float]:
-        return [self._answered, self._failed]
+        return [self._answered, self._failed, self.row, self.at]
 
     def restore(self, saved: object) -> None:
         """Continue from a snapshot; nothing is known where it is damaged or missing."""
         try:
-            self._answered, self._failed = (number(value, 0.0, MEMORY) for value in sequence(saved, 2))
+            answered, failed, row, at = sequence(saved, 4)
+            counts = number(answered, 0.0, MEMORY), number(failed, 0.0, MEMORY)
+            present = integer(row, 0, 2**31), number(at, -(2.0**34), 2.0**34)
         except GARBAGE:
-            self._answered = self._failed = 0.0
+            counts, present = (0.0, 0.0), (0, 0.0)
+        (self._answered, self._failed), (self.row, self.at) = counts, present
         self._estimate()
 
     def _estimate(self) -> None:
