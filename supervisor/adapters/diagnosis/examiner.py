@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Done = Callable[[bool, str | None, "documents.Evidence", float], None]
 """`done(alive, held, evidence, ran)`: whether it answered; why its silence proves nothing, or None; what was found;
-the seconds of this suspicion in which it could run."""
+the seconds of this silence in which it could run."""
 Confirm = Callable[[Callable[[bool], None]], object]
 """`confirm(answer)` probes the suspect once more; `answer(alive)` may be called before it returns."""
 
@@ -86,15 +86,17 @@ class Examiner:
         done: Done,
         *,
         again: bool = False,
+        ran: float = 0.0,
     ) -> None:
         """Call `done` once within `timeout` seconds, perhaps before this returns.
 
         An unfinished examination of the same instance is cancelled, and its `done` never called.  `again`: the
-        suspicion is still the one of the last examination, whose measured times go on.
+        silence is still the one of the last examination, whose measured times go on; else they begin with `ran`
+        seconds in which the process could run.
         """
         running = self._running.get(suspect.instance) if again else None
         self.cancel(suspect.instance)
-        self._running[suspect.instance] = running = running or SchedulableTime()
+        self._running[suspect.instance] = running = running or SchedulableTime(ran)
         examination = _Examination(self, suspect, spec, timeout, done, running)
         self._under_way[suspect.instance] = examination
         examination.begin(confirm)

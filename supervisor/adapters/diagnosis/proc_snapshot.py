@@ -46,6 +46,8 @@ _LIMITS = {
     "Max cpu time": "cpu",
 }
 _CGROUP = ("memory.current", "memory.max", "memory.high", "memory.pressure", "cpu.max", "cpu.stat", "pids.max")
+_IN_WAIT = ("do_wait", "do_sigtimedwait", "sigsuspend", "pause")
+"""Where in the kernel a process waits that only looks after its children."""
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 

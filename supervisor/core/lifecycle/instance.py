@@ -45,6 +45,7 @@ class Instance:
         "assessment",
         "cause",
         "cause_at",
+        "counting",
         "detector",
         "evidence",
         "exit_code",
@@ -62,6 +63,7 @@ class Instance:
         "not_recorded_before",
         "phase",
         "pid",
+        "ran",
         "ready",
         "ready_unseen",
         "recovering",
@@ -117,6 +119,10 @@ class Instance:
         self.healthy_at: float | None = None
         self.suspect_since = 0.0
         self.asked_again = False
+        self.ran = 0.0
+        """Schedulable seconds of the present silence, over all its suspicions; 0 after a beat."""
+        self.counting = False
+        """The examiner of this daemon has counted them until now, and goes on where the silence is suspected again."""
         self.not_recorded_before = -inf
         """An interval that began before this moment is not recorded, because something else may have lengthened it."""
         self.histogram = IntervalHistogram()
@@ -212,6 +218,7 @@ class Instance:
         if detector.heartbeat(event.at, event.sent) and last is not None and last > self.not_recorded_before:
             self.histogram.add(event.at - last)
         self.last_probe_error = ""
+        self.ran = 0.0
         return detector.suspect_at()
 
     @property

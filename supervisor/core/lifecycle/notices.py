@@ -54,6 +54,7 @@ def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[A
             numbers = {"for_s": round(event.seconds, 3), "silence_s": silence_detail(instance, now)["silence_s"]}
             out.append(record(instance, instance.state, Cause.HELD, {"held": DAEMON_DID_NOT_RUN, **numbers}))
         instance.detector.discount_silence(event.seconds, now)
+        instance.counting = False
         instance.not_recorded_before = now
     if instance.until is not None:
         instance.until += event.seconds

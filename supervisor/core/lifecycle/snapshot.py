@@ -78,10 +78,15 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "exit_code": ("exit_code", _optional_integer(0, 255)),
     "signal": ("signal", _optional_integer(1, 127)),
     "status_text": ("status_text", str),
+    "ran": ("ran", lambda value: number(value, 0.0, _FAR)),
 }
 """The saved key of each value, with its attribute and the function that reads the value back.
 
 Other versions read and write the keys, so a key never changes (tests/golden); an attribute may."""
+
+
+_WHERE_ABSENT: dict[str, Any] = {"ran": 0.0}
+"""The values of keys that earlier versions did not save."""
 
 
 def write(instance: object) -> dict[str, Any]:
@@ -92,7 +97,8 @@ def write(instance: object) -> dict[str, Any]:
 def read(saved: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes by name, from what `write` returned.  Raises one of `saved.GARBAGE` for damaged data."""
     number(saved["at"], -_FAR, _FAR)
-    return {attribute: reader(saved[key]) for key, (attribute, reader) in _FIELDS.items()}
+    known = _WHERE_ABSENT | dict(saved)
+    return {attribute: reader(known[key]) for key, (attribute, reader) in _FIELDS.items()}
 
 
 def count(saved: Mapping[str, Any], key: str, unknown: int) -> int:

@@ -316,12 +316,14 @@ def test_each_hold_is_told_with_its_numbers() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline()
     life.examined(held="starved of CPU", waited={"share": 0.95, "ran_s": 0.02}).deadline().examined().beats(1)
     story = life.why()
-    assert (story["failures"], story["false_alarms"]) == (0, 1)
+    assert (story["failures"], story["false_alarms"]) == (0, 0), "whether it hangs is not known yet"
     assert_told(
         life.told(),
+        "suspicion of run 1",
         "decided   held, 0.1 s after the suspicion: starved of CPU; it had waited 95 % of the time",
         "; 0 s counted as silence",
         "kept running; it can run again; silence counts from now on",
+        "not decided after 1.2 s: it got more time, and run 1 continues",
     )
 
 
