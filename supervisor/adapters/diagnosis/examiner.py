@@ -168,7 +168,8 @@ class _Examination:
         """Measure whether it gets to run, by the change since the last look."""
         tree = self.suspect.tree
         cgroup = tree.path if isinstance(tree, CgroupTree) else None
-        self._running.look(self._loop.now(), read_waits(members, cgroup), blocked=self._held is not None)
+        blocked = self._held is not None and not self._found.get("others_can_run")
+        self._running.look(self._loop.now(), read_waits(members, cgroup), blocked=blocked)
         self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
         if self._held is None and self._running.held is not None:
             self._held = self._found["held"] = self._running.held

@@ -321,6 +321,7 @@ class Evidence(TypedDict, total=False):
     last_lines: list[str]
     processes: list[ExaminedProcess]
     processes_left_out: int
+    others_can_run: Annotated[bool, "held is one process of several; the others can run, so their time counts"]
     waited: Waited
     stacks: list[Stack]
     core: Core
