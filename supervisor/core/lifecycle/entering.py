@@ -93,7 +93,7 @@ def run(
     instance.ready = ready
     instance.recovering = False
     instance.last_probe_error = ""
-    instance.ran = 0.0
+    instance.ran, instance.had_beaten = 0.0, False
     instance.phase = Phase.NONE
     await_health(instance, now)
     move(instance, State.RUNNING, cause, now, out, detail)
@@ -102,6 +102,7 @@ def run(
 
 def listen(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe heartbeats; silence counts from now on."""
+    instance.listening_since, instance.last_sign = now, None
     if instance.detector is not None:
         instance.detector.start(now)
         instance.not_recorded_before = -inf

@@ -52,13 +52,16 @@ class Instance:
         "failure",
         "false_suspicions",
         "goal",
+        "had_beaten",
         "healthy_at",
         "held",
         "histogram",
         "incarnation",
         "last_probe_error",
+        "last_sign",
         "lingering",
         "lingering_since",
+        "listening_since",
         "name",
         "not_recorded_before",
         "phase",
@@ -123,6 +126,12 @@ class Instance:
         """Schedulable seconds of the present silence, over all its suspicions; 0 after a beat."""
         self.counting = False
         """The examiner of this daemon has counted them until now, and goes on where the silence is suspected again."""
+        self.listening_since = 0.0
+        """When heartbeats of this run were first waited for by this daemon."""
+        self.last_sign: float | None = None
+        """When READY=1 or STATUS= last came in place of a heartbeat (signs_of_life.py)."""
+        self.had_beaten = False
+        """The process had beaten before this daemon took it over."""
         self.not_recorded_before = -inf
         """An interval that began before this moment is not recorded, because something else may have lengthened it."""
         self.histogram = IntervalHistogram()

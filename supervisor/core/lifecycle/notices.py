@@ -8,6 +8,7 @@ from __future__ import annotations
 from supervisor.core.lifecycle.entering import note, record
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.running import silence_detail
+from supervisor.core.lifecycle.signs_of_life import take_sign
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
 from supervisor.core.model.causes import Cause
@@ -19,6 +20,13 @@ DAEMON_DID_NOT_RUN = "this supervisor did not run itself"
 def status_text(instance: Instance, event: ev.StatusText, now: float, out: list[Action]) -> None:
     """Keep the process's own description of its status."""
     instance.status_text = event.text
+    if instance.state in (State.RUNNING, State.SUSPECT):
+        take_sign(instance, now, out)
+
+
+def ready_again(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
+    """RUNNING: READY=1 of a process that is ready."""
+    take_sign(instance, now, out)
 
 
 def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action]) -> None:

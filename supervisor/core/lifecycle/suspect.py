@@ -14,6 +14,7 @@ from typing import Any
 from supervisor.core.lifecycle.entering import EXAMINE_TIMEOUT, await_health, end_process, examine, move, note
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.running import review_target
+from supervisor.core.lifecycle.signs_of_life import take_sign
 from supervisor.core.lifecycle.snapshot import After
 from supervisor.core.lifecycle.starting import run_as_ready
 from supervisor.core.model import events as ev
@@ -40,7 +41,9 @@ def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Act
 
 
 def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
-    """Readiness drops the suspicion of a start that took too long."""
+    """Readiness drops the suspicion of a start that took too long; READY=1 may be a sign of life."""
+    if instance.suspected_for is Cause.SILENT:
+        take_sign(instance, now, out)
     if instance.suspected_for is Cause.START_TIMEOUT:
         instance.false_suspicions += 1
         instance.failure = instance.held = None

@@ -122,6 +122,7 @@ class Instance(InstanceName):
     attempt: int
     waiting_for: str | None
     held: str | None
+    on_suspect: Annotated[str | None, "what follows when its heartbeats stay away: restart or report"]
     lingering: list[str]
     stuck: Annotated[bool, "it was killed again and again, and does not go"]
     detach: Annotated[bool, "it outlives the supervisor"]

@@ -41,6 +41,7 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "attempt": i.tracker.attempt,
         "waiting_for": i.waiting_for or None,
         "held": i.held,
+        "on_suspect": i.spec.heartbeat.on_suspect.value if i.spec.heartbeat is not None else None,
         "lingering": list(i.lingering),
         "stuck": i.unkillable(now),
         "detach": i.spec.detach,

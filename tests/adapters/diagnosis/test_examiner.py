@@ -103,6 +103,11 @@ class Practice:
         assert len(json.dumps(answers[0])) < 128 * 1024
         return answers[0]
 
+    def next_turn(self) -> None:
+        """Until the loop's clock has moved."""
+        began = self.loop.now()
+        run_until(self.loop, lambda: self.loop.now() > began)
+
     def close(self) -> None:
         for process in self.processes:
             process.kill()
@@ -220,6 +225,7 @@ def test_one_stopped_worker_of_several_holds_only_until_the_others_could_have_an
     _, held, found, _ = practice.examine(service)
     assert held == f"stopped (SIGSTOP): pid {worker.pid}, until the others could have answered"
     assert found["others_can_run"]
+    practice.next_turn()
     _, _, _, ran = practice.examine(service, again=True)
     assert ran > 0.0, "the time of the others counts"
     os.kill(main.pid, signal.SIGSTOP)
@@ -239,6 +245,7 @@ def test_a_stopped_process_behind_a_wrapper_holds_all(practice: Practice) -> Non
         _, held, found, _ = practice.examine(service)
         assert held == f"stopped (SIGSTOP): pid {child}"
         assert "others_can_run" not in found
+        practice.next_turn()
         _, _, _, ran = practice.examine(service, again=True)
         assert ran == 0.0
     finally:

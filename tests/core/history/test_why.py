@@ -312,6 +312,11 @@ def test_a_silence_that_proves_nothing() -> None:
     )
 
 
+def test_a_silence_that_is_only_reported_says_so_for_what_is_next() -> None:
+    life = Life(heartbeat=HeartbeatSpec(on_suspect=Reaction.REPORT)).start().beats().deadline().examined()
+    assert life.why()["next"]["what"] == 'nothing is done to it (on_suspect = "report"); a heartbeat clears it'
+
+
 def test_each_hold_is_told_with_its_numbers() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline()
     life.examined(held="starved of CPU", waited={"share": 0.95, "ran_s": 0.02}).deadline().examined().beats(1)
