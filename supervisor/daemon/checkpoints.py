@@ -34,9 +34,7 @@ class Checkpoints:
             self._next = now + FIRST_DELAY
         if now >= self._next:
             self._next = now + INTERVAL
-            self._pending = [
-                name for name, instance in self._instances().items() if self._has_news(name, instance)
-            ]
+            self._pending = [name for name, instance in self._instances().items() if self._has_news(name, instance)]
         if self._pending:
             self._save(self._pending[:PER_TURN])
             del self._pending[:PER_TURN]

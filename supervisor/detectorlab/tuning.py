@@ -158,9 +158,7 @@ def _silences(law: SilenceLaw) -> list[float]:
     return sorted({law.silence(10.0 ** (-0.5 - 0.5 * k)) for k in range(POINTS)})
 
 
-def _curve(
-    name: str, probing: _Probing, law: SilenceLaw, seed: int, silences: Sequence[float]
-) -> Iterator[Point]:
+def _curve(name: str, probing: _Probing, law: SilenceLaw, seed: int, silences: Sequence[float]) -> Iterator[Point]:
     interval = probing.interval
 
     def new(threshold: float) -> Detector:

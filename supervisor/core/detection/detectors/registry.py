@@ -48,7 +48,9 @@ _USUAL_PHI = 8.0
 
 
 def _probes(spec: HeartbeatSpec, phi: float) -> FailedProbes | None:
-    return FailedProbes(phi, phi if spec.target else spec.threshold, spec.probe_timeout) if spec.source in PROBED else None
+    return (
+        FailedProbes(phi, phi if spec.target else spec.threshold, spec.probe_timeout) if spec.source in PROBED else None
+    )
 
 
 def make(spec: HeartbeatSpec) -> Detector:
