@@ -51,7 +51,7 @@ class Point:
 
 def beats(watcher: ComparedDetector, trace: Trace) -> Iterator[int]:
     """The indexes of the beats in order of arrival.  Failed probes before each are passed on; the beat is not."""
-    arrived, told = trace.arrived, 0
+    told = 0
     counts = watcher if trace.probed and isinstance(watcher, CountsFailures) else None
     for i in trace.order():
         if counts is not None:

@@ -18,10 +18,10 @@ from supervisor.cli.main import main
 from supervisor.config.load import load
 from supervisor.config.units import parse_duration
 from supervisor.core.detection.interval_histogram import IntervalHistogram
+from supervisor.core.detection.target import assess
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
-from supervisor.core.detection.target import assess
 from supervisor.core.model.spec import HeartbeatSpec, TargetSpec
 from supervisor.core.text.units import span
 from supervisor.detectorlab import tuning
@@ -279,7 +279,7 @@ def test_memoryless_intervals_leave_nothing_to_learn() -> None:
 
 
 def test_failed_probes_are_judged_by_the_rule_that_counts_them() -> None:
-    """One probe in fifteen fails: what the detector needs is a row of failures, not the silence of a longer interval."""
+    """One probe in fifteen fails: the detector needs a row of failures, not the silence of a longer interval."""
     dice, record = Random(1), IntervalHistogram()
     for _ in range(8000):
         periods = 1

@@ -9,7 +9,6 @@ import pytest
 
 from supervisor.detectorlab.candidates import BY_NAME
 from supervisor.detectorlab.curve import EVERY, WARM, Point, between, grid, needs, replay, together
-from supervisor.detectorlab.candidates import BY_NAME
 from supervisor.detectorlab.scenarios import Trace, named
 
 

@@ -88,8 +88,8 @@ class StartMonitoring(NamedTuple):
 class Examine(NamedTuple):
     """Examine a suspect, gather evidence, and answer `SuspectExamined` within `timeout` seconds.
 
-    `confirm`: probe it once more, where its heartbeat source can be probed.  `again`: the silence is still the one of the
-    last examination, so its schedulable time is counted on; else the count begins with `ran` seconds."""
+    `confirm`: probe it once more, where its heartbeat source can be probed.  `again`: the silence is still the one of
+    the last examination, so its schedulable time is counted on; else the count begins with `ran` seconds."""
 
     instance: str
     incarnation: int

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.diagnosis import pyspy
-from supervisor.adapters.linux import procfs
 from supervisor.adapters.diagnosis.examiner import Confirm, Examiner
 from supervisor.adapters.diagnosis.stack_dump import BYTES, LINES, catches
+from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes.tree import Tree
 from supervisor.core.model.spec import Evidence, ServiceSpec
 from supervisor.core.text.stacks import where

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 from random import Random
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given
