@@ -87,12 +87,13 @@ Other versions read and write the keys, so a key never changes (tests/golden); a
 
 
 _WHERE_ABSENT: dict[str, Any] = {"had_beaten": False, "ran": 0.0}
-"""The values of keys that earlier versions did not save."""
+"""The values of keys that earlier versions did not save; they are saved only where they have another value."""
 
 
 def write(instance: object) -> dict[str, Any]:
     """The saved values of an instance as JSON-able data."""
-    return {key: getattr(instance, attribute) for key, (attribute, _) in _FIELDS.items()}
+    values = {key: getattr(instance, attribute) for key, (attribute, _) in _FIELDS.items()}
+    return {key: value for key, value in values.items() if key not in _WHERE_ABSENT or value != _WHERE_ABSENT[key]}
 
 
 def read(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -225,8 +225,12 @@ def test_one_stopped_worker_of_several_holds_only_until_the_others_could_have_an
     _, held, found, _ = practice.examine(service)
     assert held == f"stopped (SIGSTOP): pid {worker.pid}, until the others could have answered"
     assert found["others_can_run"]
-    practice.next_turn()
-    _, _, _, ran = practice.examine(service, again=True)
+    ran = 0.0
+    for _ in range(100):  # on a busy host it may wait for a CPU at first
+        practice.next_turn()
+        ran = practice.examine(service, again=True)[3]
+        if ran:
+            break
     assert ran > 0.0, "the time of the others counts"
     os.kill(main.pid, signal.SIGSTOP)
     wait_for_stop(main.pid)
