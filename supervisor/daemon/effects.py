@@ -175,7 +175,7 @@ class Effects:
             parts.engine.post(action.instance, examined)
 
         confirm = partial(parts.monitors.confirm, action.instance, spec) if action.confirm else None
-        parts.examiner.examine(process, spec, action.timeout, confirm, answer, again=action.again)
+        parts.examiner.examine(process, spec, action.timeout, confirm, answer, again=action.again, ran=action.ran)
 
     def _release(self, action: act.ReleaseInstance) -> None:
         parts = self._parts

@@ -272,7 +272,7 @@ class Play:
     def _tell(self, actions: list[act.Action], out: list[str]) -> None:
         for action in actions:
             if isinstance(action, act.Examine) and not action.again:
-                self.running = SchedulableTime()
+                self.running = SchedulableTime(action.ran)
             if isinstance(action, act.Record):
                 self.records.append(action)
                 note = "" if action.before is not action.after else "~"

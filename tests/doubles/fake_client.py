@@ -63,6 +63,7 @@ def view(name: str, state: State = "running", **more: Any) -> Instance:
         "attempt": 0,
         "waiting_for": None,
         "held": None,
+        "on_suspect": None,
         "lingering": [],
         "stuck": False,
         "detach": False,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Done = Callable[[bool, str | None, "documents.Evidence", float, str | None], None]
 """`done(alive, held, evidence, ran, unasked)`: whether it answered; why its silence proves nothing, or None; what was
-found; the seconds of this suspicion in which it could run; why it could not be probed, or None."""
+found; the seconds of this silence in which it could run; why it could not be probed, or None."""
 Confirm = Callable[[Callable[[bool, str | None], None]], Callable[[], None]]
 """`confirm(answer)` probes the suspect once more and returns what cancels that; `answer(alive, unasked)` may be called
 before it returns."""
@@ -87,15 +87,17 @@ class Examiner:
         done: Done,
         *,
         again: bool = False,
+        ran: float = 0.0,
     ) -> None:
         """Call `done` once within `timeout` seconds, perhaps before this returns.
 
         An unfinished examination of the same instance is cancelled, and its `done` never called.  `again`: the
-        suspicion is still the one of the last examination, whose measured times go on.
+        silence is still the one of the last examination, whose measured times go on; else they begin with `ran`
+        seconds in which the process could run.
         """
         running = self._running.get(suspect.instance) if again else None
         self.cancel(suspect.instance)
-        self._running[suspect.instance] = running = running or SchedulableTime()
+        self._running[suspect.instance] = running = running or SchedulableTime(ran)
         examination = _Examination(self, suspect, spec, timeout, done, running)
         self._under_way[suspect.instance] = examination
         examination.begin(confirm)
@@ -170,7 +172,8 @@ class _Examination:
         """Measure whether it gets to run, by the change since the last look."""
         tree = self.suspect.tree
         cgroup = tree.path if isinstance(tree, CgroupTree) else None
-        self._running.look(self._loop.now(), read_waits(members, cgroup), blocked=self._held is not None)
+        blocked = self._held is not None and not self._found.get("others_can_run")
+        self._running.look(self._loop.now(), read_waits(members, cgroup), blocked=blocked)
         self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
         if self._held is None and self._running.held is not None:
             self._held = self._found["held"] = self._running.held

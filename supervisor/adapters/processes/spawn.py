@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 
 from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.processes import marks
+from supervisor.core.model import sdnotify
 from supervisor.core.model.spec import ServiceSpec
 
 LIMITS = {
@@ -85,7 +86,7 @@ class Spawner:
         if beats or (spec.ready is not None and spec.ready.notify):
             env["NOTIFY_SOCKET"] = self._notify_socket
         if heartbeat is not None and beats:
-            env["WATCHDOG_USEC"] = str(int(heartbeat.interval * 2e6))
+            env["WATCHDOG_USEC"] = str(round(heartbeat.interval * sdnotify.WATCHDOG_INTERVALS * 1e6))
         return self._inherited(spec) | _encoded(env)
 
     def _inherited(self, spec: ServiceSpec) -> dict[bytes, bytes]:

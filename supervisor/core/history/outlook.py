@@ -70,6 +70,8 @@ def _starting(view: Instance) -> tuple[str, float | None]:
 def _suspect(view: Instance) -> tuple[str, float | None]:
     if view["held"]:
         return f"it is examined again; silence is not counted: {view['held']}", None
+    if view["cause"] == "heartbeat-silent" and view.get("on_suspect") == "report":
+        return 'nothing is done to it (on_suspect = "report"); a heartbeat clears it', None
     return "it is being examined, then cleared or restarted", None
 
 

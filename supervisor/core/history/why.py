@@ -151,6 +151,7 @@ def _excuse(event: Event) -> Excuse:
 def _headline(incident: Incident, detail: JSON) -> str:
     kind = {
         IncidentOutcome.FALSE_ALARM: "false alarm",
+        IncidentOutcome.UNDECIDED: "suspicion",
         IncidentOutcome.OPEN: "failure" if incident.failed_at else "suspicion",
     }
     what = kind.get(incident.outcome, "failure" if incident.failed_at else "suspicion")
@@ -164,7 +165,7 @@ def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
     if detail.get("action") == "report":
         yield "only reported, as configured"
     yield from (_hold(event["detail"]) for event in incident.events if event["cause"] == Cause.HELD)
-    if incident.outcome is IncidentOutcome.FALSE_ALARM:
+    if incident.outcome in (IncidentOutcome.FALSE_ALARM, IncidentOutcome.UNDECIDED):
         yield f"kept running; {phrase(incident.events[-1]['cause'])}"
         return
     if incident.failed_at is not None and suspected:
@@ -216,6 +217,8 @@ def _after(incident: Incident) -> Iterator[str]:
         yield f"it failed again {took} later, before it was ready"
     elif incident.outcome is IncidentOutcome.FALSE_ALARM:
         yield f"cleared after {took}; run {incident.incarnation} continues"
+    elif incident.outcome is IncidentOutcome.UNDECIDED:
+        yield f"not decided after {took}: it got more time, and run {incident.incarnation} continues"
     elif incident.outcome is IncidentOutcome.STOPPED:
         yield f"stopped after {took}"
     elif incident.outcome is IncidentOutcome.OPEN:

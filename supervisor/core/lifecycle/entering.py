@@ -98,6 +98,7 @@ def run(
     instance.ready = ready
     instance.recovering = False
     instance.last_probe_error = ""
+    instance.ran, instance.had_beaten = 0.0, False
     instance.phase = Phase.NONE
     await_health(instance, now)
     move(instance, State.RUNNING, cause, now, out, detail)
@@ -107,6 +108,7 @@ def run(
 def listen(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe heartbeats; silence counts from now on."""
     instance.blind_since, instance.probe_delayed, instance.refusals = None, False, 0
+    instance.listening_since, instance.last_sign = now, None
     if instance.detector is not None:
         instance.detector.start(now)
         instance.not_recorded_before = -inf
@@ -138,7 +140,14 @@ def suspect(instance: Instance, cause: Cause, now: float, out: list[Action], det
     if silent and heartbeat is not None:
         timeout += heartbeat.probe_timeout
     move(instance, State.SUSPECT, cause, now, out, detail, until=None if only_report else now + timeout)
-    out.append(Examine(instance.name, instance.incarnation, timeout, confirm=silent))
+    instance.counting = instance.counting and silent and instance.ran > 0.0
+    examine(instance, timeout, out, silent=silent)
+
+
+def examine(instance: Instance, timeout: float, out: list[Action], *, silent: bool) -> None:
+    """Order an examination; its count of schedulable time goes on where it belongs to the present silence."""
+    ran = instance.ran if silent else 0.0
+    out.append(Examine(instance.name, instance.incarnation, timeout, confirm=silent, again=instance.counting, ran=ran))
 
 
 # -- STOPPING --------------------------------------------------------------------------------------------------------

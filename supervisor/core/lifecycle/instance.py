@@ -46,20 +46,24 @@ class Instance:
         "blind_since",
         "cause",
         "cause_at",
+        "counting",
         "detector",
         "evidence",
         "exit_code",
         "failure",
         "false_suspicions",
         "goal",
+        "had_beaten",
         "healthy_at",
         "held",
         "histogram",
         "incarnation",
         "killed",
         "last_probe_error",
+        "last_sign",
         "lingering",
         "lingering_since",
+        "listening_since",
         "name",
         "not_recorded_before",
         "out_of_memory",
@@ -68,6 +72,7 @@ class Instance:
         "probe_delayed",
         "probe_failures",
         "probe_fault",
+        "ran",
         "ready",
         "ready_unseen",
         "recovering",
@@ -137,6 +142,16 @@ class Instance:
         self.healthy_at: float | None = None
         self.suspect_since = 0.0
         self.asked_again = False
+        self.ran = 0.0
+        """Schedulable seconds of the present silence, over all its suspicions; 0 after a beat."""
+        self.counting = False
+        """The examiner of this daemon has counted them until now, and goes on where the silence is suspected again."""
+        self.listening_since = 0.0
+        """When heartbeats of this run were first waited for by this daemon."""
+        self.last_sign: float | None = None
+        """When READY=1 or STATUS= last came in place of a heartbeat (signs_of_life.py)."""
+        self.had_beaten = False
+        """The process had beaten before this daemon took it over."""
         self.not_recorded_before = -inf
         """An interval that began before this moment is not recorded, because something else may have lengthened it."""
         self.histogram = IntervalHistogram()
@@ -233,6 +248,7 @@ class Instance:
             self.histogram.add(event.at - last)
         self.last_probe_error = ""
         self.refusals = 0
+        self.ran = 0.0
         return detector.suspect_at()
 
     @property

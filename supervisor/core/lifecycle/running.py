@@ -79,9 +79,10 @@ def silence_detail(instance: Instance, now: float) -> dict[str, Any]:
         "intervals_s": [round(i, 4) for i in detector.intervals()[-16:]],
     }
     if detector.last is None:
-        detail["never_beat"] = True
-    since = detector.last if detector.last is not None else instance.cause_at
-    assert since is not None  # a running instance has a cause
+        detail["since_adoption" if instance.had_beaten else "never_beat"] = True
+        if instance.status_text or instance.last_sign is not None:
+            detail["other_messages"] = True
+    since = detector.last if detector.last is not None else instance.last_sign or instance.listening_since
     detail["silence_s"] = round(now - since, 3)
     if instance.last_probe_error:
         detail["last_probe_error"] = instance.last_probe_error

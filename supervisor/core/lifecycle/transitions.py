@@ -106,6 +106,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.Adopted): adopted.adopted,
     (State.RUNNING, ev.NotFoundOnAdoption): adopted.not_found,
     (State.RUNNING, ev.Heartbeat): running.heartbeat,
+    (State.RUNNING, ev.Ready): notices.ready_again,
     (State.RUNNING, ev.ProbeFailed): notices.probe_failed,
     (State.RUNNING, ev.ProbeUnknown): probing.unknown,
     (State.RUNNING, ev.ProbeDelayed): probing.delayed,
@@ -201,7 +202,7 @@ IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
     ev.Extended: _but(State.STARTING, State.STOPPING),
     ev.DaemonStalled: _but(*_WITH_PROCESS),
     # Readiness is observed in a start, heartbeats and limits while running; a failure is found once.
-    ev.Ready: _but(State.STARTING, State.SUSPECT),
+    ev.Ready: _but(State.STARTING, State.RUNNING, State.SUSPECT),
     ev.Heartbeat: _but(State.RUNNING, State.SUSPECT),
     ev.ProbeFailed: _but(State.STARTING, State.RUNNING, State.SUSPECT),
     ev.ProbeUnknown: _but(State.STARTING, State.RUNNING, State.SUSPECT),

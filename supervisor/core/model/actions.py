@@ -90,14 +90,15 @@ class StartMonitoring(NamedTuple):
 class Examine(NamedTuple):
     """Examine a suspect, gather evidence, and answer `SuspectExamined` within `timeout` seconds.
 
-    `confirm`: probe it once more, where its heartbeat source can be probed.  `again`: the suspicion is the same as at
-    the last examination, so its schedulable time is counted on."""
+    `confirm`: probe it once more, where its heartbeat source can be probed.  `again`: the silence is still the one of
+    the last examination, so its schedulable time is counted on; else the count begins with `ran` seconds."""
 
     instance: str
     incarnation: int
     timeout: float
     confirm: bool
     again: bool = False
+    ran: float = 0.0
 
 
 class ReleaseInstance(NamedTuple):

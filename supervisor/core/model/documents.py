@@ -132,6 +132,7 @@ class Instance(InstanceName):
     waiting_for: str | None
     held: str | None
     paused: Annotated[str | None, "why its main process cannot run now: stopped, traced or frozen"]
+    on_suspect: Annotated[str | None, "what follows when its heartbeats stay away: restart or report"]
     lingering: list[str]
     stuck: Annotated[bool, "it was killed again and again, and does not go"]
     detach: Annotated[bool, "it outlives the supervisor"]
@@ -332,6 +333,7 @@ class Evidence(TypedDict, total=False):
     last_lines: list[str]
     processes: list[ExaminedProcess]
     processes_left_out: int
+    others_can_run: Annotated[bool, "held is one process of several; the others can run, so their time counts"]
     waited: Waited
     stacks: list[Stack]
     core: Core

@@ -146,8 +146,8 @@ class SuspectExamined(NamedTuple):
     """The result of the examination of a suspect.
 
     `alive`: it answered the confirming probe.  `held`: why its silence proves nothing (stopped, traced, frozen,
-    starved), or None.  `ran`: its schedulable time since the suspicion began, in seconds.  `unasked`: why the
-    confirming probe could not ask, or None."""
+    starved), or None.  `ran`: its schedulable time in this silence, in seconds: since the suspicion began, and what was
+    counted in earlier suspicions of the same silence.  `unasked`: why the confirming probe could not ask, or None."""
 
     incarnation: int
     alive: bool

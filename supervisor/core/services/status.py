@@ -48,6 +48,7 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "waiting_for": i.waiting_for or None,
         "held": i.held,
         "paused": None,
+        "on_suspect": i.spec.heartbeat.on_suspect.value if i.spec.heartbeat is not None else None,
         "lingering": list(i.lingering),
         "stuck": i.unkillable(now),
         "detach": i.spec.detach,

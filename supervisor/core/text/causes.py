@@ -82,7 +82,11 @@ def _start_timeout(detail: Detail) -> str:
 
 def _silent(detail: Detail) -> str:
     silence, score = detail.get("silence_s"), detail.get("suspicion")
+    if detail.get("since_adoption"):
+        return "no heartbeat since this daemon took it over" + (f", for {span(silence)}" if silence else "")
     if detail.get("never_beat"):
+        if detail.get("other_messages"):
+            return "no WATCHDOG=1 since it became ready, only other messages"
         return "no heartbeat since it became ready"
     if silence is None:
         return "no heartbeat"

@@ -20,6 +20,7 @@ import pytest
 from supervisor.adapters.diagnosis import pyspy
 from supervisor.adapters.diagnosis.examiner import Confirm, Examiner
 from supervisor.adapters.diagnosis.stack_dump import BYTES, LINES, catches
+from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes.tree import Tree
 from supervisor.core.model.spec import Evidence, ServiceSpec
 from supervisor.core.text.stacks import where
@@ -111,6 +112,11 @@ class Practice:
         assert json.dumps(answers[0], allow_nan=False)
         assert len(json.dumps(answers[0])) < 128 * 1024
         return answers[0]
+
+    def next_turn(self) -> None:
+        """Until the loop's clock has moved."""
+        began = self.loop.now()
+        run_until(self.loop, lambda: self.loop.now() > began)
 
     def close(self) -> None:
         for process in self.processes:
@@ -240,6 +246,53 @@ def test_who_is_stopped_is_held_and_not_asked_for_stacks(practice: Practice) -> 
     alive, held, found, _, _ = practice.examine(suspect, spec, confirm=says(False))
     assert (alive, held) == (False, "stopped (SIGSTOP)")
     assert not {"stacks", "core"} & found.keys()
+
+
+def test_one_stopped_worker_of_several_holds_only_until_the_others_could_have_answered(practice: Practice) -> None:
+    main, worker, other = (practice.start(HANGS, says="hanging") for _ in range(3))
+    os.kill(worker.pid, signal.SIGSTOP)
+    wait_for_stop(worker.pid)
+    service = Suspect(main.pid, Members(main.pid, worker.pid, other.pid))
+    _, held, found, *_ = practice.examine(service)
+    assert held == f"stopped (SIGSTOP): pid {worker.pid}, until the others could have answered"
+    assert found["others_can_run"]
+    ran = 0.0
+    for _ in range(100):  # on a busy host it may wait for a CPU at first
+        practice.next_turn()
+        ran = practice.examine(service, again=True)[3]
+        if ran:
+            break
+    assert ran > 0.0, "the time of the others counts"
+    os.kill(main.pid, signal.SIGSTOP)
+    wait_for_stop(main.pid)
+    _, held, found, *_ = practice.examine(service)
+    assert held == "stopped (SIGSTOP)"
+    assert "others_can_run" not in found
+
+
+def test_a_stopped_process_behind_a_wrapper_holds_all(practice: Practice) -> None:
+    wrapper = practice.start("sleep 1000 & echo started; wait", says="started", program="sh")
+    (child,) = procfs.children(wrapper.pid)
+    os.kill(child, signal.SIGSTOP)
+    try:
+        run_until(practice.loop, lambda: (found := procfs.stat(child)) is not None and found.state == "T")
+        service = Suspect(wrapper.pid, Members(wrapper.pid, child))
+        _, held, found, *_ = practice.examine(service)
+        assert held == f"stopped (SIGSTOP): pid {child}"
+        assert "others_can_run" not in found
+        practice.next_turn()
+        ran = practice.examine(service, again=True)[3]
+        assert ran == 0.0
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_the_count_goes_on_from_what_an_earlier_daemon_counted(practice: Practice) -> None:
+    suspect = practice.start(HANGS, says="hanging")
+    answers: list[Answer] = []
+    practice.examiner.examine(suspect, SPEC, 10.0, None, lambda *answer: answers.append(answer), ran=7.0)
+    run_until(practice.loop, lambda: answers)
+    assert answers[0][3] >= 7.0
 
 
 def test_a_question_that_nobody_answers_ends_with_the_time(practice: Practice) -> None:

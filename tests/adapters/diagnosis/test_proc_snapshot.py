@@ -185,7 +185,8 @@ def test_a_process_in_a_frozen_v1_cgroup_is_held(start: Start, v1_freezer: Path)
     found = look(process.pid)
     assert found["held"] == held
     assert found["cgroup"] is None or found["cgroup"]["frozen"]
-    assert look(other.pid, [other.pid, process.pid])["held"] == f"{held}: pid {process.pid}"
+    found = look(other.pid, [other.pid, process.pid])
+    assert found["held"] == f"{held}: pid {process.pid}, until the others could have answered"
     (v1_freezer / "freezer.state").write_text("THAWED")
     assert look(process.pid)["held"] is None
 
