@@ -22,7 +22,7 @@ TOOLS = ROOT.parent / "scripts" / "tools"
 
 CORE_MAY_IMPORT = {
     "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "difflib", "enum",
-    "functools", "heapq", "itertools", "math", "re", "types", "typing", "__future__",
+    "functools", "heapq", "itertools", "math", "re", "sys.stdlib_module_names", "types", "typing", "__future__",
 }  # fmt: skip
 
 LEDGER, LOG = "adapters.ledger.query", "adapters.logs.reader"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from supervisor.cli.daemon_target import on_terminal
 from supervisor.cli.options import colored, picture
 from supervisor.errors import UsageError
 
@@ -108,7 +109,7 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, if that is a terminal."""
     import sys
 
-    if not sys.stderr.isatty():
+    if not on_terminal(sys.stderr):
         yield lambda done, of: None
         return
     from rich.console import Console

@@ -150,11 +150,11 @@ def _as_json(event: Event) -> str:
 def event_line(event: Event) -> str:
     """One line: local time, instance and run, change of state, cause."""
     from supervisor.core.text.causes import phrase
-    from supervisor.display.numbers import date_and_clock
+    from supervisor.core.text.timestamps import local_time
     from supervisor.display.state_style import COLORS, STATES, UNKNOWN
     from supervisor.display.status_row import printable
 
-    when = date_and_clock(event["at"])
+    when = local_time(event["at"])
     before, state = event["from"], event["to"]
     change = state if before == state else f"{before} → {state}"
     run = f" run {event['incarnation']}" if event["incarnation"] else ""  # 0: nothing has run yet

@@ -61,12 +61,13 @@ def report(target: DaemonTarget, since: float | None, as_json: bool) -> None:
 
 
 def _table(figures: Report) -> str:
+    from supervisor.core.text.timestamps import local_time
     from supervisor.core.text.units import span
     from supervisor.display.status_row import aligned
 
     lines = [(account["service"], *_cells(account)) for account in figures["services"]]
     total = ("all", *_cells(figures["total"]))
-    head = f"{figures['since']} to {figures['until']} ({span(figures['seconds'])})\n\n"
+    head = f"{local_time(figures['since'])} to {local_time(figures['until'])} ({span(figures['seconds'])})\n\n"
     table = aligned([COLUMNS, *lines, total], COLUMNS[1:])
     *body, last = table.splitlines(keepends=True)
     causes = figures["total"]["failures_by_cause"]

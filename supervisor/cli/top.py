@@ -16,7 +16,9 @@ def top(target: DaemonTarget) -> None:
     client = target.client
     client.health()
     if not on_terminal():
-        raise click.UsageError("`top` needs a terminal; without one use `supervisor status --watch`.")
+        raise click.UsageError(
+            "`top` needs a terminal with a cursor (not TERM=dumb); elsewhere use `supervisor status --watch`."
+        )
     from supervisor.dashboard.app import run as dashboard
 
     dashboard(client.path)

@@ -20,7 +20,7 @@ from supervisor.dashboard.detail_loader import DetailLoader
 from supervisor.dashboard.detail_text import one_line
 from supervisor.dashboard.dialogs import Page
 from supervisor.dashboard.event_pane import EventPane
-from supervisor.dashboard.evidence import evidence_lines
+from supervisor.dashboard.evidence import evidence_page
 from supervisor.dashboard.filter_sort import find
 from supervisor.dashboard.header import Header
 from supervisor.dashboard.help import help_lines
@@ -312,6 +312,6 @@ class Overview(Screen[object]):
         """What was captured before a kill."""
 
         def show(answer: Evidence) -> None:
-            self.app.push_screen(Page(f"evidence of event {number}", lambda _: list(evidence_lines(answer))))
+            self.app.push_screen(Page(f"evidence of event {number}", lambda _: list(evidence_page(answer))))
 
         ask(self.app.post_message, lambda: self._client.evidence(number), show, self.orders.refused)

@@ -492,6 +492,16 @@ def test_why_tells_of_every_instance(supervisor: Supervisor, shop: int) -> None:
     assert supervisor("why", "wrker").code == 4
 
 
+def test_why_with_all_that_was_captured(supervisor: Supervisor, shop: int, path: str) -> None:
+    run = supervisor("why", "worker@2", "--evidence")
+    assert run.code == 0
+    assert "py-spy" in run.out and 'File "worker.py", line 41 in wait' in run.out
+    assert json.loads(supervisor("why", "worker@2", "--evidence", "--json").out)
+    run = supervisor("why", "web@1", "--evidence")
+    assert run.code == 1
+    assert "no evidence of web@1 is recorded" in run.err
+
+
 def test_report_in_columns_and_as_json(supervisor: Supervisor, shop: int) -> None:
     figures = json.loads(supervisor("report", "--json", "--since", "1h").out)
     assert {"replication", "consistency", "load", "fault_ratio", "recovery_ratio"} <= set(figures["total"])

@@ -36,7 +36,9 @@ def is_python(pid: int) -> bool:
 
 
 def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> ChildCommand:
-    """Begin to read the stacks of `pid`; OSError where py-spy cannot be started."""
+    """Begin to read the stacks of `pid`; OSError where py-spy cannot be started.
+
+    The full names of the files tell the program's own code from that of its libraries."""
 
     def ended(outcome: CommandResult) -> None:
         if outcome.timed_out:
@@ -50,7 +52,7 @@ def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> C
         else:
             done(lines[first : first + LINES], None)
 
-    return ChildCommand(loop, [spy, "dump", "--pid", str(pid)], ended, timeout=timeout, keep=BYTES)
+    return ChildCommand(loop, [spy, "dump", "--full-filenames", "--pid", str(pid)], ended, timeout=timeout, keep=BYTES)
 
 
 def _reason(lines: list[str]) -> str:

@@ -541,6 +541,7 @@ class IncidentStory(TypedDict):
     outcome: str
     by_person: bool
     says: str
+    place: Annotated[str | None, "where the process was: hangs at FILE:LINE in FUNCTION()"]
     detail: JSON
     evidence_id: int | None
     seen: list[str]
