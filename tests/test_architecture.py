@@ -101,7 +101,7 @@ ROOMS: dict[str, set[str]] = {
     "config.compile": {"core", "errors", "config.load"},
 
     # The faces: they ask a daemon through the client, and work out nothing that is a rule.
-    "display": {"core.model", "core.text", "core.history"},
+    "display": {"core.model", "core.text", "core.history", "errors"},
     "dashboard": {
         "client", "display", "errors", "core.text", "core.history", "core.model", "core.services.status",
     },

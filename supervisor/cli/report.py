@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.events import EventSource, FromDaemon, FromLedger, everything
+from supervisor.cli.events import EventSource, FromLedger, everything
 from supervisor.cli.options import daemon_options, pass_target, since_option
+from supervisor.display.recorded import FromDaemon
 from supervisor.errors import NoDaemon
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.events import PAGE, EventSource, FromDaemon, FromLedger
+from supervisor.cli.events import PAGE, EventSource, FromLedger
 from supervisor.cli.options import complete_services, daemon_options, pass_target
+from supervisor.display.recorded import FromDaemon
 from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
 
 if TYPE_CHECKING:

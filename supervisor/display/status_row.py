@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from supervisor.display.numbers import duration, percent, score, size
+from supervisor.display.severity import is_flapping
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance, Target
@@ -46,10 +47,15 @@ def note(row: Instance) -> str:
         return "stops after its dependants"
     if state == "running":
         trial = "breaker half-open" if row["breaker"] == "half-open" else ""
-        return row["probe_error"] or row["status"] or trial or _refused(row["target"])
+        return row["probe_error"] or _flapping(row) or row["status"] or trial or _refused(row["target"])
     if state == "stopped" and row["cause"] == "stopped":
         return ""
     return happened(row) + _next(row)
+
+
+def _flapping(row: Instance) -> str:
+    """That it fails again and again, although it runs at the moment."""
+    return f"flapping: failed {row['attempt']} times in a row" if is_flapping(row) else ""
 
 
 def happened(row: Instance) -> str:
