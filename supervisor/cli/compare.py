@@ -51,9 +51,12 @@ def compare(
     markdown: bool,
     as_json: bool,
 ) -> None:
-    """Compare the mistakes of failure detectors on the same beats, tuned to the same detection time.
+    """Compare the mistakes of failure detectors on the same beats.
 
-    A mistake is a beat that arrives after suspicion has begun.  Takes a few minutes for all scenarios on two cores."""
+    All are tuned to the same detection time.  A mistake is a beat that arrives after suspicion has begun.  Takes a few
+    minutes for all scenarios on two cores.
+
+    Example: supervisor detectors compare"""
     import os
 
     from supervisor.detectorlab.comparison import compare as run

@@ -12,7 +12,9 @@ from supervisor.cli.options import daemon_options, pass_target
 @daemon_options("-f", "--file")
 @pass_target
 def top(target: DaemonTarget) -> None:
-    """Open the dashboard of a running daemon; leaving it stops nothing."""
+    """Open the dashboard of a running daemon; leaving it stops nothing.
+
+    Example: supervisor top"""
     client = target.client
     client.health()
     if not on_terminal():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @daemon_options("-f", "--file")
-@click.option("--evidence", is_flag=True, help="Print all that was captured of the last suspect before its end.")
+@click.option("--evidence", is_flag=True, help="Print all that was captured before the last hang was ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per instance.")
 @click.argument("service", shell_complete=complete_services)
 @pass_target
@@ -31,7 +31,7 @@ def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> No
     \b
     Examples:
       supervisor why web
-      supervisor why web --evidence    (stacks, threads, open files, sockets, the host)"""
+      supervisor why web --evidence    all stacks, threads, open files, sockets"""
     from supervisor.core.history.why import tell
     from supervisor.core.history.why import why as story_of
     from supervisor.display.evidence import evidence_lines

@@ -80,7 +80,7 @@ def _why(row: Row, more: InstanceDetail | None, width: int) -> Iterator[Line]:
     if changed is not None:
         since = q.duration(changed + row.age)
         yield from labelled(
-            "since", f"{since} ago: {happened(row)}" if words.text != happened(row) else f"{since} ago", width
+            "since", f"{since} ago: {happened(row)}" if happened(row) not in words.text else f"{since} ago", width
         )
     wait = waits(view, row.age)
     if wait:

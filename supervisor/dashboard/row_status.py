@@ -120,8 +120,9 @@ def reason(row: Row) -> Span:
     if view["probe_error"] and view["state"] in ("running", "starting"):
         return Span(clean(view["probe_error"]), "warn")
     if view["state"] == "running" and view["ready"] and row.last_failure and (row.failed_ago or 0.0) < RECENT:
-        times = f"failed {view['attempt']} times: " if is_flapping(view) else "ready again after: "
-        return Span(times + happened(row), "warn" if is_flapping(view) else "muted")
+        if is_flapping(view):
+            return Span(f"{happened(row)}: failed {view['attempt']} times in a row", "warn")
+        return Span(f"ready again after: {happened(row)}", "muted")
     if view["status"] and view["state"] in ("running", "starting"):
         return Span(clean(view["status"]), "muted")
     tones = ("faint" if view["state"] in ("running", "stopped") else "muted", "muted", "plain", "plain")
