@@ -118,7 +118,10 @@ def recommended(service: str, beat: HeartbeatSpec, wish: TargetSpec, verdict: Ta
     else:
         needs = verdict.needs if verdict.needs_high is None else verdict.needs_high
         longer = replace(wish, detect_within=_round_up(needs + wish.detect_within - verdict.maximum))
-        lines += ["# Both cannot be had.  So few false restarts take longer to find a hang:", *_bounded(beat, longer)]
+        lines += [
+            "# Both cannot be met together.  So few false restarts take longer to find a hang:",
+            *_bounded(beat, longer),
+        ]
         assert verdict.rate is not None
         price = replace(wish, max_false_restarts=_round_up((verdict.high or verdict.rate) * MONTH) / MONTH)
         lines += ["# … or, as quick as that, with about as many as it must be:", f"# {_target(price)}"]

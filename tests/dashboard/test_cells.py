@@ -457,9 +457,9 @@ def test_detail_tells_the_whole_story() -> None:
 
 
 def test_details_tell_what_became_of_a_target() -> None:
-    row = Row(view("a", **beating(0.4), target={"says": "5 s and 1/30d: both can be had; suspected after 2.1 s"}))
+    row = Row(view("a", **beating(0.4), target={"says": "5 s and 1/30d: can be met together; suspected after 2.1 s"}))
     text = " ".join(" ".join(plain(t) for t in detail(row, details(row.view), 64)).split())
-    assert "target 5 s and 1/30d: both can be had; suspected after 2.1 s" in text
+    assert "target 5 s and 1/30d: can be met together; suspected after 2.1 s" in text
 
 
 def test_detail_says_when_the_configuration_has_moved_on() -> None:
