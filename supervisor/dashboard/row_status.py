@@ -119,10 +119,13 @@ def reason(row: Row) -> Span:
         return Span("stops after its dependants", "busy")
     if view["probe_error"] and view["state"] in ("running", "starting"):
         return Span(clean(view["probe_error"]), "warn")
+    again = f"failed {view['attempt']} times in a row"
     if view["state"] == "running" and view["ready"] and row.last_failure and (row.failed_ago or 0.0) < RECENT:
         if is_flapping(view):
-            return Span(f"{happened(row)}: failed {view['attempt']} times in a row", "warn")
+            return Span(f"{happened(row)}: {again}", "warn")
         return Span(f"ready again after: {happened(row)}", "muted")
+    if is_flapping(view) and view["state"] == "running":
+        return Span(again, "warn")
     if view["status"] and view["state"] in ("running", "starting"):
         return Span(clean(view["status"]), "muted")
     tones = ("faint" if view["state"] in ("running", "stopped") else "muted", "muted", "plain", "plain")
