@@ -50,8 +50,8 @@ class ConsoleLog:
         except OSError:
             self._fd = 2
 
-    def event(self, event: Event) -> None:
-        """Write an event, given as an object of `events --json`."""
+    def event(self, event: Event, place: str = "") -> None:
+        """Write an event, given as an object of `events --json`.  `place`: where a suspect was, for the text."""
         if self._json:
             self._write(json.dumps(event, separators=(",", ":")))
             return
@@ -59,9 +59,8 @@ class ConsoleLog:
         if event["from"] == state and event["detail"].get("phase") == "spawn":
             return  # recorded for recovery, of no interest to a reader
         tag = f"\x1b[{_COLOURS.get(state, '0')}m{state:<8}\x1b[0m" if self._colour else f"{state:<8}"
-        self._write(
-            f"{local_time(event['at'])} {event['instance']:<16} {tag} {phrase(event['cause'], event['detail'])}"
-        )
+        said = phrase(event["cause"], event["detail"]) + (f"; {place}" if place else "")
+        self._write(f"{local_time(event['at'])} {event['instance']:<16} {tag} {said}")
 
     def say(self, level: str, message: str, at: str) -> None:
         """Write a message.  `level`: info, warning or error.  `at`: ISO 8601."""
