@@ -22,7 +22,7 @@ TOOLS = ROOT.parent / "scripts" / "tools"
 
 CORE_MAY_IMPORT = {
     "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "difflib", "enum",
-    "functools", "heapq", "itertools", "math", "re", "types", "typing", "__future__",
+    "functools", "heapq", "itertools", "math", "re", "sys.stdlib_module_names", "types", "typing", "__future__",
 }  # fmt: skip
 
 LEDGER, LOG = "adapters.ledger.query", "adapters.logs.reader"
@@ -111,7 +111,7 @@ ROOMS: dict[str, set[str]] = {
     "config.compile": {"core", "errors", "config.load", "config.source"},
 
     # The faces: they ask a daemon through the client, and work out nothing that is a rule.
-    "display": {"core.model", "core.text", "core.history"},
+    "display": {"core.model", "core.text", "core.history", "errors"},
     "dashboard": {
         "client", "display", "errors", "core.text", "core.history", "core.model", "core.services.status",
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from supervisor.client import Client
 from supervisor.errors import ConfigError, NoDaemon
@@ -77,6 +77,7 @@ class DaemonTarget:
         return read_only(path)
 
 
-def on_terminal() -> bool:
-    """Whether stdout is a terminal."""
-    return sys.stdout.isatty()
+def on_terminal(stream: TextIO | None = None) -> bool:
+    """Whether stdout (or another stream) is a terminal that can paint.  TERM=dumb says that it cannot: no cursor, no
+    colour."""
+    return (stream or sys.stdout).isatty() and os.environ.get("TERM") != "dumb"

@@ -42,7 +42,9 @@ def down(target: DaemonTarget) -> int:
     """Stop all services, dependants first, and end the daemon.
 
     Services with `detach = true` keep running.  Exit code 1 if a process remains: one that survives SIGKILL is waited
-    for some fifteen seconds, then named."""
+    for some fifteen seconds, then named.
+
+    Example: supervisor down"""
     return bring_down(target.client)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from supervisor.cli.daemon_target import DaemonTarget
+from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.errors import SupervisorError
 
 INTERRUPTED = 130
@@ -52,4 +52,4 @@ def _run(arguments: list[str], target: DaemonTarget) -> int:
 
 
 def _paints_errors(target: DaemonTarget) -> bool:
-    return sys.stderr.isatty() if target.color is None else target.color
+    return on_terminal(sys.stderr) if target.color is None else target.color

@@ -86,7 +86,7 @@ class Effects:
         parts, now = self._parts, self._parts.now()
         pending, self._unpublished = self._unpublished, []
         for record, event in pending:
-            parts.log.event(event)
+            parts.log.event(event, _place(record))
             parts.metrics.observe(record, now)
             self._publish(event)
             instance = parts.service_set.instances.get(record.instance)
@@ -254,6 +254,16 @@ class Effects:
             if OUTPUT_UNREAD not in parts.problems:
                 parts.problem(OUTPUT_UNREAD)
             parts.loop.call_at(parts.now() + READ_OUTPUT_AGAIN, lambda: self._read_output(name))
+
+
+def _place(record: act.Record) -> str:
+    """Where a suspect that is ended was; empty for other records."""
+    evidence = record.detail.get("evidence") if record.after is act.State.STOPPING else None
+    if not evidence:
+        return ""
+    from supervisor.core.history.place import place  # only a hang pays for the import
+
+    return place(record.cause, evidence) or ""
 
 
 _PERFORM: dict[type[Action], Callable[[Effects, Any], None]] = {

@@ -123,7 +123,10 @@ def recommended(service: str, beat: HeartbeatSpec, wish: TargetSpec, verdict: Ta
         unsure = high > _UNSURE * verdict.needs
         needs = verdict.needs if unsure else high
         longer = replace(wish, detect_within=_round_up(needs + wish.detect_within - verdict.maximum))
-        lines += ["# Both cannot be had.  So few false restarts take longer to find a hang:", *_bounded(beat, longer)]
+        lines += [
+            "# Both cannot be met together.  So few false restarts take longer to find a hang:",
+            *_bounded(beat, longer),
+        ]
         if unsure:
             lines.append(
                 f"# Not sure yet: by {verdict.beats:,} intervals the rare ones are known so roughly that "

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from supervisor.display.numbers import duration, percent, score, size
+from supervisor.display.severity import is_flapping
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance, Target
@@ -48,7 +49,8 @@ def note(row: Instance) -> str:
         return f"cannot run: {row['paused']}"
     if state == "running":
         trial = "breaker half-open" if row["breaker"] == "half-open" else ""
-        return unasked(row) or row["probe_error"] or row["status"] or trial or _refused(row["target"])
+        flaps = _flapping(row)
+        return unasked(row) or row["probe_error"] or flaps or row["status"] or trial or _refused(row["target"])
     if state == "stopped" and row["cause"] == "stopped":
         return ""
     return happened(row) + _next(row)
@@ -60,6 +62,11 @@ def unasked(row: Instance) -> str:
     if not probe or probe["blind_s"] is None:
         return ""
     return f"probe cannot ask for {duration(probe['blind_s'])}: {probe['error']}"
+
+
+def _flapping(row: Instance) -> str:
+    """That it fails again and again, although it runs at the moment."""
+    return f"flapping: failed {row['attempt']} times in a row" if is_flapping(row) else ""
 
 
 def happened(row: Instance) -> str:

@@ -94,7 +94,7 @@ def test_it_tells_the_rhythm_the_price_and_what_to_write(place: Path, tune: Tune
     assert (code, err.count("\n")) == (0, 1)
     assert "no daemon answers; reading" in err
     assert out.startswith("worker: 2,998 intervals in 49 min 5")
-    for part in ("█", "a adaptive", "● now: phi ≥ 8, 2s to 30s", "DETECTOR", "two-window", "both can be had"):
+    for part in ("█", "a adaptive", "● now: phi ≥ 8, 2s to 30s", "DETECTOR", "two-window", "can be met together"):
         assert part in out, part
     table = tomllib.loads(out[out.index("[services.worker.heartbeat]") :])
     assert table["services"]["worker"]["heartbeat"] == {

@@ -37,7 +37,9 @@ def is_python(pid: int) -> bool:
 
 
 def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> ChildCommand:
-    """Begin to read the stacks of `pid`; OSError where py-spy cannot be started."""
+    """Begin to read the stacks of `pid`; OSError where py-spy cannot be started.
+
+    The full names of the files tell the program's own code from that of its libraries."""
 
     def ended(outcome: CommandResult) -> None:
         if outcome.timed_out:
@@ -54,7 +56,8 @@ def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> C
     # py-spy stops a process before it reads, and waits for ever for one that is stopped already.
     stat = procfs.stat(pid)
     stopped = ["--nonblocking"] if stat is not None and stat.state in "Tt" else []
-    return ChildCommand(loop, [spy, "dump", *stopped, "--pid", str(pid)], ended, timeout=timeout, keep=BYTES)
+    command = [spy, "dump", *stopped, "--full-filenames", "--pid", str(pid)]
+    return ChildCommand(loop, command, ended, timeout=timeout, keep=BYTES)
 
 
 def _reason(lines: list[str]) -> str:

@@ -70,7 +70,7 @@ class Target(TypedDict):
 
     detect_within_s: Seconds
     max_false_restarts_per_30d: float
-    feasible: Annotated[bool | None, "can both be had? null: too little is known"]
+    feasible: Annotated[bool | None, "can both be met? null: too little is known"]
     sure: Annotated[bool, "so says the other end of the 95 %, too"]
     patience_s: Annotated[float, "seconds; never suspected earlier"]
     most_s: Annotated[float, "seconds; always suspected by then"]
@@ -554,6 +554,7 @@ class IncidentStory(TypedDict):
     outcome: str
     by_person: bool
     says: str
+    place: Annotated[str | None, "where the process was: hangs at FILE:LINE in FUNCTION()"]
     detail: JSON
     evidence_id: int | None
     seen: list[str]

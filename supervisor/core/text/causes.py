@@ -180,7 +180,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.RESET_BY_USER: "breaker and backoff reset by the user",
     Cause.RELOADED: "its configuration changed",
     Cause.AUTOSTART: "started with the daemon",
-    Cause.SHUTDOWN: "the daemon is shutting down",
+    Cause.SHUTDOWN: "stops because the daemon shuts down",
     Cause.REMOVED: "no longer in the configuration",
     Cause.DEPENDENCY_RESTARTED: "a service it depends on was restarted",
     Cause.GROUP_RESTARTED: "another service of its group failed; restarted with it",

@@ -23,7 +23,7 @@ from supervisor.adapters.diagnosis.stack_dump import BYTES, LINES, catches
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes.tree import Tree
 from supervisor.core.model.spec import Evidence, ServiceSpec
-from supervisor.core.text.stacks import where
+from supervisor.core.text.stacks import frames
 from tests.adapters.diagnosis.test_proc_snapshot import wait_for_stop
 from tests.adapters.logs.capture import PLAIN, Capture
 from tests.doubles.fakes import run_until
@@ -143,7 +143,7 @@ def test_a_dump_signal_brings_the_line_that_hangs(practice: Practice) -> None:
     assert (alive, held) == (False, None)
     (stack,) = found["stacks"]
     assert (stack["pid"], stack["how"]) == (suspect.pid, "SIGUSR2")
-    assert where(stack["lines"])[0] == "hangs_here (<string>:4)"
+    assert str(frames(stack["lines"])[0]) == "hangs_here (<string>:4)"
     assert found["last_lines"] == ["hanging"], "what it said by itself, not what it was asked for"
     assert found["processes"][0]["pid"] == suspect.pid
     assert b"hangs_here" in practice.capture.kept(), "the dump is in the service's own log as well"
@@ -155,7 +155,7 @@ def test_py_spy_brings_it_where_no_signal_is_declared(practice: Practice) -> Non
     _, _, found, _, _ = practice.examine(suspect)
     (stack,) = found["stacks"]
     assert (stack["pid"], stack["how"]) == (suspect.pid, "py-spy")
-    assert where(stack["lines"])[0] == "hangs_here (<string>:3)"
+    assert str(frames(stack["lines"])[0]) == "hangs_here (<string>:3)"
     assert not any("-c" in line for line in stack["lines"]), "no command line: secrets stand there"
 
 
@@ -418,7 +418,7 @@ def test_java_dumps_its_threads_at_sigquit(practice: Practice, tmp_path: Path) -
     suspect = practice.start(f"exec java -XX:+UseSerialGC -cp {tmp_path} Hang", says="hanging", program="sh")
     _, _, found, _, _ = practice.examine(suspect, replace(SPEC, dump_signal=signal.SIGQUIT))
     (stack,) = found["stacks"]
-    assert where(stack["lines"])[0].startswith("Hang.take (Hang.java:")
+    assert str(frames(stack["lines"])[0]).startswith("Hang.take (Hang.java:")
 
 
 SPINS = "import os; print('spinning', flush=True)\nwhile True: pass"
