@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux.pidfd import child_status
+from supervisor.core.model.plain import to_plain
 
 if TYPE_CHECKING:
     from supervisor.adapters.processes.become import Identity
+    from supervisor.core.model.spec import SandboxSpec
 
 UNKILLABLE_AFTER = 1.0
 """Seconds after SIGKILL from which a process counts as one that does not end."""
@@ -53,10 +55,13 @@ def popen_apart(
     errors: int,
     report: int = -1,
     sockets: Sequence[int] = (),
+    sandbox: SandboxSpec | None = None,
+    needed: Sequence[str] = (),
 ) -> int:
     """Start a process that will become `command`; its pid.  OSError where there can be no process at all.
 
-    It writes `ERRNO SUBJECT` to `report` where it fails, or says it on stderr where that is -1.
+    It writes `ERRNO SUBJECT` to `report` where it fails, or says it on stderr where that is -1.  `needed`: directories
+    that a sandbox does not hide.
     """
     job = os.memfd_create("job", os.MFD_CLOEXEC)
     try:
@@ -66,6 +71,8 @@ def popen_apart(
             "identity": identity._asdict(),
             "sockets": list(sockets),
             "report": report,
+            "sandbox": None if sandbox is None else to_plain(sandbox),
+            "needed": list(needed),
         }
         os.write(job, json.dumps(asked, default=list).encode())
         os.lseek(job, 0, os.SEEK_SET)

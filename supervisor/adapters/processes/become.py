@@ -17,6 +17,9 @@ from typing import Any, NamedTuple
 
 from supervisor.adapters.linux import capabilities
 from supervisor.adapters.linux.mounts import candidates
+from supervisor.adapters.processes import sandbox
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import SandboxSpec
 
 FIRST = 3
 """The first descriptor of those that are handed over (sd_listen_fds(3))."""
@@ -51,6 +54,7 @@ class Prepared(NamedTuple):
     """Signals that Python handles or ignores, and that are to have their default action."""
     mask: set[int | signal.Signals]
     """Signals that are to be blocked."""
+    sandbox: sandbox.Sandbox | None = None
 
 
 def programs_of(word: str, environment: Mapping[bytes, bytes]) -> list[bytes]:
@@ -76,6 +80,9 @@ def become(prepared: Prepared, report: int) -> None:
         _place(descriptors)
         if os.getsid(0) != os.getpid():
             os.setsid()
+        if prepared.sandbox is not None:
+            for subject in sandbox.enter(prepared.sandbox):  # noqa: B007 - told below, where the step fails
+                pass
         if prepared.directory is not None:
             subject = prepared.directory
             os.chdir(prepared.directory)
@@ -143,6 +150,12 @@ def _execute(programs: Sequence[bytes], words: list[bytes], env: Mapping[bytes, 
     raise informative if informative.errno != errno.ENOENT else last
 
 
+def _sandbox(asked: Mapping[str, Any]) -> sandbox.Sandbox | None:
+    if asked["sandbox"] is None:
+        return None
+    return sandbox.prepare(from_plain(SandboxSpec, asked["sandbox"]), asked["needed"])
+
+
 def main(job: int) -> None:
     """Become the program of the job in this descriptor (apart.py writes it).  The environment is this process's own.
 
@@ -165,6 +178,7 @@ def main(job: int) -> None:
             descriptors=(0, 1, 2, *asked["sockets"]),
             signals=not_default_signals(),
             mask=set(),
+            sandbox=_sandbox(asked),
         ),
         asked["report"],
     )

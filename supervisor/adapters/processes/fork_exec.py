@@ -25,15 +25,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from supervisor.adapters.processes.become import Identity, Prepared, become, not_default_signals, programs_of
+from supervisor.adapters.processes.sandbox import DEVICE_CAPABILITIES, prepare
 from supervisor.core.model.spec import ServiceSpec
 
 _LONGEST_ERROR = 4096
 
 
 def fork_exec(
-    spec: ServiceSpec, environment: Mapping[bytes, bytes], stdin: int, output: int, sockets: Sequence[int]
+    spec: ServiceSpec,
+    environment: Mapping[bytes, bytes],
+    stdin: int,
+    output: int,
+    sockets: Sequence[int],
+    needed: Sequence[str] = (),
 ) -> int:
-    """Start the process with `sockets` as 3, 4, … and return its pid.  OSError as from Popen where that fails."""
+    """Start the process with `sockets` as 3, 4, … and return its pid.  OSError as from Popen where that fails.
+
+    `needed`: directories that a sandbox does not hide.
+    """
     env = dict(environment)
     env |= listen_variables(spec, len(sockets))
     prepared = Prepared(
@@ -41,10 +50,11 @@ def fork_exec(
         programs=programs_of(spec.command[0], env),
         words=[os.fsencode(word) for word in spec.command],
         environment=env,
-        directory=None if spec.directory is None else os.fsencode(spec.directory),
+        directory=None if (directory := directory_of(spec)) is None else os.fsencode(directory),
         descriptors=(stdin, output, output, *sockets),
         signals=not_default_signals(),
         mask=signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        sandbox=None if spec.sandbox is None else prepare(spec.sandbox, needed),
     )
     reader, writer = os.pipe()
     try:
@@ -70,7 +80,16 @@ def fork_exec(
 
 def identity_of(spec: ServiceSpec) -> Identity:
     """The rights of a service's program."""
-    return Identity(*(getattr(spec, name) for name in Identity._fields))
+    rights = Identity(*(getattr(spec, name) for name in Identity._fields))
+    if spec.sandbox is not None and spec.sandbox.private_devices and os.geteuid() == 0:
+        kept = range(64) if rights.capabilities is None else rights.capabilities
+        return rights._replace(capabilities=tuple(n for n in kept if n not in DEVICE_CAPABILITIES))
+    return rights
+
+
+def directory_of(spec: ServiceSpec) -> str | None:
+    """The directory to enter; None leaves the daemon's own.  In a sandbox that too is found anew, by its path."""
+    return os.getcwd() if spec.directory is None and spec.sandbox is not None else spec.directory  # noqa: PTH109
 
 
 def listen_variables(spec: ServiceSpec, handed: int) -> dict[bytes, bytes]:

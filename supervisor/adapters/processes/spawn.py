@@ -2,7 +2,7 @@
 
 `subprocess.Popen` without a `preexec_fn` uses vfork: a spawn takes less than a millisecond, nearly independent of the
 daemon's size (docs/decisions/0004-vfork.md).  What Popen cannot set (limits, nice, oom score) is set around it or right
-after it; see `_inherited_limits`.  Processes that get sockets or give up privileges are forked instead (fork_exec.py).
+after it; see `_inherited_limits`.  Processes that get sockets, a sandbox or fewer privileges are forked instead (fork_exec.py).
 What lies on a file system that may not answer is started apart from the event loop (apart.py).
 """
 
@@ -82,10 +82,9 @@ class Spawner:
         env["SUPERVISOR_INSTANCE"] = instance
         env["SUPERVISOR_INCARNATION"] = str(incarnation)
         heartbeat = spec.heartbeat
-        beats = heartbeat is not None and heartbeat.source == "notify"
-        if beats or (spec.ready is not None and spec.ready.notify):
+        if _notifies(spec):
             env["NOTIFY_SOCKET"] = self._notify_socket
-        if heartbeat is not None and beats:
+        if heartbeat is not None and heartbeat.source == "notify":
             env["WATCHDOG_USEC"] = str(round(heartbeat.interval * sdnotify.WATCHDOG_INTERVALS * 1e6))
         return self._inherited(spec) | _encoded(env)
 
@@ -104,15 +103,28 @@ class Spawner:
         Returns its pid.  OSError where it cannot be started.
         """
         limits = _limits(spec, self._nofile)
-        start = _fork_exec if _needs_fork(spec) else _popen
+        needed = self._needed(spec)
         with marks.inherited_by_children(marks.mark_for(self._id, instance)), _inherited_limits(limits, output):
-            pid = start(spec, self.environment(spec, instance, incarnation), output, sockets)
+            environment = self.environment(spec, instance, incarnation)
+            if _needs_fork(spec):
+                pid = _fork_exec(spec, environment, output, sockets, needed)
+            else:
+                pid = _popen(spec, environment, output)
         _adjust(pid, spec, limits, self._protected)
         return pid
 
     def remote(self, spec: ServiceSpec) -> str | None:
         """The mount point of a file system that may not answer and that a spawn would touch, or None."""
-        return self._mounts.remote_for_exec(spec.command, spec.directory, dict(spec.environment).get("PATH"))
+        found = self._mounts.remote_for_exec(spec.command, spec.directory, dict(spec.environment).get("PATH"))
+        if found is not None or spec.sandbox is None:
+            return found
+        from supervisor.adapters.processes.sandbox import touched  # few services need it
+
+        return next(filter(None, map(self._mounts.remote, touched(spec.sandbox))), None)
+
+    def _needed(self, spec: ServiceSpec) -> tuple[str, ...]:
+        """Directories that the sandbox of the service does not hide: a later daemon makes its socket there again."""
+        return (os.path.dirname(self._notify_socket),) if spec.sandbox and _notifies(spec) else ()  # noqa: PTH120
 
     def spawn_apart(
         self, spec: ServiceSpec, instance: str, incarnation: int, output: int, sockets: Sequence[int] = ()
@@ -122,7 +134,7 @@ class Spawner:
         Returns its pid and a pipe, which it writes to where it fails, and which ends when it executes the program.
         """
         from supervisor.adapters.processes.apart import popen_apart  # few services need it
-        from supervisor.adapters.processes.fork_exec import identity_of, listen_variables
+        from supervisor.adapters.processes.fork_exec import directory_of, identity_of, listen_variables
 
         environment = self.environment(spec, instance, incarnation) | listen_variables(spec, len(sockets))
         reader, writer = os.pipe2(os.O_CLOEXEC)
@@ -131,7 +143,7 @@ class Spawner:
             with marks.inherited_by_children(mark), _inherited_limits(_limits(spec, self._nofile), output):
                 pid = popen_apart(
                     spec.command,
-                    directory=spec.directory,
+                    directory=directory_of(spec),
                     environment=environment,
                     identity=identity_of(spec),
                     stdin=_dev_null(),
@@ -139,6 +151,8 @@ class Spawner:
                     errors=output,
                     report=writer,
                     sockets=sockets,
+                    sandbox=spec.sandbox,
+                    needed=self._needed(spec),
                 )
         except BaseException:
             os.close(reader)
@@ -153,16 +167,29 @@ class Spawner:
 
 
 def _needs_fork(spec: ServiceSpec) -> bool:
-    return bool(spec.sockets or spec.no_new_privileges or spec.capabilities is not None or spec.ambient_capabilities)
+    rights = spec.no_new_privileges or spec.capabilities is not None or spec.ambient_capabilities
+    return bool(spec.sockets or rights or spec.sandbox)
 
 
-def _fork_exec(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, sockets: Sequence[int]) -> int:
+def _notifies(spec: ServiceSpec) -> bool:
+    """Whether the service sends to the notify socket."""
+    beats = spec.heartbeat is not None and spec.heartbeat.source == "notify"
+    return beats or (spec.ready is not None and spec.ready.notify)
+
+
+def _fork_exec(
+    spec: ServiceSpec,
+    environment: Mapping[bytes, bytes],
+    output: int,
+    sockets: Sequence[int],
+    needed: Sequence[str],
+) -> int:
     from supervisor.adapters.processes.fork_exec import fork_exec  # few services need it
 
-    return fork_exec(spec, environment, _dev_null(), output, sockets)
+    return fork_exec(spec, environment, _dev_null(), output, sockets, needed)
 
 
-def _popen(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, _: Sequence[int]) -> int:
+def _popen(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int) -> int:
     process = subprocess.Popen(
         list(spec.command),
         stdin=_dev_null(),

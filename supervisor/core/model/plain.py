@@ -20,6 +20,7 @@ from supervisor.core.model.spec import (
     ReadySpec,
     ResourcesSpec,
     RestartSpec,
+    SandboxSpec,
     ServiceSpec,
     SocketSpec,
     SupervisorSpec,
@@ -49,13 +50,17 @@ KEYS: dict[type, dict[str, str]] = {
     LogSpec: _keys("max_size", "keep", "compress", "timestamps"),
     HookSpec: _keys("on", "run", "notify", "timeout"),
     SocketSpec: _keys("url", "mode", "label"),
+    SandboxSpec: _keys(
+        "private_tmp", "private_devices", "protect_system", "protect_home", "read_write_paths", "read_only_paths",
+        "inaccessible_paths",
+    ),
     ServiceSpec: _keys(
         "name", "command", "description", "directory", "user", "group", "extra_groups", "umask", "environment",
         "replicas", "depends_on", "autostart", "type", "group_name", "on_dependency_restart", "stop_signal",
         "stop_timeout", "reload_signal", "dump_signal", "evidence", "start_timeout", "limits", "nice",
         "oom_score_adj", "detach", "sockets", "no_new_privileges", "capabilities", "ambient_capabilities", "ready",
         "heartbeat", "restart", "resources", "log", "hooks", "inherit_environment", "unset_environment", "hard_limits",
-        "unresolved",
+        "unresolved", "sandbox",
     ),
     SupervisorSpec: _keys(
         "name", "runtime_dir", "state_dir", "max_concurrent_restarts", "wait_ready", "group", "listen", "token_file",

@@ -186,6 +186,22 @@ class SocketSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """What a service sees and may change of the host's files (core/services/sandbox_view.py).
+
+    `protect_system`: empty, `yes`, `full` or `strict`.  `protect_home`: empty, `yes`, `read-only` or `tmpfs`.  Paths are
+    absolute."""
+
+    private_tmp: bool = False
+    private_devices: bool = False
+    protect_system: str = ""
+    protect_home: str = ""
+    read_write_paths: tuple[str, ...] = ()
+    read_only_paths: tuple[str, ...] = ()
+    inaccessible_paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
     """One `[services.NAME]`, with `[defaults]` merged in and every `${VAR}` resolved."""
 
@@ -225,6 +241,7 @@ class ServiceSpec:
     capabilities: tuple[int, ...] | None = None
     """Numbers of the capabilities in its bounding set; None: the set is not changed."""
     ambient_capabilities: tuple[int, ...] = ()
+    sandbox: SandboxSpec | None = None
     ready: ReadySpec | None = None
     heartbeat: HeartbeatSpec | None = None
     restart: RestartSpec = field(default_factory=RestartSpec)
