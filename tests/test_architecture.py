@@ -105,6 +105,7 @@ ROOMS: dict[str, set[str]] = {
     "config.source": {"errors", "config.units", "last_directories", "trusted_users"},
     "config.schema": {"core", "config.source", "config.units"},
     "config.checks": {"core", "config.schema", "config.source", "config.units"},
+    "config.checks.host": {"core", "config.source", "config.units", "adapters.processes.sandbox"},  # it tries one
     "config.export": {"core", "config.schema", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
     "config.build": {"core", "config.checks", "config.schema", "config.source"},

@@ -17,6 +17,7 @@ from supervisor.core.model.spec import (
     ReadySpec,
     ResourcesSpec,
     RestartSpec,
+    SandboxSpec,
     ServiceSpec,
     ServiceType,
     TargetSpec,
@@ -82,6 +83,8 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
     for key in ("capabilities", "ambient_capabilities"):
         if key in given:
             fields[key] = tuple(sorted(set(given[key])))
+    if "sandbox" in given:
+        fields["sandbox"] = _sandbox(given["sandbox"], host.folder)
     if "ready" in given:
         fields["ready"] = ReadySpec(**_with_absolute_sockets(given["ready"], host.folder))
     if "heartbeat" in given:
@@ -128,6 +131,16 @@ def _environment(given: Mapping[str, Any], host: Host, report: Report) -> tuple[
 
 def _account_variables(given: Mapping[str, Any], host: Host, report: Report) -> dict[str, str]:
     return _ask(lambda: host.account_variables(given.get("user")), report, "user") or {}
+
+
+def _sandbox(given: Mapping[str, Any], folder: Path) -> SandboxSpec | None:
+    """The spec of a sandbox; None for one that changes nothing."""
+    fields: dict[str, Any] = {
+        key: tuple(str(folder / path) for path in value) if isinstance(value, list) else value
+        for key, value in given.items()
+    }
+    spec = SandboxSpec(**fields)
+    return None if spec == SandboxSpec() else spec
 
 
 def _heartbeat(given: Mapping[str, Any], folder: Path, report: Report) -> HeartbeatSpec:

@@ -18,6 +18,7 @@ from supervisor.core.model.spec import (
     ReadySpec,
     ResourcesSpec,
     RestartSpec,
+    SandboxSpec,
     ServiceSpec,
     ServiceType,
 )
@@ -91,6 +92,8 @@ def _facts(spec: ServiceSpec) -> dict[str, str]:
         "fails": _restart(spec.restart),
         "over": _resources(spec.resources) if spec.resources else "",
         "limits": ", ".join(_limit(name, value, dict(spec.hard_limits)) for name, value in spec.limits),
+        "sandbox": _sandbox(spec.sandbox) if spec.sandbox else "",
+        "paths": _paths(spec.sandbox) if spec.sandbox else "",
         "stops": f"on {signal_name(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
     }
 
@@ -158,6 +161,25 @@ def _resources(resources: ResourcesSpec) -> str:
     lasting = f"{' or '.join(resource_limits)} for {span(resources.sustained)}" if resource_limits else ""
     tasks = f"{resources.max_tasks} processes and threads" if resources.max_tasks else ""
     return f"{' or '.join(filter(None, (lasting, tasks)))}: {resources.action}" if lasting or tasks else ""
+
+
+def _sandbox(sandbox: SandboxSpec) -> str:
+    system = {"yes": "/usr and /boot", "full": "/usr, /boot and /etc", "strict": "all but /dev, /proc and /sys"}
+    home = {"yes": "hidden", "read-only": "read-only", "tmpfs": "empty"}
+    parts = ["private /tmp"] if sandbox.private_tmp else []
+    parts += ["private /dev"] if sandbox.private_devices else []
+    parts += [f"{system[sandbox.protect_system]} read-only"] if sandbox.protect_system else []
+    parts += [f"homes {home[sandbox.protect_home]}"] if sandbox.protect_home else []
+    return ", ".join(parts)
+
+
+def _paths(sandbox: SandboxSpec) -> str:
+    lists = {
+        "hidden": sandbox.inaccessible_paths,
+        "read-only": sandbox.read_only_paths,
+        "as on the host": sandbox.read_write_paths,
+    }
+    return "; ".join(f"{', '.join(paths)} {words}" for words, paths in lists.items() if paths)
 
 
 def _limit(name: str, soft: int, hard: Mapping[str, int]) -> str:

@@ -12,6 +12,7 @@ from supervisor.config.build import build, merged
 from supervisor.config.checks.dependencies import judge_references, start_order, with_groups_resolved
 from supervisor.config.checks.host import Host, group_to_give
 from supervisor.config.checks.http_server import http_server
+from supervisor.config.checks.sandbox import sandbox_notes
 from supervisor.config.checks.services import judge
 from supervisor.config.checks.shell_syntax import notes
 from supervisor.config.schema.sockets import judge_sockets
@@ -56,7 +57,7 @@ def load(
     problems.raise_any(but_missing=tolerate_missing)
     if note is not None:
         for spec in services.values():
-            for key, message in notes(spec):
+            for key, message in (*notes(spec), *sandbox_notes(spec)):
                 note(problems.told(key, message))
     complete = {
         name: replace(spec, unresolved=unresolved[name]) if unresolved[name] else spec

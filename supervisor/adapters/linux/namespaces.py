@@ -88,17 +88,15 @@ def read_only(path: bytes) -> None:
     _set_read_only(_AT_FDCWD, path, 0)
 
 
-def mount_memory(path: bytes, options: bytes, flags: int) -> None:
-    """Mount an empty file system in memory (tmpfs) at `path`."""
-    _check(_mount(_text(b"tmpfs"), _text(path), _text(b"tmpfs"), _long(flags), _text(options)))
+def mount_new(kind: bytes, path: bytes, options: bytes, flags: int) -> None:
+    """Mount a new file system, which needs no device, at `path`."""
+    _check(_mount(_text(kind), _text(path), _text(kind), _long(flags), _text(options)))
 
 
 def _set_read_only(directory: int, path: bytes, flags: int) -> None:
     wanted = _MountAttributes(_MOUNT_ATTR_RDONLY, 0, 0, 0)
     size = ctypes.c_size_t(ctypes.sizeof(wanted))
-    _check(
-        _syscall(_long(_MOUNT_SETATTR), directory, _text(path), ctypes.c_uint(flags), ctypes.byref(wanted), size)
-    )
+    _check(_syscall(_long(_MOUNT_SETATTR), directory, _text(path), ctypes.c_uint(flags), ctypes.byref(wanted), size))
 
 
 def _check(result: int) -> int:

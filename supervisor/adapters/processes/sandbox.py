@@ -19,7 +19,7 @@ from supervisor.core.model.spec import SandboxSpec
 from supervisor.core.services.sandbox_view import CLOSED, Place, View, arranged, covering, places
 
 DEVICES = (
-    "null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "mqueue", "hugepages", "log",
+    "null", "zero", "full", "random", "urandom", "tty", "shm", "mqueue", "hugepages", "log",
     "fd", "stdin", "stdout", "stderr", "core",
 )  # fmt: skip
 """What a private /dev has of the host's, where that has it; links are copied."""
@@ -40,17 +40,26 @@ class _Tree(NamedTuple):
     """Directories to make first, and then a mount point; None where that exists."""
 
 
-class _Memory(NamedTuple):
-    """A new file system in memory, to be mounted at `path`."""
+class _New(NamedTuple):
+    """A new file system of a kind that lies in memory, to be mounted at `path`; `parents` as in `_Tree`."""
 
+    kind: bytes
     path: bytes
     options: bytes
     flags: int
+    parents: tuple[bytes, ...] | None
 
 
 class _Link(NamedTuple):
     path: bytes
     target: bytes
+
+
+_TERMINALS = (
+    _New(b"devpts", b"/dev/pts", b"mode=0620,ptmxmode=0666", namespaces.NOSUID | namespaces.NOEXEC, ()),
+    _Link(b"/dev/ptmx", b"pts/ptmx"),
+)
+"""Terminals are new ones, because a /dev/ptmx that is mounted elsewhere does not find its /dev/pts."""
 
 
 class Sandbox(NamedTuple):
@@ -59,7 +68,7 @@ class Sandbox(NamedTuple):
     id_maps: tuple[bytes, bytes] | None
     """The maps of users and groups where a user namespace is needed, because the daemon is not root."""
     all_read_only: bool
-    steps: tuple[_Tree | _Memory | _Link, ...]
+    steps: tuple[_Tree | _New | _Link, ...]
     sealed: tuple[bytes, ...]
     """What becomes read-only when its mount points are made."""
 
@@ -79,7 +88,7 @@ def resolved(sandbox: SandboxSpec, needed: Iterable[str] = ()) -> tuple[Place, .
 def prepare(sandbox: SandboxSpec, needed: Iterable[str] = ()) -> Sandbox:
     """Look at this host and decide what is mounted where.  `needed`: directories that stay visible."""
     found = resolved(sandbox, needed)
-    steps: list[_Tree | _Memory | _Link] = []
+    steps: list[_Tree | _New | _Link] = []
     sealed = []
     for place in found:
         path = os.fsencode(place.path)
@@ -87,11 +96,11 @@ def prepare(sandbox: SandboxSpec, needed: Iterable[str] = ()) -> Sandbox:
             if place.path != "/":
                 steps.append(_Tree(path, place.view is View.READ_ONLY, path, _parents(place, found)))
         elif os.path.isdir(place.path) or not os.path.exists(place.path):  # noqa: PTH110, PTH112
-            steps.append(_Memory(path, *_options(place, found)))
+            steps.append(_New(b"tmpfs", path, *_options(place, found), _parents(place, found)))
             if place.view is not View.PRIVATE:
                 sealed.append(path)
             if place.view is View.DEVICES:
-                steps += _devices(found)
+                steps += [*_TERMINALS, *_devices(found)]
         else:
             steps.append(_Tree(os.devnull.encode(), True, path, None))
     euid, egid = os.geteuid(), os.getegid()
@@ -153,14 +162,16 @@ def enter(sandbox: Sandbox) -> Iterator[bytes]:
         namespaces.all_read_only(b"/")
     for step in sandbox.steps:
         yield b"sandbox: mount " + step.path
-        if isinstance(step, _Memory):
-            namespaces.mount_memory(*step)
+        if isinstance(step, _New):
+            if step.parents is not None:
+                _make_mount_point(step.path, step.parents, directory=True)
+            namespaces.mount_new(step.kind, step.path, step.options, step.flags)
         elif isinstance(step, _Link):
             os.symlink(step.target, step.path)  # noqa: PTH211
         else:
             tree = trees[step.path]
             if step.parents is not None:
-                _make_mount_point(step.path, step.parents, tree)
+                _make_mount_point(step.path, step.parents, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
             namespaces.place_tree(tree, step.path)
             os.close(tree)
     for path in sandbox.sealed:
@@ -169,11 +180,11 @@ def enter(sandbox: Sandbox) -> Iterator[bytes]:
     os.umask(umask)
 
 
-def _make_mount_point(path: bytes, parents: Sequence[bytes], tree: int) -> None:
+def _make_mount_point(path: bytes, parents: Sequence[bytes], *, directory: bool) -> None:
     for parent in parents:
         with suppress(FileExistsError):
             os.mkdir(parent, 0o755)  # noqa: PTH102
-    if stat.S_ISDIR(os.fstat(tree).st_mode):
+    if directory:
         os.mkdir(path, 0o755)  # noqa: PTH102
     else:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
@@ -187,7 +198,7 @@ def refusal(sandbox: SandboxSpec) -> str:
     if pid == 0:
         subject = b""
         try:
-            for subject in enter(prepared):
+            for subject in enter(prepared):  # noqa: B007 - told below, where the step fails
                 pass
         except OSError as error:
             os.write(writer, b"%d %s" % (error.errno or errno.EINVAL, subject))

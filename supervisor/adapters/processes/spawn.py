@@ -2,8 +2,8 @@
 
 `subprocess.Popen` without a `preexec_fn` uses vfork: a spawn takes less than a millisecond, nearly independent of the
 daemon's size (docs/decisions/0004-vfork.md).  What Popen cannot set (limits, nice, oom score) is set around it or right
-after it; see `_inherited_limits`.  Processes that get sockets, a sandbox or fewer privileges are forked instead (fork_exec.py).
-What lies on a file system that may not answer is started apart from the event loop (apart.py).
+after it; see `_inherited_limits`.  Processes that get sockets, a sandbox or fewer privileges are forked instead
+(fork_exec.py).  What lies on a file system that may not answer is started apart from the event loop (apart.py).
 """
 
 from __future__ import annotations

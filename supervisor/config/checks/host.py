@@ -1,4 +1,4 @@
-"""Checks a configuration against this machine: programs, directories, users, environment files.
+"""Checks a configuration against this machine: programs, directories, users, environment files, sandboxes.
 
 Each question is asked once, however many services depend on the answer. ValueError says what is wrong; it is `Missing`
 where only something of this machine is not there.
@@ -13,12 +13,16 @@ import stat
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from supervisor.config.source.expand import parse_environment_file
 from supervisor.config.source.trust import require_trusted, script
 from supervisor.config.units import quoted
 from supervisor.core.text.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from supervisor.core.model.spec import SandboxSpec
+    from supervisor.core.services.sandbox_view import Place
 
 LARGEST_ENVIRONMENT = 1024 * 1024
 """Bytes; the kernel gives a program hardly more."""
@@ -55,20 +59,24 @@ class Host:
         self.identity = cache(_identity)
         self.environment_file = cache(self._environment_file)
         self._executable = cache(_executable)
+        self.sandbox_refusal = cache(_sandbox_refusal)
+        self.sandbox_view = cache(_sandbox_view)
 
     def require_program(self, word: str, directory: str, path: str | None) -> None:
         """Raise ValueError unless execvp would find `word` from `directory`, with the PATH `path` (None: the inherited
         one).
         """
-        self._executable(word, directory, self._env.get("PATH", os.defpath) if path is None else path)
+        self.program(word, directory, path)
 
     def require_trusted(self, command: Sequence[str], directory: str, path: str | None) -> None:
         """Raise ValueError if anyone but root could change what root would run by this command."""
-        require_trusted(
-            self._executable(command[0], directory, self._env.get("PATH", os.defpath) if path is None else path)
-        )
+        require_trusted(self.program(command[0], directory, path))
         if word := script(command):
             require_trusted(Path(directory, word))
+
+    def program(self, word: str, directory: str, path: str | None) -> Path:
+        """The path at which `require_program` finds `word`."""
+        return self._executable(word, directory, self._env.get("PATH", os.defpath) if path is None else path)
 
     def _directory(self, given: str) -> str:
         directory = self.folder / given
@@ -109,6 +117,19 @@ class Host:
         except UnicodeDecodeError:
             raise ValueError(f"{path} is not UTF-8") from None
         return values, [f"{path}:{line}: {message}" for line, message in errors]
+
+
+def _sandbox_refusal(sandbox: SandboxSpec) -> str:
+    """Why this host does not let a service have the sandbox; empty where it does."""
+    from supervisor.adapters.processes.sandbox import refusal  # few services have one
+
+    return refusal(sandbox)
+
+
+def _sandbox_view(sandbox: SandboxSpec) -> tuple[Place, ...]:
+    from supervisor.adapters.processes.sandbox import resolved
+
+    return resolved(sandbox)
 
 
 def _executable(word: str, directory: str, path: str) -> Path:

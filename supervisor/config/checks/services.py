@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from supervisor.config.checks.host import Host, Missing
+from supervisor.config.checks.sandbox import judge_sandbox
 from supervisor.config.schema.sockets import judge_probes
 from supervisor.config.schema.tables import READY_KINDS, SOURCE_KEYS
 from supervisor.config.source.problems import Report
@@ -42,6 +43,8 @@ def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report)
     for index, hook in enumerate(spec.hooks):
         _hook(hook, index, report)
     _programs(spec, host, report)
+    if spec.sandbox is not None:
+        judge_sandbox(spec, spec.sandbox, host, report)
 
 
 def _ready(ready: ReadySpec, own: Mapping[str, Any], report: Report) -> None:

@@ -42,6 +42,11 @@ def one_of(words: Iterable[str]) -> CoreSchema:
     return kind(read.one_of(words), {"enum": [str(word) for word in words]})
 
 
+def yes_or(*words: str) -> CoreSchema:
+    """true, false, or one of a few words."""
+    return kind(read.yes_or(*words), {"enum": [True, False, *words]})
+
+
 def many(of: CoreSchema) -> CoreSchema:
     """A list of values of one kind."""
     return core_schema.list_schema(of, strict=True)

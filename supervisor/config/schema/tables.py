@@ -167,6 +167,31 @@ LIMITS = table(
     },
 )
 
+SANDBOX = table(
+    "What it sees and may change of the host's files (docs/sandbox.md): mounts of its own, made before it is executed.",
+    {
+        "private_tmp": key(kinds.SWITCH, "/tmp and /var/tmp are its own, in memory, and are gone when it has ended."),
+        "private_devices": key(
+            kinds.SWITCH, "/dev holds only null, zero, full, random, urandom, tty, shm and terminals of its own."
+        ),
+        "protect_system": key(
+            kinds.yes_or("full", "strict"),
+            'Read-only are: true: /usr and /boot; "full": /etc as well; "strict": all but /dev, /proc and /sys.',
+        ),
+        "protect_home": key(
+            kinds.yes_or("read-only", "tmpfs"),
+            '/home, /root and /run/user are hidden (true), read-only ("read-only"), or empty ("tmpfs").',
+        ),
+        "read_write_paths": key(
+            kinds.many(kinds.PATH), "Stay as they are, within what is read-only, hidden or private otherwise."
+        ),
+        "read_only_paths": key(kinds.many(kinds.PATH), "Read-only, and visible within what is hidden otherwise."),
+        "inaccessible_paths": key(
+            kinds.many(kinds.PATH), "Hidden: a directory cannot be entered, a file has no content."
+        ),
+    },
+)
+
 SERVICE = table(
     "A service.  In [defaults]: what applies to every service that does not say otherwise.",
     {
@@ -221,6 +246,7 @@ SERVICE = table(
             kinds.many(kinds.CAPABILITY), "The most capabilities that it can have, even as root; [] for none."
         ),
         "ambient_capabilities": key(kinds.many(kinds.CAPABILITY), "Capabilities that it has although it is not root."),
+        "sandbox": key(SANDBOX),
         "ready": key(READY),
         "heartbeat": key(HEARTBEAT),
         "restart": key(RESTART),
@@ -274,6 +300,7 @@ WITHIN_SERVICE = {
     "log": LOG,
     "hooks": HOOK,
     "limits": LIMITS,
+    "sandbox": SANDBOX,
 }
 
 VALIDATOR = SchemaValidator(FILE)

@@ -98,6 +98,20 @@ def switch(value: Any) -> bool:
     return value
 
 
+def yes_or(*words: str) -> Callable[[Any], str]:
+    """A reader for `true`, which is "yes", `false`, which is "", or one of a few words."""
+
+    def read(value: Any) -> str:
+        if isinstance(value, bool):
+            return "yes" if value else ""
+        if not isinstance(value, str) or value not in words:
+            known = ", ".join(f'"{word}"' for word in words)
+            raise ValueError(f"{quoted(value)} is not one of true, false, {known}{did_you_mean(str(value), words)}")
+        return value
+
+    return read
+
+
 def words(value: Any, info: ValidationInfo) -> tuple[str, ...]:
     if isinstance(value, str):
         try:

@@ -189,8 +189,8 @@ class SocketSpec:
 class SandboxSpec:
     """What a service sees and may change of the host's files (core/services/sandbox_view.py).
 
-    `protect_system`: empty, `yes`, `full` or `strict`.  `protect_home`: empty, `yes`, `read-only` or `tmpfs`.  Paths are
-    absolute."""
+    `protect_system`: empty, `yes`, `full` or `strict`.  `protect_home`: empty, `yes`, `read-only` or `tmpfs`.  Paths
+    are absolute."""
 
     private_tmp: bool = False
     private_devices: bool = False
