@@ -104,8 +104,8 @@ ROOMS: dict[str, set[str]] = {
     "config.units": set(),
     "config.source": {"errors", "config.units", "last_directories", "trusted_users"},
     "config.schema": {"core", "config.source", "config.units"},
-    "config.checks": {"core", "config.schema", "config.source", "config.units"},
-    "config.checks.host": {"core", "config.source", "config.units", "adapters.processes.sandbox"},  # it tries one
+    # A sandbox is tried while the configuration is read, by what makes it later.
+    "config.checks": {"core", "config.schema", "config.source", "config.units", "adapters.processes.sandbox"},
     "config.export": {"core", "config.schema", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
     "config.build": {"core", "config.checks", "config.schema", "config.source"},

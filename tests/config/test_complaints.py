@@ -108,6 +108,20 @@ WITHIN_SERVICE = [
         "use http, exec or notify",
     ),
     ('capabilities = ["NET_BIND"]', 'capabilities[0]: "NET_BIND" is not a capability; did you mean "CAP_NET_ADMIN"?'),
+    # sandboxes
+    (
+        'sandbox.protect_system = "ful"',
+        'sandbox.protect_system: "ful" is not one of true, false, "full", "strict"; did you mean "full"?',
+    ),
+    ("sandbox.protect_home = 1", 'sandbox.protect_home: 1 is not one of true, false, "read-only", "tmpfs"'),
+    ("private_tmp = true", "private_tmp: unknown key; it belongs in services.web.sandbox"),
+    ('sandbox.read_only_paths = "/srv"', 'sandbox.read_only_paths: expected a list, not "/srv"'),
+    ('sandbox.read_only_paths = ["nowhere"]', "sandbox.read_only_paths[0]: nowhere does not exist"),
+    (
+        'sandbox.read_only_paths = ["/usr/.."]',
+        'sandbox.read_only_paths[0]: cannot be /, write protect_system = "strict"',
+    ),
+    ('sandbox.inaccessible_paths = ["/"]', "sandbox.inaccessible_paths[0]: cannot be /"),
     # durations
     ("stop_timeout = 10", 'stop_timeout: 10 has no unit; write for example "10s" (units: ms s m h d)'),
     ("stop_timeout = 1.5", 'stop_timeout: 1.5 has no unit; write for example "1.5s" (units: ms s m h d)'),

@@ -27,6 +27,7 @@ from supervisor.core.model.spec import (
     ReadySpec,
     ResourcesSpec,
     RestartSpec,
+    SandboxSpec,
     ServiceSpec,
     ServiceType,
     SocketSpec,
@@ -138,6 +139,15 @@ EVERY_KEY: JSON = {
             "unset_environment": ["TZ"],
             "hard_limits": [["nofile", 512]],
             "unresolved": [["services.toml:3: services.web.command", "it does not exist"]],
+            "sandbox": {
+                "private_tmp": True,
+                "private_devices": True,
+                "protect_system": "strict",
+                "protect_home": "tmpfs",
+                "read_write_paths": ["/srv/w"],
+                "read_only_paths": ["/srv/r"],
+                "inaccessible_paths": ["/srv/i"],
+            },
         }
     ],
     "path": "/srv/demo/services.toml",
@@ -244,6 +254,15 @@ EVERY_FIELD = Plan(
             unset_environment=("TZ",),
             hard_limits=(("nofile", 512),),
             unresolved=(("services.toml:3: services.web.command", "it does not exist"),),
+            sandbox=SandboxSpec(
+                private_tmp=True,
+                private_devices=True,
+                protect_system="strict",
+                protect_home="tmpfs",
+                read_write_paths=("/srv/w",),
+                read_only_paths=("/srv/r",),
+                inaccessible_paths=("/srv/i",),
+            ),
         ),
     ),
     path="/srv/demo/services.toml",
@@ -300,6 +319,7 @@ DEFAULTS: dict[type, JSON] = {
         "unset_environment": (),
         "hard_limits": (),
         "unresolved": (),
+        "sandbox": None,
     },
     ReadySpec: {
         "http": None,
@@ -353,6 +373,15 @@ DEFAULTS: dict[type, JSON] = {
         "enforce": "sampling",
     },
     LogSpec: {"max_size": 10485760, "keep": 5, "compress": True, "timestamps": False},
+    SandboxSpec: {
+        "private_tmp": False,
+        "private_devices": False,
+        "protect_system": "",
+        "protect_home": "",
+        "read_write_paths": (),
+        "read_only_paths": (),
+        "inaccessible_paths": (),
+    },
     HookSpec: {"on": (), "run": None, "notify": None, "timeout": 30.0},
     SocketSpec: {"mode": 0o660, "label": ""},
     Plan: {"path": ""},
@@ -386,6 +415,7 @@ def test_the_keys_of_a_plan() -> None:
         RestartSpec: service["restart"],
         ResourcesSpec: service["resources"],
         LogSpec: service["log"],
+        SandboxSpec: service["sandbox"],
     }
     assert {kind: set(keys.values()) for kind, keys in KEYS.items()} == {k: set(plain) for k, plain in written.items()}
 

@@ -78,6 +78,11 @@ def touched(sandbox: SandboxSpec) -> list[str]:
     return [place.path for place in places(sandbox)]
 
 
+def descriptors(sandbox: SandboxSpec) -> int:
+    """At most this many descriptors are open while the sandbox is entered."""
+    return len(places(sandbox)) + len(DEVICES)
+
+
 def resolved(sandbox: SandboxSpec, needed: Iterable[str] = ()) -> tuple[Place, ...]:
     """The places of the sandbox on this host: links are followed, and what is optional and missing is left out."""
     found = [place._replace(path=os.path.realpath(place.path)) for place in places(sandbox)]

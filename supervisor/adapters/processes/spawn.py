@@ -104,7 +104,8 @@ class Spawner:
         """
         limits = _limits(spec, self._nofile)
         needed = self._needed(spec)
-        with marks.inherited_by_children(marks.mark_for(self._id, instance)), _inherited_limits(limits, output):
+        mark = marks.mark_for(self._id, instance)
+        with marks.inherited_by_children(mark), _inherited_limits(limits, _newest(output, spec)):
             environment = self.environment(spec, instance, incarnation)
             if _needs_fork(spec):
                 pid = _fork_exec(spec, environment, output, sockets, needed)
@@ -140,7 +141,8 @@ class Spawner:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             mark = marks.mark_for(self._id, instance)
-            with marks.inherited_by_children(mark), _inherited_limits(_limits(spec, self._nofile), output):
+            limits = _limits(spec, self._nofile)
+            with marks.inherited_by_children(mark), _inherited_limits(limits, _newest(output, spec)):
                 pid = popen_apart(
                     spec.command,
                     directory=directory_of(spec),
@@ -227,6 +229,15 @@ def _limits(spec: ServiceSpec, nofile: tuple[int, int]) -> dict[int, tuple[int, 
     hard = dict(spec.hard_limits)
     own = {LIMITS[name]: (value, hard.get(name, value)) for name, value in spec.limits}
     return {resource.RLIMIT_NOFILE: nofile} | own
+
+
+def _newest(output: int, spec: ServiceSpec) -> int:
+    """A number that no descriptor exceeds by much until the program is executed."""
+    if spec.sandbox is None:
+        return output
+    from supervisor.adapters.processes.sandbox import descriptors  # few services need it
+
+    return output + descriptors(spec.sandbox)
 
 
 @contextmanager

@@ -38,8 +38,8 @@ def judge_sandbox(spec: ServiceSpec, sandbox: SandboxSpec, host: Host, report: R
     for key, path in _from_outside(spec):
         if place := _hidden(view, path):
             report(
-                f"is looked for outside of the sandbox, where the service's own {place.path} is not seen; take a directory "
-                "that both see, such as one of sandbox.read_write_paths",
+                f"is looked for outside of the sandbox, where the service's own {place.path} is not seen; take a "
+                "directory that both see, such as one of sandbox.read_write_paths",
                 *key,
             )
     beat = spec.heartbeat

@@ -44,7 +44,7 @@ def one_of(words: Iterable[str]) -> CoreSchema:
 
 def yes_or(*words: str) -> CoreSchema:
     """true, false, or one of a few words."""
-    return kind(read.yes_or(*words), {"enum": [True, False, *words]})
+    return kind(read.yes_or(*words), {"anyOf": [{"type": "boolean"}, {"enum": list(words)}]})
 
 
 def many(of: CoreSchema) -> CoreSchema:

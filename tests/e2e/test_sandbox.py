@@ -1,0 +1,93 @@
+"""Sandboxed services under a real daemon: they beat, are adopted after a crash, and are refused or fail with a reason."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor.adapters.processes.sandbox import refusal
+from supervisor.core.model.spec import SandboxSpec
+from tests.e2e.conftest import Daemon
+
+Make = Callable[..., Daemon]
+FULL = SandboxSpec(private_tmp=True, private_devices=True, protect_system="strict", protect_home="tmpfs")
+REFUSED = refusal(FULL)
+pytestmark = pytest.mark.skipif(REFUSED != "", reason=f"a sandbox {REFUSED}")
+
+BEATER = """
+import os, socket, time
+def tell(text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.sendto(text, os.environ['NOTIFY_SOCKET'])
+print(sorted(os.listdir('/tmp')), os.path.exists('/dev/kmsg'), flush=True)
+tell(b'READY=1')
+while True:
+    try:
+        tell(b'WATCHDOG=1')
+    except OSError:  # no daemon
+        pass
+    time.sleep(0.05)
+"""
+BOXED = """
+[services.boxed]
+command = ["/usr/bin/python3", "-I", "-c", '''%s''']
+directory = "/"
+ready.notify = true
+heartbeat = { interval = "100ms", timeout = "2s", detector = "timeout" }
+stop_timeout = "2s"
+sandbox = { private_tmp = true, private_devices = true, protect_system = "strict", protect_home = "tmpfs" }
+"""
+
+
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs a Python outside of all homes")
+def test_a_service_beats_from_its_sandbox_also_to_the_next_daemon(daemon: Make) -> None:
+    """The runtime directory lies below /tmp, which the service has for itself."""
+    d = daemon(BOXED % BEATER)
+    d.event("boxed", "running", "ready")
+    before = d.status("boxed")
+    assert before["beats"] if "beats" in before else True
+    said = (d.state_dir / "log" / "boxed.log").read_text()
+    assert said == f"['{d.directory.parts[2]}'] False\n" if d.directory.parts[1] == "tmp" else "False" in said
+    d.signal(signal.SIGKILL)
+    d.wait()
+    d.start()
+    d.event("boxed", "running", "adopted")
+    beats = d.cli("status", "boxed", "--json")
+    assert d.status("boxed")["pid"] == before["pid"], beats.stdout
+    d.client.post("/v1/signal", {"services": ["boxed"], "signal": "STOP"})
+    assert d.event("boxed", "suspect")["cause"] == "heartbeat-silent", "its beats were heard until then"
+
+
+def test_a_path_that_is_gone_is_told_with_the_step(daemon: Make, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    d = daemon(
+        f'[services.a]\ncommand = "sleep 1000"\nautostart = false\nsandbox.read_only_paths = ["{tmp_path}/data"]\n'
+        'restart = { initial = "1ms", max_restarts = 1 }\n'
+    )
+    (tmp_path / "data").rmdir()
+    d.client.post("/v1/start", {"services": ["a"]})
+    failed = d.event("a", "backoff", "spawn-failed")
+    assert failed["detail"]["error"] == f"sandbox: open {os.path.realpath(tmp_path)}/data: No such file or directory"
+
+
+def test_check_shows_a_sandbox_and_what_root_can_do(daemon: Make) -> None:
+    d = daemon('[services.a]\ncommand = "sleep 1000"\nsandbox.protect_system = "full"\n', start=False)
+    checked = d.cli("check")
+    assert (checked.returncode, "sandbox /usr, /boot and /etc read-only" in checked.stdout) == (0, True)
+    assert ("root can undo it" in checked.stderr) == (os.geteuid() == 0)
+
+
+def test_a_reload_that_changes_the_sandbox_restarts(daemon: Make) -> None:
+    d = daemon('[services.a]\ncommand = "sleep 1000"\n')
+    d.event("a", "running")
+    d.write('[services.a]\ncommand = "sleep 1000"\nsandbox.protect_system = true\n')
+    assert d.cli("reload").returncode == 0
+    pid = d.status("a")["pid"]
+    assert Path(f"/proc/{pid}/ns/mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
+    assert Path(f"/proc/{pid}/root/usr").exists()
+    assert sys.executable
