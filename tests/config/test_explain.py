@@ -120,8 +120,8 @@ def test_waves_are_what_starts_together(plan: Load) -> None:
 
 def test_a_sandbox_in_two_lines(plan: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("supervisor.config.checks.host._sandbox_refusal", lambda _: "")
-    keys = 'private_tmp = true, private_devices = true, protect_system = "strict", protect_home = "read-only"'
+    keys = 'private_devices = true, protect_system = "strict", protect_home = "read-only"'
     paths = 'read_write_paths = ["/var", "/opt"], inaccessible_paths = ["/srv"]'
     text = plan_text(plan(f'[services.a]\ncommand = "true"\ndirectory = "/var"\nsandbox = {{ {keys}, {paths} }}'))
-    assert "     sandbox private /tmp, private /dev, all but /dev, /proc and /sys read-only, homes read-only\n" in text
+    assert "     sandbox private /dev, all but /dev, /proc and /sys read-only, homes read-only\n" in text
     assert "     paths   /srv hidden; /var, /opt as on the host\n" in text

@@ -1,10 +1,10 @@
-"""Sandboxed services under a real daemon: they beat, are adopted after a crash, and are refused or fail with a reason."""
+"""Sandboxed services under a real daemon: they beat, also after its crash, and what fails is told with its step."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.adapters.processes.sandbox import refusal
 from supervisor.core.model.spec import SandboxSpec
-from tests.e2e.conftest import Daemon
+from tests.e2e.conftest import PATIENCE, Daemon
 
 Make = Callable[..., Daemon]
 FULL = SandboxSpec(private_tmp=True, private_devices=True, protect_system="strict", protect_home="tmpfs")
@@ -24,13 +24,24 @@ import os, socket, time
 def tell(text):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         s.sendto(text, os.environ['NOTIFY_SOCKET'])
-print(sorted(os.listdir('/tmp')), os.path.exists('/dev/kmsg'), flush=True)
+def socket_file():
+    try:
+        found = os.stat(os.environ['NOTIFY_SOCKET'])
+        return found.st_ino, found.st_ctime_ns
+    except OSError:  # no daemon
+        return None
+print(os.listdir('/tmp'), os.path.exists('/dev/kmsg'), flush=True)
 tell(b'READY=1')
+first = socket_file()
 while True:
+    now = socket_file()
     try:
         tell(b'WATCHDOG=1')
-    except OSError:  # no daemon
-        pass
+    except OSError:
+        now = None
+    if now not in (None, first):
+        print('back', flush=True)
+        first = now
     time.sleep(0.05)
 """
 BOXED = """
@@ -44,23 +55,27 @@ sandbox = { private_tmp = true, private_devices = true, protect_system = "strict
 """
 
 
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it does not reach the socket of the next daemon"
+        time.sleep(0.01)
+
+
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs a Python outside of all homes")
 def test_a_service_beats_from_its_sandbox_also_to_the_next_daemon(daemon: Make) -> None:
     """The runtime directory lies below /tmp, which the service has for itself."""
     d = daemon(BOXED % BEATER)
     d.event("boxed", "running", "ready")
     before = d.status("boxed")
-    assert before["beats"] if "beats" in before else True
     said = (d.state_dir / "log" / "boxed.log").read_text()
-    assert said == f"['{d.directory.parts[2]}'] False\n" if d.directory.parts[1] == "tmp" else "False" in said
+    assert said.endswith(" False\n")
     d.signal(signal.SIGKILL)
     d.wait()
     d.start()
     d.event("boxed", "running", "adopted")
-    beats = d.cli("status", "boxed", "--json")
-    assert d.status("boxed")["pid"] == before["pid"], beats.stdout
-    d.client.post("/v1/signal", {"services": ["boxed"], "signal": "STOP"})
-    assert d.event("boxed", "suspect")["cause"] == "heartbeat-silent", "its beats were heard until then"
+    assert d.status("boxed")["pid"] == before["pid"]
+    until(lambda: "back\n" in (d.state_dir / "log" / "boxed.log").read_text())
 
 
 def test_a_path_that_is_gone_is_told_with_the_step(daemon: Make, tmp_path: Path) -> None:
@@ -89,5 +104,3 @@ def test_a_reload_that_changes_the_sandbox_restarts(daemon: Make) -> None:
     assert d.cli("reload").returncode == 0
     pid = d.status("a")["pid"]
     assert Path(f"/proc/{pid}/ns/mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
-    assert Path(f"/proc/{pid}/root/usr").exists()
-    assert sys.executable
