@@ -44,8 +44,9 @@ WAYS = pytest.mark.parametrize(
         'command = ["sleep", "1000"]\ndirectory = "MUTE/directory"',
         'command = ["program"]\nenvironment = { PATH = "MUTE" }',
         'command = ["MUTE/program"]\nno_new_privileges = true',
+        'command = ["sleep", "1000"]\nsandbox.read_only_paths = ["MUTE/directory"]',
     ],
-    ids=["program", "directory", "PATH", "fewer privileges"],
+    ids=["program", "directory", "PATH", "fewer privileges", "sandbox"],
 )
 
 

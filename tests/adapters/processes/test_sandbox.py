@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.adapters.linux import namespaces
 from supervisor.adapters.linux.mounts import MountTable
 from supervisor.adapters.processes.sandbox import prepare, refusal
 from supervisor.adapters.processes.spawn import Spawner, reset_inherited_state
@@ -322,3 +324,23 @@ def test_the_steps_are_decided_before(tmp_path: Path) -> None:
     ]
     assert prepared.sealed == (root + b"/hidden",)
     assert not prepared.all_read_only
+
+
+@pytest.mark.parametrize(
+    ("user", "number", "reason"),
+    [
+        (1000, errno.EPERM, "needs root, or user namespaces, which this host refuses (namespace: {})"),
+        (1000, errno.ENOSPC, "needs root, or user namespaces, which this host refuses (namespace: {})"),
+        (0, errno.EPERM, "needs CAP_SYS_ADMIN, which this host does not give to the daemon (namespace: {})"),
+        (0, errno.ENOSYS, "needs Linux 5.12, or its system calls are filtered here (namespace: {})"),
+        (0, errno.ENOMEM, "cannot be made here (namespace: {})"),
+    ],
+)
+def test_why_a_host_refuses(monkeypatch: pytest.MonkeyPatch, user: int, number: int, reason: str) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(namespaces, "leave_mount_namespace", refuse)
+    monkeypatch.setattr(namespaces, "leave_user_and_mount_namespace", refuse)
+    assert refusal(FULL) == reason.format(os.strerror(number))
