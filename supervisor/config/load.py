@@ -78,7 +78,7 @@ def _excuse_what_a_oneshot_may_make(services: Mapping[str, ServiceSpec], problem
         if missing and _waits_for_a_oneshot(spec, services):
             for key, _ in missing:
                 command = _command(spec, key[2:])
-                if key[2:] in FILES or (command and "/" in command[0]):
+                if key[2:] in FILES or key[2] == "sandbox" or (command and "/" in command[0]):
                     problems.excuse(key)
 
 

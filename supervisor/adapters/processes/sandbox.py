@@ -168,6 +168,8 @@ def enter(sandbox: Sandbox) -> Iterator[bytes]:
     for step in sandbox.steps:
         yield b"sandbox: mount " + step.path
         if isinstance(step, _New):
+            if step.path == b"/":  # a link leads there; the process would stay below what is mounted
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
             if step.parents is not None:
                 _make_mount_point(step.path, step.parents, directory=True)
             namespaces.mount_new(step.kind, step.path, step.options, step.flags)

@@ -61,17 +61,17 @@ def sandbox_notes(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
 
 
 def _paths_exist(sandbox: SandboxSpec, report: Report) -> bool:
-    problems = []
+    found = True
     for key in _LISTS:
         for index, path in enumerate(getattr(sandbox, key)):
             if os.path.realpath(path) == "/":
                 instead = ', write protect_system = "strict"' if key == "read_only_paths" else ""
-                problems.append((key, index, f"cannot be /{instead}"))
+                report(f"cannot be /{instead}", "sandbox", key, index)
+                found = False
             elif not os.path.exists(path):  # noqa: PTH110
-                problems.append((key, index, f"{path} does not exist"))
-    for key, index, message in problems:
-        report(message, "sandbox", key, index)
-    return not problems
+                report(f"{path} does not exist", "sandbox", key, index, missing=True)
+                found = False
+    return found
 
 
 def _inside(spec: ServiceSpec, host: Host) -> Iterator[tuple[Key, str]]:

@@ -247,6 +247,13 @@ def test_a_hidden_path_that_is_missing_is_not_made(say: Say) -> None:
     assert not Path("/no-such-phi").exists()
 
 
+def test_a_link_to_the_root_hides_nothing_in_silence(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/")
+    with pytest.raises(OSError) as caught:
+        say("true", SandboxSpec(inaccessible_paths=(f"{tmp_path}/link",)))
+    assert caught.value.filename == "sandbox: mount /"
+
+
 def test_a_directory_that_is_hidden_cannot_be_entered(say: Say, tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:
         say("true", SandboxSpec(private_tmp=True, inaccessible_paths=(str(tmp_path),)), directory=str(tmp_path / "x"))

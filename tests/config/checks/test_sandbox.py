@@ -97,6 +97,12 @@ def test_what_is_looked_for_outside(complaints: Complain, tmp_path: Path, probe:
     assert complaints(SERVICE + keys + probe) == [f"services.toml:4: services.web.{key}: {OUTSIDE.format('/var/tmp')}"]
 
 
+def test_a_path_that_a_oneshot_may_make(plan: Load, complaints: Complain) -> None:
+    text = SERVICE + 'sandbox.read_write_paths = ["data"]\n'
+    assert complaints(text) == ["services.toml:3: services.web.sandbox.read_write_paths[0]: data does not exist"]
+    plan(text + 'depends_on = ["make"]\n[services.make]\ntype = "oneshot"\ncommand = "true"\n')
+
+
 def test_a_file_that_cannot_be_touched(complaints: Complain, hidden: Path) -> None:
     keys = f'sandbox.read_only_paths = ["{hidden}"]\nheartbeat = {{ source = "file", file = "{hidden}/beat" }}'
     assert complaints(SERVICE + keys) == [
