@@ -14,7 +14,15 @@ from contextlib import suppress
 from json import dumps, loads
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed, SupervisorError, UsageError
+from supervisor.errors import (
+    ConfigError,
+    NoDaemon,
+    NoSuchService,
+    OperationFailed,
+    OtherFile,
+    SupervisorError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import (
@@ -48,17 +56,20 @@ _ERRORS: dict[str, type[SupervisorError]] = {
     "usage": UsageError,
     "config": ConfigError,
     "no-such-service": NoSuchService,
+    "other-file": OtherFile,
 }
 
 
 class Client:
     """Asks the daemon behind `socket_path`.
 
-    Every method raises NoDaemon when none answers, and the error that the daemon answers with.
+    `file`: the configuration that the daemon has to run; None: whatever it runs.  Every method raises NoDaemon when
+    none answers, and the error that the daemon answers with: OtherFile where it runs another file.
     """
 
-    def __init__(self, socket_path: str) -> None:
+    def __init__(self, socket_path: str, file: str | None = None) -> None:
         self.path = socket_path
+        self._headers = "" if file is None else f"supervisor-file: {quoted(file)}\r\n"
 
     def status(self, services: Sequence[str] = ()) -> Status:
         """The daemon, and one row per instance; of these services, instances and groups, or of all."""
@@ -166,7 +177,7 @@ class Client:
         with self._connect() as sock, sock.makefile("rb") as reader:
             sock.settimeout(ANSWER_SECONDS)
             try:
-                _send(sock, method, target, body)
+                _send(sock, method, target, body, self._headers)
                 status, headers = read_head(reader)
                 data = read_body(reader, headers)
                 answer = loads(data) if status < 400 else {}
@@ -269,7 +280,7 @@ class Stream(Iterator["StreamMessage"]):
         reader = sock.makefile("rb")
         resume = "" if self._after is None else f"last-event-id: {self._after}\r\n"
         try:
-            _send(sock, "GET", self._target, None, resume)
+            _send(sock, "GET", self._target, None, client._headers + resume)
             status, headers = read_head(reader)
             if status >= 400:
                 raise _error(status, read_body(reader, headers))
@@ -326,7 +337,7 @@ def _target(route: str, query: Mapping[str, object]) -> str:
 
 def quoted(text: str) -> str:
     """Percent-encoded for a query or a path."""
-    return "".join(chr(b) if b in _SAFE and b != 0x2B else f"%{b:02X}" for b in text.encode())
+    return "".join(chr(b) if b in _SAFE and b != 0x2B else f"%{b:02X}" for b in text.encode(errors="surrogateescape"))
 
 
 def _send(sock: socket.socket, method: str, target: str, body: bytes | None, more: str = "") -> None:

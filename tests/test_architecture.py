@@ -72,7 +72,7 @@ ROOMS: dict[str, set[str]] = {
     "daemon.checkpoints": {"core"},
     "daemon.engine": {"core"},
     "daemon.previous_run": {"core", "adapters"},
-    "daemon.parts": {"core", "adapters", "daemon.engine", "daemon.previous_run"},
+    "daemon.parts": {"core", "adapters", "errors", "daemon.engine", "daemon.previous_run"},
     "daemon.reload": {"core"},
     "daemon.upgrade": {"core", "adapters", "errors", "launch", "daemon.engine", "__version__"},
     "daemon.control": {

@@ -50,9 +50,13 @@ class DaemonTarget:
 
     @property
     def client(self) -> Client:
-        return Client(self.socket)
+        """Asks the daemon behind the socket that was named, else only one that runs the file."""
+        if self.given_socket:
+            return Client(self.given_socket)
+        _, runtime_dir, _, file = self._locations()
+        return Client(f"{runtime_dir}/control.sock", file)
 
-    def _locations(self) -> tuple[str, str, str]:
+    def _locations(self) -> tuple[str, str, str, str]:
         from supervisor.config.source.locate import locations
 
         try:

@@ -19,4 +19,4 @@ def top(target: DaemonTarget) -> None:
         raise click.UsageError("`top` needs a terminal; without one use `supervisor status --watch`.")
     from supervisor.dashboard.app import run as dashboard
 
-    dashboard(client.path)
+    dashboard(client)

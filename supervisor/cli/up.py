@@ -45,7 +45,7 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
         return _lines(client, after)
     from supervisor.dashboard.app import run as dashboard
 
-    if not dashboard(client.path, owns_daemon=True):
+    if not dashboard(client, owns_daemon=True):
         click.echo("the daemon keeps running: `supervisor top` shows it, `supervisor down` stops everything", err=True)
     return 0
 

@@ -59,6 +59,10 @@ class Control:
         self._status_timer: Timer | None = None
         self._status_took = 0.0
 
+    @property
+    def file(self) -> str:
+        return self._parts.service_set.plan.path
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     def status(self, services: Sequence[str] = ()) -> Status:

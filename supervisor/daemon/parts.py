@@ -43,6 +43,7 @@ from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch
+from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
     from supervisor.adapters.service_manager.notifier import ServiceManager
@@ -99,7 +100,9 @@ class Parts:
         self.loop = EventLoop()
         self.now, self.call_soon = self.loop.now, self.loop.call_soon
         self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
-        self.previous_run = PreviousRun(self.ledger, RuntimeFiles(self.runtime_dir), current_epoch())
+        files = RuntimeFiles(self.runtime_dir, self.state_dir)
+        self.previous_run = PreviousRun(self.ledger, files, current_epoch())
+        _refuse_another_project(self.previous_run.other_file(plan), settings.runtime_dir)
         self.id = self.previous_run.id
         self.service_manager = self._service_manager(stored)
         self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), random.Random().random)
@@ -232,6 +235,15 @@ class Parts:
 
     def _later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.loop.call_at(self.now() + seconds, callback)
+
+
+def _refuse_another_project(other: str, runtime_dir: str) -> None:
+    if other:
+        raise OperationFailed(
+            f"{runtime_dir} is of {other}, whose daemon was killed and whose services may run",
+            f"Start that one (-f {other}), end what it left (`supervisor -f {other} down`), "
+            "or give this one its own [supervisor] name.",
+        )
 
 
 def _taken(descriptors: dict[str, int], prefix: str) -> dict[str, int]:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import JSON
 
 
-ID, PLAN, RUNNING = "id", "plan.json", "running"
-"""Files in the runtime directory: the id with its boot, the plan in force, and the boot of a daemon that has not ended
-in order."""
+ID, PLAN, RUNNING, SOURCE = "id", "plan.json", "running", "source"
+"""Files in the runtime directory: the id with its boot, the plan in force, the boot of a daemon that has not ended in
+order, and the file that the daemon runs (config/source/project.py)."""
 
 
 class Facts(Protocol):
@@ -110,6 +110,16 @@ class PreviousRun:
         self._facts.set_meta("clean_shutdown", "yes")
         self._files.write_running("")
 
+    def other_file(self, configured: Plan) -> str:
+        """The file of the daemon that crashed, where that is another one and is still there; else empty.  Its services
+        may run, and to put `configured` in force would stop them."""
+        was = self.plan
+        if was is None or was.path in ("", configured.path) or was.folder == configured.folder != "":
+            return ""
+        with suppress(OSError):
+            return "" if os.path.samefile(was.path, configured.path) else was.path  # noqa: PTH121 - pathlib costs
+        return ""
+
     def keep(self, plan: Plan) -> None:
         """Save `plan` as the one in force.  OSError."""
         self._files.write_plan(plan)
@@ -117,9 +127,11 @@ class PreviousRun:
 
 class RuntimeFiles:
     """The files in the runtime directory `path`.  A plan holds the environment of services, so only the owner may read
-    them.  Each is replaced as a whole."""
+    them.  Each is replaced as a whole.  Which file the daemon runs stands in the state directory as well, which
+    outlasts a boot."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, state_dir: str = "") -> None:
+        self._sources = [f"{place}/{SOURCE}" for place in (path, state_dir) if place]
         self._id = f"{path}/{ID}"
         self._plan = f"{path}/{PLAN}"
         self._running = f"{path}/{RUNNING}"
@@ -147,11 +159,23 @@ class RuntimeFiles:
 
     def read_plan(self) -> Plan | None:
         with suppress(OSError, *GARBAGE), open(self._plan) as file:
-            return from_plain(Plan, json.load(file))
+            plan = from_plain(Plan, json.load(file))
+            return replace(plan, folder=self._read_folder(plan.path))
         return None
 
+    def _read_folder(self, path: str) -> str:
+        with suppress(OSError, ValueError), open(self._sources[0], errors="surrogateescape") as file:
+            folder, written = file.read().split("\n", 1)
+            return folder if written == f"{path}\n" else ""
+        return ""
+
     def write_plan(self, plan: Plan) -> None:
-        _write(self._plan, json.dumps(to_plain(plan), separators=(",", ":")))
+        """The folder is in a file of its own: an earlier version does not read a plan with a key that it does not
+        know."""
+        _write(self._plan, json.dumps(to_plain(replace(plan, folder="")), separators=(",", ":")))
+        for source in self._sources:
+            with suppress(OSError):  # without it only a folder that is moved is not found
+                _write(source, f"{plan.folder}\n{plan.path}\n")
 
 
 def current_epoch() -> str:
@@ -161,6 +185,6 @@ def current_epoch() -> str:
 
 def _write(path: str, text: str) -> None:
     fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "w") as file:
+    with open(fd, "w", errors="surrogateescape") as file:
         file.write(text)
     os.replace(f"{path}.new", path)  # noqa: PTH105 - pathlib costs

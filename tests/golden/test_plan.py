@@ -140,6 +140,7 @@ EVERY_KEY: JSON = {
         }
     ],
     "path": "/srv/demo/services.toml",
+    "folder": "1:2:3",
 }
 """A plan in which nothing is as it is by default, as it is written."""
 
@@ -245,6 +246,7 @@ EVERY_FIELD = Plan(
         ),
     ),
     path="/srv/demo/services.toml",
+    folder="1:2:3",
 )
 
 DEFAULTS: dict[type, JSON] = {
@@ -352,7 +354,7 @@ DEFAULTS: dict[type, JSON] = {
     LogSpec: {"max_size": 10485760, "keep": 5, "compress": True, "timestamps": False},
     HookSpec: {"on": (), "run": None, "notify": None, "timeout": 30.0},
     SocketSpec: {"mode": 0o660, "label": ""},
-    Plan: {"path": ""},
+    Plan: {"path": "", "folder": ""},
 }
 """What a plan means by a key that it does not have."""
 REQUIRED: dict[type, JSON] = {

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 
 from supervisor.adapters.control.call import JSON_TYPE, Call, error_body
 from supervisor.adapters.control.port import MOST_ID, Daemon
+from supervisor.adapters.eventloop.fd_passing import unquoted
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.messages import Exchange
 from supervisor.adapters.http.routing import Param, Params, Route, arguments, match
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.services.status import should_be_up_but_is_not
 from supervisor.core.text.nearest import nearest
-from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
+from supervisor.errors import ConfigError, NoSuchService, OperationFailed, OtherFile, SupervisorError, UsageError
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Accepted, Difference, Events, Health, Readiness, Upgrade
 
+FILE_HEADER = "supervisor-file"
+"""The header in which a client says which file it means, percent-encoded."""
 MOST_STREAMS = 32
 MOST_KNOWN = 10
 """Names that an error suggests, at most."""
@@ -41,10 +44,20 @@ class ControlRoutes:
         try:
             route, path_args = _route(call, request.method, request.path, request.local)
             if route is not None:
+                self._require_own(request.headers.get(FILE_HEADER))
                 call.args = arguments(route, path_args, request.query, request.body)
                 route.handler(self, call)
         except SupervisorError as error:
             self.refuse(call, error)
+
+    def _require_own(self, meant: str | None) -> None:
+        """OtherFile where the client means another file.  Without the header it means whatever answers."""
+        file = self.daemon.file
+        if meant is not None and unquoted(meant) != file:
+            raise OtherFile(
+                f"this daemon runs {file}, not {unquoted(meant)}",
+                f"Use -f {file}, or --socket; or give one of the two another [supervisor] name.",
+            )
 
     def refusal(self, code: str, message: str) -> bytes:
         """The body for a request that never became a call."""
@@ -74,6 +87,7 @@ class ControlRoutes:
 
 
 STATUS_OF: dict[type[SupervisorError], tuple[int, str]] = {
+    OtherFile: (421, "other-file"),
     UsageError: (400, "usage"),
     NoSuchService: (404, "no-such-service"),
     ConfigError: (422, "config"),
