@@ -6,10 +6,12 @@ from another.
 
 from __future__ import annotations
 
+import io
+import select
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from json import dumps, loads
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,6 +20,7 @@ from supervisor.errors import (
     ConfigError,
     NoDaemon,
     NoSuchService,
+    NotListening,
     OperationFailed,
     OtherFile,
     SupervisorError,
@@ -48,9 +51,12 @@ ANSWER_SECONDS = 30.0
 SILENT_SECONDS = 45.0
 """Seconds of silence after which the daemon counts as stuck or gone.
 
-A stream sends a ping every 15 seconds, or, with the topic `status`, a status at each of its intervals.
+A stream sends a ping every 15 seconds, unless, with the topic `status`, a status comes more often.
 """
+PATIENCE_SECONDS = 2.0
+"""Seconds without what is awaited after which `on_wait` is told."""
 RECONNECT_SECONDS = 0.5
+CONNECT_AGAIN_SECONDS = 0.05
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~@:+/,")
 _ERRORS: dict[str, type[SupervisorError]] = {
     "usage": UsageError,
@@ -64,11 +70,13 @@ class Client:
     """Asks the daemon behind `socket_path`.
 
     `file`: the configuration that the daemon has to run; None: whatever it runs.  Every method raises NoDaemon when
-    none answers, and the error that the daemon answers with: OtherFile where it runs another file.
+    none answers, and the error that the daemon answers with: OtherFile where it runs another file.  `on_wait` is told
+    when an answer is late, and from which process.
     """
 
-    def __init__(self, socket_path: str, file: str | None = None) -> None:
-        self.path = socket_path
+    def __init__(self, socket_path: str, file: str | None = None, on_wait: Callable[[str], None] | None = None) -> None:
+        self.path, self.file = socket_path, file
+        self._on_wait = on_wait
         self._headers = "" if file is None else f"supervisor-file: {quoted(file)}\r\n"
 
     def status(self, services: Sequence[str] = ()) -> Status:
@@ -165,24 +173,23 @@ class Client:
         Without `reconnect` it raises NoDaemon when none answers, and ends when the daemon ends it.
         """
         query = {"topics": ",".join(topics), "service": list(services), "interval": interval}
-        return Stream(self, _target("/v1/stream", query), after, reconnect)
+        beat = interval if "status" in topics else None
+        return Stream(self, _target("/v1/stream", query), after, reconnect, beat)
 
     def daemon_pid(self) -> int:
         """The process that listens on the socket, as the kernel reports it; 0 if it is in another pid namespace."""
         with self._connect() as sock:
-            pid: int = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-            return pid
+            return _peer(sock)
 
     def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:
-        with self._connect() as sock, sock.makefile("rb") as reader:
-            sock.settimeout(ANSWER_SECONDS)
+        with self._connect() as sock, self._reader(sock, ANSWER_SECONDS, PATIENCE_SECONDS) as reader:
             try:
                 _send(sock, method, target, body, self._headers)
                 status, headers = read_head(reader)
                 data = read_body(reader, headers)
                 answer = loads(data) if status < 400 else {}
             except (OSError, ValueError) as error:
-                raise self._no_answer(error) from None
+                raise self._no_answer(error, sock) from None
         if status >= 400:
             raise _error(status, data)
         return answer
@@ -191,21 +198,46 @@ class Client:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.settimeout(ANSWER_SECONDS)
-            sock.connect(self.path)
+            began, told = time.monotonic(), False
+            while True:
+                try:
+                    sock.connect(self.path)
+                    return sock
+                except BlockingIOError:  # its queue of new connections is full
+                    waited = time.monotonic() - began
+                    if waited > ANSWER_SECONDS:
+                        raise
+                    if waited > PATIENCE_SECONDS and not told and self._on_wait is not None:
+                        told = True
+                        self._on_wait("waiting for the daemon, which takes no connection")
+                    time.sleep(CONNECT_AGAIN_SECONDS)
         except OSError as error:
             sock.close()
             raise self._unreachable(error) from None
-        return sock
+
+    def _reader(self, sock: socket.socket, silent: float, patience: float | None) -> BinaryIO:
+        def late() -> None:
+            if self._on_wait is not None:
+                self._on_wait(f"waiting for the daemon{process_words(_peer(sock))}")
+
+        return io.BufferedReader(_Incoming(sock, silent, patience, late))
 
     def _unreachable(self, error: OSError) -> NoDaemon:
         if isinstance(error, PermissionError):
             hint = "It belongs to another user: only its owner and root may connect."
             return NoDaemon(f"permission denied: the control socket {self.path}", hint)
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-            return NoDaemon(f"no daemon answers on {self.path}", "`supervisor up -d` starts one.")
+            return NotListening(f"no daemon answers on {self.path}", "`supervisor up -d` starts one.")
         return NoDaemon(f"no daemon answers on {self.path}: {error}")
 
-    def _no_answer(self, error: Exception) -> NoDaemon:
+    def _no_answer(self, error: Exception, sock: socket.socket) -> NoDaemon:
+        if isinstance(error, TimeoutError):
+            pid = _peer(sock)
+            stopped = _state(pid) == "T"
+            return NoDaemon(
+                f"the daemon{process_words(pid)} behind {self.path} gave no answer within {ANSWER_SECONDS:g} s",
+                f"`kill -CONT {pid}` lets it run again." if stopped else "",
+            )
         return NoDaemon(f"the daemon behind {self.path} gave no answer: {error or type(error).__name__}")
 
 
@@ -216,11 +248,13 @@ class Stream(Iterator["StreamMessage"]):
     around it; else it ends there. Events resume where they were interrupted, also after ("lagged", {}).
     """
 
-    def __init__(self, client: Client, target: str, after: int | None, reconnect: bool) -> None:
+    def __init__(self, client: Client, target: str, after: int | None, reconnect: bool, beat: float | None) -> None:
+        """`beat`: seconds from one status to the next; None without the topic."""
         self._client = client
         self._target = target
         self._after = after
         self._reconnect = reconnect
+        self._beat = beat
         self._closed = False
         self._sock: socket.socket
         self._reader: BinaryIO
@@ -277,7 +311,7 @@ class Stream(Iterator["StreamMessage"]):
     def _open(self) -> None:
         client = self._client
         sock = client._connect()
-        reader = sock.makefile("rb")
+        reader = client._reader(sock, ANSWER_SECONDS, PATIENCE_SECONDS)
         resume = "" if self._after is None else f"last-event-id: {self._after}\r\n"
         try:
             _send(sock, "GET", self._target, None, client._headers + resume)
@@ -285,14 +319,18 @@ class Stream(Iterator["StreamMessage"]):
             if status >= 400:
                 raise _error(status, read_body(reader, headers))
         except (OSError, ValueError) as error:
+            failure = client._no_answer(error, sock)
             reader.close()
             sock.close()
-            raise client._no_answer(error) from None
+            raise failure from None
         except SupervisorError:
             reader.close()
             sock.close()
             raise
-        sock.settimeout(SILENT_SECONDS)
+        beat = self._beat
+        incoming = reader.raw  # type: ignore[attr-defined]  # that of a BufferedReader
+        incoming.silent = SILENT_SECONDS + (beat or 0.0)
+        incoming.patience = None if beat is None else PATIENCE_SECONDS + beat
         self._sock, self._reader = sock, reader
 
     def _try_again(self) -> bool:
@@ -324,6 +362,49 @@ class Stream(Iterator["StreamMessage"]):
                 message: Any = (kind, plain)
                 yield message
                 kind, data = "message", ""
+
+
+class _Incoming(io.RawIOBase):
+    """What comes through a socket.  `late` is called after `patience` seconds without anything (None: never), and
+    reading raises TimeoutError after `silent`."""
+
+    def __init__(self, sock: socket.socket, silent: float, patience: float | None, late: Callable[[], None]) -> None:
+        self._sock = sock
+        self.silent, self.patience = silent, patience
+        self._late = late
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(self.silent)
+        if self.patience is not None:
+            poll = select.poll()
+            poll.register(self._sock, select.POLLIN)
+            if not poll.poll(self.patience * 1000):
+                self._late()
+        return self._sock.recv_into(buffer)
+
+
+def _peer(sock: socket.socket) -> int:
+    """The process that listens on the other side; 0 if it is in another pid namespace."""
+    pid: int = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    return pid
+
+
+def process_words(pid: int) -> str:
+    """` (pid N, stopped)`, with the state where it explains a silence."""
+    if not pid:
+        return ""
+    words = {"T": ", stopped", "t": ", stopped by a debugger", "D": ", waiting for the kernel", "Z": ", ended"}
+    return f" (pid {pid}{words.get(_state(pid), '')})"
+
+
+def _state(pid: int) -> str:
+    """The letter of proc(5); empty where there is no such process."""
+    with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0].decode()
+    return ""
 
 
 def _target(route: str, query: Mapping[str, object]) -> str:

@@ -49,3 +49,7 @@ class NoDaemon(SupervisorError):
     """No daemon answers on the control socket."""
 
     exit_code = 5
+
+
+class NotListening(NoDaemon):
+    """No daemon listens on the control socket: none runs."""

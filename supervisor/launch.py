@@ -36,6 +36,11 @@ def daemon_command(file: str, log_format: str, services: Sequence[str] = (), pyt
     return [python or sys.executable, *MODULE, "supervisor.daemon", "-f", file, "--log-format", log_format, *only]
 
 
+def ending_daemon_command(runtime_dir: str) -> list[str]:
+    """The command line of a daemon that takes up what an earlier one left, stops it, and ends."""
+    return [sys.executable, *MODULE, "supervisor.daemon", "--end", runtime_dir]
+
+
 def become_daemon(file: str, log_format: str) -> None:
     """Start the compiler, then exec the daemon. Does not return."""
     # the kernel drops signals for which PID 1 has no handler yet; blocked ones are delivered later

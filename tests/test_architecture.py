@@ -25,7 +25,7 @@ CORE_MAY_IMPORT = {
     "functools", "heapq", "itertools", "math", "re", "types", "typing", "__future__",
 }  # fmt: skip
 
-LEDGER, LOG = "adapters.ledger.query", "adapters.logs.reader"
+LEDGER, LOG, ORPHANS = "adapters.ledger.query", "adapters.logs.reader", "adapters.processes.orphans"
 """What a face may read where no daemon runs."""
 
 ROOMS: dict[str, set[str]] = {
@@ -86,7 +86,9 @@ ROOMS: dict[str, set[str]] = {
         "core", "adapters", "daemon.checkpoints", "daemon.control", "daemon.effects", "daemon.parts",
         "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "__version__",
     },
-    "daemon.__main__": {"core", "adapters", "errors", "launch", "daemon.rehearsal", "daemon.runtime"},
+    "daemon.__main__": {
+        "core", "adapters", "errors", "launch", "daemon.previous_run", "daemon.rehearsal", "daemon.runtime",
+    },
 
     # The configuration: text to a plan.
     "config": {"core", "errors"},
@@ -107,8 +109,9 @@ ROOMS: dict[str, set[str]] = {
     },
     "detectorlab": {"core.model", "core.detection", "core.text", "config.units", "errors"},
     "cli": {
-        "client", "display", "config", "errors", "launch", "dashboard", "detectorlab", LEDGER, LOG, "__version__",
-        "core.text", "core.history", "core.model", "core.detection", "core.services.status", "core.services.settled",
+        "client", "display", "config", "errors", "launch", "dashboard", "detectorlab", LEDGER, LOG, ORPHANS,
+        "__version__", "core.text", "core.history", "core.model", "core.detection", "core.services.adoption",
+        "core.services.settled", "core.services.status",
     },
 
     # For a daemon of build 5600521 that runs on while its files are replaced: these go together.

@@ -13,9 +13,9 @@ from supervisor.cli.detached_daemon import answers, start_detached
 from supervisor.cli.options import daemon_options, pass_target, services_argument
 from supervisor.cli.wait import await_settled
 from supervisor.cli.wait_output import ProgressPrinter
-from supervisor.client import Client
+from supervisor.client import Client, process_words
 from supervisor.core.services.settled import Failure, Rows
-from supervisor.errors import OperationFailed, SupervisorError
+from supervisor.errors import NoDaemon, OperationFailed, SupervisorError
 
 
 @click.command()
@@ -46,8 +46,19 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     from supervisor.dashboard.app import run as dashboard
 
     if not dashboard(client, owns_daemon=True):
-        click.echo("the daemon keeps running: `supervisor top` shows it, `supervisor down` stops everything", err=True)
+        click.echo(_left_behind(client), err=True)
     return 0
+
+
+def _left_behind(client: Client) -> str:
+    """What runs on after the dashboard was left.  A daemon that is stopped takes connections, too."""
+    try:
+        pid = client.daemon_pid()
+    except NoDaemon:
+        return "the daemon has ended: `supervisor status` shows what still runs, `supervisor up` takes it up again"
+    return (
+        f"the daemon{process_words(pid)} keeps running: `supervisor top` shows it, `supervisor down` stops everything"
+    )
 
 
 # -- detached --------------------------------------------------------------------------------------------------------

@@ -33,20 +33,32 @@ def why(target: DaemonTarget, service: str, as_json: bool) -> None:
     client = target.client
     source: EventSource = FromDaemon(client)
     views: list[InstanceName] = []
+    removed = False
     try:
         for row in client.status([service])["instances"]:
             views.append(client.instance(row["name"]))
+    except NoSuchService as unknown:
+        views, removed = _in_the_ledger(source, service), True
+        if not views:
+            raise unknown from None
     except NoDaemon as absent:
         source = FromLedger(target, absent)
-        known = {e["instance"]: e["service"] for e in source.events([service], limit=PAGE)}
-        views = [{"name": name, "service": of} for name, of in known.items()]
+        views = _in_the_ledger(source, service)
         if not views:
             raise NoSuchService(f"nothing is recorded about {service!r}") from None
     for number, view in enumerate(views):
-        story = story_of(view, source.events([view["name"]], limit=PAGE), source.evidence, source.words)
+        story = story_of(
+            view, source.events([view["name"]], limit=PAGE), source.evidence, source.words, removed=removed
+        )
         if as_json:
             from json import dumps
 
             click.echo(dumps(story, default=str))
         else:
             click.echo("\n" * (number > 0) + "\n".join(map(printable, tell(story))))
+
+
+def _in_the_ledger(source: EventSource, service: str) -> list[InstanceName]:
+    """The instances of the service of which events are kept."""
+    known = {event["instance"]: event["service"] for event in source.events([service], limit=PAGE)}
+    return [{"name": name, "service": of} for name, of in known.items()]

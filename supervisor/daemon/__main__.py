@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str]) -> int:
     """`-f FILE [--log-format human|json] [--services A,B] [--compiler PID:FD] [--rehearse yes]
-    [--upgraded-from VERSION]`; returns the exit code.
+    [--upgraded-from VERSION]`, or `--end DIRECTORY`; returns the exit code.
 
     `--compiler`: the command that executed this one has begun to compile FILE in its child PID, which writes to FD.
-    `--rehearse`: only check that this version could take over from the running daemon."""
+    `--rehearse`: only check that this version could take over from the running daemon.  `--end`: stop what an earlier
+    daemon with this runtime directory left, by the plan that it had in force."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     if "--upgraded-from" in options:
         return _take_over(options)
-    code, text = _compiled(options)
-    if code != 0:
-        return code if code > 0 else 1
     from supervisor.errors import SupervisorError
 
     try:
+        if "--end" in options:
+            return _end(options["--end"])
+        code, text = _compiled(options)
+        if code != 0:
+            return code if code > 0 else 1
         if "--rehearse" in options:
             from supervisor.daemon.rehearsal import rehearse
 
@@ -42,6 +45,17 @@ def main(arguments: list[str]) -> int:
     except SupervisorError as error:
         os.write(2, f"supervisor: {error}\n".encode())
         return error.exit_code
+
+
+def _end(runtime_dir: str) -> int:
+    from supervisor.daemon.previous_run import RuntimeFiles
+    from supervisor.daemon.runtime import Runtime
+    from supervisor.errors import OperationFailed
+
+    plan = RuntimeFiles(runtime_dir).read_plan()
+    if plan is None:
+        raise OperationFailed(f"the plan in {runtime_dir} cannot be read", "`supervisor up`, then `supervisor down`.")
+    return Runtime(plan).run((), end=True)
 
 
 def _compiled(options: dict[str, str]) -> tuple[int, bytes]:

@@ -23,7 +23,7 @@ from supervisor.core.services.status import instance_view
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
-from supervisor.errors import ConfigError, OperationFailed, SupervisorError, UsageError
+from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 from supervisor.launch import compiler_command
 
 if TYPE_CHECKING:
@@ -163,8 +163,13 @@ class Control:
         before: str | None = None,
         after: str | None = None,
     ) -> Logs:
-        name = resolve_one(self._parts.service_set, instance)
         directory = f"{self._parts.state_dir}/log"
+        try:
+            name = resolve_one(self._parts.service_set, instance)
+        except NoSuchService:  # it may have been removed
+            if instance not in logread.instances(directory):
+                raise
+            name = instance
         chunk = logread.read(directory, name, lines=lines, since=since, before=before, after=after)
         return {
             "instance": name,

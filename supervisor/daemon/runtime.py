@@ -74,9 +74,11 @@ class Runtime:
 
     # -- life ----------------------------------------------------------------------------------------------------
 
-    def run(self, only: Sequence[str] | None = None) -> int:
-        """Start, and run until a shutdown is complete.  `only`: start only these services and what they depend on."""
+    def run(self, only: Sequence[str] | None = None, *, end: bool = False) -> int:
+        """Start, and run until a shutdown is complete.  `only`: start only these services and what they depend on.
+        `end`: start nothing, and stop what an earlier daemon left."""
         parts = self._parts
+        parts.service_set.closing = end
         limit, _ = raise_descriptor_limit()
         shortage = descriptor_shortage(limit, len(parts.service_set.instances))
         if shortage:
@@ -92,6 +94,9 @@ class Runtime:
         self._connect_loop()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # an upgrade holds signals back until here
         recover(parts, self._effects, self._plan, only, self._announce)
+        if end:
+            parts.ledger.set_meta("closing", "yes")
+            parts.engine.order(parts.service_set.shutdown(parts.now()))
         if self._reporter is not None:
             self._reporter.began()
         parts.call_soon(self._watch_directory)

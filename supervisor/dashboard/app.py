@@ -130,4 +130,5 @@ def run(client: DaemonClient, *, owns_daemon: bool = False) -> bool:
     """Show the dashboard until the user leaves it; True if the daemon was ended from there.  NoDaemon if none
     answers to begin with."""
     client.status()
-    return bool(Dashboard(client, owns_daemon=owns_daemon).run())
+    quiet = DaemonClient(client.path, client.file)  # the header says when no answer comes
+    return bool(Dashboard(quiet, owns_daemon=owns_daemon).run())

@@ -371,6 +371,15 @@ def test_stream_without_status_pings(home: Home, monkeypatch: pytest.MonkeyPatch
         assert [events.block() for _ in range(3)] == [": hello", ": ping", ": ping"]
 
 
+def test_a_stream_of_rare_statuses_pings_as_well(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a client would take an hour of silence for a daemon that has gone."""
+    monkeypatch.setattr(sse, "PING_SECONDS", 0.02)
+    with home.stream("/v1/stream?topics=status&interval=3600") as events:
+        assert events.block() == ": hello"
+        assert events.block().startswith("event: status")
+        assert [events.block() for _ in range(2)] == [": ping", ": ping"]
+
+
 def test_client_that_leaves_is_watched_for_no_longer(home: Home) -> None:
     with home.stream("/v1/stream") as events:
         events.next()
