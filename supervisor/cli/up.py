@@ -15,7 +15,7 @@ from supervisor.cli.wait import await_settled
 from supervisor.cli.wait_output import ProgressPrinter
 from supervisor.client import Client, process_words
 from supervisor.core.services.settled import Failure, Rows
-from supervisor.errors import NoDaemon, OperationFailed, SupervisorError
+from supervisor.errors import ConfigError, NoDaemon, OperationFailed, SupervisorError
 
 
 @click.command()
@@ -35,6 +35,7 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     running = answers(client)
     after = None if running else _last_event(target)
     if running:
+        _tell_of_edits(client)
         client.act("start", services)
     else:
         start_detached(target, services)
@@ -48,6 +49,19 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     if not dashboard(client, owns_daemon=True):
         click.echo(_left_behind(client), err=True)
     return 0
+
+
+def _tell_of_edits(client: Client) -> None:
+    """Say that the daemon runs the file as it was: `up` applies no edits."""
+    try:
+        found = client.reload(dry_run=True)
+    except ConfigError as error:
+        click.echo(f"the edited file is not in force, and cannot be: {error.message}", err=True)
+        return
+    if found["added"] or found["removed"] or found["changed"] or found["supervisor"]:
+        click.echo(
+            "the edited file is not in force: `supervisor reload` applies it (--dry-run shows the changes)", err=True
+        )
 
 
 def _left_behind(client: Client) -> str:

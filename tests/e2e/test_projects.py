@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -64,3 +65,43 @@ def test_a_folder_that_was_moved_keeps_its_daemon(daemon: Make, tmp_path: Path) 
     one.start()
     assert one.event("one", "running")["incarnation"] == 2, "its directory has another path"
     assert not alive(pid)
+
+
+def test_a_link_is_followed_to_the_new_release(daemon: Make, tmp_path: Path) -> None:
+    """A deploy moves `current` on; the shell says `current`, where the kernel says the release."""
+    d = daemon("", start=False)
+    releases = [tmp_path / "1", tmp_path / "2"]
+    current = tmp_path / "current"
+    for release in releases:
+        release.mkdir()
+        d.file = release / "services.toml"
+        d.write(
+            '[services.app]\ncommand = "sleep 3601"\n[services.elsewhere]\ncommand = "sleep 3602"\ndirectory = "/"\n'
+        )
+    current.symlink_to(releases[0])
+    d.file = current / "services.toml"
+    d.start()
+    d.event("elsewhere", "running")
+    pid = d.status("elsewhere")["pid"]
+    current.unlink()
+    current.symlink_to(releases[1])
+    d.file = Path("services.toml")
+    reload = d.cli("reload", cwd=current, env=os.environ | {"PWD": str(current)})
+    assert reload.returncode == 0 and "directory (restarted)" in reload.stdout
+    moved = d.event("app", "running")["detail"]["pid"]
+    assert Path(f"/proc/{moved}/cwd").resolve() == releases[1]
+    assert d.status("elsewhere")["pid"] == pid
+    again = d.cli("reload", cwd=current, env=os.environ | {"PWD": str(current)})
+    assert "no changes" in again.stdout
+
+
+def test_up_says_that_an_edited_file_is_not_in_force(daemon: Make) -> None:
+    d = daemon(ONE)
+    d.event("one", "running")
+    assert "not in force" not in d.cli("up", "-d").stderr
+    d.write(ONE + OTHER)
+    up = d.cli("up", "-d")
+    assert up.returncode == 0 and "the edited file is not in force: `supervisor reload` applies it" in up.stderr
+    d.write(ONE + "[services.broken]\n")
+    up = d.cli("up", "-d")
+    assert up.returncode == 0 and "no command" in up.stderr
