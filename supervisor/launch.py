@@ -17,6 +17,18 @@ MODULE = ("-P", "-m")
 """Keeps files in the current directory from being imported instead of the supervisor's modules."""
 
 
+def reset_inherited() -> None:
+    """Undo what a parent may have left: closed standard descriptors, whose numbers a socket or a pipe would get, and an
+    ignored SIGCHLD, with which no child can be waited for."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # the lowest free number is this one
+            os.set_inheritable(number, True)
+
+
 def compiler(path: str) -> subprocess.Popen[bytes]:
     """Start to compile `path` into a plan, which comes on stdout; errors go to this process's stderr."""
     return subprocess.Popen(compiler_command(path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)

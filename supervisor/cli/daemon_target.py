@@ -22,7 +22,7 @@ class DaemonTarget:
     def __init__(self) -> None:
         self.given_file: str | None = None
         self.given_socket: str | None = os.environ.get("SUPERVISOR_SOCKET") or None
-        self.color: bool | None = False if os.environ.get("NO_COLOR") else None
+        self.color: bool | None = False if os.environ.get("NO_COLOR") or is_dumb() else None
 
     def name_file(self, path: str) -> None:
         """-f FILE: selects the daemon of that file."""
@@ -128,5 +128,10 @@ def _say(text: str) -> None:
 
 
 def on_terminal() -> bool:
-    """Whether stdout is a terminal."""
-    return sys.stdout.isatty()
+    """Whether stdout is a terminal that can be painted on."""
+    return sys.stdout.isatty() and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Whether the terminal only takes lines."""
+    return os.environ.get("TERM") == "dumb"

@@ -7,13 +7,14 @@ no line is lost or shown twice when the stream is interrupted.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from supervisor.cli.daemon_target import DaemonTarget, on_terminal
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import colored, daemon_options, pass_target, services_argument, since_option
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
@@ -238,7 +239,7 @@ def _as_json(line: Line) -> str:
 
 def _painter(service_of: dict[str, str], grep: re.Pattern[str] | None, no_prefix: bool) -> Callable[[Line], str]:
     """The function that formats a line: each service in its own colour, matches in red."""
-    paint, safe = colored(), not on_terminal()
+    paint, safe = colored(), not sys.stdout.isatty()
     width = max(map(len, service_of), default=0)
     order = list(dict.fromkeys(service_of.values()))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Mapping
 
 import click
@@ -16,6 +17,9 @@ from supervisor.cli.wait_output import ProgressPrinter
 from supervisor.client import Client, process_words
 from supervisor.core.services.settled import Failure, Rows
 from supervisor.errors import ConfigError, NoDaemon, OperationFailed, SupervisorError
+
+REPEATED = 1.0
+"""Seconds in which a signal counts as the Ctrl-C before it, passed on by a wrapper."""
 
 
 @click.command()
@@ -128,8 +132,15 @@ def _lines(client: Client, after: int | None) -> int:
 
     stream = client.stream(["events"], after=after)
     asked = threading.Event()
+    same_until = 0.0
 
-    def stop(_number: int, _frame: object) -> None:
+    def stop(number: int, _frame: object) -> None:
+        nonlocal same_until
+        now = time.monotonic()
+        if now < same_until:
+            return
+        if number != signal.SIGTERM and not asked.is_set():
+            same_until = now + REPEATED
         asked.set()
         threading.Thread(target=_ask_down, args=(client,), daemon=True).start()
 

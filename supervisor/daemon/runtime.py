@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from supervisor import __version__
@@ -37,6 +38,8 @@ NOTHING: Mapping[str, int] = {}
 RUNTIME_FILES = ("lock", ID, PLAN, RUNNING, "control.sock", "notify.sock")
 CLOCK_CHECK_INTERVAL = 1.0
 """Seconds from one check of the clocks to the next, at least; the result is only reported."""
+REPEATED = 1.0
+"""Seconds in which a signal counts as the Ctrl-C before it, passed on by a wrapper."""
 WARM_UP_DELAY = 0.5
 """Seconds after the start at which the modules for the first client are imported, so that it need not wait 40 ms."""
 
@@ -70,6 +73,7 @@ class Runtime:
         self._next_clock_check = 0.0
         self._checkpoints = Checkpoints(lambda: parts.service_set.instances, parts.save)
         self._ending = False
+        self._same_until = 0.0
         self._directory_watch: DirectoryWatch | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -112,9 +116,11 @@ class Runtime:
     def _connect_loop(self) -> None:
         loop = self._parts.loop
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.on_signal(number, self._control.down)
+            loop.on_signal(number, partial(self._end_on_signal, number))
         on_terminal = os.isatty(0) or os.isatty(2)
-        loop.on_signal(signal.SIGHUP, self._control.down if on_terminal else self._reload_on_signal)
+        loop.on_signal(
+            signal.SIGHUP, partial(self._end_on_signal, signal.SIGHUP) if on_terminal else self._reload_on_signal
+        )
         loop.before_wait = self._turn
         loop.on_wake = self._woke
 
@@ -215,6 +221,17 @@ class Runtime:
         if stepped:
             way = "forwards" if stepped > 0 else "back"
             parts.say("warning", f"the wall clock was set {way} by {abs(stepped):.1f} s; no timeout depends on it")
+
+    def _end_on_signal(self, number: int) -> None:
+        """End; a second signal kills.  What follows a Ctrl-C within REPEATED seconds is the same one, which a wrapper
+        passed on; a second SIGTERM is an order of its own."""
+        parts = self._parts
+        if parts.now() < self._same_until:
+            parts.say("info", f"asked again within {REPEATED:g} s: taken for the same order; once more kills")
+            return
+        if number != signal.SIGTERM and not parts.service_set.closing:
+            self._same_until = parts.now() + REPEATED
+        self._control.down()
 
     def _reload_on_signal(self) -> None:
         def done(result: Difference | Exception) -> None:
