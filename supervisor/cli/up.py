@@ -132,15 +132,15 @@ def _lines(client: Client, after: int | None) -> int:
 
     stream = client.stream(["events"], after=after)
     asked = threading.Event()
-    same_until = 0.0
+    same_until, asked_by = 0.0, 0
 
     def stop(number: int, _frame: object) -> None:
-        nonlocal same_until
+        nonlocal same_until, asked_by
         now = time.monotonic()
-        if now < same_until:
+        if now < same_until and not number == asked_by == signal.SIGTERM:
             return
-        if number != signal.SIGTERM and not asked.is_set():
-            same_until = now + REPEATED
+        if not asked.is_set():
+            same_until, asked_by = now + REPEATED, number
         asked.set()
         threading.Thread(target=_ask_down, args=(client,), daemon=True).start()
 

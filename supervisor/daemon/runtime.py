@@ -73,7 +73,7 @@ class Runtime:
         self._next_clock_check = 0.0
         self._checkpoints = Checkpoints(lambda: parts.service_set.instances, parts.save)
         self._ending = False
-        self._same_until = 0.0
+        self._same_until, self._asked_by = 0.0, 0
         self._directory_watch: DirectoryWatch | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -223,14 +223,14 @@ class Runtime:
             parts.say("warning", f"the wall clock was set {way} by {abs(stepped):.1f} s; no timeout depends on it")
 
     def _end_on_signal(self, number: int) -> None:
-        """End; a second signal kills.  What follows a Ctrl-C within REPEATED seconds is the same one, which a wrapper
-        passed on; a second SIGTERM is an order of its own."""
+        """End; a second signal kills.  What comes within REPEATED seconds of a Ctrl-C is the same one, which a wrapper
+        passed on, in either order; a second SIGTERM is an order of its own."""
         parts = self._parts
-        if parts.now() < self._same_until:
+        if parts.now() < self._same_until and not number == self._asked_by == signal.SIGTERM:
             parts.say("info", f"asked again within {REPEATED:g} s: taken for the same order; once more kills")
             return
-        if number != signal.SIGTERM and not parts.service_set.closing:
-            self._same_until = parts.now() + REPEATED
+        if not parts.service_set.closing:
+            self._same_until, self._asked_by = parts.now() + REPEATED, number
         self._control.down()
 
     def _reload_on_signal(self) -> None:
