@@ -26,7 +26,7 @@ def work() -> None:
     while time.monotonic() < hang_at:
         time.sleep(max(0.02, random.gauss(0.25, 0.06)))
         beat()
-    print("taking a lock that nobody will ever give back", flush=True)
+    print("taking a lock that is never released", flush=True)
     lock.acquire()
     lock.acquire()
 

@@ -7,15 +7,18 @@ from another.
 from __future__ import annotations
 
 import io
+import os
 import select
 import socket
 import struct
 import time
+from _thread import RLock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from json import dumps, loads
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from supervisor.adapters.linux.directories import Untrusted, socket_owner
 from supervisor.errors import (
     ConfigError,
     NoDaemon,
@@ -48,6 +51,9 @@ if TYPE_CHECKING:
 
 
 ANSWER_SECONDS = 30.0
+"""Seconds that a client waits for an answer.  An order says so, and is not carried out later."""
+LONG_ANSWER_SECONDS = {"/v1/reload": 75.0, "/v1/upgrade": 75.0}
+"""The same for the orders that the daemon answers after a child process has worked."""
 SILENT_SECONDS = 45.0
 """Seconds of silence after which the daemon counts as stuck or gone.
 
@@ -167,29 +173,33 @@ class Client:
         interval: float = 1.0,
         after: int | None = None,
         reconnect: bool = False,
+        for_order: bool = False,
     ) -> Stream:
         """Follow `topics` of events, status and logs, resuming events after the id `after`.
 
+        `for_order`: use one of the places that the daemon keeps for commands that wait for their order.
         Without `reconnect` it raises NoDaemon when none answers, and ends when the daemon ends it.
         """
         query = {"topics": ",".join(topics), "service": list(services), "interval": interval}
         beat = interval if "status" in topics else None
-        return Stream(self, _target("/v1/stream", query), after, reconnect, beat)
+        return Stream(self, _target("/v1/stream", query), after, reconnect, beat, for_order)
 
     def daemon_pid(self) -> int:
         """The process that listens on the socket, as the kernel reports it; 0 if it is in another pid namespace."""
         with self._connect() as sock:
-            return _peer(sock)
+            return _peer(sock)[0]
 
     def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:
-        with self._connect() as sock, self._reader(sock, ANSWER_SECONDS, PATIENCE_SECONDS) as reader:
+        answer_seconds = LONG_ANSWER_SECONDS.get(target, ANSWER_SECONDS)
+        with self._connect() as sock, self._reader(sock, answer_seconds, PATIENCE_SECONDS) as reader:
+            deadline = "" if body is None else f"supervisor-deadline: {time.monotonic() + answer_seconds:.3f}\r\n"
             try:
-                _send(sock, method, target, body, self._headers)
+                _send(sock, method, target, body, self._headers + deadline)
                 status, headers = read_head(reader)
                 data = read_body(reader, headers)
                 answer = loads(data) if status < 400 else {}
             except (OSError, ValueError) as error:
-                raise self._no_answer(error, sock) from None
+                raise self._no_answer(error, sock, answer_seconds) from None
         if status >= 400:
             raise _error(status, data)
         return answer
@@ -198,31 +208,42 @@ class Client:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.settimeout(ANSWER_SECONDS)
-            began, told = time.monotonic(), False
-            while True:
-                try:
-                    sock.connect(self.path)
-                    return sock
-                except BlockingIOError:  # its queue of new connections is full
-                    waited = time.monotonic() - began
-                    if waited > ANSWER_SECONDS:
-                        raise
-                    if waited > PATIENCE_SECONDS and not told and self._on_wait is not None:
-                        told = True
-                        self._on_wait("waiting for the daemon, which takes no connection")
-                    time.sleep(CONNECT_AGAIN_SECONDS)
+            owner = socket_owner(self.path)
+            self._connect_patiently(sock)
+            user = _peer(sock)[1]
+            if user not in (0, os.geteuid(), owner):
+                raise Untrusted(f"{self.path} is served by user {user}, and its directory belongs to user {owner}")
+            return sock
         except OSError as error:
             sock.close()
             raise self._unreachable(error) from None
 
+    def _connect_patiently(self, sock: socket.socket) -> None:
+        """Try again while the queue of new connections is full.  OSError."""
+        began, told = time.monotonic(), False
+        while True:
+            try:
+                return sock.connect(self.path)
+            except BlockingIOError:
+                waited = time.monotonic() - began
+                if waited > ANSWER_SECONDS:
+                    raise
+                if waited > PATIENCE_SECONDS and not told and self._on_wait is not None:
+                    told = True
+                    self._on_wait("waiting for the daemon, which takes no connection")
+                time.sleep(CONNECT_AGAIN_SECONDS)
+
     def _reader(self, sock: socket.socket, silent: float, patience: float | None) -> BinaryIO:
         def late() -> None:
             if self._on_wait is not None:
-                self._on_wait(f"waiting for the daemon{process_words(_peer(sock))}")
+                self._on_wait(f"waiting for the daemon{process_words(_peer(sock)[0])}")
 
         return io.BufferedReader(_Incoming(sock, silent, patience, late))
 
     def _unreachable(self, error: OSError) -> NoDaemon:
+        if isinstance(error, Untrusted):
+            hint = "Nothing was sent to it.  Set runtime_dir in [supervisor] to a directory of your own."
+            return NoDaemon(f"the control socket is not trusted: {error.strerror}", hint)
         if isinstance(error, PermissionError):
             hint = "It belongs to another user: only its owner and root may connect."
             return NoDaemon(f"permission denied: the control socket {self.path}", hint)
@@ -230,12 +251,12 @@ class Client:
             return NotListening(f"no daemon answers on {self.path}", "`supervisor up -d` starts one.")
         return NoDaemon(f"no daemon answers on {self.path}: {error}")
 
-    def _no_answer(self, error: Exception, sock: socket.socket) -> NoDaemon:
+    def _no_answer(self, error: Exception, sock: socket.socket, seconds: float) -> NoDaemon:
         if isinstance(error, TimeoutError):
-            pid = _peer(sock)
+            pid = _peer(sock)[0]
             stopped = _state(pid) == "T"
             return NoDaemon(
-                f"the daemon{process_words(pid)} behind {self.path} gave no answer within {ANSWER_SECONDS:g} s",
+                f"the daemon{process_words(pid)} behind {self.path} gave no answer within {seconds:g} s",
                 f"`kill -CONT {pid}` lets it run again." if stopped else "",
             )
         return NoDaemon(f"the daemon behind {self.path} gave no answer: {error or type(error).__name__}")
@@ -248,14 +269,25 @@ class Stream(Iterator["StreamMessage"]):
     around it; else it ends there. Events resume where they were interrupted, also after ("lagged", {}).
     """
 
-    def __init__(self, client: Client, target: str, after: int | None, reconnect: bool, beat: float | None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        target: str,
+        after: int | None,
+        reconnect: bool,
+        beat: float | None = None,
+        for_order: bool = False,
+    ) -> None:
         """`beat`: seconds from one status to the next; None without the topic."""
         self._client = client
         self._target = target
         self._after = after
         self._reconnect = reconnect
         self._beat = beat
+        self._headers = client._headers + ("supervisor-purpose: order\r\n" if for_order else "")
         self._closed = False
+        self._reading = False
+        self._lock = RLock()
         self._sock: socket.socket
         self._reader: BinaryIO
         try:
@@ -275,7 +307,21 @@ class Stream(Iterator["StreamMessage"]):
         self.close()
 
     def __next__(self) -> StreamMessage:
-        return next(self._all)
+        with self._lock:
+            if self._closed:
+                raise StopIteration
+            self._reading = True
+        try:
+            return next(self._all)
+        finally:
+            self._read()
+
+    def _read(self) -> None:
+        """Nothing is read any more; close the socket if `close` was called meanwhile."""
+        with self._lock:
+            self._reading = False
+            if self._closed:
+                self._hang_up()
 
     def _follow(self) -> Iterator[StreamMessage]:
         error = "no daemon answers"
@@ -302,11 +348,16 @@ class Stream(Iterator["StreamMessage"]):
         return self._sock.fileno() if self._connected else -1
 
     def close(self) -> None:
-        """End the iteration; may be called from any thread."""
-        self._closed = True
-        if self._connected:
-            with suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
+        """End the iteration and close the socket; may be called from any thread.
+
+        While another thread reads, that one closes the socket: its number could belong to another file by then."""
+        with self._lock:
+            self._closed = True
+            if not self._reading:
+                self._hang_up()
+            elif self._connected:
+                with suppress(OSError):
+                    self._sock.shutdown(socket.SHUT_RDWR)
 
     def _open(self) -> None:
         client = self._client
@@ -314,12 +365,12 @@ class Stream(Iterator["StreamMessage"]):
         reader = client._reader(sock, ANSWER_SECONDS, PATIENCE_SECONDS)
         resume = "" if self._after is None else f"last-event-id: {self._after}\r\n"
         try:
-            _send(sock, "GET", self._target, None, client._headers + resume)
+            _send(sock, "GET", self._target, None, self._headers + resume)
             status, headers = read_head(reader)
             if status >= 400:
                 raise _error(status, read_body(reader, headers))
         except (OSError, ValueError) as error:
-            failure = client._no_answer(error, sock)
+            failure = client._no_answer(error, sock, ANSWER_SECONDS)
             reader.close()
             sock.close()
             raise failure from None
@@ -342,6 +393,8 @@ class Stream(Iterator["StreamMessage"]):
         return True
 
     def _hang_up(self) -> None:
+        if not self._connected:
+            return
         self._connected = False
         with suppress(OSError):
             self._reader.close()
@@ -386,12 +439,6 @@ class _Incoming(io.RawIOBase):
         return self._sock.recv_into(buffer)
 
 
-def _peer(sock: socket.socket) -> int:
-    """The process that listens on the other side; 0 if it is in another pid namespace."""
-    pid: int = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-    return pid
-
-
 def process_words(pid: int) -> str:
     """` (pid N, stopped)`, with the state where it explains a silence."""
     if not pid:
@@ -419,6 +466,13 @@ def _target(route: str, query: Mapping[str, object]) -> str:
 def quoted(text: str) -> str:
     """Percent-encoded for a query or a path."""
     return "".join(chr(b) if b in _SAFE and b != 0x2B else f"%{b:02X}" for b in text.encode(errors="surrogateescape"))
+
+
+def _peer(sock: socket.socket) -> tuple[int, int, int]:
+    """Pid, user and group of the process at the other end, as the kernel reports them; pid 0 if it is in another pid
+    namespace."""
+    found: tuple[int, int, int] = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return found
 
 
 def _send(sock: socket.socket, method: str, target: str, body: bytes | None, more: str = "") -> None:

@@ -30,13 +30,13 @@ def reset_inherited() -> None:
 
 
 def compiler(path: str) -> subprocess.Popen[bytes]:
-    """Start to compile `path` into a plan, which comes on stdout; errors go to this process's stderr."""
+    """Start to compile `path` into a plan, which comes on stdout, as a report of errors does."""
     return subprocess.Popen(compiler_command(path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
 
 def compiler_command(path: str) -> list[str]:
-    """The command that compiles `path`: JSON on stdout, or errors on stderr and exit code 2."""
-    return [sys.executable, *MODULE, "supervisor.config.compile", path]
+    """The command that compiles `path`: JSON on stdout, with exit code 2 a report of errors (config/compile.py)."""
+    return [sys.executable, *MODULE, "supervisor.config.compile", path, "--report"]
 
 
 def daemon_command(file: str, log_format: str, services: Sequence[str] = (), python: str = "") -> list[str]:

@@ -22,10 +22,11 @@ TOOLS = ROOT.parent / "scripts" / "tools"
 
 CORE_MAY_IMPORT = {
     "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "difflib", "enum",
-    "functools", "heapq", "itertools", "math", "re", "types", "typing", "__future__",
+    "functools", "heapq", "itertools", "math", "re", "sys.stdlib_module_names", "types", "typing", "__future__",
 }  # fmt: skip
 
 LEDGER, LOG, ORPHANS = "adapters.ledger.query", "adapters.logs.reader", "adapters.processes.orphans"
+DIRECTORIES = "adapters.linux.directories"
 """What a face may read where no daemon runs."""
 
 ROOMS: dict[str, set[str]] = {
@@ -33,8 +34,9 @@ ROOMS: dict[str, set[str]] = {
     # within `supervisor`; each stands for all that lies in it.  The longest name that fits a module counts.
     "errors": set(),
     "heartbeat": set(),
+    "last_directories": set(),
     "launch": set(),
-    "client": {"errors", "core.model"},
+    "client": {"errors", "core.model", DIRECTORIES},
     "__main__": {"cli.main", "launch"},
 
     # Rules: pure, each room may know those above it.
@@ -71,46 +73,53 @@ ROOMS: dict[str, set[str]] = {
     "daemon": set(),
     "daemon.checkpoints": {"core"},
     "daemon.engine": {"core"},
-    "daemon.previous_run": {"core", "adapters"},
+    "daemon.previous_run": {"core", "adapters", "errors"},
     "daemon.parts": {"core", "adapters", "errors", "daemon.engine", "daemon.previous_run"},
     "daemon.reload": {"core"},
-    "daemon.upgrade": {"core", "adapters", "errors", "launch", "daemon.engine", "__version__"},
-    "daemon.control": {
-        "core", "adapters", "errors", "launch", "daemon.parts", "daemon.reload", "daemon.upgrade", "__version__",
+    "daemon.compilation": {"core", "adapters", "errors", "launch", "daemon.parts", "daemon.reload"},
+    "daemon.upgrade": {
+        "core", "adapters", "errors", "launch", "daemon.engine", "daemon.upgrade_guard", "__version__",
     },
-    "daemon.effects": {"core", "adapters", "errors", "daemon.parts"},
+    "daemon.upgrade_guard": {"adapters.eventloop"},
+    "daemon.control": {
+        "core", "adapters", "errors", "daemon.compilation", "daemon.parts", "daemon.reload", "daemon.upgrade",
+        "__version__",
+    },
+    "daemon.effects": {"core", "adapters", "errors", "daemon.compilation", "daemon.parts"},
     "daemon.recovery": {"core", "daemon.previous_run", "daemon.reload"},
+    "daemon.refused_start": {"core", "adapters", "errors", "daemon.previous_run"},
     "daemon.rehearsal": {"core", "adapters", "errors", "daemon.previous_run", "__version__"},
     "daemon.service_manager": {"core", "adapters", "daemon.parts"},
     "daemon.runtime": {
         "core", "adapters", "daemon.checkpoints", "daemon.control", "daemon.effects", "daemon.parts",
-        "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "__version__",
+        "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "last_directories", "__version__",
     },
     "daemon.__main__": {
-        "core", "adapters", "errors", "launch", "daemon.previous_run", "daemon.rehearsal", "daemon.runtime",
+        "core", "adapters", "errors", "launch", "daemon.previous_run", "daemon.refused_start", "daemon.rehearsal",
+        "daemon.runtime", "daemon.upgrade_guard",
     },
 
     # The configuration: text to a plan.
     "config": {"core", "errors"},
     "config.units": set(),
-    "config.source": {"errors", "config.units"},
+    "config.source": {"errors", "config.units", "last_directories"},
     "config.schema": {"core", "config.source", "config.units"},
     "config.checks": {"core", "config.schema", "config.source", "config.units"},
     "config.export": {"core", "config.schema", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
     "config.build": {"core", "config.checks", "config.schema", "config.source"},
     "config.load": {"core", "config.build", "config.checks", "config.schema", "config.source"},
-    "config.compile": {"core", "errors", "config.load"},
+    "config.compile": {"core", "errors", "config.load", "config.source"},
 
     # The faces: they ask a daemon through the client, and work out nothing that is a rule.
-    "display": {"core.model", "core.text", "core.history"},
+    "display": {"core.model", "core.text", "core.history", "errors"},
     "dashboard": {
         "client", "display", "errors", "core.text", "core.history", "core.model", "core.services.status",
     },
     "detectorlab": {"core.model", "core.detection", "core.text", "config.units", "errors"},
     "cli": {
         "client", "display", "config", "errors", "launch", "dashboard", "detectorlab", LEDGER, LOG, ORPHANS,
-        "__version__", "core.text", "core.history", "core.model", "core.detection", "core.services.adoption",
+        DIRECTORIES, "__version__", "core.text", "core.history", "core.model", "core.detection", "core.services.adoption",
         "core.services.settled", "core.services.status",
     },
 
@@ -131,7 +140,7 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "bench": {"client", "config", "core", "errors"},
     "chaos": {"client", "config", "core", "errors", "adapters.linux.procfs", LEDGER, LOG},
     "docs": {"adapters", "client", "config", "core", "dashboard", "detectorlab", "__version__"},
-    "fuzz": {"adapters", "config", "core", "errors", "daemon.control"},
+    "fuzz": {"adapters", "config", "core", "errors", "last_directories", "daemon.control"},
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another."""
 

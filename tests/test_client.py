@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -256,6 +257,83 @@ def test_a_queue_of_connections_that_is_full_is_waited_for(path: str, monkeypatc
 
         assert Client(path, on_wait=late).daemon_pid() == os.getpid()
     assert told == ["waiting for the daemon, which takes no connection"]
+
+
+def descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+def test_a_stream_that_is_left_has_closed_its_socket(client: Client) -> None:
+    before = descriptors()
+    streams = []
+    for _ in range(20):
+        with client.stream(["status"]) as stream:
+            assert next(stream)[0] == "status"
+            streams.append(stream)
+    unread = client.stream(["status"])
+    unread.close()
+    assert descriptors() == before
+    assert all(stream.fileno() == -1 for stream in streams) and list(unread) == []
+
+
+# -- whose socket it is ----------------------------------------------------------------------------------------------
+
+
+def test_a_directory_of_another_user_in_a_shared_place_is_not_believed(client: Client, path: str) -> None:
+    assert client.health()
+    house = Path(path).parent
+    shared = house / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "link").symlink_to(house)
+    for tried in ("link/control.sock", "mine/control.sock"):
+        with pytest.raises(NoDaemon) as caught:
+            Client(f"{shared}/{tried}").status()
+        assert ("not trusted" in str(caught.value)) is tried.startswith("link"), "what is missing is only missing"
+    if os.geteuid() == 0:
+        theirs = shared / "theirs"
+        theirs.mkdir()
+        os.chown(theirs, 65534, -1)
+        os.link(path, theirs / "control.sock")
+        with pytest.raises(NoDaemon, match="belongs to user 65534"):
+            Client(f"{theirs}/control.sock").down()
+    assert client.health()
+
+
+def test_a_socket_that_another_user_serves_is_sent_nothing(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        monkeypatch.setattr(client_module, "_peer", lambda _: (1, 65533, 65533))
+        with pytest.raises(NoDaemon, match="served by user 65533"):
+            Client(path).down()
+        peer, _ = listener.accept()
+        with peer:
+            assert peer.recv(100) == b""
+
+
+def test_an_order_says_how_long_its_client_waits(path: str) -> None:
+    heads: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def respond() -> None:
+            for _ in range(2):
+                peer, _address = listener.accept()
+                with peer:
+                    heads.append(peer.recv(65536))
+                    peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        before = time.monotonic()
+        Client(path).down()
+        Client(path).get("/v1/status")
+        thread.join()
+    deadline = float(heads[0].partition(b"supervisor-deadline: ")[2].split(b"\r\n")[0])
+    assert before < deadline <= time.monotonic() + client_module.ANSWER_SECONDS + 0.001
+    assert b"supervisor-deadline" not in heads[1]
 
 
 def test_lines_of_output_arrive(path: str) -> None:

@@ -10,8 +10,8 @@ from supervisor.cli.wait_output import ask
 from supervisor.errors import OperationFailed
 
 
-def _acting(verb: str, summary: str) -> click.Command:
-    @click.command(verb, help=summary)
+def _acting(verb: str, summary: str, example: str) -> click.Command:
+    @click.command(verb, help=f"{summary}\n\nWithout SERVICE, all services.\n\nExample: supervisor {example}")
     @daemon_options("-f", "--file")
     @click.option("--no-wait", is_flag=True, help="Return at once; `supervisor status` shows the result.")
     @click.option("--timeout", callback=as_duration, metavar="TIME", help="Wait at most this long.  [no limit]")
@@ -27,10 +27,10 @@ def _acting(verb: str, summary: str) -> click.Command:
     return command
 
 
-start = _acting("start", "Start services and what they depend on; return when ready.")
-stop = _acting("stop", "Stop services, dependants first; return when all have ended.")
-restart = _acting("restart", "Stop services and start them again; return when ready.")
-reset = _acting("reset", "Close breakers and clear backoff, so that services start now.")
+start = _acting("start", "Start services and what they depend on; return when ready.", "start web")
+stop = _acting("stop", "Stop services, dependants first; return when all have ended.", "stop web worker@2")
+restart = _acting("restart", "Stop services and start them again; return when ready.", "restart --timeout 1m web")
+reset = _acting("reset", "Close breakers and clear backoff, so that services start now.", "reset web")
 
 
 @click.command()
@@ -41,7 +41,9 @@ reset = _acting("reset", "Close breakers and clear backoff, so that services sta
 @services_argument
 @pass_target
 def signal(target: DaemonTarget, number: str | None, services: tuple[str, ...]) -> None:
-    """Send a signal to main processes; by default their reload_signal."""
+    """Send a signal to main processes; by default their reload_signal.
+
+    Example: supervisor signal -s USR1 web"""
     names = target.client.act("signal", services, number)
     for name in names:
         click.echo(f"{name}  {number or 'reload signal'} sent")

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.argument("path", required=False, metavar="[FILE]")
 @pass_target
 def check(target: DaemonTarget, only_schema: bool, path: str | None) -> None:
-    """Validate services.toml and print what is started, in which order."""
+    """Validate services.toml and print the order of the start.
+
+    Example: supervisor check services.toml"""
     if only_schema:
         from json import dumps
 

@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from supervisor import __version__
-from supervisor.cli.options import daemon_options
+from supervisor.cli.options import CommandGroup, daemon_options, one_line
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Daemon": {
@@ -37,7 +37,7 @@ SECTIONS: dict[str, dict[str, str]] = {
 """The module of each command, by the headings of `--help`."""
 
 
-class Commands(click.Group):
+class Commands(CommandGroup):
     """Imports the module of a command only to run or describe it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -65,7 +65,7 @@ class Commands(click.Group):
         for heading, names in SECTIONS.items():
             commands = [(name, self.get_command(ctx, name)) for name in names]
             with formatter.section(heading):
-                formatter.write_dl([(name, c.get_short_help_str(limit=90)) for name, c in commands if c is not None])
+                formatter.write_dl([(name, one_line(command)) for name, command in commands if command is not None])
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -74,4 +74,11 @@ class Commands(click.Group):
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Supervise the processes of services.toml: notice when they hang, not only when they exit, bring them back, and
-    say why."""
+    say why.
+
+    \b
+    Examples:
+      supervisor init       write a first services.toml
+      supervisor up         start everything and watch it
+      supervisor status     what runs, and what does not
+      supervisor why web    why web failed, and where it hangs"""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from supervisor.cli.daemon_target import on_terminal
 from supervisor.cli.options import colored, picture
 from supervisor.errors import UsageError
 
@@ -50,9 +51,12 @@ def compare(
     markdown: bool,
     as_json: bool,
 ) -> None:
-    """Compare the mistakes of failure detectors on the same beats, tuned to the same detection time.
+    """Compare the mistakes of failure detectors on the same beats.
 
-    A mistake is a beat that arrives after suspicion has begun.  Takes a few minutes for all scenarios on two cores."""
+    All are tuned to the same detection time.  A mistake is a beat that arrives after suspicion has begun.  Takes a few
+    minutes for all scenarios on two cores.
+
+    Example: supervisor detectors compare"""
     import os
 
     from supervisor.detectorlab.comparison import compare as run
@@ -108,7 +112,7 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, if that is a terminal."""
     import sys
 
-    if not sys.stderr.isatty():
+    if not on_terminal(sys.stderr):
         yield lambda done, of: None
         return
     from rich.console import Console

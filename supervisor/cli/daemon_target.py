@@ -6,8 +6,9 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
+from supervisor.adapters.linux.directories import read_file
 from supervisor.client import Client
 from supervisor.errors import ConfigError, NoDaemon, OtherFile
 
@@ -64,8 +65,8 @@ class DaemonTarget:
         from supervisor.core.model.spec import Plan
 
         directory = os.path.dirname(self.socket)  # noqa: PTH120 - pathlib costs
-        with suppress(OSError, *GARBAGE), open(f"{directory}/plan.json") as file:
-            return from_plain(Plan, json.load(file))
+        with suppress(OSError, *GARBAGE):
+            return from_plain(Plan, json.loads(read_file(directory, "plan.json")))
         return None
 
     @property
@@ -127,9 +128,10 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def on_terminal() -> bool:
-    """Whether stdout is a terminal that can be painted on."""
-    return sys.stdout.isatty() and not is_dumb()
+def on_terminal(stream: TextIO | None = None) -> bool:
+    """Whether stdout (or another stream) is a terminal that can paint.  TERM=dumb says that it cannot: no cursor, no
+    colour."""
+    return (stream or sys.stdout).isatty() and not is_dumb()
 
 
 def is_dumb() -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import click
 
 from supervisor.cli.compare import compare
+from supervisor.cli.options import CommandGroup
 from supervisor.cli.tune import tune
 
 
-@click.group(short_help="Compare failure detectors; recommend settings for a service.")
+@click.group(cls=CommandGroup)
 def detectors() -> None:
-    """Compare failure detectors, and recommend settings for a service."""
+    """Compare failure detectors; recommend settings for a service.
+
+    Example: supervisor detectors tune web"""
 
 
 detectors.add_command(compare)

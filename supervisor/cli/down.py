@@ -42,7 +42,9 @@ def down(target: DaemonTarget) -> int:
     """Stop all services, dependants first, and end the daemon.  Where none runs, stop what a killed one left.
 
     Services with `detach = true` keep running.  Exit code 1 if a process remains: one that survives SIGKILL is waited
-    for some fifteen seconds, then named."""
+    for some fifteen seconds, then named.
+
+    Example: supervisor down"""
     try:
         return bring_down(target.client)
     except NotListening as why:
@@ -54,7 +56,7 @@ def down(target: DaemonTarget) -> int:
 def bring_down(client: Client) -> int:
     """OperationFailed names what remains."""
     daemon = _pidfd(client.daemon_pid())
-    stream = client.stream(["status"])
+    stream = client.stream(["status"], for_order=True)
     client.down()
     said: dict[str, str] = {}
     rows: list[Instance] = []
@@ -73,11 +75,17 @@ def bring_down(client: Client) -> int:
     if remaining:
         raise OperationFailed(
             f"the daemon has ended, but these processes remain: {', '.join(remaining)}",
-            "State D: waiting for the kernel (a disk, a network file system).  The next `supervisor up` tries again.",
+            _reason(remaining) + "The next `supervisor up` tries again.",
         )
     kept = [f"{row['name']} (pid {row['pid']})" for row in rows if row["detach"] and _lives(row["pid"])]
     click.echo("all services stopped, daemon ended" + (f"; left running: {', '.join(kept)}" if kept else ""))
     return 0
+
+
+def _reason(remaining: list[str]) -> str:
+    """What state D means, where a process is in it for no other reason that is named."""
+    waits = any(process.endswith("(D)") for process in remaining)
+    return "State D: waiting for the kernel (a disk, a network file system).  " if waits else ""
 
 
 def _left(row: Instance) -> list[str]:
@@ -124,6 +132,8 @@ def _process(pid: int) -> tuple[str, str] | None:
 
     try:
         process = psutil.Process(pid)
-        return process.name(), _LETTERS.get(process.status(), "?")
+        state = _LETTERS.get(process.status(), "?")
+        # Z is shown also for a process whose main thread alone has ended; it lives.
+        return process.name(), "S" if state == "Z" and process.num_threads() > 1 else state
     except psutil.Error:
         return None

@@ -10,14 +10,13 @@ import click
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_target, services_argument, since_option
 from supervisor.client import Client
-from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
+from supervisor.display.recorded import LAST_LINES, LINES, FromDaemon
+from supervisor.errors import NoDaemon, NoSuchService
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Evidence
 
-LINES = 100
 PAGE = 1000
-LAST_WORDS = 5
 
 
 class EventSource(Protocol):
@@ -32,32 +31,6 @@ class EventSource(Protocol):
     def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
         """The last lines of its output from one time to another (seconds since the epoch), oldest first."""
         ...
-
-
-class FromDaemon:
-    """Reads from a running daemon."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def events(
-        self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
-    ) -> list[Event]:
-        return self._client.events(services, since=since, after=after, limit=limit)
-
-    def evidence(self, event_id: int) -> Evidence | None:
-        try:
-            return self._client.evidence(event_id)
-        except OperationFailed:
-            return None  # it has been pruned since
-
-    def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
-        try:
-            end = None if until is None else self._client.logs(instance, since=until)["first"]
-            page = self._client.logs(instance, since=since, before=end, lines=LAST_WORDS)
-        except OperationFailed:
-            return []  # it cannot be read
-        return [line["text"] for line in page["lines"]]
 
 
 class FromLedger:
@@ -83,7 +56,7 @@ class FromLedger:
 
         try:
             end = None if until is None else read(self._logs, instance, since=until).first_cursor
-            chunk = read(self._logs, instance, since=since, before=end, lines=LAST_WORDS)
+            chunk = read(self._logs, instance, since=since, before=end, lines=LAST_LINES)
         except OSError:
             return []
         return [text for _, text in chunk.lines]
@@ -159,11 +132,11 @@ def _as_json(event: Event) -> str:
 def event_line(event: Event) -> str:
     """One line: local time, instance and run, change of state, cause."""
     from supervisor.core.text.causes import phrase
-    from supervisor.display.numbers import date_and_clock
+    from supervisor.core.text.timestamps import local_time
     from supervisor.display.state_style import COLORS, STATES, UNKNOWN
     from supervisor.display.status_row import printable
 
-    when = date_and_clock(event["at"])
+    when = local_time(event["at"])
     before, state = event["from"], event["to"]
     change = state if before == state else f"{before} → {state}"
     run = f" run {event['incarnation']}" if event["incarnation"] else ""  # 0: nothing has run yet

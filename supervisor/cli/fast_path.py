@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from supervisor.cli.daemon_target import DaemonTarget
+from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.errors import NoDaemon
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], i
     """What carries out `status [--json] [SERVICE]…` off a terminal, or `stop [SERVICE]…`, each with -f FILE or --socket
     PATH; None for everything else, which click parses."""
     command = arguments[0] if arguments else ""
-    if command not in ("status", "stop") or (command == "status" and sys.stdout.isatty()):
+    if command not in ("status", "stop") or (command == "status" and on_terminal()):
         return None
     as_json, services, files, sockets = False, [], [], []
     words = iter(arguments[1:])

@@ -40,7 +40,9 @@ window = "60s"
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.argument("path", default="services.toml", metavar="[FILE]")
 def init(path: str, force: bool) -> None:
-    """Write an example services.toml."""
+    """Write a first services.toml, which runs as it is.
+
+    Example: supervisor init"""
     try:
         with Path(path).open("w" if force else "x") as file:
             file.write(STARTER)

@@ -80,7 +80,9 @@ def logs(
     as_json: bool,
     services: tuple[str, ...],
 ) -> None:
-    """Print the output of services, interleaved by time; also of removed ones, and where no daemon runs.
+    """Print the output of services, interleaved by time.
+
+    Also that of removed services, and where no daemon runs.
 
     Example: supervisor logs -f --grep ERROR web"""
     client = target.client

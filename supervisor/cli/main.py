@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from supervisor.cli.daemon_target import DaemonTarget
+from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.output import Output, discard, prepare
 from supervisor.errors import SupervisorError
 
@@ -65,4 +65,4 @@ def _run(arguments: list[str], target: DaemonTarget) -> int:
 
 
 def _paints_errors(target: DaemonTarget) -> bool:
-    return sys.stderr.isatty() if target.color is None else target.color
+    return on_terminal(sys.stderr) if target.color is None else target.color

@@ -23,7 +23,8 @@ def colored() -> bool:
 
 
 def daemon_options(*file_flags: str) -> Callable[[F], F]:
-    """--file, --socket and --color.  Without arguments only the long form of --file, where -f means follow."""
+    """--file, --socket and --color, after the options of the command itself.  Without arguments only the long form of
+    --file, where -f means follow."""
 
     def set_file(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
         if value is not None:
@@ -41,12 +42,12 @@ def daemon_options(*file_flags: str) -> Callable[[F], F]:
 
     def add(command: F) -> F:
         hidden: dict[str, Any] = {"expose_value": False, "default": None}
+        own = list(getattr(command, "__click_params__", ()))
         for option in (
             click.option(
-                *(file_flags or ("--file",)),
-                metavar="FILE",
-                callback=set_file,
-                help="The configuration file.  [services.toml]",
+                "--color/--no-color",
+                callback=set_color,
+                help="Always or never use colour.  [on a terminal, without NO_COLOR]",
                 **hidden,
             ),
             click.option(
@@ -57,16 +58,39 @@ def daemon_options(*file_flags: str) -> Callable[[F], F]:
                 **hidden,
             ),
             click.option(
-                "--color/--no-color",
-                callback=set_color,
-                help="Always or never use colour.  [on a terminal, without NO_COLOR]",
+                *(file_flags or ("--file",)),
+                metavar="FILE",
+                callback=set_file,
+                help="The configuration file.  [services.toml]",
                 **hidden,
             ),
         ):
             command = option(command)
+        params: list[click.Parameter] = command.__click_params__  # type: ignore[attr-defined]
+        params[:] = [
+            *params[len(own) :],
+            *own,
+        ]  # click reverses this list: the options of the command itself come first
         return command
 
     return add
+
+
+def one_line(command: click.Command) -> str:
+    """The whole first sentence of a command's help, for a list of commands."""
+    return command.get_short_help_str(limit=200)
+
+
+class CommandGroup(click.Group):
+    """A group whose help has one whole line for each command, and the options last."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one_line(command)) for name, command in self.commands.items()])
 
 
 def complete_services(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

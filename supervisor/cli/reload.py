@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the answer of the API.")
 @pass_target
 def reload(target: DaemonTarget, dry_run: bool, as_json: bool) -> None:
-    """Apply an edited services.toml; what did not change keeps running."""
+    """Apply an edited services.toml; what did not change keeps running.
+
+    Example: supervisor reload --dry-run"""
     answer = target.client.reload(dry_run)
     if as_json:
         from json import dumps

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.events import EventSource, FromDaemon, FromLedger, everything
+from supervisor.cli.events import EventSource, FromLedger, everything
 from supervisor.cli.options import daemon_options, pass_target, since_option
+from supervisor.display.recorded import FromDaemon
 from supervisor.errors import NoDaemon
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 DAY = 86_400.0
 """Seconds before the period from which events are read as well: they give the state at its begin."""
 
-COLUMNS = (
-    *("SERVICE", "AVAILABLE", "FAILURES", "RECOVERED", "RESTARTS", "FALSE", "MTBF", "MTTR", "DETECTED"),
-    *("R", "C", "L", "F", "RECOVERY"),
-)
+TIMES = ("SERVICE", "AVAILABLE", "FAILURES", "RECOVERED", "RESTARTS", "FALSE", "MTBF", "MTTR", "DETECTED")
+RATIOS = ("SERVICE", "R", "C", "L", "F", "RECOVERY")
+LONGEST_NAME = 32
+"""Characters of a service's name in the tables, so that they fit 100 columns."""
 LEGEND = """\
 AVAILABLE time ready / time wanted up · FALSE false suspicions · MTBF mean time between failures
 MTTR mean time to repair · DETECTED longest time until a failure was detected
@@ -61,23 +62,29 @@ def report(target: DaemonTarget, since: float | None, as_json: bool) -> None:
 
 
 def _table(figures: Report) -> str:
-    from supervisor.core.text.units import span
+    from supervisor.core.text.causes import phrase
+    from supervisor.core.text.timestamps import local_time
+    from supervisor.core.text.units import shorten, span
     from supervisor.display.status_row import aligned
 
-    lines = [(account["service"], *_cells(account)) for account in figures["services"]]
-    total = ("all", *_cells(figures["total"]))
-    head = f"{figures['since']} to {figures['until']} ({span(figures['seconds'])})\n\n"
-    table = aligned([COLUMNS, *lines, total], COLUMNS[1:])
-    *body, last = table.splitlines(keepends=True)
+    accounts = [(account["service"], account) for account in figures["services"]] + [("all", figures["total"])]
+    rows = [(shorten(name, LONGEST_NAME), account) for name, account in accounts]
+    head = f"{local_time(figures['since'])} to {local_time(figures['until'])} ({span(figures['seconds'])})\n\n"
+    times = _last_bold(aligned([TIMES, *((name, *_times(account)) for name, account in rows)], TIMES[1:]))
+    ratios = _last_bold(aligned([RATIOS, *((name, *_ratios(account)) for name, account in rows)], RATIOS[1:]))
     causes = figures["total"]["failures_by_cause"]
-    told = ", ".join(f"{count} × {cause}" for cause, count in causes.items())
-    return (
-        head + "".join(body) + click.style(last, bold=True) + (f"\nfailures: {told}\n" if told else "") + f"\n{LEGEND}"
-    )
+    told = ", ".join(f"{count} × {phrase(cause)}" for cause, count in causes.items())
+    return head + times + (f"\nfailures: {told}\n" if told else "") + f"\n{ratios}\n{LEGEND}"
 
 
-def _cells(account: Figures) -> tuple[str, ...]:
-    from supervisor.core.text.units import percent, span
+def _last_bold(table: str) -> str:
+    *body, last = table.splitlines(keepends=True)
+    return "".join(body) + click.style(last, bold=True)
+
+
+def _times(account: Figures) -> tuple[str, ...]:
+    from supervisor.core.text.units import percent
+    from supervisor.display.numbers import duration
 
     return (
         percent(account["availability"]),
@@ -85,9 +92,14 @@ def _cells(account: Figures) -> tuple[str, ...]:
         str(account["recovered"]),
         str(account["restarts"]),
         str(account["false_suspicions"]),
-        span(account["mtbf_s"]),
-        span(account["mttr_s"]),
-        span(account["detection_max_s"]),
+        duration(account["mtbf_s"]),
+        duration(account["mttr_s"]),
+        duration(account["detection_max_s"]),
+    )
+
+
+def _ratios(account: Figures) -> tuple[str, ...]:
+    return (
         _ratio(account["replication"]),
         _ratio(account["consistency"]),
         _ratio(account["load"]),

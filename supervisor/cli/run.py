@@ -22,6 +22,8 @@ from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon
 )
 @pass_target
 def run(target: DaemonTarget, log_format: str) -> None:
-    """Run the daemon in the foreground, as systemd or a container needs."""
+    """Run the daemon in the foreground, as systemd or a container needs.
+
+    Example: supervisor run -f /etc/shop/services.toml --log-format json"""
     sys.stdout.flush()
     become_daemon(target.file, log_format)

@@ -27,7 +27,9 @@ ASSUMED = 252
 def systemd(target: DaemonTarget, user: bool) -> None:
     """Print a systemd unit that runs services.toml.
 
-    docs/systemd.md explains its use."""
+    docs/systemd.md explains its use.
+
+    Example: supervisor systemd > /etc/systemd/system/shop.service"""
     from supervisor.config.export.systemd_unit import unit
     from supervisor.config.load import load
 

@@ -12,11 +12,15 @@ from supervisor.cli.options import daemon_options, pass_target
 @daemon_options("-f", "--file")
 @pass_target
 def top(target: DaemonTarget) -> None:
-    """Open the dashboard of a running daemon; leaving it stops nothing."""
+    """Open the dashboard of a running daemon; leaving it stops nothing.
+
+    Example: supervisor top"""
     client = target.client
     client.health()
     if not on_terminal():
-        raise click.UsageError("`top` needs a terminal; without one use `supervisor status --watch`.")
+        raise click.UsageError(
+            "`top` needs a terminal with a cursor (not TERM=dumb); elsewhere use `supervisor status --watch`."
+        )
     from supervisor.dashboard.app import run as dashboard
 
     dashboard(client)

@@ -68,7 +68,9 @@ def tune(
 ) -> None:
     """Recommend heartbeat settings for SERVICE from its recorded beats.
 
-    Prints what each detector would do, whether the target can be met, and what to write into services.toml."""
+    Prints what each detector would do, whether the target can be met, and what to write into services.toml.
+
+    Example: supervisor detectors tune web"""
     from supervisor.core.model.spec import TargetSpec
 
     file, snapshots = _recorded(daemon_target)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from supervisor.adapters.linux.directories import read_file
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.detached_daemon import failure, opened_log
 from supervisor.errors import NoDaemon, NotListening, OperationFailed
@@ -132,8 +133,8 @@ def _follow(
 
 def _read_id(runtime_dir: str) -> str:
     """The id of the daemons of this project, which their processes have in their environment; empty if unknown."""
-    with suppress(OSError, ValueError, IndexError), open(f"{runtime_dir}/id") as file:
-        return file.read(200).split()[0]
+    with suppress(OSError, ValueError, IndexError):
+        return read_file(runtime_dir, "id", 200).split()[0]
     return ""
 
 

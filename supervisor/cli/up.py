@@ -130,7 +130,7 @@ def _lines(client: Client, after: int | None) -> int:
     """Events after the id `after`, as they happen; SIGINT, SIGTERM or SIGHUP stop everything, a second one kills."""
     from supervisor.cli.events import event_line
 
-    stream = client.stream(["events"], after=after)
+    stream = client.stream(["events"], after=after, for_order=True)
     asked = threading.Event()
     same_until, asked_by = 0.0, 0
 

@@ -34,7 +34,9 @@ TAKES_OVER_WITHIN = 60.0
 def upgrade(target: DaemonTarget, python: str, as_json: bool) -> None:
     """Replace the running daemon by this version, in place.
 
-    Services keep running; no output and no connection is lost."""
+    Services keep running; no output and no connection is lost.
+
+    Example: pip install --upgrade phi-supervisor && supervisor upgrade"""
     client = target.client
     before = client.status()["supervisor"]
     answer = client.upgrade(python)

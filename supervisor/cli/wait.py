@@ -25,7 +25,7 @@ def await_settled(
     """
     give_up = None if timeout is None else time.monotonic() + timeout
     seen = dict(before)
-    with client.stream(["status"], interval=0.2) as stream:
+    with client.stream(["status"], interval=0.2, for_order=True) as stream:
         for message in stream:
             if message[0] != "status":
                 continue

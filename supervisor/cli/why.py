@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.events import PAGE, EventSource, FromDaemon, FromLedger
+from supervisor.cli.events import PAGE, EventSource, FromLedger
 from supervisor.cli.options import complete_services, daemon_options, pass_target
-from supervisor.errors import NoDaemon, NoSuchService
+from supervisor.display.recorded import FromDaemon
+from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import InstanceName
+    from supervisor.core.model.documents import Event, Evidence, InstanceName
 
 
 @click.command()
 @daemon_options("-f", "--file")
+@click.option("--evidence", is_flag=True, help="Print all that was captured before the last hang was ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per instance.")
 @click.argument("service", shell_complete=complete_services)
 @pass_target
-def why(target: DaemonTarget, service: str, as_json: bool) -> None:
+def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> None:
     """Explain the last failures of SERVICE, and what happens next.
 
-    For each: what was seen and captured, its last output, what was decided, and how it went on.
+    For each: where it was, what was seen and captured, its last output, what was decided, and how it went on.
 
-    Example: supervisor why web"""
+    \b
+    Examples:
+      supervisor why web
+      supervisor why web --evidence    all stacks, threads, open files, sockets"""
     from supervisor.core.history.why import tell
     from supervisor.core.history.why import why as story_of
+    from supervisor.display.evidence import evidence_lines
     from supervisor.display.status_row import printable
 
     client = target.client
@@ -46,19 +53,33 @@ def why(target: DaemonTarget, service: str, as_json: bool) -> None:
         views = _in_the_ledger(source, service)
         if not views:
             raise NoSuchService(f"nothing is recorded about {service!r}") from None
-    for number, view in enumerate(views):
-        story = story_of(
-            view, source.events([view["name"]], limit=PAGE), source.evidence, source.words, removed=removed
-        )
+    shown: list[tuple[object, list[str]]] = []
+    for view in views:
+        recorded = source.events([view["name"]], limit=PAGE)
+        if not evidence:
+            story = story_of(view, recorded, source.evidence, source.words, removed=removed)
+            shown.append((story, tell(story)))
+        elif (found := _last_evidence(source, recorded)) is not None:
+            shown.append((found, [f"{label}{text}" for label, text in evidence_lines(found)]))
+    if not shown:
+        hint = "It is captured of a process that falls silent, before it is stopped."
+        raise OperationFailed(f"no evidence of {service} is recorded", hint)
+    for number, (document, lines) in enumerate(shown):
         if as_json:
             from json import dumps
 
-            click.echo(dumps(story, default=str))
+            click.echo(dumps(document, default=str))
         else:
-            click.echo("\n" * (number > 0) + "\n".join(map(printable, tell(story))))
+            click.echo("\n" * (number > 0) + "\n".join(map(printable, lines)))
 
 
 def _in_the_ledger(source: EventSource, service: str) -> list[InstanceName]:
     """The instances of the service of which events are kept."""
     known = {event["instance"]: event["service"] for event in source.events([service], limit=PAGE)}
     return [{"name": name, "service": of} for name, of in known.items()]
+
+
+def _last_evidence(source: EventSource, recorded: Sequence[Event]) -> Evidence | None:
+    """The newest evidence of an instance; None where there is none."""
+    number = next((e["detail"]["evidence_id"] for e in reversed(recorded) if "evidence_id" in e["detail"]), None)
+    return None if number is None else source.evidence(number)

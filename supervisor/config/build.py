@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from supervisor.config.checks.host import ACCOUNT_VARIABLES, Host
+from supervisor.config.checks.host import ACCOUNT_VARIABLES, NOT_YET, Host, Missing
 from supervisor.config.schema.sockets import absolute
 from supervisor.config.schema.tables import IN_SPEC, PARAMETERS, READY_KINDS, SOURCE_KEYS
 from supervisor.config.source.problems import Report
@@ -60,7 +60,8 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
     """The spec of service `name`. What this machine does not have is reported and left out."""
     fields = dict(given)
     fields.setdefault("command", ())
-    fields["directory"] = _ask(lambda: host.directory(given.get("directory", "")), report, "directory")
+    directory = given.get("directory", "")
+    fields["directory"] = _ask(lambda: host.directory(directory), report, "directory") or str(host.folder / directory)
     _resolve_identity(fields, given, host, report)
     fields["environment"] = _environment(given, host, report)
     fields.pop("environment_file", None)
@@ -99,9 +100,11 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
 def _ask(question: Callable[[], T], report: Report, *key: str | int) -> T | None:
     try:
         return question()
+    except Missing as error:
+        report(str(error), *key, missing=True)
     except ValueError as error:
         report(str(error), *key)
-        return None
+    return None
 
 
 def _resolve_identity(fields: dict[str, Any], given: Mapping[str, Any], host: Host, report: Report) -> None:
@@ -109,7 +112,7 @@ def _resolve_identity(fields: dict[str, Any], given: Mapping[str, Any], host: Ho
     if user is None and group is None:
         return
     identity = _ask(lambda: host.identity(user, group), report, "group" if user is None else "user")
-    fields["user"], fields["group"], fields["extra_groups"] = identity or (None, None, None)
+    fields["user"], fields["group"], fields["extra_groups"] = identity or (NOT_YET, NOT_YET, ())
 
 
 def _environment(given: Mapping[str, Any], host: Host, report: Report) -> tuple[tuple[str, str], ...]:

@@ -1,4 +1,8 @@
-"""`python -m supervisor.config.compile FILE`: prints the plan as JSON, or the errors on stderr with exit code 2.
+"""`python -m supervisor.config.compile FILE [--report]`: prints the plan as JSON, or the errors with exit code 2.
+
+The errors go to stderr, or with --report, as JSON, to stdout: with the directories in which the daemon of this file ran
+last and the identity of its folder, because what runs there is taken up although the file cannot be used.  With
+--report a plan may have services of which the host lacks something.
 
 The daemon runs this in a process of its own, so that the code and memory it needs do not stay in the daemon.
 """
@@ -11,6 +15,8 @@ import os
 import sys
 
 from supervisor.config.load import load
+from supervisor.config.source.locate import absolute, last_locations
+from supervisor.config.source.project import folder_identity
 from supervisor.core.model.plain import to_plain
 from supervisor.errors import ConfigError
 
@@ -18,17 +24,30 @@ from supervisor.errors import ConfigError
 def main(arguments: list[str]) -> int:
     """Print the plan of a file; 0, or the exit code of ConfigError."""
     gc.disable()  # the process ends before a collection would pay off
+    path, report = arguments[0], "--report" in arguments[1:]
+    code = 0
     try:
-        plan = load(arguments[0], note=lambda line: sys.stderr.write(f"supervisor: note: {line}\n"))
+        answer = to_plain(
+            load(path, tolerate_missing=report, note=lambda line: sys.stderr.write(f"supervisor: note: {line}\n"))
+        )
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+        if not report:
+            sys.stderr.write(f"{error}\n")
+            return error.exit_code
+        places = last_locations(path)
+        answer = {
+            "error": str(error),
+            "runtime_dir": places.runtime_dir,
+            "state_dir": places.state_dir,
+            "folder": folder_identity(absolute(path).parent),
+        }
+        code = error.exit_code
     try:
-        sys.stdout.write(json.dumps(to_plain(plan)))
+        sys.stdout.write(json.dumps(answer))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader was killed: exit without a traceback
         os._exit(1)
-    return 0
+    return code
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
-from signal import Signals
+from collections.abc import Iterator, Mapping, Sequence
 
 from supervisor.config.schema.kinds import BYTES
 from supervisor.config.schema.tables import LIMITS
@@ -22,6 +21,8 @@ from supervisor.core.model.spec import (
     ServiceSpec,
     ServiceType,
 )
+from supervisor.core.text.redact import HIDDEN, text_without_secrets, without_secrets
+from supervisor.core.text.units import signal_name
 
 WIDTH = 107
 """Characters of a fact, so that a screen of 120 columns shows it whole."""
@@ -73,6 +74,8 @@ def waves(plan: Plan) -> tuple[list[list[ServiceSpec]], list[ServiceSpec]]:
 def _service(spec: ServiceSpec) -> Iterator[str]:
     title = f"   {spec.name}" + (f" ×{spec.replicas}" if spec.replicas > 1 else "")
     yield title + (f"  {spec.description}" if spec.description else "")
+    for _, reason in spec.unresolved:
+        yield _fact("not yet", f"{reason}; a oneshot that it waits for may make it")
     usual = _facts(_USUAL)
     for name, fact in _facts(spec).items():
         if fact and fact != usual[name]:
@@ -81,15 +84,20 @@ def _service(spec: ServiceSpec) -> Iterator[str]:
 
 def _facts(spec: ServiceSpec) -> dict[str, str]:
     return {
-        "runs": shlex.join(spec.command),
+        "runs": _command(spec.command),
         "needs": ", ".join(spec.depends_on),
         "ready": _ready(spec),
         "beats": _heartbeat(spec.heartbeat) if spec.heartbeat else "",
         "fails": _restart(spec.restart),
         "over": _resources(spec.resources) if spec.resources else "",
         "limits": ", ".join(_limit(name, value, dict(spec.hard_limits)) for name, value in spec.limits),
-        "stops": f"on {_signal(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
+        "stops": f"on {signal_name(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
     }
+
+
+def _command(words: Sequence[str]) -> str:
+    """As a shell would take it, without secrets."""
+    return shlex.join(without_secrets(words)).replace(f"'{HIDDEN}'", HIDDEN)
 
 
 def _fact(name: str, fact: str) -> str:
@@ -107,18 +115,19 @@ def _ready(spec: ServiceSpec) -> str:
 def _readiness(ready: ReadySpec) -> str:
     every = f", asked every {span(ready.interval)}"
     if ready.http:
-        return f"when {ready.http} answers{every}"
+        return f"when {text_without_secrets(ready.http)} answers{every}"
     if ready.tcp:
         return f"when {ready.tcp} accepts{every}"
     if ready.exec:
-        return f"when `{shlex.join(ready.exec)}` succeeds{every}"
+        return f"when `{_command(ready.exec)}` succeeds{every}"
     if ready.log:
         return f"when a line matches /{ready.log}/"
     return "when it sends READY=1" if ready.notify else f"{span(ready.delay or 0)} after its start"
 
 
 def _heartbeat(beat: HeartbeatSpec) -> str:
-    target = shlex.join(beat.exec) if beat.exec else beat.http or beat.tcp or beat.file or beat.log or ""
+    target = _command(beat.exec) if beat.exec else text_without_secrets(beat.http or beat.tcp or beat.file or "")
+    target = target or beat.log or ""
     source = f"{beat.source} {target}".strip()
     if beat.target is not None:
         judged = f"a hang is detected within {span(beat.target.detect_within)}"
@@ -160,13 +169,6 @@ def _amount(name: str, value: int) -> str:
     if value < 0:
         return "unlimited"
     return format_size(value) if value >= 1024 and LIMITS["fields"][name]["schema"] is BYTES else str(value)
-
-
-def _signal(number: int) -> str:
-    try:
-        return Signals(number).name
-    except ValueError:  # real-time signals between the first and the last have no names
-        return f"signal {number}"
 
 
 def _count(number: int, what: str) -> str:

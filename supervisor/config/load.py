@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +18,28 @@ from supervisor.config.schema.sockets import judge_sockets
 from supervisor.config.schema.validate import validate
 from supervisor.config.source.key_path import Key
 from supervisor.config.source.locate import absolute, locate
-from supervisor.config.source.problems import Problems, Report
+from supervisor.config.source.problems import Problems, Report, visible
 from supervisor.config.source.project import folder_identity
 from supervisor.config.source.read import parse, read_text
-from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
+from supervisor.core.model.spec import Plan, ServiceSpec, ServiceType, SupervisorSpec
 
 LONGEST_RUNTIME_DIR = 80
 """Bytes; a Unix socket's whole path has at most 107."""
 
 
 def load(
-    path: str | os.PathLike[str], env: Mapping[str, str] = os.environ, note: Callable[[str], object] | None = None
+    path: str | os.PathLike[str],
+    env: Mapping[str, str] = os.environ,
+    note: Callable[[str], object] | None = None,
+    *,
+    tolerate_missing: bool = False,
 ) -> Plan:
     """The plan that the file describes. `env` resolves `${VAR}` and is the environment that services inherit.
 
     `note` is called with each line about what is allowed, but seldom meant.
-    Raises ConfigError with one line per problem: `services.toml:LINE: key.path: what is wrong`.
+    Raises ConfigError with one line per problem: `services.toml:LINE: key.path: what is wrong`.  `tolerate_missing`:
+    what this machine does not have (a program, a directory, a user, an environment file) is not raised but stands in
+    `unresolved` of its service, because the daemon starts the others and tries this one again.
     """
     file = absolute(path)
     text = read_text(Path(path))
@@ -44,14 +51,59 @@ def load(
     judge_references(services, raw.get("services", ()), problems)
     _check_own_port(supervisor, services, problems)
     judge_sockets(services, supervisor.listen, problems)
-    problems.raise_any()
+    unresolved = {name: _unresolved(name, problems) for name in services}
+    if not tolerate_missing:
+        _excuse_what_a_oneshot_may_make(services, problems)
+    problems.raise_any(but_missing=tolerate_missing)
     if note is not None:
         for spec in services.values():
             for key, message in notes(spec):
                 note(problems.told(key, message))
+    complete = {
+        name: replace(spec, unresolved=unresolved[name]) if unresolved[name] else spec
+        for name, spec in services.items()
+    }
     return Plan(
-        supervisor=supervisor, services=start_order(services), path=str(file), folder=folder_identity(file.parent)
+        supervisor=supervisor, services=start_order(complete), path=str(file), folder=folder_identity(file.parent)
     )
+
+
+def _unresolved(service: str, problems: Problems) -> tuple[tuple[str, str], ...]:
+    found = ((problems.where(key), visible(message)) for key, message in problems.missing(service))
+    return tuple(dict.fromkeys(found))
+
+
+def _excuse_what_a_oneshot_may_make(services: Mapping[str, ServiceSpec], problems: Problems) -> None:
+    """Files that are not there are no error of a service that waits for a oneshot, which may make them."""
+    for name, spec in services.items():
+        missing = problems.missing(name)
+        if missing and _waits_for_a_oneshot(spec, services):
+            for key, _ in missing:
+                command = _command(spec, key[2:])
+                if key[2:] in FILES or (command and "/" in command[0]):
+                    problems.excuse(key)
+
+
+FILES = (("directory",), ("environment_file",))
+
+
+def _command(spec: ServiceSpec, key: Key) -> Sequence[str] | None:
+    """The command of the service that is written under `key`."""
+    probes = {"ready": spec.ready, "heartbeat": spec.heartbeat}
+    if key == ("command",):
+        return spec.command
+    probe = probes.get(str(key[0])) if key[1:] == ("exec",) else None
+    return probe.exec if probe is not None else None
+
+
+def _waits_for_a_oneshot(spec: ServiceSpec, services: Mapping[str, ServiceSpec]) -> bool:
+    before = list(spec.depends_on)
+    for name in before:  # grows while it is walked
+        if name in services:
+            if services[name].type is ServiceType.ONESHOT:
+                return True
+            before += [one for one in services[name].depends_on if one not in before]
+    return False
 
 
 def _supervisor(file: Path, given: Mapping[str, Any], env: Mapping[str, str], problems: Problems) -> SupervisorSpec:

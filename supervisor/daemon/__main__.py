@@ -17,6 +17,9 @@ from supervisor.launch import compiler
 if TYPE_CHECKING:
     from supervisor.core.model.spec import Plan
 
+CONFIGURATION_REFUSED = 2
+"""The compiler's exit code with a report of errors instead of a plan."""
+
 
 def main(arguments: list[str]) -> int:
     """`-f FILE [--log-format human|json] [--services A,B] [--compiler PID:FD] [--rehearse yes]
@@ -28,23 +31,41 @@ def main(arguments: list[str]) -> int:
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     if "--upgraded-from" in options:
         return _take_over(options)
-    from supervisor.errors import SupervisorError
+    from supervisor.errors import ConfigError, OperationFailed, SupervisorError
 
     try:
         if "--end" in options:
             return _end(options["--end"])
         code, text = _compiled(options)
-        if code != 0:
+        refused = json.loads(text) if code == CONFIGURATION_REFUSED and text else None
+        if code != 0 and refused is None:
             return code if code > 0 else 1
         if "--rehearse" in options:
             from supervisor.daemon.rehearsal import rehearse
 
+            if refused is not None:
+                raise ConfigError(refused["error"])
             sys.stdout.write(json.dumps(rehearse(_plan(text))))
             return 0
-        return _run(_plan(text), options, {})
-    except SupervisorError as error:
-        os.write(2, f"supervisor: {error}\n".encode())
+        if refused is None:
+            return _run(_plan(text), options, {})
+        from supervisor.daemon.refused_start import plan_left
+
+        return _run(plan_left(refused, options["-f"]), options, {}, refused=refused["error"])
+    except ConfigError as error:
+        os.write(2, f"{error}\n".encode(errors="replace"))
         return error.exit_code
+    except SupervisorError as error:
+        os.write(2, f"supervisor: {error}\n".encode(errors="replace"))
+        return error.exit_code
+    except OSError as error:  # of the directories, the sockets or the host
+        os.write(2, f"supervisor: the daemon cannot start: {_words(error)}\n".encode(errors="replace"))
+        return OperationFailed.exit_code
+
+
+def _words(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 def _end(runtime_dir: str) -> int:
@@ -96,8 +117,10 @@ def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **mor
 def _take_over(options: dict[str, str]) -> int:
     """Take over from the version that this process ran until now; execute that again where it fails."""
     from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover, inherited
+    from supervisor.daemon.upgrade_guard import STARTED, TAKEN_OVER, report
 
     descriptors = inherited(os.environ)
+    report(descriptors, STARTED)
     with open(descriptors.pop("will"), "rb") as file:
         file.seek(0)
         will = json.load(file)
@@ -107,6 +130,7 @@ def _take_over(options: dict[str, str]) -> int:
     def recovered() -> None:
         nonlocal taken_over
         taken_over = True
+        report(kept, TAKEN_OVER)
         for fd in kept.values():
             os.close(fd)
 

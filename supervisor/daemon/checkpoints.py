@@ -1,6 +1,6 @@
-"""Checkpoints: saves the learned intervals of detectors from time to time.
+"""Checkpoints: saves the learned intervals of detectors from time to time, and how long a suspect could run.
 
-A state change is written before it is acted on.  A heartbeat changes no state, so the intervals are saved periodically,
+A state change is written before it is acted on.  These change no state, so they are saved periodically,
 a few instances per turn, and only in turns of the event loop that happen anyway.
 """
 
@@ -26,7 +26,7 @@ class Checkpoints:
         self._save = save
         self._next: float | None = None
         self._pending: list[str] = []
-        self._seen: dict[str, float | None] = {}
+        self._seen: dict[str, tuple[float | None, float]] = {}
 
     def turn(self, now: float) -> None:
         """Called once in each turn of the loop."""
@@ -34,16 +34,15 @@ class Checkpoints:
             self._next = now + FIRST_DELAY
         if now >= self._next:
             self._next = now + INTERVAL
-            self._pending = [
-                name for name, instance in self._instances().items() if self._has_new_beats(name, instance)
-            ]
+            self._pending = [name for name, instance in self._instances().items() if self._has_news(name, instance)]
         if self._pending:
             self._save(self._pending[:PER_TURN])
             del self._pending[:PER_TURN]
 
-    def _has_new_beats(self, name: str, instance: Instance) -> bool:
-        last = instance.detector.last if instance.detector is not None else None
-        if last is None or last == self._seen.get(name):
+    def _has_news(self, name: str, instance: Instance) -> bool:
+        """New beats, or more schedulable time in a silence."""
+        now = (instance.detector.last if instance.detector is not None else None, instance.ran)
+        if now == (None, 0.0) or now == self._seen.get(name):
             return False
-        self._seen[name] = last
+        self._seen[name] = now
         return True

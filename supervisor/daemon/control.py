@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -14,17 +13,17 @@ from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.logs import reader as logread
-from supervisor.adapters.processes.child_command import WHOLE, ChildCommand, CommandResult
 from supervisor.adapters.processes.sampler import host
-from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.selection import resolve, resolve_one, selected
-from supervisor.core.services.status import instance_view
+from supervisor.core.services.status import instance_view, probe_problems
+from supervisor.core.services.unresolved import review
 from supervisor.core.text.timestamps import to_iso
+from supervisor.core.text.units import real_time_signal
+from supervisor.daemon.compilation import compile_file
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
-from supervisor.launch import compiler_command
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import (
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     )
 
 
-COMPILE_TIMEOUT = 60.0
-"""Seconds in which an edited configuration has to compile."""
 COALESCE = 0.02
 """Seconds from a transition to the status that watchers get; transitions in that time share one status."""
 PAUSE_FACTOR = 3.0
@@ -75,6 +72,7 @@ class Control:
             sample = samples.get(name)
             row["cpu_percent"] = round(sample.cpu_percent, 1) if sample else None
             row["memory_bytes"] = sample.memory_bytes if sample else None
+            row["paused"] = self._parts.processes.paused(name)
             rows.append(row)
         return {"supervisor": self._supervisor(now), "instances": rows}
 
@@ -98,7 +96,7 @@ class Control:
             "ready": sum(i.ready_for_dependants for i in instances),
             "failed": sum(i.state.value == "failed" for i in instances),
             "closing": parts.service_set.closing,
-            "problems": list(parts.problems),
+            "problems": [*parts.problems, *probe_problems(parts.service_set.instances.values())],
             **host(),
         }
 
@@ -202,7 +200,10 @@ class Control:
         else:
             number = _signal_number(signal) if signal is not None else None
             for name in names:
-                parts.processes.signal(name, number or service_set.instances[name].spec.reload_signal)
+                if number is None:
+                    parts.processes.deliver(name, service_set.instances[name].spec.reload_signal)
+                else:
+                    parts.processes.signal(name, number)
         return names
 
     def down(self) -> None:
@@ -220,22 +221,14 @@ class Control:
         parts = self._parts
         reporter = None if dry_run else parts.reporter
 
-        def compiled(outcome: CommandResult) -> None:
+        def compiled(result: Plan | ConfigError) -> None:
             try:
-                done(self._apply(outcome, dry_run))
+                done(self._apply(result, dry_run))
             finally:
                 if reporter is not None:
                     reporter.reloaded()
 
-        ChildCommand(
-            parts.loop,
-            compiler_command(parts.service_set.plan.path),
-            compiled,
-            timeout=COMPILE_TIMEOUT,
-            environment=os.environ,
-            keep=WHOLE,
-            errors_apart=True,
-        )
+        compile_file(parts.loop, parts.service_set.plan.path, compiled)
         if reporter is not None:
             reporter.reloading()
 
@@ -249,16 +242,18 @@ class Control:
             return
         upgrade(self._parts, python, done)
 
-    def _apply(self, compiled: CommandResult, dry_run: bool) -> Difference | SupervisorError:
+    def _apply(self, compiled: Plan | ConfigError, dry_run: bool) -> Difference | SupervisorError:
         parts = self._parts
-        if compiled.exit_code != 0:
-            said = compiled.errors.decode(errors="replace").strip()
-            return ConfigError(said or f"the compiler failed: {compiled.ending}")
-        plan = from_plain(Plan, json.loads(compiled.output))
+        if isinstance(compiled, ConfigError):
+            return compiled
+        plan, lacking, refused = review(parts.service_set.plan, compiled)
+        if refused:
+            return ConfigError("\n".join(refused))
         if dry_run:
             change = parts.service_set.difference(plan)
         else:
             change = put_in_force(parts, plan)
+            parts.accept(lacking)
             parts.say("info", "configuration reloaded")
         return {
             "applied": not dry_run,
@@ -353,8 +348,10 @@ def _signal_number(name: str) -> int:
     text = name.upper()
     if text.isdecimal() and len(text) <= 3 and int(text) in signal.valid_signals():
         return int(text)
+    if (number := real_time_signal(text)) is not None:
+        return number
     try:
         return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"].value
     except KeyError:
-        known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32)
+        known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32) + ", RTMIN … RTMIN+30"
         raise UsageError(f"no such signal: {name!r}", f"Known: {known}") from None

@@ -5,14 +5,17 @@ It also carries out recovery: it finds, kills and adopts the processes of an ear
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.descriptor_reserve import kept_free
 from supervisor.adapters.processes import orphans
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
@@ -20,11 +23,17 @@ from supervisor.core.model.actions import Action, Record
 from supervisor.core.services.adoption import MarkedProcess, adoption_event
 from supervisor.core.services.monitoring_policy import monitoring_change
 from supervisor.core.services.socket_policy import open_sockets
+from supervisor.daemon.compilation import Completion
 from supervisor.daemon.parts import FIFO, SOCKET, Parts
-from supervisor.errors import SupervisorError
+from supervisor.errors import OperationFailed, SupervisorError
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Evidence
+    from supervisor.core.model.spec import ServiceSpec
+
+OUTPUT_UNREAD = "the output of some services is not read, because no descriptor is free for it"
+READ_OUTPUT_AGAIN = 5.0
+"""Seconds until the pipe of an instance is opened again for which no descriptor was free."""
 
 
 class Effects:
@@ -33,6 +42,7 @@ class Effects:
     def __init__(self, parts: Parts, publish: Callable[[Event], None]) -> None:
         self._parts = parts
         self._publish = publish
+        self._completion = Completion(parts, self._spawn)
         self._unpublished: list[tuple[Record, Event]] = []
         self._review_sockets = False
         self._timer: Timer | None = None
@@ -76,7 +86,7 @@ class Effects:
         parts, now = self._parts, self._parts.now()
         pending, self._unpublished = self._unpublished, []
         for record, event in pending:
-            parts.log.event(event)
+            parts.log.event(event, _place(record))
             parts.metrics.observe(record, now)
             self._publish(event)
             instance = parts.service_set.instances.get(record.instance)
@@ -91,16 +101,24 @@ class Effects:
     def _spawn(self, action: act.Spawn) -> None:
         parts, name, incarnation = self._parts, action.instance, action.incarnation
         spec = parts.service_set.instances[name].spec
+        if spec.unresolved:
+            self._completion.ask(action)
+            return
         output = -1
         try:
             stream = parts.stream(name)
-            output = stream.child_fd()
-            sockets = parts.sockets.open(spec) if spec.sockets else ()
-            if parts.reporter is not None:
-                held = {f"{SOCKET}{s.url}": fd for s, fd in zip(spec.sockets, sockets, strict=True)}
-                parts.reporter.keep({f"{FIFO}{name}": stream.fd} | held)
-            pid = parts.spawner.spawn(spec, name, incarnation, output, sockets)
-            parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
+            with kept_free(parts.reserve):
+                output = stream.child_fd()
+                sockets = parts.sockets.open(spec) if spec.sockets else ()
+                if parts.reporter is not None:
+                    held = {f"{SOCKET}{s.url}": fd for s, fd in zip(spec.sockets, sockets, strict=True)}
+                    parts.reporter.keep({f"{FIFO}{name}": stream.fd} | held)
+                mount = parts.spawner.remote(spec)
+                if mount is not None:
+                    self._spawn_apart(action, spec, mount, output, sockets)
+                    return
+                pid = parts.spawner.spawn(spec, name, incarnation, output, sockets)
+                parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
         except OSError as error:
             parts.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
         except SupervisorError as error:
@@ -111,8 +129,32 @@ class Effects:
             if output >= 0:
                 os.close(output)
 
+    def _spawn_apart(
+        self, action: act.Spawn, spec: ServiceSpec, mount: str, output: int, sockets: Sequence[int]
+    ) -> None:
+        """Begin a spawn that may have to wait for a file system; what comes of it is posted later."""
+        parts, name, incarnation = self._parts, action.instance, action.incarnation
+
+        def begun(pid: int) -> None:
+            try:
+                parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
+            except OSError as error:
+                parts.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
+                return
+            parts.spawner.adjust(pid, spec)
+            parts.engine.post(name, ev.Spawned(incarnation, pid))
+
+        def failed(error: OSError, pid: int | None) -> None:
+            if pid is not None:
+                parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
+            text = str(error) if error.errno is None else _explain(error, spec.command[0])
+            parts.engine.post(name, ev.SpawnFailed(incarnation, text, pid))
+
+        pid, report = parts.spawner.spawn_apart(spec, name, incarnation, output, sockets)
+        parts.apart.add(pid, report, mount, spec.command[0], spec.start_timeout, begun, failed)
+
     def _signal(self, action: act.Signal) -> None:
-        self._parts.processes.signal(action.instance, action.number, tree=action.tree)
+        self._parts.processes.deliver(action.instance, action.number, tree=action.tree)
 
     def _kill(self, action: act.Kill) -> None:
         self._parts.processes.kill(action.instance)
@@ -128,17 +170,19 @@ class Effects:
             return
         spec = parts.service_set.instances[action.instance].spec
 
-        def answer(alive: bool, held: str | None, found: Evidence, ran: float) -> None:
-            parts.engine.post(action.instance, ev.SuspectExamined(action.incarnation, alive, held, found, ran))
+        def answer(alive: bool, held: str | None, found: Evidence, ran: float, unasked: str | None) -> None:
+            examined = ev.SuspectExamined(action.incarnation, alive, held, found, ran, unasked)
+            parts.engine.post(action.instance, examined)
 
         confirm = partial(parts.monitors.confirm, action.instance, spec) if action.confirm else None
-        parts.examiner.examine(process, spec, action.timeout, confirm, answer, again=action.again)
+        parts.examiner.examine(process, spec, action.timeout, confirm, answer, again=action.again, ran=action.ran)
 
     def _release(self, action: act.ReleaseInstance) -> None:
         parts = self._parts
         parts.examiner.cancel(action.instance)
         if action.instance in parts.service_set.instances:
-            parts.stream(action.instance).finish_line()
+            with suppress(SupervisorError):  # no descriptor was free for its output
+                parts.stream(action.instance).finish_line()
         else:
             parts.logs.remove(action.instance)
         parts.monitors.unwatch(action.instance)
@@ -177,16 +221,49 @@ class Effects:
     def adopt(self, name: str, incarnation: int, main: tuple[int, int] | None) -> ev.Adopted | ev.NotFoundOnAdoption:
         """Adopt the process of an earlier daemon, if the pid still belongs to it by its start time."""
         parts = self._parts
-        if main is not None and procfs.start_time(main[0]) == main[1]:
-            parts.logs.reach(name, main[0])
-        parts.stream(name)
-        process = parts.processes.adopt(name, incarnation, main, parts.trees.find(name, main))
+        try:
+            with kept_free(parts.reserve // 2):  # else what lives would be taken for gone, because /proc cannot be read
+                pass
+            if main is not None and procfs.start_time(main[0]) == main[1]:
+                parts.logs.reach(name, main[0])
+            process = parts.processes.adopt(name, incarnation, main, parts.trees.find(name, main))
+        except OSError as error:
+            raise OperationFailed(
+                f"{name} cannot be watched: {error.strerror}; {parts.shortage}", "What an earlier daemon left runs on."
+            ) from error
+        if parts.reserve:  # output can wait in its pipe; first of all, processes are watched
+            parts.call_soon(lambda: self._read_output(name))
+        else:
+            parts.stream(name)
         spec = parts.service_set.instances[name].spec
         if process is not None and process.pid and spec.sockets:
             parts.sockets.adopt(spec, process.pid, process.pidfd)
         if process is None or not process.pid:
             return adoption_event(incarnation, None, 0.0, tree_empty=process is None)
         return adoption_event(incarnation, process.pid, parts.processes.age(process), tree_empty=False)
+
+    def _read_output(self, name: str) -> None:
+        """Open the pipe of an adopted instance where descriptors are few; try again where none is free."""
+        parts = self._parts
+        instance = parts.service_set.instances.get(name)
+        if instance is None or not instance.alive:
+            return
+        try:
+            parts.stream(name)
+        except SupervisorError:
+            if OUTPUT_UNREAD not in parts.problems:
+                parts.problem(OUTPUT_UNREAD)
+            parts.loop.call_at(parts.now() + READ_OUTPUT_AGAIN, lambda: self._read_output(name))
+
+
+def _place(record: act.Record) -> str:
+    """Where a suspect that is ended was; empty for other records."""
+    evidence = record.detail.get("evidence") if record.after is act.State.STOPPING else None
+    if not evidence:
+        return ""
+    from supervisor.core.history.place import place  # only a hang pays for the import
+
+    return place(record.cause, evidence) or ""
 
 
 _PERFORM: dict[type[Action], Callable[[Effects, Any], None]] = {
@@ -200,6 +277,8 @@ _PERFORM: dict[type[Action], Callable[[Effects, Any], None]] = {
 
 
 def _explain(error: OSError, program: str) -> str:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"no descriptor is free for it: {error.strerror}"
     subject = error.filename if error.filename is not None else program
     if isinstance(subject, bytes):
         subject = subject.decode(errors="replace")

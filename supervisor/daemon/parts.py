@@ -18,6 +18,7 @@ from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.hooks.dispatcher import HookDispatcher
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import Ledger
+from supervisor.adapters.linux.descriptor_reserve import RESERVE, kept_free
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.locks import RuntimeLock, StateLock
 from supervisor.adapters.logs.store import LogStore
@@ -25,7 +26,10 @@ from supervisor.adapters.logs.stream import Stream
 from supervisor.adapters.metrics.collector import MetricsCollector
 from supervisor.adapters.probes.monitors import Monitors
 from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.adapters.processes import orphans
+from supervisor.adapters.processes.apart import ApartSpawns
 from supervisor.adapters.processes.attribution import Attribution
+from supervisor.adapters.processes.command_trees import CommandTrees
 from supervisor.adapters.processes.sampler import Sampler
 from supervisor.adapters.processes.spawn import Spawner
 from supervisor.adapters.processes.table import ProcessTable
@@ -42,8 +46,8 @@ from supervisor.core.services.problems import Problems
 from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.engine import Engine
-from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch
-from supervisor.errors import OperationFailed
+from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch, refuse_other_file
+from supervisor.errors import OperationFailed, SupervisorError
 
 if TYPE_CHECKING:
     from supervisor.adapters.service_manager.notifier import ServiceManager
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
 
 FIFO = "fifo:"
 """Prefix of the name of the descriptor of an instance's output; the instance follows."""
+RETRY = 5.0
+"""Seconds until the plan in force is saved again where the runtime directory did not take it."""
 SOCKET = "socket:"
 """Prefix of the name of a listening socket of a service; its URL follows."""
 
@@ -96,18 +102,28 @@ class Parts:
         self.lock = RuntimeLock(self.runtime_dir, descriptors.pop("lock", None))
         self.claim = StateLock(self.state_dir, descriptors.pop("state", None))
         self.problems = Problems()
+        self._refusals: list[str] = []
+        self._plan_unsaved = False
+        self.shortage = ""
+        """Why descriptors are few; empty where they suffice."""
         self.log = ConsoleLog(log_format)
         self.loop = EventLoop()
         self.now, self.call_soon = self.loop.now, self.loop.call_soon
         self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
         files = RuntimeFiles(self.runtime_dir, self.state_dir)
-        self.previous_run = PreviousRun(self.ledger, files, current_epoch())
-        _refuse_another_project(self.previous_run.other_file(plan), settings.runtime_dir)
+        self.previous_run = PreviousRun(
+            self.ledger,
+            files,
+            current_epoch(),
+            lambda supervisor_id, names: bool(orphans.find(supervisor_id, f"{self.runtime_dir}/fifo", names)),
+        )
+        refuse_other_file(self.previous_run.other_file(plan), settings.runtime_dir)
         self.id = self.previous_run.id
         self.service_manager = self._service_manager(stored)
         self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), random.Random().random)
         self.engine = Engine(self.service_set, self.now)
         self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
+        self.apart = ApartSpawns(self.loop)
         self.logs = LogStore(
             self.loop,
             own_directory(f"{self.state_dir}/log", 0o700),
@@ -118,11 +134,20 @@ class Parts:
         self.sockets = ListeningSockets(_taken(descriptors, SOCKET))
         self.processes = ProcessTable(self.loop, self.engine.post, self._take_last_output, self.id)
         self.trees = Trees(f"{settings.name}-{self.id[:8]}", self.id, self.processes.mains)
-        self.monitors = Monitors(self.loop, self.engine.post, random.random, self.processes.members, self.stream)
+        self.commands = CommandTrees(self.loop, self.id, self.processes.mains)
+        self.monitors = Monitors(
+            self.loop,
+            self.engine.post,
+            random.random,
+            self.processes.members,
+            self.stream,
+            self.commands.begin,
+        )
+        self.monitors.on_problem = self._log_problem
         self.examiner = Examiner(self.loop, self.stream)
-        self.sampler = Sampler(self.loop, self.processes.members, self.engine.post, self._accounts)
+        self.sampler = Sampler(self.loop, self.processes.members, self.engine.post, self._accounts, self.commands.limit)
         self.metrics = MetricsCollector()
-        self.hooks = HookDispatcher(self.loop, self.problem)
+        self.hooks = HookDispatcher(self.loop, self.problem, self.commands.begin)
         self.attribution = Attribution(self.processes.mains, self.trees.root, self.id, self._user_of)
         self.notify = NotifySocket(
             self.loop,
@@ -155,6 +180,23 @@ class Parts:
         self.problems.add(message)
         self.say("error", message)
 
+    @property
+    def reserve(self) -> int:
+        """Descriptors that a spawn has to leave free."""
+        return RESERVE if self.shortage else 0
+
+    def refuse(self, message: str) -> None:
+        """Report what is wrong with the configuration; the report stands until one is accepted."""
+        self._refusals.append(message)
+        self.problem(message)
+
+    def accept(self, lacking: Iterable[str]) -> None:
+        """The configuration of the file is in force.  `lacking`: what services that continue would lack now."""
+        while self._refusals:
+            self.problems.remove(self._refusals.pop())
+        for one in lacking:
+            self.refuse(f"{one}; the service is left as it is")
+
     def _log_problem(self, instance: str, message: str) -> None:
         self.problem(f"{instance}: {message}")
 
@@ -178,10 +220,46 @@ class Parts:
             self.keep_plan(self.service_set.plan)
 
     def keep_plan(self, plan: Plan) -> None:
-        self.previous_run.keep(plan)
+        """Save the plan for a later daemon.  OSError; then it is tried again until the directory takes it."""
+        try:
+            self.previous_run.keep(plan)
+        except OSError:
+            if not self._plan_unsaved:
+                self._plan_unsaved = True
+                self._later(RETRY, self._keep_plan_again)
+            raise
+
+    def _keep_plan_again(self) -> None:
+        self._plan_unsaved = False
+        with suppress(OSError):
+            self.previous_run.begin(closing=self.service_set.closing)
+            self.keep_plan(self.service_set.with_running_services(self.service_set.plan))
+            self.say("info", "the plan in force is saved again")
+            return
+        if not self._plan_unsaved:
+            self._plan_unsaved = True
+            self._later(RETRY, self._keep_plan_again)
 
     def forget(self, instance: str) -> None:
         self.ledger.save(instance, None)
+
+    def finish_hooks(self, done: Callable[[], None]) -> None:
+        """Let pending hooks run for a while, then call `done()`."""
+        self.hooks.flush(done)
+
+    def kill_commands(self) -> None:
+        """Kill the probes and hooks under way."""
+        self.commands.kill()
+
+    def finish_commands(self, done: Callable[[], None]) -> None:
+        """Let pending hooks run for a while, kill what is left of them and of probes, and call `done()` after that."""
+
+        def gone(left: list[str]) -> None:
+            for process in left:
+                self.problem(f"a probe or hook was killed, but is still present: {process}")
+            done()
+
+        self.hooks.flush(lambda: self.commands.finish(gone))
 
     def _ledger_lost(self) -> None:
         """Save everything again soon: an instance that no longer changes would not be in the new ledger otherwise."""
@@ -202,14 +280,24 @@ class Parts:
     # -- callbacks of adapters -----------------------------------------------------------------------------------
 
     def stream(self, instance: str) -> Stream:
-        """The output of an instance."""
-        return self.logs.open(instance, self.service_set.instances[instance].spec.log)
+        """The output of an instance.  OperationFailed where no descriptor is free for it."""
+        spec = self.service_set.instances[instance].spec.log
+        if not self.reserve or instance in self.logs.descriptors():
+            return self.logs.open(instance, spec)
+        try:
+            with kept_free(self.reserve):
+                return self.logs.open(instance, spec)
+        except OSError as error:
+            raise OperationFailed(f"no descriptor is free for the output of {instance}: {error.strerror}") from None
 
     def _take_last_output(self, instance: str, tree_empty: bool) -> None:
         """Read the rest of the output before the end is recorded, so that `why` finds it at any time.
 
         A line without newline is complete only if the tree is empty; a process that is left may still continue it."""
-        stream = self.stream(instance)
+        try:
+            stream = self.stream(instance)
+        except SupervisorError:  # no descriptor is free for it
+            return
         if tree_empty:
             stream.finish_line()
         else:
@@ -224,6 +312,8 @@ class Parts:
         return instance.spec.user if instance is not None else None
 
     def _notified(self, pid: int, uid: int, message: Message, at: float) -> None:
+        if self.apart:
+            self.apart.look()
         name = self.attribution.resolve(pid)
         instance = self.service_set.instances.get(name) if name is not None else None
         if instance is None or name is None:
@@ -235,15 +325,6 @@ class Parts:
 
     def _later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.loop.call_at(self.now() + seconds, callback)
-
-
-def _refuse_another_project(other: str, runtime_dir: str) -> None:
-    if other:
-        raise OperationFailed(
-            f"{runtime_dir} is of {other}, whose daemon was killed and whose services may run",
-            f"Start that one (-f {other}), end what it left (`supervisor -f {other} down`), "
-            "or give this one its own [supervisor] name.",
-        )
 
 
 def _taken(descriptors: dict[str, int], prefix: str) -> dict[str, int]:

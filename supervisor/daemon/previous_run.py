@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.directories import open_directory, read_file
 from supervisor.core.model.plain import from_plain, to_plain
 from supervisor.core.model.saved import GARBAGE
 from supervisor.core.model.spec import Plan
+from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import JSON
@@ -67,25 +70,37 @@ class PreviousRun:
     """What is known of the run before this one.
 
     `id`: the mark in the environment of the children, the same for every daemon of this state directory.  `crashed`:
-    the previous daemon did not end in order, and the epoch is the same, so that its processes may be alive.
+    the previous daemon did not end in order, and its processes may be alive: the epoch is the same, or processes that
+    carry the mark are there (`lives`), whatever the name of the epoch is.
+    `known`: there was an earlier daemon.  `renamed`: only the processes tell that it crashed, because the epoch has
+    another name now; what it saved is of this run, but moments and start times may not be valid.
     `instances`: what is saved of each.  `current`: the previous daemon saved it, so that its moments are valid; else an
     earlier one did, because the ledger could not be written.  `closing`: it was shutting down.  `plan`: the one it had
     in force; None unless it crashed."""
 
-    def __init__(self, facts: Facts, files: Files, epoch: str) -> None:
+    def __init__(
+        self, facts: Facts, files: Files, epoch: str, lives: Callable[[str, Iterable[str]], bool] = lambda *_: False
+    ) -> None:
+        """`lives(id, instances)`: whether any process carries this id, or is marked as one of these instances."""
         self._facts = facts
         self._files = files
         self._epoch = epoch
         written_id, written_epoch = files.read_id()
-        self.id = facts.get_meta("supervisor_id") or written_id or os.urandom(8).hex()
-        known = facts.get_meta("epoch")
-        unclean = (
-            written_epoch == epoch if known is None else known == epoch and facts.get_meta("clean_shutdown") == "no"
-        )
-        self.crashed = unclean or files.read_running() == epoch
-        self.current = unclean
-        self.closing = unclean and facts.get_meta("closing") == "yes"
+        known_id = facts.get_meta("supervisor_id") or written_id
+        self.known = bool(known_id)
+        self.id = known_id or os.urandom(8).hex()
+        known, running = facts.get_meta("epoch"), files.read_running()
         self.instances = facts.load()
+        self.current = (
+            same_epoch(written_epoch, epoch)
+            if known is None
+            else same_epoch(known, epoch) and facts.get_meta("clean_shutdown") == "no"
+        )
+        ended = not running and facts.get_meta("clean_shutdown") != "no"
+        told = self.current or same_epoch(running, epoch)
+        self.renamed = not told and not ended and lives(self.id, self.instances)
+        self.crashed = told or self.renamed
+        self.closing = self.current and facts.get_meta("closing") == "yes"
         self.plan = files.read_plan() if self.crashed else None
 
     def plan_in_force(self, configured: Plan) -> Plan:
@@ -102,8 +117,10 @@ class PreviousRun:
         }
         for key, value in facts.items():
             self._facts.set_meta(key, value)
-        self._files.write_id(self.id, self._epoch)
-        self._files.write_running(self._epoch)
+        if self._files.read_id() != (self.id, self._epoch):  # a full disk need not take what is there
+            self._files.write_id(self.id, self._epoch)
+        if self._files.read_running() != self._epoch:
+            self._files.write_running(self._epoch)
 
     def end(self) -> None:
         """Mark this run as ended in order: it has left no process."""
@@ -113,78 +130,122 @@ class PreviousRun:
     def other_file(self, configured: Plan) -> str:
         """The file of the daemon that crashed, where that is another one and is still there; else empty.  Its services
         may run, and to put `configured` in force would stop them."""
-        was = self.plan
-        if was is None or was.path in ("", configured.path) or was.folder == configured.folder != "":
-            return ""
-        with suppress(OSError):
-            return "" if os.path.samefile(was.path, configured.path) else was.path  # noqa: PTH121 - pathlib costs
-        return ""
+        return other_file(self.plan, configured.path, configured.folder)
 
     def keep(self, plan: Plan) -> None:
         """Save `plan` as the one in force.  OSError."""
-        self._files.write_plan(plan)
+        if self._files.read_plan() != plan:
+            self._files.write_plan(plan)
 
 
 class RuntimeFiles:
     """The files in the runtime directory `path`.  A plan holds the environment of services, so only the owner may read
-    them.  Each is replaced as a whole.  Which file the daemon runs stands in the state directory as well, which
-    outlasts a boot."""
+    them.  Each is replaced as a whole, in the directory that was checked and is open: another user could have taken its
+    name when it was removed.  Which file the daemon runs stands in the state directory as well, which outlasts a
+    boot."""
 
     def __init__(self, path: str, state_dir: str = "") -> None:
-        self._sources = [f"{place}/{SOURCE}" for place in (path, state_dir) if place]
-        self._id = f"{path}/{ID}"
-        self._plan = f"{path}/{PLAN}"
-        self._running = f"{path}/{RUNNING}"
+        self._path = path
+        self._places = [place for place in (path, state_dir) if place]
 
     def read_id(self) -> tuple[str, str]:
-        with suppress(OSError, ValueError), open(self._id) as file:
-            supervisor_id, epoch = file.read(200).split()
+        with suppress(OSError, ValueError):
+            supervisor_id, epoch = self._read(ID, 200).split()
             return supervisor_id, epoch
         return "", ""
 
     def write_id(self, supervisor_id: str, epoch: str) -> None:
-        _write(self._id, f"{supervisor_id} {epoch}\n")
+        self._write(ID, f"{supervisor_id} {epoch}\n")
 
     def read_running(self) -> str:
-        with suppress(OSError, ValueError), open(self._running) as file:
-            return file.read(200).strip()
+        with suppress(OSError, ValueError):
+            return self._read(RUNNING, 200).strip()
         return ""
 
     def write_running(self, epoch: str) -> None:
         if epoch:
-            _write(self._running, f"{epoch}\n")
+            self._write(RUNNING, f"{epoch}\n")
         else:
             with suppress(OSError):
-                os.unlink(self._running)  # noqa: PTH108 - pathlib costs
+                os.unlink(f"{self._path}/{RUNNING}")  # noqa: PTH108 - pathlib costs
 
     def read_plan(self) -> Plan | None:
-        with suppress(OSError, *GARBAGE), open(self._plan) as file:
-            plan = from_plain(Plan, json.load(file))
+        with suppress(OSError, *GARBAGE):
+            plan = from_plain(Plan, json.loads(self._read(PLAN)))
             return replace(plan, folder=self._read_folder(plan.path))
         return None
 
     def _read_folder(self, path: str) -> str:
-        with suppress(OSError, ValueError), open(self._sources[0], errors="surrogateescape") as file:
-            folder, written = file.read().split("\n", 1)
+        with suppress(OSError, ValueError):
+            folder, written = self._read(SOURCE).split("\n", 1)
             return folder if written == f"{path}\n" else ""
         return ""
 
     def write_plan(self, plan: Plan) -> None:
         """The folder is in a file of its own: an earlier version does not read a plan with a key that it does not
         know."""
-        _write(self._plan, json.dumps(to_plain(replace(plan, folder="")), separators=(",", ":")))
-        for source in self._sources:
+        self._write(PLAN, json.dumps(to_plain(replace(plan, folder="")), separators=(",", ":")))
+        for place in self._places:
             with suppress(OSError):  # without it only a folder that is moved is not found
-                _write(source, f"{plan.folder}\n{plan.path}\n")
+                _write(place, SOURCE, f"{plan.folder}\n{plan.path}\n")
+
+    def _read(self, name: str, most: int = -1) -> str:
+        return read_file(self._path, name, most)
+
+    def _write(self, name: str, text: str) -> None:
+        _write(self._path, name, text)
+
+
+def other_file(was: Plan | None, path: str, folder: str) -> str:
+    """The file of the plan `was` in force, where it is another one than `path`, in a folder with the identity `folder`,
+    and is still there; else empty.  The folder may have been moved."""
+    if was is None or was.path in ("", path):
+        return ""
+    if was.folder == folder != "" and os.path.basename(was.path) == os.path.basename(path):  # noqa: PTH119 - pathlib costs
+        return ""
+    try:
+        known = os.stat(was.path)  # noqa: PTH116 - pathlib costs
+        return "" if os.path.samestat(known, os.stat(path)) else was.path  # noqa: PTH116
+    except OSError as error:
+        return was.path if error.filename == path else ""
+
+
+def refuse_other_file(other: str, runtime_dir: str) -> None:
+    """OperationFailed where `other` is not empty: to put this file in force would stop the services of that one."""
+    if other:
+        raise OperationFailed(
+            f"{runtime_dir} is of {other}, whose daemon was killed and whose services may run",
+            f"Start that one (-f {other}), end what it left (`supervisor -f {other} down`), "
+            "or give this one its own [supervisor] name.",
+        )
 
 
 def current_epoch() -> str:
-    """Names the boot, or the container: the span within which pids and CLOCK_MONOTONIC mean the same."""
+    """Names the boot, or the container: the span within which pids and CLOCK_MONOTONIC mean the same.
+
+    `BOOT.START`, with the start time of PID 1, which is None where /proc hides that process (hidepid)."""
     return f"{procfs.boot_id()}.{procfs.start_time(1)}"
 
 
-def _write(path: str, text: str) -> None:
-    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "w", errors="surrogateescape") as file:
-        file.write(text)
-    os.replace(f"{path}.new", path)  # noqa: PTH105 - pathlib costs
+def same_epoch(one: str, other: str) -> bool:
+    """Whether two names mean the same epoch.  A start time that is not known contradicts none: within one boot a pid
+    and its start time still name one process."""
+    if one == other:
+        return bool(one)
+    (boot, _, start), (another, _, began) = one.rpartition("."), other.rpartition(".")
+    return boot == another != "" and "None" in (start, began)
+
+
+def _write(place: str, name: str, text: str) -> None:
+    directory = open_directory(place)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(f"{name}.new", flags, 0o600, dir_fd=directory), "w", errors="surrogateescape") as file:
+            file.write(text)
+        os.replace(f"{name}.new", name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(f"{name}.new", dir_fd=directory)
+        raise
+    finally:
+        os.close(directory)

@@ -1,8 +1,8 @@
 """Recovery: the start of every daemon.  It restores what an earlier daemon left, kills orphans, and starts the rest.
 
-After an orderly end, or in another boot, only history is restored.  After a crash, and in an upgrade, every instance
-continues where it was, under the plan that was in force then.  If the file has changed since, the change is applied
-last, as by a reload.
+After an orderly end, or in another boot, only history is restored; processes of earlier daemons are looked for all the
+same, whatever the boot is called.  After a crash, and in an upgrade, every instance continues where it was, under the
+plan that was in force then.  If the file has changed since, the change is applied last, as by a reload.
 
 The daemon and the simulation run this same code; `HostProcesses` is what it needs of the host.
 """
@@ -10,15 +10,18 @@ The daemon and the simulation run this same code; `HostProcesses` is what it nee
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Goal
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.adoption import MarkedProcess, plan_adoption
 from supervisor.core.services.selection import resolve, started_at_boot
+from supervisor.core.services.unresolved import review
 from supervisor.daemon.previous_run import PreviousRun
-from supervisor.daemon.reload import Reloadable, put_in_force
+from supervisor.daemon.reload import Reloadable, keep_plan, put_in_force
 
 
 class Recoverable(Reloadable, Protocol):
@@ -29,6 +32,9 @@ class Recoverable(Reloadable, Protocol):
 
     def forget(self, instance: str) -> None:
         """Remove what is saved of an instance that no longer exists."""
+
+    def refuse(self, message: str) -> None:
+        """Report what is wrong with the configuration."""
 
     def call_soon(self, callback: Callable[[], None]) -> None: ...
 
@@ -63,17 +69,25 @@ def recover(
     `only`: start only these services and what they depend on.  `announce` is called with the number of adopted
     instances before anything is started."""
     service_set, previous, now = daemon.service_set, daemon.previous_run, daemon.now()
-    previous.begin()
+    try:
+        previous.begin()
+    except OSError as error:
+        daemon.problem(f"the runtime directory cannot be written, a later daemon may not find the services: {error}")
     for name in service_set.instances:
         service_set.restore(name, previous.instances.get(name, {}), crashed=previous.current)
-    adopted = _adopt_processes(daemon, host, now) if previous.crashed else 0
+    adopted = _adopt_processes(daemon, host, now) if previous.known else 0
+    stopped = {n for n, saved in previous.instances.items() if previous.renamed and saved.get("goal") == Goal.DOWN}
+    still = [name for name in stopped & set(service_set.instances) if service_set.instances[name].alive]
+    daemon.engine.order(service_set.stop(still, now))
     for name in set(previous.instances) - set(service_set.instances):
         daemon.forget(name)
+    if previous.plan is not None:
+        plan = _reviewed(daemon, plan)
     if service_set.plan.services != plan.services:
         put_in_force(daemon, plan)
     else:
-        daemon.call_soon(lambda: previous.keep(plan))
-    restored = set(previous.instances) if previous.current and not previous.closing else set()
+        daemon.call_soon(lambda: keep_plan(daemon, plan))
+    restored = set(previous.instances) if previous.current and not previous.closing else stopped
     announce(adopted)
     if only is None:
         wanted = started_at_boot(service_set, restored)
@@ -82,10 +96,24 @@ def recover(
     daemon.engine.order(service_set.start(wanted, now, Cause.AUTOSTART))
 
 
+def _reviewed(daemon: Recoverable, plan: Plan) -> Plan:
+    """The configured plan as a reload would take it, or the one in force where a reload would refuse it."""
+    in_force = daemon.service_set.plan
+    reviewed = review(in_force, plan)
+    for what in reviewed.refused:
+        daemon.refuse(f"the configuration is refused, the services continue under the plan that was in force: {what}")
+    if reviewed.refused:
+        return replace(plan, services=in_force.services)
+    for what in reviewed.lacking:
+        daemon.refuse(f"{what}; the service is left as it is")
+    return reviewed.plan
+
+
 def _adopt_processes(daemon: Recoverable, host: HostProcesses, now: float) -> int:
     """Adopt live processes, report those that are gone, kill orphans.  Returns the number of adopted instances."""
     service_set, previous = daemon.service_set, daemon.previous_run
-    started = {name: one.get("start") for name, one in previous.instances.items()} if previous.current else {}
+    valid = previous.current or not previous.crashed
+    started = {name: one.get("start") for name, one in previous.instances.items()} if valid else {}
     plan = plan_adoption(service_set.instances, started, host.marked())
     for name, incarnation in plan.unrecorded.items():
         service_set.assume_spawning(name, incarnation)

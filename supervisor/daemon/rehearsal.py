@@ -9,8 +9,9 @@ from supervisor.adapters.ledger.store import read_only
 from supervisor.core.model.plain import to_plain
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.service_set import ServiceSet
+from supervisor.core.services.unresolved import review
 from supervisor.daemon.previous_run import RuntimeFiles
-from supervisor.errors import OperationFailed
+from supervisor.errors import ConfigError, OperationFailed
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import JSON
@@ -24,10 +25,13 @@ def rehearse(plan: Plan) -> JSON:
     in_force = RuntimeFiles(plan.supervisor.runtime_dir).read_plan()
     if in_force is None:
         raise OperationFailed("this version cannot read the plan in force")
+    reviewed = review(in_force, plan)
+    if reviewed.refused:
+        raise ConfigError("\n".join(reviewed.refused))
     service_set = ServiceSet(in_force, lambda: 0.5)
     for name, instance in service_set.instances.items():
         saved = snapshots.get(name, {})
         service_set.restore(name, saved, crashed=True)
         if instance.state != saved.get("state", instance.state):
             raise OperationFailed(f"version {__version__} cannot read the saved state of {name}")
-    return {"version": __version__, "plan": to_plain(plan)}
+    return {"version": __version__, "plan": to_plain(reviewed.plan)}

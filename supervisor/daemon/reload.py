@@ -36,10 +36,15 @@ def put_in_force(daemon: Reloadable, plan: Plan) -> Difference:
     """Replace the plan; services that did not change are not touched.
 
     The plan is saved first, so that after a crash in between the next daemon continues with it."""
-    try:
-        daemon.keep_plan(daemon.service_set.with_running_services(plan))
-    except OSError as error:
-        daemon.problem(f"the plan in force cannot be saved: {error}")
+    keep_plan(daemon, daemon.service_set.with_running_services(plan))
     change, actions = daemon.service_set.apply(plan, daemon.now())
     daemon.engine.order(actions)
     return change
+
+
+def keep_plan(daemon: Reloadable, plan: Plan) -> None:
+    """Save the plan for a later daemon.  Supervision does not depend on it, so a full disk is only reported."""
+    try:
+        daemon.keep_plan(plan)
+    except OSError as error:
+        daemon.problem(f"the plan in force cannot be saved: {error}")

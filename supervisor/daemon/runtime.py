@@ -28,6 +28,7 @@ from supervisor.daemon.effects import Effects
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.previous_run import ID, PLAN, RUNNING
 from supervisor.daemon.recovery import recover
+from supervisor.last_directories import Locations, forget, remember
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Difference
@@ -55,12 +56,15 @@ class Runtime:
         descriptors: Mapping[str, int] = NOTHING,
         upgraded_from: str = "",
         recovered: Callable[[], None] | None = None,
+        refused: str = "",
     ) -> None:
         """`descriptors`: what a predecessor or a service manager kept open for this daemon, by name
-        (adapters/eventloop/fd_passing.py).  `recovered` is called when recovery is complete."""
+        (adapters/eventloop/fd_passing.py).  `recovered` is called when recovery is complete.  `refused`: what is wrong
+        with the configuration; `plan` is then the one that was in force."""
         reset_inherited_state()
         self._plan = plan
         self._recovered = recovered
+        self._refused = refused
         self._inherited = dict(descriptors)
         self._parts = parts = Parts(plan, self._inherited, log_format=log_format, upgraded_from=upgraded_from)
         self._control = Control(parts)
@@ -84,9 +88,9 @@ class Runtime:
         parts = self._parts
         parts.service_set.closing = end
         limit, _ = raise_descriptor_limit()
-        shortage = descriptor_shortage(limit, len(parts.service_set.instances))
-        if shortage:
-            parts.problem(shortage)
+        parts.shortage = descriptor_shortage(limit, len(parts.service_set.instances))
+        if parts.shortage:
+            parts.problem(parts.shortage)
         settings = parts.service_set.plan.supervisor
         parts.server.listen_unix(
             f"{parts.runtime_dir}/control.sock", self._inherited.pop("control", None), settings.group
@@ -97,10 +101,15 @@ class Runtime:
             os.close(fd)
         self._connect_loop()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # an upgrade holds signals back until here
+        if self._refused:
+            parts.refuse(
+                f"the configuration is refused, the services continue under the plan that was in force: {self._refused}"
+            )
         recover(parts, self._effects, self._plan, only, self._announce)
         if end:
             parts.ledger.set_meta("closing", "yes")
             parts.engine.order(parts.service_set.shutdown(parts.now()))
+        remember(Locations(settings.name, parts.runtime_dir, parts.state_dir, self._plan.path), os.environ)
         if self._reporter is not None:
             self._reporter.began()
         parts.call_soon(self._watch_directory)
@@ -180,7 +189,7 @@ class Runtime:
                     parts.problem(
                         f"{name} was killed, but these processes are still present: {', '.join(instance.lingering)}"
                     )
-            parts.hooks.flush(parts.loop.stop)
+            parts.finish_commands(parts.loop.stop)
         if self._reporter is not None:
             self._reporter.turn()
 
@@ -191,6 +200,7 @@ class Runtime:
             parts.save_all()
         else:
             parts.previous_run.end()
+            forget(self._plan.path, os.environ)
         if self._directory_watch is not None:
             self._directory_watch.close()
         if self._reporter is not None:
@@ -212,6 +222,7 @@ class Runtime:
         if stall:
             parts.say("warning", f"the daemon did not run for {stall:.2f} s; silence during that time is not counted")
             parts.engine.discount_silence(stall)
+            parts.monitors.disturbed(stall)
         if now < self._next_clock_check:
             return
         self._next_clock_check = now + CLOCK_CHECK_INTERVAL
@@ -236,7 +247,7 @@ class Runtime:
     def _reload_on_signal(self) -> None:
         def done(result: Difference | Exception) -> None:
             if isinstance(result, Exception):
-                self._parts.problem(f"reload refused: {result}")
+                self._parts.refuse(f"reload refused: {result}")
 
         self._control.reload(dry_run=False, done=done)
 

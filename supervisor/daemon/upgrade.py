@@ -3,7 +3,8 @@
 The process keeps its pid, so its children stay its own, and every descriptor that must not close is passed on.  Before
 that the new version rehearses in a process of its own, which changes nothing: it has to start, to read the
 configuration and to understand what is saved.  The plan that it compiled there is the one that it then runs.  If it
-still fails while it takes over, the old version is executed again, which recovers as after a crash.
+still fails while it takes over, the old version is executed again, which recovers as after a crash.  Where the process
+itself is lost, a guard does that (daemon/upgrade_guard.py), unless a service manager would.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor import __version__
@@ -20,6 +22,7 @@ from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover
 from supervisor.adapters.processes.child_command import WHOLE, ChildCommand, CommandResult
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan
+from supervisor.daemon.upgrade_guard import GUARD, leave_guard
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.launch import daemon_command
 
@@ -68,6 +71,12 @@ class Upgradable(Protocol):
 
     def save_all(self) -> None: ...
 
+    def finish_hooks(self, done: Callable[[], None]) -> None:
+        """Let pending hooks run for a while, then call `done()`."""
+
+    def kill_commands(self) -> None:
+        """Kill the probes under way: nothing will wait for their end."""
+
     def descriptors(self) -> dict[str, int]:
         """The descriptors that the successor takes over, by name."""
         ...
@@ -106,10 +115,8 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             )
             return
         done({"from": __version__, "to": report["version"], "python": interpreter, "pid": os.getpid()})
-        daemon.loop.call_at(
-            daemon.loop.now() + ANSWER_DELAY,
-            lambda: become(daemon, interpreter, report["version"], report["plan"]),
-        )
+        execute = partial(become, daemon, interpreter, report["version"], report["plan"])
+        daemon.loop.call_at(daemon.loop.now() + ANSWER_DELAY, lambda: daemon.finish_hooks(execute))
 
     try:
         ChildCommand(
@@ -138,13 +145,20 @@ def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> No
     environment = os.environ | (daemon.reporter.environment if daemon.reporter is not None else {})
     will = os.memfd_create(WILL)
     os.write(will, json.dumps({"plan": plan, "previous": previous, "environment": environment}).encode())
-    environment |= {HANDOVER: handover(descriptors | {WILL: will})}
     command = daemon_command(daemon.service_set.plan.path, daemon.log_format, python=interpreter)
     daemon.save_all()
+    added = {WILL: will}
+    daemon.kill_commands()
     try:
+        if daemon.reporter is None and os.getpid() != 1:  # with process 1 all others end as well
+            # The kernel names the process that began to listen, so a daemon in another one makes its own socket.
+            kept = {name: fd for name, fd in descriptors.items() if name != "control"}
+            added[GUARD] = leave_guard(previous, environment, kept)
+        environment |= {HANDOVER: handover(descriptors | added)}
         os.execve(interpreter, [*command, "--upgraded-from", __version__], environment)
     except OSError as error:
-        os.close(will)
+        for fd in added.values():
+            os.close(fd)
         for fd in descriptors.values():
             os.set_inheritable(fd, False)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

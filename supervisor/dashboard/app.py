@@ -17,10 +17,10 @@ from supervisor.dashboard.model import Model
 from supervisor.dashboard.overview import Overview
 from supervisor.dashboard.stream_reader import Answer, Client, News, StatusWaiting, StreamReader, ask
 from supervisor.dashboard.theme import PHI, PLAIN
-from supervisor.errors import SupervisorError
+from supervisor.errors import NoDaemon, SupervisorError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event
+    from supervisor.core.model.documents import Event, Evidence
 
 BACKLOG = 200
 """Events asked for at the beginning; newer ones come by themselves."""
@@ -46,6 +46,7 @@ class Dashboard(App[bool]):
         self._client = client
         self._owns_daemon = owns_daemon
         self._ending = False
+        self._fetching_place = False
         self._source = StreamReader(client, self.post_message, ("events", "status"))
 
     def get_default_screen(self) -> Screen[object]:
@@ -93,7 +94,30 @@ class Dashboard(App[bool]):
     def _note(self, events: list[Event]) -> None:
         fresh = self.model.history.note(events)
         if fresh:
+            self.model.places.note(fresh)
+            self._fetch_place()
             self.overview.happened(fresh)
+
+    def _fetch_place(self) -> None:
+        """Fetch the evidence of the last failures, one after the other: it says where the process was."""
+        missing = self.model.places.missing()
+        if missing is None or self._fetching_place:
+            return
+        name, number = missing
+        self._fetching_place = True
+
+        def known(evidence: Evidence | None) -> None:
+            self._fetching_place = False
+            self.model.places.take(name, number, evidence)
+            self.overview.renewed()
+            self._fetch_place()
+
+        def failed(error: SupervisorError) -> None:
+            self._fetching_place = False
+            if not isinstance(error, NoDaemon):  # it is no longer kept
+                known(None)
+
+        ask(self.post_message, lambda: self._client.evidence(number), known, failed)
 
     # -- the end
 

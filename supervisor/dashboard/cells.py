@@ -5,31 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from supervisor.dashboard.draw import bar, condensed, nearness, sparkline, suspicion_line
-from supervisor.dashboard.row_status import Row, badge, countdown, nearness_to_suspicion, reason
-from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line, width
+from supervisor.dashboard.draw import bar, condensed, nearness, sparkline
+from supervisor.dashboard.row_status import Row, badge, beat, countdown, nearness_to_suspicion, reason
+from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line, spread, width
+from supervisor.dashboard.strip import PER_MARK, strip
 from supervisor.display import numbers as q
 from supervisor.display.severity import Severity, severity
 
 MEMORY_FLOOR = 1024.0 * 1024
 CPU_FLOOR = 5.0
 """The least span of a sparkline's scale, in bytes and in percent; smaller changes are noise."""
-TRACE, PER_MARK = 8, 15
+TRACE, PER_TRACE = 8, 15
 """Marks in a sparkline of the table, and samples in each: two minutes in all."""
 GUTTER = 2
 """Cells for the cursor and the mark."""
-LEGIBLE = 10
-"""Cells; a reason is left out if it would get fewer."""
+LEGIBLE = 16
+"""Cells that a reason gets at least; a countdown that would take them is left out."""
+REASON = 40
+"""Cells that the reason has, before a table of 80 cells shows one more column; wider tables keep more for it."""
 
 
-def next_and_why(cells: int) -> Callable[[Row], Line]:
-    """The last column: the countdown, then the reason if there is room for it."""
+def why_and_next(cells: int) -> Callable[[Row], Line]:
+    """The reason, and at the end of the column the countdown."""
 
     def render(row: Row) -> Line:
         next_, why = countdown(row.view, row.age), reason(row)
-        if next_ and cells - width(next_) < min(LEGIBLE, len(why.text) + 2):
-            return next_
-        return line(next_, "  " if next_ else "", why)
+        if not next_ or cells - width(next_) - 2 < min(LEGIBLE, width((why,))):
+            return (why,)
+        return spread((why,), next_, cells)
+
+    return render
+
+
+def _strip(cells: int) -> Callable[[Row], Line]:
+    def render(row: Row) -> Line:
+        return strip(row.view, row.moves, row.known_since, row.clock, cells)
 
     return render
 
@@ -39,12 +49,6 @@ def _name(row: Row) -> Line:
     level = severity(row.view)
     tone = "muted" if row.view["goal"] == "down" and level is Severity.FINE else tones[level]
     return (Span(clean(row.name), tone),)
-
-
-def _ready(row: Row) -> Line:
-    if row.view["ready"]:
-        return (Span("✓", "good"),)
-    return (Span("…", "busy") if row.view["state"] in ("starting", "running") else Span("·", "faint"),)
 
 
 def _uptime(row: Row) -> Line:
@@ -87,17 +91,12 @@ def _suspicion(cells: int) -> Callable[[Row], Line]:
     return render
 
 
-def _phi_trace(row: Row) -> Line:
-    values = condensed(row.samples.phi, 10, 2, row.samples.taken)
-    return suspicion_line(values, row.view["threshold"] or 1.0)
-
-
 def _cpu_trace(row: Row) -> Line:
-    return (Span(sparkline(condensed(row.samples.cpu, TRACE, PER_MARK, row.samples.taken), CPU_FLOOR), "muted"),)
+    return (Span(sparkline(condensed(row.samples.cpu, TRACE, PER_TRACE, row.samples.taken), CPU_FLOOR), "muted"),)
 
 
 def _memory_trace(row: Row) -> Line:
-    values = condensed(row.samples.memory, TRACE, PER_MARK, row.samples.taken)
+    values = condensed(row.samples.memory, TRACE, PER_TRACE, row.samples.taken)
     floor = max(MEMORY_FLOOR, (row.view["memory_bytes"] or 0) / 10)
     return (Span(sparkline(values, floor, relative=True), "muted"),)
 
@@ -114,39 +113,58 @@ def _breaker(row: Row) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`since`: the table width from which on it is shown.  `sort`: what a click on its title sorts by."""
+    """`sort`: what a click on its title sorts by."""
 
     key: str
     title: str
     width: int
     render: Callable[[Row], Line]
     right: bool = False
-    since: int = 0
     sort: str = ""
 
 
-def columns(cells: int, longest_name: int) -> list[Column]:
-    """The columns for a table of this width; the last one gets the cells that the others leave."""
-    name = max(8, min(longest_name, 14 + max(0, cells - 80) // 8, 30))
-    wide = cells >= 112
-    every = [
+_OPTIONAL = (
+    Column("uptime", "UP", 6, _uptime, right=True, sort="uptime"),
+    Column("restarts", "↻", 3, _restarts, right=True, sort="restarts"),
+    Column("cpu", "CPU%", 5, _cpu, right=True, sort="cpu"),
+    Column("memory", "MEM", 5, _memory, right=True, sort="memory"),
+    Column("phi", "φ", 9, _suspicion(4), sort="phi"),
+    Column("pid", "PID", 7, _pid, right=True),
+    Column("memory_trace", "MEM 2 MIN", 9, _memory_trace),
+    Column("cpu_trace", "CPU 2 MIN", 9, _cpu_trace),
+    Column("breaker", "BREAKER", 9, _breaker),
+)
+"""The columns beside the reason, in the order in which they get their room."""
+
+
+def columns(cells: int, longest_name: int, sort: str = "") -> list[Column]:
+    """The columns for a table of this width.  The reason comes before the figures and keeps room for a sentence; a
+    column that the table is sorted by is always shown."""
+    name = max(8, min(longest_name, 12 + max(0, cells - 80) // 8, 30))
+    marks = 10 if cells < 120 else 20
+    minutes = round(marks * PER_MARK / 60)
+    first = [
         Column("state", "STATE", 10, lambda r: (badge(r.view),), sort="trouble"),
         Column("name", "INSTANCE", name, _name, sort="name"),
-        Column("ready", "✓", 1, _ready),
-        Column("pid", "PID", 7, _pid, right=True, since=150),
-        Column("uptime", "UP", 6, _uptime, right=True, sort="uptime"),
-        Column("restarts", "↻", 3, _restarts, right=True, sort="restarts"),
-        Column("breaker", "BREAKER", 9, _breaker, since=170),
-        Column("cpu", "CPU%", 5, _cpu, right=True, sort="cpu"),
-        Column("cpu_trace", "", TRACE, _cpu_trace, since=124),
-        Column("memory", "MEM", 5, _memory, right=True, sort="memory"),
-        Column("memory_trace", "", TRACE, _memory_trace, since=98),
-        Column("phi", "φ SUSPECT", 13 if wide else 9, _suspicion(8 if wide else 4), sort="phi"),
-        Column("phi_trace", "", 10, _phi_trace, since=112),
     ]
-    shown = [c for c in every if c.since <= cells]
-    rest = max(8, cells - GUTTER - sum(c.width + 1 for c in shown))
-    return [*shown, Column("why", "NEXT · WHY", rest, next_and_why(rest))]
+    last = [
+        Column("beat", "BEAT", 8, lambda r: (beat(r.view),)),
+        Column("strip", f"LAST {minutes} MIN", marks, _strip(marks)),
+    ]
+    least = REASON + max(0, cells - 80) // 4
+    rest = cells - GUTTER - sum(c.width + 1 for c in (*first, *last))
+    figures: set[str] = {column.key for column in _OPTIONAL if column.sort and column.sort == sort}
+    rest -= sum(column.width + 1 for column in _OPTIONAL if column.key in figures)
+    for column in _OPTIONAL:
+        if column.key in figures:
+            continue
+        if rest - column.width - 1 < least:
+            break
+        figures.add(column.key)
+        rest -= column.width + 1
+    room = max(8, rest)
+    shown = [column for column in _OPTIONAL if column.key in figures]
+    return [*first, Column("why", "WHY", room, why_and_next(room)), *last, *shown]
 
 
 def title_line(shown: list[Column], sort: str, descending: bool) -> Line:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DRASTIC = frozenset({"stop", "restart"})
+CONSEQUENCES = {
+    "stop": "What depends on it is stopped first.  It stays down until it is started again.",
+    "restart": "It is stopped and started again.",
+}
 SENT = {"start": "starting", "stop": "stopping", "restart": "restarting", "reset": "reset", "signal": "sent to"}
 MOST_CHANGES = 12
 
@@ -30,16 +34,19 @@ class CommandSender:
         self._app, self._client, self._model = app, client, model
 
     def act(self, verb: str, targets: Sequence[str]) -> None:
-        """start, stop, restart or reset; several at once are stopped or restarted only after a confirmation."""
+        """start, stop, restart or reset; what interrupts a service is done only after a confirmation."""
         if not targets:
             return
-        if verb not in DRASTIC or len(targets) == 1:
+        if verb not in DRASTIC:
             self._send(verb, targets)
             return
-        everything = len(targets) == len(self._model.views)
-        whom = "all" if everything else "these"
-        title = f"{verb} {whom} {len(targets)} instances?"
-        self._confirm(title, listed(targets), f"{verb} them", lambda: self._send(verb, targets))
+        if len(targets) == 1:
+            title, body, label = f"{verb} {targets[0]}?", CONSEQUENCES[verb], f"{verb} it"
+        else:
+            whom = "all" if len(targets) == len(self._model.views) else "these"
+            title, label = f"{verb} {whom} {len(targets)} instances?", f"{verb} them"
+            body = f"{listed(targets)}\n{CONSEQUENCES[verb]}"
+        self._confirm(title, body, label, lambda: self._send(verb, targets))
 
     def signal(self, targets: Sequence[str]) -> None:
         """Ask which signal, then send it."""

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from supervisor.dashboard.draw import bar, nearness, suspicion_line
 from supervisor.dashboard.eventline import event_line
-from supervisor.dashboard.row_status import Row, badge, happened, nearness_to_suspicion, reason, waits
+from supervisor.dashboard.row_status import NEXT, Row, badge, happened, nearness_to_suspicion, reason, waits
 from supervisor.dashboard.sections import LABEL, heading, label, labelled
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
+from supervisor.dashboard.spans import width as cells_of
 from supervisor.dashboard.vitals import heartbeats, identity, processes, resources
 from supervisor.display import numbers as q
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance, InstanceDetail
-
-_NEXT = {
-    "trial": "next try in ",
-    "restart": "next try in ",
-    "kill": "killed in ",
-    "due": "must be ready in ",
-    "suspect": "suspect in ",
-}
 
 
 def detail(row: Row, more: InstanceDetail | None, width: int) -> list[Line]:
@@ -45,17 +39,25 @@ def detail(row: Row, more: InstanceDetail | None, width: int) -> list[Line]:
 
 
 def one_line(row: Row, width: int) -> Line:
-    """The same in one line, for a small terminal."""
+    """The same in one line, for a small terminal: the reason in full, which the table may have cut."""
     wait = waits(row.view, row.age)
-    next_ = line(Span(f"{wait[0]} in ", wait[2]), Span(q.duration(wait[1]), "strong"), "  ") if wait else ()
+    next_ = line(Span(NEXT[wait[0]], wait[2]), Span(q.duration(wait[1]), "strong"), " ") if wait else ()
     view = row.view
-    numbers = f"pid {view['pid']} · " if view["pid"] is not None else ""
-    left = line(" ", Span(clean(row.name), "strong"), "  ", badge(view), "  ", next_, reason(row))
-    return spread(left, (Span(f"{numbers}run {view['incarnation']} · breaker {view['breaker']} ", "faint"),), width)
+    pid = f"pid {view['pid']} · " if view["pid"] is not None else ""
+    numbers = (Span(f"{pid}run {view['incarnation']} ", "faint"),)
+    why = reason(row)
+    left = line(" ", Span(clean(row.name), "strong"), "  ", why if why.tone != "faint" else why._replace(tone="muted"))
+    right = line(next_, numbers) if width >= cells_of(left) + cells_of(line(next_, numbers)) + 2 else next_
+    return spread(left, right, width) if right else cut(left, width)
 
 
 def _head(row: Row, width: int) -> Iterator[Line]:
     view = row.view
+    words = reason(row)
+    tone = {"faint": "plain", "muted": "plain", "plain": "strong"}.get(words.tone, words.tone)
+    for part in wrap(words.text, max(8, width)):
+        yield (Span(part, tone),)
+    yield ()
     facts = [f"pid {view['pid']}"] if view["pid"] is not None else []
     facts.append(f"run {view['incarnation']}")
     if view["uptime_s"] is not None:
@@ -71,7 +73,6 @@ def _readiness(view: Instance) -> Line:
 def _why(row: Row, more: InstanceDetail | None, width: int) -> Iterator[Line]:
     view = row.view
     words = reason(row)
-    yield from labelled("why", words.text, width, "plain" if words.tone in ("faint", "muted") else words.tone)
     decided = decision(row)
     if decided:
         yield from labelled("decided", decided, width)
@@ -79,14 +80,14 @@ def _why(row: Row, more: InstanceDetail | None, width: int) -> Iterator[Line]:
     if changed is not None:
         since = q.duration(changed + row.age)
         yield from labelled(
-            "since", f"{since} ago: {happened(row)}" if words.text != happened(row) else f"{since} ago", width
+            "since", f"{since} ago: {happened(row)}" if happened(row) not in words.text else f"{since} ago", width
         )
     wait = waits(view, row.age)
     if wait:
         what, left, tone = wait
         whole = row.samples.wait[1] if row.samples.wait else left
         gauge = bar(left / whole if whole else 0.0, 12, tone) if what != "suspect" else ()
-        yield line(label("next"), Span(_NEXT[what]), Span(q.duration(left), "strong"), "  ", gauge)
+        yield line(label("next"), Span(NEXT[what]), Span(q.duration(left), "strong"), "  ", gauge)
     yield line(label("breaker"), *_breaker(view, more))
     if view["status"] and words.text != view["status"]:
         yield from labelled("says", clean(view["status"]), width, "plain")

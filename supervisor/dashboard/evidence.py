@@ -1,4 +1,4 @@
-"""Formats evidence of any structure as a page, so that the dashboard need not know the structure."""
+"""Evidence as a page of the dashboard."""
 
 from __future__ import annotations
 
@@ -6,21 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from supervisor.dashboard.spans import Line, Span, clean, line
+from supervisor.display.evidence import evidence_lines
 
 
-def evidence_lines(value: Any, depth: int = 0) -> Iterator[Line]:
-    """Mappings as headed sections, lists and long texts line by line."""
-    pad = "  " * depth
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if isinstance(inner, dict | list) or "\n" in str(inner):
-                yield (Span(f"{pad}{clean(str(key))}", "accent"),)
-                yield from evidence_lines(inner, depth + 1)
-            else:
-                yield line(Span(f"{pad}{clean(str(key)):<16} ", "muted"), clean(str(inner)))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from evidence_lines(inner, depth)
-    else:
-        for text in str(value).splitlines():
-            yield (Span(pad + clean(text)),)
+def evidence_page(value: Any) -> Iterator[Line]:
+    """A line for each line of the evidence; headings stand out."""
+    for label, text in evidence_lines(value):
+        yield line(Span(clean(label), "muted" if text else "accent"), clean(text))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from supervisor.display.severity import Severity, severity
+from supervisor.display.state_style import state_word
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance
@@ -37,8 +38,8 @@ def arrange(views: Sequence[Instance], sort: str, descending: bool) -> list[Inst
 def matching(views: Sequence[Instance], text: str) -> list[Instance]:
     """The instances that match every word of the filter.
 
-    A word is a part of the name or the group, a state, a goal, `ready`, `unready` or `problem`; `!word` is its
-    opposite.  If no instance matches, names and groups match that have the letters of the word in the same order."""
+    A word is a part of the name or the group, a state, `flapping`, a goal, `ready`, `unready` or `problem`; `!word` is
+    its opposite.  If no instance matches, names and groups match that have its letters in the same order."""
     words = text.lower().split()
     exact = [v for v in views if all(_fits(v, w, _contains) for w in words)]
     return exact or [v for v in views if all(_fits(v, w, _in_order) for w in words)]
@@ -57,7 +58,7 @@ def find(views: Sequence[Instance], text: str, start: int, step: int = 1) -> int
 def _fits(view: Instance, word: str, in_name: Callable[[str, str], bool]) -> bool:
     if word.startswith("!") and len(word) > 1:
         return not _fits(view, word[1:], _contains)
-    facts = {view["state"], view["goal"], "ready" if view["ready"] else "unready"}
+    facts = {view["state"], state_word(view), view["goal"], "ready" if view["ready"] else "unready"}
     if severity(view) >= Severity.WRONG:
         facts.add("problem")
     return word in facts or in_name(word, view["name"].lower()) or in_name(word, (view["group"] or "").lower())

@@ -1,4 +1,4 @@
-"""The header: counts by state, the health of host and daemon, and a banner for what needs attention.
+"""The header: counts by state, the health of host and daemon where it matters, and a banner for what needs attention.
 
 The functions that make the lines are pure; the widget follows them."""
 
@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING
 from supervisor.dashboard.draw import sparkline
 from supervisor.dashboard.history import History
 from supervisor.dashboard.lineview import LineView
-from supervisor.dashboard.row_status import waits
+from supervisor.dashboard.row_status import NEXT, waits
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
+from supervisor.dashboard.spans import width as cells_of
 from supervisor.display import numbers as q
 from supervisor.display.severity import Severity, severity
-from supervisor.display.state_style import STATES
+from supervisor.display.state_style import FLAPPING, STATES, state_word
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance, Status
 
-LOUD_FIRST = ("failed", "suspect", "backoff", "stopping", "starting", "exited", "stopped")
+LOUD_FIRST = ("failed", "suspect", "flapping", "backoff", "stopping", "starting", "exited", "stopped")
+BUSY = 1.5
+"""Load for each CPU from which it is shown."""
+PRESSED = 20.0
+"""Percentage of time in which something waited for a resource of the host, from which it is shown."""
 LATE_MS = 250.0
 """Milliseconds from which the daemon itself counts as late (core.detection.local_health.TOLERANCE)."""
 
@@ -36,10 +41,10 @@ def first_line(status: Status, link: Span, width: int) -> Line:
         Span(f"{ready}/{wanted} ready", tone, "screen.show_only('ready')"),
     ]
     for state in LOUD_FIRST:
-        these = [v for v in views if v["state"] == state]
+        these = [v for v in views if state_word(v) == state]
         if not these or (state in ("exited", "stopped") and width < 110):
             continue
-        glyph, tone = STATES[state]
+        glyph, tone = FLAPPING if state == "flapping" else STATES[state]
         if state == "exited":
             tone = "alarm" if any(severity(v) is Severity.BROKEN for v in these) else "faint"
         parts += [
@@ -48,34 +53,29 @@ def first_line(status: Status, link: Span, width: int) -> Line:
                 f"{glyph} {len(these)} {state}", "faint" if state == "stopped" else tone, f"screen.show_only('{state}')"
             ),
         ]
-    return spread(line(*parts), line(link, " "), width)
+    daemon = f"{q.size(supervisor['memory_bytes'])} · pid {supervisor['pid']} · up {q.duration(supervisor['uptime_s'])}"
+    left, right = line(*parts), line(Span(daemon, "muted"), "   ", link, " ")
+    fits = cells_of(left) + cells_of(right) + 2 <= width
+    return spread(left, right if fits else line(link, " "), width)
 
 
-def second_line(status: Status, history: History, width: int) -> Line:
-    """The host's own health: load, pressure, and how late the daemon itself runs."""
+def host_line(status: Status, history: History, width: int) -> Line:
+    """What the host lacks, or that the daemon itself runs late; empty while neither matters."""
     s = status["supervisor"]
-    load, cpus = s["load"] or [0.0], s["cpus"] or 1
-    busy = "warn" if load[0] > 1.5 * cpus else "plain"
-    short = width < 110
-    parts: list[Span | str] = [
-        "   ",
-        Span("load ", "muted"),
-        Span(" ".join(f"{x:.2f}" for x in load[: 1 if short else 3]), busy),
-    ]
-    parts.append(Span(f" of {q.count(cpus, 'cpu')}", "faint"))
+    parts: list[Span | str] = []
+    load, cpus = (s["load"] or [0.0])[0], s["cpus"] or 1
+    if load > BUSY * cpus:
+        parts += ["   ", Span(f"load {load:.1f}", "warn"), Span(f" of {q.count(cpus, 'CPU')}", "muted")]
     psi = s["psi"]
-    if psi:
-        parts += ["   ", Span("pressure ", "muted")]
-        for n, (name, known) in enumerate((("cpu", psi["cpu"]), ("mem", psi["memory"]), ("io", psi["io"]))):
-            value = known or 0.0
-            parts += [Span(("  " if n else "") + name + " ", "faint")]
-            parts += [Span(f"{value:.0f}%", "warn" if value >= 20 else "plain")]
+    short = (("CPU", psi["cpu"]), ("memory", psi["memory"]), ("I/O", psi["io"])) if psi else ()
+    for name, known in short:
+        if (known or 0.0) >= PRESSED:
+            parts += ["   ", Span(f"short of {name} {known:.0f}%", "warn"), Span(" of the last 10 s", "muted")]
     lag = s["lag_ms"] or 0.0
-    parts += ["   ", Span("late ", "muted"), Span(f"{lag:.0f} ms", "warn" if lag >= LATE_MS else "plain")]
-    if width >= 140:
-        parts += [" ", Span(sparkline(list(history.lag)[-20:], LATE_MS), "muted")]
-    right = f"{q.size(s.get('memory_bytes'))} · pid {s['pid']} · up {q.duration(s['uptime_s'])} "
-    return spread(line(*parts), (Span(right if not short else f"up {q.duration(s['uptime_s'])} ", "muted"),), width)
+    if lag >= LATE_MS:
+        parts += ["   ", Span(f"the daemon runs {lag:.0f} ms late ", "warn")]
+        parts.append(Span(sparkline(list(history.lag)[-20:], LATE_MS), "muted"))
+    return cut(line(*parts), width)
 
 
 def banner(status: Status | None, lost: str, width: int, age: float = 0.0) -> Line:
@@ -111,27 +111,29 @@ def blockers(views: list[Instance], age: float) -> str:
         if v["lingering"]:
             words.append(f"{name} cannot be killed ({clean(', '.join(v['lingering']))})")
         elif v["state"] == "stopping":
-            words.append(f"{name} stops" + (f", {wait[0]} in {q.duration(wait[1])}" if wait else ""))
+            words.append(f"{name} stops" + (f", {NEXT[wait[0]]}{q.duration(wait[1])}" if wait else ""))
         else:
             words.append(f"{name} waits for its dependants to stop")
     return f"{q.count(len(left), 'instance')} left · " + " · ".join(words)
 
 
 class Header(LineView):
-    """Two lines, and a third while there is a banner."""
+    """One line; a second one while the host matters, and one more while there is a banner."""
 
     can_focus = False
+    _loud = -1
 
     def show(self, status: Status | None, history: History, link: Span, lost: str, age: float) -> None:
         width = self.room
-        lines: list[Line] = []
-        if status is None:
-            lines = [spread((Span(" φ supervisor", "accent"),), line(link, " "), width), ()]
-        else:
-            lines = [first_line(status, link, width), second_line(status, history, width)]
+        first = spread((Span(" φ supervisor", "accent"),), line(link, " "), width)
+        host: Line = ()
+        if status is not None:
+            first, host = first_line(status, link, width), host_line(status, history, width)
         loud = banner(status, lost, width, age)
-        self.styles.height = 3 if loud else 2
-        self.set_lines([*lines, loud] if loud else lines)
+        lines = [part for part in (first, host, loud) if part]
+        self._loud = len(lines) - 1 if loud else -1
+        self.styles.height = len(lines)
+        self.set_lines(lines)
 
     def overlay(self, index: int) -> str:
-        return "line--loud" if index == 2 else ""
+        return "line--loud" if index == self._loud else ""

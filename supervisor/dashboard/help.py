@@ -5,13 +5,14 @@ from __future__ import annotations
 from textwrap import wrap
 
 from supervisor.dashboard.spans import Line, Span, line
-from supervisor.display.state_style import STATES
+from supervisor.dashboard.strip import MARKS
+from supervisor.display.state_style import FLAPPING, STATES
 
 _KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "act on the selected instances, else on the one at the cursor",
         (
-            ("s  x  r", "start, stop, restart"),
+            ("s  x  r", "start, stop, restart (the last two ask first)"),
             ("K", "send a signal"),
             ("R", "reset: close the breaker, clear the backoff"),
             ("space  a  esc", "select one, all, none (also shift+↑↓, ctrl+click)"),
@@ -32,14 +33,24 @@ _KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("↑ ↓ j k g G", "move"),
             ("d  l  e", "detail, log, events"),
             ("enter  L", "the log on the whole screen, and back"),
+            ("w", "why: the story of the last failures of the instance at the cursor"),
             ("v", "the evidence captured before the last kill"),
             ("p  t  End", "in the log: pause, show times, follow"),
             ("tab", "from pane to pane"),
             ("ctrl+p  T", "all commands (reload, shut down, …), themes"),
-            ("q", "quit"),
+            ("?  q", "this page; quit"),
         ),
     ),
 )
+_FLAPPING = "fails again and again: it may run now, but has not been healthy for restart.reset_after"
+_BEATS = (
+    ("on time", "the last heartbeat is as recent as usual"),
+    ("late", "the silence is longer than usual, not yet long enough for a suspicion"),
+    ("hung", "silent for too long: it is examined, then restarted"),
+    ("held", "silent, but it could not run (stopped, frozen, short of CPU): this does not count"),
+    ("none yet", "no heartbeat since it became ready"),
+)
+_MARKS = ("not running", "up", "starting or stopping", "suspect", "failed, or down after a failure")
 _STATES = {
     "stopped": "not running, and not supposed to",
     "starting": "being started: waiting for dependencies, or not ready yet",
@@ -63,8 +74,15 @@ def help_lines(width: int) -> list[Line]:
     out.append((Span("states", "muted"),))
     for state, (glyph, tone) in STATES.items():
         out += _beside(Span(f"  {glyph} {state:<13} ", tone), _STATES[state], width)
-    out += [(), (Span("φ", "muted"),)]
-    out.append(line("  ", Span("━━━", "good"), Span("─────", "faint"), "  how close a silence is to suspicion"))
+    out += _beside(Span(f"  {FLAPPING.glyph} {'flapping':<13} ", FLAPPING.tone), _FLAPPING, width)
+    out += [(), (Span("heartbeat", "muted"),)]
+    for word, text in _BEATS:
+        out += _beside(Span(f"  {word:<15} ", "plain"), text, width)
+    bar = line("  ", Span("━━━", "good"), Span("─────", "faint"), "        ")
+    out.append(line(bar, "φ: how close the present silence is to suspicion"))
+    out += [(), (Span("last minutes: a mark for each half minute, the present one on the right", "muted"),)]
+    for mark, text in zip(MARKS[1:], _MARKS, strict=True):
+        out += _beside(mark._replace(text=f"  {mark.text:<15} "), text, width)
     return out
 
 

@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from supervisor.core.history.incidents import is_about_failure
+from supervisor.core.history.incidents import is_about_failure, is_failure
+from supervisor.core.text.timestamps import from_iso
+from supervisor.dashboard.strip import Move
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Instance, Status
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 DEPTH = 120
 """Samples kept of each series: two minutes at one a second."""
 EVENTS = 500
+MOVES = 256
+"""Changes of state kept of each instance at most."""
 
 Ring = deque[float | None]
 
@@ -41,6 +45,8 @@ class History:
         self.events: deque[Event] = deque(maxlen=EVENTS)
         self.last_failure: dict[str, Event] = {}
         self.last_evidence: dict[str, int] = {}
+        self.moves: dict[str, list[Move]] = {}
+        """The changes of state of each instance in the events that are kept, oldest first."""
         self._samples: dict[str, Samples] = {}
         self._seen: set[int] = set()
 
@@ -57,6 +63,7 @@ class History:
             samples.phi.append(_score(view))
             self._remember_wait(samples, view)
         self._samples = kept
+        self.moves = {name: moves for name, moves in self.moves.items() if name in kept}
 
     def samples(self, name: str) -> Samples:
         """The series of an instance; empty where nothing is known of it."""
@@ -73,6 +80,7 @@ class History:
                 self._seen.discard(self.events[0]["id"])
             self.events.append(event)
             self._seen.add(event["id"])
+            self._move(event)
             if is_about_failure(event["from"], event["to"], event["cause"]):
                 self.last_failure[event["instance"]] = event
             if "evidence_id" in event["detail"]:
@@ -80,6 +88,21 @@ class History:
             if event["to"] == "suspect":
                 self._remember_peak(event)
         return fresh
+
+    def known_since(self) -> float | None:
+        """The time of the oldest event that is kept."""
+        return from_iso(self.events[0]["at"]) if self.events else None
+
+    def _move(self, event: Event) -> None:
+        before, after = event["from"], event["to"]
+        if before == after:
+            return
+        moves = self.moves.setdefault(event["instance"], [])
+        moves.append(
+            Move(from_iso(event["at"]), before, after, is_failure(before, after, event["cause"], event["detail"]))
+        )
+        if len(moves) > MOVES:
+            del moves[: MOVES // 2]
 
     def _remember_peak(self, event: Event) -> None:
         """Take the score from the event, because a suspicion may be over before the next status."""

@@ -1,4 +1,5 @@
-"""The keys of the screen, and the footer that shows them; a click on a key in the footer does the same."""
+"""The keys of the screen, and the footer that shows the most used ones; the help page has all.  A click on a
+key in the footer does the same."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ BINDINGS = (
     Binding("l", "pane('log')", "log"),
     Binding("e", "pane('feed')", "events"),
     Binding("L", "full_log", "full log"),
+    Binding("w", "why", "why"),
     Binding("v", "last_evidence", "evidence"),
     Binding("T", "app.change_theme", "theme"),
     Binding("question_mark", "help", "help"),
@@ -36,20 +38,14 @@ Key = tuple[str, str, str]
 """The key as shown, its label, and its action in Textual's notation."""
 
 TABLE: tuple[Key, ...] = (
+    ("w", "why", "screen.why"),
     ("s", "start", "screen.act('start')"),
     ("x", "stop", "screen.act('stop')"),
     ("r", "restart", "screen.act('restart')"),
-    ("K", "signal", "screen.signal"),
-    ("R", "reset", "screen.act('reset')"),
-    ("␣", "select", "screen.mark"),
-    ("f", "filter", "screen.ask('filter')"),
-    ("/", "search", "screen.ask('search')"),
-    ("o", "sort", "screen.sort"),
-    ("d", "", "screen.pane('detail')"),
-    ("l", "", "screen.pane('log')"),
-    ("e", "view", "screen.pane('feed')"),
-    ("L", "full", "screen.full_log"),
-    ("?", "help", "screen.help"),
+    ("d", "detail", "screen.pane('detail')"),
+    ("l", "log", "screen.pane('log')"),
+    ("e", "events", "screen.pane('feed')"),
+    ("?", "keys", "screen.help"),
     ("q", "quit", "app.quit"),
 )
 LOG: tuple[Key, ...] = (

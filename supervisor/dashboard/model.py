@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from supervisor.core.text.timestamps import from_iso
 from supervisor.dashboard.filter_sort import DESCENDING, SORTS, arrange, matching
 from supervisor.dashboard.history import History
+from supervisor.dashboard.places import Places
 from supervisor.dashboard.row_status import Row, waits
 from supervisor.dashboard.spans import Span, clean
 from supervisor.display import numbers as q
@@ -30,6 +31,8 @@ class Model:
         self.status: Status | None = None
         self.live_for = LIVE
         self.history = History()
+        self.places = Places()
+        self._known_since: float | None = None
         self.sort, self.descending = "trouble", True
         self.filter = ""
         self.problems_only = False
@@ -84,6 +87,7 @@ class Model:
 
     def rows(self, now: float, clock: float) -> list[Row]:
         """The rows, filtered and sorted; `clock` is seconds since the epoch."""
+        self._known_since = self.history.known_since()
         shown = matching(self.views, self.filter + (" problem" if self.problems_only else ""))
         return [self._row(view, now, clock) for view in arrange(shown, self.sort, self.descending)]
 
@@ -123,7 +127,18 @@ class Model:
     def _row(self, view: Instance, now: float, clock: float) -> Row:
         failure = self.history.last_failure.get(view["name"])
         ago = None if failure is None else clock - from_iso(failure["at"])
-        return Row(view, self.age(now), self.history.samples(view["name"]), failure, ago)
+        name, history = view["name"], self.history
+        return Row(
+            view,
+            age=self.age(now),
+            samples=history.samples(name),
+            last_failure=failure,
+            failed_ago=ago,
+            place=self.places.get(name, failure),
+            moves=history.moves.get(name, ()),
+            known_since=self._known_since,
+            clock=clock,
+        )
 
     def running(self, names: Sequence[str]) -> list[str]:
         """Those of `names` that have a process."""

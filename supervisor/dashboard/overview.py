@@ -21,7 +21,7 @@ from supervisor.dashboard.detail_loader import DetailLoader
 from supervisor.dashboard.detail_text import one_line
 from supervisor.dashboard.dialogs import Page
 from supervisor.dashboard.event_pane import EventPane
-from supervisor.dashboard.evidence import evidence_lines
+from supervisor.dashboard.evidence import evidence_page
 from supervisor.dashboard.filter_sort import find
 from supervisor.dashboard.header import Header
 from supervisor.dashboard.help import help_lines
@@ -30,6 +30,7 @@ from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.logpane import LogPane
 from supervisor.dashboard.model import Model
 from supervisor.dashboard.prompt import Prompt
+from supervisor.dashboard.story import as_page, story_lines
 from supervisor.dashboard.stream_reader import Client, ask
 from supervisor.dashboard.table import Table
 
@@ -160,14 +161,20 @@ class Overview(Screen[object]):
         size = "large" if width >= 160 and height >= 40 else "medium" if width >= 100 and height >= 30 else "small"
         if not self.has_class(f"-{size}"):
             self.remove_class("-small", "-medium", "-large").add_class(f"-{size}")
-            self._show_pane("" if size == "small" else "log")
-        self.table.styles.max_height = "100%" if size == "small" else height // 2
+            self._show_pane("log")
+        self._bound_table()
         self.call_after_refresh(self._arranged)
+
+    def _bound_table(self) -> None:
+        """Give the table at most half of the screen, unless nothing else is shown."""
+        alone = not any(self.has_class(f"-pane-{pane}") for pane in PANES) and self.has_class("-small")
+        self.table.styles.max_height = "100%" if alone else self.size.height // 2
 
     def _show_pane(self, pane: str) -> None:
         self.remove_class(*(f"-pane-{p}" for p in PANES))
         if pane:
             self.add_class(f"-pane-{pane}")
+        self._bound_table()
         self.call_after_refresh(self._arranged)
 
     def _arranged(self) -> None:
@@ -304,6 +311,16 @@ class Overview(Screen[object]):
     def action_help(self) -> None:
         self.app.push_screen(Page("help", help_lines))
 
+    def action_why(self) -> None:
+        """The story of the last failures of the instance at the cursor."""
+        name = self.table.current
+        if name:
+
+            def show(lines: list[str]) -> None:
+                self.app.push_screen(Page(f"why {name}", lambda width: as_page(lines, width)))
+
+            ask(self.app.post_message, lambda: story_lines(self._client, name), show, self.orders.refused)
+
     def action_last_evidence(self) -> None:
         number = self.model.history.last_evidence.get(self.table.current)
         if number is None:
@@ -315,6 +332,6 @@ class Overview(Screen[object]):
         """What was captured before a kill."""
 
         def show(answer: Evidence) -> None:
-            self.app.push_screen(Page(f"evidence of event {number}", lambda _: list(evidence_lines(answer))))
+            self.app.push_screen(Page(f"evidence of event {number}", lambda _: list(evidence_page(answer))))
 
         ask(self.app.post_message, lambda: self._client.evidence(number), show, self.orders.refused)

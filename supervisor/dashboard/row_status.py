@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from supervisor.core.text.causes import phrase
 from supervisor.dashboard.history import Samples
 from supervisor.dashboard.spans import Line, Span, clean, line
+from supervisor.dashboard.strip import Move
 from supervisor.display import numbers as q
-from supervisor.display.severity import severity
-from supervisor.display.state_style import style_of
+from supervisor.display.severity import is_flapping, severity
+from supervisor.display.state_style import state_word, style_of
+from supervisor.display.status_row import unasked
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Instance
 
 DECIDED = frozenset({"delay_s", "breaker"})
 """Keys of an event's detail that say what was decided, rather than what happened."""
+HANGS = frozenset({"heartbeat-silent", "watchdog-triggered"})
+"""Causes that mean a hang."""
+LATE = 0.6
+"""The share of the threshold from which a heartbeat is late."""
+NEXT = {"try": "next try in ", "kill": "SIGKILL in ", "ready": "must be ready in ", "suspect": "suspect in "}
+"""The words before a countdown, by its name in `waits`."""
 RECENT = 600.0
 """Seconds for which a recovered instance still shows its last failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One instance: its status row, received `age` seconds ago, its samples, and its last failure."""
+    """One instance: its status row, received `age` seconds ago, its samples, its last failure, where it was then, and
+    its changes of state, which are known since a time.  `clock`: now, in seconds since the epoch."""
 
     view: Instance
     age: float = 0.0
     samples: Samples = field(default_factory=Samples)
     last_failure: Event | None = None
     failed_ago: float | None = None
+    place: str = ""
+    moves: Sequence[Move] = ()
+    known_since: float | None = None
+    clock: float = 0.0
 
     @property
     def name(self) -> str:
@@ -39,21 +53,37 @@ class Row:
 def badge(view: Instance) -> Span:
     """Glyph and word of the state."""
     glyph, tone = style_of(view)
-    return Span(f"{glyph} {view['state']}", tone)
+    return Span(f"{glyph} {state_word(view)}", tone)
+
+
+def beat(view: Instance) -> Span:
+    """How the heartbeat is, in a word."""
+    if view["detector"] is None:
+        return Span(q.NOTHING, "faint")
+    if view["state"] == "suspect":
+        return Span("held", "warn") if view["held"] else Span("hung", "alarm")
+    if view["cause"] in HANGS and view["state"] in ("stopping", "backoff", "failed"):
+        return Span("hung", "bad")
+    if view["state"] != "running":
+        return Span(q.NOTHING, "faint")
+    fraction = nearness_to_suspicion(view)
+    if fraction is None:
+        return Span("none yet", "muted")
+    return Span("late", "warn") if fraction >= LATE else Span("on time", "good")
 
 
 def waits(view: Instance, age: float = 0.0) -> tuple[str, float, str] | None:
     """(what ends the present state, in how many seconds, tone); None where there is no countdown."""
     waiting = (
-        (view["next_restart_in_s"], "trial" if view["state"] == "failed" else "restart", "warn"),
+        (view["next_restart_in_s"], "try", "warn"),
         (view["kill_in_s"], "kill", "warn"),
-        (view["ready_within_s"], "due", "busy"),
+        (view["ready_within_s"], "ready", "busy"),
     )
     for left, label, tone in waiting:
         if left is not None:
             return label, max(0.0, left - age), tone
     left, threshold = view["suspect_in_s"], view["threshold"]
-    if view["state"] == "running" and left is not None and threshold and (view["phi"] or 0.0) >= 0.6 * threshold:
+    if view["state"] == "running" and left is not None and threshold and (view["phi"] or 0.0) >= LATE * threshold:
         return "suspect", max(0.0, left - age), "warn"
     return None
 
@@ -69,12 +99,12 @@ def nearness_to_suspicion(view: Instance) -> float | None:
 
 
 def countdown(view: Instance, age: float = 0.0) -> Line:
-    """`restart in 4.2s`, or nothing."""
+    """`next try in 4.2s`, or nothing."""
     wait = waits(view, age)
     if wait is None:
         return ()
     label, left, tone = wait
-    return line(Span(f"{label} in ", tone), Span(q.duration(left), "strong"))
+    return line(Span(NEXT[label], tone), Span(q.duration(left), "strong"))
 
 
 def reason(row: Row) -> Span:
@@ -86,12 +116,21 @@ def reason(row: Row) -> Span:
         return Span(clean(f"waiting for {view['waiting_for']}"), "busy")
     if view["held"]:
         return Span(clean(f"held: {view['held']}"), "warn")
+    if view.get("paused") and view["state"] in ("running", "starting"):
+        return Span(clean(f"cannot run: {view['paused']}"), "warn")
     if view["goal"] == "down" and view["state"] in ("running", "suspect"):
         return Span("stops after its dependants", "busy")
+    if unasked(view):
+        return Span(clean(unasked(view)), "warn")
     if view["probe_error"] and view["state"] in ("running", "starting"):
         return Span(clean(view["probe_error"]), "warn")
+    again = f"failed {view['attempt']} times in a row"
     if view["state"] == "running" and view["ready"] and row.last_failure and (row.failed_ago or 0.0) < RECENT:
+        if is_flapping(view):
+            return Span(f"{happened(row)}: {again}", "warn")
         return Span(f"ready again after: {happened(row)}", "muted")
+    if is_flapping(view) and view["state"] == "running":
+        return Span(again, "warn")
     if view["status"] and view["state"] in ("running", "starting"):
         return Span(clean(view["status"]), "muted")
     tones = ("faint" if view["state"] in ("running", "stopped") else "muted", "muted", "plain", "plain")
@@ -102,8 +141,13 @@ def happened(row: Row) -> str:
     """The cause of the last change in words; of an instance that recovers from a failure, the cause of that failure."""
     view, failure = row.view, row.last_failure
     if failure and (failure["cause"] == view["cause"] or view["state"] in ("running", "starting", "failed", "backoff")):
-        return cause_of(failure)
-    return clean(phrase(view["cause"], {"exit_code": view["exit_code"], "signal": view["signal"]}))
+        return row.place or cause_of(failure)
+    return clean(
+        phrase(
+            view["cause"],
+            {"exit_code": view["exit_code"], "signal": view["signal"], "out_of_memory": view.get("out_of_memory")},
+        )
+    )
 
 
 def cause_of(event: Event) -> str:

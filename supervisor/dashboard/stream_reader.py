@@ -45,12 +45,25 @@ class Client(Protocol):
 
     def instance(self, name: str) -> InstanceDetail: ...
 
-    def events(self, services: Sequence[str] = (), *, limit: int | None = None) -> list[Event]: ...
+    def events(
+        self,
+        services: Sequence[str] = (),
+        *,
+        since: float | None = None,
+        after: int | None = None,
+        limit: int | None = None,
+    ) -> list[Event]: ...
 
     def evidence(self, event_id: int) -> Evidence: ...
 
     def logs(
-        self, name: str, *, lines: int | None = None, before: str | None = None, after: str | None = None
+        self,
+        name: str,
+        *,
+        lines: int | None = None,
+        since: float | None = None,
+        before: str | None = None,
+        after: str | None = None,
     ) -> Logs: ...
 
     def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]: ...

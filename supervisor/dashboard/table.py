@@ -161,7 +161,7 @@ class Table(LineView, can_focus=True):
         width = self.room
         if not width:
             return
-        self._columns = columns(width, max((len(r.name) for r in self._rows), default=8))
+        self._columns = columns(width, max((len(r.name) for r in self._rows), default=8), self._sort[0])
         before, self._made = self._made, {}
         if self.virtual_size.height != len(self._rows) + 1:
             self.virtual_size = Size(0, len(self._rows) + 1)

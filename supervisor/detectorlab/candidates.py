@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from supervisor.core.detection.detectors.registry import KNOWN, make
 from supervisor.core.model.spec import HeartbeatSpec
 from supervisor.detectorlab import reimplementations as peers
 from supervisor.detectorlab.pypi_phi import PypiPhi
+from supervisor.detectorlab.scenarios import PERIOD, Trace
 
 
 class ComparedDetector(Protocol):
@@ -24,31 +25,50 @@ class ComparedDetector(Protocol):
     def suspect_at(self, threshold: float | None = None) -> float | None: ...
 
 
+@runtime_checkable
+class CountsFailures(ComparedDetector, Protocol):
+    """A detector that is told of failed probes; those of other projects know only silence."""
+
+    @property
+    def counts_failures(self) -> bool: ...
+
+    def failed(self, at: float) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One detector. `make` takes the period (seconds) and the threshold; `bent`: what it learns depends on the
-    threshold.
+    threshold; `probing`: as `make`, for targets that are probed.
     """
 
     name: str
     make: Callable[[float, float], ComparedDetector]
     bent: bool = False
     default: float = 8.0
+    probing: Callable[[float, float], ComparedDetector] | None = None
+
+    def watcher(self, trace: Trace, threshold: float) -> ComparedDetector:
+        """A new detector for this trace."""
+        make = self.probing if trace.probed and self.probing is not None else self.make
+        return make(PERIOD, threshold)
 
 
-def _ours(name: str) -> Callable[[float, float], ComparedDetector]:
-    """A factory of the detector `name`, without floors and caps."""
+def _ours(name: str, source: str) -> Callable[[float, float], ComparedDetector]:
+    """A factory of the detector `name`, without floors and caps, for beats of this source."""
 
     def new(period: float, threshold: float) -> ComparedDetector:
         spec = HeartbeatSpec(
-            detector=name, interval=period, threshold=threshold, min_timeout=0.0, max_timeout=1e6, timeout=period
-        )
+            source=source, detector=name, interval=period, threshold=threshold, min_timeout=0.0, max_timeout=1e6,
+            timeout=period,
+        )  # fmt: skip
         return make(spec)
 
     return new
 
 
-OURS = tuple(Candidate(name, _ours(name), bent=name == "adaptive") for name in KNOWN)
+OURS = tuple(
+    Candidate(name, _ours(name, "notify"), bent=name == "adaptive", probing=_ours(name, "exec")) for name in KNOWN
+)
 PEERS = (
     Candidate("akka", lambda period, threshold: peers.Akka(period, threshold, pause=0.0), bent=True),
     Candidate("cassandra", peers.Cassandra),

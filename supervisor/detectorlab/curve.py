@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, inf, log
 
-from supervisor.detectorlab.candidates import ComparedDetector
+from supervisor.detectorlab.candidates import ComparedDetector, CountsFailures
 from supervisor.detectorlab.scenarios import PERIOD, Trace
 
 WARM = 1000
@@ -27,6 +28,8 @@ EVERY = 16
 NEAR_ENOUGH = 0.01
 LONGEST = 60.0
 """Seconds; no crash is placed in a longer gap, because the sender was suspended then."""
+_PROBES = 200
+"""Failed probes that are played after a crash at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +49,67 @@ class Point:
         return 1e6 * self.mistakes / self.beats
 
 
+def beats(watcher: ComparedDetector, trace: Trace) -> Iterator[int]:
+    """The indexes of the beats in order of arrival.  Failed probes before each are passed on; the beat is not."""
+    told = 0
+    counts = watcher if trace.probed and isinstance(watcher, CountsFailures) else None
+    for i in trace.order():
+        if counts is not None:
+            for missed in range(told, i):
+                counts.failed(trace.sent[missed])
+            told = i + 1
+        yield i
+
+
+def detections(watcher: ComparedDetector, trace: Trace, i: int, thresholds: Sequence[float]) -> list[float]:
+    """When each threshold is reached if beat `i` was the last one.  Where failed probes count, all later probes
+    fail."""
+    if isinstance(watcher, CountsFailures) and watcher.counts_failures:
+        return hung(watcher, trace.sent[i], PERIOD, thresholds)
+    return [watcher.suspect_at(threshold) or 0.0 for threshold in thresholds]
+
+
+def hung(watcher: CountsFailures, at: float, period: float, thresholds: Sequence[float]) -> list[float]:
+    """When each of the thresholds (rising) is reached if from `at` on a probe fails every `period` seconds."""
+    stuck, reached, due = deepcopy(watcher), 0.0, []
+    end = at + _PROBES * period
+    for threshold in thresholds:
+        while reached < threshold and at < end:
+            at += period
+            stuck.failed(at)
+            reached = stuck.suspicion(at)
+        due.append(at)
+    return due
+
+
+def failing(watcher: CountsFailures, at: float, period: float) -> float:
+    """When suspicion begins, by the threshold and the bounds that it has, if all probes fail from now on."""
+    stuck, end = deepcopy(watcher), at + _PROBES * period
+    while at < end:
+        due = stuck.suspect_at() or at
+        if due <= at + period:
+            return max(at, due)
+        at += period
+        stuck.failed(at)
+    return end
+
+
 def replay(watcher: ComparedDetector, trace: Trace, thresholds: Sequence[float]) -> list[Point]:
-    """A point for each threshold, from one run."""
+    """A point for each threshold (in rising order), from one run."""
     sent, arrived, stamped = trace.sent, trace.arrived, trace.stamped
     needed = array("d")
     crashes = [array("d") for _ in thresholds]
     worst = [0.0] * len(thresholds)
     watcher.start(0.0)
-    suspicion, heartbeat, suspect_at = watcher.suspicion, watcher.heartbeat, watcher.suspect_at
-    for n, i in enumerate(trace.order()):
+    suspicion, heartbeat = watcher.suspicion, watcher.heartbeat
+    for n, i in enumerate(beats(watcher, trace)):
         at = arrived[i]
         if n >= WARM:
             needed.append(suspicion(at))
         heartbeat(at, sent[i] if stamped else None)
         if n % EVERY or n < WARM:
             continue
-        due = [suspect_at(threshold) or 0.0 for threshold in thresholds]
+        due = detections(watcher, trace, i, thresholds)
         while True:
             begin, end = sent[i], sent[i + 1] if i + 1 < len(sent) else sent[i] + PERIOD
             if end - begin < LONGEST:
@@ -86,7 +134,7 @@ def needs(watcher: ComparedDetector, trace: Trace) -> list[float]:
     """The thresholds that the beats would have needed, smallest first."""
     needed = array("d")
     watcher.start(0.0)
-    for n, i in enumerate(trace.order()):
+    for n, i in enumerate(beats(watcher, trace)):
         if n >= WARM:
             needed.append(watcher.suspicion(trace.arrived[i]))
         watcher.heartbeat(trace.arrived[i], trace.sent[i] if trace.stamped else None)

@@ -19,7 +19,7 @@ from itertools import pairwise
 from math import log
 
 from supervisor.detectorlab.candidates import BY_NAME, SHIPPED, Candidate
-from supervisor.detectorlab.curve import WARM, Point, between, grid, needs, replay, together
+from supervisor.detectorlab.curve import WARM, Point, beats, between, grid, needs, replay, together
 from supervisor.detectorlab.scenarios import PERIOD, Trace, TraceSource
 
 RATES = (0.01, 0.003, 0.001)
@@ -53,8 +53,8 @@ def survey(setup: Setup, source: TraceSource, name: str) -> list[Point]:
     contender, trace = BY_NAME[name], setup.training(source)
     if contender.bent:
         return [_at(contender, trace, threshold) for threshold in _BENT]
-    thresholds = grid(needs(contender.make(PERIOD, contender.default), trace))
-    return replay(contender.make(PERIOD, contender.default), trace, thresholds)
+    thresholds = grid(needs(contender.watcher(trace, contender.default), trace))
+    return replay(contender.watcher(trace, contender.default), trace, thresholds)
 
 
 def targets(curves: Mapping[str, Sequence[Point]]) -> list[float]:
@@ -82,7 +82,7 @@ def judge(
     if not set_to:
         return [None] * len(times)
     around = sorted({threshold * factor for threshold in set_to for factor in _AROUND})
-    seen = [replay(contender.make(PERIOD, contender.default), trace, around) for trace in setup.judged(source)]
+    seen = [replay(contender.watcher(trace, contender.default), trace, around) for trace in setup.judged(source)]
     return [together([between(points, time) for points in seen]) for time in times]
 
 
@@ -91,9 +91,9 @@ def cold(setup: Setup, source: TraceSource, name: str, threshold: float) -> tupl
     mistakes = 0
     for n in range(COLD_TRACES):
         trace = source.trace(setup.seed + 1 + n, WARM)
-        watcher = BY_NAME[name].make(PERIOD, threshold)
+        watcher = BY_NAME[name].watcher(trace, threshold)
         watcher.start(0.0)
-        for i in trace.order():
+        for i in beats(watcher, trace):
             mistakes += watcher.suspicion(trace.arrived[i]) >= threshold
             watcher.heartbeat(trace.arrived[i], trace.sent[i] if trace.stamped else None)
     return mistakes, COLD_TRACES * WARM
@@ -108,7 +108,7 @@ def shipped(setup: Setup, source: TraceSource, name: str) -> tuple[Point, str]:
 
 
 def _at(contender: Candidate, trace: Trace, threshold: float) -> Point:
-    return replay(contender.make(PERIOD, threshold), trace, [threshold])[0]
+    return replay(contender.watcher(trace, threshold), trace, [threshold])[0]
 
 
 def _time(points: Sequence[Point], rate: float) -> float | None:
@@ -154,7 +154,7 @@ def _near(contender: Candidate, trace: Trace, time: float, threshold: float) -> 
     found = None
     for factors in (_AROUND, _CLOSE):
         points = replay(
-            contender.make(PERIOD, threshold), trace, sorted({threshold * factor for factor in (*factors, 1.0)})
+            contender.watcher(trace, threshold), trace, sorted({threshold * factor for factor in (*factors, 1.0)})
         )
         its_own = next(point for point in points if point.threshold == threshold)
         found = between(points, time)

@@ -18,6 +18,9 @@ from supervisor.detectorlab.tuning import Point, SilenceLaw, curves, present
 
 JSON = dict[str, Any]
 
+_UNSURE = 2.0
+"""Up to this ratio of its upper end to the silence that the target needs, the upper end is recommended; beyond it the
+record is too short for that, and the silence itself is recommended, with the upper end as a remark."""
 _STORMY = 0.3
 """Neighbouring intervals with a correlation above this do not come independently."""
 
@@ -116,9 +119,19 @@ def recommended(service: str, beat: HeartbeatSpec, wish: TargetSpec, verdict: Ta
             _target(wish),
         ]
     else:
-        needs = verdict.needs if verdict.needs_high is None else verdict.needs_high
+        high = verdict.needs if verdict.needs_high is None else verdict.needs_high
+        unsure = high > _UNSURE * verdict.needs
+        needs = verdict.needs if unsure else high
         longer = replace(wish, detect_within=_round_up(needs + wish.detect_within - verdict.maximum))
-        lines += ["# Both cannot be had.  So few false restarts take longer to find a hang:", *_bounded(beat, longer)]
+        lines += [
+            "# Both cannot be met together.  So few false restarts take longer to find a hang:",
+            *_bounded(beat, longer),
+        ]
+        if unsure:
+            lines.append(
+                f"# Not sure yet: by {verdict.beats:,} intervals the rare ones are known so roughly that "
+                f"{span(high)} of silence may be needed (95 %)."
+            )
         assert verdict.rate is not None
         price = replace(wish, max_false_restarts=_round_up((verdict.high or verdict.rate) * MONTH) / MONTH)
         lines += ["# … or, as quick as that, with about as many as it must be:", f"# {_target(price)}"]

@@ -19,11 +19,13 @@ PERIOD = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """`sent` and `arrived` are seconds, by beat; `stamped`: the beats carry their time of sending."""
+    """`sent` and `arrived` are seconds, by beat; `stamped`: the beats carry their time of sending; `probed`: each beat
+    is the answer to a probe, and where none arrived, the probe failed at the time at which it was sent."""
 
     sent: array[float]
     arrived: array[float]
     stamped: bool = False
+    probed: bool = False
 
     def order(self) -> list[int]:
         """Indexes of the beats that arrive, in order of arrival."""
@@ -171,6 +173,12 @@ def stamped(dice: Random, beats: int) -> Trace:
     return Trace(sent, array("d", (s + 0.1 * exp(dice.gauss(0.0, 0.8)) for s in sent)), stamped=True)
 
 
+def probes(dice: Random, beats: int) -> Trace:
+    """A probe a second, of which one in fifteen fails while the service is healthy."""
+    smooth = scheduled(lognormal(0.02, 0.5), loss(1 / 15))(dice, beats)
+    return Trace(smooth.sent, smooth.arrived, probed=True)
+
+
 SCENARIOS = (
     Scenario("normal", "renewal, normal gaps (σ 10 %)", renewal(normal(1.0, 0.1))),
     Scenario("lognormal", "renewal, lognormal gaps (σ 0.3)", renewal(lognormal(0.95, 0.3))),
@@ -188,6 +196,7 @@ SCENARIOS = (
     Scenario("rare-pauses", "renewal, 0.5 % pauses", renewal(rare_pauses)),
     Scenario("periodic-pauses", "renewal, a pause every 60 beats", renewal(periodic_pauses)),
     Scenario("stalls", "scheduled, an observer that stalls", stalls),
+    Scenario("failed-probes", "a probe a second, one in fifteen fails", probes),
     Scenario("suspends", "renewal, normal gaps, suspended for 10 min now and then", renewal(suspends)),
 )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log
@@ -21,7 +22,8 @@ from random import Random
 from supervisor.core.detection.detectors.protocol import Detector
 from supervisor.core.detection.detectors.registry import KNOWN, make
 from supervisor.core.detection.interval_histogram import IntervalHistogram
-from supervisor.core.model.spec import HeartbeatSpec
+from supervisor.core.model.spec import PROBED, HeartbeatSpec
+from supervisor.detectorlab.curve import failing, hung
 
 BEATS = 6000
 WARM = 1000
@@ -30,6 +32,7 @@ POINTS = 24
 _BENT = ("adaptive",)
 """Detectors whose learning depends on the threshold."""
 _FINEST = 1e-14
+_MOST_FAILURES = 100
 
 
 class SilenceLaw:
@@ -108,12 +111,30 @@ def _between(a: Point, b: Point, part: float) -> Point:
     return Point(mix(a.silence, b.silence), mix(a.p99, b.p99), exp(mix(log(a.chance), log(b.chance))))
 
 
+@dataclass(frozen=True, slots=True)
+class _Probing:
+    """How the service is probed; an interval in the record that is longer than `interval` then holds failed probes."""
+
+    source: str
+    interval: float
+    timeout: float
+
+    def failures(self, gap: float) -> Iterator[float]:
+        """When the probes of such an interval failed, in seconds from its beginning."""
+        if self.source in PROBED:
+            yield from (k * self.interval for k in range(1, round(gap / self.interval)) if k <= _MOST_FAILURES)
+
+
+def _probing(beat: HeartbeatSpec) -> _Probing:
+    return _Probing(beat.source, beat.interval, beat.probe_timeout)
+
+
 def present(beat: HeartbeatSpec, law: SilenceLaw, seed: int, bounds: tuple[float, float] | None) -> Point:
     """The point of the configured detector; `bounds` of its silence if it has a target."""
     detector = make(beat)
     if bounds is not None:
         detector.bound(*bounds)
-    return _points(detector, law, seed, [None])[0]
+    return _points(detector, law, seed, [None], _probing(beat))[0]
 
 
 def curves(
@@ -124,7 +145,7 @@ def curves(
     found = []
     for name in KNOWN:
         progress(name)
-        found.append(Curve(name, tuple(sorted(_curve(name, beat.interval, law, seed, silences), key=_by_silence))))
+        found.append(Curve(name, tuple(sorted(_curve(name, _probing(beat), law, seed, silences), key=_by_silence))))
     return found
 
 
@@ -137,22 +158,37 @@ def _silences(law: SilenceLaw) -> list[float]:
     return sorted({law.silence(10.0 ** (-0.5 - 0.5 * k)) for k in range(POINTS)})
 
 
-def _curve(name: str, interval: float, law: SilenceLaw, seed: int, silences: Sequence[float]) -> Iterator[Point]:
+def _curve(name: str, probing: _Probing, law: SilenceLaw, seed: int, silences: Sequence[float]) -> Iterator[Point]:
+    interval = probing.interval
+
     def new(threshold: float) -> Detector:
         free = HeartbeatSpec(
-            detector=name, interval=interval, threshold=threshold, timeout=interval, min_timeout=0.0, max_timeout=1e6
-        )
+            source=probing.source, probe_timeout=probing.timeout, detector=name, interval=interval,
+            threshold=threshold, timeout=interval, min_timeout=0.0, max_timeout=1e6,
+        )  # fmt: skip
         return make(free)
 
     probe = new(8.0)
-    for _ in _beats(probe, law, seed, WARM):
+    for _ in _beats(probe, law, seed, WARM, probing):
         pass
-    thresholds = sorted({_threshold(probe, silence) for silence in silences})
+    thresholds = _thresholds(probe, silences, probing)
     if name in _BENT:
         for threshold in thresholds:
-            yield _points(new(threshold), law, seed, [None])[0]
+            yield _points(new(threshold), law, seed, [None], probing)[0]
     else:
-        yield from _points(new(8.0), law, seed, thresholds)
+        yield from _points(new(8.0), law, seed, thresholds, probing)
+
+
+def _thresholds(detector: Detector, silences: Sequence[float], probing: _Probing) -> list[float]:
+    """Thresholds, roughly, at which it would now suspect after these silences, or after so many failed probes."""
+    if not detector.counts_failures:
+        return sorted({_threshold(detector, silence) for silence in silences})
+    hung, at, found = deepcopy(detector), detector.last or 0.0, set()
+    for _ in range(POINTS):
+        at += probing.interval
+        hung.failed(at)
+        found.add(round(hung.suspicion(at), 9))
+    return sorted(found)
 
 
 def _threshold(detector: Detector, silence: float) -> float:
@@ -168,12 +204,24 @@ def _threshold(detector: Detector, silence: float) -> float:
     return round(high, 9)
 
 
-def _points(detector: Detector, law: SilenceLaw, seed: int, thresholds: Sequence[float | None]) -> list[Point]:
+def _patiences(detector: Detector, thresholds: Sequence[float | None], last: float, probing: _Probing) -> list[float]:
+    """The silence that each of the thresholds (rising; None: its own, within its bounds) allows after the last beat."""
+    if not detector.counts_failures:
+        return [(detector.suspect_at(threshold) or last) - last for threshold in thresholds]
+    own = [threshold for threshold in thresholds if threshold is not None]
+    if own:
+        return [at - last for at in hung(detector, last, probing.interval, own)]
+    return [failing(detector, last, probing.interval) - last]
+
+
+def _points(
+    detector: Detector, law: SilenceLaw, seed: int, thresholds: Sequence[float | None], probing: _Probing
+) -> list[Point]:
     patiences: list[list[float]] = [[] for _ in thresholds]
-    for n, last in enumerate(_beats(detector, law, seed, BEATS)):
+    for n, last in enumerate(_beats(detector, law, seed, BEATS, probing)):
         if n >= WARM and n % EVERY == 0:
-            for threshold, seen in zip(thresholds, patiences, strict=True):
-                seen.append((detector.suspect_at(threshold) or last) - last)
+            for patience, seen in zip(_patiences(detector, thresholds, last, probing), patiences, strict=True):
+                seen.append(patience)
     found = []
     for seen in patiences:
         seen.sort()
@@ -182,11 +230,14 @@ def _points(detector: Detector, law: SilenceLaw, seed: int, thresholds: Sequence
     return found
 
 
-def _beats(detector: Detector, law: SilenceLaw, seed: int, count: int) -> Iterator[float]:
+def _beats(detector: Detector, law: SilenceLaw, seed: int, count: int, probing: _Probing) -> Iterator[float]:
     """The times of `count` beats, after the detector got each."""
     dice, at = Random(seed), 0.0
     detector.start(at)
     for _ in range(count):
-        at += max(1e-6, law.silence(1.0 - dice.random()))
+        gap = max(1e-6, law.silence(1.0 - dice.random()))
+        for after in probing.failures(gap):
+            detector.failed(at + after)
+        at += gap
         detector.heartbeat(at)
         yield at

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from supervisor.core.text.timestamps import from_iso
+from supervisor.core.text.timestamps import local
 
 NOTHING = "–"
 
@@ -64,18 +62,9 @@ def clock(at: str | float | None) -> str:
     if at is None:
         return " " * 8
     try:
-        return _local(at).strftime("%H:%M:%S")
+        return local(at).strftime("%H:%M:%S")
     except (ValueError, OverflowError, OSError):
         return " " * 8
-
-
-def date_and_clock(at: str | float) -> str:
-    """The same moment with its date and milliseconds: `2024-02-29 13:00:00.250`.  ValueError: no ISO 8601 moment."""
-    return _local(at).isoformat(" ", "milliseconds")
-
-
-def _local(at: str | float) -> datetime:
-    return datetime.fromtimestamp(at if isinstance(at, int | float) else from_iso(at))  # noqa: DTZ006 - local is meant
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance
 
 
+FLAPPING = 3
+"""Failures without a healthy time between them (restart.reset_after) from which an instance is flapping."""
+
+
 class Severity(IntEnum):
     """From no action needed to most urgent."""
 
@@ -18,6 +22,11 @@ class Severity(IntEnum):
     BROKEN = 3
 
 
+def is_flapping(row: Instance) -> bool:
+    """Whether it fails again and again: it may run at this moment, but it has not been healthy for long enough."""
+    return row["goal"] == "up" and row["attempt"] >= FLAPPING and row["state"] in ("starting", "running", "backoff")
+
+
 def severity(row: Instance) -> Severity:
     """The severity of one row of the status."""
     state, wanted = row["state"], row["goal"] == "up"
@@ -25,7 +34,8 @@ def severity(row: Instance) -> Severity:
         return Severity.BROKEN
     if state == "exited":
         return Severity.BROKEN if wanted and row["cause"] != "succeeded" else Severity.FINE
-    if state in ("suspect", "backoff") or (wanted and row["breaker"] != "closed"):
+    unsettled = state in ("suspect", "backoff") or (wanted and row["breaker"] != "closed")
+    if unsettled or row.get("paused") or is_flapping(row):
         return Severity.WRONG
     if state == "running":
         as_wanted = wanted and (row["ready"] or row["type"] == "oneshot")

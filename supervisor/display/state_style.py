@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from supervisor.display.severity import Severity, severity
+from supervisor.display.severity import Severity, is_flapping, severity
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance
@@ -31,6 +31,8 @@ STATES: dict[str, StateStyle] = {
     "exited": StateStyle("✓", "muted"),
     "failed": StateStyle("✖", "alarm"),
 }
+FLAPPING = StateStyle("⇅", "warn")
+"""The style of an instance that fails again and again; it is shown instead of its state, which changes too often."""
 UNKNOWN = StateStyle("?", "warn")
 """The style of a state that only a later version of the daemon knows."""
 SEVERITY_TONES = ("good", "busy", "warn", "alarm")
@@ -42,6 +44,8 @@ COLORS = {"good": "green", "busy": "cyan", "warn": "yellow", "bad": "red", "alar
 def style_of(row: Instance) -> StateStyle:
     """The style of one row of the status, which depends on more than its state."""
     state = row["state"]
+    if is_flapping(row):
+        return FLAPPING
     found = STATES.get(state, UNKNOWN)
     if state == "running" and not row["ready"]:
         return StateStyle("◐", "busy")
@@ -50,6 +54,11 @@ def style_of(row: Instance) -> StateStyle:
     if state == "stopping" and row.get("lingering"):
         return found._replace(tone="alarm")
     return found
+
+
+def state_word(row: Instance) -> str:
+    """The word for the state that a reader sees."""
+    return "flapping" if is_flapping(row) else row["state"]
 
 
 def severity_color(row: Instance) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from supervisor.display.numbers import duration, percent, score, size
+from supervisor.display.severity import is_flapping
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance, Target
@@ -44,19 +45,38 @@ def note(row: Instance) -> str:
         return _starting(row)
     if state == "running" and row["goal"] == "down":
         return "stops after its dependants"
+    if state == "running" and row.get("paused"):
+        return f"cannot run: {row['paused']}"
     if state == "running":
         trial = "breaker half-open" if row["breaker"] == "half-open" else ""
-        return row["probe_error"] or row["status"] or trial or _refused(row["target"])
+        flaps = _flapping(row)
+        return unasked(row) or row["probe_error"] or flaps or row["status"] or trial or _refused(row["target"])
     if state == "stopped" and row["cause"] == "stopped":
         return ""
     return happened(row) + _next(row)
+
+
+def unasked(row: Instance) -> str:
+    """That its probe cannot ask, for how long, and why; empty where it can."""
+    probe = row.get("probe")  # an older daemon does not tell
+    if not probe or probe["blind_s"] is None:
+        return ""
+    return f"probe cannot ask for {duration(probe['blind_s'])}: {probe['error']}"
+
+
+def _flapping(row: Instance) -> str:
+    """That it fails again and again, although it runs at the moment."""
+    return f"flapping: failed {row['attempt']} times in a row" if is_flapping(row) else ""
 
 
 def happened(row: Instance) -> str:
     """The cause of the last change in words."""
     from supervisor.core.text.causes import phrase  # not needed while all is well
 
-    return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
+    return phrase(
+        row["cause"],
+        {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")},
+    )
 
 
 def _refused(target: Target | None) -> str:
@@ -81,8 +101,11 @@ def _next(row: Instance) -> str:
 def _starting(row: Instance) -> str:
     if row["waiting_for"]:
         return f"waiting for {row['waiting_for']}"
+    if unasked(row):
+        return unasked(row)
     left = f", fails in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""
-    return (row["probe_error"] or row["status"] or "not ready yet") + left
+    paused = f"cannot run: {row['paused']}" if row.get("paused") else ""
+    return (paused or row["probe_error"] or row["status"] or "not ready yet") + left
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[str]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -18,6 +20,7 @@ import click
 import pytest
 
 from supervisor.cli.commands import SECTIONS
+from supervisor.cli.daemon_target import on_terminal
 from supervisor.cli.events import event_line
 from supervisor.cli.main import main
 from tests.doubles import fake_client
@@ -172,11 +175,46 @@ def test_usage_errors_are_exit_2(supervisor: Supervisor, shop: int, arguments: l
     assert says in run.err
 
 
-@pytest.mark.parametrize("command", [name for section in SECTIONS.values() for name in section])
+COMMANDS = [name for section in SECTIONS.values() for name in section]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(supervisor: Supervisor, command: str) -> None:
     run = supervisor(command, "--help")
     assert run.code == 0
     assert f"supervisor {command}" in run.out
+
+
+@pytest.mark.parametrize("group", [[], ["detectors"]])
+def test_help_has_one_whole_line_for_each_command(
+    supervisor: Supervisor, group: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = supervisor(*group, "--help").out
+    listed = [line for line in out.splitlines() if re.match(r"  [a-z]+  +[A-Z]", line) and "supervisor" not in line]
+    assert len(listed) == (2 if group else len(COMMANDS))
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed), listed
+
+
+@pytest.mark.parametrize("command", [*[[c] for c in COMMANDS], ["detectors", "tune"], ["detectors", "compare"]])
+def test_help_gives_an_example_and_the_common_options_last(supervisor: Supervisor, command: list[str]) -> None:
+    out = supervisor(*command, "--help").out
+    assert "Example" in out
+    options = [line.strip() for line in out.partition("Options:")[2].splitlines() if re.match(r"  -", line)]
+    common = [n for n, line in enumerate(options) if re.search(r"--file|--socket|--color|--help", line)]
+    assert common == list(range(len(options) - len(common), len(options)))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("term", "paints"), [("xterm-256color", True), ("dumb", False)])
+def test_a_dumb_terminal_is_not_painted(monkeypatch: pytest.MonkeyPatch, term: str, paints: bool) -> None:
+    monkeypatch.setenv("TERM", term)
+    assert on_terminal(Terminal()) is paints
+    assert on_terminal(io.StringIO()) is False
 
 
 def test_help_lists_every_command(supervisor: Supervisor) -> None:
@@ -515,12 +553,23 @@ def test_why_tells_of_every_instance(supervisor: Supervisor, shop: int) -> None:
     assert supervisor("why", "wrker").code == 4
 
 
+def test_why_with_all_that_was_captured(supervisor: Supervisor, shop: int, path: str) -> None:
+    run = supervisor("why", "worker@2", "--evidence")
+    assert run.code == 0
+    assert "py-spy" in run.out and 'File "worker.py", line 41 in wait' in run.out
+    assert json.loads(supervisor("why", "worker@2", "--evidence", "--json").out)
+    run = supervisor("why", "web@1", "--evidence")
+    assert run.code == 1
+    assert "no evidence of web@1 is recorded" in run.err
+
+
 def test_report_in_columns_and_as_json(supervisor: Supervisor, shop: int) -> None:
     figures = json.loads(supervisor("report", "--json", "--since", "1h").out)
     assert {"replication", "consistency", "load", "fault_ratio", "recovery_ratio"} <= set(figures["total"])
     out = supervisor("report").out
     assert "importer " in out
-    assert "failures: " in out
+    assert "failures: " in out and "× no heartbeat" in out
+    assert all(len(line) <= 100 for line in out.splitlines())
 
 
 # -- check, init, completion -----------------------------------------------------------------------------------------

@@ -16,12 +16,16 @@ from supervisor.adapters.ledger.store import Ledger
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.main import main
 from supervisor.config.load import load
+from supervisor.config.units import parse_duration
 from supervisor.core.detection.interval_histogram import IntervalHistogram
+from supervisor.core.detection.target import assess
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
-from supervisor.core.model.spec import HeartbeatSpec
+from supervisor.core.model.spec import HeartbeatSpec, TargetSpec
+from supervisor.core.text.units import span
 from supervisor.detectorlab import tuning
+from supervisor.detectorlab.recommendation import recommended
 from supervisor.detectorlab.tuning import SilenceLaw, curves, present
 
 Tune = Callable[..., Any]
@@ -90,12 +94,29 @@ def test_it_tells_the_rhythm_the_price_and_what_to_write(place: Path, tune: Tune
     assert (code, err.count("\n")) == (0, 1)
     assert "no daemon answers; reading" in err
     assert out.startswith("worker: 2,998 intervals in 49 min 5")
-    for part in ("█", "a adaptive", "● now: phi ≥ 8, 2s to 30s", "DETECTOR", "two-window", "both can be had"):
+    for part in ("█", "a adaptive", "● now: phi ≥ 8, 2s to 30s", "DETECTOR", "two-window", "can be met together"):
         assert part in out, part
     table = tomllib.loads(out[out.index("[services.worker.heartbeat]") :])
     assert table["services"]["worker"]["heartbeat"] == {
         "target": {"detect_within": "5s", "max_false_restarts": "1/30d"}
     }
+
+
+def test_what_is_recommended_is_not_far_from_what_is_needed() -> None:
+    """A short record with a few long pauses: the upper end of the fitted tail is many times what is needed."""
+    dice, record = Random(7), IntervalHistogram()
+    for _ in range(400):
+        record.add(dice.gauss(1.0, 0.02) if dice.random() > 0.02 else 1.0 + 0.3 * dice.paretovariate(1.2))
+    wish = TargetSpec(detect_within=2.5, max_false_restarts=1 / 86_400)
+    beat = HeartbeatSpec(target=wish)
+    verdict = assess(beat, 1, record)
+    assert verdict.needs is not None and verdict.needs_high is not None
+    assert verdict.feasible is False and verdict.needs_high > 2.0 * verdict.needs
+    found = recommended("web", beat, wish, verdict)
+    assert f"{span(verdict.needs_high)} of silence may be needed (95 %)" in found
+    target = next(line for line in found.splitlines() if line.startswith("target"))
+    within = parse_duration(target.split('"')[1])
+    assert verdict.needs < within < 1.3 * verdict.needs + 1.0
 
 
 def test_where_both_cannot_be_had_it_offers_either(place: Path, tune: Tune) -> None:
@@ -255,3 +276,17 @@ def test_memoryless_intervals_leave_nothing_to_learn() -> None:
     bounded = present(HeartbeatSpec(max_timeout=6.9), law, 1, (6.9, 6.9))
     assert bounded.silence == pytest.approx(6.9)
     assert bounded.chance == pytest.approx(1e-3, rel=0.3)
+
+
+def test_failed_probes_are_judged_by_the_rule_that_counts_them() -> None:
+    """One probe in fifteen fails: the detector needs a row of failures, not the silence of a longer interval."""
+    dice, record = Random(1), IntervalHistogram()
+    for _ in range(8000):
+        periods = 1
+        while dice.random() < 1 / 15:
+            periods += 1
+        record.add(periods + dice.gauss(0.0, 0.01))
+    law = SilenceLaw(record)
+    asked, told = (present(HeartbeatSpec(source=source), law, 3, None) for source in ("http", "notify"))
+    assert 5.0 < asked.silence <= 9.0
+    assert asked.chance < 1e-3 < told.chance

@@ -61,7 +61,7 @@ demo: 5 services, 6 instances to start
      fails   restarted always after 100ms … 30s (exponential); breaker opens beyond 5 in 1m, then page
      over    512MiB or 150% CPU for 30s: restart
      limits  as 2GiB, core unlimited, nofile 65536
-     stops   on signal 40, or killed after 10s
+     stops   on SIGRTMIN+6, or killed after 10s
 
 not started automatically: fallbacks, and services with autostart = false
    page

@@ -420,3 +420,10 @@ def test_our_own_user_is_no_change_unless_we_are_root(plan: Load, monkeypatch: p
 @pytest.mark.parametrize("spelling", ['"TERM"', '"SIGTERM"', '"sigterm"', "15"])
 def test_a_signal_by_name_or_number(plan: Load, spelling: str) -> None:
     assert plan(SERVICE + f"stop_signal = {spelling}").services[0].stop_signal == 15
+
+
+@pytest.mark.parametrize(
+    ("spelling", "number"), [('"RTMIN+3"', 37), ('"SIGRTMIN+4"', 38), ('"rtmax-1"', 63), ("37", 37)]
+)
+def test_a_real_time_signal_may_be_written_as_an_offset(plan: Load, spelling: str, number: int) -> None:
+    assert plan(SERVICE + f"stop_signal = {spelling}").services[0].stop_signal == number

@@ -13,6 +13,9 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     look | looked                  at a suspect's threads, first and last: `wants` (to run), `ran=`, `waited=` `slept`
                                    since the last look, `memory=` and `quota=` that its cgroup waited, `as=stopped` why
                                    it cannot run.  After `looked` the examiner answers
+    probe-unknown lasted=2s        a probe could not ask; it began 2 s ago
+    probe-delayed lasted=200ms     a probe that began 200 ms ago waits for a CPU
+    examined | examined alive      the examiner answers; `held=` why it cannot run, `unasked` its probe cannot ask
     pause for=30s                  the daemon itself does not run for this time, and wakes late
     suspend for=8h | clock by=-1h  the host sleeps; the wall clock is set
 
@@ -220,7 +223,8 @@ class Play:
             case "spawned":
                 return ev.Spawned(n, 4711)
             case "spawn-failed":
-                return ev.SpawnFailed(n, "program: No such file or directory")
+                stuck = 4711 if "stuck" in words else None
+                return ev.SpawnFailed(n, "program: No such file or directory", stuck)
             case "adopted":
                 return ev.Adopted(n, 4711, 60.0)
             case "vanished":
@@ -231,6 +235,10 @@ class Play:
                 return ev.Heartbeat(n, self.now)
             case "probe-failed":
                 return ev.ProbeFailed(n, "HTTP 503")
+            case "probe-delayed":
+                return ev.ProbeDelayed(n, self.now - seconds(options.get("lasted", "0s")))
+            case "probe-unknown":
+                return ev.ProbeUnknown(n, "redis-cli: no such file", self.now - seconds(options.get("lasted", "0s")))
             case "exited":
                 code, sig = options.get("code"), options.get("signal")
                 return ev.Exited(n, int(code) if code else None, int(sig) if sig else None, empty)
@@ -240,7 +248,8 @@ class Play:
                 return ev.KillIncomplete(n, ("4712 child (D)",))
             case "examined":
                 ran = seconds(options.get("ran", "0s"))
-                return ev.SuspectExamined(n, "alive" in words, options.get("held"), {"processes": []}, ran)
+                unasked = "redis-cli: no such file" if "unasked" in words else None
+                return ev.SuspectExamined(n, "alive" in words, options.get("held"), {"processes": []}, ran, unasked)
             case "over-limit":
                 return ev.LimitExceeded(n, options["resource"], 2.0, 1.0)
             case "triggered":
@@ -263,7 +272,7 @@ class Play:
     def _tell(self, actions: list[act.Action], out: list[str]) -> None:
         for action in actions:
             if isinstance(action, act.Examine) and not action.again:
-                self.running = SchedulableTime()
+                self.running = SchedulableTime(action.ran)
             if isinstance(action, act.Record):
                 self.records.append(action)
                 note = "" if action.before is not action.after else "~"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
-from supervisor.daemon.previous_run import ID, PLAN, SOURCE, PreviousRun, RuntimeFiles
+from supervisor.daemon.previous_run import ID, PLAN, SOURCE, PreviousRun, RuntimeFiles, same_epoch
 
 NOW, BEFORE = "boot.2", "boot.1"
 
@@ -168,7 +169,14 @@ def test_a_daemon_does_not_take_up_what_the_file_of_another_folder_left(tmp_path
     assert found(other) == str(one)
     assert found(other, crashed=False) == ""
     assert found(one) == found(link) == ""
-    assert found(other, "1:2:3") == ""  # the folder was moved
+    (tmp_path / "moved").mkdir()
+    moved = tmp_path / "moved" / "one.toml"
+    moved.touch()
+    assert found(moved) == str(one)
+    assert found(moved, "1:2:3") == ""  # the folder was moved
+    assert found(other, "1:2:3") == str(one), "another file in the same folder"
+    other.unlink()
+    assert found(other) == str(one), "its own file is gone"
     one.unlink()
     assert found(other) == ""  # a deploy removed it
     files.write_plan(_plan("a"))  # by an earlier version
@@ -184,3 +192,51 @@ def test_which_file_a_daemon_runs_stands_in_both_directories(tmp_path: Path) -> 
     for name in ("run", "state"):
         assert (tmp_path / name / SOURCE).read_bytes() == b"1:2:3\n/srv/\xe9/services.toml\n"
         assert stat.S_IMODE((tmp_path / name / SOURCE).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("boot.1", "boot.1", True),
+        ("boot.1", "boot.2", False),
+        ("boot.1", "boot.None", True),
+        ("boot.None", "boot.1", True),
+        ("boot.None", "boot.None", True),
+        ("boot.1", "other.None", False),
+        (".1", ".None", False),
+        ("", "", False),
+        ("", "boot.None", False),
+    ],
+)
+def test_a_hidden_first_process_makes_no_other_boot(one: str, other: str, same: bool) -> None:
+    assert same_epoch(one, other) is same
+
+
+@pytest.mark.parametrize("lives", [True, False])
+@pytest.mark.parametrize("ledger", [True, False], ids=["with its ledger", "with another ledger"])
+def test_a_boot_with_another_name_is_one_unless_processes_of_the_run_live(
+    tmp_path: Path, lives: bool, ledger: bool
+) -> None:
+    files, facts = RuntimeFiles(str(tmp_path)), Facts()
+    run = PreviousRun(facts, files, BEFORE)
+    run.begin()
+    run.keep(_plan("old"))
+    asked: list[tuple[str, list[str]]] = []
+
+    def alive(supervisor_id: str, instances: Iterable[str]) -> bool:
+        asked.append((supervisor_id, list(instances)))
+        return lives
+
+    following = PreviousRun(facts if ledger else Facts(), files, NOW, alive)
+    assert asked == [(run.id, ["web"])]
+    assert (following.crashed, following.renamed, following.current) == (lives, lives, False)
+    assert following.plan == (_plan("old") if lives else None)
+
+
+def test_after_an_orderly_end_in_another_boot_nothing_is_asked(tmp_path: Path) -> None:
+    files, facts = RuntimeFiles(str(tmp_path)), Facts()
+    run = PreviousRun(facts, files, BEFORE)
+    run.begin()
+    run.end()
+    following = PreviousRun(facts, files, NOW, lambda *_: True)
+    assert not following.crashed and following.known and not run.known

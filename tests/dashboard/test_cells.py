@@ -7,22 +7,25 @@ from typing import Any
 import pytest
 
 from supervisor.core.model.documents import Difference, Instance
-from supervisor.dashboard.cells import GUTTER, columns, next_and_why, row_line, title_line
+from supervisor.dashboard.cells import GUTTER, columns, row_line, title_line, why_and_next
 from supervisor.dashboard.commands import changes
 from supervisor.dashboard.detail_text import detail, one_line
 from supervisor.dashboard.draw import bar, bins, condensed, histogram, sparkline, suspicion_line
 from supervisor.dashboard.eventline import event_line
-from supervisor.dashboard.evidence import evidence_lines
+from supervisor.dashboard.evidence import evidence_page
 from supervisor.dashboard.filter_sort import SORTS, arrange, find, matching
-from supervisor.dashboard.header import banner, blockers, first_line, second_line
-from supervisor.dashboard.history import DEPTH, EVENTS, History
+from supervisor.dashboard.header import banner, blockers, first_line, host_line
+from supervisor.dashboard.history import DEPTH, EVENTS, MOVES, History
 from supervisor.dashboard.keybar import LOG, TABLE, key_lines
 from supervisor.dashboard.model import Model
-from supervisor.dashboard.row_status import Row, badge, countdown, reason, waits
+from supervisor.dashboard.places import Places
+from supervisor.dashboard.row_status import Row, badge, beat, countdown, reason, waits
 from supervisor.dashboard.spans import Span, clean, cut, fit, line, plain, spread, width
+from supervisor.dashboard.story import as_page
+from supervisor.dashboard.strip import Move, strip
 from supervisor.display import numbers as q
 from supervisor.display.severity import severity
-from tests.doubles.fake_client import beating, details, event, events, status, twelve, view
+from tests.doubles.fake_client import EVIDENCE, beating, details, event, events, status, twelve, view
 
 
 def by_name(name: str) -> Instance:
@@ -156,6 +159,11 @@ def test_control_characters_are_shown_and_never_obeyed() -> None:
         (view("a", "exited", cause="exited", goal="down"), "✓", 0),
         (view("a", "stopped", goal="down"), "○", 0),
         (view("a", "failed"), "✖", 3),
+        (view("a", attempt=2), "●", 0),
+        (view("a", attempt=3), "⇅", 2),
+        (view("a", "backoff", attempt=8), "⇅", 2),
+        (view("a", "failed", attempt=8), "✖", 3),
+        (view("a", attempt=8, goal="down"), "●", 1),
     ],
 )
 def test_state_and_severity(row: Instance, glyph: str, level: int) -> None:
@@ -166,10 +174,10 @@ def test_state_and_severity(row: Instance, glyph: str, level: int) -> None:
 @pytest.mark.parametrize(
     ("row", "age", "text"),
     [
-        (view("a", "backoff", next_restart_in_s=4.2), 1.0, "restart in 3.2s"),
-        (view("a", "failed", next_restart_in_s=42.0), 50.0, "trial in 0.0s"),
-        (view("a", "stopping", kill_in_s=70.0), 0.0, "kill in 1m10s"),
-        (view("a", "starting", ready_within_s=20.0), 0.0, "due in 20s"),
+        (view("a", "backoff", next_restart_in_s=4.2), 1.0, "next try in 3.2s"),
+        (view("a", "failed", next_restart_in_s=42.0), 50.0, "next try in 0.0s"),
+        (view("a", "stopping", kill_in_s=70.0), 0.0, "SIGKILL in 1m10s"),
+        (view("a", "starting", ready_within_s=20.0), 0.0, "must be ready in 20s"),
         (view("a", **beating(5.6, suspect_in_s=2.5)), 0.5, "suspect in 2.0s"),
         (view("a", **beating(0.2, suspect_in_s=2.5)), 0.0, ""),
         (view("a", "suspect", **beating(9.0, suspect_in_s=0.0)), 0.0, ""),
@@ -196,6 +204,9 @@ FAILED = event(1, "a", "running", "backoff", "exited", exit_code=3, signal=None,
         (Row(view("a", status="batch 7")), "batch 7"),
         (Row(view("a"), last_failure=FAILED, failed_ago=30.0), "ready again after: exited with code 3"),
         (Row(view("a"), last_failure=FAILED, failed_ago=3000.0), "exited with code 3"),
+        (Row(view("a", attempt=8), last_failure=FAILED, failed_ago=3.0), "exited with code 3: failed 8 times in a row"),
+        (Row(view("a", attempt=8)), "failed 8 times in a row"),
+        (Row(view("a", "backoff"), last_failure=FAILED, place="hangs at a.py:1 in f()"), "hangs at a.py:1 in f()"),
         (Row(view("a", "backoff", cause="exited", exit_code=3)), "exited with code 3"),
         (Row(view("a", "failed", cause="killed-by-signal", signal=11)), "killed by SIGSEGV"),
     ],
@@ -221,8 +232,15 @@ def test_rows_are_as_wide_as_the_table(cells: int) -> None:
     for row in twelve():
         assert width(row_line(Row(row), shown, here=True, marked=True)) == cells
     assert {c.key for c in columns(80, 18)} == {
-        "state", "name", "ready", "uptime", "restarts", "cpu", "memory", "phi", "why"
+        "state", "name", "why", "beat", "strip"
     }  # fmt: skip
+    assert "cpu" in {c.key for c in columns(80, 18, "cpu")}, "what it is sorted by is shown"
+
+
+@pytest.mark.parametrize(("cells", "least"), [(80, 32), (100, 45), (120, 50), (160, 60), (200, 70)])
+def test_the_reason_keeps_room_for_a_sentence(cells: int, least: int) -> None:
+    assert next(c.width for c in columns(cells, 12) if c.key == "why") >= least
+    assert [c.key for c in columns(cells, 12)][:3] == ["state", "name", "why"]
 
 
 def test_the_cursor_and_a_mark_are_seen_without_colour() -> None:
@@ -308,7 +326,7 @@ def test_a_high_score_is_no_alarm_before_it_is_a_suspicion() -> None:
     history.take(status([young]))
     assert list(history.samples("a").phi) == [8.0]
     for row, tone in ((young, "warn"), (suspect, "alarm")):
-        assert tone in {s.tone for s in row_line(Row(row), columns(120, 8))[6:] if "━" in s.text}
+        assert tone in {s.tone for s in row_line(Row(row), columns(200, 8))[6:] if "━" in s.text}
 
 
 def test_a_suspicion_between_two_statuses_is_seen_in_the_trace() -> None:
@@ -373,17 +391,23 @@ def test_only_a_countdown_that_is_about_to_end_is_urgent() -> None:
 def test_head_counts_and_names_the_worst_first() -> None:
     text = plain(first_line(status(), Span("● live"), 120))
     assert "shop" in text and "5/9 ready" in text and text.rstrip().endswith("● live")
-    assert text.index("1 failed") < text.index("1 suspect") < text.index("1 backoff") < text.index("1 exited")
+    assert text.index("1 failed") < text.index("1 suspect") < text.index("1 flapping") < text.index("1 exited")
     assert width(first_line(status(), Span("● live"), 80)) == 80
     calm = first_line(status([view("a"), view("b")]), Span("● live"), 80)
     assert not {s.tone for s in calm} & {"warn", "bad", "alarm"}
 
 
 def test_head_shows_the_hosts_own_health() -> None:
-    text = plain(second_line(status(load=[9.0, 1.0, 1.0], lag_ms=900.0), History(), 120))
-    assert "9.00" in text and "late 900 ms" in text and "cpu 3%" in text
-    assert "warn" in {s.tone for s in second_line(status(lag_ms=900.0), History(), 80)}
-    assert "pressure" not in plain(second_line(status(psi=None), History(), 80))
+    text = plain(host_line(status(load=[90.0, 1.0, 1.0], lag_ms=900.0), History(), 120))
+    assert "load 90.0 of" in text and "the daemon runs 900 ms late" in text and "short of" not in text
+    assert "warn" in {s.tone for s in host_line(status(lag_ms=900.0), History(), 80)}
+    pressed = {"cpu": 3.0, "memory": 40.0, "io": None}
+    assert plain(host_line(status(psi=pressed), History(), 80)).strip() == "short of memory 40% of the last 10 s"
+
+
+def test_the_host_is_not_mentioned_while_it_does_not_matter() -> None:
+    assert host_line(status(), History(), 120) == ()
+    assert host_line(status(psi=None, load=None, lag_ms=None), History(), 120) == ()
 
 
 @pytest.mark.parametrize(
@@ -393,7 +417,7 @@ def test_head_shows_the_hosts_own_health() -> None:
         ({}, "no connection", "no connection"),
         ({"host_starved": True, "lag_ms": 840.0}, "", "840 ms late"),
         ({"problems": ["the ledger is not writable", "x"]}, "", "the ledger is not writable  (+1 more)"),
-        ({"closing": True}, "", "reports stops, kill in 7.0s"),
+        ({"closing": True}, "", "reports stops, SIGKILL in 7.0s"),
     ],
 )
 def test_banner_says_what_stands_over_everything(more: dict[str, Any], lost: str, words: str) -> None:
@@ -410,7 +434,7 @@ def test_who_blocks_the_shutdown_is_named() -> None:
     ]
     text = blockers(views, 1.0)
     assert text == (
-        "3 instances left · web stops, kill in 7.0s · old cannot be killed (991 (D)) · "
+        "3 instances left · web stops, SIGKILL in 7.0s · old cannot be killed (991 (D)) · "
         "db waits for its dependants to stop"
     )
     assert blockers(views[-1:], 0.0) == "all services stopped"
@@ -449,9 +473,9 @@ def test_detail_tells_the_whole_story() -> None:
 
 
 def test_details_tell_what_became_of_a_target() -> None:
-    row = Row(view("a", **beating(0.4), target={"says": "5 s and 1/30d: both can be had; suspected after 2.1 s"}))
+    row = Row(view("a", **beating(0.4), target={"says": "5 s and 1/30d: can be met together; suspected after 2.1 s"}))
     text = " ".join(" ".join(plain(t) for t in detail(row, details(row.view), 64)).split())
-    assert "target 5 s and 1/30d: both can be had; suspected after 2.1 s" in text
+    assert "target 5 s and 1/30d: can be met together; suspected after 2.1 s" in text
 
 
 def test_detail_says_when_the_configuration_has_moved_on() -> None:
@@ -473,13 +497,84 @@ def test_every_key_is_in_the_footer_and_every_line_fits() -> None:
             lines = key_lines(keys, cells)
             assert all(width(text) <= cells + 1 for text in lines)
             assert all(f" {key}" in "".join(map(plain, lines)) for key, _, _ in keys)
-    assert len(key_lines(TABLE, 80)) == 2 and len(key_lines(TABLE, 120)) == 1
+    assert len(key_lines(TABLE, 80)) == 1
 
 
-def test_next_comes_before_why() -> None:
+def test_the_reason_comes_first_and_the_countdown_gives_way() -> None:
     row = Row(by_name("mailer"))
-    assert plain(next_and_why(40)(row)) == "restart in 4.2s  exited with code 1"
-    assert plain(next_and_why(20)(row)) == "restart in 4.2s"
+    assert plain(why_and_next(44)(row)) == "exited with code 1          next try in 4.2s"
+    assert plain(why_and_next(36)(row)) == "exited with code 1  next try in 4.2s"
+    assert plain(why_and_next(20)(row)) == "exited with code 1"
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        (view("a"), "–"),
+        (view("a", **beating(0.2)), "on time"),
+        (view("a", **beating(5.0)), "late"),
+        (view("a", **(beating(0.2) | {"phi": None})), "none yet"),
+        (view("a", "suspect", **beating(9.0)), "hung"),
+        (view("a", "suspect", held="stopped (SIGSTOP)", **beating(9.0)), "held"),
+        (view("a", "backoff", cause="heartbeat-silent", **beating(0.0)), "hung"),
+        (view("a", "backoff", cause="exited", **beating(0.0)), "–"),
+        (view("a", "starting", **beating(0.0)), "–"),
+    ],
+)
+def test_the_heartbeat_in_a_word(row: Instance, word: str) -> None:
+    assert beat(row).text == word
+
+
+def test_the_strip_shows_the_worst_of_each_half_minute() -> None:
+    up, now = view("a", since_s=100.0), 1_000_000_040.0  # 20 s into a half minute
+    assert plain(strip(up, [], None, now, 6)) == "  ━━━━"
+    assert plain(strip(view("a", "stopped", since_s=40.0), [], None, now, 3)) == " ··"
+    crash = [Move(now - 95, "running", "backoff", True), Move(now - 94, "backoff", "starting", False),
+             Move(now - 93, "starting", "running", False)]  # fmt: skip
+    assert plain(strip(up, crash, now - 170, now, 8)) == "  ━━✖━━━"
+    assert plain(strip(up, crash[::-1], now - 170, now, 8)) == "  ━━✖━━━", "events may come late"
+    hang = [Move(now - 70, "running", "suspect", False), Move(now - 30, "suspect", "running", False)]
+    assert plain(strip(up, hang, None, now, 5)) == "  ▲▲━"
+    start = [Move(now - 5, "stopped", "starting", False)]
+    assert plain(strip(view("a", "starting"), start, now - 200, now, 3)) == "··╌"
+    assert {s.tone for s in strip(view("a", "failed", since_s=900.0), [], None, now, 4)} == {"bad"}
+
+
+def test_the_history_of_each_instance_is_bounded_and_forgotten_with_it() -> None:
+    history = History()
+    for n in range(MOVES + 1):
+        history.note([event(n, "a", "running", "backoff", "exited", exit_code=3)])
+    assert len(history.moves["a"]) <= MOVES and all(move.failed for move in history.moves["a"])
+    assert history.known_since() is not None
+    history.take(status([view("b")]))
+    assert history.moves == {}
+
+
+def test_where_it_hangs_comes_from_the_evidence_of_the_last_failure() -> None:
+    places = Places()
+    ledger = events()
+    places.note(ledger)
+    assert places.missing() == ("worker@2", 102)
+    failure = next(e for e in ledger if e["id"] == 102)
+    assert places.get("worker@2", failure) == ""
+    places.take("worker@2", 102, EVIDENCE)
+    assert places.missing() is None
+    assert places.get("worker@2", failure) == "hangs at worker.py:41 in wait()"
+    assert places.get("worker@2", {**failure, "incarnation": 99}) == "", "that was another run"
+    assert places.get("web@1", None) == ""
+    again = next(e for e in ledger if e["id"] == 113)
+    assert places.get("worker@2", {**again, "incarnation": failure["incarnation"]}) == "", "that is a new suspicion"
+    places.take("worker@2", 7, None)
+    assert places.get("worker@2", failure)
+
+
+def test_the_story_is_wrapped_below_its_labels() -> None:
+    lines = ["web hangs at a.py:1 in f().", "", "  seen      " + "word " * 20]
+    page = as_page(lines, 60)
+    assert [s.tone for s in page[0]] == ["strong"] and page[1] == ()
+    assert all(width(text) <= 60 for text in page)
+    assert plain(page[3]).startswith(" " * 12 + "word")
+    assert width(as_page(["x" * 100], 50)[0]) == 50
 
 
 def test_reload_is_told_in_lines() -> None:
@@ -497,6 +592,6 @@ def test_reload_is_told_in_lines() -> None:
 
 def test_evidence_of_any_shape_can_be_read() -> None:
     value = {"stacks": "one\ntwo", "proc": {"wchan": "futex", "fds": [1, "x\x1b"]}}
-    assert [plain(t) for t in evidence_lines(value)] == [
+    assert [plain(t) for t in evidence_page(value)] == [
         "stacks", "  one", "  two", "proc", "  wchan            futex", "  fds", "    1", "    x�",
     ]  # fmt: skip

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import pytest
 
+from supervisor.dashboard.keybar import LOG, TABLE
 from supervisor.errors import OperationFailed
 from tests.dashboard.stage import Stage, play
-from tests.doubles.fake_client import twelve, view
+from tests.doubles.fake_client import event, twelve, view
 
 
-@pytest.mark.parametrize(("key", "verb"), [("s", "start"), ("x", "stop"), ("r", "restart"), ("R", "reset")])
+@pytest.mark.parametrize(("key", "verb"), [("s", "start"), ("R", "reset")])
 def test_a_key_acts_on_the_instance_at_the_cursor(key: str, verb: str) -> None:
     async def scene(stage: Stage) -> None:
         stage.at("web@2")
         await stage.press(key)
+        assert await stage.posted() == [(f"/v1/{verb}", {"services": ["web@2"]})]
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("key", "verb"), [("x", "stop"), ("r", "restart")])
+def test_one_is_stopped_or_restarted_only_after_a_confirmation_that_names_it(key: str, verb: str) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.at("web@2")
+        await stage.press(key)
+        await stage.question()
+        assert f"{verb} web@2?" in stage.screen()
+        await stage.press("escape", key)
+        await stage.question()
+        await stage.press("n")
+        assert stage.client.posted == []
+        await stage.press(key)
+        await stage.question()
+        await stage.press("y")
         assert await stage.posted() == [(f"/v1/{verb}", {"services": ["web@2"]})]
 
     play(scene)
@@ -175,8 +195,13 @@ def test_mouse_click_selects_ctrl_click_marks_and_a_click_in_the_head_filters() 
 def test_a_click_on_the_footer_is_the_key() -> None:
     async def scene(stage: Stage) -> None:
         stage.at("redis")
-        await stage.pilot.click("#keys", offset=(stage.shown("keys").index("restart"), 0))
-        assert await stage.posted() == [("/v1/restart", {"services": ["redis"]})]
+        for verb in ("stop", "restart"):
+            await stage.pilot.click("#keys", offset=(stage.shown("keys").index(verb), 0))
+            await stage.question()
+            assert f"{verb} redis?" in stage.screen() and stage.client.posted == []
+            await stage.press("escape")
+        await stage.pilot.click("#keys", offset=(stage.shown("keys").index("start"), 0))
+        assert await stage.posted() == [("/v1/start", {"services": ["redis"]})]
 
     play(scene)
 
@@ -186,10 +211,37 @@ def test_help_names_every_key_and_closes() -> None:
         await stage.press("question_mark")
         await stage.page()
         text = stage.shown("page")
-        for words in ("start, stop, restart", "send a signal", "filter:", "themes", "breaker open", "quit"):
+        every = [key for key, _, _ in TABLE] + [key for key, _, _ in LOG]
+        assert not [key for key in every if key != "␣" and key not in text]
+        for words in ("start, stop, restart", "why:", "send a signal", "filter:", "themes", "quit"):
+            assert words in text
+        for words in ("flapping", "breaker open", "on time", "half minute"):
             assert words in text
         await stage.press("escape")
         assert stage.app.screen is stage.overview
+
+    play(scene)
+
+
+def test_why_is_one_key_away() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.at("worker@2")
+        await stage.press("w")
+        await stage.page()
+        text = stage.shown("page")
+        assert "where     hangs at worker.py:41 in wait()" in text
+        assert "everything captured: supervisor why worker@2 --evidence" in text
+
+    play(scene)
+
+
+def test_where_it_hangs_is_in_the_table_and_first_in_the_detail() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.at("web@1")
+        silent = event(200, "web@1", "suspect", "stopping", "heartbeat-silent", evidence_id=200)
+        stage.client.say("event", silent)
+        await stage.until(lambda: "hangs at worker.py:41 in wait()" in stage.shown("table"), "the place")
+        await stage.until(lambda: "hangs at worker.py:41" in stage.shown("detail").partition("●")[0], "the detail")
 
     play(scene)
 
@@ -262,7 +314,7 @@ def test_stopping_everything_is_watched_to_its_end() -> None:
         assert await stage.posted() == [("/v1/down", {})]
         await stage.say(closing=True)
         await stage.until(lambda: "shutting down" in stage.screen(), "the shutdown to be told")
-        assert "reports stops, kill in" in stage.screen()
+        assert "reports stops, SIGKILL in" in stage.screen()
         await stage.press("q")
         await stage.question()
         assert "kill what is left" in stage.screen()

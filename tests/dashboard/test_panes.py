@@ -18,11 +18,13 @@ def test_a_small_terminal_shows_the_essentials() -> None:
         stage.at("mailer")
         await stage.until(lambda: "run 4" in stage.screen(), "the line of detail")
         text = stage.screen()
-        for words in ("shop", "5/9 ready", "load", "late", "● live", "✖ failed", "↻ backoff", "restart in", "web@3",
-                      "exited with code 1", "breaker closed", "s start", "q quit"):  # fmt: skip
+        for words in ("shop", "5/9 ready", "● live", "✖ failed", "⇅ flapping", "next try in", "web@3", "on time",
+                      "exited with code 1", "━━━", "w why", "s start", "? keys", "q quit"):  # fmt: skip
             assert words in text, words
         overview = stage.overview
-        assert not overview.detail.display and not overview.log_pane.display and not overview.feed.display
+        assert overview.log_pane.display and not overview.detail.display and not overview.feed.display
+        await stage.until(lambda: "payment accepted" in stage.screen(), "the log")
+        assert "load" not in text.splitlines()[1]
 
     play(scene, size=(80, 24))
 

@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.detectorlab.candidates import BY_NAME
 from supervisor.detectorlab.curve import EVERY, WARM, Point, between, grid, needs, replay, together
-from supervisor.detectorlab.scenarios import Trace
+from supervisor.detectorlab.scenarios import Trace, named
 
 
 def trace(gaps: list[float]) -> Trace:
@@ -85,3 +85,16 @@ def test_several_traces_make_one_point_or_none() -> None:
     assert (both.mistakes, both.beats, both.mean, both.worst) == (8, 2000, 1.5, 6.0)
     assert together([point(1.0, 3), None]) is None
     assert together([]) is None
+
+
+def test_a_failed_probe_is_a_mistake_of_detectors_that_know_only_silence() -> None:
+    trace = named("failed-probes").trace(1, 6000)
+    by_name = {}
+    for name in ("phi", "akka"):
+        contender = BY_NAME[name]
+        by_name[name] = replay(contender.watcher(trace, contender.default), trace, [2.0, 8.0])
+    counted, unaware = by_name["phi"][1], by_name["akka"][1]
+    assert counted.mistakes == 0
+    assert 4.0 < counted.mean < 9.0
+    assert unaware.mistakes > 50
+    assert by_name["phi"][0].mean < counted.mean

@@ -63,11 +63,15 @@ def view(name: str, state: State = "running", **more: Any) -> Instance:
         "attempt": 0,
         "waiting_for": None,
         "held": None,
+        "on_suspect": None,
         "lingering": [],
         "stuck": False,
         "detach": False,
         "status": None,
         "probe_error": None,
+        "paused": None,
+        "out_of_memory": None,
+        "probe": None,
         "current": True,
         "group": None,
         "type": "service",
@@ -428,13 +432,28 @@ class FakeClient:
     def instance(self, name: str) -> InstanceDetail:
         return details(self._row(name))
 
-    def events(self, services: Sequence[str] = (), *, limit: int | None = None) -> list[Event]:
+    def events(
+        self,
+        services: Sequence[str] = (),
+        *,
+        since: float | None = None,
+        after: int | None = None,
+        limit: int | None = None,
+    ) -> list[Event]:
         return events()
 
     def evidence(self, event_id: int) -> Evidence:
         return EVIDENCE
 
-    def logs(self, name: str, *, lines: int | None = None, before: str | None = None, after: str | None = None) -> Logs:
+    def logs(
+        self,
+        name: str,
+        *,
+        lines: int | None = None,
+        since: float | None = None,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> Logs:
         self._row(name)
         have = self.lines.get(name, [])
         low, high = 0, len(have)

@@ -59,6 +59,8 @@ command = ["sh", "-c", "echo one; echo two; exec sleep 1000"]
         await until(lambda: "two" in text(overview.log_pane))
         await until(lambda: "sleep 1000" in text(overview.detail))
         await pilot.press("x")
+        await until(lambda: overview.app.screen is not overview)  # it asks first
+        await pilot.press("y")
         await until(lambda: state(overview, "talker") == "stopped")
         await until(lambda: "stopped by the user" in text(overview.feed))
         await pilot.press("s")
@@ -82,7 +84,9 @@ restart = {{ initial = "20s", jitter = 0.0 }}
 
     async def scene(overview: Overview, pilot: Pilot[Any], until: Until) -> None:
         await until(lambda: state(overview, "worker") == "backoff")
-        await until(lambda: "restart in" in text(overview.table) and "no heartbeat" in text(overview.table))
+        await until(lambda: "next try in" in text(overview.table))
+        told = ("hangs at", "waits in", "no heartbeat")  # by what may be read of it here
+        await until(lambda: any(words in text(overview.table) for words in told))
         await until(lambda: "attempt 1, after 20s" in text(overview.detail))
         await until(lambda: "notify every 50 ms" in text(overview.detail))
         await pilot.press("v")

@@ -48,14 +48,20 @@ restart = {{ policy = "never" }}
 def test_why_shows_the_line_that_hangs(daemon: Make, tmp_path: Path) -> None:
     d = daemon(service(tmp_path, 'dump_signal = "USR2"'))
     d.event("worker", "stopping")
-    assert "SIGUSR2) was in hangs_here (hangs.py:8) ← <module>" in d.cli("why", "worker").stdout
+    told = d.cli("why", "worker").stdout
+    assert "hangs at hangs.py:8 in hangs_here()" in told.splitlines()[0]
+    assert "SIGUSR2) was in hangs_here (hangs.py:8) ← <module>" in told
 
 
 @pytest.mark.skipif(pyspy.program() is None, reason="py-spy is not installed")
 def test_py_spy_shows_it_without_the_service_playing_along(daemon: Make, tmp_path: Path) -> None:
     d = daemon(service(tmp_path, ""))
     d.event("worker", "stopping")
-    assert "py-spy) was in hangs_here (hangs.py:8) ← <module>" in d.cli("why", "worker").stdout
+    told = d.cli("why", "worker").stdout
+    assert "hangs at hangs.py:8 in hangs_here()" in told.splitlines()[0]
+    assert "py-spy) was in hangs_here (hangs.py:8) ← <module>" in told
+    evidence = d.cli("why", "worker", "--evidence").stdout
+    assert "waits_in" in evidence and f"hangs_here ({tmp_path}/hangs.py:8)" in evidence
 
 
 def test_a_core_file_is_waited_for(daemon: Make, tmp_path: Path) -> None:

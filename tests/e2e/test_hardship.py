@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -300,3 +301,94 @@ def test_commands_and_their_exit_codes(daemon: Make) -> None:
     assert d.cli("down").returncode == 0
     assert d.wait() == 0
     assert d.cli("start", "a").returncode == 5
+
+
+MANY = "".join(f'[services.s{n}]\ncommand = ["sleep", "1000"]\n' for n in range(60))
+FEW = ("sh", "-c", 'ulimit -n 90; exec "$@"', "sh")
+
+
+def test_few_descriptors_leave_enough_for_orders(daemon: Make) -> None:
+    d = daemon(MANY, start=False).start(prefix=FEW)
+    failed = d.said(lambda line: isinstance(line, dict) and line.get("cause") == "spawn-failed")
+    assert "descriptor" in failed["detail"]["error"] or "Too many open files" in failed["detail"]["error"]
+    rows = d.client.get("/v1/status")["instances"]
+    running = {r["name"]: r["pid"] for r in rows if r["pid"]}
+    assert running
+    name = next(iter(running))
+    assert d.cli("stop", name).returncode == 0
+    assert d.cli("reload").returncode == 0
+    d.signal(signal.SIGKILL)
+    d.wait()
+    d.start(prefix=FEW)
+    again = {r["name"]: r["pid"] for r in d.client.get("/v1/status")["instances"] if r["pid"]}
+    assert running.items() - again.items() == {(name, running[name])}
+    assert not [line for line in d.lines if "internal error" in str(line)]
+
+
+def test_what_ran_with_enough_descriptors_is_taken_up_with_few(daemon: Make) -> None:
+    d = daemon(MANY)
+    d.event("s59", "running")
+    before = {r["name"]: r["pid"] for r in d.client.get("/v1/status")["instances"]}
+    d.signal(signal.SIGKILL)
+    d.wait()
+    d.start(prefix=FEW)
+    assert {r["name"]: r["pid"] for r in d.client.get("/v1/status")["instances"]} == before
+    d.problem("is not read")
+    assert d.cli("stop", "s7").returncode == 0
+
+
+def test_fewer_descriptors_than_processes_touch_none_of_them(daemon: Make) -> None:
+    d = daemon(MANY)
+    d.event("s59", "running")
+    before = {r["name"]: r["pid"] for r in d.client.get("/v1/status")["instances"]}
+    d.signal(signal.SIGKILL)
+    d.wait()
+    d.start(prefix=("sh", "-c", 'ulimit -n 60; exec "$@"', "sh"), wait=False)
+    assert d.wait() == 1
+    assert any("LimitNOFILE" in str(line) for line in d.lines)
+    assert all(map(alive, before.values()))
+    d.start()
+    assert {r["name"]: r["pid"] for r in d.client.get("/v1/status")["instances"]} == before
+
+
+@pytest.mark.parametrize("crashed", [False, True], ids=["cold", "after a crash"])
+def test_a_full_runtime_directory(daemon: Make, small_disk: Path, crashed: bool) -> None:
+    d = daemon(SLEEPER, start=False)
+    d.file.write_text(d.file.read_text().replace(f'"{d.runtime_dir}"', f'"{small_disk}"'))
+    d.runtime_dir = small_disk
+    pid = 0
+    if crashed:
+        d.start()
+        pid = d.event("a", "running")["detail"]["pid"]
+        d.signal(signal.SIGKILL)
+        d.wait()
+    with suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as fill:
+        while fill.write(b"x" * 4096):
+            pass
+    d.start()
+    assert d.status("a")["state"] == "running"
+    assert not pid or d.status("a")["pid"] == pid
+    if not crashed:
+        d.problem("No space left")
+        (small_disk / "fill").unlink()
+        d.said(lambda line: "saved again" in str(line))
+        assert (small_disk / "plan.json").exists()
+    assert not [line for line in d.lines if "Traceback" in str(line) or "internal error" in str(line)]
+
+
+def test_a_read_only_runtime_directory_is_told(daemon: Make, small_disk: Path) -> None:
+    d = daemon(SLEEPER, start=False)
+    d.file.write_text(d.file.read_text().replace(f'"{d.runtime_dir}"', f'"{small_disk}"'))
+    d.runtime_dir = small_disk
+    d.start()
+    pid = d.event("a", "running")["detail"]["pid"]
+    d.signal(signal.SIGKILL)
+    d.wait()
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    refused = d.cli("run")
+    assert refused.returncode == 1, "a service manager tries it again"
+    assert "Read-only" in refused.stderr and str(small_disk) in refused.stderr
+    assert "Traceback" not in refused.stderr and alive(pid)
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    d.start()
+    assert d.status("a")["pid"] == pid

@@ -17,6 +17,14 @@ SECRETS = (
     "url-5ecret-e",
     "flag-5ecret-f",
     "host-5ecret-g",
+    "glued-5ecret-h",
+    "header-5ecret-i",
+    "user-5ecret-j",
+    "shell-5ecret-k",
+    "query-5ecret-l",
+    "json-5ecret-m",
+    "key-5ecret-n",
+    "probe-5ecret-o",
 )
 WORKER = """
 import os, socket, sys, time
@@ -39,7 +47,10 @@ def test_no_secret_leaves_the_service(daemon: Start, tmp_path: Path) -> None:
         f"""
 [services.worker]
 command = ["{sys.executable}", "{tmp_path}/worker.py", "--password", "word-5ecret-d", "--token=flag-5ecret-f",
-           "postgres://app:url-5ecret-e@db/x"]
+           "postgres://app:url-5ecret-e@db/x", "-pglued-5ecret-h", "-H", "Authorization: Bearer header-5ecret-i",
+           "-u", "admin:user-5ecret-j", "exec app --pass shell-5ecret-k", "https://h/x?api_key=query-5ecret-l",
+           '{{"token": "json-5ecret-m"}}', "--access-key", "key-5ecret-n"]
+ready = {{ exec = ["true", "--auth", "probe-5ecret-o"] }}
 environment = {{ DB_PASSWORD = "env-5ecret-a" }}
 environment_file = "{tmp_path}/env"
 heartbeat = {{ interval = "50ms", min_timeout = "300ms", max_timeout = "1s" }}
@@ -51,7 +62,7 @@ notify = "json://user:hook-5ecret-c@127.0.0.1:9/"
     )
     one.start(prefix=["env", "OPS_TOKEN=host-5ecret-g"])
     one.event("worker", "suspect", "heartbeat-silent")
-    one.event("worker", "running", "spawned")
+    one.event("worker", "running", "ready")
     served = {f"{path} served": str(one.client.get(path)) for path in ("/v1/services", "/v1/instances/worker")}
     assert all("worker.py" in text for text in served.values())
     one.write(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -148,7 +149,9 @@ def test_a_version_that_fails_while_it_takes_over_gives_back(daemon: Start, tmp_
     python = copy(
         tmp_path,
         lambda p: edit(
-            p / "daemon" / "recovery.py", "    previous.begin()\n", '    previous.begin()\n    raise KeyError("x")\n'
+            p / "daemon" / "recovery.py",
+            "    try:\n        previous.begin()\n",
+            '    raise KeyError("x")\n    try:\n        previous.begin()\n',
         ),
     )
     run = one.cli("upgrade", "--python", python)
@@ -156,6 +159,26 @@ def test_a_version_that_fails_while_it_takes_over_gives_back(daemon: Start, tmp_
     assert "could not take over" in run.stderr
     assert pids(one) == before
     assert one.stop() == 0
+    whole(one)
+
+
+def test_a_version_that_dies_when_it_is_executed_leaves_the_previous_one(daemon: Start, tmp_path: Path) -> None:
+    """It passes the rehearsal; what is executed then is lost with its process."""
+    one = daemon(SERVICES)
+    before = settled(one)
+    assert one.process is not None
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$*" in *--upgraded-from*) exit 1;; esac\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    run = one.cli("upgrade", "--python", str(python))
+    try:
+        assert run.returncode == 1
+        assert "could not take over" in run.stderr
+        assert one.wait() == 1
+        assert one.client.daemon_pid() not in (0, one.process.pid)
+        assert pids(one) == before
+    finally:
+        assert one.cli("down").returncode == 0
     whole(one)
 
 
@@ -181,3 +204,42 @@ def test_signals_that_were_held_back_are_taken_once_the_daemon_can(daemon: Start
     assert "SigBlk:\t0000000000000000" in Path(f"/proc/{pid}/status").read_text()
     one.signal(signal.SIGTERM)
     assert one.wait() == 0
+
+
+def test_where_the_boot_seems_to_be_another_nothing_is_doubled(daemon: Start) -> None:
+    """In a time namespace every start time is another one, that of PID 1 too, by which the boot is named."""
+    elsewhere = ("unshare", "--time", "--fork", "--boottime", "100000", "--monotonic", "100000")
+    try:
+        probe = subprocess.run([*elsewhere, "true"], capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare(1)")
+    if probe.returncode != 0:
+        pytest.skip("no time namespace can be made here")
+    one = daemon(SERVICES)
+    before = settled(one)
+    one.signal(signal.SIGKILL)
+    one.wait()
+    one.start(prefix=elsewhere)
+    rows = one.client.get("/v1/status")["instances"]
+    assert {r["name"]: r["pid"] for r in rows if r["pid"]} == before
+    assert {r["name"]: r["state"] for r in rows}["idle"] == "stopped", "an order to stop holds"
+    assert one.cli("down").returncode == 0
+    assert one.wait() == 0
+    whole(one)
+
+
+def test_what_an_orderly_end_left_is_ended_before_anything_is_started(daemon: Start, tmp_path: Path) -> None:
+    """A process that carries the mark of the supervisor, and that the stop did not reach."""
+    one = daemon(SERVICES)
+    settled(one)
+    environment = dict(
+        entry.split("=", 1)
+        for entry in Path(f"/proc/{one.status('steady')['pid']}/environ").read_text().split("\0")
+        if entry
+    )
+    assert one.stop() == 0
+    left = subprocess.Popen(["sleep", "1000"], env=environment, start_new_session=True)
+    one.start(wait=False)
+    one.problem(f"process {left.pid} of steady was left behind")
+    assert left.wait() == -signal.SIGKILL
+    one.event("steady", "running")

@@ -137,6 +137,7 @@ EVERY_KEY: JSON = {
             "inherit_environment": ["LANG"],
             "unset_environment": ["TZ"],
             "hard_limits": [["nofile", 512]],
+            "unresolved": [["services.toml:3: services.web.command", "it does not exist"]],
         }
     ],
     "path": "/srv/demo/services.toml",
@@ -243,6 +244,7 @@ EVERY_FIELD = Plan(
             inherit_environment=("LANG",),
             unset_environment=("TZ",),
             hard_limits=(("nofile", 512),),
+            unresolved=(("services.toml:3: services.web.command", "it does not exist"),),
         ),
     ),
     path="/srv/demo/services.toml",
@@ -299,6 +301,7 @@ DEFAULTS: dict[type, JSON] = {
         "inherit_environment": None,
         "unset_environment": (),
         "hard_limits": (),
+        "unresolved": (),
     },
     ReadySpec: {
         "http": None,

@@ -101,6 +101,9 @@ class Daemon:
                 self.previous_run.end()
             self.world.ended(self)
 
+    def refuse(self, message: str) -> None:
+        raise AssertionError("no service of the simulation lacks anything")
+
     def save_all(self) -> None:
         for name, instance in self.service_set.instances.items():
             self.ledger.save(name, self._snapshot(name, instance))

@@ -99,7 +99,7 @@ def takes_every_end_for_an_orderly_one(patch: Patch) -> None:
 
     def init(self: PreviousRun, *what: Any) -> None:
         real(self, *what)
-        self.crashed = False
+        self.crashed = self.current = False
 
     patch.setattr(PreviousRun, "__init__", init)
 

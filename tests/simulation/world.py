@@ -252,7 +252,8 @@ class World:
 
     def signal(self, process: Process, order: act.Signal) -> None:
         self.invariants.touched(process, order.incarnation)
-        if not process.stubborn and not process.hung and not process.stopped:
+        process.stopped = False
+        if not process.stubborn and not process.hung:
             self.later(OBEYS_AFTER, lambda: self.exit(process, None, order.number))
         if order.tree and self.dice.random() < 0.5:
             self.later(OBEYS_AFTER, lambda: self.empty(process))

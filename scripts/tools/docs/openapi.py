@@ -26,7 +26,7 @@ from typing import (
 )
 
 from supervisor import __version__
-from supervisor.adapters.control.routes import ROUTES
+from supervisor.adapters.control.routes import DEADLINE, PURPOSE, ROUTES
 from supervisor.adapters.http.routing import Param, Route
 from supervisor.core.model import documents
 from supervisor.core.model.documents import JSON
@@ -118,6 +118,12 @@ def operation(route: Route) -> JSON:
         resume = "resume after the event of this id"
         schema = {"type": "integer"}
         parameters.append({"name": "Last-Event-ID", "in": "header", "description": resume, "schema": schema})
+        purpose = "of a command that waits for its order: more streams are open to it than to followers"
+        kinds: JSON = {"type": "string", "enum": ["order"]}
+        parameters.append({"name": PURPOSE, "in": "header", "description": purpose, "schema": kinds})
+    if route.method == "POST":
+        late = "seconds of CLOCK_MONOTONIC until which the client waits; the order is not carried out later"
+        parameters.append({"name": DEADLINE, "in": "header", "description": late, "schema": {"type": "number"}})
     if parameters:
         found["parameters"] = parameters
     fields = {p.name: values(p) | {"description": p.description} for p in route.params if p.place == "body"}

@@ -21,6 +21,7 @@ from textual.pilot import Pilot
 from scripts.tools.docs.compact_screenshot import compact
 from supervisor.client import Client
 from supervisor.dashboard.app import Dashboard
+from supervisor.dashboard.row_status import reason
 
 ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "docs" / "img"
@@ -35,16 +36,14 @@ def states(app: Dashboard) -> dict[str, str]:
 
 
 def moody_is_being_healed(app: Dashboard) -> bool:
-    return states(app).get("moody") in ("suspect", "stopping", "backoff")
-
-
-def flaky_has_failed(app: Dashboard) -> bool:
-    return states(app).get("flaky") == "failed"
+    """It hung, the line is known, and it waits for its next try."""
+    waits = states(app).get("moody") == "backoff"
+    return waits and any(row.name == "moody" and "hangs at" in reason(row).text for row in app.overview.table.rows)
 
 
 SHOTS: tuple[tuple[str, tuple[int, int], str, Scene], ...] = (
     ("dashboard", (120, 40), "moody", moody_is_being_healed),
-    ("dashboard-small", (80, 24), "flaky", flaky_has_failed),
+    ("dashboard-small", (80, 24), "moody", moody_is_being_healed),
     ("dashboard-large", (200, 60), "moody", moody_is_being_healed),
 )
 

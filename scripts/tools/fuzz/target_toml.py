@@ -22,11 +22,12 @@ from supervisor.config.checks import host
 from supervisor.config.export.json_schema import schema
 from supervisor.config.load import load
 from supervisor.config.source import read, trust
-from supervisor.config.source.locate import Locations, locations
+from supervisor.config.source.locate import locations
 from supervisor.core.model.plain import from_plain, to_plain
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.plan_diff import difference
 from supervisor.errors import ConfigError
+from supervisor.last_directories import Locations
 
 ROOT = Path(__file__).parents[3]
 JSON = dict[str, Any]

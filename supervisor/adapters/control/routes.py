@@ -5,6 +5,7 @@ Handlers turn a checked call into one question to the `Daemon`; its exceptions f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 FILE_HEADER = "supervisor-file"
 """The header in which a client says which file it means, percent-encoded."""
 MOST_STREAMS = 32
+RESERVED_STREAMS = 16
+"""Streams beyond that which only commands that wait for their order may open, so that followers cannot hinder them."""
+PURPOSE = "supervisor-purpose"
+"""Header of a stream that a command opens to wait for its order; its value is `order`."""
+DEADLINE = "supervisor-deadline"
+"""Header of an order: the time by CLOCK_MONOTONIC until which its client waits. It is not carried out later."""
 MOST_KNOWN = 10
 """Names that an error suggests, at most."""
 
@@ -46,6 +53,8 @@ class ControlRoutes:
             if route is not None:
                 self._require_own(request.headers.get(FILE_HEADER))
                 call.args = arguments(route, path_args, request.query, request.body)
+                if route.method == "POST":
+                    self._check_deadline(request.headers.get(DEADLINE))
                 route.handler(self, call)
         except SupervisorError as error:
             self.refuse(call, error)
@@ -58,6 +67,19 @@ class ControlRoutes:
                 f"this daemon runs {file}, not {unquoted(meant)}",
                 f"Use -f {file}, or --socket; or give one of the two another [supervisor] name.",
             )
+
+    def _check_deadline(self, deadline: str | None) -> None:
+        """Refuse an order that was taken only after its client had given up, say because the daemon was stopped."""
+        if deadline is None:
+            return
+        try:
+            until = float(deadline)
+        except ValueError:
+            until = math.nan
+        if math.isnan(until):
+            raise UsageError(f"{DEADLINE} must be seconds of CLOCK_MONOTONIC, not {deadline!r}")
+        if self.loop.now() > until:
+            raise OperationFailed("the order came too late and was not carried out", "Give it again.")
 
     def refusal(self, code: str, message: str) -> bytes:
         """The body for a request that never became a call."""
@@ -193,8 +215,9 @@ def _logs(api: ControlRoutes, call: Call) -> None:
 def _stream(api: ControlRoutes, call: Call) -> None:
     from supervisor.adapters.control.event_stream import open_stream
 
-    if api.streams >= MOST_STREAMS:
-        busy = SupervisorError(f"{MOST_STREAMS} streams are open already", "close one that is not read")
+    most = MOST_STREAMS + (RESERVED_STREAMS if call.headers.get(PURPOSE) == "order" else 0)
+    if api.streams >= most:
+        busy = SupervisorError(f"{most} streams are open already", "close one that is not read")
         call.fail(429, "too-many-streams", busy)
         return
     open_stream(api, call)

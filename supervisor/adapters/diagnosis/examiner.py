@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Protocol
 from supervisor.adapters.diagnosis import proc_snapshot as evidence
 from supervisor.adapters.diagnosis import pyspy
 from supervisor.adapters.diagnosis.stack_dump import Dump, Output, catches
-from supervisor.adapters.diagnosis.thread_waits import any_awake, read_waits
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.probes.prober import error_text
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.adapters.processes.thread_waits import any_awake, read_waits
 from supervisor.adapters.processes.tree import Tree, send
 from supervisor.core.detection.schedulable_time import SchedulableTime, contended
 from supervisor.core.model.spec import Evidence, ServiceSpec
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     from supervisor.core.model import documents
     from supervisor.core.model.documents import Core, Stack
 
-Done = Callable[[bool, str | None, "documents.Evidence", float], None]
-"""`done(alive, held, evidence, ran)`: whether it answered; why its silence proves nothing, or None; what was found;
-the seconds of this suspicion in which it could run."""
-Confirm = Callable[[Callable[[bool], None]], object]
-"""`confirm(answer)` probes the suspect once more; `answer(alive)` may be called before it returns."""
+Done = Callable[[bool, str | None, "documents.Evidence", float, str | None], None]
+"""`done(alive, held, evidence, ran, unasked)`: whether it answered; why its silence proves nothing, or None; what was
+found; the seconds of this silence in which it could run; why it could not be probed, or None."""
+Confirm = Callable[[Callable[[bool, str | None], None]], Callable[[], None]]
+"""`confirm(answer)` probes the suspect once more and returns what cancels that; `answer(alive, unasked)` may be called
+before it returns."""
 
 LAST_LINES = 20
 """Lines of output in the evidence."""
@@ -86,15 +87,17 @@ class Examiner:
         done: Done,
         *,
         again: bool = False,
+        ran: float = 0.0,
     ) -> None:
         """Call `done` once within `timeout` seconds, perhaps before this returns.
 
         An unfinished examination of the same instance is cancelled, and its `done` never called.  `again`: the
-        suspicion is still the one of the last examination, whose measured times go on.
+        silence is still the one of the last examination, whose measured times go on; else they begin with `ran`
+        seconds in which the process could run.
         """
         running = self._running.get(suspect.instance) if again else None
         self.cancel(suspect.instance)
-        self._running[suspect.instance] = running = running or SchedulableTime()
+        self._running[suspect.instance] = running = running or SchedulableTime(ran)
         examination = _Examination(self, suspect, spec, timeout, done, running)
         self._under_way[suspect.instance] = examination
         examination.begin(confirm)
@@ -136,9 +139,12 @@ class _Examination:
         self._missing = 1  # results to wait for; the first is that all have been requested
         self._cancels: list[Callable[[], None]] = []
         self._held: str | None = None
+        self._unasked: str | None = None
+        self._confirms = False
         self._found: documents.Evidence = {}
 
     def begin(self, confirm: Confirm | None) -> None:
+        self._confirms = confirm is not None
         pid, now = self.suspect.pid, self._loop.now
         members = self.suspect.tree.members()
         lines = self._examiner.output(self.suspect.instance).tail(LAST_LINES)
@@ -166,7 +172,8 @@ class _Examination:
         """Measure whether it gets to run, by the change since the last look."""
         tree = self.suspect.tree
         cgroup = tree.path if isinstance(tree, CgroupTree) else None
-        self._running.look(self._loop.now(), read_waits(members, cgroup), blocked=self._held is not None)
+        blocked = self._held is not None and not self._found.get("others_can_run")
+        self._running.look(self._loop.now(), read_waits(members, cgroup), blocked=blocked)
         self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
         if self._held is None and self._running.held is not None:
             self._held = self._found["held"] = self._running.held
@@ -175,7 +182,7 @@ class _Examination:
         if confirm is None:
             self._confirmed(False)
         else:
-            confirm(self._confirmed)
+            self._cancels.append(confirm(self._confirmed))
 
     def end(self) -> None:
         """Cancel all that is under way."""
@@ -184,12 +191,13 @@ class _Examination:
         for cancel in self._cancels:
             cancel()
 
-    def _confirmed(self, alive: bool) -> None:
+    def _confirmed(self, alive: bool, unasked: str | None = None) -> None:
         if self._over or self._asked:
             return
         self._asked = True
+        self._unasked = unasked
         self._stacks_until = min(self._until - _MARGIN / 2, self._loop.now() + _STACKS_WITHIN)
-        if alive or self._held is not None:
+        if alive or self._held is not None or unasked is not None:
             self._answer(alive)
             return
         if self._spec.evidence is Evidence.CORE:
@@ -279,13 +287,15 @@ class _Examination:
 
     def _time_is_up(self) -> None:
         self._found["cut_short"] = f"after {self._loop.now() - self._began:.1f} s"
+        if self._confirms and not self._asked:
+            self._unasked = "no answer yet when the time for it was over"
         self._answer(False)
 
     def _answer(self, alive: bool) -> None:
         self._found["took_ms"] = round(1000 * (self._loop.now() - self._began), 1)
         self.end()
         self._examiner.forget(self)
-        self._done(alive, self._held, self._found, self._running.ran)
+        self._done(alive, self._held, self._found, self._running.ran, self._unasked)
 
 
 def _prepare_core(pid: int, spec: ServiceSpec) -> Core:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from supervisor.adapters.diagnosis.open_sockets import SOCKETS, describe, descriptors
-from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux import freezer, procfs
 from supervisor.core.text.redact import without_secrets
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ _LIMITS = {
     "Max cpu time": "cpu",
 }
 _CGROUP = ("memory.current", "memory.max", "memory.high", "memory.pressure", "cpu.max", "cpu.stat", "pids.max")
+_IN_WAIT = ("do_wait", "do_sigtimedwait", "sigsuspend", "pause")
+"""Where in the kernel a process waits that only looks after its children."""
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -75,9 +77,14 @@ def examine(
     began = clock()
     look = Look(began + budget_s, clock)
     status = _status(f"/proc/{pid}")
+    frozen = freezer.frozen_by(pid)
     cgroup = _cgroup(pid)
+    if cgroup is not None:
+        cgroup["frozen"] = frozen is not None
     others = [member for member in members if member != pid]
-    held = _held(status, cgroup) or _held_among(others[: PROCESSES - 1])
+    held, others_can_run = _held(status, frozen), False
+    if held is None:
+        held, others_can_run = _held_among(pid, others[: PROCESSES - 1])
     evidence: Evidence = {
         "pid": pid,
         "held": held,
@@ -92,6 +99,8 @@ def examine(
     known = describe(f"/proc/{pid}", {inode for inode, _, _ in look.sockets}, look.may)
     for inode, sockets, number in look.sockets:
         sockets.append({"fd": number, **known.get(inode, {"kind": "other"})})
+    if others_can_run:
+        evidence["others_can_run"] = True
     if len(others) >= PROCESSES:
         evidence["processes_left_out"] = len(others) - PROCESSES + 1
     if look.cut:
@@ -123,7 +132,7 @@ def _pressure(content: bytes) -> dict[str, list[float]]:
     return found
 
 
-def _held(status: Mapping[str, str], cgroup: JSON | None) -> str | None:
+def _held(status: Mapping[str, str], frozen: str | None) -> str | None:
     state = status.get("State", "?")[:1]
     tracer = status.get("TracerPid", "0")
     if tracer != "0":
@@ -132,28 +141,39 @@ def _held(status: Mapping[str, str], cgroup: JSON | None) -> str | None:
         return "traced"
     if state == "T":
         return "stopped (SIGSTOP)"
-    return "frozen cgroup" if cgroup is not None and cgroup["frozen"] else None
+    return frozen
 
 
-def _held_among(others: Sequence[int]) -> str | None:
-    """The same for the first of a tree's other processes that cannot run: behind a wrapper, that may be the process
-    that beats."""
+def _held_among(pid: int, others: Sequence[int]) -> tuple[str | None, bool]:
+    """The same for the first of a tree's other processes that cannot run, and whether the rest could answer for it.
+
+    Behind a wrapper the others are all that matters, so none of the rest can answer where all of them are held and the
+    main process only waits for its children.  Elsewhere one stopped worker is no excuse for the whole service."""
+    first, can_run = None, False
     for member in others:
-        if (held := _held(_status(f"/proc/{member}"), None)) is not None:
-            return f"{held}: pid {member}"
-    return None
+        status = _status(f"/proc/{member}")
+        held = _held(status, freezer.frozen_by(member))
+        if held is None:
+            can_run |= status.get("State", "X")[:1] not in "ZX"
+        elif first is None:
+            first = f"{held}: pid {member}"
+    if first is None:
+        return None, False
+    waits = (procfs.read(f"/proc/{pid}/wchan") or b"").decode(errors="replace")
+    if not can_run and (waits in ("", "0") or any(known in waits for known in _IN_WAIT)):
+        return first, False
+    return f"{first}, until the others could have answered", True
 
 
 def _cgroup(pid: int) -> JSON | None:
-    """Its path in the unified hierarchy, whether it is frozen, its limits and usage; None where it has none."""
+    """Its path in the unified hierarchy, its limits and usage; None where it has none."""
     path = procfs.cgroup_of(pid)
     if path is None:
         return None
     directory = procfs.cgroup_directory(path)
-    events = procfs.read(f"{directory}/cgroup.events") or b""
     contents = {name: procfs.read(f"{directory}/{name}") for name in _CGROUP}
     texts = {name: text.decode(errors="replace").strip()[:LINE] for name, text in contents.items() if text}
-    return {"path": path.encode(errors="replace").decode(), "frozen": b"frozen 1" in events, **texts}
+    return {"path": path.encode(errors="replace").decode(), **texts}
 
 
 def _process(pid: int, look: Look, *, whole: bool) -> ExaminedProcess | None:

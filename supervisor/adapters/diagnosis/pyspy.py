@@ -13,6 +13,7 @@ from functools import cache
 
 from supervisor.adapters.diagnosis.stack_dump import BYTES, LINES, clean
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes.child_command import ChildCommand, CommandResult
 
 Done = Callable[[list[str], str | None], None]
@@ -36,7 +37,9 @@ def is_python(pid: int) -> bool:
 
 
 def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> ChildCommand:
-    """Begin to read the stacks of `pid`; OSError where py-spy cannot be started."""
+    """Begin to read the stacks of `pid`; OSError where py-spy cannot be started.
+
+    The full names of the files tell the program's own code from that of its libraries."""
 
     def ended(outcome: CommandResult) -> None:
         if outcome.timed_out:
@@ -50,7 +53,11 @@ def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> C
         else:
             done(lines[first : first + LINES], None)
 
-    return ChildCommand(loop, [spy, "dump", "--pid", str(pid)], ended, timeout=timeout, keep=BYTES)
+    # py-spy stops a process before it reads, and waits for ever for one that is stopped already.
+    stat = procfs.stat(pid)
+    stopped = ["--nonblocking"] if stat is not None and stat.state in "Tt" else []
+    command = [spy, "dump", *stopped, "--full-filenames", "--pid", str(pid)]
+    return ChildCommand(loop, command, ended, timeout=timeout, keep=BYTES)
 
 
 def _reason(lines: list[str]) -> str:

@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from supervisor.core.text.causes import phrase
+from supervisor.core.text.timestamps import local_time
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event
@@ -28,13 +29,16 @@ _COLOURS = {
 }
 
 
+def _is_plain_terminal() -> bool:
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
 class ConsoleLog:
     """Writes state changes with `event` and messages about the supervisor itself with `say`."""
 
     def __init__(self, log_format: str) -> None:
         self._json = log_format == "json"
-        plain = self._json or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-        self._colour = not plain and os.isatty(2)
+        self._colour = not self._json and os.isatty(2) and not _is_plain_terminal()
         self._dropped = 0
         self._socket: socket.socket | None = None
         self._fd = 2
@@ -49,8 +53,8 @@ class ConsoleLog:
         except OSError:
             self._fd = 2
 
-    def event(self, event: Event) -> None:
-        """Write an event, given as an object of `events --json`."""
+    def event(self, event: Event, place: str = "") -> None:
+        """Write an event, given as an object of `events --json`.  `place`: where a suspect was, for the text."""
         if self._json:
             self._write(json.dumps(event, separators=(",", ":")))
             return
@@ -58,7 +62,8 @@ class ConsoleLog:
         if event["from"] == state and event["detail"].get("phase") == "spawn":
             return  # recorded for recovery, of no interest to a reader
         tag = f"\x1b[{_COLOURS.get(state, '0')}m{state:<8}\x1b[0m" if self._colour else f"{state:<8}"
-        self._write(f"{event['at'][11:23]} {event['instance']:<16} {tag} {phrase(event['cause'], event['detail'])}")
+        said = phrase(event["cause"], event["detail"]) + (f"; {place}" if place else "")
+        self._write(f"{local_time(event['at'])} {event['instance']:<16} {tag} {said}")
 
     def say(self, level: str, message: str, at: str) -> None:
         """Write a message.  `level`: info, warning or error.  `at`: ISO 8601."""
@@ -66,7 +71,7 @@ class ConsoleLog:
             self._write(json.dumps({"at": at, "level": level, "message": message}, separators=(",", ":")))
         else:
             mark = {"info": "", "warning": "warning: ", "error": "error: "}[level]
-            self._write(f"{at[11:23]} supervisor       {mark}{message}")
+            self._write(f"{local_time(at)} supervisor       {mark}{message}")
 
     def _write(self, line: str) -> None:
         if self._dropped:

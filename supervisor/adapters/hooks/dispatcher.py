@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.probes.prober import error_text
 from supervisor.adapters.processes.child_command import ChildCommand, CommandResult
+from supervisor.adapters.processes.command_trees import CommandTree
 from supervisor.core.model.actions import Record
 from supervisor.core.model.spec import HookSpec, ServiceSpec, ServiceType
 from supervisor.core.services.hook_triggers import triggers
@@ -53,10 +54,17 @@ class HookDispatcher:
     """Queues and runs hooks. `dropped` counts those that never ran.
 
     `on_problem(text)` reports a hook's failure once, and again only after it has succeeded in between.
+    `tree(instance)` is the process tree for a hook of that instance; it ends with the hook.
     """
 
-    def __init__(self, loop: EventLoop, on_problem: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        loop: EventLoop,
+        on_problem: Callable[[str], None],
+        tree: Callable[[str], CommandTree],
+    ) -> None:
         self.dropped = 0
+        self._tree = tree
         self._loop = loop
         self._on_problem = on_problem
         self._queue: deque[_Job] = deque()
@@ -120,6 +128,7 @@ class HookDispatcher:
             lambda outcome: self._ended(job, outcome),
             timeout=job.hook.timeout,
             stdin=json.dumps(order, default=str).encode(),
+            tree=self._tree(job.instance),
         )
 
     def _ended(self, job: _Job, outcome: CommandResult) -> None:

@@ -8,6 +8,7 @@ its own: the caller kills the whole process group when it takes too long.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -45,23 +46,28 @@ def run_job(job: dict[str, Any], wait: Any = None) -> None:
 
 
 def run_command(argv: list[str], directory: str | None, event: Event) -> None:
-    """Run the command with the event as one line of JSON on its stdin. Raises HookFailed unless it exits with 0."""
-    try:
-        process = subprocess.run(
-            argv,
-            input=json.dumps(event).encode() + b"\n",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=directory,
-            check=False,
-        )
-    except OSError as error:
-        raise HookImpossible(f"{argv[0]}: {error.strerror}") from None
+    """Run the command with the event as one line of JSON on its stdin. Raises HookFailed unless it exits with 0.
+
+    Its output goes to a file in memory: a pipe would be open until the last child that it leaves behind has ended."""
+    with open(os.memfd_create("output", os.MFD_CLOEXEC), "wb") as output:
+        try:
+            process = subprocess.run(
+                argv,
+                input=json.dumps(event).encode() + b"\n",
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                check=False,
+            )
+        except OSError as error:
+            raise HookImpossible(f"{argv[0]}: {error.strerror}") from None
+        written = os.fstat(output.fileno()).st_size
+        last = os.pread(output.fileno(), 4096, max(0, written - 4096))
     if process.returncode:
-        lines = process.stdout[-4096:].decode(errors="replace").split("\n")
-        last = next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
+        lines = last.decode(errors="replace").split("\n")
+        said = next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
         ending = f"exit code {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
-        raise HookFailed(f"{argv[0]}: {ending}" + (f": {last}" if last else ""))
+        raise HookFailed(f"{argv[0]}: {ending}" + (f": {said}" if said else ""))
 
 
 def send_notification(url: str, event: Event) -> None:

@@ -2,11 +2,13 @@
 
 The next pipelined request is parsed only when the answer before it has been sent, so a client that asks faster than it
 reads slows itself down. A request must be complete within REQUEST_SECONDS, and a client that is owed bytes must accept
-some of them within the same time.
+some of them within the same time. A client on TCP has only STRANGER_SECONDS until the head of its first request is
+there and its token has been checked. An order whose client has hung up is dropped.
 """
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +17,7 @@ import h11
 
 from supervisor.adapters.eventloop.loop import EPOLLIN, EPOLLOUT, EventLoop
 from supervisor.adapters.http.messages import Handler, Request
+from supervisor.adapters.http.request_head import announced, check_head, check_lines, is_address, origin
 from supervisor.adapters.http.send_buffer import Deadline, Flushed, SendBuffer
 
 if TYPE_CHECKING:
@@ -27,6 +30,10 @@ MOST_BACKLOG = 1024 * 1024
 READ_A_TURN = 16 * 1024
 PROTOCOL_EVENTS_A_TURN = 64
 REQUEST_SECONDS = 30.0
+STRANGER_SECONDS = 5.0
+"""Seconds from the accept on TCP to the head of the first request, with the token if one is asked for."""
+_SAFE = (b"GET", b"HEAD", b"OPTIONS")
+"""Methods that change nothing."""
 
 
 class ConnectionServer(Protocol):
@@ -67,8 +74,10 @@ class Connection:
         "_loop",
         "_on_close",
         "_out",
+        "_proven",
         "_queued",
         "_reply_done",
+        "_since",
         "_sock",
         "_streaming",
         "_watched",
@@ -84,6 +93,8 @@ class Connection:
         self._body = bytearray()
         self._exchange: Answer | None = None
         self._out = SendBuffer(sock)
+        self._proven = listener.local  # the kernel told whose it is, or a head with the token has arrived
+        self._since = self._loop.now()  # accepted, or the last answer was sent
         self._begun = False  # a part of a request has arrived
         self._busy = False  # bytes that were read are still to be parsed
         self._queued = False
@@ -95,7 +106,18 @@ class Connection:
         self._deadline = Deadline(self._loop, self.close)
         self._watched = EPOLLIN
         self._loop.register(sock.fileno(), self._on_ready, EPOLLIN)
-        self._deadline.set(REQUEST_SECONDS)
+        self._deadline.set(REQUEST_SECONDS if self._proven else STRANGER_SECONDS)
+
+    @property
+    def yields(self) -> tuple[bool, bool, bool, float] | None:
+        """The order in which connections yield their place to a new one, the least first; None: this one does not.
+
+        Strangers come before clients, those that ask nothing before those whose request is incomplete, and those before
+        clients that do not take their answer. The oldest yields first.
+        """
+        if self._streaming or (self._exchange is not None and not self._reply_done):
+            return None
+        return self._proven, bool(self._out), self._begun or self._queued, self._since
 
     # -- in ------------------------------------------------------------------------------------------------------
 
@@ -134,7 +156,8 @@ class Connection:
             return
         if data and not self._begun:
             self._begun = True
-            self._deadline.set(REQUEST_SECONDS)
+            if self._proven:
+                self._deadline.set(REQUEST_SECONDS)
         self._h11.receive_data(data)
         self._take_events()
 
@@ -142,18 +165,33 @@ class Connection:
         """Handle a bounded number of protocol events, and at most one whole request."""
         try:
             for _ in range(PROTOCOL_EVENTS_A_TURN):
-                if not self._take(self._h11.next_event()):
+                if not self._take(self._next_event()):
                     break
             else:
                 self._again()
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint, "bad-request", str(error))
 
+    def _next_event(self) -> object:
+        """The next protocol event, after a check of its lines: h11 accepts more line ends than HTTP allows."""
+        before, _ = self._h11.trailing_data
+        event = self._h11.next_event()
+        if isinstance(event, h11.Request | h11.EndOfMessage):
+            taken = before[: len(before) - len(self._h11.trailing_data[0])]
+            if isinstance(event, h11.Request):
+                self._head = event  # the refusal of a HEAD request has no body either
+                check_head(event)
+            elif len(taken) > 1:
+                taken = taken.removeprefix(b"\n")  # h11 has seen the CR that ends the last chunk
+            check_lines(taken)
+        return event
+
     def _take(self, event: object) -> bool:
         """Handle one protocol event; returns whether to ask for the next at once."""
         if isinstance(event, h11.Request):
-            self._head = event
-            if _announced(event) > MOST_BODY:
+            if not self._admits(event):
+                return False
+            if announced(event) > MOST_BODY:
                 self._refuse(413, "too-large", f"a body has at most {MOST_BODY} bytes")
                 return False
             return True
@@ -171,25 +209,36 @@ class Connection:
             self._write(h11.InformationalResponse(status_code=100, headers=[]))
         return False
 
+    def _admits(self, head: h11.Request) -> bool:
+        """Check the token and the host before the body is read; a client that is refused is disconnected."""
+        token = self._listener.token
+        shown = next((value.decode("latin-1") for name, value in head.headers if name == b"authorization"), None)
+        if token is not None and not token.fits(shown):
+            message = "send the token of token_file: Authorization: Bearer …"
+            self._refuse(401, "unauthorized", message, (("www-authenticate", "Bearer"),))
+            return False
+        if not self._listener.known_by_any_name and not is_address(origin(head)[0]):
+            self._refuse(403, "forbidden", "without a token, ask for localhost or an address, not a name")
+            return False
+        if not self._proven:
+            self._proven = True
+            self._deadline.set(REQUEST_SECONDS)
+        return True
+
     def _dispatch(self) -> None:
         head = self._head
         assert head is not None
-        path, _, query = _origin(head.target).partition("?")
+        if head.method not in _SAFE and _hung_up(self._sock):
+            self.close()  # no answer would be read, so nothing is to be done either
+            return
+        _, path, query = origin(head)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
         body = bytes(self._body)
         self._body.clear()
         request = Request(head.method.decode("latin-1"), path, query, headers, body, self._listener.local)
         self._deadline.clear()  # the client owes nothing until the answer is ready
         self._exchange = exchange = Answer(self, request)
-        server, token = self._listener.server, self._listener.token
-        if token is not None and not token.fits(headers.get("authorization")):
-            body = server.handler.refusal("unauthorized", "send the token of token_file: Authorization: Bearer …")
-            exchange.reply(401, body, "application/json", (("www-authenticate", "Bearer"),))
-            return
-        if not self._listener.known_by_any_name and not _is_address(headers.get("host", "")):
-            body = server.handler.refusal("forbidden", "without a token, ask for localhost or an address, not a name")
-            exchange.reply(403, body, "application/json")
-            return
+        server = self._listener.server
         try:
             server.handler.handle(exchange)
         except Exception as error:  # noqa: BLE001 - a request must not end the supervision
@@ -201,13 +250,13 @@ class Connection:
                     500, server.handler.refusal("internal", "the daemon failed to answer"), "application/json"
                 )
 
-    def _refuse(self, status: int, code: str, message: str) -> None:
+    def _refuse(self, status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Answer a malformed or unacceptable request, and close the connection."""
         if self._h11.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.close()
             return
         body = self._listener.server.handler.refusal(code, message)
-        self.respond(status, body, (("content-type", "application/json"), ("connection", "close")))
+        self.respond(status, body, (("content-type", "application/json"), ("connection", "close"), *headers))
 
     # -- out -----------------------------------------------------------------------------------------------------
 
@@ -302,6 +351,7 @@ class Connection:
         self._h11.start_next_cycle()
         self._head = self._exchange = None
         self._reply_done = False
+        self._since = self._loop.now()
         self._begun = bool(self._h11.trailing_data[0])
         self._deadline.set(REQUEST_SECONDS)
         if self._begun:
@@ -389,24 +439,8 @@ class Events:
         self._connection.finish_stream()
 
 
-def _announced(head: h11.Request) -> int:
-    """The length of the body by its head; h11 has checked that it is a number."""
-    return next((int(value) for name, value in head.headers if name == b"content-length"), 0)
-
-
-def _is_address(host: str) -> bool:
-    """Whether the Host header is an address or localhost.
-
-    A web page could let its own name lead here, and so read in a browser on this machine what is meant for this machine
-    alone (DNS rebinding).
-    """
-    name = host.partition(":")[0].lower()
-    return host.startswith("[") or name in ("", "localhost") or not name.strip("0123456789.")
-
-
-def _origin(target: bytes) -> str:
-    """Path and query of a request target; a client that expects a proxy sends the whole URL (RFC 9112, 3.2.2)."""
-    text = target.decode("latin-1")
-    if text.startswith("http://"):
-        text = "/" + text[7:].partition("/")[2]
-    return text
+def _hung_up(sock: socket.socket | TlsSocket) -> bool:
+    """Whether the client has closed its end. One that has only finished sending waits for its answer."""
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)
+    return bool(poll.poll(0))

@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     from supervisor.adapters.http.tls import TlsSocket
 
 MOST_CONNECTIONS = 64
-"""Per listener, so that connections on TCP cannot lock clients out of the control socket."""
+"""Per listener, so that connections on TCP cannot lock clients out of the control socket. When all places are taken, a
+connection that has no request in hand yields its place to the new one."""
 ACCEPTS_A_TURN = 16
 WORK_A_TURN = 0.005
 """Seconds that all connections together may take of one turn of the loop; the rest waits for the next turn."""
 REST_AFTER_EMFILE = 1.0
 GOODBYE_SECONDS = 1.0
 MOST_GOODBYES = 16
+_SO_PASSRIGHTS = 83  # the socket module does not name it; 0: no client can pass descriptors, whose close may block
 _UCRED = struct.Struct("iII")
 _SO_PEERGROUPS = 59
 _GROUPS = 1024  # bytes: 256 groups; getsockopt of Python returns at most this
@@ -95,7 +97,7 @@ class HttpServer:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((host, port))
-            sock.listen(128)
+            sock.listen(socket.SOMAXCONN)
         except OSError as error:
             sock.close()
             raise OperationFailed(
@@ -159,7 +161,7 @@ class Listener:
         self.local = local
         self.token = token
         self.known_by_any_name = local or token is not None or tls is not None
-        """Requests may use any host name. Otherwise only addresses and localhost: see `_is_address`, DNS rebinding."""
+        """Requests may use any host name. Otherwise only addresses and localhost: see `is_address`, DNS rebinding."""
         self._group = group
         self._tls = tls
         self.connections: set[Connection] = set()
@@ -208,8 +210,8 @@ class Listener:
         sock.setblocking(False)
         if self.local and not _is_permitted(sock, self._group):
             self._reject(sock, 403, "forbidden", "the control socket serves its owner, its group and root only")
-        elif len(self.connections) >= MOST_CONNECTIONS:
-            self._reject(sock, 503, "busy", f"{MOST_CONNECTIONS} connections are open already")
+        elif len(self.connections) >= MOST_CONNECTIONS and not self._make_room():
+            self._reject(sock, 503, "busy", f"{MOST_CONNECTIONS} connections are in use already")
         else:
             if not self.local:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -217,6 +219,14 @@ class Listener:
                 self.connections.add(Connection(self, sock if self._tls is None else _secured(self._tls, sock)))
             except OSError:  # the client has disconnected already
                 sock.close()
+
+    def _make_room(self) -> bool:
+        """Close the connection that yields its place first; False where every one has a request in hand."""
+        found = [(order, connection) for connection in self.connections if (order := connection.yields) is not None]
+        if not found:
+            return False
+        min(found, key=lambda pair: pair[0])[1].close()
+        return True
 
     def _reject(self, sock: socket.socket, status: int, code: str, message: str) -> None:
         if self._tls is not None:  # a client cannot read an answer before the handshake
@@ -278,7 +288,9 @@ def _bound(path: str, group: int | None) -> socket.socket:
         if group is not None:
             os.chown(path, -1, group)
             os.chmod(path, 0o660)  # noqa: PTH101
-        sock.listen(128)
+        with suppress(OSError):  # before Linux 6.16
+            sock.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
+        sock.listen(socket.SOMAXCONN)
     except OSError as error:
         sock.close()
         raise OperationFailed(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from supervisor.adapters.ledger.schema import uri
+from supervisor.adapters.ledger.schema import Unusable, require_regular, uri
 from supervisor.core.text.timestamps import from_iso, to_iso
 from supervisor.errors import OperationFailed
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import JSON, Event, Evidence
 
 T = TypeVar("T")
+_AT_ONCE = 1 << 24
+"""Bytes that are copied by one system call."""
 
 
 @dataclass(slots=True)
@@ -91,8 +95,9 @@ def read_meta(db: sqlite3.Connection) -> dict[str, str]:
 class LedgerReader:
     """A ledger that another process may be writing. Raises OperationFailed when there is none or it cannot be read."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, wait: float = 2.0) -> None:
+        """`wait`: seconds for which the lock of another process is waited for."""
+        self._path, self._wait = path, wait
         self._db = self._open("mode=ro")
 
     def events(self, query: EventQuery) -> list[Event]:
@@ -120,7 +125,11 @@ class LedgerReader:
 
     def _open(self, how: str) -> sqlite3.Connection:
         try:
-            db = sqlite3.connect(uri(self._path, how), uri=True, timeout=2.0, isolation_level=None)
+            require_regular(self._path)
+        except Unusable as error:
+            raise OperationFailed(f"cannot read the ledger: {error}") from None
+        try:
+            db = sqlite3.connect(uri(self._path, how), uri=True, timeout=self._wait, isolation_level=None)
             db.execute("SELECT id FROM events LIMIT 1").fetchone()
             return db
         except sqlite3.Error as error:
@@ -128,6 +137,36 @@ class LedgerReader:
             if how == "mode=ro" and error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 return self._open("mode=ro&immutable=1")
             raise OperationFailed(f"cannot read the ledger {self._path}: {error}", "has a daemon ever run?") from None
+
+
+@contextmanager
+def copied(path: str) -> Iterator[str]:
+    """The path of a copy of a ledger that another process has locked.  Raises OSError.
+
+    The lock does not keep anything from reading the files, and whatever that process has not committed is not valid in
+    the write-ahead log, so the copy holds every commit.
+    """
+    copy = f"{path}.copy"
+    parts = ("", "-wal")
+    try:
+        for part in parts:
+            with suppress(FileNotFoundError):
+                _copy(f"{path}{part}", f"{copy}{part}")
+        yield copy
+    finally:
+        for part in (*parts, "-shm"):
+            with suppress(OSError):
+                os.unlink(f"{copy}{part}")  # noqa: PTH108 - pathlib costs
+
+
+def _copy(path: str, target: str) -> None:
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as out:
+            while os.sendfile(out.fileno(), source, None, _AT_ONCE):
+                pass
+    finally:
+        os.close(source)
 
 
 def read_only(path: str) -> LedgerReader:

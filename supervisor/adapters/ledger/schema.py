@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,8 @@ PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
+BESIDE = ("-wal", "-shm")
+"""Endings of the files that SQLite has beside the ledger: the write-ahead log and its index."""
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -54,6 +57,8 @@ def open_ledger(path: str) -> sqlite3.Connection:
     with this file. Opening does not wait for the disk: commits survive a crash of the daemon, and a checkpoint
     (maintenance.py) makes them survive a crash of the machine.
     """
+    for part in ("", *BESIDE):
+        require_regular(f"{path}{part}")
     os.makedirs(os.path.dirname(path) or ".", 0o700, exist_ok=True)  # noqa: PTH103, PTH120 - pathlib costs
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -67,6 +72,16 @@ def open_ledger(path: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def require_regular(path: str) -> None:
+    """Raise Unusable where something else than a file has this name: opening a FIFO would wait for ever."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - pathlib costs
+    except OSError:
+        return
+    if not stat.S_ISREG(mode):
+        raise Unusable(f"{path} is {'a directory' if stat.S_ISDIR(mode) else 'not a regular file'}")
 
 
 def _prepare(db: sqlite3.Connection) -> None:
@@ -100,17 +115,33 @@ def pragma(db: sqlite3.Connection, name: str) -> int:
 
 
 def set_aside(path: str) -> str:
-    """Rename an unusable ledger, with its write-ahead log; returns the new path. Raises OSError."""
+    """Rename an unusable ledger, with its write-ahead log; returns the new path. Raises OSError.
+
+    Where only something beside it is unusable, that is renamed, and the ledger stays.
+    """
     now = time.time_ns()
     stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 10**9))}.{now // 1000 % 10**6:06}Z"
     target = f"{path}.corrupt-{stamp}"
-    os.rename(path, target)  # noqa: PTH104 - pathlib costs
+    for part in BESIDE:
+        if not _is_regular(f"{path}{part}") and _is_regular(path):
+            os.rename(f"{path}{part}", f"{target}{part}")  # noqa: PTH104 - pathlib costs
+            return f"{target}{part}"
+    os.rename(path, target)  # noqa: PTH104
     with suppress(OSError):
         os.unlink(f"{path}-shm")  # noqa: PTH108
     with suppress(OSError):
         os.rename(f"{path}-wal", f"{target}-wal")  # noqa: PTH104
     _forget_oldest(path)
     return target
+
+
+def _is_regular(path: str) -> bool:
+    """Also where there is nothing."""
+    try:
+        require_regular(path)
+    except Unusable:
+        return False
+    return True
 
 
 def _forget_oldest(path: str) -> None:

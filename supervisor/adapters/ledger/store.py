@@ -20,6 +20,7 @@ from supervisor.adapters.ledger.maintenance import Maintenance
 from supervisor.adapters.ledger.query import (
     EventQuery,
     LedgerReader,
+    copied,
     cut,
     read_evidence,
     read_meta,
@@ -27,7 +28,7 @@ from supervisor.adapters.ledger.query import (
     read_snapshots,
     select,
 )
-from supervisor.adapters.ledger.schema import Unusable, is_damage, open_ledger, set_aside
+from supervisor.adapters.ledger.schema import BESIDE, Unusable, is_damage, open_ledger, set_aside
 from supervisor.core.model.actions import Record
 from supervisor.core.text.timestamps import to_iso
 from supervisor.errors import OperationFailed
@@ -253,8 +254,10 @@ class Ledger:
         """Set the damaged file aside, so that a new one is created."""
         self._salvage()
         aside = set_aside(self._path)
+        beside = next((part for part in BESIDE if aside.endswith(part)), "")
         self._on_problem(
-            f"the ledger {self._path} is unusable ({error}): it was moved to {aside}, and a new one was begun"
+            f"the ledger {self._path} is unusable ({error}): "
+            + (f"that was moved to {aside}" if beside else f"it was moved to {aside}, and a new one was begun")
         )
 
     def _salvage(self) -> None:
@@ -269,15 +272,23 @@ class Ledger:
             self._on_loss()
 
     def _load_read_only(self) -> None:
-        """Read a file that cannot be opened for writing, as on a full or read-only disk.
+        """Read a file that cannot be opened for writing: on a full or read-only disk, or locked by another process.
 
         Without the saved state, running services would be started a second time.
         """
-        with suppress(OperationFailed):
-            reader = read_only(self._path)
-            with suppress(OperationFailed):
-                self._meta = {**reader.meta(), **self._meta}
-                self._snapshots = {**reader.snapshots(), **self._snapshots}
+        try:
+            self._load(self._path)
+        except OperationFailed:
+            with suppress(OperationFailed, OSError), copied(self._path) as copy:
+                self._load(copy)
+
+    def _load(self, path: str) -> None:
+        """Take the saved state from a file.  Raises OperationFailed."""
+        reader = LedgerReader(path, wait=0.0)
+        try:
+            self._meta = {**reader.meta(), **self._meta}
+            self._snapshots = {**reader.snapshots(), **self._snapshots}
+        finally:
             reader.close()
 
     def _trouble(self, error: Exception) -> None:

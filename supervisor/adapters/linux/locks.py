@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 
 from supervisor.adapters.linux import procfs
 from supervisor.errors import OperationFailed
@@ -30,20 +31,27 @@ class RuntimeLock:
     def __init__(self, runtime_dir: str, inherited: int | None = None) -> None:
         """Take the lock.  OperationFailed where a living supervisor holds it.
 
-        `inherited`: the descriptor that a predecessor in this process handed over, already locked.
+        `inherited`: the descriptor that a predecessor handed over, already locked.
         """
         self._runtime_dir = runtime_dir
         if inherited is not None:
             self.fd = inherited
             return
-        self.fd = os.open(f"{runtime_dir}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self.fd = os.open(f"{runtime_dir}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise OperationFailed(
+                f"the runtime directory {runtime_dir} cannot be used: {error.strerror} (lock)",
+                "Make room or make it writable, or set another runtime_dir.  What an earlier daemon left runs on.",
+            ) from error
         try:
             self._take(runtime_dir)
         except BaseException:
             os.close(self.fd)
             raise
-        os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, f"{os.getpid()} {procfs.start_time(os.getpid())}\n".encode(), 0)
+        with suppress(OSError):  # the disk is full; then another daemon is told that the holder is unknown
+            written = os.pwrite(self.fd, f"{os.getpid()} {procfs.start_time(os.getpid())}\n".encode(), 0)
+            os.ftruncate(self.fd, written)
 
     def _take(self, runtime_dir: str) -> None:
         give_up = time.monotonic() + WAIT_FOR_THE_DEAD
@@ -112,4 +120,4 @@ class StateLock:
 
 def _lives(pid: int, start: str) -> bool:
     found = procfs.stat(pid)
-    return found is not None and found.state not in "ZX" and str(found.start) == start
+    return found is not None and not found.ended and str(found.start) == start

@@ -17,6 +17,7 @@ TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 """Bytes of one page."""
 
+_PF_KTHREAD = 0x200000  # include/linux/sched.h
 _MOST = 1 << 20  # bytes of one /proc file that are read; only environ and cgroup.procs can be longer than a page
 
 
@@ -37,6 +38,19 @@ class Stat(NamedTuple):
     start: int
     rss: int
     flags: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """It is dead, or a zombie of which no thread is left.
+
+        A process whose main thread alone has ended shows Z as well, and works on in its other threads.
+        """
+        return self.state == "X" or (self.state == "Z" and self.threads <= 1)
+
+    @property
+    def kernel_thread(self) -> bool:
+        """It is a thread of the kernel, which no signal ends and which belongs to no service."""
+        return bool(self.flags & _PF_KTHREAD)
 
 
 def read(path: str, maximum: int = _MOST) -> bytes | None:
@@ -197,9 +211,38 @@ def cgroup_directory(path: str) -> str | None:
 
 
 def cgroup_members(directory: str) -> list[int]:
-    """The processes of one cgroup, without those of the cgroups below it."""
-    content = read(f"{directory}/cgroup.procs", 16 * _MOST) or b""
-    return [int(line) for line in content.split()]
+    """The processes of one cgroup, without those of the cgroups below it.
+
+    `cgroup.procs` lacks a process whose main thread had ended before it was moved there; `cgroup.threads` has the rest.
+    """
+    found = _numbers(f"{directory}/cgroup.procs")
+    threads = _numbers(f"{directory}/cgroup.threads")
+    if len(threads) > len(found):
+        known = {thread for pid in found for thread in _threads(pid)} | set(found)
+        for thread in threads:
+            if thread not in known and (owner := _process_of(thread)) is not None:
+                known.update(_threads(owner))
+                found.append(owner)
+    return found
+
+
+def _numbers(path: str) -> list[int]:
+    return [int(line) for line in (read(path, 16 * _MOST) or b"").split()]
+
+
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def _process_of(thread: int) -> int | None:
+    """The process that a thread belongs to; None where it has ended."""
+    for line in (read(f"/proc/{thread}/status") or b"").splitlines():
+        if line.startswith(b"Tgid:"):
+            return int(line[5:])
+    return None
 
 
 _HAS_CHILDREN_FILES = read(f"/proc/self/task/{os.getpid()}/children") is not None  # CONFIG_PROC_CHILDREN

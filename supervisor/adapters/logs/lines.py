@@ -10,10 +10,11 @@ MAX_LINE = 64 * 1024  # bytes; a longer line is passed on in pieces
 class LineSplitter:
     """Splits chunks into lines, and keeps the beginning of a line until its end arrives."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_overwritten", "_rest")
 
     def __init__(self, rest: bytes = b"") -> None:
         self._rest = rest
+        self._overwritten = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The lines that `chunk` completes, without their newlines, none longer than MAX_LINE."""
@@ -21,7 +22,18 @@ class LineSplitter:
         if max(map(len, lines)) > MAX_LINE:
             lines = [piece for line in lines for piece in _pieces(line)]
         self._rest = lines.pop()
+        if lines:
+            self._overwritten = 0
         return lines
+
+    def overwritten(self) -> list[bytes]:
+        """What the unfinished line said before its last carriage returns, once each: a progress that overwrites
+        itself is read although its line never ends."""
+        end = self._rest.rfind(b"\r")
+        if end < self._overwritten:
+            return []
+        begin, self._overwritten = self._overwritten, end + 1
+        return [text for text in self._rest[begin:end].split(b"\r") if text]
 
     def flush(self) -> list[bytes]:
         """The line that has no newline yet, if any."""

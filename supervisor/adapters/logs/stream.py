@@ -70,6 +70,7 @@ class Stream:
         "_host",
         "_last_loss",
         "_loss",
+        "_of_progress",
         "_pipe_size",
         "_splitter",
         "_subscribers",
@@ -88,6 +89,7 @@ class Stream:
         self._loss: _Loss | None = None
         self._last_loss: _Loss | None = None
         self._subscribers: tuple[Lines, ...] = ()
+        self._of_progress: tuple[Lines, ...] = ()
         self._splitter: LineSplitter | None = None
 
     def child_fd(self) -> int:
@@ -97,16 +99,22 @@ class Stream:
         """
         return self._host.open_for_child(self)
 
-    def subscribe(self, callback: Lines) -> Callable[[], None]:
-        """Call `callback(lines)` with the lines that are completed from now on. Returns a function that ends this."""
+    def subscribe(self, callback: Lines, *, progress: bool = False) -> Callable[[], None]:
+        """Call `callback(lines)` with the lines that are completed from now on. Returns a function that ends this.
+
+        With `progress` it also gets what an unfinished line overwrites by carriage returns.
+        """
         if self._splitter is None:
             begun = b""
             with suppress(OSError):
                 begun = self.writer.unfinished_line(MAX_LINE)
             self._splitter = LineSplitter(begun)
         self._subscribers += (callback,)
+        if progress:
+            self._of_progress += (callback,)
 
         def unsubscribe() -> None:
+            self._of_progress = tuple(s for s in self._of_progress if s is not callback)
             self._subscribers = tuple(s for s in self._subscribers if s is not callback)
             if not self._subscribers:
                 self._splitter = None
@@ -213,6 +221,9 @@ class Stream:
     def _publish(self, chunk: bytes) -> None:
         if chunk and self._splitter is not None:
             self._deliver(self._splitter.feed(chunk))
+        if self._of_progress and self._splitter is not None and (texts := self._splitter.overwritten()):
+            for callback in self._of_progress:
+                callback(texts)
 
     def _deliver(self, lines: list[bytes]) -> None:
         if lines:

@@ -1,78 +1,64 @@
-"""Probe targets on this host: a command, the time of a file, the activity of a process tree."""
+"""Probe targets on this host: the time of a file, the activity of a process tree."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.probes.prober import NOTHING_NEW, Cancel, Done, error_text, too_late
-from supervisor.adapters.processes.child_command import ChildCommand, CommandResult, Credentials
-
-
-class ExecTarget:
-    """A command: healthy when it exits with 0."""
-
-    __slots__ = ("_argv", "_directory", "_environment", "_identity")
-
-    def __init__(
-        self, argv: tuple[str, ...], directory: str | None, environment: Mapping[str, str], identity: Credentials
-    ) -> None:
-        self._argv, self._directory = argv, directory
-        self._environment, self._identity = environment, identity
-
-    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
-        def ended(outcome: CommandResult) -> None:
-            done(_error(outcome, timeout), loop.now())
-
-        return ChildCommand(
-            loop,
-            self._argv,
-            ended,
-            timeout=timeout,
-            directory=self._directory,
-            environment=self._environment,
-            identity=self._identity,
-        ).cancel
-
-
-def _error(outcome: CommandResult, timeout: float) -> str | None:
-    if outcome.exit_code == 0 and not outcome.timed_out:
-        return None
-    error = too_late(timeout) if outcome.timed_out else outcome.ending
-    return f"{error}: {outcome.last_line}" if outcome.last_line else error
+from supervisor.adapters.linux.mounts import mounts
+from supervisor.adapters.probes.prober import NOTHING_NEW, Cancel, Done, error_text
+from supervisor.adapters.processes.apart import FileSystemSilent
+from supervisor.adapters.processes.remote_files import RemoteFiles
 
 
 class FileTarget:
-    """A file: healthy when it was modified since the last look; the answer then has the file's modification time."""
+    """A file: healthy when it was modified since the last look; the answer then has the file's modification time.
 
-    __slots__ = ("_looked", "_path", "_seen")
+    Where its file system may not answer, another process looks (`files`).
+    """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    __slots__ = ("_files", "_looked", "_path", "_seen")
+
+    def __init__(self, path: str, files: RemoteFiles) -> None:
+        self._path, self._files = path, files
         self._looked = time.monotonic()
-        try:
-            self._seen = os.stat(path).st_mtime_ns  # noqa: PTH116
-        except OSError:
-            self._seen = 0
+        self._seen: int | None = None  # not known yet
+        if mounts().remote(path) is None:
+            try:
+                self._seen = os.stat(path).st_mtime_ns  # noqa: PTH116
+            except OSError:
+                self._seen = 0
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
-        now = loop.now()
-        before, self._looked = self._looked, now
-        try:
-            modified = os.stat(self._path).st_mtime_ns  # noqa: PTH116
-        except OSError as error:
-            done(error_text(error), now)
-            return _nothing_to_cancel
-        if modified == self._seen:
-            done(NOTHING_NEW, now)
-        else:
-            self._seen = modified
+        before, self._looked = self._looked, loop.now()
+
+        def answer(error: OSError | None, modified: int) -> None:
+            now = loop.now()
+            if error is not None:
+                if self._seen is None and not isinstance(error, FileSystemSilent):
+                    self._seen = 0
+                done(error_text(error), now)
+                return
+            known, self._seen = self._seen, modified
+            if known in (modified, None):
+                done(NOTHING_NEW, now)
+                return
             age = (time.time_ns() - modified) / 1e9
             # A time set by hand, or a stepped clock: then only the present moment is certain.
             done(None, now - age if 0 <= age <= now - before else now)
+
+        mount = mounts().remote(self._path)
+        if mount is not None:
+            return self._files.modified(self._path, mount, timeout, answer)
+        try:
+            modified = os.stat(self._path).st_mtime_ns  # noqa: PTH116
+        except OSError as error:
+            answer(error, 0)
+        else:
+            answer(None, modified)
         return _nothing_to_cancel
 
 

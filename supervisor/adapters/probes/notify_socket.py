@@ -3,6 +3,9 @@
 The kernel adds the sender (SCM_CREDENTIALS) and the time of arrival (SCM_TIMESTAMPNS) to each datagram, so no process
 can beat for another instance, and delays of the daemon do not distort intervals.
 
+Each datagram is looked at first and then taken (MSG_PEEK).  One that carries descriptors is taken by another process,
+because closing them can block (descriptor_sink.py).
+
 A single datagram is read at once.  Where they come so fast that waking up for each is most of their cost, they are
 collected for a few milliseconds and read together; their times of arrival stay exact.
 
@@ -21,6 +24,7 @@ from contextlib import suppress
 
 from supervisor.adapters.eventloop.loop import EPOLLIN, EventLoop, Timer
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.probes.descriptor_sink import PLAIN_ROOM, DescriptorSink
 from supervisor.core.model.sdnotify import MAX_DATAGRAM, Message, parse
 
 Deliver = Callable[[int, int, Message, float], None]
@@ -30,18 +34,13 @@ _MOST_PER_TURN = 256  # datagrams
 _LONGEST_BATCH = 0.01  # seconds that datagrams are collected for at most, where gaps are shorter than that
 _EXPECTED = 1250  # datagrams a second that the kernel's queue must hold for the length of a batch
 _RECEIVE_BUFFER = 1 << 20  # bytes
-_MOST_DESCRIPTORS = 16  # passed with a datagram; the kernel drops the others
 _CLOCK_SLACK = 0.001  # seconds by which two clocks may seem to differ
 _UNDISTURBED = 20_000  # ns that three readings of a clock take at most when no other process runs in between
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _TIMESTAMP = struct.Struct("=qq")  # struct timespec
 _SO_TIMESTAMPNS = 35  # the socket module does not name it; SCM_TIMESTAMPNS is the same number
-_ANCILLARY = (
-    socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_TIMESTAMP.size) + socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4)
-)
-
-
-_TRUNCATED, _CLOSE_ON_EXEC = int(socket.MSG_TRUNC), int(socket.MSG_CMSG_CLOEXEC)  # plain: an IntFlag's & costs 4 µs
+_PEEK = int(socket.MSG_PEEK | socket.MSG_CMSG_CLOEXEC)  # plain numbers: an IntFlag's & costs 4 µs
+_TRUNCATED, _CARRIES_DESCRIPTORS = int(socket.MSG_TRUNC), int(socket.MSG_CTRUNC)
 
 
 class NotifySocket:
@@ -72,6 +71,8 @@ class NotifySocket:
         self._batch_timer: Timer | None = None
         self._socket = _inherited(inherited, path) or _bound(path)
         self._former: list[socket.socket] = []
+        self._sinks: dict[socket.socket, DescriptorSink] = {}
+        self._given: tuple[int, int] | None = None
         loop.register(self._socket.fileno(), self._readable)
 
     def fileno(self) -> int:
@@ -91,13 +92,15 @@ class NotifySocket:
             self._batch_timer = None
         former, self._socket = self._socket, fresh
         self._former.append(former)
-        self._loop.modify(former.fileno(), EPOLLIN)
+        self._listen(former)
         self._loop.register(fresh.fileno(), self._readable)
 
     def close(self) -> None:
         """Close the socket and remove it from the file system."""
         if self._batch_timer is not None:
             self._batch_timer.cancel()
+        for sink in self._sinks.values():
+            sink.close()
         for former in self._former:
             self._loop.unregister(former.fileno())
             former.close()
@@ -108,32 +111,47 @@ class NotifySocket:
 
     def _readable(self, _events: int) -> None:
         now = self._loop.now()
-        full = self.drain() == _MOST_PER_TURN
-        if not full and now - self._heard_at < self._batch:
-            self._loop.modify(self._socket.fileno(), 0)
+        full = self._drain_all() == _MOST_PER_TURN
+        if not full and now - self._heard_at < self._batch and self._batch_timer is None:
             self._batch_timer = self._loop.call_at(now + self._batch, self._collect)
+            self._listen(self._socket)
         self._heard_at = now
 
     def _collect(self) -> None:
         """Read a batch, and collect another one while several datagrams come in each."""
-        if 1 < self.drain() < _MOST_PER_TURN:
+        if 1 < self._drain_all() < _MOST_PER_TURN:
             self._batch_timer = self._loop.call_at(self._loop.now() + self._batch, self._collect)
         else:
             self._batch_timer = None
-            self._loop.modify(self._socket.fileno(), EPOLLIN)
+            self._listen(self._socket)
+
+    def _listen(self, sock: socket.socket) -> None:
+        """Wait for datagrams, unless they are collected or the first one is being taken by another process."""
+        sink = self._sinks.get(sock)
+        taking = sink is not None and sink.busy
+        collecting = sock is self._socket and self._batch_timer is not None
+        self._loop.modify(sock.fileno(), 0 if taking or collecting else EPOLLIN)
 
     def drain(self) -> int:
         """Deliver what has arrived by now, and return the number of datagrams.  Call it before judging a silence."""
+        for sink in self._sinks.values():
+            sink.settle()
+        return self._drain_all()
+
+    def _drain_all(self) -> int:
         for former in self._former:
             self._drain(former)
         return self._drain(self._socket)
 
     def _drain(self, sock: socket.socket) -> int:
-        receive, buffers, view, deliver = sock.recvmsg_into, [self._buffer], self._view, self._deliver
+        sink = self._sinks.get(sock)
+        if sink is not None and sink.busy:
+            return 0
+        look, take, buffers, view, deliver = sock.recvmsg_into, sock.recv, [self._buffer], self._view, self._deliver
         offset = _clock_offset()
         for taken in range(_MOST_PER_TURN):
             try:
-                size, ancillary, flags, _ = receive(buffers, _ANCILLARY, _CLOSE_ON_EXEC)
+                size, ancillary, flags, _ = look(buffers, PLAIN_ROOM, _PEEK)
             except BlockingIOError:
                 self._empty_at = time.monotonic()
                 return taken
@@ -142,7 +160,6 @@ class NotifySocket:
                 return taken
             pid = uid = -1
             stamp = 0
-            descriptors = b""
             for level, kind, data in ancillary:
                 if level != socket.SOL_SOCKET:
                     continue
@@ -151,8 +168,12 @@ class NotifySocket:
                 elif kind == _SO_TIMESTAMPNS:
                     seconds, nanoseconds = _TIMESTAMP.unpack(data)
                     stamp = seconds * 1_000_000_000 + nanoseconds
-                elif kind == socket.SCM_RIGHTS:
-                    descriptors = data
+            carries = flags & _CARRIES_DESCRIPTORS
+            if not carries:
+                take(1)
+            elif self._given == (pid, stamp):  # it was delivered, and a helper that hung has not taken it
+                self._sink(sock, take)
+                return taken
             if flags & _TRUNCATED:
                 self.oversized += 1
                 self._trouble("oversized", f"a notification of process {pid} exceeds {MAX_DATAGRAM} bytes: dropped")
@@ -162,11 +183,25 @@ class NotifySocket:
                     self.meaningless += 1
                 elif pid > 0:
                     deliver(pid, uid, message, self._arrival(stamp, offset))
-            if descriptors:
-                # Descriptors are not stored.  For BARRIER=1 closing the descriptor is the answer: all that was sent
-                # before it has been delivered.
-                _close_all(descriptors)
+            if carries:
+                # They are not stored.  For BARRIER=1 closing the descriptor is the answer: all that was sent before it
+                # has been delivered.
+                self._given = pid, stamp
+                self._sink(sock, take)
+                return taken + 1
         return _MOST_PER_TURN
+
+    def _sink(self, sock: socket.socket, take: Callable[[int], bytes]) -> None:
+        """Let the first datagram, which carries descriptors, be taken; the socket is not read until then."""
+        sink = self._sinks.get(sock)
+        if sink is None:
+            sink = self._sinks[sock] = DescriptorSink(self._loop, sock, lambda: self._listen(sock))
+        try:
+            sink.take()
+        except OSError as error:
+            self._trouble("sink", f"no process can be started that closes descriptors: {error.strerror}")
+            take(1)  # beats are worth more
+        self._listen(sock)
 
     def _arrival(self, stamp: int, offset: int) -> float:
         """The moment of a CLOCK_REALTIME stamp on CLOCK_MONOTONIC, which is `offset` away (both ns).
@@ -224,9 +259,3 @@ def _inherited(fd: int | None, path: str) -> socket.socket | None:
         return sock
     sock.close()
     return None
-
-
-def _close_all(descriptors: bytes) -> None:
-    for (fd,) in struct.iter_unpack("=i", descriptors[: len(descriptors) // 4 * 4]):
-        with suppress(OSError):
-            os.close(fd)

@@ -10,6 +10,19 @@ from supervisor.adapters.eventloop.loop import EventLoop, Timer
 
 Done = Callable[[str | None, float], None]
 """`done(error, at)`: None or a short text for a reader, and when the answer came (CLOCK_MONOTONIC seconds)."""
+
+
+class Unasked(str):
+    """The error of a probe that could not ask: the fault of the probe or of this host, which says nothing about the
+    service.  `since`: when it was to be asked."""
+
+    since: float = 0.0
+
+
+class TooLate(str):
+    """The error of a probe that was not answered in time, by this daemon's clock alone."""
+
+
 NOTHING_NEW = ""
 """The error of a probe that found no failure, but no sign of life either."""
 Cancel = Callable[[], None]
@@ -31,29 +44,37 @@ class Prober:
 
     def __init__(self, loop: EventLoop) -> None:
         self.loop = loop
-        self._running = 0
         self._waiting: deque[_Probe] = deque()
+        self._under_way: set[_Probe] = set()
 
-    def probe(self, target: Target, timeout: float, done: Done) -> Cancel:
-        """Probe `target` once; returns the function that cancels it, which does nothing after the end."""
+    def probe(self, target: Target, timeout: float, done: Done, *, first: bool = False) -> Cancel:
+        """Probe `target` once; returns the function that cancels it, which does nothing after the end.
+
+        It waits for its turn for `timeout` seconds at most; `first`: before all others that wait."""
         probe = _Probe(self, target, timeout, done)
-        if self._running < MOST_AT_ONCE:
+        if len(self._under_way) < MOST_AT_ONCE:
             self._begin(probe)
         else:
-            self._waiting.append(probe)
+            probe.wait()
+            self._waiting.insert(0 if first else len(self._waiting), probe)
         return probe.cancel
 
+    def disturbed(self, seconds: float) -> None:
+        """This daemon did not run for `seconds`: the probes under way may fail by that alone."""
+        for probe in self._under_way:
+            probe.disturbed = seconds
+
     def _begin(self, probe: _Probe) -> None:
-        self._running += 1
+        self._under_way.add(probe)
         probe.begin()
 
-    def _ended(self) -> None:
-        self._running -= 1
+    def _ended(self, probe: _Probe) -> None:
+        self._under_way.discard(probe)
         if self._waiting:
             self.loop.call_soon(self._begin_waiting)
 
     def _begin_waiting(self) -> None:
-        while self._waiting and self._running < MOST_AT_ONCE:
+        while self._waiting and len(self._under_way) < MOST_AT_ONCE:
             probe = self._waiting.popleft()
             if not probe.over:
                 self._begin(probe)
@@ -62,26 +83,39 @@ class Prober:
 class _Probe:
     """One probe, from waiting for its turn to its answer."""
 
-    __slots__ = ("_begun", "_cancel", "_done", "_prober", "_target", "_timeout", "over")
+    __slots__ = ("_asked", "_cancel", "_done", "_prober", "_target", "_timeout", "_turn", "disturbed", "over")
 
     def __init__(self, prober: Prober, target: Target, timeout: float, done: Done) -> None:
         self.over = False
-        self._begun = False
+        self.disturbed = 0.0
+        self._asked = prober.loop.now()
+        self._turn: Timer | None = None
         self._prober, self._target, self._timeout, self._done = prober, target, timeout, done
         self._cancel: Cancel | None = None
 
+    def wait(self) -> None:
+        """Wait for its turn, but not for ever."""
+        loop = self._prober.loop
+        late = Unasked(f"{MOST_AT_ONCE} other probes are under way")
+        self._turn = loop.call_at(loop.now() + self._timeout, lambda: self._answered(late, loop.now()))
+
     def begin(self) -> None:
-        self._begun = True
+        if self._turn is not None:
+            self._turn.cancel()
         loop = self._prober.loop
         try:
             self._cancel = self._target.begin(loop, self._timeout, self._answered)
         except OSError as error:
-            self._answered(error_text(error), loop.now())
+            self._answered(Unasked(error_text(error)), loop.now())
 
     def _answered(self, error: str | None, at: float) -> None:
         if not self.over:
             self.over = True
-            self._prober._ended()
+            self._prober._ended(self)
+            if isinstance(error, TooLate) and self.disturbed:
+                error = Unasked(f"this daemon did not run for {self.disturbed:.1f} s meanwhile; {error}")
+            if isinstance(error, Unasked):
+                error.since = self._asked
             self._done(error, at)
 
     def cancel(self) -> None:
@@ -89,8 +123,9 @@ class _Probe:
             self.over = True
             if self._cancel is not None:
                 self._cancel()
-            if self._begun:
-                self._prober._ended()
+            if self._turn is not None:
+                self._turn.cancel()
+            self._prober._ended(self)
 
 
 class Poller:
@@ -152,6 +187,6 @@ def error_text(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def too_late(timeout: float) -> str:
+def too_late(timeout: float) -> TooLate:
     """The error of a probe that was not answered in time."""
-    return f"no answer within {timeout:g}s"
+    return TooLate(f"no answer within {timeout:g}s")

@@ -8,11 +8,14 @@ import socket
 
 from supervisor.adapters.eventloop.dns import Addresses, Resolver
 from supervisor.adapters.eventloop.loop import EPOLLOUT, EventLoop
-from supervisor.adapters.probes.prober import Cancel, Done, error_text, too_late
+from supervisor.adapters.probes.prober import Cancel, Done, Unasked, error_text, too_late
 
 MOST_HEAD = 16 * 1024
 """Bytes that the head of an answer may have at most."""
 _GOOD = range(200, 400)  # statuses of a healthy server
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
+"""Errors of a connection for which this host lacks something: the service was not asked.  EAGAIN is not one of them: it
+is the full backlog of a Unix socket."""
 
 
 class TcpTarget:
@@ -68,19 +71,21 @@ class HttpTarget(TcpTarget):
 class Attempt:
     """One attempt to connect: to the first of several addresses that accepts."""
 
-    __slots__ = ("_addresses", "_done", "_error", "_loop", "_port", "_socket", "_timer")
+    __slots__ = ("_addresses", "_done", "_error", "_loop", "_port", "_resolved", "_socket", "_timer")
 
     def __init__(self, loop: EventLoop, port: int, timeout: float, done: Done) -> None:
         self._loop, self._port = loop, port
         self._done: Done | None = done
         self._socket: socket.socket | None = None
         self._addresses: Addresses = []
-        self._error = "host name not known"
-        self._timer = loop.call_at(loop.now() + timeout, lambda: self._finish(too_late(timeout)))
+        self._error: str = Unasked("host name not known")
+        self._resolved = False
+        self._timer = loop.call_at(loop.now() + timeout, lambda: self._time_is_up(timeout))
 
     def resolved(self, addresses: Addresses) -> None:
         """Begin to try these addresses, one after the other."""
         self._addresses = list(addresses)
+        self._resolved = True
         self._try_next()
 
     def close(self) -> None:
@@ -126,8 +131,13 @@ class Attempt:
             self.connected(connection)
 
     def _failed(self, error: OSError) -> None:
-        self._error = error_text(error)
+        text = error_text(error)
+        self._error = Unasked(text) if error.errno in _OURS else text
         self._drop_socket()
+
+    def _time_is_up(self, timeout: float) -> None:
+        late = too_late(timeout)
+        self._finish(late if self._resolved else Unasked(f"{late}: the host name is still being looked up"))
 
     def _finish(self, error: str | None) -> None:
         done = self._done

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes import marks
 
 _LONGEST_DESCENT = 32  # ancestors that are looked at
 _MOST_REMEMBERED = 1024  # processes
@@ -99,7 +100,7 @@ class Attribution:
         An environment can be forged, so it counts only where the process has the user of the instance's service:
         processes of one user could harm each other more directly.
         """
-        found, instance = procfs.environment_values(pid, "SUPERVISOR_ID", "SUPERVISOR_INSTANCE")
+        found, instance = marks.identity(pid) or ("", "")
         if found != self._id or not instance:
             return None
         user = self._user_of(instance)

@@ -11,11 +11,15 @@ from collections.abc import Callable, Container
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes import marks, own_children
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.process import Process
 
 JOIN_AFTER = 0.03
 """Seconds without a spawn after which new processes are moved into their cgroups."""
+
+JOIN_WITHIN = 0.25
+"""Seconds after its spawn at which a new process is moved at the latest, however often others are spawned."""
 
 _MOST_LOOKS = 64  # searches for orphans in a row, should they fork for ever
 
@@ -27,8 +31,8 @@ class CgroupMigration:
     """
 
     def __init__(self, loop: EventLoop, mains: Container[int], owner: Callable[[int], Process | None]) -> None:
-        self.waiting: dict[Process, None] = {}
-        """Processes to be moved, in the order of their spawns."""
+        self.waiting: dict[Process, float] = {}
+        """Processes to be moved, in the order of their spawns, with the latest moment of the move."""
         self._loop = loop
         self._mains = mains
         self._owner = owner
@@ -37,10 +41,11 @@ class CgroupMigration:
 
     def plan(self, process: Process) -> None:
         """Move it later, once nothing was spawned for JOIN_AFTER seconds; one process in each turn of the loop."""
-        self._join_at = self._loop.now() + JOIN_AFTER
+        now = self._loop.now()
+        self._join_at = now + JOIN_AFTER
         if not self.waiting:
-            self._loop.call_at(self._join_at, self._move_next)
-        self.waiting[process] = None
+            self._loop.call_at(now + min(JOIN_AFTER, JOIN_WITHIN), self._move_next)
+        self.waiting[process] = now + JOIN_WITHIN
 
     def move_now(self, process: Process) -> None:
         """Move it now, unless it has been moved."""
@@ -55,15 +60,20 @@ class CgroupMigration:
         """Note that it has ended, and move what it forked and is not moved yet."""
         self.waiting.pop(process, None)
         if not process.settled:
+            self._unsettled.append(process)
             self._move_orphans()
 
     def _move_next(self) -> None:
         if not self.waiting:
             return
         now = self._loop.now()
-        if now >= self._join_at:
-            self._move(next(iter(self.waiting)))
-        self._loop.call_at(max(now, self._join_at), self._move_next)
+        first, latest = next(iter(self.waiting.items()))
+        if now >= min(self._join_at, latest):
+            self._move(first)
+            if now >= latest and self.waiting:
+                self._move_orphans()
+            latest = next(iter(self.waiting.values()), latest)
+        self._loop.call_at(max(now, min(self._join_at, latest)), self._move_next)
 
     def _move(self, process: Process) -> None:
         self.waiting.pop(process, None)
@@ -82,7 +92,8 @@ class CgroupMigration:
         seen: list[int] | None = None
         for _ in range(_MOST_LOOKS):
             mine = procfs.children(os.getpid())
-            moved = [self._move_orphan(pid) for c in mine if c not in self._mains for pid in _with_descendants(c)]
+            theirs = [child for child in mine if child not in self._mains and child not in own_children.noted]
+            moved = [self._move_orphan(pid) for child in theirs for pid in _with_descendants(child)]
             if mine == seen and not any(moved):
                 break
             seen = mine
@@ -92,11 +103,25 @@ class CgroupMigration:
 
     def _move_orphan(self, pid: int) -> bool:
         """Move an orphan into the cgroup of its tree; whether that was necessary."""
-        process = self._owner(pid)
-        if process is None or not isinstance(process.tree, CgroupTree) or process.tree.belongs(pid):
+        process = self._owner(pid) or self._by_elimination(pid)
+        if process is None or not isinstance(process.tree, CgroupTree) or process.tree.holds(pid):
             return False
         process.tree.join(pid)
         return True
+
+    def _by_elimination(self, pid: int) -> Process | None:
+        """The owner of an orphan that shows none: it set RLIMIT_LOCKS, cleared its environment and left its session.
+
+        It is still in the daemon's own cgroup, so a process forked it that is not in its cgroup yet.  None where that
+        could be one of several, or where it is a child that the daemon started for itself.
+        """
+        stat = procfs.stat(pid)
+        if stat is None or stat.ended or own_children.is_own(pid, stat) or marks.identity(pid) is not None:
+            return None
+        if procfs.cgroup_of(pid) != procfs.cgroup_of(os.getpid()):
+            return None
+        possible = {p for p in (*self.waiting, *self._unsettled) if p.start is not None and p.start <= stat.start}
+        return possible.pop() if len(possible) == 1 else None
 
 
 def _with_descendants(pid: int) -> list[int]:

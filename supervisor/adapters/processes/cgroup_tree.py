@@ -1,5 +1,8 @@
 """A process tree as a cgroup v2 directory: what a member forks is a member, and the kernel can kill all of it at once.
 
+A process can still get out: it moves itself into another cgroup, or the directory is emptied and removed by hand.  It
+is then known as without cgroups (descendant_tree.py), and the tree is not empty before it has ended.
+
 This needs no controller.  Where controllers are delegated to the daemon, the kernel also enforces the instance's limits
 and counts its usage (the kernel's Documentation/admin-guide/cgroup-v2.rst).
 """
@@ -7,13 +10,15 @@ and counts its usage (the kernel's Documentation/admin-guide/cgroup-v2.rst).
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from select import EPOLLERR, EPOLLPRI
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.processes.tree import Tree
+from supervisor.adapters.processes.descendant_tree import DescendantTree
+from supervisor.adapters.processes.tree import Tree, send
 from supervisor.core.model.spec import Enforce, ResourcesSpec
 
 CONTROLLERS = ("pids", "memory", "cpu")
@@ -24,13 +29,18 @@ _LOOK_AGAIN = 1.0  # seconds until another attempt to watch a directory
 
 
 class CgroupTree(Tree):
-    """The tree in the cgroup `path`, made if it is missing.  `passing`: `close` removes it when it is empty."""
+    """The tree in the cgroup `path`, made if it is missing.  `passing`: `close` removes it when it is empty.
 
-    __slots__ = ("_events_fd", "_loop", "_passing", "accounts", "path")
+    `outside` finds the members that are not in the cgroup.
+    """
 
-    def __init__(self, path: str, *, passing: bool = False) -> None:
+    __slots__ = ("_events_fd", "_loop", "_name", "_passing", "accounts", "outside", "path")
+
+    def __init__(self, path: str, outside: DescendantTree, *, passing: bool = False) -> None:
         super().__init__()
         self.path = path
+        self.outside = outside
+        self._name = f"/{'/'.join(path.split('/')[-2:])}/"
         self.accounts: str | None = None
         self._passing = passing
         self._events_fd = -1
@@ -46,17 +56,27 @@ class CgroupTree(Tree):
             if name.partition(".")[0] in controllers:
                 write(f"{self.path}/{name}", value)
 
+    def thaw(self) -> None:
+        """Undo a freeze of the cgroup or of those below it, which outlives the frozen processes and holds new ones."""
+        for directory, _, _ in os.walk(self.path):
+            if (procfs.read(f"{directory}/cgroup.freeze") or b"").startswith(b"1"):
+                write(f"{directory}/cgroup.freeze", "0")
+
     def join(self, pid: int) -> None:
+        self.outside.join(pid)
         with suppress(OSError):  # it may have ended
-            if not self.belongs(pid):
+            if not self.holds(pid):
                 self._move(pid)
-            for child in self._outside(pid):
+            for child in self._forked_before(pid):
                 self._move(child)
 
-    def _outside(self, pid: int) -> Iterator[int]:
+    def follow(self, main: int) -> None:
+        self.outside.follow(main)
+
+    def _forked_before(self, pid: int) -> Iterator[int]:
         """Descendants that were forked before the move.  What they fork later is inside from the start."""
         for _ in range(64):
-            inside = set(self.members())
+            inside = set(self._inside())
             outside = [child for child in procfs.descendants(pid) if child not in inside]
             if not outside:
                 return
@@ -67,21 +87,51 @@ class CgroupTree(Tree):
             file.write(str(pid))
 
     def members(self) -> list[int]:
+        return self._inside() or self.outside.members()
+
+    def all_members(self) -> list[int]:
+        inside = self._inside()
+        known = set(inside)
+        return inside + [pid for pid in self.outside.all_members() if pid not in known]
+
+    def _inside(self) -> list[int]:
         found: list[int] = []
         for directory, _, _ in os.walk(self.path):
-            with suppress(OSError, ValueError), open(f"{directory}/cgroup.procs") as file:
-                found += map(int, file.read().split())
+            found += procfs.cgroup_members(directory)
         return found
 
     def belongs(self, pid: int) -> bool:
-        return pid in self.members()
+        return self.holds(pid) or self.outside.belongs(pid)
+
+    def holds(self, pid: int) -> bool:
+        """Whether the process is in the cgroup, or in one below it."""
+        path = procfs.cgroup_of(pid)
+        return (path is not None and self._name in f"{path}/") or pid in self._inside()
 
     def empty(self) -> bool:
-        return not populated(self.path)
+        return self._only_kernel_threads() and self.outside.empty()
+
+    def _only_kernel_threads(self) -> bool:
+        """The cgroup has no member, or none but threads of the kernel, which were put there and which nothing ends."""
+        if not populated(self.path):
+            return True
+        inside = [procfs.stat(pid) for pid in self._inside()]
+        return bool(inside) and all(stat is not None and stat.kernel_thread for stat in inside)
 
     def kill(self) -> None:
-        if not write(f"{self.path}/cgroup.kill", "1"):  # before Linux 5.14, or not writable
+        """Kill everything by the kernel, then what it spares: processes without main thread, and those outside."""
+        if write(f"{self.path}/cgroup.kill", "1"):
+            for pid in self._inside():
+                stat = procfs.stat(pid)
+                if stat is not None and stat.state == "Z":
+                    send(pid, signal.SIGKILL, self.holds)
+            self.outside.kill()
+        else:  # before Linux 5.14, not writable, or removed
             super().kill()
+
+    def resume(self) -> None:
+        self.thaw()
+        super().resume()
 
     def when_empty(self, loop: EventLoop, callback: Callable[[], None]) -> None:
         self._watched, self._loop = callback, loop
@@ -95,7 +145,7 @@ class CgroupTree(Tree):
                 self._events_fd = os.open(f"{self.path}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
                 self._loop.register(self._events_fd, self._changed, EPOLLPRI | EPOLLERR)
             except FileNotFoundError:
-                self._emptied()
+                self._look_outside()
                 return
             except OSError:
                 self._unwatch()
@@ -109,7 +159,15 @@ class CgroupTree(Tree):
         with suppress(OSError):  # the directory is gone
             content = os.pread(self._events_fd, 256, 0)
         if self._watched is not None and _POPULATED not in content:
+            self._look_outside()
+
+    def _look_outside(self) -> None:
+        """The cgroup is empty, or is gone: wait for those that are in another one."""
+        self._unwatch()
+        if self.empty():
             self._emptied()
+        elif self._loop is not None:
+            self.outside.when_empty(self._loop, self._watch)
 
     def _unwatch(self) -> None:
         if self._events_fd >= 0:
@@ -120,6 +178,7 @@ class CgroupTree(Tree):
 
     def close(self) -> None:
         self._unwatch()
+        self.outside.close()
         if self._passing and self.empty():
             remove(self.path)
             with suppress(OSError):

@@ -10,17 +10,21 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import NamedTuple
 
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.linux.pidfd import child_status
+from supervisor.adapters.processes import marks, own_children
+from supervisor.adapters.processes.command_trees import CommandTree
 
 WHOLE = 1 << 26
 """Bytes to keep of an output that is useful only as a whole, such as a plan."""
 _KEPT = 4096  # the last bytes of output, unless the caller asks for more
 _CHUNK = 65536
+_UNKILLABLE_AFTER = 1.0  # seconds after SIGKILL
 _NOT_FOR_COMMANDS = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_")
 
 
@@ -70,10 +74,23 @@ class ChildCommand:
 
     After `timeout` seconds the whole process group is killed.  `stdin` is its input.  stdout and stderr are one output,
     unless `errors_apart`; only the last `keep` bytes of each are kept.  An orphan of the command that keeps a pipe
-    open does not delay its end.
+    open does not delay its end.  With `tree`, all processes that the command started are killed when it has ended.
+    `before_reaping` is called when it has ended and its figures in /proc can still be read.
     """
 
-    __slots__ = ("_done", "_keep", "_loop", "_pid", "_pidfd", "_pipes", "_texts", "_timed_out", "_timer")
+    __slots__ = (
+        "_before_reaping",
+        "_done",
+        "_keep",
+        "_loop",
+        "_pidfd",
+        "_pipes",
+        "_texts",
+        "_timed_out",
+        "_timer",
+        "_tree",
+        "pid",
+    )
 
     def __init__(
         self,
@@ -88,8 +105,11 @@ class ChildCommand:
         identity: Credentials = Credentials(),  # noqa: B008 - immutable
         keep: int = _KEPT,
         errors_apart: bool = False,
+        tree: CommandTree | None = None,
+        before_reaping: Callable[[], None] | None = None,
     ) -> None:
         self._loop = loop
+        self._tree, self._before_reaping = tree, before_reaping
         self._keep = keep
         self._done: Callable[[CommandResult], None] | None = done
         self._timed_out = False
@@ -103,10 +123,25 @@ class ChildCommand:
                 self._texts.append(bytearray())
                 self._pipes[reader] = self._texts[-1]
                 os.set_blocking(reader, False)
-            self._pid, self._pidfd = _started(argv, stdin, writers[0], writers[-1], directory, environment, identity)
-        except OSError:
+            if environment is None:
+                environment = plain_environment()
+            with nullcontext() if tree is None else marks.inherited_by_children(tree.mark):
+                self.pid, self._pidfd = _started(
+                    argv,
+                    stdin,
+                    writers[0],
+                    writers[-1],
+                    directory,
+                    environment if tree is None else {**environment, **tree.environment},
+                    identity,
+                )
+            if tree is not None:
+                tree.started(self.pid)
+        except BaseException:
             for reader in self._pipes:
                 os.close(reader)
+            if tree is not None:
+                tree.end(loop)
             raise
         finally:
             for writer in writers:
@@ -114,21 +149,31 @@ class ChildCommand:
         for reader in self._pipes:
             loop.register(reader, partial(self._readable, reader))
         loop.register(self._pidfd, self._exited)
-        self._timer = loop.call_at(loop.now() + timeout, self._time_is_up)
+        self._timer = loop.call_at(loop.now() + timeout, self.end)
 
     def cancel(self) -> None:
         """Kill the command without calling `done`."""
         self._done = None
         self._kill()
 
-    def _time_is_up(self) -> None:
+    def end(self) -> None:
+        """Kill the command; it counts as timed out."""
         self._timed_out = True
         self._kill()
+        self._timer = self._loop.call_at(self._loop.now() + _UNKILLABLE_AFTER, self._leave)
+
+    def _leave(self) -> None:
+        """The kernel does not let it end, because it waits for a file system: answer without it; reap it some day."""
+        done, self._done = self._done, None
+        if done is not None:
+            done(CommandResult(None, None, True, *map(bytes, self._texts)))
 
     def _kill(self) -> None:
         if self._pidfd >= 0:  # not reaped, so the pid cannot be another process
+            if self._tree is not None:  # first, because it tells some members by their parent
+                self._tree.kill()
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
 
     def _readable(self, pipe: int, _events: int) -> None:
         try:
@@ -143,6 +188,8 @@ class ChildCommand:
         del text[: -self._keep]
 
     def _exited(self, _events: int) -> None:
+        if self._before_reaping is not None:
+            self._before_reaping()
         try:
             status = child_status(self._pidfd)
         except ChildProcessError:  # it was reaped elsewhere
@@ -155,7 +202,10 @@ class ChildCommand:
         self._timer.cancel()
         self._loop.unregister(self._pidfd)
         os.close(self._pidfd)
+        own_children.forget(self.pid)
         self._pidfd = -1
+        if self._tree is not None:
+            self._tree.end(self._loop)
         if self._done is not None:
             self._done(CommandResult(*status, self._timed_out, *map(bytes, self._texts)))
 
@@ -171,7 +221,7 @@ def _started(
     output: int,
     errors: int,
     directory: str | None,
-    environment: Mapping[str, str] | None,
+    environment: Mapping[str, str],
     identity: Credentials,
 ) -> tuple[int, int]:
     """Spawn the command; (pid, pidfd)."""
@@ -182,24 +232,54 @@ def _started(
         while written < len(stdin):
             written += os.write(source, stdin[written:])
         os.lseek(source, 0, os.SEEK_SET)
-        process = subprocess.Popen(
-            list(argv),
-            stdin=source,
-            stdout=output,
-            stderr=errors,
-            cwd=directory,
-            env=plain_environment() if environment is None else environment,
-            user=identity.user,
-            group=identity.group,
-            extra_groups=identity.extra_groups,
-            start_new_session=True,
-        )
+        if mounts().remote_for_exec(argv, directory, environment.get("PATH")) is not None:
+            pid = _popen_apart(argv, source, output, errors, directory, environment, identity)
+        else:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=source,
+                stdout=output,
+                stderr=errors,
+                cwd=directory,
+                env=environment,
+                user=identity.user,
+                group=identity.group,
+                extra_groups=identity.extra_groups,
+                start_new_session=True,
+            )
+            process.returncode = 0  # the daemon waits for it, not the Popen object
+            pid = process.pid
     finally:
         os.close(source)
-    process.returncode = 0  # the daemon waits for it, not the Popen object
+    own_children.note(pid)
     try:
-        return process.pid, os.pidfd_open(process.pid)
+        return pid, os.pidfd_open(pid)
     except OSError:
-        os.killpg(process.pid, signal.SIGKILL)
-        os.waitpid(process.pid, 0)
+        own_children.forget(pid)
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
         raise
+
+
+def _popen_apart(
+    argv: Sequence[str],
+    stdin: int,
+    output: int,
+    errors: int,
+    directory: str | None,
+    environment: Mapping[str, str],
+    identity: Credentials,
+) -> int:
+    """Spawn a command whose file system may not answer; one that cannot be executed exits with 127."""
+    from supervisor.adapters.processes.apart import popen_apart  # few commands need it
+    from supervisor.adapters.processes.become import Identity
+
+    return popen_apart(
+        argv,
+        directory=directory,
+        environment=environment,
+        identity=Identity(user=identity.user, group=identity.group, extra_groups=identity.extra_groups),
+        stdin=stdin,
+        output=output,
+        errors=errors,
+    )

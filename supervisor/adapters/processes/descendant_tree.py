@@ -24,7 +24,8 @@ from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.marks import Identity
 from supervisor.adapters.processes.tree import Tree
 
-_GONE = "ZX"
+_MOST_LOOKS = 4
+"""Looks for members in a row, while none is found and other processes come and go."""
 _LOOK_AGAIN = 0.1
 """Seconds until the next look where no member could be watched."""
 
@@ -62,12 +63,12 @@ class DescendantTree(Tree):
         "_identity",
         "_loop",
         "_mains",
-        "_mark",
         "_marked",
         "_pidfds",
         "_scan",
         "_start",
         "leader",
+        "mark",
     )
 
     def __init__(self, identity: Identity, mains: Container[int], scan: ProcessScan) -> None:
@@ -75,7 +76,7 @@ class DescendantTree(Tree):
         self.leader = 0
         self._start = 0
         self._identity = identity
-        self._mark = marks.mark_for(*identity)
+        self.mark = marks.mark_for(*identity)
         self._marked = False
         """The main process has the mark, so all of its descendants inherit it."""
         self._host_wide = False
@@ -86,10 +87,14 @@ class DescendantTree(Tree):
         self._loop: EventLoop | None = None
 
     def join(self, pid: int) -> None:
-        stat = procfs.stat(pid)
+        if not self.leader:
+            self.follow(pid)
+
+    def follow(self, main: int) -> None:
+        stat = procfs.stat(main)
         if stat is not None:
-            self.leader, self._start = pid, stat.start
-            self._marked = marks.mark_of(pid) == self._mark
+            self.leader, self._start = main, stat.start
+            self._marked = marks.mark_of(main) == self.mark
 
     def search_whole_host(self, main: tuple[int, int] | None) -> None:
         """Search an earlier daemon's tree; `main` is the (pid, start time) of its main process, perhaps ended."""
@@ -97,16 +102,23 @@ class DescendantTree(Tree):
             self.leader, self._start = main
             stat = procfs.stat(main[0])
             if stat is not None and stat.start == main[1]:
-                self._marked = marks.mark_of(main[0]) == self._mark
+                self._marked = marks.mark_of(main[0]) == self.mark
                 self._host_wide = stat.ppid != os.getpid()
                 return
         self._host_wide = True
+
+    def search_by_mark(self, main: tuple[int, int] | None) -> None:
+        """The same beside a cgroup, which holds nearly all: the mark has to suffice for the rest where `main` is gone,
+        because reading the environment of every process takes long."""
+        self.search_whole_host(main)
+        if main is None or procfs.start_time(main[0]) != main[1]:
+            self._marked = True
 
     def belongs(self, pid: int) -> bool:
         """By what the process itself shows, or its nearest ancestor that shows anything."""
         for _ in range(32):
             stat = procfs.stat(pid)
-            if stat is None or stat.state in _GONE or pid == os.getpid():
+            if stat is None or stat.ended or pid == os.getpid():
                 return False
             shown = self._shown(pid, stat)
             if shown is not None:
@@ -120,7 +132,7 @@ class DescendantTree(Tree):
         """Whether the process itself shows that it is a member; None: it shows nothing, so its parent decides."""
         if pid == self.leader and stat.start == self._start:
             return True
-        if marks.mark_of(pid) == self._mark:
+        if marks.mark_of(pid) == self.mark:
             return True
         named = marks.identity(pid)
         if named is not None and named[0] == self._identity[0]:
@@ -138,31 +150,30 @@ class DescendantTree(Tree):
 
     def members(self) -> list[int]:
         if self._mark_suffices:
-            found = self._alive(self._scan.with_mark(self._mark, now=False))
+            found = self._alive(self._scan.with_mark(self.mark, now=False))
             if found:
                 return found
-        return self._all()
+        return self.all_members()
 
     def empty(self) -> bool:
-        return not self._all()
+        return not self.all_members()
 
-    def _all(self) -> list[int]:
-        """Find all members now.
-
-        An empty result is trusted only when two looks saw the same processes: a parent that dies between two reads
-        hides its child from both.
+    def all_members(self) -> list[int]:
+        """An empty result is trusted only when a second look saw no other process than the first: a parent that dies
+        between two reads hides its child from both.  On a busy host there are always others, so the looks are bounded.
         """
-        seen: list[int] | None = None
-        while True:
+        seen: set[int] | None = None
+        for _ in range(_MOST_LOOKS):
             if self._mark_suffices:
-                candidates = self._scan.with_mark(self._mark, now=True)
+                candidates = self._scan.with_mark(self.mark, now=True)
                 found = self._alive(candidates)
             else:
                 candidates = procfs.pids() if self._host_wide else self._candidates()
                 found = self._members_among(candidates)
-            if found or candidates == seen:
+            if found or seen == set(candidates):
                 return found
-            seen = candidates
+            seen = set(candidates)
+        return []
 
     @property
     def _mark_suffices(self) -> bool:
@@ -171,7 +182,7 @@ class DescendantTree(Tree):
 
     @staticmethod
     def _alive(pids: list[int]) -> list[int]:
-        return [pid for pid in pids if (stat := procfs.stat(pid)) is not None and stat.state not in _GONE]
+        return [pid for pid in pids if (stat := procfs.stat(pid)) is not None and not stat.ended]
 
     def _candidates(self) -> list[int]:
         """The daemon's descendants, without other instances' main processes and their descendants."""
@@ -180,7 +191,7 @@ class DescendantTree(Tree):
 
     def _members_among(self, pids: list[int]) -> list[int]:
         """Those of `pids` that show that they are members, and their descendants unless these show the contrary."""
-        stats = {p: s for p in pids if p != os.getpid() and (s := procfs.stat(p)) is not None and s.state not in _GONE}
+        stats = {p: s for p in pids if p != os.getpid() and (s := procfs.stat(p)) is not None and not s.ended}
         shown = {pid: self._shown(pid, stat) for pid, stat in stats.items()}
         members = {pid for pid, member in shown.items() if member}
         while new := {p for p, s in stats.items() if s.ppid in members and shown[p] is None and p not in members}:
@@ -196,7 +207,7 @@ class DescendantTree(Tree):
         if self._watched is None or self._loop is None:
             return
         self.close()
-        members = self._all()
+        members = self.all_members()
         if not members:
             self._emptied()
             return

@@ -17,39 +17,17 @@ finalizer takes a lock or writes.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import gc
 import os
 import signal
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
-from supervisor.adapters.linux import capabilities
+from supervisor.adapters.processes.become import Identity, Prepared, become, not_default_signals, programs_of
 from supervisor.core.model.spec import ServiceSpec
 
-FIRST = 3
-"""The first descriptor of those that are handed over (sd_listen_fds(3))."""
 _LONGEST_ERROR = 4096
-
-
-class _Prepared(NamedTuple):
-    """All that the child needs, computed before the fork."""
-
-    spec: ServiceSpec
-    programs: list[bytes]
-    """Paths of the program, to be tried in this order."""
-    words: list[bytes]
-    environment: dict[bytes, bytes]
-    directory: bytes | None
-    descriptors: tuple[int, ...]
-    """What is to be 0, 1, 2, … in the child."""
-    signals: list[int]
-    """Signals that Python handles or ignores, and that are to have their default action."""
-    mask: set[int | signal.Signals]
-    """Signals that are to be blocked."""
 
 
 def fork_exec(
@@ -57,18 +35,15 @@ def fork_exec(
 ) -> int:
     """Start the process with `sockets` as 3, 4, … and return its pid.  OSError as from Popen where that fails."""
     env = dict(environment)
-    if sockets:
-        env[b"LISTEN_FDS"] = str(len(sockets)).encode()
-        env[b"LISTEN_FDNAMES"] = ":".join(s.label or spec.name for s in spec.sockets).encode()
-    words = [os.fsencode(word) for word in spec.command]
-    prepared = _Prepared(
-        spec=spec,
-        programs=_candidates(words[0], env),
-        words=words,
+    env |= listen_variables(spec, len(sockets))
+    prepared = Prepared(
+        identity=identity_of(spec),
+        programs=programs_of(spec.command[0], env),
+        words=[os.fsencode(word) for word in spec.command],
         environment=env,
         directory=None if spec.directory is None else os.fsencode(spec.directory),
         descriptors=(stdin, output, output, *sockets),
-        signals=_not_default_signals(),
+        signals=not_default_signals(),
         mask=signal.pthread_sigmask(signal.SIG_BLOCK, ()),
     )
     reader, writer = os.pipe()
@@ -76,7 +51,7 @@ def fork_exec(
         with _ready_to_fork(prepared.mask):
             pid = os.fork()
             if pid == 0:
-                _become(prepared, writer)
+                become(prepared, writer)
     except BaseException:
         os.close(reader)
         raise
@@ -91,6 +66,19 @@ def fork_exec(
         number, _, subject = failure.partition(b" ")
         raise OSError(int(number), os.strerror(int(number)), os.fsdecode(subject) or spec.command[0])
     return pid
+
+
+def identity_of(spec: ServiceSpec) -> Identity:
+    """The rights of a service's program."""
+    return Identity(*(getattr(spec, name) for name in Identity._fields))
+
+
+def listen_variables(spec: ServiceSpec, handed: int) -> dict[bytes, bytes]:
+    """What tells a program of the sockets that it is handed; LISTEN_PID is added by the process itself."""
+    if not handed:
+        return {}
+    names = ":".join(s.label or spec.name for s in spec.sockets)
+    return {b"LISTEN_FDS": str(handed).encode(), b"LISTEN_FDNAMES": names.encode()}
 
 
 @contextmanager
@@ -111,87 +99,3 @@ def _ready_to_fork(mask: set[int | signal.Signals]) -> Iterator[None]:
             if collecting:
                 gc.enable()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _not_default_signals() -> list[int]:
-    changeable = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-    return [int(n) for n in changeable if signal.getsignal(n) not in (signal.SIG_DFL, None)]
-
-
-def _candidates(program: bytes, env: Mapping[bytes, bytes]) -> list[bytes]:
-    if b"/" in program:
-        return [program]
-    places = env.get(b"PATH", os.fsencode(os.defpath)).split(b":")
-    return [os.path.join(place, program) for place in places]  # noqa: PTH118
-
-
-def _become(prepared: _Prepared, report: int) -> None:
-    """Turn the forked child into the program; write `ERRNO SUBJECT` to `report` where that fails.  Never returns."""
-    subject = b""
-    try:
-        spec, descriptors, env = prepared.spec, prepared.descriptors, prepared.environment
-        report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, len(descriptors))
-        _place(descriptors)
-        os.setsid()
-        if prepared.directory is not None:
-            subject = prepared.directory
-            os.chdir(prepared.directory)
-        if spec.umask is not None:
-            os.umask(spec.umask)
-        subject = b"privileges"
-        _drop_privileges(spec)
-        subject = b""
-        if len(descriptors) > FIRST:
-            env[b"LISTEN_PID"] = b"%d" % os.getpid()
-        _restore_signals(prepared.signals, prepared.mask)
-        _execute(prepared.programs, prepared.words, env)
-    except OSError as error:
-        os.write(report, b"%d %s" % (error.errno or errno.EINVAL, subject))
-    finally:
-        os._exit(255)
-
-
-def _place(descriptors: Sequence[int]) -> None:
-    """Make them 0, 1, 2, …, inherited.  They are copied to high numbers first, so that none overwrites another."""
-    aside = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, len(descriptors)) for fd in descriptors]
-    for number, fd in enumerate(aside):
-        os.dup2(fd, number, inheritable=True)
-
-
-def _drop_privileges(spec: ServiceSpec) -> None:
-    """Give up privileges in the only order that works: the bounding set while this is root, groups, user, then the
-    capabilities that the new user has; last the way back."""
-    if spec.capabilities is not None:
-        capabilities.limit_bounding_set(spec.capabilities)
-    if spec.ambient_capabilities:
-        capabilities.keep_capabilities_over_setuid()
-    if spec.extra_groups is not None:
-        os.setgroups(spec.extra_groups)
-    if spec.group is not None:
-        os.setresgid(spec.group, spec.group, spec.group)
-    if spec.user is not None:
-        os.setresuid(spec.user, spec.user, spec.user)
-    if spec.ambient_capabilities:
-        capabilities.make_ambient(spec.ambient_capabilities)
-    if spec.no_new_privileges:
-        capabilities.no_new_privileges()
-
-
-def _restore_signals(signals: Sequence[int], mask: set[int | signal.Signals]) -> None:
-    """Reset what an exec keeps: ignored signals and the mask.  Handlers go before the mask, else one could run."""
-    for number in signals:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _execute(programs: Sequence[bytes], words: list[bytes], env: Mapping[bytes, bytes]) -> None:
-    """Execute the first of `programs` that exists.  OSError: the first that tells more than that a file is missing."""
-    informative = last = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-    for program in programs:
-        try:
-            os.execve(program, words, env)
-        except OSError as error:
-            last = error
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR) and informative.errno == errno.ENOENT:
-                informative = error
-    raise informative if informative.errno != errno.ENOENT else last

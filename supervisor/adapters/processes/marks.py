@@ -18,6 +18,8 @@ from supervisor.adapters.linux import procfs
 
 MARKER = "SUPERVISOR_ID"
 """The environment variable that names the supervisor."""
+COMMAND = "SUPERVISOR_COMMAND"
+"""The environment variable that tells a probe or a hook, and its place (command_trees.py), from the service itself."""
 
 Identity = tuple[str, str]
 """The supervisor's id and the instance's name, as a child's environment carries them."""
@@ -27,8 +29,15 @@ _LOCKS = 10  # RLIMIT_LOCKS, on every architecture; the module `resource` has no
 
 def identity(pid: int) -> Identity | None:
     """(supervisor's id, instance) from the environment that the process was started with; None where one is missing."""
-    supervisor, instance = procfs.environment_values(pid, MARKER, "SUPERVISOR_INSTANCE")
-    return None if supervisor is None or instance is None else (supervisor, instance)
+    supervisor, instance, place = procfs.environment_values(pid, MARKER, "SUPERVISOR_INSTANCE", COMMAND)
+    if supervisor is None or instance is None:
+        return None
+    return (supervisor, instance) if place is None else command_identity(supervisor, place)
+
+
+def command_identity(supervisor_id: str, place: int | str) -> Identity:
+    """What stands for (id, instance) of the processes of a probe or hook.  No instance has a space in its name."""
+    return supervisor_id, f"command {place}"
 
 
 @lru_cache(maxsize=16)  # asked at the spawn and again when the process is watched

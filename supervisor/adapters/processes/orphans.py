@@ -11,38 +11,56 @@ from contextlib import suppress
 
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import marks
+from supervisor.adapters.processes.command_trees import PLACES
 from supervisor.core.services.adoption import MarkedProcess
 
 _FORKED_ONLY = 0x40  # PF_FORKNOEXEC: it has not executed a program since its fork
+_COMMAND = "a probe or hook"
 GONE_WITHIN = 2.0
 """Seconds in which a killed process must have ended; only one that the kernel cannot end takes longer."""
 
 
 def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ()) -> list[MarkedProcess]:
-    """Every process but this one that was started under `supervisor_id`.
+    """Every process that was started under `supervisor_id`, those of probes and hooks included, without this one and
+    those that it descends from.
 
     A process that has cleared its environment is recognised by the mark of one of `instances`.  During an exec there is
     no environment to read; then its stdout tells, which is the pipe of its instance in `fifo_directory`.
     """
     found = []
     by_mark = {marks.mark_for(supervisor_id, name): name for name in instances}
+    own = _own_line()
+    for place in range(PLACES):
+        by_mark[marks.mark_for(*marks.command_identity(supervisor_id, place))] = _COMMAND
     for pid in procfs.pids():
-        if pid == os.getpid():
+        if pid in own:
             continue
-        owner, instance, incarnation = procfs.environment_values(
-            pid, "SUPERVISOR_ID", "SUPERVISOR_INSTANCE", "SUPERVISOR_INCARNATION"
+        owner, instance, incarnation, command = procfs.environment_values(
+            pid, marks.MARKER, "SUPERVISOR_INSTANCE", "SUPERVISOR_INCARNATION", marks.COMMAND
         )
         if owner is None:
             instance, incarnation = by_mark.get(marks.mark_of(pid) or 0) or _by_output(pid, fifo_directory), None
         elif owner != supervisor_id:
             continue
+        elif command is not None:
+            instance, incarnation = f"{_COMMAND} of {instance}", None
         stat = procfs.stat(pid) if instance else None
-        if instance and stat is not None and stat.state not in "ZX":
+        if instance and stat is not None and not stat.ended:
             number = int(incarnation) if incarnation and incarnation.isdecimal() else None
             # A main process leads a session and has executed its program.  A descendant that calls setsid does, too.
             leader = stat.session == pid and not stat.flags & _FORKED_ONLY
             found.append(MarkedProcess(pid, stat.start, instance, number, leader))
     return found
+
+
+def _own_line() -> set[int]:
+    """This process and its ancestors: a daemon can be started from a shell that descends from one of its services."""
+    line, pid = set[int](), os.getpid()
+    while pid > 0 and pid not in line:
+        line.add(pid)
+        found = procfs.stat(pid)
+        pid = found.ppid if found is not None else 0
+    return line
 
 
 def describe(orphan: MarkedProcess) -> str:

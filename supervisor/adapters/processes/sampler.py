@@ -39,7 +39,8 @@ class Sampler:
     """Measures instances by name.
 
     `members(instance)` gives the pids of its tree, `cgroup(instance)` the directory of its cgroup or None; where that
-    has the memory and cpu controllers, their counters are used.  `post` takes `LimitExceeded`.
+    has the memory and cpu controllers, their counters are used.  `limit_commands(instance, most)` limits
+    the tasks of its probes and hooks.  `post` takes `LimitExceeded`.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Sampler:
         members: Callable[[str], Iterable[int]],
         post: Callable[[str, Event], None],
         cgroup: Callable[[str], str | None] = lambda _instance: None,
+        limit_commands: Callable[[str, int], None] = lambda _instance, _most: None,
     ) -> None:
         self._loop, self._members, self._post, self._cgroup = loop, members, post, cgroup
+        self._limit_commands = limit_commands
         self._meters: dict[str, _Meter] = {}
         self._limits: dict[str, ResourceLimits] = {}
         self._holds = 0
@@ -151,6 +154,8 @@ class Sampler:
         now = self._loop.now()
         for instance, limits in self._limits.items():
             sample = self._measure(instance)
+            if limits.spec.max_tasks is not None:
+                self._limit_commands(instance, limits.spec.max_tasks)
             for excess in (
                 limits.check(sample.cpu_percent / 100, sample.memory_bytes, now, sample.tasks)
                 if sample is not None

@@ -3,6 +3,7 @@
 `subprocess.Popen` without a `preexec_fn` uses vfork: a spawn takes less than a millisecond, nearly independent of the
 daemon's size (docs/decisions/0004-vfork.md).  What Popen cannot set (limits, nice, oom score) is set around it or right
 after it; see `_inherited_limits`.  Processes that get sockets or give up privileges are forked instead (fork_exec.py).
+What lies on a file system that may not answer is started apart from the event loop (apart.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.processes import marks
+from supervisor.core.model import sdnotify
 from supervisor.core.model.spec import ServiceSpec
 
 LIMITS = {
@@ -70,6 +73,7 @@ class Spawner:
         self._notify_socket = notify_socket
         self._nofile = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._protected = _is_protected()
+        self._mounts = mounts()
 
     def environment(self, spec: ServiceSpec, instance: str, incarnation: int) -> dict[bytes, bytes]:
         """The environment of a child.  The part that all children share is encoded only once, to save time."""
@@ -82,7 +86,7 @@ class Spawner:
         if beats or (spec.ready is not None and spec.ready.notify):
             env["NOTIFY_SOCKET"] = self._notify_socket
         if heartbeat is not None and beats:
-            env["WATCHDOG_USEC"] = str(int(heartbeat.interval * 2e6))
+            env["WATCHDOG_USEC"] = str(round(heartbeat.interval * sdnotify.WATCHDOG_INTERVALS * 1e6))
         return self._inherited(spec) | _encoded(env)
 
     def _inherited(self, spec: ServiceSpec) -> dict[bytes, bytes]:
@@ -105,6 +109,47 @@ class Spawner:
             pid = start(spec, self.environment(spec, instance, incarnation), output, sockets)
         _adjust(pid, spec, limits, self._protected)
         return pid
+
+    def remote(self, spec: ServiceSpec) -> str | None:
+        """The mount point of a file system that may not answer and that a spawn would touch, or None."""
+        return self._mounts.remote_for_exec(spec.command, spec.directory, dict(spec.environment).get("PATH"))
+
+    def spawn_apart(
+        self, spec: ServiceSpec, instance: str, incarnation: int, output: int, sockets: Sequence[int] = ()
+    ) -> tuple[int, int]:
+        """Start a process that becomes the service's program as soon as the file system lets it.
+
+        Returns its pid and a pipe, which it writes to where it fails, and which ends when it executes the program.
+        """
+        from supervisor.adapters.processes.apart import popen_apart  # few services need it
+        from supervisor.adapters.processes.fork_exec import identity_of, listen_variables
+
+        environment = self.environment(spec, instance, incarnation) | listen_variables(spec, len(sockets))
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            mark = marks.mark_for(self._id, instance)
+            with marks.inherited_by_children(mark), _inherited_limits(_limits(spec, self._nofile), output):
+                pid = popen_apart(
+                    spec.command,
+                    directory=spec.directory,
+                    environment=environment,
+                    identity=identity_of(spec),
+                    stdin=_dev_null(),
+                    output=output,
+                    errors=output,
+                    report=writer,
+                    sockets=sockets,
+                )
+        except BaseException:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        return pid, reader
+
+    def adjust(self, pid: int, spec: ServiceSpec) -> None:
+        """Set what the program of `spawn_apart` has beyond what it inherited, when it is executed."""
+        _adjust(pid, spec, _limits(spec, self._nofile), self._protected)
 
 
 def _needs_fork(spec: ServiceSpec) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import time
@@ -14,7 +15,10 @@ from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.processes import marks
+from supervisor.adapters.processes.blocked import paused, why_it_stays
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
+from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.adapters.processes.out_of_memory import OutOfMemory
 from supervisor.adapters.processes.process import Process
 from supervisor.adapters.processes.tree import Tree, send
 from supervisor.adapters.processes.trees import Trees
@@ -54,6 +58,7 @@ class ProcessTable:
         self._id = supervisor_id
         self._by_mark: dict[int, Process] = {}
         self._migration = CgroupMigration(loop, self.mains, self._owner)
+        self._memory = OutOfMemory()
         self._strangers: set[int] = set()
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
@@ -70,9 +75,8 @@ class ProcessTable:
         process = self._process(instance, incarnation, pid, os.pidfd_open(pid), trees.create(instance, resources))
         self._add(process)
         self._loop.call_at(self._loop.now() + KNOWN_AFTER, lambda: self._recognize(process))
-        if process.settled:
-            process.tree.join(pid)
-        else:
+        process.tree.follow(pid)
+        if not process.settled:
             self._migration.plan(process)
         return process
 
@@ -80,12 +84,16 @@ class ProcessTable:
         """Watch what an earlier daemon started: `main` is the (pid, start time) of its main process, `tree` its tree.
 
         Where the main process has ended but the tree has members, the result has no `pid`, and `TreeEmpty` will be
-        posted.  None: nothing is left.
+        posted.  None: nothing is left.  OSError where no descriptor is free to watch it.
         """
         if main is not None:
             pid, start = main
-            with suppress(OSError):
+            try:
                 pidfd = os.pidfd_open(pid)
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):  # it may well be alive
+                    raise
+            else:
                 if is_main(start, procfs.stat(pid)):
                     process = self._process(instance, incarnation, pid, pidfd, tree)
                     process.settled = True
@@ -109,6 +117,8 @@ class ProcessTable:
     def _add(self, process: Process) -> None:
         self.mains[process.pid] = process
         self.by_instance[process.instance] = process
+        if isinstance(process.tree, CgroupTree):
+            self._memory.begin(process.tree.path)
         self._loop.register(process.pidfd, lambda events: self._ready(process, events))
 
     def _recognize(self, process: Process) -> None:
@@ -153,6 +163,17 @@ class ProcessTable:
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(process.pidfd, number)
 
+    def deliver(self, instance: str, number: int, *, tree: bool = False) -> None:
+        """Send signal `number`, then SIGCONT to all that is stopped: a stopped process takes no other signal."""
+        self.signal(instance, number, tree=tree)
+        process = self.by_instance.get(instance)
+        if process is None:
+            return
+        if process.pidfd >= 0:  # whatever its state, because a SIGSTOP may be on its way
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(process.pidfd, signal.SIGCONT)
+        process.tree.resume()
+
     def kill(self, instance: str) -> None:
         """Send SIGKILL to the whole tree; what is left a second later is posted as `KillIncomplete`."""
         process = self.with_settled_tree(instance)
@@ -169,11 +190,18 @@ class ProcessTable:
             self._post(process.instance, KillIncomplete(process.incarnation, tuple(self.describe(process))))
 
     def describe(self, process: Process) -> Iterator[str]:
-        """`PID NAME (STATE)` of each remaining member."""
-        for pid in process.tree.members():
+        """`PID NAME (STATE)` of each remaining member, with the reason why it cannot be killed where that is known."""
+        for pid in process.tree.all_members():
             stat = procfs.stat(pid)
-            if stat is not None:
-                yield f"{pid} {stat.name} ({stat.state})"
+            if stat is not None and not stat.kernel_thread:
+                yield f"{pid} {stat.name} ({stat.state}{why_it_stays(pid)})"
+
+    def paused(self, instance: str) -> str | None:
+        """Why its main process cannot run at the moment; None where it can, or where there is none."""
+        process = self.by_instance.get(instance)
+        if process is None or not process.pid:
+            return None
+        return paused(process.pid, process.tree.path if isinstance(process.tree, CgroupTree) else None)
 
     def set_main(self, instance: str, pid: int) -> bool:
         """Make another member of the tree the main process (`MAINPID=`).  False: it is no member."""
@@ -193,6 +221,7 @@ class ProcessTable:
         self.mains.pop(process.pid, None)
         process.pid = process.main = pid
         process.pidfd, process.start, process.program = pidfd, procfs.start_time(pid), _program(pid)
+        process.tree.follow(pid)
         self.mains[pid] = process
         self._loop.register(pidfd, lambda events: self._ready(process, events))
         return True
@@ -244,7 +273,9 @@ class ProcessTable:
         if not empty and self._taken_over(process, status):
             return
         self._before_exit(process.instance, empty)
-        self._post(process.instance, Exited(process.incarnation, *status, tree_empty=empty))
+        reason = self._memory.killed(process.tree.path, status) if isinstance(process.tree, CgroupTree) else None
+        exited = Exited(process.incarnation, *status, tree_empty=empty, out_of_memory=reason)
+        self._post(process.instance, exited)
         if not empty:
             process.tree.when_empty(self._loop, lambda: self._post(process.instance, TreeEmpty(process.incarnation)))
 
@@ -253,7 +284,7 @@ class ProcessTable:
         if status[0] != 0:
             return False
         stats = {pid: procfs.stat(pid) for pid in process.tree.members()}
-        left = {pid: Member(s.ppid, _program(pid)) for pid, s in stats.items() if s is not None and s.state not in "ZX"}
+        left = {pid: Member(s.ppid, _program(pid)) for pid, s in stats.items() if s is not None and not s.ended}
         pid = successor(process.program, status[0], left)
         if pid is None or not self._switch(process, pid):
             return False
@@ -304,4 +335,4 @@ def _program(pid: int) -> Program | None:
 
 def _is_zombie(pid: int) -> bool:
     stat = procfs.stat(pid)
-    return stat is not None and stat.state == "Z"
+    return stat is not None and stat.state == "Z" and stat.ended

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.linux import procfs
 
+_MAY_BE_STOPPED = "TZ"  # Z is shown for one whose main thread has ended, whatever its others do
 _MOST_ROUNDS = 32  # so that a tree that forks for ever does not hold up the daemon for ever
 
 
@@ -30,11 +32,15 @@ class Tree:
     def join(self, pid: int) -> None:
         """Add a process and what it has forked already."""
 
+    def follow(self, main: int) -> None:
+        """Take `main` for the main process, by which its relatives are known."""
+
     def members(self) -> list[int]:
+        """The members, cheaply: perhaps from a look a moment ago, and without those that left for another cgroup."""
         raise NotImplementedError
 
-    def _all(self) -> list[int]:
-        """The members as they are now, from no earlier look."""
+    def all_members(self) -> list[int]:
+        """All members as they are now, from no earlier look."""
         return self.members()
 
     def belongs(self, pid: int) -> bool:
@@ -45,8 +51,15 @@ class Tree:
 
     def signal(self, number: int) -> None:
         """Send `number` to every member."""
-        for pid in self.members():
+        for pid in self.all_members():
             send(pid, number, self.belongs)
+
+    def resume(self) -> None:
+        """Let every stopped member go on, so that it takes the signals that it was sent."""
+        for pid in self.all_members():
+            stat = procfs.stat(pid)
+            if stat is not None and stat.state in _MAY_BE_STOPPED:
+                send(pid, signal.SIGCONT, self.belongs)
 
     def kill(self) -> None:
         """Send SIGKILL to every member, repeatedly until no new one is found.
@@ -59,7 +72,7 @@ class Tree:
             for fd in held.values():
                 _signal(fd, signal.SIGKILL)
                 os.close(fd)
-            if set(self._all()) <= held.keys():
+            if set(self.all_members()) <= held.keys():
                 return
 
     def _hold_all(self) -> dict[int, int]:
@@ -67,7 +80,7 @@ class Tree:
         held: dict[int, int] = {}
         for _ in range(_MOST_ROUNDS):
             before = len(held)
-            for pid in self._all():
+            for pid in self.all_members():
                 if pid not in held and (fd := _checked(pid, self.belongs)) is not None:
                     held[pid] = fd
                     _signal(fd, signal.SIGSTOP)

@@ -57,7 +57,10 @@ class Trees:
         """The tree for a new incarnation, with the limits that the kernel can enforce."""
         if self.root is not None:
             with suppress(OSError):
-                tree = CgroupTree(f"{self.root}/{instance}")
+                if not os.path.isdir(self.root):  # noqa: PTH112 - it was removed by hand
+                    self._make(self.root)
+                tree = CgroupTree(f"{self.root}/{instance}", self._by_descent(instance))
+                tree.thaw()
                 tree.limit(resources, self.controllers)
                 return tree
         return self._by_descent(instance)
@@ -78,7 +81,9 @@ class Trees:
         found = inside or next(filter(cgroup.populated, self._directories(instance)), None)
         if found is not None:
             with suppress(OSError):
-                tree = CgroupTree(found, passing=os.path.dirname(found) != self.root)  # noqa: PTH120
+                outside = self._by_descent(instance)
+                outside.search_by_mark(main)
+                tree = CgroupTree(found, outside, passing=os.path.dirname(found) != self.root)  # noqa: PTH120
                 tree.accounts = found if os.path.exists(f"{found}/memory.current") else None  # noqa: PTH110
                 if lives and main is not None and inside is None:
                     tree.join(main[0])
@@ -92,6 +97,8 @@ class Trees:
         if self.root is None or not (members := descent.members()):
             return descent
         planted = self.create(instance)
+        if isinstance(planted, CgroupTree):
+            planted.outside = descent
         for pid in members:
             planted.join(pid)
         return planted

@@ -1,6 +1,7 @@
 """Checks a configuration against this machine: programs, directories, users, environment files.
 
-Each question is asked once, however many services depend on the answer. ValueError says what is wrong.
+Each question is asked once, however many services depend on the answer. ValueError says what is wrong; it is `Missing`
+where only something of this machine is not there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ LARGEST_ENVIRONMENT = 1024 * 1024
 
 ACCOUNT_VARIABLES = ("HOME", "USER", "LOGNAME", "SHELL")
 """Environment variables that come from the user database, as login(1) sets them."""
+
+
+NOT_YET = 2**32 - 2
+"""Stands for the number of a user or group that does not exist; no process is started with it."""
+
+
+class Missing(ValueError):
+    """This machine does not have it at present; a deploy, or a oneshot, may still bring it."""
 
 
 class Account(NamedTuple):
@@ -66,9 +75,9 @@ class Host:
         status = _stat(directory)
         if status is None:
             siblings = _names(directory.parent)
-            raise ValueError(f"the directory {directory} does not exist{did_you_mean(directory.name, siblings)}")
+            raise Missing(f"the directory {directory} does not exist{did_you_mean(directory.name, siblings)}")
         if not stat.S_ISDIR(status.st_mode):
-            raise ValueError(f"{directory} is not a directory")
+            raise Missing(f"{directory} is not a directory")
         return str(directory)
 
     def account_variables(self, user: str | int | None) -> dict[str, str]:
@@ -88,7 +97,7 @@ class Host:
             if not required and not path.exists():
                 return {}, []
             if not path.is_file():
-                raise ValueError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
+                raise Missing(f"{path} is not a file" if path.exists() else f"{path} does not exist")
             with path.open("rb") as file:
                 content = file.read(LARGEST_ENVIRONMENT + 1)
             if len(content) > LARGEST_ENVIRONMENT:
@@ -96,7 +105,7 @@ class Host:
             require_trusted(path)
             values, errors = parse_environment_file(content.decode().removeprefix("\ufeff"))
         except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+            raise Missing(f"{path} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ValueError(f"{path} is not UTF-8") from None
         return values, [f"{path}:{line}: {message}" for line, message in errors]
@@ -106,7 +115,7 @@ def _executable(word: str, directory: str, path: str) -> Path:
     """The path of a program. Raises ValueError if there is none that can be executed."""
     if "/" in word:
         if problem := _not_executable(Path(directory, word)):
-            raise ValueError(f"the program {Path(directory, word)} {problem}")
+            raise Missing(f"the program {Path(directory, word)} {problem}")
         return Path(directory, word)
     blocked = ""
     places = [Path(directory, place) for place in path.split(os.pathsep)]
@@ -117,7 +126,7 @@ def _executable(word: str, directory: str, path: str) -> Path:
         if problem != _MISSING:
             blocked = f"; {place / word} {problem}"
     known = {name for place in places for name in _names(place)} if not blocked else set()
-    raise ValueError(f"the program {quoted(word)} is not on the PATH{blocked}{did_you_mean(word, known)}")
+    raise Missing(f"the program {quoted(word)} is not on the PATH{blocked}{did_you_mean(word, known)}")
 
 
 _MISSING = "does not exist"
@@ -164,7 +173,7 @@ def _account(user: str | int) -> pwd.struct_passwd | None:
         if isinstance(user, int):
             return None
         known = did_you_mean(user, [entry.pw_name for entry in pwd.getpwall()])
-        raise ValueError(f"the user {quoted(user)} does not exist{known}") from None
+        raise Missing(f"the user {quoted(user)} does not exist{known}") from None
 
 
 def _group(group: str | int) -> int:
@@ -174,7 +183,7 @@ def _group(group: str | int) -> int:
         return grp.getgrnam(group).gr_gid
     except KeyError:
         known = did_you_mean(group, [entry.gr_name for entry in grp.getgrall()])
-        raise ValueError(f"the group {quoted(group)} does not exist{known}") from None
+        raise Missing(f"the group {quoted(group)} does not exist{known}") from None
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -184,7 +193,7 @@ def _stat(path: Path) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ValueError(f"{path} cannot be accessed: {error.strerror}") from None
+        raise Missing(f"{path} cannot be accessed: {error.strerror}") from None
 
 
 def _names(directory: Path) -> list[str]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from supervisor.config.checks.host import Host
+from supervisor.config.checks.host import Host, Missing
 from supervisor.config.schema.sockets import judge_probes
 from supervisor.config.schema.tables import READY_KINDS, SOURCE_KEYS
 from supervisor.config.source.problems import Report
@@ -135,7 +135,7 @@ def _hook(hook: HookSpec, index: int, report: Report) -> None:
 def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
     """Report programs that are missing or, if root would run them, that others could change.
 
-    A missing directory was reported already; without it only programs on the PATH can be checked. Hooks run as the
+    A missing directory was reported already; without it only programs on the PATH can be checked.  Hooks run as the
     daemon's user, other commands as the service's.
     """
     commands: list[tuple[tuple[str, ...] | None, tuple[str | int, ...], str | None, bool]] = [
@@ -149,13 +149,19 @@ def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
         ),
     ]
     commands += [(hook.run, ("hooks", index, "run"), str(host.folder), True) for index, hook in enumerate(spec.hooks)]
+    folder = str(host.folder)
+    there = {folder, spec.directory} if spec.directory and os.path.isdir(spec.directory) else {folder}  # noqa: PTH112 - it raises nothing
     own_path = os.defpath if "PATH" in spec.unset_environment else None
     path = next((value for name, value in spec.environment if name == "PATH"), own_path)
     for command, key, directory, as_we_are in commands:
-        if command and (directory or "/" not in command[0]):
-            try:
-                host.require_program(command[0], directory or str(host.folder), path)
-                if as_we_are:
-                    host.require_trusted(command, directory or str(host.folder), path)
-            except ValueError as error:
-                report(str(error), *key)
+        if not command or (directory not in there and "/" in command[0]):
+            continue
+        place = directory if directory is not None and directory in there else folder
+        try:
+            host.require_program(command[0], place, path)
+            if as_we_are:
+                host.require_trusted(command, place, path)
+        except Missing as error:
+            report(str(error), *key, missing=True)
+        except ValueError as error:
+            report(str(error), *key)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor.config.schema.values import expanded, path, text, whole
 from supervisor.config.units import parse_size, quoted
 from supervisor.core.text.nearest import did_you_mean
+from supervisor.core.text.units import real_time_signal
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo
@@ -40,6 +41,8 @@ def signal_number(value: Any) -> int:
         return value
     if not isinstance(value, str):
         raise ValueError(f'expected a signal such as "TERM", not {quoted(value)}')
+    if (number := real_time_signal(value)) is not None:
+        return number
     known = {s.name.removeprefix("SIG"): int(s) for s in signal.Signals}
     wanted = value.upper().removeprefix("SIG")
     if wanted not in known:

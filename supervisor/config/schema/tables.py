@@ -114,7 +114,8 @@ RESOURCES = table(
         "max_cpu": key(kinds.PERCENT, "CPU use of all processes of an instance together; 100% is one core."),
         "max_tasks": key(
             kinds.whole(1, 4_194_304),
-            "Processes and threads of an instance together; the pids controller enforces this where it is available.",
+            "Processes and threads of an instance together; the pids controller enforces this where it is available."
+            "  As many may be in its probes and hooks together, which are killed above that.",
         ),
         "for": key(kinds.DURATION, "How long it must be over the limit (max_tasks: at once)."),
         "action": key(kinds.one_of(Reaction), "Restart it, or only report it."),

@@ -11,27 +11,18 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from supervisor.config.source.expand import expand
 from supervisor.config.source.project import find_name, folder_name, is_name, known_as
 from supervisor.config.source.read import read_text
 from supervisor.errors import ConfigError
+from supervisor.last_directories import Locations, look_up, runtime_root
 
 SYSTEM_WIDE = Path("/etc/supervisor/services.toml")
 
 _HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _OURS = re.compile(r"^[ \t]*\[[ \t]*supervisor[ \t]*\]", re.MULTILINE)
-
-
-class Locations(NamedTuple):
-    """Absolute paths; `name` is the daemon's.  `file`: the path by which the daemon knows its file, another one where
-    the folder was moved."""
-
-    name: str
-    runtime_dir: str
-    state_dir: str
-    file: str
 
 
 def default_path() -> Path:
@@ -41,18 +32,40 @@ def default_path() -> Path:
 
 
 def locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Locations:
-    """The locations of the daemon that runs this file. Raises ConfigError if the file cannot be read at all."""
+    """The locations of the daemon that runs this file.
+
+    Where the file is gone, or has no [supervisor] that can be read, they are those that its daemon used last.
+    ConfigError where none is known to have run, and the file cannot be read at all.
+    """
     file = absolute(path)
-    return locate(file, _supervisor_table(read_text(file)), env)
+    try:
+        table = _supervisor_table(read_text(file))
+    except ConfigError:
+        if (known := look_up(str(file), env)) is None:
+            raise
+        return known
+    if not table and (known := look_up(str(file), env)) is not None:
+        return known
+    return locate(file, table, env)
+
+
+def last_locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Locations:
+    """The locations of the daemon that ran this file last, whatever has become of the file since."""
+    file = absolute(path)
+    if (known := look_up(str(file), env)) is not None:
+        return known
+    try:
+        return locations(file, env)
+    except ConfigError:
+        return locate(file, {}, env)
 
 
 def locate(file: Path, supervisor: Mapping[str, Any], env: Mapping[str, str]) -> Locations:
     """The locations by the `[supervisor]` table of `file`, with defaults for missing keys."""
     root = os.geteuid() == 0
-    runtime, state = env.get("XDG_RUNTIME_DIR"), env.get("XDG_STATE_HOME")
-    private = Path(runtime) / "supervisor" if runtime else Path(f"/tmp/supervisor-{os.geteuid()}")
+    state = env.get("XDG_STATE_HOME")
     kept = Path(state) if state else Path.home() / ".local/state"
-    all_runtime = Path("/run/supervisor") if root else private
+    all_runtime = runtime_root(env)
     all_state = Path("/var/lib/supervisor") if root else kept / "supervisor"
     runtime_dir = _directory(file, supervisor.get("runtime_dir"), env)
     state_dir = _directory(file, supervisor.get("state_dir"), env)
@@ -99,7 +112,7 @@ def _directory(file: Path, given: object, env: Mapping[str, str]) -> str:
 
 
 def _supervisor_table(text: str) -> Mapping[str, Any]:
-    """The [supervisor] table.
+    """The [supervisor] table; empty where there is none or it cannot be read.
 
     Only the head of the text and the section [supervisor] are parsed, unless a multi-line string could contain
     something that looks like it.

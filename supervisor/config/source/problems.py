@@ -12,7 +12,8 @@ SHOWN = 1000
 """Problems that are listed; further ones are only counted, because each costs a search for the nearest word."""
 
 Report = Callable[..., None]
-"""report(message, *key): reports a problem with a key of the service being checked."""
+"""report(message, *key): reports a problem with a key of the service being checked; `missing=True`: that only something
+of this machine is not there."""
 
 
 class Problems:
@@ -21,6 +22,7 @@ class Problems:
     def __init__(self, shown: str, text: str) -> None:
         self._shown, self._text = shown, text
         self._found: list[tuple[Key, str | Callable[[], str]]] = []
+        self._missing: list[tuple[Key, str]] = []
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -31,7 +33,23 @@ class Problems:
 
     def of(self, service: str) -> Report:
         """A function that adds a problem of `service`."""
-        return lambda message, *key: self._found.append((("services", service, *key), message))
+
+        def report(message: str, *key: str | int, missing: bool = False) -> None:
+            (self._missing if missing else self._found).append((("services", service, *key), message))
+
+        return report
+
+    def missing(self, service: str) -> list[tuple[Key, str]]:
+        """The keys of `service` with what this machine does not have."""
+        return [(key, message) for key, message in self._missing if key[1] == service]
+
+    def excuse(self, key: Key) -> None:
+        """What is missing there is none of the file's problems."""
+        self._missing = [found for found in self._missing if found[0] != key]
+
+    def where(self, key: Key) -> str:
+        """`services.toml:LINE: key.path`"""
+        return f"{self._shown}:{self.line(key)}: {dotted(key)}"
 
     def line(self, key: Key) -> int:
         """The line of `key` itself, else where [defaults] gives it, else of its table."""
@@ -41,11 +59,12 @@ class Problems:
             key = key[:-1]
         return self._lines.get(key, 1)
 
-    def raise_any(self) -> None:
-        """Raise ConfigError with one line per problem, if there are any."""
-        if not self._found:
+    def raise_any(self, *, but_missing: bool = False) -> None:
+        """Raise ConfigError with one line per problem, if there are any; `but_missing`: beside what is missing."""
+        if not self._found and (but_missing or not self._missing):
             return
-        found = sorted(((self.line(key), key, message) for key, message in self._found), key=lambda f: f[0])
+        problems = [*self._found, *self._missing]
+        found = sorted(((self.line(key), key, message) for key, message in problems), key=lambda f: f[0])
         lines = [
             self.told(key, message if isinstance(message, str) else message()) for _, key, message in found[:SHOWN]
         ]

@@ -40,7 +40,7 @@ _NEW_THREAD = Waited(0.0)
 
 
 class SchedulableTime:
-    """The schedulable time during one suspicion.
+    """The schedulable time during one silence; it begins with the `ran` seconds that were counted before.
 
     `ran`: seconds in which the process could run.  `share`: the share of the time between the last two looks in which
     it waited, and `waited_for` for what.  `unsure`: a thread began to wait in between, which the kernel has not counted
@@ -48,8 +48,8 @@ class SchedulableTime:
 
     __slots__ = ("_at", "_blocked", "_waited", "ran", "share", "unsure", "waited_for")
 
-    def __init__(self) -> None:
-        self.ran = 0.0
+    def __init__(self, ran: float = 0.0) -> None:
+        self.ran = ran
         self.share = 0.0
         self.waited_for: Wait | None = None
         self.unsure = False

@@ -32,6 +32,8 @@ BEAT_DELAY = {"file": 0.5, "activity": 1.0}
 """How late a beat may be seen, in intervals, for the sources that are polled."""
 _FAR = 366 * 86_400.0
 """Seconds; a longer silence is of no use."""
+_RAREST = 1e-30
+"""The smallest chance that is asked for."""
 _MAX_PHI, _MIN_PHI = 12.0, 1.0
 
 
@@ -64,11 +66,17 @@ class TargetAssessment(NamedTuple):
     """Number of beats from which on the target is assessed."""
 
 
+def _seconds(value: float) -> float:
+    """The value within 0 and a year; no number counts as a year."""
+    return max(0.0, value) if value < _FAR else _FAR
+
+
 def longest_silence(beat: HeartbeatSpec) -> float:
     """The longest silence, in seconds, with which a hang is still found within `detect_within`."""
     assert beat.target is not None
-    within = beat.target.detect_within
-    return max(0.0, within - min(EXAMINATION, within / 2.0) - BEAT_DELAY.get(beat.source, 0.0) * beat.interval)
+    within = _seconds(beat.target.detect_within)
+    delay = BEAT_DELAY.get(beat.source, 0.0) * _seconds(beat.interval)
+    return max(0.0, within - min(EXAMINATION, within / 2.0) - delay)
 
 
 def min_detect_within(beat: HeartbeatSpec) -> float:
@@ -79,8 +87,8 @@ def min_detect_within(beat: HeartbeatSpec) -> float:
 def score(beat: HeartbeatSpec) -> float:
     """The φ that corresponds to `max_false_restarts` at the configured interval, within [1, 12]."""
     assert beat.target is not None
-    chance = beat.target.max_false_restarts * beat.interval
-    return round(min(max(_MIN_PHI, -log10(chance)), _MAX_PHI), 3)
+    chance = beat.target.max_false_restarts * _seconds(beat.interval)
+    return round(min(max(_MIN_PHI, -log10(chance)), _MAX_PHI), 3) if chance > 0.0 else _MAX_PHI
 
 
 def assess(beat: HeartbeatSpec, instances: int, histogram: IntervalHistogram) -> TargetAssessment:
@@ -89,8 +97,8 @@ def assess(beat: HeartbeatSpec, instances: int, histogram: IntervalHistogram) ->
     maximum, known = longest_silence(beat), histogram.total
     if histogram.count < MIN_INTERVALS:
         return TargetAssessment(maximum, maximum, histogram.count, known)
-    beats_a_second = instances / histogram.mean
-    chance = min(0.5, beat.target.max_false_restarts / beats_a_second)
+    beats_a_second = max(1, instances) / histogram.mean
+    chance = min(0.5, max(_RAREST, beat.target.max_false_restarts / beats_a_second))
     shortest, needs, longest = (histogram.silence(chance, z) for z in (-Z95, 0.0, Z95))
     unseen = histogram.longest * shifted(0.0, Z95) / (chance * histogram.count)
     minimum = min(maximum, max(longest, unseen))

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from supervisor.core.history.place import advice
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import phrase
-from supervisor.core.text.stacks import where
+from supervisor.core.text.stacks import frames
 from supervisor.core.text.units import NOTHING, brief, level, shorten, size, span
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def seen(cause: str, detail: Mapping[str, Any], evidence: Evidence | None) -> li
     return lines
 
 
-def captured(evidence_id: int | None, evidence: Evidence | None) -> list[str]:
+def captured(instance: str, evidence_id: int | None, evidence: Evidence | None) -> list[str]:
     """A summary of the evidence; empty where nothing was captured, as after an exit."""
     if evidence_id is None:
         return []
@@ -56,12 +57,14 @@ def captured(evidence_id: int | None, evidence: Evidence | None) -> list[str]:
         lines.append("other processes: " + ", ".join(_times(name, count) for name, count in others.most_common(5)))
     for stack in (evidence.get("stacks") or [])[:_STACKS]:
         lines += _stack(stack)
+    if missing := advice(evidence):
+        lines.append(missing)
     output = [line for line in evidence.get("last_lines") or [] if line.strip()]
     if output:
         lines.append(f"last output: {shorten(output[-1], 200)}")
     if core := evidence.get("core"):
         lines += _core(core)
-    lines.append(f"everything captured: /v1/evidence/{evidence_id}")
+    lines.append(f"everything captured: supervisor why {instance} --evidence")
     return lines
 
 
@@ -83,7 +86,8 @@ def _rhythm(detail: Mapping[str, Any]) -> list[str]:
 
 def _ended(detail: Mapping[str, Any]) -> str:
     if detail.get("signal") is not None:
-        return f"it was finally {phrase(Cause.KILLED, {'signal': detail['signal']})}"
+        killed = {"signal": detail["signal"], "out_of_memory": detail.get("out_of_memory")}
+        return f"it was finally {phrase(Cause.KILLED, killed)}"
     if detail.get("exit_code") is not None:
         return f"it finally {phrase(Cause.EXITED, {'exit_code': detail['exit_code']})}"
     return ""
@@ -131,10 +135,10 @@ def _stack(stack: Stack) -> list[str]:
     of = f"process {stack.get('pid')} ({stack.get('how')})"
     if stack.get("error"):
         return [f"no stack of {of}: {shorten(stack['error'], 100)}"]
-    frames = where(stack.get("lines") or [])
-    if not frames:
+    calls = [str(frame) for frame in frames(stack.get("lines") or [])]
+    if not calls:
         return [f"{of} wrote: {shorten(line, 100)}" for line in (stack.get("lines") or [])[:1]]
-    return [f"{of} was in {shorten(' ← '.join(frames[:_FRAMES]), 240)}"]
+    return [f"{of} was in {shorten(' ← '.join(calls[:_FRAMES]), 240)}"]
 
 
 def _core(core: Core) -> list[str]:

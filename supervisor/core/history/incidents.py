@@ -1,7 +1,7 @@
 """Defines what counts as a failure, and groups the events of the ledger into incidents.
 
-An *incident* begins when an instance falls under suspicion or fails, and ends when it is cleared, is ready again,
-fails again, or is given up.
+An *incident* begins when an instance falls under suspicion or fails, and ends when it is cleared, gets more time, is
+ready again, fails again, or is given up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BY_PERSON = frozenset(
     {Cause.STARTED_BY_USER, Cause.STOPPED_BY_USER, Cause.RESTARTED_BY_USER, Cause.RESET_BY_USER, Cause.RELOADED}
 )
 CLEARED = frozenset({Cause.HEARTBEAT_RESUMED, Cause.CONFIRMED_ALIVE})
-_LET_LIVE = CLEARED | {Cause.HOLD_OVER}
+_UNDECIDED = frozenset({Cause.HOLD_OVER, Cause.ADOPTED, Cause.PROBE_UNKNOWN})
 _WORKING = ("starting", "running", "suspect")
 _AT_REST = ("backoff", "failed", "exited")
 
@@ -32,6 +32,8 @@ class IncidentOutcome(StrEnum):
 
     OPEN = "open"
     FALSE_ALARM = "false-alarm"
+    UNDECIDED = "undecided"
+    """It got more time: it could not run meanwhile, or another daemon took it over.  It may hang after all."""
     RECOVERED = "recovered"
     FAILED_AGAIN = "failed-again"
     STOPPED = "stopped"
@@ -144,8 +146,11 @@ def _end(incident: Incident, outcome: IncidentOutcome, event: Event) -> None:
 
 def _outcome(event: Event, oneshot: bool) -> IncidentOutcome | None:
     """The outcome that an event gives its incident; None while the incident continues."""
-    if event["cause"] in _LET_LIVE and event["to"] == "running":
-        return IncidentOutcome.FALSE_ALARM
+    if event["from"] == "suspect" and event["to"] == "running":
+        if event["cause"] in CLEARED:
+            return IncidentOutcome.FALSE_ALARM
+        if event["cause"] in _UNDECIDED:
+            return IncidentOutcome.UNDECIDED
     if is_recovery(event, oneshot):
         return IncidentOutcome.RECOVERED
     if event["to"] == "stopped" and event["from"] != "stopped":

@@ -21,11 +21,20 @@ def standing(view: Instance) -> str:
     run = f" (run {view['incarnation']}, pid {view['pid']})" if view["pid"] else ""
     if state == "running":
         ready = "running and ready" if view["ready"] else "running"
-        return f"{ready}{run}, for {span(view['uptime_s'])}" if view["uptime_s"] is not None else f"{ready}{run}"
-    found = {"exit_code": view["exit_code"], "signal": view["signal"]}
+        lasts = f", for {span(view['uptime_s'])}" if view["uptime_s"] is not None else ""
+        return f"{ready}{run}{lasts}{_unasked(view)}"
+    found = {"exit_code": view["exit_code"], "signal": view["signal"], "out_of_memory": view.get("out_of_memory")}
     detail = {key: value for key, value in found.items() if value is not None}
     said = phrase(view["cause"], detail)
-    return f"{_SAID.get(state, state)}{run}{lasting}" + ("" if said == state else f": {said}")
+    return f"{_SAID.get(state, state)}{run}{lasting}" + ("" if said == state else f": {said}") + _unasked(view)
+
+
+def _unasked(view: Instance) -> str:
+    probe = view.get("probe")  # an older daemon does not tell
+    if not probe or probe["blind_s"] is None:
+        return ""
+    lasts = span(probe["blind_s"])
+    return f"; for {lasts} its probe could not ask, so that its silence is not counted: {probe['error']}"
 
 
 def prospect(view: Instance) -> Outlook:
@@ -37,6 +46,10 @@ def prospect(view: Instance) -> Outlook:
 def _running(view: Instance) -> tuple[str, float | None]:
     if not view["ready"]:
         return "it runs to completion", None
+    if view.get("paused"):
+        return f"nothing until it can run again: {view['paused']}", None
+    if _unasked(view):
+        return "its silence counts again when its probe can ask", None
     if view["breaker"] == "half-open":
         return "it is on trial: the breaker closes if it stays healthy, and opens again if it fails", None
     if view["suspect_in_s"] is not None:
@@ -47,6 +60,8 @@ def _running(view: Instance) -> tuple[str, float | None]:
 def _starting(view: Instance) -> tuple[str, float | None]:
     if view["waiting_for"]:
         return f"it is started; it still waits for {view['waiting_for']}", None
+    if _unasked(view):
+        return "it becomes ready, or its start timeout goes on, when its probe can ask", None
     if view["ready_within_s"] is not None:
         return "the start fails, unless it becomes ready before", view["ready_within_s"]
     return "its process is being started", None
@@ -55,6 +70,8 @@ def _starting(view: Instance) -> tuple[str, float | None]:
 def _suspect(view: Instance) -> tuple[str, float | None]:
     if view["held"]:
         return f"it is examined again; silence is not counted: {view['held']}", None
+    if view["cause"] == "heartbeat-silent" and view.get("on_suspect") == "report":
+        return 'nothing is done to it (on_suspect = "report"); a heartbeat clears it', None
     return "it is being examined, then cleared or restarted", None
 
 

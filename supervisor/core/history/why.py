@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, cast
 from supervisor.core.history.evidence_text import captured, seen
 from supervisor.core.history.incidents import BY_PERSON, Incident, IncidentOutcome, incidents, is_oneshot
 from supervisor.core.history.outlook import prospect, standing
+from supervisor.core.history.place import place
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import phrase
-from supervisor.core.text.timestamps import from_iso, to_iso
+from supervisor.core.text.timestamps import from_iso, local_time, to_iso
 from supervisor.core.text.units import span
 
 if TYPE_CHECKING:
@@ -81,29 +82,45 @@ def _absence(view: InstanceName, removed: bool) -> str:
 
 
 def tell(story: Why) -> list[str]:
-    """Plain lines.  Times are UTC."""
-    lines = [f"{story['now']}."]
+    """Plain lines; the first one says where the last suspect hangs, if that is known.  Times are local."""
+    lines = [*_last_place(story), f"{story['now']}."]
     if story["target"]:
         lines.append(f"Target: {story['target']}.")
     lines += _summary(story)
     for incident in story["incidents"]:
-        lines += ["", f"{_clock(incident['at'])}  {incident['says']}"]
-        for title in ("seen", "captured", "said", "decided", "after"):
-            label = "output" if title == "said" else title
-            for number, line in enumerate(incident[title]):
+        lines += ["", f"{local_time(incident['at'])}  {incident['says']}"]
+        parts = {
+            "where": [incident["place"]] if incident["place"] else [],
+            "seen": incident["seen"],
+            "captured": incident["captured"],
+            "output": incident["said"],
+            "decided": incident["decided"],
+            "after": incident["after"],
+        }
+        for label, texts in parts.items():
+            for number, line in enumerate(texts):
                 lines.append(f"  {label if number == 0 else '':<9} {line}")
     coming = story["next"]
     when = f", in {span(coming['in_s'])}" if coming["in_s"] is not None else ""
     return [*lines, "", f"Next{when}: {coming['what']}."]
 
 
+def _last_place(story: Why) -> Iterator[str]:
+    """Where the process was at its last incident, and which incident that was, unless it goes on."""
+    if not story["incidents"] or (last := story["incidents"][-1])["place"] is None:
+        return
+    when = "" if last["outcome"] == IncidentOutcome.OPEN else f" (run {last['incarnation']}, {local_time(last['at'])})"
+    yield f"{'Last failure: ' if when else ''}{story['instance']} {last['place']}{when}."
+
+
 def _summary(story: Why) -> Iterator[str]:
-    since = f" since {_clock(story['known_since'])}" if story["known_since"] else ""
+    since = f" since {local_time(story['known_since'])}" if story["known_since"] else ""
     count, alarms, told = story["failures"], story["false_alarms"], len(story["incidents"])
     if story["excused"]:
         last = story["excused"][-1]
         times = "once" if len(story["excused"]) == 1 else f"{len(story['excused'])} times"
-        yield f"Silence was not counted {times}, last at {_clock(last['at'])}: {last['why']} for {span(last['for_s'])}."
+        when = local_time(last["at"])
+        yield f"Silence was not counted {times}, last at {when}: {last['why']} for {span(last['for_s'])}."
     if not count and not alarms:
         yield f"No failure recorded{since}."
         return
@@ -111,10 +128,6 @@ def _summary(story: Why) -> Iterator[str]:
     false = f" and {alarms} false alarm{'' if alarms == 1 else 's'}" if alarms else ""
     shown = "" if told >= count + alarms else f"; the last {told}:"
     yield f"{failures}{false} recorded{since}{shown or '.'}"
-
-
-def _clock(at: str) -> str:
-    return f"{at[:10]} {at[11:19]} UTC"
 
 
 def _story(
@@ -133,10 +146,11 @@ def _story(
         "outcome": incident.outcome.value,
         "by_person": incident.by_person,
         "says": _headline(incident, detail),
+        "place": None if incident.outcome is IncidentOutcome.FALSE_ALARM else place(incident.cause, body),
         "detail": {key: value for key, value in detail.items() if key not in _NO_DETAIL},
         "evidence_id": evidence_id,
         "seen": seen(incident.cause, detail, body),
-        "captured": captured(evidence_id, body),
+        "captured": captured(mine[0]["instance"], evidence_id, body),
         "said": _said(incident, mine, words) if evidence_id is None and incident.failed_at is not None else [],
         "decided": list(_decided(incident, detail)),
         "after": list(_after(incident)),
@@ -163,6 +177,7 @@ def _excuse(event: Event) -> Excuse:
 def _headline(incident: Incident, detail: JSON) -> str:
     kind = {
         IncidentOutcome.FALSE_ALARM: "false alarm",
+        IncidentOutcome.UNDECIDED: "suspicion",
         IncidentOutcome.OPEN: "failure" if incident.failed_at else "suspicion",
     }
     what = kind.get(incident.outcome, "failure" if incident.failed_at else "suspicion")
@@ -176,7 +191,7 @@ def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
     if detail.get("action") == "report":
         yield "only reported, as configured"
     yield from (_hold(event["detail"]) for event in incident.events if event["cause"] == Cause.HELD)
-    if incident.outcome is IncidentOutcome.FALSE_ALARM:
+    if incident.outcome in (IncidentOutcome.FALSE_ALARM, IncidentOutcome.UNDECIDED):
         yield f"kept running; {phrase(incident.events[-1]['cause'])}"
         return
     if incident.failed_at is not None and suspected:
@@ -228,7 +243,9 @@ def _after(incident: Incident) -> Iterator[str]:
         yield f"it failed again {took} later, before it was ready"
     elif incident.outcome is IncidentOutcome.FALSE_ALARM:
         yield f"cleared after {took}; run {incident.incarnation} continues"
+    elif incident.outcome is IncidentOutcome.UNDECIDED:
+        yield f"not decided after {took}: it got more time, and run {incident.incarnation} continues"
     elif incident.outcome is IncidentOutcome.STOPPED:
         yield f"stopped after {took}"
     elif incident.outcome is IncidentOutcome.OPEN:
-        yield f"not over yet: {last['to']} since {_clock(last['at'])}"
+        yield f"not over yet: {last['to']}"

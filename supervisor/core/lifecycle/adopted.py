@@ -34,6 +34,7 @@ def adopted_while_starting(instance: Instance, event: ev.Adopted, now: float, ou
 def adopted(instance: Instance, event: ev.Adopted, now: float, out: list[Action]) -> None:
     """RUNNING, SUSPECT: the process runs.  What made it a suspect is forgotten, and shows again if it lasts."""
     _take_process(instance, event, now)
+    instance.had_beaten = instance.had_beaten or (instance.detector is not None and instance.detector.last is not None)
     instance.failure = None
     if instance.state is State.SUSPECT and instance.spec.ready is not None and not instance.ready:
         move(instance, State.STARTING, Cause.ADOPTED, now, out, {"pid": event.pid})

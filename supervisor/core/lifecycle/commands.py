@@ -92,7 +92,9 @@ def stop_while_stopping(instance: Instance, event: ev.Stop, now: float, out: lis
         instance.goal = Goal.DOWN
         note(instance, event.cause, now, out)
     instance.after = After.STOP
-    if event.force and instance.phase is not Phase.SPAWNING:
+    if event.force and instance.phase is Phase.SPAWNING:
+        instance.killed = True
+    elif event.force:
         kill(instance, now, out)
 
 

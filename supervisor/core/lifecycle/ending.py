@@ -62,7 +62,7 @@ def take_exit(instance: Instance, event: ev.Exited) -> None:
     instance.pid = None
     instance.ready = False
     instance.healthy_at = None
-    instance.exit_code, instance.signal = event.exit_code, event.signal
+    instance.exit_code, instance.signal, instance.out_of_memory = event.exit_code, event.signal, event.out_of_memory
 
 
 def signal_tree(instance: Instance, out: list[Action]) -> None:
@@ -75,6 +75,7 @@ def ended(instance: Instance, now: float, out: list[Action]) -> None:
     instance.pid = None
     instance.started_at = None
     instance.ready = False
+    instance.killed = False
     instance.lingering, instance.lingering_since = (), None
     instance.phase = Phase.NONE
     out.append(ReleaseInstance(instance.name, instance.incarnation))
@@ -144,4 +145,7 @@ def _too_early(instance: Instance) -> dict[str, Any]:
 
 
 def _exit_detail(instance: Instance) -> dict[str, Any]:
-    return {"exit_code": instance.exit_code, "signal": instance.signal}
+    detail: dict[str, Any] = {"exit_code": instance.exit_code, "signal": instance.signal}
+    if instance.out_of_memory is not None:
+        detail["out_of_memory"] = instance.out_of_memory
+    return detail

@@ -22,6 +22,7 @@ from supervisor.core.restart.tracker import Breaker
 
 EXAMINE_TIMEOUT = 1.0
 """Seconds in which an examination has to answer; without an answer the suspicion is acted on."""
+_PROBED = frozenset({State.STARTING, State.RUNNING, State.SUSPECT})
 KILL_INTERVAL = 5.0
 """Seconds from one SIGKILL to the next for a tree that does not end."""
 
@@ -47,6 +48,8 @@ def move(
 ) -> None:
     """Change the state and record it.  `until`: when the new state times out."""
     before, instance.state = instance.state, after
+    if after not in _PROBED:
+        instance.blind_since, instance.probe_delayed = None, False
     instance.cause, instance.cause_at, instance.until = cause, now, until
     out.append(record(instance, before, cause, detail))
 
@@ -68,11 +71,13 @@ def wait_to_start(
     """Enter STARTING: the instance waits until the service set permits the start."""
     move(instance, State.STARTING, cause, now, out, detail)
     instance.phase = Phase.WAITING
+    instance.blind_since, instance.probe_delayed = None, False
 
 
 def await_ready(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe the readiness of a process; it has to be ready within the start timeout."""
     instance.until = now + instance.spec.start_timeout
+    instance.blind_since = None
     out.append(StartMonitoring(instance.name, instance.incarnation, Purpose.READY))
 
 
@@ -93,6 +98,7 @@ def run(
     instance.ready = ready
     instance.recovering = False
     instance.last_probe_error = ""
+    instance.ran, instance.had_beaten = 0.0, False
     instance.phase = Phase.NONE
     await_health(instance, now)
     move(instance, State.RUNNING, cause, now, out, detail)
@@ -101,6 +107,8 @@ def run(
 
 def listen(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe heartbeats; silence counts from now on."""
+    instance.blind_since, instance.probe_delayed, instance.refusals = None, False, 0
+    instance.listening_since, instance.last_sign = now, None
     if instance.detector is not None:
         instance.detector.start(now)
         instance.not_recorded_before = -inf
@@ -132,7 +140,14 @@ def suspect(instance: Instance, cause: Cause, now: float, out: list[Action], det
     if silent and heartbeat is not None:
         timeout += heartbeat.probe_timeout
     move(instance, State.SUSPECT, cause, now, out, detail, until=None if only_report else now + timeout)
-    out.append(Examine(instance.name, instance.incarnation, timeout, confirm=silent))
+    instance.counting = instance.counting and silent and instance.ran > 0.0
+    examine(instance, timeout, out, silent=silent)
+
+
+def examine(instance: Instance, timeout: float, out: list[Action], *, silent: bool) -> None:
+    """Order an examination; its count of schedulable time goes on where it belongs to the present silence."""
+    ran = instance.ran if silent else 0.0
+    out.append(Examine(instance.name, instance.incarnation, timeout, confirm=silent, again=instance.counting, ran=ran))
 
 
 # -- STOPPING --------------------------------------------------------------------------------------------------------
@@ -152,13 +167,14 @@ def end_process(
     """Enter STOPPING.  `after` says what follows; `signal` replaces the stop signal; `force` kills the tree at once.
 
     While a spawn is under way there is no process to signal yet: STOPPING then waits for `Spawned` or `SpawnFailed`,
-    and the handler of `Spawned` sends the signal.
+    and the handler of `Spawned` sends the signal, or kills.
     """
     instance.after, instance.wanted_by = after, cause
     if after is not After.DECIDE:
         instance.failure = None
     instance.ready = False
     instance.healthy_at = None
+    instance.killed = force
     move(instance, State.STOPPING, cause, now, out, detail)
     if instance.phase is Phase.SPAWNING:
         return
@@ -177,5 +193,6 @@ def send_stop(instance: Instance, now: float, out: list[Action], signal: int | N
 
 def kill(instance: Instance, now: float, out: list[Action]) -> None:
     """Kill the tree, and again after `KILL_INTERVAL` if it is still there."""
+    instance.killed = True
     instance.until = now + KILL_INTERVAL
     out.append(Kill(instance.name, instance.incarnation))

@@ -43,28 +43,40 @@ class Instance:
         "after",
         "asked_again",
         "assessment",
+        "blind_since",
         "cause",
         "cause_at",
+        "counting",
         "detector",
         "evidence",
         "exit_code",
         "failure",
         "false_suspicions",
         "goal",
+        "had_beaten",
         "healthy_at",
         "held",
         "histogram",
         "incarnation",
+        "killed",
         "last_probe_error",
+        "last_sign",
         "lingering",
         "lingering_since",
+        "listening_since",
         "name",
         "not_recorded_before",
+        "out_of_memory",
         "phase",
         "pid",
+        "probe_delayed",
+        "probe_failures",
+        "probe_fault",
+        "ran",
         "ready",
         "ready_unseen",
         "recovering",
+        "refusals",
         "restarts",
         "review_at",
         "rng",
@@ -100,10 +112,23 @@ class Instance:
         self.cause_at: float | None = None
         self.exit_code: int | None = None
         self.signal: int | None = None
+        self.out_of_memory: str | None = None
+        """The limit for which the kernel killed the last process (empty: not known); None: it did not."""
         self.status_text = ""
         self.last_probe_error = ""
+        self.refusals = 0
+        """Probes that did ask since the last beat, and were answered no or not at all."""
+        self.probe_failures = 0
+        """Probes that could not ask."""
+        self.probe_fault = ""
+        self.probe_delayed = False
+        """It is blind only because a probe under way waits for a CPU, which is not told."""
+        self.blind_since: float | None = None
+        """Since then no probe could ask, so that silence is not counted; None where the last one did ask."""
         self.waiting_for = ""
         self.held: str | None = None
+        self.killed = False
+        """Its end is forced: SIGKILL was sent, or is to be as soon as there is a process."""
         self.lingering: tuple[str, ...] = ()
         self.lingering_since: float | None = None
         self.evidence: Mapping[str, Any] = {}
@@ -117,6 +142,16 @@ class Instance:
         self.healthy_at: float | None = None
         self.suspect_since = 0.0
         self.asked_again = False
+        self.ran = 0.0
+        """Schedulable seconds of the present silence, over all its suspicions; 0 after a beat."""
+        self.counting = False
+        """The examiner of this daemon has counted them until now, and goes on where the silence is suspected again."""
+        self.listening_since = 0.0
+        """When heartbeats of this run were first waited for by this daemon."""
+        self.last_sign: float | None = None
+        """When READY=1 or STATUS= last came in place of a heartbeat (signs_of_life.py)."""
+        self.had_beaten = False
+        """The process had beaten before this daemon took it over."""
         self.not_recorded_before = -inf
         """An interval that began before this moment is not recorded, because something else may have lengthened it."""
         self.histogram = IntervalHistogram()
@@ -136,12 +171,12 @@ class Instance:
             if self.healthy_at is None:
                 return suspect_at
             return self.healthy_at if suspect_at is None else min(self.healthy_at, suspect_at)
-        return self.until
+        return None if self.state is State.STARTING and self.blind_since is not None else self.until
 
     @property
     def suspect_at(self) -> float | None:
-        """When the present silence becomes suspicious; None where heartbeats are not observed."""
-        if self.detector is None or self.state is not State.RUNNING:
+        """When the present silence becomes suspicious; None where heartbeats are not observed, or cannot be."""
+        if self.detector is None or self.state is not State.RUNNING or self.blind_since is not None:
             return None
         return self.detector.suspect_at()
 
@@ -212,6 +247,8 @@ class Instance:
         if detector.heartbeat(event.at, event.sent) and last is not None and last > self.not_recorded_before:
             self.histogram.add(event.at - last)
         self.last_probe_error = ""
+        self.refusals = 0
+        self.ran = 0.0
         return detector.suspect_at()
 
     @property
@@ -235,7 +272,7 @@ class Instance:
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """What a later daemon needs to continue with this instance, as JSON-able data."""
-        return life.write(self) | {
+        known = life.write(self) | {
             "at": now,
             "incarnation": self.incarnation,
             "restarts": self.restarts,
@@ -244,6 +281,7 @@ class Instance:
             "detector": self.detector.snapshot() if self.detector is not None else None,
             "recording": self.histogram.snapshot() if self.histogram.count else None,
         }
+        return known | {"probe_failures": self.probe_failures} if self.probe_failures else known
 
     def restore(self, saved: Mapping[str, Any], *, crashed: bool) -> None:
         """Restore what an earlier daemon saved for the instance of this name; ignore what is damaged.
@@ -255,6 +293,7 @@ class Instance:
         self.incarnation = life.count(saved, "incarnation", self.incarnation)
         self.restarts = life.count(saved, "restarts", self.restarts)
         self.false_suspicions = life.count(saved, "false_suspicions", self.false_suspicions)
+        self.probe_failures = life.count(saved, "probe_failures", self.probe_failures)
         detector = saved.get("detector")
         if self.detector is not None and isinstance(detector, Mapping):
             self.detector.restore(detector)

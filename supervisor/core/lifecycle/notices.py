@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from supervisor.core.lifecycle.entering import note, record
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.running import silence_detail
+from supervisor.core.lifecycle.signs_of_life import take_sign
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
 from supervisor.core.model.causes import Cause
 
+LONGEST_EXTENSION = 600.0
+"""Seconds that one EXTEND_TIMEOUT_USEC can ask for at most, where the configured timeout is not longer."""
 DAEMON_DID_NOT_RUN = "this supervisor did not run itself"
 """Why a silence is held that became suspicious while this daemon did not run."""
 
@@ -19,6 +23,13 @@ DAEMON_DID_NOT_RUN = "this supervisor did not run itself"
 def status_text(instance: Instance, event: ev.StatusText, now: float, out: list[Action]) -> None:
     """Keep the process's own description of its status."""
     instance.status_text = event.text
+    if instance.state in (State.RUNNING, State.SUSPECT):
+        take_sign(instance, now, out)
+
+
+def ready_again(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
+    """RUNNING: READY=1 of a process that is ready."""
+    take_sign(instance, now, out)
 
 
 def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action]) -> None:
@@ -30,14 +41,27 @@ def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action
 
 
 def probe_failed(instance: Instance, event: ev.ProbeFailed, now: float, out: list[Action]) -> None:
-    """Keep the error, which is shown with the failure that may follow from it."""
+    """Keep the error, which is shown with the failure that may follow from it.  The detector counts failures apart from
+    silence, because some of them are usual."""
+    beat = instance.spec.heartbeat
+    known(instance, now, out, asked=beat.probe_timeout if beat is not None else 0.0)
+    instance.refusals += 1
     instance.last_probe_error = event.error
+    if instance.detector is not None and instance.state is State.RUNNING:
+        instance.detector.failed(now)
 
 
 def extended(instance: Instance, event: ev.Extended, now: float, out: list[Action]) -> None:
-    """STARTING, STOPPING: postpone the timeout, as the process asked."""
-    if instance.until is not None:
-        instance.until = max(instance.until, now + event.seconds)
+    """STARTING, STOPPING: postpone the timeout, as the process asked, but never advance it.
+
+    The time that one message can ask for is bounded, so that none makes a stop endless; a process that needs
+    longer asks again, as sd_notify(3) has it.  After a kill nothing is postponed.
+    """
+    if instance.until is None or instance.killed:
+        return
+    stopping = instance.state is State.STOPPING
+    configured = instance.running_spec.stop_timeout if stopping else instance.spec.start_timeout
+    instance.until = max(instance.until, now + min(event.seconds, max(LONGEST_EXTENSION, configured)))
 
 
 def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[Action]) -> None:
@@ -51,6 +75,9 @@ def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[A
             numbers = {"for_s": round(event.seconds, 3), "silence_s": silence_detail(instance, now)["silence_s"]}
             out.append(record(instance, instance.state, Cause.HELD, {"held": DAEMON_DID_NOT_RUN, **numbers}))
         instance.detector.discount_silence(event.seconds, now)
+        instance.counting = False
         instance.not_recorded_before = now
+    if instance.blind_since is not None:
+        instance.blind_since += event.seconds  # that time is left out already
     if instance.until is not None:
         instance.until += event.seconds

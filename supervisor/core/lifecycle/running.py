@@ -11,6 +11,7 @@ from typing import Any
 
 from supervisor.core.lifecycle.entering import note, record, suspect
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action
@@ -23,6 +24,7 @@ from supervisor.core.text.target import shown
 
 def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
     """Take a beat, and review the target when enough new intervals are recorded."""
+    known(instance, now, out)
     instance.beat(event)
     if instance.histogram.count >= instance.review_at:
         review_target(instance, out)
@@ -77,9 +79,10 @@ def silence_detail(instance: Instance, now: float) -> dict[str, Any]:
         "intervals_s": [round(i, 4) for i in detector.intervals()[-16:]],
     }
     if detector.last is None:
-        detail["never_beat"] = True
-    since = detector.last if detector.last is not None else instance.cause_at
-    assert since is not None  # a running instance has a cause
+        detail["since_adoption" if instance.had_beaten else "never_beat"] = True
+        if instance.status_text or instance.last_sign is not None:
+            detail["other_messages"] = True
+    since = detector.last if detector.last is not None else instance.last_sign or instance.listening_since
     detail["silence_s"] = round(now - since, 3)
     if instance.last_probe_error:
         detail["last_probe_error"] = instance.last_probe_error

@@ -78,21 +78,29 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "exit_code": ("exit_code", _optional_integer(0, 255)),
     "signal": ("signal", _optional_integer(1, 127)),
     "status_text": ("status_text", str),
+    "had_beaten": ("had_beaten", _boolean),
+    "ran": ("ran", lambda value: number(value, 0.0, _FAR)),
 }
 """The saved key of each value, with its attribute and the function that reads the value back.
 
 Other versions read and write the keys, so a key never changes (tests/golden); an attribute may."""
 
 
+_WHERE_ABSENT: dict[str, Any] = {"had_beaten": False, "ran": 0.0}
+"""The values of keys that earlier versions did not save; they are saved only where they have another value."""
+
+
 def write(instance: object) -> dict[str, Any]:
     """The saved values of an instance as JSON-able data."""
-    return {key: getattr(instance, attribute) for key, (attribute, _) in _FIELDS.items()}
+    values = {key: getattr(instance, attribute) for key, (attribute, _) in _FIELDS.items()}
+    return {key: value for key, value in values.items() if key not in _WHERE_ABSENT or value != _WHERE_ABSENT[key]}
 
 
 def read(saved: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes by name, from what `write` returned.  Raises one of `saved.GARBAGE` for damaged data."""
     number(saved["at"], -_FAR, _FAR)
-    return {attribute: reader(saved[key]) for key, (attribute, reader) in _FIELDS.items()}
+    known = _WHERE_ABSENT | dict(saved)
+    return {attribute: reader(known[key]) for key, (attribute, reader) in _FIELDS.items()}
 
 
 def count(saved: Mapping[str, Any], key: str, unknown: int) -> int:

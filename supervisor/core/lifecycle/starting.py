@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from supervisor.core.lifecycle.ending import ended
-from supervisor.core.lifecycle.entering import await_ready, note, record, run, suspect
+from supervisor.core.lifecycle.entering import await_ready, kill, move, note, record, run, suspect
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Action, Spawn
+from supervisor.core.model.actions import Action, Spawn, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import ServiceType
 
@@ -49,11 +50,19 @@ def spawned(instance: Instance, event: ev.Spawned, now: float, out: list[Action]
 
 
 def spawn_failed(instance: Instance, event: ev.SpawnFailed, now: float, out: list[Action]) -> None:
-    """STARTING, STOPPING: no process was created.  That is a failure without an exit status."""
+    """STARTING, STOPPING: no process was created.  That is a failure without an exit status.
+
+    Where a process is stuck between fork and exec, its end is awaited before anything else is started.
+    """
     instance.phase = Phase.NONE
-    instance.exit_code = instance.signal = None
+    instance.exit_code = instance.signal = instance.out_of_memory = None
     instance.failure = (Cause.SPAWN_FAILED, {"error": event.error})
-    ended(instance, now, out)
+    if event.pid is None:
+        ended(instance, now, out)
+        return
+    instance.pid, instance.started_at = event.pid, now
+    move(instance, State.STOPPING, Cause.SPAWN_FAILED, now, out, {"error": event.error})
+    kill(instance, now, out)
 
 
 def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
@@ -63,10 +72,12 @@ def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Acti
 
 
 def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
-    """The process was not ready in time: suspect it.
+    """The process was not ready in time: suspect it, unless it cannot be asked.
 
     A process that was adopted during its start may have sent READY=1 before this daemon listened: it counts as ready.
     """
+    if instance.blind_since is not None:
+        return
     if instance.phase is Phase.UP and instance.ready_unseen:
         how = "assumed: it may have said so while no supervisor was there to hear it"
         run(instance, Cause.READY, now, out, {"how": how}, ready=True)
@@ -79,5 +90,6 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
 
 def run_as_ready(instance: Instance, how: str, now: float, out: list[Action]) -> None:
     """Enter RUNNING because of readiness; the record says `how` it was observed and how long the start took."""
+    known(instance, now, out)
     seconds = now - instance.started_at if instance.started_at is not None else 0.0
     run(instance, Cause.READY, now, out, {"how": how, "after_s": round(seconds, 3)}, ready=True)

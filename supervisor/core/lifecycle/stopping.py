@@ -16,10 +16,13 @@ from supervisor.core.model.causes import Cause
 
 
 def spawned(instance: Instance, event: ev.Spawned, now: float, out: list[Action]) -> None:
-    """The spawn that the stop interrupted was carried out: signal the process now."""
+    """The spawn that the stop interrupted was carried out: signal the process now, or kill it where that was asked."""
     instance.pid, instance.started_at, instance.phase = event.pid, now, Phase.NONE
     note(instance, Cause.SPAWNED, now, out, {"pid": event.pid})
-    send_stop(instance, now, out)
+    if instance.killed:
+        kill(instance, now, out)
+    else:
+        send_stop(instance, now, out)
 
 
 def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) -> None:

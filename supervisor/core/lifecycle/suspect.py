@@ -1,25 +1,33 @@
 """Handlers of SUSPECT: what the examination found, and whether the suspicion is dropped, held or acted on.
 
-A suspicion is dropped when the process beats, answers the confirming probe or becomes ready.  It is held while there is
+A suspicion is dropped when the process beats, answers the confirming probe or becomes ready, and where that probe
+cannot ask (probing.py).  It is held while there is
 a reason why the process could not have done so (stopped, traced, frozen, starved, many silent at once): the examination
-is repeated until the reason is gone or the process could run for as long as it is allowed to be silent.  Otherwise the
-process is ended.
+is repeated until the reason is gone or the process could run for as long as it is allowed to be silent.  What it could
+run is counted over all suspicions of one silence, however often a reason goes and comes.  Otherwise the process is
+ended.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from supervisor.core.lifecycle.entering import EXAMINE_TIMEOUT, await_health, end_process, move, note
+from supervisor.core.lifecycle import probing
+from supervisor.core.lifecycle.entering import EXAMINE_TIMEOUT, await_health, end_process, examine, move, note
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.running import review_target
+from supervisor.core.lifecycle.signs_of_life import take_sign
 from supervisor.core.lifecycle.snapshot import After
 from supervisor.core.lifecycle.starting import run_as_ready
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Action, Examine, State
+from supervisor.core.model.actions import Action, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Evidence
 
+ENOUGH_REFUSALS = 2
+"""Probes that did ask since the last beat and got no good answer; so many stand for the question once more where that
+could not be asked."""
 ABORT = 6
 """SIGABRT, which makes a process write a core file."""
 MANY_SILENT = "many fell silent at once"
@@ -28,6 +36,8 @@ MANY_SILENT = "many fell silent at once"
 
 def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
     """A beat drops a suspicion of silence.  Its interval is recorded unless something kept the process from beating."""
+    known(instance, now, out)
+    instance.refusals = 0
     if instance.suspected_for is Cause.SILENT and instance.detector is not None:
         last = instance.detector.last
         instance.detector.forget_current()
@@ -39,7 +49,9 @@ def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Act
 
 
 def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
-    """Readiness drops the suspicion of a start that took too long."""
+    """Readiness drops the suspicion of a start that took too long; READY=1 may be a sign of life."""
+    if instance.suspected_for is Cause.SILENT:
+        take_sign(instance, now, out)
     if instance.suspected_for is Cause.START_TIMEOUT:
         instance.false_suspicions += 1
         instance.failure = instance.held = None
@@ -50,15 +62,21 @@ def examined(instance: Instance, event: ev.SuspectExamined, now: float, out: lis
     """Decide by what the examination found: drop the suspicion, report it, hold it, or end the process."""
     instance.evidence = event.evidence
     silent = instance.suspected_for is Cause.SILENT
+    instance.counting = True
+    if silent:
+        instance.ran = max(instance.ran, event.ran)
     if event.alive and silent:
         if instance.detector is not None:
             instance.detector.forget_current()
             instance.detector.heartbeat(now)
             instance.not_recorded_before = now
+        instance.refusals = 0
         _drop(instance, Cause.CONFIRMED_ALIVE, now, out)
+    elif silent and event.unasked is not None and event.held is None and instance.refusals < ENOUGH_REFUSALS:
+        probing.clear(instance, event.unasked, now, out)
     elif instance.until is None:
         note(instance, Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
-    elif silent and event.held is None and instance.held not in (None, MANY_SILENT):
+    elif silent and event.held is None and instance.held not in (None, MANY_SILENT) and _may_be_silent(instance):
         _hold_over(instance, now, out)
     elif (why := _reason_to_hold(instance, event)) is not None:
         _hold(instance, why, event, now, out)
@@ -73,8 +91,7 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
         return
     instance.asked_again = True
     instance.until = now + 2 * EXAMINE_TIMEOUT
-    silent = instance.suspected_for is Cause.SILENT
-    out.append(Examine(instance.name, instance.incarnation, EXAMINE_TIMEOUT, confirm=silent, again=True))
+    examine(instance, EXAMINE_TIMEOUT, out, silent=instance.suspected_for is Cause.SILENT)
 
 
 def _drop(instance: Instance, cause: Cause, now: float, out: list[Action]) -> None:
@@ -82,6 +99,7 @@ def _drop(instance: Instance, cause: Cause, now: float, out: list[Action]) -> No
     instance.false_suspicions += 1
     instance.failure = None
     instance.held = None
+    instance.ran = 0.0
     await_health(instance, now)
     move(instance, State.RUNNING, cause, now, out, {"false_suspicions": instance.false_suspicions})
 
@@ -92,11 +110,17 @@ def _reason_to_hold(instance: Instance, event: ev.SuspectExamined) -> str | None
     A slow start that was held once stays held while it has time left: how much of the start was lost is not known.
     """
     cause = instance.suspected_for
-    if cause is Cause.SILENT and instance.spec.heartbeat is not None:
-        return event.held if event.ran < instance.spec.heartbeat.max_timeout else None
+    if cause is Cause.SILENT:
+        return event.held if _may_be_silent(instance) else None
     if cause is Cause.START_TIMEOUT and event.ran < instance.spec.start_timeout:
         return event.held or instance.held
     return None
+
+
+def _may_be_silent(instance: Instance) -> bool:
+    """It could not run yet for as long as it may be silent."""
+    heartbeat = instance.spec.heartbeat
+    return heartbeat is not None and instance.ran < heartbeat.max_timeout
 
 
 def _hold(instance: Instance, why: str, event: ev.SuspectExamined, now: float, out: list[Action]) -> None:

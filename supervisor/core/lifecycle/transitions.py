@@ -41,7 +41,7 @@ is under way is not revoked:
 A handler is a function `handler(instance, event, now, out)`: it changes the instance and appends actions to `out`.
 It does no I/O, reads no clock and never waits.  entering.py holds what several handlers share: how a state is entered.
 Handlers stand by state in starting.py, running.py, suspect.py, stopping.py, and by concern in commands.py, ending.py,
-adopted.py, notices.py.
+adopted.py, notices.py, probing.py.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from supervisor.core.lifecycle import adopted, commands, ending, notices, running, starting, stopping, suspect
+from supervisor.core.lifecycle import adopted, commands, ending, notices, probing, running, starting, stopping, suspect
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
@@ -89,6 +89,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STARTING, ev.NotFoundOnAdoption): adopted.not_found,
     (State.STARTING, ev.Ready): starting.became_ready,
     (State.STARTING, ev.ProbeFailed): notices.probe_failed,
+    (State.STARTING, ev.ProbeUnknown): probing.unknown,
     (State.STARTING, ev.Exited): ending.exited,
     (State.STARTING, ev.Triggered): running.triggered,
     (State.STARTING, ev.Extended): notices.extended,
@@ -105,7 +106,10 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.Adopted): adopted.adopted,
     (State.RUNNING, ev.NotFoundOnAdoption): adopted.not_found,
     (State.RUNNING, ev.Heartbeat): running.heartbeat,
+    (State.RUNNING, ev.Ready): notices.ready_again,
     (State.RUNNING, ev.ProbeFailed): notices.probe_failed,
+    (State.RUNNING, ev.ProbeUnknown): probing.unknown,
+    (State.RUNNING, ev.ProbeDelayed): probing.delayed,
     (State.RUNNING, ev.Exited): ending.exited,
     (State.RUNNING, ev.LimitExceeded): running.limit_exceeded,
     (State.RUNNING, ev.Triggered): running.triggered,
@@ -124,6 +128,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.SUSPECT, ev.Ready): suspect.became_ready,
     (State.SUSPECT, ev.Heartbeat): suspect.heartbeat,
     (State.SUSPECT, ev.ProbeFailed): notices.probe_failed,
+    (State.SUSPECT, ev.ProbeUnknown): probing.unknown,
     (State.SUSPECT, ev.Exited): ending.exited,
     (State.SUSPECT, ev.SuspectExamined): suspect.examined,
     (State.SUSPECT, ev.StatusText): notices.status_text,
@@ -197,9 +202,11 @@ IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
     ev.Extended: _but(State.STARTING, State.STOPPING),
     ev.DaemonStalled: _but(*_WITH_PROCESS),
     # Readiness is observed in a start, heartbeats and limits while running; a failure is found once.
-    ev.Ready: _but(State.STARTING, State.SUSPECT),
+    ev.Ready: _but(State.STARTING, State.RUNNING, State.SUSPECT),
     ev.Heartbeat: _but(State.RUNNING, State.SUSPECT),
     ev.ProbeFailed: _but(State.STARTING, State.RUNNING, State.SUSPECT),
+    ev.ProbeUnknown: _but(State.STARTING, State.RUNNING, State.SUSPECT),
+    ev.ProbeDelayed: _but(State.RUNNING),
     ev.Triggered: _but(State.STARTING, State.RUNNING),
     ev.LimitExceeded: _but(State.RUNNING),
     ev.SuspectExamined: _but(State.SUSPECT),

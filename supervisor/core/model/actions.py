@@ -62,7 +62,9 @@ class Spawn(NamedTuple):
 
 
 class Signal(NamedTuple):
-    """Send signal `number` to the main process, or to every process of its tree."""
+    """Send the stop signal `number` to the main process, or to every process of its tree.
+
+    What is stopped in the tree (SIGSTOP) is let go on, because it could not take the signal otherwise."""
 
     instance: str
     incarnation: int
@@ -88,14 +90,15 @@ class StartMonitoring(NamedTuple):
 class Examine(NamedTuple):
     """Examine a suspect, gather evidence, and answer `SuspectExamined` within `timeout` seconds.
 
-    `confirm`: probe it once more, where its heartbeat source can be probed.  `again`: the suspicion is the same as at
-    the last examination, so its schedulable time is counted on."""
+    `confirm`: probe it once more, where its heartbeat source can be probed.  `again`: the silence is still the one of
+    the last examination, so its schedulable time is counted on; else the count begins with `ran` seconds."""
 
     instance: str
     incarnation: int
     timeout: float
     confirm: bool
     again: bool = False
+    ran: float = 0.0
 
 
 class ReleaseInstance(NamedTuple):

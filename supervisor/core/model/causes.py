@@ -42,6 +42,8 @@ class Cause(StrEnum):
     CONFIRMED_ALIVE = "confirmed-alive"
     HELD = "held"
     HOLD_OVER = "hold-over"
+    PROBE_UNKNOWN = "probe-unknown"
+    PROBE_KNOWN = "probe-known"
     TARGET_INFEASIBLE = "target-infeasible"
     TARGET_FEASIBLE = "target-feasible"
     BACKOFF_ELAPSED = "backoff-elapsed"

@@ -70,7 +70,7 @@ class Target(TypedDict):
 
     detect_within_s: Seconds
     max_false_restarts_per_30d: float
-    feasible: Annotated[bool | None, "can both be had? null: too little is known"]
+    feasible: Annotated[bool | None, "can both be met? null: too little is known"]
     sure: Annotated[bool, "so says the other end of the 95 %, too"]
     patience_s: Annotated[float, "seconds; never suspected earlier"]
     most_s: Annotated[float, "seconds; always suspected by then"]
@@ -94,6 +94,14 @@ class InstanceName(TypedDict):
     service: str
 
 
+class Probe(TypedDict):
+    """The probes of an instance (`ready` and `heartbeat` by http, tcp or exec) that could not ask it."""
+
+    failures: Annotated[int, "probes that could not ask, since the instance exists"]
+    error: Annotated[str | None, "why the last one could not; None where the last one did ask"]
+    blind_s: Annotated[Seconds | None, "for so long no probe could ask; its silence is not counted meanwhile"]
+
+
 class Instance(InstanceName):
     """One instance: a row of the status."""
 
@@ -115,6 +123,7 @@ class Instance(InstanceName):
     since_s: Seconds | None
     exit_code: int | None
     signal: int | None
+    out_of_memory: Annotated[str | None, "the kernel killed it because memory ran out: the limit, empty if not known"]
     next_restart_in_s: Seconds | None
     kill_in_s: Seconds | None
     ready_within_s: Seconds | None
@@ -122,11 +131,14 @@ class Instance(InstanceName):
     attempt: int
     waiting_for: str | None
     held: str | None
+    paused: Annotated[str | None, "why its main process cannot run now: stopped, traced or frozen"]
+    on_suspect: Annotated[str | None, "what follows when its heartbeats stay away: restart or report"]
     lingering: list[str]
     stuck: Annotated[bool, "it was killed again and again, and does not go"]
     detach: Annotated[bool, "it outlives the supervisor"]
     status: str | None
     probe_error: str | None
+    probe: Annotated[Probe | None, "None where nothing asks it"]
     current: Annotated[bool, "runs the configuration now in force"]
     group: str | None
     type: ServiceType
@@ -321,6 +333,7 @@ class Evidence(TypedDict, total=False):
     last_lines: list[str]
     processes: list[ExaminedProcess]
     processes_left_out: int
+    others_can_run: Annotated[bool, "held is one process of several; the others can run, so their time counts"]
     waited: Waited
     stacks: list[Stack]
     core: Core
@@ -541,6 +554,7 @@ class IncidentStory(TypedDict):
     outcome: str
     by_person: bool
     says: str
+    place: Annotated[str | None, "where the process was: hangs at FILE:LINE in FUNCTION()"]
     detail: JSON
     evidence_id: int | None
     seen: list[str]

@@ -58,8 +58,11 @@ class Spawned(NamedTuple):
 
 
 class SpawnFailed(NamedTuple):
+    """The program was not executed.  `pid`: the process that tried to, where SIGKILL did not end it."""
+
     incarnation: int
     error: str
+    pid: int | None = None
 
 
 class Adopted(NamedTuple):
@@ -98,14 +101,32 @@ class ProbeFailed(NamedTuple):
     error: str
 
 
+class ProbeUnknown(NamedTuple):
+    """A probe could not ask, by its own fault or that of this host; `since`: when it was to ask.  Whether the process
+    would have answered is not known."""
+
+    incarnation: int
+    error: str
+    since: float
+
+
+class ProbeDelayed(NamedTuple):
+    """A probe that was begun at `since` waits for a CPU and has not asked yet; its answer follows."""
+
+    incarnation: int
+    since: float
+
+
 class Exited(NamedTuple):
     """The main process ended.  Both status fields are None where the kernel does not give the status (of an adopted
-    process on an old kernel).  `tree_empty`: no descendant is left."""
+    process on an old kernel).  `tree_empty`: no descendant is left.  `out_of_memory`: the limit for which the kernel
+    killed it, empty where that is not known; None where memory was not the reason."""
 
     incarnation: int
     exit_code: int | None
     signal: int | None
     tree_empty: bool
+    out_of_memory: str | None = None
 
 
 class TreeEmpty(NamedTuple):
@@ -125,13 +146,15 @@ class SuspectExamined(NamedTuple):
     """The result of the examination of a suspect.
 
     `alive`: it answered the confirming probe.  `held`: why its silence proves nothing (stopped, traced, frozen,
-    starved), or None.  `ran`: its schedulable time since the suspicion began, in seconds."""
+    starved), or None.  `ran`: its schedulable time in this silence, in seconds: since the suspicion began, and what was
+    counted in earlier suspicions of the same silence.  `unasked`: why the confirming probe could not ask, or None."""
 
     incarnation: int
     alive: bool
     held: str | None
     evidence: Mapping[str, Any] = NOTHING
     ran: float = 0.0
+    unasked: str | None = None
 
 
 class LimitExceeded(NamedTuple):
@@ -195,6 +218,8 @@ Event = (
     | Ready
     | Heartbeat
     | ProbeFailed
+    | ProbeUnknown
+    | ProbeDelayed
     | Exited
     | TreeEmpty
     | KillIncomplete

@@ -55,6 +55,7 @@ KEYS: dict[type, dict[str, str]] = {
         "stop_timeout", "reload_signal", "dump_signal", "evidence", "start_timeout", "limits", "nice",
         "oom_score_adj", "detach", "sockets", "no_new_privileges", "capabilities", "ambient_capabilities", "ready",
         "heartbeat", "restart", "resources", "log", "hooks", "inherit_environment", "unset_environment", "hard_limits",
+        "unresolved",
     ),
     SupervisorSpec: _keys(
         "name", "runtime_dir", "state_dir", "max_concurrent_restarts", "wait_ready", "group", "listen", "token_file",

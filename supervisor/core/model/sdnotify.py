@@ -65,11 +65,12 @@ def parse(datagram: bytes) -> Message | None:
 def events(message: Message, spec: ServiceSpec, incarnation: int, at: float) -> list[ev.Event]:
     """The events that the message means for the instance that sent it; it arrived at `at`.
 
-    READY=1 counts only where readiness is asked of `notify`, WATCHDOG=1 only where heartbeats are.
+    READY=1 counts only where readiness or heartbeats are asked of `notify`, WATCHDOG=1 only where heartbeats are.
     `main_pid` is left to the caller, which can check that the process belongs to the instance.
     """
     out: list[ev.Event] = []
-    if message.beat and spec.heartbeat is not None and spec.heartbeat.source == "notify":
+    beats = spec.heartbeat is not None and spec.heartbeat.source == "notify"
+    if message.beat and beats:
         out.append(ev.Heartbeat(incarnation, at, message.sent))
     if message is _BEAT:
         return out
@@ -77,12 +78,16 @@ def events(message: Message, spec: ServiceSpec, incarnation: int, at: float) -> 
         out.append(ev.StatusText(incarnation, message.status))
     if message.extend is not None:
         out.append(ev.Extended(incarnation, message.extend))
-    if message.ready and spec.ready is not None and spec.ready.notify:
+    if message.ready and (beats or (spec.ready is not None and spec.ready.notify)):
         out.append(ev.Ready(incarnation, "notify"))
     if message.trigger:
         out.append(ev.Triggered(incarnation))
     return out
 
+
+WATCHDOG_INTERVALS = 2.1
+"""WATCHDOG_USEC in intervals.  Programs beat at half of it, so about once an interval; a little more than two, because
+php-fpm ignores what is not above 2 s, which two of the default interval are."""
 
 Reader = Callable[[bytes], dict[str, Any]]
 

@@ -93,6 +93,10 @@ class TargetSpec:
     max_false_restarts: float = 1.0 / (30 * 86_400.0)
 
 
+PROBED = ("http", "tcp", "exec")
+"""Sources of heartbeats that are asked; of the others a beat comes, or it does not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeartbeatSpec:
     """Liveness: the source of heartbeats, and the detector that turns their absence into suspicion."""
@@ -227,6 +231,9 @@ class ServiceSpec:
     resources: ResourcesSpec | None = None
     log: LogSpec = field(default_factory=LogSpec)
     hooks: tuple[HookSpec, ...] = ()
+    unresolved: tuple[tuple[str, str], ...] = ()
+    """(key, reason) of each thing that the host does not have: its program, directory, user, environment file.  A
+    process is started only once the configuration, compiled again, finds them all."""
 
     @property
     def instances(self) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """Detects that many instances fell silent together, which points at this host rather than at them.
 
 Such suspects are held until their schedulable time is as long as the silence that made them suspicious.  None is held
-where one of them is confirmed dead: it was probed and did not answer.  An instance that beats is cleared; when fewer
-than half of the observed instances are silent, the others are acted on.
+where one of them is confirmed dead: this daemon asked it and got no answer.  A command that asks confirms nothing,
+because what all such commands need (a program, a library) can be broken for all at once.  An instance that beats is
+cleared; when fewer than half of the observed instances are silent, the others are acted on.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ MIN_SILENT = 3
 """Number of silent instances from which on they are many."""
 SIMULTANEOUS = 2.0
 """Seconds; suspicions at most this far apart began together."""
-PROBED = ("http", "tcp", "exec")
-"""Sources of heartbeats that can be probed again."""
+ASKED_BY_US = ("http", "tcp")
+"""Sources of heartbeats that this daemon asks itself."""
 
 
 class CorrelatedSilence:
@@ -38,8 +39,10 @@ class CorrelatedSilence:
         since = instance.silent_since
         if since is None or event.alive or event.held is not None or event.incarnation != instance.incarnation:
             return event
+        if event.unasked is not None:
+            return event
         assert instance.spec.heartbeat is not None  # else it could not be silent
-        if instance.spec.heartbeat.source in PROBED:
+        if instance.spec.heartbeat.source in ASKED_BY_US:
             self._confirmed_dead_at = now
         if (
             self._confirmed_dead_at >= since - SIMULTANEOUS

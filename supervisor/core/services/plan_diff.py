@@ -31,6 +31,9 @@ IN_PLACE = frozenset(
 )
 """Keys of a service whose change does not concern the running process."""
 
+NOT_WRITTEN = "unresolved"
+"""What the host lacks is no key of a service."""
+
 SUPERVISOR_IN_PLACE = frozenset({"max_concurrent_restarts", "wait_ready"})
 """Keys of [supervisor] that a running daemon follows."""
 
@@ -80,7 +83,8 @@ def _keys(old: ServiceSpec, new: ServiceSpec, moved: str | None) -> tuple[str, .
 
 
 def _changed(old: ServiceSpec | SupervisorSpec, new: ServiceSpec | SupervisorSpec) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(old) if getattr(old, f.name) != getattr(new, f.name))
+    names = (f.name for f in fields(old) if f.name != NOT_WRITTEN)
+    return tuple(name for name in names if getattr(old, name) != getattr(new, name))
 
 
 def _needs_process(old: ServiceSpec, new: ServiceSpec, keys: tuple[str, ...]) -> bool:

@@ -19,5 +19,9 @@ class Problems:
         while len(self._texts) > KEPT:
             del self._texts[next(iter(self._texts))]
 
+    def remove(self, text: str) -> None:
+        """It is a problem no more."""
+        self._texts.pop(text, None)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._texts)

@@ -91,7 +91,8 @@ class ServiceSet:
         instance = self.instances.get(name)
         if instance is None:
             return []
-        if type(event) is ev.Heartbeat and instance.state is State.RUNNING and not instance.review_due:
+        plain = instance.state is State.RUNNING and not instance.review_due and instance.blind_since is None
+        if type(event) is ev.Heartbeat and plain:
             self._beat(instance, event)
             return []
         if type(event) is ev.SuspectExamined:
@@ -220,6 +221,13 @@ class ServiceSet:
             self.instances[name] = gone
             self._stop_in_turn(gone, Cause.REMOVED)
         return change, self._process_queue(now)
+
+    def complete(self, spec: ServiceSpec) -> None:
+        """The host has what the service of this name lacked: `spec` takes the place of the one without it."""
+        self.plan = replace(self.plan, services=tuple(spec if s.name == spec.name else s for s in self.plan.services))
+        self._index(self.plan)
+        for name in spec.instances:
+            self.instances[name].spec = self.instances[name].running_spec = spec
 
     # -- the queue -----------------------------------------------------------------------------------------------
 

@@ -77,4 +77,7 @@ def _blocked(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Fai
 def _ending(row: Instance) -> str:
     from supervisor.core.text.causes import phrase
 
-    return phrase(row["cause"], {"exit_code": row["exit_code"], "signal": row["signal"]})
+    return phrase(
+        row["cause"],
+        {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")},
+    )

@@ -47,12 +47,25 @@ def _exited(detail: Detail) -> str:
     said = "exited" if code is None else f"exited with code {code}"
     if code == 0 and "tree" in detail:
         return f"{said} and left processes behind: went to the background?"
+    if memory := _out_of_memory(detail):
+        return f"{said}{memory}"
     return f"{said} before it was ready" if "before_ready" in detail else said
 
 
 def _killed(detail: Detail) -> str:
     number = detail.get("signal")
+    if memory := _out_of_memory(detail):
+        return f"killed by the kernel{memory}"
     return "killed by a signal" if number is None else f"killed by {signal_name(number)}"
+
+
+def _out_of_memory(detail: Detail) -> str:
+    """That memory ran out; with the limit where no decision follows in the line, which matters more then."""
+    limit = detail.get("out_of_memory")
+    if limit is None:
+        return ""
+    decided = "delay_s" in detail or "breaker" in detail
+    return ": out of memory" + (f" ({limit})" if limit and not decided else "")
 
 
 def _spawn_failed(detail: Detail) -> str:
@@ -69,7 +82,11 @@ def _start_timeout(detail: Detail) -> str:
 
 def _silent(detail: Detail) -> str:
     silence, score = detail.get("silence_s"), detail.get("suspicion")
+    if detail.get("since_adoption"):
+        return "no heartbeat since this daemon took it over" + (f", for {span(silence)}" if silence else "")
     if detail.get("never_beat"):
+        if detail.get("other_messages"):
+            return "no WATCHDOG=1 since it became ready, only other messages"
         return "no heartbeat since it became ready"
     if silence is None:
         return "no heartbeat"
@@ -116,6 +133,16 @@ def _held(detail: Detail) -> str:
     return f"silence not counted: {why}" if why else "silence not counted"
 
 
+def _probe_unknown(detail: Detail) -> str:
+    error = detail.get("error")
+    return f"its probe cannot ask: {error}" if error else "its probe cannot ask; silence is not counted"
+
+
+def _probe_known(detail: Detail) -> str:
+    blind = detail.get("blind_s")
+    return "its probe can ask again" if blind is None else f"its probe can ask again, after {span(blind)} unknown"
+
+
 def _wish_refused(detail: Detail) -> str:
     within, wished, cost = (detail.get(key) for key in ("detect_within_s", "max_false_restarts_per_30d", _COST))
     if within is None or cost is None:
@@ -153,7 +180,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.RESET_BY_USER: "breaker and backoff reset by the user",
     Cause.RELOADED: "its configuration changed",
     Cause.AUTOSTART: "started with the daemon",
-    Cause.SHUTDOWN: "the daemon is shutting down",
+    Cause.SHUTDOWN: "stops because the daemon shuts down",
     Cause.REMOVED: "no longer in the configuration",
     Cause.DEPENDENCY_RESTARTED: "a service it depends on was restarted",
     Cause.GROUP_RESTARTED: "another service of its group failed; restarted with it",
@@ -177,6 +204,8 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.CONFIRMED_ALIVE: "answered when probed: false alarm",
     Cause.HELD: _held,
     Cause.HOLD_OVER: "it can run again; silence counts from now on",
+    Cause.PROBE_UNKNOWN: _probe_unknown,
+    Cause.PROBE_KNOWN: _probe_known,
     Cause.TARGET_INFEASIBLE: _wish_refused,
     Cause.TARGET_FEASIBLE: _wish_granted,
     Cause.BACKOFF_ELAPSED: "backoff over; starts again",

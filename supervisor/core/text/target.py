@@ -52,9 +52,9 @@ def in_words(found: Target) -> str:
     about = f"about {few(found['false_restarts_per_30d'])}/30d ({low} to {high})"
     sure = "" if found["sure"] else "probably "
     if not found["feasible"]:
-        needs = needed(found["needs_s"])
-        return f"{within} and {wish}: {sure}not both, {beats} tell; {within} gives {about}, {wish} {needs}"
-    known = "kept" if (found["proven_per_30d"] or 0.0) <= maximum else f"{sure}both can be had, as far as {beats} tell"
+        price = f"{within} gives {about}, {wish} {needed(found['needs_s'])}"
+        return f"{within} and {wish}: {sure}cannot be met together, as {beats} show; {price}"
+    known = "kept" if (found["proven_per_30d"] or 0.0) <= maximum else f"{sure}can be met together, as {beats} show"
     return f"{within} and {wish}: {known}; suspected after {patience} of silence, {about}"
 
 

@@ -1,7 +1,7 @@
 """Converts seconds since the epoch to ISO 8601 text in UTC with milliseconds and `Z`, and back.
 
-Everything that is written or sent uses this form.  Any ISO 8601 form is read, because users type others, and older
-versions wrote `+00:00` for `Z`.
+Everything that is stored or sent uses this form; a reader is shown `local_time`.  Any ISO 8601 form is read, because
+users type others, and older versions wrote `+00:00` for `Z`.
 """
 
 from __future__ import annotations
@@ -27,3 +27,14 @@ def from_iso(text: str, *, local: bool = False) -> float:
         return (at if at.tzinfo is not None or local else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"no ISO 8601 time: {text!r:.60}") from None
+
+
+def local_time(at: str | float) -> str:
+    """A moment, ISO 8601 or seconds since the epoch, in the local time zone: `2024-02-29 13:00:00.250`.  ValueError: no
+    such moment."""
+    return local(at).isoformat(" ", "milliseconds")
+
+
+def local(at: str | float) -> datetime:
+    """The same as a naive datetime."""
+    return datetime.fromtimestamp(at if isinstance(at, int | float) else from_iso(at))  # noqa: DTZ006 - local is meant

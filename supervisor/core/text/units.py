@@ -10,6 +10,7 @@ SIGNALS: tuple[str, ...] = (
     *("WINCH", "IO", "PWR", "SYS"),
 )
 """Linux's names of signals 1 … 31."""
+_RTMIN, _RTMAX = 34, 64  # as the C library counts them: it keeps 32 and 33 for itself
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 NOTHING = "–"
 
@@ -61,10 +62,22 @@ def percent(fraction: object) -> str:
 
 
 def signal_name(number: object) -> str:
-    """`SIGKILL` for 9, `signal 40` for what has no name of its own."""
+    """`SIGKILL` for 9, `SIGRTMIN+3` for 37, `signal 32` for what has no name."""
     if isinstance(number, int) and 1 <= number <= len(SIGNALS):
         return f"SIG{SIGNALS[number - 1]}"
+    if isinstance(number, int) and _RTMIN <= number <= _RTMAX:
+        return "SIGRTMIN" + (f"+{number - _RTMIN}" if number > _RTMIN else "")
     return f"signal {number}"
+
+
+def real_time_signal(name: str) -> int | None:
+    """The number of `RTMIN`, `RTMIN+3`, `SIGRTMAX-1` …; None where the name is none of these."""
+    word, sign, offset = name.upper().removeprefix("SIG").replace("-", "+-").partition("+")
+    base = {"RTMIN": _RTMIN, "RTMAX": _RTMAX}.get(word)
+    if base is None or (sign and not offset.removeprefix("-").isdecimal()) or len(offset) > 3:
+        return None
+    number = base + int(offset or 0)
+    return number if _RTMIN <= number <= _RTMAX else None
 
 
 def shorten(text: object, maximum: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.control import event_stream as sse
-from supervisor.adapters.control.routes import MOST_STREAMS, ROUTES, ControlRoutes
+from supervisor.adapters.control.routes import MOST_STREAMS, RESERVED_STREAMS, ROUTES, ControlRoutes
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.routing import arguments, decoded, match
 from supervisor.errors import UsageError
@@ -420,10 +420,24 @@ def test_reader_that_misses_events_is_told(home: Home) -> None:
         assert not home.daemon.subscribers
 
 
+@pytest.mark.parametrize(
+    ("deadline", "status", "done"), [("0", 409, False), ("1e12", 202, True), ("soon", 400, False), ("nan", 400, False)]
+)
+def test_an_order_is_not_carried_out_after_its_deadline(home: Home, deadline: str, status: int, done: bool) -> None:
+    with home.served.connect() as sock:
+        head = f"POST /v1/down HTTP/1.1\r\nhost: x\r\nsupervisor-deadline: {deadline}\r\ncontent-length: 0\r\n\r\n"
+        sock.sendall(head.encode())
+        assert read_answer(sock)[0] == status
+    assert home.daemon.closing is done
+
+
 def test_streams_are_counted(home: Home) -> None:
     streams = [home.stream("/v1/stream?topics=events") for _ in range(MOST_STREAMS)]
     assert home.error("GET", "/v1/stream")[:2] == (429, "too-many-streams")
-    for stream in streams:
+    waiting = [home.stream("/v1/stream", "supervisor-purpose: order") for _ in range(RESERVED_STREAMS)]
+    assert home.error("GET", "/v1/stream")[:2] == (429, "too-many-streams")
+    assert home.ask("POST", "/v1/start", {"services": ["redis"]})[0] == 202, "followers leave places for orders"
+    for stream in (*streams, *waiting):
         stream.sock.close()
     home.served.settle()
     with home.stream("/v1/stream?topics=events") as events:

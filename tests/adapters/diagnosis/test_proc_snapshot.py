@@ -18,8 +18,8 @@ import pytest
 from supervisor.adapters.diagnosis import open_sockets
 from supervisor.adapters.diagnosis import proc_snapshot as module
 from supervisor.adapters.diagnosis.proc_snapshot import MOST, examine, host
-from supervisor.adapters.linux import procfs
-from supervisor.core.model.documents import JSON, Evidence
+from supervisor.adapters.linux import freezer, procfs
+from supervisor.core.model.documents import Evidence
 
 SLEEPER = "import sys, time; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()"
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -57,6 +57,29 @@ def look(pid: int, members: list[int] | None = None, lines: list[str] | None = N
 
 def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.fixture
+def v1_freezer() -> Iterator[Path]:
+    """A cgroup of the v1 freezer, which is thawed in the end."""
+    mounts = freezer._v1_mounts()
+    if not mounts or not os.access(mounts[0][1], os.W_OK):
+        pytest.skip("no v1 freezer can be used here")
+    made = Path(mounts[0][1]) / f"phi-test-{os.getpid()}"
+    made.mkdir()
+    yield made
+    (made / "freezer.state").write_text("THAWED")
+    mine = (made / "cgroup.procs").read_text().split()
+    for pid in mine:
+        (made.parent / "cgroup.procs").write_text(pid)
+    made.rmdir()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < deadline
+        os.sched_yield()
 
 
 def wait_until_asleep(pid: int) -> None:
@@ -127,18 +150,18 @@ def test_a_traced_process_is_held_and_its_tracer_named(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "cgroup", "held"),
+    ("status", "frozen", "held"),
     [
         ({"State": "T (stopped)", "TracerPid": "0"}, None, "stopped (SIGSTOP)"),
         ({"State": "t (tracing stop)", "TracerPid": "7"}, None, "traced by pid 7"),
         ({"State": "t (tracing stop)"}, None, "traced"),
-        ({"State": "S (sleeping)", "TracerPid": "0"}, {"frozen": True}, "frozen cgroup"),
-        ({"State": "S (sleeping)", "TracerPid": "0"}, {"frozen": False}, None),
+        ({"State": "S (sleeping)", "TracerPid": "0"}, "frozen cgroup", "frozen cgroup"),
+        ({"State": "S (sleeping)", "TracerPid": "0"}, None, None),
         ({}, None, None),
     ],
 )
-def test_what_excuses_silence(status: dict[str, str], cgroup: JSON | None, held: str | None) -> None:
-    assert module._held(status, cgroup) == held
+def test_what_excuses_silence(status: dict[str, str], frozen: str | None, held: str | None) -> None:
+    assert module._held(status, frozen) == held
 
 
 def test_a_frozen_cgroup_is_read_from_its_events(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +173,21 @@ def test_a_frozen_cgroup_is_read_from_its_events(start: Start, tmp_path: Path, m
     events.write_text("populated 1\nfrozen 1\n")
     assert look(process.pid)["held"] == "frozen cgroup"
     events.write_text("populated 1\nfrozen 0\n")
+    assert look(process.pid)["held"] is None
+
+
+def test_a_process_in_a_frozen_v1_cgroup_is_held(start: Start, v1_freezer: Path) -> None:
+    process, other = start(), start()
+    (v1_freezer / "cgroup.procs").write_text(str(process.pid))
+    (v1_freezer / "freezer.state").write_text("FROZEN")
+    wait_for(lambda: (v1_freezer / "freezer.state").read_text() == "FROZEN\n")
+    held = f"frozen by the v1 freezer /{v1_freezer.name}"
+    found = look(process.pid)
+    assert found["held"] == held
+    assert found["cgroup"] is None or found["cgroup"]["frozen"]
+    found = look(other.pid, [other.pid, process.pid])
+    assert found["held"] == f"{held}: pid {process.pid}, until the others could have answered"
+    (v1_freezer / "freezer.state").write_text("THAWED")
     assert look(process.pid)["held"] is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import signal
 import stat
 import sys
 import threading
@@ -21,6 +22,8 @@ from supervisor.adapters.hooks import dispatcher as hooks_module
 from supervisor.adapters.hooks import runner as hookrunner
 from supervisor.adapters.hooks.dispatcher import LONGEST_QUEUE, MOST_AT_ONCE, HookDispatcher
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.processes.command_trees import CommandTrees
+from supervisor.adapters.processes.table import become_subreaper
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import HookSpec, ServiceSpec
@@ -58,7 +61,8 @@ def house(tmp_path: Path) -> Iterator[House]:
     loop = EventLoop()
     before = set(procfs.children(os.getpid()))
     problems: list[str] = []
-    hooks = HookDispatcher(loop, problems.append)
+    commands = CommandTrees(loop, tmp_path.name, set())
+    hooks = HookDispatcher(loop, problems.append, commands.begin)
     yield House(loop, hooks, problems, tmp_path)
     for command in hooks._running.values():
         command.cancel()
@@ -120,6 +124,19 @@ def test_what_cannot_be_run_is_not_tried_again(house: House) -> None:
     house.offer(HookSpec(on=("failed",), run=("/nowhere/hook",)))
     house.run()
     assert house.problems == ["hook /nowhere/hook of web@1: /nowhere/hook: No such file or directory"]
+
+
+def test_a_child_that_a_hook_leaves_neither_delays_it_nor_outlives_it(house: House) -> None:
+    run = house.script("sleep 1000 & echo $! > left")
+    become_subreaper()
+    try:
+        house.offer(HookSpec(on=("failed",), run=run, timeout=1000.0))
+        house.run()
+        assert house.problems == []
+        left = int((house.folder / "left").read_text())
+        assert os.waitpid(left, 0) == (left, signal.SIGKILL)
+    finally:
+        become_subreaper(False)
 
 
 def test_an_event_larger_than_a_pipe(house: House) -> None:

@@ -10,11 +10,14 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from supervisor.adapters.http import connection as http_connection
 from supervisor.adapters.http.bearer_token import BearerToken
+from supervisor.adapters.http.server import MOST_CONNECTIONS
 from supervisor.adapters.http.tls import server_context
 from supervisor.errors import OperationFailed
 from tests.adapters.http.test_server import Echo, get
@@ -81,6 +84,17 @@ def test_members_of_the_group_may_come_in(tmp_path: Path, groups: str, answer: s
         ("evil.example:9180", 403),
         ("127.0.0.1.evil.example", 403),
         ("localhost.evil.example", 403),
+        ("[::1]", 200),
+        ("[2001:db8::7]:80", 200),
+        ("[evil.example]", 403),
+        ("[::1", 403),
+        ("[::1]evil.example", 403),
+        ("[127.0.0.1]", 403),
+        ("[]", 403),
+        ("127.0.0.1:9180.evil.example", 403),
+        ("127.0.0.1:80:90", 403),
+        ("...", 403),
+        ("2130706433", 403),
     ],
 )
 def test_a_page_whose_name_leads_here_reads_nothing(tmp_path: Path, host: str, status: int) -> None:
@@ -89,6 +103,12 @@ def test_a_page_whose_name_leads_here_reads_nothing(tmp_path: Path, host: str, s
         sock.sendall(f"GET /a HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
         assert read_answer(sock)[0] == status
         assert bool(echo.seen) is (status == 200)
+
+
+def test_the_host_of_a_whole_url_counts(tmp_path: Path) -> None:
+    with serving(lambda _: Echo(), f"{tmp_path}/s") as served, served.connect_tcp() as sock:
+        sock.sendall(get("http://evil.example/a"))
+        assert read_answer(sock)[0] == 403
 
 
 # -- the token -------------------------------------------------------------------------------------------------------
@@ -121,6 +141,33 @@ def test_who_does_not_show_it_reads_nothing(guarded: tuple[Served, Echo], header
     assert found == status
     assert bool(echo.seen) is (status == 200)
     assert (headers.get("www-authenticate") == "bearer") is (status == 401)
+
+
+def test_without_it_a_connection_lives_shortly_and_keeps_no_place(
+    guarded: tuple[Served, Echo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, echo = guarded
+    with served.connect_tcp() as known:
+        known.sendall(get("/a", f"authorization: Bearer {SECRET}"))
+        assert read_answer(known)[0] == 200
+        with ExitStack() as stack:
+            strangers = [stack.enter_context(served.connect_tcp()) for _ in range(2 * MOST_CONNECTIONS)]
+            for sock in strangers:
+                with suppress(OSError):
+                    sock.sendall(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n")
+            served.settle()
+            known.sendall(get("/b", f"authorization: Bearer {SECRET}"))
+            assert read_answer(known)[0] == 200, "strangers yield before it"
+        monkeypatch.setattr(http_connection, "STRANGER_SECONDS", 0.05)
+        with served.connect_tcp() as silent, served.connect_tcp() as slow:
+            slow.sendall(b"GET /c HTTP/1.1\r\n")
+            assert read_all(silent) == read_all(slow) == b""
+        with served.connect_tcp() as sock:
+            sock.sendall(b"POST /d HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n")
+            assert read_all(sock).startswith(b"HTTP/1.1 401"), "refused before its body is read"
+        known.sendall(get("/e", f"authorization: Bearer {SECRET}"))
+        assert read_answer(known)[0] == 200
+    assert [request.path for request in echo.seen] == ["/a", "/b", "/e"]
 
 
 def test_the_unix_socket_asks_for_none(guarded: tuple[Served, Echo]) -> None:

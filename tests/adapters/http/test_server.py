@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -71,6 +71,18 @@ def get(path: str, *headers: str) -> bytes:
 
 def test_socket_is_for_its_owner_alone(served: Served) -> None:
     assert stat.S_IMODE(Path(served.path).stat().st_mode) == 0o600
+
+
+def test_descriptors_cannot_be_passed_to_it(served: Served) -> None:
+    """The kernel would close them in the event loop, and closing can block."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(served.path)
+        try:
+            client.getsockopt(socket.SOL_SOCKET, 83)
+        except OSError:
+            pytest.skip("this kernel cannot refuse them (Linux 6.16 can)")
+        with pytest.raises(PermissionError):
+            socket.send_fds(client, [b"GET /healthz HTTP/1.1\r\n\r\n"], [0])
 
 
 def test_replaces_a_socket_that_nobody_serves(tmp_path: Path, echo: Echo) -> None:
@@ -158,6 +170,14 @@ def test_head_has_the_length_but_no_body(served: Served) -> None:
     assert answer.endswith(b"\r\n\r\n")
 
 
+def test_a_refusal_of_head_has_no_body(served: Served) -> None:
+    with served.connect() as sock:
+        sock.sendall(b"HEAD /a HTTP/1.1\nhost: x\r\n\r\n")
+        answer = read_all(sock)
+    assert answer.startswith(b"HTTP/1.1 400") and answer.endswith(b"\r\n\r\n")
+    assert not served.problems
+
+
 @pytest.mark.parametrize("closing", [b"GET /a HTTP/1.0\r\n\r\n", get("/a", "connection: close")])
 def test_hangs_up_when_asked_to(served: Served, closing: bytes) -> None:
     with served.connect() as sock:
@@ -176,7 +196,19 @@ def test_request_in_absolute_form(served: Served, echo: Echo) -> None:
     with served.connect() as sock:
         sock.sendall(get("http://supervisor/v1/x?a=1"))
         read_answer(sock)
-    assert (echo.seen[0].path, echo.seen[0].query) == ("/v1/x", "a=1")
+        sock.sendall(get("HTTP://supervisor?a=/1"))
+        read_answer(sock)
+    assert [(request.path, request.query) for request in echo.seen] == [("/v1/x", "a=1"), ("/", "a=/1")]
+
+
+def test_a_chunked_body_may_arrive_in_any_pieces(served: Served) -> None:
+    whole = b"POST /p HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\na: b\r\n\r\n"
+    with served.connect() as sock:
+        for cut in range(1, len(whole)):
+            sock.sendall(whole[:cut])
+            served.settle()
+            sock.sendall(whole[cut:])
+            assert read_answer(sock)[2] == b"POST /p 3"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +222,25 @@ def test_request_in_absolute_form(served: Served, echo: Echo) -> None:
         b"GET /a HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
         b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n",
         b"GET /a HTTP/1.1\r\nno colon here\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nhost : x\r\n\r\n",
+        b"GET /a HTTP/1.1\r\n host: x\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nhost: x\r\nx: a\r\n b\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nhost: x\r\nx: a\rb\r\n\r\n",
+        b"GET /a HTTP/1.1\nhost: x\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nhost: x\n\r\n",
+        b"GET /a HTTP/1.1\r\nhost: x\r\n\n",
+        b"GET /a HTTP/1.1\nhost: x\n\n",
+        b"GET a HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET ftp://x/a HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: +1\r\n\r\nx",
+        b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /a HTTP/1.0\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\nx\r\n0\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\n",
+        b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\na: b\n\r\n",
     ],
 )
 def test_garbage_gets_400_and_is_cut(served: Served, garbage: bytes) -> None:
@@ -242,20 +293,65 @@ def test_handler_that_fails_is_a_500_and_a_problem(served: Served) -> None:
 # -- many, slow, stuck -----------------------------------------------------------------------------------------------
 
 
-def test_crowd_is_turned_away_and_tcp_keeps_nobody_from_the_control_socket(served: Served) -> None:
+@pytest.mark.parametrize("begun", [b"", b"GET /a HT", get("/a")])
+def test_a_new_connection_takes_the_place_of_one_without_a_request_in_hand(served: Served, begun: bytes) -> None:
+    with ExitStack() as stack:
+        for connect in (served.connect, served.connect_tcp):
+            crowd = [stack.enter_context(connect()) for _ in range(3 * http.MOST_CONNECTIONS)]
+            for sock in crowd:
+                with suppress(OSError):  # it has yielded its place already
+                    sock.sendall(begun)
+            served.settle()
+            late = stack.enter_context(connect())
+            late.sendall(get("/late"))
+            assert read_answer(late)[2] == b"GET /late 0"
+            assert served.call(lambda: served.server.connections) <= 2 * http.MOST_CONNECTIONS
+
+
+def test_a_request_in_hand_keeps_its_place(served: Served, echo: Echo) -> None:
+    with ExitStack() as stack:
+        asked = [stack.enter_context(served.connect()) for _ in range(http.MOST_CONNECTIONS)]
+        for number, sock in enumerate(asked):
+            sock.sendall(get("/stream" if number % 2 else "/later"))
+        while len(echo.seen) < len(asked):
+            served.settle()
+        late = stack.enter_context(served.connect())
+        late.sendall(get("/a"))
+        assert read_all(late).startswith(b"HTTP/1.1 503")
+        served.call(lambda: echo.waiting[0].reply(200, b"at last", "text/plain"))
+        assert read_answer(asked[0])[2] == b"at last"
+        next_one = stack.enter_context(served.connect())
+        next_one.sendall(get("/a"))
+        assert read_answer(next_one)[2] == b"GET /a 0"
+        assert read_all(asked[0]) == b""
+
+
+def test_clients_that_take_no_answer_yield_too(served: Served, echo: Echo) -> None:
     with ExitStack() as stack:
         for _ in range(http.MOST_CONNECTIONS):
-            stack.enter_context(served.connect_tcp())
-        served.settle()
-        late = stack.enter_context(served.connect_tcp())
-        assert read_all(late).startswith(b"HTTP/1.1 503")
-        sock = stack.enter_context(served.connect())
-        sock.sendall(get("/a"))
-        assert read_answer(sock)[0] == 200
-    served.settle()
-    with served.connect_tcp() as sock:
-        sock.sendall(get("/a"))
-        assert read_answer(sock)[0] == 200
+            stack.enter_context(served.connect()).sendall(get("/big"))
+        while len(echo.seen) < http.MOST_CONNECTIONS:
+            served.settle()
+        late = stack.enter_context(served.connect())
+        late.sendall(get("/a"))
+        assert read_answer(late)[2] == b"GET /a 0"
+
+
+def test_an_order_whose_client_has_hung_up_is_dropped(served: Served, echo: Echo) -> None:
+    def order(path: str) -> bytes:
+        return f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".encode()
+
+    def impatient() -> None:
+        """The loop stands still while the client gives up."""
+        with served.connect() as sock:
+            sock.sendall(order("/gone"))
+
+    served.call(impatient)
+    with served.connect() as sock:
+        sock.sendall(order("/waits"))
+        sock.shutdown(socket.SHUT_WR)  # it has finished sending, and waits
+        assert read_answer(sock)[2] == b"POST /waits 0"
+    assert [request.path for request in echo.seen] == ["/waits"]
 
 
 def test_unfinished_request_is_cut(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

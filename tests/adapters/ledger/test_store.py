@@ -600,3 +600,49 @@ def test_a_reader_that_never_ends_is_told_of(tmp_path: Path, monkeypatch: pytest
             bench.ledger._maintenance.checkpoint.wait(5.0)
     assert ledger_upkeep.wal_size(str(bench.path)) < 2_000_000
     bench.ledger.close()
+
+
+def test_what_another_process_has_locked_is_read_all_the_same(tmp_path: Path) -> None:
+    """Without what is saved there, a later daemon would start what was ordered to stop."""
+    path = tmp_path / "ledger.db"
+    first = Ledger(str(path), print)
+    first.save("web", {"goal": "down"})
+    first.set_meta("clean_shutdown", "no")
+    locker = sqlite3.connect(path, isolation_level=None)
+    locker.execute("PRAGMA locking_mode = EXCLUSIVE")
+    with suppress(sqlite3.OperationalError):
+        locker.execute("BEGIN EXCLUSIVE")
+    first._disconnect()  # it was killed: nothing was closed in order
+    locker.execute("BEGIN EXCLUSIVE")
+    locker.execute("INSERT INTO meta VALUES ('uncommitted', 'x')")
+    problems: list[str] = []
+    second = Ledger(str(path), problems.append)
+    assert "database is locked" in problems[0]
+    assert second.load() == {"web": {"goal": "down"}}
+    assert second.get_meta("clean_shutdown") == "no" and second.get_meta("uncommitted") is None
+    assert not list(tmp_path.glob("*.copy*"))
+    locker.execute("ROLLBACK")
+    locker.close()
+    second.close()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a directory", "a FIFO"])
+@pytest.mark.parametrize("part", ["", "-wal", "-shm"])
+def test_what_is_no_file_is_set_aside(tmp_path: Path, make: Callable[[Path], None], part: str) -> None:
+    path = tmp_path / "ledger.db"
+    first = Ledger(str(path), print)
+    first.save("web", {"goal": "down"})
+    first.close()
+    Path(f"{path}{part}").unlink(missing_ok=True)
+    make(Path(f"{path}{part}"))
+    if not part:
+        with pytest.raises(OperationFailed, match=r"is a directory|is not a regular file"):
+            read_only(str(path))
+    problems: list[str] = []
+    second = Ledger(str(path), problems.append)
+    (aside,) = tmp_path.glob("ledger.db.corrupt-*")
+    assert len(problems) == 1 and str(aside) in problems[0]
+    assert not aside.is_file()
+    assert second.problem is None
+    assert second.load() == ({"web": {"goal": "down"}} if part else {})
+    second.close()

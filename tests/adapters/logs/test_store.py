@@ -147,6 +147,24 @@ def test_subscribers_get_whole_lines(capture: Capture) -> None:
     assert [len(line) for line in first[2:]] == [MAX_LINE, 3]
 
 
+def test_a_progress_that_overwrites_itself_is_heard_before_its_line_ends(capture: Capture) -> None:
+    stream = capture.store.open("web", PLAIN)
+    plain: list[bytes] = []
+    live: list[bytes] = []
+    stream.subscribe(plain.extend)
+    unsubscribe = stream.subscribe(live.extend, progress=True)
+    say(stream, b"10%\r20%\r3")
+    say(stream, b"0%\r")
+    say(stream, b"40%")
+    assert live == [b"10%", b"20%", b"30%"] and plain == []
+    say(stream, b"\r\ndone\r\nmore\r")
+    whole = [b"10%\r20%\r30%\r40%\r", b"done\r"]
+    assert live[3:] == [*whole, b"more"] and plain == whole
+    unsubscribe()
+    say(stream, b"last\r")
+    assert live[6:] == []
+
+
 def test_without_subscribers_nothing_is_read_back(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = capture.store.open("web", PLAIN)
     unsubscribe = stream.subscribe(lambda _lines: None)

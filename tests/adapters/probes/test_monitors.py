@@ -13,6 +13,7 @@ import pytest
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.probes.monitors import Monitors, probe_environment
+from supervisor.adapters.processes.command_trees import CommandTrees
 from supervisor.core.model.actions import Purpose
 from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
@@ -26,7 +27,7 @@ class FakeOutput:
         self.on_output: Callable[[], None] | None = None
         self.readers: list[Callable[[list[bytes]], None]] = []
 
-    def subscribe(self, callback: Callable[[list[bytes]], None]) -> Callable[[], None]:
+    def subscribe(self, callback: Callable[[list[bytes]], None], *, progress: bool = False) -> Callable[[], None]:
         self.readers.append(callback)
         return lambda: self.readers.remove(callback)
 
@@ -62,7 +63,12 @@ def world(loop: Any) -> World:
     posted: list[tuple[str, Event]] = []
     output, members = FakeOutput(), [os.getpid()]
     monitors = Monitors(
-        loop, lambda name, event: posted.append((name, event)), lambda: 0.5, lambda _: members, lambda _: output
+        loop,
+        lambda name, event: posted.append((name, event)),
+        lambda: 0.5,
+        lambda _: members,
+        lambda _: output,
+        CommandTrees(loop, "test-monitors", set()).begin,
     )
     return World(loop, monitors, posted, output, members)
 
@@ -105,6 +111,29 @@ def test_ready_by_a_line_of_output(fake: World) -> None:
     fake.output.say(b"\xff", b"now listening on port 80")
     fake.output.say(b"listening on port 81")
     assert fake.posted == [("web@1", Ready(3, "log"))] and fake.output.readers == []
+
+
+def test_ready_by_a_line_as_it_is_read(fake: World) -> None:
+    fake.watch(Purpose.READY, ReadySpec(log="^ready$"))
+    fake.output.say(b"ready\r")
+    assert fake.posted == [("web@1", Ready(3, "log"))]
+
+
+def test_a_pattern_that_takes_too_long(fake: World) -> None:
+    endless, problems = b"a" * 40 + b"b", []
+    fake.monitors.on_problem = lambda *problem: problems.append(problem)
+    fake.watch(Purpose.READY, ReadySpec(log="(a+)+$"))
+    fake.output.say(endless)
+    fake.output.say(endless)
+    slow = "the pattern of ready.log takes more than 10 ms for a line; lines not searched are not taken for readiness"
+    assert problems == [("web@1", slow)] and fake.posted == [("web@1", ProbeFailed(3, slow))] * 2
+    fake.posted.clear()
+    fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="log", log="(a+)+$"))
+    fake.output.say(endless)
+    assert problems[1][1].endswith("lines not searched count as heartbeats")
+    assert [type(e) for _, e in fake.posted] == [Heartbeat], (
+        "it spoke; that it could not be understood is not its fault"
+    )
 
 
 def test_a_pattern_is_searched_only_so_far(fake: World) -> None:
@@ -216,32 +245,33 @@ def test_after_unwatch_nothing_is_posted(fake: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("beat", "alive"),
+    ("beat", "said"),
     [
-        (HeartbeatSpec(source="exec", exec=("true",)), True),
-        (HeartbeatSpec(source="exec", exec=("false",)), False),
-        (HeartbeatSpec(source="exec", exec=("/nowhere",)), False),
-        (HeartbeatSpec(source="exec", exec=("sh", "-c", "kill -STOP $$"), probe_timeout=0.05), False),
-        (HeartbeatSpec(source="notify"), False),
-        (HeartbeatSpec(source="file", file="/proc/self/stat"), False),
-        (HeartbeatSpec(source="log"), False),
-        (HeartbeatSpec(source="activity"), False),
-        (None, False),
+        (HeartbeatSpec(source="exec", exec=("true",)), (True, None)),
+        (HeartbeatSpec(source="exec", exec=("false",)), (False, None)),
+        (HeartbeatSpec(source="exec", exec=("/nowhere",)), (False, "/nowhere: no such file or directory")),
+        (HeartbeatSpec(source="notify"), (False, None)),
+        (HeartbeatSpec(source="file", file="/proc/self/stat"), (False, None)),
+        (HeartbeatSpec(source="log"), (False, None)),
+        (HeartbeatSpec(source="activity"), (False, None)),
+        (None, (False, None)),
     ],
 )
-def test_confirmation(real: World, beat: HeartbeatSpec | None, alive: bool) -> None:
-    answers: list[bool] = []
-    real.monitors.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
+def test_confirmation(real: World, beat: HeartbeatSpec | None, said: tuple[bool, str | None]) -> None:
+    answers: list[tuple[bool, str | None]] = []
+    spec = ServiceSpec(name="web", command=("web",), heartbeat=beat)
+    real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
     run_until(real.loop, lambda: answers)
-    assert answers == [alive]
+    assert answers == [said]
 
 
 def test_confirmation_by_tcp(real: World, port: int) -> None:
-    answers: list[bool] = []
+    answers: list[tuple[bool, str | None]] = []
     beat = HeartbeatSpec(source="tcp", tcp=f"127.0.0.1:{port}")
-    real.monitors.confirm("web@1", ServiceSpec(name="web", command=("web",), heartbeat=beat), answers.append)
+    spec = ServiceSpec(name="web", command=("web",), heartbeat=beat)
+    real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
     run_until(real.loop, lambda: answers)
-    assert answers == [True]
+    assert answers == [(True, None)]
 
 
 def test_a_probe_inherits_what_its_service_inherits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.probes import descriptor_sink
 from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.adapters.processes.attribution import Attribution
 from supervisor.core.model.sdnotify import Message
@@ -38,6 +39,10 @@ class House:
 
     def send(self, datagram: bytes) -> None:
         self.sender.sendto(datagram, self.notify.path)
+
+    def send_with(self, datagram: bytes, *descriptors: int) -> None:
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"={len(descriptors)}i", *descriptors))
+        self.sender.sendmsg([datagram], [rights], 0, self.notify.path)
 
     def receive(self, count: int) -> Delivered:
         run_until(self.loop, lambda: len(self.delivered) >= count)
@@ -169,15 +174,80 @@ def test_barrier_is_answered_after_what_came_before(house: House) -> None:
     os.close(reader)
 
 
+def nulls() -> int:
+    """How many descriptors of /dev/null this process has."""
+    return sum(os.path.realpath(fd) == "/dev/null" for fd in Path("/proc/self/fd").iterdir())
+
+
 def test_passed_descriptors_do_not_stay(house: House) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = nulls()
     null = os.open("/dev/null", os.O_RDONLY)
-    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=200i", *[null] * 200))
     for datagram in (b"FDSTORE=1", b"x" * 5000, b"WATCHDOG=1"):
-        house.sender.sendmsg([datagram], [rights], 0, house.notify.path)
+        house.send_with(datagram, *[null] * 200)
     os.close(null)
-    assert house.receive(1)[0][0] == os.getpid()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    house.send(b"STATUS=after")
+    assert [d[2] for d in house.receive(2)] == [Message(beat=True), Message(status="after")], "each once"
+    assert nulls() == before and house.notify.oversized == 1
+
+
+def lingering() -> tuple[socket.socket, socket.socket]:
+    """A connection whose close waits for a minute, because the other end does not read; that end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+    ours.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            ours.send(b"x" * 65536)
+    ours.setblocking(True)
+    return ours, theirs
+
+
+def test_a_descriptor_whose_close_blocks_keeps_no_other_datagram_waiting(house: House) -> None:
+    stuck, theirs = lingering()
+    house.send_with(b"WATCHDOG=1", stuck.fileno())
+    os.close(stuck.detach())  # the last one is on its way; sending it kept this from waiting
+    reader, writer = os.pipe()
+    house.send_with(b"BARRIER=1", writer)
+    os.close(writer)
+    house.send(b"STATUS=after")
+    assert [d[2] for d in house.receive(3)] == [Message(beat=True), Message(barrier=True), Message(status="after")]
+    closed: list[int] = []
+    house.loop.register(reader, closed.append)
+    run_until(house.loop, lambda: closed)
+    house.loop.unregister(reader)
+    os.close(reader)
+    theirs.close()  # unread data: a reset, with which the waiting ends
+
+
+def test_a_helper_that_is_gone_or_hangs_is_replaced(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptor_sink, "PATIENCE", 0.2)
+    null = os.open("/dev/null", os.O_RDONLY)
+    house.send_with(b"STATUS=1", null)
+    house.send(b"STATUS=2")
+    house.receive(2)
+    (sink,) = house.notify._sinks.values()
+    for number, status in ((signal.SIGKILL, b"STATUS=3"), (signal.SIGSTOP, b"STATUS=4")):
+        before = sink._pid
+        os.kill(before, number)
+        house.send_with(status, null)
+        house.send(b"WATCHDOG=1")
+        house.receive(len(house.delivered) + 2)
+        assert sink._pid != before
+    os.close(null)
+    assert [d[2].status for d in house.delivered if d[2].status] == ["1", "2", "3", "4"], "none twice, none lost"
+
+
+def test_a_daemon_without_processes_still_hears(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    house.send_with(b"WATCHDOG=1", house.sender.fileno())
+    house.send(b"STATUS=after")
+    assert [d[2] for d in house.receive(2)] == [Message(beat=True), Message(status="after")]
+    assert "no process can be started that closes descriptors" in house.problems[0]
 
 
 def test_it_replaces_a_socket_left_behind_and_is_open_to_all(house: House, tmp_path: Path) -> None:

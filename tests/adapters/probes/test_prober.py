@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -19,11 +21,25 @@ from hypothesis import strategies as st
 from supervisor.adapters.eventloop.dns import Resolver
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.mounts import mounts
+from supervisor.adapters.probes import exec_target
+from supervisor.adapters.probes.exec_target import ExecTarget
 from supervisor.adapters.probes.https import HttpsTarget
-from supervisor.adapters.probes.local import ActivityTarget, ExecTarget, FileTarget
-from supervisor.adapters.probes.prober import MOST_AT_ONCE, NOTHING_NEW, Cancel, Done, Poller, Prober, Target
+from supervisor.adapters.probes.local import ActivityTarget, FileTarget
+from supervisor.adapters.probes.prober import (
+    MOST_AT_ONCE,
+    NOTHING_NEW,
+    Cancel,
+    Done,
+    Poller,
+    Prober,
+    Target,
+    Unasked,
+    too_late,
+)
 from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget, read_status
 from supervisor.adapters.processes.child_command import Credentials
+from supervisor.adapters.processes.remote_files import RemoteFiles
 from tests.doubles.fakes import FakeReactor, run_until
 
 Answers = list[tuple[str | None, float]]
@@ -34,6 +50,12 @@ def loop() -> Iterator[EventLoop]:
     loop = EventLoop()
     yield loop
     loop.close()
+
+
+@pytest.fixture(autouse=True)
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command waits for a CPU, by its figures; the host of the test may be busy."""
+    monkeypatch.setattr(exec_target, "read_waits", lambda _pids, _cgroup: {})
 
 
 def ask(loop: EventLoop, target: Target, timeout: float = 5.0) -> str | None:
@@ -372,7 +394,7 @@ def shell(script: str, directory: str | None = None, **environment: str) -> Exec
         ("exit 2", "exit code 2"),
         ("echo first; echo; echo not ready >&2; echo; exit 2", "exit code 2: not ready"),
         ("printf '\\033[31mred\\007'; exit 1", "exit code 1: [31mred"),
-        ("kill -9 $$", "killed by signal 9"),
+        ("kill -9 $$", "killed by SIGKILL"),
         ("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end; exit 3", "exit code 3: end"),
     ],
 )
@@ -386,7 +408,9 @@ def test_exec_has_the_services_surroundings(loop: EventLoop, tmp_path: Path) -> 
 
 def test_exec_of_what_cannot_be_run(loop: EventLoop) -> None:
     target = ExecTarget(("/nowhere/at-all",), None, {}, Credentials())
-    assert ask(loop, target) == "no such file or directory"
+    answer = ask(loop, target)
+    assert answer == "/nowhere/at-all: no such file or directory"
+    assert isinstance(answer, Unasked)
 
 
 def test_exec_is_killed_with_its_children_at_the_timeout(loop: EventLoop, tmp_path: Path) -> None:
@@ -442,21 +466,55 @@ def test_no_descriptor_is_lost(loop: EventLoop, serve: Serve) -> None:
 
 def test_file(loop: EventLoop, tmp_path: Path) -> None:
     path = tmp_path / "beat"
-    target = FileTarget(str(path))
-    assert ask(loop, target) == "no such file or directory"
+    target = FileTarget(str(path), RemoteFiles(loop))
+    answer = ask(loop, target)
+    assert answer == "no such file or directory"
     path.touch()
     assert ask(loop, target) is None
     assert ask(loop, target) == NOTHING_NEW
     os.utime(path, (5, 5))
     assert ask(loop, target) is None
-    assert ask(loop, FileTarget(str(path))) == NOTHING_NEW
+    assert ask(loop, FileTarget(str(path), RemoteFiles(loop))) == NOTHING_NEW
+
+
+def test_a_file_beyond_a_file_system_that_may_not_answer(
+    loop: EventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts(), "remote", lambda *_: "/far")
+    path, files = tmp_path / "beat", RemoteFiles(loop)
+    target = FileTarget(str(path), files)
+    assert ask(loop, target) == "no such file or directory"
+    path.touch()
+    assert ask(loop, target) is None
+    assert ask(loop, target) == NOTHING_NEW
+    other = FileTarget(str(path), files)
+    assert ask(loop, other) == NOTHING_NEW, "what was there before it was watched is no beat"
+    os.utime(path, (5, 5))
+    assert ask(loop, other) is None
+    helpers = procfs.children(os.getpid())
+    for pid in helpers:
+        os.kill(pid, signal.SIGSTOP)  # it answers as little as the file system would let it
+    assert ask(loop, target, timeout=0.01) == "the file system of /far does not answer (within 0.01s)"
+    run_until(loop, lambda: not files._left_behind["/far"])
+    assert ask(loop, target) is None, "another process was asked"
+
+
+def test_while_a_process_hangs_no_other_one_is_started_for_its_mount(
+    loop: EventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts(), "remote", lambda *_: "/far")
+    files = RemoteFiles(loop)
+    files._left_behind["/far"] = 1
+    before = procfs.children(os.getpid())
+    assert "does not answer" in str(ask(loop, FileTarget(str(tmp_path), files)))
+    assert procfs.children(os.getpid()) == before
 
 
 def test_a_files_beat_is_when_it_was_touched(tmp_path: Path) -> None:
     loop = FakeReactor(time.monotonic())
     path = tmp_path / "beat"
     path.touch()
-    target = FileTarget(str(path))
+    target = FileTarget(str(path), RemoteFiles(EventLoop()))
     answers: Answers = []
     loop.advance(10.0)
     touched = time.time() - 3.0
@@ -530,6 +588,56 @@ def test_so_many_at_once_and_no_more() -> None:
     cancels[1]()
     loop.settle()
     assert len(target.asked) == MOST_AT_ONCE + 2 and target.cancelled == 1
+
+
+def test_a_probe_that_waits_too_long_for_its_turn_did_not_ask() -> None:
+    loop, prober, target = fake()
+    answers: Answers = []
+    for _ in range(MOST_AT_ONCE + 2):
+        prober.probe(target, 1.0, lambda *a: answers.append(a))
+    asked: Answers = []
+    prober.probe(target, 5.0, lambda *a: asked.append(a), first=True)
+    loop.advance(1.5)
+    ((error, _), _) = answers
+    assert (error, type(error)) == ("64 other probes are under way", Unasked)
+    assert isinstance(error, Unasked) and error.since == 1000.0
+    target.asked[0](None, 1001.5)
+    loop.settle()
+    assert len(target.asked) == MOST_AT_ONCE + 1 and asked == []
+    target.asked[-1](None, 1001.5)
+    assert asked == [(None, 1001.5)]
+
+
+def test_a_timeout_while_this_daemon_did_not_run_is_no_answer() -> None:
+    _, prober, target = fake()
+    answers: Answers = []
+    for _ in range(3):
+        prober.probe(target, 1.0, lambda *a: answers.append(a))
+    prober.disturbed(4.0)
+    prober.probe(target, 1.0, lambda *a: answers.append(a))
+    for answer, done in zip([too_late(1.0), "connection refused", None, too_late(1.0)], target.asked, strict=True):
+        done(answer, 1005.0)
+    errors = [error for error, _ in answers]
+    assert errors == [
+        "this daemon did not run for 4.0 s meanwhile; no answer within 1s",
+        "connection refused",
+        None,
+        "no answer within 1s",
+    ]
+    assert [isinstance(error, Unasked) for error in errors] == [True, False, False, False]
+
+
+def test_what_this_host_lacks_is_no_answer_of_the_service(loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolver = Resolver(loop)
+    answer = ask(loop, TcpTarget("nowhere.invalid:80", resolver), 60.0)
+    assert (answer, type(answer)) == ("host name not known", Unasked)
+    monkeypatch.setattr(resolver, "_ask", lambda _host, _found: None)
+    answer = ask(loop, HttpTarget("http://nowhere.invalid/", resolver), 0.05)
+    assert answer == "no answer within 0.05s: the host name is still being looked up"
+    assert isinstance(answer, Unasked)
+    for number, ours in ((errno.EMFILE, True), (errno.EADDRNOTAVAIL, True), (errno.ECONNREFUSED, False)):
+        monkeypatch.setattr(socket.socket, "connect_ex", lambda _self, _to, number=number: number)
+        assert isinstance(ask(loop, TcpTarget("127.0.0.1:1", resolver)), Unasked) is ours
 
 
 def test_a_target_that_cannot_be_tried_frees_its_place() -> None:

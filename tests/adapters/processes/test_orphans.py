@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import marks, orphans
+from supervisor.adapters.processes.attribution import Attribution
+from supervisor.adapters.processes.command_trees import CommandTrees
 from supervisor.core.services.adoption import MarkedProcess
 
 PATIENCE = 20.0
@@ -70,6 +73,23 @@ def test_one_without_environment_is_known_by_its_number(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_probe_or_hook_is_no_part_of_its_instance(tmp_path: Path) -> None:
+    """Not by its environment, nor by its number where it has cleared that."""
+    command = CommandTrees(EventLoop(), tmp_path.name, set()).begin("web@1")
+    with marks.inherited_by_children(command.mark):
+        told = subprocess.Popen(["sleep", "1000"], env=command.environment, start_new_session=True)
+        bare = subprocess.Popen(["sleep", "1000"], env={}, start_new_session=True)
+    try:
+        found = {f.pid: (f.instance, f.incarnation) for f in orphans.find(tmp_path.name, "/nowhere", ["web@1"])}
+        assert found == {told.pid: ("a probe or hook of web@1", None), bare.pid: ("a probe or hook", None)}
+        assert marks.identity(told.pid) == (tmp_path.name, "command 0")
+        assert Attribution({}, None, tmp_path.name).resolve(told.pid) != "web@1"
+    finally:
+        for child in (told, bare):
+            child.kill()
+            child.wait()
 
 
 def test_what_is_between_two_programs_is_known_by_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

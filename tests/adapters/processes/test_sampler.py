@@ -32,10 +32,12 @@ class Tree:
         self.processes: dict[int, procfs.Stat] = {}
         self.reads = 0
         monkeypatch.setattr(procfs, "stat", self.stat)
+        self.limited: list[tuple[str, int]] = []
         self.sampler = Sampler(
             self.loop,  # type: ignore[arg-type]
             lambda _: list(self.processes),
             lambda name, event: self.posted.append((name, event)),
+            limit_commands=lambda *limit: self.limited.append(limit),
         )
 
     def stat(self, pid: int) -> procfs.Stat | None:
@@ -54,6 +56,16 @@ class Tree:
 @pytest.fixture
 def tree(monkeypatch: pytest.MonkeyPatch) -> Tree:
     return Tree(monkeypatch)
+
+
+def test_probes_and_hooks_have_the_same_limit_of_tasks(tree: Tree) -> None:
+    tree.set(10, cpu=1.0)
+    tree.sampler.limit("web", 1, ResourcesSpec(max_memory=MIB))
+    tree.loop.advance(30.0)
+    assert tree.limited == []
+    tree.sampler.limit("web", 1, ResourcesSpec(max_tasks=7))
+    tree.loop.advance(1.0)
+    assert set(tree.limited) == {("web", 7)} and tree.posted == []
 
 
 def test_cpu_is_what_was_spent_since_the_last_look(tree: Tree) -> None:

@@ -77,8 +77,18 @@ os.execve("/bin/sh", ["[kthreadd]", "-c", "echo up > '" + up + "'; exec sleep 10
 PYTHON = {
     "a daemon forked twice": DAEMON.format(parent="os._exit(0)", env="dict(os.environ)"),
     "a daemon forked twice, without environment": DAEMON.format(parent="os._exit(0)", env="{}"),
+    "one whose main thread has ended": "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])",
     "the same beside its parent": DAEMON.format(parent="time.sleep(1000)", env="{}"),
 }
+WITHOUT_MAIN_THREAD = """
+import ctypes, os, threading, time
+def work():
+    while open("/proc/self/stat").read().rpartition(")")[2].split()[0] != "Z": time.sleep(0.001)
+    open(os.environ["UP"], "w").write("up\\n")
+    time.sleep(1000)
+threading.Thread(target=work).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
 CASES = [*SHELL, *PYTHON, *C_PROGRAMS]
 
 
@@ -86,7 +96,7 @@ def command(case: str, directory: Path) -> list[str]:
     if case in SHELL:
         return ["bash", "-c", SHELL[case]]
     if case in PYTHON:
-        return [sys.executable, "-c", PYTHON[case]]
+        return [sys.executable, "-c", PYTHON[case], WITHOUT_MAIN_THREAD]
     if shutil.which("gcc") is None:
         pytest.skip("needs a C compiler")
     (directory / "program.c").write_text(textwrap.dedent(C_PROGRAMS[case]))
@@ -98,7 +108,7 @@ def survivors(supervisor_id: str, instance: str = "web") -> list[int]:
     """The live processes with the instance's mark, read independently of the code under test."""
     mark = marks.mark_for(supervisor_id, instance)
     bearers = [pid for pid in procfs.pids() if marks.mark_of(pid) == mark]
-    return [pid for pid in bearers if (stat := procfs.stat(pid)) is not None and stat.state not in "ZX"]
+    return [pid for pid in bearers if (stat := procfs.stat(pid)) is not None and not stat.ended]
 
 
 EARLIER = """

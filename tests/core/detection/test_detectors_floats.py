@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from supervisor.core.detection.detectors.protocol import Detector
 from supervisor.core.detection.detectors.registry import KNOWN, make
-from supervisor.core.model.spec import HeartbeatSpec
+from supervisor.core.detection.interval_histogram import IntervalHistogram
+from supervisor.core.detection.target import assess
+from supervisor.core.model.spec import HeartbeatSpec, TargetSpec
 
 pytestmark = pytest.mark.slow
 every = pytest.mark.parametrize("name", sorted(KNOWN))
@@ -41,10 +43,18 @@ def calls(floats: st.SearchStrategy[float]) -> st.SearchStrategy[list[tuple[str,
             "stamped",
             "discount_silence",
             "extend_deadline",
+            "failed",
+            "failed",
+            "bound",
             "forget_current",
         ]
     )
     return st.lists(st.tuples(kinds, floats), max_size=40)
+
+
+def without_bounds(moves: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Bounds are not saved: they follow from the recorded intervals."""
+    return [move for move in moves if move[0] != "bound"]
 
 
 def play(detector: Detector, moves: list[tuple[str, float]]) -> None:
@@ -53,6 +63,8 @@ def play(detector: Detector, moves: list[tuple[str, float]]) -> None:
             detector.forget_current()
         elif move == "stamped":
             detector.heartbeat(value, value / 1.01)
+        elif move == "bound":
+            detector.bound(value, 3.0 * value)
         elif move == "discount_silence":
             detector.discount_silence(value, 2.0 * value)
         else:
@@ -61,21 +73,24 @@ def play(detector: Detector, moves: list[tuple[str, float]]) -> None:
 
 def healthy(detector: Detector, at: float) -> bool:
     json.dumps(detector.snapshot(), allow_nan=False)
-    suspect_at, score = detector.suspect_at(), detector.suspicion(at)
-    return isfinite(score) and score >= 0.0 and (suspect_at is None or isfinite(suspect_at))
+    suspect_at, score, other = detector.suspect_at(), detector.suspicion(at), detector.suspect_at(at)
+    moments = all(moment is None or isfinite(moment) for moment in (suspect_at, other))
+    return isfinite(score) and score >= 0.0 and moments and all(map(isfinite, detector.intervals()))
 
 
 @every
 @given(
-    interval=anything, threshold=anything, minimum=anything, maximum=anything, timeout=anything,
-    moves=calls(anything | st.floats(0.0, 100.0)), at=anything,
+    source=st.sampled_from(["notify", "http"]), interval=anything, threshold=anything, minimum=anything,
+    maximum=anything, timeout=anything, moves=calls(anything | st.floats(0.0, 100.0)), at=anything,
 )  # fmt: skip
 def test_no_floats_break_it(
-    name: str, interval: float, threshold: float, minimum: float, maximum: float, timeout: float,
+    name: str, source: str, interval: float, threshold: float, minimum: float, maximum: float, timeout: float,
     moves: list[tuple[str, float]], at: float,
 ) -> None:  # fmt: skip
     detector = make(
         HeartbeatSpec(
+            source=source,
+            probe_timeout=timeout,
             detector=name,
             interval=interval,
             threshold=threshold,
@@ -88,6 +103,42 @@ def test_no_floats_break_it(
     for move in moves:
         play(detector, [move])
         assert healthy(detector, at)
+
+
+@every
+@pytest.mark.parametrize("gap", [1e-6, 1e-4, 4e-4])
+def test_a_burst_of_beats_breaks_nothing(name: str, gap: float) -> None:
+    detector = beating(name, beats=400, every=gap)
+    assert healthy(detector, 400 * gap)
+    assert detector.suspect_at() is not None
+
+
+@every
+@pytest.mark.parametrize("longest", [0.0, 1e-12, 1e-6])
+def test_no_time_to_learn_in_breaks_nothing(name: str, longest: float) -> None:
+    detector = make(HeartbeatSpec(detector=name, max_timeout=longest, timeout=longest))
+    play(detector, [("start", 0.0), *(("heartbeat", float(i * i)) for i in range(300))])
+    assert healthy(detector, 1e6)
+
+
+@given(
+    source=st.sampled_from(["notify", "http", "file"]), within=anything, rate=anything, interval=anything,
+    threshold=anything, instances=st.integers(0, 9), gaps=st.lists(st.floats(1e-6, 100.0), max_size=4),
+)  # fmt: skip
+def test_no_floats_break_a_target(
+    source: str, within: float, rate: float, interval: float, threshold: float, instances: int, gaps: list[float]
+) -> None:
+    target = TargetSpec(detect_within=within, max_false_restarts=rate)
+    spec = HeartbeatSpec(source=source, interval=interval, threshold=threshold, target=target)
+    record = IntervalHistogram()
+    for gap in gaps * 70:
+        record.add(gap)
+    found = assess(spec, instances, record)
+    assert all(isfinite(value) for value in found if isinstance(value, float))
+    detector = make(spec)
+    detector.bound(found.minimum, found.maximum)
+    play(detector, [("start", 0.0), *(("heartbeat", float(i)) for i in range(50))])
+    assert healthy(detector, 100.0)
 
 
 steps = st.lists(st.floats(1e-3, 50.0), min_size=1, max_size=300)
@@ -131,7 +182,7 @@ def test_the_moment_of_suspicion_is_where_the_score_meets_the_threshold(
 
 
 @every
-@given(moves=calls(sensible), more=calls(sensible))
+@given(moves=calls(sensible).map(without_bounds), more=calls(sensible).map(without_bounds))
 @example(moves=[("start", 0.0), *(("heartbeat", float(i)) for i in range(250))], more=[("heartbeat", 500.0)])
 @example(
     moves=[("start", 0.0), *(("stamped", float(i * i % 7 + 9 * i)) for i in range(250))], more=[("heartbeat", 9e3)]
@@ -139,7 +190,8 @@ def test_the_moment_of_suspicion_is_where_the_score_meets_the_threshold(
 def test_a_restored_detector_goes_on_as_the_one_saved(
     name: str, moves: list[tuple[str, float]], more: list[tuple[str, float]]
 ) -> None:
-    saved, restored = make(HeartbeatSpec(detector=name)), beating(name, beats=7)
+    saved, restored = (make(HeartbeatSpec(detector=name, source="http")) for _ in range(2))
+    play(restored, [("start", 0.0), *(("heartbeat", float(i)) for i in range(7))])
     play(saved, moves)
     restored.restore(json.loads(json.dumps(saved.snapshot())))
     for _ in range(2):

@@ -171,12 +171,12 @@ def test_no_silence_of_any_use() -> None:
         ),
         (
             {},
-            "5 s and 1/30d: both can be had, as far as 20,000 beats tell; suspected after 2.1 s of silence, "
+            "5 s and 1/30d: can be met together, as 20,000 beats show; suspected after 2.1 s of silence, "
             "about 0.25/30d (<0.001 to 150)",
         ),
         (
             {"sure": False, "low_per_30d": 0.0},
-            "5 s and 1/30d: probably both can be had, as far as 20,000 beats tell; suspected after 2.1 s of silence, "
+            "5 s and 1/30d: probably can be met together, as 20,000 beats show; suspected after 2.1 s of silence, "
             "about 0.25/30d (0 to 150)",
         ),
         (
@@ -185,13 +185,13 @@ def test_no_silence_of_any_use() -> None:
         ),
         (
             {"feasible": False, "false_restarts_per_30d": 3.0},
-            "5 s and 1/30d: not both, 20,000 beats tell; 5 s gives about 3/30d (<0.001 to 150), "
+            "5 s and 1/30d: cannot be met together, as 20,000 beats show; 5 s gives about 3/30d (<0.001 to 150), "
             "1/30d needs 7.2 s of silence",
         ),
         (
             {"feasible": False, "sure": False, "needs_s": None},
-            "5 s and 1/30d: probably not both, 20,000 beats tell; 5 s gives about 0.25/30d (<0.001 to 150), "
-            "1/30d needs over a year of silence",
+            "5 s and 1/30d: probably cannot be met together, as 20,000 beats show; "
+            "5 s gives about 0.25/30d (<0.001 to 150), 1/30d needs over a year of silence",
         ),
     ],
 )

@@ -26,7 +26,7 @@ from supervisor.core.model.spec import (
     TargetSpec,
 )
 from supervisor.core.services.status import instance_view
-from supervisor.core.text.timestamps import to_iso
+from supervisor.core.text.timestamps import local_time, to_iso
 
 JSON = dict[str, Any]
 T0 = 1_700_000_000.0
@@ -166,7 +166,7 @@ def test_it_never_failed() -> None:
     assert (story["failures"], story["incidents"], story["next"]["in_s"]) == (0, [], None)
     assert tell(story) == [
         "web@1 is running and ready (run 1, pid 4242), for 1 min 30 s.",
-        "No failure recorded since 2023-11-14 22:13:20 UTC.",
+        f"No failure recorded since {local_time(T0)}.",
         "",
         "Next: nothing, it is healthy.",
     ]
@@ -188,7 +188,7 @@ def test_a_crash_its_backoff_and_its_return() -> None:
         "failure of run 1: exited with code 3",
         "seen      exited with code 3",
         "decided   restart after a backoff of 1 s: 1 of at most 2 within 1 min (attempt 1)",
-        "after     not over yet: backoff since 2023-11-14 22:13:30 UTC",
+        "after     not over yet: backoff",
         "Next, in 1 s: it is started again (attempt 1).",
     )
     life.deadline().start()
@@ -235,10 +235,10 @@ def test_a_crash_loop_and_its_breaker() -> None:
     assert [i["outcome"] for i in story["incidents"]] == ["failed-again", "failed-again", "open"]
     assert_told(
         life.told(1),
-        "3 failures recorded since 2023-11-14 22:13:20 UTC; the last 1:",
+        f"3 failures recorded since {local_time(T0)}; the last 1:",
         "failure of run 3: killed by SIGSEGV",
         "decided   no restart: more than 2 restarts within 60 s; the breaker opens for 30 s",
-        "after     not over yet: failed since",
+        "after     not over yet: failed",
         "Next, in 30 s: it is tried once more (at once with: supervisor reset web@1).",
     )
     assert_told(life.told(), "after     it failed again 1.5 s later, before it was ready")
@@ -250,15 +250,19 @@ def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline()
     assert_told(life.told(), "is under suspicion", "suspicion of run 1", "Next: it is being examined")
     life.examined(**EVIDENCE)
+    assert life.told().startswith("web@1 hangs at b.py:3 in take().\n")
     assert_told(life.told(), "Next, in 10 s: it is killed, unless it ends before; then it is started again.")
     life.deadline().step(ev.Exited(1, None, 9, True), 0.2)
     life.deadline().start()
     (incident,) = life.why()["incidents"]
     assert incident["detail"]["suspicion"] >= 8
     assert incident["evidence_id"] in life.evidence
+    first, *told = life.told().splitlines()
+    assert first == f"Last failure: web@1 hangs at b.py:3 in take() (run 1, {local_time(incident['at'])})."
     assert_told(
-        life.told(),
+        "\n".join(told),
         "failure of run 1: no heartbeat for",
+        "where     hangs at b.py:3 in take()",
         "seen      no heartbeat for",
         "before that, a heartbeat every 1 s (1 s … 1 s, last 16)",
         "detector phi: 8",
@@ -273,7 +277,7 @@ def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
         "process 9 (SIGUSR2) wrote: what?",
         "last output: waiting for lock 7",
         "no core file: the limit of its size is 0",
-        f"everything captured: /v1/evidence/{incident['evidence_id']}",
+        "everything captured: supervisor why web@1 --evidence",
         "decided   signalled to end, 0.1 s after the suspicion",
         "did not stop within 10 s; killed",
         "restart after a backoff of 1 s: 1 of at most 2",
@@ -312,16 +316,23 @@ def test_a_silence_that_proves_nothing() -> None:
     )
 
 
+def test_a_silence_that_is_only_reported_says_so_for_what_is_next() -> None:
+    life = Life(heartbeat=HeartbeatSpec(on_suspect=Reaction.REPORT)).start().beats().deadline().examined()
+    assert life.why()["next"]["what"] == 'nothing is done to it (on_suspect = "report"); a heartbeat clears it'
+
+
 def test_each_hold_is_told_with_its_numbers() -> None:
     life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline()
     life.examined(held="starved of CPU", waited={"share": 0.95, "ran_s": 0.02}).deadline().examined().beats(1)
     story = life.why()
-    assert (story["failures"], story["false_alarms"]) == (0, 1)
+    assert (story["failures"], story["false_alarms"]) == (0, 0), "whether it hangs is not known yet"
     assert_told(
         life.told(),
+        "suspicion of run 1",
         "decided   held, 0.1 s after the suspicion: starved of CPU; it had waited 95 % of the time",
         "; 0 s counted as silence",
         "kept running; it can run again; silence counts from now on",
+        "not decided after 1.2 s: it got more time, and run 1 continues",
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.core.history.outlook import prospect, standing
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
@@ -26,7 +27,8 @@ from supervisor.core.model.spec import (
     SupervisorSpec,
 )
 from supervisor.core.services.plan_diff import difference
-from supervisor.core.services.status import instance_view, should_be_up_but_is_not
+from supervisor.core.services.status import instance_view, probe_problems, should_be_up_but_is_not
+from supervisor.display.status_row import note
 from tests.core.services.test_service_set import spec
 
 
@@ -68,6 +70,49 @@ def test_a_core_dump_is_asked_for_and_waited_for() -> None:
     assert any(isinstance(a, Kill) for a in step(instance, ev.Timeout(), suspected + 20.0))
     plain = step(running(evidence=Evidence.CORE), ev.Stop(), 101.0)
     assert [a.number for a in plain if isinstance(a, Signal)] == [15], "who is merely told to stop dumps nothing"
+
+
+def test_a_view_of_what_cannot_be_probed() -> None:
+    instance = running(heartbeat={"source": "exec", "exec": ["redis-cli"], "interval": 1.0})
+    for i in range(20):
+        step(instance, ev.Heartbeat(1, 101.0 + i), 101.0 + i)
+    assert instance_view(instance, 120.5)["probe"] == {"failures": 0, "error": None, "blind_s": None}
+    assert probe_problems([instance]) == []
+    for at in (121.0, 122.0):
+        step(instance, ev.ProbeUnknown(1, "no such file", at - 0.5), at)
+    view = instance_view(instance, 180.5)
+    assert view["probe"] == {"failures": 2, "error": "no such file", "blind_s": 60.0}
+    assert view["phi"] is view["suspect_in_s"] is instance.deadline is None
+    assert probe_problems([instance]) == ["web: its probe cannot ask, so that its silence is not counted: no such file"]
+    assert standing(view) == (
+        "running and ready (run 1, pid 77), for 1 min 20 s; for 1 min its probe could not ask, so that its silence is "
+        "not counted: no such file"
+    )
+    assert prospect(view) == {"what": "its silence counts again when its probe can ask", "in_s": None}
+    assert note(view) == "probe cannot ask for 1m00s: no such file"
+    again = running(heartbeat={"source": "exec", "exec": ["redis-cli"]})
+    again.restore(instance.snapshot(180.5), crashed=True)
+    assert again.probe_failures == 2 and again.blind_since is None
+    step(instance, ev.Heartbeat(1, 181.0), 181.0)
+    assert instance_view(instance, 181.0)["probe"] == {"failures": 2, "error": None, "blind_s": None}
+
+
+def test_a_view_of_a_start_that_cannot_be_probed() -> None:
+    instance = running(ready={"exec": ["redis-cli"]}, start_timeout=30.0)
+    step(instance, ev.ProbeUnknown(1, "no such file", 101.0), 101.0)
+    view = instance_view(instance, 161.0)
+    assert (view["ready_within_s"], view["probe"]) == (
+        None,
+        {"failures": 1, "error": "no such file", "blind_s": 60.0},
+    )
+    assert note(view) == "probe cannot ask for 1m00s: no such file"
+    assert prospect(view)["what"] == "it becomes ready, or its start timeout goes on, when its probe can ask"
+    assert step(instance, ev.Timeout(), 161.0) == [], "a deadline that came before"
+
+
+def test_only_what_is_asked_has_a_probe() -> None:
+    assert instance_view(running(), 101.0)["probe"] is None
+    assert instance_view(running(heartbeat={"source": "log"}, ready={"delay": 1.0}), 101.0)["probe"] is None
 
 
 @pytest.mark.parametrize(
@@ -191,6 +236,23 @@ def test_evidence_is_told_with_the_decision() -> None:
     assert record.detail["evidence"] == {"processes": [1]}
     out = step(instance, ev.Exited(1, None, 15, True), 141.0)
     assert "evidence" not in next(a for a in out if isinstance(a, Record)).detail
+
+
+@pytest.mark.parametrize("left_behind", [False, True])
+def test_a_kill_for_want_of_memory_is_in_the_record_and_in_the_row(left_behind: bool) -> None:
+    instance = running()
+    out = step(instance, ev.Exited(1, None, 9, not left_behind, "memory.max 256 MiB"), 101.0)
+    if left_behind:
+        out += step(instance, ev.TreeEmpty(1), 102.0)
+    records = [action for action in out if isinstance(action, Record)]
+    assert [record.detail["out_of_memory"] for record in records] == ["memory.max 256 MiB"] * (1 + left_behind)
+    assert instance_view(instance, 103.0)["out_of_memory"] == "memory.max 256 MiB"
+    step(instance, ev.Timeout(), instance.deadline or 0.0)
+    step(instance, ev.StartPermitted(), 110.0)
+    step(instance, ev.Spawned(2, 78), 110.0)
+    (record,) = [action for action in step(instance, ev.Exited(2, 1, None, True), 111.0) if isinstance(action, Record)]
+    assert "out_of_memory" not in record.detail
+    assert instance_view(instance, 112.0)["out_of_memory"] is None
 
 
 def test_a_beat_that_goes_backwards_clears_no_suspicion() -> None:

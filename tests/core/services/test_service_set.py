@@ -679,7 +679,7 @@ def test_who_has_not_beaten_yet_is_not_overdue() -> None:
 
 def test_one_who_was_asked_and_did_not_answer_confirms_all() -> None:
     world = Quiet(4, source="http")
-    world.advance(3.5)
+    world.advance(4.5)
     assert world.killed == {"w0", "w1", "w2", "w3"}
     assert world.held == set()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import LONGEST, phrase
-from supervisor.core.text.units import percent, shorten, signal_name, size, span
+from supervisor.core.text.units import percent, real_time_signal, shorten, signal_name, size, span
 
 RICH: dict[str, Any] = {
     "exit_code": 3, "signal": 11, "error": "No such file or directory: '/a/very/long/path/to/a/program/that/is/not'",
@@ -20,6 +20,7 @@ RICH: dict[str, Any] = {
 }  # fmt: skip
 RESTART = {"attempt": 2, "restarts_in_window": 2, "max_restarts": 5, "window_s": 60.0, "delay_s": 0.213}
 WISH = {"detect_within_s": 5.0, "max_false_restarts_per_30d": 1.0, "false_restarts_per_30d": 3.0, "needs_s": 7.2}
+OOM = {"out_of_memory": "memory.max 256 MiB"}
 OPEN = {"attempt": 5, "breaker": "open", "reason": "more than 5", "retry_in_s": 60.0}
 
 
@@ -46,6 +47,15 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
             "exited with code 0 and left processes behind: went to the background?",
         ),
         ("exited", {"exit_code": 1, "tree": "left behind"}, "exited with code 1"),
+        ("killed-by-signal", {"signal": 9, **OOM}, "killed by the kernel: out of memory (memory.max 256 MiB)"),
+        ("killed-by-signal", {"signal": 9, "out_of_memory": ""}, "killed by the kernel: out of memory"),
+        ("killed-by-signal", {"signal": 9, "out_of_memory": None}, "killed by SIGKILL"),
+        (
+            "killed-by-signal",
+            {"signal": 9, **OOM, **RESTART},
+            "killed by the kernel: out of memory; next try in 0.21 s (2 of 5)",
+        ),
+        ("exited", {"exit_code": 137, **OOM}, "exited with code 137: out of memory (memory.max 256 MiB)"),
         ("killed-by-signal", {"signal": 11, **OPEN}, "killed by SIGSEGV; breaker open, next try in 1 min"),
         ("heartbeat-silent", RICH, "no heartbeat for 3.4 s (φ 8.12)"),
         ("heartbeat-silent", RICH | {"suspicion": 7790.0}, "no heartbeat for 3.4 s (φ over 999)"),
@@ -92,8 +102,22 @@ def test_a_little_less_than_everything_is_not_everything() -> None:
 
 
 def test_signals() -> None:
-    assert [signal_name(n) for n in (1, 9, 15, 31, 40, None)] == [
-        "SIGHUP", "SIGKILL", "SIGTERM", "SIGSYS", "signal 40", "signal None"]  # fmt: skip
+    assert [signal_name(n) for n in (1, 9, 15, 31, 32, 33, 34, 37, 64, 65, None)] == [
+        "SIGHUP", "SIGKILL", "SIGTERM", "SIGSYS", "signal 32", "signal 33", "SIGRTMIN", "SIGRTMIN+3", "SIGRTMIN+30",
+        "signal 65", "signal None"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("RTMIN", 34), ("SIGRTMIN", 34), ("sigrtmin+3", 37), ("RTMIN+30", 64), ("RTMAX", 64), ("RTMAX-1", 63),
+        ("RTMAX-30", 34), ("RTMIN+31", None), ("RTMIN-1", None), ("RTMAX+1", None), ("RTMIN+", None),
+        ("RTMIN+-3", None), ("RTMIN3", None), ("RTMIN+x", None), ("RTMAX--1", None), ("RTMIN+0003", None),
+        ("TERM", None), ("", None),
+    ],
+)  # fmt: skip
+def test_real_time_signals_by_name(name: str, number: int | None) -> None:
+    assert real_time_signal(name) == number
 
 
 @given(st.text(), st.integers(min_value=1, max_value=100))

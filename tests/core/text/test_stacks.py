@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.text.stacks import where
+from supervisor.core.text.stacks import frames, innermost
+
+
+def where(lines: Iterable[str]) -> list[str]:
+    return [str(frame) for frame in frames(lines)]
+
 
 FAULTHANDLER = """
 job 17 begun
@@ -60,6 +67,41 @@ Full thread dump OpenJDK 64-Bit Server VM (17.0.9+9 mixed mode):
 )
 def test_the_foremost_thread_is_told(text: str, frames: list[str]) -> None:
     assert where(text.splitlines()) == frames
+
+
+def stack(*calls: str) -> list[str]:
+    """A faulthandler dump: `function /path.py:7`, innermost first."""
+    lines = ["Current thread 0x1 (most recent call first):"]
+    for call in calls:
+        function, _, place = call.partition(" ")
+        file, _, line = place.rpartition(":")
+        lines.append(f'  File "{file}", line {line} in {function}')
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("calls", "place"),
+    [
+        (["acquire /srv/app/moody.py:31", "<module> /srv/app/moody.py:34"], "moody.py:31"),
+        (["wait /usr/lib/python3.11/threading.py:327", "take /srv/app/q.py:8", "<module> /srv/app/q.py:9"], "q.py:8"),
+        (["wait /usr/lib64/python3.13t/threading.py:3", "take /srv/app/q.py:8"], "q.py:8"),
+        (["recv /usr/lib/python3/dist-packages/redis/connection.py:3", "take /home/me/q.py:8"], "q.py:8"),
+        (["recv /srv/app/.venv/lib/python3.12/site-packages/redis/c.py:3", "take /srv/app/q.py:8"], "q.py:8"),
+        (["wait threading.py:3", "run_forever asyncio/base_events.py:5", "main app/__main__.py:8"], "__main__.py:8"),
+        (["select /usr/lib/python3.11/selectors.py:4", "run <frozen runpy>:9"], "selectors.py:4"),
+        (["wait /usr/lib/python3.11/x.py:4", "<module> /srv/app/.venv/bin/gunicorn:8"], "x.py:4"),
+        ([], None),
+    ],
+)
+def test_the_innermost_call_of_the_programs_own_code_is_told(calls: list[str], place: str | None) -> None:
+    found = innermost(frames(stack(*calls)))
+    assert (found.place if found else None) == place
+
+
+def test_own_code_in_java() -> None:
+    lines = ['"main" #1 prio=5', "    at java.lang.Object.wait(Object.java:338)", "    at shop.Cart.take(Cart.java:8)"]
+    found = innermost(frames(lines))
+    assert found is not None and str(found) == "shop.Cart.take (Cart.java:8)"
 
 
 @given(st.lists(st.text() | st.sampled_from((FAULTHANDLER + PY_SPY + JAVA).splitlines())))

@@ -1,7 +1,8 @@
 """The accrual detector: measures the silence of one target and lets a score function turn it into a score.
 
 The silence counts from the last beat, less what is discounted; a beat can only move its beginning forwards.  Nothing is
-polled: `suspect_at` is the moment at which to wake.
+polled: `suspect_at` is the moment at which to wake.  Where the target is probed, failed probes are counted apart from
+silence (failed_probes.py).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from supervisor.core.detection.detectors.failed_probes import FailedProbes
 from supervisor.core.detection.detectors.interval_window import FOREVER, SIZE, IntervalWindow
 from supervisor.core.model.saved import GARBAGE, integer, number, optional_number, sequence
 
@@ -63,7 +65,8 @@ class Accrual:
 
     `interval`: the configured interval, used until intervals are learned.  `grace`: the silence allowed before the
     first beat, and the longest interval that is learned.  `minimum`, `maximum`: bounds of the silence at which
-    suspicion begins; where they contradict each other, the maximum holds.  All in seconds.
+    suspicion begins; where they contradict each other, the maximum holds.  All in seconds.  `probes`: counts the failed
+    probes of a target that is probed.
     """
 
     __slots__ = (
@@ -75,6 +78,7 @@ class Accrual:
         "_maximum",
         "_minimum",
         "_patience",
+        "_probes",
         "_score_function",
         "_started",
         "_window",
@@ -98,16 +102,22 @@ class Accrual:
         grace: float,
         minimum: float = 0.0,
         maximum: float = FOREVER,
+        probes: FailedProbes | None = None,
     ) -> None:
         self.name = name
         self.threshold = score_function.threshold
         self.ignored = 0
         self._score_function = score_function
+        self._probes = probes
         self._grace = min(FOREVER, max(0.0, grace))
         self._minimum, self._maximum = max(0.0, minimum), min(max(0.0, maximum), FOREVER)
         self._window = IntervalWindow(min(FOREVER, interval), self._grace)
         self._begin(None)
         self._load_learned([])
+
+    @property
+    def counts_failures(self) -> bool:
+        return self._probes is not None and self._probes.needed > 0
 
     def start(self, now: float) -> None:
         self._begin(now if abs(now) <= _CLOCK else None)
@@ -126,6 +136,9 @@ class Accrual:
             if not 0.0 < gap <= FOREVER:
                 return self._ignore()
             discounted, learn_current = self._discounted, self._learn_current
+            if self._probes is not None:
+                discounted = discounted or self._probes.row
+                self._probes.answered()
             if not discounted:
                 self._window.learn(gap, learn_current)
             delay = at - sent if sent is not None and 0.0 <= at - sent <= FOREVER else None
@@ -138,19 +151,34 @@ class Accrual:
         self._extension = 0.0
         return True
 
+    def failed(self, at: float) -> None:
+        if self._probes is not None and self.last is not None and at >= self.last:
+            self._probes.failed(min(at, self.last + FOREVER))
+
     def suspicion(self, at: float) -> float:
         if self.last is None:
             return 0.0
         silence = at - self.last - self._discounted
-        return self._score_function.score(min(silence, FOREVER) if silence > 0.0 else 0.0, self._window)
+        silence = min(silence, FOREVER) if silence > 0.0 else 0.0
+        score = self._score_function.score(silence, self._window)
+        if self._probes is not None and self._probes.needed > 0:
+            return self._counting_failures(self._probes, score, at, silence)
+        return score
 
     def suspect_at(self, threshold: float | None = None) -> float | None:
         if self._started is None:
             return None
         if self.last is None:
             return self._started + self._discounted + self._grace
-        patience = self._patience if threshold is None else self._score_function.silence(threshold, self._window)
-        return self.last + self._discounted + patience + (self._extension if threshold is None else 0.0)
+        begin = self.last + self._discounted
+        if threshold is not None:
+            return begin + self._score_function.silence(threshold, self._window)
+        patience = self._patience + self._extension
+        probes = self._probes
+        if probes is None or not probes.excused:
+            return begin + patience
+        result = (max(begin, probes.at) if probes.row else begin) + patience + probes.timeout
+        return min(result, begin + max(self._maximum, patience))
 
     def discount_silence(self, seconds: float, until: float) -> None:
         """Call this before the beats that queued up until `until` are passed on.  What is left of the discounted time
@@ -158,6 +186,8 @@ class Accrual:
         if 0.0 < seconds <= FOREVER:
             self._discounted = min(FOREVER, self._discounted + seconds)
             self._discounted_until = until if abs(until) <= _CLOCK else -_CLOCK
+            if self._probes is not None:
+                self._probes.end_row()
 
     def extend_deadline(self, factor: float) -> None:
         if self.last is not None and factor > 1.0:
@@ -185,6 +215,7 @@ class Accrual:
             "spared": self._extension,
             "keep": self._learn_current,
             "ignored": self.ignored,
+            **({"probes": self._probes.snapshot()} if self._probes is not None else {}),
         }
 
     def restore(self, snapshot: Mapping[str, object]) -> None:
@@ -201,11 +232,13 @@ class Accrual:
             extension = number(snapshot.get("spared", 0.0), 0.0, FOREVER)
             ignored = integer(snapshot["ignored"], 0, 2**63)
             learn_current = snapshot["keep"] is True
-            learned = snapshot.get("law")
+            learned, probes = snapshot.get("law"), snapshot.get("probes")
         except GARBAGE:
             intervals, streak, started, last, ignored, learn_current, learned = (), (), None, None, 0, True, None
-            discounted, until, extension = 0.0, -_CLOCK, 0.0
+            discounted, until, extension, probes = 0.0, -_CLOCK, 0.0, None
         self._begin(started)
+        if self._probes is not None:
+            self._probes.restore(probes)
         self._window.fill(intervals, streak)
         self._load_learned(learned if isinstance(learned, list) else [])
         self.last, self.ignored, self._learn_current = last, ignored, learn_current
@@ -217,6 +250,8 @@ class Accrual:
         self._discounted, self._discounted_until = 0.0, -_CLOCK
         self._extension = 0.0
         self._learn_current = True
+        if self._probes is not None:
+            self._probes.end_row()
         self._window.end_streak()
         self._score_function.begin()
         self._patience = self._bounded_patience()
@@ -238,6 +273,13 @@ class Accrual:
         if patience < self._minimum:
             patience = self._minimum
         return patience if patience < self._maximum else self._maximum
+
+    def _counting_failures(self, probes: FailedProbes, score: float, at: float, silence: float) -> float:
+        """The score where failures are counted: what those in a row add, and the silence since the last result, which
+        adds no more than one failure would."""
+        if probes.row:
+            score = self._score_function.score(min(silence, max(0.0, at - probes.at)), self._window)
+        return probes.row * probes.each + min(score, probes.each)
 
     def _ignore(self) -> bool:
         self.ignored += 1

@@ -43,6 +43,8 @@ _ANOTHER = 2.0
 """The factor between the means of the window and of all beats at which the interval has changed: averages restart."""
 _SPREAD, _COLD_SPREAD = 0.02, 0.25
 """The smallest error, and the error before anything is known, as shares of the mean interval."""
+_SHORTEST_MEAN = 5.0 * FLOOR
+"""Seconds; the smallest error is no smaller share of a shorter mean interval."""
 _LATE, _CAP = 2.0, 12.0
 """The most deviations that an error counts, as the latest one and in averages."""
 _FAST, _MEDIUM, _QUICK = 1 / 10, 1 / 30, 1 / 16
@@ -130,7 +132,8 @@ class Adaptive(ScoreFunction):
 
     def learn(self, gap: float, delay: float | None, usual: bool, window: IntervalWindow) -> None:
         mean, sigma = window.mean, window.deviation
-        self._sigma = sigma if sigma > _SPREAD * mean else _SPREAD * mean
+        minimum = _SPREAD * mean if mean > _SHORTEST_MEAN else _SPREAD * _SHORTEST_MEAN
+        self._sigma = sigma if sigma > minimum else minimum
         if usual:
             if gap > self._gate:
                 self._blame(gap)

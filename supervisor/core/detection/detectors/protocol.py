@@ -21,6 +21,11 @@ class Detector(Protocol):
     ignored: int
     """Number of beats that were not accepted, over all incarnations."""
 
+    @property
+    def counts_failures(self) -> bool:
+        """At present failed probes are counted apart from silence: suspicion needs several in a row."""
+        ...
+
     def start(self, now: float) -> None:
         """A new incarnation is ready: forget the last beat, keep the learned intervals, begin the grace period."""
         ...
@@ -30,15 +35,20 @@ class Detector(Protocol):
         only counted (`ignored`)."""
         ...
 
+    def failed(self, at: float) -> None:
+        """A probe of the target failed: it was asked, and did not answer or answered with an error.  Ignored where the
+        target is not probed, and before the first beat."""
+        ...
+
     def suspicion(self, at: float) -> float:
         """The score on the detector's own scale; 0.0 before the first beat.  It never falls during a silence."""
         ...
 
     def suspect_at(self, threshold: float | None = None) -> float | None:
-        """The moment at which suspicion begins: the score reaches the threshold, within the bounds.  None before
-        `start`.
+        """The moment at which suspicion begins: the score reaches the threshold, within the bounds, or the result of a
+        probe is overdue.  None before `start`.
 
-        With a threshold: the moment at which the score reaches that one, without bounds.
+        With a threshold: the moment at which the score of the silence alone reaches that one, without bounds.
         """
         ...
 

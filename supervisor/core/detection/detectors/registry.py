@@ -10,13 +10,14 @@ from supervisor.core.detection.detectors.adaptive import Adaptive
 from supervisor.core.detection.detectors.bertier import Bertier
 from supervisor.core.detection.detectors.chen import Chen
 from supervisor.core.detection.detectors.exponential import Exponential
+from supervisor.core.detection.detectors.failed_probes import FailedProbes
 from supervisor.core.detection.detectors.phi import Phi
 from supervisor.core.detection.detectors.protocol import Detector
 from supervisor.core.detection.detectors.quantile import Quantile
 from supervisor.core.detection.detectors.timeout import Timeout
 from supervisor.core.detection.detectors.two_window import TwoWindow
 from supervisor.core.detection.target import longest_silence, score
-from supervisor.core.model.spec import HeartbeatSpec
+from supervisor.core.model.spec import PROBED, HeartbeatSpec
 
 
 def _timeout(spec: HeartbeatSpec) -> Detector:
@@ -41,6 +42,17 @@ KNOWN = ("timeout", *SCORE_FUNCTIONS)
 """The names of all detectors in services.toml."""
 
 
+_IN_PHI = frozenset(("phi", "phi-logistic", "exponential", "quantile", "adaptive"))
+"""Detectors whose threshold is φ."""
+_USUAL_PHI = 8.0
+
+
+def _probes(spec: HeartbeatSpec, phi: float) -> FailedProbes | None:
+    return (
+        FailedProbes(phi, phi if spec.target else spec.threshold, spec.probe_timeout) if spec.source in PROBED else None
+    )
+
+
 def make(spec: HeartbeatSpec) -> Detector:
     """A new detector as specified.  ValueError: no detector of that name.
 
@@ -48,11 +60,17 @@ def make(spec: HeartbeatSpec) -> Detector:
     (`Instance.apply_target`)."""
     if spec.target is not None:
         maximum = longest_silence(spec)
-        score_function = Adaptive(score(spec), spec.interval)
-        return Accrual("adaptive", score_function, spec.interval, max(spec.max_timeout, maximum), maximum, maximum)
+        phi = score(spec)
+        grace = max(spec.max_timeout, maximum)
+        return Accrual(
+            "adaptive", Adaptive(phi, spec.interval), spec.interval, grace, maximum, maximum, _probes(spec, phi)
+        )
     if spec.detector == "timeout":
         return _timeout(spec)
     known = SCORE_FUNCTIONS.get(spec.detector)
     if known is None:
         raise ValueError(f"no detector {spec.detector!r}; known are {', '.join(KNOWN)}")
-    return Accrual(spec.detector, known(spec), spec.interval, spec.max_timeout, spec.min_timeout, spec.max_timeout)
+    probes = _probes(spec, spec.threshold if spec.detector in _IN_PHI else _USUAL_PHI)
+    return Accrual(
+        spec.detector, known(spec), spec.interval, spec.max_timeout, spec.min_timeout, spec.max_timeout, probes
+    )

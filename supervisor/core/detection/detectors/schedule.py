@@ -133,7 +133,7 @@ class Schedule:
         if n == FIRST:
             median = max(_SHORTEST, sorted(gaps)[n // 2])
             slots = sum((gap + median // 2) // median for gap in gaps)
-            self._believe(sum(gaps) // slots)
+            self._believe(sum(gaps) // max(1, slots))
             self._found, self._ring = True, array("q", [0])
             for gap in gaps:
                 self._place(gap)

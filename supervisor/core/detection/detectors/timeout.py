@@ -6,6 +6,7 @@ Good at: intervals that are known and do not change (no learning detector does b
 from __future__ import annotations
 
 from supervisor.core.detection.detectors.accrual import ScoreFunction
+from supervisor.core.detection.detectors.float_guards import margin
 from supervisor.core.detection.detectors.interval_window import FLOOR, FOREVER, IntervalWindow
 
 
@@ -22,4 +23,4 @@ class Timeout(ScoreFunction):
         return silence / self._timeout
 
     def silence(self, threshold: float, window: IntervalWindow) -> float:
-        return threshold * self._timeout
+        return margin(threshold) * self._timeout

@@ -1,0 +1,103 @@
+"""Compiles the configuration again while the daemon runs: for a reload, and for a service that lacked something.
+
+The compiler runs in a child (config/compile.py), so that nothing waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+
+from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.processes.child_command import WHOLE, ChildCommand, CommandResult
+from supervisor.core.model import actions as act
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Goal
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import Plan
+from supervisor.core.services.unresolved import completed
+from supervisor.daemon.parts import Parts
+from supervisor.daemon.reload import keep_plan
+from supervisor.errors import ConfigError
+from supervisor.launch import compiler_command
+
+COMPILE_TIMEOUT = 60.0
+"""Seconds in which a configuration has to compile."""
+
+
+def compile_file(loop: EventLoop, path: str, done: Callable[[Plan | ConfigError], None]) -> None:
+    """Compile `path` and call `done` with the plan, or with what is wrong.  OSError where no child can be started."""
+    ChildCommand(
+        loop,
+        compiler_command(path),
+        lambda outcome: done(_plan(outcome)),
+        timeout=COMPILE_TIMEOUT,
+        environment=os.environ,
+        keep=WHOLE,
+        errors_apart=True,
+    )
+
+
+def _plan(outcome: CommandResult) -> Plan | ConfigError:
+    if outcome.exit_code == 0:
+        return from_plain(Plan, json.loads(outcome.output))
+    if outcome.exit_code == ConfigError.exit_code and outcome.output:
+        return ConfigError(json.loads(outcome.output)["error"])
+    said = outcome.errors.decode(errors="replace").strip()
+    return ConfigError(said or f"the compiler failed: {outcome.ending}")
+
+
+class Completion:
+    """Starts instances of which the host lacked something when the file was compiled: it is compiled again first.
+
+    `spawn` starts one that is complete now; else its start has failed, and the rules decide when it is tried again.
+    One compilation serves all that were asked for before it began."""
+
+    def __init__(self, parts: Parts, spawn: Callable[[act.Spawn], None]) -> None:
+        self._parts = parts
+        self._spawn = spawn
+        self._waiting: list[act.Spawn] = []
+        self._busy = False
+
+    def ask(self, action: act.Spawn) -> None:
+        self._waiting.append(action)
+        if not self._busy:
+            self._compile()
+
+    def _compile(self) -> None:
+        asked, self._waiting = self._waiting, []
+
+        def compiled(result: Plan | ConfigError) -> None:
+            self._busy = False
+            for action in asked:
+                self._go_on(action, result)
+            if self._waiting and not self._busy:
+                self._compile()
+
+        self._busy = True
+        try:
+            compile_file(self._parts.loop, self._parts.service_set.plan.path, compiled)
+        except OSError as error:
+            compiled(ConfigError(f"the configuration cannot be compiled: {error.strerror}"))
+
+    def _go_on(self, action: act.Spawn, result: Plan | ConfigError) -> None:
+        parts = self._parts
+        instance = parts.service_set.instances.get(action.instance)
+        if instance is None or instance.incarnation != action.incarnation:
+            return
+        if instance.goal is Goal.DOWN:
+            self._fail(action, "it was stopped before it was started")
+            return
+        if instance.spec.unresolved:
+            known = instance.spec.unresolved[0][1]
+            found = completed(instance.spec, result) if isinstance(result, Plan) else f"{known}; {result.message}"
+            if isinstance(found, str):
+                self._fail(action, found)
+                return
+            parts.service_set.complete(found)
+            keep_plan(parts, parts.service_set.plan)
+        self._spawn(action)
+
+    def _fail(self, action: act.Spawn, reason: str) -> None:
+        self._parts.engine.post(action.instance, ev.SpawnFailed(action.incarnation, reason))
