@@ -119,8 +119,8 @@ ROOMS: dict[str, set[str]] = {
     "detectorlab": {"core.model", "core.detection", "core.text", "config.units", "errors"},
     "cli": {
         "client", "display", "config", "errors", "launch", "dashboard", "detectorlab", LEDGER, LOG, ORPHANS,
-        DIRECTORIES, "__version__", "core.text", "core.history", "core.model", "core.detection", "core.services.adoption",
-        "core.services.settled", "core.services.status",
+        DIRECTORIES, "__version__", "core.text", "core.history", "core.model", "core.detection",
+        "core.services.adoption", "core.services.settled", "core.services.status",
     },
 
     # For a daemon of build 5600521 that runs on while its files are replaced: these go together.
