@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "heartbeat": set(),
     "last_directories": set(),
+    "trusted_users": set(),
     "launch": set(),
     "client": {"errors", "core.model", DIRECTORIES},
     "__main__": {"cli.main", "launch"},
@@ -52,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     # The world: one outside thing a room.
     "adapters": set(),
     "adapters.eventloop": {"core", "errors"},
-    "adapters.linux": {"core", "errors", "adapters.eventloop"},
+    "adapters.linux": {"core", "errors", "adapters.eventloop", "trusted_users"},
     "adapters.processes": {"core", "errors", "adapters.linux", "adapters.eventloop"},
     "adapters.probes": {"core", "errors", "adapters.processes", "adapters.linux", "adapters.eventloop"},
     "adapters.diagnosis": {
@@ -102,7 +103,7 @@ ROOMS: dict[str, set[str]] = {
     # The configuration: text to a plan.
     "config": {"core", "errors"},
     "config.units": set(),
-    "config.source": {"errors", "config.units", "last_directories"},
+    "config.source": {"errors", "config.units", "last_directories", "trusted_users"},
     "config.schema": {"core", "config.source", "config.units"},
     "config.checks": {"core", "config.schema", "config.source", "config.units"},
     "config.export": {"core", "config.schema", "config.units"},

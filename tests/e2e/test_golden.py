@@ -22,6 +22,8 @@ from tests.golden.write import main as write
 
 OF_CHANCE = {"classes", "failure"}
 """What has other keys each time."""
+LATER = {"had_beaten", "ran", "probe_failures", "probes", "policy"}
+"""Keys that are written since: of snapshots, where they have another value than an absent key means, and of events."""
 
 
 def test_the_next_version_finds_the_same(tmp_path: Path) -> None:
@@ -36,7 +38,8 @@ def test_the_next_version_finds_the_same(tmp_path: Path) -> None:
 def keys(value: Any) -> Any:
     """The keys of nested objects, in order."""
     if isinstance(value, dict):
-        return {key: None if key in OF_CHANCE else keys(inner) for key, inner in value.items()}
+        known = {key: inner for key, inner in value.items() if key not in LATER}
+        return {key: None if key in OF_CHANCE else keys(inner) for key, inner in known.items()}
     return None
 
 
@@ -65,9 +68,13 @@ def the_ledger_has_the_same_tables_and_facts(written: Path) -> None:
         rows = (
             'SELECT service, incarnation, goal, "from", "to", cause, detail FROM events WHERE instance = ? ORDER BY id'
         )
-        assert [(*row[:6], list(json.loads(row[6]))) for row in found.execute(rows, (name,))] == [
-            (*row[:6], list(json.loads(row[6]))) for row in wanted.execute(rows, (name,))
+        assert [(*row[:6], detail_keys(row[6])) for row in found.execute(rows, (name,))] == [
+            (*row[:6], detail_keys(row[6])) for row in wanted.execute(rows, (name,))
         ]
+
+
+def detail_keys(detail: str) -> list[str]:
+    return [key for key in json.loads(detail) if key not in LATER]
 
 
 def the_files_are_the_same(written: Path) -> None:
@@ -95,6 +102,7 @@ def a_successor_is_told_the_same(written: Path) -> None:
     names = [
         sorted(item.rpartition(":")[0] for item in told["SUPERVISOR_HANDOVER"].split(",")) for told in (found, wanted)
     ]
+    names[0].remove("guard")  # later than that build, which closes what it does not know
     assert names[0] == names[1]
 
 

@@ -128,7 +128,7 @@ def test_what_cannot_be_killed_is_named_and_down_does_not_claim_success(
     one.event("stuck", "running")
     pids = mains(one)
     frozen(pids["stuck"])
-    said = f"{pids['stuck']} sleep (D)"
+    said = f"{pids['stuck']} sleep (D, frozen by the v1 freezer "
     run = one.cli("stop", "stuck")
     assert run.returncode == 1
     assert said in run.stderr

@@ -234,7 +234,9 @@ def no_processes(t: Trial) -> None:
     rights = "-all,+dac_override,+dac_read_search"
     as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     t.stage.prefix = [*as_nobody, f"--inh-caps={rights}", f"--ambient-caps={rights}", f"--bounding-set={rights}"]
-    t.stage.asking = {"SUPERVISOR_TRUSTED_USERS": "nobody"}  # the file must belong to the daemon's user
+    # The file must belong to the daemon's user, and this process talks to that user's daemon.
+    t.stage.asking = {"SUPERVISOR_TRUSTED_USERS": "nobody"}
+    os.environ |= t.stage.asking
     t.stage.write(SERVICES.replace("RUN", f'"{python}", "-I", "-S", "{PROGRAM}"'))
     for path in (t.place, *t.place.iterdir()):
         os.chown(path, NOBODY, NOBODY)
@@ -337,7 +339,7 @@ def runtime_dir_removed(t: Trial) -> None:
     t.talks()
     try:
         second = subprocess.run(
-            t.stage.command("run", "-f", str(t.stage.file)), cwd=t.place, capture_output=True, timeout=5, check=False
+            t.stage.command("run", "-f", str(t.stage.file)), cwd=t.place, capture_output=True, timeout=60, check=False
         )
         if second.returncode == 0:
             t.fails("doubled", "a second daemon ran and ended")

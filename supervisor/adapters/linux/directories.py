@@ -13,6 +13,7 @@ import stat
 from contextlib import suppress
 
 from supervisor.errors import OperationFailed
+from supervisor.trusted_users import trusted_users
 
 _OPEN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 40
@@ -29,12 +30,16 @@ class Untrusted(PermissionError):
 def open_directory(path: str, make: int | None = None) -> int:
     """Open the directory `path` (O_PATH), with a check of each directory that leads to it.
 
-    Below a directory that every user may write to, each must belong to this user or root and be closed to others, and
-    its first name may not be a link. `make`: the mode with which missing ones are made; 0755 for those above the last.
-    Raises Untrusted, OSError.
+    Below a directory that every user may write to, each must belong to this user, root or a trusted user
+    (trusted_users.py) and be closed to others, and its first name may not be a link. `make`: the mode with which those
+    that are missing are made; 0755 for those above the last. Raises Untrusted, OSError.
     """
     root = os.open("/", _OPEN | os.O_DIRECTORY)
-    trusted = {0, os.geteuid(), os.fstat(root).st_uid}  # in a user namespace another user may stand for root
+    trusted = {
+        *trusted_users(),
+        os.geteuid(),
+        os.fstat(root).st_uid,
+    }  # in a user namespace another user may stand for root
     rest = [name for name in reversed(os.path.abspath(path).split("/")) if name]  # noqa: PTH100
     here, fd = "", os.dup(root)
     shared = below = False  # the directory is for every user; one above it is

@@ -29,6 +29,9 @@ Cancel = Callable[[], None]
 
 MOST_AT_ONCE = 64
 """Probes that run at the same time, of all services together."""
+TURN_BUDGET = 0.02
+"""Seconds of one turn of the loop in which probes are begun; the next ones wait for the next turn.  On a loaded host a
+command takes 100 ms to start, and many are due at once when a daemon has taken up many services."""
 
 
 class Target(Protocol):
@@ -46,13 +49,15 @@ class Prober:
         self.loop = loop
         self._waiting: deque[_Probe] = deque()
         self._under_way: set[_Probe] = set()
+        self._spent = 0.0
+        """Seconds of this turn that were spent on beginning probes."""
 
     def probe(self, target: Target, timeout: float, done: Done, *, first: bool = False) -> Cancel:
         """Probe `target` once; returns the function that cancels it, which does nothing after the end.
 
         It waits for its turn for `timeout` seconds at most; `first`: before all others that wait."""
         probe = _Probe(self, target, timeout, done)
-        if len(self._under_way) < MOST_AT_ONCE:
+        if self._may_begin():
             self._begin(probe)
         else:
             probe.wait()
@@ -64,9 +69,20 @@ class Prober:
         for probe in self._under_way:
             probe.disturbed = seconds
 
+    def _may_begin(self) -> bool:
+        return len(self._under_way) < MOST_AT_ONCE and self._spent < TURN_BUDGET
+
     def _begin(self, probe: _Probe) -> None:
         self._under_way.add(probe)
+        before = self.loop.now()
+        if not self._spent:
+            self.loop.call_soon(self._next_turn)
         probe.begin()
+        self._spent += self.loop.now() - before
+
+    def _next_turn(self) -> None:
+        self._spent = 0.0
+        self._begin_waiting()
 
     def _ended(self, probe: _Probe) -> None:
         self._under_way.discard(probe)
@@ -74,7 +90,7 @@ class Prober:
             self.loop.call_soon(self._begin_waiting)
 
     def _begin_waiting(self) -> None:
-        while self._waiting and len(self._under_way) < MOST_AT_ONCE:
+        while self._waiting and self._may_begin():
             probe = self._waiting.popleft()
             if not probe.over:
                 self._begin(probe)
@@ -96,7 +112,7 @@ class _Probe:
     def wait(self) -> None:
         """Wait for its turn, but not for ever."""
         loop = self._prober.loop
-        late = Unasked(f"{MOST_AT_ONCE} other probes are under way")
+        late = Unasked("other probes are under way")
         self._turn = loop.call_at(loop.now() + self._timeout, lambda: self._answered(late, loop.now()))
 
     def begin(self) -> None:

@@ -17,8 +17,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-VARIABLE = "SUPERVISOR_TRUSTED_USERS"
-"""Users, by name or number, separated by commas, whose files root may run too: for files mounted into a container."""
+from supervisor.trusted_users import VARIABLE, trusted_users
 
 _INTERPRETER = re.compile(r"((?:ba|da|z|k)?sh)|python[\d.]*|perl|ruby|node|php[\d.]*|lua[\d.]*")
 
@@ -46,6 +45,9 @@ def script(command: Sequence[str]) -> str | None:
     return None
 
 
+_trusted = cache(trusted_users)
+
+
 @cache
 def _problem(path: Path) -> str:
     """What is wrong with one file or directory, or "". Each is examined once."""
@@ -67,16 +69,6 @@ def _problem(path: Path) -> str:
         group = _group(status.st_gid)
         return f"{path} is writable by the group {group}, which lets it run commands as root; `chmod g-w {path}`"
     return ""
-
-
-@cache
-def _trusted() -> frozenset[int]:
-    found = {0}
-    for word in os.environ.get(VARIABLE, "").split(","):
-        with suppress(KeyError):
-            if word.strip():
-                found.add(int(word) if word.strip().isdecimal() else pwd.getpwnam(word.strip()).pw_uid)
-    return frozenset(found)
 
 
 @cache

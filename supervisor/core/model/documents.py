@@ -103,7 +103,7 @@ class Probe(TypedDict):
 
 
 class Instance(InstanceName):
-    """One instance: a row of the status."""
+    """One instance: a row of the status.  What is not required is missing in the answers of earlier daemons."""
 
     goal: Goal
     state: State
@@ -123,7 +123,7 @@ class Instance(InstanceName):
     since_s: Seconds | None
     exit_code: int | None
     signal: int | None
-    out_of_memory: Annotated[str | None, "the kernel killed it because memory ran out: the limit, empty if not known"]
+    out_of_memory: NotRequired[Annotated[str | None, "killed because memory ran out: the limit, empty if not known"]]
     next_restart_in_s: Seconds | None
     kill_in_s: Seconds | None
     ready_within_s: Seconds | None
@@ -131,14 +131,14 @@ class Instance(InstanceName):
     attempt: int
     waiting_for: str | None
     held: str | None
-    paused: Annotated[str | None, "why its main process cannot run now: stopped, traced or frozen"]
-    on_suspect: Annotated[str | None, "what follows when its heartbeats stay away: restart or report"]
+    paused: NotRequired[Annotated[str | None, "why its main process cannot run now: stopped, traced or frozen"]]
+    on_suspect: NotRequired[Annotated[str | None, "what follows when its heartbeats stay away: restart or report"]]
     lingering: list[str]
     stuck: Annotated[bool, "it was killed again and again, and does not go"]
     detach: Annotated[bool, "it outlives the supervisor"]
     status: str | None
     probe_error: str | None
-    probe: Annotated[Probe | None, "None where nothing asks it"]
+    probe: NotRequired[Annotated[Probe | None, "None where nothing asks it"]]
     current: Annotated[bool, "runs the configuration now in force"]
     group: str | None
     type: ServiceType

@@ -29,6 +29,9 @@ from tests.adapters.processes.test_table import PATIENCE, Bench
 from tests.doubles.fakes import run_until
 
 UP = 'echo up > "$UP"'
+ID = f"test-{os.getpid()}"
+NAME = f"p-{os.getpid()}"
+"""Of this process alone: marks of the same id, and directories of the same name, would be found by tests beside it."""
 C_PROGRAMS = {
     "vfork": """
         #include <stdio.h>
@@ -300,7 +303,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def planted(place: str, name: str = "web") -> tuple[Trees, subprocess.Popen[bytes], CgroupTree]:
-    trees = Trees("p", "id", (), parent=place)
+    trees = Trees(NAME, ID, (), parent=place)
     child = subprocess.Popen(["sh", "-c", "sleep 1000 & echo up; wait"], stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
     child.stdout.readline()
@@ -312,7 +315,7 @@ def planted(place: str, name: str = "web") -> tuple[Trees, subprocess.Popen[byte
 
 def test_an_adopted_tree_stays_where_its_daemon_put_it(places: tuple[str, str]) -> None:
     _, child, tree = planted(places[0])
-    later = Trees("p", "id", (), parent=places[1])
+    later = Trees(NAME, ID, (), parent=places[1])
     assert later.root != str(Path(tree.path).parent)
     found = later.find("web", (child.pid, procfs.start_time(child.pid) or 0))
     assert isinstance(found, CgroupTree)
@@ -377,15 +380,15 @@ def test_a_tree_that_empties_while_it_is_looked_at_is_noticed(
 def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too(places: tuple[str, str]) -> None:
     """A daemon that is killed in the middle of that leaves half of a tree outside."""
     script = 'setsid sh -c "exec sleep 1000 >/dev/null" & echo $!; exec sleep 1000'
-    with marks.inherited_by_children(marks.mark_for("id", "web")):
+    with marks.inherited_by_children(marks.mark_for(ID, "web")):
         child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
     fled = int(child.stdout.readline())
-    tree = Trees("p", "id", (), parent=places[0]).create("web")
+    tree = Trees(NAME, ID, (), parent=places[0]).create("web")
     assert isinstance(tree, CgroupTree)
     cgroup.write(f"{tree.path}/cgroup.procs", str(child.pid))
     assert tree.members() == [child.pid]
-    found = Trees("p", "id", (), parent=places[0]).find("web", (child.pid, procfs.start_time(child.pid) or 0))
+    found = Trees(NAME, ID, (), parent=places[0]).find("web", (child.pid, procfs.start_time(child.pid) or 0))
     assert set(found.members()) >= {child.pid, fled}
     found.kill()
     child.wait()
@@ -395,10 +398,10 @@ def test_who_fled_before_its_main_process_was_put_into_a_cgroup_is_put_there_too
 def test_somebody_elses_cgroup_is_not_taken_for_ours(places: tuple[str, str]) -> None:
     """The cgroup of another supervisor: a new tree is made in the daemon's own place."""
     _, child, tree = planted(places[0])
-    later = Trees("q", "id", (), parent=places[1])
+    later = Trees(f"q-{NAME}", ID, (), parent=places[1])
     found = later.find("web", (child.pid, procfs.start_time(child.pid) or 0))
     assert isinstance(found, CgroupTree)
-    assert found.path == f"{places[1]}/phi-q/web"
+    assert found.path == f"{places[1]}/phi-q-{NAME}/web"
     found.kill()
     child.wait()
     until(lambda: found.empty() and tree.empty())
@@ -409,7 +412,7 @@ def test_a_main_process_in_a_cgroup_of_its_own_making_is_found(places: tuple[str
     below = Path(tree.path) / "its-own"
     below.mkdir()
     (below / "cgroup.procs").write_text(str(child.pid))
-    found = Trees("p", "id", (), parent=places[0]).find("web", (child.pid, procfs.start_time(child.pid) or 0))
+    found = Trees(NAME, ID, (), parent=places[0]).find("web", (child.pid, procfs.start_time(child.pid) or 0))
     assert isinstance(found, CgroupTree)
     assert found.path == tree.path
     found.join(child.pid)
@@ -440,7 +443,7 @@ def test_limits_as_the_kernel_reads_them(resources: ResourcesSpec | None, expect
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Plain files, named as those of a cgroup to which controllers are delegated."""
-    root = tmp_path / "unit" / "phi-p"
+    root = tmp_path / "unit" / f"phi-{NAME}"
     (root / "web").mkdir(parents=True)
     for directory in (root.parent, root):
         (directory / "cgroup.controllers").write_text("cpuset cpu io memory pids\n")
@@ -453,7 +456,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_controllers_are_enabled_and_limits_written(fake: Path) -> None:
-    trees = Trees("p", "id", (), parent=str(fake.parent))
+    trees = Trees(NAME, ID, (), parent=str(fake.parent))
     assert trees.controllers == {"pids", "memory", "cpu"}
     assert (fake.parent / "cgroup.subtree_control").read_text().startswith("+")
     hard = ResourcesSpec(max_memory=1 << 20, max_cpu=1.5, max_tasks=7, enforce=Enforce.KERNEL)
@@ -464,7 +467,7 @@ def test_controllers_are_enabled_and_limits_written(fake: Path) -> None:
 
 def test_what_is_not_delegated_is_left_alone(fake: Path) -> None:
     (fake / "cgroup.controllers").write_text("pids\n")
-    trees = Trees("p", "id", (), parent=str(fake.parent))
+    trees = Trees(NAME, ID, (), parent=str(fake.parent))
     assert trees.controllers == {"pids"}
     assert trees.create("web", BOTH).accounts is None
     assert (fake / "web" / "memory.max").read_text() == ""
@@ -484,7 +487,7 @@ def test_a_delegated_cgroup_above_ours_is_used(tmp_path: Path, monkeypatch: pyte
 
 
 def test_real_cgroups_without_controllers_do_as_well(places: tuple[str, str]) -> None:
-    trees = Trees("p", "id", (), parent=places[0])
+    trees = Trees(NAME, ID, (), parent=places[0])
     assert trees.root is not None
     offered = Path(places[0], "cgroup.controllers").read_text().split()
     assert trees.controllers <= set(offered)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config.source import trust
+from supervisor.trusted_users import VARIABLE
 from tests.config.conftest import Complain, Load
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to lose")
@@ -53,7 +54,7 @@ def test_a_configuration_that_belongs_to_somebody_else(
     (tmp_path / "services.toml").touch()
     os.chown(tmp_path / "services.toml", SOMEBODY, 0)
     assert complaints(WEB)[0].startswith("refused as root: services.toml belongs to 12345, which lets")
-    monkeypatch.setenv(trust.VARIABLE, f"nobody, {SOMEBODY}, no-such-user")
+    monkeypatch.setenv(VARIABLE, f"nobody, {SOMEBODY}, no-such-user")
     ask_anew_now()
     assert plan(WEB).services
 
