@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from supervisor.launch import compiler
@@ -117,6 +118,7 @@ def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **mor
 def _take_over(options: dict[str, str]) -> int:
     """Take over from the version that this process ran until now; execute that again where it fails."""
     from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover, inherited
+    from supervisor.daemon.previous_run import RuntimeFiles
     from supervisor.daemon.upgrade_guard import STARTED, TAKEN_OVER, report
 
     descriptors = inherited(os.environ)
@@ -136,6 +138,9 @@ def _take_over(options: dict[str, str]) -> int:
 
     try:
         plan = _plan(json.dumps(will["plan"]).encode())
+        known = RuntimeFiles(plan.supervisor.runtime_dir).read_plan()
+        if known is not None and known.path == plan.path:
+            plan = replace(plan, folder=known.folder)
         return _run(plan, options, descriptors, upgraded_from=options["--upgraded-from"], recovered=recovered)
     except Exception as error:
         if taken_over:
