@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from supervisor.launch import become_daemon, plain_run
+from supervisor.launch import become_daemon, plain_run, reset_inherited
 
 
 def main() -> int:
     """Run one command; returns the exit code."""
+    reset_inherited()
     run = plain_run(sys.argv[1:])
     if run is not None:
         become_daemon(*run)

@@ -6,18 +6,29 @@ from another.
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import socket
 import struct
 import time
 from _thread import RLock
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from json import dumps, loads
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from supervisor.adapters.linux.directories import Untrusted, socket_owner
-from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed, SupervisorError, UsageError
+from supervisor.errors import (
+    ConfigError,
+    NoDaemon,
+    NoSuchService,
+    NotListening,
+    OperationFailed,
+    OtherFile,
+    SupervisorError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import (
@@ -46,25 +57,33 @@ LONG_ANSWER_SECONDS = {"/v1/reload": 75.0, "/v1/upgrade": 75.0}
 SILENT_SECONDS = 45.0
 """Seconds of silence after which the daemon counts as stuck or gone.
 
-A stream sends a ping every 15 seconds, or, with the topic `status`, a status at each of its intervals.
+A stream sends a ping every 15 seconds, unless, with the topic `status`, a status comes more often.
 """
+PATIENCE_SECONDS = 2.0
+"""Seconds without what is awaited after which `on_wait` is told."""
 RECONNECT_SECONDS = 0.5
+CONNECT_AGAIN_SECONDS = 0.05
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~@:+/,")
 _ERRORS: dict[str, type[SupervisorError]] = {
     "usage": UsageError,
     "config": ConfigError,
     "no-such-service": NoSuchService,
+    "other-file": OtherFile,
 }
 
 
 class Client:
     """Asks the daemon behind `socket_path`.
 
-    Every method raises NoDaemon when none answers, and the error that the daemon answers with.
+    `file`: the configuration that the daemon has to run; None: whatever it runs.  Every method raises NoDaemon when
+    none answers, and the error that the daemon answers with: OtherFile where it runs another file.  `on_wait` is told
+    when an answer is late, and from which process.
     """
 
-    def __init__(self, socket_path: str) -> None:
-        self.path = socket_path
+    def __init__(self, socket_path: str, file: str | None = None, on_wait: Callable[[str], None] | None = None) -> None:
+        self.path, self.file = socket_path, file
+        self._on_wait = on_wait
+        self._headers = "" if file is None else f"supervisor-file: {quoted(file)}\r\n"
 
     def status(self, services: Sequence[str] = ()) -> Status:
         """The daemon, and one row per instance; of these services, instances and groups, or of all."""
@@ -162,7 +181,8 @@ class Client:
         Without `reconnect` it raises NoDaemon when none answers, and ends when the daemon ends it.
         """
         query = {"topics": ",".join(topics), "service": list(services), "interval": interval}
-        return Stream(self, _target("/v1/stream", query), after, reconnect, for_order)
+        beat = interval if "status" in topics else None
+        return Stream(self, _target("/v1/stream", query), after, reconnect, beat, for_order)
 
     def daemon_pid(self) -> int:
         """The process that listens on the socket, as the kernel reports it; 0 if it is in another pid namespace."""
@@ -171,16 +191,17 @@ class Client:
 
     def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:
         answer_seconds = LONG_ANSWER_SECONDS.get(target, ANSWER_SECONDS)
-        deadline = "" if body is None else f"supervisor-deadline: {time.monotonic() + answer_seconds:.3f}\r\n"
-        with self._connect() as sock, sock.makefile("rb") as reader:
-            sock.settimeout(answer_seconds)
+        with self._connect() as sock, self._reader(sock, answer_seconds, PATIENCE_SECONDS) as reader:
+            deadline = ""
+            if body is not None and _same_clock(_peer(sock)[0]):
+                deadline = f"supervisor-deadline: {time.monotonic() + answer_seconds:.3f}\r\n"
             try:
-                _send(sock, method, target, body, deadline)
+                _send(sock, method, target, body, self._headers + deadline)
                 status, headers = read_head(reader)
                 data = read_body(reader, headers)
                 answer = loads(data) if status < 400 else {}
             except (OSError, ValueError) as error:
-                raise self._no_answer(error) from None
+                raise self._no_answer(error, sock, answer_seconds) from None
         if status >= 400:
             raise _error(status, data)
         return answer
@@ -190,14 +211,36 @@ class Client:
         try:
             sock.settimeout(ANSWER_SECONDS)
             owner = socket_owner(self.path)
-            sock.connect(self.path)
+            self._connect_patiently(sock)
             user = _peer(sock)[1]
             if user not in (0, os.geteuid(), owner):
                 raise Untrusted(f"{self.path} is served by user {user}, and its directory belongs to user {owner}")
+            return sock
         except OSError as error:
             sock.close()
             raise self._unreachable(error) from None
-        return sock
+
+    def _connect_patiently(self, sock: socket.socket) -> None:
+        """Try again while the queue of new connections is full.  OSError."""
+        began, told = time.monotonic(), False
+        while True:
+            try:
+                return sock.connect(self.path)
+            except BlockingIOError:
+                waited = time.monotonic() - began
+                if waited > ANSWER_SECONDS:
+                    raise
+                if waited > PATIENCE_SECONDS and not told and self._on_wait is not None:
+                    told = True
+                    self._on_wait("waiting for the daemon, which takes no connection")
+                time.sleep(CONNECT_AGAIN_SECONDS)
+
+    def _reader(self, sock: socket.socket, silent: float, patience: float | None) -> BinaryIO:
+        def late() -> None:
+            if self._on_wait is not None:
+                self._on_wait(f"waiting for the daemon{process_words(_peer(sock)[0])}")
+
+        return io.BufferedReader(_Incoming(sock, silent, patience, late))
 
     def _unreachable(self, error: OSError) -> NoDaemon:
         if isinstance(error, Untrusted):
@@ -207,10 +250,17 @@ class Client:
             hint = "It belongs to another user: only its owner and root may connect."
             return NoDaemon(f"permission denied: the control socket {self.path}", hint)
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-            return NoDaemon(f"no daemon answers on {self.path}", "`supervisor up -d` starts one.")
+            return NotListening(f"no daemon answers on {self.path}", "`supervisor up -d` starts one.")
         return NoDaemon(f"no daemon answers on {self.path}: {error}")
 
-    def _no_answer(self, error: Exception) -> NoDaemon:
+    def _no_answer(self, error: Exception, sock: socket.socket, seconds: float) -> NoDaemon:
+        if isinstance(error, TimeoutError):
+            pid = _peer(sock)[0]
+            stopped = _state(pid) == "T"
+            return NoDaemon(
+                f"the daemon{process_words(pid)} behind {self.path} gave no answer within {seconds:g} s",
+                f"`kill -CONT {pid}` lets it run again." if stopped else "",
+            )
         return NoDaemon(f"the daemon behind {self.path} gave no answer: {error or type(error).__name__}")
 
 
@@ -222,13 +272,21 @@ class Stream(Iterator["StreamMessage"]):
     """
 
     def __init__(
-        self, client: Client, target: str, after: int | None, reconnect: bool, for_order: bool = False
+        self,
+        client: Client,
+        target: str,
+        after: int | None,
+        reconnect: bool,
+        beat: float | None = None,
+        for_order: bool = False,
     ) -> None:
+        """`beat`: seconds from one status to the next; None without the topic."""
         self._client = client
         self._target = target
         self._after = after
         self._reconnect = reconnect
-        self._headers = "supervisor-purpose: order\r\n" if for_order else ""
+        self._beat = beat
+        self._headers = client._headers + ("supervisor-purpose: order\r\n" if for_order else "")
         self._closed = False
         self._reading = False
         self._lock = RLock()
@@ -306,7 +364,7 @@ class Stream(Iterator["StreamMessage"]):
     def _open(self) -> None:
         client = self._client
         sock = client._connect()
-        reader = sock.makefile("rb")
+        reader = client._reader(sock, ANSWER_SECONDS, PATIENCE_SECONDS)
         resume = "" if self._after is None else f"last-event-id: {self._after}\r\n"
         try:
             _send(sock, "GET", self._target, None, self._headers + resume)
@@ -314,14 +372,18 @@ class Stream(Iterator["StreamMessage"]):
             if status >= 400:
                 raise _error(status, read_body(reader, headers))
         except (OSError, ValueError) as error:
+            failure = client._no_answer(error, sock, ANSWER_SECONDS)
             reader.close()
             sock.close()
-            raise client._no_answer(error) from None
+            raise failure from None
         except SupervisorError:
             reader.close()
             sock.close()
             raise
-        sock.settimeout(SILENT_SECONDS)
+        beat = self._beat
+        incoming = reader.raw  # type: ignore[attr-defined]  # that of a BufferedReader
+        incoming.silent = SILENT_SECONDS + (beat or 0.0)
+        incoming.patience = None if beat is None else PATIENCE_SECONDS + beat
         self._sock, self._reader = sock, reader
 
     def _try_again(self) -> bool:
@@ -357,6 +419,50 @@ class Stream(Iterator["StreamMessage"]):
                 kind, data = "message", ""
 
 
+class _Incoming(io.RawIOBase):
+    """What comes through a socket.  `late` is called after `patience` seconds without anything (None: never), and
+    reading raises TimeoutError after `silent`."""
+
+    def __init__(self, sock: socket.socket, silent: float, patience: float | None, late: Callable[[], None]) -> None:
+        self._sock = sock
+        self.silent, self.patience = silent, patience
+        self._late = late
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(self.silent)
+        if self.patience is not None:
+            poll = select.poll()
+            poll.register(self._sock, select.POLLIN)
+            if not poll.poll(self.patience * 1000):
+                self._late()
+        return self._sock.recv_into(buffer)
+
+
+def _same_clock(pid: int) -> bool:
+    """Whether CLOCK_MONOTONIC is the same in that process: not so in another time namespace.  True if unknown."""
+    with suppress(OSError):
+        return os.readlink(f"/proc/{pid}/ns/time") == os.readlink("/proc/self/ns/time")  # noqa: PTH115 - pathlib costs
+    return True
+
+
+def process_words(pid: int) -> str:
+    """` (pid N, stopped)`, with the state where it explains a silence."""
+    if not pid:
+        return ""
+    words = {"T": ", stopped", "t": ", stopped by a debugger", "D": ", waiting for the kernel", "Z": ", ended"}
+    return f" (pid {pid}{words.get(_state(pid), '')})"
+
+
+def _state(pid: int) -> str:
+    """The letter of proc(5); empty where there is no such process."""
+    with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0].decode()
+    return ""
+
+
 def _target(route: str, query: Mapping[str, object]) -> str:
     pairs = []
     for name, value in query.items():
@@ -368,11 +474,12 @@ def _target(route: str, query: Mapping[str, object]) -> str:
 
 def quoted(text: str) -> str:
     """Percent-encoded for a query or a path."""
-    return "".join(chr(b) if b in _SAFE and b != 0x2B else f"%{b:02X}" for b in text.encode())
+    return "".join(chr(b) if b in _SAFE and b != 0x2B else f"%{b:02X}" for b in text.encode(errors="surrogateescape"))
 
 
 def _peer(sock: socket.socket) -> tuple[int, int, int]:
-    """Pid, user and group of the process at the other end, as the kernel reports them."""
+    """Pid, user and group of the process at the other end, as the kernel reports them; pid 0 if it is in another pid
+    namespace."""
     found: tuple[int, int, int] = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return found
 

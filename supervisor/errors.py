@@ -29,6 +29,10 @@ class UsageError(SupervisorError):
     exit_code = 2
 
 
+class OtherFile(UsageError):
+    """The daemon runs another file than the one that is meant."""
+
+
 class ConfigError(SupervisorError):
     """services.toml cannot be used. The message holds every problem found, each with line and key path."""
 
@@ -45,3 +49,7 @@ class NoDaemon(SupervisorError):
     """No daemon answers on the control socket."""
 
     exit_code = 5
+
+
+class NotListening(NoDaemon):
+    """No daemon listens on the control socket: none runs."""

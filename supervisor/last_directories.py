@@ -22,11 +22,13 @@ _LONGEST = 16384
 
 
 class Locations(NamedTuple):
-    """Absolute paths; `name` is the daemon's."""
+    """Absolute paths; `name` is the daemon's.  `file`: the path by which the daemon knows its file, another one where
+    the folder was moved."""
 
     name: str
     runtime_dir: str
     state_dir: str
+    file: str
 
 
 def runtime_root(env: Mapping[str, str]) -> Path:
@@ -42,16 +44,16 @@ def entry(file: str, env: Mapping[str, str]) -> Path:
     return runtime_root(env) / FOLDER / f"{zlib.crc32(file.encode(errors='surrogateescape')):08x}"
 
 
-def remember(file: str, places: Locations, env: Mapping[str, str]) -> None:
+def remember(places: Locations, env: Mapping[str, str]) -> None:
     """Write them down, for this user alone.  Does nothing where that is not possible."""
-    path = entry(file, env)
+    path = entry(places.file, env)
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
             return
         fresh = f"{path}.{os.getpid()}"
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as out:
-            out.write(_SEPARATOR.join(map(os.fsencode, (file, *places))))
+            out.write(_SEPARATOR.join(map(os.fsencode, (places.file, *places[:-1]))))
         os.replace(fresh, path)  # noqa: PTH105 - pathlib costs
 
 
@@ -68,9 +70,9 @@ def look_up(file: str, env: Mapping[str, str]) -> Locations | None:
         with open(fd, "rb") as source:
             if not _is_ours(os.fstat(fd), stat.S_ISREG):
                 return None
-            of, *places = map(os.fsdecode, source.read(_LONGEST).split(_SEPARATOR))
-        if of == file and len(places) == len(Locations._fields):
-            return Locations(*places)
+            of, name, runtime_dir, state_dir = map(os.fsdecode, source.read(_LONGEST).split(_SEPARATOR))
+        if of == file:
+            return Locations(name, runtime_dir, state_dir, file)
     return None
 
 

@@ -17,6 +17,18 @@ MODULE = ("-P", "-m")
 """Keeps files in the current directory from being imported instead of the supervisor's modules."""
 
 
+def reset_inherited() -> None:
+    """Undo what a parent may have left: closed standard descriptors, whose numbers a socket or a pipe would get, and an
+    ignored SIGCHLD, with which no child can be waited for."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # the lowest free number is this one
+            os.set_inheritable(number, True)
+
+
 def compiler(path: str) -> subprocess.Popen[bytes]:
     """Start to compile `path` into a plan, which comes on stdout, as a report of errors does."""
     return subprocess.Popen(compiler_command(path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -34,6 +46,11 @@ def daemon_command(file: str, log_format: str, services: Sequence[str] = (), pyt
     """
     only = ["--services", ",".join(services)] if services else []
     return [python or sys.executable, *MODULE, "supervisor.daemon", "-f", file, "--log-format", log_format, *only]
+
+
+def ending_daemon_command(runtime_dir: str) -> list[str]:
+    """The command line of a daemon that takes up what an earlier one left, stops it, and ends."""
+    return [sys.executable, *MODULE, "supervisor.daemon", "--end", runtime_dir]
 
 
 def become_daemon(file: str, log_format: str) -> None:

@@ -25,7 +25,8 @@ CORE_MAY_IMPORT = {
     "functools", "heapq", "itertools", "math", "re", "sys.stdlib_module_names", "types", "typing", "__future__",
 }  # fmt: skip
 
-LEDGER, LOG = "adapters.ledger.query", "adapters.logs.reader"
+LEDGER, LOG, ORPHANS = "adapters.ledger.query", "adapters.logs.reader", "adapters.processes.orphans"
+DIRECTORIES = "adapters.linux.directories"
 """What a face may read where no daemon runs."""
 
 ROOMS: dict[str, set[str]] = {
@@ -36,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "last_directories": set(),
     "trusted_users": set(),
     "launch": set(),
-    "client": {"errors", "core.model", "adapters.linux.directories"},
+    "client": {"errors", "core.model", DIRECTORIES},
     "__main__": {"cli.main", "launch"},
 
     # Rules: pure, each room may know those above it.
@@ -73,7 +74,7 @@ ROOMS: dict[str, set[str]] = {
     "daemon": set(),
     "daemon.checkpoints": {"core"},
     "daemon.engine": {"core"},
-    "daemon.previous_run": {"core", "adapters"},
+    "daemon.previous_run": {"core", "adapters", "errors"},
     "daemon.parts": {"core", "adapters", "errors", "daemon.engine", "daemon.previous_run"},
     "daemon.reload": {"core"},
     "daemon.compilation": {"core", "adapters", "errors", "launch", "daemon.parts", "daemon.reload"},
@@ -95,8 +96,8 @@ ROOMS: dict[str, set[str]] = {
         "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "last_directories", "__version__",
     },
     "daemon.__main__": {
-        "core", "adapters", "errors", "launch", "daemon.refused_start", "daemon.rehearsal", "daemon.runtime",
-        "daemon.upgrade_guard",
+        "core", "adapters", "errors", "launch", "daemon.previous_run", "daemon.refused_start", "daemon.rehearsal",
+        "daemon.runtime", "daemon.upgrade_guard",
     },
 
     # The configuration: text to a plan.
@@ -119,8 +120,9 @@ ROOMS: dict[str, set[str]] = {
     },
     "detectorlab": {"core.model", "core.detection", "core.text", "config.units", "errors"},
     "cli": {
-        "client", "display", "config", "errors", "launch", "dashboard", "detectorlab", LEDGER, LOG, "__version__",
-        "core.text", "core.history", "core.model", "core.detection", "core.services.status", "core.services.settled",
+        "client", "display", "config", "errors", "launch", "dashboard", "detectorlab", LEDGER, LOG, ORPHANS,
+        DIRECTORIES, "__version__", "core.text", "core.history", "core.model", "core.detection",
+        "core.services.adoption", "core.services.settled", "core.services.status",
     },
 
     # For a daemon of build 5600521 that runs on while its files are replaced: these go together.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -196,6 +197,66 @@ def test_closing_from_another_thread_ends_the_iteration(client: Client) -> None:
     thread.join(10)
     assert not thread.is_alive()
     assert not said
+
+
+def test_a_daemon_that_is_stopped_is_named_and_waited_for(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.01)
+    told: list[str] = []
+    with serve(path, [fake_client.view("a")]) as pid:
+
+        def late(text: str) -> None:
+            told.append(text)
+            os.kill(pid, signal.SIGCONT)
+
+        client = Client(path, on_wait=late)
+        for ask in (client.status, lambda: next(client.stream(["status"])), lambda: client.act("stop", ["a"])):
+            os.kill(pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, pid, os.WSTOPPED)
+            assert ask()
+    assert set(told) == {f"waiting for the daemon (pid {pid}, stopped)"} and len(told) >= 3
+
+
+def test_a_stream_of_statuses_says_when_none_comes(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.01)
+    with serve(path, [fake_client.view("a")]) as pid:
+        told: list[str] = []
+
+        def late(text: str) -> None:
+            told.append(text)
+            os.kill(pid, signal.SIGCONT)
+
+        with Client(path, on_wait=late).stream(["status"], interval=0.2) as stream:
+            assert next(stream)[0] == "status"
+            os.kill(pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, pid, os.WSTOPPED)
+            while not told:
+                assert next(stream)[0] == "status"
+
+
+def test_a_daemon_that_never_answers(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "ANSWER_SECONDS", 0.05)
+    with serve(path, [fake_client.view("a")]) as pid:
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED)
+        for ask in (Client(path).status, lambda: Client(path).stream(["status"])):
+            with pytest.raises(NoDaemon, match=f"pid {pid}, stopped.*gave no answer within.*\n.*kill -CONT {pid}"):
+                ask()
+
+
+def test_a_queue_of_connections_that_is_full_is_waited_for(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.01)
+    told: list[str] = []
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(path)
+        listener.listen(0)
+        first.connect(path)
+
+        def late(text: str) -> None:
+            told.append(text)
+            listener.accept()[0].close()
+
+        assert Client(path, on_wait=late).daemon_pid() == os.getpid()
+    assert told == ["waiting for the daemon, which takes no connection"]
 
 
 def descriptors() -> set[str]:

@@ -10,7 +10,7 @@ import pytest
 from supervisor import last_directories
 from supervisor.last_directories import Locations, entry, forget, look_up, remember, runtime_root
 
-FILE, PLACES = "/srv/ä\udcff/services.toml", Locations("shop", "/srv/r", "/srv/s")
+FILE, PLACES = "/srv/ä\udcff/services.toml", Locations("shop", "/srv/r", "/srv/s", "/srv/ä\udcff/services.toml")
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def test_what_is_remembered_is_found_until_it_is_forgotten(env: dict[str, str]) -> None:
     assert look_up(FILE, env) is None
-    remember(FILE, PLACES, env)
-    remember(FILE, PLACES, env)
+    remember(PLACES, env)
+    remember(PLACES, env)
     assert look_up(FILE, env) == PLACES
     assert look_up("/srv/other.toml", env) is None
     found = entry(FILE, env)
@@ -37,19 +37,19 @@ def test_files_with_the_same_checksum_do_not_answer_for_each_other(
     env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zlib.crc32", lambda _: 7)
-    remember(FILE, PLACES, env)
+    remember(PLACES, env)
     assert look_up("/srv/other.toml", env) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\0\0\0", FILE.encode(errors="surrogateescape") + b"\0a\0b"])
 def test_garbage_is_nothing(env: dict[str, str], content: bytes) -> None:
-    remember(FILE, PLACES, env)
+    remember(PLACES, env)
     entry(FILE, env).write_bytes(content)
     assert look_up(FILE, env) is None
 
 
 def test_what_others_could_have_written_is_not_believed(env: dict[str, str]) -> None:
-    remember(FILE, PLACES, env)
+    remember(PLACES, env)
     entry(FILE, env).chmod(0o666)
     assert look_up(FILE, env) is None
     entry(FILE, env).unlink()
@@ -57,13 +57,13 @@ def test_what_others_could_have_written_is_not_believed(env: dict[str, str]) -> 
     assert look_up(FILE, env) is None
     entry(FILE, env).unlink()
     entry(FILE, env).parent.chmod(0o777)
-    remember(FILE, PLACES, env)
+    remember(PLACES, env)
     assert look_up(FILE, env) is None
 
 
 def test_a_place_that_cannot_be_written_is_no_error(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "supervisor").write_text("")
-    remember(FILE, PLACES, env)
+    remember(PLACES, env)
     assert look_up(FILE, env) is None
 
 

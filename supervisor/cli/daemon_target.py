@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from supervisor.adapters.linux.directories import read_file
 from supervisor.client import Client
-from supervisor.errors import ConfigError, NoDaemon
+from supervisor.errors import ConfigError, NoDaemon, OtherFile
 
 if TYPE_CHECKING:
     from supervisor.adapters.ledger.query import LedgerReader
+    from supervisor.core.model.spec import Plan
 
 
 class DaemonTarget:
@@ -19,7 +23,7 @@ class DaemonTarget:
     def __init__(self) -> None:
         self.given_file: str | None = None
         self.given_socket: str | None = os.environ.get("SUPERVISOR_SOCKET") or None
-        self.color: bool | None = False if os.environ.get("NO_COLOR") else None
+        self.color: bool | None = False if os.environ.get("NO_COLOR") or is_dumb() else None
 
     def name_file(self, path: str) -> None:
         """-f FILE: selects the daemon of that file."""
@@ -45,14 +49,35 @@ class DaemonTarget:
 
     @property
     def state_dir(self) -> str:
-        """ConfigError where the file cannot be read."""
-        return str(self._locations()[2])
+        """The state directory; of the daemon behind the socket, where that was named.  ConfigError where the file
+        cannot be read."""
+        if self.given_socket and (plan := self.plan_in_force) is not None:
+            return plan.supervisor.state_dir
+        return self._locations()[2]
+
+    @property
+    def plan_in_force(self) -> Plan | None:
+        """The plan that the daemon has, or the last one had; None where it cannot be read."""
+        import json
+
+        from supervisor.core.model.plain import from_plain
+        from supervisor.core.model.saved import GARBAGE
+        from supervisor.core.model.spec import Plan
+
+        directory = os.path.dirname(self.socket)  # noqa: PTH120 - pathlib costs
+        with suppress(OSError, *GARBAGE):
+            return from_plain(Plan, json.loads(read_file(directory, "plan.json")))
+        return None
 
     @property
     def client(self) -> Client:
-        return Client(self.socket)
+        """Asks the daemon behind the socket that was named, else only one that runs the file."""
+        if self.given_socket:
+            return Client(self.given_socket, on_wait=_say)
+        _, runtime_dir, _, file = self._locations()
+        return Client(f"{runtime_dir}/control.sock", file, _say)
 
-    def _locations(self) -> tuple[str, str, str]:
+    def _locations(self) -> tuple[str, str, str, str]:
         from supervisor.config.source.locate import locations
 
         try:
@@ -67,17 +92,48 @@ class DaemonTarget:
         """The ledger file, for commands that work without a daemon; raises `why` where there is none."""
         from supervisor.adapters.ledger.query import read_only
 
+        return read_only(self._left("ledger.db", why))
+
+    def offline_logs(self, why: NoDaemon) -> str:
+        """The directory with the output of services, as `offline` for the ledger."""
+        return self._left("log", why)
+
+    def require_own(self) -> None:
+        """OtherFile where what a daemon left in the directories of the file is of another file."""
+        if self.given_socket:
+            return
+        from supervisor.config.source.project import recorded
+
+        _, runtime_dir, state_dir, file = self._locations()
+        for place in (runtime_dir, state_dir):
+            record = recorded(Path(place))
+            if record is not None and record.path != file and os.path.exists(record.path):  # noqa: PTH110
+                raise OtherFile(f"{place} is of {record.path}, not of {file}", f"Use -f {record.path}.")
+
+    def _left(self, name: str, why: NoDaemon) -> str:
+        """The path of what a daemon left in its state directory; raises `why` where that cannot be read."""
         try:
-            path = f"{self.state_dir}/ledger.db"
+            path = f"{self.state_dir}/{name}"
         except ConfigError:
             raise why from None
+        self.require_own()
         if not os.access(path, os.R_OK):
             raise why from None
         sys.stderr.write(f"no daemon answers; reading {path}\n")
-        return read_only(path)
+        return path
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def on_terminal(stream: TextIO | None = None) -> bool:
     """Whether stdout (or another stream) is a terminal that can paint.  TERM=dumb says that it cannot: no cursor, no
     colour."""
-    return (stream or sys.stdout).isatty() and os.environ.get("TERM") != "dumb"
+    return (stream or sys.stdout).isatty() and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Whether the terminal only takes lines."""
+    return os.environ.get("TERM") == "dumb"

@@ -7,6 +7,7 @@ import select
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.client import Client
@@ -37,16 +38,7 @@ def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
     SupervisorError with the output and the exit code of the daemon if it ends before.
     """
     log = Path(target.state_dir) / "daemon.log"
-    try:
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if log.exists() and log.stat().st_size > LARGEST_LOG:
-            log.replace(log.with_suffix(".log.1"))
-        file = log.open("ab")
-    except OSError as error:
-        raise OperationFailed(
-            f"cannot write {log}: {error.strerror}", "Set another state_dir in [supervisor]."
-        ) from None
-    with file:
+    with opened_log(log) as file:
         begin = file.seek(0, os.SEEK_END)
         daemon = subprocess.Popen(
             daemon_command(target.file, "human", services),
@@ -61,13 +53,27 @@ def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
     try:
         while not answers(target.client):
             if watched.poll(ASK_AGAIN * 1000):
-                raise _failed(log, begin, daemon.wait())
+                raise failure(log, begin, daemon.wait())
     finally:
         os.close(pidfd)
     daemon.returncode = 0  # the daemon keeps running; without this Popen warns about it
 
 
-def _failed(log: Path, begin: int, code: int) -> SupervisorError:
+def opened_log(log: Path) -> BinaryIO:
+    """The file for the output of a daemon, to append to.  OperationFailed."""
+    try:
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > LARGEST_LOG:
+            log.replace(log.with_suffix(".log.1"))
+        return log.open("ab")
+    except OSError as error:
+        raise OperationFailed(
+            f"cannot write {log}: {error.strerror}", "Set another state_dir in [supervisor]."
+        ) from None
+
+
+def failure(log: Path, begin: int, code: int) -> SupervisorError:
+    """The error of a daemon that ended with `code`; it wrote what stands in `log` from `begin` on."""
     with log.open("rb") as file:
         file.seek(begin)
         said = file.read(65536).decode(errors="replace").strip()

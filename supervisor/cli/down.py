@@ -12,7 +12,7 @@ import click
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_target
 from supervisor.client import Client
-from supervisor.errors import OperationFailed
+from supervisor.errors import NotListening, OperationFailed
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance
@@ -39,13 +39,18 @@ _LETTERS = {
 @daemon_options("-f", "--file")
 @pass_target
 def down(target: DaemonTarget) -> int:
-    """Stop all services, dependants first, and end the daemon.
+    """Stop all services, dependants first, and end the daemon.  Where none runs, stop what a killed one left.
 
     Services with `detach = true` keep running.  Exit code 1 if a process remains: one that survives SIGKILL is waited
     for some fifteen seconds, then named.
 
     Example: supervisor down"""
-    return bring_down(target.client)
+    try:
+        return bring_down(target.client)
+    except NotListening as why:
+        from supervisor.cli.unwatched import end
+
+        return end(target, why, _tell)
 
 
 def bring_down(client: Client) -> int:

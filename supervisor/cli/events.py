@@ -9,8 +9,9 @@ import click
 
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_target, services_argument, since_option
+from supervisor.client import Client
 from supervisor.display.recorded import LAST_LINES, LINES, FromDaemon
-from supervisor.errors import NoDaemon
+from supervisor.errors import NoDaemon, NoSuchService
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Evidence
@@ -88,8 +89,8 @@ def events(
     show = _as_json if as_json else event_line
     source: EventSource = FromDaemon(target.client)
     try:
-        if services:
-            target.client.status(services)  # an unknown name is an error, not an empty answer
+        for name in services:
+            require_known(target.client, name)  # an unknown name is an error, not an empty answer
         last = source.events((), limit=1)
     except NoDaemon as why:
         if follow:
@@ -111,6 +112,15 @@ def events(
             click.echo(show(message[1]))
         elif message[0] == "disconnected":
             click.echo("connection to the daemon lost; waiting for it", err=True)
+
+
+def require_known(client: Client, name: str) -> None:
+    """NoSuchService where neither the daemon nor its ledger knows the name.  The ledger knows what was removed, too."""
+    try:
+        client.status([name])
+    except NoSuchService:
+        if not client.events([name], limit=1):
+            raise
 
 
 def _as_json(event: Event) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
-from supervisor.client import Client
+from supervisor.errors import NoDaemon
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Status
@@ -43,7 +43,7 @@ def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], i
         target.name_socket(str(path))
     if command == "stop":
         return partial(stop, target, services)
-    return lambda: status(target.client, as_json, services)
+    return lambda: status(target, as_json, services)
 
 
 def stop(target: DaemonTarget, services: Sequence[str]) -> int:
@@ -54,9 +54,19 @@ def stop(target: DaemonTarget, services: Sequence[str]) -> int:
     return 0
 
 
-def status(client: Client, as_json: bool, services: Sequence[str]) -> int:
+def ask_status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> Status:
+    """The status; where no daemon runs, what still does is printed before NoDaemon is raised."""
+    try:
+        return target.client.status(services)
+    except NoDaemon as why:
+        from supervisor.cli import unwatched
+
+        raise unwatched.status(target, why, as_json, services) from None
+
+
+def status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> int:
     """Print the rows, or the answer of the API as it is; returns the exit code for them."""
-    found = client.status(services)
+    found = ask_status(target, as_json, services)
     if as_json:
         from json import dumps
 

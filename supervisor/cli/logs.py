@@ -10,19 +10,21 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import colored, daemon_options, pass_target, services_argument, since_option
 from supervisor.client import Client
+from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Logs
 
 LINES, LINES_TO_FOLLOW = 100, 10
 PAGE = 5000
+MOST_EVENTS = 1000
 _COLORS = (
     "cyan",
     "yellow",
@@ -80,18 +82,29 @@ def logs(
 ) -> None:
     """Print the output of services, interleaved by time.
 
+    Also that of removed services, and where no daemon runs.
+
     Example: supervisor logs -f --grep ERROR web"""
     client = target.client
-    rows = client.status(services)["instances"]
-    names = [row["name"] for row in rows]
+    source: LogSource = client
+    try:
+        service_of = {row["name"]: row["service"] for row in client.status(services)["instances"]}
+    except NoSuchService as unknown:
+        service_of = _removed(client, services, unknown)
+    except NoDaemon as absent:
+        if follow:
+            raise
+        source = LogFiles(target, absent)
+        service_of = source.instances(services)
+    names = list(service_of)
     wanted = lines if lines is not None else None if since is not None else LINES_TO_FOLLOW if follow else LINES
     stream = client.stream(["logs"], services, reconnect=True) if follow else None
     cursors: dict[str, str] = {}
     found: list[Line] = []
     for name in names:
-        before, cursors[name] = _newest(client, name, wanted, since, grep)
+        before, cursors[name] = _newest(source, name, wanted, since, grep)
         found += before
-    show = _as_json if as_json else _painter({row["name"]: row["service"] for row in rows}, grep, no_prefix)
+    show = _as_json if as_json else _painter(service_of, grep, no_prefix)
     for line in sorted(_dated(found), key=lambda line: line.at or 0.0):
         click.echo(show(line))
     if stream is None:
@@ -107,8 +120,77 @@ def logs(
             click.echo("connection to the daemon lost; waiting for it", err=True)
 
 
+def _removed(client: Client, services: tuple[str, ...], unknown: NoSuchService) -> dict[str, str]:
+    """The service of each instance that these names mean, where some are no longer configured; `unknown` where the
+    ledger does not know one either."""
+    found: dict[str, str] = {}
+    for name in services:
+        try:
+            found |= {row["name"]: row["service"] for row in client.status([name])["instances"]}
+        except NoSuchService:
+            told = {event["instance"]: event["service"] for event in client.events([name], limit=MOST_EVENTS)}
+            if not told:
+                raise unknown from None
+            found |= told
+    return found
+
+
+class LogSource(Protocol):
+    """A source of output: the daemon, or its files."""
+
+    def logs(
+        self,
+        name: str,
+        *,
+        lines: int | None = None,
+        since: float | None = None,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> Logs: ...
+
+
+class LogFiles:
+    """Reads the files of a daemon that is not running; raises `absent` where there are none."""
+
+    def __init__(self, target: DaemonTarget, absent: NoDaemon) -> None:
+        self._directory = target.offline_logs(absent)
+
+    def instances(self, services: tuple[str, ...]) -> dict[str, str]:
+        """The service of each instance that has output, of these services and instances or of all.  NoSuchService."""
+        from supervisor.adapters.logs.reader import instances
+
+        known = {name: name.partition("@")[0] for name in instances(self._directory)}
+        for name in services:
+            if name not in known and name not in known.values():
+                raise NoSuchService(f"there is no output of {name!r}", f"Known: {', '.join(known)}" if known else "")
+        return {name: of for name, of in known.items() if not services or name in services or of in services}
+
+    def logs(
+        self,
+        name: str,
+        *,
+        lines: int | None = None,
+        since: float | None = None,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> Logs:
+        from supervisor.adapters.logs.reader import read
+
+        try:
+            chunk = read(self._directory, name, lines=lines, since=since, before=before, after=after)
+        except OSError as error:
+            raise OperationFailed(f"the log of {name} cannot be read: {error.strerror}") from None
+        return {
+            "instance": name,
+            "lines": [{"at": at, "text": text} for at, text in chunk.lines],
+            "first": chunk.first_cursor,
+            "last": chunk.last_cursor,
+            "at_end": chunk.at_end,
+        }
+
+
 def _newest(
-    client: Client, name: str, maximum: int | None, since: float | None, grep: re.Pattern[str] | None
+    client: LogSource, name: str, maximum: int | None, since: float | None, grep: re.Pattern[str] | None
 ) -> tuple[list[Line], str]:
     """The last lines that match, oldest first, and the cursor behind the very last line."""
     page = client.logs(name, lines=min(max(maximum or 1, 1), PAGE))

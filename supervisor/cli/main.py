@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
+from supervisor.cli.output import Output, discard, prepare
 from supervisor.errors import SupervisorError
 
 INTERRUPTED = 130
@@ -14,11 +14,11 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code.  Errors are printed on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    target = DaemonTarget()
+    target, output = DaemonTarget(), prepare()
     try:
         code = _run(arguments, target)
         sys.stdout.flush()
-        return code
+        return _told(code, output)
     except SupervisorError as error:
         red, plain = ("\x1b[1;31m", "\x1b[0m") if _paints_errors(target) else ("", "")
         sys.stderr.write(f"{red}supervisor:{plain} {error}\n")
@@ -26,9 +26,22 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes stdout once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard()
         return 1  # as click has it
+    except OSError as error:
+        if output is None or output.lost is None:
+            raise
+        discard()
+        return _told(1, output, error)
+
+
+def _told(code: int, output: Output | None, ended: OSError | None = None) -> int:
+    """The exit code, after a word on output that was lost; `ended`: the command did not go on without it."""
+    if output is None or output.lost is None:
+        return code
+    rest = "" if ended is not None else "; the command itself was carried out"
+    sys.stderr.write(f"supervisor: the output cannot be written: {output.lost.strerror}{rest}\n")
+    return code or 1
 
 
 def _run(arguments: list[str], target: DaemonTarget) -> int:

@@ -30,14 +30,14 @@ _WEIGHTS = ("dim", "", "bold", "bold")
 def status(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
     """Print one row per instance.
 
-    Exit code 3 if an instance that should be up is not.
+    Exit code 3 if an instance that should be up is not; 5 if no daemon runs: what still does is shown as unwatched.
 
     Example: supervisor status --watch web"""
     if watch:
         return _watch(target, as_json, services)
     if not (on_terminal() or colored()):
-        return quick.status(target.client, as_json, services)
-    found = target.client.status(services)
+        return quick.status(target, as_json, services)
+    found = quick.ask_status(target, as_json, services)
     if as_json:
         from json import dumps
 
@@ -129,7 +129,7 @@ def _summary(status: Status) -> RenderableType:
 
 def _watch(target: DaemonTarget, as_json: bool, services: tuple[str, ...]) -> int:
     client = target.client
-    client.status(services)  # a wrong name or an absent daemon is an error, not something to watch
+    quick.ask_status(target, as_json, services)  # a wrong name or an absent daemon is an error, not something to watch
     stream = client.stream(["status"], services, reconnect=True)
     if as_json or not on_terminal():
         from json import dumps

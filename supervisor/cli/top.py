@@ -23,4 +23,4 @@ def top(target: DaemonTarget) -> None:
         )
     from supervisor.dashboard.app import run as dashboard
 
-    dashboard(client.path)
+    dashboard(client)

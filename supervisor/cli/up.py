@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Mapping
 
 import click
@@ -13,9 +14,12 @@ from supervisor.cli.detached_daemon import answers, start_detached
 from supervisor.cli.options import daemon_options, pass_target, services_argument
 from supervisor.cli.wait import await_settled
 from supervisor.cli.wait_output import ProgressPrinter
-from supervisor.client import Client
+from supervisor.client import Client, process_words
 from supervisor.core.services.settled import Failure, Rows
-from supervisor.errors import OperationFailed, SupervisorError
+from supervisor.errors import ConfigError, NoDaemon, OperationFailed, SupervisorError
+
+REPEATED = 1.0
+"""Seconds in which a signal counts as the Ctrl-C before it, passed on by a wrapper."""
 
 
 @click.command()
@@ -35,6 +39,7 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     running = answers(client)
     after = None if running else _last_event(target)
     if running:
+        _tell_of_edits(client)
         client.act("start", services)
     else:
         start_detached(target, services)
@@ -45,9 +50,33 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
         return _lines(client, after)
     from supervisor.dashboard.app import run as dashboard
 
-    if not dashboard(client.path, owns_daemon=True):
-        click.echo("the daemon keeps running: `supervisor top` shows it, `supervisor down` stops everything", err=True)
+    if not dashboard(client, owns_daemon=True):
+        click.echo(_left_behind(client), err=True)
     return 0
+
+
+def _tell_of_edits(client: Client) -> None:
+    """Say that the daemon runs the file as it was: `up` applies no edits."""
+    try:
+        found = client.reload(dry_run=True)
+    except ConfigError as error:
+        click.echo(f"the edited file is not in force, and cannot be: {error.message}", err=True)
+        return
+    if found["added"] or found["removed"] or found["changed"] or found["supervisor"]:
+        click.echo(
+            "the edited file is not in force: `supervisor reload` applies it (--dry-run shows the changes)", err=True
+        )
+
+
+def _left_behind(client: Client) -> str:
+    """What runs on after the dashboard was left.  A daemon that is stopped takes connections, too."""
+    try:
+        pid = client.daemon_pid()
+    except NoDaemon:
+        return "the daemon has ended: `supervisor status` shows what still runs, `supervisor up` takes it up again"
+    return (
+        f"the daemon{process_words(pid)} keeps running: `supervisor top` shows it, `supervisor down` stops everything"
+    )
 
 
 # -- detached --------------------------------------------------------------------------------------------------------
@@ -103,8 +132,15 @@ def _lines(client: Client, after: int | None) -> int:
 
     stream = client.stream(["events"], after=after, for_order=True)
     asked = threading.Event()
+    same_until, asked_by = 0.0, 0
 
-    def stop(_number: int, _frame: object) -> None:
+    def stop(number: int, _frame: object) -> None:
+        nonlocal same_until, asked_by
+        now = time.monotonic()
+        if now < same_until and not number == asked_by == signal.SIGTERM:
+            return
+        if not asked.is_set():
+            same_until, asked_by = now + REPEATED, number
         asked.set()
         threading.Thread(target=_ask_down, args=(client,), daemon=True).start()
 

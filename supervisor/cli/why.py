@@ -40,20 +40,24 @@ def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> No
     client = target.client
     source: EventSource = FromDaemon(client)
     views: list[InstanceName] = []
+    removed = False
     try:
         for row in client.status([service])["instances"]:
             views.append(client.instance(row["name"]))
+    except NoSuchService as unknown:
+        views, removed = _in_the_ledger(source, service), True
+        if not views:
+            raise unknown from None
     except NoDaemon as absent:
         source = FromLedger(target, absent)
-        known = {e["instance"]: e["service"] for e in source.events([service], limit=PAGE)}
-        views = [{"name": name, "service": of} for name, of in known.items()]
+        views = _in_the_ledger(source, service)
         if not views:
             raise NoSuchService(f"nothing is recorded about {service!r}") from None
     shown: list[tuple[object, list[str]]] = []
     for view in views:
         recorded = source.events([view["name"]], limit=PAGE)
         if not evidence:
-            story = story_of(view, recorded, source.evidence, source.words)
+            story = story_of(view, recorded, source.evidence, source.words, removed=removed)
             shown.append((story, tell(story)))
         elif (found := _last_evidence(source, recorded)) is not None:
             shown.append((found, [f"{label}{text}" for label, text in evidence_lines(found)]))
@@ -67,6 +71,12 @@ def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> No
             click.echo(dumps(document, default=str))
         else:
             click.echo("\n" * (number > 0) + "\n".join(map(printable, lines)))
+
+
+def _in_the_ledger(source: EventSource, service: str) -> list[InstanceName]:
+    """The instances of the service of which events are kept."""
+    known = {event["instance"]: event["service"] for event in source.events([service], limit=PAGE)}
+    return [{"name": name, "service": of} for name, of in known.items()]
 
 
 def _last_evidence(source: EventSource, recorded: Sequence[Event]) -> Evidence | None:

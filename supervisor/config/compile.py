@@ -1,8 +1,8 @@
 """`python -m supervisor.config.compile FILE [--report]`: prints the plan as JSON, or the errors with exit code 2.
 
 The errors go to stderr, or with --report, as JSON, to stdout: with the directories in which the daemon of this file ran
-last, because what runs there is taken up although the file cannot be used.  With --report a plan may have services of
-which the host lacks something.
+last and the identity of its folder, because what runs there is taken up although the file cannot be used.  With
+--report a plan may have services of which the host lacks something.
 
 The daemon runs this in a process of its own, so that the code and memory it needs do not stay in the daemon.
 """
@@ -15,7 +15,8 @@ import os
 import sys
 
 from supervisor.config.load import load
-from supervisor.config.source.locate import last_locations
+from supervisor.config.source.locate import absolute, last_locations
+from supervisor.config.source.project import folder_identity
 from supervisor.core.model.plain import to_plain
 from supervisor.errors import ConfigError
 
@@ -33,7 +34,14 @@ def main(arguments: list[str]) -> int:
         if not report:
             sys.stderr.write(f"{error}\n")
             return error.exit_code
-        answer, code = {"error": str(error), **last_locations(path)._asdict()}, error.exit_code
+        places = last_locations(path)
+        answer = {
+            "error": str(error),
+            "runtime_dir": places.runtime_dir,
+            "state_dir": places.state_dir,
+            "folder": folder_identity(absolute(path).parent),
+        }
+        code = error.exit_code
     try:
         sys.stdout.write(json.dumps(answer))
         sys.stdout.flush()

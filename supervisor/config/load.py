@@ -20,6 +20,7 @@ from supervisor.config.schema.validate import validate
 from supervisor.config.source.key_path import Key
 from supervisor.config.source.locate import absolute, locate
 from supervisor.config.source.problems import Problems, Report, visible
+from supervisor.config.source.project import folder_identity
 from supervisor.config.source.read import parse, read_text
 from supervisor.core.model.spec import Plan, ServiceSpec, ServiceType, SupervisorSpec
 
@@ -63,7 +64,9 @@ def load(
         name: replace(spec, unresolved=unresolved[name]) if unresolved[name] else spec
         for name, spec in services.items()
     }
-    return Plan(supervisor=supervisor, services=start_order(complete), path=str(file))
+    return Plan(
+        supervisor=supervisor, services=start_order(complete), path=str(file), folder=folder_identity(file.parent)
+    )
 
 
 def _unresolved(service: str, problems: Problems) -> tuple[tuple[str, str], ...]:
@@ -106,7 +109,7 @@ def _waits_for_a_oneshot(spec: ServiceSpec, services: Mapping[str, ServiceSpec])
 
 def _supervisor(file: Path, given: Mapping[str, Any], env: Mapping[str, str], problems: Problems) -> SupervisorSpec:
     table = given.get("supervisor", {})
-    name, runtime_dir, state_dir = locate(file, table, env)
+    name, runtime_dir, state_dir, _ = locate(file, table, env)
     if len(os.fsencode(runtime_dir)) > LONGEST_RUNTIME_DIR:
         message = f"{runtime_dir} is too long for sockets in it: at most {LONGEST_RUNTIME_DIR} bytes"
         problems.add(("supervisor", "runtime_dir"), message)

@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from supervisor.launch import compiler
@@ -23,20 +24,23 @@ CONFIGURATION_REFUSED = 2
 
 def main(arguments: list[str]) -> int:
     """`-f FILE [--log-format human|json] [--services A,B] [--compiler PID:FD] [--rehearse yes]
-    [--upgraded-from VERSION]`; returns the exit code.
+    [--upgraded-from VERSION]`, or `--end DIRECTORY`; returns the exit code.
 
     `--compiler`: the command that executed this one has begun to compile FILE in its child PID, which writes to FD.
-    `--rehearse`: only check that this version could take over from the running daemon."""
+    `--rehearse`: only check that this version could take over from the running daemon.  `--end`: stop what an earlier
+    daemon with this runtime directory left, by the plan that it had in force."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     if "--upgraded-from" in options:
         return _take_over(options)
-    code, text = _compiled(options)
-    refused = json.loads(text) if code == CONFIGURATION_REFUSED and text else None
-    if code != 0 and refused is None:
-        return code if code > 0 else 1
     from supervisor.errors import ConfigError, OperationFailed, SupervisorError
 
     try:
+        if "--end" in options:
+            return _end(options["--end"])
+        code, text = _compiled(options)
+        refused = json.loads(text) if code == CONFIGURATION_REFUSED and text else None
+        if code != 0 and refused is None:
+            return code if code > 0 else 1
         if "--rehearse" in options:
             from supervisor.daemon.rehearsal import rehearse
 
@@ -63,6 +67,17 @@ def main(arguments: list[str]) -> int:
 def _words(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
+
+
+def _end(runtime_dir: str) -> int:
+    from supervisor.daemon.previous_run import RuntimeFiles
+    from supervisor.daemon.runtime import Runtime
+    from supervisor.errors import OperationFailed
+
+    plan = RuntimeFiles(runtime_dir).read_plan()
+    if plan is None:
+        raise OperationFailed(f"the plan in {runtime_dir} cannot be read", "`supervisor up`, then `supervisor down`.")
+    return Runtime(plan).run((), end=True)
 
 
 def _compiled(options: dict[str, str]) -> tuple[int, bytes]:
@@ -103,6 +118,7 @@ def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **mor
 def _take_over(options: dict[str, str]) -> int:
     """Take over from the version that this process ran until now; execute that again where it fails."""
     from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover, inherited
+    from supervisor.daemon.previous_run import RuntimeFiles
     from supervisor.daemon.upgrade_guard import STARTED, TAKEN_OVER, report
 
     descriptors = inherited(os.environ)
@@ -122,6 +138,9 @@ def _take_over(options: dict[str, str]) -> int:
 
     try:
         plan = _plan(json.dumps(will["plan"]).encode())
+        known = RuntimeFiles(plan.supervisor.runtime_dir).read_plan()
+        if known is not None and known.path == plan.path:
+            plan = replace(plan, folder=known.folder)
         return _run(plan, options, descriptors, upgraded_from=options["--upgraded-from"], recovered=recovered)
     except Exception as error:
         if taken_over:

@@ -23,7 +23,7 @@ from supervisor.core.text.units import real_time_signal
 from supervisor.daemon.compilation import compile_file
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
-from supervisor.errors import ConfigError, OperationFailed, SupervisorError, UsageError
+from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import (
@@ -55,6 +55,10 @@ class Control:
         self._watchers: list[Subscriber] = []
         self._status_timer: Timer | None = None
         self._status_took = 0.0
+
+    @property
+    def file(self) -> str:
+        return self._parts.service_set.plan.path
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -157,8 +161,13 @@ class Control:
         before: str | None = None,
         after: str | None = None,
     ) -> Logs:
-        name = resolve_one(self._parts.service_set, instance)
         directory = f"{self._parts.state_dir}/log"
+        try:
+            name = resolve_one(self._parts.service_set, instance)
+        except NoSuchService:  # it may have been removed
+            if instance not in logread.instances(directory):
+                raise
+            name = instance
         chunk = logread.read(directory, name, lines=lines, since=since, before=before, after=after)
         return {
             "instance": name,

@@ -46,7 +46,7 @@ from supervisor.core.services.problems import Problems
 from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.engine import Engine
-from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch
+from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch, refuse_other_file
 from supervisor.errors import OperationFailed, SupervisorError
 
 if TYPE_CHECKING:
@@ -110,12 +110,14 @@ class Parts:
         self.loop = EventLoop()
         self.now, self.call_soon = self.loop.now, self.loop.call_soon
         self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
+        files = RuntimeFiles(self.runtime_dir, self.state_dir)
         self.previous_run = PreviousRun(
             self.ledger,
-            RuntimeFiles(self.runtime_dir),
+            files,
             current_epoch(),
             lambda supervisor_id, names: bool(orphans.find(supervisor_id, f"{self.runtime_dir}/fifo", names)),
         )
+        refuse_other_file(self.previous_run.other_file(plan), settings.runtime_dir)
         self.id = self.previous_run.id
         self.service_manager = self._service_manager(stored)
         self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), random.Random().random)

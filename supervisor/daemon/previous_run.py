@@ -15,18 +15,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.linux.directories import open_directory
+from supervisor.adapters.linux.directories import open_directory, read_file
 from supervisor.core.model.plain import from_plain, to_plain
 from supervisor.core.model.saved import GARBAGE
 from supervisor.core.model.spec import Plan
+from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import JSON
 
 
-ID, PLAN, RUNNING = "id", "plan.json", "running"
-"""Files in the runtime directory: the id with its boot, the plan in force, and the boot of a daemon that has not ended
-in order."""
+ID, PLAN, RUNNING, SOURCE = "id", "plan.json", "running", "source"
+"""Files in the runtime directory: the id with its boot, the plan in force, the boot of a daemon that has not ended in
+order, and the file that the daemon runs (config/source/project.py)."""
 
 
 class Facts(Protocol):
@@ -126,6 +127,11 @@ class PreviousRun:
         self._facts.set_meta("clean_shutdown", "yes")
         self._files.write_running("")
 
+    def other_file(self, configured: Plan) -> str:
+        """The file of the daemon that crashed, where that is another one and is still there; else empty.  Its services
+        may run, and to put `configured` in force would stop them."""
+        return other_file(self.plan, configured.path, configured.folder)
+
     def keep(self, plan: Plan) -> None:
         """Save `plan` as the one in force.  OSError."""
         if self._files.read_plan() != plan:
@@ -135,10 +141,12 @@ class PreviousRun:
 class RuntimeFiles:
     """The files in the runtime directory `path`.  A plan holds the environment of services, so only the owner may read
     them.  Each is replaced as a whole, in the directory that was checked and is open: another user could have taken its
-    name when it was removed."""
+    name when it was removed.  Which file the daemon runs stands in the state directory as well, which outlasts a
+    boot."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, state_dir: str = "") -> None:
         self._path = path
+        self._places = [place for place in (path, state_dir) if place]
 
     def read_id(self) -> tuple[str, str]:
         with suppress(OSError, ValueError):
@@ -163,34 +171,53 @@ class RuntimeFiles:
 
     def read_plan(self) -> Plan | None:
         with suppress(OSError, *GARBAGE):
-            return from_plain(Plan, json.loads(self._read(PLAN)))
+            plan = from_plain(Plan, json.loads(self._read(PLAN)))
+            return replace(plan, folder=self._read_folder(plan.path))
         return None
 
+    def _read_folder(self, path: str) -> str:
+        with suppress(OSError, ValueError):
+            folder, written = self._read(SOURCE).split("\n", 1)
+            return folder if written == f"{path}\n" else ""
+        return ""
+
     def write_plan(self, plan: Plan) -> None:
-        self._write(PLAN, json.dumps(to_plain(plan), separators=(",", ":")))
+        """The folder is in a file of its own: an earlier version does not read a plan with a key that it does not
+        know."""
+        self._write(PLAN, json.dumps(to_plain(replace(plan, folder="")), separators=(",", ":")))
+        for place in self._places:
+            with suppress(OSError):  # without it only a folder that is moved is not found
+                _write(place, SOURCE, f"{plan.folder}\n{plan.path}\n")
 
     def _read(self, name: str, most: int = -1) -> str:
-        directory = open_directory(self._path)
-        try:
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-        finally:
-            os.close(directory)
-        with open(fd) as file:
-            return file.read(most)
+        return read_file(self._path, name, most)
 
     def _write(self, name: str, text: str) -> None:
-        directory = open_directory(self._path)
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            with open(os.open(f"{name}.new", flags, 0o600, dir_fd=directory), "w") as file:
-                file.write(text)
-            os.replace(f"{name}.new", name, src_dir_fd=directory, dst_dir_fd=directory)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(f"{name}.new", dir_fd=directory)
-            raise
-        finally:
-            os.close(directory)
+        _write(self._path, name, text)
+
+
+def other_file(was: Plan | None, path: str, folder: str) -> str:
+    """The file of the plan `was` in force, where it is another one than `path`, in a folder with the identity `folder`,
+    and is still there; else empty.  The folder may have been moved."""
+    if was is None or was.path in ("", path):
+        return ""
+    if was.folder == folder != "" and os.path.basename(was.path) == os.path.basename(path):  # noqa: PTH119 - pathlib costs
+        return ""
+    try:
+        known = os.stat(was.path)  # noqa: PTH116 - pathlib costs
+        return "" if os.path.samestat(known, os.stat(path)) else was.path  # noqa: PTH116
+    except OSError as error:
+        return was.path if error.filename == path else ""
+
+
+def refuse_other_file(other: str, runtime_dir: str) -> None:
+    """OperationFailed where `other` is not empty: to put this file in force would stop the services of that one."""
+    if other:
+        raise OperationFailed(
+            f"{runtime_dir} is of {other}, whose daemon was killed and whose services may run",
+            f"Start that one (-f {other}), end what it left (`supervisor -f {other} down`), "
+            "or give this one its own [supervisor] name.",
+        )
 
 
 def current_epoch() -> str:
@@ -207,3 +234,18 @@ def same_epoch(one: str, other: str) -> bool:
         return bool(one)
     (boot, _, start), (another, _, began) = one.rpartition("."), other.rpartition(".")
     return boot == another != "" and "None" in (start, began)
+
+
+def _write(place: str, name: str, text: str) -> None:
+    directory = open_directory(place)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(f"{name}.new", flags, 0o600, dir_fd=directory), "w", errors="surrogateescape") as file:
+            file.write(text)
+        os.replace(f"{name}.new", name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(f"{name}.new", dir_fd=directory)
+        raise
+    finally:
+        os.close(directory)

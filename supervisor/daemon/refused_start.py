@@ -12,7 +12,14 @@ from dataclasses import replace
 from supervisor.adapters.ledger.query import read_only
 from supervisor.adapters.processes import orphans
 from supervisor.core.model.spec import Plan
-from supervisor.daemon.previous_run import PLAN, RuntimeFiles, current_epoch, same_epoch
+from supervisor.daemon.previous_run import (
+    PLAN,
+    RuntimeFiles,
+    current_epoch,
+    other_file,
+    refuse_other_file,
+    same_epoch,
+)
 from supervisor.errors import ConfigError, OperationFailed
 
 MOST_NAMED = 10
@@ -22,7 +29,8 @@ MOST_NAMED = 10
 def plan_left(refused: Mapping[str, str], path: str) -> Plan:
     """The plan under which the daemon begins.  `refused`: the compiler's report for the file `path`.
 
-    ConfigError where nothing was left; OperationFailed where something runs, but the plan in force is lost too."""
+    ConfigError where nothing was left; OperationFailed where something runs, but the plan in force is lost too or is of
+    another file."""
     error, runtime_dir = refused["error"], refused["runtime_dir"]
     files = RuntimeFiles(runtime_dir)
     facts = _facts(f"{refused['state_dir']}/ledger.db")
@@ -44,6 +52,7 @@ def plan_left(refused: Mapping[str, str], path: str) -> Plan:
             f" either ({runtime_dir}/{PLAN})",
             "Correct the configuration and start the daemon again: it takes them up.",
         )
+    refuse_other_file(other_file(plan, path, refused["folder"]), runtime_dir)
     places = replace(plan.supervisor, runtime_dir=runtime_dir, state_dir=refused["state_dir"])
     return replace(plan, supervisor=places, path=path)
 

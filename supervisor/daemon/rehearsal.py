@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from supervisor import __version__
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def rehearse(plan: Plan) -> JSON:
-    """Restore what the running daemon has saved, without changing anything.  OperationFailed: it cannot be restored."""
+    """Restore what the running daemon has saved, without changing anything.  OperationFailed: it cannot be restored.
+
+    The plan is without its folder: an earlier version reads this, and knows no such key."""
     reader = read_only(f"{plan.supervisor.state_dir}/ledger.db")
     snapshots = reader.snapshots()
     reader.close()
@@ -34,4 +37,4 @@ def rehearse(plan: Plan) -> JSON:
         service_set.restore(name, saved, crashed=True)
         if instance.state != saved.get("state", instance.state):
             raise OperationFailed(f"version {__version__} cannot read the saved state of {name}")
-    return {"version": __version__, "plan": to_plain(reviewed.plan)}
+    return {"version": __version__, "plan": to_plain(replace(reviewed.plan, folder=""))}

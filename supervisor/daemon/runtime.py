@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from supervisor import __version__
@@ -38,6 +39,8 @@ NOTHING: Mapping[str, int] = {}
 RUNTIME_FILES = ("lock", ID, PLAN, RUNNING, "control.sock", "notify.sock")
 CLOCK_CHECK_INTERVAL = 1.0
 """Seconds from one check of the clocks to the next, at least; the result is only reported."""
+REPEATED = 1.0
+"""Seconds in which a signal counts as the Ctrl-C before it, passed on by a wrapper."""
 WARM_UP_DELAY = 0.5
 """Seconds after the start at which the modules for the first client are imported, so that it need not wait 40 ms."""
 
@@ -74,13 +77,16 @@ class Runtime:
         self._next_clock_check = 0.0
         self._checkpoints = Checkpoints(lambda: parts.service_set.instances, parts.save)
         self._ending = False
+        self._same_until, self._asked_by = 0.0, 0
         self._directory_watch: DirectoryWatch | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
-    def run(self, only: Sequence[str] | None = None) -> int:
-        """Start, and run until a shutdown is complete.  `only`: start only these services and what they depend on."""
+    def run(self, only: Sequence[str] | None = None, *, end: bool = False) -> int:
+        """Start, and run until a shutdown is complete.  `only`: start only these services and what they depend on.
+        `end`: start nothing, and stop what an earlier daemon left."""
         parts = self._parts
+        parts.service_set.closing = end
         limit, _ = raise_descriptor_limit()
         parts.shortage = descriptor_shortage(limit, len(parts.service_set.instances))
         if parts.shortage:
@@ -100,7 +106,10 @@ class Runtime:
                 f"the configuration is refused, the services continue under the plan that was in force: {self._refused}"
             )
         recover(parts, self._effects, self._plan, only, self._announce)
-        remember(self._plan.path, Locations(settings.name, parts.runtime_dir, parts.state_dir), os.environ)
+        if end:
+            parts.ledger.set_meta("closing", "yes")
+            parts.engine.order(parts.service_set.shutdown(parts.now()))
+        remember(Locations(settings.name, parts.runtime_dir, parts.state_dir, self._plan.path), os.environ)
         if self._reporter is not None:
             self._reporter.began()
         parts.call_soon(self._watch_directory)
@@ -116,9 +125,11 @@ class Runtime:
     def _connect_loop(self) -> None:
         loop = self._parts.loop
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.on_signal(number, self._control.down)
+            loop.on_signal(number, partial(self._end_on_signal, number))
         on_terminal = os.isatty(0) or os.isatty(2)
-        loop.on_signal(signal.SIGHUP, self._control.down if on_terminal else self._reload_on_signal)
+        loop.on_signal(
+            signal.SIGHUP, partial(self._end_on_signal, signal.SIGHUP) if on_terminal else self._reload_on_signal
+        )
         loop.before_wait = self._turn
         loop.on_wake = self._woke
 
@@ -221,6 +232,17 @@ class Runtime:
         if stepped:
             way = "forwards" if stepped > 0 else "back"
             parts.say("warning", f"the wall clock was set {way} by {abs(stepped):.1f} s; no timeout depends on it")
+
+    def _end_on_signal(self, number: int) -> None:
+        """End; a second signal kills.  What comes within REPEATED seconds of a Ctrl-C is the same one, which a wrapper
+        passed on, in either order; a second SIGTERM is an order of its own."""
+        parts = self._parts
+        if parts.now() < self._same_until and not number == self._asked_by == signal.SIGTERM:
+            parts.say("info", f"asked again within {REPEATED:g} s: taken for the same order; once more kills")
+            return
+        if not parts.service_set.closing:
+            self._same_until, self._asked_by = parts.now() + REPEATED, number
+        self._control.down()
 
     def _reload_on_signal(self) -> None:
         def done(result: Difference | Exception) -> None:

@@ -150,9 +150,9 @@ def unanswered(_: SupervisorError) -> None:
     """Ignores the error: the stream reports a lost connection already."""
 
 
-def run(socket_path: str, *, owns_daemon: bool = False) -> bool:
+def run(client: DaemonClient, *, owns_daemon: bool = False) -> bool:
     """Show the dashboard until the user leaves it; True if the daemon was ended from there.  NoDaemon if none
     answers to begin with."""
-    client = DaemonClient(socket_path)
     client.status()
-    return bool(Dashboard(client, owns_daemon=owns_daemon).run())
+    quiet = DaemonClient(client.path, client.file)  # the header says when no answer comes
+    return bool(Dashboard(quiet, owns_daemon=owns_daemon).run())

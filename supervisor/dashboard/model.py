@@ -17,15 +17,19 @@ from supervisor.display import numbers as q
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance, Status
 
+LIVE = 3.0
+"""A status comes every second: after three without one the daemon does not answer."""
 SOON = 10.0
 """A countdown below this is shown in tenths, and drawn more often."""
 
 
 class Model:
-    """Takes each status, and returns the rows, filtered and sorted as the user chose."""
+    """Takes each status, and returns the rows, filtered and sorted as the user chose.  `live_for`: seconds for which a
+    status counts as the present state."""
 
     def __init__(self) -> None:
         self.status: Status | None = None
+        self.live_for = LIVE
         self.history = History()
         self.places = Places()
         self._known_since: float | None = None
@@ -75,7 +79,11 @@ class Model:
 
     def age(self, now: float) -> float:
         """Seconds since the status; it stands still while the daemon does not answer."""
-        return max(0.0, (self._lost_at if self._lost_at is not None else now) - self._taken)
+        return max(0.0, min((self._lost_at if self._lost_at is not None else now) - self._taken, self.live_for))
+
+    def silent(self, now: float) -> bool:
+        """The daemon is there, but sends no status."""
+        return self.live and now - self._taken >= self.live_for
 
     def rows(self, now: float, clock: float) -> list[Row]:
         """The rows, filtered and sorted; `clock` is seconds since the epoch."""
@@ -92,17 +100,22 @@ class Model:
     def next_sort(self) -> None:
         self.sort_by(SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)])
 
-    def link(self, attached: str = "live") -> Span:
+    def link(self, now: float) -> Span:
         """The state of the connection."""
         if self._lost_at is not None:
             return Span("↯ reconnecting…", "alarm")
-        return Span(f"● {attached}", "good") if self.status is not None else Span("○ connecting…", "busy")
+        if self.silent(now):
+            return Span("◌ waiting…", "alarm")
+        return Span("● live", "good") if self.status is not None else Span("○ connecting…", "busy")
 
-    def lost_words(self, now: float) -> str:
-        """The banner while the daemon does not answer; empty otherwise."""
+    def lost_words(self, now: float, process: str = "") -> str:
+        """The banner while the daemon does not answer; empty otherwise.  `process`: which process that is, and its
+        state."""
+        last = f" · last status {q.duration(now - self._taken)} ago" if self.status else ""
+        if self.silent(now):
+            return f"waiting for the daemon{process}{last}"
         if self._lost_at is None:
             return ""
-        last = f" · last status {q.duration(now - self._lost_at)} ago" if self.status else ""
         why = f"  {clean(self._lost_why)}" if self._lost_why else ""
         return f"no daemon answers, reconnecting…{why}{last}"
 

@@ -14,6 +14,7 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 from textual.widgets import Input
 
+from supervisor.client import process_words
 from supervisor.dashboard.commands import CommandSender
 from supervisor.dashboard.detail import Detail
 from supervisor.dashboard.detail_loader import DetailLoader
@@ -116,7 +117,9 @@ class Overview(Screen[object]):
     def _draw(self) -> None:
         self._drawn, self._draw_due = time.monotonic(), False
         now, model = self._drawn, self.model
-        self.header.show(model.status, model.history, model.link(), model.lost_words(now), model.age(now))
+        process = process_words(model.status["supervisor"]["pid"]) if model.status and model.silent(now) else ""
+        lost = model.lost_words(now, process)
+        self.header.show(model.status, model.history, model.link(now), lost, model.age(now))
         self.table.show(model.rows(now, time.time()), model.sort, model.descending)
         self._draw_detail()
         if self.feed.display:

@@ -104,14 +104,37 @@ def test_nowhere_to_look_is_exit_2(supervisor: Supervisor, monkeypatch: pytest.M
     assert "--socket" in run.err
 
 
-def test_socket_is_found_through_the_file(supervisor: Supervisor, tmp_path: Path, calm: int) -> None:
+def test_socket_is_found_through_the_file(supervisor: Supervisor, tmp_path: Path, path: str) -> None:
     file = tmp_path / "services.toml"
     file.write_text(f'[supervisor]\nruntime_dir = "{tmp_path}/run"\n[services.a]\ncommand = "a"\n')
     os.environ.pop("SUPERVISOR_SOCKET")
-    assert supervisor("status").code == 0
-    assert supervisor("status", "-f", str(file)).code == 0
-    assert supervisor("-f", str(file), "logs", "redis").code == 0
-    assert supervisor("logs", "--file", str(file), "redis").code == 0
+    with serve(path, CALM, lines=LINES, file=str(file)):
+        assert supervisor("status").code == 0
+        assert supervisor("status", "-f", str(file)).code == 0
+        assert supervisor("-f", str(file), "logs", "redis").code == 0
+        assert supervisor("logs", "--file", str(file), "redis").code == 0
+
+
+EVERY = [
+    "status", "status --watch", "start", "stop redis", "restart", "restart --no-wait", "reset", "signal redis", "logs",
+    "logs -f", "events", "events -f", "why redis", "report", "down", "reload", "reload --dry-run", "upgrade", "up",
+    "up -d", "top",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", EVERY)
+def test_no_command_reaches_the_daemon_of_another_file(
+    supervisor: Supervisor, tmp_path: Path, calm: int, arguments: str
+) -> None:
+    """Two folders have the same [supervisor] name: nothing is shown, stopped or called done."""
+    file = tmp_path / "services.toml"
+    file.write_text(f'[supervisor]\nruntime_dir = "{tmp_path}/run"\n[services.a]\ncommand = "a"\n')
+    os.environ.pop("SUPERVISOR_SOCKET")
+    run = supervisor(*arguments.split())
+    assert (run.code, run.out) == (2, "")
+    assert f"this daemon runs /srv/shop/services.toml, not {file}\n  Use -f /srv/shop/services.toml" in run.err
+    socket = f"{tmp_path}/run/control.sock"
+    assert supervisor("status", "--socket", socket).out.count("running") == len(CALM)
 
 
 def test_file_on_the_command_line_outdoes_the_environment(supervisor: Supervisor, tmp_path: Path, calm: int) -> None:

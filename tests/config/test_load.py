@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.config.source.project import default_name, folder_identity
 from supervisor.core.model.spec import (
     BackoffKind,
     Evidence,
@@ -126,6 +127,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
     (tmp_path / "page.sh").touch(0o755)
     assert plan(EVERYTHING) == Plan(
         path=str(tmp_path / "services.toml"),
+        folder=folder_identity(tmp_path),
         supervisor=SupervisorSpec(
             name="demo",
             runtime_dir=str(tmp_path / "run"),
@@ -200,7 +202,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
 def test_what_is_not_given_is_left_to_the_spec(plan: Load, tmp_path: Path) -> None:
     loaded = plan('[services.a]\ncommand = "true"')
     assert loaded.services == (ServiceSpec(name="a", command=("true",), directory=str(tmp_path)),)
-    assert loaded.supervisor.name == tmp_path.name
+    assert loaded.supervisor.name == default_name(tmp_path / "services.toml")
     assert loaded.supervisor.listen is None
 
 

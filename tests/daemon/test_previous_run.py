@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
-from supervisor.daemon.previous_run import ID, PLAN, PreviousRun, RuntimeFiles, same_epoch
+from supervisor.daemon.previous_run import ID, PLAN, SOURCE, PreviousRun, RuntimeFiles, same_epoch
 
 NOW, BEFORE = "boot.2", "boot.1"
 
@@ -145,8 +147,51 @@ def test_only_the_owner_may_read_the_plan(tmp_path: Path) -> None:
     files = RuntimeFiles(str(tmp_path))
     files.write_plan(_plan("a"))
     files.write_id("abc", NOW)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [ID, PLAN]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [ID, PLAN, SOURCE]
     assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_daemon_does_not_take_up_what_the_file_of_another_folder_left(tmp_path: Path) -> None:
+    """Two files may have the same [supervisor] name: to put the other one in force would stop what runs."""
+    files = RuntimeFiles(str(tmp_path / "run"), str(tmp_path / "state"))
+    (tmp_path / "run").mkdir()
+    one, other, link = tmp_path / "one.toml", tmp_path / "other.toml", tmp_path / "link.toml"
+    one.touch()
+    other.touch()
+    link.symlink_to(one)
+    was = replace(_plan("a"), path=str(one), folder="1:2:3")
+    files.write_plan(was)  # where a directory is missing, only the record in it is
+
+    def found(path: Path, folder: str = "4:5:6", *, crashed: bool = True) -> str:
+        files.write_running(NOW if crashed else "")
+        return PreviousRun(Facts(), files, NOW).other_file(replace(_plan(), path=str(path), folder=folder))
+
+    assert found(other) == str(one)
+    assert found(other, crashed=False) == ""
+    assert found(one) == found(link) == ""
+    (tmp_path / "moved").mkdir()
+    moved = tmp_path / "moved" / "one.toml"
+    moved.touch()
+    assert found(moved) == str(one)
+    assert found(moved, "1:2:3") == ""  # the folder was moved
+    assert found(other, "1:2:3") == str(one), "another file in the same folder"
+    other.unlink()
+    assert found(other) == str(one), "its own file is gone"
+    one.unlink()
+    assert found(other) == ""  # a deploy removed it
+    files.write_plan(_plan("a"))  # by an earlier version
+    assert found(other) == ""
+
+
+def test_which_file_a_daemon_runs_stands_in_both_directories(tmp_path: Path) -> None:
+    for name in ("run", "state"):
+        (tmp_path / name).mkdir()
+    RuntimeFiles(str(tmp_path / "run"), str(tmp_path / "state")).write_plan(
+        replace(_plan(), path="/srv/\udce9/services.toml", folder="1:2:3")
+    )
+    for name in ("run", "state"):
+        assert (tmp_path / name / SOURCE).read_bytes() == b"1:2:3\n/srv/\xe9/services.toml\n"
+        assert stat.S_IMODE((tmp_path / name / SOURCE).stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(

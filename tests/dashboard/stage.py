@@ -99,6 +99,7 @@ def play(
     """One scene, with a first status already on the screen."""
     client = FakeClient(rows)
     app = Dashboard(client, owns_daemon=owns_daemon)
+    app.model.live_for = 3600.0  # the fake daemon sends a status when a test says so
 
     async def run() -> None:
         async with app.run_test(size=size, notifications=True) as pilot:

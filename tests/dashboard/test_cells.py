@@ -348,12 +348,12 @@ def test_a_wait_is_measured_from_when_it_was_seen_first() -> None:
 
 def test_model_says_that_the_daemon_was_away_or_is_another() -> None:
     model = Model()
-    assert model.link().text == "○ connecting…"
+    assert model.link(0.0).text == "○ connecting…"
     assert model.take(status(), 10.0) == "" and model.live
     model.lost("connection reset", 12.0)
     assert not model.live
-    assert model.link().text == "↯ reconnecting…"
-    assert "connection reset" in model.lost_words(15.0) and "3.0s" in model.lost_words(15.0)
+    assert model.link(12.0).text == "↯ reconnecting…"
+    assert "connection reset" in model.lost_words(15.0) and "5.0s" in model.lost_words(15.0)
     assert model.age(60.0) == 2.0  # nothing is known of the time since
     assert model.take(status(), 61.0) == "reconnected"
     model.lost("gone", 62.0)
@@ -361,13 +361,28 @@ def test_model_says_that_the_daemon_was_away_or_is_another() -> None:
     assert model.lost_words(64.0) == ""
 
 
+def test_live_is_only_what_came_a_moment_ago() -> None:
+    """A daemon that is stopped keeps its connections open."""
+    model = Model()
+    model.take(status(), 10.0)
+    assert model.link(12.9).text == "● live" and model.lost_words(12.9) == ""
+    assert model.link(13.0).text == "◌ waiting…"
+    words = model.lost_words(60.0, " (pid 812, stopped)")
+    assert words == "waiting for the daemon (pid 812, stopped) · last status 50s ago"
+    assert model.age(12.0) == 2.0 and model.age(60.0) == 3.0  # no countdown goes on
+    model.lost("timed out", 61.0)
+    assert "last status 52s ago" in model.lost_words(62.0)
+    model.take(status(), 63.0)
+    assert model.link(63.0).text == "● live"
+
+
 def test_only_a_countdown_that_is_about_to_end_is_urgent() -> None:
     model = Model()
-    model.take(status([view("a", "backoff", next_restart_in_s=25.0)]), 0.0)
-    assert not model.soon(10.0)
-    assert model.soon(16.0)
+    model.take(status([view("a", "backoff", next_restart_in_s=12.0)]), 0.0)
+    assert not model.soon(1.0)
+    assert model.soon(2.5)
     model.lost("gone", 1.0)
-    assert not model.soon(16.0)
+    assert not model.soon(2.5)
 
 
 # -- the head --------------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class StandIn:
         stubborn: Sequence[str] = (),
         events: Sequence[Event] = (),
         lines: dict[str, list[tuple[float | None, str]]] | None = None,
+        file: str = "/srv/shop/services.toml",
     ) -> None:
         self.loop = loop
         self.rows = {row["name"]: row.copy() for row in rows}
@@ -63,6 +64,7 @@ class StandIn:
         self.closing = False
         self.upgraded_from = ""
         self.ended: Callable[[], None] = loop.stop
+        self.file = file
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

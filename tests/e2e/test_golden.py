@@ -79,7 +79,8 @@ def detail_keys(detail: str) -> list[str]:
 
 def the_files_are_the_same(written: Path) -> None:
     found = json.loads((written / "files.json").read_text())
-    assert found.pop("run/running") == "file", "later than that build"
+    for later in ("run/running", "run/source", "state/source"):
+        assert found.pop(later) == "file", "later than that build"
     assert {name: kind for name, kind in found.items() if not name.startswith("state/log/")} == {
         name: kind for name, kind in golden("files.json").items() if not name.startswith("state/log/")
     }

@@ -83,7 +83,7 @@ def test_the_worked_example_starts_and_stops(tmp_path: Path, daemon: Make) -> No
     text = (ROOT / "services.toml").read_text()
     port = "18173"
     place = f'[supervisor]\nname = "demo"\nruntime_dir = "{tmp_path}/r"\nstate_dir = "{tmp_path}/s"'
-    text = text.replace('[supervisor]\nname = "demo"', place).replace("18080", port)
+    text = text.replace("[supervisor]\n", f"{place}\n", 1).replace("18080", port)
     d = daemon("", start=False)
     d.file = ROOT / f".example-{port}.toml"
     d.runtime_dir = tmp_path / "r"

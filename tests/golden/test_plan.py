@@ -151,6 +151,7 @@ EVERY_KEY: JSON = {
         }
     ],
     "path": "/srv/demo/services.toml",
+    "folder": "1:2:3",
 }
 """A plan in which nothing is as it is by default, as it is written."""
 
@@ -266,6 +267,7 @@ EVERY_FIELD = Plan(
         ),
     ),
     path="/srv/demo/services.toml",
+    folder="1:2:3",
 )
 
 DEFAULTS: dict[type, JSON] = {
@@ -384,7 +386,7 @@ DEFAULTS: dict[type, JSON] = {
     },
     HookSpec: {"on": (), "run": None, "notify": None, "timeout": 30.0},
     SocketSpec: {"mode": 0o660, "label": ""},
-    Plan: {"path": ""},
+    Plan: {"path": "", "folder": ""},
 }
 """What a plan means by a key that it does not have."""
 REQUIRED: dict[type, JSON] = {

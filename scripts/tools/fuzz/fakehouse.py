@@ -36,6 +36,7 @@ class House:
     """
 
     def __init__(self, place: str) -> None:
+        self.file = "/srv/house/services.toml"
         self.orders: list[str] = []
         self.private: list[str] = []
         self.watching = 0

@@ -83,7 +83,7 @@ class _Feed:
         if not self._open:  # a HEAD request, or the client has disconnected
             return
         self._stream.send(b": hello\n\n")
-        if "status" not in self._topics:
+        if "status" not in self._topics or self._interval > PING_SECONDS:
             self._ping_later()
         if after is None:
             self._watch()

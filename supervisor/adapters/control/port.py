@@ -50,6 +50,11 @@ class Subscriber:
 class Daemon(Protocol):
     """A running supervisor, as the control API sees it. Every method is synchronous and quick."""
 
+    @property
+    def file(self) -> str:
+        """The absolute path of the configuration that the daemon runs."""
+        ...
+
     def status(self, services: Sequence[str] = ()) -> Status: ...
 
     def instance(self, name: str) -> InstanceDetail:

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 
 from supervisor.adapters.control.call import JSON_TYPE, Call, error_body
 from supervisor.adapters.control.port import MOST_ID, Daemon
+from supervisor.adapters.eventloop.fd_passing import unquoted
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.messages import Exchange
 from supervisor.adapters.http.routing import Param, Params, Route, arguments, match
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.services.status import should_be_up_but_is_not
 from supervisor.core.text.nearest import nearest
-from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
+from supervisor.errors import ConfigError, NoSuchService, OperationFailed, OtherFile, SupervisorError, UsageError
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Accepted, Difference, Events, Health, Readiness, Upgrade
 
+FILE_HEADER = "supervisor-file"
+"""The header in which a client says which file it means, percent-encoded."""
 MOST_STREAMS = 32
 RESERVED_STREAMS = 16
 """Streams beyond that which only commands that wait for their order may open, so that followers cannot hinder them."""
@@ -48,12 +51,22 @@ class ControlRoutes:
         try:
             route, path_args = _route(call, request.method, request.path, request.local)
             if route is not None:
+                self._require_own(request.headers.get(FILE_HEADER))
                 call.args = arguments(route, path_args, request.query, request.body)
                 if route.method == "POST":
                     self._check_deadline(request.headers.get(DEADLINE))
                 route.handler(self, call)
         except SupervisorError as error:
             self.refuse(call, error)
+
+    def _require_own(self, meant: str | None) -> None:
+        """OtherFile where the client means another file.  Without the header it means whatever answers."""
+        file = self.daemon.file
+        if meant is not None and unquoted(meant) != file:
+            raise OtherFile(
+                f"this daemon runs {file}, not {unquoted(meant)}",
+                f"Use -f {file}, or --socket; or give one of the two another [supervisor] name.",
+            )
 
     def _check_deadline(self, deadline: str | None) -> None:
         """Refuse an order that was taken only after its client had given up, say because the daemon was stopped."""
@@ -96,6 +109,7 @@ class ControlRoutes:
 
 
 STATUS_OF: dict[type[SupervisorError], tuple[int, str]] = {
+    OtherFile: (421, "other-file"),
     UsageError: (400, "usage"),
     NoSuchService: (404, "no-such-service"),
     ConfigError: (422, "config"),

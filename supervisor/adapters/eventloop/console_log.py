@@ -43,9 +43,12 @@ class ConsoleLog:
         self._socket: socket.socket | None = None
         self._fd = 2
         try:
-            if stat.S_ISSOCK(os.fstat(2).st_mode):
+            mode = os.fstat(2).st_mode
+            if stat.S_ISSOCK(mode):
                 self._socket = socket.socket(fileno=os.dup(2))
-            else:  # an own open file description: otherwise O_NONBLOCK would hold for all users of the terminal
+            elif not stat.S_ISREG(mode):
+                # An own open file description: otherwise O_NONBLOCK would hold for all users of the terminal.  A file
+                # does not block, and others that write through the same description go on at its position.
                 self._fd = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND | os.O_CLOEXEC)
         except OSError:
             self._fd = 2

@@ -105,6 +105,18 @@ def socket_owner(path: str) -> int:
         os.close(fd)
 
 
+def read_file(directory: str, name: str, most: int = -1) -> str:
+    """The text of a file in `directory`, at most so many characters.  Raises as `open_directory` does, and OSError for
+    a link."""
+    fd = open_directory(directory)
+    try:
+        found = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
+    finally:
+        os.close(fd)
+    with open(found, errors="surrogateescape") as file:
+        return file.read(most)
+
+
 def own_directory(path: str, mode: int, group: int | None = None) -> str:
     """Make or check `path`: a directory of this user, writable for no other, with `mode` and, if given, `group`.
 

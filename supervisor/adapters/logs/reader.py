@@ -6,6 +6,7 @@ needed.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from supervisor.adapters.logs.files import LogFile, LogFiles
@@ -81,6 +82,12 @@ def read(
         )
     finally:
         sources.close()
+
+
+def instances(directory: str) -> list[str]:
+    """The instances that have a log in `directory`, by name.  OSError."""
+    end = log_name("")
+    return sorted(entry.removesuffix(end) for entry in os.listdir(directory) if entry.endswith(end))  # noqa: PTH208
 
 
 def _forward(

@@ -269,7 +269,7 @@ HTTP_SERVER = table(
 SUPERVISOR = table(
     "The daemon itself.",
     {
-        "name": key(kinds.NAME, "Its name; the name of the file's folder unless given."),
+        "name": key(kinds.NAME, "Its name; unless given, the name of the file's folder and a hash of its path."),
         "runtime_dir": key(kinds.PATH, "The directory of its sockets."),
         "state_dir": key(kinds.PATH, "The directory of its ledger and logs."),
         "group": key(

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config.source.expand import expand
+from supervisor.config.source.project import find_name, folder_name, is_name, known_as
 from supervisor.config.source.read import read_text
 from supervisor.errors import ConfigError
 from supervisor.last_directories import Locations, look_up, runtime_root
 
 SYSTEM_WIDE = Path("/etc/supervisor/services.toml")
 
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 _HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _OURS = re.compile(r"^[ \t]*\[[ \t]*supervisor[ \t]*\]", re.MULTILINE)
 
@@ -62,28 +62,44 @@ def last_locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.env
 
 def locate(file: Path, supervisor: Mapping[str, Any], env: Mapping[str, str]) -> Locations:
     """The locations by the `[supervisor]` table of `file`, with defaults for missing keys."""
-    name = supervisor.get("name")
-    if not isinstance(name, str) or not name or _NOT_IN_NAMES.search(name):
-        name = default_name(file)
     root = os.geteuid() == 0
     state = env.get("XDG_STATE_HOME")
     kept = Path(state) if state else Path.home() / ".local/state"
-    return Locations(
-        name,
-        _directory(file, supervisor.get("runtime_dir"), env) or str(runtime_root(env) / name),
-        _directory(file, supervisor.get("state_dir"), env)
-        or str((Path("/var/lib/supervisor") if root else kept / "supervisor") / name),
-    )
-
-
-def default_name(file: Path) -> str:
-    """The name of the file's folder, reduced to characters that a name may have."""
-    return _NOT_IN_NAMES.sub("-", file.parent.name).strip("-.")[:64] or "default"
+    all_runtime = runtime_root(env)
+    all_state = Path("/var/lib/supervisor") if root else kept / "supervisor"
+    runtime_dir = _directory(file, supervisor.get("runtime_dir"), env)
+    state_dir = _directory(file, supervisor.get("state_dir"), env)
+    given = supervisor.get("name")
+    if is_name(given):
+        name = str(given)
+    else:
+        parents = [parent for given, parent in ((runtime_dir, all_runtime), (state_dir, all_state)) if not given]
+        name = find_name(file, parents) if parents else folder_name(file)
+    runtime_dir = runtime_dir or str(all_runtime / name)
+    state_dir = state_dir or str(all_state / name)
+    return Locations(name, runtime_dir, state_dir, known_as(file, (runtime_dir, state_dir)))
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
     """The absolute path, links unresolved: a folder `current` that moves between releases keeps its name."""
-    return Path(os.path.abspath(path))  # noqa: PTH100
+    return Path(os.path.normpath(path if os.path.isabs(path) else os.path.join(_working_directory(), path)))  # noqa: PTH117, PTH118
+
+
+def _working_directory() -> str:
+    """The directory as the shell calls it, with its links, where PWD names it; else as the kernel does.  ConfigError
+    where it is gone."""
+    named = os.environ.get("PWD", "")
+    try:
+        if named.startswith("/") and named == os.path.normpath(named) and os.path.samefile(named, "."):  # noqa: PTH121
+            return named
+    except OSError:  # PWD is out of date
+        pass
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError:
+        raise ConfigError(
+            "the current directory no longer exists", "Name the file by its full path: -f PATH."
+        ) from None
 
 
 def _directory(file: Path, given: object, env: Mapping[str, str]) -> str:

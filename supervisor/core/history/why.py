@@ -45,11 +45,12 @@ def why(
     evidence: Callable[[int], Evidence | None],
     words: Words,
     last: int = INCIDENTS,
+    removed: bool = False,
 ) -> Why:
-    """`view`: the instance's status row (only `name` and `service` where no daemon runs).  `events`: event
-    objects, oldest first; those of other instances are skipped.  `evidence(event id)`: what was captured, or
-    None.  `words`: gives the last output of processes that ended before they could be examined.  `last`: the number of
-    incidents, the newest last."""
+    """`view`: the instance's status row; only `name` and `service` where no daemon runs, or where the instance was
+    `removed` from the configuration.  `events`: event objects, oldest first; those of other instances are skipped.
+    `evidence(event id)`: what was captured, or None.  `words`: gives the last output of processes that ended before
+    they could be examined.  `last`: the number of incidents, the newest last."""
     mine = [event for event in events if event["instance"] == view["name"]]
     row = cast("Instance", view) if "state" in view else None
     found = incidents(mine, is_oneshot(row, mine))
@@ -58,15 +59,26 @@ def why(
         "service": view["service"],
         "state": row["state"] if row else None,
         "ready": row["ready"] if row else None,
-        "now": f"{row['name']} is {standing(row)}" if row else "no daemon is running; this is read from its ledger",
+        "now": f"{row['name']} is {standing(row)}" if row else _absence(view, removed),
         "target": row["target"]["says"] if row and row["target"] else None,
         "known_since": mine[0]["at"] if mine else None,
         "failures": sum(incident.failed_at is not None for incident in found),
         "false_alarms": sum(incident.outcome is IncidentOutcome.FALSE_ALARM for incident in found),
         "excused": [_excuse(event) for event in mine if event["cause"] == Cause.HELD and event["to"] == "running"],
         "incidents": [_story(incident, mine, evidence, words) for incident in (found[-last:] if last > 0 else [])],
-        "next": prospect(row) if row else {"what": "nothing until the daemon is started", "in_s": None},
+        "next": prospect(row)
+        if row
+        else {
+            "what": f"nothing until {'it is configured again' if removed else 'the daemon is started'}",
+            "in_s": None,
+        },
     }
+
+
+def _absence(view: InstanceName, removed: bool) -> str:
+    if removed:
+        return f"{view['name']} is no longer in the configuration; this is read from the ledger"
+    return "no daemon is running; this is read from its ledger"
 
 
 def tell(story: Why) -> list[str]:

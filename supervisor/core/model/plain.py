@@ -66,7 +66,7 @@ KEYS: dict[type, dict[str, str]] = {
         "name", "runtime_dir", "state_dir", "max_concurrent_restarts", "wait_ready", "group", "listen", "token_file",
         "certificate", "private_key",
     ),
-    Plan: _keys("supervisor", "services", "path"),
+    Plan: _keys("supervisor", "services", "path", "folder"),
 }  # fmt: skip
 """The key under which each attribute is written, in the order of writing.
 

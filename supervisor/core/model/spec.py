@@ -290,11 +290,13 @@ class SupervisorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A whole configuration.  `services` is in start order: dependencies come first."""
+    """A whole configuration.  `services` is in start order: dependencies come first.  `folder`: names the folder of the
+    file `path` wherever it is moved."""
 
     supervisor: SupervisorSpec
     services: tuple[ServiceSpec, ...]
     path: str = ""
+    folder: str = ""
 
     def service(self, name: str) -> ServiceSpec | None:
         return next((s for s in self.services if s.name == name), None)

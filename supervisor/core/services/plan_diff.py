@@ -56,28 +56,39 @@ class Difference:
 
 
 def difference(old: Plan, new: Plan) -> Difference:
-    """Compare two plans by service name; the order of services does not matter."""
+    """Compare two plans by service name; the order of services does not matter.
+
+    Where the file's folder is another one under the same path (a link to a release that was moved on), the directory of
+    what runs in it has changed, although its path is the same."""
     before = {s.name: s for s in old.services}
     after = {s.name: s for s in new.services}
-    changed = {name: _keys(before[name], spec) for name, spec in after.items() if name in before}
+    moved = f"{old.path.rpartition('/')[0]}/" if old.path == new.path and "" != old.folder != new.folder != "" else None
+    changed = {name: _keys(before[name], spec, moved) for name, spec in after.items() if name in before}
     changed = {name: keys for name, keys in changed.items() if keys}
     return Difference(
         added=tuple(name for name in after if name not in before),
         removed=tuple(name for name in before if name not in after),
         changed=changed,
         unchanged=len(before.keys() & after.keys()) - len(changed),
-        supervisor=tuple(k for k in _keys(old.supervisor, new.supervisor) if k not in SUPERVISOR_IN_PLACE),
+        supervisor=tuple(k for k in _changed(old.supervisor, new.supervisor) if k not in SUPERVISOR_IN_PLACE),
         restarted=frozenset(name for name in changed if _needs_process(before[name], after[name], changed[name])),
     )
 
 
-def _keys(old: ServiceSpec | SupervisorSpec, new: ServiceSpec | SupervisorSpec) -> tuple[str, ...]:
+def _keys(old: ServiceSpec, new: ServiceSpec, moved: str | None) -> tuple[str, ...]:
+    """`moved`: the folder that is another one now."""
+    keys = _changed(old, new)
+    inside = moved is not None and f"{new.directory}/".startswith(moved)
+    return ("directory", *keys) if inside and "directory" not in keys else keys
+
+
+def _changed(old: ServiceSpec | SupervisorSpec, new: ServiceSpec | SupervisorSpec) -> tuple[str, ...]:
     names = (f.name for f in fields(old) if f.name != NOT_WRITTEN)
     return tuple(name for name in names if getattr(old, name) != getattr(new, name))
 
 
 def _needs_process(old: ServiceSpec, new: ServiceSpec, keys: tuple[str, ...]) -> bool:
-    if set(keys) - IN_PLACE:
+    if set(keys) - IN_PLACE or (old.replicas == 1) != (new.replicas == 1):  # web becomes web@1, or the other way round
         return True
     return _notify_environment(old) != _notify_environment(new)
 

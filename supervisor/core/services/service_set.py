@@ -241,6 +241,8 @@ class ServiceSet:
                 actions = step(instance, event, now)
                 out += actions
                 self._react(instance, was, was_ready, actions)
+                if instance.name in self._removed:
+                    self._recheck_waiting = True
                 if ran != instance.incarnation or was is not instance.state or actions:
                     self._update_waiting(instance)
                 self._deadlines.schedule(instance)
@@ -318,7 +320,7 @@ class ServiceSet:
             self._recheck_waiting = False
             for name in list(self._waiting):
                 instance = self.instances[name]
-                instance.waiting_for = self._unready(instance.spec)
+                instance.waiting_for = self._unready(instance)
                 if not instance.waiting_for:
                     del self._waiting[name]
                     if instance.recovering:
@@ -336,9 +338,14 @@ class ServiceSet:
             free -= 1
         return permitted
 
-    def _unready(self, spec: ServiceSpec) -> str:
-        """The instance to wait for: a dependency that is not ready, or a fallback that still runs (it may hold the same
-        port)."""
+    def _unready(self, instance: Instance) -> str:
+        """What to wait for: a dependency that is not ready, or what may hold the same port: a fallback that still runs
+        and, for an instance that never ran, one that is being removed (it may have been renamed)."""
+        spec = instance.spec
+        if not instance.incarnation:
+            for name in self._removed:
+                if self.instances[name].alive and not self.instances[name].lingering:
+                    return f"{name}, which is being removed"
         for name in self.names(spec.restart.fallback) if spec.restart.fallback else ():
             if self.instances[name].alive and self.instances[name].goal is Goal.DOWN:
                 return name

@@ -44,6 +44,15 @@ class Home:
         check_answer(method, target, status, json.loads(answer))
         return status, json.loads(answer)
 
+    def meaning(self, file: str | None, method: str, target: str) -> tuple[int, JSON]:
+        """The answer to a client that says which file it means."""
+        meant = "" if file is None else f"supervisor-file: {file}\r\n"
+        head = f"{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n{meant}\r\n"
+        with self.served.connect() as sock:
+            sock.sendall(head.encode())
+            status, _, answer = read_answer(sock)
+        return status, json.loads(answer)
+
     def error(self, method: str, target: str, body: object = None, tcp: bool = False) -> tuple[int, str, JSON]:
         status, answer = self.ask(method, target, body, tcp)
         error = answer["error"]
@@ -362,6 +371,15 @@ def test_stream_without_status_pings(home: Home, monkeypatch: pytest.MonkeyPatch
         assert [events.block() for _ in range(3)] == [": hello", ": ping", ": ping"]
 
 
+def test_a_stream_of_rare_statuses_pings_as_well(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a client would take an hour of silence for a daemon that has gone."""
+    monkeypatch.setattr(sse, "PING_SECONDS", 0.02)
+    with home.stream("/v1/stream?topics=status&interval=3600") as events:
+        assert events.block() == ": hello"
+        assert events.block().startswith("event: status")
+        assert [events.block() for _ in range(2)] == [": ping", ": ping"]
+
+
 def test_client_that_leaves_is_watched_for_no_longer(home: Home) -> None:
     with home.stream("/v1/stream") as events:
         events.next()
@@ -476,3 +494,18 @@ def test_plus_is_a_space_in_a_query_and_a_plus_in_a_path() -> None:
     ((route, args),) = match(ROUTES, "/v1/logs/a+b")
     assert args == {"name": "a+b"}
     assert arguments(route, args, "before=a+b", b"")["before"] == "a b"
+
+
+@pytest.mark.parametrize("file", ["/srv/shop/services.toml", "%2Fsrv%2Fshop/services.toml", None])
+def test_a_client_that_means_this_file_is_served(home: Home, file: str | None) -> None:
+    assert home.meaning(file, "GET", "/v1/status")[0] == 200
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if "{" not in r.path], ids=lambda r: f"{r.method} {r.path}")
+def test_a_client_that_means_another_file_gets_nothing_done(home: Home, route: Any) -> None:
+    status, answer = home.meaning("/srv/d%C3%A9p%0Aot/services.toml", route.method, route.path)
+    assert status == 421
+    assert answer["error"]["code"] == "other-file"
+    assert answer["error"]["message"] == "this daemon runs /srv/shop/services.toml, not /srv/dép\not/services.toml"
+    assert "--socket" in answer["error"]["hint"]
+    assert not home.daemon.closing

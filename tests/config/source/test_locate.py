@@ -9,6 +9,7 @@ import pytest
 
 from supervisor.config.load import load
 from supervisor.config.source import locate
+from supervisor.config.source.project import default_name
 from supervisor.errors import ConfigError
 
 SERVICE = '[services.a]\ncommand = "true"\n'
@@ -39,14 +40,7 @@ def test_the_name_is_found(tmp_path: Path, text: str, name: str) -> None:
     file = tmp_path / "app" / "services.toml"
     file.parent.mkdir()
     file.write_text(text)
-    assert locate.locations(file).name == name
-
-
-@pytest.mark.parametrize(
-    ("folder", "name"), [("/srv/my app", "my-app"), ("/", "default"), ("/srv/..x..", "x"), ("/srv/é", "default")]
-)
-def test_a_folder_gives_its_name(folder: str, name: str) -> None:
-    assert locate.default_name(Path(folder) / "services.toml") == name
+    assert locate.locations(file).name == (name if name == "x" else default_name(file))
 
 
 @pytest.mark.parametrize(
@@ -67,19 +61,29 @@ def test_where_things_are_kept(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 7)
     monkeypatch.setenv("HOME", "/home/seven")
-    assert locate.locate(Path("/srv/app/services.toml"), {}, env) == ("app", runtime, state)
+    file = "/srv/app/services.toml"
+    assert locate.locate(Path(file), {"name": "app"}, env) == ("app", runtime, state, file)
 
 
 def test_given_directories_are_relative_to_the_file() -> None:
     table = {"runtime_dir": "run", "state_dir": "/${WHERE}"}
-    assert locate.locate(Path("/srv/app/services.toml"), table, {"WHERE": "x"})[1:] == ("/srv/app/run", "/x")
+    assert locate.locate(Path("/srv/app/services.toml"), table, {"WHERE": "x"})[:3] == (
+        "app",
+        "/srv/app/run",
+        "/x",
+    )
 
 
 def test_daemon_and_clients_agree(tmp_path: Path, env: dict[str, str]) -> None:
     file = tmp_path / "services.toml"
     file.write_text('[supervisor]\nname = "x"\nruntime_dir = "${HOME}/r"\n' + SERVICE)
     supervisor = load(file, env).supervisor
-    assert locate.locations(file, env) == (supervisor.name, supervisor.runtime_dir, supervisor.state_dir)
+    assert locate.locations(file, env) == (
+        supervisor.name,
+        supervisor.runtime_dir,
+        supervisor.state_dir,
+        str(file),
+    )
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -104,3 +108,26 @@ def test_it_needs_none_of_the_heavy_modules() -> None:
         " print({'pydantic', 'pydantic_core', 'click', 'json'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+def test_a_relative_path_begins_where_the_shell_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that `current`, a link that moves between releases, stays one project."""
+    release, current = tmp_path / "releases" / "1", tmp_path / "current"
+    release.mkdir(parents=True)
+    current.symlink_to(release)
+    monkeypatch.chdir(release)
+    monkeypatch.setenv("PWD", str(current))
+    assert locate.absolute("services.toml") == current / "services.toml"
+    assert locate.absolute("../x.toml") == tmp_path / "x.toml"
+    for outdated in (str(tmp_path), f"{current}/", "releases/1", "", f"{tmp_path}/gone"):
+        monkeypatch.setenv("PWD", outdated)
+        assert locate.absolute("services.toml") == release / "services.toml"
+
+
+def test_a_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigError, match="current directory no longer exists"):
+        locate.absolute("services.toml")
+    assert locate.absolute("/x/services.toml") == Path("/x/services.toml")

@@ -18,6 +18,7 @@ from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import FAILURES, Cause
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
+from supervisor.core.services.plan_diff import difference
 from supervisor.core.services.service_set import ServiceSet
 
 
@@ -329,6 +330,79 @@ def test_what_is_no_longer_configured_cannot_be_started_again() -> None:
     assert world["gone"].state is State.STOPPING
     assert world.service_set.names("gone") == []
     assert world.service_set.names("keep") == ["keep"]
+
+
+def test_a_renamed_service_starts_only_after_the_old_one_has_ended() -> None:
+    """Both may use the same port."""
+    world = World(spec("keep"), spec("old", depends_on=["keep"]))
+    world.start()
+    world.obedient = False
+    renamed = replace(world.plan, services=(spec("keep"), spec("new", depends_on=["keep"])))
+    world.take(world.service_set.apply(renamed, world.now)[1])
+    assert world.states() == {"keep": "running", "new": "starting", "old": "stopping"}
+    assert world["new"].waiting_for == "old, which is being removed"
+    world._end("old", 1, 0, None)
+    world.take([])
+    assert world.states() == {"keep": "running", "new": "running"}
+    assert world.order == ["+keep", "+old", "-old", "+new"]
+
+
+def test_what_cannot_be_killed_is_not_waited_for_by_its_successor() -> None:
+    world = World(spec("old"))
+    world.start()
+    world.obedient = False
+    world.take(world.service_set.apply(replace(world.plan, services=(spec("new"),)), world.now)[1])
+    world.post("old", ev.KillIncomplete(1, ("7 old (D)",)))
+    assert world.states() == {"old": "stopping", "new": "running"}
+
+
+def test_what_has_run_does_not_wait_for_what_is_removed() -> None:
+    world = World(spec("web"), spec("old"))
+    world.start()
+    world.obedient = False
+    world.take(world.service_set.apply(replace(world.plan, services=(spec("web"),)), world.now)[1])
+    world.dies("web")
+    world.advance(1)
+    assert world.states() == {"web": "running", "old": "stopping"}
+
+
+def test_one_replica_and_several_have_different_names() -> None:
+    """A process knows its name, so that it has to be started again; the difference says so."""
+    world = World(spec("web"))
+    world.start()
+    plan = replace(world.plan, services=(spec("web", replicas=2),))
+    difference, actions = world.service_set.apply(plan, world.now)
+    world.take(actions)
+    assert difference.needs_restart("web")
+    assert world.order == ["+web", "-web", "+web@1", "+web@2"]
+    assert world.service_set.difference(replace(plan, services=(spec("web", replicas=3),))).restarted == frozenset()
+    assert world.service_set.difference(world.plan).needs_restart("web")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        ("1:2:3", "1:2:4", {"inside": ("directory",), "below": ("directory",)}),
+        ("1:2:3", "1:2:3", {}),
+        ("", "1:2:3", {}),  # a plan of an earlier version
+        ("1:2:3", "", {}),
+    ],
+)
+def test_a_link_to_another_release_is_another_directory(
+    before: str, after: str, changed: dict[str, tuple[str, ...]]
+) -> None:
+    services = (
+        replace(spec("inside"), directory="/srv/current"),
+        replace(spec("below"), directory="/srv/current/web"),
+        replace(spec("beside"), directory="/srv/current-data"),
+    )
+    old = Plan(supervisor=SupervisorSpec(), services=services, path="/srv/current/services.toml", folder=before)
+    found = difference(old, replace(old, folder=after))
+    assert found.changed == changed
+    assert found.restarted == frozenset(changed)
+    edited = replace(old, folder=after, services=(replace(services[0], directory="/"), *services[1:]))
+    assert difference(old, edited).changed["inside"] == ("directory",)
+    assert difference(old, replace(old, path="/srv/moved/services.toml", folder=after)).changed == {}
 
 
 def test_a_dependant_that_was_stopped_stays_so_when_its_dependency_restarts() -> None:

@@ -1,0 +1,142 @@
+"""What runs on where no daemon does: finds it by the marks of its daemon, shows it, and has it ended.
+
+To end it a daemon is started that takes it up, stops it as `down` does, and ends: so each service gets its stop signal,
+its time, and the kill of its tree, and the ledger tells it.  That daemon follows the plan that was in force, so that it
+needs no file.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from supervisor.adapters.linux.directories import read_file
+from supervisor.cli.daemon_target import DaemonTarget
+from supervisor.cli.detached_daemon import failure, opened_log
+from supervisor.errors import NoDaemon, NotListening, OperationFailed
+from supervisor.launch import ending_daemon_command
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Instance
+    from supervisor.core.services.adoption import MarkedProcess
+
+ASK_AGAIN = 0.01
+"""Seconds between two attempts to follow the daemon that ends them."""
+
+
+class Unwatched(NamedTuple):
+    """An instance that still runs.
+
+    `process`: name and state of its main process `pid`.  `processes`: how many there are.  `outlives`: it has
+    `detach = true`, and no daemon need run."""
+
+    instance: str
+    pid: int
+    process: str
+    processes: int
+    outlives: bool
+
+
+def find(target: DaemonTarget) -> list[Unwatched]:
+    """The instances of this project that run although no daemon does, in start order."""
+    from supervisor.adapters.processes import orphans
+
+    target.require_own()
+    runtime_dir = os.path.dirname(target.socket)  # noqa: PTH120 - pathlib costs
+    plan = target.plan_in_force
+    specs = {name: spec for spec in plan.services for name in spec.instances} if plan is not None else {}
+    supervisor_id = _read_id(runtime_dir)
+    found: dict[str, list[MarkedProcess]] = {name: [] for name in specs}
+    for process in orphans.find(supervisor_id, f"{runtime_dir}/fifo", specs) if supervisor_id else ():
+        found.setdefault(process.instance, []).append(process)
+    rows = []
+    for name, processes in found.items():
+        if processes:
+            main = min(processes, key=lambda one: (not one.leader, one.start))
+            words = orphans.describe(main).partition(" ")[2]
+            rows.append(Unwatched(name, main.pid, words, len(processes), name in specs and specs[name].detach))
+    return rows
+
+
+def status(target: DaemonTarget, why: NoDaemon, as_json: bool, services: Sequence[str]) -> NoDaemon:
+    """Print what runs of these services, or of all; returns the error to end with."""
+    if not isinstance(why, NotListening):
+        return why
+    rows = [row for row in find(target) if not services or _is_meant(row.instance, services)]
+    if not rows:
+        return why
+    if as_json:
+        from json import dumps
+
+        plain = [{"name": row.instance, "pid": row.pid, "processes": row.processes} for row in rows]
+        sys.stdout.write(dumps({"unwatched": plain}) + "\n")
+    else:
+        from supervisor.display.status_row import aligned, printable
+
+        cells = [(row.instance, "unwatched", str(row.pid), str(row.processes), printable(row.process)) for row in rows]
+        sys.stdout.write(aligned([("NAME", "STATE", "PID", "PROCESSES", "PROCESS"), *cells], ("PID", "PROCESSES")))
+    sys.stdout.flush()
+    what = "1 instance still runs" if len(rows) == 1 else f"{len(rows)} instances still run"
+    hint = "`supervisor up -d` takes up what still runs, `supervisor down` stops it."
+    return NoDaemon(f"{why.message}; {what}, unwatched", hint)
+
+
+def end(target: DaemonTarget, why: NotListening, tell: Callable[[list[Instance], dict[str, str]], None]) -> int:
+    """Stop what runs.  `tell` prints what delays it.  Raises `why` where nothing runs, SupervisorError where something
+    remains."""
+    rows = [row for row in find(target) if not row.outlives]
+    if not rows:
+        raise why
+    sys.stderr.write(f"no daemon answers; stopping what still runs: {', '.join(row.instance for row in rows)}\n")
+    log = Path(target.state_dir) / "daemon.log"
+    with opened_log(log) as file:
+        begin = file.seek(0, os.SEEK_END)
+        daemon = subprocess.Popen(
+            ending_daemon_command(os.path.dirname(target.socket)),  # noqa: PTH120
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    _follow(target, daemon, tell)
+    code = daemon.wait()
+    left = [f"{row.instance}: {row.pid} {row.process}" for row in find(target) if not row.outlives]
+    if left and not code:
+        raise OperationFailed(f"these processes remain: {', '.join(left)}", f"See {log}.")
+    if code:
+        raise failure(log, begin, code)
+    sys.stdout.write("all services stopped\n")
+    return 0
+
+
+def _follow(
+    target: DaemonTarget, daemon: subprocess.Popen[bytes], tell: Callable[[list[Instance], dict[str, str]], None]
+) -> None:
+    """Tell what delays the end, until the daemon ends."""
+    said: dict[str, str] = {}
+    ended = select.poll()
+    pidfd = os.pidfd_open(daemon.pid)
+    ended.register(pidfd, select.POLLIN)
+    while not ended.poll(ASK_AGAIN * 1000):
+        with suppress(NoDaemon):
+            for message in target.client.stream(["status"]):
+                if message[0] == "status":
+                    tell(message[1]["instances"], said)
+    os.close(pidfd)
+
+
+def _read_id(runtime_dir: str) -> str:
+    """The id of the daemons of this project, which their processes have in their environment; empty if unknown."""
+    with suppress(OSError, ValueError, IndexError):
+        return read_file(runtime_dir, "id", 200).split()[0]
+    return ""
+
+
+def _is_meant(instance: str, services: Sequence[str]) -> bool:
+    return instance in services or instance.partition("@")[0] in services
