@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from supervisor import __version__
@@ -115,10 +116,12 @@ class Runtime:
 
     def _connect_loop(self) -> None:
         loop = self._parts.loop
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.on_signal(number, self._control.down)
         on_terminal = os.isatty(0) or os.isatty(2)
-        loop.on_signal(signal.SIGHUP, self._control.down if on_terminal else self._reload_on_signal)
+        ends = (signal.SIGTERM, signal.SIGINT, *((signal.SIGHUP,) if on_terminal else ()))
+        for number in ends:
+            loop.on_signal(number, partial(self._control.end, {"signal": int(number)}))
+        if not on_terminal:
+            loop.on_signal(signal.SIGHUP, self._reload_on_signal)
         loop.before_wait = self._turn
         loop.on_wake = self._woke
 
@@ -227,7 +230,7 @@ class Runtime:
             if isinstance(result, Exception):
                 self._parts.refuse(f"reload refused: {result}")
 
-        self._control.reload(dry_run=False, done=done)
+        self._control.compile(dry_run=False, done=done, by={"signal": int(signal.SIGHUP)})
 
     def _callback_failed(self, error: Exception) -> None:
         where = error.__traceback__
