@@ -132,7 +132,10 @@ class Client:
         return answer
 
     def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]:
-        """Start, stop, restart, reset or signal; returns the affected instances. It does not wait for the effect."""
+        """Start, stop, restart, reset or signal; returns the affected instances. It does not wait for the effect.
+
+        A `signal` that is given is sent even to a process that does not handle it and would end; the reload signal of
+        the services is refused then, with OperationFailed."""
         body: JSON = {"services": list(services)}
         if signal is not None:
             body["signal"] = signal

@@ -83,9 +83,10 @@ ROOMS: dict[str, set[str]] = {
     },
     "daemon.upgrade_guard": {"adapters.eventloop"},
     "daemon.control": {
-        "core", "adapters", "errors", "daemon.compilation", "daemon.parts", "daemon.reload", "daemon.upgrade",
-        "__version__",
+        "core", "adapters", "errors", "daemon.compilation", "daemon.ordered_by", "daemon.parts", "daemon.reload",
+        "daemon.upgrade", "__version__",
     },
+    "daemon.ordered_by": {"core", "adapters"},
     "daemon.effects": {"core", "adapters", "errors", "daemon.compilation", "daemon.parts"},
     "daemon.recovery": {"core", "daemon.previous_run", "daemon.reload"},
     "daemon.refused_start": {"core", "adapters", "errors", "daemon.previous_run"},

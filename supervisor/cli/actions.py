@@ -6,7 +6,7 @@ import click
 
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import as_duration, daemon_options, pass_target, services_argument
-from supervisor.cli.wait_output import ask
+from supervisor.cli.wait_output import ask, nothing_to
 from supervisor.errors import OperationFailed
 
 
@@ -19,8 +19,8 @@ def _acting(verb: str, summary: str, example: str) -> click.Command:
     @pass_target
     def command(target: DaemonTarget, no_wait: bool, timeout: float | None, services: tuple[str, ...]) -> None:
         if no_wait:
-            for name in target.client.act(verb, services):
-                click.echo(name)
+            names = target.client.act(verb, services)
+            click.echo("\n".join(names) or nothing_to(verb))
         else:
             ask(target.client, verb, services, timeout)
 
@@ -36,12 +36,18 @@ reset = _acting("reset", "Close breakers and clear backoff, so that services sta
 @click.command()
 @daemon_options("-f", "--file")
 @click.option(
-    "-s", "--signal", "number", metavar="SIGNAL", help="HUP, SIGHUP or 1.  [default: each service's reload_signal]"
+    "-s",
+    "--signal",
+    "number",
+    metavar="SIGNAL",
+    help="HUP, SIGHUP or 1; sent even if it ends the process.  [default: each service's reload_signal]",
 )
 @services_argument
 @pass_target
 def signal(target: DaemonTarget, number: str | None, services: tuple[str, ...]) -> None:
     """Send a signal to main processes; by default their reload_signal.
+
+    Without -s, nothing is sent where a process does not handle its reload_signal and would be ended or stopped by it.
 
     Example: supervisor signal -s USR1 web"""
     names = target.client.act("signal", services, number)

@@ -13,6 +13,10 @@ from supervisor.errors import OperationFailed
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance
 
+_NONE = {
+    "start": "all that start by themselves are up; name the others",
+    "restart": "all are stopped; use `supervisor start`",
+}
 _DONE = {"start": "ready", "restart": "ready", "reset": "ready", "stop": "stopped"}
 
 
@@ -22,7 +26,10 @@ def ask(client: Client, verb: str, services: Sequence[str], timeout: float | Non
     if verb != "stop":  # a stop does not depend on the run
         before = {row["name"]: row["incarnation"] for row in client.status()["instances"]}
     names = client.act(verb, services)
-    tell = ProgressPrinter(_DONE[verb], print)
+    say = print
+    if not names:
+        say(nothing_to(verb))
+    tell = ProgressPrinter(_DONE[verb], say)
     failures = await_settled(client, verb, names, before, tell, timeout)
     if failures:
         said = "\n".join(f"  {name}: {why}" for name, why in failures.items())
@@ -31,6 +38,11 @@ def ask(client: Client, verb: str, services: Sequence[str], timeout: float | Non
             f"{verb} failed for {len(failures)} of {len(names)}:\n{said}",
             f"`supervisor why {first}` explains the failure.",
         )
+
+
+def nothing_to(verb: str) -> str:
+    """What a command without names says that concerned no instance."""
+    return f"nothing to {verb}: {_NONE.get(verb, 'no service is configured')}"
 
 
 class ProgressPrinter:

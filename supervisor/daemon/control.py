@@ -12,20 +12,26 @@ from supervisor import __version__
 from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.ledger.store import EventQuery
+from supervisor.adapters.linux.signal_masks import signal_masks
 from supervisor.adapters.logs import reader as logread
 from supervisor.adapters.processes.sampler import host
 from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.selection import resolve, resolve_one, selected
+from supervisor.core.services.service_set import By
+from supervisor.core.services.signal_guard import refusal
 from supervisor.core.services.status import instance_view, probe_problems
 from supervisor.core.services.unresolved import review
+from supervisor.core.text.orders import given
 from supervisor.core.text.timestamps import to_iso
 from supervisor.core.text.units import real_time_signal
 from supervisor.daemon.compilation import compile_file
+from supervisor.daemon.ordered_by import ordered_by
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 
 if TYPE_CHECKING:
+    from supervisor.adapters.http.messages import Peer
     from supervisor.core.model.documents import (
         Difference,
         Event,
@@ -182,48 +188,84 @@ class Control:
 
     # -- acting --------------------------------------------------------------------------------------------------
 
-    def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
+    def act(
+        self,
+        verb: str,
+        services: Sequence[str],
+        signal: str | None = None,
+        *,
+        insist: bool = False,
+        peer: Peer | None = None,
+    ) -> list[str]:
         """Order start, stop, restart, reset or signal, without waiting for the effect; returns the instances concerned.
 
-        `signal`: its name or number; None: the reload signal of each service."""
+        `signal`: its name or number; None: the reload signal of each service.  `insist`: send it even to a process that
+        does not handle it."""
         parts, now = self._parts, self._parts.loop.now()
         service_set = parts.service_set
         names = selected(service_set, verb, services)
+        numbers = self._numbers(names, signal, insist) if verb == "signal" else {}
+        by = self._taken(f"{verb} {', '.join(services) or 'all'}", peer)
         if verb == "start":
-            parts.engine.order(service_set.start(names, now))
+            parts.engine.order(service_set.start(names, now, by=by))
         elif verb == "stop":
-            parts.engine.order(service_set.stop(names, now))
+            parts.engine.order(service_set.stop(names, now, by=by))
         elif verb == "restart":
-            parts.engine.order(service_set.restart(names, now))
+            parts.engine.order(service_set.restart(names, now, by))
         elif verb == "reset":
-            parts.engine.order(service_set.reset(names, now))
+            parts.engine.order(service_set.reset(names, now, by))
         else:
-            number = _signal_number(signal) if signal is not None else None
-            for name in names:
-                if number is None:
-                    parts.processes.deliver(name, service_set.instances[name].spec.reload_signal)
-                else:
-                    parts.processes.signal(name, number)
+            parts.engine.order(service_set.signal(numbers, now, by, resume=signal is None))
         return names
 
-    def down(self) -> None:
+    def _numbers(self, names: Sequence[str], signal: str | None, insist: bool) -> dict[str, int]:
+        """The signal for each instance.  OperationFailed where one would be ended or stopped by it."""
+        parts = self._parts
+        number = _signal_number(signal) if signal is not None else None
+        numbers = {name: number or parts.service_set.instances[name].spec.reload_signal for name in names}
+        if not insist:
+            found = {name: signal_masks(parts.processes.by_instance[name].main) for name in names}
+            refused = refusal(numbers, {name: masks for name, masks in found.items() if masks is not None})
+            if refused is not None:
+                raise OperationFailed(*refused)
+        return numbers
+
+    def _taken(self, order: str, peer: Peer | None) -> By:
+        """Log an order that is carried out; returns who gave it."""
+        if peer is None:
+            return {}
+        by = cast("By", ordered_by(peer))
+        self._parts.say("info", f"{order}: ordered {given(by)}")
+        return by
+
+    def down(self, peer: Peer | None = None) -> None:
         """Stop everything and end; at the second call kill what is left."""
+        self.end(self._taken("down", peer))
+
+    def end(self, by: By) -> None:
+        """The same, ordered by a client or by a signal to the daemon."""
         parts = self._parts
         if parts.service_set.closing:
             parts.say("info", "asked to stop a second time: killing what is left")
         else:
             parts.say("info", "stopping everything")
             parts.ledger.set_meta("closing", "yes")
-        parts.engine.order(parts.service_set.end(parts.now()))
+        parts.engine.order(parts.service_set.end(parts.now(), by))
 
-    def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
+    def reload(
+        self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], peer: Peer | None = None
+    ) -> None:
         """Compile the file in a child process, then apply what changed; with `dry_run` only report it."""
+        self.compile(dry_run, done, {} if dry_run else self._taken("reload", peer))
+
+    def compile(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], by: By) -> None:
+        """The same, ordered by a client or by a signal to the daemon."""
         parts = self._parts
         reporter = None if dry_run else parts.reporter
 
         def compiled(result: Plan | ConfigError) -> None:
             try:
-                done(self._apply(result, dry_run))
+                done(self._apply(result, dry_run, by))
             finally:
                 if reporter is not None:
                     reporter.reloaded()
@@ -232,7 +274,9 @@ class Control:
         if reporter is not None:
             reporter.reloading()
 
-    def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
+    def upgrade(
+        self, python: str | None, done: Callable[[Upgrade | SupervisorError], None], peer: Peer | None = None
+    ) -> None:
         """Let another version take over in this process; `done` is called with the result of the rehearsal before
         that."""
         from supervisor.daemon.upgrade import upgrade
@@ -240,9 +284,10 @@ class Control:
         if self._parts.service_set.closing:
             done(OperationFailed("the daemon is shutting down"))
             return
+        self._taken("upgrade", peer)
         upgrade(self._parts, python, done)
 
-    def _apply(self, compiled: Plan | ConfigError, dry_run: bool) -> Difference | SupervisorError:
+    def _apply(self, compiled: Plan | ConfigError, dry_run: bool, by: By) -> Difference | SupervisorError:
         parts = self._parts
         if isinstance(compiled, ConfigError):
             return compiled
@@ -252,7 +297,7 @@ class Control:
         if dry_run:
             change = parts.service_set.difference(plan)
         else:
-            change = put_in_force(parts, plan)
+            change = put_in_force(parts, plan, by)
             parts.accept(lacking)
             parts.say("info", "configuration reloaded")
         return {

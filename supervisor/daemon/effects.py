@@ -154,7 +154,9 @@ class Effects:
         parts.apart.add(pid, report, mount, spec.command[0], spec.start_timeout, begun, failed)
 
     def _signal(self, action: act.Signal) -> None:
-        self._parts.processes.deliver(action.instance, action.number, tree=action.tree)
+        processes = self._parts.processes
+        send = processes.deliver if action.resume else processes.signal
+        send(action.instance, action.number, tree=action.tree)
 
     def _kill(self, action: act.Kill) -> None:
         self._parts.processes.kill(action.instance)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.plan_diff import Difference
-from supervisor.core.services.service_set import ServiceSet
+from supervisor.core.services.service_set import By, ServiceSet
 
 
 class EngineOrders(Protocol):
@@ -32,12 +33,12 @@ class Reloadable(Protocol):
     def problem(self, message: str) -> None: ...
 
 
-def put_in_force(daemon: Reloadable, plan: Plan) -> Difference:
-    """Replace the plan; services that did not change are not touched.
+def put_in_force(daemon: Reloadable, plan: Plan, by: By = ev.NOTHING) -> Difference:
+    """Replace the plan; services that did not change are not touched.  `by`: who gave the order.
 
     The plan is saved first, so that after a crash in between the next daemon continues with it."""
     keep_plan(daemon, daemon.service_set.with_running_services(plan))
-    change, actions = daemon.service_set.apply(plan, daemon.now())
+    change, actions = daemon.service_set.apply(plan, daemon.now(), by)
     daemon.engine.order(actions)
     return change
 

@@ -242,14 +242,14 @@ class Runtime:
             return
         if not parts.service_set.closing:
             self._same_until, self._asked_by = parts.now() + REPEATED, number
-        self._control.down()
+        self._control.end({"signal": int(number)})
 
     def _reload_on_signal(self) -> None:
         def done(result: Difference | Exception) -> None:
             if isinstance(result, Exception):
                 self._parts.refuse(f"reload refused: {result}")
 
-        self._control.reload(dry_run=False, done=done)
+        self._control.compile(dry_run=False, done=done, by={"signal": int(signal.SIGHUP)})
 
     def _callback_failed(self, error: Exception) -> None:
         where = error.__traceback__

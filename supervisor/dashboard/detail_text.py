@@ -14,6 +14,7 @@ from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
 from supervisor.dashboard.spans import width as cells_of
 from supervisor.dashboard.vitals import heartbeats, identity, processes, resources
 from supervisor.display import numbers as q
+from supervisor.display.status_row import says
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance, InstanceDetail
@@ -89,8 +90,9 @@ def _why(row: Row, more: InstanceDetail | None, width: int) -> Iterator[Line]:
         gauge = bar(left / whole if whole else 0.0, 12, tone) if what != "suspect" else ()
         yield line(label("next"), Span(NEXT[what]), Span(q.duration(left), "strong"), "  ", gauge)
     yield line(label("breaker"), *_breaker(view, more))
-    if view["status"] and words.text != view["status"]:
-        yield from labelled("says", clean(view["status"]), width, "plain")
+    said = clean(says(view, row.age))
+    if said and words.text != said:
+        yield from labelled("says", said, width, "plain")
     if not view["current"]:
         yield from labelled("outdated", "runs an older configuration until it is restarted", width, "warn")
 

@@ -13,7 +13,7 @@ from supervisor.dashboard.strip import Move
 from supervisor.display import numbers as q
 from supervisor.display.severity import is_flapping, severity
 from supervisor.display.state_style import state_word, style_of
-from supervisor.display.status_row import unasked
+from supervisor.display.status_row import says, unasked
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Instance
@@ -132,7 +132,7 @@ def reason(row: Row) -> Span:
     if is_flapping(view) and view["state"] == "running":
         return Span(again, "warn")
     if view["status"] and view["state"] in ("running", "starting"):
-        return Span(clean(view["status"]), "muted")
+        return Span(clean(says(view, row.age)), "muted")
     tones = ("faint" if view["state"] in ("running", "stopped") else "muted", "muted", "plain", "plain")
     return Span(happened(row), tones[severity(view)])
 

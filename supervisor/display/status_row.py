@@ -16,6 +16,8 @@ COLUMNS = ("NAME", "STATE", "READY", "PID", "UPTIME", "RESTARTS", "CPU%", "MEMOR
 RIGHT = frozenset(("PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI"))
 LEAST_WANTED = ("PID", "PHI", "CPU%", "READY", "MEMORY", "RESTARTS")
 """The columns that a narrow terminal omits, in this order."""
+AGED = 5.0
+"""Seconds from which the age of a STATUS is shown."""
 
 
 def cells(row: Instance) -> tuple[str, ...]:
@@ -50,7 +52,7 @@ def note(row: Instance) -> str:
     if state == "running":
         trial = "breaker half-open" if row["breaker"] == "half-open" else ""
         flaps = _flapping(row)
-        return unasked(row) or row["probe_error"] or flaps or row["status"] or trial or _refused(row["target"])
+        return unasked(row) or row["probe_error"] or flaps or says(row) or trial or _refused(row["target"])
     if state == "stopped" and row["cause"] == "stopped":
         return ""
     return happened(row) + _next(row)
@@ -105,7 +107,15 @@ def _starting(row: Instance) -> str:
         return unasked(row)
     left = f", fails in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""
     paused = f"cannot run: {row['paused']}" if row.get("paused") else ""
-    return (paused or row["probe_error"] or row["status"] or "not ready yet") + left
+    return (paused or row["probe_error"] or says(row) or "not ready yet") + left
+
+
+def says(row: Instance, later: float = 0.0) -> str:
+    """The process's STATUS, with its age where that is not new.  `later`: seconds since the row was made."""
+    status, age = row["status"], row.get("status_age_s")
+    if not status or age is None or age + later < AGED:
+        return status or ""
+    return f"{status} ({duration(age + later)} ago)"
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[str]) -> str:

@@ -348,6 +348,16 @@ def test_restart_waits_for_the_next_incarnation(supervisor: Supervisor, calm: in
     assert (row["incarnation"], row["state"]) == (2, "running")
 
 
+@pytest.mark.parametrize("wait", [[], ["--no-wait"]])
+def test_an_order_that_concerns_nothing_says_so(supervisor: Supervisor, path: str, wait: list[str]) -> None:
+    with serve(path, []):
+        assert supervisor("restart", *wait).out == "nothing to restart: all are stopped; use `supervisor start`\n"
+        assert (
+            supervisor("start", *wait).out == "nothing to start: all that start by themselves are up; name the others\n"
+        )
+        assert supervisor("reset", *wait).out == "nothing to reset: no service is configured\n"
+
+
 def test_no_wait_returns_at_once(supervisor: Supervisor, path: str) -> None:
     with serve(path, CALM, stubborn=["web@2"]):
         run = supervisor("stop", "--no-wait", "web")
@@ -413,7 +423,7 @@ def test_down_shows_who_holds_it_up(supervisor: Supervisor, path: str) -> None:
     def then(daemon: StandIn) -> None:
         first = daemon.down
 
-        def down() -> None:
+        def down(peer: object = None) -> None:
             first()
             daemon.loop.call_at(daemon.loop.now() + 0.3, first)  # as a second `down` would
 
@@ -431,7 +441,7 @@ def test_down_names_what_remains(supervisor: Supervisor, path: str) -> None:
     try:
 
         def then(daemon: StandIn) -> None:
-            daemon.down = lambda: daemon.loop.call_soon(daemon.ended) or None  # type: ignore[method-assign]
+            daemon.down = lambda peer=None: daemon.loop.call_soon(daemon.ended) or None  # type: ignore[method-assign]
 
         with serve(path, [view("web", pid=left.pid)], then=then):
             run = supervisor("down")

@@ -4,6 +4,7 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
 
     service NAME key=value …       begins one; keys as in services.toml, dotted for sub-tables
     start | stop | restart | reset | granted | spawned | ready | heartbeat | exited code=1 | exited signal=9 …
+    signal number=1                a user has this signal sent
     advance 5s                     time passes; every deadline on the way fires
     advance to deadline            until the next deadline, which fires
     heartbeat x20 every=1s         twenty beats, a second apart
@@ -218,6 +219,8 @@ class Play:
                 return ev.Restart()
             case "reset":
                 return ev.Reset()
+            case "signal":
+                return ev.SendSignal(int(options["number"]))
             case "granted":
                 return ev.StartPermitted()
             case "spawned":

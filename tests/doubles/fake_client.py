@@ -68,6 +68,7 @@ def view(name: str, state: State = "running", **more: Any) -> Instance:
         "stuck": False,
         "detach": False,
         "status": None,
+        "status_age_s": None,
         "probe_error": None,
         "paused": None,
         "out_of_memory": None,

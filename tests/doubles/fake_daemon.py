@@ -16,6 +16,7 @@ from typing import Any, cast
 from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.control.routes import ControlRoutes
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.model.documents import (
@@ -62,6 +63,8 @@ class StandIn:
         self.subscribers: list[Subscriber] = []
         self._begun: list[Callable[[], None]] = []
         self.closing = False
+        self.orders: list[tuple[str, bool, Peer | None]] = []
+        self.peers: list[Peer | None] = []
         self.upgraded_from = ""
         self.ended: Callable[[], None] = loop.stop
         self.file = file
@@ -137,7 +140,17 @@ class StandIn:
 
     # -- acting ------------------------------------------------------------------------------------------------------
 
-    def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
+    def act(
+        self,
+        verb: str,
+        services: Sequence[str],
+        signal: str | None = None,
+        *,
+        insist: bool = False,
+        peer: Peer | None = None,
+    ) -> list[str]:
+        self.orders.append((verb, insist, peer))
+        self.peers.append(peer)
         names = self._resolve(services)
         if verb == "signal":
             if signal not in (None, "HUP", "USR1"):
@@ -185,7 +198,8 @@ class StandIn:
             self.loop.call_at(self.loop.now() + SOON, end)
         self._begun.clear()
 
-    def down(self) -> None:
+    def down(self, peer: Peer | None = None) -> None:
+        self.peers.append(peer)
         if self.closing:
             self.stubborn.clear()
         self.closing = True
@@ -197,7 +211,10 @@ class StandIn:
         if not self.stubborn:
             self.ended()
 
-    def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
+    def reload(
+        self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], peer: Peer | None = None
+    ) -> None:
+        self.peers.append(peer)
         answer: Difference | SupervisorError = {
             "applied": not dry_run,
             "added": ["new"],
@@ -211,7 +228,10 @@ class StandIn:
             answer = ConfigError("services.toml:3: services.web.comand: unknown key", "did you mean command?")
         self.loop.call_soon(lambda: done(answer))
 
-    def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
+    def upgrade(
+        self, python: str | None, done: Callable[[Upgrade | SupervisorError], None], peer: Peer | None = None
+    ) -> None:
+        self.peers.append(peer)
         answer: Upgrade | SupervisorError = {"from": "1.0", "to": "2.0", "python": python or "", "pid": 1}
         if "upgrade" in self.broken:
             answer = OperationFailed("the new version cannot start: no module", "This one goes on.")

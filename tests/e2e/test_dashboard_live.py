@@ -62,7 +62,7 @@ command = ["sh", "-c", "echo one; echo two; exec sleep 1000"]
         await until(lambda: overview.app.screen is not overview)  # it asks first
         await pilot.press("y")
         await until(lambda: state(overview, "talker") == "stopped")
-        await until(lambda: "stopped by the user" in text(overview.feed))
+        await until(lambda: "stopped by " in text(overview.feed))
         await pilot.press("s")
         await until(lambda: state(overview, "talker") == "running")
         await until(lambda: text(overview.log_pane).count("two") == 2)

@@ -100,8 +100,9 @@ WORDS: dict[type[Enum], list[object]] = {
     After: [0, 1, 2],
     Breaker: ["closed", "open", "half-open"],
     Cause: [
-        "started-by-user", "stopped-by-user", "restarted-by-user", "reset-by-user", "reloaded", "autostart",
-        "shutdown", "removed", "dependency-restarted", "group-restarted", "fallback-wanted", "fallback-over",
+        "started-by-user", "stopped-by-user", "restarted-by-user", "reset-by-user", "signalled-by-user", "reloaded",
+        "autostart", "shutdown", "removed", "dependency-restarted", "group-restarted", "fallback-wanted",
+        "fallback-over",
         "exited", "killed-by-signal", "exit-status-unknown", "spawn-failed", "start-timeout", "heartbeat-silent",
         "watchdog-triggered", "memory-limit", "cpu-limit", "tasks-limit", "spawned", "adopted", "spawn-interrupted",
         "ready", "heartbeat-resumed", "confirmed-alive", "held", "hold-over", "probe-unknown", "probe-known",

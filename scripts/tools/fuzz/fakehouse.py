@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from supervisor.adapters.control.port import Subscriber
+from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.ledger.store import EventQuery, Ledger
 from supervisor.adapters.logs import reader
 from supervisor.core.model.actions import Goal, Record, State
@@ -97,22 +98,34 @@ class House:
     # -- orders
     # ----------------------------------------------------------------------------------------------------------
 
-    def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
+    def act(
+        self,
+        verb: str,
+        services: Sequence[str],
+        signal: str | None = None,
+        *,
+        insist: bool = False,
+        peer: Peer | None = None,
+    ) -> list[str]:
         names = self._resolve(services)
         if signal is not None:
             _signal_number(signal)
         self.orders.append(verb)
         return names
 
-    def down(self) -> None:
+    def down(self, peer: Peer | None = None) -> None:
         self.orders.append("down")
 
-    def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
+    def reload(
+        self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], peer: Peer | None = None
+    ) -> None:
         self.orders.append("reload")
         difference: Any = {"applied": True}
         done(difference if dry_run else ConfigError("services.toml:1: no"))
 
-    def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
+    def upgrade(
+        self, python: str | None, done: Callable[[Upgrade | SupervisorError], None], peer: Peer | None = None
+    ) -> None:
         self.orders.append("upgrade")
         done(OperationFailed(f"{python} cannot start"))
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from supervisor.adapters.http.messages import Exchange
+from supervisor.adapters.http.messages import Exchange, Peer
 from supervisor.errors import SupervisorError
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ class Call:
     args: Mapping[str, Any]
     exchange: Exchange
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def peer(self) -> Peer | None:
+        """The client that gave the order."""
+        return self.exchange.request.peer
 
     def answer(self, plain: object, status: int = 200) -> None:
         self.exchange.reply(status, encode(plain), JSON_TYPE)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.errors import SupervisorError
 
@@ -63,17 +64,32 @@ class Daemon(Protocol):
 
     def services(self) -> Services: ...
 
-    def act(self, verb: str, services: Sequence[str], signal: str | None = None) -> list[str]:
-        """Do `verb`; returns the names of the instances that are affected. Raises NoSuchService, UsageError."""
+    # `peer`: the client that gave the order; None where it is not known.
+
+    def act(
+        self,
+        verb: str,
+        services: Sequence[str],
+        signal: str | None = None,
+        *,
+        insist: bool = False,
+        peer: Peer | None = None,
+    ) -> list[str]:
+        """Do `verb`; returns the names of the instances that are affected. Raises NoSuchService, UsageError, and
+        OperationFailed for a signal that a process does not handle and that would end or stop it, unless `insist`."""
         ...
 
-    def down(self) -> None: ...
+    def down(self, peer: Peer | None = None) -> None: ...
 
-    def reload(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None]) -> None:
+    def reload(
+        self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], peer: Peer | None = None
+    ) -> None:
         """Apply the edited configuration, or only compare it if `dry_run`. Calls `done` later."""
         ...
 
-    def upgrade(self, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
+    def upgrade(
+        self, python: str | None, done: Callable[[Upgrade | SupervisorError], None], peer: Peer | None = None
+    ) -> None:
         """Replace the running program by that of `python`. Calls `done` later, before it happens."""
         ...
 

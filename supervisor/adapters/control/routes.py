@@ -153,15 +153,23 @@ def _instance(api: ControlRoutes, call: Call) -> None:
 
 def _acting(verb: str) -> Callable[[ControlRoutes, Call], None]:
     def act(api: ControlRoutes, call: Call) -> None:
-        names = api.daemon.act(verb, call.args["services"], call.args.get("signal"))
+        names = api.daemon.act(verb, call.args["services"], peer=call.peer)
         accepted: Accepted = {"instances": names}
         call.answer(accepted, 202)
 
     return act
 
 
+def _signal(api: ControlRoutes, call: Call) -> None:
+    number, insist = call.args["signal"], call.args["insist"]
+    insist = number is not None if insist is None else insist
+    names = api.daemon.act("signal", call.args["services"], number, insist=insist, peer=call.peer)
+    accepted: Accepted = {"instances": names}
+    call.answer(accepted, 202)
+
+
 def _down(api: ControlRoutes, call: Call) -> None:
-    api.daemon.down()
+    api.daemon.down(call.peer)
     call.answer({}, 202)
 
 
@@ -172,7 +180,7 @@ def _reload(api: ControlRoutes, call: Call) -> None:
         else:
             call.answer(result)
 
-    api.daemon.reload(call.args["dry_run"], done)
+    api.daemon.reload(call.args["dry_run"], done, call.peer)
 
 
 def _upgrade(api: ControlRoutes, call: Call) -> None:
@@ -182,7 +190,7 @@ def _upgrade(api: ControlRoutes, call: Call) -> None:
         else:
             call.answer(result, 202)
 
-    api.daemon.upgrade(call.args["python"], done)
+    api.daemon.upgrade(call.args["python"], done, call.peer)
 
 
 def _events(api: ControlRoutes, call: Call) -> None:
@@ -251,6 +259,12 @@ _NAME = Param("name", "string", "an instance: web, or web@2", place="path")
 _SERVICES = Param("services", "array", "services, instances or groups; empty: all", place="body")
 _SINCE = Param("since", "time", "ISO 8601 (UTC unless it says otherwise) or seconds since the epoch")
 _SIGNAL = Param("signal", "string", "HUP, SIGHUP or 1; each service's reload_signal if not given", place="body")
+_INSIST = Param(
+    "insist",
+    "boolean",
+    "send it even to a process that does not handle it and would end or stop; if not given: only where `signal` is",
+    place="body",
+)
 _PAGE: Params = (
     Param("lines", "integer", "the last N lines", minimum=1, maximum=100_000),
     Param("before", "string", "the lines that end before this cursor"),
@@ -301,10 +315,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "/v1/signal",
-        _acting("signal"),
-        "Send a signal to main processes",
+        _signal,
+        "Send a signal to main processes; refused, to all of them, where one does not handle it and would end or stop",
         "Accepted",
-        (_SERVICES, _SIGNAL),
+        (_SERVICES, _SIGNAL, _INSIST),
         answers=202,
     ),
     Route(

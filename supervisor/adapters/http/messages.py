@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Peer(NamedTuple):
+    """The client at the other end of a Unix socket, as the kernel told it when it connected. `pid` is 0 for a client
+    in a pid namespace that this process does not see.
+    """
+
+    pid: int
+    uid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A complete request. Header names are lower case. `local`: it came through the Unix socket."""
+    """A complete request. Header names are lower case. `local`: it came through the Unix socket. `peer`: the client, of
+    a local request that changes something.
+    """
 
     method: str
     path: str
@@ -20,6 +31,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     local: bool
+    peer: Peer | None = None
 
 
 class Stream(Protocol):

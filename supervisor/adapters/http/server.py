@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.messages import Handler
+from supervisor.adapters.http.peer import is_permitted
 from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ REST_AFTER_EMFILE = 1.0
 GOODBYE_SECONDS = 1.0
 MOST_GOODBYES = 16
 _SO_PASSRIGHTS = 83  # the socket module does not name it; 0: no client can pass descriptors, whose close may block
-_UCRED = struct.Struct("iII")
-_SO_PEERGROUPS = 59
-_GROUPS = 1024  # bytes: 256 groups; getsockopt of Python returns at most this
 
 
 class HttpServer:
@@ -208,7 +205,7 @@ class Listener:
         from supervisor.adapters.http.connection import Connection
 
         sock.setblocking(False)
-        if self.local and not _is_permitted(sock, self._group):
+        if self.local and not is_permitted(sock, self._group):
             self._reject(sock, 403, "forbidden", "the control socket serves its owner, its group and root only")
         elif len(self.connections) >= MOST_CONNECTIONS and not self._make_room():
             self._reject(sock, 503, "busy", f"{MOST_CONNECTIONS} connections are in use already")
@@ -297,20 +294,3 @@ def _bound(path: str, group: int | None) -> socket.socket:
             f"cannot listen on {path}: {error}", "A socket's path has at most 107 bytes: set a short runtime_dir."
         ) from error
     return sock
-
-
-def _is_permitted(sock: socket.socket, group: int | None) -> bool:
-    """Whether the peer, by its credentials from the kernel, is the daemon's user, root, or a member of the group."""
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    _pid, uid, gid = _UCRED.unpack(credentials)
-    if uid in (0, os.geteuid()):
-        return True
-    if group is None:
-        return False
-    if gid == group:
-        return True
-    try:
-        groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS)
-    except OSError:  # more groups than that, or before Linux 4.13
-        return False
-    return group in struct.unpack(f"{len(groups) // 4}I", groups)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from supervisor.core.history.place import advice
@@ -29,6 +29,8 @@ def seen(cause: str, detail: Mapping[str, Any], evidence: Evidence | None) -> li
     lines = [phrase(cause, bare)]
     if cause == Cause.SILENT:
         lines += _rhythm(detail)
+    if cause == Cause.START_TIMEOUT:
+        lines = [phrase(cause, {"start_timeout_s": detail.get("start_timeout_s")}), *_spoke(detail)]
     if cause in (Cause.SILENT, Cause.START_TIMEOUT) and detail.get("last_probe_error"):
         lines.append(f"last probe: {shorten(detail['last_probe_error'], 200)}")
     if cause == Cause.SPAWN_FAILED and detail.get("error"):
@@ -40,6 +42,21 @@ def seen(cause: str, detail: Mapping[str, Any], evidence: Evidence | None) -> li
     if evidence is not None and (host := _host(evidence.get("host"))):
         lines.append(host)
     return lines
+
+
+def _spoke(detail: Mapping[str, Any]) -> Iterator[str]:
+    """Whether the service ever spoke during its start, and what it said last."""
+    count, age = detail.get("notified"), detail.get("notified_age_s")
+    if count == 0:
+        yield "it sent no notification at all (sd_notify)"
+    elif count:
+        last = "" if age is None else f", the last {span(age)} before"
+        yield f"it sent {count} notification{'' if count == 1 else 's'}{last}"
+    if detail.get("last_status"):
+        age = detail.get("last_status_age_s")
+        yield f"last STATUS{'' if age is None else f', {span(age)} before'}: {shorten(detail['last_status'], 200)}"
+    if failed := detail.get("probes_failed"):
+        yield "1 probe failed" if failed == 1 else f"{failed} probes failed, and none succeeded"
 
 
 def captured(instance: str, evidence_id: int | None, evidence: Evidence | None) -> list[str]:

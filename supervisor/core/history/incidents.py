@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 
 BY_PERSON = frozenset(
-    {Cause.STARTED_BY_USER, Cause.STOPPED_BY_USER, Cause.RESTARTED_BY_USER, Cause.RESET_BY_USER, Cause.RELOADED}
+    {
+        Cause.STARTED_BY_USER,
+        Cause.STOPPED_BY_USER,
+        Cause.RESTARTED_BY_USER,
+        Cause.RESET_BY_USER,
+        Cause.SIGNALLED_BY_USER,
+        Cause.RELOADED,
+    }
 )
 CLEARED = frozenset({Cause.HEARTBEAT_RESUMED, Cause.CONFIRMED_ALIVE})
 _UNDECIDED = frozenset({Cause.HOLD_OVER, Cause.ADOPTED, Cause.PROBE_UNKNOWN})

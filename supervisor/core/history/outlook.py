@@ -22,11 +22,18 @@ def standing(view: Instance) -> str:
     if state == "running":
         ready = "running and ready" if view["ready"] else "running"
         lasts = f", for {span(view['uptime_s'])}" if view["uptime_s"] is not None else ""
-        return f"{ready}{run}{lasts}{_unasked(view)}"
+        return f"{ready}{run}{lasts}{_said(view)}{_unasked(view)}"
     found = {"exit_code": view["exit_code"], "signal": view["signal"], "out_of_memory": view.get("out_of_memory")}
     detail = {key: value for key, value in found.items() if value is not None}
     said = phrase(view["cause"], detail)
-    return f"{_SAID.get(state, state)}{run}{lasting}" + ("" if said == state else f": {said}") + _unasked(view)
+    own = _said(view) if state in ("starting", "suspect") else ""
+    return f"{_SAID.get(state, state)}{run}{lasting}" + ("" if said == state else f": {said}") + own + _unasked(view)
+
+
+def _said(view: Instance) -> str:
+    """The last STATUS of the process, and how old it is."""
+    status, age = view["status"], view.get("status_age_s")
+    return "" if not status else f"; its STATUS: {status}" + ("" if age is None else f" ({span(age)} ago)")
 
 
 def _unasked(view: Instance) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         IncidentStory,
         Instance,
         InstanceName,
+        Moment,
         Why,
     )
 
@@ -65,6 +66,7 @@ def why(
         "failures": sum(incident.failed_at is not None for incident in found),
         "false_alarms": sum(incident.outcome is IncidentOutcome.FALSE_ALARM for incident in found),
         "excused": [_excuse(event) for event in mine if event["cause"] == Cause.HELD and event["to"] == "running"],
+        "last_order": next(map(_order, (event for event in reversed(mine) if event["detail"].get("by"))), None),
         "incidents": [_story(incident, mine, evidence, words) for incident in (found[-last:] if last > 0 else [])],
         "next": prospect(row)
         if row
@@ -86,6 +88,8 @@ def tell(story: Why) -> list[str]:
     lines = [*_last_place(story), f"{story['now']}."]
     if story["target"]:
         lines.append(f"Target: {story['target']}.")
+    if story["last_order"]:
+        lines.append(f"Last order, at {local_time(story['last_order']['at'])}: {story['last_order']['says']}.")
     lines += _summary(story)
     for incident in story["incidents"]:
         lines += ["", f"{local_time(incident['at'])}  {incident['says']}"]
@@ -166,6 +170,10 @@ def _said(incident: Incident, mine: list[Event], words: Words) -> list[str]:
     later = [at for incarnation, at in ran.items() if incarnation > incident.incarnation]
     lines = words(mine[0]["instance"], ran.get(incident.incarnation), min(later, default=None))
     return [line if len(line) <= _LINE else f"{line[: _LINE - 1]}…" for line in lines if line.strip()]
+
+
+def _order(event: Event) -> Moment:
+    return {"at": event["at"], "says": phrase(event["cause"], event["detail"], _LINE)}
 
 
 def _excuse(event: Event) -> Excuse:

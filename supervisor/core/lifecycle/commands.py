@@ -1,18 +1,21 @@
-"""Handlers for commands: start, stop, restart, reset, and a changed configuration.
+"""Handlers for commands: start, stop, restart, reset, signal, and a changed configuration.
 
 A command sets the goal at once.  What it does to the state depends on what is under way: a start or a stop that has
-begun is finished, and `Instance.after` remembers what is to follow it.
+begun is finished, and `Instance.after` remembers what is to follow it.  The record of an order says who gave it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from supervisor.core.detection.detectors.registry import make
-from supervisor.core.lifecycle.entering import end_process, kill, move, note, wait_to_start
+from supervisor.core.lifecycle.entering import end_process, kill, move, note, record, wait_to_start
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.running import review_target
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Action, Goal, Purpose, StartMonitoring, State
+from supervisor.core.model.actions import Action, Goal, Purpose, Signal, StartMonitoring, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec
 
@@ -21,33 +24,33 @@ from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec
 
 def start(instance: Instance, event: ev.Start, now: float, out: list[Action]) -> None:
     """STOPPED, EXITED, BACKOFF, FAILED: begin a start.  After FAILED it is the trial of the open breaker."""
-    _begin_start(instance, event.cause, now, out)
+    _begin_start(instance, event, now, out)
 
 
 def start_while_up(instance: Instance, event: ev.Start, now: float, out: list[Action]) -> None:
     """STARTING, RUNNING, SUSPECT: only a stop that was announced for later is called off."""
     if instance.goal is Goal.DOWN:
         instance.goal = Goal.UP
-        note(instance, event.cause, now, out)
+        note(instance, event.cause, now, out, _given(event.by))
 
 
 def start_while_stopping(instance: Instance, event: ev.Start, now: float, out: list[Action]) -> None:
     """STOPPING: let the stop finish, then start."""
     if instance.goal is Goal.DOWN:
-        _start_after_stop(instance, event.cause, now, out)
+        _start_after_stop(instance, event, now, out)
 
 
-def _begin_start(instance: Instance, cause: Cause, now: float, out: list[Action]) -> None:
+def _begin_start(instance: Instance, event: ev.Start | ev.Restart, now: float, out: list[Action]) -> None:
     instance.goal = Goal.UP
     if instance.state is State.FAILED:
         instance.tracker.trial(now)
-    wait_to_start(instance, cause, now, out)
+    wait_to_start(instance, event.cause, now, out, _given(event.by))
 
 
-def _start_after_stop(instance: Instance, cause: Cause, now: float, out: list[Action]) -> None:
+def _start_after_stop(instance: Instance, event: ev.Start | ev.Restart, now: float, out: list[Action]) -> None:
     instance.goal = Goal.UP
-    instance.after, instance.wanted_by = After.RESTART, cause
-    note(instance, cause, now, out)
+    instance.after, instance.wanted_by = After.RESTART, event.cause
+    note(instance, event.cause, now, out, _given(event.by))
 
 
 # -- stop ------------------------------------------------------------------------------------------------------------
@@ -56,7 +59,7 @@ def _start_after_stop(instance: Instance, cause: Cause, now: float, out: list[Ac
 def stop_at_rest(instance: Instance, event: ev.Stop, now: float, out: list[Action]) -> None:
     """BACKOFF, FAILED, EXITED, or STARTING while it waits: no process runs, so the instance is stopped at once."""
     instance.goal, instance.phase = Goal.DOWN, Phase.NONE
-    move(instance, State.STOPPED, event.cause, now, out)
+    move(instance, State.STOPPED, event.cause, now, out, _given(event.by))
 
 
 def stop_while_starting(instance: Instance, event: ev.Stop, now: float, out: list[Action]) -> None:
@@ -74,23 +77,23 @@ def stop(instance: Instance, event: ev.Stop, now: float, out: list[Action]) -> N
     """
     if event.cause is Cause.SHUTDOWN and instance.outlives_daemon:
         if instance.cause is not Cause.LEFT_RUNNING:
-            note(instance, Cause.LEFT_RUNNING, now, out, {"pid": instance.pid})
+            note(instance, Cause.LEFT_RUNNING, now, out, {"pid": instance.pid, **_given(event.by)})
         return
     if event.later:
         instance.wanted_by = event.cause
         if instance.goal is Goal.UP:
             instance.goal = Goal.DOWN
-            note(instance, event.cause, now, out)
+            note(instance, event.cause, now, out, _given(event.by))
         return
     instance.goal = Goal.DOWN
-    end_process(instance, event.cause, After.STOP, now, out, force=event.force)
+    end_process(instance, event.cause, After.STOP, now, out, detail=_given(event.by), force=event.force)
 
 
 def stop_while_stopping(instance: Instance, event: ev.Stop, now: float, out: list[Action]) -> None:
     """STOPPING: nothing follows the stop any more.  `force` kills the tree without waiting for the timeout."""
     if instance.goal is Goal.UP:
         instance.goal = Goal.DOWN
-        note(instance, event.cause, now, out)
+        note(instance, event.cause, now, out, _given(event.by))
     instance.after = After.STOP
     if event.force and instance.phase is Phase.SPAWNING:
         instance.killed = True
@@ -103,7 +106,7 @@ def stop_while_stopping(instance: Instance, event: ev.Stop, now: float, out: lis
 
 def restart_at_rest(instance: Instance, event: ev.Restart, now: float, out: list[Action]) -> None:
     """STOPPED, EXITED, BACKOFF, FAILED: no process runs, so a restart is a start."""
-    _begin_start(instance, event.cause, now, out)
+    _begin_start(instance, event, now, out)
 
 
 def restart_while_starting(instance: Instance, event: ev.Restart, now: float, out: list[Action]) -> None:
@@ -115,12 +118,12 @@ def restart_while_starting(instance: Instance, event: ev.Restart, now: float, ou
 def restart(instance: Instance, event: ev.Restart, now: float, out: list[Action]) -> None:
     """RUNNING, SUSPECT: end the process, then start."""
     instance.goal = Goal.UP
-    end_process(instance, event.cause, After.RESTART, now, out)
+    end_process(instance, event.cause, After.RESTART, now, out, detail=_given(event.by))
 
 
 def restart_while_stopping(instance: Instance, event: ev.Restart, now: float, out: list[Action]) -> None:
     """STOPPING: let the stop finish, then start."""
-    _start_after_stop(instance, event.cause, now, out)
+    _start_after_stop(instance, event, now, out)
 
 
 # -- reset -----------------------------------------------------------------------------------------------------------
@@ -130,13 +133,25 @@ def reset(instance: Instance, event: ev.Reset, now: float, out: list[Action]) ->
     """Forget failures and close the breaker; the state does not depend on them."""
     instance.tracker.reset()
     instance.healthy_at = None
-    note(instance, Cause.RESET_BY_USER, now, out)
+    note(instance, Cause.RESET_BY_USER, now, out, _given(event.by))
 
 
 def reset_at_rest(instance: Instance, event: ev.Reset, now: float, out: list[Action]) -> None:
     """BACKOFF, FAILED: forget failures and close the breaker, so that the start need not wait any longer."""
     instance.tracker.reset()
-    wait_to_start(instance, Cause.RESET_BY_USER, now, out)
+    wait_to_start(instance, Cause.RESET_BY_USER, now, out, _given(event.by))
+
+
+# -- signal ----------------------------------------------------------------------------------------------------------
+
+
+def send_signal(instance: Instance, event: ev.SendSignal, now: float, out: list[Action]) -> None:
+    """STARTING, RUNNING, SUSPECT, STOPPING: signal the main process.  Its end by that very signal is no failure."""
+    if instance.pid is not None:
+        instance.signalled = event.number, now
+        detail = {"sent": event.number, **_given(event.by)}
+        out.append(record(instance, instance.state, Cause.SIGNALLED_BY_USER, detail))
+        out.append(Signal(instance.name, instance.incarnation, event.number, resume=event.resume))
 
 
 # -- a changed configuration -----------------------------------------------------------------------------------------
@@ -151,9 +166,9 @@ def reconfigure(instance: Instance, event: ev.Reconfigure, now: float, out: list
             out.append(StartMonitoring(instance.name, instance.incarnation, Purpose.HEARTBEAT))
     elif instance.state in (State.RUNNING, State.SUSPECT) or instance.phase in (Phase.SPAWNING, Phase.UP):
         if instance.goal is Goal.UP:
-            end_process(instance, Cause.RELOADED, After.RESTART, now, out)
+            end_process(instance, Cause.RELOADED, After.RESTART, now, out, detail=_given(event.by))
         return
-    note(instance, Cause.RELOADED, now, out)
+    note(instance, Cause.RELOADED, now, out, _given(event.by))
 
 
 def _take_spec(instance: Instance, spec: ServiceSpec, out: list[Action]) -> None:
@@ -173,3 +188,8 @@ def _take_spec(instance: Instance, spec: ServiceSpec, out: list[Action]) -> None
 def _same_source(one: HeartbeatSpec | None, other: HeartbeatSpec | None) -> bool:
     """Whether beats come from the same source at the same interval; then only their evaluation differs."""
     return one is not None and other is not None and (one.source, one.interval) == (other.source, other.interval)
+
+
+def _given(by: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record of an order says of who gave it; nothing where the daemon gave it."""
+    return {"by": dict(by)} if by else {}

@@ -4,6 +4,8 @@ Nothing new starts before the main process has ended and its tree is empty.  The
 stop was for (`Instance.after`), and only then the restart policy: a process that ended although its goal is UP has
 failed, and the restart tracker decides whether and when it is started again.  Only a oneshot succeeds by its end.  A
 service that ends with a success code is not started again under `on-failure`, but it is missing all the same.
+A process that ends by the signal that a user had just sent to it has not failed: its policy decides whether it is
+started again, which is then done at once and not counted.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ from supervisor.core.model.causes import DETECTED, Cause
 from supervisor.core.model.spec import ServiceType
 from supervisor.core.restart.tracker import wants_restart
 
+SIGNALLED_WITHIN = 10.0
+"""Seconds after a user's signal in which an end by that signal is an effect of the order."""
+SHELL = 128
+"""A program that handles a signal and then ends often exits with this plus the number, as a shell does."""
 BEFORE_READY = "before_ready"
 """Key in the detail of an exit: readiness is observed, and the process ended before it was ready."""
 
@@ -30,6 +36,8 @@ def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) 
     """
     take_exit(instance, event)
     found = instance.failure if instance.state is State.SUSPECT else None
+    if found is None and _as_signalled(instance, now):
+        found = Cause.SIGNALLED_BY_USER, _exit_detail(instance)
     instance.failure = cause, detail = found or (_exit_cause(instance), _exit_detail(instance) | _too_early(instance))
     instance.after = After.DECIDE
     instance.phase = Phase.NONE
@@ -105,6 +113,9 @@ def _decide(instance: Instance, now: float, out: list[Action]) -> None:
         else:
             move(instance, State.EXITED, cause, now, out, detail | {"policy": spec.policy.value})
         return
+    if cause is Cause.SIGNALLED_BY_USER:
+        wait_to_start(instance, cause, now, out, detail)
+        return
     decision = instance.tracker.failed(now, instance.rng)
     detail |= {
         "attempt": instance.tracker.attempt,
@@ -136,6 +147,14 @@ def _exit_cause(instance: Instance) -> Cause:
     if instance.signal is not None:
         return Cause.KILLED
     return Cause.EXITED if instance.exit_code is not None else Cause.EXIT_UNKNOWN
+
+
+def _as_signalled(instance: Instance, now: float) -> bool:
+    """Whether the process ended by the signal that a user had just sent to it."""
+    if instance.signalled is None:
+        return False
+    number, at = instance.signalled
+    return now - at <= SIGNALLED_WITHIN and (instance.signal == number or instance.exit_code == SHELL + number)
 
 
 def _too_early(instance: Instance) -> dict[str, Any]:

@@ -68,10 +68,18 @@ def note(
 def wait_to_start(
     instance: Instance, cause: Cause, now: float, out: list[Action], detail: dict[str, Any] | None = None
 ) -> None:
-    """Enter STARTING: the instance waits until the service set permits the start."""
+    """Enter STARTING: the instance waits until the service set permits the start.  What the last run said is over."""
+    forget_said(instance)
     move(instance, State.STARTING, cause, now, out, detail)
     instance.phase = Phase.WAITING
     instance.blind_since, instance.probe_delayed = None, False
+
+
+def forget_said(instance: Instance) -> None:
+    """Forget what a process said of itself: the next one has not said it."""
+    instance.status_text = instance.last_probe_error = ""
+    instance.status_at = instance.notified_at = None
+    instance.notified = instance.refusals = 0
 
 
 def await_ready(instance: Instance, now: float, out: list[Action]) -> None:

@@ -66,6 +66,8 @@ class Instance:
         "listening_since",
         "name",
         "not_recorded_before",
+        "notified",
+        "notified_at",
         "out_of_memory",
         "phase",
         "pid",
@@ -82,9 +84,11 @@ class Instance:
         "rng",
         "running_spec",
         "signal",
+        "signalled",
         "spec",
         "started_at",
         "state",
+        "status_at",
         "status_text",
         "suspect_since",
         "target_infeasible",
@@ -114,7 +118,13 @@ class Instance:
         self.signal: int | None = None
         self.out_of_memory: str | None = None
         """The limit for which the kernel killed the last process (empty: not known); None: it did not."""
+        self.signalled: tuple[int, float] | None = None
+        """The last signal that a user had sent to this process, and when."""
         self.status_text = ""
+        self.status_at: float | None = None
+        self.notified = 0
+        """Datagrams that came by sd_notify since the start began."""
+        self.notified_at: float | None = None
         self.last_probe_error = ""
         self.refusals = 0
         """Probes that did ask since the last beat, and were answered no or not at all."""

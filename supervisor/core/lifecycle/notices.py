@@ -5,6 +5,8 @@ Most of them come from the process by sd_notify(3).  They are taken in every sta
 
 from __future__ import annotations
 
+from typing import Any
+
 from supervisor.core.lifecycle.entering import note, record
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.probing import known
@@ -21,8 +23,8 @@ DAEMON_DID_NOT_RUN = "this supervisor did not run itself"
 
 
 def status_text(instance: Instance, event: ev.StatusText, now: float, out: list[Action]) -> None:
-    """Keep the process's own description of its status."""
-    instance.status_text = event.text
+    """Keep the process's own description of its status, and when it came."""
+    instance.status_text, instance.status_at = event.text, now
     if instance.state in (State.RUNNING, State.SUSPECT):
         take_sign(instance, now, out)
 
@@ -30,6 +32,12 @@ def status_text(instance: Instance, event: ev.StatusText, now: float, out: list[
 def ready_again(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
     """RUNNING: READY=1 of a process that is ready."""
     take_sign(instance, now, out)
+
+
+def notified(instance: Instance, event: ev.Notified | ev.Heartbeat, now: float, out: list[Action]) -> None:
+    """STARTING: count what the process sends, so that a start that takes too long tells whether it ever spoke."""
+    instance.notified += 1
+    instance.notified_at = now
 
 
 def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action]) -> None:
@@ -49,6 +57,23 @@ def probe_failed(instance: Instance, event: ev.ProbeFailed, now: float, out: lis
     instance.last_probe_error = event.error
     if instance.detector is not None and instance.state is State.RUNNING:
         instance.detector.failed(now)
+
+
+def heard(instance: Instance, now: float) -> dict[str, Any]:
+    """What was heard of a process that did not become ready, for the record: notifications, failed probes, STATUS."""
+    detail: dict[str, Any] = {}
+    ready = instance.spec.ready
+    if instance.notified or (ready is not None and ready.notify):
+        detail["notified"] = instance.notified
+    if instance.notified_at is not None:
+        detail["notified_age_s"] = round(now - instance.notified_at, 3)
+    if instance.last_probe_error:
+        detail |= {"probes_failed": instance.refusals, "last_probe_error": instance.last_probe_error}
+    if instance.status_text:
+        detail["last_status"] = instance.status_text
+    if instance.status_text and instance.status_at is not None:
+        detail["last_status_age_s"] = round(now - instance.status_at, 3)
+    return detail
 
 
 def extended(instance: Instance, event: ev.Extended, now: float, out: list[Action]) -> None:

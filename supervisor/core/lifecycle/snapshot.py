@@ -78,6 +78,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "exit_code": ("exit_code", _optional_integer(0, 255)),
     "signal": ("signal", _optional_integer(1, 127)),
     "status_text": ("status_text", str),
+    "status_at": ("status_at", _moment),
     "had_beaten": ("had_beaten", _boolean),
     "ran": ("ran", lambda value: number(value, 0.0, _FAR)),
 }
@@ -86,7 +87,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 Other versions read and write the keys, so a key never changes (tests/golden); an attribute may."""
 
 
-_WHERE_ABSENT: dict[str, Any] = {"had_beaten": False, "ran": 0.0}
+_WHERE_ABSENT: dict[str, Any] = {"status_at": None, "had_beaten": False, "ran": 0.0}
 """The values of keys that earlier versions did not save; they are saved only where they have another value."""
 
 

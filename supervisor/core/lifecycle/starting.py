@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from supervisor.core.lifecycle.ending import ended
-from supervisor.core.lifecycle.entering import await_ready, kill, move, note, record, run, suspect
+from supervisor.core.lifecycle.entering import await_ready, forget_said, kill, move, note, record, run, suspect
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.notices import heard
 from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
@@ -27,7 +26,8 @@ def permitted(instance: Instance, event: ev.StartPermitted, now: float, out: lis
     instance.running_spec = instance.spec
     instance.waiting_for = ""
     instance.ready = False
-    instance.status_text = instance.last_probe_error = ""
+    forget_said(instance)
+    instance.signalled = None
     instance.held = None
     instance.lingering, instance.lingering_since = (), None
     instance.failure = None
@@ -82,9 +82,7 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
         how = "assumed: it may have said so while no supervisor was there to hear it"
         run(instance, Cause.READY, now, out, {"how": how}, ready=True)
     elif instance.phase is Phase.UP:
-        detail: dict[str, Any] = {"start_timeout_s": instance.spec.start_timeout}
-        if instance.last_probe_error:
-            detail["last_probe_error"] = instance.last_probe_error
+        detail = {"start_timeout_s": instance.spec.start_timeout, **heard(instance, now)}
         suspect(instance, Cause.START_TIMEOUT, now, out, detail)
 
 

@@ -62,14 +62,15 @@ class Spawn(NamedTuple):
 
 
 class Signal(NamedTuple):
-    """Send the stop signal `number` to the main process, or to every process of its tree.
+    """Send signal `number` to the main process, or to every process of its tree.
 
-    What is stopped in the tree (SIGSTOP) is let go on, because it could not take the signal otherwise."""
+    `resume`: what is stopped in the tree (SIGSTOP) is let go on, because it could not take the signal otherwise."""
 
     instance: str
     incarnation: int
     number: int
     tree: bool = False
+    resume: bool = True
 
 
 class Kill(NamedTuple):

@@ -13,6 +13,7 @@ class Cause(StrEnum):
     STOPPED_BY_USER = "stopped-by-user"
     RESTARTED_BY_USER = "restarted-by-user"
     RESET_BY_USER = "reset-by-user"
+    SIGNALLED_BY_USER = "signalled-by-user"
     RELOADED = "reloaded"
     # consequences of the configuration
     AUTOSTART = "autostart"

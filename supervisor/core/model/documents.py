@@ -136,7 +136,8 @@ class Instance(InstanceName):
     lingering: list[str]
     stuck: Annotated[bool, "it was killed again and again, and does not go"]
     detach: Annotated[bool, "it outlives the supervisor"]
-    status: str | None
+    status: Annotated[str | None, "the last STATUS= of this run"]
+    status_age_s: Annotated[float | None, "seconds since that STATUS= came; null: there is none, or it is not known"]
     probe_error: str | None
     probe: NotRequired[Annotated[Probe | None, "None where nothing asks it"]]
     current: Annotated[bool, "runs the configuration now in force"]
@@ -168,7 +169,19 @@ class Event(_Change):
     incarnation: int
     goal: Goal
     cause: str
-    detail: Annotated[JSON, "what else is known; its fields depend on the cause"]
+    detail: Annotated[
+        JSON, "what else is known, by the cause; `by` of an order: user and client, or the signal to the daemon"
+    ]
+
+
+class OrderedBy(TypedDict):
+    """Who gave an order, as the kernel told it of the control socket's peer; `detail.by` of an event."""
+
+    uid: NotRequired[int]
+    user: NotRequired[Annotated[str | None, "its name in /etc/passwd"]]
+    pid: NotRequired[Annotated[int | None, "the client; null: of another pid namespace"]]
+    command: NotRequired[Annotated[list[str], "the client's command line, without secrets"]]
+    signal: NotRequired[Annotated[int, "the order was a signal to the daemon"]]
 
 
 class Events(TypedDict):
@@ -564,6 +577,9 @@ class IncidentStory(TypedDict):
     after: list[str]
 
 
+Moment = TypedDict("Moment", {"at": Stamp, "says": str})  # noqa: UP013 - this file has at most 600 lines
+
+
 class Why(TypedDict):
     """`why --json`: the last failures of one instance."""
 
@@ -577,5 +593,6 @@ class Why(TypedDict):
     failures: int
     false_alarms: int
     excused: list[Excuse]
+    last_order: Annotated[Moment | None, "the last order of a user of which it is known who gave it"]
     incidents: list[IncidentStory]
     next: Outlook

@@ -1,8 +1,9 @@
 """Events: everything that can happen to an instance.  Facts are in the past tense, commands imperative.
 
 `incarnation` is the one that a fact is about; facts about another incarnation are dropped, so that a late datagram or
-exit is never charged to a successor.  `at` and durations are CLOCK_MONOTONIC seconds.  Events are named tuples because
-two dozen frozen dataclasses would cost 15 ms at the start of a daemon.
+exit is never charged to a successor.  `at` and durations are CLOCK_MONOTONIC seconds.  `by` of a command: who gave the
+order (documents.OrderedBy); empty where the daemon gave it.  Events are named tuples because two dozen frozen
+dataclasses would cost 15 ms at the start of a daemon.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Start(NamedTuple):
     """Set the goal to UP."""
 
     cause: Cause = Cause.STARTED_BY_USER
+    by: Mapping[str, Any] = NOTHING
 
 
 class Stop(NamedTuple):
@@ -29,16 +31,28 @@ class Stop(NamedTuple):
     cause: Cause = Cause.STOPPED_BY_USER
     later: bool = False
     force: bool = False
+    by: Mapping[str, Any] = NOTHING
 
 
 class Restart(NamedTuple):
     """Stop, then start; never counted as a failure."""
 
     cause: Cause = Cause.RESTARTED_BY_USER
+    by: Mapping[str, Any] = NOTHING
 
 
 class Reset(NamedTuple):
     """Close the breaker and forget backoff and restart history; an instance that waits for either starts now."""
+
+    by: Mapping[str, Any] = NOTHING
+
+
+class SendSignal(NamedTuple):
+    """Send signal `number` to the main process, as a user ordered.  `resume`: a stopped one is let go on to take it."""
+
+    number: int
+    by: Mapping[str, Any] = NOTHING
+    resume: bool = False
 
 
 class Reconfigure(NamedTuple):
@@ -46,6 +60,7 @@ class Reconfigure(NamedTuple):
 
     spec: ServiceSpec
     restart: bool
+    by: Mapping[str, Any] = NOTHING
 
 
 class StartPermitted(NamedTuple):
@@ -179,6 +194,12 @@ class Extended(NamedTuple):
     seconds: float
 
 
+class Notified(NamedTuple):
+    """The process sent an sd_notify datagram, of whatever content."""
+
+    incarnation: int
+
+
 class StatusText(NamedTuple):
     incarnation: int
     text: str
@@ -209,6 +230,7 @@ Event = (
     | Stop
     | Restart
     | Reset
+    | SendSignal
     | Reconfigure
     | StartPermitted
     | Spawned
@@ -227,6 +249,7 @@ Event = (
     | LimitExceeded
     | Triggered
     | Extended
+    | Notified
     | StatusText
     | MainPid
     | DaemonStalled

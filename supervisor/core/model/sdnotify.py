@@ -72,6 +72,8 @@ def events(message: Message, spec: ServiceSpec, incarnation: int, at: float) -> 
     beats = spec.heartbeat is not None and spec.heartbeat.source == "notify"
     if message.beat and beats:
         out.append(ev.Heartbeat(incarnation, at, message.sent))
+    else:
+        out.append(ev.Notified(incarnation))
     if message is _BEAT:
         return out
     if message.status is not None:

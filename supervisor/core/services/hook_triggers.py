@@ -12,6 +12,7 @@ _RESTARTS = frozenset(
         Cause.BACKOFF_ELAPSED,
         Cause.BREAKER_TRIAL,
         Cause.RESTARTED_BY_USER,
+        Cause.SIGNALLED_BY_USER,
         Cause.RELOADED,
         Cause.GROUP_RESTARTED,
         Cause.DEPENDENCY_RESTARTED,

@@ -25,6 +25,9 @@ from supervisor.core.services.correlated_silence import CorrelatedSilence
 from supervisor.core.services.deadlines import FOREVER, Deadlines
 from supervisor.core.services.plan_diff import Difference, difference
 
+By = Mapping[str, Any]
+"""Who gave an order (documents.OrderedBy)."""
+
 
 class ServiceSet:
     """Instances by name, in start order.  Methods that take a time (monotonic seconds) return the actions to
@@ -121,7 +124,9 @@ class ServiceSet:
 
     # -- commands ------------------------------------------------------------------------------------------------
 
-    def start(self, names: Iterable[str], now: float, cause: Cause = Cause.STARTED_BY_USER) -> list[Action]:
+    def start(
+        self, names: Iterable[str], now: float, cause: Cause = Cause.STARTED_BY_USER, by: By = ev.NOTHING
+    ) -> list[Action]:
         """Start these instances and what they depend on.  A oneshot that has succeeded runs again only if it is
         named."""
         named = list(names)
@@ -130,35 +135,45 @@ class ServiceSet:
             if instance.ready_for_dependants and name not in named and instance.goal is Goal.UP:
                 continue
             self._postponed_stops.pop(name, None)
-            self._queue.append((instance, ev.Start(cause)))
+            self._queue.append((instance, ev.Start(cause, by)))
         return self._process_queue(now)
 
-    def stop(self, names: Iterable[str], now: float, cause: Cause = Cause.STOPPED_BY_USER) -> list[Action]:
+    def stop(
+        self, names: Iterable[str], now: float, cause: Cause = Cause.STOPPED_BY_USER, by: By = ev.NOTHING
+    ) -> list[Action]:
         """Stop these instances, each after those among them that depend on it."""
         for name in names:
-            self._stop_in_turn(self.instances[name], cause)
+            self._stop_in_turn(self.instances[name], cause, by)
         return self._process_queue(now)
 
-    def end(self, now: float) -> list[Action]:
+    def end(self, now: float, by: By = ev.NOTHING) -> list[Action]:
         """Shut down; at the second call kill what is left."""
-        return self.kill(now) if self.closing else self.shutdown(now)
+        return self.kill(now, by) if self.closing else self.shutdown(now, by)
 
-    def kill(self, now: float) -> list[Action]:
+    def kill(self, now: float, by: By = ev.NOTHING) -> list[Action]:
         """Kill everything without waiting for stop timeouts or dependants."""
         self._postponed_stops.clear()
         for instance in self.instances.values():
-            self._queue.append((instance, ev.Stop(Cause.SHUTDOWN, force=True)))
+            self._queue.append((instance, ev.Stop(Cause.SHUTDOWN, force=True, by=by)))
         return self._process_queue(now)
 
-    def restart(self, names: Iterable[str], now: float) -> list[Action]:
+    def restart(self, names: Iterable[str], now: float, by: By = ev.NOTHING) -> list[Action]:
         for name in names:
             self._postponed_stops.pop(name, None)
-            self._queue.append((self.instances[name], ev.Restart()))
+            self._queue.append((self.instances[name], ev.Restart(by=by)))
         return self._process_queue(now)
 
-    def reset(self, names: Iterable[str], now: float) -> list[Action]:
+    def reset(self, names: Iterable[str], now: float, by: By = ev.NOTHING) -> list[Action]:
         for name in names:
-            self._queue.append((self.instances[name], ev.Reset()))
+            self._queue.append((self.instances[name], ev.Reset(by)))
+        return self._process_queue(now)
+
+    def signal(
+        self, numbers: Mapping[str, int], now: float, by: By = ev.NOTHING, *, resume: bool = False
+    ) -> list[Action]:
+        """Send each of these instances the signal of that number.  `resume`: one that is stopped is let go on."""
+        for name, number in numbers.items():
+            self._queue.append((self.instances[name], ev.SendSignal(number, by, resume)))
         return self._process_queue(now)
 
     def restore(self, name: str, saved: Mapping[str, Any], *, crashed: bool) -> None:
@@ -189,16 +204,16 @@ class ServiceSet:
                 self._stop_in_turn(instance, instance.wanted_by)
         return self._process_queue(now)
 
-    def shutdown(self, now: float) -> list[Action]:
+    def shutdown(self, now: float, by: By = ev.NOTHING) -> list[Action]:
         """Stop everything that does not outlive the daemon, dependants first; nothing is started any more."""
         self.closing = True
-        return self.stop(list(self.instances), now, Cause.SHUTDOWN)
+        return self.stop(list(self.instances), now, Cause.SHUTDOWN, by)
 
     def difference(self, plan: Plan) -> Difference:
         """What `apply` would change."""
         return difference(self.plan, plan)
 
-    def apply(self, plan: Plan, now: float) -> tuple[Difference, list[Action]]:
+    def apply(self, plan: Plan, now: float, by: By = ev.NOTHING) -> tuple[Difference, list[Action]]:
         """Put a changed plan in force; services that did not change are not touched."""
         change = difference(self.plan, plan)
         self.plan = plan
@@ -211,15 +226,15 @@ class ServiceSet:
                 if known is None:
                     known = self._create_one(name, spec)
                     if spec.autostart and not self.closing:
-                        self._queue.append((known, ev.Start(Cause.RELOADED)))
+                        self._queue.append((known, ev.Start(Cause.RELOADED, by)))
                 elif spec.name in change.changed:
-                    self._queue.append((known, ev.Reconfigure(spec, change.needs_restart(spec.name))))
+                    self._queue.append((known, ev.Reconfigure(spec, change.needs_restart(spec.name), by)))
                 self.instances[name] = known
                 self._removed.discard(name)
         for name, gone in old.items():
             self._removed.add(name)
             self.instances[name] = gone
-            self._stop_in_turn(gone, Cause.REMOVED)
+            self._stop_in_turn(gone, Cause.REMOVED, by)
         return change, self._process_queue(now)
 
     def complete(self, spec: ServiceSpec) -> None:
@@ -355,13 +370,13 @@ class ServiceSet:
                     return name
         return ""
 
-    def _stop_in_turn(self, instance: Instance, cause: Cause) -> None:
+    def _stop_in_turn(self, instance: Instance, cause: Cause, by: By = ev.NOTHING) -> None:
         """Set the goal to DOWN now; where others depend on the instance, postpone the stop until they are gone."""
         if self._dependants.get(instance.spec.name):
-            self._postponed_stops[instance.name] = ev.Stop(cause)
-            self._queue.append((instance, ev.Stop(cause, later=True)))
+            self._postponed_stops[instance.name] = ev.Stop(cause, by=by)
+            self._queue.append((instance, ev.Stop(cause, later=True, by=by)))
         else:
-            self._queue.append((instance, ev.Stop(cause)))
+            self._queue.append((instance, ev.Stop(cause, by=by)))
 
     def _stop_postponed(self, now: float) -> bool:
         """Carry out postponed stops whose dependants are gone, or cannot be stopped."""

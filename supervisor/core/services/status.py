@@ -53,6 +53,7 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "stuck": i.unkillable(now),
         "detach": i.spec.detach,
         "status": i.status_text or None,
+        "status_age_s": _ago(i.status_at, now) if i.status_text else None,
         "probe_error": i.last_probe_error or None,
         "probe": _probe(i, now),
         "current": i.running_spec is i.spec,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from supervisor.core.model.causes import Cause
+from supervisor.core.text.orders import with_giver
 from supervisor.core.text.target import few, needed
 from supervisor.core.text.units import level, percent, shorten, signal_name, size, span
 
@@ -14,8 +15,8 @@ _COST = "false_restarts_per_30d"
 Detail = Mapping[str, Any]
 
 
-def phrase(cause: str, detail: Detail | None = None) -> str:
-    """What happened, in at most LONGEST characters.  Keys that `detail` lacks are left out of the line."""
+def phrase(cause: str, detail: Detail | None = None, longest: int = LONGEST) -> str:
+    """What happened, in at most `longest` characters.  Keys that `detail` lacks are left out of the line."""
     detail = detail or {}
     if detail.get("phase") == "spawn":
         return "its process is being started"
@@ -23,7 +24,9 @@ def phrase(cause: str, detail: Detail | None = None) -> str:
         return f"its main process is now pid {detail.get('pid')}"
     words = _PHRASES.get(cause, cause)
     said = words if isinstance(words, str) else words(detail)
-    return shorten(said + _then(detail), LONGEST)
+    if isinstance(detail.get("by"), Mapping):
+        said = with_giver(said, detail["by"], longest)
+    return shorten(said + _then(detail), longest)
 
 
 def _then(detail: Detail) -> str:
@@ -76,8 +79,34 @@ def _spawn_failed(detail: Detail) -> str:
 def _start_timeout(detail: Detail) -> str:
     limit = detail.get("start_timeout_s")
     said = "not ready in time" if limit is None else f"not ready within {span(limit)}"
-    error = detail.get("last_probe_error")
-    return f"{said}: {error}" if error and "delay_s" not in detail and "breaker" not in detail else said
+    if "delay_s" in detail or "breaker" in detail:
+        return said
+    if error := detail.get("last_probe_error"):
+        return f"{said}: {error}"
+    return f"{said}; {_spoke(detail)}" if _spoke(detail) else said
+
+
+def _spoke(detail: Detail) -> str:
+    """Whether a service that did not become ready said anything."""
+    if status := detail.get("last_status"):
+        age = detail.get("last_status_age_s")
+        return f"its last STATUS{'' if age is None else f', {span(age)} old'}: {status}"
+    if not detail.get("notified", 1):
+        return "it sent no notification at all"
+    count, age = detail.get("notified"), detail.get("notified_age_s")
+    if count is None:
+        return ""
+    times = "1 notification" if count == 1 else f"{count} notifications"
+    return f"it sent {times}{'' if age is None else f', the last {span(age)} before'}"
+
+
+def _signalled(detail: Detail) -> str:
+    if detail.get("sent") is not None:
+        return f"{signal_name(detail['sent'])} sent by the user"
+    if detail.get("signal") is not None:
+        return f"ended by {signal_name(detail['signal'])}, which a user sent"
+    code = detail.get("exit_code")
+    return "ended by a signal that a user sent" + ("" if code is None else f", with exit code {code}")
 
 
 def _silent(detail: Detail) -> str:
@@ -178,6 +207,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.STOPPED_BY_USER: "stopped by the user",
     Cause.RESTARTED_BY_USER: "restarted by the user",
     Cause.RESET_BY_USER: "breaker and backoff reset by the user",
+    Cause.SIGNALLED_BY_USER: _signalled,
     Cause.RELOADED: "its configuration changed",
     Cause.AUTOSTART: "started with the daemon",
     Cause.SHUTDOWN: "stops because the daemon shuts down",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
+import os
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -15,6 +16,7 @@ import pytest
 from supervisor.adapters.control import event_stream as sse
 from supervisor.adapters.control.routes import MOST_STREAMS, RESERVED_STREAMS, ROUTES, ControlRoutes
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.http.routing import arguments, decoded, match
 from supervisor.errors import UsageError
 from tests.doubles import fake_client
@@ -155,6 +157,26 @@ def test_null_is_not_everybody(home: Home) -> None:
 def test_acting_without_names_is_for_all(home: Home) -> None:
     assert len(home.ask("POST", "/v1/stop", {})[1]["instances"]) == 12
     assert len(home.ask("POST", "/v1/start")[1]["instances"]) == 12
+
+
+@pytest.mark.parametrize(
+    ("body", "insists"),
+    [
+        ({}, False),
+        ({"signal": "HUP"}, True),
+        ({"signal": "HUP", "insist": False}, False),
+        ({"insist": True}, True),
+    ],
+)
+def test_a_signal_that_is_named_is_insisted_on_unless_told_otherwise(home: Home, body: JSON, insists: bool) -> None:
+    assert home.ask("POST", "/v1/signal", {"services": ["redis"], **body})[0] == 202
+    assert [insist for verb, insist, _ in home.daemon.orders if verb == "signal"] == [insists]
+
+
+@pytest.mark.parametrize("route", ["start", "stop", "restart", "reset", "signal", "reload", "upgrade", "down"])
+def test_the_daemon_learns_from_the_kernel_who_gives_an_order(home: Home, route: str) -> None:
+    home.ask("POST", f"/v1/{route}", {})
+    assert home.daemon.peers == [Peer(os.getpid(), os.geteuid())]
 
 
 def test_signal(home: Home) -> None:

@@ -400,6 +400,44 @@ def test_a_limit_and_a_start_that_leads_nowhere() -> None:
     )
 
 
+def test_a_start_that_took_too_long_says_whether_it_spoke() -> None:
+    life = Life(ready=ReadySpec(notify=True), heartbeat=HeartbeatSpec(source="notify"))
+    life.step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(1, 7)).deadline()
+    assert_told(life.told(), "seen      not ready within 30 s", "it sent no notification at all (sd_notify)")
+    life = Life(ready=ReadySpec(notify=True), heartbeat=HeartbeatSpec(source="notify"))
+    life.step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(1, 7))
+    life.step(ev.Notified(1), 1.0).step(ev.StatusText(1, "loading 3 of 9")).step(ev.Heartbeat(1, 1002.0), 1.0)
+    assert_told(life.told(), "web@1 is starting (run 1, pid 7), for 2 s: runs; its STATUS: loading 3 of 9 (1 s ago).")
+    life.deadline()
+    assert_told(life.told(), "seen      not ready within 30 s", "it sent 2 notifications, the last 28 s before",
+                "last STATUS, 29 s before: loading 3 of 9")  # fmt: skip
+
+
+def test_a_status_whose_age_is_not_known() -> None:
+    life = Life().start().step(ev.StatusText(1, "working"))
+    assert_told(life.told(), "is running and ready (run 1, pid 4242), for 0 s; its STATUS: working (0 s ago).")
+    life.instance.status_at = None
+    assert_told(life.told(), "is running and ready (run 1, pid 4242), for 0 s; its STATUS: working.")
+
+
+def test_the_last_order_says_who_gave_it() -> None:
+    by = {"uid": 0, "user": "root", "pid": 123, "command": ["/usr/bin/supervisor", "stop", "web"]}
+    life = Life().start()
+    assert life.why()["last_order"] is None
+    life.step(ev.Start(by=by)).step(ev.SendSignal(1, by), 1.0).step(ev.Stop(by=by), 1.0).crash(1.0, None, 15)
+    assert life.why()["last_order"] == {
+        "at": to_iso(T0 + 2.0), "says": "stopped by root, with `supervisor stop web` (pid 123)",
+    }  # fmt: skip
+    assert_told(life.told(), "stopped by root, with `supervisor stop web`")
+
+
+def test_a_process_that_ended_by_the_signal_of_a_user_has_not_failed() -> None:
+    life = Life().start().step(ev.SendSignal(9)).crash(1.0, None, 9)
+    assert_told(life.told(), "No failure recorded")
+    life.step(ev.StartPermitted()).step(ev.Spawned(2, 5)).step(ev.SendSignal(9)).crash(11.0, None, 9)
+    assert life.why()["failures"] == 1
+
+
 def test_what_cannot_be_started() -> None:
     error = "No such file or directory: " + "/long" * 30
     life = Life().step(ev.Start()).step(ev.StartPermitted()).step(ev.SpawnFailed(1, error))

@@ -15,6 +15,7 @@ from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Examine, Goal, Kill, Record, Signal, StartMonitoring, State
+from supervisor.core.model.causes import Cause
 from supervisor.core.model.plain import from_plain, to_plain
 from supervisor.core.model.spec import (
     Evidence,
@@ -224,6 +225,89 @@ def test_what_a_probe_said_before_it_was_ready_is_no_news_afterwards() -> None:
     assert instance.last_probe_error == "connection refused"
     step(instance, ev.Ready(1, "tcp"), 2.0)
     assert (instance.state, instance.last_probe_error) == (State.RUNNING, "")
+
+
+def starting(**ready: Any) -> Instance:
+    instance = Instance("web", spec("web", ready=ready, heartbeat={"interval": 1.0, "source": "notify"}), lambda: 0.5)
+    for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 77)):
+        step(instance, event, 100.0)
+    return instance
+
+
+def late(instance: Instance) -> dict[str, Any]:
+    """What the record says when it was not ready in time."""
+    assert instance.deadline == 130.0
+    record = next(a for a in step(instance, ev.Timeout(), 130.0) if isinstance(a, Record))
+    assert record.cause is Cause.START_TIMEOUT
+    return dict(record.detail)
+
+
+def test_a_slow_start_that_never_spoke_says_so() -> None:
+    assert late(starting(notify=True)) == {"start_timeout_s": 30.0, "notified": 0}
+
+
+def test_a_slow_start_says_when_it_spoke_and_what_it_said_last() -> None:
+    instance = starting(notify=True)
+    step(instance, ev.Notified(1), 101.0)
+    step(instance, ev.StatusText(1, "loading"), 101.0)
+    step(instance, ev.Heartbeat(1, 112.5), 112.5)
+    assert late(instance) == {
+        "start_timeout_s": 30.0, "notified": 2, "notified_age_s": 17.5, "last_status": "loading",
+        "last_status_age_s": 29.0,
+    }  # fmt: skip
+
+
+def test_a_slow_start_says_how_many_probes_failed() -> None:
+    instance = starting(tcp="127.0.0.1:1")
+    for error in ("no answer", "connection refused"):
+        step(instance, ev.ProbeFailed(1, error), 101.0)
+    assert late(instance) == {"start_timeout_s": 30.0, "probes_failed": 2, "last_probe_error": "connection refused"}
+    step(instance, ev.Ready(1, "tcp"), 131.0)
+    assert instance.refusals == 0
+
+
+def test_a_slow_start_that_is_probed_says_what_it_sent_nevertheless() -> None:
+    instance = starting(tcp="127.0.0.1:1")
+    step(instance, ev.Notified(1), 101.0)
+    assert late(instance) == {"start_timeout_s": 30.0, "notified": 1, "notified_age_s": 29.0}
+
+
+def test_a_status_has_an_age_and_ends_with_its_run() -> None:
+    instance = running()
+    view = instance_view(instance, 101.0)
+    assert (view["status"], view["status_age_s"]) == (None, None)
+    step(instance, ev.StatusText(1, "working"), 102.0)
+    view = instance_view(instance, 110.5)
+    assert (view["status"], view["status_age_s"]) == ("working", 8.5)
+    step(instance, ev.Exited(1, 3, None, True), 111.0)
+    assert instance_view(instance, 111.0)["status"] == "working"
+    step(instance, ev.Timeout(), instance.deadline or 0.0)
+    assert instance.state is State.STARTING
+    view = instance_view(instance, 113.0)
+    assert (view["status"], view["status_age_s"]) == (None, None)
+
+
+def test_what_is_heard_before_the_next_spawn_is_not_of_the_next_run() -> None:
+    instance = starting(notify=True)
+    for event in (ev.Restart(), ev.Exited(1, 0, None, True), ev.Notified(1), ev.StatusText(1, "ending")):
+        step(instance, event, 101.0)
+    step(instance, ev.StartPermitted(), 102.0)
+    view = instance_view(instance, 103.0)
+    assert (instance.notified, instance.notified_at, view["status"], view["status_age_s"]) == (0, None, None, None)
+
+
+def test_the_age_of_a_status_survives_the_daemon() -> None:
+    instance = running()
+    step(instance, ev.StatusText(1, "working"), 102.0)
+    saved = json.loads(json.dumps(instance.snapshot(103.0)))
+    found = Instance("web", instance.spec, lambda: 0.5)
+    found.restore(saved, crashed=True)
+    assert instance_view(found, 112.0)["status_age_s"] == 10.0
+    del saved["status_at"]  # as an earlier version saves it
+    found = Instance("web", instance.spec, lambda: 0.5)
+    found.restore(saved, crashed=True)
+    view = instance_view(found, 112.0)
+    assert (view["status"], view["status_age_s"]) == ("working", None)
 
 
 def test_evidence_is_told_with_the_decision() -> None:

@@ -113,14 +113,15 @@ PROBED = ServiceSpec(
     [
         (b"WATCHDOG=1", NOTIFIED, [ev.Heartbeat(3, 9.0)]),
         (b"WATCHDOG=1\nSENT_USEC=8900000", NOTIFIED, [ev.Heartbeat(3, 9.0, 8.9)]),
-        (b"WATCHDOG=1", PROBED, []),
-        (b"READY=1", NOTIFIED, [ev.Ready(3, "notify")]),
-        (b"READY=1", PROBED, []),
-        (b"READY=1", ServiceSpec(name="s", command=("s",)), []),
-        (b"WATCHDOG=trigger", PROBED, [ev.Triggered(3)]),
-        (b"STATUS=x", PROBED, [ev.StatusText(3, "x")]),
-        (b"EXTEND_TIMEOUT_USEC=5000000", PROBED, [ev.Extended(3, 5.0)]),
-        (b"STOPPING=1\nMAINPID=3", NOTIFIED, []),
+        (b"WATCHDOG=1", PROBED, [ev.Notified(3)]),
+        (b"READY=1", NOTIFIED, [ev.Notified(3), ev.Ready(3, "notify")]),
+        (b"READY=1", PROBED, [ev.Notified(3)]),
+        (b"READY=1", ServiceSpec(name="s", command=("s",)), [ev.Notified(3)]),
+        (b"WATCHDOG=trigger", PROBED, [ev.Notified(3), ev.Triggered(3)]),
+        (b"STATUS=x", PROBED, [ev.Notified(3), ev.StatusText(3, "x")]),
+        (b"WATCHDOG=1\nSTATUS=x", NOTIFIED, [ev.Heartbeat(3, 9.0), ev.StatusText(3, "x")]),
+        (b"EXTEND_TIMEOUT_USEC=5000000", PROBED, [ev.Notified(3), ev.Extended(3, 5.0)]),
+        (b"STOPPING=1\nMAINPID=3", NOTIFIED, [ev.Notified(3)]),
     ],
 )
 def test_what_it_means(datagram: bytes, spec: ServiceSpec, expected: list[ev.Event]) -> None:

@@ -38,6 +38,30 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
 @pytest.mark.parametrize(
     ("cause", "detail", "said"),
     [
+        (
+            "start-timeout",
+            {"start_timeout_s": 30.0, "notified": 0},
+            "not ready within 30 s; it sent no notification at all",
+        ),
+        ("start-timeout", {"start_timeout_s": 30.0, "notified": 1}, "not ready within 30 s; it sent 1 notification"),
+        (
+            "start-timeout",
+            {"start_timeout_s": 30.0, "notified": 3, "notified_age_s": 2.0},
+            "not ready within 30 s; it sent 3 notifications, the last 2 s before",
+        ),
+        (
+            "start-timeout",
+            {"start_timeout_s": 30.0, "notified": 3, "last_status": "loading", "last_status_age_s": 12.0},
+            "not ready within 30 s; its last STATUS, 12 s old: loading",
+        ),
+        ("start-timeout", {"last_status": "loading"}, "not ready in time; its last STATUS: loading"),
+        ("start-timeout", {"start_timeout_s": 30.0}, "not ready within 30 s"),
+        ("start-timeout", {"notified": 0, "last_probe_error": "refused"}, "not ready in time: refused"),
+        ("start-timeout", {"start_timeout_s": 30.0, "notified": 0, "breaker": "half-open"}, "not ready within 30 s"),
+        ("signalled-by-user", {"sent": 1}, "SIGHUP sent by the user"),
+        ("signalled-by-user", {"signal": 9, "exit_code": None}, "ended by SIGKILL, which a user sent"),
+        ("signalled-by-user", {"exit_code": 143}, "ended by a signal that a user sent, with exit code 143"),
+        ("signalled-by-user", {}, "ended by a signal that a user sent"),
         ("exited", {"exit_code": 3, **RESTART}, "exited with code 3; next try in 0.21 s (2 of 5)"),
         ("exited", {"exit_code": 1, **RESTART, "delay_s": 0.0}, "exited with code 1; next try at once (2 of 5)"),
         ("exited", {"exit_code": 0, "before_ready": True}, "exited with code 0 before it was ready"),
