@@ -10,6 +10,7 @@ import pytest
 
 from supervisor.core.model.spec import (
     BackoffKind,
+    ConsoleMode,
     Evidence,
     HeartbeatSpec,
     HookSpec,
@@ -109,6 +110,9 @@ max_size = "1MiB"
 keep = 2
 compress = false
 timestamps = true
+console = "raw"
+path = "logs/{instance}.log"
+mode = "0644"
 
 [[services.worker.hooks]]
 on = ["failed", "breaker-open"]
@@ -187,7 +191,15 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
                     fallback="page",
                 ),
                 resources=ResourcesSpec(max_memory=512 * 1024**2, max_cpu=1.5, sustained=20, action=Reaction.REPORT),
-                log=LogSpec(max_size=1024**2, keep=2, compress=False, timestamps=True),
+                log=LogSpec(
+                    max_size=1024**2,
+                    keep=2,
+                    compress=False,
+                    timestamps=True,
+                    console=ConsoleMode.RAW,
+                    path=f"{tmp_path}/logs/{{instance}}.log",
+                    mode=0o644,
+                ),
                 hooks=(
                     HookSpec(on=("failed", "breaker-open"), run=(str(tmp_path / "page.sh"), "now"), timeout=5),
                     HookSpec(on=("ready",), notify="mailto://somebody"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from supervisor.adapters.logs.files import LogFile, LogFiles
-from supervisor.adapters.logs.rotation import log_name
+from supervisor.adapters.logs.place import find
 
 MAX_BYTES = 256 * 1024
 
@@ -54,7 +54,7 @@ def read(
     `unfinished` asks for it too. An instance without output has no lines. Raises ValueError for a malformed cursor,
     OSError when a file cannot be read.
     """
-    sources = LogFiles(directory, log_name(instance))
+    sources = LogFiles(*find(directory, instance))
     try:
         newest = sources[0]
         if newest is None:
