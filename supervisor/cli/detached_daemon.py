@@ -51,7 +51,7 @@ def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
         daemon = subprocess.Popen(
             daemon_command(target.file, "human", services),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # lines of services that log.console prints: their logs have them
+            stdout=subprocess.DEVNULL,  # log.console would fill the file, which is not rotated
             stderr=file,
             start_new_session=True,
         )

@@ -1,7 +1,7 @@
 """Writes to a descriptor that the daemon shares with others (stdout, stderr), and never waits.
 
 O_NONBLOCK belongs to the open file description, and with it to every process that has it, such as the shell of a
-terminal. Therefore a pipe or terminal is opened anew through /proc. What cannot be opened anew, or may wait all the same
+terminal. Therefore a pipe or terminal is opened anew through /proc. What cannot be opened anew, or may wait after all
 (a pipe of another user, a file on a network file system), gets a thread: it reads a pipe, which the daemon writes
 without waiting, and it may stand still for as long as it must.
 """

@@ -135,7 +135,7 @@ LOG = table(
         "timestamps": key(kinds.SWITCH, "Put the time in front of each line."),
         "console": key(
             kinds.CONSOLE,
-            'Print each line on the daemon\'s stdout, too: true as "NAME | line", "raw" without the name.',
+            'Print each line on the daemon\'s stdout, too: true with the name in front of it, "raw" as it is.',
         ),
         "path": key(
             kinds.PATH, "The file, instead of one in the state directory; {instance} in it stands for NAME or NAME@N."
