@@ -25,6 +25,7 @@ from supervisor.core.model.spec import ConsoleMode, LogSpec
 from supervisor.errors import OperationFailed
 
 _OPEN_FILES = 128
+_NO_LIMIT = 1 << 62  # bytes
 
 
 class LogStore:
@@ -205,11 +206,12 @@ class LogStore:
         """See WriterHost."""
         while len(self._writing) >= _OPEN_FILES:
             self._shut(next(iter(self._writing)))
+        limit = writer.spec.max_size if writer.spec.rotate else _NO_LIMIT
         try:
-            segment = Segment(*writer.place, writer.spec.max_size, writer.sequence)
+            segment = Segment(*writer.place, limit, writer.sequence)
         except FileNotFoundError:  # the directory itself was removed
             self._recreate(writer.place)
-            segment = Segment(*writer.place, writer.spec.max_size, writer.sequence)
+            segment = Segment(*writer.place, limit, writer.sequence)
         self._give(segment, writer)
         self._writing[writer] = None
         return segment
@@ -241,7 +243,7 @@ class LogStore:
 
     def rotated(self, writer: Writer) -> None:
         """See WriterHost."""
-        if writer.spec.compress:
+        if writer.spec.compress and writer.spec.rotate:
             self._compressor.submit(writer.instance, writer.place, writer.spec.keep)
 
     def tail(self, instance: str, n: int) -> list[str]:
@@ -256,10 +258,11 @@ class LogStore:
         dir_fd, log = writer.place
         try:
             if recover:
-                rotation.recover(dir_fd, log, writer.spec.keep)
+                rotation.recover(dir_fd, log, writer.spec.keep if writer.spec.rotate else 0)
                 if rotation.exists(dir_fd, spool_name(log)):
                     writer.recover()
-            rotation.forget_beyond(dir_fd, log, writer.spec.keep)
+            if writer.spec.rotate:
+                rotation.forget_beyond(dir_fd, log, writer.spec.keep)
         except OSError as error:
             self.problem(writer.instance, f"the log files cannot be put in order: {error.strerror}")
         self.rotated(writer)

@@ -143,6 +143,11 @@ LOG = table(
         "mode": key(kinds.MODE, "The mode of the file; None: 0640, less the umask."),
         "owner": key(kinds.ACCOUNT, "The user to whom the file belongs (only root may choose)."),
         "group": key(kinds.ACCOUNT, "The group of the file."),
+        "rotate": key(
+            kinds.SWITCH,
+            "false: another program (logrotate) rotates, compresses and removes files; max_size, keep and compress do "
+            "not count.",
+        ),
     },
 )
 

@@ -164,7 +164,7 @@ class ResourcesSpec:
 class LogSpec:
     """How output is kept.  `keep`: number of rotated files beside the one being written.  `path`: where, with
     `{instance}` for the instance; None: in the state directory.  `mode`, `owner` and `group` of the file: None leaves
-    them as they are."""
+    them as they are.  `rotate`: False leaves rotation, and the files that it makes, to another program."""
 
     max_size: int = 10 * MIB
     keep: int = 5
@@ -175,6 +175,7 @@ class LogSpec:
     mode: int | None = None
     owner: int | None = None
     group: int | None = None
+    rotate: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,6 +202,23 @@ def test_a_file_that_is_copied_and_truncated(capture: Capture, tmp_path: Path) -
     assert lines(capture) == numbered(0, 150).decode().splitlines()
 
 
+def test_files_of_another_rotation_stay_as_they_are(capture: Capture, tmp_path: Path) -> None:
+    spec = at(tmp_path, "web.log", LogSpec(max_size=4096, keep=1), rotate=False)
+    for k in (1, 2, 3):
+        (tmp_path / f"web.log.{k}").write_bytes(b"%d\n" % k)
+    (tmp_path / "web.log.1.gz").write_bytes(b"begun")
+    say(capture.store.open("web", spec), numbered(0, 100))
+    capture.again()
+    capture.store.open("web", spec)
+    assert (tmp_path / "web.log").read_bytes() == numbered(0, 100)
+    assert sorted(f.name for f in tmp_path.glob("web.log.[0-9]*")) == [
+        "web.log.1",
+        "web.log.1.gz",
+        "web.log.2",
+        "web.log.3",
+    ]
+
+
 def test_logs_that_another_program_compressed_are_left_out(capture: Capture, tmp_path: Path) -> None:
     stream = capture.store.open("web", at(tmp_path, "web.log"))
     say(stream, b"one\n")
