@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.eventloop import outlet as module
 from supervisor.adapters.eventloop.console_log import ConsoleLog
 from supervisor.adapters.eventloop.outlet import Outlet
 
@@ -20,7 +19,7 @@ def test_the_log_of_the_daemon_does_not_wait_for_a_full_pipe(reopened: bool, mon
     """Where another user made the pipe, /proc does not let it be opened anew."""
     reader, writer = os.pipe()
     if not reopened:
-        monkeypatch.setattr(module.os, "open", lambda *_: (_ for _ in ()).throw(PermissionError()))
+        monkeypatch.setattr(os, "open", lambda *_: (_ for _ in ()).throw(PermissionError()))
     log = ConsoleLog("human", lambda: Outlet(writer))
     monkeypatch.undo()
     for i in range(5000):
