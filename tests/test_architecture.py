@@ -62,7 +62,7 @@ ROOMS: dict[str, set[str]] = {
     "adapters.hooks": {
         "core", "errors", "adapters.probes", "adapters.processes", "adapters.linux", "adapters.eventloop",
     },
-    "adapters.logs": {"core", "errors", "adapters.eventloop"},
+    "adapters.logs": {"core", "errors", "adapters.linux", "adapters.eventloop"},
     "adapters.ledger": {"core", "errors"},
     "adapters.metrics": {"core", "errors"},
     "adapters.sockets": {"core", "errors"},

@@ -43,7 +43,7 @@ def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
         daemon = subprocess.Popen(
             daemon_command(target.file, "human", services),
             stdin=subprocess.DEVNULL,
-            stdout=file,
+            stdout=subprocess.DEVNULL,  # log.console would fill the file, which is not rotated
             stderr=file,
             start_new_session=True,
         )

@@ -94,7 +94,7 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
     if "resources" in given:
         fields["resources"] = ResourcesSpec(**{IN_SPEC.get(k, k): v for k, v in given["resources"].items()})
     if "log" in given:
-        fields["log"] = LogSpec(**given["log"])
+        fields["log"] = _log(given["log"], host, report)
     if "hooks" in given:
         fields["hooks"] = tuple(_hook(hook, host.folder) for hook in given["hooks"])
     return ServiceSpec(name=name, **fields)
@@ -153,6 +153,16 @@ def _heartbeat(given: Mapping[str, Any], folder: Path, report: Report) -> Heartb
                 report("cannot be combined with target; leave one of them out", "heartbeat", key)
         fields |= {"detector": "adaptive", "target": TargetSpec(**given["target"])}
     return HeartbeatSpec(**fields)
+
+
+def _log(given: Mapping[str, Any], host: Host, report: Report) -> LogSpec:
+    fields = dict(given)
+    if "path" in given:
+        fields["path"] = _ask(lambda: host.log_path(given["path"]), report, "log", "path")
+    for key in ("owner", "group"):
+        if key in given:
+            fields[key] = _ask(lambda key=key: host.owner_of_file(key, given[key]), report, "log", key)  # type: ignore[misc]
+    return LogSpec(**fields)
 
 
 def _with_absolute_sockets(probe: Mapping[str, Any], folder: Path) -> dict[str, Any]:

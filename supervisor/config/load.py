@@ -12,6 +12,7 @@ from supervisor.config.build import build, merged
 from supervisor.config.checks.dependencies import judge_references, start_order, with_groups_resolved
 from supervisor.config.checks.host import Host, group_to_give
 from supervisor.config.checks.http_server import http_server
+from supervisor.config.checks.logs import judge_log_paths
 from supervisor.config.checks.sandbox import sandbox_notes
 from supervisor.config.checks.services import judge
 from supervisor.config.checks.shell_syntax import notes
@@ -52,6 +53,7 @@ def load(
     judge_references(services, raw.get("services", ()), problems)
     _check_own_port(supervisor, services, problems)
     judge_sockets(services, supervisor.listen, problems)
+    judge_log_paths(services, problems)
     unresolved = {name: _unresolved(name, problems) for name in services}
     if not tolerate_missing:
         _excuse_what_a_oneshot_may_make(services, problems)

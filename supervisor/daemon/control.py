@@ -14,6 +14,7 @@ from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.linux.signal_masks import signal_masks
 from supervisor.adapters.logs import reader as logread
+from supervisor.adapters.logs.place import find as find_log
 from supervisor.adapters.processes.sampler import host
 from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.selection import resolve, resolve_one, selected
@@ -122,7 +123,7 @@ class Control:
             "tree": parts.sampler.tree(parts.processes.members(name)),
             "intervals_s": [round(i, 4) for i in found.detector.intervals()] if found.detector else [],
             "transitions": parts.ledger.events(EventQuery(services=(name,), limit=20)),
-            "log_path": f"{parts.state_dir}/log/{name}.log",
+            "log_path": "/".join(find_log(f"{parts.state_dir}/log", name)),
             "stop_timeout_s": spec.stop_timeout,
             "start_timeout_s": spec.start_timeout,
             "max_restarts": spec.restart.max_restarts,

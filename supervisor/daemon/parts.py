@@ -10,17 +10,21 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.diagnosis.examiner import Examiner
 from supervisor.adapters.eventloop.console_log import ConsoleLog
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.eventloop.outlet import Outlet
 from supervisor.adapters.hooks.dispatcher import HookDispatcher
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import Ledger
 from supervisor.adapters.linux.descriptor_reserve import RESERVE, kept_free
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.locks import RuntimeLock, StateLock
+from supervisor.adapters.linux.mounts import mounts
+from supervisor.adapters.logs.console import Console
 from supervisor.adapters.logs.store import LogStore
 from supervisor.adapters.logs.stream import Stream
 from supervisor.adapters.metrics.collector import MetricsCollector
@@ -55,6 +59,8 @@ if TYPE_CHECKING:
 
 FIFO = "fifo:"
 """Prefix of the name of the descriptor of an instance's output; the instance follows."""
+LONGEST_PAUSE = 0.2
+"""Seconds in which the reader of stdout can take what waits for it, before an upgrade."""
 RETRY = 5.0
 """Seconds until the plan in force is saved again where the runtime directory did not take it."""
 SOCKET = "socket:"
@@ -106,7 +112,7 @@ class Parts:
         self._plan_unsaved = False
         self.shortage = ""
         """Why descriptors are few; empty where they suffice."""
-        self.log = ConsoleLog(log_format)
+        self.log = ConsoleLog(log_format, partial(_outlet, 2))
         self.loop = EventLoop()
         self.now, self.call_soon = self.loop.now, self.loop.call_soon
         self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
@@ -124,12 +130,14 @@ class Parts:
         self.engine = Engine(self.service_set, self.now)
         self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
         self.apart = ApartSpawns(self.loop)
+        self.console = Console(self.loop, partial(_outlet, 1), self.problem)
         self.logs = LogStore(
             self.loop,
             own_directory(f"{self.state_dir}/log", 0o700),
             f"{self.runtime_dir}/fifo",
             self._log_problem,
             _taken(descriptors, FIFO),
+            self.console,
         )
         self.sockets = ListeningSockets(_taken(descriptors, SOCKET))
         self.processes = ProcessTable(self.loop, self.engine.post, self._take_last_output, self.id)
@@ -240,6 +248,10 @@ class Parts:
             self._plan_unsaved = True
             self._later(RETRY, self._keep_plan_again)
 
+    def print_rest(self) -> None:
+        """Print the lines of services that wait for the reader of stdout, before an upgrade forgets them."""
+        self.console.close(LONGEST_PAUSE)
+
     def forget(self, instance: str) -> None:
         self.ledger.save(instance, None)
 
@@ -290,6 +302,12 @@ class Parts:
         except OSError as error:
             raise OperationFailed(f"no descriptor is free for the output of {instance}: {error.strerror}") from None
 
+    def keep_logs_as_specified(self) -> None:
+        """Let logs that are being written follow a changed plan."""
+        for name in self.logs.open_instances():
+            if name in self.service_set.instances:
+                self.stream(name)
+
     def _take_last_output(self, instance: str, tree_empty: bool) -> None:
         """Read the rest of the output before the end is recorded, so that `why` finds it at any time.
 
@@ -325,6 +343,14 @@ class Parts:
 
     def _later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.loop.call_at(self.now() + seconds, callback)
+
+
+def _outlet(fd: int) -> Outlet:
+    """A way to stdout or stderr on which the loop never waits.  OSError where it is closed."""
+    path = ""
+    with suppress(OSError):
+        path = os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 - pathlib would cost the daemon memory
+    return Outlet(fd, apart=path.startswith("/") and mounts().remote(path) is not None)
 
 
 def _taken(descriptors: dict[str, int], prefix: str) -> dict[str, int]:

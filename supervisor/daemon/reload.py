@@ -30,6 +30,9 @@ class Reloadable(Protocol):
 
     def keep_plan(self, plan: Plan) -> None: ...
 
+    def keep_logs_as_specified(self) -> None:
+        """Let logs that are being written follow the plan."""
+
     def problem(self, message: str) -> None: ...
 
 
@@ -40,6 +43,7 @@ def put_in_force(daemon: Reloadable, plan: Plan, by: By = ev.NOTHING) -> Differe
     keep_plan(daemon, daemon.service_set.with_running_services(plan))
     change, actions = daemon.service_set.apply(plan, daemon.now(), by)
     daemon.engine.order(actions)
+    daemon.keep_logs_as_specified()
     return change
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 NOTHING: Mapping[str, int] = {}
 RUNTIME_FILES = ("lock", ID, PLAN, RUNNING, "control.sock", "notify.sock")
+LONGEST_FLUSH = 1.0
+"""Seconds in which the reader of stdout can take the rest of the services' lines at the end."""
 CLOCK_CHECK_INTERVAL = 1.0
 """Seconds from one check of the clocks to the next, at least; the result is only reported."""
 REPEATED = 1.0
@@ -208,6 +210,7 @@ class Runtime:
         parts.server.close()
         parts.notify.close()
         parts.logs.close()
+        parts.console.close(LONGEST_FLUSH)
         parts.sockets.close()
         parts.trees.close()
         parts.ledger.close()

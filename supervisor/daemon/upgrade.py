@@ -77,6 +77,9 @@ class Upgradable(Protocol):
     def kill_commands(self) -> None:
         """Kill the probes under way: nothing will wait for their end."""
 
+    def print_rest(self) -> None:
+        """Print the lines of services that wait for the reader of stdout."""
+
     def descriptors(self) -> dict[str, int]:
         """The descriptors that the successor takes over, by name."""
         ...
@@ -139,6 +142,7 @@ def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> No
     if daemon.service_set.closing:
         return
     daemon.say("info", f"upgrading from {__version__} to {version}")
+    daemon.print_rest()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
     descriptors = daemon.descriptors()
     previous = daemon_command(daemon.service_set.plan.path, daemon.log_format)

@@ -138,6 +138,24 @@ WITHIN_SERVICE = [
     ('log.max_size = "10MB"', 'log.max_size: "10MB" is not a size; write "10MiB" (units: KiB MiB GiB)'),
     ('log.max_size = "big"', 'log.max_size: "big" is not a size; write for example "512MiB" (units: KiB MiB GiB)'),
     ('log.max_size = "0KiB"', "log.max_size: must be larger than 0"),
+    ("log.console = 1", 'log.console: expected true, false or "raw", not 1'),
+    ('log.console = "json"', 'log.console: expected true, false or "raw", not "json"'),
+    ('log.mode = "755"', 'log.mode: expected a mode of a file in octal digits, such as "0640", not "755"'),
+    ('log.mode = "0640"', "log.mode: has no effect without path: the state directory is closed to other users"),
+    (
+        'log = { path = "l/x.log", owner = "rooot" }',
+        'log.owner: the user "rooot" does not exist; did you mean "root"?',
+    ),
+    ('log.path = "logs/"', "log.path: logs/ is a directory; write the path of a file, for example logs/{instance}.log"),
+    (
+        'log.path = "/dev/stdout"',
+        "log.path: /dev/stdout is not a file on a disk; console = true prints lines on the daemon's stdout",
+    ),
+    ('log.path = "logs/{name}.log"', 'log.path: "{name}.log": only {instance} is understood'),
+    (
+        'log.path = "{instance}/out.log"',
+        "log.path: only the name of the file can have {instance} in it, not its directory",
+    ),
     ('log.max_size = "99999999999GiB"', 'log.max_size: "99999999999GiB" is larger than 8 EiB'),
     (
         "resources.max_cpu = 1.5",
@@ -437,6 +455,54 @@ FILES = [
         "6: services.b.autostart: a fallback starts when it is needed; leave this out",
     ),
 ]
+
+
+def test_each_instance_has_a_log_of_its_own(complaints: Complain) -> None:
+    text = """
+[defaults]
+log.path = "one.log"
+[services.a]
+command = "true"
+[services.b]
+command = "true"
+[services.c]
+command = "true"
+replicas = 2
+log.path = "x.log"
+[services.d]
+command = "true"
+replicas = 2
+log.path = "{instance}.log"
+[services.e]
+command = "true"
+log.path = "d@2.log.1.gz"
+"""
+    assert complaints(text) == [
+        "services.toml:3: services.b.log.path: one.log is the log of a; write {instance} in the name of the file, "
+        "or choose another",
+        "services.toml:11: services.c.log.path: x.log would be the log of 2 instances; write {instance} in the name "
+        "of the file: it stands for c@1 and so on",
+        "services.toml:18: services.e.log.path: d@2.log.1.gz is the name of a file that belongs to the log of d",
+    ]
+
+
+def test_a_log_where_others_could_replace_it(complaints: Complain, plan: Load, tmp_path: Path) -> None:
+    place = tmp_path / "for all"
+    place.mkdir()
+    place.chmod(0o1777)
+    assert complaints(SERVICE + f'log.path = "{place}/web.log"') == [
+        "services.toml:3: services.web.log.path: for all can be written by other users, who could replace the "
+        "log; choose a directory in it that is only yours"
+    ]
+    assert plan(SERVICE + f'log.path = "{place}/mine/web.log"').services[0].log.path == f"{place}/mine/web.log"
+
+
+def test_only_root_may_give_a_log_away(complaints: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 7)
+    assert complaints(SERVICE + 'log = { path = "web.log", owner = "root" }') == [
+        "services.toml:3: services.web.log.owner: only root can give a log to another user; "
+        "leave owner out, or run as root"
+    ]
 
 
 @pytest.mark.parametrize(("text", "message"), FILES)

@@ -11,6 +11,7 @@ import pytest
 from supervisor.config.source.project import default_name, folder_identity
 from supervisor.core.model.spec import (
     BackoffKind,
+    ConsoleMode,
     Evidence,
     HeartbeatSpec,
     HookSpec,
@@ -110,6 +111,9 @@ max_size = "1MiB"
 keep = 2
 compress = false
 timestamps = true
+console = "raw"
+path = "logs/{instance}.log"
+mode = "0644"
 
 [[services.worker.hooks]]
 on = ["failed", "breaker-open"]
@@ -189,7 +193,15 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
                     fallback="page",
                 ),
                 resources=ResourcesSpec(max_memory=512 * 1024**2, max_cpu=1.5, sustained=20, action=Reaction.REPORT),
-                log=LogSpec(max_size=1024**2, keep=2, compress=False, timestamps=True),
+                log=LogSpec(
+                    max_size=1024**2,
+                    keep=2,
+                    compress=False,
+                    timestamps=True,
+                    console=ConsoleMode.RAW,
+                    path=f"{tmp_path}/logs/{{instance}}.log",
+                    mode=0o644,
+                ),
                 hooks=(
                     HookSpec(on=("failed", "breaker-open"), run=(str(tmp_path / "page.sh"), "now"), timeout=5),
                     HookSpec(on=("ready",), notify="mailto://somebody"),

@@ -125,6 +125,8 @@ class Daemon:
 
     def problem(self, _text: str) -> None: ...
 
+    def keep_logs_as_specified(self) -> None: ...
+
     def keep_plan(self, plan: Plan) -> None:
         self.previous_run.keep(plan)
         self._burn("plan kept")

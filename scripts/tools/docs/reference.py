@@ -29,6 +29,8 @@ def kind(key: JSON) -> str:
         return " or ".join(f"`{v}`" for v in key["enum"])
     if "anyOf" in key:
         return " or ".join(dict.fromkeys(kind(k) for k in key["anyOf"]))
+    if "const" in key:
+        return f"`{key['const']}`"
     pattern = key.get("pattern", "")
     if "/" in pattern and "ms" in pattern:
         return "rate"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import stat
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from supervisor.adapters.eventloop.outlet import Outlet
 from supervisor.core.text.causes import phrase
 from supervisor.core.text.timestamps import local_time
 
@@ -36,22 +37,15 @@ def _is_plain_terminal() -> bool:
 class ConsoleLog:
     """Writes state changes with `event` and messages about the supervisor itself with `say`."""
 
-    def __init__(self, log_format: str) -> None:
+    def __init__(self, log_format: str, outlet: Callable[[], Outlet]) -> None:
+        """`outlet` opens a way to stderr, or raises OSError where there is none."""
         self._json = log_format == "json"
         self._colour = not self._json and os.isatty(2) and not _is_plain_terminal()
         self._dropped = 0
-        self._socket: socket.socket | None = None
-        self._fd = 2
-        try:
-            mode = os.fstat(2).st_mode
-            if stat.S_ISSOCK(mode):
-                self._socket = socket.socket(fileno=os.dup(2))
-            elif not stat.S_ISREG(mode):
-                # An own open file description: otherwise O_NONBLOCK would hold for all users of the terminal.  A file
-                # does not block, and others that write through the same description go on at its position.
-                self._fd = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND | os.O_CLOEXEC)
-        except OSError:
-            self._fd = 2
+        self._begun = b""  # the rest of a line of which a part is written
+        self._outlet: Outlet | None = None
+        with suppress(OSError):
+            self._outlet = outlet()
 
     def event(self, event: Event, place: str = "") -> None:
         """Write an event, given as an object of `events --json`.  `place`: where a suspect was, for the text."""
@@ -77,11 +71,14 @@ class ConsoleLog:
         if self._dropped:
             line = f"({self._dropped} lines lost: stderr was not read)\n{line}"
         data = f"{line}\n".encode(errors="replace")
+        if self._outlet is None:
+            return
         try:
-            if self._socket is not None:
-                self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-            else:
-                os.write(self._fd, data)
+            if self._begun:
+                self._begun = self._begun[self._outlet.write(self._begun) :]
+            if self._begun:
+                raise BlockingIOError
+            self._begun = data[self._outlet.write(data) :]
             self._dropped = 0
         except OSError:
             self._dropped += 1

@@ -84,6 +84,22 @@ def open_directory(path: str, make: int | None = None) -> int:
     return fd
 
 
+def open_log_directory(path: str) -> int:
+    """Open the directory `path`, in which logs are renamed and removed; a missing one is made. Raises OSError.
+
+    No other user but root may be able to write to it: they could put a link to another file in the place of a log.
+    """
+    anchor = open_directory(path, make=0o755)
+    try:
+        status = os.fstat(anchor)
+        groups = {os.getegid(), *(os.getgroups() if os.geteuid() != 0 else ())}
+        if status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid not in groups):
+            raise Untrusted(f"{path} can be written by others, who could replace the log")
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=anchor)
+    finally:
+        os.close(anchor)
+
+
 def _opened(parent: int, name: str, make: int | None) -> int:
     """Open `name` as it is, a link as a link; make a directory of it where it is missing and `make` says its mode."""
     try:

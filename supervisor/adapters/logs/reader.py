@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 
 from supervisor.adapters.logs.files import LogFile, LogFiles
+from supervisor.adapters.logs.place import LINK, find
 from supervisor.adapters.logs.rotation import log_name
 
 MAX_BYTES = 256 * 1024
@@ -55,7 +56,7 @@ def read(
     `unfinished` asks for it too. An instance without output has no lines. Raises ValueError for a malformed cursor,
     OSError when a file cannot be read.
     """
-    sources = LogFiles(directory, log_name(instance))
+    sources = LogFiles(*find(directory, instance))
     try:
         newest = sources[0]
         if newest is None:
@@ -85,9 +86,10 @@ def read(
 
 
 def instances(directory: str) -> list[str]:
-    """The instances that have a log in `directory`, by name.  OSError."""
+    """The instances that have a log in `directory`, or a link there to their log elsewhere, by name.  OSError."""
     end = log_name("")
-    return sorted(entry.removesuffix(end) for entry in os.listdir(directory) if entry.endswith(end))  # noqa: PTH208
+    entries = (entry.removesuffix(LINK) for entry in os.listdir(directory))  # noqa: PTH208
+    return sorted({entry.removesuffix(end) for entry in entries if entry.endswith(end)})
 
 
 def _forward(

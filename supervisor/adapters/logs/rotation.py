@@ -13,7 +13,9 @@ where the next start would not find it. All names are relative to a directory de
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import suppress
 
 from supervisor.adapters.logs import time_index
@@ -76,6 +78,37 @@ def recover(dir_fd: int, log: str, keep: int) -> None:
         supersede(dir_fd, log)
 
 
+def follow_move(dir_fd: int, log: str, moved: os.stat_result) -> bool:
+    """Let the indexes follow a `log` that another program renamed to number 1, and those before it likewise.
+
+    False: the file that was `moved` is not there.
+    """
+    try:
+        if not os.path.samestat(os.stat(f"{log}.1", dir_fd=dir_fd, follow_symlinks=False), moved):
+            return False
+    except FileNotFoundError:
+        return False
+    free = 1
+    while exists(dir_fd, f"{log}.{free}.idx"):
+        free += 1
+    for k in range(free, 1, -1):
+        _move(dir_fd, f"{log}.{k - 1}.idx", f"{log}.{k}.idx")
+    _move(dir_fd, f"{log}.idx", f"{log}.1.idx")
+    if not _taken(dir_fd, log, free):
+        remove(dir_fd, f"{log}.{free}.idx")
+    return True
+
+
+def like(source: int, target: int) -> None:
+    """Give the open file `target` the owner, group and mode of `source`, as far as this user may."""
+    wanted, found = os.fstat(source), os.fstat(target)
+    with suppress(OSError):
+        if (wanted.st_uid, wanted.st_gid) != (found.st_uid, found.st_gid):
+            os.fchown(target, wanted.st_uid, wanted.st_gid)
+        if wanted.st_mode != found.st_mode:
+            os.fchmod(target, stat.S_IMODE(wanted.st_mode))
+
+
 def oldest_plain(dir_fd: int, log: str, keep: int) -> int | None:
     """The highest number whose file is not compressed yet, or None."""
     return next((k for k in range(keep, 0, -1) if exists(dir_fd, f"{log}.{k}")), None)
@@ -102,6 +135,16 @@ def next_sequence(dir_fd: int, log: str) -> int:
             finally:
                 os.close(fd)
     return 1
+
+
+def require_plain(dir_fd: int, log: str) -> None:
+    """Raise OSError unless `log` is a plain file of one name, or nothing yet."""
+    with suppress(FileNotFoundError):
+        status = os.stat(log, dir_fd=dir_fd, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a plain file", log)
+        if status.st_nlink > 1:
+            raise OSError(errno.EMLINK, "it has another name, too (a hard link)", log)
 
 
 def exists(dir_fd: int, name: str) -> bool:

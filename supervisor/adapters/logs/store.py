@@ -5,21 +5,27 @@ An idle instance costs one descriptor, its FIFO. Log files of instances that wri
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
 
 from supervisor.adapters.eventloop.loop import EventLoop
-from supervisor.adapters.logs import fifo, reader, rotation
+from supervisor.adapters.linux.directories import open_log_directory
+from supervisor.adapters.linux.mounts import mounts
+from supervisor.adapters.logs import fifo, place, reader, rotation
 from supervisor.adapters.logs.compressor import Compressor
+from supervisor.adapters.logs.console import Console
+from supervisor.adapters.logs.place import Place
 from supervisor.adapters.logs.segment import Segment
 from supervisor.adapters.logs.stream import Stream
 from supervisor.adapters.logs.timestamp_spool import TimestampSpool, spool_name
 from supervisor.adapters.logs.writer import Writer
-from supervisor.core.model.spec import LogSpec
+from supervisor.core.model.spec import ConsoleMode, LogSpec
 from supervisor.errors import OperationFailed
 
 _OPEN_FILES = 128
+_NO_LIMIT = 1 << 62  # bytes
 
 
 class LogStore:
@@ -32,9 +38,11 @@ class LogStore:
         fifo_directory: str,
         on_problem: Callable[[str, str], None],
         inherited: dict[str, int] | None = None,
+        console: Console | None = None,
     ) -> None:
         """`directory` holds the log files, `fifo_directory` the pipes. Raises OperationFailed when one cannot be made.
 
+        `console` prints the lines of instances whose spec asks for it.
         `inherited`: descriptors of pipes, by instance, that were held open while no daemon ran.
         """
         self.directory = directory
@@ -53,7 +61,11 @@ class LogStore:
             raise OperationFailed(
                 f"{error.filename}: {error.strerror}", "output cannot be captured without it"
             ) from None
-        self._compressor = Compressor(loop, self._dir_fd, on_problem)
+        self._compressor = Compressor(loop, on_problem)
+        self._console = console
+        self._printed: dict[str, tuple[ConsoleMode, Callable[[], None]]] = {}
+        self._elsewhere: dict[str, int] = {}  # directory of a log.path → its descriptor
+        self._not_given: set[str] = set()  # instances whose log has another owner or mode than the spec's
 
     def open(self, instance: str, spec: LogSpec) -> Stream:
         """The stream of `instance`, kept as `spec` says from now on. Raises OperationFailed when no pipe can be opened.
@@ -63,13 +75,11 @@ class LogStore:
         stream = self._streams.get(instance)
         if stream is not None:
             if spec != stream.writer.spec:
-                stream.writer.spec = spec
-                self._shut(stream.writer)
-                self._tidy(stream.writer, recover=False)
+                self._change(stream, spec)
             return stream
         in_use = self._in_use.pop(instance, None)
         fd = self._open_fifo(instance) if in_use is None else in_use
-        writer = Writer(self, instance, spec)
+        writer = Writer(self, instance, spec, self._place(instance, spec))
         self._tidy(writer, recover=True)
         held = self._inherited.pop(instance, None)
         if held is not None:
@@ -78,7 +88,63 @@ class LogStore:
             os.close(held)
         stream = self._streams[instance] = Stream(self, fd, writer)
         self._loop.register(fd, stream.readable)
+        self._print(stream)
         return stream
+
+    def open_instances(self) -> list[str]:
+        """The instances whose streams are open."""
+        return list(self._streams)
+
+    def _change(self, stream: Stream, spec: LogSpec) -> None:
+        """Keep the output of `stream` as `spec` says from now on."""
+        writer = stream.writer
+        moves = spec.path != writer.spec.path
+        if moves:
+            stream.drain()
+            with suppress(OSError):  # it stays in the spool, where a log at the old place would find it
+                writer.settle()
+        writer.spec = spec
+        self._shut(writer)
+        if moves:
+            writer.place = self._place(writer.instance, spec)
+        self._tidy(writer, recover=moves)
+        self._print(stream)
+
+    def _place(self, instance: str, spec: LogSpec) -> Place:
+        """Where the log is; in the state directory if it cannot be where `spec` says, so that no output is lost."""
+        path = None if spec.path is None else spec.path.replace(place.PLACEHOLDER, instance)
+        found = Place(self._dir_fd, rotation.log_name(instance))
+        try:
+            if path is not None:
+                directory, _, name = path.rpartition("/")
+                mount = mounts().remote(directory)
+                if mount is not None:
+                    raise OSError(errno.ENOTSUP, f"{mount} is a file system that may not answer")
+                if directory not in self._elsewhere:
+                    self._elsewhere[directory] = open_log_directory(directory)
+                found = Place(self._elsewhere[directory], name)
+                rotation.require_plain(*found)
+        except OSError as error:
+            self.problem(
+                instance, f"the log cannot be {path} and is kept in {self.directory} instead: {error.strerror}"
+            )
+            found, path = Place(self._dir_fd, rotation.log_name(instance)), None
+        with suppress(OSError):  # a full disk: only readers that do not ask the daemon miss the log
+            place.note(self._dir_fd, instance, path)
+        return found
+
+    def _print(self, stream: Stream) -> None:
+        """Begin or end to print the lines of `stream` on stdout."""
+        instance, wanted = stream.writer.instance, stream.writer.spec.console
+        mode, end = self._printed.get(instance, (ConsoleMode.NO, None))
+        if mode is wanted or self._console is None:
+            return
+        if end is not None:
+            end()
+            del self._printed[instance]
+        if wanted is not ConsoleMode.NO:
+            printer = self._console.printer(instance, raw=wanted is ConsoleMode.RAW)
+            self._printed[instance] = wanted, stream.subscribe(printer)
 
     def reach(self, instance: str, pid: int) -> None:
         """Find the pipe of `pid`, the live main process of an earlier daemon, if its name was removed. Call before
@@ -103,6 +169,7 @@ class LogStore:
         if stream is not None:
             stream.finish_line()
             self._release(stream)
+            self._printed.pop(instance, None)
             with suppress(OSError):
                 os.unlink(instance, dir_fd=self._fifo_dir_fd)
 
@@ -112,7 +179,8 @@ class LogStore:
             self._release(stream)
         self._streams.clear()
         self._compressor.close()
-        os.close(self._dir_fd)
+        for fd in (self._dir_fd, *self._elsewhere.values()):
+            os.close(fd)
         os.close(self._fifo_dir_fd)
 
     def open_for_child(self, stream: Stream) -> int:
@@ -138,23 +206,45 @@ class LogStore:
         """See WriterHost."""
         while len(self._writing) >= _OPEN_FILES:
             self._shut(next(iter(self._writing)))
-        log = rotation.log_name(writer.instance)
+        limit = writer.spec.max_size if writer.spec.rotate else _NO_LIMIT
         try:
-            segment = Segment(self._dir_fd, log, writer.spec.max_size)
+            segment = Segment(*writer.place, limit, writer.sequence)
         except FileNotFoundError:  # the directory itself was removed
-            _recreate_directory(self.directory, self._dir_fd, 0o750)
-            segment = Segment(self._dir_fd, log, writer.spec.max_size)
+            self._recreate(writer.place)
+            segment = Segment(*writer.place, limit, writer.sequence)
+        self._give(segment, writer)
         self._writing[writer] = None
         return segment
 
+    def _give(self, segment: Segment, writer: Writer) -> None:
+        """Give the file the owner, group and mode of the spec."""
+        spec = writer.spec
+        try:
+            segment.give(spec.mode, *(-1 if number is None else number for number in (spec.owner, spec.group)))
+            self._not_given.discard(writer.instance)
+        except OSError as error:
+            if writer.instance not in self._not_given:
+                self._not_given.add(writer.instance)
+                self.problem(writer.instance, f"its log cannot have the owner or mode that is set: {error.strerror}")
+
+    def _recreate(self, place: Place) -> None:
+        """Make the directory of a log again, and let the descriptor lead to it."""
+        for path, fd in self._elsewhere.items():
+            if fd == place.dir_fd:
+                new_fd = open_log_directory(path)
+                os.dup2(new_fd, fd, inheritable=False)
+                os.close(new_fd)
+                return
+        _recreate_directory(self.directory, self._dir_fd, 0o750)
+
     def open_spool(self, writer: Writer) -> TimestampSpool:
         """See WriterHost."""
-        return TimestampSpool(self._dir_fd, rotation.log_name(writer.instance))
+        return TimestampSpool(*writer.place)
 
     def rotated(self, writer: Writer) -> None:
         """See WriterHost."""
-        if writer.spec.compress:
-            self._compressor.submit(writer.instance, writer.spec.keep)
+        if writer.spec.compress and writer.spec.rotate:
+            self._compressor.submit(writer.instance, writer.place, writer.spec.keep)
 
     def tail(self, instance: str, n: int) -> list[str]:
         """See StreamHost."""
@@ -165,13 +255,14 @@ class LogStore:
 
     def _tidy(self, writer: Writer, *, recover: bool) -> None:
         """Bring the files in line with the spec. With `recover`, first finish what a killed daemon had begun."""
-        log = rotation.log_name(writer.instance)
+        dir_fd, log = writer.place
         try:
             if recover:
-                rotation.recover(self._dir_fd, log, writer.spec.keep)
-                if rotation.exists(self._dir_fd, spool_name(log)):
+                rotation.recover(dir_fd, log, writer.spec.keep if writer.spec.rotate else 0)
+                if rotation.exists(dir_fd, spool_name(log)):
                     writer.recover()
-            rotation.forget_beyond(self._dir_fd, log, writer.spec.keep)
+            if writer.spec.rotate:
+                rotation.forget_beyond(dir_fd, log, writer.spec.keep)
         except OSError as error:
             self.problem(writer.instance, f"the log files cannot be put in order: {error.strerror}")
         self.rotated(writer)

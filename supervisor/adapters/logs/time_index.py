@@ -46,6 +46,12 @@ def end_of(fd: int) -> int:
     return os.fstat(fd).st_size // _SIZE * _SIZE
 
 
+def last_offset(fd: int) -> int:
+    """The offset in the last record; 0 when there is none."""
+    count = end_of(fd) // _SIZE - 1
+    return _record(fd, count - 1)[1] if count > 0 else 0
+
+
 def governing(fd: int, first: int, last: int) -> Iterator[tuple[float, int]]:
     """The records (at, offset) that date the bytes from offset `first` to `last`, in order."""
     records = range(end_of(fd) // _SIZE - 1)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from supervisor.adapters.logs.lines import stamp
+from supervisor.adapters.logs.place import Place
 from supervisor.adapters.logs.segment import Segment
 from supervisor.adapters.logs.timestamp_spool import TimestampSpool
 from supervisor.core.model.spec import LogSpec
@@ -33,11 +34,12 @@ class WriterHost(Protocol):
 class Writer:
     """The files of one instance. `cut` counts lines that were too long to be kept whole."""
 
-    __slots__ = ("_fails", "_host", "_marked_at", "_segment", "_spool", "cut", "instance", "spec")
+    __slots__ = ("_fails", "_host", "_marked_at", "_segment", "_spool", "cut", "instance", "place", "sequence", "spec")
 
-    def __init__(self, host: WriterHost, instance: str, spec: LogSpec) -> None:
-        self.instance, self.spec = instance, spec
+    def __init__(self, host: WriterHost, instance: str, spec: LogSpec, place: Place) -> None:
+        self.instance, self.spec, self.place = instance, spec, place
         self.cut = 0
+        self.sequence = 0  # of the file that was written last
         self._host = host
         self._segment: Segment | None = None
         self._spool: TimestampSpool | None = None
@@ -56,7 +58,7 @@ class Writer:
         """
         at = time.time()
         mark = abs(at - self._marked_at) >= _MARK_INTERVAL
-        segment = self._with_room(at, verify=mark)
+        segment = self._with_room(at, verify=mark or self.spec.path is not None)
         start = segment.size
         maximum = min(maximum, segment.limit - start)
         try:
@@ -67,7 +69,7 @@ class Writer:
                 chunk = segment.read(start) if read_back else b""
         except BlockingIOError:
             return 0, b""
-        if mark:
+        if mark or start == 0:
             self._mark(segment, at, start)
         return n, chunk
 
@@ -116,6 +118,11 @@ class Writer:
         segment = self._segment or self._reopen()
         return segment.read(max(segment.size - maximum, 0)).rpartition(b"\n")[2]
 
+    def settle(self) -> None:
+        """Write what waits in the spool, before the log moves to another place. Raises OSError."""
+        if self._spool is not None and self._spool.pending:
+            self._date(self._segment or self._reopen(), self._spool)
+
     def close(self) -> None:
         """Close the files until there is more to write."""
         self._close_segment()
@@ -125,6 +132,7 @@ class Writer:
 
     def _close_segment(self) -> None:
         if self._segment is not None:
+            self.sequence = self._segment.sequence
             self._segment.close()
             self._segment = None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from supervisor.config.source.expand import parse_environment_file
-from supervisor.config.source.trust import require_trusted, script
+from supervisor.config.source.trust import require_own_directory, require_trusted, script
 from supervisor.config.units import quoted
 from supervisor.core.text.nearest import did_you_mean
 
@@ -77,6 +78,33 @@ class Host:
     def program(self, word: str, directory: str, path: str | None) -> Path:
         """The path at which `require_program` finds `word`."""
         return self._executable(word, directory, self._env.get("PATH", os.defpath) if path is None else path)
+
+    def log_path(self, given: str) -> str:
+        """The absolute path of a log. Raises ValueError where it cannot be written, or not safely."""
+        path = Path(os.path.normpath(self.folder / given))
+        if given.endswith("/"):
+            raise ValueError(f"{given} is a directory; write the path of a file, for example {given}{{instance}}.log")
+        if str(path).startswith(("/dev/", "/proc/")):
+            raise ValueError(f"{path} is not a file on a disk; console = true prints lines on the daemon's stdout")
+        if "{instance}" in str(path.parent):
+            raise ValueError("only the name of the file can have {instance} in it, not its directory")
+        if re.search(r"[{}]", path.name.replace("{instance}", "")):
+            raise ValueError(f"{quoted(path.name)}: only {{instance}} is understood")
+        status = _stat(path)
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{path} is not a regular file")
+        require_own_directory(path.parent)
+        return str(path)
+
+    def owner_of_file(self, key: str, given: str | int) -> int | None:
+        """The number of the `key` (owner or group) that a log gets. Raises ValueError."""
+        if key == "group":
+            return group_to_give(given, "a log")
+        account = _account(given)
+        number = account.pw_uid if account else int(given)
+        if os.geteuid() not in (0, number):
+            raise ValueError("only root can give a log to another user; leave owner out, or run as root")
+        return number
 
     def _directory(self, given: str) -> str:
         directory = self.folder / given
@@ -179,11 +207,11 @@ def _identity(user: str | int | None, group: str | int | None) -> Account:
     return Account(uid, gid, None if uid is None else ())
 
 
-def group_to_give(group: str | int) -> int:
+def group_to_give(group: str | int, what: str = "a socket") -> int:
     """The number of a group to which the daemon may give its files. Raises ValueError."""
     number = _group(group)
     if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
-        raise ValueError(f"this user is not a member of the group {group}; only root can give a socket to it")
+        raise ValueError(f"this user is not a member of the group {group}; only root can give {what} to it")
     return number
 
 

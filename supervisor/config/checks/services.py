@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from supervisor.config.checks.host import Host, Missing
+from supervisor.config.checks.logs import judge_log
 from supervisor.config.checks.sandbox import judge_sandbox
 from supervisor.config.schema.sockets import judge_probes
 from supervisor.config.schema.tables import READY_KINDS, SOURCE_KEYS
@@ -40,6 +41,7 @@ def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report)
     _restart(spec.restart, spec.group_name, report)
     judge_probes(spec, report)
     _privileges(spec, report)
+    judge_log(spec, own.get("log", {}), report)
     for index, hook in enumerate(spec.hooks):
         _hook(hook, index, report)
     _programs(spec, host, report)

@@ -64,6 +64,8 @@ def defaults(table: core_schema.TypedDictSchema) -> dict[str, Any]:
 def _as_written(value: Any, kind: core_schema.CoreSchema) -> Any:
     if kind in (kinds.DURATION, kinds.POSITIVE_DURATION):
         return format_duration(value)
+    if kind is kinds.CONSOLE:
+        return False
     if kind is kinds.RATE:
         return format_rate(value)
     if kind is kinds.SIZE:

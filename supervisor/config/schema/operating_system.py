@@ -34,6 +34,13 @@ def umask(value: Any) -> int:
     return int(match[1], 8)
 
 
+def mode(value: Any) -> int:
+    match = _OCTAL.fullmatch(value) if isinstance(value, str) and len(value) >= 3 else None
+    if not match or int(match[1], 8) > 0o666 or int(match[1], 8) & 0o111:
+        raise ValueError(f'expected a mode of a file in octal digits, such as "0640", not {quoted(value)}')
+    return int(match[1], 8)
+
+
 def signal_number(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         if value not in signal.valid_signals():

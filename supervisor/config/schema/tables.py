@@ -133,6 +133,21 @@ LOG = table(
         "keep": key(kinds.whole(0, 10_000), "How many rotated files are kept."),
         "compress": key(kinds.SWITCH, "Compress rotated files."),
         "timestamps": key(kinds.SWITCH, "Put the time in front of each line."),
+        "console": key(
+            kinds.CONSOLE,
+            'Print each line on the daemon\'s stdout, too: true with the name in front of it, "raw" as it is.',
+        ),
+        "path": key(
+            kinds.PATH, "The file, instead of one in the state directory; {instance} in it stands for NAME or NAME@N."
+        ),
+        "mode": key(kinds.MODE, "The mode of the file; None: 0640, less the umask."),
+        "owner": key(kinds.ACCOUNT, "The user to whom the file belongs (only root may choose)."),
+        "group": key(kinds.ACCOUNT, "The group of the file."),
+        "rotate": key(
+            kinds.SWITCH,
+            "false: another program (logrotate) rotates, compresses and removes files; max_size, keep and compress do "
+            "not count.",
+        ),
     },
 )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.config.source.expand import expand
 from supervisor.config.units import parse_duration, parse_percent, parse_rate, parse_size, quoted
+from supervisor.core.model.spec import ConsoleMode
 from supervisor.core.text.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -110,6 +111,15 @@ def yes_or(*words: str) -> Callable[[Any], str]:
         return value
 
     return read
+
+
+def console(value: Any) -> ConsoleMode:
+    """true, false or "raw"."""
+    if isinstance(value, bool):
+        return ConsoleMode.NAMED if value else ConsoleMode.NO
+    if value != ConsoleMode.RAW:
+        raise ValueError(f'expected true, false or "raw", not {quoted(value)}')
+    return ConsoleMode.RAW
 
 
 def words(value: Any, info: ValidationInfo) -> tuple[str, ...]:

@@ -22,13 +22,37 @@ from supervisor.trusted_users import VARIABLE, trusted_users
 _INTERPRETER = re.compile(r"((?:ba|da|z|k)?sh)|python[\d.]*|perl|ruby|node|php[\d.]*|lua[\d.]*")
 
 
-def require_trusted(path: Path) -> None:
-    """Raise ValueError, with the remedy, if another user could change this file. Checks nothing unless run as root."""
+def require_trusted(path: Path, could: str = "run commands as root") -> None:
+    """Raise ValueError, with the remedy, if another user could change this file. Checks nothing unless run as root.
+
+    `could`: what such a user could do."""
     if os.geteuid() == 0:
         for place in (path.absolute(), Path(os.path.realpath(path))):  # resolve() would raise for a loop
             for component in (place, *place.parents):
-                if problem := _problem(component):
+                if problem := _problem(component, could):
                     raise ValueError(problem)
+
+
+def require_own_directory(directory: Path) -> None:
+    """Raise ValueError, with the remedy, if another user could put a link in the place of a log in `directory`.
+
+    As root each directory that leads to it must be trusted. A missing one is made later, below one that exists.
+    """
+    existing = directory
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    require_trusted(existing, "overwrite files as root")
+    if existing != directory:
+        return
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is not a directory")
+    status = directory.stat()
+    groups = {os.getegid(), *(os.getgroups() if os.geteuid() != 0 else ())}
+    if status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid not in groups):
+        raise ValueError(
+            f"{directory} can be written by other users, who could replace the log; choose a directory in it that is "
+            "only yours"
+        )
 
 
 def script(command: Sequence[str]) -> str | None:
@@ -49,7 +73,7 @@ _trusted = cache(trusted_users)
 
 
 @cache
-def _problem(path: Path) -> str:
+def _problem(path: Path, could: str) -> str:
     """What is wrong with one file or directory, or "". Each is examined once."""
     try:
         status = path.lstat()
@@ -58,16 +82,16 @@ def _problem(path: Path) -> str:
     if status.st_uid not in _trusted():
         owner = _name(status.st_uid)
         return (
-            f"{path} belongs to {owner}, which lets {owner} run commands as root; `chown root {path}`, run as {owner}, "
+            f"{path} belongs to {owner}, which lets {owner} {could}; `chown root {path}`, run as {owner}, "
             f"or set {VARIABLE}={owner}"
         )
     if stat.S_ISLNK(status.st_mode):
         return ""
     if status.st_mode & stat.S_IWOTH and not (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX):
-        return f"{path} is writable by everyone, which lets everyone run commands as root; `chmod o-w {path}`"
+        return f"{path} is writable by everyone, which lets everyone {could}; `chmod o-w {path}`"
     if status.st_mode & stat.S_IWGRP and status.st_gid not in _administrators():
         group = _group(status.st_gid)
-        return f"{path} is writable by the group {group}, which lets it run commands as root; `chmod g-w {path}`"
+        return f"{path} is writable by the group {group}, which lets it {could}; `chmod g-w {path}`"
     return ""
 
 

@@ -47,7 +47,7 @@ KEYS: dict[type, dict[str, str]] = {
         "max_restarts", "window", "cooldown", "strategy", "fallback",
     ),
     ResourcesSpec: _keys("max_memory", "max_cpu", "max_tasks", "sustained", "action", "enforce"),
-    LogSpec: _keys("max_size", "keep", "compress", "timestamps"),
+    LogSpec: _keys("max_size", "keep", "compress", "timestamps", "console", "path", "mode", "owner", "group", "rotate"),
     HookSpec: _keys("on", "run", "notify", "timeout"),
     SocketSpec: _keys("url", "mode", "label"),
     SandboxSpec: _keys(

@@ -68,6 +68,15 @@ class Enforce(StrEnum):
     KERNEL = "kernel"
 
 
+class ConsoleMode(StrEnum):
+    """How lines of output are also printed on the daemon's stdout: not at all, behind the instance's name, or as they
+    are."""
+
+    NO = "no"
+    NAMED = "named"
+    RAW = "raw"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadySpec:
     """How readiness is observed; exactly one kind is set."""
@@ -153,12 +162,20 @@ class ResourcesSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSpec:
-    """How output is kept.  `keep`: number of rotated files beside the one being written."""
+    """How output is kept.  `keep`: number of rotated files beside the one being written.  `path`: where, with
+    `{instance}` for the instance; None: in the state directory.  `mode`, `owner` and `group` of the file: None leaves
+    them as they are.  `rotate`: False leaves rotation, and the files that it makes, to another program."""
 
     max_size: int = 10 * MIB
     keep: int = 5
     compress: bool = True
     timestamps: bool = False
+    console: ConsoleMode = ConsoleMode.NO
+    path: str | None = None
+    mode: int | None = None
+    owner: int | None = None
+    group: int | None = None
+    rotate: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

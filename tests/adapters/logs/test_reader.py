@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from supervisor.adapters.logs import time_index as logindex
 from supervisor.adapters.logs.gzip_members import GzipText, members
-from supervisor.adapters.logs.reader import Chunk, read
+from supervisor.adapters.logs.reader import Chunk, instances, read
 from supervisor.core.model.spec import LogSpec
 from tests.adapters.logs.capture import PLAIN, Capture, numbered, say
 from tests.doubles.fakes import run_until
@@ -286,3 +286,9 @@ def test_index_finds_by_offset_and_by_time() -> None:
         assert logindex.offset_since(fd, 104.5) == 50 and logindex.offset_since(fd, 200.0) is None
     finally:
         os.close(fd)
+
+
+def test_which_instances_have_a_log(tmp_path: Path) -> None:
+    for name in ("web@1.log", "web@1.log.1.gz", "web@1.log.idx", "db.log.at"):
+        (tmp_path / name).touch()
+    assert instances(str(tmp_path)) == ["db", "web@1"]
