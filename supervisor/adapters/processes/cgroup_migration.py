@@ -37,7 +37,7 @@ class CgroupMigration:
         self._mains = mains
         self._owner = owner
         self._unsettled: list[Process] = []
-        self._join_at = 0.0
+        self._join_at = self._look_at = 0.0
 
     def plan(self, process: Process) -> None:
         """Move it later, once nothing was spawned for JOIN_AFTER seconds; one process in each turn of the loop."""
@@ -70,8 +70,9 @@ class CgroupMigration:
         first, latest = next(iter(self.waiting.items()))
         if now >= min(self._join_at, latest):
             self._move(first)
-            if now >= latest and self.waiting:
+            if now >= latest and self.waiting and now >= self._look_at:
                 self._move_orphans()
+                self._look_at = now + JOIN_WITHIN  # a look takes long where there are many children
             latest = next(iter(self.waiting.values()), latest)
         self._loop.call_at(max(now, min(self._join_at, latest)), self._move_next)
 

@@ -76,8 +76,9 @@ class CgroupTree(Tree):
     def _forked_before(self, pid: int) -> Iterator[int]:
         """Descendants that were forked before the move.  What they fork later is inside from the start."""
         for _ in range(64):
-            inside = set(self._inside())
-            outside = [child for child in procfs.descendants(pid) if child not in inside]
+            descendants = procfs.descendants(pid)
+            inside = set(self._inside()) if descendants else ()
+            outside = [child for child in descendants if child not in inside]
             if not outside:
                 return
             yield from outside
@@ -106,7 +107,7 @@ class CgroupTree(Tree):
     def holds(self, pid: int) -> bool:
         """Whether the process is in the cgroup, or in one below it."""
         path = procfs.cgroup_of(pid)
-        return (path is not None and self._name in f"{path}/") or pid in self._inside()
+        return self._name in f"{path}/" if path is not None else pid in self._inside()
 
     def empty(self) -> bool:
         return self._only_kernel_threads() and self.outside.empty()

@@ -23,15 +23,26 @@ class OutOfMemory:
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
+        self._uncounted: set[str] = set()
+        """Directories below which the kernel counts no kills."""
 
     def begin(self, cgroup: str) -> None:
         """A process begins in this directory."""
-        directory, count = _nearest(cgroup)
-        self._seen.setdefault(directory, count)
+        above = os.path.dirname(cgroup)  # noqa: PTH120
+        if above in self._uncounted:
+            return
+        found = _nearest(cgroup)
+        if found is None:
+            self._uncounted.add(above)
+        else:
+            self._seen.setdefault(*found)
 
     def killed(self, cgroup: str, status: Status) -> str | None:
         """The limit that a process that has just ended was killed for (empty: not known); None where it was not."""
-        directory, count = _nearest(cgroup)
+        found = _nearest(cgroup)
+        if found is None:
+            return None
+        directory, count = found
         before = self._seen.get(directory, count)
         self._seen[directory] = count
         code, number = status
@@ -40,13 +51,13 @@ class OutOfMemory:
         return _limit(directory)
 
 
-def _nearest(cgroup: str) -> tuple[str, int]:
-    """The nearest directory, itself or above, whose kills the kernel counts, and their number."""
+def _nearest(cgroup: str) -> tuple[str, int] | None:
+    """The nearest directory, itself or above, whose kills the kernel counts, and their number; None: there is none."""
     directory = cgroup
     while (content := procfs.read(f"{directory}/memory.events")) is None:
         above = os.path.dirname(directory)  # noqa: PTH120
         if above == directory or procfs.read(f"{above}/cgroup.procs", 1) is None:
-            return cgroup, 0
+            return None
         directory = above
     return directory, sum(int(line.split()[1]) for line in content.splitlines() if line.startswith(_COUNTERS))
 
