@@ -252,6 +252,25 @@ def test_fallback_runs_while_the_breaker_is_open() -> None:
     assert world.states() == {"web": "stopped", "page": "stopped"}
 
 
+@pytest.mark.parametrize("begins", ["cooldown", "start", "restart", "reset"])
+def test_a_trial_waits_until_the_fallback_is_gone(begins: str) -> None:
+    rule = {"max_restarts": 0, "cooldown": 5.0, "fallback": "page", "initial": 0.0}
+    world = World(spec("web", restart=rule), spec("page", autostart=False))
+    world.start("web")
+    world.dies("web")
+    world.order.clear()
+    world.obedient = False
+    if begins == "cooldown":
+        world.advance(5)
+    else:
+        world.take(getattr(world.service_set, begins)(["web"], world.now))
+    assert world.states() == {"web": "starting", "page": "stopping"}
+    assert (world["web"].waiting_for, world.order) == ("page", [])
+    world.advance(60)
+    assert world.states() == {"web": "running", "page": "stopped"}
+    assert world.order == ["-page", "+web"], "killed after its stop timeout, and only then"
+
+
 def test_a_crash_after_the_stop_order_restarts_nothing() -> None:
     world = World(spec("db"), spec("web", depends_on=["db"]))
     world.start()
