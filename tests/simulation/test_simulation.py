@@ -16,7 +16,6 @@ from supervisor.core.lifecycle.transitions import TRANSITIONS
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.spec import RestartSpec
 from supervisor.core.restart.tracker import RestartDecision, RestartTracker
 from supervisor.core.services import adoption, selection
 from supervisor.core.services.adoption import AdoptionPlan
@@ -248,8 +247,12 @@ def does_not_double_the_cooldown(patch: Patch) -> None:
 
 def does_not_wait_for_the_fallback(patch: Patch) -> None:
     real = ServiceSet._unready
-    without = RestartSpec()
-    patch.setattr(ServiceSet, "_unready", lambda self, spec: real(self, replace(spec, restart=without)))
+
+    def unready(self: ServiceSet, instance: Instance) -> str:
+        waiting_for = real(self, instance)
+        return "" if waiting_for == instance.spec.restart.fallback else waiting_for
+
+    patch.setattr(ServiceSet, "_unready", unready)
 
 
 def does_not_stop_the_fallback(patch: Patch) -> None:
