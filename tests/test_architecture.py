@@ -144,6 +144,7 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "chaos": {"client", "config", "core", "errors", "adapters.linux.procfs", LEDGER, LOG},
     "docs": {"adapters", "client", "config", "core", "dashboard", "detectorlab", "__version__"},
     "fuzz": {"adapters", "config", "core", "errors", "last_directories", "daemon.control"},
+    "mutation": set(),
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another."""
 

@@ -255,6 +255,9 @@ class Parts:
     def forget(self, instance: str) -> None:
         self.ledger.save(instance, None)
 
+    def save_history(self, instance: str) -> None:
+        self.ledger.save(instance, self.service_set.instances[instance].history(self.now()))
+
     def finish_hooks(self, done: Callable[[], None]) -> None:
         """Let pending hooks run for a while, then call `done()`."""
         self.hooks.flush(done)

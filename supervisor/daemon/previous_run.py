@@ -122,6 +122,10 @@ class PreviousRun:
         if self._files.read_running() != self._epoch:
             self._files.write_running(self._epoch)
 
+    def shutdown_over(self) -> None:
+        """The shutdown of the previous daemon is over, and what it stopped is started again."""
+        self._facts.set_meta("closing", "no")
+
     def end(self) -> None:
         """Mark this run as ended in order: it has left no process."""
         self._facts.set_meta("clean_shutdown", "yes")

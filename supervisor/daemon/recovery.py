@@ -17,7 +17,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan
-from supervisor.core.services.adoption import MarkedProcess, plan_adoption
+from supervisor.core.services.adoption import MarkedProcess, has_state, plan_adoption
 from supervisor.core.services.selection import resolve, started_at_boot
 from supervisor.core.services.unresolved import review
 from supervisor.daemon.previous_run import PreviousRun
@@ -32,6 +32,9 @@ class Recoverable(Reloadable, Protocol):
 
     def forget(self, instance: str) -> None:
         """Remove what is saved of an instance that no longer exists."""
+
+    def save_history(self, instance: str) -> None:
+        """Save the history of an instance in place of the state that it had in another run; written by `begin`."""
 
     def refuse(self, message: str) -> None:
         """Report what is wrong with the configuration."""
@@ -69,12 +72,15 @@ def recover(
     `only`: start only these services and what they depend on.  `announce` is called with the number of adopted
     instances before anything is started."""
     service_set, previous, now = daemon.service_set, daemon.previous_run, daemon.now()
-    try:
-        previous.begin()
-    except OSError as error:
-        daemon.problem(f"the runtime directory cannot be written, a later daemon may not find the services: {error}")
     for name in service_set.instances:
         service_set.restore(name, previous.instances.get(name, {}), crashed=previous.current)
+        if name in previous.instances and not previous.current and not previous.renamed:
+            # Else a later daemon would take the state from another run for one of this run.
+            daemon.save_history(name)
+    try:
+        previous.begin(closing=previous.closing)
+    except OSError as error:
+        daemon.problem(f"the runtime directory cannot be written, a later daemon may not find the services: {error}")
     adopted = _adopt_processes(daemon, host, now) if previous.known else 0
     stopped = {n for n, saved in previous.instances.items() if previous.renamed and saved.get("goal") == Goal.DOWN}
     still = [name for name in stopped & set(service_set.instances) if service_set.instances[name].alive]
@@ -85,15 +91,20 @@ def recover(
         plan = _reviewed(daemon, plan)
     if service_set.plan.services != plan.services:
         put_in_force(daemon, plan)
+    elif not previous.crashed:
+        keep_plan(daemon, plan)  # before anything is started: a later daemon takes up only what is in that plan
     else:
         daemon.call_soon(lambda: keep_plan(daemon, plan))
-    restored = set(previous.instances) if previous.current and not previous.closing else stopped
+    known = {name for name, saved in previous.instances.items() if has_state(saved)}
+    restored = known if previous.current and not previous.closing else stopped
     announce(adopted)
     if only is None:
         wanted = started_at_boot(service_set, restored)
     else:
         wanted = [n for service in only for n in resolve(service_set, [service])]
     daemon.engine.order(service_set.start(wanted, now, Cause.AUTOSTART))
+    if previous.closing:
+        previous.shutdown_over()  # only now: what was stopped by that shutdown is recorded as started
 
 
 def _reviewed(daemon: Recoverable, plan: Plan) -> Plan:

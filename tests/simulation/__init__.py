@@ -7,5 +7,6 @@ world.py       time, and everything that happens by itself
 faults.py      the faults that are injected
 plans.py       the services
 invariants.py  what must always hold
+wishes.py      what the world ordered, and whether the daemon follows it
 run.py         one seed from beginning to end
 """

@@ -134,6 +134,9 @@ class Daemon:
     def forget(self, instance: str) -> None:
         self.ledger.save(instance, None)
 
+    def save_history(self, instance: str) -> None:
+        self.ledger.save(instance, self.service_set.instances[instance].history(self.now()))
+
     def marked(self) -> list[MarkedProcess]:
         self._burn("looks for survivors")
         return [

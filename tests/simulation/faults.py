@@ -53,6 +53,8 @@ def cannot_die(world: World) -> None:
 def crash_soon(world: World) -> None:
     if world.daemon is not None:
         world.daemon.fuse = world.dice.randrange(12)
+    else:
+        world.daemon_fuse = world.dice.randrange(12)
 
 
 def crash_now(world: World) -> None:
@@ -92,9 +94,10 @@ def person(world: World) -> None:
     names = [n for n in service_set.instances if n in names and service_set.names(n)]
     verb = dice.choice(("start", "start", "stop", "restart", "reset", "reload"))
     world.trace(f"somebody says {verb} {' '.join(names)}")
-    world.invariants.commanded(verb, names)
+    world.invariants.commanded(verb, names, daemon)
     if verb == "reload":
         world.plan = edited(world.plan, dice)
+        world.invariants.wishes.reloaded(world.plan)
         world.command(lambda d: put_in_force(d, world.plan))
     else:
         world.command(lambda d: d.engine.order(getattr(service_set, verb)(names, world.now)))
@@ -111,6 +114,7 @@ def down(world: World) -> None:
         return
     world.trace("somebody says down")
     daemon.ledger.set_meta("closing", "yes")
+    world.invariants.wishes.closes()
     world.command(lambda d: d.engine.order(d.service_set.end(world.now)))
 
 

@@ -10,6 +10,7 @@ from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import FAILURES, Cause
+from tests.simulation.wishes import Wishes
 
 if TYPE_CHECKING:
     from tests.simulation.daemon import Daemon
@@ -35,32 +36,42 @@ class Invariants:
     def __init__(self, world: World) -> None:
         self._world = world
         self.checks = 0
+        self.wishes = Wishes(world)
         self._doubtful: set[str] = set()
         """Instances of which a full disk took the last word, or all words were lost: until a supervisor has taken up
         everything and could write it down, what is known of them may be old."""
         self._grants: dict[str, deque[float]] = {}
         self._down: set[str] = set()
-        """Instances that were wanted down before the last crash."""
+        """Instances that the world wants down when a supervisor begins."""
+        self._gone: set[str] = set()
+        """Instances that were saved before this supervisor began, and are in no plan."""
         self._reasons: dict[str, Cause] = {}
         """Why each instance is on its way down."""
 
     def _fail(self, text: str) -> None:
         raise Violation(f"at {self._world.now:.3f}: {text}")
 
+    def _judge(self, problem: str) -> None:
+        if problem:
+            self._fail(problem)
+
     # -- told by the world ---------------------------------------------------------------------------------------
 
     def begins(self, daemon: Daemon) -> None:
-        """A supervisor takes up what is there.  After a crash, what was wanted down is still wanted down."""
-        previous, story = daemon.previous_run, self._world.disk.story
-        restored = previous.current and not previous.closing
-        self._down = {name for name, record in story.items() if restored and record.goal is Goal.DOWN}
+        """A supervisor takes up what is there.  What was ordered down before a crash stays down."""
+        self.wishes.begins()
+        in_plans = {name for spec in self._world.plan.services for name in spec.instances}
+        self._gone = self._world.disk.snapshots.keys() - daemon.service_set.instances.keys() - in_plans
+        self._down = {name for name in daemon.service_set.instances if self.wishes.down(name)}
 
     def crashed(self, daemon: Daemon) -> None:
         if daemon.ledger.behind:
             self._doubtful |= set(daemon.service_set.instances)
+        self.wishes.crashed(self._doubtful, behind=daemon.ledger.behind)
 
     def forgotten(self) -> None:
         """The ledger is lost."""
+        self.wishes.forgotten()
         self._doubtful |= {spec_name for service in self._world.plan.services for spec_name in service.instances}
         self._doubtful |= {p.instance for p in self._world.processes.living()}
 
@@ -74,12 +85,15 @@ class Invariants:
         dying = {p.instance for p in self._world.processes.living() if p.instance in stays}
         self._reasons = {name: reason for name, reason in self._reasons.items() if name in dying}
         self._grants.clear()
+        self.wishes.ended()
 
     def rebooted(self) -> None:
         self._reasons.clear()
         self._grants.clear()
+        self.wishes.ended()
 
-    def commanded(self, verb: str, names: Sequence[str]) -> None:
+    def commanded(self, verb: str, names: Sequence[str], daemon: Daemon) -> None:
+        self.wishes.ordered(verb, names, daemon)
         if verb == "reset":
             for name in names:
                 self._grants.pop(name, None)
@@ -87,6 +101,7 @@ class Invariants:
     def spawning(self, instance: str, daemon: Daemon) -> None:
         """At most one live copy, and not before what it depends on is there."""
         self.checks += 1
+        self._judge(self.wishes.spawning(instance, daemon))
         service_set, now = daemon.service_set, self._world.now
         for service in service_set.instances[instance].spec.depends_on:
             for needed in (i for i in service_set.instances.values() if i.spec.name == service):
@@ -129,6 +144,9 @@ class Invariants:
                     self._fail(f"{name} was wanted down, and a crash has started it")
             told[name] = record
             self._count_restart(record, daemon)
+            known = daemon.service_set.instances.get(name)
+            if known is not None:
+                self._judge(self.wishes.recorded(record, known.spec, doubtful=name in self._doubtful))
 
     def _count_restart(self, record: Record, daemon: Daemon) -> None:
         if record.cause not in FAILURES or "delay_s" not in record.detail:
@@ -153,11 +171,19 @@ class Invariants:
             problem = self._problem(instance, daemon)
             if problem:
                 self._fail(f"{instance.name}: {problem}")
+        self._judge(self.wishes.at_rest(daemon))
         if not daemon.ledger.behind:
+            self._judge(self._saved_too_long())
             for name in self._doubtful:
                 self._grants.pop(name, None)
             self._doubtful.clear()
             self._as_told(daemon)
+
+    def _saved_too_long(self) -> str:
+        """What an earlier supervisor saved of instances that are in no plan any more is forgotten at the start."""
+        stays = self._gone & self._world.disk.snapshots.keys()
+        self._gone.clear()
+        return f"what was saved of {', '.join(sorted(stays))} stays" if stays else ""
 
     def _problem(self, instance: Instance, daemon: Daemon) -> str:
         process = daemon.processes.get(instance.name)

@@ -58,6 +58,7 @@ def run(seed: int, hours: float = 8.0, trace: Callable[[str], None] | None = Non
 def _heal(world: World) -> None:
     """No fault from now on; processes that hang already may go on hanging."""
     world.peaceful = True
+    world.daemon_fuse = None
     if world.daemon is not None:
         world.daemon.fuse = None
     for process in world.processes.by_pid.values():

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from supervisor.core.lifecycle import commands
+from supervisor.core.lifecycle import commands, entering
 from supervisor.core.lifecycle.entering import move, note
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.lifecycle.transitions import TRANSITIONS
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
-from supervisor.core.restart.tracker import RestartTracker
+from supervisor.core.model.causes import Cause
+from supervisor.core.restart.tracker import RestartDecision, RestartTracker
 from supervisor.core.services import adoption, selection
 from supervisor.core.services.adoption import AdoptionPlan
 from supervisor.core.services.service_set import ServiceSet
@@ -193,6 +195,92 @@ def keeps_waiting_when_it_is_stopped(patch: Patch) -> None:
     patch.setitem(TRANSITIONS, (act.State.STARTING, ev.Stop), while_starting)
 
 
+def _ignores(patch: Patch, event: type[ev.Event], *causes: Cause) -> None:
+    """Every state ignores events of this type, or only those for these causes."""
+
+    def handler_but(real: Callable[..., None]) -> Callable[..., None]:
+        def handle(instance: Instance, event: Any, now: float, out: list[act.Action]) -> None:
+            if causes and event.cause not in causes:
+                real(instance, event, now, out)
+
+        return handle
+
+    for state, kind in list(TRANSITIONS):
+        if kind is event:
+            patch.setitem(TRANSITIONS, (state, kind), handler_but(TRANSITIONS[state, kind]))
+
+
+def does_not_hear_a_stop(patch: Patch) -> None:
+    _ignores(patch, ev.Stop, Cause.STOPPED_BY_USER)
+
+
+def does_not_hear_a_start(patch: Patch) -> None:
+    _ignores(patch, ev.Start, Cause.STARTED_BY_USER)
+
+
+def does_not_hear_a_restart(patch: Patch) -> None:
+    _ignores(patch, ev.Restart)
+
+
+def starts_nothing_that_a_reload_adds(patch: Patch) -> None:
+    _ignores(patch, ev.Start, Cause.RELOADED)
+
+
+def starts_no_dependencies(patch: Patch) -> None:
+    patch.setattr(ServiceSet, "_with_dependencies", lambda self, names: list(names))
+
+
+def tries_before_the_cooldown_is_over(patch: Patch) -> None:
+    real = RestartTracker._open
+
+    def soon(self: RestartTracker, now: float, reason: str) -> RestartDecision:
+        decision = real(self, now, reason)
+        self.retry_at = now + 0.5 * self.cooldown
+        return replace(decision, retry_at=self.retry_at)
+
+    patch.setattr(RestartTracker, "_open", soon)
+
+
+def does_not_double_the_cooldown(patch: Patch) -> None:
+    patch.setattr(RestartTracker, "_longest_cooldown", lambda self: self._spec.cooldown)
+
+
+def does_not_wait_for_the_fallback(patch: Patch) -> None:
+    real = ServiceSet._unready
+
+    def unready(self: ServiceSet, instance: Instance) -> str:
+        waiting_for = real(self, instance)
+        return "" if waiting_for == instance.spec.restart.fallback else waiting_for
+
+    patch.setattr(ServiceSet, "_unready", unready)
+
+
+def does_not_stop_the_fallback(patch: Patch) -> None:
+    _ignores(patch, ev.Stop, Cause.FALLBACK_OVER)
+
+
+def closes_the_breaker_too_soon(patch: Patch) -> None:
+    def await_health(instance: Instance, now: float) -> None:
+        instance.healthy_at = now + 1.0
+
+    patch.setattr(entering, "await_health", await_health)
+
+
+def keeps_what_was_saved_of_removed_services(patch: Patch) -> None:
+    patch.setattr(simulated.Daemon, "forget", lambda self, instance: None)
+
+
+def believes_the_state_before_a_reboot(patch: Patch) -> None:
+    """As it once was: a service that only an order had started came up after a reboot and a crash."""
+    patch.setattr(simulated.Daemon, "save_history", lambda self, instance: None)
+
+
+def forgets_the_shutdown_before_it_has_started(patch: Patch) -> None:
+    """As it once was: after a crash in the middle of a start nothing was started."""
+    real = PreviousRun.begin
+    patch.setattr(PreviousRun, "begin", lambda self, closing=False: real(self))
+
+
 def _patch_everywhere(patch: Patch, name: str, function: Callable[..., Any]) -> None:
     """A rule of adoption, in its module and where the world of the simulation has it from there."""
     patch.setattr(adoption, name, function)
@@ -220,6 +308,19 @@ MUTANTS: list[Callable[[Patch], None]] = [
     has_no_limit_of_restarts,
     ignores_dependencies,
     keeps_waiting_when_it_is_stopped,
+    does_not_hear_a_stop,
+    does_not_hear_a_start,
+    does_not_hear_a_restart,
+    starts_nothing_that_a_reload_adds,
+    starts_no_dependencies,
+    tries_before_the_cooldown_is_over,
+    does_not_double_the_cooldown,
+    does_not_wait_for_the_fallback,
+    does_not_stop_the_fallback,
+    closes_the_breaker_too_soon,
+    keeps_what_was_saved_of_removed_services,
+    believes_the_state_before_a_reboot,
+    forgets_the_shutdown_before_it_has_started,
 ]
 
 

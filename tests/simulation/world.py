@@ -37,6 +37,8 @@ class World:
         self.faults: Counter[str] = Counter()
         self.plan = plan(self.dice)
         self.daemon: Daemon | None = None
+        self.daemon_fuse: int | None = None
+        """Things that the next supervisor does before it crashes."""
         self.peaceful = False
         """No more faults: what can be up is to come up."""
         self.wanted_down = False
@@ -99,6 +101,7 @@ class World:
         self.trace(f"a supervisor starts (epoch {self.disk.epoch})")
         self.wanted_down = False
         self.daemon = Daemon(self, self.plan)
+        self.daemon.fuse, self.daemon_fuse = self.daemon_fuse, None
         self.invariants.begins(self.daemon)
         self._do(self.daemon.recover)
 

@@ -23,7 +23,8 @@ from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec
 
 
 def start(instance: Instance, event: ev.Start, now: float, out: list[Action]) -> None:
-    """STOPPED, EXITED, BACKOFF, FAILED: begin a start.  After FAILED it is the trial of the open breaker."""
+    """STOPPED, EXITED, BACKOFF, FAILED: begin a start.  Where the breaker is open, which a stop does not change, it is
+    the trial."""
     _begin_start(instance, event, now, out)
 
 
@@ -42,8 +43,7 @@ def start_while_stopping(instance: Instance, event: ev.Start, now: float, out: l
 
 def _begin_start(instance: Instance, event: ev.Start | ev.Restart, now: float, out: list[Action]) -> None:
     instance.goal = Goal.UP
-    if instance.state is State.FAILED:
-        instance.tracker.trial(now)
+    instance.tracker.trial(now)
     wait_to_start(instance, event.cause, now, out, _given(event.by))
 
 

@@ -31,6 +31,8 @@ GIVE_UP_AFTER = 10.0
 """Seconds after which a killed tree that is still there is no longer waited for."""
 REVIEW = 8
 """The target is reviewed when the number of recorded intervals has grown by a factor of 1 + 1/`REVIEW`."""
+HISTORY = frozenset({"incarnation", "restarts", "false_suspicions", "detector", "recording", "probe_failures"})
+"""The keys of a snapshot that are restored whatever happened since."""
 
 
 class Instance:
@@ -293,6 +295,10 @@ class Instance:
         }
         return known | {"probe_failures": self.probe_failures} if self.probe_failures else known
 
+    def history(self, now: float) -> dict[str, Any]:
+        """The part of the snapshot that holds in another boot too, and after an orderly end."""
+        return {key: value for key, value in self.snapshot(now).items() if key in HISTORY}
+
     def restore(self, saved: Mapping[str, Any], *, crashed: bool) -> None:
         """Restore what an earlier daemon saved for the instance of this name; ignore what is damaged.
 
@@ -322,3 +328,4 @@ class Instance:
         self.incarnation, self.goal = incarnation, Goal.UP
         self.state, self.phase, self.pid = State.STARTING, Phase.SPAWNING, None
         self.ready, self.until, self.failure = False, None, None
+        self.tracker.trial(self.tracker.retry_at or 0.0)  # it was started, so that the cooldown was over

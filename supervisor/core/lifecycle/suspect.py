@@ -141,6 +141,7 @@ def _hold_over(instance: Instance, now: float, out: list[Action]) -> None:
     instance.failure = None
     detail = {"held": instance.held, "for_s": round(now - instance.suspect_since, 3)}
     instance.held = None
+    await_health(instance, now)
     move(instance, State.RUNNING, Cause.HOLD_OVER, now, out, detail)
     if detector.last is None:
         detector.start(now)

@@ -73,6 +73,11 @@ def saved(instance: Instance, process: Running | None, now: float) -> dict[str, 
     return snapshot
 
 
+def has_state(saved: Mapping[str, Any]) -> bool:
+    """Whether the state of an instance was saved, and not its history alone."""
+    return "state" in saved
+
+
 def is_main(start: int, seen: Seen | None) -> bool:
     """Whether the process that now has the pid of a main process is that process, by its start time.
 

@@ -348,7 +348,12 @@ class ServiceSet:
         while self._awaiting_slot and free > 0:
             name = next(iter(self._awaiting_slot))
             del self._awaiting_slot[name]
-            self._queue.append((self.instances[name], ev.StartPermitted()))
+            instance = self.instances[name]
+            instance.waiting_for = self._unready(instance)  # a dependency may have failed meanwhile
+            if instance.waiting_for:
+                self._waiting[name] = None
+                continue
+            self._queue.append((instance, ev.StartPermitted()))
             permitted = True
             free -= 1
         return permitted

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
-from supervisor.core.services.adoption import MarkedProcess, adoption_event, is_main, plan_adoption, saved
+from supervisor.core.model.plain import from_plain
+from supervisor.core.model.spec import ServiceSpec
+from supervisor.core.services.adoption import MarkedProcess, adoption_event, has_state, is_main, plan_adoption, saved
 from tests.core.services.test_service_set import spec
 
 STARTS: dict[str, list[ev.Event]] = {
@@ -182,3 +184,13 @@ def test_the_start_time_is_saved_with_the_pid(
     """The main process may be another than the one that was spawned (MAINPID=), but not one of another incarnation."""
     snapshot = saved(instance("web", how), process, 100.0)
     assert (snapshot["pid"], snapshot.get("start")) == known
+
+
+def test_history_alone_is_no_state() -> None:
+    one = Instance("web", from_plain(ServiceSpec, {"name": "web", "command": ["x"]}), lambda: 0.5)
+    one.incarnation = 3
+    assert has_state(one.snapshot(1.0))
+    assert not has_state(one.history(1.0))
+    other = Instance("web", one.spec, lambda: 0.5)
+    other.restore(one.history(1.0), crashed=True)
+    assert (other.incarnation, other.alive) == (3, False)

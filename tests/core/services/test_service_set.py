@@ -252,6 +252,44 @@ def test_fallback_runs_while_the_breaker_is_open() -> None:
     assert world.states() == {"web": "stopped", "page": "stopped"}
 
 
+def test_a_dependency_that_fails_while_a_slot_is_awaited_is_waited_for_again() -> None:
+    slow = {"jitter": 0.0, "initial": 50.0}
+    world = World(
+        spec("db", restart=slow), spec("web", depends_on=["db"]), spec("other", ready={"notify": True}), slots=1
+    )
+    world.start()
+    world.take(world.service_set.step("other", ev.Ready(1, "notify"), world.now))
+    world.dies("other")
+    world.advance(1)
+    world.dies("web")
+    world.advance(1)
+    assert world["web"].waiting_for == "a restart slot"
+    world.dies("db")
+    world.take(world.service_set.step("other", ev.Ready(2, "notify"), world.now))
+    assert (world["web"].waiting_for, world["web"].state) == ("db", State.STARTING)
+    world.advance(50)
+    assert world.states() == {"db": "running", "web": "running", "other": "running"}
+
+
+@pytest.mark.parametrize("begins", ["cooldown", "start", "restart", "reset"])
+def test_a_trial_waits_until_the_fallback_is_gone(begins: str) -> None:
+    rule = {"max_restarts": 0, "cooldown": 5.0, "fallback": "page", "initial": 0.0}
+    world = World(spec("web", restart=rule), spec("page", autostart=False))
+    world.start("web")
+    world.dies("web")
+    world.order.clear()
+    world.obedient = False
+    if begins == "cooldown":
+        world.advance(5)
+    else:
+        world.take(getattr(world.service_set, begins)(["web"], world.now))
+    assert world.states() == {"web": "starting", "page": "stopping"}
+    assert (world["web"].waiting_for, world.order) == ("page", [])
+    world.advance(60)
+    assert world.states() == {"web": "running", "page": "stopped"}
+    assert world.order == ["-page", "+web"], "killed after its stop timeout, and only then"
+
+
 def test_a_crash_after_the_stop_order_restarts_nothing() -> None:
     world = World(spec("db"), spec("web", depends_on=["db"]))
     world.start()

@@ -1,0 +1,213 @@
+"""What the world ordered, and whether the daemon follows it: the goal of each instance, breakers, and fallbacks.
+
+An invariant that asks an instance for its own goal finds no rule that sets the wrong goal.  So the orders are kept here
+as the world gave them.  Where a crash came before an order was carried out, either outcome is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import Plan, ServiceSpec
+
+if TYPE_CHECKING:
+    from tests.simulation.daemon import Daemon
+    from tests.simulation.world import World
+
+MOST_COOLDOWNS, LONGEST_COOLDOWN = 32.0, 3600.0
+"""docs/restarts.md: a cooldown doubles up to 32 configured ones or an hour."""
+RESTARTED_WITHIN = 900.0
+"""Seconds within which an ordered restart has ended the process: longer than any stop, state D, stall or absence."""
+
+
+class Wishes:
+    """The orders of the world.  Methods that judge return what is wrong, or an empty text."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._wanted: dict[str, bool | None] = {}
+        """Whether each instance is wanted up; None: a crash left open whether the last order was carried out."""
+        self._open: set[str] = set()
+        """Instances with orders since the daemon last rested."""
+        self._anew = True
+        """The next daemon starts what the plan starts, whatever was ordered before."""
+        self._closing = False
+        self._cooldowns: dict[str, float | None] = {}
+        """The last cooldown of each breaker that is not closed; None where it is not known."""
+        self._opened: dict[str, float] = {}
+        self._runs_since: dict[str, float] = {}
+        self._to_end: dict[str, tuple[int, float]] = {}
+        """The incarnation that an ordered restart is to end, and when it was ordered."""
+        self._fallbacks: set[str] = set()
+        """Services that are or were the fallback of one: their goal follows its breaker."""
+        self._by_hand: set[str] = set()
+        """Fallbacks that were started by an order, and may run beside their owner."""
+
+    # -- orders --------------------------------------------------------------------------------------------------
+
+    def ordered(self, verb: str, names: Sequence[str], daemon: Daemon) -> None:
+        if verb in ("start", "restart", "stop"):
+            concerned = _with_dependencies(names, daemon) if verb == "start" else set(names)
+            for name in concerned:
+                self._wanted[name] = verb != "stop"
+                self._to_end.pop(name, None)
+            self._open |= concerned
+            self._by_hand = self._by_hand - concerned if verb == "stop" else self._by_hand | concerned
+        if verb == "restart":
+            for name in names:
+                process = daemon.processes.get(name)
+                if process is not None and process.alive:
+                    self._to_end[name] = process.incarnation, self._world.now
+        if verb == "reset":
+            self._open |= set(names)
+            for name in names:
+                self._close(name)
+
+    def reloaded(self, plan: Plan) -> None:
+        """Services that are new are wanted as the plan says; those that are taken out are no more judged."""
+        self._fallbacks |= {spec.restart.fallback for spec in plan.services if spec.restart.fallback is not None}
+        autostart = {name: spec.autostart for spec in plan.services for name in spec.instances}
+        self._wanted = {name: self._wanted.get(name, wanted) for name, wanted in autostart.items()}
+
+    def closes(self) -> None:
+        """Everything is to end."""
+        self._closing = True
+        self._to_end.clear()
+
+    # -- what becomes of daemons ---------------------------------------------------------------------------------
+
+    def forgotten(self) -> None:
+        """The ledger is lost: until a daemon has written it anew, no order need be known."""
+        self._open |= set(self._wanted)
+        self.crashed(set(), behind=False)
+
+    def begins(self) -> None:
+        plan = self._world.plan
+        if self._anew or self._closing:
+            started = _closure(plan, [spec for spec in plan.services if spec.autostart])
+            otherwise = None if self._closing and not self._anew else False
+            self._wanted = {n: n in started or otherwise for spec in plan.services for n in spec.instances}
+        self._anew = self._closing = False
+        self.reloaded(plan)
+
+    def crashed(self, doubtful: set[str], *, behind: bool) -> None:
+        if behind:
+            self._open |= set(self._wanted)
+            self._closing = False
+        for name in self._open | doubtful:
+            if name in self._wanted:
+                self._wanted[name] = None
+            self._cooldowns[name] = None
+            self._to_end.pop(name, None)
+            self._by_hand.add(name)
+        self._open.clear()
+
+    def ended(self) -> None:
+        """An orderly end, or a reboot: only history is left."""
+        self._anew = True
+        for known in (self._cooldowns, self._opened, self._runs_since, self._to_end):
+            known.clear()
+        self._by_hand.clear()
+        self._open.clear()
+
+    def down(self, name: str) -> bool:
+        """The world wants it down, and that is known."""
+        return self._wanted.get(name) is False
+
+    # -- judgement -----------------------------------------------------------------------------------------------
+
+    def at_rest(self, daemon: Daemon) -> str:
+        """Each instance is wanted as the world wants it, and what was to be restarted is."""
+        if self._closing:
+            return ""
+        now, instances = self._world.now, daemon.service_set.instances
+        for name, wanted in self._wanted.items():
+            instance = instances.get(name)
+            if instance is None:
+                return f"{name} is in the plan, and the supervisor does not know it"
+            up = instance.goal is Goal.UP
+            if wanted is None:
+                self._wanted[name] = up
+            elif up is not wanted and instance.spec.name not in self._fallbacks:
+                return f"{name} was ordered {'up' if wanted else 'down'}, and its goal is {instance.goal}"
+            since = self._runs_since.get(name)
+            opened = bool(self._cooldowns.get(name)) and instance.state is State.RUNNING
+            if opened and since is not None and now - since > instance.spec.restart.reset_after + 1.0:
+                return f"{name} has run for {now - since:g} s, and its breaker is not closed"
+        if not daemon.ledger.behind:
+            self._open.clear()
+        for name, (incarnation, since) in self._to_end.items():
+            process = daemon.processes.get(name)
+            runs_on = process is not None and process.alive and process.incarnation == incarnation
+            if runs_on and now - since > RESTARTED_WITHIN:
+                return f"{name} was ordered to restart, and #{incarnation} runs on"
+        return ""
+
+    def recorded(self, record: Record, spec: ServiceSpec, *, doubtful: bool) -> str:
+        """Breakers open, wait, and close as configured."""
+        name, now, rule = record.instance, self._world.now, spec.restart
+        if doubtful:
+            self._cooldowns[name] = None
+        if record.before is not record.after:
+            self._runs_since.pop(name, None)
+            if record.after is State.RUNNING:
+                self._runs_since[name] = now
+        if record.cause is Cause.BREAKER_CLOSED:
+            since, known = self._runs_since.get(name), self._cooldowns.get(name)
+            self._close(name)
+            if known and since is not None and now - since < rule.reset_after - 1e-6:
+                return f"the breaker of {name} was closed after {now - since:g} s"
+        elif record.after is State.FAILED and record.before is not State.FAILED:
+            before = self._cooldowns.get(name, 0.0)
+            longest = max(rule.cooldown, min(LONGEST_COOLDOWN, MOST_COOLDOWNS * rule.cooldown))
+            told = float(record.detail["retry_in_s"])
+            self._opened[name], self._cooldowns[name] = now, told
+            if before is not None and abs(told - (min(2 * before, longest) or rule.cooldown)) > 0.01:
+                return f"the breaker of {name} opens for {told:g} s after {before:g} s"
+        elif record.cause is Cause.BREAKER_TRIAL and record.before is State.FAILED:
+            opened, cooldown = self._opened.get(name), self._cooldowns.get(name)
+            if opened is not None and cooldown and now < opened + cooldown - 0.01:
+                return f"{name} was tried {now - opened:g} s after its breaker opened for {cooldown:g} s"
+        elif record.cause is Cause.FALLBACK_OVER:
+            self._by_hand.discard(name)
+        return ""
+
+    def spawning(self, instance: str, daemon: Daemon) -> str:
+        """A fallback and its owner are never up together, unless both were ordered."""
+        for spec in daemon.service_set.plan.services:
+            if spec.restart.fallback is None:
+                continue
+            fallbacks = daemon.service_set.names(spec.restart.fallback)
+            others = fallbacks if instance in spec.instances else spec.instances if instance in fallbacks else ()
+            if any(name in self._by_hand for name in fallbacks):
+                continue
+            for process in self._world.processes.living() if others else ():
+                if process.instance in others:
+                    return f"{instance} was spawned beside {process}: one is the fallback of the other"
+        return ""
+
+    def _close(self, name: str) -> None:
+        self._cooldowns.pop(name, None)
+        self._opened.pop(name, None)
+
+
+def _with_dependencies(names: Sequence[str], daemon: Daemon) -> set[str]:
+    plan = daemon.service_set.plan
+    named = [s for s in plan.services if set(s.instances) & set(names)]
+    needed = [s for spec in named for s in plan.services if s.name in spec.depends_on]
+    return set(names) | _closure(plan, needed)
+
+
+def _closure(plan: Plan, specs: Sequence[ServiceSpec]) -> set[str]:
+    """The instances of these services and of all they depend on."""
+    found: dict[str, ServiceSpec] = {}
+    todo = list(specs)
+    while todo:
+        spec = todo.pop()
+        if spec.name not in found:
+            found[spec.name] = spec
+            todo += [s for s in plan.services if s.name in spec.depends_on]
+    return {name for spec in found.values() for name in spec.instances}
