@@ -154,10 +154,8 @@ def _end(incident: Incident, outcome: IncidentOutcome, event: Event) -> None:
 def _outcome(event: Event, oneshot: bool) -> IncidentOutcome | None:
     """The outcome that an event gives its incident; None while the incident continues."""
     if event["from"] == "suspect" and event["to"] == "running":
-        if event["cause"] in CLEARED:
-            return IncidentOutcome.FALSE_ALARM
-        if event["cause"] in _UNDECIDED:
-            return IncidentOutcome.UNDECIDED
+        undecided = event["cause"] in _UNDECIDED
+        return IncidentOutcome.UNDECIDED if undecided else IncidentOutcome.FALSE_ALARM
     if is_recovery(event, oneshot):
         return IncidentOutcome.RECOVERED
     if event["to"] == "stopped" and event["from"] != "stopped":

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.core.history.outlook import prospect
 from supervisor.core.history.why import tell, why
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
@@ -157,6 +158,30 @@ def test_a_program_that_goes_to_the_background_is_told_as_such() -> None:
         "its child processes were still running and were signalled too",
         "start it with its option for the foreground",
     )
+
+
+def test_what_is_read_where_no_row_of_the_status_tells() -> None:
+    life = Life().start()
+    name = {"name": "web@1", "service": "web"}
+    absent = why(name, life.events, life.evidence.get, life.words)  # type: ignore[arg-type]
+    assert absent["now"] == "no daemon is running; this is read from its ledger"
+    removed = why(name, life.events, life.evidence.get, life.words, removed=True)  # type: ignore[arg-type]
+    assert removed["now"] == "web@1 is no longer in the configuration; this is read from the ledger"
+
+
+def test_a_process_that_is_stopped_waits_for_that() -> None:
+    view = instance_view(Life().start().instance, 1000.0)
+    view["paused"] = "stopped (SIGSTOP)"
+    assert prospect(view) == {"what": "nothing until it can run again: stopped (SIGSTOP)", "in_s": None}
+
+
+def test_a_slow_start_that_becomes_ready_after_all_was_a_false_alarm() -> None:
+    life = Life(ready=ReadySpec(http="http://x")).step(ev.Start())
+    life.step(ev.StartPermitted()).step(ev.Spawned(1, 4242)).deadline()
+    life.step(ev.Ready(1, "http"), 0.1)
+    (incident,) = life.why()["incidents"]
+    assert incident["cause"] == "start-timeout"
+    assert incident["outcome"] == "false-alarm"
 
 
 def test_it_never_failed() -> None:
