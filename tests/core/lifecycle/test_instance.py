@@ -49,6 +49,17 @@ def test_a_view_has_every_name_of_the_contract() -> None:
     assert (view["state"], view["uptime_s"], view["pid"], view["phi"]) == ("running", 1.0, 77, None)
 
 
+def test_a_beat_is_overdue_after_one_and_a_half_of_the_longer_of_two_intervals() -> None:
+    assert not running().overdue(1e9)
+    slow, quick = running(heartbeat={"interval": 1.0}), running(heartbeat={"interval": 4.0})
+    assert not slow.overdue(1e9), "it has not beaten yet"
+    for instance in (slow, quick):
+        for i in range(5):
+            step(instance, ev.Heartbeat(1, 101.0 + 2 * i), 101.0 + 2 * i)
+    assert [slow.overdue(109.0 + silence) for silence in (2.9, 3.1)] == [False, True]  # it beats every 2 s
+    assert [quick.overdue(109.0 + silence) for silence in (5.9, 6.1)] == [False, True]  # it has 4 s
+
+
 def test_a_view_of_what_beats() -> None:
     instance = running(heartbeat={"interval": 1.0})
     for i in range(20):
