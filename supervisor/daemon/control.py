@@ -17,6 +17,7 @@ from supervisor.adapters.logs import reader as logread
 from supervisor.adapters.logs.place import find as find_log
 from supervisor.adapters.processes.sampler import host
 from supervisor.core.model.spec import Plan, ServiceSpec
+from supervisor.core.services.replica import for_instance
 from supervisor.core.services.selection import resolve, resolve_one, selected
 from supervisor.core.services.service_set import By
 from supervisor.core.services.signal_guard import refusal
@@ -116,7 +117,7 @@ class Control:
         spec = found.spec
         return {
             **self.status([name])["instances"][0],
-            "command": without_secrets(spec.command),
+            "command": without_secrets(for_instance(spec, name).command),
             "description": spec.description,
             "depends_on": list(spec.depends_on),
             "directory": spec.directory,

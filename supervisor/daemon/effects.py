@@ -22,6 +22,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record
 from supervisor.core.services.adoption import MarkedProcess, adoption_event
 from supervisor.core.services.monitoring_policy import monitoring_change
+from supervisor.core.services.replica import for_instance
 from supervisor.core.services.socket_policy import open_sockets
 from supervisor.daemon.compilation import Completion
 from supervisor.daemon.parts import FIFO, SOCKET, Parts
@@ -98,9 +99,12 @@ class Effects:
     def perform(self, action: Action) -> None:
         _PERFORM[type(action)](self, action)
 
+    def _spec_of(self, instance: str) -> ServiceSpec:
+        return for_instance(self._parts.service_set.instances[instance].spec, instance)
+
     def _spawn(self, action: act.Spawn) -> None:
         parts, name, incarnation = self._parts, action.instance, action.incarnation
-        spec = parts.service_set.instances[name].spec
+        spec = self._spec_of(name)
         if spec.unresolved:
             self._completion.ask(action)
             return
@@ -162,7 +166,7 @@ class Effects:
         self._parts.processes.kill(action.instance)
 
     def _start_monitoring(self, action: act.StartMonitoring) -> None:
-        spec = self._parts.service_set.instances[action.instance].spec
+        spec = self._spec_of(action.instance)
         self._parts.monitors.watch(action.instance, action.incarnation, spec, action.purpose)
 
     def _examine(self, action: act.Examine) -> None:
@@ -170,7 +174,7 @@ class Effects:
         process = parts.processes.with_settled_tree(action.instance)
         if process is None:
             return
-        spec = parts.service_set.instances[action.instance].spec
+        spec = self._spec_of(action.instance)
 
         def answer(alive: bool, held: str | None, found: Evidence, ran: float, unasked: str | None) -> None:
             examined = ev.SuspectExamined(action.incarnation, alive, held, found, ran, unasked)

@@ -109,6 +109,23 @@ def test_up_detached_names_what_failed(supervisor: Supervisor, home: Path) -> No
     assert states(supervisor)["web"] == "running"
 
 
+NUMBERED = """
+[services.n]
+command = ["sh", "-c", "echo $0 $ID; exec sleep 1000", "{replica}"]
+environment = { ID = "id-{replica}" }
+replicas = 2
+first_replica = 0
+ready = { exec = ["test", "{replica}", "-lt", "2"] }
+"""
+
+
+def test_a_replica_gets_its_number(supervisor: Supervisor, home: Path) -> None:
+    (home / "services.toml").write_text(FILE + NUMBERED)
+    assert supervisor("up", "-d", "n").returncode == 0
+    for name, said in (("n@1", "0 id-0"), ("n@2", "1 id-1")):
+        assert said in supervisor("logs", name).stdout
+
+
 ENDS_WITH_0 = """
 [services.gone]
 command = ["sh", "-c", "sleep 0.2"]

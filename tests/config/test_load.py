@@ -405,10 +405,14 @@ depends_on = ["stores"]
         ('http = "http://unix:@web:/"', "http://unix:@web:/"),
         ('tcp = "unix:/run/web.sock"', "unix:/run/web.sock"),
         ('tcp = "unix:web.sock"', "unix:{here}/web.sock"),
+        ('http = "http://[::1]:800{{replica}}/{{replica}}"', "http://[::1]:800{{replica}}/{{replica}}"),
+        ('tcp = "localhost:800{{replica}}"', "localhost:800{{replica}}"),
+        ('tcp = "unix:/run/{{replica}}.sock"', "unix:/run/{{replica}}.sock"),
     ],
 )
 def test_addresses_of_probes(plan: Load, tmp_path: Path, given: str, address: str) -> None:
     kind = given.partition(" ")[0]
+    given = given.format()
     spec = plan(SERVICE + f'ready.{given}\nheartbeat = {{ source = "{kind}", {given} }}').services[0]
     assert spec.ready is not None and spec.heartbeat is not None
     expected = address.format(here=tmp_path)

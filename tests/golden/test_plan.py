@@ -150,6 +150,7 @@ EVERY_KEY: JSON = {
             "inherit_environment": ["LANG"],
             "unset_environment": ["TZ"],
             "hard_limits": [["nofile", 512]],
+            "first_replica": 0,
             "unresolved": [["services.toml:3: services.web.command", "it does not exist"]],
             "sandbox": {
                 "private_tmp": True,
@@ -277,6 +278,7 @@ EVERY_FIELD = Plan(
             inherit_environment=("LANG",),
             unset_environment=("TZ",),
             hard_limits=(("nofile", 512),),
+            first_replica=0,
             unresolved=(("services.toml:3: services.web.command", "it does not exist"),),
             sandbox=SandboxSpec(
                 private_tmp=True,
@@ -343,6 +345,7 @@ DEFAULTS: dict[type, JSON] = {
         "inherit_environment": None,
         "unset_environment": (),
         "hard_limits": (),
+        "first_replica": 1,
         "unresolved": (),
         "sandbox": None,
     },

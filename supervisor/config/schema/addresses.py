@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)"
 _ADDRESS = re.compile(_HOST + ":([0-9]{1,5})")
+_REPLICA = "{replica}"
+"""Stands for a number (core/services/replica.py)."""
 _UNIX = r"unix:(@[!-9;-~]+|[!-9;-~]+)"
 _URL = re.compile("https?://" + _HOST + "(?::([0-9]{1,5}))?(/[!-~]*)?")
 _UNIX_URL = re.compile("http://" + _UNIX + "(?::(/[!-~]*))?")
@@ -22,9 +24,10 @@ _UNIX_URL = re.compile("http://" + _UNIX + "(?::(/[!-~]*))?")
 def http(value: Any, info: ValidationInfo) -> str:
     """`http://host[:port]/path`, `https://…`, or `http://unix:SOCKET:/path` as nginx writes it."""
     url = expanded(value, info)
-    if _UNIX_URL.fullmatch(url):
+    of_first = url.replace(_REPLICA, "1")
+    if _UNIX_URL.fullmatch(of_first):
         return url
-    match = _URL.fullmatch(url)
+    match = _URL.fullmatch(of_first)
     if not match:
         raise ValueError(f"{quoted(url)} is not an http://host[:port]/path, https://… or http://unix:SOCKET:/path")
     _port(match[2] or "80")
@@ -34,7 +37,12 @@ def http(value: Any, info: ValidationInfo) -> str:
 def tcp(value: Any, info: ValidationInfo) -> str:
     """`host:port`, or `unix:SOCKET`."""
     address = expanded(value, info)
-    return address if re.fullmatch(_UNIX, address) else "{}:{}".format(*_address(address))
+    if re.fullmatch(_UNIX, address):
+        return address
+    if _REPLICA in address:
+        _address(address.replace(_REPLICA, "1"))
+        return address
+    return "{}:{}".format(*_address(address))
 
 
 def listen(value: Any) -> tuple[str, int]:

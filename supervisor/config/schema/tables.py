@@ -231,6 +231,10 @@ SERVICE = table(
         ),
         "unset_environment": key(kinds.many(kinds.VARIABLE), "Variables of the daemon that it does not get."),
         "replicas": key(kinds.whole(1, 10_000), "How many instances: name@1 to name@N."),
+        "first_replica": key(
+            kinds.whole(0, 1_000_000),
+            "What {replica} stands for in the command, environment, ready and heartbeat of the first instance.",
+        ),
         "depends_on": key(
             kinds.NAMES, "Services, or groups of them, that must be ready before it starts, and stop after it."
         ),

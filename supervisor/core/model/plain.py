@@ -60,6 +60,7 @@ KEYS: dict[type, dict[str, str]] = {
         "stop_timeout", "reload_signal", "dump_signal", "evidence", "start_timeout", "limits", "nice",
         "oom_score_adj", "detach", "sockets", "no_new_privileges", "capabilities", "ambient_capabilities", "ready",
         "heartbeat", "restart", "resources", "log", "hooks", "inherit_environment", "unset_environment", "hard_limits",
+        "first_replica",
         "unresolved", "sandbox",
     ),
     SupervisorSpec: _keys(

@@ -236,6 +236,8 @@ class ServiceSpec:
     unset_environment: tuple[str, ...] = ()
     """Names of the daemon's variables that it does not get, PATH included."""
     replicas: int = 1
+    first_replica: int = 1
+    """What `{replica}` is for the first instance (core/services/replica.py)."""
     depends_on: tuple[str, ...] = ()
     autostart: bool = True
     type: ServiceType = ServiceType.SERVICE
