@@ -235,7 +235,7 @@ class Client:
                     raise
                 if waited > PATIENCE_SECONDS and not told and self._on_wait is not None:
                     told = True
-                    self._on_wait("waiting for the daemon, which takes no connection")
+                    self._on_wait("waiting for the daemon, which accepts no connection")
                 time.sleep(CONNECT_AGAIN_SECONDS)
 
     def _reader(self, sock: socket.socket, silent: float, patience: float | None) -> BinaryIO:

@@ -256,7 +256,7 @@ def test_a_queue_of_connections_that_is_full_is_waited_for(path: str, monkeypatc
             listener.accept()[0].close()
 
         assert Client(path, on_wait=late).daemon_pid() == os.getpid()
-    assert told == ["waiting for the daemon, which takes no connection"]
+    assert told == ["waiting for the daemon, which accepts no connection"]
 
 
 def descriptors() -> set[str]:

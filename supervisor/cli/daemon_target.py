@@ -99,7 +99,7 @@ class DaemonTarget:
         return self._left("log", why)
 
     def require_own(self) -> None:
-        """OtherFile where what a daemon left in the directories of the file is of another file."""
+        """OtherFile where what a daemon left in the directories of the file belongs to another file."""
         if self.given_socket:
             return
         from supervisor.config.source.project import recorded
@@ -108,7 +108,7 @@ class DaemonTarget:
         for place in (runtime_dir, state_dir):
             record = recorded(Path(place))
             if record is not None and record.path != file and os.path.exists(record.path):  # noqa: PTH110
-                raise OtherFile(f"{place} is of {record.path}, not of {file}", f"Use -f {record.path}.")
+                raise OtherFile(f"{place} belongs to {record.path}, not to {file}", f"Use -f {record.path}.")
 
     def _left(self, name: str, why: NoDaemon) -> str:
         """The path of what a daemon left in its state directory; raises `why` where that cannot be read."""

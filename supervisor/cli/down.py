@@ -39,7 +39,7 @@ _LETTERS = {
 @daemon_options("-f", "--file")
 @pass_target
 def down(target: DaemonTarget) -> int:
-    """Stop all services, dependants first, and end the daemon.  Where none runs, stop what a killed one left.
+    """Stop all services, dependants first, and end the daemon.  Where none runs, stop what an earlier one left.
 
     Services with `detach = true` keep running.  Exit code 1 if a process remains: one that survives SIGKILL is waited
     for some fifteen seconds, then named.

@@ -82,7 +82,7 @@ def logs(
 ) -> None:
     """Print the output of services, interleaved by time.
 
-    Also that of removed services, and where no daemon runs.
+    Finds the output of removed services, too, and works where no daemon runs.
 
     Example: supervisor logs -f --grep ERROR web"""
     client = target.client

@@ -30,7 +30,7 @@ _WEIGHTS = ("dim", "", "bold", "bold")
 def status(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
     """Print one row per instance.
 
-    Exit code 3 if an instance that should be up is not; 5 if no daemon runs: what still does is shown as unwatched.
+    Exit code 3 if an instance that should be up is not; 5 if no daemon runs: instances that run on are then unwatched.
 
     Example: supervisor status --watch web"""
     if watch:

@@ -60,7 +60,7 @@ def _tell_of_edits(client: Client) -> None:
     try:
         found = client.reload(dry_run=True)
     except ConfigError as error:
-        click.echo(f"the edited file is not in force, and cannot be: {error.message}", err=True)
+        click.echo(f"the edited file is not in force, because it has an error: {error.message}", err=True)
         return
     if found["added"] or found["removed"] or found["changed"] or found["supervisor"]:
         click.echo(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Instance
 
 _NONE = {
-    "start": "all that start by themselves are up; name the others",
+    "start": "all services with autostart are up; name the others",
     "restart": "all are stopped; use `supervisor start`",
 }
 _DONE = {"start": "ready", "restart": "ready", "reset": "ready", "stop": "stopped"}

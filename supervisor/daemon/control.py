@@ -233,7 +233,7 @@ class Control:
         return numbers
 
     def _taken(self, order: str, peer: Peer | None) -> By:
-        """Log an order that is carried out; returns who gave it."""
+        """Log an order that is carried out; returns its giver."""
         if peer is None:
             return {}
         by = cast("By", ordered_by(peer))

@@ -235,7 +235,8 @@ class Effects:
             process = parts.processes.adopt(name, incarnation, main, parts.trees.find(name, main))
         except OSError as error:
             raise OperationFailed(
-                f"{name} cannot be watched: {error.strerror}; {parts.shortage}", "What an earlier daemon left runs on."
+                f"{name} cannot be watched: {error.strerror}; {parts.shortage}",
+                "Services of an earlier daemon keep running.",
             ) from error
         if parts.reserve:  # output can wait in its pipe; first of all, processes are watched
             parts.call_soon(lambda: self._read_output(name))

@@ -218,7 +218,7 @@ def refuse_other_file(other: str, runtime_dir: str) -> None:
     """OperationFailed where `other` is not empty: to put this file in force would stop the services of that one."""
     if other:
         raise OperationFailed(
-            f"{runtime_dir} is of {other}, whose daemon was killed and whose services may run",
+            f"{runtime_dir} belongs to {other}, whose daemon was killed and whose services may run",
             f"Start that one (-f {other}), end what it left (`supervisor -f {other} down`), "
             "or give this one its own [supervisor] name.",
         )

@@ -37,7 +37,7 @@ class Reloadable(Protocol):
 
 
 def put_in_force(daemon: Reloadable, plan: Plan, by: By = ev.NOTHING) -> Difference:
-    """Replace the plan; services that did not change are not touched.  `by`: who gave the order.
+    """Replace the plan; services that did not change are not touched.  `by`: the giver of the order.
 
     The plan is saved first, so that after a crash in between the next daemon continues with it."""
     keep_plan(daemon, daemon.service_set.with_running_services(plan))

@@ -241,7 +241,7 @@ class Runtime:
         passed on, in either order; a second SIGTERM is an order of its own."""
         parts = self._parts
         if parts.now() < self._same_until and not number == self._asked_by == signal.SIGTERM:
-            parts.say("info", f"asked again within {REPEATED:g} s: taken for the same order; once more kills")
+            parts.say("info", f"asked again within {REPEATED:g} s: taken for the same order; a further signal kills")
             return
         if not parts.service_set.closing:
             self._same_until, self._asked_by = parts.now() + REPEATED, number

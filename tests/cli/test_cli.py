@@ -353,7 +353,7 @@ def test_an_order_that_concerns_nothing_says_so(supervisor: Supervisor, path: st
     with serve(path, []):
         assert supervisor("restart", *wait).out == "nothing to restart: all are stopped; use `supervisor start`\n"
         assert (
-            supervisor("start", *wait).out == "nothing to start: all that start by themselves are up; name the others\n"
+            supervisor("start", *wait).out == "nothing to start: all services with autostart are up; name the others\n"
         )
         assert supervisor("reset", *wait).out == "nothing to reset: no service is configured\n"
 

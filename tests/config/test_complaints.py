@@ -211,15 +211,15 @@ WITHIN_SERVICE = [
     ('directory = ""', "directory: is empty; leave the key out instead"),
     (
         'group_name = "-a"',
-        'group_name: "-a" is not a valid name: up to 100 letters, digits and _ . -, first no . or -',
+        'group_name: "-a" is not a valid name: up to 100 letters, digits and _ . -, not first . or -',
     ),
     (
         'group_name = ".a"',
-        'group_name: ".a" is not a valid name: up to 100 letters, digits and _ . -, first no . or -',
+        'group_name: ".a" is not a valid name: up to 100 letters, digits and _ . -, not first . or -',
     ),
     (
         'group_name = "a b"',
-        'group_name: "a b" is not a valid name: up to 100 letters, digits and _ . -, first no . or -',
+        'group_name: "a b" is not a valid name: up to 100 letters, digits and _ . -, not first . or -',
     ),
     ('group_name = "web"', 'group_name: "web" is already the name of a service'),
     # the environment
@@ -382,16 +382,16 @@ FILES = [
     ("\n[service.web]", '2: service: unknown key; did you mean "services"?'),
     (
         '[services."a@1"]\ncommand = "true"',
-        '1: services."a@1": "a@1" is not a valid name: up to 100 letters, digits and _ . -, first no . or -',
+        '1: services."a@1": "a@1" is not a valid name: up to 100 letters, digits and _ . -, not first . or -',
     ),
     (
         '[services.".."]\ncommand="true"',
-        '1: services."..": ".." is not a valid name: up to 100 letters, digits and _ . -, first no . or -',
+        '1: services."..": ".." is not a valid name: up to 100 letters, digits and _ . -, not first . or -',
     ),
     ('[supervisor]\nnmae = ""\n' + SERVICE, '2: supervisor.nmae: unknown key; did you mean "name"?'),
     (
         '[supervisor]\nname = ""\n' + SERVICE,
-        '2: supervisor.name: "" is not a valid name: up to 100 letters, digits and _ . -, first no . or -',
+        '2: supervisor.name: "" is not a valid name: up to 100 letters, digits and _ . -, not first . or -',
     ),
     ("[supervisor]\nhttp = {}\n" + SERVICE, '2: supervisor.http: needs listen, for example listen = "127.0.0.1:9180"'),
     ('[supervisor.http]\nliste = ""\n' + SERVICE, '2: supervisor.http.liste: unknown key; did you mean "listen"?'),

@@ -44,7 +44,7 @@ def test_a_killed_daemon_is_succeeded_only_by_its_own_file(daemon: Make, tmp_pat
     one.wait()
     other = beside(one, tmp_path / "app")
     refused: subprocess.CompletedProcess[str] = other.cli("run")
-    assert refused.returncode == 1 and f"is of {one.file}, whose daemon was killed" in refused.stderr
+    assert refused.returncode == 1 and f"belongs to {one.file}, whose daemon was killed" in refused.stderr
     assert alive(pid)
     one.start()
     assert one.status("one")["pid"] == pid

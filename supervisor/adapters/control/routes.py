@@ -262,7 +262,7 @@ _SIGNAL = Param("signal", "string", "HUP, SIGHUP or 1; each service's reload_sig
 _INSIST = Param(
     "insist",
     "boolean",
-    "send it even to a process that does not handle it and would end or stop; if not given: only where `signal` is",
+    "send it even to a process that would be ended or stopped by it; unless given, true where `signal` is given",
     place="body",
 )
 _PAGE: Params = (
@@ -316,7 +316,7 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         "/v1/signal",
         _signal,
-        "Send a signal to main processes; refused, to all of them, where one does not handle it and would end or stop",
+        "Send a signal to main processes; none gets it if one of them does not handle it and would be ended or stopped",
         "Accepted",
         (_SERVICES, _SIGNAL, _INSIST),
         answers=202,

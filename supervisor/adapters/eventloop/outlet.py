@@ -33,7 +33,7 @@ class Outlet:
             self._socket = socket.socket(fileno=os.dup(fd))
             return
         if stat.S_ISREG(mode) and not apart:
-            self._fd = os.dup(fd)  # a file does not block, and all who share the description go on at its position
+            self._fd = os.dup(fd)  # a file does not block, and its position is shared with other processes
         elif not apart:
             with suppress(OSError):  # another user's pipe or terminal, a FIFO without a reader, no /proc
                 flags = os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY

@@ -42,7 +42,7 @@ class RuntimeLock:
         except OSError as error:
             raise OperationFailed(
                 f"the runtime directory {runtime_dir} cannot be used: {error.strerror} (lock)",
-                "Make room or make it writable, or set another runtime_dir.  What an earlier daemon left runs on.",
+                "Make it writable or make room in it, or set another.  Services of an earlier daemon keep running.",
             ) from error
         try:
             self._take(runtime_dir)

@@ -115,7 +115,7 @@ RESOURCES = table(
         "max_tasks": key(
             kinds.whole(1, 4_194_304),
             "Processes and threads of an instance together; the pids controller enforces this where it is available."
-            "  As many may be in its probes and hooks together, which are killed above that.",
+            "  The same limit holds for its probes and hooks together, which are killed above it.",
         ),
         "for": key(kinds.DURATION, "How long it must be over the limit (max_tasks: at once)."),
         "action": key(kinds.one_of(Reaction), "Restart it, or only report it."),
@@ -140,13 +140,13 @@ LOG = table(
         "path": key(
             kinds.PATH, "The file, instead of one in the state directory; {instance} in it stands for NAME or NAME@N."
         ),
-        "mode": key(kinds.MODE, "The mode of the file; None: 0640, less the umask."),
+        "mode": key(kinds.MODE, "The mode of the file; unless given, 0640 less the umask."),
         "owner": key(kinds.ACCOUNT, "The user to whom the file belongs (only root may choose)."),
         "group": key(kinds.ACCOUNT, "The group of the file."),
         "rotate": key(
             kinds.SWITCH,
-            "false: another program (logrotate) rotates, compresses and removes files; max_size, keep and compress do "
-            "not count.",
+            "false: another program (logrotate) rotates, compresses and removes files; max_size, keep and compress "
+            "have no effect.",
         ),
     },
 )
@@ -162,7 +162,7 @@ HOOK = table(
 )
 
 LIMITS = table(
-    'Resource limits as setrlimit(2) has them: sizes or numbers, or unlimited.  "SOFT:HARD" sets the two apart.',
+    'Resource limits (setrlimit): sizes, numbers or unlimited.  "SOFT:HARD" sets a soft and a hard limit.',
     {
         "as": key(kinds.BYTES, "Address space."),
         "core": key(kinds.BYTES, "A core file."),
@@ -187,22 +187,24 @@ SANDBOX = table(
     {
         "private_tmp": key(kinds.SWITCH, "/tmp and /var/tmp are its own, in memory, and are gone when it has ended."),
         "private_devices": key(
-            kinds.SWITCH, "/dev holds only null, zero, full, random, urandom, tty, shm and terminals of its own."
+            kinds.SWITCH,
+            "/dev holds only null, zero, full, random, urandom, tty, shm, mqueue, hugepages, log and terminals of its "
+            "own.",
         ),
         "protect_system": key(
             kinds.yes_or("full", "strict"),
-            'Read-only are: true: /usr and /boot; "full": /etc as well; "strict": all but /dev, /proc and /sys.',
+            'Read-only: with true /usr and /boot, with "full" also /etc, with "strict" all but /dev, /proc and /sys.',
         ),
         "protect_home": key(
             kinds.yes_or("read-only", "tmpfs"),
             '/home, /root and /run/user are hidden (true), read-only ("read-only"), or empty ("tmpfs").',
         ),
         "read_write_paths": key(
-            kinds.many(kinds.PATH), "Stay as they are, within what is read-only, hidden or private otherwise."
+            kinds.many(kinds.PATH), "They stay as on the host, also within what is read-only, hidden or private."
         ),
-        "read_only_paths": key(kinds.many(kinds.PATH), "Read-only, and visible within what is hidden otherwise."),
+        "read_only_paths": key(kinds.many(kinds.PATH), "They are read-only, and visible also within what is hidden."),
         "inaccessible_paths": key(
-            kinds.many(kinds.PATH), "Hidden: a directory cannot be entered, a file has no content."
+            kinds.many(kinds.PATH), "They are hidden: a directory cannot be entered, a file has no content."
         ),
     },
 )
@@ -252,7 +254,7 @@ SERVICE = table(
             kinds.one_of(Evidence), "core: a suspect is stopped with SIGABRT, and has stop_timeout to dump its core."
         ),
         "start_timeout": key(kinds.POSITIVE_DURATION, "How long it may take to become ready."),
-        "limits": key(LIMITS, "Resource limits (setrlimit): sizes, numbers or unlimited."),
+        "limits": key(LIMITS),
         "nice": key(kinds.whole(-20, 19), "The scheduling priority."),
         "oom_score_adj": key(kinds.whole(-1000, 1000), "How readily the kernel kills it when memory runs out."),
         "detach": key(kinds.SWITCH, "It outlives `down` and the end of the daemon; the next daemon adopts it."),

@@ -144,7 +144,7 @@ def name(value: Any) -> str:
     """A name that can be part of a file name, and cannot be confused with an instance (`web@1`), an option (`-x`) or a
     hidden file."""
     if not _NAME.fullmatch(text(value)):
-        raise ValueError(f"{quoted(value)} is not a valid name: up to 100 letters, digits and _ . -, first no . or -")
+        raise ValueError(f"{quoted(value)} is not a valid name: up to 100 letters, digits and _ . -, not first . or -")
     return str(value)
 
 

@@ -208,7 +208,7 @@ def _decided(incident: Incident, detail: JSON) -> Iterator[str]:
     if "tree" in detail:
         yield "its child processes were still running and were signalled too"
         if detail.get("exit_code") == 0:
-            yield "a program that goes to the background ends so: start it with its option for the foreground"
+            yield "a program that goes to the background ends in this way: start it with its option for the foreground"
     for event in incident.events:
         if event["cause"] in (Cause.STOP_TIMEOUT, Cause.LINGERING) or event["cause"] in BY_PERSON:
             yield phrase(event["cause"], event["detail"])

@@ -1,7 +1,7 @@
 """Handlers for commands: start, stop, restart, reset, signal, and a changed configuration.
 
 A command sets the goal at once.  What it does to the state depends on what is under way: a start or a stop that has
-begun is finished, and `Instance.after` remembers what is to follow it.  The record of an order says who gave it.
+begun is finished, and `Instance.after` remembers what is to follow it.  The record of an order names its giver.
 """
 
 from __future__ import annotations
@@ -191,5 +191,5 @@ def _same_source(one: HeartbeatSpec | None, other: HeartbeatSpec | None) -> bool
 
 
 def _given(by: Mapping[str, Any]) -> dict[str, Any]:
-    """What the record of an order says of who gave it; nothing where the daemon gave it."""
+    """What the record of an order says of its giver; nothing where the daemon gave it."""
     return {"by": dict(by)} if by else {}

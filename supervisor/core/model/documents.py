@@ -98,7 +98,7 @@ class Probe(TypedDict):
     """The probes of an instance (`ready` and `heartbeat` by http, tcp or exec) that could not ask it."""
 
     failures: Annotated[int, "probes that could not ask, since the instance exists"]
-    error: Annotated[str | None, "why the last one could not; None where the last one did ask"]
+    error: Annotated[str | None, "why the last one could not ask; null: it did ask"]
     blind_s: Annotated[Seconds | None, "for so long no probe could ask; its silence is not counted meanwhile"]
 
 
@@ -139,7 +139,7 @@ class Instance(InstanceName):
     status: Annotated[str | None, "the last STATUS= of this run"]
     status_age_s: Annotated[float | None, "seconds since that STATUS= came; null: there is none, or it is not known"]
     probe_error: str | None
-    probe: NotRequired[Annotated[Probe | None, "None where nothing asks it"]]
+    probe: NotRequired[Annotated[Probe | None, "null: no probe asks it"]]
     current: Annotated[bool, "runs the configuration now in force"]
     group: str | None
     type: ServiceType
@@ -175,7 +175,7 @@ class Event(_Change):
 
 
 class OrderedBy(TypedDict):
-    """Who gave an order, as the kernel told it of the control socket's peer; `detail.by` of an event."""
+    """The client of an order, as the kernel names the control socket's peer; `detail.by` of an event."""
 
     uid: NotRequired[int]
     user: NotRequired[Annotated[str | None, "its name in /etc/passwd"]]
@@ -593,6 +593,6 @@ class Why(TypedDict):
     failures: int
     false_alarms: int
     excused: list[Excuse]
-    last_order: Annotated[Moment | None, "the last order of a user of which it is known who gave it"]
+    last_order: Annotated[Moment | None, "the last order of a user whose client is known"]
     incidents: list[IncidentStory]
     next: Outlook

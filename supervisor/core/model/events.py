@@ -1,8 +1,8 @@
 """Events: everything that can happen to an instance.  Facts are in the past tense, commands imperative.
 
 `incarnation` is the one that a fact is about; facts about another incarnation are dropped, so that a late datagram or
-exit is never charged to a successor.  `at` and durations are CLOCK_MONOTONIC seconds.  `by` of a command: who gave the
-order (documents.OrderedBy); empty where the daemon gave it.  Events are named tuples because two dozen frozen
+exit is never charged to a successor.  `at` and durations are CLOCK_MONOTONIC seconds.  `by` of a command: its giver
+(documents.OrderedBy); empty where the daemon gave it.  Events are named tuples because two dozen frozen
 dataclasses would cost 15 ms at the start of a daemon.
 """
 

@@ -26,7 +26,7 @@ from supervisor.core.services.deadlines import FOREVER, Deadlines
 from supervisor.core.services.plan_diff import Difference, difference
 
 By = Mapping[str, Any]
-"""Who gave an order (documents.OrderedBy)."""
+"""The giver of an order (documents.OrderedBy)."""
 
 
 class ServiceSet:

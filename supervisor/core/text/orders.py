@@ -1,4 +1,7 @@
-"""Says who gave an order: `by root, with `supervisor stop web` (pid 123)`, from the `by` of an event's detail."""
+"""Names the user and the client of an order, from the `by` of an event's detail.
+
+Example: `by root, with `supervisor stop web` (pid 123)`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _INTERPRETER = re.compile(r"(?:python|pypy)[\d.]*")
 
 
 def given(by: Mapping[str, Any], room: int = 10_000) -> str:
-    """Who gave the order, in about `room` characters: a long command is shortened, then left out."""
+    """The giver of the order, in about `room` characters: a long command is shortened, then left out."""
     if by.get("signal"):
         return f"by {signal_name(by['signal'])}"
     user = by.get("user") or (f"user {by['uid']}" if "uid" in by else "the user")
@@ -28,7 +31,7 @@ def given(by: Mapping[str, Any], room: int = 10_000) -> str:
 
 
 def with_giver(said: str, by: Mapping[str, Any], longest: int) -> str:
-    """The phrase of an order with who gave it, in at most about `longest` characters."""
+    """The phrase of an order with its giver, in at most about `longest` characters."""
     said = said.removesuffix(BY_USER) if said.endswith(BY_USER) else f"{said}; ordered"
     return f"{said} {given(by, longest - len(said) - 1)}"
 
