@@ -272,7 +272,7 @@ def test_a_stream_that_is_left_has_closed_its_socket(client: Client) -> None:
             streams.append(stream)
     unread = client.stream(["status"])
     unread.close()
-    assert descriptors() == before
+    assert descriptors() <= before  # a test before may have left one, which the garbage collector has closed
     assert all(stream.fileno() == -1 for stream in streams) and list(unread) == []
 
 
