@@ -1,8 +1,8 @@
-"""What runs on where no daemon does: finds it by the marks of its daemon, shows it, and has it ended.
+"""Processes that run although their daemon does not: finds them by its marks, shows them, and has them ended.
 
-To end it a daemon is started that takes it up, stops it as `down` does, and ends: so each service gets its stop signal,
-its time, and the kill of its tree, and the ledger tells it.  That daemon follows the plan that was in force, so that it
-needs no file.
+To end them a daemon is started that takes them up, stops them as `down` does, and ends.  So each service gets its stop
+signal, its time and the kill of its tree, and the ledger has a record of it.  That daemon follows the plan that was in
+force, so that it needs no file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The test files that can notice a change of a module: those that import it, directly or through others.
 
-Of all that can, those run first that stand at the same place in tests/ as the module in its package, then those that
-import little: they are quick, and most changes are found by them.
+Those at the same place in tests/ as the module in its package run first, then those that import little: they are
+quick, and find most changes.
 """
 
 from __future__ import annotations

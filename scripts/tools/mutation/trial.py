@@ -1,7 +1,7 @@
 """One change in a copy of the tree, and the first stage of the tests that finds it.
 
 The stages run in processes of their own, with a limit of CPU time (a change can make a loop endless; how busy the host
-is does not matter) and of memory.  What exceeds a limit is found.
+is does not matter) and of memory.  A change that makes a stage exceed a limit counts as found.
 """
 
 from __future__ import annotations

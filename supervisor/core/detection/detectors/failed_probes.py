@@ -5,7 +5,7 @@ can be counted.  With a rate r of failed probes, k of them in a row happen by ch
 suspicion at φ needs k = φ/−log₁₀ r of them: seven at φ = 8 where one probe in fifteen fails.
 
 - Failures are learned when an answer follows them.  The interval that they made longer is not learned as well.
-- Where no probe has ever failed among `KNOWN`, the first failure is as strange as any silence: silence alone decides.
+- Where none of the last `KNOWN` probes failed, a failure says no more than silence: silence alone decides.
 - Before that the rate is not known, and `YOUNG` failures in a row are needed.
 - Older probes count less: all counts are halved whenever they reach `MEMORY`.
 """
