@@ -12,7 +12,8 @@ settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
-# A shell ignores SIGINT for what it starts in the background, and an ignored signal is inherited. With a handler that
-# does nothing the tests still are not interrupted, and what they start has the default again.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+# A shell ignores SIGINT for what it starts in the background, nohup ignores SIGHUP, and an ignored signal is inherited.
+# With a handler that does nothing the tests still are not interrupted, and what they start has the default again.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda _number, _frame: None)

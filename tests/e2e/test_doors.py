@@ -50,7 +50,9 @@ def test_an_order_dies_with_its_client(daemon: Start) -> None:
         with _connected(one) as client:
             client.sendall(ORDER % b"")
         patient = _connected(one)
-        patient.sendall(ORDER % f"connection: close\r\nsupervisor-deadline: {time.monotonic():.3f}\r\n".encode())
+        patient.sendall(
+            ORDER % f"connection: close\r\nsupervisor-deadline: {time.monotonic() - 0.001:.3f}\r\n".encode()
+        )
     finally:
         one.signal(signal.SIGCONT)
     with patient, patient.makefile("rb") as answer:

@@ -293,8 +293,9 @@ def test_commands_and_their_exit_codes(daemon: Make) -> None:
     assert unknown.returncode == 4
     assert "bb" in unknown.stderr
     assert d.cli("signal", "a", "--signal", "NOPE").returncode == 2
-    assert d.cli("signal", "a").returncode == 0
-    assert d.event("a", "backoff")["detail"]["signal"] == signal.SIGHUP, "its reload signal, which sleep dies of"
+    assert d.cli("signal", "a").returncode == 1, "its reload signal would end it"
+    assert d.cli("signal", "a", "-s", "HUP").returncode == 0
+    d.event("a", "starting", "signalled-by-user")
     d.event("a", "running")
     assert "sleep" in d.cli("check").stdout
     assert d.cli("events", "--json").stdout.count("\n") > 5

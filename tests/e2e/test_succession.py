@@ -150,8 +150,8 @@ def test_a_version_that_fails_while_it_takes_over_gives_back(daemon: Start, tmp_
         tmp_path,
         lambda p: edit(
             p / "daemon" / "recovery.py",
-            "    try:\n        previous.begin()\n",
-            '    raise KeyError("x")\n    try:\n        previous.begin()\n',
+            "    try:\n        previous.begin(closing=previous.closing)\n",
+            '    raise KeyError("x")\n    try:\n        previous.begin(closing=previous.closing)\n',
         ),
     )
     run = one.cli("upgrade", "--python", python)

@@ -78,10 +78,6 @@ def believes_the_ledger_alone(patch: Patch) -> None:
     patch.setattr(adoption, "_unrecorded", lambda *_: {})
 
 
-def adopts_whatever_has_the_pid(patch: Patch) -> None:
-    _patch_everywhere(patch, "is_main", lambda start, seen: seen is not None)
-
-
 def adopts_nothing(patch: Patch) -> None:
     _patch_everywhere(patch, "is_main", lambda start, seen: False)
 
@@ -291,7 +287,6 @@ MUTANTS: list[Callable[[Patch], None]] = [
     forgets_what_was_being_spawned,
     overlooks_orphans,
     believes_the_ledger_alone,
-    adopts_whatever_has_the_pid,
     adopts_nothing,
     saves_no_pid,
     tells_of_an_empty_tree,

@@ -62,6 +62,7 @@ class NotifyTarget:
     """See campaign.Target."""
 
     def __init__(self) -> None:
+        self._descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
         self._place = tempfile.mkdtemp(prefix="fuzz-")
         self._loop = EventLoop()
         self._heard: list[tuple[int, int, Message, float]] = []
@@ -76,7 +77,6 @@ class NotifyTarget:
         self._stranger = Attribution({}, "/sys/fs/cgroup/no-such-cgroup", "0123456789abcdef")
         self._now = 1000.0
         self._instances = [_starting(), _running(), _stopping()]
-        self._descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
     def make(self, rng: Random) -> bytes:
         if rng.random() < 0.3:
@@ -105,16 +105,14 @@ class NotifyTarget:
         return "heard"
 
     def close(self) -> None:
-        try:
-            leaked = len(os.listdir("/proc/self/fd")) - self._descriptors  # noqa: PTH208
-            if leaked:
-                raise Wrong(f"{leaked} descriptors are left open")
-        finally:
-            self._socket.close()
-            self._loop.close()
-            self._sender.close()
-            os.close(self._passed)
-            shutil.rmtree(self._place)
+        self._socket.close()
+        self._loop.close()
+        self._sender.close()
+        os.close(self._passed)
+        shutil.rmtree(self._place)
+        leaked = len(os.listdir("/proc/self/fd")) - self._descriptors  # noqa: PTH208
+        if leaked:
+            raise Wrong(f"{leaked} descriptors are left open")
 
     def _send(self, data: bytes, *, passing: bool) -> None:
         self._heard.clear()

@@ -137,7 +137,7 @@ class Instance(InstanceName):
     stuck: Annotated[bool, "it was killed again and again, and does not go"]
     detach: Annotated[bool, "it outlives the supervisor"]
     status: Annotated[str | None, "the last STATUS= of this run"]
-    status_age_s: Annotated[float | None, "seconds since that STATUS= came; null: there is none, or it is not known"]
+    status_age_s: NotRequired[Annotated[float | None, "seconds since that STATUS= came; null: none, or not known"]]
     probe_error: str | None
     probe: NotRequired[Annotated[Probe | None, "null: no probe asks it"]]
     current: Annotated[bool, "runs the configuration now in force"]
