@@ -207,7 +207,7 @@ class Control:
         service_set = parts.service_set
         names = selected(service_set, verb, services)
         numbers = self._numbers(names, signal, insist) if verb == "signal" else {}
-        by = self._taken(f"{verb} {', '.join(services) or 'all'}", peer)
+        by = self.taken(f"{verb} {', '.join(services) or 'all'}", peer)
         if verb == "start":
             parts.engine.order(service_set.start(names, now, by=by))
         elif verb == "stop":
@@ -232,7 +232,7 @@ class Control:
                 raise OperationFailed(*refused)
         return numbers
 
-    def _taken(self, order: str, peer: Peer | None) -> By:
+    def taken(self, order: str, peer: Peer | None) -> By:
         """Log an order that is carried out; returns its giver."""
         if peer is None:
             return {}
@@ -242,7 +242,7 @@ class Control:
 
     def down(self, peer: Peer | None = None) -> None:
         """Stop everything and end; at the second call kill what is left."""
-        self.end(self._taken("down", peer))
+        self.end(self.taken("down", peer))
 
     def end(self, by: By) -> None:
         """The same, ordered by a client or by a signal to the daemon."""
@@ -258,7 +258,7 @@ class Control:
         self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], peer: Peer | None = None
     ) -> None:
         """Compile the file in a child process, then apply what changed; with `dry_run` only report it."""
-        self.compile(dry_run, done, {} if dry_run else self._taken("reload", peer))
+        self.compile(dry_run, done, {} if dry_run else self.taken("reload", peer))
 
     def compile(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], by: By) -> None:
         """The same, ordered by a client or by a signal to the daemon."""
@@ -286,7 +286,7 @@ class Control:
         if self._parts.service_set.closing:
             done(OperationFailed("the daemon is shutting down"))
             return
-        self._taken("upgrade", peer)
+        self.taken("upgrade", peer)
         upgrade(self._parts, python, done)
 
     def _apply(self, compiled: Plan | ConfigError, dry_run: bool, by: By) -> Difference | SupervisorError:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from supervisor import __version__
 from supervisor.adapters.control.routes import ControlRoutes
+from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.directory_watch import DirectoryWatch
@@ -110,7 +111,8 @@ class Runtime:
         recover(parts, self._effects, self._plan, only, self._announce)
         if end:
             parts.ledger.set_meta("closing", "yes")
-            parts.engine.order(parts.service_set.shutdown(parts.now()))
+            by = self._control.taken("down", Peer(os.getppid(), os.getuid()))  # `supervisor down` started this process
+            parts.engine.order(parts.service_set.shutdown(parts.now(), by))
         remember(Locations(settings.name, parts.runtime_dir, parts.state_dir, self._plan.path), os.environ)
         if self._reporter is not None:
             self._reporter.began()

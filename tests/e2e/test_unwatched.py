@@ -64,6 +64,9 @@ def test_what_a_killed_daemon_left_is_shown_and_stopped(daemon: Make) -> None:
     ends = {event["instance"]: event["cause"] for event in told if event["to"] == "stopped"}
     assert set(ends) == {*pids, "crashing"}
     assert told[-1]["instance"] == "base", "dependants first"
+    orders = {event["instance"]: event["detail"]["by"] for event in told if event["cause"] == "shutdown"}
+    assert set(orders) >= {"base", "stubborn@1", "stubborn@2"}
+    assert all(by["uid"] == os.getuid() and by["command"][-1] == "down" for by in orders.values()), "as with a daemon"
     os.kill(lasting, signal.SIGKILL)
     wait_gone(lasting)
     assert d.cli("status").stdout == ""
