@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from supervisor.adapters.linux.directories import read_file
 from supervisor.client import Client
-from supervisor.errors import ConfigError, NoDaemon, OtherFile
+from supervisor.errors import ConfigError, NoDaemon, NotListening, OtherFile
 
 if TYPE_CHECKING:
     from supervisor.adapters.ledger.query import LedgerReader
@@ -119,7 +119,8 @@ class DaemonTarget:
         self.require_own()
         if not os.access(path, os.R_OK):
             raise why from None
-        sys.stderr.write(f"no daemon answers; reading {path}\n")
+        hint = "" if isinstance(why, NotListening) or not why.hint else f"\n  {why.hint}"
+        sys.stderr.write(f"no daemon answers; reading {path}{hint}\n")
         return path
 
 

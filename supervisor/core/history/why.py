@@ -71,7 +71,7 @@ def why(
         "next": prospect(row)
         if row
         else {
-            "what": f"nothing until {'it is configured again' if removed else 'the daemon is started'}",
+            "what": f"nothing until {'it is configured again' if removed else 'a daemon answers'}",
             "in_s": None,
         },
     }
@@ -80,7 +80,7 @@ def why(
 def _absence(view: InstanceName, removed: bool) -> str:
     if removed:
         return f"{view['name']} is no longer in the configuration; this is read from the ledger"
-    return "no daemon is running; this is read from its ledger"
+    return "no daemon answers; this is read from its ledger"
 
 
 def tell(story: Why) -> list[str]:

@@ -164,7 +164,7 @@ def test_what_is_read_where_no_row_of_the_status_tells() -> None:
     life = Life().start()
     name = {"name": "web@1", "service": "web"}
     absent = why(name, life.events, life.evidence.get, life.words)  # type: ignore[arg-type]
-    assert absent["now"] == "no daemon is running; this is read from its ledger"
+    assert absent["now"] == "no daemon answers; this is read from its ledger"
     removed = why(name, life.events, life.evidence.get, life.words, removed=True)  # type: ignore[arg-type]
     assert removed["now"] == "web@1 is no longer in the configuration; this is read from the ledger"
 
@@ -528,7 +528,7 @@ def test_poor_evidence_is_no_error(body: Evidence) -> None:
 def test_without_a_supervisor_the_past_is_told_all_the_same() -> None:
     life = Life().start().crash(10.0)
     story = why({"name": "web@1", "service": "web"}, life.events, life.evidence.get, life.words)
-    assert_told("\n".join(tell(story)), "no daemon is running", "exited with code 3", "Next: nothing until")
+    assert_told("\n".join(tell(story)), "no daemon answers", "exited with code 3", "Next: nothing until")
 
 
 def test_other_instances_are_passed_over() -> None:
