@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.client import Client
-from supervisor.errors import NoDaemon, OperationFailed, SupervisorError
+from supervisor.errors import NoDaemon, OperationFailed, OtherFile, SupervisorError
 from supervisor.launch import daemon_command
 
 LARGEST_LOG = 8 * 1024 * 1024
@@ -51,12 +51,24 @@ def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
     pidfd = os.pidfd_open(daemon.pid)
     watched.register(pidfd, select.POLLIN)
     try:
-        while not answers(target.client):
+        while not _answers_as_started(target):
             if watched.poll(ASK_AGAIN * 1000):
                 raise failure(log, begin, daemon.wait())
     finally:
         os.close(pidfd)
     daemon.returncode = 0  # the daemon keeps running; without this Popen warns about it
+
+
+def _answers_as_started(target: DaemonTarget) -> bool:
+    """Whether the daemon answers that was just started.  Where the folder was moved, it knows the file by another path
+    than the last daemon did as soon as it has recorded that; a question that was asked before is asked again."""
+    client = target.client
+    try:
+        return answers(client)
+    except OtherFile:
+        if target.client.file == client.file:
+            raise
+        return False
 
 
 def opened_log(log: Path) -> BinaryIO:

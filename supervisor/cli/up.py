@@ -43,6 +43,7 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
         client.act("start", services)
     else:
         start_detached(target, services)
+        client = target.client  # where the folder was moved, the daemon knows its file by the new path
     if detach:
         _until_ready(client, running)
         return 0

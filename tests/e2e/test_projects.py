@@ -68,6 +68,37 @@ def test_a_folder_that_was_moved_keeps_its_daemon(daemon: Make, tmp_path: Path) 
     assert not alive(pid)
 
 
+def test_a_moved_folder_gives_no_order_to_the_one_in_its_place(daemon: Make, tmp_path: Path) -> None:
+    """Its daemon reads the file by its path: a reload would put the other file in force."""
+    one = daemon("", start=False)
+    one.runtime_dir, one.state_dir = tmp_path / "r", tmp_path / "s"
+    one.write(ONE)
+    one.start()
+    pid = one.event("one", "running")["detail"]["pid"]
+    path = one.file
+    one.file = Path(shutil.move(one.directory, tmp_path / "moved")) / "services.toml"
+    path.parent.mkdir()
+    path.write_text(one.file.read_text().replace(ONE, OTHER))
+    result = one.cli("reload")
+    assert result.returncode == 2 and f"this daemon runs {path}, not {one.file}" in result.stderr
+    assert alive(pid)
+    shutil.rmtree(path.parent)
+    assert one.status("one")["pid"] == pid
+
+
+def test_up_succeeds_a_killed_daemon_in_a_folder_that_was_moved(daemon: Make, tmp_path: Path) -> None:
+    one = daemon("", start=False)
+    one.runtime_dir, one.state_dir = tmp_path / "r", tmp_path / "s"
+    one.write(ONE)
+    one.start()
+    one.signal(signal.SIGKILL)
+    one.wait()
+    one.file = Path(shutil.move(one.directory, tmp_path / "moved")) / "services.toml"
+    result = one.cli("up", "-d")
+    assert result.returncode == 0, result.stderr
+    assert one.cli("down").returncode == 0
+
+
 def test_a_link_is_followed_to_the_new_release(daemon: Make, tmp_path: Path) -> None:
     """A deploy moves `current` on; the shell says `current`, where the kernel says the release."""
     d = daemon("", start=False)

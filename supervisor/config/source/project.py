@@ -67,10 +67,12 @@ def find_name(file: Path, parents: Sequence[Path]) -> str:
 
 
 def known_as(file: Path, places: Sequence[str]) -> str:
-    """The path by which the daemon with one of these directories knows the file; `file` where it does not know it."""
+    """The path by which the daemon with one of these directories knows the file; `file` where it does not know it.
+
+    A path that leads to another file today is not that of `file`: the daemon would read the other one."""
     for place in places:
         record = recorded(Path(place))
-        if record is not None and record.path != str(file) and _is_here(record, file):
+        if record is not None and _is_here(record, file) and not _is_other(record.path, file):
             return record.path
     return str(file)
 
@@ -129,6 +131,10 @@ def _same(path: str, file: Path) -> bool:
     with suppress(OSError):
         return path == str(file) or os.path.samefile(path, file)  # noqa: PTH121 - a path may be gone
     return False
+
+
+def _is_other(path: str, file: Path) -> bool:
+    return os.path.exists(path) and not _same(path, file)  # noqa: PTH110 - pathlib costs
 
 
 def _places(parents: Sequence[Path], name: str) -> list[Path]:

@@ -70,7 +70,9 @@ def test_a_folder_put_in_its_place_is_the_same_project(tmp_path: Path, parents: 
     (tmp_path / "app").rename(tmp_path / "old")
     assert make(tmp_path / "app") == file
     assert find_name(file, parents) == name
-    assert find_name(tmp_path / "old" / "services.toml", parents) == name
+    old = tmp_path / "old" / "services.toml"
+    assert find_name(old, parents) == name
+    assert known_as(old, [str(parents[0] / name)]) == str(old), "the daemon would read the file that is there now"
     another = make(tmp_path / "another")
     run_by(parents[0] / default_name(another), another)
     (tmp_path / "app").rename(tmp_path / "older")
