@@ -1,6 +1,7 @@
 """Computes the report: availability, failures and repairs, detection times, and ratios.
 
-- availability: time ready / time wanted up.  Time without a daemon counts for neither.
+- availability: time ready / time wanted up.  Time without a daemon counts for neither, and where more time is unknown
+  than wanted, so is the availability.
 - MTBF (mean time between failures): time ready / failures.
 - MTTR (mean time to repair): from the moment at which an instance was found failing until it was ready again, mean
   of the outages that began in the period and are over.  An outage may hold several failures (a crash loop).
@@ -153,7 +154,7 @@ def _figures(a: Account) -> Figures:
         "wanted_s": round(a.wanted, 3),
         "ready_s": round(a.ready, 3),
         "unknown_s": round(a.unknown, 3),
-        "availability": divide(a.ready, a.wanted),
+        "availability": divide(a.ready, a.wanted) if a.wanted >= a.unknown else None,
         "failures": failures,
         "failures_by_cause": {cause: a.causes.count(cause) for cause in causes},
         "recovered": a.recovered,

@@ -331,6 +331,12 @@ def test_services_are_summed_from_their_instances_in_the_order_of_the_status() -
     assert found["total"]["instances"] == 4
 
 
+def test_where_more_is_unknown_than_known_there_is_no_availability() -> None:
+    """No daemon answers, so that only the starting before the last event is known."""
+    total = History().boot(0, 1).report(0, 100)["total"]
+    assert (total["wanted_s"], total["unknown_s"], total["availability"]) == (1, 99, None)
+
+
 def test_knowledge_begins_with_the_ledger() -> None:
     found = History(first_id=1).boot(40, 40).report(0, 100, row())
     assert found["seconds"] == 60
