@@ -73,7 +73,17 @@ def status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> int:
         sys.stdout.write(dumps(found) + "\n")
     else:
         sys.stdout.write(plain(found))
+        tell_problems(found)
     return verdict(found)
+
+
+def tell_problems(status: Status) -> None:
+    """Print the problems of the daemon on stderr: a script reads rows on stdout."""
+    from supervisor.display.status_row import printable
+
+    for problem in status["supervisor"]["problems"]:
+        lines = "\n  ".join(map(printable, problem.splitlines()))
+        sys.stderr.write(f"! {lines}\n")
 
 
 def plain(status: Status) -> str:

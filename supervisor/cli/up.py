@@ -11,6 +11,7 @@ import click
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.detached_daemon import answers, start_detached
+from supervisor.cli.fast_path import tell_problems
 from supervisor.cli.options import daemon_options, pass_target, services_argument
 from supervisor.cli.wait import await_settled
 from supervisor.cli.wait_output import ProgressPrinter
@@ -93,6 +94,7 @@ def _until_ready(client: Client, running: bool) -> None:
             failures = await_settled(client, "start", names, {}, show)
     else:
         failures = await_settled(client, "start", names, {}, _Done())
+    tell_problems(client.status())
     if failures:
         said = "\n".join(f"  {name}: {why}" for name, why in failures.items())
         raise OperationFailed(

@@ -89,6 +89,11 @@ def recover(
         daemon.forget(name)
     if previous.plan is not None:
         plan = _reviewed(daemon, plan)
+    elif adopted and previous.crashed:
+        daemon.problem(
+            "the plan that was in force cannot be read: what still runs is taken up as it is, "
+            "and an edit made meanwhile takes effect with a restart of its service"
+        )
     if service_set.plan.services != plan.services:
         put_in_force(daemon, plan)
     elif not previous.crashed:

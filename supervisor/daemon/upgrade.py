@@ -21,7 +21,8 @@ from supervisor import __version__
 from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover
 from supervisor.adapters.processes.child_command import WHOLE, ChildCommand, CommandResult
 from supervisor.core.model.plain import from_plain
-from supervisor.core.model.spec import Plan
+from supervisor.core.model.saved import GARBAGE
+from supervisor.core.model.spec import SupervisorSpec
 from supervisor.daemon.upgrade_guard import GUARD, leave_guard
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.launch import daemon_command
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 REHEARSAL_TIMEOUT = 30.0
 """Seconds in which the new version has to show that it could take over."""
+UNCHANGED = "The running version continues; nothing was changed."
 ANSWER_DELAY = 0.05
 """Seconds from the answer to the client until the exec, which closes the connection."""
 WILL = "will"
@@ -96,20 +98,20 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
     path = daemon.service_set.plan.path
 
     def rehearsed(outcome: CommandResult) -> None:
-        try:
-            report = json.loads(outcome.output) if outcome.exit_code == 0 else None
-            plan = from_plain(Plan, report["plan"]) if report else None
-        except (ValueError, KeyError, TypeError):
-            report = plan = None
-        if plan is None or report is None:
+        if outcome.exit_code != 0:
             words = outcome.errors.decode(errors="replace").strip()[-2000:] or outcome.ending
-            done(
-                OperationFailed(
-                    f"the new version cannot start: {words}", "The running version continues; nothing was changed."
-                )
-            )
+            done(OperationFailed(f"the new version cannot start: {words}", UNCHANGED))
             return
-        if plan.supervisor != daemon.service_set.plan.supervisor:
+        try:
+            report = json.loads(outcome.output)
+            to = str(report["version"])
+            configured = from_plain(
+                SupervisorSpec, report["plan"]["supervisor"]
+            )  # services may have keys of later ones
+        except GARBAGE:
+            done(OperationFailed("the answer of the new version cannot be read", UNCHANGED))
+            return
+        if configured != daemon.service_set.plan.supervisor:
             done(
                 OperationFailed(
                     "[supervisor] has changed, and an upgrade cannot apply that",
@@ -117,8 +119,8 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
                 )
             )
             return
-        done({"from": __version__, "to": report["version"], "python": interpreter, "pid": os.getpid()})
-        execute = partial(become, daemon, interpreter, report["version"], report["plan"])
+        done({"from": __version__, "to": to, "python": interpreter, "pid": os.getpid()})
+        execute = partial(become, daemon, interpreter, to, report["plan"])
         daemon.loop.call_at(daemon.loop.now() + ANSWER_DELAY, lambda: daemon.finish_hooks(execute))
 
     try:

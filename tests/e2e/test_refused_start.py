@@ -55,6 +55,7 @@ def test_what_ran_is_taken_up_and_the_next_good_file_takes_over(daemon: Start, s
     assert one.status("b")["state"] == "stopped", "an order holds"
     supervisor = one.client.get("/v1/status")["supervisor"]
     assert supervisor["problems"] == [refused]
+    assert "! the configuration is refused" in one.cli("status").stderr
     assert one.cli("status").returncode == 0, "commands find it although the file does not say where"
     os.kill(pid, signal.SIGKILL)
     one.event("a", "backoff")
@@ -66,6 +67,17 @@ def test_what_ran_is_taken_up_and_the_next_good_file_takes_over(daemon: Start, s
     one.event("c", "running")
     assert one.client.get("/v1/status")["supervisor"]["problems"] == []
     assert one.status("b")["state"] == "stopped"
+
+
+def test_up_says_that_the_file_is_refused(daemon: Start) -> None:
+    one = daemon('[services.one]\ncommand = ["sleep", "1000"]\n')
+    one.event("one", "running")
+    one.signal(signal.SIGKILL)
+    one.wait()
+    one.file.write_text(one.file.read_text() + "\nx = [\n")
+    result = one.cli("up", "-d")
+    assert result.returncode == 0 and "! the configuration is refused" in result.stderr
+    assert one.cli("down").returncode == 0
 
 
 def test_a_truly_cold_start_is_refused(daemon: Start) -> None:

@@ -100,6 +100,33 @@ def test_an_edited_file_is_applied_after_a_crash_as_a_reload_would(daemon: Start
     assert "steady" not in names
 
 
+def test_it_is_said_that_edits_wait_where_the_plan_in_force_is_lost(daemon: Start) -> None:
+    one = daemon(SERVICES)
+    before = settled(one)
+    one.signal(signal.SIGKILL)
+    one.wait()
+    (one.runtime_dir / "plan.json").write_text("{")
+    one.start(wait=False)
+    one.problem("the plan that was in force cannot be read")
+    assert pids(one) == before
+
+
+def test_an_upgrade_to_a_version_whose_services_have_more_keys(daemon: Start, tmp_path: Path) -> None:
+    """This version hands over a plan that it need not understand."""
+
+    def newer(package: Path) -> None:
+        edit(package / "core/model/spec.py", "    unresolved: tuple", "    newer: int = 0\n    unresolved: tuple")
+        edit(package / "core/model/plain.py", '"unresolved", "sandbox",', '"unresolved", "sandbox", "newer",')
+        added = "plan = replace(plan, services=tuple(replace(spec, newer=1) for spec in plan.services))"
+        reviewed = "    reviewed = review("
+        edit(package / "daemon/rehearsal.py", reviewed, f"    {added}\n{reviewed}")
+
+    one = daemon('[services.web]\ncommand = ["sleep", "1000"]\n')
+    run = one.cli("upgrade", "--python", copy(tmp_path, newer))
+    assert run.returncode == 0, run.stderr
+    assert '"newer":1' in (one.runtime_dir / "plan.json").read_text()
+
+
 def test_an_upgrade_keeps_process_children_and_output(daemon: Start, tmp_path: Path) -> None:
     one = daemon(SERVICES)
     before = settled(one)
