@@ -75,7 +75,7 @@ def status(target: DaemonTarget, why: NoDaemon, as_json: bool, services: Sequenc
         from json import dumps
 
         plain = [{"name": row.instance, "pid": row.pid, "processes": row.processes} for row in rows]
-        sys.stdout.write(dumps({"unwatched": plain}) + "\n")
+        sys.stdout.write(dumps({"supervisor": None, "instances": [], "unwatched": plain}) + "\n")
     else:
         from supervisor.display.status_row import aligned, printable
 

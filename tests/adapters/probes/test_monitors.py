@@ -21,9 +21,11 @@ from tests.doubles.fakes import FakeReactor, run_until
 
 
 class FakeOutput:
-    """An instance's stream, spoken by the test."""
+    """An instance's stream, spoken by the test.  On a fake loop all that was said is searched when `say` returns: on a
+    busy host the search goes on in the next turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Any) -> None:
+        self.loop = loop
         self.on_output: Callable[[], None] | None = None
         self.readers: list[Callable[[list[bytes]], None]] = []
 
@@ -36,6 +38,8 @@ class FakeOutput:
             reader(list(lines))
         if self.on_output is not None:
             self.on_output()
+        if isinstance(self.loop, FakeReactor):
+            self.loop.settle()
 
 
 @dataclass
@@ -61,7 +65,7 @@ class World:
 
 def world(loop: Any) -> World:
     posted: list[tuple[str, Event]] = []
-    output, members = FakeOutput(), [os.getpid()]
+    output, members = FakeOutput(loop), [os.getpid()]
     monitors = Monitors(
         loop,
         lambda name, event: posted.append((name, event)),
