@@ -30,10 +30,7 @@ def program() -> str | None:
 
 def is_python(pid: int) -> bool:
     """Whether the process runs CPython, by the name of its program."""
-    try:
-        return os.readlink(f"/proc/{pid}/exe").rpartition("/")[2].startswith("python")  # noqa: PTH115
-    except OSError:
-        return False
+    return procfs.executable(pid).rpartition("/")[2].startswith("python")
 
 
 def stacks(loop: EventLoop, spy: str, pid: int, timeout: float, done: Done) -> ChildCommand:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 
+from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.procfs import Stat
 
 noted: set[int] = set()
@@ -33,6 +33,4 @@ def is_own(pid: int, stat: Stat | None) -> bool:
         return True
     if stat is None or stat.session != pid:
         return False
-    with suppress(OSError):
-        return os.readlink(f"/proc/{pid}/exe") == os.path.realpath(sys.executable)  # noqa: PTH115
-    return False
+    return procfs.executable(pid) == os.path.realpath(sys.executable)

@@ -17,7 +17,6 @@ from supervisor.adapters.processes import cgroup_migration
 from supervisor.adapters.processes import cgroup_tree as cgroup
 from supervisor.adapters.processes.blocked import paused, why_it_stays
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
-from supervisor.adapters.processes.table import become_subreaper
 from supervisor.core.model.events import Exited, TreeEmpty
 from tests.adapters.processes.test_table import Bench
 
@@ -29,14 +28,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     if bench.trees.root is None:
         pytest.skip("no cgroup v2 directory can be made here")
     yield bench
-    for name in list(bench.processes.by_instance):
-        bench.processes.kill(name)
-    bench.until(lambda: all(p.tree.empty() for p in bench.processes.by_instance.values()))
-    for process in list(bench.processes.by_instance.values()):
-        bench.processes.release(process.instance, process.incarnation)
-    bench.trees.close()
-    bench.loop.close()
-    become_subreaper(False)
+    bench.close()
 
 
 @pytest.fixture

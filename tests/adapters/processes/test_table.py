@@ -79,6 +79,17 @@ class Bench:
         self.until(there)
         return path.read_text()
 
+    def close(self) -> None:
+        """Kill all that was spawned, and leave nothing open."""
+        for name in list(self.processes.by_instance):
+            self.processes.kill(name)
+        self.until(lambda: all(p.tree.empty() for p in self.processes.by_instance.values()))
+        for process in list(self.processes.by_instance.values()):
+            self.processes.release(process.instance, process.incarnation)
+        self.trees.close()
+        self.loop.close()
+        become_subreaper(False)
+
     def of(self, kind: type[Event]) -> list[Any]:
         return [e for _, e in self.events if isinstance(e, kind)]
 
@@ -89,14 +100,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     if request.param == "cgroup" and bench.trees.root is None:
         pytest.skip("no cgroup v2 directory can be made here")
     yield bench
-    for name in list(bench.processes.by_instance):
-        bench.processes.kill(name)
-    bench.until(lambda: all(p.tree.empty() for p in bench.processes.by_instance.values()))
-    for process in list(bench.processes.by_instance.values()):
-        bench.processes.release(process.instance, process.incarnation)
-    bench.trees.close()
-    bench.loop.close()
-    become_subreaper(False)
+    bench.close()
 
 
 def test_an_exit_is_seen_with_its_code(bench: Bench) -> None:

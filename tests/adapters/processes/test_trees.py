@@ -163,14 +163,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     if request.param == "cgroup" and bench.trees.root is None:
         pytest.skip("no cgroup v2 directory can be made here")
     yield bench
-    for name in list(bench.processes.by_instance):
-        bench.processes.kill(name)
-    bench.until(lambda: all(p.tree.empty() for p in bench.processes.by_instance.values()))
-    for process in list(bench.processes.by_instance.values()):
-        bench.processes.release(process.instance, process.incarnation)
-    bench.trees.close()
-    bench.loop.close()
-    become_subreaper(False)
+    bench.close()
 
 
 def gone(bench: Bench) -> Callable[[], bool]:
