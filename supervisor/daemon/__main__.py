@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from supervisor.launch import compiler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from supervisor.core.model.spec import Plan
 
 CONFIGURATION_REFUSED = 2
@@ -108,11 +110,23 @@ def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **mor
     from supervisor.daemon.runtime import Runtime
 
     wanted = options.get("--services")
-    runtime = Runtime(
-        plan, log_format=options.get("--log-format", "human"), descriptors=descriptors or inherited(os.environ), **more
-    )
+    descriptors = descriptors or inherited(os.environ)
+    if "recovered" not in more and "guard" in descriptors:
+        more["recovered"] = _upgrade_is_over(descriptors.pop("guard"))
+    runtime = Runtime(plan, log_format=options.get("--log-format", "human"), descriptors=descriptors, **more)
     gc.freeze()  # these objects live as long as the daemon; the collector need not traverse them
     return runtime.run(wanted.split(",") if wanted else None)
+
+
+def _upgrade_is_over(guard: int) -> Callable[[], None]:
+    """What the version calls that runs again after a failed upgrade, once it has recovered: the guard waits for that."""
+    from supervisor.daemon.upgrade_guard import GUARD, TAKEN_OVER, report
+
+    def recovered() -> None:
+        report({GUARD: guard}, TAKEN_OVER)
+        os.close(guard)
+
+    return recovered
 
 
 def _take_over(options: dict[str, str]) -> int:

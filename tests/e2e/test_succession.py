@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import supervisor
+from supervisor.adapters.linux import procfs
 from tests.e2e.conftest import Daemon, wait_gone
 
 Start = Callable[..., Daemon]
@@ -185,7 +186,11 @@ def test_a_version_that_fails_while_it_takes_over_gives_back(daemon: Start, tmp_
     assert run.returncode == 1
     assert "could not take over" in run.stderr
     assert pids(one) == before
+    assert one.process is not None
+    guards = [pid for pid in procfs.children(one.process.pid) if "supervisor.daemon" in procfs.command_line(pid)]
     assert one.stop() == 0
+    for guard in guards:  # it does not take an orderly end for a death
+        wait_gone(guard)
     whole(one)
 
 
