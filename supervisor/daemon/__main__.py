@@ -119,7 +119,7 @@ def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **mor
 
 
 def _upgrade_is_over(guard: int) -> Callable[[], None]:
-    """What the version calls that runs again after a failed upgrade, once it has recovered: the guard waits for that."""
+    """The report of a version that runs again after a failed upgrade: when it has recovered, the guard may end."""
     from supervisor.daemon.upgrade_guard import GUARD, TAKEN_OVER, report
 
     def recovered() -> None:
