@@ -51,5 +51,9 @@ class NoDaemon(SupervisorError):
     exit_code = 5
 
 
+class NoAnswer(NoDaemon):
+    """A daemon is there and gives no answer in time."""
+
+
 class NotListening(NoDaemon):
     """No daemon listens on the control socket: none runs."""

@@ -65,6 +65,7 @@ class Heartbeat:
         self._moved = False
         self._moved_at = time.monotonic()
         self._stop_background: threading.Event | None = None
+        self._alarmed = False
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -160,11 +161,61 @@ class Heartbeat:
                 self._beat_if_moved(patience)
             await asyncio.sleep(self.interval)
 
+    # -- one process of several ----------------------------------------------------------------------------------
+
+    def busy(self, seconds: float | None = None, doing: str = "") -> None:
+        """Report that this process begins work that may take so many seconds (None: any time), and does not beat
+        meanwhile.  The next beat, or `idle`, ends that.  `doing` is shown by `supervisor status`.
+        """
+        self._set_alarm(0.0)
+        if self.interval is None or not self._ours():
+            return
+        limit = "infinity" if seconds is None else str(max(0, round(seconds * 1e6)))
+        what = " ".join(str(doing).split())[:_LONGEST_STATUS]
+        with self._lock:
+            self._deliver(f"WATCHDOG=1\nBUSY_USEC={limit}\n" + (f"BUSY={what}\n" if what else ""))
+            self._next = -_NEVER  # the end of the work is told at once
+
+    def idle(self) -> None:
+        """Beat now and each interval by a timer signal (SIGALRM), until `busy` is called or the process ends.
+
+        For a process that waits for work in a call that it cannot interrupt.  The signal's handler runs in the main
+        thread, so that it proves that this thread can run; it proves nothing of work, which therefore begins with
+        `busy`.  Call both in the main thread; elsewhere this only beats once.
+        """
+        self._next = min(self._next, -_NEVER) if self.interval is not None else _NEVER
+        self.beat()
+        if self.interval is not None and self._ours():
+            self._set_alarm(self.interval)
+
+    def _set_alarm(self, interval: float) -> None:
+        if not interval and not self._alarmed:
+            return
+        try:
+            if interval:
+                signal.signal(signal.SIGALRM, self._alarm)
+            signal.setitimer(signal.ITIMER_REAL, interval, interval)
+        except ValueError:  # not the main thread
+            return
+        self._alarmed = bool(interval)
+
+    def _alarm(self, *_: object) -> None:
+        if not self._lock.acquire(blocking=False):  # it interrupted a message of this very process
+            return
+        try:
+            self._next = -_NEVER
+            self._beat()
+        finally:
+            self._lock.release()
+
     # -- processes -----------------------------------------------------------------------------------------------
 
     def adopt(self) -> None:
         """Let this process, a fork of the service, send for it from now on. Threads of `background` must be started
         again.
+
+        With `scope = "process"` each process that has beaten once has to go on: the first beat makes it known, and the
+        next may take `max_timeout`.
         """
         self._adopted = True
         self._begin()
@@ -290,3 +341,4 @@ background, stop_background, beating, adopt = (
     service.beating,
     service.adopt,
 )
+busy, idle = service.busy, service.idle

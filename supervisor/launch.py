@@ -34,9 +34,11 @@ def compiler(path: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(compiler_command(path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
 
-def compiler_command(path: str) -> list[str]:
-    """The command that compiles `path`: JSON on stdout, with exit code 2 a report of errors (config/compile.py)."""
-    return [sys.executable, *MODULE, "supervisor.config.compile", path, "--report"]
+def compiler_command(path: str, version: Sequence[str] = ()) -> list[str]:
+    """The command that compiles `path`: JSON on stdout, with exit code 2 a report of errors (config/compile.py).
+
+    `version`: options that say which version of a cluster's configuration; by default the one that this host keeps."""
+    return [sys.executable, *MODULE, "supervisor.config.compile", path, "--report", *version]
 
 
 def daemon_command(file: str, log_format: str, services: Sequence[str] = (), python: str = "") -> list[str]:

@@ -22,11 +22,13 @@ TOOLS = ROOT.parent / "scripts" / "tools"
 
 CORE_MAY_IMPORT = {
     "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "difflib", "enum",
-    "functools", "heapq", "itertools", "math", "re", "sys.stdlib_module_names", "types", "typing", "__future__",
+    "functools", "heapq", "itertools", "json", "math", "operator.attrgetter", "re", "sys.intern",
+    "sys.stdlib_module_names", "types",
+    "typing", "hashlib.sha256", "zlib.crc32", "__future__",
 }  # fmt: skip
 
 LEDGER, LOG, ORPHANS = "adapters.ledger.query", "adapters.logs.reader", "adapters.processes.orphans"
-DIRECTORIES = "adapters.linux.directories"
+DIRECTORIES, LOCKS = "adapters.linux.directories", "adapters.linux.locks"
 """What a face may read where no daemon runs."""
 
 ROOMS: dict[str, set[str]] = {
@@ -34,10 +36,15 @@ ROOMS: dict[str, set[str]] = {
     # within `supervisor`; each stands for all that lies in it.  The longest name that fits a module counts.
     "errors": set(),
     "heartbeat": set(),
+    "integrations": {"heartbeat"},
     "last_directories": set(),
     "trusted_users": set(),
     "launch": set(),
-    "client": {"errors", "core.model", DIRECTORIES},
+    "client": {"core.model", "control_socket", "daemon_stream", "log_pages"},
+    "log_pages": {"core.model"},
+    "control_socket": {"errors", "http_answer", DIRECTORIES},
+    "daemon_stream": {"errors", "core.model", "control_socket", "http_answer"},
+    "http_answer": set(),
     "__main__": {"cli.main", "launch"},
 
     # Rules: pure, each room may know those above it.
@@ -48,11 +55,18 @@ ROOMS: dict[str, set[str]] = {
     "core.text": {"core.model", "core.detection"},
     "core.lifecycle": {"core.model", "core.detection", "core.restart", "core.text"},
     "core.history": {"core.model", "core.detection", "core.restart", "core.text"},
+    "core.balancing": {"core.model"},
+    "core.cluster": {"core.model", "core.detection", "core.text"},
     "core.services": {"core", "errors"},
+
+    # Processes of a cluster's own.
+    "cluster": {"core", "errors", "heartbeat", "adapters.zookeeper", "__version__"},
+    "cluster.deadman": set(),
 
     # The world: one outside thing a room.
     "adapters": set(),
     "adapters.eventloop": {"core", "errors"},
+    "adapters.zookeeper": {"core", "errors"},
     "adapters.linux": {"core", "errors", "adapters.eventloop", "trusted_users"},
     "adapters.processes": {"core", "errors", "adapters.linux", "adapters.eventloop"},
     "adapters.probes": {"core", "errors", "adapters.processes", "adapters.linux", "adapters.eventloop"},
@@ -64,8 +78,10 @@ ROOMS: dict[str, set[str]] = {
     },
     "adapters.logs": {"core", "errors", "adapters.linux", "adapters.eventloop"},
     "adapters.ledger": {"core", "errors"},
-    "adapters.metrics": {"core", "errors"},
-    "adapters.sockets": {"core", "errors"},
+    "adapters.metrics": {"core", "errors", "adapters.eventloop"},
+    "adapters.sockets": {"core", "errors", "adapters.eventloop"},
+    "adapters.balancing": {"core", "errors", "adapters.eventloop"},
+    "adapters.cluster": {"core", "errors", "adapters.eventloop"},
     "adapters.http": {"core", "errors", "adapters.eventloop"},
     "adapters.service_manager": {"core", "errors", "adapters.eventloop"},
     "adapters.control": {"core", "errors", "adapters.http", "adapters.ledger", "adapters.eventloop", "__version__"},
@@ -73,28 +89,59 @@ ROOMS: dict[str, set[str]] = {
     # The daemon: joins rules and world.
     "daemon": set(),
     "daemon.checkpoints": {"core"},
+    "daemon.clock_watch": {"core"},
     "daemon.engine": {"core"},
+    "daemon.observers": {"core", "adapters"},
     "daemon.previous_run": {"core", "adapters", "errors"},
-    "daemon.parts": {"core", "adapters", "errors", "daemon.engine", "daemon.previous_run"},
+    "daemon.parts": {"core", "adapters", "errors", "daemon.engine", "daemon.observers", "daemon.previous_run"},
     "daemon.reload": {"core"},
     "daemon.compilation": {"core", "adapters", "errors", "launch", "daemon.parts", "daemon.reload"},
     "daemon.upgrade": {
         "core", "adapters", "errors", "launch", "daemon.engine", "daemon.upgrade_guard", "__version__",
     },
     "daemon.upgrade_guard": {"adapters.eventloop"},
+    "daemon.metrics_source": {"core", "adapters", "daemon.parts", "daemon.socket_queues"},
+    "daemon.status_view": {"core", "adapters", "daemon.parts", "daemon.socket_queues", "__version__"},
+    "daemon.followers": {"core", "adapters", "daemon.parts", "errors"},
+    "daemon.signal_number": {"core", "errors"},
+    "daemon.edited_file": {"core", "errors", "daemon.parts", "daemon.reload"},
     "daemon.control": {
-        "core", "adapters", "errors", "daemon.compilation", "daemon.ordered_by", "daemon.parts", "daemon.reload",
-        "daemon.upgrade", "__version__",
+        "core", "adapters", "errors", "daemon.compilation", "daemon.edited_file", "daemon.followers",
+        "daemon.metrics_source", "daemon.ordered_by", "daemon.parts", "daemon.reload", "daemon.signal_number",
+        "daemon.status_view", "daemon.upgrade",
     },
     "daemon.ordered_by": {"core", "adapters"},
-    "daemon.effects": {"core", "adapters", "errors", "daemon.compilation", "daemon.parts"},
-    "daemon.recovery": {"core", "daemon.previous_run", "daemon.reload"},
+    "daemon.haproxy_reload": {"core", "adapters"},
+    "daemon.balancing": {"core", "adapters", "daemon.haproxy_reload", "daemon.parts", "daemon.reload"},
+    "daemon.on_demand": {"core", "adapters", "errors", "daemon.parts"},
+    "daemon.cluster": set(),
+    "daemon.cluster.member": {
+        "core", "adapters", "daemon.cluster.balanced_hosts", "daemon.cluster.orders", "daemon.cluster.pushed",
+        "daemon.cluster.view", "daemon.ordered_by", "daemon.parts",
+    },
+    "daemon.cluster.view": {"core", "adapters", "daemon.cluster.orders", "daemon.parts"},
+    "daemon.cluster.pushed": {
+        "core", "errors", "daemon.compilation", "daemon.edited_file", "daemon.parts", "daemon.status_view",
+    },
+    "daemon.cluster.balanced_hosts": {"core", "daemon.parts"},
+    "daemon.cluster.orders": {"core"},
+    "daemon.socket_queues": {"core", "adapters", "daemon.parts"},
+    "daemon.effects": {
+        "core", "adapters", "errors", "daemon.clock_watch", "daemon.compilation", "daemon.member_actions",
+        "daemon.needed", "daemon.parts", "daemon.previous_run",
+    },
+    "daemon.needed": {"core", "daemon.parts"},
+    "daemon.member_actions": {"core", "adapters", "daemon.needed", "daemon.parts"},
+    "daemon.lost_records": {"core", "daemon.previous_run"},
+    "daemon.recovery": {"core", "daemon.lost_records", "daemon.previous_run", "daemon.reload"},
     "daemon.refused_start": {"core", "adapters", "errors", "daemon.previous_run"},
     "daemon.rehearsal": {"core", "adapters", "errors", "daemon.previous_run", "__version__"},
     "daemon.service_manager": {"core", "adapters", "daemon.parts"},
     "daemon.runtime": {
-        "core", "adapters", "daemon.checkpoints", "daemon.control", "daemon.effects", "daemon.parts",
-        "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "last_directories", "__version__",
+        "core", "adapters", "daemon.balancing", "daemon.checkpoints", "daemon.control", "daemon.effects",
+        "daemon.cluster.member", "daemon.on_demand",
+        "daemon.parts", "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "last_directories",
+        "__version__",
     },
     "daemon.__main__": {
         "core", "adapters", "errors", "launch", "daemon.previous_run", "daemon.refused_start", "daemon.rehearsal",
@@ -103,6 +150,7 @@ ROOMS: dict[str, set[str]] = {
 
     # The configuration: text to a plan.
     "config": {"core", "errors"},
+    "config.cluster": {"core", "config.source", "cluster.deadman"},
     "config.units": set(),
     "config.source": {"errors", "config.units", "last_directories", "trusted_users"},
     "config.schema": {"core", "config.source", "config.units"},
@@ -111,20 +159,39 @@ ROOMS: dict[str, set[str]] = {
     "config.export": {"core", "config.schema", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
     "config.build": {"core", "config.checks", "config.schema", "config.source"},
-    "config.load": {"core", "config.build", "config.checks", "config.schema", "config.source"},
-    "config.compile": {"core", "errors", "config.load", "config.source"},
+    # The program of HAProxy is asked for its version, and its certificates are tried, while the configuration is read.
+    "config.balancer": {
+        "core",
+        "errors",
+        "config.source",
+        "adapters.balancing.certificate",
+        "adapters.balancing.program",
+    },
+    "config.fleet": {"core", "errors", "config.checks", "config.schema", "config.source"},
+    "config.pushed": {"core", "config.source"},
+    "config.load": {
+        "core", "config.balancer", "config.build", "config.checks", "config.cluster", "config.pushed", "config.schema",
+        "config.source",
+    },
+    "config.compile": {"core", "errors", "config.load", "config.pushed", "config.source"},
 
     # The faces: they ask a daemon through the client, and work out nothing that is a rule.
     "display": {"core.model", "core.text", "core.history", "errors"},
     "dashboard": {
-        "client", "display", "errors", "core.text", "core.history", "core.model", "core.services.status",
+        "client", "control_socket", "display", "errors", "core.text", "core.history", "core.model",
+        "core.services.status",
     },
     "detectorlab": {"core.model", "core.detection", "core.text", "config.units", "errors"},
     "cli": {
-        "client", "display", "config", "errors", "launch", "dashboard", "detectorlab", LEDGER, LOG, ORPHANS,
-        DIRECTORIES, "__version__", "core.text", "core.history", "core.model", "core.detection",
-        "core.services.adoption", "core.services.settled", "core.services.status",
+        "client", "control_socket", "display", "config", "errors", "launch", "dashboard", "detectorlab", "fleet",
+        "log_pages", LEDGER, LOG, LOCKS, ORPHANS, DIRECTORIES, "__version__", "core.text", "core.history", "core.model",
+        "core.cluster.version_documents", "core.detection", "core.services.adoption", "core.services.awaited",
+        "core.services.settled",
+        "core.services.status",
     },
+
+    # Other hosts, over ssh: needs the extra `fleet`, which nothing else imports.
+    "fleet": {"core.model", "core.text", "errors", "__version__"},
 
     # For a daemon of build 5600521 that runs on while its files are replaced: these go together.
     "previous_build": set(),
@@ -143,10 +210,13 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "bench": {"client", "config", "core", "errors"},
     "chaos": {"client", "config", "core", "errors", "adapters.linux.procfs", LEDGER, LOG},
     "docs": {"adapters", "client", "config", "core", "dashboard", "detectorlab", "__version__"},
-    "fuzz": {"adapters", "config", "core", "errors", "last_directories", "daemon.control"},
+    "fuzz": {"adapters", "config", "core", "errors", "last_directories", "daemon.signal_number"},
     "mutation": set(),
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another."""
+
+ONE_ROOM_EACH = {"kazoo": "adapters.zookeeper", "fabric": "fleet", "paramiko": "fleet", "invoke": "fleet"}
+"""Packages that are not needed by every installation: the room that imports each, and no other does."""
 
 LONGEST_FILE = 600
 
@@ -207,6 +277,13 @@ def test_each_module_imports_only_what_its_room_may() -> None:
         for name in from_the_house(path):
             allowed = any(inside(name, other) for other in ROOMS.get(room, ()))
             assert allowed or room_of(name) == room, f"{module} imports {name}"
+
+
+def test_a_package_that_only_some_need_is_imported_by_one_room() -> None:
+    for module, path in modules().items():
+        for name in imports(path):
+            room = ONE_ROOM_EACH.get(name.partition(".")[0])
+            assert room is None or inside(module, room), f"{module} imports {name}"
 
 
 def test_the_table_names_nothing_that_is_not_there() -> None:
@@ -316,17 +393,62 @@ def loaded_by(code: str) -> set[str]:
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
+def documents(loaded: Set[str]) -> list[str]:
+    return [name for name in loaded if inside(name, "supervisor.core.model") and "document" in name]
+
+
 def test_the_daemon_does_not_pay_for_what_it_does_not_need() -> None:
     loaded = loaded_by("import supervisor.daemon.__main__, supervisor.daemon.runtime")
     assert not HEAVY & loaded
-    assert "supervisor.core.model.documents" not in loaded, "documents are types: plain dicts at run time"
+    assert not documents(loaded), "documents are types: plain dicts at run time"
+    assert not [name for name in loaded if "balanc" in name or "haproxy" in name], "no service has `balance`"
+
+
+NOT_PLAIN = {
+    # One service has ready or heartbeat:
+    "adapters.probes.monitors", "adapters.probes.prober", "adapters.diagnosis.examiner",
+    "adapters.probes.exec_target", "adapters.probes.tcp_http", "adapters.probes.local", "adapters.probes.line_pattern",
+    "adapters.eventloop.dns", "adapters.processes.child_command", "adapters.processes.command_trees",
+    "adapters.processes.remote_files", "core.detection.detectors", "core.detection.target", "core.text.target",
+    # … or scope = "process":
+    "core.detection.members", "core.lifecycle.members", "daemon.member_actions",
+    # … or hooks, a file system that may not answer, a log of several, timestamps in the log:
+    "adapters.hooks", "adapters.processes.apart", "adapters.logs.shared", "adapters.logs.part",
+    "adapters.logs.timestamp_spool",
+    # … or takes part in these:
+    "core.balancing", "core.cluster", "adapters.balancing", "adapters.cluster", "adapters.zookeeper", "cluster",
+    "core.services.rollout", "core.services.rollouts", "core.services.lease_gate", "core.services.balanced",
+    "daemon.balancing", "daemon.cluster", "daemon.on_demand", "adapters.processes.sandbox", "integrations", "fleet",
+    # Somebody asks for it:
+    "adapters.logs.reader", "adapters.logs.files", "core.services.plan_diff", "adapters.metrics.page",
+    "adapters.control.openapi",
+}  # fmt: skip
+"""What a daemon need not load while no service is configured for it."""
+
+PLAIN_DAEMON = """
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
+from supervisor.daemon import __main__, runtime
+service = ServiceSpec(name="web", command=("true",), directory="/")
+folder = SupervisorSpec(name="plain", runtime_dir="{0}/run", state_dir="{0}/state")
+runtime.Runtime(Plan(supervisor=folder, services=(service,), path="{0}/services.toml"))
+"""
+
+
+def test_a_plain_daemon_does_not_pay_for_what_no_service_has(tmp_path: Path) -> None:
+    loaded = loaded_by(PLAIN_DAEMON.format(tmp_path).strip())
+    assert "supervisor.adapters.logs.store" in loaded
+    assert not [name for name in loaded for other in NOT_PLAIN if inside(name, f"supervisor.{other}")]
+
+
+def test_what_a_plain_daemon_does_not_load_is_there() -> None:
+    assert not NOT_PLAIN - set(modules())
 
 
 def test_status_does_not_pay_for_what_it_does_not_need() -> None:
     click = loaded_by("import click")
     loaded = loaded_by("import supervisor.cli.status, supervisor.client") - click
     assert not HEAVY & loaded
-    assert "supervisor.core.model.documents" not in loaded
+    assert not documents(loaded)
 
 
 def test_the_diagram_is_what_the_rules_do() -> None:

@@ -15,10 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import client as client_module
+from supervisor import control_socket, daemon_stream
 from supervisor.adapters.control.port import Subscriber
-from supervisor.client import Client, quoted, read_body, read_head
-from supervisor.errors import ConfigError, NoDaemon, NoSuchService, OperationFailed, UsageError
+from supervisor.cli.detached_daemon import answers
+from supervisor.client import Client
+from supervisor.control_socket import quoted
+from supervisor.errors import ConfigError, NoAnswer, NoDaemon, NoSuchService, OperationFailed, UsageError
+from supervisor.http_answer import read_body, read_head
 from tests.doubles import fake_client
 from tests.doubles.fake_daemon import StandIn, serve
 
@@ -165,7 +168,7 @@ def test_stream_without_reconnect_ends_with_the_daemon(path: str) -> None:
 
 
 def test_stream_reconnects_says_so_and_misses_nothing(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "RECONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(daemon_stream, "RECONNECT_SECONDS", 0.01)
     rows, events = [fake_client.view("a")], fake_client.events()
     with serve(path, rows, events=events[:-2]):
         stream = Client(path).stream(["events"], after=events[-4]["id"], reconnect=True)
@@ -178,7 +181,7 @@ def test_stream_reconnects_says_so_and_misses_nothing(path: str, monkeypatch: py
 
 
 def test_stream_may_be_opened_before_the_daemon_is_there(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "RECONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(daemon_stream, "RECONNECT_SECONDS", 0.01)
     stream = Client(path).stream(["status"], reconnect=True)
     assert stream.fileno() == -1
     assert next(stream)[0] == "disconnected"
@@ -200,7 +203,7 @@ def test_closing_from_another_thread_ends_the_iteration(client: Client) -> None:
 
 
 def test_a_daemon_that_is_stopped_is_named_and_waited_for(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(control_socket, "PATIENCE_SECONDS", 0.01)
     told: list[str] = []
     with serve(path, [fake_client.view("a")]) as pid:
 
@@ -213,11 +216,12 @@ def test_a_daemon_that_is_stopped_is_named_and_waited_for(path: str, monkeypatch
             os.kill(pid, signal.SIGSTOP)
             os.waitid(os.P_PID, pid, os.WSTOPPED)
             assert ask()
-    assert set(told) == {f"waiting for the daemon (pid {pid}, stopped)"} and len(told) >= 3
+    stopped = f"waiting for the daemon (pid {pid}, stopped)"
+    assert told.count(stopped) >= 3, told  # on a busy host it may be late once more, after it was let go on
 
 
 def test_a_stream_of_statuses_says_when_none_comes(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(control_socket, "PATIENCE_SECONDS", 0.01)
     with serve(path, [fake_client.view("a")]) as pid:
         told: list[str] = []
 
@@ -234,17 +238,20 @@ def test_a_stream_of_statuses_says_when_none_comes(path: str, monkeypatch: pytes
 
 
 def test_a_daemon_that_never_answers(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(control_socket, "ANSWER_SECONDS", 0.05)
     with serve(path, [fake_client.view("a")]) as pid:
         os.kill(pid, signal.SIGSTOP)
         os.waitid(os.P_PID, pid, os.WSTOPPED)
-        for ask in (Client(path).status, lambda: Client(path).stream(["status"])):
+        client = Client(path)
+        for ask in (client.status, lambda: client.stream(["status"]), client.reload, client.upgrade):
             with pytest.raises(NoDaemon, match=f"pid {pid}, stopped.*gave no answer within.*\n.*kill -CONT {pid}"):
                 ask()
+        with pytest.raises(NoAnswer):
+            answers(client)  # so that `up` starts no other one
 
 
 def test_a_queue_of_connections_that_is_full_is_waited_for(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(control_socket, "PATIENCE_SECONDS", 0.01)
     told: list[str] = []
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
         listener.bind(path)
@@ -304,7 +311,7 @@ def test_a_socket_that_another_user_serves_is_sent_nothing(path: str, monkeypatc
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        monkeypatch.setattr(client_module, "_peer", lambda _: (1, 65533, 65533))
+        monkeypatch.setattr(control_socket, "peer", lambda _: (1, 65533, 65533))
         with pytest.raises(NoDaemon, match="served by user 65533"):
             Client(path).down()
         peer, _ = listener.accept()
@@ -332,7 +339,7 @@ def test_an_order_says_how_long_its_client_waits(path: str) -> None:
         Client(path).get("/v1/status")
         thread.join()
     deadline = float(heads[0].partition(b"supervisor-deadline: ")[2].split(b"\r\n")[0])
-    assert before < deadline <= time.monotonic() + client_module.ANSWER_SECONDS + 0.001
+    assert before < deadline <= time.monotonic() + control_socket.ANSWER_SECONDS + 0.001
     assert b"supervisor-deadline" not in heads[1]
 
 

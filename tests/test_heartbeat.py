@@ -524,3 +524,43 @@ def test_an_example_without_a_supervisor_runs_just_so(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert list(islice(process.stdout, 3)) == ["ready\n", "job 1 done\n", "job 2 done\n"]
         process.kill()
+
+
+def test_work_of_known_length_is_announced_and_its_end_is_told_at_once(ear: Ear) -> None:
+    heart = Heartbeat(environ=ear.environment())
+    heart.beat()
+    heart.busy(2.5, "a\ntask")
+    heart.beat()
+    heart.beat()  # not due yet
+    heart.busy()
+    heard = [ear.hear() for _ in range(4)]
+    assert [said.beat for said in heard] == [True] * 4
+    assert [(said.busy, said.doing) for said in heard] == [(None, ""), (2.5, "a task"), (None, ""), (float("inf"), "")]
+
+
+def test_a_process_that_waits_beats_by_a_signal_and_one_that_works_does_not(ear: Ear) -> None:
+    """The read is not interrupted by it, and a child of its own does not beat for it."""
+    before = signal.getsignal(signal.SIGALRM)
+    heart = Heartbeat(environ=ear.environment(str(40_000)))
+    heart.idle()
+    try:
+        assert [ear.until_beat().beat for _ in range(4)] == [True] * 4
+        heart.busy(1.0)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        while ear.hear().busy is None:
+            pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_child_that_inherits_the_beater_beats_for_itself(ear: Ear) -> None:
+    heart = Heartbeat(environ=ear.environment(NEXT))
+    child = os.fork()
+    if child == 0:
+        heart.beat()  # it would be for the parent
+        heart.adopt()
+        heart.busy(7.0)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert ear.hear().busy == 7.0

@@ -1,13 +1,26 @@
-"""`start`, `stop`, `restart`, `reset`, `signal`: send the command, then wait until it is done or has failed."""
+"""`start`, `stop`, `restart`, `reset`, `signal`: send the command, then wait until it is done or has failed.
+`wait` only waits."""
 
 from __future__ import annotations
+
+from threading import Timer
+from typing import TYPE_CHECKING
 
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import as_duration, daemon_options, pass_target, services_argument
-from supervisor.cli.wait_output import ask, nothing_to
-from supervisor.errors import OperationFailed
+from supervisor.cli.options import as_duration, complete_services, daemon_options, pass_target, services_argument
+from supervisor.cli.waiting.output import ask, nothing_to
+from supervisor.core.services.awaited import WHAT, awaited
+from supervisor.core.services.settled import Failure
+from supervisor.display.status_row import note, printable
+from supervisor.errors import NoDaemon, OperationFailed, UsageError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.order_documents import Rollouts, Scaling
+
+QUIET = 15.0
+"""Seconds from one status to the next while nothing changes."""
 
 
 def _acting(verb: str, summary: str, example: str) -> click.Command:
@@ -29,7 +42,44 @@ def _acting(verb: str, summary: str, example: str) -> click.Command:
 
 start = _acting("start", "Start services and what they depend on; return when ready.", "start web")
 stop = _acting("stop", "Stop services, dependants first; return when all have ended.", "stop web worker@2")
-restart = _acting("restart", "Stop services and start them again; return when ready.", "restart --timeout 1m web")
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option("--rolling", is_flag=True, help="One instance after the other, as the service's rollout says.")
+@click.option("--no-wait", is_flag=True, help="Return at once; `supervisor status` shows the result.")
+@click.option("--timeout", callback=as_duration, metavar="TIME", help="Wait at most this long.  [no limit]")
+@services_argument
+@pass_target
+def restart(
+    target: DaemonTarget, rolling: bool, no_wait: bool, timeout: float | None, services: tuple[str, ...]
+) -> None:
+    """Stop services and start them again; return when ready.
+
+    With --rolling one instance is replaced after the other, each when the last one is ready and has stayed so; never
+    more of them are missing than rollout.max_unavailable.
+
+    Without SERVICE, all services.
+
+    Example: supervisor restart --rolling web"""
+    client = target.client
+    if not rolling:
+        from supervisor.cli.waiting.output import warn_of_rollouts
+
+        warn_of_rollouts(client, services)
+    if not rolling and not no_wait:
+        ask(client, "restart", services, timeout)
+        return
+    names = client.roll(services) if rolling else client.act("restart", services)
+    if no_wait or not names:
+        click.echo("\n".join(names) or nothing_to("restart"))
+        return
+    from supervisor.cli.waiting.output import follow
+
+    rows = client.status()["instances"]
+    follow(client, {row["service"] for row in rows if row["name"] in names}, timeout)
+
+
 reset = _acting("reset", "Close breakers and clear backoff, so that services start now.", "reset web")
 
 
@@ -45,7 +95,7 @@ reset = _acting("reset", "Close breakers and clear backoff, so that services sta
 @services_argument
 @pass_target
 def signal(target: DaemonTarget, number: str | None, services: tuple[str, ...]) -> None:
-    """Send a signal to main processes; by default their reload_signal.
+    """Send a signal to main processes, by default reload_signal.
 
     Without -s, nothing is sent where a process does not handle its reload_signal and would be ended or stopped by it.
 
@@ -55,3 +105,107 @@ def signal(target: DaemonTarget, number: str | None, services: tuple[str, ...]) 
         click.echo(f"{name}  {number or 'reload signal'} sent")
     if not names:
         raise OperationFailed("no signal sent: none of them is running")
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option("--for", "what", type=click.Choice(WHAT), default="ready", show_default=True, help="What to wait for.")
+@click.option("--timeout", callback=as_duration, metavar="TIME", help="Wait at most this long.  [no limit]")
+@click.argument("services", nargs=-1, required=True, metavar="SERVICE…", shell_complete=complete_services)
+@pass_target
+def wait(target: DaemonTarget, what: str, timeout: float | None, services: tuple[str, ...]) -> None:
+    """Wait until services are ready, started, stopped or completed.
+
+    Exit code 0: all are; 1: not in time, or one has ended and is not started again; 4: no such service; 5: no daemon.
+
+    Example: supervisor wait db --for ready --timeout 30s"""
+    found: dict[str, bool | Failure] = {}
+    said = ""
+    late = False
+    with target.client.stream(["status"], services, interval=QUIET, for_order=True) as stream:
+
+        def give_up() -> None:
+            nonlocal late
+            late = True
+            stream.close()
+
+        timer = None
+        try:
+            for message in stream:
+                if message[0] != "status":
+                    continue
+                rows = message[1]["instances"]
+                found = {row["name"]: awaited(what, row) for row in rows}
+                said = "\n".join(
+                    f"  {row['name']}: {_why(row['state'], printable(note(row)), found[row['name']])}"
+                    for row in rows
+                    if found[row["name"]] is not True
+                )
+                if not said:
+                    return
+                if any(isinstance(result, Failure) for result in found.values()):
+                    raise OperationFailed(f"not {what}, and will not be:\n{said}")
+                if timeout is not None and timer is None:  # not before: with no time at all it looks once
+                    timer = Timer(timeout, give_up)
+                    timer.daemon = True
+                    timer.start()
+        finally:
+            if timer is not None:
+                timer.cancel()
+    if late and timeout is not None:
+        raise OperationFailed(f"not {what} within {timeout:g} s:\n{said}")
+    raise NoDaemon("the daemon ended before this was reached")
+
+
+def _why(state: str, note: str, result: bool | Failure) -> str:
+    if isinstance(result, Failure):
+        return result
+    return f"still {state}" + (f": {note}" if note else "")
+
+
+STEERING = ("pause", "resume", "undo")
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    verbs = [] if ctx.params.get("words") else [verb for verb in STEERING if verb.startswith(incomplete)]
+    return [*verbs, *complete_services(ctx, param, incomplete)]
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer of the API.")
+@click.option("--no-wait", is_flag=True, help="Return at once after resume or undo.")
+@click.argument("words", nargs=-1, metavar="[pause|resume|undo] [SERVICE]…", shell_complete=_complete)
+@pass_target
+def rollout(target: DaemonTarget, as_json: bool, no_wait: bool, words: tuple[str, ...]) -> None:
+    """Show how far rollouts are, or pause, resume or undo one.
+
+    pause replaces no further instance; resume goes on, and tries again what was halted; undo goes back to the
+    definition before the rollout. resume and undo return when that is done.
+
+    Example: supervisor rollout undo web"""
+    from supervisor.cli.waiting.output import follow
+    from supervisor.display.rollout_line import line, scaling_line
+
+    client = target.client
+    scaling: list[Scaling] = []
+    if words and words[0] in STEERING:
+        if len(words) != 2:
+            raise UsageError(f"`rollout {words[0]}` takes one service")
+        found = client.steer(*words)
+        if words[0] != "pause" and not no_wait and not as_json and found["state"] in ("running", "rolling-back"):
+            expected = "rolled-back" if found["state"] == "rolling-back" else "finished"
+            follow(client, [found["service"]], expected=expected)
+            return
+        shown = [found]
+    else:
+        answer: Rollouts = client.get("/v1/rollouts", service=words)
+        shown, scaling = answer["rollouts"], answer.get("scaling", [])
+    if as_json:
+        from json import dumps
+
+        click.echo(dumps({"rollouts": shown} | ({"scaling": scaling} if scaling else {})))
+        return
+    rows = {row["name"]: row for row in client.status()["instances"]}
+    lines = [*(scaling_line(one, rows) for one in scaling), *(line(one, rows) for one in shown)]
+    click.echo("\n".join(lines) or "nothing was rolled out since the services were started")

@@ -20,16 +20,31 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Inspection": {
         "status": "status",
+        "balance": "balance",
         "logs": "logs",
         "events": "events",
         "why": "why",
         "report": "report",
     },
-    "Services": {"start": "actions", "stop": "actions", "restart": "actions", "signal": "actions", "reset": "actions"},
+    "Services": {
+        "start": "actions",
+        "stop": "actions",
+        "restart": "actions",
+        "rollout": "actions",
+        "scale": "scale",
+        "signal": "actions",
+        "reset": "actions",
+        "maintenance": "maintenance",
+        "wait": "actions",
+    },
+    "Several hosts": {
+        "cluster": "cluster_push",  # and with it the commands of cluster.py
+        "fleet": "fleet",
+    },
     "Configuration": {
         "check": "check",
         "init": "init",
-        "detectors": "detectors",
+        "detectors": "detectors.group",
         "systemd": "systemd",
         "completion": "completion",
     },

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.client import Client
-from supervisor.errors import NoDaemon, OperationFailed, OtherFile, SupervisorError
+from supervisor.errors import NoAnswer, NoDaemon, OperationFailed, OtherFile, SupervisorError
 from supervisor.launch import daemon_command
 
 LARGEST_LOG = 8 * 1024 * 1024
@@ -24,16 +24,18 @@ class DaemonFailed(SupervisorError):
 
 
 def answers(client: Client) -> bool:
-    """Whether a daemon answers."""
+    """Whether a daemon answers.  NoAnswer where one is there that does not."""
     try:
         client.health()
+    except NoAnswer:
+        raise
     except NoDaemon:
         return False
     return True
 
 
-def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
-    """Start a daemon in a session of its own, and return when it answers.
+def start_detached(target: DaemonTarget, services: Sequence[str]) -> int:
+    """Start a daemon in a session of its own, and return its pid when it answers.
 
     SupervisorError with the output and the exit code of the daemon if it ends before.
     """
@@ -57,6 +59,17 @@ def start_detached(target: DaemonTarget, services: Sequence[str]) -> None:
     finally:
         os.close(pidfd)
     daemon.returncode = 0  # the daemon keeps running; without this Popen warns about it
+    return daemon.pid
+
+
+def exit_code(daemon: int | None, *, wait: bool = True) -> int | None:
+    """The exit code of a daemon that this process started and that has ended in order; else None.  `wait`: it is about
+    to end."""
+    if daemon is None:
+        return None
+    pid, status = os.waitpid(daemon, 0 if wait else os.WNOHANG)
+    code = os.waitstatus_to_exitcode(status) if pid else -1
+    return code if code >= 0 else None
 
 
 def _answers_as_started(target: DaemonTarget) -> bool:
@@ -65,6 +78,8 @@ def _answers_as_started(target: DaemonTarget) -> bool:
     client = target.client
     try:
         return answers(client)
+    except NoAnswer:
+        return False
     except OtherFile:
         if target.client.file == client.file:
             raise

@@ -15,7 +15,7 @@ from supervisor.client import Client
 from supervisor.errors import NotListening, OperationFailed
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance
+    from supervisor.core.model.instance_documents import Instance
 
 HOLDS_UP_AFTER = 0.5
 """Seconds after which an instance that has not stopped is named."""

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_target, services_argument, since_option
+from supervisor.cli.options import daemon_options, pass_target, refuse_file, services_argument, since_option
 from supervisor.client import Client
-from supervisor.display.recorded import LAST_LINES, LINES, FromDaemon
+from supervisor.display.recorded import LAST_LINES, LINES, PAGE, FromDaemon, everything
 from supervisor.errors import NoDaemon, NoSuchService
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Evidence
-
-PAGE = 1000
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.evidence_documents import Evidence
 
 
 class EventSource(Protocol):
@@ -52,22 +51,9 @@ class FromLedger:
         return self._ledger.evidence(event_id)
 
     def words(self, instance: str, since: float | None, until: float | None) -> list[str]:
-        from supervisor.adapters.logs.reader import read
+        from supervisor.adapters.logs.reader import last_words
 
-        try:
-            end = None if until is None else read(self._logs, instance, since=until).first_cursor
-            chunk = read(self._logs, instance, since=since, before=end, lines=LAST_LINES)
-        except OSError:
-            return []
-        return [text for _, text in chunk.lines]
-
-
-def everything(source: EventSource, services: Sequence[str], since: float | None) -> Iterator[Event]:
-    """All events from `since` on, page by page."""
-    after = 0
-    while page := source.events(services, since=since, after=after, limit=PAGE):
-        yield from page
-        after = page[-1]["id"]
+        return last_words(self._logs, instance, since, until, LAST_LINES)
 
 
 @click.command()
@@ -78,15 +64,31 @@ def everything(source: EventSource, services: Sequence[str], since: float | None
 )
 @since_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option("--cluster", is_flag=True, help="Of all hosts, each line with its host; of others the last ones.")
 @services_argument
 @pass_target
 def events(
-    target: DaemonTarget, follow: bool, lines: int | None, since: float | None, as_json: bool, services: tuple[str, ...]
+    target: DaemonTarget,
+    follow: bool,
+    lines: int | None,
+    since: float | None,
+    as_json: bool,
+    cluster: bool,
+    services: tuple[str, ...],
 ) -> None:
     """Print all state changes with their causes, from the ledger.
 
     Example: supervisor events --since 1h web"""
+    if follow:
+        refuse_file(services)
     show = _as_json if as_json else event_line
+    if cluster:
+        from supervisor.cli import whole_cluster
+
+        most = LINES if lines is None and since is None else lines
+        for found in whole_cluster.events(target.client, follow, most, since, services):
+            click.echo(show(found) if as_json else f"{found['host']:<12} {show(found)}")
+        return
     source: EventSource = FromDaemon(target.client)
     try:
         for name in services:
@@ -97,12 +99,12 @@ def events(
             raise
         source, last = FromLedger(target, why), []
     if lines is None and since is not None:
-        found: Iterator[Event] = everything(source, services, since)
+        listed: Iterator[Event] = everything(source, services, since)
     else:
         count = LINES if lines is None else lines
-        found = iter(source.events(services, since=since, limit=count) if count else ())
+        listed = iter(source.events(services, since=since, limit=count) if count else ())
     after = last[-1]["id"] if last else 0
-    for event in found:
+    for event in listed:
         after = max(after, event["id"])
         click.echo(show(event))
     if not follow:

@@ -48,19 +48,22 @@ def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], i
 
 def stop(target: DaemonTarget, services: Sequence[str]) -> int:
     """Send the command at once, and return when the last process has ended."""
-    from supervisor.cli.wait_output import ask
+    from supervisor.cli.waiting.output import ask
 
     ask(target.client, "stop", services)
     return 0
 
 
 def ask_status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> Status:
-    """The status; where no daemon runs, what still does is printed before NoDaemon is raised."""
+    """The status; where no daemon runs, what still does is printed before NoDaemon is raised.  A daemon that is about
+    to listen, or about to end, is waited for."""
     try:
         return target.client.status(services)
     except NoDaemon as why:
         from supervisor.cli import unwatched
 
+        if unwatched.listens_soon(target, why):
+            return target.client.status(services)
         raise unwatched.status(target, why, as_json, services) from None
 
 
@@ -74,16 +77,30 @@ def status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> int:
     else:
         sys.stdout.write(plain(found))
         tell_problems(found)
+        tell_deviations(found)
     return verdict(found)
 
 
 def tell_problems(status: Status) -> None:
-    """Print the problems of the daemon on stderr: a script reads rows on stdout."""
+    """Print the problems of the daemon, and rollouts under way, on stderr: a script reads rows on stdout."""
     from supervisor.display.status_row import printable
 
     for problem in status["supervisor"]["problems"]:
         lines = "\n  ".join(map(printable, problem.splitlines()))
         sys.stderr.write(f"! {lines}\n")
+    if status["supervisor"].get("rollouts") or not all(row["current"] for row in status["instances"]):
+        from supervisor.display.rollout_line import under_way
+
+        sys.stderr.write("".join(f"{printable(line)}\n" for line in under_way(status)))
+
+
+def tell_deviations(status: Status) -> None:
+    """Print what runs otherwise than the file says, on stderr too."""
+    if status["supervisor"].get("deviations"):
+        from supervisor.display.deviations import deviation_lines
+
+        for text in deviation_lines(status["supervisor"]):
+            sys.stderr.write(f"~ {text}\n")
 
 
 def plain(status: Status) -> str:
@@ -98,6 +115,6 @@ def verdict(status: Status) -> int:
     doubtful = [row for row in status["instances"] if row["goal"] == "up" and not row["ready"]]
     if not doubtful:
         return 0  # saves the import below, which loads all of the core
-    from supervisor.core.services.status import should_be_up_but_is_not
+    from supervisor.core.services.status import missing
 
-    return NOT_UP if any(map(should_be_up_but_is_not, doubtful)) else 0
+    return NOT_UP if missing(status) else 0

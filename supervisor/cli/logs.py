@@ -10,17 +10,17 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import colored, daemon_options, pass_target, services_argument, since_option
+from supervisor.cli.options import colored, daemon_options, pass_target, refuse_file, services_argument, since_option
 from supervisor.client import Client
 from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Logs
+    from supervisor.core.model.log_documents import Logs
 
 LINES, LINES_TO_FOLLOW = 100, 10
 PAGE = 5000
@@ -45,6 +45,7 @@ class Line:
     instance: str
     at: float | None
     text: str
+    stream: str | None = None
 
 
 def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None) -> re.Pattern[str] | None:
@@ -66,8 +67,14 @@ def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None)
 )
 @since_option
 @click.option("--grep", callback=_as_pattern, metavar="RE", help="Only lines that match this regular expression.")
+@click.option(
+    "--stream",
+    "only",
+    type=click.Choice(["stdout", "stderr"]),
+    help="Only this one, of services with a log of its own for stderr.  [both]",
+)
 @click.option("--no-prefix", is_flag=True, help="Do not print the name of the instance before each line.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: instance, at, text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: instance, at, text, stream.")
 @services_argument
 @pass_target
 def logs(
@@ -76,6 +83,7 @@ def logs(
     lines: int | None,
     since: float | None,
     grep: re.Pattern[str] | None,
+    only: str | None,
     no_prefix: bool,
     as_json: bool,
     services: tuple[str, ...],
@@ -85,6 +93,8 @@ def logs(
     Finds the output of removed services, too, and works where no daemon runs.
 
     Example: supervisor logs -f --grep ERROR web"""
+    if follow:
+        refuse_file(services)
     client = target.client
     source: LogSource = client
     try:
@@ -102,7 +112,7 @@ def logs(
     cursors: dict[str, str] = {}
     found: list[Line] = []
     for name in names:
-        before, cursors[name] = _newest(source, name, wanted, since, grep)
+        before, cursors[name] = _newest(source, name, wanted, since, grep, only)
         found += before
     show = _as_json if as_json else _painter(service_of, grep, no_prefix)
     for line in sorted(_dated(found), key=lambda line: line.at or 0.0):
@@ -112,7 +122,7 @@ def logs(
     for message in stream:
         due = [message[1]["instance"]] if message[0] == "log" else names if message[0] == "connected" else []
         for name in due:
-            for line, cursor in _after(client, name, cursors.get(name, "")):
+            for line, cursor in _after(client, name, cursors.get(name, ""), only):
                 cursors[name] = cursor
                 if grep is None or grep.search(line.text):
                     click.echo(show(line))
@@ -146,6 +156,7 @@ class LogSource(Protocol):
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
+        stream: str | None = None,
     ) -> Logs: ...
 
 
@@ -173,27 +184,30 @@ class LogFiles:
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
+        stream: str | None = None,
     ) -> Logs:
         from supervisor.adapters.logs.reader import read
+        from supervisor.log_pages import with_lines
+
+        def page(**query: Any) -> Logs:
+            return read(self._directory, name, **query).page(name)
 
         try:
-            chunk = read(self._directory, name, lines=lines, since=since, before=before, after=after)
+            return with_lines(page, lines=lines, since=since, before=before, after=after, stream=stream)
         except OSError as error:
             raise OperationFailed(f"the log of {name} cannot be read: {error.strerror}") from None
-        return {
-            "instance": name,
-            "lines": [{"at": at, "text": text} for at, text in chunk.lines],
-            "first": chunk.first_cursor,
-            "last": chunk.last_cursor,
-            "at_end": chunk.at_end,
-        }
 
 
 def _newest(
-    client: LogSource, name: str, maximum: int | None, since: float | None, grep: re.Pattern[str] | None
+    client: LogSource,
+    name: str,
+    maximum: int | None,
+    since: float | None,
+    grep: re.Pattern[str] | None,
+    only: str | None,
 ) -> tuple[list[Line], str]:
     """The last lines that match, oldest first, and the cursor behind the very last line."""
-    page = client.logs(name, lines=min(max(maximum or 1, 1), PAGE))
+    page = client.logs(name, lines=min(max(maximum or 1, 1), PAGE), stream=only)
     end = page["last"]
     if maximum == 0:
         return [], end
@@ -204,13 +218,13 @@ def _newest(
         too_old = since is not None and any(at is not None and at < since for at in (e["at"] for e in page["lines"]))
         if (maximum is not None and len(found) >= maximum) or page["at_end"] or not page["lines"] or too_old:
             return (found if maximum is None else found[-maximum:]), end
-        page = client.logs(name, before=page["first"], lines=PAGE)
+        page = client.logs(name, before=page["first"], lines=PAGE, stream=only)
 
 
-def _after(client: Client, name: str, cursor: str) -> Iterator[tuple[Line, str]]:
+def _after(client: Client, name: str, cursor: str, only: str | None) -> Iterator[tuple[Line, str]]:
     """Lines after the cursor, each with the cursor behind its page."""
     while True:
-        page = client.logs(name, after=cursor or None)
+        page = client.logs(name, after=cursor or None, stream=only)
         for line in _lines(page):
             yield line, page["last"]
         if page["at_end"] or not page["lines"]:
@@ -219,7 +233,7 @@ def _after(client: Client, name: str, cursor: str) -> Iterator[tuple[Line, str]]
 
 
 def _lines(page: Logs) -> list[Line]:
-    return [Line(page["instance"], entry["at"], entry["text"]) for entry in page["lines"]]
+    return [Line(page["instance"], entry["at"], entry["text"], entry.get("stream")) for entry in page["lines"]]
 
 
 def _dated(lines: list[Line]) -> list[Line]:
@@ -236,7 +250,8 @@ def _dated(lines: list[Line]) -> list[Line]:
 def _as_json(line: Line) -> str:
     from json import dumps
 
-    return dumps({"instance": line.instance, "at": line.at, "text": line.text}, ensure_ascii=False)
+    told = {"instance": line.instance, "at": line.at, "text": line.text}
+    return dumps(told if line.stream is None else told | {"stream": line.stream}, ensure_ascii=False)
 
 
 def _painter(service_of: dict[str, str], grep: re.Pattern[str] | None, no_prefix: bool) -> Callable[[Line], str]:

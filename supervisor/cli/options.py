@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +13,7 @@ import click
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.config.units import parse_duration
+from supervisor.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -148,3 +150,10 @@ def picture(_ctx: click.Context, _param: click.Parameter, value: Path | None) ->
     if value is not None and value.suffix not in (".png", ".svg", ".html"):
         raise click.BadParameter(f"{str(value)!r}: the name must end in .png, .svg or .html.")
     return value
+
+
+def refuse_file(services: tuple[str, ...]) -> None:
+    """UsageError where one of these is a file: in `logs` and `events`, -f means --follow."""
+    for name in services:
+        if os.path.isfile(name):  # noqa: PTH113 - pathlib costs
+            raise UsageError(f"-f means --follow here, and {name} is a file", f"Write `supervisor -f {name} … -f`.")

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 @click.command()
 @daemon_options("-f", "--file")
 @click.option("--dry-run", is_flag=True, help="Only print what would change.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for what is replaced instance by instance.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer of the API.")
 @pass_target
-def reload(target: DaemonTarget, dry_run: bool, as_json: bool) -> None:
+def reload(target: DaemonTarget, dry_run: bool, no_wait: bool, as_json: bool) -> None:
     """Apply an edited services.toml; what did not change keeps running.
+
+    A changed service with a [rollout] is replaced instance by instance; the command returns when that is done, with
+    exit code 1 where it was rolled back or halted.
 
     Example: supervisor reload --dry-run"""
     answer = target.client.reload(dry_run)
@@ -30,14 +34,29 @@ def reload(target: DaemonTarget, dry_run: bool, as_json: bool) -> None:
         return
     for line in _difference(answer):
         click.echo(line)
+    rolled = answer.get("rolled", [])
+    if rolled and not dry_run and not no_wait:
+        from supervisor.cli.waiting.output import follow
+
+        follow(target.client, rolled)
 
 
 def _difference(answer: Difference) -> list[str]:
     lines = [click.style(f"+ {name}", fg="green") for name in answer["added"]]
     lines += [click.style(f"- {name}", fg="red") for name in answer["removed"]]
+    ended = answer.get("scale_ended", {})
     for name, keys in answer["changed"].items():
+        keys = [key for key in keys if key != "replicas" or name not in ended]  # told below
+        if not keys:
+            continue
         how = "restarted" if name in answer["restarted"] else "in place"
-        lines.append(click.style(f"~ {name}", fg="yellow") + f"  {', '.join(keys)} ({how})")
+        how = "instance by instance" if name in answer.get("rolled", []) else how
+        before = answer.get("retried", {}).get(name)
+        tried = f"; tried before and {before}" if before else ""
+        lines.append(click.style(f"~ {name}", fg="yellow") + f"  {', '.join(keys)} ({how}{tried})")
+    for name, number in ended.items():
+        ends = "ended" if answer["applied"] else "ends"
+        lines.append(click.style(f"~ {name}", fg="yellow") + f"  `supervisor scale {name}={number}` {ends}")
     for key in answer["supervisor"]:
         lines.append(click.style(f"! supervisor.{key}", fg="yellow") + "  takes effect when the daemon is restarted")
     changes = len(lines)

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.events import EventSource, FromLedger, everything
+from supervisor.cli.events import EventSource, FromLedger
 from supervisor.cli.options import daemon_options, pass_target, since_option
-from supervisor.display.recorded import FromDaemon
-from supervisor.errors import NoDaemon
+from supervisor.display.recorded import PAGE, FromDaemon, everything
+from supervisor.errors import NoDaemon, OperationFailed, UsageError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Figures, Instance, Report
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.instance_documents import Instance
+    from supervisor.core.model.story_documents import Figures, Report
 
 DAY = 86_400.0
 """Seconds before the period from which events are read as well: they give the state at its begin."""
 
+DEFAULT_FILE = "report.html"
 TIMES = ("SERVICE", "AVAILABLE", "FAILURES", "RECOVERED", "RESTARTS", "FALSE", "MTBF", "MTTR", "DETECTED")
 RATIOS = ("SERVICE", "R", "C", "L", "F", "RECOVERY")
 LONGEST_NAME = 32
@@ -35,30 +38,76 @@ F failures / instances · RECOVERY recovered without user action / failures
 @daemon_options("-f", "--file")
 @since_option
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as one JSON object.")
+@click.option(
+    "--html",
+    "html",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value=DEFAULT_FILE,
+    help=f"Write a page with pictures instead; - is standard output.  [{DEFAULT_FILE}]",
+)
 @pass_target
-def report(target: DaemonTarget, since: float | None, as_json: bool) -> None:
+def report(target: DaemonTarget, since: float | None, as_json: bool, html: str | None) -> None:
     """Print availability, MTBF, MTTR and detection times.
 
     Also failures by cause, false suspicions, and the ratios R, C, L, F and recovery.
 
-    Example: supervisor report --since 30d"""
+    \b
+    Examples:
+      supervisor report --since 30d
+      supervisor report --since 30d --html month.html    a page to read, send or print"""
     from supervisor.core.history.report import report as summed_up
 
+    if as_json and html is not None:
+        raise UsageError("--json and --html cannot both be given", "Give one of them.")
     source: EventSource = FromDaemon(target.client)
     rows: list[Instance] = []
+    name = ""
     try:
-        rows = target.client.status()["instances"]
+        status = target.client.status()
+        rows, name = status["instances"], status["supervisor"]["name"]
     except NoDaemon as why:
         source = FromLedger(target, why)
     until = time.time()
-    events = list(everything(source, (), None if since is None else since - DAY))
+    events = list(everything(source, (), None if since is None else since - DAY - _set_forwards(source)))
     figures = summed_up(events, since, until, rows)
     if as_json:
         from json import dumps
 
         click.echo(dumps(figures))
         return
+    if html is not None:
+        _write_page(html, name, figures, events, rows)
+        return
     click.echo(_table(figures), nl=False)
+
+
+def _set_forwards(source: EventSource) -> float:
+    """Seconds by which the clock was set forwards in all: by so much the times of older events are too early."""
+    from supervisor.core.history.straightened import stepped
+    from supervisor.core.model.daemon_records import DAEMON
+
+    return sum(max(0.0, stepped(event)) for event in source.events([DAEMON], limit=PAGE))
+
+
+def _write_page(file: str, name: str, figures: Report, events: list[Event], rows: list[Instance]) -> None:
+    from supervisor.core.history.strips import strips
+    from supervisor.core.text.timestamps import from_iso
+    from supervisor.display.report_html import COLUMNS, page
+
+    cells = strips(events, from_iso(figures["since"]), from_iso(figures["until"]), rows, COLUMNS)
+    text = page(name, figures, cells, rows)
+    if file == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(text)
+    except OSError as error:
+        raise OperationFailed(
+            f"cannot write {file}: {error.strerror}", "Name another file, or - for standard output."
+        ) from error
+    click.echo(f"wrote {file}", err=True)
 
 
 def _table(figures: Report) -> str:

@@ -9,11 +9,13 @@ import click
 from supervisor.cli import fast_path as quick
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.options import colored, daemon_options, pass_target, services_argument
+from supervisor.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from supervisor.core.model.documents import Instance, Status
+    from supervisor.core.model.documents import Status
+    from supervisor.core.model.instance_documents import Instance
 
 SHORTEST_NOTE = 30
 
@@ -25,14 +27,17 @@ _WEIGHTS = ("dim", "", "bold", "bold")
 @daemon_options("-f", "--file")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer of the API; with --watch, one per line.")
 @click.option("-w", "--watch", is_flag=True, help="Keep updating until interrupted.")
+@click.option("--cluster", is_flag=True, help="All hosts of the cluster, also one that is gone, by its last record.")
 @services_argument
 @pass_target
-def status(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
+def status(target: DaemonTarget, as_json: bool, watch: bool, cluster: bool, services: tuple[str, ...]) -> int:
     """Print one row per instance.
 
     Exit code 3 if an instance that should be up is not; 5 if no daemon runs: instances that run on are then unwatched.
 
     Example: supervisor status --watch web"""
+    if cluster:
+        return _cluster(target, as_json, watch, services)
     if watch:
         return _watch(target, as_json, services)
     if not (on_terminal() or colored()):
@@ -46,6 +51,16 @@ def status(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str
         console = _console()
         console.print(table(found, console.width))
     return quick.verdict(found)
+
+
+def _cluster(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
+    from supervisor.cli import whole_cluster
+
+    if watch:
+        raise UsageError(
+            "--cluster cannot be watched", "`supervisor top` shows the hosts and keeps them current: key H."
+        )
+    return whole_cluster.status(target.client, as_json, services)
 
 
 def table(status: Status, width: int) -> RenderableType:
@@ -106,22 +121,28 @@ def _by_severity(row: Instance) -> str:
 def _summary(status: Status) -> RenderableType:
     from rich.text import Text
 
-    from supervisor.core.services.status import should_be_up_but_is_not
+    from supervisor.core.services.status import missing
+    from supervisor.display.deviations import deviation_lines
     from supervisor.display.numbers import count, duration
+    from supervisor.display.rollout_line import under_way
     from supervisor.display.severity import severity
 
     rows, daemon = status["instances"], status["supervisor"]
-    missing = sum(map(should_be_up_but_is_not, rows))
+    missed = len(missing(status))
     ready = sum(row["ready"] for row in rows)
-    out = Text(f"{ready} of {count(len(rows), 'instance')} ready", "dim green" if not missing else "")
-    if missing:
+    out = Text(f"{ready} of {count(len(rows), 'instance')} ready", "dim green" if not missed else "")
+    if missed:
         worst = max(rows, key=severity)
-        out.append(f", {missing} should be up but {'is' if missing == 1 else 'are'} not", _by_severity(worst))
+        out.append(f", {missed} should be up but {'is' if missed == 1 else 'are'} not", _by_severity(worst))
     out.append(f" · {daemon['name']}, pid {daemon['pid']}, up {duration(daemon['uptime_s'])}", "dim")
     if daemon["closing"]:
         out.append(" · shutting down", "bold yellow")
     if daemon["host_starved"]:
         out.append(" · the host is overloaded: silence may not mean a hang", "bold yellow")
+    for text in deviation_lines(daemon):
+        out.append(f"\n~ {text}", "yellow")
+    for moving in under_way(status):
+        out.append(f"\n{moving}", "cyan")
     for problem in daemon["problems"]:
         out.append(f"\n! {problem}", "bold red")
     return out

@@ -11,23 +11,29 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from supervisor.adapters.linux.directories import read_file
+from supervisor.adapters.linux.locks import holder_lives
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.detached_daemon import failure, opened_log
 from supervisor.errors import NoDaemon, NotListening, OperationFailed
 from supervisor.launch import ending_daemon_command
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance
+    from supervisor.core.model.instance_documents import Instance
     from supervisor.core.services.adoption import MarkedProcess
 
 ASK_AGAIN = 0.01
 """Seconds between two attempts to follow the daemon that ends them."""
+
+
+BEGINS_WITHIN = 10.0
+"""Seconds in which a daemon that has its lock listens, or is gone."""
 
 
 class Unwatched(NamedTuple):
@@ -62,6 +68,21 @@ def find(target: DaemonTarget) -> list[Unwatched]:
             words = orphans.describe(main).partition(" ")[2]
             rows.append(Unwatched(name, main.pid, words, len(processes), name in specs and specs[name].detach))
     return rows
+
+
+def listens_soon(target: DaemonTarget, why: NoDaemon) -> bool:
+    """Wait while there is a daemon that does not listen, because it starts or ends; True if it listens now."""
+    give_up = time.monotonic() + BEGINS_WITHIN
+    while isinstance(why, NotListening) and holder_lives(os.path.dirname(target.socket)):  # noqa: PTH120
+        try:
+            target.client.health()
+        except NotListening:
+            if time.monotonic() >= give_up:
+                return False
+            time.sleep(ASK_AGAIN)
+        else:
+            return True
+    return False
 
 
 def status(target: DaemonTarget, why: NoDaemon, as_json: bool, services: Sequence[str]) -> NoDaemon:

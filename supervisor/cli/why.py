@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.events import PAGE, EventSource, FromLedger
+from supervisor.cli.events import EventSource, FromLedger
 from supervisor.cli.options import complete_services, daemon_options, pass_target
-from supervisor.display.recorded import FromDaemon
-from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
+from supervisor.display.recorded import PAGE, FromDaemon, with_clock
+from supervisor.errors import NoDaemon, NoSuchService, OperationFailed, UsageError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Evidence, InstanceName
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.evidence_documents import Evidence
+    from supervisor.core.model.instance_documents import InstanceName
 
 
 @click.command()
 @daemon_options("-f", "--file")
 @click.option("--evidence", is_flag=True, help="Print all that was captured before the last hang was ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per instance.")
-@click.argument("service", shell_complete=complete_services)
+@click.argument("service", metavar="SERVICE[@HOST]", shell_complete=complete_services)
 @pass_target
 def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> None:
     """Explain the last failures of SERVICE, and what happens next.
@@ -31,18 +33,33 @@ def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> No
     \b
     Examples:
       supervisor why web
+      supervisor why web@b             on host b of the cluster, also when it is gone
       supervisor why web --evidence    all stacks, threads, open files, sockets"""
     from supervisor.core.history.why import tell
     from supervisor.core.history.why import why as story_of
     from supervisor.display.evidence import evidence_lines
+    from supervisor.display.rollout_line import failed_rollouts
     from supervisor.display.status_row import printable
 
     client = target.client
+    named, host = host_of(service)
+    if host:
+        from supervisor.cli import whole_cluster
+
+        if not whole_cluster.is_own(client, host):
+            if evidence:
+                raise UsageError("evidence is kept on its host alone", f"Ask there: supervisor why {named} --evidence.")
+            whole_cluster.why(client, named, host, as_json)
+            return
+        service = named
     source: EventSource = FromDaemon(client)
     views: list[InstanceName] = []
     removed = False
+    failed: dict[str, str] = {}
     try:
-        for row in client.status([service])["instances"]:
+        status = client.status([service])
+        failed = failed_rollouts(status["supervisor"].get("rollouts", ()))
+        for row in status["instances"]:
             views.append(client.instance(row["name"]))
     except NoSuchService as unknown:
         views, removed = _in_the_ledger(source, service), True
@@ -55,9 +72,10 @@ def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> No
             raise NoSuchService(f"nothing is recorded about {service!r}") from None
     shown: list[tuple[object, list[str]]] = []
     for view in views:
-        recorded = source.events([view["name"]], limit=PAGE)
+        recorded = with_clock(source, view["name"], PAGE)
         if not evidence:
-            story = story_of(view, recorded, source.evidence, source.words, removed=removed)
+            rollout = failed.get(view["service"], "")
+            story = story_of(view, recorded, source.evidence, source.words, removed=removed, rollout=rollout)
             shown.append((story, tell(story)))
         elif (found := _last_evidence(source, recorded)) is not None:
             shown.append((found, [f"{label}{text}" for label, text in evidence_lines(found)]))
@@ -71,6 +89,12 @@ def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> No
             click.echo(dumps(document, default=str))
         else:
             click.echo("\n" * (number > 0) + "\n".join(map(printable, lines)))
+
+
+def host_of(text: str) -> tuple[str, str]:
+    """`web@b` and `web@2@b` name a host; the number of an instance is none.  The host is empty where none is named."""
+    name, _, host = text.rpartition("@")
+    return (name, host) if name and host and (not host.isdecimal() or "@" in name) else (text, "")
 
 
 def _in_the_ledger(source: EventSource, service: str) -> list[InstanceName]:

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from supervisor.config.checks.host import ACCOUNT_VARIABLES, NOT_YET, Host, Missing
+from supervisor.config.checks.services import FOR_SERVICES
 from supervisor.config.schema.sockets import absolute
 from supervisor.config.schema.tables import IN_SPEC, PARAMETERS, READY_KINDS, SOURCE_KEYS
 from supervisor.config.source.problems import Report
+from supervisor.core.model.cluster_spec import PlacementSpec
 from supervisor.core.model.spec import (
+    BalanceSpec,
+    BreakerSpec,
+    Condition,
+    DependencySpec,
+    ExitCodesSpec,
     HeartbeatSpec,
     HookSpec,
     LogSpec,
     ReadySpec,
     ResourcesSpec,
     RestartSpec,
+    RolloutSpec,
     SandboxSpec,
     ServiceSpec,
     ServiceType,
+    StopStep,
     TargetSpec,
 )
 
 T = TypeVar("T")
+STOP_KEYS = frozenset({"stop", "stop_signal", "stop_timeout"})
+"""Steps of a stop replace an inherited signal and timeout, and the other way round."""
 
 
 def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -31,10 +42,14 @@ def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, 
 
     Another kind of readiness or another source of beats replaces the inherited one as a whole. A heartbeat target
     replaces inherited detector parameters, and they replace an inherited target. A oneshot inherits neither readiness
-    nor heartbeat.
+    nor heartbeat nor rollout.
     """
     if not defaults:
         return own
+    if not own.keys().isdisjoint(STOP_KEYS):
+        defaults = {
+            key: value for key, value in defaults.items() if key not in STOP_KEYS or ("stop" in own) is (key == "stop")
+        }
     result = {**defaults, **own}
     for key in own.keys() & defaults.keys():
         if isinstance(own[key], dict):
@@ -42,7 +57,7 @@ def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, 
             if "target" in own[key]:
                 result[key]["target"] = defaults[key].get("target", {}) | own[key]["target"]
     if result.get("type") is ServiceType.ONESHOT:
-        return {key: value for key, value in result.items() if key in own or key not in ("ready", "heartbeat")}
+        return {key: value for key, value in result.items() if key in own or key not in FOR_SERVICES}
     return result
 
 
@@ -90,13 +105,35 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
     if "heartbeat" in given:
         fields["heartbeat"] = _heartbeat(given["heartbeat"], host.folder, report)
     if "restart" in given:
-        fields["restart"] = RestartSpec(**_tuples(given["restart"]))
+        restart = _tuples(given["restart"])
+        if "exit_codes" in restart:
+            restart["exit_codes"] = ExitCodesSpec(**_tuples(restart["exit_codes"]))
+        fields["restart"] = RestartSpec(**restart)
+    if "breaker" in given:
+        fields["breaker"] = BreakerSpec(**given["breaker"])
+    if "depends_on" in given:
+        fields["depends_on"] = tuple(service for service, _, _ in given["depends_on"])
+        fields["dependencies"] = tuple(
+            DependencySpec(service=service, condition=Condition(condition), required=required)
+            for service, condition, required in given["depends_on"]
+            if (condition, required) != ("ready", True)
+        )
+    if "stop" in given:
+        fields["stop"] = _stop(given["stop"], report)
     if "resources" in given:
         fields["resources"] = ResourcesSpec(**{IN_SPEC.get(k, k): v for k, v in given["resources"].items()})
+    if "rollout" in given:
+        fields["rollout"] = RolloutSpec(**given["rollout"])
     if "log" in given:
         fields["log"] = _log(given["log"], host, report)
     if "hooks" in given:
         fields["hooks"] = tuple(_hook(hook, host.folder) for hook in given["hooks"])
+    if "balance" in given:
+        fields["balance"] = _balance(given["balance"], host.folder, report)
+    if "placement" in given:
+        fields["placement"] = placement = _placement(given["placement"])
+        if "replicas" not in given:
+            fields["replicas"] = placement.instances
     return ServiceSpec(name=name, **fields)
 
 
@@ -133,6 +170,17 @@ def _account_variables(given: Mapping[str, Any], host: Host, report: Report) -> 
     return _ask(lambda: host.account_variables(given.get("user")), report, "user") or {}
 
 
+def _stop(given: Sequence[Mapping[str, Any]], report: Report) -> tuple[StopStep, ...]:
+    """The steps of a stop; those that lack a key are reported and left out."""
+    if not given:
+        report("has no step; leave it out, or give one", "stop")
+    for index, step in enumerate(given):
+        for key in ("signal", "wait"):
+            if key not in step:
+                report(f"a step needs {key}", "stop", index)
+    return tuple(StopStep(**step) for step in given if len(step) == 2)
+
+
 def _sandbox(given: Mapping[str, Any], folder: Path) -> SandboxSpec | None:
     """The spec of a sandbox; None for one that changes nothing."""
     fields: dict[str, Any] = {
@@ -157,8 +205,9 @@ def _heartbeat(given: Mapping[str, Any], folder: Path, report: Report) -> Heartb
 
 def _log(given: Mapping[str, Any], host: Host, report: Report) -> LogSpec:
     fields = dict(given)
-    if "path" in given:
-        fields["path"] = _ask(lambda: host.log_path(given["path"]), report, "log", "path")
+    for key in ("path", "stderr"):
+        if given.get(key):
+            fields[key] = _ask(lambda key=key: host.log_path(given[key]), report, "log", key)  # type: ignore[misc]
     for key in ("owner", "group"):
         if key in given:
             fields[key] = _ask(lambda key=key: host.owner_of_file(key, given[key]), report, "log", key)  # type: ignore[misc]
@@ -181,6 +230,22 @@ def _hook(given: Mapping[str, Any], folder: Path) -> HookSpec:
     if "run" in fields and "/" in fields["run"][0]:
         fields["run"] = (str(folder / fields["run"][0]), *fields["run"][1:])
     return HookSpec(**fields)
+
+
+def _balance(given: Mapping[str, Any], folder: Path, report: Report) -> BalanceSpec | None:
+    """The spec of a balance; None, and a report, where it does not say where HAProxy listens."""
+    if "listen" not in given:
+        report('needs listen: where HAProxy takes requests, for example listen = "127.0.0.1:8000"', "balance")
+        return None
+    fields = dict(given)
+    if "certificate" in given:
+        fields["certificate"] = str(folder / given["certificate"])
+    return BalanceSpec(**fields)
+
+
+def _placement(given: Mapping[str, Any]) -> PlacementSpec:
+    labels = {key: tuple(sorted(given[key].items())) for key in ("require", "prefer") if key in given}
+    return PlacementSpec(**{**given, **labels})
 
 
 def _tuples(given: Mapping[str, Any]) -> dict[str, Any]:

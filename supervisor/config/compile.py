@@ -1,8 +1,11 @@
-"""`python -m supervisor.config.compile FILE [--report]`: prints the plan as JSON, or the errors with exit code 2.
+"""`python -m supervisor.config.compile FILE [--report] …`: prints the plan as JSON, or the errors with exit code 2.
 
 The errors go to stderr, or with --report, as JSON, to stdout: with the directories in which the daemon of this file ran
 last and the identity of its folder, because what runs there is taken up although the file cannot be used.  With
 --report a plan may have services of which the host lacks something.
+
+A member of a cluster runs the version of the configuration that was pushed last, which its state directory holds:
+--own-file leaves that out, and --version NUMBER DIGEST PATH takes another one.
 
 The daemon runs this in a process of its own, so that the code and memory it needs do not stay in the daemon.
 """
@@ -13,8 +16,10 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Callable
 
 from supervisor.config.load import load
+from supervisor.config.pushed import Kept, kept
 from supervisor.config.source.locate import absolute, last_locations
 from supervisor.config.source.project import folder_identity
 from supervisor.core.model.plain import to_plain
@@ -28,7 +33,12 @@ def main(arguments: list[str]) -> int:
     code = 0
     try:
         answer = to_plain(
-            load(path, tolerate_missing=report, note=lambda line: sys.stderr.write(f"supervisor: note: {line}\n"))
+            load(
+                path,
+                tolerate_missing=report,
+                note=lambda line: sys.stderr.write(f"supervisor: note: {line}\n"),
+                pushed=_version(arguments),
+            )
         )
     except ConfigError as error:
         if not report:
@@ -48,6 +58,16 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader was killed: exit without a traceback
         os._exit(1)
     return code
+
+
+def _version(arguments: list[str]) -> Callable[[str], Kept | None]:
+    if "--own-file" in arguments:
+        return lambda _: None
+    if "--version" in arguments:
+        at = arguments.index("--version") + 1
+        version = Kept(int(arguments[at]), *arguments[at + 1 : at + 3])
+        return lambda _: version
+    return kept
 
 
 if __name__ == "__main__":

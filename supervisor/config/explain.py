@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 
 from supervisor.config.schema.kinds import BYTES
 from supervisor.config.schema.tables import LIMITS
 from supervisor.config.units import format_duration as span
 from supervisor.config.units import format_percent, format_size
+from supervisor.core.detection.detectors.registry import least_silence
+from supervisor.core.model.cluster_spec import PlacementMode, PlacementSpec
 from supervisor.core.model.spec import (
     BackoffKind,
+    BalanceSpec,
+    Condition,
+    DependencySpec,
+    ExitCodesSpec,
+    GroupSpec,
     HeartbeatSpec,
     Plan,
     Policy,
-    Reaction,
     ReadySpec,
     ResourcesSpec,
     RestartSpec,
+    RolloutSpec,
     SandboxSpec,
     ServiceSpec,
     ServiceType,
+    Suspicion,
 )
 from supervisor.core.text.redact import HIDDEN, text_without_secrets, without_secrets
 from supervisor.core.text.units import signal_name
 
 WIDTH = 107
-"""Characters of a fact, so that a screen of 120 columns shows it whole."""
+"""Characters of a line of a fact, so that a screen of 120 columns shows it whole."""
+_STICKY = {"cookie": "by a cookie", "source": "by its address"}
 _USUAL = ServiceSpec(name="", command=())
 
 
@@ -42,6 +52,11 @@ def plan_text(plan: Plan) -> str:
     ]
     if plan.supervisor.listen:
         lines.append("  http     {}:{}".format(*plan.supervisor.listen))
+    lines += [f"  group    {_group(group)}" for group in plan.groups if group.max_concurrent_restarts is not None]
+    if plan.cluster is not None:
+        lines.append(
+            f"  cluster  {plan.cluster.node} on {plan.cluster.hosts}, session {span(plan.cluster.session_timeout)}"
+        )
     for number, wave in enumerate(started, 1):
         lines += ["", f"{number}. " + ("at once" if number == 1 else "when what they depend on is ready")]
         lines += [line for spec in wave for line in _service(spec)]
@@ -51,6 +66,11 @@ def plan_text(plan: Plan) -> str:
     lines += ["", "defaults, where a service does not say otherwise"]
     lines += [_fact(name, fact) for name, fact in _facts(_USUAL).items() if fact]
     return "\n".join(lines) + "\n"
+
+
+def _group(group: GroupSpec) -> str:
+    number = group.max_concurrent_restarts
+    return f"{group.name}: at most {number} of its instances {'is' if number == 1 else 'are'} starting again at once"
 
 
 def waves(plan: Plan) -> tuple[list[list[ServiceSpec]], list[ServiceSpec]]:
@@ -86,16 +106,49 @@ def _service(spec: ServiceSpec) -> Iterator[str]:
 def _facts(spec: ServiceSpec) -> dict[str, str]:
     return {
         "runs": _command(spec.command),
-        "needs": ", ".join(spec.depends_on),
+        "needs": ", ".join(_need(spec.dependency(service)) for service in spec.depends_on),
         "ready": _ready(spec),
         "beats": _heartbeat(spec.heartbeat) if spec.heartbeat else "",
+        "balance": _balance(spec.balance) if spec.balance else "",
         "fails": _restart(spec.restart),
+        "codes": _exit_codes(spec.restart.exit_codes) if spec.restart.exit_codes else "",
+        "ends": "everything, with its exit code, when it has ended for good" if spec.end_with else "",
         "over": _resources(spec.resources) if spec.resources else "",
+        "ports": "{}-{}".format(*spec.ports) if spec.ports else "",
         "limits": ", ".join(_limit(name, value, dict(spec.hard_limits)) for name, value in spec.limits),
         "sandbox": _sandbox(spec.sandbox) if spec.sandbox else "",
         "paths": _paths(spec.sandbox) if spec.sandbox else "",
-        "stops": f"on {signal_name(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
+        "where": _placement(spec.placement) if spec.exclusive else "",
+        "rolls": _rollout(spec.rollout) if spec.rollout else "",
+        "stops": ", ".join(f"on {signal_name(s.signal)} within {span(s.wait)}" for s in spec.stop) + ", or killed"
+        if spec.stop
+        else f"on {signal_name(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
     }
+
+
+def _need(how: DependencySpec) -> str:
+    condition = "" if how.condition is Condition.READY else str(how.condition)
+    rules = [word for word in (condition, "" if how.required else "not required") if word]
+    return how.service + (f" ({', '.join(rules)})" if rules else "")
+
+
+def _placement(placement: PlacementSpec) -> str:
+    """`on one host of the cluster, with zone = a`."""
+    count = "on one host" if placement.mode is PlacementMode.ONE else f"{placement.instances} over all hosts"
+    wishes = (
+        *(f"with {name} = {value}" for name, value in placement.require),
+        *(f"rather with {name} = {value}" for name, value in placement.prefer),
+        *((f"apart by {placement.apart}",) if placement.apart else ()),
+    )
+    return ", ".join((f"{count} of the cluster", *wishes))
+
+
+def _rollout(rollout: RolloutSpec) -> str:
+    missing, then = rollout.max_unavailable, {"rollback": "rolled back", "halt": "halted"}[rollout.on_failure]
+    few = f"{missing} at a time" if isinstance(missing, int) else f"{missing} of them at a time"
+    if rollout.max_surge:
+        few = f"{few if missing else 'none before another is ready'}, {rollout.max_surge} more meanwhile"
+    return f"a change replaces {few}, each ready for {span(rollout.settle)}; {then} if one fails"
 
 
 def _command(words: Sequence[str]) -> str:
@@ -104,15 +157,23 @@ def _command(words: Sequence[str]) -> str:
 
 
 def _fact(name: str, fact: str) -> str:
-    return f"     {name:<7} {fact if len(fact) <= WIDTH else fact[: WIDTH - 1] + '…'}"
+    """A command that is too long is cut, other facts go on in another line."""
+    if name == "runs":
+        return f"     {name:<7} {fact if len(fact) <= WIDTH else fact[: WIDTH - 1] + '…'}"
+    lines = wrap(fact, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return f"     {name:<7} " + f"\n{'':<13}".join(lines)
 
 
 def _ready(spec: ServiceSpec) -> str:
     if spec.type is ServiceType.ONESHOT:
         return f"when it has exited successfully, within {span(spec.start_timeout)}"
     if spec.ready is None:
-        return "as soon as it runs"
-    return f"{_readiness(spec.ready)}, within {span(spec.start_timeout)}"
+        return f"as soon as it runs{_enough(spec)}"
+    return f"{_readiness(spec.ready)}, within {span(spec.start_timeout)}{_enough(spec)}"
+
+
+def _enough(spec: ServiceSpec) -> str:
+    return "" if spec.min_ready is None else f"; {spec.min_ready} of {spec.replicas} are enough"
 
 
 def _readiness(ready: ReadySpec) -> str:
@@ -139,9 +200,23 @@ def _heartbeat(beat: HeartbeatSpec) -> str:
         judged = f"suspected after {span(beat.timeout)}"
     else:
         judged = f"suspected at {beat.detector} ≥ {beat.threshold:g}"
-        judged += f", after {span(beat.min_timeout)} to {span(beat.max_timeout)}"
-    reaction = "" if beat.on_suspect is Reaction.RESTART else ", only reported"
+        judged += f", after {span(least_silence(beat))} to {span(beat.max_timeout)}"
+    reaction = {Suspicion.REPORT: ", only reported", Suspicion.KILL_PROCESS: ", ended alone"}.get(beat.on_suspect, "")
     return f"{source} every {span(beat.interval)}; {judged}{reaction}"
+
+
+def _balance(balance: BalanceSpec) -> str:
+    host, port = balance.listen
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    again = "each request that may run twice" if balance.retry == "idempotent" else "connections that fail"
+    how = (balance.mode, balance.algorithm, *(("TLS",) if balance.certificate else ()))
+    parts = [
+        f"by HAProxy at {place} ({', '.join(how)})",
+        f"{again} tried again elsewhere",
+        *((f"a client stays with its instance ({_STICKY[balance.sticky]})",) if balance.sticky else ()),
+        f"drained within {span(balance.drain)}",
+    ]
+    return "; ".join(parts)
 
 
 def _restart(restart: RestartSpec) -> str:
@@ -153,6 +228,11 @@ def _restart(restart: RestartSpec) -> str:
     fallback = f", then {restart.fallback}" if restart.fallback else ""
     scope = "" if restart.strategy == "one-for-one" else f" {restart.strategy}"
     return f"restarted {restart.policy}{scope} after {delays} ({restart.backoff}); {breaker}{fallback}"
+
+
+def _exit_codes(codes: ExitCodesSpec) -> str:
+    rules = (("never restarted", codes.never), ("always restarted", codes.always), ("with its group", codes.group))
+    return "; ".join(f"{rule} after {', '.join(map(str, which))}" for rule, which in rules if which)
 
 
 def _resources(resources: ResourcesSpec) -> str:

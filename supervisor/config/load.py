@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.config.build import build, merged
 from supervisor.config.checks.dependencies import judge_references, start_order, with_groups_resolved
+from supervisor.config.checks.groups import judge_groups
 from supervisor.config.checks.host import Host, group_to_give
 from supervisor.config.checks.http_server import http_server
-from supervisor.config.checks.logs import judge_log_paths
+from supervisor.config.checks.logs import with_shared_logs
+from supervisor.config.checks.replicas import judge_ports
 from supervisor.config.checks.sandbox import sandbox_notes
 from supervisor.config.checks.services import judge
+from supervisor.config.checks.shared_sockets import shared_socket_notes
 from supervisor.config.checks.shell_syntax import notes
+from supervisor.config.checks.surge import surge_notes
 from supervisor.config.schema.sockets import judge_sockets
 from supervisor.config.schema.validate import validate
 from supervisor.config.source.key_path import Key
@@ -23,7 +29,10 @@ from supervisor.config.source.locate import absolute, locate
 from supervisor.config.source.problems import Problems, Report, visible
 from supervisor.config.source.project import folder_identity
 from supervisor.config.source.read import parse, read_text
-from supervisor.core.model.spec import Plan, ServiceSpec, ServiceType, SupervisorSpec
+from supervisor.core.model.spec import GroupSpec, Plan, ServiceSpec, ServiceType, SupervisorSpec
+
+if TYPE_CHECKING:
+    from supervisor.config.pushed import Kept
 
 LONGEST_RUNTIME_DIR = 80
 """Bytes; a Unix socket's whole path has at most 107."""
@@ -35,40 +44,85 @@ def load(
     note: Callable[[str], object] | None = None,
     *,
     tolerate_missing: bool = False,
+    pushed: Callable[[str], Kept | None] | None = None,
 ) -> Plan:
     """The plan that the file describes. `env` resolves `${VAR}` and is the environment that services inherit.
 
     `note` is called with each line about what is allowed, but seldom meant.
     Raises ConfigError with one line per problem: `services.toml:LINE: key.path: what is wrong`.  `tolerate_missing`:
     what this machine does not have (a program, a directory, a user, an environment file) is not raised but stands in
-    `unresolved` of its service, because the daemon starts the others and tries this one again.
+    `unresolved` of its service, because the daemon starts the others and tries this one again.  `pushed`: of a member
+    of a cluster, given its state directory, the version that it runs instead of the services of the file.
     """
     file = absolute(path)
     text = read_text(Path(path))
     problems = Problems(str(path), text)
     raw = parse(text, str(path))
+    version = None
+    if pushed is not None and isinstance(raw.get("cluster"), dict):
+        from supervisor.config.pushed import with_version
+
+        raw, problems, version = with_version(file, (str(path), text), raw, pushed, env) or (raw, problems, None)
     given, broken = validate(raw, env, problems)
     supervisor = _supervisor(file, given, env, problems)
-    services = with_groups_resolved(_services(given, broken, Host(env, file.parent), problems))
+    services = with_groups_resolved(_services(given, broken, Host(env, file.parent), problems), raw.get("services", ()))
     judge_references(services, raw.get("services", ()), problems)
     _check_own_port(supervisor, services, problems)
     judge_sockets(services, supervisor.listen, problems)
-    judge_log_paths(services, problems)
+    judge_ports(services, supervisor.listen, problems)
+    services = with_shared_logs(services, problems)
+    judge_groups(given.get("groups", {}), services, problems)
+    if "fleet" in given:
+        from supervisor.config.checks.fleet import fleet
+
+        fleet(given["fleet"], problems)
+    if any(spec.balance is not None for spec in services.values()):
+        from supervisor.config.balancer import with_balancer
+
+        services = with_balancer(services, supervisor, env, problems)
+    cluster = None
+    if "cluster" in given or any(spec.exclusive or spec.over_hosts for spec in services.values()):
+        from supervisor.config.cluster import cluster_of, with_cluster
+
+        cluster = cluster_of(given.get("cluster"), file.parent, env, problems)
+        services = with_cluster(services, cluster, supervisor, problems)
     unresolved = {name: _unresolved(name, problems) for name in services}
     if not tolerate_missing:
         _excuse_what_a_oneshot_may_make(services, problems)
     problems.raise_any(but_missing=tolerate_missing)
     if note is not None:
         for spec in services.values():
-            for key, message in (*notes(spec), *sandbox_notes(spec)):
+            for key, message in (
+                *notes(spec),
+                *sandbox_notes(spec),
+                *shared_socket_notes(spec),
+                *surge_notes(spec),
+            ):
                 note(problems.told(key, message))
     complete = {
         name: replace(spec, unresolved=unresolved[name]) if unresolved[name] else spec
         for name, spec in services.items()
     }
     return Plan(
-        supervisor=supervisor, services=start_order(complete), path=str(file), folder=folder_identity(file.parent)
+        supervisor=supervisor,
+        services=start_order(complete),
+        path=str(file),
+        folder=folder_identity(file.parent),
+        written=_fingerprints(given),
+        groups=tuple(GroupSpec(name=name, **table) for name, table in given.get("groups", {}).items()),
+        cluster=cluster,
+        pushed=version,
     )
+
+
+def _fingerprints(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The fingerprint of each service's table, with what it has of [defaults]."""
+    tables = ((name, merged(given.get("defaults", {}), own)) for name, own in given.get("services", {}).items())
+    return tuple((name, sha256(_text(table).encode()).hexdigest()[:16]) for name, table in tables)
+
+
+def _text(table: Mapping[str, Any]) -> str:
+    return json.dumps(table, sort_keys=True, default=repr)
 
 
 def _unresolved(service: str, problems: Problems) -> tuple[tuple[str, str], ...]:

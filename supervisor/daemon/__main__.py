@@ -51,7 +51,9 @@ def main(arguments: list[str]) -> int:
             sys.stdout.write(json.dumps(rehearse(_plan(text))))
             return 0
         if refused is None:
-            return _run(_plan(text), options, {})
+            plan = _plan(text)
+            text = b""  # it would be kept as long as the daemon runs
+            return _run(plan, options, {})
         from supervisor.daemon.refused_start import plan_left
 
         return _run(plan_left(refused, options["-f"]), options, {}, refused=refused["error"])
@@ -152,10 +154,18 @@ def _take_over(options: dict[str, str]) -> int:
 
     try:
         plan = _plan(json.dumps(will["plan"]).encode())
+        plan = replace(plan, written=tuple(will.get("written", {}).items()))
         known = RuntimeFiles(plan.supervisor.runtime_dir).read_plan()
         if known is not None and known.path == plan.path:
             plan = replace(plan, folder=known.folder)
-        return _run(plan, options, descriptors, upgraded_from=options["--upgraded-from"], recovered=recovered)
+        return _run(
+            plan,
+            options,
+            descriptors,
+            upgraded_from=options["--upgraded-from"],
+            upgraded_by=will.get("by") or {},
+            recovered=recovered,
+        )
     except Exception as error:
         if taken_over:
             raise

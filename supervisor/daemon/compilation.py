@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from supervisor.adapters.eventloop.loop import EventLoop
-from supervisor.adapters.processes.child_command import WHOLE, ChildCommand, CommandResult
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal
@@ -22,15 +22,24 @@ from supervisor.daemon.reload import keep_plan
 from supervisor.errors import ConfigError
 from supervisor.launch import compiler_command
 
+if TYPE_CHECKING:
+    from supervisor.adapters.processes.child_command import CommandResult
+
 COMPILE_TIMEOUT = 60.0
 """Seconds in which a configuration has to compile."""
 
 
-def compile_file(loop: EventLoop, path: str, done: Callable[[Plan | ConfigError], None]) -> None:
-    """Compile `path` and call `done` with the plan, or with what is wrong.  OSError where no child can be started."""
+def compile_file(
+    loop: EventLoop, path: str, done: Callable[[Plan | ConfigError], None], version: Sequence[str] = ()
+) -> None:
+    """Compile `path` and call `done` with the plan, or with what is wrong.  OSError where no child can be started.
+
+    `version`: options that say which version of a cluster's configuration, as launch.compiler_command takes them."""
+    from supervisor.adapters.processes.child_command import WHOLE, ChildCommand
+
     ChildCommand(
         loop,
-        compiler_command(path),
+        compiler_command(path, version),
         lambda outcome: done(_plan(outcome)),
         timeout=COMPILE_TIMEOUT,
         environment=os.environ,

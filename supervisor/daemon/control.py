@@ -2,56 +2,55 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from supervisor import __version__
 from supervisor.adapters.control.port import Subscriber
-from supervisor.adapters.eventloop.loop import Timer
+from supervisor.adapters.eventloop.slices import in_slices
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.linux.signal_masks import signal_masks
-from supervisor.adapters.logs import reader as logread
-from supervisor.adapters.logs.place import find as find_log
-from supervisor.adapters.processes.sampler import host
-from supervisor.core.model.spec import Plan, ServiceSpec
-from supervisor.core.services.replica import for_instance
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import Action, Goal, Record
+from supervisor.core.model.daemon_records import unchanged
+from supervisor.core.model.spec import Plan
+from supervisor.core.services.scaling import Scale, scaled, wanted
 from supervisor.core.services.selection import resolve, resolve_one, selected
 from supervisor.core.services.service_set import By
 from supervisor.core.services.signal_guard import refusal
-from supervisor.core.services.status import instance_view, probe_problems
-from supervisor.core.services.unresolved import review
 from supervisor.core.text.orders import given
-from supervisor.core.text.timestamps import to_iso
-from supervisor.core.text.units import real_time_signal
 from supervisor.daemon.compilation import compile_file
+from supervisor.daemon.edited_file import apply_edits
+from supervisor.daemon.followers import Followers
 from supervisor.daemon.ordered_by import ordered_by
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
+from supervisor.daemon.signal_number import signal_number
+from supervisor.daemon.status_view import StatusView
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 
 if TYPE_CHECKING:
+    from supervisor.adapters.control.port import InCluster
     from supervisor.adapters.http.messages import Peer
+    from supervisor.adapters.metrics.scrapes import Scrapes
+    from supervisor.core.model.balance_documents import Balances
+    from supervisor.core.model.breaker_document import BreakerStatus
     from supervisor.core.model.documents import (
         Difference,
         Event,
-        Evidence,
-        Heartbeat,
         InstanceDetail,
-        Logs,
+        Scaled,
         Services,
         Status,
-        Supervisor,
         Upgrade,
     )
+    from supervisor.core.model.evidence_documents import Evidence
+    from supervisor.core.model.log_documents import Logs
+    from supervisor.core.model.order_documents import Rollout, Rollouts
 
 
-COALESCE = 0.02
-"""Seconds from a transition to the status that watchers get; transitions in that time share one status."""
-PAUSE_FACTOR = 3.0
-"""The next status is sent after at least this many times the time that the last one took, which bounds its cost."""
+STATUS_SLICE = 0.004
+"""Seconds of one turn of the loop in which rows of a status are made: enough for fifty, which tell of one moment."""
 
 
 class Control:
@@ -59,10 +58,11 @@ class Control:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._subscribers: list[Subscriber] = []
-        self._watchers: list[Subscriber] = []
-        self._status_timer: Timer | None = None
-        self._status_took = 0.0
+        self._view = StatusView(parts)
+        self.followers = Followers(parts, self.make_status)
+        self._scrapes: Scrapes | None = None
+        self._scales: dict[str, Scale] = {}
+        """The newest order of `scale` for each service."""
 
     @property
     def file(self) -> str:
@@ -70,70 +70,16 @@ class Control:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def status(self, services: Sequence[str] = ()) -> Status:
-        service_set, now = self._parts.service_set, self._parts.loop.now()
-        names = resolve(service_set, services) if services else list(service_set.instances)
-        samples = self._parts.sampler.read_now([n for n in names if service_set.instances[n].pid is not None])
-        rows = []
-        for name in names:
-            row = instance_view(service_set.instances[name], now)
-            sample = samples.get(name)
-            row["cpu_percent"] = round(sample.cpu_percent, 1) if sample else None
-            row["memory_bytes"] = sample.memory_bytes if sample else None
-            row["paused"] = self._parts.processes.paused(name)
-            rows.append(row)
-        return {"supervisor": self._supervisor(now), "instances": rows}
+    def names(self, services: Sequence[str]) -> list[str]:
+        return resolve(self._parts.service_set, services)
 
-    def _supervisor(self, now: float) -> Supervisor:
-        parts = self._parts
-        settings, instances = parts.service_set.plan.supervisor, parts.service_set.instances.values()
-        return {
-            "pid": os.getpid(),
-            "name": settings.name,
-            "version": __version__,
-            "upgraded_from": parts.upgraded_from,
-            "uptime_s": round(time.time() - parts.started, 3),
-            "started_at": to_iso(parts.started),
-            "host_starved": parts.loop_lag.starved(now),
-            "config": parts.service_set.plan.path,
-            "runtime_dir": parts.runtime_dir,
-            "state_dir": parts.state_dir,
-            "lag_ms": round(parts.loop_lag.lag * 1e3, 1),
-            "trees": parts.trees.kind,
-            "instances": len(instances),
-            "ready": sum(i.ready_for_dependants for i in instances),
-            "failed": sum(i.state.value == "failed" for i in instances),
-            "closing": parts.service_set.closing,
-            "problems": [*parts.problems, *probe_problems(parts.service_set.instances.values())],
-            **host(),
-        }
+    def make_status(self, services: Sequence[str], done: Callable[[Status | SupervisorError], None]) -> None:
+        loop = self._parts.loop
+        sorry = OperationFailed("the status could not be made", "The daemon's log says why.")
+        in_slices(loop.call_soon, loop.now, self._view.making(services), STATUS_SLICE, done, lambda: done(sorry))
 
     def instance(self, name: str) -> InstanceDetail:
-        from supervisor.core.text.redact import without_secrets
-
-        parts, now = self._parts, self._parts.loop.now()
-        name = resolve_one(parts.service_set, name)
-        found = parts.service_set.instances[name]
-        spec = found.spec
-        return {
-            **self.status([name])["instances"][0],
-            "command": without_secrets(for_instance(spec, name).command),
-            "description": spec.description,
-            "depends_on": list(spec.depends_on),
-            "directory": spec.directory,
-            "tree": parts.sampler.tree(parts.processes.members(name)),
-            "intervals_s": [round(i, 4) for i in found.detector.intervals()] if found.detector else [],
-            "transitions": parts.ledger.events(EventQuery(services=(name,), limit=20)),
-            "log_path": "/".join(find_log(f"{parts.state_dir}/log", name)),
-            "stop_timeout_s": spec.stop_timeout,
-            "start_timeout_s": spec.start_timeout,
-            "max_restarts": spec.restart.max_restarts,
-            "window_s": spec.restart.window,
-            "policy": spec.restart.policy.value,
-            "restarts_in_window": found.tracker.restarts_in_window(now),
-            "heartbeat": _heartbeat(spec),
-            "evidence": cast("Evidence", dict(found.evidence)),
-        }
+        return self._view.instance(name)
 
     def services(self) -> Services:
         from supervisor.core.text.redact import without_secrets  # rarely needed, and its patterns take time to compile
@@ -148,11 +94,37 @@ class Control:
                     "depends_on": list(s.depends_on),
                     "instances": list(s.instances),
                     "autostart": s.autostart,
+                    "end_with": s.end_with,
                     "command": without_secrets(s.command),
                 }
                 for s in self._parts.service_set.plan.services
             ]
         }
+
+    def balance(self, services: Sequence[str] = ()) -> Balances:
+        found = self._parts.balancer.view() if self._parts.balancer is not None else []
+        if not services:
+            return {"services": found}
+        service_set = self._parts.service_set
+        names = {service_set.instances[name].spec.name for name in resolve(service_set, services)}
+        if unbalanced := names - {one["service"] for one in found}:
+            raise UsageError(f"{', '.join(sorted(unbalanced))}: no [services.NAME.balance]", "See docs/balancing.md.")
+        return {"services": [one for one in found if one["service"] in names]}
+
+    def cluster(self) -> InCluster:
+        if self._parts.cluster is None:
+            raise OperationFailed("this daemon has no [cluster]", "docs/cluster.md tells how hosts run together.")
+        return self._parts.cluster
+
+    def breaker(self, service: str) -> BreakerStatus:
+        from supervisor.core.services.breaker_status import breaker_status
+
+        service_set = self._parts.service_set
+        spec = service_set.plan.service(service)
+        if spec is None:
+            raise NoSuchService(f"no service is named {service!r}", "An instance has the breaker of its service.")
+        instances = [service_set.instances[name] for name in spec.instances]
+        return breaker_status(spec, instances, service_set.counts.by_service.get(service), self._parts.loop.now())
 
     def events(self, query: EventQuery) -> list[Event]:
         return self._parts.ledger.events(query)
@@ -168,25 +140,32 @@ class Control:
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
+        stream: str | None = None,
     ) -> Logs:
+        from supervisor.adapters.logs.reader import instances, read
+
         directory = f"{self._parts.state_dir}/log"
         try:
             name = resolve_one(self._parts.service_set, instance)
         except NoSuchService:  # it may have been removed
-            if instance not in logread.instances(directory):
+            if instance not in instances(directory):
                 raise
             name = instance
-        chunk = logread.read(directory, name, lines=lines, since=since, before=before, after=after)
-        return {
-            "instance": name,
-            "lines": [{"at": at, "text": text} for at, text in chunk.lines],
-            "first": chunk.first_cursor,
-            "last": chunk.last_cursor,
-            "at_end": chunk.at_end,
-        }
+        chunk = read(directory, name, lines=lines, since=since, before=before, after=after, stream=stream)
+        return chunk.page(name)
 
-    def metrics(self) -> str:
-        return self._parts.metrics.render(self.status(), self._parts.loop.now())
+    def metrics(self, done: Callable[[bytes | SupervisorError], None]) -> None:
+        if self._scrapes is None:
+            from supervisor.adapters.metrics.page import PageMaker
+            from supervisor.adapters.metrics.scrapes import Scrapes
+            from supervisor.daemon.metrics_source import MetricsSource
+
+            loop, source = self._parts.loop, MetricsSource(self._parts, self._view.supervisor)
+            self._scrapes = Scrapes(loop.call_soon, loop.now, PageMaker(self._parts.metrics, source).page)
+        self._scrapes.ask(done)
+
+    def watch(self, subscriber: Subscriber) -> Callable[[], None]:
+        return self.followers.watch(subscriber)
 
     # -- acting --------------------------------------------------------------------------------------------------
 
@@ -197,33 +176,125 @@ class Control:
         signal: str | None = None,
         *,
         insist: bool = False,
+        rolling: bool = False,
         peer: Peer | None = None,
     ) -> list[str]:
         """Order start, stop, restart, reset or signal, without waiting for the effect; returns the instances concerned.
 
         `signal`: its name or number; None: the reload signal of each service.  `insist`: send it even to a process that
-        does not handle it."""
+        does not handle it.  `rolling`: restart instance by instance."""
         parts, now = self._parts, self._parts.loop.now()
         service_set = parts.service_set
         names = selected(service_set, verb, services)
+        if rolling:
+            return self._roll(names, services, peer)
         numbers = self._numbers(names, signal, insist) if verb == "signal" else {}
-        by = self.taken(f"{verb} {', '.join(services) or 'all'}", peer)
+        order = f"{verb} {', '.join(services) or 'all'}"
+        by = self.taken(order, peer)
         if verb == "start":
-            parts.engine.order(service_set.start(names, now, by=by))
+            actions = service_set.start(names, now, by=by)
         elif verb == "stop":
-            parts.engine.order(service_set.stop(names, now, by=by))
+            actions = service_set.stop(names, now, by=by)
         elif verb == "restart":
-            parts.engine.order(service_set.restart(names, now, by))
+            actions = service_set.restart(names, now, by)
         elif verb == "reset":
-            parts.engine.order(service_set.reset(names, now, by))
+            actions = service_set.reset(names, now, by)
         else:
-            parts.engine.order(service_set.signal(numbers, now, by, resume=signal is None))
+            actions = service_set.signal(numbers, now, by, resume=signal is None)
+        self._carry_out(actions, order, by)
         return names
+
+    def maintain(
+        self, on: bool, services: Sequence[str], lasts: float | None, reason: str, peer: Peer | None = None
+    ) -> list[str]:
+        """Leave these instances alone from now on, or supervise them again; returns the instances concerned."""
+        parts, now = self._parts, self._parts.loop.now()
+        if not services:
+            raise UsageError("maintenance needs a service, instance or group", "Name one.")
+        names = resolve(parts.service_set, services)
+        order = f"maintenance {'on' if on else 'off'} {', '.join(services)}"
+        by = self.taken(order, peer)
+        if on:
+            begin = ev.BeginMaintenance(parts.wall_clock(), lasts, reason, by)
+            actions = parts.service_set.begin_maintenance(names, now, begin)
+        else:
+            actions = parts.service_set.end_maintenance(names, now, by)
+        self._carry_out(actions, order, by)
+        return names
+
+    def _carry_out(self, actions: list[Action], order: str, by: By) -> None:
+        """Pass the actions of an order on; it is recorded also where it changes nothing."""
+        silent = by and not any(type(action) is Record for action in actions)
+        self._parts.engine.order([unchanged(order, by), *actions] if silent else actions)
+
+    def scale(self, services: Sequence[str], peer: Peer | None = None) -> Scaled:
+        """Set other numbers of replicas, without waiting for the effect; `services`: words such as `web=4`."""
+        parts = self._parts
+        service_set = parts.service_set
+        if service_set.closing:
+            raise UsageError("the daemon is shutting down", "Nothing can be started now.")
+        numbers = wanted(service_set.plan, services)
+        before = set(service_set.instances) - service_set.removed
+        order = f"scale {' '.join(services)}"
+        by = self.taken(order, peer)
+        plan = service_set.plan
+        put_in_force(parts, scaled(plan, numbers), by, scale=True)
+        after = [name for name in service_set.instances if name not in service_set.removed]
+        started = [name for name in after if name not in before and service_set.instances[name].goal is Goal.UP]
+        stopped = sorted(before - set(after))
+        for service, number in numbers.items():
+            spec = plan.service(service)
+            of = {name for name, one in service_set.instances.items() if one.spec.name == service}
+            self._scales[service] = Scale(
+                service,
+                spec.replicas if spec is not None else 0,
+                number,
+                tuple(name for name in started if name in of),
+                tuple(name for name in stopped if name in of),
+                parts.now(),
+                by,
+            )
+        if by and not started and not stopped:
+            parts.engine.order([unchanged(order, by)])
+        return {"started": started, "stopped": stopped}
+
+    def _roll(self, names: Sequence[str], services: Sequence[str], peer: Peer | None) -> list[str]:
+        from supervisor.core.services.rollouts import services_of
+
+        parts, service_set = self._parts, self._parts.service_set
+        whole = services_of(names, service_set.instances, named=bool(services))
+        service_set.require_not_rolling(whole)
+        by = self.taken(f"rolling restart {', '.join(whole) or 'of nothing'}", peer)
+        parts.engine.order(service_set.roll(whole, parts.now(), by))
+        return [name for name in names if service_set.instances[name].spec.name in whole]
+
+    def rollouts(self, services: Sequence[str] = ()) -> Rollouts:
+        """The newest rollout of each of these services (none: of all), and which of them are being scaled."""
+        found, now = self._parts.service_set, self._parts.now()
+        names = {found.instances[n].spec.name for n in resolve(found, services)}
+        rolling = found.rollouts
+        answer: Rollouts = {"rollouts": rolling.shown(now, tuple(names)) if rolling is not None else []}
+        meant = [scale for name, scale in sorted(self._scales.items()) if not names or name in names]
+        if scaling := [one for scale in meant if (one := scale.shown(found.instances, now)) is not None]:
+            answer["scaling"] = scaling
+        return answer
+
+    def steer(self, verb: str, service: str, peer: Peer | None = None) -> Rollout:
+        """Pause, resume or undo the rollout of a service.  NoSuchService, OperationFailed."""
+        parts, service_set = self._parts, self._parts.service_set
+        if service_set.closing:
+            raise UsageError("the daemon is shutting down", "Nothing can be started now.")
+        name = service_set.instances[resolve(service_set, [service])[0]].spec.name
+        by = cast("By", ordered_by(peer)) if peer is not None else {}
+        parts.engine.order(service_set.steer(verb, name, parts.now(), by))
+        self.taken(f"rollout {verb} {name}", peer)
+        (found,) = self.rollouts([name])["rollouts"]
+        return found
 
     def _numbers(self, names: Sequence[str], signal: str | None, insist: bool) -> dict[str, int]:
         """The signal for each instance.  OperationFailed where one would be ended or stopped by it."""
         parts = self._parts
-        number = _signal_number(signal) if signal is not None else None
+        number = signal_number(signal) if signal is not None else None
         numbers = {name: number or parts.service_set.instances[name].spec.reload_signal for name in names}
         if not insist:
             found = {name: signal_masks(parts.processes.by_instance[name].main) for name in names}
@@ -252,7 +323,7 @@ class Control:
         else:
             parts.say("info", "stopping everything")
             parts.ledger.set_meta("closing", "yes")
-        parts.engine.order(parts.service_set.end(parts.now(), by))
+        self._carry_out(parts.service_set.end(parts.now(), by), "down", by)
 
     def reload(
         self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], peer: Peer | None = None
@@ -265,9 +336,16 @@ class Control:
         parts = self._parts
         reporter = None if dry_run else parts.reporter
 
-        def compiled(result: Plan | ConfigError) -> None:
+        def compiled(result: Plan | ConfigError, *, again: bool = True) -> None:
+            if isinstance(result, Plan) and parts.cluster is not None and not parts.cluster.current(result):
+                if again:  # a version was pushed meanwhile
+                    compile_file(parts.loop, parts.service_set.plan.path, partial(compiled, again=False))
+                    return
+                result = ConfigError("the pushed version of the configuration that this host keeps cannot be read")
             try:
-                done(self._apply(result, dry_run, by))
+                done(apply_edits(parts, result, dry_run, by))
+                if parts.cluster is not None and not dry_run:
+                    parts.cluster.reloaded()
             finally:
                 if reporter is not None:
                     reporter.reloaded()
@@ -286,119 +364,4 @@ class Control:
         if self._parts.service_set.closing:
             done(OperationFailed("the daemon is shutting down"))
             return
-        self.taken("upgrade", peer)
-        upgrade(self._parts, python, done)
-
-    def _apply(self, compiled: Plan | ConfigError, dry_run: bool, by: By) -> Difference | SupervisorError:
-        parts = self._parts
-        if isinstance(compiled, ConfigError):
-            return compiled
-        plan, lacking, refused = review(parts.service_set.plan, compiled)
-        if refused:
-            return ConfigError("\n".join(refused))
-        if dry_run:
-            change = parts.service_set.difference(plan)
-        else:
-            change = put_in_force(parts, plan, by)
-            parts.accept(lacking)
-            parts.say("info", "configuration reloaded")
-        return {
-            "applied": not dry_run,
-            "added": list(change.added),
-            "removed": list(change.removed),
-            "changed": {name: list(keys) for name, keys in change.changed.items()},
-            "restarted": [name for name in change.changed if change.needs_restart(name)],
-            "unchanged": change.unchanged,
-            "supervisor": list(change.supervisor),
-        }
-
-    # -- following -----------------------------------------------------------------------------------------------
-
-    def watch(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Follow events, output or status; returns the function that ends it.  Usage is sampled while the status is
-        followed."""
-        parts = self._parts
-        ends: list[Callable[[], None]] = []
-        names = set(
-            resolve(parts.service_set, subscriber.services) if subscriber.services else parts.service_set.instances
-        )
-        if "events" in subscriber.topics:
-            self._subscribers.append(subscriber)
-            ends.append(lambda: self._subscribers.remove(subscriber))
-        if "status" in subscriber.topics:
-            self._watchers.append(subscriber)
-            ends.append(lambda: self._watchers.remove(subscriber))
-            ends.append(parts.sampler.hold(subscriber.interval, lambda: self._send_status(subscriber)))
-            parts.loop.call_soon(lambda: self._send_status(subscriber))
-        if "logs" in subscriber.topics:
-            for name in names:
-                ends.append(self._follow(name, subscriber))
-
-        def stop() -> None:
-            while ends:
-                ends.pop()()
-
-        return stop
-
-    def publish(self, event: Event) -> None:
-        """Send one event object to all subscribers."""
-        for subscriber in self._subscribers:
-            if (
-                not subscriber.services
-                or event["service"] in subscriber.services
-                or event["instance"] in subscriber.services
-            ):
-                subscriber.on_event(event)
-        if self._watchers and self._status_timer is None:
-            loop = self._parts.loop
-            wait = max(COALESCE, PAUSE_FACTOR * self._status_took)
-            self._status_timer = loop.call_at(loop.now() + wait, self._send_all)
-
-    def _send_all(self) -> None:
-        self._status_timer = None
-        now = self._parts.loop.now
-        began = now()
-        for watcher in list(self._watchers):
-            self._send_status(watcher)
-        self._status_took = now() - began
-
-    def _send_status(self, watcher: Subscriber) -> None:
-        if watcher in self._watchers:
-            watcher.on_status(self.status(watcher.services))
-
-    def _follow(self, name: str, subscriber: Subscriber) -> Callable[[], None]:
-        parts = self._parts
-        stream = parts.logs.open(name, parts.service_set.instances[name].spec.log)
-
-        def lines(found: list[bytes]) -> None:
-            subscriber.on_log(name, [line.decode(errors="replace") for line in found])
-
-        return stream.subscribe(lines)
-
-
-def _heartbeat(spec: ServiceSpec) -> Heartbeat | None:
-    beat = spec.heartbeat
-    if beat is None:
-        return None
-    return {
-        "source": beat.source,
-        "interval_s": beat.interval,
-        "detector": beat.detector,
-        "threshold": beat.threshold,
-        "min_timeout_s": beat.min_timeout,
-        "max_timeout_s": beat.max_timeout,
-        "on_suspect": beat.on_suspect.value,
-    }
-
-
-def _signal_number(name: str) -> int:
-    text = name.upper()
-    if text.isdecimal() and len(text) <= 3 and int(text) in signal.valid_signals():
-        return int(text)
-    if (number := real_time_signal(text)) is not None:
-        return number
-    try:
-        return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"].value
-    except KeyError:
-        known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32) + ", RTMIN … RTMIN+30"
-        raise UsageError(f"no such signal: {name!r}", f"Known: {known}") from None
+        upgrade(self._parts, python, done, self.taken("upgrade", peer))

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +21,24 @@ from supervisor.adapters.processes import orphans
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record
+from supervisor.core.model.causes import ROLLOUT, SURGE
+from supervisor.core.model.daemon_records import clock_set
 from supervisor.core.services.adoption import MarkedProcess, adoption_event
 from supervisor.core.services.monitoring_policy import monitoring_change
 from supervisor.core.services.replica import for_instance
 from supervisor.core.services.socket_policy import open_sockets
+from supervisor.daemon.clock_watch import ClockWatch
 from supervisor.daemon.compilation import Completion
+from supervisor.daemon.needed import Question, paused_dependency
 from supervisor.daemon.parts import FIFO, SOCKET, Parts
+from supervisor.daemon.previous_run import current_epoch
 from supervisor.errors import OperationFailed, SupervisorError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Evidence
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.evidence_documents import Evidence
     from supervisor.core.model.spec import ServiceSpec
+    from supervisor.daemon.member_actions import MemberActions
 
 OUTPUT_UNREAD = "the output of some services is not read, because no descriptor is free for it"
 READ_OUTPUT_AGAIN = 5.0
@@ -44,8 +52,10 @@ class Effects:
         self._parts = parts
         self._publish = publish
         self._completion = Completion(parts, self._spawn)
+        self._clock = ClockWatch(parts.ledger, current_epoch())
         self._unpublished: list[tuple[Record, Event]] = []
         self._review_sockets = False
+        self._members: MemberActions | None = None
         self._timer: Timer | None = None
         self._timer_at: float | None = None
 
@@ -54,14 +64,34 @@ class Effects:
     def record(self, records: Sequence[Record]) -> None:
         """Write the records before anything is done; they are published in `finish`, when the actions are under way."""
         parts = self._parts
-        for name in {r.instance for r in records}:
+        self.look_at_clocks()
+        if any(r.cause in ROLLOUT or r.cause in SURGE for r in records):
+            parts.keep_rollouts()  # before the instances that it moves: else a later daemon would move them again
+        for name in {r.instance for r in records} | parts.service_set.taken_dropped():
             parts.ledger.save(name, parts.snapshot(name))
-        events = parts.ledger.append(records, time.time())
-        self._unpublished += zip(records, events, strict=True)
+        self._append(records)
+        if parts.on_demand is not None:
+            self._review_sockets = True
         if parts.reporter is not None:
             parts.reporter.changed()
         for record in records:
             self._change_monitoring(record)
+            if parts.balancer is not None:
+                parts.balancer.changed(record)
+        if parts.balancer is not None:
+            parts.balancer.turn()  # before any action: until then a suspect gets requests
+
+    def look_at_clocks(self) -> None:
+        """Write that the wall clock was set, before anything is written with its new time."""
+        slept, stepped = self._clock.look()
+        if slept:
+            words = f"the host was suspended for {slept:.1f} s; silence during that time is not counted"
+            self._parts.say("warning", words)
+        if stepped:
+            self._append([clock_set(stepped)])
+
+    def _append(self, records: Sequence[Record]) -> None:
+        self._unpublished += zip(records, self._parts.ledger.append(records, time.time()), strict=True)
 
     def _change_monitoring(self, record: Record) -> None:
         parts, name, change = self._parts, record.instance, monitoring_change(record)
@@ -72,15 +102,23 @@ class Effects:
             if change.apply_limits and process is not None:
                 parts.trees.limit(process.tree, resources)
         if change.end:
-            parts.monitors.unwatch(name)
+            parts.observers.unwatch(name)
 
     def finish(self) -> None:
         """Do what can wait until the actions of a turn are under way."""
+        if self._review_sockets:  # first, so that what is said to wait for a connection can be connected to
+            self._review_sockets = False
+            if self._parts.on_demand is not None:
+                self._parts.on_demand.review()
+            self._parts.sockets.keep_only(open_sockets(self._parts.service_set.instances.values()))
         if self._unpublished:
             self._publish_all()
-        if self._review_sockets:
-            self._review_sockets = False
-            self._parts.sockets.keep_only(open_sockets(self._parts.service_set.instances.values()))
+            if self._parts.cluster is not None:
+                self._parts.cluster.review()
+
+    def review_sockets(self) -> None:
+        """Look at the end of this turn which sockets are to be open and watched."""
+        self._review_sockets = True
 
     def _publish_all(self) -> None:
         """Publish the records; all listeners get the same event object."""
@@ -88,9 +126,10 @@ class Effects:
         pending, self._unpublished = self._unpublished, []
         for record, event in pending:
             parts.log.event(event, _place(record))
-            parts.metrics.observe(record, now)
-            self._publish(event)
             instance = parts.service_set.instances.get(record.instance)
+            oneshot = instance is not None and instance.spec.type.value == "oneshot"
+            parts.metrics.observe(record, now, oneshot=oneshot)
+            self._publish(event)
             if instance is not None and instance.spec.hooks:
                 parts.hooks.offer(record, event, instance.spec)
 
@@ -100,7 +139,10 @@ class Effects:
         _PERFORM[type(action)](self, action)
 
     def _spec_of(self, instance: str) -> ServiceSpec:
-        return for_instance(self._parts.service_set.instances[instance].spec, instance)
+        spec = for_instance(self._parts.service_set.instances[instance].spec, instance)
+        if spec.exclusive and self._parts.cluster is not None:
+            spec = replace(spec, environment=(*spec.environment, *self._parts.cluster.environment(instance)))
+        return spec
 
     def _spawn(self, action: act.Spawn) -> None:
         parts, name, incarnation = self._parts, action.instance, action.incarnation
@@ -108,20 +150,26 @@ class Effects:
         if spec.unresolved:
             self._completion.ask(action)
             return
-        output = -1
+        output, errors = -1, None
         try:
+            if parts.balancer is not None:
+                parts.balancer.before_start(name)
             stream = parts.stream(name)
             with kept_free(parts.reserve):
                 output = stream.child_fd()
+                pipes = {f"{FIFO}{name}": stream.fd}
+                if spec.log.stderr is not None and stream.errors is not None:
+                    errors = stream.errors.child_fd()
+                    pipes[f"{FIFO}{stream.errors.writer.instance}"] = stream.errors.fd
                 sockets = parts.sockets.open(spec) if spec.sockets else ()
                 if parts.reporter is not None:
                     held = {f"{SOCKET}{s.url}": fd for s, fd in zip(spec.sockets, sockets, strict=True)}
-                    parts.reporter.keep({f"{FIFO}{name}": stream.fd} | held)
+                    parts.reporter.keep(pipes | held)
                 mount = parts.spawner.remote(spec)
                 if mount is not None:
-                    self._spawn_apart(action, spec, mount, output, sockets)
+                    self._spawn_apart(action, spec, mount, output, sockets, errors)
                     return
-                pid = parts.spawner.spawn(spec, name, incarnation, output, sockets)
+                pid = parts.spawner.spawn(spec, name, incarnation, output, sockets, errors)
                 parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
         except OSError as error:
             parts.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
@@ -132,9 +180,17 @@ class Effects:
         finally:
             if output >= 0:
                 os.close(output)
+            if errors is not None:
+                os.close(errors)
 
     def _spawn_apart(
-        self, action: act.Spawn, spec: ServiceSpec, mount: str, output: int, sockets: Sequence[int]
+        self,
+        action: act.Spawn,
+        spec: ServiceSpec,
+        mount: str,
+        output: int,
+        sockets: Sequence[int],
+        errors: int | None,
     ) -> None:
         """Begin a spawn that may have to wait for a file system; what comes of it is posted later."""
         parts, name, incarnation = self._parts, action.instance, action.incarnation
@@ -154,7 +210,7 @@ class Effects:
             text = str(error) if error.errno is None else _explain(error, spec.command[0])
             parts.engine.post(name, ev.SpawnFailed(incarnation, text, pid))
 
-        pid, report = parts.spawner.spawn_apart(spec, name, incarnation, output, sockets)
+        pid, report = parts.spawner.spawn_apart(spec, name, incarnation, output, sockets, errors)
         parts.apart.add(pid, report, mount, spec.command[0], spec.start_timeout, begun, failed)
 
     def _signal(self, action: act.Signal) -> None:
@@ -167,7 +223,7 @@ class Effects:
 
     def _start_monitoring(self, action: act.StartMonitoring) -> None:
         spec = self._spec_of(action.instance)
-        self._parts.monitors.watch(action.instance, action.incarnation, spec, action.purpose)
+        self._parts.observers.watch(action.instance, action.incarnation, spec, action.purpose)
 
     def _examine(self, action: act.Examine) -> None:
         parts = self._parts
@@ -175,23 +231,48 @@ class Effects:
         if process is None:
             return
         spec = self._spec_of(action.instance)
+        question = Question(
+            partial(parts.observers.confirm, action.instance, spec), partial(paused_dependency, parts, spec)
+        )
 
         def answer(alive: bool, held: str | None, found: Evidence, ran: float, unasked: str | None) -> None:
-            examined = ev.SuspectExamined(action.incarnation, alive, held, found, ran, unasked)
+            asks_broker = spec.heartbeat is not None and spec.heartbeat.shared_is_probed
+            elsewhere = question.cannot_run or (unasked if asks_broker else None)
+            shared = elsewhere is not None
+            why, unknown = (elsewhere, None) if shared else (held, unasked)
+            examined = ev.SuspectExamined(action.incarnation, alive, why, found, ran, unknown, shared)
             parts.engine.post(action.instance, examined)
 
-        confirm = partial(parts.monitors.confirm, action.instance, spec) if action.confirm else None
-        parts.examiner.examine(process, spec, action.timeout, confirm, answer, again=action.again, ran=action.ran)
+        confirm = question.ask if action.confirm else None
+        parts.observers.examiner.examine(
+            process, spec, action.timeout, confirm, answer, again=action.again, ran=action.ran
+        )
+
+    def _examine_member(self, action: act.ExamineMember) -> None:
+        self._of_members().examine(action)
+
+    def _look_at_member(self, action: act.LookAtMember) -> None:
+        self._of_members().look_at(action)
+
+    def _kill_member(self, action: act.KillMember) -> None:
+        self._of_members().kill(action)
+
+    def _of_members(self) -> MemberActions:
+        if self._members is None:
+            from supervisor.daemon.member_actions import MemberActions  # few services need it
+
+            self._members = MemberActions(self._parts)
+        return self._members
 
     def _release(self, action: act.ReleaseInstance) -> None:
         parts = self._parts
-        parts.examiner.cancel(action.instance)
+        parts.observers.cancel(action.instance)
         if action.instance in parts.service_set.instances:
             with suppress(SupervisorError):  # no descriptor was free for its output
                 parts.stream(action.instance).finish_line()
         else:
             parts.logs.remove(action.instance)
-        parts.monitors.unwatch(action.instance)
+        parts.observers.unwatch(action.instance)
         parts.sampler.limit(action.instance, action.incarnation, None)
         parts.processes.release(action.instance, action.incarnation)
         self._review_sockets = True
@@ -242,7 +323,7 @@ class Effects:
             parts.call_soon(lambda: self._read_output(name))
         else:
             parts.stream(name)
-        spec = parts.service_set.instances[name].spec
+        spec = self._spec_of(name)
         if process is not None and process.pid and spec.sockets:
             parts.sockets.adopt(spec, process.pid, process.pidfd)
         if process is None or not process.pid:
@@ -279,6 +360,9 @@ _PERFORM: dict[type[Action], Callable[[Effects, Any], None]] = {
     act.Kill: Effects._kill,
     act.StartMonitoring: Effects._start_monitoring,
     act.Examine: Effects._examine,
+    act.ExamineMember: Effects._examine_member,
+    act.LookAtMember: Effects._look_at_member,
+    act.KillMember: Effects._kill_member,
     act.ReleaseInstance: Effects._release,
 }
 

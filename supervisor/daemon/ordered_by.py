@@ -9,7 +9,7 @@ from supervisor.adapters.linux.accounts import account_name
 
 if TYPE_CHECKING:
     from supervisor.adapters.http.messages import Peer
-    from supervisor.core.model.documents import OrderedBy
+    from supervisor.core.model.order_documents import OrderedBy
 
 MOST_WORDS = 40
 LONGEST_WORD = 200

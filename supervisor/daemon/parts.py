@@ -9,15 +9,14 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from supervisor.adapters.diagnosis.examiner import Examiner
 from supervisor.adapters.eventloop.console_log import ConsoleLog
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.eventloop.outlet import Outlet
-from supervisor.adapters.hooks.dispatcher import HookDispatcher
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import Ledger
 from supervisor.adapters.linux.descriptor_reserve import RESERVE, kept_free
@@ -28,12 +27,9 @@ from supervisor.adapters.logs.console import Console
 from supervisor.adapters.logs.store import LogStore
 from supervisor.adapters.logs.stream import Stream
 from supervisor.adapters.metrics.collector import MetricsCollector
-from supervisor.adapters.probes.monitors import Monitors
 from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.adapters.processes import orphans
-from supervisor.adapters.processes.apart import ApartSpawns
 from supervisor.adapters.processes.attribution import Attribution
-from supervisor.adapters.processes.command_trees import CommandTrees
 from supervisor.adapters.processes.sampler import Sampler
 from supervisor.adapters.processes.spawn import Spawner
 from supervisor.adapters.processes.table import ProcessTable
@@ -43,19 +39,31 @@ from supervisor.core.detection.local_health import LoopLag
 from supervisor.core.model import events as ev
 from supervisor.core.model import sdnotify
 from supervisor.core.model.sdnotify import Message
-from supervisor.core.model.spec import Plan
+from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.adoption import saved
 from supervisor.core.services.host_requirements import runtime_directory_mode
 from supervisor.core.services.problems import Problems
 from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.engine import Engine
+from supervisor.daemon.observers import Observers
 from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch, refuse_other_file
 from supervisor.errors import OperationFailed, SupervisorError
 
 if TYPE_CHECKING:
+    from supervisor.adapters.hooks.dispatcher import HookDispatcher
+    from supervisor.adapters.http.messages import Peer
+    from supervisor.adapters.processes.apart import ApartSpawns
+    from supervisor.adapters.processes.command_trees import CommandTree, CommandTrees
     from supervisor.adapters.service_manager.notifier import ServiceManager
-    from supervisor.core.model.documents import JSON
+    from supervisor.core.balancing.slots import Wanted
+    from supervisor.core.lifecycle.instance import Instance
+    from supervisor.core.model.actions import Record
+    from supervisor.core.model.balance_documents import Balance
+    from supervisor.core.model.cluster_documents import ClusterView, NewOrder, OrderOutcome
+    from supervisor.core.model.document_types import JSON
+    from supervisor.core.model.host_documents import HostDetail, HostsView
+    from supervisor.core.model.push_documents import NewPush
 
 FIFO = "fifo:"
 """Prefix of the name of the descriptor of an instance's output; the instance follows."""
@@ -63,8 +71,107 @@ LONGEST_PAUSE = 0.2
 """Seconds in which the reader of stdout can take what waits for it, before an upgrade."""
 RETRY = 5.0
 """Seconds until the plan in force is saved again where the runtime directory did not take it."""
+SAVE_NEW_PROCESSES = 0.5
+"""Seconds after which new processes that beat for themselves are saved, those that come meanwhile with them."""
 SOCKET = "socket:"
 """Prefix of the name of a listening socket of a service; its URL follows."""
+
+
+class Reviewed(Protocol):
+    """What the daemon has only where a service starts on demand (daemon/on_demand.py)."""
+
+    def review(self) -> None: ...
+
+
+class AcrossHosts(Protocol):
+    """Instances of other hosts behind our HAProxy, and of this host behind theirs (cluster/balanced_hosts.py)."""
+
+    def wanted(self, spec: ServiceSpec) -> list[Wanted]:
+        """What the slots of a service want of the instances of other hosts."""
+        ...
+
+    def released(self, instance: Instance) -> bool:
+        """No other host sends the instance requests any more."""
+        ...
+
+    def awaited(self, spec: ServiceSpec) -> bool:
+        """The agent has not told yet which instances other hosts have, and is about to."""
+        ...
+
+
+class InCluster(Reviewed, Protocol):
+    """The daemon's part in a cluster (daemon/cluster/member.py)."""
+
+    @property
+    def balanced(self) -> AcrossHosts:
+        """Its part in balancing."""
+        ...
+
+    def environment(self, instance: str) -> tuple[tuple[str, str], ...]:
+        """What a process of an exclusive instance gets in addition."""
+        ...
+
+    def view(self) -> ClusterView:
+        """The agent's last word."""
+        ...
+
+    def order(self, order: NewOrder) -> str:
+        """Take an order for the agent; its number."""
+        ...
+
+    def outcome(self, number: str) -> OrderOutcome | None:
+        """What became of an order; None where that is not known."""
+        ...
+
+    def hosts(self, done: Callable[[HostsView], None]) -> None:
+        """All hosts of the cluster.  Calls `done` later, or at once."""
+        ...
+
+    def host(self, node: str, done: Callable[[HostDetail], None]) -> None:
+        """One host with its record.  Calls `done` later, or at once."""
+        ...
+
+    def push(self, push: NewPush, peer: Peer | None) -> str:
+        """Take a push of a configuration for the agent; its number."""
+        ...
+
+    def reloaded(self) -> None:
+        """A person has ordered a reload, which was carried out."""
+        ...
+
+    def current(self, plan: Plan) -> bool:
+        """Whether a plan was compiled from the version of the configuration that this host keeps now."""
+        ...
+
+    def problems(self) -> list[str]:
+        """What is to be told of the version of the configuration that this host runs."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class DrivenBalancer(Protocol):
+    """What drives HAProxy (daemon/balancing.py)."""
+
+    def changed(self, record: Record) -> None:
+        """An instance has changed."""
+
+    def turn(self) -> None:
+        """Follow what has changed."""
+
+    def before_start(self, instance: str) -> None:
+        """An instance is about to be started; where it is HAProxy, its file is written.  OSError."""
+
+    def view(self) -> list[Balance]:
+        """The balanced services with their slots."""
+        ...
+
+    def used(self) -> frozenset[tuple[str, int]] | None:
+        """The instances of other hosts that slots hold, and their incarnations; None: that is not known."""
+        ...
+
+    def hosts_changed(self) -> None:
+        """The instances of other hosts are others, or what they still use of this host's."""
 
 
 class ServiceManagerReports(Protocol):
@@ -98,10 +205,14 @@ class Parts:
     def __init__(self, plan: Plan, descriptors: dict[str, int], *, log_format: str, upgraded_from: str) -> None:
         settings = plan.supervisor
         stored = None if upgraded_from else dict(descriptors)
-        self.started = time.time()
+        self.started, self.began = time.time(), time.monotonic()
+        """The same moment on the wall clock and on CLOCK_MONOTONIC."""
         self.log_format = log_format
         self.upgraded_from = upgraded_from
         self.reporter: ServiceManagerReports | None = None
+        self.balancer: DrivenBalancer | None = None
+        self.on_demand: Reviewed | None = None
+        self.cluster: InCluster | None = None
         self.directory_mode = runtime_directory_mode(plan, os.geteuid())
         self.runtime_dir = own_directory(settings.runtime_dir, self.directory_mode, settings.group)
         self.state_dir = own_directory(settings.state_dir, 0o700)
@@ -110,6 +221,9 @@ class Parts:
         self.problems = Problems()
         self._refusals: list[str] = []
         self._plan_unsaved = False
+        self.exit_code = 0
+        """That of the service with which everything ends (`end_with`)."""
+        self._to_save: set[str] = set()
         self.shortage = ""
         """Why descriptors are few; empty where they suffice."""
         self.log = ConsoleLog(log_format, partial(_outlet, 2))
@@ -126,10 +240,14 @@ class Parts:
         refuse_other_file(self.previous_run.other_file(plan), settings.runtime_dir)
         self.id = self.previous_run.id
         self.service_manager = self._service_manager(stored)
-        self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), random.Random().random)
+        self.service_set = ServiceSet(
+            self.previous_run.plan_in_force(plan), random.Random().random, self.previous_run.rollouts_in_force(plan)
+        )
         self.engine = Engine(self.service_set, self.now)
         self.spawner = Spawner(os.environ, self.id, f"{self.runtime_dir}/notify.sock")
-        self.apart = ApartSpawns(self.loop)
+        self._apart: ApartSpawns | None = None
+        self._commands: CommandTrees | None = None
+        self._hooks: HookDispatcher | None = None
         self.console = Console(self.loop, partial(_outlet, 1), self.problem)
         self.logs = LogStore(
             self.loop,
@@ -142,20 +260,19 @@ class Parts:
         self.sockets = ListeningSockets(_taken(descriptors, SOCKET))
         self.processes = ProcessTable(self.loop, self.engine.post, self._take_last_output, self.id)
         self.trees = Trees(f"{settings.name}-{self.id[:8]}", self.id, self.processes.mains)
-        self.commands = CommandTrees(self.loop, self.id, self.processes.mains)
-        self.monitors = Monitors(
+        self.observers = Observers(
             self.loop,
             self.engine.post,
-            random.random,
             self.processes.members,
+            self.processes.main,
             self.stream,
-            self.commands.begin,
+            self._command_tree,
+            self._log_problem,
         )
-        self.monitors.on_problem = self._log_problem
-        self.examiner = Examiner(self.loop, self.stream)
-        self.sampler = Sampler(self.loop, self.processes.members, self.engine.post, self._accounts, self.commands.limit)
+        self.sampler = Sampler(
+            self.loop, self.processes.members, self.engine.post, self._accounts, self._limit_commands
+        )
         self.metrics = MetricsCollector()
-        self.hooks = HookDispatcher(self.loop, self.problem, self.commands.begin)
         self.attribution = Attribution(self.processes.mains, self.trees.root, self.id, self._user_of)
         self.notify = NotifySocket(
             self.loop,
@@ -177,6 +294,37 @@ class Parts:
 
         found = upstream(os.environ)
         return ServiceManager(self.loop, found, self.problem, stored) if found is not None else None
+
+    # -- what is built when it is first needed, because few daemons need it ---------------------------------------
+
+    @property
+    def apart(self) -> ApartSpawns:
+        """The spawns that wait for a file system."""
+        if self._apart is None:
+            from supervisor.adapters.processes.apart import ApartSpawns
+
+            self._apart = ApartSpawns(self.loop)
+        return self._apart
+
+    @property
+    def hooks(self) -> HookDispatcher:
+        if self._hooks is None:
+            from supervisor.adapters.hooks.dispatcher import HookDispatcher
+
+            self._hooks = HookDispatcher(self.loop, self.problem, self._command_tree)
+        return self._hooks
+
+    def _command_tree(self, instance: str) -> CommandTree:
+        """The process tree for one run of a probe or hook.  OSError."""
+        if self._commands is None:
+            from supervisor.adapters.processes.command_trees import CommandTrees
+
+            self._commands = CommandTrees(self.loop, self.id, self.processes.mains)
+        return self._commands.begin(instance)
+
+    def _limit_commands(self, instance: str, most: int) -> None:
+        if self._commands is not None:
+            self._commands.limit(instance, most)
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -208,6 +356,10 @@ class Parts:
     def _log_problem(self, instance: str, message: str) -> None:
         self.problem(f"{instance}: {message}")
 
+    def wall_clock(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
     # -- what is saved for a later daemon ------------------------------------------------------------------------
 
     def snapshot(self, name: str) -> JSON | None:
@@ -224,6 +376,7 @@ class Parts:
     def save_all(self) -> None:
         """Save all instances and the plan as they are now."""
         self.save(self.service_set.instances)
+        self.keep_rollouts()
         with suppress(OSError):
             self.keep_plan(self.service_set.plan)
 
@@ -236,6 +389,13 @@ class Parts:
                 self._plan_unsaved = True
                 self._later(RETRY, self._keep_plan_again)
             raise
+
+    def keep_rollouts(self) -> None:
+        """Save all rollouts for a later daemon.  Supervision does not depend on them, so a full disk is reported."""
+        try:
+            self.previous_run.keep_rollouts(self.service_set.saved_rollouts())
+        except OSError as error:
+            self.problem(f"the rollouts cannot be saved, a later daemon would not go on with them: {error}")
 
     def _keep_plan_again(self) -> None:
         self._plan_unsaved = False
@@ -252,19 +412,25 @@ class Parts:
         """Print the lines of services that wait for the reader of stdout, before an upgrade forgets them."""
         self.console.close(LONGEST_PAUSE)
 
-    def forget(self, instance: str) -> None:
-        self.ledger.save(instance, None)
+    def forget(self, instances: AbstractSet[str]) -> None:
+        for name in instances:
+            self.ledger.save(name, None)
+        self.ledger.flush()
 
     def save_history(self, instance: str) -> None:
         self.ledger.save(instance, self.service_set.instances[instance].history(self.now()))
 
     def finish_hooks(self, done: Callable[[], None]) -> None:
         """Let pending hooks run for a while, then call `done()`."""
-        self.hooks.flush(done)
+        if self._hooks is None:
+            done()
+        else:
+            self._hooks.flush(done)
 
     def kill_commands(self) -> None:
         """Kill the probes and hooks under way."""
-        self.commands.kill()
+        if self._commands is not None:
+            self._commands.kill()
 
     def finish_commands(self, done: Callable[[], None]) -> None:
         """Let pending hooks run for a while, kill what is left of them and of probes, and call `done()` after that."""
@@ -274,7 +440,13 @@ class Parts:
                 self.problem(f"a probe or hook was killed, but is still present: {process}")
             done()
 
-        self.hooks.flush(lambda: self.commands.finish(gone))
+        def finish() -> None:
+            if self._commands is None:
+                done()
+            else:
+                self._commands.finish(gone)
+
+        self.finish_hooks(finish)
 
     def _ledger_lost(self) -> None:
         """Save everything again soon: an instance that no longer changes would not be in the new ledger otherwise."""
@@ -333,16 +505,30 @@ class Parts:
         return instance.spec.user if instance is not None else None
 
     def _notified(self, pid: int, uid: int, message: Message, at: float) -> None:
-        if self.apart:
-            self.apart.look()
+        if self._apart:
+            self._apart.look()
         name = self.attribution.resolve(pid)
         instance = self.service_set.instances.get(name) if name is not None else None
         if instance is None or name is None:
             return
-        for event in sdnotify.events(message, instance.spec, instance.incarnation, at):
+        process = None
+        if (members := instance.members) is not None and not self.processes.is_main(name, pid):
+            process = self.attribution.identity(pid)
+            new = process not in members.known or (message.busy or 0.0) > members.longest_work
+            if process is not None and new and name not in self._to_save:
+                self._to_save.add(name)
+                self._later(SAVE_NEW_PROCESSES, partial(self._save_processes, name))
+        for event in sdnotify.events(message, instance.spec, instance.incarnation, at, process):
             self.engine.post(name, event)
         if message.main_pid is not None and self.processes.set_main(name, message.main_pid):
             self.engine.post(name, ev.MainPid(instance.incarnation, message.main_pid))
+
+    def _save_processes(self, name: str) -> None:
+        """Save an instance of which a process was heard for the first time, or announced longer work than any before:
+        a later daemon has to know that."""
+        self._to_save.discard(name)
+        if name in self.service_set.instances:
+            self.save([name])
 
     def _later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.loop.call_at(self.now() + seconds, callback)

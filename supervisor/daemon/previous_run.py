@@ -12,22 +12,25 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.directories import open_directory, read_file
-from supervisor.core.model.plain import from_plain, to_plain
+from supervisor.core.model.plain import from_plain, listed, to_plain
 from supervisor.core.model.saved import GARBAGE
 from supervisor.core.model.spec import Plan
 from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import JSON
+    from supervisor.core.model.document_types import JSON
+    from supervisor.core.model.spec import ServiceSpec
+    from supervisor.core.services.rollout import Rollout
 
 
-ID, PLAN, RUNNING, SOURCE = "id", "plan.json", "running", "source"
+ID, PLAN, RUNNING, SOURCE, WRITTEN, ROLLOUTS = "id", "plan.json", "running", "source", "written.json", "rollouts.json"
 """Files in the runtime directory: the id with its boot, the plan in force, the boot of a daemon that has not ended in
-order, and the file that the daemon runs (config/source/project.py)."""
+order, the file that the daemon runs (config/source/project.py), the fingerprints of the plan (Plan.written), and the
+newest rollout of each service that had one."""
 
 
 class Facts(Protocol):
@@ -65,6 +68,20 @@ class Files(Protocol):
 
     def write_plan(self, plan: Plan) -> None: ...
 
+    def read_rollouts(self) -> list[JSON]:
+        """What `write_rollouts` wrote last; empty where that cannot be read."""
+        ...
+
+    def unreadable(self, names: Iterable[str]) -> list[str]:
+        """Those of these files that are there and cannot be read."""
+        ...
+
+    def set_aside(self, name: str) -> str:
+        """Keep a file under another name, before it is replaced; returns its path, empty where that failed."""
+        ...
+
+    def write_rollouts(self, rollouts: list[JSON]) -> None: ...
+
 
 class PreviousRun:
     """What is known of the run before this one.
@@ -76,7 +93,8 @@ class PreviousRun:
     another name now; what it saved is of this run, but moments and start times may not be valid.
     `instances`: what is saved of each.  `current`: the previous daemon saved it, so that its moments are valid; else an
     earlier one did, because the ledger could not be written.  `closing`: it was shutting down.  `plan`: the one it had
-    in force; None unless it crashed."""
+    in force; None unless it crashed.  `rollouts`: those it knew, under way or over.  `damaged`: the files of a crashed
+    daemon of which a part at least cannot be read (lost_records.py)."""
 
     def __init__(
         self, facts: Facts, files: Files, epoch: str, lives: Callable[[str, Iterable[str]], bool] = lambda *_: False
@@ -102,10 +120,24 @@ class PreviousRun:
         self.crashed = told or self.renamed
         self.closing = self.current and facts.get_meta("closing") == "yes"
         self.plan = files.read_plan() if self.crashed else None
+        beside = (PLAN, ROLLOUTS) if self.plan is None else (WRITTEN, ROLLOUTS)
+        self.damaged = files.unreadable(beside) if self.crashed else []
+        kept = files.read_rollouts() if self.crashed else []
+        self.rollouts = readable(kept)
+        if len(self.rollouts) < len(kept):
+            self.damaged.append(ROLLOUTS)
 
     def plan_in_force(self, configured: Plan) -> Plan:
         """The plan to begin with: the configured one, with the services of a run that crashed."""
         return configured if self.plan is None else replace(configured, services=self.plan.services)
+
+    def rollouts_in_force(self, configured: Plan) -> list[Rollout]:
+        """The rollouts to begin with.  Where the plan in force is lost, they fit the configured one."""
+        return self.rollouts if self.plan is not None else fitted(self.rollouts, configured)
+
+    def set_aside(self, name: str) -> str:
+        """Keep a damaged file under another name; returns its path, empty where that failed."""
+        return self._files.set_aside(name)
 
     def begin(self, *, closing: bool = False) -> None:
         """Mark this run as unclean until an orderly end.  Called again when the ledger or the directory is replaced."""
@@ -130,6 +162,8 @@ class PreviousRun:
         """Mark this run as ended in order: it has left no process."""
         self._facts.set_meta("clean_shutdown", "yes")
         self._files.write_running("")
+        with suppress(OSError):
+            self.keep_rollouts([])
 
     def other_file(self, configured: Plan) -> str:
         """The file of the daemon that crashed, where that is another one and is still there; else empty.  Its services
@@ -140,6 +174,16 @@ class PreviousRun:
         """Save `plan` as the one in force.  OSError."""
         if self._files.read_plan() != plan:
             self._files.write_plan(plan)
+
+    def keep_rollouts(self, rollouts: list[JSON]) -> None:
+        """Save all rollouts.  OSError."""
+        if self._files.read_rollouts() != rollouts:
+            self._files.write_rollouts(rollouts)
+
+
+def for_any_version(plan: Plan) -> Plan:
+    """The plan without what an earlier version cannot read."""
+    return replace(plan, folder="", written=())
 
 
 class RuntimeFiles:
@@ -176,7 +220,7 @@ class RuntimeFiles:
     def read_plan(self) -> Plan | None:
         with suppress(OSError, *GARBAGE):
             plan = from_plain(Plan, json.loads(self._read(PLAN)))
-            return replace(plan, folder=self._read_folder(plan.path))
+            return replace(plan, folder=self._read_folder(plan.path), written=self._read_written())
         return None
 
     def _read_folder(self, path: str) -> str:
@@ -185,19 +229,89 @@ class RuntimeFiles:
             return folder if written == f"{path}\n" else ""
         return ""
 
+    def _read_written(self) -> tuple[tuple[str, str], ...]:
+        with suppress(OSError, *GARBAGE):
+            return tuple((str(name), str(mark)) for name, mark in json.loads(self._read(WRITTEN)).items())
+        return ()
+
     def write_plan(self, plan: Plan) -> None:
-        """The folder is in a file of its own: an earlier version does not read a plan with a key that it does not
-        know."""
-        self._write(PLAN, json.dumps(to_plain(replace(plan, folder="")), separators=(",", ":")))
+        """The folder and the fingerprints are in files of their own: an earlier version does not read a plan with a key
+        that it does not know."""
+        self._write(PLAN, json.dumps(to_plain(for_any_version(plan)), separators=(",", ":")))
+        with suppress(OSError):  # without it a service that lacks something cannot be compared
+            self._write(WRITTEN, json.dumps(dict(plan.written)))
         for place in self._places:
             with suppress(OSError):  # without it only a folder that is moved is not found
                 _write(place, SOURCE, f"{plan.folder}\n{plan.path}\n")
+
+    def read_rollouts(self) -> list[JSON]:
+        with suppress(OSError, *GARBAGE):
+            return list(listed(json.loads(self._read(ROLLOUTS))))
+        return []
+
+    def unreadable(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if self._is_damaged(name)]
+
+    def _is_damaged(self, name: str) -> bool:
+        try:
+            _READERS[name](json.loads(self._read(name)))
+        except FileNotFoundError:
+            return False
+        except (OSError, *GARBAGE):
+            return True
+        return False
+
+    def set_aside(self, name: str) -> str:
+        with suppress(OSError):
+            directory = open_directory(self._path)
+            try:
+                os.replace(name, f"{name}.damaged", src_dir_fd=directory, dst_dir_fd=directory)
+            finally:
+                os.close(directory)
+            return f"{self._path}/{name}.damaged"
+        return ""
+
+    def write_rollouts(self, rollouts: list[JSON]) -> None:
+        self._write(ROLLOUTS, json.dumps(rollouts, separators=(",", ":")))
 
     def _read(self, name: str, most: int = -1) -> str:
         return read_file(self._path, name, most)
 
     def _write(self, name: str, text: str) -> None:
         _write(self._path, name, text)
+
+
+_READERS: dict[str, Callable[[Any], object]] = {
+    PLAN: lambda plain: from_plain(Plan, plain),
+    WRITTEN: lambda plain: dict(plain.items()),
+    ROLLOUTS: listed,
+}
+"""What makes sense of each file that holds JSON."""
+
+
+def readable(kept: Iterable[JSON]) -> list[Rollout]:
+    """The rollouts without those that cannot be read: they are damaged, or another version wrote them."""
+    found = []
+    for one in kept:
+        from supervisor.core.services.rollout import read  # most daemons have none
+
+        with suppress(*GARBAGE):
+            found.append(read(one))
+    return found
+
+
+def fitted(rollouts: Iterable[Rollout], plan: Plan) -> list[Rollout]:
+    """The rollouts as they can go on under another plan than that of their definitions: its services depend on each
+    other as it says."""
+    return [_fitted(one, spec) for one in rollouts if (spec := plan.service(one.service)) is not None]
+
+
+def _fitted(rollout: Rollout, spec: ServiceSpec) -> Rollout:
+    return replace(rollout, wanted=_depending(rollout.wanted, spec), previous=_depending(rollout.previous, spec))
+
+
+def _depending(one: ServiceSpec, like: ServiceSpec) -> ServiceSpec:
+    return replace(one, depends_on=like.depends_on, dependencies=like.dependencies)
 
 
 def other_file(was: Plan | None, path: str, folder: str) -> str:

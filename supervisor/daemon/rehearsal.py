@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from supervisor import __version__
@@ -11,30 +10,36 @@ from supervisor.core.model.plain import to_plain
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.services.unresolved import review
-from supervisor.daemon.previous_run import RuntimeFiles
+from supervisor.daemon.previous_run import RuntimeFiles, for_any_version, readable
 from supervisor.errors import ConfigError, OperationFailed
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import JSON
+    from supervisor.core.model.document_types import JSON
 
 
 def rehearse(plan: Plan) -> JSON:
     """Restore what the running daemon has saved, without changing anything.  OperationFailed: it cannot be restored.
 
-    The plan is without its folder: an earlier version reads this, and knows no such key."""
+    What an earlier version does not know stands beside the plan, because it reads this."""
     reader = read_only(f"{plan.supervisor.state_dir}/ledger.db")
     snapshots = reader.snapshots()
     reader.close()
-    in_force = RuntimeFiles(plan.supervisor.runtime_dir).read_plan()
+    files = RuntimeFiles(plan.supervisor.runtime_dir)
+    in_force = files.read_plan()
     if in_force is None:
         raise OperationFailed("this version cannot read the plan in force")
+    kept = files.read_rollouts()
+    rollouts = readable(kept)
+    if len(rollouts) < len(kept):
+        raise OperationFailed(f"version {__version__} cannot read the saved rollouts")
     reviewed = review(in_force, plan)
     if reviewed.refused:
         raise ConfigError("\n".join(reviewed.refused))
-    service_set = ServiceSet(in_force, lambda: 0.5)
+    service_set = ServiceSet(in_force, lambda: 0.5, rollouts)
     for name, instance in service_set.instances.items():
         saved = snapshots.get(name, {})
         service_set.restore(name, saved, crashed=True)
         if instance.state != saved.get("state", instance.state):
             raise OperationFailed(f"version {__version__} cannot read the saved state of {name}")
-    return {"version": __version__, "plan": to_plain(replace(reviewed.plan, folder=""))}
+    plan = reviewed.plan
+    return {"version": __version__, "plan": to_plain(for_any_version(plan)), "written": dict(plan.written)}

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
 from supervisor.adapters.control.routes import ControlRoutes
@@ -19,10 +18,11 @@ from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.directory_watch import DirectoryWatch
+from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.processes.spawn import raise_descriptor_limit, reset_inherited_state
-from supervisor.core.detection.clock_jumps import ClockJumps
+from supervisor.core.model.daemon_records import upgraded
 from supervisor.core.model.spec import Plan, SupervisorSpec
-from supervisor.core.services.host_requirements import descriptor_shortage
+from supervisor.core.services.host_requirements import descriptor_shortage, distant_directories
 from supervisor.daemon.checkpoints import Checkpoints
 from supervisor.daemon.control import Control
 from supervisor.daemon.effects import Effects
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from supervisor.daemon.service_manager import ServiceManagerReporter
 
 
-NOTHING: Mapping[str, int] = {}
+NOTHING: Mapping[str, Any] = {}
 RUNTIME_FILES = ("lock", ID, PLAN, RUNNING, "control.sock", "notify.sock")
 LONGEST_FLUSH = 1.0
 """Seconds in which the reader of stdout can take the rest of the services' lines at the end."""
-CLOCK_CHECK_INTERVAL = 1.0
-"""Seconds from one check of the clocks to the next, at least; the result is only reported."""
+CLOCK_CHECK_INTERVAL = 0.05
+"""Seconds from one check of the clocks to the next, at least; each record is preceded by one as well."""
 REPEATED = 1.0
 """Seconds in which a signal counts as the Ctrl-C before it, passed on by a wrapper."""
 WARM_UP_DELAY = 0.5
@@ -58,30 +58,33 @@ class Runtime:
         log_format: str = "human",
         descriptors: Mapping[str, int] = NOTHING,
         upgraded_from: str = "",
+        upgraded_by: Mapping[str, Any] = NOTHING,
         recovered: Callable[[], None] | None = None,
         refused: str = "",
     ) -> None:
         """`descriptors`: what a predecessor or a service manager kept open for this daemon, by name
-        (adapters/eventloop/fd_passing.py).  `recovered` is called when recovery is complete.  `refused`: what is wrong
+        (adapters/eventloop/fd_passing.py).  `upgraded_by`: what ordered the upgrade.
+        `recovered` is called when recovery is complete.  `refused`: what is wrong
         with the configuration; `plan` is then the one that was in force."""
         reset_inherited_state()
         self._plan = plan
         self._recovered = recovered
+        self._upgraded_by = upgraded_by
         self._refused = refused
         self._inherited = dict(descriptors)
         self._parts = parts = Parts(plan, self._inherited, log_format=log_format, upgraded_from=upgraded_from)
         self._control = Control(parts)
-        self._effects = Effects(parts, self._control.publish)
+        self._effects = Effects(parts, self._control.followers.publish)
         self._reporter = parts.reporter = _reporter(parts)
         parts.engine.world = self._effects
         parts.server = HttpServer(parts.loop, ControlRoutes(self._control, parts.loop), parts.problem)
         parts.loop.on_error = self._callback_failed
-        self._clocks = ClockJumps(*_clocks())
         self._next_clock_check = 0.0
         self._checkpoints = Checkpoints(lambda: parts.service_set.instances, parts.save)
         self._ending = False
         self._same_until, self._asked_by = 0.0, 0
         self._directory_watch: DirectoryWatch | None = None
+        self._plan_seen: Plan | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -94,6 +97,8 @@ class Runtime:
         parts.shortage = descriptor_shortage(limit, len(parts.service_set.instances))
         if parts.shortage:
             parts.problem(parts.shortage)
+        for problem in distant_directories({d: mounts().remote(d) for d in (parts.runtime_dir, parts.state_dir)}):
+            parts.problem(problem)
         settings = parts.service_set.plan.supervisor
         parts.server.listen_unix(
             f"{parts.runtime_dir}/control.sock", self._inherited.pop("control", None), settings.group
@@ -124,7 +129,7 @@ class Runtime:
             parts.loop.run()
         finally:
             self._close()
-        return 1 if any(i.lingering for i in parts.service_set.instances.values()) else 0
+        return 1 if any(i.lingering for i in parts.service_set.instances.values()) else parts.exit_code
 
     def _connect_loop(self) -> None:
         loop = self._parts.loop
@@ -152,7 +157,7 @@ class Runtime:
     def _announce(self, adopted: int) -> None:
         parts = self._parts
         if parts.upgraded_from:
-            parts.say("info", f"upgraded from {parts.upgraded_from} to {__version__}")
+            parts.engine.order([upgraded(parts.upgraded_from, __version__, self._upgraded_by)])
         count, kind = len(parts.service_set.instances), parts.trees.kind
         parts.say("info", f"{count} instances, trees by {kind}" + (f", {adopted} adopted" if adopted else ""))
 
@@ -176,6 +181,7 @@ class Runtime:
         parts.notify.rebind()
         parts.server.rebind(f"{parts.runtime_dir}/control.sock")
         parts.previous_run.begin(closing=parts.service_set.closing)
+        parts.keep_rollouts()
         parts.keep_plan(parts.service_set.plan)
         if parts.reporter is not None:
             parts.reporter.changed()  # it holds sockets that can no longer be reached
@@ -183,7 +189,15 @@ class Runtime:
 
     def _turn(self) -> None:
         parts = self._parts
+        if parts.service_set.plan is not self._plan_seen:
+            self._add_parts(parts.service_set.plan)
         parts.engine.turn()
+        if parts.balancer is not None:
+            parts.balancer.turn()
+            if not parts.engine.idle:  # what is drained is stopped now
+                parts.engine.turn()
+        if parts.service_set.ends_with_one and not parts.service_set.closing:
+            self._end_with_one()
         self._effects.finish()
         self._checkpoints.turn(parts.now())
         if parts.service_set.closing and not self._ending and parts.service_set.finished(parts.now()):
@@ -197,6 +211,42 @@ class Runtime:
         if self._reporter is not None:
             self._reporter.turn()
 
+    def _end_with_one(self) -> None:
+        """Take everything down where the service with which it ends has ended."""
+        from supervisor.core.services.relations.end_with import ended_with  # few configurations need it
+
+        parts = self._parts
+        end = ended_with(parts.service_set.instances.values())
+        if end is None:
+            return
+        parts.exit_code = end.exit_code
+        parts.say(
+            "info", f"{end.instance} has ended: everything ends with it, with exit code {end.exit_code} (end_with)"
+        )
+        self._control.end({})
+        parts.engine.turn()
+
+    def _add_parts(self, plan: Plan) -> None:
+        """Have a balancer from the first plan on in which a service has `balance`, and what watches sockets from the
+        first one on in which a service starts on demand."""
+        self._plan_seen = plan
+        if self._parts.on_demand is None and any(spec.on_demand for spec in plan.services):
+            from supervisor.daemon.on_demand import OnDemand
+
+            self._parts.on_demand = OnDemand(self._parts)
+            self._effects.review_sockets()
+        if self._parts.balancer is None and any(spec.balance is not None or spec.is_balancer for spec in plan.services):
+            from supervisor.daemon.balancing import Balancer
+
+            self._parts.balancer = Balancer(self._parts)
+
+        if self._parts.cluster is None and plan.cluster is not None:
+            from supervisor.daemon.cluster.member import Cluster
+
+            self._parts.cluster = Cluster(self._parts, plan.cluster)
+        if self._parts.cluster is not None:
+            self._parts.cluster.review()
+
     def _close(self) -> None:
         """Close everything.  The next daemon adopts what still runs, as after a crash."""
         parts = self._parts
@@ -209,6 +259,8 @@ class Runtime:
             self._directory_watch.close()
         if self._reporter is not None:
             self._reporter.close()
+        if parts.cluster is not None:
+            parts.cluster.close()
         parts.server.close()
         parts.notify.close()
         parts.logs.close()
@@ -227,16 +279,11 @@ class Runtime:
         if stall:
             parts.say("warning", f"the daemon did not run for {stall:.2f} s; silence during that time is not counted")
             parts.engine.discount_silence(stall)
-            parts.monitors.disturbed(stall)
+            parts.observers.disturbed(stall)
         if now < self._next_clock_check:
             return
         self._next_clock_check = now + CLOCK_CHECK_INTERVAL
-        slept, stepped = self._clocks.look(*_clocks())
-        if slept:
-            parts.say("warning", f"the host was suspended for {slept:.1f} s; silence during that time is not counted")
-        if stepped:
-            way = "forwards" if stepped > 0 else "back"
-            parts.say("warning", f"the wall clock was set {way} by {abs(stepped):.1f} s; no timeout depends on it")
+        self._effects.look_at_clocks()
 
     def _end_on_signal(self, number: int) -> None:
         """End; a second signal kills.  What comes within REPEATED seconds of a Ctrl-C is the same one, which a wrapper
@@ -272,7 +319,3 @@ def _reporter(parts: Parts) -> ServiceManagerReporter | None:
     from supervisor.daemon.service_manager import ServiceManagerReporter
 
     return ServiceManagerReporter(parts, parts.service_manager)
-
-
-def _clocks() -> tuple[float, float, float]:
-    return time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time()

@@ -17,7 +17,7 @@ from supervisor.core.services.status import instance_view
 from supervisor.daemon.parts import Parts
 
 if TYPE_CHECKING:
-    from supervisor.core.model import documents
+    from supervisor.core.model import instance_documents
 
 STATUS_INTERVAL = 1.0
 """Seconds from one STATUS to the next while instances change."""
@@ -136,13 +136,13 @@ class ServiceManagerReporter:
         return True
 
 
-class _Rows(Mapping[str, "documents.Instance"]):
+class _Rows(Mapping[str, "instance_documents.Instance"]):
     """The rows of the status, each made when it is asked for."""
 
     def __init__(self, instances: Mapping[str, Instance], now: float) -> None:
         self._instances, self._now = instances, now
 
-    def __getitem__(self, name: str) -> documents.Instance:
+    def __getitem__(self, name: str) -> instance_documents.Instance:
         return instance_view(self._instances[name], self._now)
 
     def __iter__(self) -> Iterator[str]:

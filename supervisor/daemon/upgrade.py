@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor import __version__
 from supervisor.adapters.eventloop.fd_passing import HANDOVER, handover
@@ -29,7 +29,8 @@ from supervisor.launch import daemon_command
 
 if TYPE_CHECKING:
     from supervisor.adapters.eventloop.loop import EventLoop
-    from supervisor.core.model.documents import JSON, Upgrade
+    from supervisor.core.model.document_types import JSON
+    from supervisor.core.model.documents import Upgrade
     from supervisor.core.services.service_set import ServiceSet
     from supervisor.daemon.engine import Engine
 
@@ -91,8 +92,11 @@ class Upgradable(Protocol):
     def problem(self, message: str) -> None: ...
 
 
-def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | SupervisorError], None]) -> None:
-    """Rehearse with the interpreter `python` (None: the present one), call `done`, then execute the new version."""
+def upgrade(
+    daemon: Upgradable, python: str | None, done: Callable[[Upgrade | SupervisorError], None], by: Mapping[str, Any]
+) -> None:
+    """Rehearse with the interpreter `python` (None: the present one), call `done`, then execute the new version.
+    `by`: what ordered it; the new version records that."""
     interpreter = python or sys.executable
     daemon.save_all()
     path = daemon.service_set.plan.path
@@ -120,7 +124,9 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
             )
             return
         done({"from": __version__, "to": to, "python": interpreter, "pid": os.getpid()})
-        execute = partial(become, daemon, interpreter, to, report["plan"])
+        execute = partial(
+            become, daemon, interpreter, to, report["plan"], {"written": report.get("written", {}), "by": by}
+        )
         daemon.loop.call_at(daemon.loop.now() + ANSWER_DELAY, lambda: daemon.finish_hooks(execute))
 
     try:
@@ -137,8 +143,9 @@ def upgrade(daemon: Upgradable, python: str | None, done: Callable[[Upgrade | Su
         done(OperationFailed(f"{interpreter}: {error.strerror}", "Nothing was changed."))
 
 
-def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> None:
-    """Execute the new version.  Returns only if that fails or the daemon shuts down; nothing has changed then."""
+def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON, more: JSON) -> None:
+    """Execute the new version, which is told `more`.  Returns only if that fails or the daemon shuts down; nothing
+    has changed then."""
     while not daemon.engine.idle:
         daemon.engine.turn()
     if daemon.service_set.closing:
@@ -150,7 +157,8 @@ def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON) -> No
     previous = daemon_command(daemon.service_set.plan.path, daemon.log_format)
     environment = os.environ | (daemon.reporter.environment if daemon.reporter is not None else {})
     will = os.memfd_create(WILL)
-    os.write(will, json.dumps({"plan": plan, "previous": previous, "environment": environment}).encode())
+    known = {"plan": plan, "previous": previous, "environment": environment, **more}
+    os.write(will, json.dumps(known).encode())
     command = daemon_command(daemon.service_set.plan.path, daemon.log_format, python=interpreter)
     daemon.save_all()
     added = {WILL: will}

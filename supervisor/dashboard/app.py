@@ -20,7 +20,8 @@ from supervisor.dashboard.theme import PHI, PLAIN
 from supervisor.errors import NoDaemon, SupervisorError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Evidence
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.evidence_documents import Evidence
 
 BACKLOG = 200
 """Events asked for at the beginning; newer ones come by themselves."""

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.dashboard.draw import bar, condensed, nearness, sparkline
+from supervisor.dashboard.history import Samples
 from supervisor.dashboard.row_status import Row, badge, beat, countdown, nearness_to_suspicion, reason
+from supervisor.dashboard.services.text import service_strip, total, words_and_ratios
 from supervisor.dashboard.spans import Line, Span, clean, cut, fit, line, spread, width
 from supervisor.dashboard.strip import PER_MARK, strip
 from supervisor.display import numbers as q
@@ -21,14 +23,20 @@ GUTTER = 2
 """Cells for the cursor and the mark."""
 LEGIBLE = 16
 """Cells that a reason gets at least; a countdown that would take them is left out."""
+FOLDED, UNFOLDED = "▸", "▾"
+"""The marks before the name of a service."""
+INDENT = 2
+"""Cells by which an instance stands below its service."""
 REASON = 40
 """Cells that the reason has, before a table of 80 cells shows one more column; wider tables keep more for it."""
 
 
 def why_and_next(cells: int) -> Callable[[Row], Line]:
-    """The reason, and at the end of the column the countdown."""
+    """The reason, and at the end of the column the countdown; of a service, what its instances do, and its ratios."""
 
     def render(row: Row) -> Line:
+        if row.service is not None:
+            return words_and_ratios(row.service, cells)
         next_, why = countdown(row.view, row.age), reason(row)
         if not next_ or cells - width(next_) - 2 < min(LEGIBLE, width((why,))):
             return (why,)
@@ -39,16 +47,30 @@ def why_and_next(cells: int) -> Callable[[Row], Line]:
 
 def _strip(cells: int) -> Callable[[Row], Line]:
     def render(row: Row) -> Line:
+        if row.service is not None:
+            return service_strip(row.service, cells)
         return strip(row.view, row.moves, row.known_since, row.clock, cells)
 
     return render
 
 
-def _name(row: Row) -> Line:
-    tones = ("plain", "plain", "warn", "alarm")
-    level = severity(row.view)
-    tone = "muted" if row.view["goal"] == "down" and level is Severity.FINE else tones[level]
-    return (Span(clean(row.name), tone),)
+def _name(cells: int) -> Callable[[Row], Line]:
+    """The name, below that of its service where it has one; a click on the mark of a service folds or unfolds it."""
+
+    def render(row: Row) -> Line:
+        tones = ("plain", "plain", "warn", "alarm")
+        level = severity(row.view)
+        tone = "muted" if row.view["goal"] == "down" and level is Severity.FINE else tones[level]
+        name = clean(row.name)
+        if row.service is not None:
+            mark = FOLDED if row.service.folded else UNFOLDED
+            return Span(f"{mark} ", "accent", f"screen.fold('{name}')"), Span(name, tone)
+        if not row.nested:
+            return (Span(name, tone),)
+        short = len(name) + INDENT > cells and "@" in name
+        return Span(" " * INDENT), Span(f"@{name.rpartition('@')[2]}" if short else name, tone)
+
+    return render
 
 
 def _uptime(row: Row) -> Line:
@@ -92,13 +114,19 @@ def _suspicion(cells: int) -> Callable[[Row], Line]:
 
 
 def _cpu_trace(row: Row) -> Line:
-    return (Span(sparkline(condensed(row.samples.cpu, TRACE, PER_TRACE, row.samples.taken), CPU_FLOOR), "muted"),)
+    samples = _samples(row)
+    return (Span(sparkline(condensed(samples.cpu, TRACE, PER_TRACE, samples.taken), CPU_FLOOR), "muted"),)
 
 
 def _memory_trace(row: Row) -> Line:
-    values = condensed(row.samples.memory, TRACE, PER_TRACE, row.samples.taken)
+    samples = _samples(row)
+    values = condensed(samples.memory, TRACE, PER_TRACE, samples.taken)
     floor = max(MEMORY_FLOOR, (row.view["memory_bytes"] or 0) / 10)
     return (Span(sparkline(values, floor, relative=True), "muted"),)
+
+
+def _samples(row: Row) -> Samples:
+    return row.samples if row.service is None else total([member.samples for member in row.service.members])
 
 
 def _pid(row: Row) -> Line:
@@ -145,7 +173,7 @@ def columns(cells: int, longest_name: int, sort: str = "") -> list[Column]:
     minutes = round(marks * PER_MARK / 60)
     first = [
         Column("state", "STATE", 10, lambda r: (badge(r.view),), sort="trouble"),
-        Column("name", "INSTANCE", name, _name, sort="name"),
+        Column("name", "INSTANCE", name, _name(name), sort="name"),
     ]
     last = [
         Column("beat", "BEAT", 8, lambda r: (beat(r.view),)),

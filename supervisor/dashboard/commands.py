@@ -23,6 +23,7 @@ CONSEQUENCES = {
     "stop": "What depends on it is stopped first.  It stays down until it is started again.",
     "restart": "It is stopped and started again.",
 }
+ALL_AT_ONCE = "  All at once: `supervisor restart --rolling` replaces one after the other."
 SENT = {"start": "starting", "stop": "stopping", "restart": "restarting", "reset": "reset", "signal": "sent to"}
 MOST_CHANGES = 12
 
@@ -34,17 +35,21 @@ class CommandSender:
         self._app, self._client, self._model = app, client, model
 
     def act(self, verb: str, targets: Sequence[str]) -> None:
-        """start, stop, restart or reset; what interrupts a service is done only after a confirmation."""
+        """start, stop, restart or reset services and instances; what interrupts one only after a confirmation."""
         if not targets:
             return
         if verb not in DRASTIC:
             self._send(verb, targets)
             return
-        if len(targets) == 1:
+        meant = self._model.named(targets)
+        if len(targets) == 1 and len(meant) <= 1:
             title, body, label = f"{verb} {targets[0]}?", CONSEQUENCES[verb], f"{verb} it"
+        elif len(targets) == 1:
+            title, label = f"{verb} {targets[0]}?", f"{verb} its {len(meant)} instances"
+            body = f"{listed(meant)}\n{CONSEQUENCES[verb]}" + (ALL_AT_ONCE if verb == "restart" else "")
         else:
-            whom = "all" if len(targets) == len(self._model.views) else "these"
-            title, label = f"{verb} {whom} {len(targets)} instances?", f"{verb} them"
+            whom = "all" if len(meant) == len(self._model.views) else "these"
+            title, label = f"{verb} {whom} {len(meant)} instances?", f"{verb} them"
             body = f"{listed(targets)}\n{CONSEQUENCES[verb]}"
         self._confirm(title, body, label, lambda: self._send(verb, targets))
 
@@ -131,6 +136,7 @@ def changes(answer: Difference) -> list[str]:
     for name, keys in answer["changed"].items():
         restarts = "   (restarts)" if name in answer["restarted"] else ""
         words.append(f"~ {name}: {', '.join(keys)}{restarts}")
+    words += [f"~ {name}: `supervisor scale {name}={n}` ends" for name, n in answer.get("scale_ended", {}).items()]
     if answer["supervisor"]:
         words.append(f"takes effect when the daemon is restarted: {', '.join(answer['supervisor'])}")
     if len(words) > MOST_CHANGES:

@@ -22,7 +22,7 @@ class Detail(LineView, can_focus=True):
 
     def show(self, row: Row | None, more: InstanceDetail | None) -> None:
         """Show an instance.  `more`: /v1/instances/NAME, the last answer until a newer one comes; None without any."""
-        if row is None or self._row is None or row.name != self._row.name:
+        if row is None or self._row is None or row.key != self._row.key:
             self.scroll_home(animate=False)
         self._row, self._more = row, more
         self.border_title = row.name if row else "detail"

@@ -39,8 +39,10 @@ class DetailLoader:
 
     @property
     def more(self) -> InstanceDetail | None:
-        """The details of the instance at the cursor; None until they have arrived."""
-        return self._more if self._more is not None and self._more["name"] == self._table.current else None
+        """The details of the instance at the cursor; None until they have arrived, and of a service."""
+        row = self._table.row
+        here = row is not None and row.service is None and self._more is not None and self._more["name"] == row.name
+        return self._more if here else None
 
     def moved(self) -> None:
         """Fetch soon, because the cursor has moved or other rows are marked."""
@@ -53,15 +55,17 @@ class DetailLoader:
         self._settling = False
         self.refresh(0.0)
         if self._log.display:
-            self.tail.watch(self._table.targets)
+            self.tail.watch(self._table.instances)
         else:
             self.tail.close()
 
     def refresh(self, if_older: float = FRESH) -> None:
-        """Fetch the details again, unless their pane is hidden or they are less than `if_older` seconds old."""
-        name, now = self._table.current, time.monotonic()
-        if name and self._detail.display and now - self._asked >= if_older:
+        """Fetch the details of an instance again, unless their pane is hidden or they are less than `if_older` seconds
+        old."""
+        row, now = self._table.row, time.monotonic()
+        if row is not None and row.service is None and self._detail.display and now - self._asked >= if_older:
             self._asked = now
+            name = row.name
             ask(self._app.post_message, lambda: self._client.instance(name), self._take, _unanswered)
 
     def _take(self, answer: InstanceDetail) -> None:

@@ -10,6 +10,7 @@ from supervisor.dashboard.draw import bar, nearness, suspicion_line
 from supervisor.dashboard.eventline import event_line
 from supervisor.dashboard.row_status import NEXT, Row, badge, happened, nearness_to_suspicion, reason, waits
 from supervisor.dashboard.sections import LABEL, heading, label, labelled
+from supervisor.dashboard.services.text import service_detail, service_line
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
 from supervisor.dashboard.spans import width as cells_of
 from supervisor.dashboard.vitals import heartbeats, identity, processes, resources
@@ -17,11 +18,14 @@ from supervisor.display import numbers as q
 from supervisor.display.status_row import says
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance, InstanceDetail
+    from supervisor.core.model.documents import InstanceDetail
+    from supervisor.core.model.instance_documents import Instance
 
 
 def detail(row: Row, more: InstanceDetail | None, width: int) -> list[Line]:
-    """Everything about one instance.  `more`: /v1/instances/NAME; None until it has arrived."""
+    """Everything about an instance, or a service of several.  `more`: /v1/instances/NAME; None until it has arrived."""
+    if row.service is not None:
+        return service_detail(row.service, width)
     sections = [
         list(_head(row, width)),
         list(_why(row, more, width)),
@@ -41,6 +45,8 @@ def detail(row: Row, more: InstanceDetail | None, width: int) -> list[Line]:
 
 def one_line(row: Row, width: int) -> Line:
     """The same in one line, for a small terminal: the reason in full, which the table may have cut."""
+    if row.service is not None:
+        return service_line(row, row.service, width)
     wait = waits(row.view, row.age)
     next_ = line(Span(NEXT[wait[0]], wait[2]), Span(q.duration(wait[1]), "strong"), " ") if wait else ()
     view = row.view
@@ -93,6 +99,17 @@ def _why(row: Row, more: InstanceDetail | None, width: int) -> Iterator[Line]:
     said = clean(says(view, row.age))
     if said and words.text != said:
         yield from labelled("says", said, width, "plain")
+    if (balanced := view.get("balanced")) is not None:
+        said = (
+            f"{balanced['slot'] or 'takes no requests'} · {balanced['sessions']} running · {balanced['requests']} taken"
+        )
+        said += f" · {balanced['rate']}/s · {balanced['queue']} queued · {balanced['errors']} errors"
+        yield from labelled("balanced", said, width, "plain" if balanced["slot"] == "active" else "warn")
+    if view.get("processes"):
+        from supervisor.core.text.processes import told
+
+        for text in told(view):
+            yield from labelled("process", clean(text), width, "warn")
     if not view["current"]:
         yield from labelled("outdated", "runs an older configuration until it is restarted", width, "warn")
 

@@ -10,7 +10,7 @@ from supervisor.display.severity import Severity, severity
 from supervisor.display.state_style import state_word
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance
+    from supervisor.core.model.instance_documents import Instance
 
 SORTS = ("trouble", "order", "name", "uptime", "restarts", "cpu", "memory", "phi")
 """`trouble`: the most severe state first, then start order.  `order`: start order."""
@@ -45,20 +45,10 @@ def matching(views: Sequence[Instance], text: str) -> list[Instance]:
     return exact or [v for v in views if all(_fits(v, w, _in_order) for w in words)]
 
 
-def find(views: Sequence[Instance], text: str, start: int, step: int = 1) -> int | None:
-    """The index of the next instance that matches, from `start` on and from the last to the first; None without any."""
-    hits = {v["name"] for v in matching(views, text)} if text.strip() else set()
-    for n in range(len(views)):
-        index = (start + n * step) % len(views)
-        if views[index]["name"] in hits:
-            return index
-    return None
-
-
 def _fits(view: Instance, word: str, in_name: Callable[[str, str], bool]) -> bool:
     if word.startswith("!") and len(word) > 1:
         return not _fits(view, word[1:], _contains)
-    facts = {view["state"], state_word(view), view["goal"], "ready" if view["ready"] else "unready"}
+    facts = {view["state"], state_word(view).replace(" ", "-"), view["goal"], "ready" if view["ready"] else "unready"}
     if severity(view) >= Severity.WRONG:
         facts.add("problem")
     return word in facts or in_name(word, view["name"].lower()) or in_name(word, (view["group"] or "").lower())

@@ -13,13 +13,17 @@ from supervisor.dashboard.row_status import NEXT, waits
 from supervisor.dashboard.spans import Line, Span, clean, cut, line, spread
 from supervisor.dashboard.spans import width as cells_of
 from supervisor.display import numbers as q
+from supervisor.display.deviations import deviation_lines
+from supervisor.display.rollout_line import under_way
 from supervisor.display.severity import Severity, severity
-from supervisor.display.state_style import FLAPPING, STATES, state_word
+from supervisor.display.state_style import AWAITS_CONNECTION, FLAPPING, ON_DEMAND, STATES, state_word
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance, Status
+    from supervisor.core.model.documents import Status
+    from supervisor.core.model.instance_documents import Instance
 
-LOUD_FIRST = ("failed", "suspect", "flapping", "backoff", "stopping", "starting", "exited", "stopped")
+LOUD_FIRST = ("failed", "suspect", "flapping", "backoff", "stopping", "starting", ON_DEMAND, "exited", "stopped")
+_STYLES = STATES | {"flapping": FLAPPING, ON_DEMAND: AWAITS_CONNECTION}
 BUSY = 1.5
 """Load for each CPU from which it is shown."""
 PRESSED = 20.0
@@ -44,13 +48,14 @@ def first_line(status: Status, link: Span, width: int) -> Line:
         these = [v for v in views if state_word(v) == state]
         if not these or (state in ("exited", "stopped") and width < 110):
             continue
-        glyph, tone = FLAPPING if state == "flapping" else STATES[state]
+        glyph, tone = _STYLES[state]
         if state == "exited":
             tone = "alarm" if any(severity(v) is Severity.BROKEN for v in these) else "faint"
+        word = state.replace(" ", "-")
         parts += [
             "  ",
             Span(
-                f"{glyph} {len(these)} {state}", "faint" if state == "stopped" else tone, f"screen.show_only('{state}')"
+                f"{glyph} {len(these)} {state}", "faint" if state == "stopped" else tone, f"screen.show_only('{word}')"
             ),
         ]
     daemon = f"{q.size(supervisor['memory_bytes'])} · pid {supervisor['pid']} · up {q.duration(supervisor['uptime_s'])}"
@@ -78,6 +83,16 @@ def host_line(status: Status, history: History, width: int) -> Line:
     return cut(line(*parts), width)
 
 
+def rollout_line(status: Status, width: int) -> Line:
+    """The rollouts under way; empty without one.  Where they do not fit, reasons are left out: `rollout` has them."""
+    if not status["supervisor"].get("rollouts") or not (moving := under_way(status)):
+        return ()
+    whole = line("   ", Span(clean("  ·  ".join(moving)), "accent"))
+    if cells_of(whole) <= width:
+        return whole
+    return cut(line("   ", Span(clean("  ·  ".join(under_way(status, short=True))), "accent")), width)
+
+
 def banner(status: Status | None, lost: str, width: int, age: float = 0.0) -> Line:
     """A highlighted line for a lost connection, a shutdown, an overloaded host or a problem; empty without one."""
     if lost:
@@ -93,10 +108,17 @@ def banner(status: Status | None, lost: str, width: int, age: float = 0.0) -> Li
             line(f" ⚠ host overloaded: the daemon itself ran {lag:.0f} ms late, so silence may not mean a hang"), width
         )
     if supervisor["problems"]:
-        problems = [clean(str(p)) for p in supervisor["problems"]]
-        more = f"  (+{len(problems) - 1} more)" if len(problems) > 1 else ""
-        return cut(line(f" ⚠ {problems[0]}{more}"), width)
+        return _first_of(" ⚠ ", [str(p) for p in supervisor["problems"]], width)
+    deviating = deviation_lines(supervisor)
+    if deviating:
+        return _first_of(" ~ ", deviating, width)
     return ()
+
+
+def _first_of(sign: str, texts: list[str], width: int) -> Line:
+    """The first text, and how many more there are, which is never cut off."""
+    more = line(f"  (+{len(texts) - 1} more)" if len(texts) > 1 else "")
+    return (*cut(line(f"{sign}{clean(texts[0])}"), width - cells_of(more)), *more)
 
 
 def blockers(views: list[Instance], age: float) -> str:
@@ -127,10 +149,12 @@ class Header(LineView):
         width = self.room
         first = spread((Span(" φ supervisor", "accent"),), line(link, " "), width)
         host: Line = ()
+        moving: Line = ()
         if status is not None:
             first, host = first_line(status, link, width), host_line(status, history, width)
+            moving = rollout_line(status, width)
         loud = banner(status, lost, width, age)
-        lines = [part for part in (first, host, loud) if part]
+        lines = [part for part in (first, host, moving, loud) if part]
         self._loud = len(lines) - 1 if loud else -1
         self.styles.height = len(lines)
         self.set_lines(lines)

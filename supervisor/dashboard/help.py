@@ -6,11 +6,11 @@ from textwrap import wrap
 
 from supervisor.dashboard.spans import Line, Span, line
 from supervisor.dashboard.strip import MARKS
-from supervisor.display.state_style import FLAPPING, STATES
+from supervisor.display.state_style import AWAITS_CONNECTION, FLAPPING, ON_DEMAND, STATES
 
 _KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
-        "act on the selected instances, else on the one at the cursor",
+        "act on the selected rows, else on the one at the cursor; a service is all its instances",
         (
             ("s  x  r", "start, stop, restart (the last two ask first)"),
             ("K", "send a signal"),
@@ -32,9 +32,12 @@ _KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("↑ ↓ j k g G", "move"),
             ("d  l  e", "detail, log, events"),
+            ("enter  ← →", "on a service: fold and unfold its instances (← on an instance: go to its service)"),
+            ("z", "fold all services, or unfold them"),
             ("enter  L", "the log on the whole screen, and back"),
-            ("w", "why: the story of the last failures of the instance at the cursor"),
+            ("w", "why: the story of the last failures of the instance at the cursor, or of the worst of a service"),
             ("v", "the evidence captured before the last kill"),
+            ("H", "the hosts of the cluster, and what runs where"),
             ("p  t  End", "in the log: pause, show times, follow"),
             ("tab", "from pane to pane"),
             ("ctrl+p  T", "all commands (reload, shut down, …), themes"),
@@ -49,6 +52,13 @@ _BEATS = (
     ("hung", "silent for too long: it is examined, then restarted"),
     ("held", "silent, but it could not run (stopped, frozen, short of CPU): this does not count"),
     ("none yet", "no heartbeat since it became ready"),
+)
+_SERVICES = (
+    ("▸  ▾", "folded; unfolded. Unless you choose, those that are well are folded where not all rows fit"),
+    ("3 of 4 ready", "then the worst instance with its reason, and how far a rollout is"),
+    ("R", "replication: instances ready / wanted"),
+    ("C", "consistency, while below 1: on the present definition / running"),
+    ("L", "load, with a balancer in front: requests an instance since the daemon started"),
 )
 _MARKS = ("not running", "up", "starting or stopping", "suspect", "failed, or down after a failure")
 _STATES = {
@@ -74,7 +84,12 @@ def help_lines(width: int) -> list[Line]:
     out.append((Span("states", "muted"),))
     for state, (glyph, tone) in STATES.items():
         out += _beside(Span(f"  {glyph} {state:<13} ", tone), _STATES[state], width)
+    waits = "starts on demand, and waits for a connection; not down"
+    out += _beside(Span(f"  {AWAITS_CONNECTION.glyph} {ON_DEMAND:<13} ", AWAITS_CONNECTION.tone), waits, width)
     out += _beside(Span(f"  {FLAPPING.glyph} {'flapping':<13} ", FLAPPING.tone), _FLAPPING, width)
+    out += [(), (Span("services with several instances", "muted"),)]
+    for word, text in _SERVICES:
+        out += _beside(Span(f"  {word:<15} ", "plain"), text, width)
     out += [(), (Span("heartbeat", "muted"),)]
     for word, text in _BEATS:
         out += _beside(Span(f"  {word:<15} ", "plain"), text, width)

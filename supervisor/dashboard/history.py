@@ -11,7 +11,8 @@ from supervisor.core.text.timestamps import from_iso
 from supervisor.dashboard.strip import Move
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Instance, Status
+    from supervisor.core.model.documents import Event, Status
+    from supervisor.core.model.instance_documents import Instance
 
 DEPTH = 120
 """Samples kept of each series: two minutes at one a second."""

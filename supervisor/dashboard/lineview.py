@@ -81,10 +81,10 @@ class LineView(ScrollView):
         if laid.bold:
             style += laid
         elif laid.reverse:
-            return style + Style(reverse=True)
+            style += Style(reverse=True)
         elif over:
             style += Style(bgcolor=laid.bgcolor)
-        if tone:
+        if tone and not laid.reverse:
             tint = self.get_component_rich_style(f"tone--{tone}")
             if tone == "hit":
                 style += tint

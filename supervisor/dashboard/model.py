@@ -3,19 +3,21 @@ seconds unless stated otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from supervisor.core.text.timestamps import from_iso
-from supervisor.dashboard.filter_sort import DESCENDING, SORTS, arrange, matching
+from supervisor.dashboard.filter_sort import DESCENDING, SORTS
 from supervisor.dashboard.history import History
 from supervisor.dashboard.places import Places
 from supervisor.dashboard.row_status import Row, waits
+from supervisor.dashboard.services.folding import Folds, fold
 from supervisor.dashboard.spans import Span, clean
 from supervisor.display import numbers as q
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance, Status
+    from supervisor.core.model.documents import Status
+    from supervisor.core.model.instance_documents import Instance
 
 LIVE = 3.0
 """A status comes every second: after three without one the daemon does not answer."""
@@ -36,6 +38,9 @@ class Model:
         self.sort, self.descending = "trouble", True
         self.filter = ""
         self.problems_only = False
+        self.folds = Folds()
+        self.hidden = 0
+        """Instances that the filter hides from the last rows."""
         self._taken = 0.0
         self._lost_at: float | None = None
         self._lost_why = ""
@@ -85,11 +90,25 @@ class Model:
         """The daemon is there, but sends no status."""
         return self.live and now - self._taken >= self.live_for
 
-    def rows(self, now: float, clock: float) -> list[Row]:
-        """The rows, filtered and sorted; `clock` is seconds since the epoch."""
+    def rows(self, now: float, clock: float, room: int | None = None, held: Collection[str] = frozenset()) -> list[Row]:
+        """The rows, filtered, sorted and folded; `clock` is seconds since the epoch.
+
+        `room`: how many rows fit; None: any number.  `held`: the instances that are selected or at the cursor."""
+        if self.status is None:
+            return []
         self._known_since = self.history.known_since()
-        shown = matching(self.views, self.filter + (" problem" if self.problems_only else ""))
-        return [self._row(view, now, clock) for view in arrange(shown, self.sort, self.descending)]
+        rows, self.hidden = fold(
+            self.status,
+            lambda view: self._row(view, now, clock),
+            self.folds,
+            text=self.filter + (" problem" if self.problems_only else ""),
+            sort=self.sort,
+            descending=self.descending,
+            room=room,
+            held=held,
+            now=now,
+        )
+        return rows
 
     def sort_by(self, sort: str) -> None:
         """Sort by that column; if it is the present one, reverse the order."""
@@ -140,6 +159,10 @@ class Model:
             clock=clock,
         )
 
-    def running(self, names: Sequence[str]) -> list[str]:
-        """Those of `names` that have a process."""
-        return [v["name"] for v in self.views if v["name"] in names and v["pid"] is not None]
+    def named(self, names: Collection[str]) -> list[str]:
+        """The instances that these names of services and instances mean."""
+        return [v["name"] for v in self.views if v["name"] in names or v["service"] in names]
+
+    def running(self, names: Collection[str]) -> list[str]:
+        """Those of the instances that have a process."""
+        return [v["name"] for v in self.views if (v["name"] in names or v["service"] in names) and v["pid"] is not None]

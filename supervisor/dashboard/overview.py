@@ -14,7 +14,7 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 from textual.widgets import Input
 
-from supervisor.client import process_words
+from supervisor.control_socket import process_words
 from supervisor.dashboard.commands import CommandSender
 from supervisor.dashboard.detail import Detail
 from supervisor.dashboard.detail_loader import DetailLoader
@@ -22,7 +22,6 @@ from supervisor.dashboard.detail_text import one_line
 from supervisor.dashboard.dialogs import Page
 from supervisor.dashboard.event_pane import EventPane
 from supervisor.dashboard.evidence import evidence_page
-from supervisor.dashboard.filter_sort import find
 from supervisor.dashboard.header import Header
 from supervisor.dashboard.help import help_lines
 from supervisor.dashboard.keybar import BINDINGS, LOG, TABLE, KeyBar
@@ -30,12 +29,15 @@ from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.logpane import LogPane
 from supervisor.dashboard.model import Model
 from supervisor.dashboard.prompt import Prompt
+from supervisor.dashboard.services.folding import find_row
 from supervisor.dashboard.story import as_page, story_lines
 from supervisor.dashboard.stream_reader import Client, ask
 from supervisor.dashboard.table import Table
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Evidence
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.evidence_documents import Evidence
+    from supervisor.core.model.host_documents import HostsView
 
 TICK = 1.0
 QUICK_TICK = 0.25
@@ -95,7 +97,7 @@ class Overview(Screen[object]):
     def happened(self, events: Sequence[Event]) -> None:
         """Draw new events of the ledger."""
         self._draw_soon()
-        if any(event["instance"] == self.table.current for event in events):
+        if any(event["instance"] in self.table.held for event in events):
             self.attention.refresh(0.0)
 
     # -- drawing
@@ -120,7 +122,9 @@ class Overview(Screen[object]):
         process = process_words(model.status["supervisor"]["pid"]) if model.status and model.silent(now) else ""
         lost = model.lost_words(now, process)
         self.header.show(model.status, model.history, model.link(now), lost, model.age(now))
-        self.table.show(model.rows(now, time.time()), model.sort, model.descending)
+        self.table.show(
+            model.rows(now, time.time(), self._rows_that_fit, self.table.held), model.sort, model.descending
+        )
         self._draw_detail()
         if self.feed.display:
             self.feed.show(model.history.events)
@@ -135,8 +139,8 @@ class Overview(Screen[object]):
             self.detail.show(row, self.attention.more)
         if self.brief.display:
             self.brief.set_lines([one_line(row, self.size.width)] if row else [])
-        marked, hidden = len(self.table.marked), len(self.model.views) - self.table.number
-        self.prompt.tell(self.model.filter, self.model.problems_only, hidden, marked)
+        marked = len(self.table.instances) if self.table.marked else 0
+        self.prompt.tell(self.model.filter, self.model.problems_only, self.model.hidden, marked)
 
     # -- the instance at the cursor
 
@@ -167,8 +171,18 @@ class Overview(Screen[object]):
 
     def _bound_table(self) -> None:
         """Give the table at most half of the screen, unless nothing else is shown."""
-        alone = not any(self.has_class(f"-pane-{pane}") for pane in PANES) and self.has_class("-small")
-        self.table.styles.max_height = "100%" if alone else self.size.height // 2
+        self.table.styles.max_height = "100%" if self._alone else self.size.height // 2
+
+    @property
+    def _rows_that_fit(self) -> int:
+        """The rows that the table can show at once, below its head."""
+        body = self.query_one("#body").size.height
+        return (body if self._alone else min(body, self.size.height // 2)) - 1
+
+    @property
+    def _alone(self) -> bool:
+        """The table has the screen for itself."""
+        return not any(self.has_class(f"-pane-{pane}") for pane in PANES) and self.has_class("-small")
 
     def _show_pane(self, pane: str) -> None:
         self.remove_class(*(f"-pane-{p}" for p in PANES))
@@ -209,7 +223,30 @@ class Overview(Screen[object]):
 
     @on(Table.Opened)
     def _opened(self) -> None:
-        self.action_full_log()
+        """Show the log of an instance; fold or unfold a service."""
+        row = self.table.row
+        if row is not None and row.service is not None:
+            self._fold([row.name], not row.service.folded)
+        else:
+            self.action_full_log()
+
+    @on(Table.Fold)
+    def _folded(self, message: Table.Fold) -> None:
+        self._fold([message.service], message.folded)
+
+    def action_fold(self, service: str) -> None:
+        """Fold or unfold a service."""
+        folded = any(row.service.folded for row in self.table.rows if row.service and row.name == service)
+        self._fold([service], not folded)
+
+    def action_fold_all(self) -> None:
+        """Fold all services; unfold them if all are folded."""
+        services = {row.name: row.service for row in self.table.rows if row.service is not None}
+        self._fold(list(services), not all(service.folded for service in services.values()))
+
+    def _fold(self, services: Sequence[str], folded: bool) -> None:
+        self.model.folds.choose(services, folded)
+        self._draw()
 
     def action_back(self) -> None:
         """Undo one thing: the full-screen log, a search, the focus, the marks, the filter, or a pane."""
@@ -273,7 +310,7 @@ class Overview(Screen[object]):
         self._go_to_hit(self.table.index + step, step)
 
     def _go_to_hit(self, start: int, step: int) -> None:
-        hit = find([row.view for row in self.table.rows], self._needle, start, step)
+        hit = find_row(self.table.rows, self._needle, start, step)
         if hit is not None:
             self.table.go_to(hit)
 
@@ -312,21 +349,32 @@ class Overview(Screen[object]):
         self.app.push_screen(Page("help", help_lines))
 
     def action_why(self) -> None:
-        """The story of the last failures of the instance at the cursor."""
-        name = self.table.current
-        if name:
+        """The story of the last failures of the instance at the cursor; of a service, of its worst instance."""
+        if self.table.row:
+            name = self.table.row.instance
 
             def show(lines: list[str]) -> None:
                 self.app.push_screen(Page(f"why {name}", lambda width: as_page(lines, width)))
 
             ask(self.app.post_message, lambda: story_lines(self._client, name), show, self.orders.refused)
 
+    def action_hosts(self) -> None:
+        """All hosts of the cluster."""
+        from supervisor.dashboard.hosts import HostsPage, read  # few have a cluster
+
+        def show(view: HostsView) -> None:
+            self.app.push_screen(HostsPage(self._client, view))
+
+        ask(self.app.post_message, lambda: read(self._client), show, self.orders.refused)
+
     def action_last_evidence(self) -> None:
-        number = self.model.history.last_evidence.get(self.table.current)
-        if number is None:
-            self.notify("nothing captured of this instance yet", timeout=3)
+        """What was captured last of the instance at the cursor; of a service, of any of its instances."""
+        row, known = self.table.row, self.model.history.last_evidence
+        numbers = [known[name] for name in row.instances if name in known] if row else []
+        if numbers:
+            self.action_evidence(max(numbers))
         else:
-            self.action_evidence(number)
+            self.notify("nothing captured of this instance yet", timeout=3)
 
     def action_evidence(self, number: int) -> None:
         """What was captured before a kill."""

@@ -10,7 +10,8 @@ from supervisor.core.history.place import place
 from supervisor.dashboard.spans import clean
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Evidence
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.evidence_documents import Evidence
 
 
 class _Known(NamedTuple):

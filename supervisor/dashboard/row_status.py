@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from supervisor.core.text.causes import phrase
+from supervisor.core.history.ratios import divide
+from supervisor.core.text.causes import ending, phrase
+from supervisor.core.text.maintenance import short
+from supervisor.core.text.waiting import runs_elsewhere, waits_for, where
 from supervisor.dashboard.history import Samples
 from supervisor.dashboard.spans import Line, Span, clean, line
 from supervisor.dashboard.strip import Move
 from supervisor.display import numbers as q
-from supervisor.display.severity import is_flapping, severity
+from supervisor.display.severity import awaits_connection, is_flapping, severity
 from supervisor.display.state_style import state_word, style_of
-from supervisor.display.status_row import says, unasked
+from supervisor.display.status_row import says, steps, unasked
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Instance
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.instance_documents import Instance
 
 DECIDED = frozenset({"delay_s", "breaker"})
 """Keys of an event's detail that say what was decided, rather than what happened."""
@@ -24,7 +28,13 @@ HANGS = frozenset({"heartbeat-silent", "watchdog-triggered"})
 """Causes that mean a hang."""
 LATE = 0.6
 """The share of the threshold from which a heartbeat is late."""
-NEXT = {"try": "next try in ", "kill": "SIGKILL in ", "ready": "must be ready in ", "suspect": "suspect in "}
+NEXT = {
+    "try": "next try in ",
+    "kill": "SIGKILL in ",
+    "drain": "drained within ",
+    "ready": "must be ready in ",
+    "suspect": "suspect in ",
+}
 """The words before a countdown, by its name in `waits`."""
 RECENT = 600.0
 """Seconds for which a recovered instance still shows its last failure."""
@@ -33,7 +43,10 @@ RECENT = 600.0
 @dataclass(frozen=True, slots=True)
 class Row:
     """One instance: its status row, received `age` seconds ago, its samples, its last failure, where it was then, and
-    its changes of state, which are known since a time.  `clock`: now, in seconds since the epoch."""
+    its changes of state, which are known since a time.  `clock`: now, in seconds since the epoch.
+
+    Or one service of several instances, if `service` is not None: all else is that of its worst instance, with sums in
+    `view`.  `nested`: the row of an instance below the row of its service."""
 
     view: Instance
     age: float = 0.0
@@ -44,10 +57,67 @@ class Row:
     moves: Sequence[Move] = ()
     known_since: float | None = None
     clock: float = 0.0
+    service: Service | None = None
+    nested: bool = False
 
     @property
     def name(self) -> str:
         return str(self.view["name"])
+
+    @property
+    def key(self) -> str:
+        """What tells the row from every other: a service may have an instance of its own name."""
+        return self.name if self.service is None else service_key(self.name)
+
+    @property
+    def instance(self) -> str:
+        """The instance that the row shows; of a service, its worst."""
+        return self.name if self.service is None else self.service.worst.name
+
+    @property
+    def instances(self) -> list[str]:
+        """The instances that the row stands for: of a service, those that match the filter."""
+        return [self.name] if self.service is None else list(self.service.shown)
+
+    @property
+    def targets(self) -> list[str]:
+        """What a command on this row names: the service, unless the filter hides instances of it."""
+        return [self.name] if self.service is None or self.service.whole else list(self.service.shown)
+
+
+def service_key(service: str) -> str:
+    """The key of the row of a service."""
+    return f"{service}@"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of several instances: what its row shows beside the columns.
+
+    `members`: all of them, in start order.  `shown`: the names of those that match the filter.  `ready` and `wanted`:
+    without those that a rollout runs beside the others, but one of them that is ready stands in for another.
+    `consistency` C, `load` L and `replication` R are those of the report; None: there is nothing to divide by.
+    `rollout`: how far it is, in words; empty where none moves or is halted."""
+
+    members: Sequence[Row]
+    shown: Sequence[str]
+    worst: Row
+    ready: int
+    wanted: int
+    consistency: float | None
+    load: float | None
+    rollout: str
+    halted: bool
+    folded: bool
+
+    @property
+    def replication(self) -> float | None:
+        return divide(self.ready, self.wanted)
+
+    @property
+    def whole(self) -> bool:
+        """The filter hides no instance."""
+        return len(self.shown) == len(self.members)
 
 
 def badge(view: Instance) -> Span:
@@ -77,6 +147,7 @@ def waits(view: Instance, age: float = 0.0) -> tuple[str, float, str] | None:
     waiting = (
         (view["next_restart_in_s"], "try", "warn"),
         (view["kill_in_s"], "kill", "warn"),
+        (view.get("drain_s"), "drain", "busy"),
         (view["ready_within_s"], "ready", "busy"),
     )
     for left, label, tone in waiting:
@@ -109,11 +180,23 @@ def countdown(view: Instance, age: float = 0.0) -> Line:
 
 def reason(row: Row) -> Span:
     """The reason of the state in a few words: what the instance waits for now, else what happened last."""
+    kept = row.view.get("maintenance")
+    if kept:
+        return Span(clean(f"{short(kept)}: {_reason(row).text}"), "busy")
+    return _reason(row)
+
+
+def _reason(row: Row) -> Span:
     view = row.view
     if view["lingering"]:
         return Span(clean(f"cannot be killed: {', '.join(view['lingering'])}"), "bad")
+    if (step := view.get("stop_step")) and view["state"] == "stopping":
+        return Span(clean(steps(step)), "busy")
+    if runs_elsewhere(view):
+        return Span(clean(where(view)), "muted")
     if view["waiting_for"]:
-        return Span(clean(f"waiting for {view['waiting_for']}"), "busy")
+        tone = "muted" if awaits_connection(view) else "busy"
+        return Span(clean(f"waiting for {waits_for(view)}"), tone)
     if view["held"]:
         return Span(clean(f"held: {view['held']}"), "warn")
     if view.get("paused") and view["state"] in ("running", "starting"):
@@ -134,7 +217,8 @@ def reason(row: Row) -> Span:
     if view["status"] and view["state"] in ("running", "starting"):
         return Span(clean(says(view, row.age)), "muted")
     tones = ("faint" if view["state"] in ("running", "stopped") else "muted", "muted", "plain", "plain")
-    return Span(happened(row), tones[severity(view)])
+    healthy = row.last_failure and view["state"] == "running" and view["ready"]
+    return Span(("ready again after: " if healthy else "") + happened(row), tones[severity(view)])
 
 
 def happened(row: Row) -> str:
@@ -145,7 +229,7 @@ def happened(row: Row) -> str:
     return clean(
         phrase(
             view["cause"],
-            {"exit_code": view["exit_code"], "signal": view["signal"], "out_of_memory": view.get("out_of_memory")},
+            ending(view),
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from supervisor.core.history.why import tell, why
 from supervisor.dashboard.spans import Line, Span, clean
 from supervisor.dashboard.stream_reader import Client
-from supervisor.display.recorded import FromDaemon
+from supervisor.display.recorded import FromDaemon, with_clock
 
 PAGE = 1000
 """Events of the instance that are read."""
@@ -14,7 +14,7 @@ PAGE = 1000
 def story_lines(client: Client, name: str) -> list[str]:
     """The lines, fetched from the daemon; SupervisorError where it does not answer."""
     source = FromDaemon(client)
-    return tell(why(client.instance(name), source.events([name], limit=PAGE), source.evidence, source.words))
+    return tell(why(client.instance(name), with_clock(source, name, PAGE), source.evidence, source.words))
 
 
 def as_page(lines: list[str], width: int) -> list[Line]:

@@ -7,23 +7,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from textual.message import Message
 
 from supervisor.errors import SupervisorError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import (
-        Difference,
-        Event,
-        Evidence,
-        InstanceDetail,
-        Interruption,
-        Logs,
-        Status,
-        StreamMessage,
-    )
+    from supervisor.core.model.documents import Difference, Event, InstanceDetail, Interruption, Status, StreamMessage
+    from supervisor.core.model.evidence_documents import Evidence
+    from supervisor.core.model.log_documents import Logs
 
 
 T = TypeVar("T")
@@ -65,6 +58,8 @@ class Client(Protocol):
         before: str | None = None,
         after: str | None = None,
     ) -> Logs: ...
+
+    def get(self, route: str, **query: object) -> Any: ...
 
     def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]: ...
 

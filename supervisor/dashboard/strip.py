@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from supervisor.dashboard.spans import Line, Span
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance
+    from supervisor.core.model.instance_documents import Instance
 
 PER_MARK = 30.0
 """Seconds that a mark stands for."""

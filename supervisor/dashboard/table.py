@@ -1,4 +1,4 @@
-"""The table of instances: its cursor stays on an instance when rows move; rows can be marked; its head sorts."""
+"""The table of services and instances: the cursor stays on its row when rows move; rows are marked; the head sorts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from supervisor.dashboard.cells import Column, columns, row_line, title_line
+from supervisor.dashboard.cells import INDENT, Column, columns, row_line, title_line
 from supervisor.dashboard.lineview import LineView
-from supervisor.dashboard.row_status import Row
+from supervisor.dashboard.row_status import Row, service_key
 from supervisor.dashboard.spans import Line
 
 
@@ -31,13 +31,22 @@ class Table(LineView, can_focus=True):
         Binding("shift+down", "mark(1)", "mark and go down", show=False),
         Binding("shift+up", "mark(-1)", "mark and go up", show=False),
         Binding("enter", "open", "open", show=False),
+        Binding("left", "fold(True)", "fold", show=False),
+        Binding("right", "fold(False)", "unfold", show=False),
     ]
 
     class Moved(Message):
-        """The cursor is on another instance, or the marks changed."""
+        """The cursor is on another row, or the marks changed."""
 
     class Opened(Message):
-        """An instance was opened, by enter or a double click."""
+        """A row was opened, by enter; an instance also by a double click."""
+
+    class Fold(Message):
+        """A service is to be folded or unfolded."""
+
+        def __init__(self, service: str, folded: bool) -> None:
+            super().__init__()
+            self.service, self.folded = service, folded
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -46,12 +55,13 @@ class Table(LineView, can_focus=True):
         self._made: dict[int, Line] = {}
         self._sort: tuple[str, bool] = ("trouble", True)
         self.current = ""
+        """The key of the row at the cursor."""
         self.marked: set[str] = set()
 
     @property
     def index(self) -> int:
         """The cursor's row."""
-        return next((n for n, row in enumerate(self._rows) if row.name == self.current), 0)
+        return next((n for n, row in enumerate(self._rows) if row.key == self.current), 0)
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -69,17 +79,42 @@ class Table(LineView, can_focus=True):
 
     @property
     def targets(self) -> list[str]:
-        """The instances that a command acts on: the marked ones, else the one at the cursor."""
-        return [r.name for r in self._rows if r.name in self.marked] or ([self.current] if self.current else [])
+        """What a command names: the marked services and instances, else those of the row at the cursor."""
+        whole = {row.name for row in self._chosen if row.service is not None and row.service.whole}
+        named = [
+            name for row in self._chosen if not (row.nested and row.view["service"] in whole) for name in row.targets
+        ]
+        return list(dict.fromkeys(named))
+
+    @property
+    def instances(self) -> list[str]:
+        """The instances that are marked, else those of the row at the cursor."""
+        return list(dict.fromkeys(name for row in self._chosen for name in row.instances))
+
+    @property
+    def held(self) -> set[str]:
+        """The single instances that are marked, and the one at the cursor: folding would hide them."""
+        return {
+            row.name
+            for row in self._rows
+            if row.service is None and (row.key in self.marked or row.key == self.current)
+        }
+
+    @property
+    def _chosen(self) -> list[Row]:
+        return [r for r in self._rows if r.key in self.marked] or ([self.row] if self.row else [])
 
     def show(self, rows: Sequence[Row], sort: str, descending: bool) -> None:
-        """Show these rows.  The cursor stays on its instance; if that is gone, near its place."""
-        before = self.index
+        """Show these rows.  The cursor stays on its row; if that was folded, it goes to its service; if that is gone,
+        near its place."""
+        before, here = self.index, self.row
         self._rows, self._sort = list(rows), (sort, descending)
-        names = [row.name for row in rows]
-        self.marked &= set(names)
-        if self.current not in names:
-            self.current = names[min(before, len(names) - 1)] if names else ""
+        keys = [row.key for row in rows]
+        self.marked &= set(keys)
+        if self.current not in keys:
+            above = service_key(here.view["service"]) if here is not None else ""
+            near = keys[min(before, len(keys) - 1)] if keys else ""
+            self.current = above if above in keys else near
             self.post_message(self.Moved())
         self._draw()
         if self.index != before:
@@ -89,17 +124,17 @@ class Table(LineView, can_focus=True):
         """Move the cursor to a row."""
         if not self._rows:
             return
-        name = self._rows[max(0, min(index, len(self._rows) - 1))].name
-        if name != self.current:
-            self.current = name
+        key = self._rows[max(0, min(index, len(self._rows) - 1))].key
+        if key != self.current:
+            self.current = key
             self._draw()
             self.post_message(self.Moved())
         self._scroll_to_cursor()
 
     def mark_all(self) -> None:
-        """Mark all rows that are shown; if all are marked already, none."""
-        names = {row.name for row in self._rows}
-        self.marked = set() if self.marked >= names else names
+        """Mark all instances that are shown, and folded services; if all are marked already, none."""
+        keys = {row.key for row in self._rows if row.service is None or row.service.folded}
+        self.marked = set() if self.marked >= keys else keys
         self._marks_changed()
 
     def clear_marks(self) -> None:
@@ -118,6 +153,14 @@ class Table(LineView, can_focus=True):
             self._marks_changed()
             self.go_to(self.index + by)
 
+    def action_fold(self, folded: bool) -> None:
+        """Fold or unfold the service at the cursor.  To fold, from one of its instances, is to go to it first."""
+        row = self.row
+        if row is not None and row.service is not None:
+            self.post_message(self.Fold(row.name, folded))
+        elif row is not None and row.nested and folded:
+            self.go_to([r.key for r in self._rows].index(service_key(row.view["service"])))
+
     def action_open(self) -> None:
         self.post_message(self.Opened())
 
@@ -129,14 +172,14 @@ class Table(LineView, can_focus=True):
         if event.ctrl or event.shift or event.meta:
             self.marked ^= {self.current}
             self._marks_changed()
-        elif event.chain == 2:
+        elif event.chain == 2 and self._rows[row].service is None:
             self.action_open()
 
     def on_resize(self) -> None:
         self._draw()
 
     def overlay(self, index: int) -> str:
-        return "line--cursor" if 0 < index <= len(self._rows) and self._rows[index - 1].name == self.current else ""
+        return "line--cursor" if 0 < index <= len(self._rows) and self._rows[index - 1].key == self.current else ""
 
     def render_line(self, y: int) -> Strip:
         return self.strip(0 if y == 0 else y + self.scroll_offset.y)
@@ -155,13 +198,17 @@ class Table(LineView, can_focus=True):
         if index == 0:
             return title_line(self._columns, *self._sort)
         row = self._rows[index - 1]
-        return row_line(row, self._columns, here=row.name == self.current, marked=row.name in self.marked)
+        return row_line(row, self._columns, here=row.key == self.current, marked=row.key in self.marked)
 
     def _draw(self) -> None:
         width = self.room
         if not width:
             return
-        self._columns = columns(width, max((len(r.name) for r in self._rows), default=8), self._sort[0])
+        self._columns = columns(
+            width,
+            max((len(r.name) + INDENT * (r.nested or r.service is not None) for r in self._rows), default=8),
+            self._sort[0],
+        )
         before, self._made = self._made, {}
         if self.virtual_size.height != len(self._rows) + 1:
             self.virtual_size = Size(0, len(self._rows) + 1)

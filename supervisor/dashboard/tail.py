@@ -14,7 +14,7 @@ from supervisor.dashboard.stream_reader import Client, News, Post, StreamReader,
 from supervisor.errors import SupervisorError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Logs
+    from supervisor.core.model.log_documents import Logs
 
 FIRST = 400
 """Lines fetched to begin with, shared by all targets."""

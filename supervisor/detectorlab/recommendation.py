@@ -26,11 +26,14 @@ _STORMY = 0.3
 
 
 def gathered(snapshots: Mapping[str, JSON], spec: ServiceSpec) -> tuple[IntervalHistogram, list[float]]:
-    """The intervals of all instances of a service in the ledger, and the newest of them in order, in seconds."""
+    """The intervals of all instances of a service in the ledger, and the newest of them in order, in seconds.
+
+    Its names in the ledger count, not those of the file: after `scale` or a reload the first may be web or web@1."""
     histogram = IntervalHistogram()
     newest: list[float] = []
-    for name in spec.instances:
-        saved = snapshots.get(name, {})
+    for name, saved in snapshots.items():
+        if name.partition("@")[0] != spec.name:
+            continue
         one = IntervalHistogram()
         one.restore(saved.get("recording"))
         histogram.merge(one)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from supervisor.core.text.waiting import runs_elsewhere
+
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance
+    from supervisor.core.model.instance_documents import Instance
 
 
 FLAPPING = 3
@@ -24,12 +26,23 @@ class Severity(IntEnum):
 
 def is_flapping(row: Instance) -> bool:
     """Whether it fails again and again: it may run at this moment, but it has not been healthy for long enough."""
+    if row.get("maintenance"):
+        return False
     return row["goal"] == "up" and row["attempt"] >= FLAPPING and row["state"] in ("starting", "running", "backoff")
 
 
+def awaits_connection(row: Instance) -> bool:
+    """Whether it starts on demand and waits for a connection.  It is not down: the connection is answered."""
+    return row["state"] == "stopped" and row["goal"] == "up" and bool(row.get("on_demand"))
+
+
 def severity(row: Instance) -> Severity:
-    """The severity of one row of the status."""
+    """The severity of one row of the status.  Of an instance in maintenance nothing is urgent."""
     state, wanted = row["state"], row["goal"] == "up"
+    if row.get("maintenance"):
+        return Severity.UNDERWAY
+    if runs_elsewhere(row):
+        return Severity.FINE
     if row.get("lingering") or state == "failed":
         return Severity.BROKEN
     if state == "exited":

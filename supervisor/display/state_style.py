@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from supervisor.display.severity import Severity, is_flapping, severity
+from supervisor.core.text.waiting import runs_elsewhere
+from supervisor.display.severity import Severity, awaits_connection, is_flapping, severity
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance
+    from supervisor.core.model.instance_documents import Instance
 
 
 class StateStyle(NamedTuple):
@@ -33,6 +34,9 @@ STATES: dict[str, StateStyle] = {
 }
 FLAPPING = StateStyle("⇅", "warn")
 """The style of an instance that fails again and again; it is shown instead of its state, which changes too often."""
+ON_DEMAND = "on demand"
+AWAITS_CONNECTION = StateStyle("◌", "good")
+"""The word and the style of an instance that waits for a connection; its state is "stopped", but it is not down."""
 UNKNOWN = StateStyle("?", "warn")
 """The style of a state that only a later version of the daemon knows."""
 SEVERITY_TONES = ("good", "busy", "warn", "alarm")
@@ -46,6 +50,8 @@ def style_of(row: Instance) -> StateStyle:
     state = row["state"]
     if is_flapping(row):
         return FLAPPING
+    if awaits_connection(row) or runs_elsewhere(row):
+        return AWAITS_CONNECTION
     found = STATES.get(state, UNKNOWN)
     if state == "running" and not row["ready"]:
         return StateStyle("◐", "busy")
@@ -58,7 +64,11 @@ def style_of(row: Instance) -> StateStyle:
 
 def state_word(row: Instance) -> str:
     """The word for the state that a reader sees."""
-    return "flapping" if is_flapping(row) else row["state"]
+    if is_flapping(row):
+        return "flapping"
+    if runs_elsewhere(row):
+        return "elsewhere"
+    return ON_DEMAND if awaits_connection(row) else row["state"]
 
 
 def severity_color(row: Instance) -> str:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from supervisor.core.text.waiting import runs_elsewhere, waits_for, where
 from supervisor.display.numbers import duration, percent, score, size
-from supervisor.display.severity import is_flapping
+from supervisor.display.severity import awaits_connection, is_flapping
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance, Target
+    from supervisor.core.model.instance_documents import Instance, StopStep, Target
 
 
 COLUMNS = ("NAME", "STATE", "READY", "PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI", "NOTE")
 RIGHT = frozenset(("PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "PHI"))
 LEAST_WANTED = ("PID", "PHI", "CPU%", "READY", "MEMORY", "RESTARTS")
 """The columns that a narrow terminal omits, in this order."""
+KILL = 9
+"""The signal that ends what no step has ended."""
 AGED = 5.0
 """Seconds from which the age of a STATUS is shown."""
 
@@ -24,7 +27,7 @@ def cells(row: Instance) -> tuple[str, ...]:
     """The texts under COLUMNS."""
     return (
         row["name"],
-        row["state"],
+        "elsewhere" if runs_elsewhere(row) else "on demand" if awaits_connection(row) else row["state"],
         "yes" if row["ready"] else "done" if row["state"] == "exited" and row["cause"] == "succeeded" else "no",
         "–" if row["pid"] is None else str(row["pid"]),
         duration(row["uptime_s"]),
@@ -38,10 +41,26 @@ def cells(row: Instance) -> tuple[str, ...]:
 
 def note(row: Instance) -> str:
     """The reason of the state and what happens next; empty where both are obvious."""
+    kept = row.get("maintenance")
+    if kept:
+        from supervisor.core.text.maintenance import short
+
+        said = _note(row)
+        return short(kept) + (f"; {said}" if said else "")
+    return _note(row)
+
+
+def _note(row: Instance) -> str:
     state = row["state"]
+    if runs_elsewhere(row):
+        return where(row)
     if row["lingering"]:
         return f"cannot be killed: {', '.join(row['lingering'])}"
+    if (drain := row.get("drain_s")) is not None:
+        return f"draining, for at most {duration(drain)}"
     if state == "stopping":
+        if step := row.get("stop_step"):
+            return steps(step)
         return f"SIGKILL in {duration(row['kill_in_s'])}" if row["kill_in_s"] is not None else "stopping"
     if state == "starting":
         return _starting(row)
@@ -50,12 +69,27 @@ def note(row: Instance) -> str:
     if state == "running" and row.get("paused"):
         return f"cannot run: {row['paused']}"
     if state == "running":
+        silent = _processes(row)
+        if silent:
+            return silent
         trial = "breaker half-open" if row["breaker"] == "half-open" else ""
         flaps = _flapping(row)
         return unasked(row) or row["probe_error"] or flaps or says(row) or trial or _refused(row["target"])
+    if awaits_connection(row):
+        return f"waits for a connection{'' if row['cause'] == 'on-demand' else f'; {happened(row)}'}"
     if state == "stopped" and row["cause"] == "stopped":
         return ""
     return happened(row) + _next(row)
+
+
+def steps(step: StopStep) -> str:
+    """Which signal was sent in a stop of several steps, and what comes next."""
+    from supervisor.core.text.units import signal_name
+
+    if step["signal"] == KILL:
+        return "SIGKILL sent" + ("" if step["next_in_s"] is None else f"; again in {duration(step['next_in_s'])}")
+    then = "" if step["next_in_s"] is None else f"; {signal_name(step['next_signal'])} in {duration(step['next_in_s'])}"
+    return f"{signal_name(step['signal'])} sent (step {step['step']} of {step['of']}){then}"
 
 
 def unasked(row: Instance) -> str:
@@ -66,6 +100,17 @@ def unasked(row: Instance) -> str:
     return f"probe cannot ask for {duration(probe['blind_s'])}: {probe['error']}"
 
 
+def _processes(row: Instance) -> str:
+    """Which of its processes is silent; where it says nothing else, also which has not run for long."""
+    if not row.get("processes"):
+        return ""
+    from supervisor.core.text.processes import silent, told
+
+    ended = row.get("ended_process")
+    lines = silent(row) or ([] if says(row) or ended else told(row))
+    return lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "") if lines else ""
+
+
 def _flapping(row: Instance) -> str:
     """That it fails again and again, although it runs at the moment."""
     return f"flapping: failed {row['attempt']} times in a row" if is_flapping(row) else ""
@@ -73,11 +118,11 @@ def _flapping(row: Instance) -> str:
 
 def happened(row: Instance) -> str:
     """The cause of the last change in words."""
-    from supervisor.core.text.causes import phrase  # not needed while all is well
+    from supervisor.core.text.causes import ending, phrase  # not needed while all is well
 
     return phrase(
         row["cause"],
-        {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")},
+        ending(row),
     )
 
 
@@ -91,6 +136,8 @@ def _refused(target: Target | None) -> str:
 
 
 def _next(row: Instance) -> str:
+    if row.get("maintenance"):
+        return "; left as it is"
     if row["state"] == "backoff":
         return f"; next try in {duration(row['next_restart_in_s'])}"
     if row["state"] == "failed":
@@ -102,7 +149,7 @@ def _next(row: Instance) -> str:
 
 def _starting(row: Instance) -> str:
     if row["waiting_for"]:
-        return f"waiting for {row['waiting_for']}"
+        return f"waiting for {waits_for(row)}"
     if unasked(row):
         return unasked(row)
     left = f", fails in {duration(row['ready_within_s'])}" if row["ready_within_s"] is not None else ""

@@ -582,6 +582,18 @@ def test_report_in_columns_and_as_json(supervisor: Supervisor, shop: int) -> Non
     assert all(len(line) <= 100 for line in out.splitlines())
 
 
+def test_report_as_a_page(supervisor: Supervisor, shop: int, tmp_path: Path) -> None:
+    page = supervisor("report", "--html", "-").out
+    assert page.startswith("<!DOCTYPE html>") and "importer" in page and page.endswith("</html>\n")
+    file = tmp_path / "month.html"
+    run = supervisor("report", "--since", "1h", "--html", str(file))
+    assert (run.code, run.out) == (0, "") and f"wrote {file}" in run.err
+    assert file.read_text().startswith("<!DOCTYPE html>")
+    refused = supervisor("report", "--html", str(tmp_path / "no" / "page.html"))
+    assert refused.code == 1 and "cannot write" in refused.err and "No such file" in refused.err
+    assert supervisor("report", "--html", "-", "--json").code == 2
+
+
 # -- check, init, completion -----------------------------------------------------------------------------------------
 
 

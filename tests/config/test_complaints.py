@@ -97,7 +97,29 @@ WITHIN_SERVICE = [
     ),
     (
         'sockets = ["unix:/x?nam=a"]',
-        'sockets[0]: "nam" is not a socket option, only mode and name are; did you mean "name"?',
+        'sockets[0]: "nam" is not a socket option, only mode, name, share, start, idle are; did you mean "name"?',
+    ),
+    ('sockets = ["unix:/x?start=later"]', "sockets[0]: start=later is not known; write start=demand"),
+    ('sockets = ["unix:/x?share=yes"]', "sockets[0]: share=yes is not known; write share=reuseport"),
+    (
+        'sockets = ["unix:/x?share=reuseport"]',
+        'sockets[0]: "unix:/x?share=reuseport": only a TCP address can be shared by share=reuseport',
+    ),
+    (
+        'sockets = ["unix:/x?idle=10m"]',
+        'sockets[0]: "unix:/x?idle=10m": idle needs start=demand: nothing would start the service again',
+    ),
+    (
+        'sockets = ["unix:/x?start=demand&idle=10ms"]',
+        "sockets[0]: idle=10ms is too short, at least 1s: the service would be stopped and started again all the time",
+    ),
+    (
+        'sockets = ["unix:/x?start=demand&idle=10"]',
+        'sockets[0]: "10" is not a duration; write "10s" (units: ms s m h d)',
+    ),
+    (
+        'type = "oneshot"\nsockets = ["unix:/x?start=demand"]',
+        "sockets[0]: a oneshot cannot start on demand: it runs once and accepts no connections",
     ),
     ('sockets = ["unix:/x?name=a:b"]', 'sockets[0]: "a:b" is not a valid socket name: use letters, digits and _ . -'),
     (f'sockets = ["unix:/{"x" * 107}"]', f"sockets[0]: /{'x' * 107} is too long for a socket: at most 107 bytes"),
@@ -171,6 +193,61 @@ WITHIN_SERVICE = [
     ("replicas = 10001", "replicas: 10001 is not from 1 to 10000"),
     ("replicas = true", "replicas: expected a whole number from 1 to 10000, not true"),
     ('replicas = "2"', 'replicas: expected a whole number from 1 to 10000, not "2"'),
+    ("replicas = 2\nmin_ready = 3", "min_ready: 3 is more than replicas, 2"),
+    ("min_ready = 0", "min_ready: 0 is not from 1 to 10000"),
+    # ports
+    ("ports = 18000", "ports: expected a string, not 18000"),
+    (
+        'ports = "18000:18010"',
+        'ports: "18000:18010" is not a range of ports; write for example "18000-18031"',
+    ),
+    ('ports = "18010-18000"', 'ports: "18010-18000" ends before it begins; write "18000-18010"'),
+    ('ports = "0-10"', "ports: 0 is not a port: they go from 1 to 65535"),
+    ('ports = "65530-65536"', "ports: 65536 is not a port: they go from 1 to 65535"),
+    ('replicas = 3\nports = "18000-18001"', "ports: 18000-18001: 2 ports for 3 instances"),
+    ('replicas = 3\nports = "18000"', "ports: 18000-18000: 1 port for 3 instances"),
+    (
+        'sockets = ["tcp://127.0.0.1:{port}"]',
+        'sockets[0]: {port} stands for a port of `ports`, which is not given; write for example ports = "18000-18031"',
+    ),
+    (
+        'environment = { URL = "http://x:{port}/" }',
+        "environment.URL: {port} stands for a port of `ports`, which is not given; write for example "
+        'ports = "18000-18031"',
+    ),
+    (
+        'ready.tcp = "127.0.0.1:{port}"',
+        'ready.tcp: {port} stands for a port of `ports`, which is not given; write for example ports = "18000-18031"',
+    ),
+    (
+        'replicas = 2\nports = "18000-18001"\nready.tcp = "127.0.0.1:1{port}"',
+        "ready.tcp: web@2: 118001 is not a port: they go from 1 to 65535",
+    ),
+    (
+        'replicas = 100\nheartbeat = { source = "http", http = "http://[::1]:800{replica}/" }',
+        "heartbeat.http: web@100: 800100 is not a port: they go from 1 to 65535",
+    ),
+    (
+        'replicas = 100\nsockets = ["tcp://[::1]:800{replica}"]',
+        "sockets[0]: web@100: 800100 is not a port: they go from 1 to 65535",
+    ),
+    (
+        'ports = "18000-18010"\nsockets = ["tcp://127.0.0.1:18003"]',
+        "sockets[0]: tcp://127.0.0.1:18003 is one of the `ports` of this service",
+    ),
+    (
+        'replicas = 3\nsockets = ["tcp://127.0.0.1:800{replica}", "tcp://0.0.0.0:8003"]',
+        "sockets[1]: tcp://0.0.0.0:8003 is taken: this service listens on tcp://127.0.0.1:8003",
+    ),
+    (
+        'sockets = ["tcp://{replica}:80"]',
+        'sockets[0]: "tcp://{replica}:80": write an address, not a name, for example tcp://127.0.0.1:80, '
+        "or for all addresses: tcp://0.0.0.0:80 and tcp://[::]:80",
+    ),
+    (
+        f'replicas = 100\nsockets = ["unix:/{"x" * 104}{{replica}}"]',
+        f"sockets[0]: web@100: /{'x' * 104}100 is too long for a socket: at most 107 bytes",
+    ),
     ("nice = 20", "nice: 20 is not from -20 to 19"),
     ("oom_score_adj = -1001", "oom_score_adj: -1001 is not from -1000 to 1000"),
     ("restart.factor = 0.5", "restart.factor: 0.5 is not from 1 to 1000"),
@@ -192,11 +269,29 @@ WITHIN_SERVICE = [
     ('type = "task"', 'type: "task" is not one of service, oneshot'),
     (
         'heartbeat.on_suspect = "restrat"',
-        'heartbeat.on_suspect: "restrat" is not one of restart, report; did you mean "restart"?',
+        'heartbeat.on_suspect: "restrat" is not one of restart, report, kill-process; did you mean "restart"?',
+    ),
+    (
+        'heartbeat.source = "log"\nheartbeat.scope = "process"',
+        'heartbeat.scope: source = "log" does not tell which process beats; notify, celery, activity and exec do',
+    ),
+    (
+        'heartbeat.on_suspect = "kill-process"',
+        'heartbeat.on_suspect: "kill-process" needs scope = "process"',
+    ),
+    (
+        'heartbeat.source = "activity"\nheartbeat.scope = "process"\nheartbeat.on_suspect = "kill-process"',
+        'heartbeat.on_suspect: no process is ended because it was idle; source = "activity" shows that only, write '
+        "restart or report",
+    ),
+    (
+        'heartbeat.source = "celery"\nheartbeat.tcp = "127.0.0.1:6379"\nheartbeat.exec = ["/bin/true"]',
+        'heartbeat.exec: source = "celery" asks the broker in one way: tcp or exec',
     ),
     (
         'heartbeat.source = "htpp"',
-        'heartbeat.source: "htpp" is not one of notify, http, tcp, exec, file, log, activity; did you mean "http"?',
+        'heartbeat.source: "htpp" is not one of notify, http, tcp, exec, file, log, activity, celery; did you mean '
+        '"http"?',
     ),
     ('stop_signal = "TREM"', 'stop_signal: "TREM" is not a signal; did you mean "TERM"?'),
     ("stop_signal = 99", "stop_signal: 99 is not a signal of this system"),
@@ -311,6 +406,9 @@ WITHIN_SERVICE = [
     ),
     ('restart.fallback = "web"', "restart.fallback: a service cannot be its own fallback"),
     ('restart.fallback = "wep"', 'restart.fallback: there is no service "wep"; did you mean "web"?'),
+    ('breaker.on_open = "wait"', 'breaker.on_open: "wait" is not one of hold, stop, ignore'),
+    ('breaker = "hold"', 'breaker: expected a table, not "hold"'),
+    ('on_open = "stop"', "on_open: unknown key; it belongs in services.web.breaker"),
     # dependencies
     ('depends_on = ["wep"]', 'depends_on[0]: there is no service or group "wep"; did you mean "web"?'),
     ('depends_on = ["web"]', "depends_on: dependency cycle: web → web; none of them could start"),
@@ -393,6 +491,19 @@ FILES = [
         '[supervisor]\nname = ""\n' + SERVICE,
         '2: supervisor.name: "" is not a valid name: up to 100 letters, digits and _ . -, not first . or -',
     ),
+    (
+        "[groups.shpo]\nmax_concurrent_restarts = 1\n" + SERVICE + 'group_name = "shop"',
+        '1: groups.shpo: no service has group_name = "shpo"; did you mean "shop"?',
+    ),
+    (
+        "[groups.shop]\nmax_concurent_restarts = 1\n" + SERVICE + 'group_name = "shop"',
+        '2: groups.shop.max_concurent_restarts: unknown key; did you mean "max_concurrent_restarts"?',
+    ),
+    (
+        "[groups.shop]\nmax_concurrent_restarts = 0\n" + SERVICE + 'group_name = "shop"',
+        "2: groups.shop.max_concurrent_restarts: 0 is not from 1 to 10000",
+    ),
+    ("[groups]\nshop = 1\n" + SERVICE + 'group_name = "shop"', "2: groups.shop: expected a table, not 1"),
     ("[supervisor]\nhttp = {}\n" + SERVICE, '2: supervisor.http: needs listen, for example listen = "127.0.0.1:9180"'),
     ('[supervisor.http]\nliste = ""\n' + SERVICE, '2: supervisor.http.liste: unknown key; did you mean "listen"?'),
     (
@@ -451,38 +562,111 @@ FILES = [
         '3: services.a.restart.fallback: "b" depends on "a" and could not start when needed',
     ),
     (
+        '[services.a]\ncommand="true"\nrestart.fallback="c"\ndepends_on=["b"]\n[services.b]\ncommand="true"\n'
+        'depends_on=["c"]\n[services.c]\ncommand="true"',
+        '3: services.a.restart.fallback: "a" depends on "c", which is stopped before "a" is tried again',
+    ),
+    (
         '[services.a]\ncommand="true"\nrestart.fallback="b"\n[services.b]\ncommand="true"\nautostart=true',
         "6: services.b.autostart: a fallback starts when it is needed; leave this out",
     ),
 ]
 
 
-def test_each_instance_has_a_log_of_its_own(complaints: Complain) -> None:
+def test_ports_belong_to_one_service(complaints: Complain) -> None:
+    text = """
+[supervisor.http]
+listen = "127.0.0.1:18040"
+[services.a]
+command = "true"
+ports = "18000-18009"
+[services.b]
+command = "true"
+ports = "18009-18019"
+[services.c]
+command = "true"
+sockets = ["tcp://[::1]:18005"]
+[services.d]
+command = "true"
+replicas = 2
+sockets = ["tcp://0.0.0.0:1801{replica}"]
+[services.e]
+command = "true"
+ports = "18030-18050"
+[services.f]
+command = "true"
+ports = "18020-18021"
+sockets = ["unix:/run/f", "tcp://127.0.0.1:18022"]
+"""
+    assert complaints(text) == [
+        'services.toml:9: services.b.ports: 18009-18019 overlaps 18000-18009 of "a"',
+        'services.toml:12: services.c.sockets[0]: tcp://[::1]:18005 is one of the `ports` of "a"',
+        'services.toml:16: services.d.sockets[0]: tcp://0.0.0.0:18011 is one of the `ports` of "b"',
+        "services.toml:19: services.e.ports: 18030-18050 has the port of the daemon itself (supervisor.http.listen): "
+        "tcp://127.0.0.1:18040",
+    ]
+
+
+def test_each_standard_error_apart_has_a_log_of_its_own(complaints: Complain) -> None:
+    text = """
+[services.a]
+command = "true"
+log = { path = "one.log", stderr = "one.log" }
+[services.b]
+command = "true"
+log = { stderr = "one.log", mode = "0640" }
+[services.c]
+command = "true"
+replicas = 2
+log.stderr = "x.log"
+[services.d]
+command = "true"
+log.stderr = 1
+[services.e]
+command = "true"
+log = { stderr = true, mode = "0640" }
+"""
+    assert complaints(text) == [
+        "services.toml:4: services.a.log.stderr: one.log is the log of a; leave stderr out, and both are in one log",
+        "services.toml:7: services.b.log.mode: one.log is also the log of a, which has another value "
+        "(services.toml:4: services.a.log.mode); write the same, or choose another file",
+        "services.toml:14: services.d.log.stderr: expected true, false or a path, not 1",
+        "services.toml:17: services.e.log.mode: has no effect without path: the state directory is closed to other "
+        "users",
+    ]
+
+
+def test_who_shares_a_log_agrees_on_its_file(complaints: Complain) -> None:
     text = """
 [defaults]
-log.path = "one.log"
+log = { path = "one.log", max_size = "1MiB" }
 [services.a]
 command = "true"
 [services.b]
 command = "true"
+log = { timestamps = true, max_size = "2MiB", keep = 3 }
 [services.c]
 command = "true"
-replicas = 2
-log.path = "x.log"
+log = { path = "a.log", stderr = "{instance}.log" }
 [services.d]
 command = "true"
 replicas = 2
 log.path = "{instance}.log"
+[services.f]
+command = "true"
+log.path = "c.log"
 [services.e]
 command = "true"
 log.path = "d@2.log.1.gz"
 """
     assert complaints(text) == [
-        "services.toml:3: services.b.log.path: one.log is the log of a; write {instance} in the name of the file, "
+        "services.toml:8: services.b.log.max_size: one.log is also the log of a, which has another value "
+        "(services.toml:3: services.a.log.max_size); write the same, or choose another file",
+        "services.toml:8: services.b.log.keep: one.log is also the log of a, which has another value "
+        "(services.toml:4: services.a.log.keep); write the same, or choose another file",
+        "services.toml:18: services.f.log.path: c.log is the log of c; write {instance} in the name of the file, "
         "or choose another",
-        "services.toml:11: services.c.log.path: x.log would be the log of 2 instances; write {instance} in the name "
-        "of the file: it stands for c@1 and so on",
-        "services.toml:18: services.e.log.path: d@2.log.1.gz is the name of a file that belongs to the log of d",
+        "services.toml:21: services.e.log.path: d@2.log.1.gz is the name of a file that belongs to the log of d",
     ]
 
 

@@ -18,7 +18,10 @@ command = "true"
 type = "oneshot"
 [services.redis]
 command = "sleep 1"
+group_name = "stores"
 ready.tcp = "127.0.0.1:6379"
+[groups.stores]
+max_concurrent_restarts = 1
 [services.lazy]
 command = "true"
 autostart = false
@@ -42,6 +45,7 @@ demo: 5 services, 6 instances to start
   sockets  /run/demo
   ledger   /var/demo
   http     127.0.0.1:9180
+  group    stores: at most 1 of its instances is starting again at once
 
 1. at once
    migrate
@@ -86,6 +90,12 @@ def test_a_plan_as_a_person_would_tell_it(plan: Load, tmp_path: Path) -> None:
         ('ready.log = "up"', "ready   when a line matches /up/, within 30s"),
         ("ready.notify = true", "ready   when it sends READY=1, within 30s"),
         ('ready.delay = "2s"', "ready   2s after its start, within 30s"),
+        ("replicas = 4\nmin_ready = 3", "ready   as soon as it runs; 3 of 4 are enough"),
+        ("end_with = true", "ends    everything, with its exit code, when it has ended for good"),
+        (
+            'group_name = "g"\nrestart.exit_codes = { never = [64, 78], always = [75], group = [42] }',
+            "codes   never restarted after 64, 78; always restarted after 75; with its group after 42",
+        ),
         ('restart.policy = "never"', "fails   never restarted"),
         (
             'group_name = "g"\nrestart = { strategy = "one-for-all", backoff = "fixed", initial = "1s" }',
@@ -98,6 +108,11 @@ def test_a_plan_as_a_person_would_tell_it(plan: Load, tmp_path: Path) -> None:
         (
             'heartbeat = { detector = "timeout", source = "file", file = "/b", on_suspect = "report" }',
             "beats   file /b every 1s; suspected after 5s, only reported",
+        ),
+        (
+            "replicas = 4\nrollout = { max_unavailable = 0, max_surge = 1 }",
+            "rolls   a change replaces none before another is ready, 1 more meanwhile, each ready for 10s; "
+            "rolled back if one\n             fails",
         ),
         ('resources.max_cpu = "50%"', "over    50% CPU for 30s: restart"),
         (f'command = ["sleep", "{"x" * 200}"]', f"runs    sleep {'x' * 100}…"),

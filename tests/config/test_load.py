@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from supervisor.core.model.spec import (
     BackoffKind,
     ConsoleMode,
     Evidence,
+    GroupSpec,
     HeartbeatSpec,
     HookSpec,
     LogSpec,
@@ -26,6 +28,7 @@ from supervisor.core.model.spec import (
     ServiceType,
     Strategy,
     SupervisorSpec,
+    Suspicion,
     TargetSpec,
 )
 from tests.config.conftest import Load
@@ -38,6 +41,9 @@ state_dir = "/var/state/${EMPTY:-demo}"
 max_concurrent_restarts = 3
 [supervisor.http]
 listen = "[::1]:9180"
+
+[groups.group]
+max_concurrent_restarts = 2
 
 [services.redis]
 command = "sleep '1 2' ${PORT}"
@@ -129,7 +135,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / ".env").write_text("A=file\nC=c\n")
     (tmp_path / "page.sh").touch(0o755)
-    assert plan(EVERYTHING) == Plan(
+    assert replace(plan(EVERYTHING), written=()) == Plan(
         path=str(tmp_path / "services.toml"),
         folder=folder_identity(tmp_path),
         supervisor=SupervisorSpec(
@@ -139,6 +145,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
             max_concurrent_restarts=3,
             listen=("::1", 9180),
         ),
+        groups=(GroupSpec(name="group", max_concurrent_restarts=2),),
         services=(
             ServiceSpec(name="redis", command=("sleep", "1 2", "8000"), directory=str(tmp_path)),
             ServiceSpec(name="page", command=("true",), directory=str(tmp_path), autostart=False),
@@ -175,7 +182,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
                     min_timeout=3,
                     max_timeout=20,
                     timeout=6,
-                    on_suspect=Reaction.REPORT,
+                    on_suspect=Suspicion.REPORT,
                 ),
                 restart=RestartSpec(
                     policy=Policy.ALWAYS,
@@ -408,15 +415,38 @@ depends_on = ["stores"]
         ('http = "http://[::1]:800{{replica}}/{{replica}}"', "http://[::1]:800{{replica}}/{{replica}}"),
         ('tcp = "localhost:800{{replica}}"', "localhost:800{{replica}}"),
         ('tcp = "unix:/run/{{replica}}.sock"', "unix:/run/{{replica}}.sock"),
+        ('tcp = "127.0.0.1:{{port}}"', "127.0.0.1:{{port}}"),
+        ('http = "http://localhost:{{port}}/{{replica}}"', "http://localhost:{{port}}/{{replica}}"),
     ],
 )
 def test_addresses_of_probes(plan: Load, tmp_path: Path, given: str, address: str) -> None:
     kind = given.partition(" ")[0]
     given = given.format()
-    spec = plan(SERVICE + f'ready.{given}\nheartbeat = {{ source = "{kind}", {given} }}').services[0]
+    more = 'ports = "18000"\n' if "{port}" in given else ""
+    spec = plan(SERVICE + f'{more}ready.{given}\nheartbeat = {{ source = "{kind}", {given} }}').services[0]
     assert spec.ready is not None and spec.heartbeat is not None
     expected = address.format(here=tmp_path)
     assert (getattr(spec.ready, kind), getattr(spec.heartbeat, kind)) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("tcp://127.0.0.1:{port}", "tcp://127.0.0.1:{port}"),
+        ("tcp://localhost:80{replica}", "tcp://127.0.0.1:80{replica}"),
+        ("tcp://[0:0::1]:{port}", "tcp://[::1]:{port}"),
+        ("tcp://127.0.0.{replica}:080", "tcp://127.0.0.{replica}:80"),
+        ("unix:/run/web-{replica}.sock?mode=0666", "unix:/run/web-{replica}.sock"),
+        ("unix:@web-{port}", "unix:@web-{port}"),
+    ],
+)
+def test_a_socket_of_each_instance(plan: Load, given: str, url: str) -> None:
+    spec = plan(SERVICE + f'replicas = 3\nports = "18000-18002"\nsockets = ["{given}"]').services[0]
+    assert ([s.url for s in spec.sockets], spec.ports) == ([url], (18000, 18002))
+
+
+def test_one_port(plan: Load) -> None:
+    assert plan(SERVICE + 'ports = "${FIRST:-18000}"').services[0].ports == (18000, 18000)
 
 
 def test_users_and_groups_by_number(plan: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,3 +473,46 @@ def test_a_signal_by_name_or_number(plan: Load, spelling: str) -> None:
 )
 def test_a_real_time_signal_may_be_written_as_an_offset(plan: Load, spelling: str, number: int) -> None:
     assert plan(SERVICE + f"stop_signal = {spelling}").services[0].stop_signal == number
+
+
+def test_each_services_table_has_a_fingerprint(plan: Load) -> None:
+    first = plan('[defaults]\nnice = 1\n[services.a]\ncommand = "true"\n[services.b]\ncommand = "true"').written
+    assert [name for name, _ in first] == ["a", "b"]
+    reordered = plan(
+        '# a comment\n[services.b]\ncommand = "true"\n[services.a]\ncommand = "true"\nnice = 1\n[defaults]\nnice = 1'
+    )
+    assert set(reordered.written) == set(first)
+    edited = plan('[services.a]\ncommand = "true"\n[services.b]\ncommand = "true"\nnice = 1').written
+    assert dict(edited)["a"] != dict(first)["a"]
+    assert dict(edited)["b"] == dict(first)["b"]
+
+
+def test_logs_that_several_instances_write_are_known(plan: Load, tmp_path: Path) -> None:
+    found = plan(
+        """
+        [defaults]
+        command = "true"
+        log.path = "all.log"
+        [services.a]
+        [services.b]
+        log.stderr = "{instance}.err"
+        [services.c]
+        replicas = 2
+        log.path = "c.log"
+        [services.d]
+        log = { path = "d.log", stderr = "errors.log" }
+        [services.e]
+        log = { path = "e.log", stderr = "errors.log" }
+        [services.f]
+        replicas = 2
+        log.path = "{instance}.log"
+        """
+    )
+    assert {s.name: (s.log.path_shared, s.log.stderr_shared) for s in found.services} == {
+        "a": (True, False),
+        "b": (True, False),
+        "c": (True, False),
+        "d": (False, True),
+        "e": (False, True),
+        "f": (False, False),
+    }

@@ -3,7 +3,10 @@
 A transcript is lines of `input -> expected`: what happens, then the state it leads to and the orders it gives.
 
     service NAME key=value …       begins one; keys as in services.toml, dotted for sub-tables
+    start lazy | connected | idle  what starts on demand is started not by name, by a connection, and had none for long
+    no-demand                      a changed configuration no longer says that it starts on demand
     start | stop | restart | reset | granted | spawned | ready | heartbeat | exited code=1 | exited signal=9 …
+    maintenance on for=30m | maintenance off    it is left alone, and supervised again
     signal number=1                a user has this signal sent
     advance 5s                     time passes; every deadline on the way fires
     advance to deadline            until the next deadline, which fires
@@ -17,6 +20,11 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     probe-unknown lasted=2s        a probe could not ask; it began 2 s ago
     probe-delayed lasted=200ms     a probe that began 200 ms ago waits for a CPU
     examined | examined alive      the examiner answers; `held=` why it cannot run, `unasked` its probe cannot ask
+    beat of=7 busy=30s             process 7 of the tree beats for itself (`scope = "process"`), and is busy
+    beats of=7+8 x20 every=1s      several of them, twenty times
+    member-look of=7               what a look at it has shown while it is busy: `gone`, `stopped`, `ran=`
+    member of=7                    what was found of it: `gone`, `stopped`, `held=`, `shared=`, `ran=`
+    says-stopping                  STOPPING=1
     pause for=30s                  the daemon itself does not run for this time, and wakes late
     suspend for=8h | clock by=-1h  the host sleeps; the wall clock is set
 
@@ -47,9 +55,12 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
+from supervisor.core.services.maintenance import is_over
 from supervisor.core.services.service_set import ServiceSet
 from tests.doubles import action_words
 
+EPOCH = 1_000_000.0
+"""Seconds by which the wall clock is ahead."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -77,6 +88,12 @@ def value(text: str) -> Any:
     return float(text) if text.replace(".", "", 1).isdigit() else text
 
 
+def steps(text: str) -> list[dict[str, Any]]:
+    """`15:10s+3:5s`: the steps of a stop."""
+    pairs = (step.split(":") for step in text.split("+"))
+    return [{"signal": int(number), "wait": seconds(wait)} for number, wait in pairs]
+
+
 def service(words: list[str]) -> ServiceSpec:
     """`NAME key=value …` as a spec; `restart.jitter` is 0 unless given, so that delays are round."""
     plain: dict[str, Any] = {"name": words[0], "command": ["program"], "restart": {"jitter": 0.0}}
@@ -86,7 +103,14 @@ def service(words: list[str]) -> ServiceSpec:
         inner = plain
         for table in tables:
             inner = inner.setdefault(table, {})
-        inner[last] = value(text)
+        if key == "stop":
+            inner[last] = steps(text)
+        elif tables[-1:] == ["exit_codes"]:
+            inner[last] = [int(code) for code in text.split("+")]
+        else:
+            inner[last] = ["127.0.0.1", 8000] if last == "listen" else value(text)
+    if "socket" in plain:
+        plain["sockets"] = [{"url": "unix:@web"} | plain.pop("socket")]
     return from_plain(ServiceSpec, plain)
 
 
@@ -138,6 +162,11 @@ class Play:
             for _ in range(int(words[1][1:])):
                 self._until(self.now + every, out)
                 self._step(ev.Heartbeat(self.instance.incarnation, self.now), out)
+        elif name == "beats":
+            for _ in range(int(words[2][1:])):
+                self._until(self.now + seconds(options["every"]), out)
+                for one in options["of"].split("+"):
+                    self._step(ev.Heartbeat(self.instance.incarnation, self.now, process=(int(one), 1)), out)
         else:
             self._step(self._event(name, words, options), out)
 
@@ -145,7 +174,7 @@ class Play:
         """The supervisor dies, and the next one reads what was saved."""
         saved = json.loads(json.dumps(self.instance.snapshot(self.now)))
         self.instance = Instance(self.instance.name, self.instance.spec, lambda: 0.5)
-        self.instance.restore(saved, crashed=same_boot)
+        self.instance.restore(saved, crashed=same_boot, ahead=None if same_boot else EPOCH)
 
     def _advance(self, words: list[str], out: list[str]) -> None:
         if words[1:] == ["to", "deadline"]:
@@ -166,7 +195,7 @@ class Play:
         self.now = max(self.now, when)
 
     def _fire(self, out: list[str]) -> None:
-        self._step(ev.Timeout(), out)
+        self._step(ev.EndMaintenance() if is_over(self.instance, self.now) else ev.Timeout(), out)
 
     def _pause(self, lasts: float, out: list[str]) -> None:
         expected, self.now = self.deadline, self.now + lasts
@@ -210,7 +239,7 @@ class Play:
         empty = options.get("tree") != "left"
         match name:
             case "start":
-                return ev.Start()
+                return ev.Start(Cause.AUTOSTART, lazy=True) if "lazy" in words else ev.Start()
             case "stop":
                 return ev.Stop(later="later" in words, force="force" in words)
             case "shutdown":
@@ -219,8 +248,19 @@ class Play:
                 return ev.Restart()
             case "reset":
                 return ev.Reset()
+            case "maintenance" if "off" in words:
+                return ev.EndMaintenance()
+            case "maintenance":
+                lasts = seconds(options["for"]) if "for" in options else None
+                return ev.BeginMaintenance(self.now + EPOCH, lasts, "new disk")
             case "signal":
                 return ev.SendSignal(int(options["number"]))
+            case "connected":
+                return ev.Connected("unix:@web")
+            case "idle":
+                return ev.Idle(n, 600.0)
+            case "no-demand":
+                return ev.Reconfigure(replace(i.spec, sockets=()), restart=True)
             case "granted":
                 return ev.StartPermitted()
             case "spawned":
@@ -245,6 +285,8 @@ class Play:
             case "exited":
                 code, sig = options.get("code"), options.get("signal")
                 return ev.Exited(n, int(code) if code else None, int(sig) if sig else None, empty)
+            case "drained":
+                return ev.Drained(n)
             case "tree-empty":
                 return ev.TreeEmpty(n)
             case "lingering":
@@ -252,7 +294,22 @@ class Play:
             case "examined":
                 ran = seconds(options.get("ran", "0s"))
                 unasked = "redis-cli: no such file" if "unasked" in words else None
-                return ev.SuspectExamined(n, "alive" in words, options.get("held"), {"processes": []}, ran, unasked)
+                held, shared = options.get("held", options.get("shared")), "shared" in options
+                return ev.SuspectExamined(n, "alive" in words, held, {"processes": []}, ran, unasked, shared)
+            case "beat":
+                busy = seconds(options["busy"]) if "busy" in options else None
+                doing = options.get("doing", "")
+                return ev.Heartbeat(n, self.now, process=(int(options["of"]), 1), busy=busy, doing=doing)
+            case "member" | "member-look":
+                ran = seconds(options.get("ran", "0s"))
+                held = options.get("held", options.get("shared"))
+                process, shared = (int(options["of"]), 1), "shared" in options
+                evidence: dict[str, Any] = {"processes": []} if "evidence" in words else {}
+                if name == "member-look":
+                    return ev.MemberLookedAt(n, process, "gone" in words, "stopped" in words, ran)
+                return ev.MemberExamined(n, process, "gone" in words, "stopped" in words, held, evidence, ran, shared)
+            case "says-stopping":
+                return ev.Stopping(n)
             case "over-limit":
                 return ev.LimitExceeded(n, options["resource"], 2.0, 1.0)
             case "triggered":
@@ -267,6 +324,9 @@ class Play:
                 return ev.StatusText(n, options["text"])
             case "reconfigured":
                 return ev.Reconfigure(replace(i.spec, description="new"), "restart" in words)
+            case "replaced":
+                cause = Cause.PUT_BACK if "back" in words else Cause.ROLLED_OUT
+                return ev.Replace(replace(i.spec, description=cause.value), "0badcafe", cause)
         raise ValueError(f"no such event: {name}")
 
     def _step(self, event: ev.Event, out: list[str]) -> None:
@@ -279,12 +339,14 @@ class Play:
             if isinstance(action, act.Record):
                 self.records.append(action)
                 note = "" if action.before is not action.after else "~"
-                held = f' "{action.detail["held"]}"' if action.cause is Cause.HELD else ""
+                held = f' "{action.detail["held"]}"' if action.cause in (Cause.HELD, Cause.PROCESS_HELD) else ""
                 out.append(f"{note}{action.after.value.upper()}({action.cause.value}){held}")
             elif isinstance(action, act.Spawn):
                 out.append(f"Spawn #{action.incarnation}")
             elif isinstance(action, act.Signal):
                 out.append(f"Signal {action.number}{' to the tree' if action.tree else ''}")
+            elif isinstance(action, act.ExamineMember | act.LookAtMember | act.KillMember):
+                out.append(f"{action_words.word(action)} {action.process[0]}")
             elif isinstance(action, act.StartMonitoring):
                 out.append(f"Watch {action.purpose.value}")
             else:

@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
-from supervisor.daemon.previous_run import ID, PLAN, SOURCE, PreviousRun, RuntimeFiles, same_epoch
+from supervisor.daemon.previous_run import ID, PLAN, SOURCE, WRITTEN, PreviousRun, RuntimeFiles, same_epoch
 
 NOW, BEFORE = "boot.2", "boot.1"
 
@@ -147,7 +147,7 @@ def test_only_the_owner_may_read_the_plan(tmp_path: Path) -> None:
     files = RuntimeFiles(str(tmp_path))
     files.write_plan(_plan("a"))
     files.write_id("abc", NOW)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [ID, PLAN, SOURCE]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [ID, PLAN, SOURCE, WRITTEN]
     assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o600}
 
 

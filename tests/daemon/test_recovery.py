@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
-from supervisor.core.model.actions import Goal, State
-from supervisor.core.model.spec import Plan, SupervisorSpec
+from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.core.services.adoption import has_state
+from tests.simulation import faults
+from tests.simulation.daemon import Daemon
 from tests.simulation.plans import service
 from tests.simulation.world import World
 
@@ -59,6 +62,17 @@ def test_after_a_crash_what_was_ordered_holds(world: World) -> None:
     assert (state(world, "web"), state(world, "spare")) == (STOPPED, RUNS)
 
 
+def test_a_new_service_does_not_start_what_was_stopped_by_order(world: World) -> None:
+    """It waits, as after a reload."""
+    order(world, "stop", "web")
+    new = service("new", depends_on=("web",))
+    world.plan = Plan(supervisor=SupervisorSpec(), services=(*world.plan.services, new))
+    crash_and_start(world)
+    assert (state(world, "web"), state(world, "new")) == (STOPPED, (State.STARTING, Goal.UP))
+    order(world, "start", "web")
+    assert (state(world, "web"), state(world, "new")) == (RUNS, RUNS)
+
+
 def test_what_ran_before_a_reboot_is_not_started_by_a_crash_after_it(world: World) -> None:
     order(world, "start", "spare")
     world.reboot()
@@ -95,3 +109,119 @@ def test_what_was_saved_of_a_removed_service_is_forgotten(world: World, end: str
         crash_and_start(world)
         order(world, "restart", "web")  # it is written with the next record
     assert set(world.disk.snapshots) == {"web"}
+
+
+def plan(*services: ServiceSpec) -> Plan:
+    return Plan(supervisor=SupervisorSpec(), services=services)
+
+
+def reload(world: World, *services: ServiceSpec) -> None:
+    assert world.daemon is not None
+    world.plan = plan(*services)
+    faults.reload(world, world.daemon)
+    world.run_until(world.now + 5.0)
+
+
+def causes(world: World, name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Filled with the causes of all that is recorded of an instance from now on."""
+    found: list[str] = []
+    record = Daemon.record
+
+    def noted(self: Daemon, records: Sequence[Record]) -> None:
+        found.extend(r.cause.value for r in records if r.instance == name)
+        record(self, records)
+
+    monkeypatch.setattr(Daemon, "record", noted)
+    return found
+
+
+def test_what_a_reload_took_out_is_not_started_by_a_crash(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan that is kept had it as long as it ran, and the ledger knows nothing of it any more."""
+    reload(world, service("spare", autostart=False))
+    assert world.disk.plan is not None and world.disk.plan.service("web") is not None
+    recorded = causes(world, "web", monkeypatch)
+    crash_and_start(world)
+    assert recorded == []
+    assert world.daemon is not None and "web" not in world.daemon.service_set.instances
+
+
+@pytest.mark.parametrize("steps", range(5))
+@pytest.mark.parametrize("name", ["web", "spare"])
+def test_what_was_saved_of_it_goes_with_what_a_reload_takes_out(world: World, name: str, steps: int) -> None:
+    """Also of one that had been stopped before: else the next one of this name is stopped after a crash."""
+    order(world, "start", "spare")
+    order(world, "stop", "web", "spare")
+    left = [spec for spec in world.plan.services if spec.name != name]
+    reload(world, *left)
+    assert name not in world.disk.snapshots
+    assert world.daemon is not None
+    world.daemon.fuse = steps
+    reload(world, *left, service(name))
+    assert world.faults.total() == 1
+    world.run_until(world.now + 300.0)
+    assert state(world, name) == RUNS
+
+
+def test_what_the_file_takes_out_is_not_started_once_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was about to be spawned when the daemon died."""
+    order(world, "stop", "web")
+    assert world.daemon is not None
+    world.daemon.fuse = 1
+    order(world, "start", "web")
+    assert world.daemon is None and json.loads(world.disk.snapshots["web"])["goal"] == "up"
+    world.plan = plan(service("spare", autostart=False))
+    recorded = causes(world, "web", monkeypatch)
+    world.run_until(world.now + 300.0)
+    assert world.daemon is not None and set(world.daemon.service_set.instances) == {"spare"}
+    assert recorded == ["spawn-interrupted", "removed"]
+
+
+def test_what_the_file_changes_is_not_started_by_its_old_definition(world: World) -> None:
+    """It was waiting for the file to be read, not for the end of a process of the old definition."""
+    order(world, "stop", "web")
+    assert world.daemon is not None
+    world.daemon.fuse = 1
+    order(world, "start", "web")
+    world.plan = plan(service("web", environment=[["N", "2"]]))
+    world.run_until(world.now + 300.0)
+    assert state(world, "web") == RUNS and world.daemon is not None
+    assert world.daemon.processes["web"].environment == (("N", "2"),)
+    assert world.daemon.service_set.instances["web"].incarnation == 3
+
+
+def test_what_was_taken_out_and_comes_back_is_new(world: World) -> None:
+    """It had not ended when the daemon died, so it was in the plan that is kept; its goal was that of the removal."""
+    assert world.daemon is not None
+    for process in world.processes.living():
+        process.stubborn = True
+    reload(world, service("spare", autostart=False))
+    world.crashed("while web is stopping")
+    assert json.loads(world.disk.snapshots["web"])["wanted_by"] == "removed"
+    world.plan = plan(service("web"), service("spare", autostart=False))
+    world.run_until(world.now + 300.0)
+    assert state(world, "web") == RUNS
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_the_plan_of_a_run_that_has_ended_is_never_in_force(world: World, steps: int) -> None:
+    """Also where the start is interrupted that marks the next run as one that may have crashed."""
+    world.run_until(world.now + 5.0)
+    down(world)
+    world.plan = plan(service("web", environment=[["N", "2"]]))
+    world.daemon_fuse = steps
+    world.run_until(world.now + 600.0)
+    assert state(world, "web") == RUNS and world.daemon is not None
+    assert world.daemon.service_set.instances["web"].incarnation <= 3
+    assert world.processes.by_instance["web"].environment == (("N", "2"),)
+
+
+@pytest.mark.parametrize("steps", range(7))
+def test_a_changed_definition_is_taken_wherever_the_daemon_died_in_the_reload(world: World, steps: int) -> None:
+    """Where the plan alone had been saved, the process was taken for one of the new definition."""
+    world.run_until(world.now + 5.0)
+    assert world.daemon is not None
+    world.daemon.fuse = steps
+    reload(world, service("web", environment=[["NEW", "1"]]), service("spare", autostart=False))
+    world.run_until(world.now + 300.0)
+    assert world.faults.total() == 1 and state(world, "web") == RUNS
+    assert world.processes.by_instance["web"].environment == (("NEW", "1"),)

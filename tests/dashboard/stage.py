@@ -13,6 +13,7 @@ from supervisor.dashboard.app import Dashboard
 from supervisor.dashboard.dialogs import Page, Question
 from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.overview import Overview
+from supervisor.dashboard.row_status import Row
 from supervisor.dashboard.spans import plain
 from tests.doubles.fake_client import FakeClient, status
 
@@ -52,16 +53,21 @@ class Stage:
         await self.pilot.pause()
 
     def at(self, name: str) -> None:
-        """Put the cursor on an instance."""
-        self.overview.table.go_to([row.name for row in self.overview.table.rows].index(name))
+        """Put the cursor on an instance, or with `web@` on a service."""
+        self.overview.table.go_to(self.rows().index(name))
 
     def shown(self, which: str) -> str:
         """The text of a pane, whether scrolled into view or not."""
         view = self.app.screen.query_one(f"#{which}", LineView)
         return "\n".join(plain(line) for line in map(view.line_at, range(view.virtual_size.height)))
 
+    def rows(self) -> list[str]:
+        """All rows from the top: `web@` is the row of a service, `web@1` one of its instances."""
+        return [row.key for row in self.overview.table.rows]
+
     def names(self) -> list[str]:
-        return [row.name for row in self.overview.table.rows]
+        """The instances that have a row, from the top."""
+        return [row.name for row in self.overview.table.rows if row.service is None]
 
     def screen(self) -> str:
         """What stands on the terminal now."""
@@ -89,6 +95,11 @@ class Stage:
         return self.client.posted
 
 
+def standing_for(rows: Sequence[Row]) -> set[str]:
+    """The instances that the rows show, each by itself or folded."""
+    return {name for row in rows for name in row.instances}
+
+
 def play(
     scene: Callable[[Stage], Awaitable[None]],
     *,
@@ -106,7 +117,9 @@ def play(
             stage = Stage(app, client, pilot)
             await stage.say()
             await stage.until(lambda: app.model.history.events, "the events")
-            await stage.until(lambda: len(stage.names()) == len(client.rows), "the table")
+            await stage.until(
+                lambda: standing_for(stage.overview.table.rows) == {v["name"] for v in client.rows}, "rows"
+            )
             await scene(stage)
 
     asyncio.run(run())

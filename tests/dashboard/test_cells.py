@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.model.documents import Difference, Instance
+from supervisor.core.model.documents import Difference
+from supervisor.core.model.instance_documents import Instance
 from supervisor.dashboard.cells import GUTTER, columns, row_line, title_line, why_and_next
 from supervisor.dashboard.commands import changes
 from supervisor.dashboard.detail_text import detail, one_line
 from supervisor.dashboard.draw import bar, bins, condensed, histogram, sparkline, suspicion_line
 from supervisor.dashboard.eventline import event_line
 from supervisor.dashboard.evidence import evidence_page
-from supervisor.dashboard.filter_sort import SORTS, arrange, find, matching
-from supervisor.dashboard.header import banner, blockers, first_line, host_line
+from supervisor.dashboard.filter_sort import SORTS, arrange, matching
+from supervisor.dashboard.header import banner, blockers, first_line, host_line, rollout_line
 from supervisor.dashboard.history import DEPTH, EVENTS, MOVES, History
 from supervisor.dashboard.keybar import LOG, TABLE, key_lines
 from supervisor.dashboard.model import Model
@@ -177,6 +178,7 @@ def test_state_and_severity(row: Instance, glyph: str, level: int) -> None:
         (view("a", "backoff", next_restart_in_s=4.2), 1.0, "next try in 3.2s"),
         (view("a", "failed", next_restart_in_s=42.0), 50.0, "next try in 0.0s"),
         (view("a", "stopping", kill_in_s=70.0), 0.0, "SIGKILL in 1m10s"),
+        (view("a", "stopping", drain_s=30.0), 4.0, "drained within 26s"),
         (view("a", "starting", ready_within_s=20.0), 0.0, "must be ready in 20s"),
         (view("a", **beating(5.6, suspect_in_s=2.5)), 0.5, "suspect in 2.0s"),
         (view("a", **beating(0.2, suspect_in_s=2.5)), 0.0, ""),
@@ -204,7 +206,11 @@ FAILED = event(1, "a", "running", "backoff", "exited", exit_code=3, signal=None,
         (Row(view("a", "starting", status="loading", status_age_s=6.0), 2.0), "loading (8.0s ago)"),
         (Row(view("a", status="batch 7")), "batch 7"),
         (Row(view("a"), last_failure=FAILED, failed_ago=30.0), "ready again after: exited with code 3"),
-        (Row(view("a"), last_failure=FAILED, failed_ago=3000.0), "exited with code 3"),
+        (Row(view("a"), last_failure=FAILED, failed_ago=3000.0), "ready again after: exited with code 3"),
+        (
+            Row(view("a"), last_failure=FAILED, failed_ago=3000.0, place="hangs at a.py:1 in f()"),
+            "ready again after: hangs at a.py:1 in f()",
+        ),
         (Row(view("a", attempt=8), last_failure=FAILED, failed_ago=3.0), "exited with code 3: failed 8 times in a row"),
         (Row(view("a", attempt=8)), "failed 8 times in a row"),
         (Row(view("a", "backoff"), last_failure=FAILED, place="hangs at a.py:1 in f()"), "hangs at a.py:1 in f()"),
@@ -287,15 +293,6 @@ def test_names_sort_as_people_count() -> None:
 )
 def test_filter(text: str, names: list[str]) -> None:
     assert [v["name"] for v in matching(twelve(), text)] == names
-
-
-def test_find_goes_round() -> None:
-    views = twelve()
-    assert find(views, "web", 0) == 2
-    assert find(views, "web", 5) == 2
-    assert find(views, "web", 1, -1) == 4
-    assert find(views, "", 0) is None
-    assert find([], "web", 0) is None
 
 
 # -- remembering -----------------------------------------------------------------------------------------------------
@@ -596,3 +593,24 @@ def test_evidence_of_any_shape_can_be_read() -> None:
     assert [plain(t) for t in evidence_page(value)] == [
         "stacks", "  one", "  two", "proc", "  wchan            futex", "  fds", "    1", "    x�",
     ]  # fmt: skip
+
+
+MOVING = {
+    "service": "web", "order": "reload", "state": "rolling-back", "paused": False, "instances": 4, "current": 2,
+    "settled": 0, "ready": 3, "waiting_for": ["web@1"], "reason": "web@1: exited with code 3 before it was ready",
+}  # fmt: skip
+
+
+def test_eighty_columns_show_how_far_a_rollout_is_and_leave_the_reason_out() -> None:
+    rows = [view(f"web@{n}", "running", service="web", current=n < 3) for n in (1, 2, 3, 4)]
+    moving = status(rows, rollouts=[MOVING])
+    assert plain(rollout_line(moving, 80)) == "   web  rolling back: 2 of 4; web@1 settles  ·  C 0.50"
+    assert "exited with code 3" in plain(rollout_line(moving, 200))
+    assert "run the configuration in force" in plain(rollout_line(moving, 200))
+
+
+def test_eighty_columns_show_how_many_more_problems_there_are() -> None:
+    told = "web@1: in maintenance for another 28m: the disk of the machine is replaced (by ann, with `supervisor …`)"
+    shown = plain(banner(status(problems=[told, "b", "c"]), "", 80))
+    assert shown.startswith(" ⚠ web@1: in maintenance for another 28m: ") and shown.endswith("…  (+2 more)")
+    assert len(shown) <= 80

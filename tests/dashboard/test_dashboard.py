@@ -43,7 +43,9 @@ def test_one_is_stopped_or_restarted_only_after_a_confirmation_that_names_it(key
 def test_several_are_stopped_or_restarted_only_after_a_confirmation(key: str, verb: str) -> None:
     async def scene(stage: Stage) -> None:
         stage.at("redis")
-        await stage.press("space", "space", key)
+        await stage.press("space")
+        stage.at("web@1")
+        await stage.press("space", key)
         await stage.question()
         assert f"{verb} these 2 instances?" in stage.screen() and "redis, web@1" in stage.screen()
         await stage.press("n", key)
@@ -96,7 +98,9 @@ def test_marks_are_set_counted_and_cleared() -> None:
     async def scene(stage: Stage) -> None:
         table = stage.overview.table
         stage.at("redis")
-        await stage.press("space", "shift+down")
+        await stage.press("space")
+        stage.at("web@1")
+        await stage.press("shift+down")
         assert table.targets == ["redis", "web@1"] and table.current == "web@2"
         assert "2 selected" in stage.screen()
         await stage.press("escape")
@@ -183,9 +187,9 @@ def test_the_cursor_stays_on_its_instance_when_rows_move() -> None:
 def test_mouse_click_selects_ctrl_click_marks_and_a_click_in_the_head_filters() -> None:
     async def scene(stage: Stage) -> None:
         await stage.pilot.click("#table", offset=(10, 3))
-        assert stage.overview.table.current == stage.names()[2]
+        assert stage.overview.table.current == stage.rows()[2]
         await stage.pilot.click("#table", offset=(10, 4), control=True)
-        assert stage.overview.table.marked == {stage.names()[3]}
+        assert stage.overview.table.marked == {stage.rows()[3]}
         await stage.pilot.click("#header", offset=(stage.shown("header").index("1 failed"), 0))
         assert stage.names() == ["importer"]
 

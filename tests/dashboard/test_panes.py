@@ -18,7 +18,7 @@ def test_a_small_terminal_shows_the_essentials() -> None:
         stage.at("mailer")
         await stage.until(lambda: "run 4" in stage.screen(), "the line of detail")
         text = stage.screen()
-        for words in ("shop", "5/9 ready", "● live", "✖ failed", "⇅ flapping", "next try in", "web@3", "on time",
+        for words in ("shop", "5/9 ready", "● live", "✖ failed", "⇅ flapping", "next try in", "3 of 3 ready", "on time",
                       "exited with code 1", "━━━", "w why", "s start", "? keys", "q quit"):  # fmt: skip
             assert words in text, words
         overview = stage.overview
@@ -264,11 +264,11 @@ def test_a_refused_connection_is_said() -> None:
 def test_a_thousand_instances_are_one_screenful() -> None:
     async def scene(stage: Stage) -> None:
         began = time.monotonic()
-        stage.client.rows = [view(f"w@{n}") for n in range(1000)]
+        stage.client.rows = [view(f"w{n}") for n in range(1000)]
         await stage.say()
         await stage.until(lambda: len(stage.names()) == 1000, "them all")
         await stage.press("end")
-        assert "w@999" in stage.screen()
+        assert "w999" in stage.screen()
         assert time.monotonic() - began < 10.0
 
     play(scene)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from supervisor.cli.detectors import detectors
+from supervisor.cli.detectors.group import detectors
 from supervisor.detectorlab.comparetext import details, short, summary
 from supervisor.detectorlab.comparison import compare
 from supervisor.detectorlab.experiment import Setup

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.display.status_row import note, says
+from supervisor.core.history.outlook import prospect, standing
+from supervisor.dashboard.filter_sort import matching
+from supervisor.display.severity import Severity, severity
+from supervisor.display.state_style import state_word, style_of
+from supervisor.display.status_row import cells, note, says, steps
 from tests.doubles.fake_client import view
 
 
@@ -29,3 +33,25 @@ def test_the_age_of_a_status(age: float | None, later: float, expected: str) -> 
 
 def test_without_a_status_nothing_is_said() -> None:
     assert says(view("web")) == ""
+
+
+def test_what_waits_for_a_connection_is_not_down() -> None:
+    row = view("web", "stopped", on_demand=True, cause="on-demand", ready=True)
+    assert cells(row)[1:3] == ("on demand", "yes")
+    assert note(row) == "waits for a connection"
+    assert note({**row, "cause": "idle"}) == "waits for a connection; stopped, because there was no connection"
+    assert (state_word(row), style_of(row).tone, severity(row)) == ("on demand", "good", Severity.FINE)
+    assert matching([row], "on-demand") == [row]
+    assert standing(row).startswith("on demand: it waits for a connection")
+    assert prospect(row)["what"] == "the next connection starts it (at once with: supervisor start web)"
+    stopped = view("web", "stopped", on_demand=True, goal="down", cause="stopped")
+    assert (cells(stopped)[1], state_word(stopped)) == ("stopped", "stopped")
+
+
+def test_a_stop_of_several_steps_in_words() -> None:
+    def told(signal: int, next_in_s: float | None) -> str:
+        return steps({"step": 2, "of": 2, "signal": signal, "next_signal": 9, "next_in_s": next_in_s})
+
+    assert told(15, 5.0) == "SIGTERM sent (step 2 of 2); SIGKILL in 5.0s"
+    assert told(9, 5.0) == "SIGKILL sent; again in 5.0s"
+    assert told(9, None) == "SIGKILL sent"

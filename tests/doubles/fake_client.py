@@ -9,24 +9,24 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from supervisor.core.model.document_types import JSON, State
 from supervisor.core.model.documents import (
-    JSON,
     Difference,
     Event,
-    Evidence,
     Heartbeat,
-    Instance,
     InstanceDetail,
-    LogLine,
-    Logs,
     Process,
-    State,
+    Scaled,
     Status,
     StreamMessage,
     Supervisor,
 )
+from supervisor.core.model.evidence_documents import Evidence
+from supervisor.core.model.instance_documents import Instance
+from supervisor.core.model.log_documents import LogLine, Logs
+from supervisor.core.model.order_documents import Rollout
 from supervisor.core.text.timestamps import to_iso
-from supervisor.errors import NoSuchService, SupervisorError
+from supervisor.errors import NoSuchService, OperationFailed, SupervisorError
 
 START = datetime(2025, 11, 22, 9, 30, tzinfo=UTC)
 MIB = 1024 * 1024
@@ -58,10 +58,12 @@ def view(name: str, state: State = "running", **more: Any) -> Instance:
         "signal": None,
         "next_restart_in_s": None,
         "kill_in_s": None,
+        "stop_step": None,
         "ready_within_s": None,
         "breaker": "closed",
         "attempt": 0,
         "waiting_for": None,
+        "maintenance": None,
         "held": None,
         "on_suspect": None,
         "lingering": [],
@@ -391,6 +393,29 @@ class Stream:
         self.said.put(None)
 
 
+ROLLOUT: Rollout = {
+    "id": "0badcafe",
+    "service": "web",
+    "order": "reload",
+    "state": "running",
+    "paused": False,
+    "reason": None,
+    "by": {"uid": 0, "user": "root", "pid": 4711, "command": ["supervisor", "reload"]},
+    "began_s": 12.0,
+    "since_s": 12.0,
+    "changed": ["environment"],
+    "deviates": False,
+    "instances": 4,
+    "current": 2,
+    "settled": 1,
+    "ready": 3,
+    "max_unavailable": 1,
+    "settle_s": 10.0,
+    "on_failure": "rollback",
+    "waiting_for": ["web@2"],
+}
+
+
 class FakeClient:
     """Answers from `rows`; remembers what was posted; `say` lets the main stream speak."""
 
@@ -400,6 +425,8 @@ class FakeClient:
         self.rows = list(twelve() if rows is None else rows)
         self.posted: list[tuple[str, JSON]] = []
         self.refuse: SupervisorError | None = None
+        self.answers: dict[str, Any] = {}
+        """Of `get`, by route."""
         self.streams: list[Stream] = []
         self.main = Stream((), ())
         self.lines = {row["name"]: [f"{t}" for n in range(6) for t in LOG] for row in self.rows}
@@ -443,6 +470,12 @@ class FakeClient:
     ) -> list[Event]:
         return events()
 
+    def get(self, route: str, **_query: object) -> Any:
+        answer = self.answers.get(route) or OperationFailed("this daemon has no [cluster]")
+        if isinstance(answer, SupervisorError):
+            raise answer
+        return answer
+
     def evidence(self, event_id: int) -> Evidence:
         return EVIDENCE
 
@@ -454,9 +487,10 @@ class FakeClient:
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
+        stream: str | None = None,
     ) -> Logs:
         self._row(name)
-        have = self.lines.get(name, [])
+        have = self.lines.get(name, []) if stream != "stderr" else []
         low, high = 0, len(have)
         if after is not None:
             low = int(after)
@@ -471,6 +505,10 @@ class FakeClient:
     def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]:
         self._post(f"/v1/{verb}", {"services": list(services)} | ({} if signal is None else {"signal": signal}))
         return list(services)
+
+    def scale(self, services: Sequence[str]) -> Scaled:
+        self._post("/v1/scale", {"services": list(services)})
+        return {"started": [], "stopped": []}
 
     def down(self) -> None:
         self._post("/v1/down", {})

@@ -13,32 +13,67 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from supervisor.adapters.control.port import Subscriber
+from supervisor.adapters.control.port import InCluster, Subscriber
 from supervisor.adapters.control.routes import ControlRoutes
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.ledger.store import EventQuery
+from supervisor.core.cluster.hosts import Told, host_detail, host_view, hosts_view, nothing
+from supervisor.core.model.balance_documents import Balances
+from supervisor.core.model.breaker_document import BreakerStatus
+from supervisor.core.model.cluster_documents import ClusterView, NewOrder, OrderOutcome
+from supervisor.core.model.document_types import State
 from supervisor.core.model.documents import (
     Difference,
     Event,
-    Evidence,
-    Instance,
     InstanceDetail,
-    LogLine,
-    Logs,
+    Scaled,
     Service,
     Services,
-    State,
     Status,
     Upgrade,
 )
+from supervisor.core.model.evidence_documents import Evidence
+from supervisor.core.model.host_documents import HostDetail, HostsView
+from supervisor.core.model.instance_documents import Instance
+from supervisor.core.model.log_documents import LogLine, Logs
+from supervisor.core.model.order_documents import Rollout, Rollouts
+from supervisor.core.model.push_documents import NewPush
 from supervisor.core.text.timestamps import from_iso, to_iso
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 from tests.doubles import fake_client
 
 SOON = 0.03
 """Seconds that a change of state takes, from when a client that follows has been told of its beginning."""
+
+
+class StandInCluster:
+    """A cluster whose agent has said nothing.  `orders`: those that were given."""
+
+    def __init__(self) -> None:
+        self.orders: list[NewOrder] = []
+        self.pushes: list[NewPush] = []
+
+    def view(self) -> ClusterView:
+        return {"age_s": None, "word": None}
+
+    def order(self, order: NewOrder) -> str:
+        self.orders.append(order)
+        return str(len(self.orders))
+
+    def push(self, push: NewPush, peer: Peer | None) -> str:
+        self.pushes.append(push)
+        return f"p{len(self.pushes)}"
+
+    def outcome(self, number: str) -> OrderOutcome | None:
+        return {"id": number, "done": True, "error": ""} if number == "1" else None
+
+    def hosts(self, done: Callable[[HostsView], None]) -> None:
+        done(hosts_view(None, "a", 0.0, [host_view(nothing("a"), Told(), 0.0)]))
+
+    def host(self, node: str, done: Callable[[HostDetail], None]) -> None:
+        done(host_detail(nothing(node), Told(), 0.0))
 
 
 class StandIn:
@@ -55,6 +90,7 @@ class StandIn:
         lines: dict[str, list[tuple[float | None, str]]] | None = None,
         file: str = "/srv/shop/services.toml",
     ) -> None:
+        self.in_cluster = StandInCluster()
         self.loop = loop
         self.rows = {row["name"]: row.copy() for row in rows}
         self.broken, self.stubborn = set(broken), set(stubborn)
@@ -68,6 +104,7 @@ class StandIn:
         self.upgraded_from = ""
         self.ended: Callable[[], None] = loop.stop
         self.file = file
+        self.measures = True
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -77,9 +114,41 @@ class StandIn:
         extra = {"upgraded_from": self.upgraded_from, "started_at": f"2026-01-01T00:00:0{len(self.upgraded_from)}Z"}
         return fake_client.status(rows, pid=os.getpid(), closing=self.closing, **extra)
 
+    def names(self, services: Sequence[str]) -> list[str]:
+        return self._resolve(services)
+
+    def make_status(self, services: Sequence[str], done: Callable[[Status | SupervisorError], None]) -> None:
+        done(self.status(services))
+
     def instance(self, name: str) -> InstanceDetail:
         (found,) = self._resolve([name])
         return fake_client.details(self.rows[found])
+
+    def breaker(self, service: str) -> BreakerStatus:
+        found = next((row for row in self.rows.values() if row["service"] == service), None)
+        if found is None:
+            raise NoSuchService(f"no service is named {service!r}")
+        return {
+            "service": service,
+            "state": found["breaker"],
+            "ready": found["ready"],
+            "since_s": None,
+            "next_trial_in_s": found["next_restart_in_s"],
+            "on_open": "hold",
+            "fallback": None,
+            "window_s": 60.0,
+            "successes": {"ready": 1, "healthy": 0},
+            "failures": {},
+            "rejections": 0,
+            "trials": 0,
+        }
+
+    def cluster(self) -> InCluster:
+        return self.in_cluster
+
+    def balance(self, services: Sequence[str] = ()) -> Balances:
+        self._resolve(services)
+        return {"services": []}
 
     def services(self) -> Services:
         out: dict[str, Service] = {}
@@ -122,9 +191,10 @@ class StandIn:
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
+        stream: str | None = None,
     ) -> Logs:
         (name,) = self._resolve([instance])
-        have = self.lines.get(name, [])
+        have = self.lines.get(name, []) if stream != "stderr" else []
         low, high = 0, len(have)
         if after is not None:
             low = int(after)
@@ -135,8 +205,8 @@ class StandIn:
         end = low == 0 if after is None else True
         return {"instance": name, "lines": page, "first": str(low), "last": str(high), "at_end": end}
 
-    def metrics(self) -> str:
-        return "# TYPE up gauge\nup 1\n"
+    def metrics(self, done: Callable[[bytes | SupervisorError], None]) -> None:
+        done(b"# TYPE up gauge\nup 1\n" if self.measures else OperationFailed("the metrics could not be made"))
 
     # -- acting ------------------------------------------------------------------------------------------------------
 
@@ -147,6 +217,7 @@ class StandIn:
         signal: str | None = None,
         *,
         insist: bool = False,
+        rolling: bool = False,
         peer: Peer | None = None,
     ) -> list[str]:
         self.orders.append((verb, insist, peer))
@@ -162,6 +233,17 @@ class StandIn:
             elif verb in ("start", "restart") or self.rows[name]["state"] in ("backoff", "failed"):
                 self._start(name)
         return names
+
+    def rollouts(self, services: Sequence[str] = ()) -> Rollouts:
+        names = {self.rows[name]["service"] for name in self._resolve(services)}
+        return {"rollouts": [fake_client.ROLLOUT] if fake_client.ROLLOUT["service"] in names else []}
+
+    def steer(self, verb: str, service: str, peer: Peer | None = None) -> Rollout:
+        self.peers.append(peer)
+        self._resolve([service])
+        if verb == "undo":
+            raise OperationFailed(f"nothing to undo: {service}")
+        return {**fake_client.ROLLOUT, "paused": verb == "pause"}
 
     def _start(self, name: str) -> None:
         row = self.rows[name]
@@ -197,6 +279,17 @@ class StandIn:
         for end in self._begun:
             self.loop.call_at(self.loop.now() + SOON, end)
         self._begun.clear()
+
+    def maintain(
+        self, on: bool, services: Sequence[str], lasts: float | None, reason: str, peer: Peer | None = None
+    ) -> list[str]:
+        return self._resolve(services)
+
+    def scale(self, services: Sequence[str], peer: Peer | None = None) -> Scaled:
+        self.peers.append(peer)
+        if "wrong" in services:
+            raise UsageError("wrong: write SERVICE=N, for example web=4", "Nothing was changed.")
+        return {"started": list(services), "stopped": []}
 
     def down(self, peer: Peer | None = None) -> None:
         self.peers.append(peer)

@@ -55,7 +55,7 @@ class Daemon:
         )
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         if wait:
-            begin = len(self.lines)
+            self._seen = begin = len(self.lines)
             self.said(lambda line: "trees by" in str(line))
             self._seen = begin  # what it took up was told before that
         return self
@@ -82,6 +82,11 @@ class Daemon:
                         return line
                 assert self._news.wait(PATIENCE), f"it never said that; it said {self.lines[-12:]}"
 
+    def from_now(self) -> None:
+        """Leave out what it said so far."""
+        with self._news:
+            self._seen = len(self.lines)
+
     def event(self, instance: str, to: str, cause: str | None = None) -> dict[str, Any]:
         """Wait for a transition of `instance` to the state `to`."""
 
@@ -96,6 +101,17 @@ class Daemon:
 
         found: dict[str, Any] = self.said(matches)
         return found
+
+    def transitions(self, *wanted: tuple[str, str]) -> None:
+        """Wait until each of these (instance, state) was entered, in whatever order."""
+        left = set(wanted)
+
+        def last_one(line: Any) -> bool:
+            if isinstance(line, dict) and line.get("from") != line.get("to"):
+                left.discard((line.get("instance"), line.get("to")))
+            return not left
+
+        self.said(last_one)
 
     def problem(self, text: str) -> Any:
         return self.said(lambda line: isinstance(line, dict) and text in line.get("message", ""))
@@ -132,6 +148,8 @@ class Daemon:
                 return self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.signal(signal.SIGTERM)
+        elif self.process.returncode == -signal.SIGKILL:
+            self.cli("down")  # ends what it left
         return self.wait()
 
 

@@ -23,7 +23,7 @@ HANDED_OVER = golden("handover.json")
 
 
 def test_the_names_of_descriptors() -> None:
-    """tests/e2e/test_golden.py compares them with what a daemon hands over, and takes over."""
+    """tests/e2e/daemon/test_golden.py compares them with what a daemon hands over, and takes over."""
     names = [fd_passing.unquoted(item.rpartition(":")[0]) for item in HANDED_OVER["SUPERVISOR_HANDOVER"].split(",")]
     assert [n for n in names if ":" not in n] == ["lock", "state", "notify", "control", "http", "will"]
     assert {n.partition(":")[0] for n in names if ":" in n} == {"fifo", "socket"}

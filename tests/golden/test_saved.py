@@ -15,7 +15,18 @@ from supervisor.core.detection.detectors.registry import KNOWN
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.spec import BackoffKind, Enforce, Evidence, Policy, Reaction, ServiceType, Strategy
+from supervisor.core.model.spec import (
+    BackoffKind,
+    Enforce,
+    Evidence,
+    OnOpen,
+    Policy,
+    Reaction,
+    Scope,
+    ServiceType,
+    Strategy,
+    Suspicion,
+)
 from supervisor.core.restart.tracker import Breaker
 from tests.golden.files import GOLDEN, golden, plain
 from tests.golden.meaning import facts, service_set, snapshots
@@ -101,20 +112,32 @@ WORDS: dict[type[Enum], list[object]] = {
     Breaker: ["closed", "open", "half-open"],
     Cause: [
         "started-by-user", "stopped-by-user", "restarted-by-user", "reset-by-user", "signalled-by-user", "reloaded",
-        "autostart", "shutdown", "removed", "dependency-restarted", "group-restarted", "fallback-wanted",
-        "fallback-over",
+        "scaled-by-user", "added", "maintenance-begun", "maintenance-over",
+        "autostart", "shutdown", "removed", "dependency-restarted", "dependency-failed", "lease-ending",
+        "group-restarted",
+        "fallback-wanted", "fallback-over",
+        "rolled-out", "put-back", "surge-started", "surge-over", "rollout-started", "rollout-advanced",
+        "rollout-paused",
+        "rollout-resumed", "rollout-undone", "rollout-failed", "rollout-finished", "rollout-rolled-back",
+        "on-demand", "connection", "idle",
         "exited", "killed-by-signal", "exit-status-unknown", "spawn-failed", "start-timeout", "heartbeat-silent",
         "watchdog-triggered", "memory-limit", "cpu-limit", "tasks-limit", "spawned", "adopted", "spawn-interrupted",
-        "ready", "heartbeat-resumed", "confirmed-alive", "held", "hold-over", "probe-unknown", "probe-known",
+        "ready", "heartbeat-resumed", "confirmed-alive", "held", "hold-over", "process-silent", "process-held",
+        "process-resumed", "process-ended", "process-replaced", "stopping-by-itself", "probe-unknown", "probe-known",
         "target-infeasible", "target-feasible",
-        "backoff-elapsed", "breaker-open", "breaker-trial", "breaker-closed", "succeeded", "stopped", "stop-timeout",
-        "lingering", "left-running",
+        "backoff-elapsed", "breaker-open", "breaker-trial", "breaker-closed", "succeeded", "stopped",
+        "stop-escalated", "drain-timeout",
+        "stop-timeout",
+        "lingering", "left-running", "clock-set", "upgraded", "unchanged",
     ],
     ServiceType: ["service", "oneshot"],
     Policy: ["always", "on-failure", "never"],
     BackoffKind: ["fixed", "linear", "exponential", "decorrelated-jitter"],
     Strategy: ["one-for-one", "one-for-all", "rest-for-one"],
     Reaction: ["restart", "report"],
+    Suspicion: ["restart", "report", "kill-process"],
+    Scope: ["instance", "process"],
+    OnOpen: ["hold", "stop", "ignore"],
     Evidence: ["look", "core"],
     Enforce: ["sampling", "kernel"],
 }  # fmt: skip

@@ -114,13 +114,13 @@ def test_what_breaks_a_target_still_closes_it(fuzz: SimpleNamespace) -> None:
 
 def test_an_order_that_nobody_gave_is_found(fuzz: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     target = fuzz.targets["http"]()
-    status = target._house.status
+    make_status = target._house.make_status
 
     def restless(*args: object) -> object:
         target._house.orders.append("stop")
-        return status(*args)
+        return make_status(*args)
 
-    monkeypatch.setattr(target._house, "status", restless)
+    monkeypatch.setattr(target._house, "make_status", restless)
     result = fuzz.campaign.run(target, 300, seed=1)
     assert any("stop" in f.error for f in result.findings)
 

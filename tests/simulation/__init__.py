@@ -7,6 +7,8 @@ world.py       time, and everything that happens by itself
 faults.py      the faults that are injected
 plans.py       the services
 invariants.py  what must always hold
+releases.py    what must hold of rollouts
+demand.py      connections to services that start on demand, and what must hold of these
 wishes.py      what the world ordered, and whether the daemon follows it
 run.py         one seed from beginning to end
 """

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Purpose, Record
+from supervisor.core.model.causes import ROLLOUT, SURGE
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.adoption import MarkedProcess, adoption_event, is_main, saved
 from supervisor.core.services.service_set import ServiceSet
@@ -20,6 +22,7 @@ from supervisor.daemon import recovery
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.previous_run import PreviousRun
 from tests.doubles import action_words
+from tests.simulation.demand import Demand
 from tests.simulation.disk import Disk
 from tests.simulation.processes import Process
 
@@ -69,17 +72,20 @@ class Ledger:
 class Daemon:
     """What `recovery.recover` takes for the daemon and for the host, and `Engine` for the world."""
 
-    def __init__(self, world: World, plan: Plan) -> None:
+    def __init__(self, world: World, plan: Plan, inherited: set[str] | None = None) -> None:
         self.world = world
         self.fuse: int | None = None
         """Things that it still does before it crashes."""
         self.ledger = Ledger(world.disk)
         self.previous_run = PreviousRun(self.ledger, world.disk, str(world.disk.epoch))
         self._file_plan = plan
-        self.service_set = ServiceSet(self.previous_run.plan_in_force(plan), world.dice.random)
+        self.service_set = ServiceSet(
+            self.previous_run.plan_in_force(plan), world.dice.random, self.previous_run.rollouts
+        )
         self.engine = Engine(self.service_set, self.now)
         self.engine.world = self
-        self.wake: float | None = None
+        self._deadline: float | None = None
+        self.demand = Demand(self, inherited or set())
         self.processes: dict[str, Process] = {}
         self._soon: list[Callable[[], None]] = []
 
@@ -87,12 +93,19 @@ class Daemon:
         recovery.recover(self, self, self._file_plan, None, lambda adopted: None)
         self.turn()
 
+    @property
+    def wake(self) -> float | None:
+        """When it has something to do next."""
+        return min((due for due in (self._deadline, self.demand.due) if due is not None), default=None)
+
     def turn(self) -> None:
+        self.demand.turn()
         while True:
             self.engine.turn()
             soon, self._soon = self._soon, []
             for callback in soon:
                 callback()
+            self.demand.review()
             if self.engine.idle and not self._soon:
                 break
         if self.service_set.closing and self.service_set.finished(self.world.now) and not self.ledger.behind:
@@ -120,6 +133,12 @@ class Daemon:
     def now(self) -> float:
         return self.world.now
 
+    def cause_of(self, instance: str) -> str:
+        return self.service_set.instances[instance].cause
+
+    def wall_clock(self) -> float:
+        return self.world.now + 1_000_000.0
+
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._soon.append(callback)
 
@@ -131,8 +150,15 @@ class Daemon:
         self.previous_run.keep(plan)
         self._burn("plan kept")
 
-    def forget(self, instance: str) -> None:
-        self.ledger.save(instance, None)
+    def keep_rollouts(self) -> None:
+        self.previous_run.keep_rollouts(self.service_set.saved_rollouts())
+        self._burn("rollouts kept")
+
+    def forget(self, instances: AbstractSet[str]) -> None:
+        for name in instances:
+            self.ledger.save(name, None)
+        self._burn("forgets")
+        self.ledger.append([])
 
     def save_history(self, instance: str) -> None:
         self.ledger.save(instance, self.service_set.instances[instance].history(self.now()))
@@ -171,7 +197,9 @@ class Daemon:
 
     def record(self, records: Sequence[Record]) -> None:
         self._burn("before a commit")
-        for name in {r.instance for r in records}:
+        if any(r.cause in ROLLOUT or r.cause in SURGE for r in records):
+            self.keep_rollouts()
+        for name in {r.instance for r in records} | self.service_set.taken_dropped():
             self.ledger.save(name, self._snapshot(name, self.service_set.instances.get(name)))
         self.world.invariants.recorded(records, self)
         self.ledger.append(records)
@@ -192,6 +220,7 @@ class Daemon:
             self.engine.post(order.instance, ev.SpawnFailed(order.incarnation, "no such file"))
         else:
             self.processes[order.instance] = process
+            self.demand.spawned(order.instance)
             self.engine.post(order.instance, ev.Spawned(order.incarnation, process.pid))
 
     def _signal(self, order: act.Signal) -> None:
@@ -250,7 +279,7 @@ class Daemon:
             self.engine.post(process.instance, ev.TreeEmpty(process.incarnation))
 
     def wake_at(self, when: float | None) -> None:
-        self.wake = when
+        self._deadline = when
 
     def _burn(self, where: str) -> None:
         if self.fuse is not None:

@@ -4,7 +4,7 @@ runtime directory."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from supervisor.core.model.actions import Record
@@ -24,6 +24,7 @@ class Disk:
         self._id = ("simulated", "")
         """The id and the boot in the runtime directory; they outlive the ledger."""
         self._running = ""
+        self._rollouts = "[]"
         self.story: dict[str, Record] = {}
         """The newest record of each instance."""
 
@@ -63,3 +64,16 @@ class Disk:
 
     def write_plan(self, plan: Plan) -> None:
         self.plan = plan
+
+    def read_rollouts(self) -> list[Any]:
+        found: list[Any] = json.loads(self._rollouts)
+        return found
+
+    def write_rollouts(self, rollouts: list[Any]) -> None:
+        self._rollouts = json.dumps(rollouts)
+
+    def unreadable(self, names: Iterable[str]) -> list[str]:
+        return []
+
+    def set_aside(self, name: str) -> str:
+        return ""

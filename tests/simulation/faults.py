@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from supervisor.core.model import events as ev
 from supervisor.core.model.actions import State
 from supervisor.daemon.reload import put_in_force
+from supervisor.errors import OperationFailed
 from tests.simulation.plans import edited
 
 if TYPE_CHECKING:
+    from tests.simulation.daemon import Daemon
     from tests.simulation.processes import Process
     from tests.simulation.world import World
 
@@ -92,15 +96,68 @@ def person(world: World) -> None:
     service_set, dice = daemon.service_set, world.dice
     names = dice.sample(list(service_set.instances), k=dice.choice((1, 1, 1, min(3, len(service_set.instances)))))
     names = [n for n in service_set.instances if n in names and service_set.names(n)]
-    verb = dice.choice(("start", "start", "stop", "restart", "reset", "reload"))
-    world.trace(f"somebody says {verb} {' '.join(names)}")
+    verb = dice.choice(("start", "start", "stop", "restart", "reset", "reload", "reload", "leave alone", "supervise"))
+    world.trace(f"an order: {verb} {' '.join(names)}")
     world.invariants.commanded(verb, names, daemon)
     if verb == "reload":
         world.plan = edited(world.plan, dice)
-        world.invariants.wishes.reloaded(world.plan)
-        world.command(lambda d: put_in_force(d, world.plan))
+        reload(world, daemon)
+    elif verb == "leave alone":
+        lasts = dice.choice((None, 60.0, 3600.0))
+        world.invariants.wishes.left_alone(names, lasts, daemon)
+        order = ev.BeginMaintenance(daemon.wall_clock(), lasts)
+        world.command(lambda d: d.engine.order(service_set.begin_maintenance(names, world.now, order)))
+    elif verb == "supervise":
+        supervise(world, names)
     else:
         world.command(lambda d: d.engine.order(getattr(service_set, verb)(names, world.now)))
+
+
+def supervise(world: World, names: Sequence[str]) -> None:
+    """The end of maintenance is ordered."""
+    world.invariants.wishes.supervised(names)
+    world.command(lambda d: d.engine.order(d.service_set.end_maintenance(names, world.now)))
+
+
+def reload(world: World, daemon: Daemon) -> None:
+    """As control does it.  Where a changed service is being rolled out, the file alone is edited."""
+    service_set = daemon.service_set
+    try:
+        service_set.require_not_rolling(service_set.difference(world.plan).changed)
+    except OperationFailed:
+        world.faults["reload refused"] += 1
+        return
+    if service_set.rollouts is not None:
+        service_set.rollouts.filed(world.plan)
+    world.invariants.reloaded(world.plan)
+    world.invariants.rollouts.ordered()
+    world.command(lambda d: put_in_force(d, world.plan))
+
+
+def steer(world: World) -> None:
+    """An order about rollouts: restart, pause, resume or undo one, or reload a file that was rejected."""
+    daemon = world.daemon
+    if daemon is None or daemon.service_set.closing:
+        return
+    service_set, dice = daemon.service_set, world.dice
+    names = [spec.name for spec in service_set.plan.services if spec.rollout is not None]
+    if not names:
+        return
+    name, verb = dice.choice(names), dice.choice(("roll", "pause", "resume", "resume", "undo", "reload"))
+    world.trace(f"an order: {verb} {name}")
+    if verb == "reload":
+        reload(world, daemon)
+        return
+    world.invariants.rollouts.ordered()
+
+    def order(d: Daemon) -> None:
+        with suppress(OperationFailed):
+            actions = (
+                service_set.roll([name], world.now) if verb == "roll" else service_set.steer(verb, name, world.now)
+            )
+            d.engine.order(actions)
+
+    world.command(order)
 
 
 def edits_only(world: World) -> None:
@@ -112,7 +169,7 @@ def down(world: World) -> None:
     daemon = world.daemon
     if daemon is None:
         return
-    world.trace("somebody says down")
+    world.trace("an order: down")
     daemon.ledger.set_meta("closing", "yes")
     world.invariants.wishes.closes()
     world.command(lambda d: d.engine.order(d.service_set.end(world.now)))
@@ -139,8 +196,6 @@ def stale_news(world: World) -> None:
     daemon = world.daemon
     if daemon is None:
         return
-    from supervisor.core.model import events as ev
-
     name = world.dice.choice(list(daemon.service_set.instances))
     instance = daemon.service_set.instances[name]
     old = max(0, instance.incarnation - 1)
@@ -163,6 +218,7 @@ FAULTS: dict[str, tuple[int, Callable[[World], None]]] = {
     "stall": (4, stall),
     "command": (12, person),
     "file edited": (2, edits_only),
+    "rollout": (3, steer),
     "down": (1, down),
     "upgrade": (4, upgrade),
     "reboot": (1, reboot),

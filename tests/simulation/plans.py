@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from supervisor.core.model.plain import from_plain
-from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
+from supervisor.core.model.spec import GroupSpec, Plan, ServiceSpec, SupervisorSpec
 
 BEATS = {"interval": 60.0, "min_timeout": 300.0, "max_timeout": 600.0}
 """Healthy beats are at most half of `min_timeout` apart, so that an instance that is killed for silence was silent."""
@@ -21,7 +22,13 @@ def service(name: str, **keys: Any) -> ServiceSpec:
 def _shop() -> list[ServiceSpec]:
     return [
         service("migrate", type="oneshot"),
-        service("redis", ready={"tcp": "x"}, heartbeat=BEATS | {"source": "tcp", "tcp": "x"}),
+        service(
+            "redis",
+            ready={"tcp": "x"},
+            heartbeat=BEATS | {"source": "tcp", "tcp": "x"},
+            restart={"max_restarts": 1},
+            breaker={"on_open": "stop"},
+        ),
         service("web", depends_on=["redis", "migrate"], ready={"notify": True}, heartbeat=BEATS, replicas=2),
         service("cron", restart={"policy": "never"}),
         service("kept", detach=True, ready={"notify": True}, heartbeat=BEATS),
@@ -32,7 +39,7 @@ def _shop() -> list[ServiceSpec]:
 def _group() -> list[ServiceSpec]:
     group = {"group_name": "g"}
     return [
-        service("a", **group, restart={"strategy": "one-for-all"}),
+        service("a", **group, restart={"strategy": "one-for-all", "max_restarts": 1}, breaker={"on_open": "stop"}),
         service("b", **group, depends_on=["a"], restart={"strategy": "rest-for-one"}, stop_timeout=3.0),
         service("c", **group, depends_on=["b"], ready={"log": "x"}, on_dependency_restart="restart"),
         service("loner", restart={"policy": "always", "backoff": "decorrelated-jitter"}),
@@ -48,12 +55,42 @@ def _fallback() -> list[ServiceSpec]:
     ]
 
 
-FLEETS = (_shop, _group, _fallback)
+def _site() -> list[ServiceSpec]:
+    return [
+        service("db", ready={"tcp": "x"}),
+        service("web", replicas=4, depends_on=["db"], ready={"tcp": "x"}, heartbeat=BEATS, rollout={"settle": 20.0}),
+        service(
+            "api", replicas=3, group_name="back", ready={"tcp": "x"}, rollout={"max_surge": "50%", "on_failure": "halt"}
+        ),
+        service("one", rollout={"settle": 5.0, "max_unavailable": 0, "max_surge": 1}),
+    ]
+
+
+def _lazy() -> list[ServiceSpec]:
+    """Services that start on demand, and one that needs one of them."""
+    return [
+        service("cache", sockets=[_on_demand("cache", 60.0)], ready={"notify": True}, heartbeat=BEATS),
+        service("tool", sockets=[_on_demand("tool", 20.0)], restart={"policy": "always"}),
+        service("front", depends_on=["cache"]),
+        service("later", sockets=[_on_demand("later", None)], depends_on=["tool"], restart={"max_restarts": 1}),
+    ]
+
+
+def _on_demand(name: str, idle: float | None) -> dict[str, Any]:
+    return {"url": f"unix:/{name}", "on_demand": True, "idle": idle}
+
+
+FLEETS = (_shop, _group, _fallback, _site, _lazy)
+BAD = ("BAD", "1")
+"""The variable of a definition whose processes never become ready; they end where readiness is not observed."""
 
 
 def plan(dice: random.Random, slots: int = 2) -> Plan:
     """One of the plans."""
-    return Plan(supervisor=SupervisorSpec(max_concurrent_restarts=slots), services=tuple(dice.choice(FLEETS)()))
+    services = tuple(dice.choice(FLEETS)())
+    names = dict.fromkeys(s.group_name for s in services if s.group_name is not None)
+    groups = tuple(GroupSpec(name=name, max_concurrent_restarts=1) for name in names)
+    return Plan(supervisor=SupervisorSpec(max_concurrent_restarts=slots), services=services, groups=groups)
 
 
 def edited(old: Plan, dice: random.Random) -> Plan:
@@ -74,10 +111,12 @@ def edited(old: Plan, dice: random.Random) -> Plan:
         changed = _plain(services[victim])
         if kind < 0.8:
             changed["environment"] = [["N", str(dice.randrange(1000))]]
+            if services[victim].rollout is not None and dice.random() < 0.5:
+                changed["environment"].append(list(BAD))
         else:
             changed["description"] = str(dice.randrange(1000))
         services[victim] = from_plain(ServiceSpec, changed)
-    return Plan(supervisor=old.supervisor, services=tuple(services))
+    return replace(old, services=tuple(services))
 
 
 def _plain(spec: ServiceSpec) -> dict[str, Any]:

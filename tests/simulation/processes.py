@@ -42,6 +42,8 @@ class Process:
     zombie_of: object | None = None
     """The daemon whose child it is, as long as that has not read its status."""
     asked_for_readiness: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
+    """That of the definition by which it was spawned."""
 
     def seen_by(self, daemon: object) -> Seen | None:
         """What /proc shows of its main process: a zombie, if it has ended and this daemon is its parent; init reaps the

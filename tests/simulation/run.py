@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.simulation.faults import FAULTS
+from tests.simulation.faults import FAULTS, supervise
 from tests.simulation.invariants import Violation
 from tests.simulation.world import World
 
@@ -63,3 +63,10 @@ def _heal(world: World) -> None:
         world.daemon.fuse = None
     for process in world.processes.by_pid.values():
         process.stubborn = False
+    for later in (0.0, 600.0, 1200.0):  # a supervisor may be on its way
+        world.later(later, lambda: _supervise_all(world))
+
+
+def _supervise_all(world: World) -> None:
+    if world.daemon is not None:
+        supervise(world, list(world.daemon.service_set.instances))

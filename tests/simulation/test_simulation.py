@@ -11,25 +11,32 @@ import pytest
 from supervisor.core.lifecycle import commands, entering
 from supervisor.core.lifecycle.entering import move, note
 from supervisor.core.lifecycle.instance import Instance
-from supervisor.core.lifecycle.snapshot import Phase
+from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.lifecycle.transitions import TRANSITIONS
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import Plan
 from supervisor.core.restart.tracker import RestartDecision, RestartTracker
-from supervisor.core.services import adoption, selection
+from supervisor.core.services import adoption, rollout, selection, service_set
 from supervisor.core.services.adoption import AdoptionPlan
+from supervisor.core.services.demand import IdleClock
+from supervisor.core.services.relations import open_breaker
+from supervisor.core.services.relations.restart_slots import RestartSlots
+from supervisor.core.services.relations.start_permits import StartPermits
+from supervisor.core.services.rollouts import Rollouts
 from supervisor.core.services.service_set import ServiceSet
 from supervisor.daemon import recovery
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.previous_run import PreviousRun
+from supervisor.errors import OperationFailed
 from tests.simulation import daemon as simulated
 from tests.simulation.disk import Disk
 from tests.simulation.faults import FAULTS
 from tests.simulation.run import run
 
 CHUNK = 100
-MUTANT_SEEDS = 60
+MUTANT_SEEDS = 190
 
 
 @pytest.mark.parametrize("first", range(0, 4 * CHUNK, CHUNK))
@@ -117,7 +124,9 @@ def recovers_under_the_edited_plan(patch: Patch) -> None:
 
 def starts_what_it_has_restored(patch: Patch) -> None:
     real = selection.started_at_boot
+    start = ServiceSet.start
     patch.setattr(recovery, "started_at_boot", lambda service_set, restored: real(service_set, ()))
+    patch.setattr(ServiceSet, "start", lambda self, *given, keep=(), **more: start(self, *given, **more))
 
 
 def takes_the_vanished_for_alive(patch: Patch) -> None:
@@ -137,8 +146,8 @@ def does_not_repeat_a_stop(patch: Patch) -> None:
 def loses_deadlines(patch: Patch) -> None:
     real = Instance.restore
 
-    def restore(self: Instance, saved: Any, *, crashed: bool) -> None:
-        real(self, saved, crashed=crashed)
+    def restore(self: Instance, saved: Any, **how: Any) -> None:
+        real(self, saved, **how)
         self.until = None
 
     patch.setattr(Instance, "restore", restore)
@@ -148,7 +157,7 @@ def restores_one_after_the_other(patch: Patch) -> None:
     """As it once was: the first to be taken up let others start before their own fate was known."""
 
     def resume(self: ServiceSet, found: dict[str, Any], now: float) -> list[act.Action]:
-        self._recheck_waiting = True
+        self._permits.recheck = True
         return [action for name, event in found.items() for action in self.step(name, event, now)]
 
     patch.setattr(ServiceSet, "resume", resume)
@@ -172,7 +181,7 @@ def has_no_limit_of_restarts(patch: Patch) -> None:
 
 
 def ignores_dependencies(patch: Patch) -> None:
-    patch.setattr(ServiceSet, "_unready", lambda self, spec: "")
+    patch.setattr(StartPermits, "_unready", lambda self, instance, now: "")
 
 
 def keeps_waiting_when_it_is_stopped(patch: Patch) -> None:
@@ -219,11 +228,11 @@ def does_not_hear_a_restart(patch: Patch) -> None:
 
 
 def starts_nothing_that_a_reload_adds(patch: Patch) -> None:
-    _ignores(patch, ev.Start, Cause.RELOADED)
+    _ignores(patch, ev.Start, Cause.ADDED)
 
 
 def starts_no_dependencies(patch: Patch) -> None:
-    patch.setattr(ServiceSet, "_with_dependencies", lambda self, names: list(names))
+    patch.setattr(service_set, "with_dependencies", lambda names, instances, specs: list(names))
 
 
 def tries_before_the_cooldown_is_over(patch: Patch) -> None:
@@ -242,17 +251,25 @@ def does_not_double_the_cooldown(patch: Patch) -> None:
 
 
 def does_not_wait_for_the_fallback(patch: Patch) -> None:
-    real = ServiceSet._unready
+    real = StartPermits._unready
 
-    def unready(self: ServiceSet, instance: Instance) -> str:
-        waiting_for = real(self, instance)
+    def unready(self: StartPermits, instance: Instance, now: float) -> str:
+        waiting_for = real(self, instance, now)
         return "" if waiting_for == instance.spec.restart.fallback else waiting_for
 
-    patch.setattr(ServiceSet, "_unready", unready)
+    patch.setattr(StartPermits, "_unready", unready)
 
 
 def does_not_stop_the_fallback(patch: Patch) -> None:
     _ignores(patch, ev.Stop, Cause.FALLBACK_OVER)
+
+
+def lets_dependants_run_below_an_open_breaker(patch: Patch) -> None:
+    patch.setattr(open_breaker, "to_stop", lambda below, dependants, now: ())
+
+
+def starts_below_a_breaker_that_has_not_closed(patch: Patch) -> None:
+    patch.setattr(open_breaker, "is_closed", lambda service, instances: True)
 
 
 def closes_the_breaker_too_soon(patch: Patch) -> None:
@@ -263,7 +280,7 @@ def closes_the_breaker_too_soon(patch: Patch) -> None:
 
 
 def keeps_what_was_saved_of_removed_services(patch: Patch) -> None:
-    patch.setattr(simulated.Daemon, "forget", lambda self, instance: None)
+    patch.setattr(simulated.Daemon, "forget", lambda self, instances: None)
 
 
 def believes_the_state_before_a_reboot(patch: Patch) -> None:
@@ -277,13 +294,110 @@ def forgets_the_shutdown_before_it_has_started(patch: Patch) -> None:
     patch.setattr(PreviousRun, "begin", lambda self, closing=False: real(self))
 
 
+def keeps_no_rollouts(patch: Patch) -> None:
+    patch.setattr(simulated.Daemon, "keep_rollouts", lambda self: None)
+
+
+def forgets_which_were_replaced(patch: Patch) -> None:
+    real = Instance.restore
+
+    def restore(self: Instance, saved: Any, **how: Any) -> None:
+        real(self, saved, **how)
+        self.revision = ""
+
+    patch.setattr(Instance, "restore", restore)
+
+
+def replaces_all_at_once(patch: Patch) -> None:
+    patch.setattr(rollout, "most_unavailable", lambda rules, replicas: replicas)
+
+
+def runs_too_many_beside_the_others(patch: Patch) -> None:
+    real = rollout.most_surge
+    patch.setattr(rollout, "most_surge", lambda known: real(known) + 1)
+
+
+def keeps_what_runs_beside_the_others(patch: Patch) -> None:
+    patch.setattr(rollout, "_without_surge", lambda known, seen, surge=0: rollout.Advance(known))
+
+
+def takes_a_rejected_definition_again(patch: Patch) -> None:
+    patch.setattr(Rollouts, "held_back", lambda self, plan: plan)
+
+
 def _patch_everywhere(patch: Patch, name: str, function: Callable[..., Any]) -> None:
     """A rule of adoption, in its module and where the world of the simulation has it from there."""
     patch.setattr(adoption, name, function)
     patch.setattr(simulated, name, function)
 
 
+def restarts_what_is_left_alone(patch: Patch) -> None:
+    """A start that no person ordered does not wait for the end of maintenance."""
+    patch.setattr(Instance, "awaits_end_of_maintenance", property(lambda self: False))
+
+
+def suspects_what_is_left_alone(patch: Patch) -> None:
+    def suspect_at(self: Instance) -> float | None:
+        return self.detector.suspect_at() if self.detector is not None and self.state is act.State.RUNNING else None
+
+    patch.setattr(Instance, "suspect_at", property(suspect_at))
+    patch.setattr(Instance, "_deadline_in_maintenance", property(suspect_at))
+
+
+def forgets_maintenance_at_a_crash(patch: Patch) -> None:
+    patch.setattr("supervisor.core.lifecycle.snapshot.maintenance", lambda saved, ahead: None)
+
+
+def has_no_limit_of_restarts_at_once(patch: Patch) -> None:
+    def limit(slots: RestartSlots, plan: Plan) -> None:
+        many = replace(plan.supervisor, max_concurrent_restarts=1000)
+        keep(slots, replace(plan, supervisor=many, groups=()))
+
+    keep = RestartSlots.limit
+    patch.setattr(RestartSlots, "limit", limit)
+
+
+def has_no_limit_of_restarts_at_once_in_a_group(patch: Patch) -> None:
+    keep = RestartSlots.limit
+    patch.setattr(RestartSlots, "limit", lambda slots, plan: keep(slots, replace(plan, groups=())))
+
+
+def does_not_hear_a_connection(patch: Patch) -> None:
+    _ignores(patch, ev.Connected)
+
+
+def takes_a_run_for_idle_whose_connection_was_open(patch: Patch) -> None:
+    """As it once was: the connection that had started it was not taken for one."""
+
+    def init(self: IdleClock, idle: float, now: float) -> None:
+        self._idle, self._last, self._busy_until = idle, now, None
+
+    patch.setattr(IdleClock, "__init__", init)
+
+
+def overlooks_open_connections(patch: Patch) -> None:
+    real = IdleClock.looked
+    patch.setattr(IdleClock, "looked", lambda self, connections, now: real(self, 0, now))
+
+
+def is_never_idle(patch: Patch) -> None:
+    _ignores(patch, ev.Idle)
+
+
+def takes_a_stop_for_being_idle_for_an_order(patch: Patch) -> None:
+    """It is down afterwards, and its socket closed."""
+
+    def idle(instance: Instance, event: ev.Idle, now: float, out: list[act.Action]) -> None:
+        instance.goal = act.Goal.DOWN
+        entering.end_process(instance, Cause.IDLE, After.STOP, now, out, detail={"idle_s": event.seconds})
+
+    patch.setitem(TRANSITIONS, (act.State.RUNNING, ev.Idle), idle)
+
+
 MUTANTS: list[Callable[[Patch], None]] = [
+    restarts_what_is_left_alone,
+    suspects_what_is_left_alone,
+    forgets_maintenance_at_a_crash,
     forgets_what_was_being_spawned,
     overlooks_orphans,
     believes_the_ledger_alone,
@@ -301,6 +415,8 @@ MUTANTS: list[Callable[[Patch], None]] = [
     restores_one_after_the_other,
     acts_before_it_records,
     has_no_limit_of_restarts,
+    has_no_limit_of_restarts_at_once,
+    has_no_limit_of_restarts_at_once_in_a_group,
     ignores_dependencies,
     keeps_waiting_when_it_is_stopped,
     does_not_hear_a_stop,
@@ -312,10 +428,23 @@ MUTANTS: list[Callable[[Patch], None]] = [
     does_not_double_the_cooldown,
     does_not_wait_for_the_fallback,
     does_not_stop_the_fallback,
+    lets_dependants_run_below_an_open_breaker,
+    starts_below_a_breaker_that_has_not_closed,
     closes_the_breaker_too_soon,
     keeps_what_was_saved_of_removed_services,
     believes_the_state_before_a_reboot,
     forgets_the_shutdown_before_it_has_started,
+    keeps_no_rollouts,
+    forgets_which_were_replaced,
+    replaces_all_at_once,
+    runs_too_many_beside_the_others,
+    keeps_what_runs_beside_the_others,
+    takes_a_rejected_definition_again,
+    does_not_hear_a_connection,
+    takes_a_run_for_idle_whose_connection_was_open,
+    overlooks_open_connections,
+    is_never_idle,
+    takes_a_stop_for_being_idle_for_an_order,
 ]
 
 
@@ -326,6 +455,6 @@ def test_a_broken_rule_is_found(mutant: Callable[[Patch], None], monkeypatch: Pa
         try:
             if run(seed, hours=3.0).violation:
                 return
-        except (KeyError, AttributeError, AssertionError):  # found the hard way
+        except (KeyError, AttributeError, AssertionError, OperationFailed):  # found the hard way
             return
     pytest.fail(f"{MUTANT_SEEDS} seeds did not notice")

@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from supervisor.core.model.actions import Goal, Record, State
-from supervisor.core.model.causes import Cause
+from supervisor.core.model.causes import DETECTED, Cause
 from supervisor.core.model.spec import Plan, ServiceSpec
+from supervisor.core.services.membership import beside
 
 if TYPE_CHECKING:
     from tests.simulation.daemon import Daemon
     from tests.simulation.world import World
 
+FOREVER = float("inf")
+NOT_ORDERED = DETECTED | {Cause.GROUP_RESTARTED, Cause.DEPENDENCY_RESTARTED, Cause.RELOADED}
+"""Why an instance in maintenance must not be stopped."""
 MOST_COOLDOWNS, LONGEST_COOLDOWN = 32.0, 3600.0
 """docs/restarts.md: a cooldown doubles up to 32 configured ones or an hour."""
 RESTARTED_WITHIN = 900.0
@@ -46,18 +50,28 @@ class Wishes:
         self._by_hand: set[str] = set()
         """Fallbacks that were started by an order, and may run beside their owner."""
 
+        self._alone: dict[str, float] = {}
+        """Until when each instance is to be left alone, where that is known."""
+        self._started_by_hand: set[str] = set()
+        """Instances in maintenance of which a person ordered a start, or whose start had begun."""
+
     # -- orders --------------------------------------------------------------------------------------------------
 
     def ordered(self, verb: str, names: Sequence[str], daemon: Daemon) -> None:
         if verb in ("start", "restart", "stop"):
             concerned = _with_dependencies(names, daemon) if verb == "start" else set(names)
+            kept = {n for n, i in daemon.service_set.instances.items() if i.maintenance is not None}
+            concerned -= kept - set(names)
+            concerned -= beside(daemon.service_set.plan)  # the rollout ends those
             for name in concerned:
                 self._wanted[name] = verb != "stop"
                 self._to_end.pop(name, None)
             self._open |= concerned
             self._by_hand = self._by_hand - concerned if verb == "stop" else self._by_hand | concerned
+        if verb in ("start", "restart", "reset"):
+            self._started_by_hand |= set(names)
         if verb == "restart":
-            for name in names:
+            for name in concerned:
                 process = daemon.processes.get(name)
                 if process is not None and process.alive:
                     self._to_end[name] = process.incarnation, self._world.now
@@ -66,11 +80,36 @@ class Wishes:
             for name in names:
                 self._close(name)
 
+    def left_alone(self, names: Sequence[str], lasts: float | None, daemon: Daemon) -> None:
+        self._open |= set(names)
+        for name in names:
+            self._alone[name] = FOREVER if lasts is None else self._world.now + lasts
+            if daemon.service_set.instances[name].state in (State.STARTING, State.STOPPING):
+                self._started_by_hand.add(name)
+            else:
+                self._started_by_hand.discard(name)
+
+    def supervised(self, names: Sequence[str]) -> None:
+        self._open |= set(names)
+        for name in names:
+            self._alone.pop(name, None)
+
+    def last_words_lost(self) -> None:
+        """A full disk took no word of what was ordered last."""
+        self._alone.clear()
+
+    def is_left_alone(self, name: str) -> bool:
+        """Nothing may be done to it but by an order."""
+        return self._alone.get(name, 0.0) > self._world.now + 0.001
+
     def reloaded(self, plan: Plan) -> None:
         """Services that are new are wanted as the plan says; those that are taken out are no more judged."""
         self._fallbacks |= {spec.restart.fallback for spec in plan.services if spec.restart.fallback is not None}
         autostart = {name: spec.autostart for spec in plan.services for name in spec.instances}
         self._wanted = {name: self._wanted.get(name, wanted) for name, wanted in autostart.items()}
+        self._cooldowns = {n: known if n in autostart else None for n, known in self._cooldowns.items()}
+        self._alone = {name: until for name, until in self._alone.items() if name in autostart}
+        self._to_end = {name: until for name, until in self._to_end.items() if name in autostart}
 
     def closes(self) -> None:
         """Everything is to end."""
@@ -102,14 +141,17 @@ class Wishes:
                 self._wanted[name] = None
             self._cooldowns[name] = None
             self._to_end.pop(name, None)
+            self._alone.pop(name, None)
             self._by_hand.add(name)
         self._open.clear()
 
     def ended(self) -> None:
         """An orderly end, or a reboot: only history is left."""
         self._anew = True
-        for known in (self._cooldowns, self._opened, self._runs_since, self._to_end):
+        self._started_by_hand.clear()
+        for known in (self._opened, self._runs_since, self._to_end):
             known.clear()
+        self._cooldowns = dict.fromkeys(self._wanted)  # one that could not be ended keeps the states of all
         self._by_hand.clear()
         self._open.clear()
 
@@ -147,15 +189,23 @@ class Wishes:
         return ""
 
     def recorded(self, record: Record, spec: ServiceSpec, *, doubtful: bool) -> str:
-        """Breakers open, wait, and close as configured."""
+        """Breakers open, wait, and close as configured; what is to be left alone is."""
         name, now, rule = record.instance, self._world.now, spec.restart
+        if self.is_left_alone(name) and record.before is not record.after and not doubtful:
+            if record.after is State.SUSPECT or (record.after is State.STOPPING and record.cause in NOT_ORDERED):
+                return f"{name} was to be left alone: {record}"
+            if record.after is State.RUNNING:
+                self._started_by_hand.discard(name)
         if doubtful:
             self._cooldowns[name] = None
         if record.before is not record.after:
             self._runs_since.pop(name, None)
             if record.after is State.RUNNING:
                 self._runs_since[name] = now
-        if record.cause is Cause.BREAKER_CLOSED:
+        if record.cause in (Cause.ROLLED_OUT, Cause.PUT_BACK):
+            self._close(name)
+            self._open.add(name)
+        elif record.cause is Cause.BREAKER_CLOSED:
             since, known = self._runs_since.get(name), self._cooldowns.get(name)
             self._close(name)
             if known and since is not None and now - since < rule.reset_after - 1e-6:
@@ -176,7 +226,14 @@ class Wishes:
         return ""
 
     def spawning(self, instance: str, daemon: Daemon) -> str:
-        """A fallback and its owner are never up together, unless both were ordered."""
+        """A fallback and its owner are never up together, unless both were ordered; what is left alone is started by
+        an order alone; what was taken out of the plan is not started."""
+        spec = daemon.service_set.instances[instance].spec
+        surges = instance in beside(daemon.service_set.plan) and not self._wanted.keys().isdisjoint(spec.instances)
+        if instance not in self._wanted and not surges:
+            return f"{instance} is in no plan any more, and is started because of {daemon.cause_of(instance)}"
+        if self.is_left_alone(instance) and instance not in self._started_by_hand:
+            return f"{instance} was to be left alone, and is started because of {daemon.cause_of(instance)}"
         for spec in daemon.service_set.plan.services:
             if spec.restart.fallback is None:
                 continue

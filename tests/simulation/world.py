@@ -14,9 +14,10 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.spec import ServiceSpec
 from supervisor.core.services.adoption import MarkedProcess
 from tests.simulation.daemon import Crash, Daemon
+from tests.simulation.demand import Clients
 from tests.simulation.disk import Disk
 from tests.simulation.invariants import Invariants
-from tests.simulation.plans import plan
+from tests.simulation.plans import BAD, plan
 from tests.simulation.processes import Process, ProcessTable
 
 OBEYS_AFTER = 0.05
@@ -44,6 +45,7 @@ class World:
         self.wanted_down = False
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = count()
+        self.clients = Clients(self, self.plan)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -78,6 +80,7 @@ class World:
         self.now = end
         if daemon is not None and self.daemon is daemon:
             daemon.engine.discount_silence(seconds)
+        self.clients.begins()
         self.turn()
 
     def turn(self) -> None:
@@ -128,6 +131,7 @@ class World:
         for process in list(self.processes.by_pid.values()):
             process.zombie_of = None  # the statuses of its zombies go with it
         self.daemon = None
+        self.clients.dropped()
         self.later(self.dice.choice((0.05, 1.0, 30.0, 200.0)), self.start)
 
     def upgrade(self) -> None:
@@ -143,7 +147,7 @@ class World:
             return
         old.save_all()
         self.invariants.crashed(old)
-        self.daemon = new = Daemon(self, self.plan)
+        self.daemon = new = Daemon(self, self.plan, old.demand.held)
         for process in self.processes.by_pid.values():
             if process.zombie_of is old:
                 process.zombie_of = new
@@ -157,6 +161,7 @@ class World:
         for process in self.processes.by_pid.values():
             process.zombie_of = None
         self.daemon = None
+        self.clients.dropped()
         self.later(self.dice.choice((1.0, 60.0)), self.start)
 
     def reboot(self) -> None:
@@ -171,6 +176,7 @@ class World:
         if self.daemon is not None:
             self.daemon = None
             self.later(20.0, self.start)
+        self.clients.dropped()
 
     # -- processes -----------------------------------------------------------------------------------------------
 
@@ -183,6 +189,10 @@ class World:
         process = self.processes.spawn(instance, incarnation, self.now, parent)
         self.trace(f"    {instance} #{incarnation} is pid {process.pid}")
         spec = self.spec(instance, parent)
+        process.environment = spec.environment
+        bad = BAD in spec.environment
+        if bad and spec.ready is None:
+            self.later(dice.uniform(0.1, 3.0), lambda: self.exit(process, 3, None))
         if not self.peaceful:
             if dice.random() < 0.05:
                 process.stubborn = True
@@ -194,13 +204,15 @@ class World:
             self.later(dice.uniform(0.1, 10.0), lambda: self.exit(process, 0 if dice.random() < 0.9 else 1, None))
         if spec.ready is not None:
             process.asked_for_readiness = True
-            never = not self.peaceful and dice.random() < 0.03
+            never = bad or (not self.peaceful and dice.random() < 0.03)
             if never:
                 self.faults["never ready"] += 1
             else:
                 self.later(dice.uniform(0.0, 5.0), lambda: self.becomes_ready(process))
         if spec.heartbeat is not None:
             self.later(dice.uniform(1.0, 30.0), lambda: self.beat(process))
+        if instance in self.clients.queues:
+            self.clients.serve(instance)
         return process
 
     def spec(self, instance: str, daemon: Daemon) -> ServiceSpec:
@@ -241,6 +253,7 @@ class World:
         if self.daemon is not None:
             self.daemon.ended(process)
         self.processes.forget(process)
+        self.clients.ended(process)
 
     def empty(self, process: Process) -> None:
         """Its descendants are gone too."""
@@ -250,6 +263,7 @@ class World:
                 if self.daemon is not None:
                     self.daemon.emptied(process)
                 self.processes.forget(process)
+                self.clients.dropped()
 
     # -- what is done to them by the supervisor ------------------------------------------------------------------
 

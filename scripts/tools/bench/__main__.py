@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.tools.bench import page, peers, scenarios, subreaper, table, victims
+from scripts.tools.bench import demand, page, peers, scenarios, scrape, subreaper, table, victims
 from scripts.tools.bench.figures import OURS, Row, median, select_rows
 from scripts.tools.bench.install import Absent
 from scripts.tools.bench.peers.base import Peer
@@ -40,6 +40,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there as well")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/benchmarks.md as well")
     parser.add_argument("--detectors", action="store_true", help="only the failure detectors: time a beat, and memory")
+    parser.add_argument("--balancing", action="store_true", help="only HAProxy in front of replicas: lost requests")
     parser.add_argument("--list", action="store_true", help="list the keys of the rows")
     arguments = parser.parse_args(argv)
     try:
@@ -88,7 +89,7 @@ class Run:
             self.versions[peer.name] = version
             if peer.is_floor and peer.name not in self.floors:
                 self.floors.append(peer.name)
-            for scenario in scenarios.SCENARIOS:
+            for scenario in (*scenarios.SCENARIOS, scrape.scrape, demand.demand):
                 self._live(scenario, bench, peer)
             self._derive_slope(peer.name)
         finally:
@@ -144,6 +145,10 @@ def main(argv: list[str]) -> int:
         from scripts.tools.bench.detectors import detectors
 
         return detectors(Console())
+    if arguments.balancing:
+        from scripts.tools.bench import balancing
+
+        return balancing.main(quick=arguments.quick)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     subreaper.enter()
     about = machine()

@@ -306,6 +306,28 @@ def main() -> int:
     parser.add_argument(
         "--adopt", type=int, metavar="N", help="SIGKILL with N beating services, then watch [--for 60s]"
     )
+    parser.add_argument(
+        "--programs", action="store_true", help="real programs on a busy host, with faults [--for 1h]; --service: only"
+    )
+    parser.add_argument("--loops", type=int, default=16, help="with --programs: so many busy loops [16]")
+    parser.add_argument(
+        "--rollouts",
+        type=int,
+        metavar="N",
+        help="N rolling restarts, good releases and bad ones under load, the daemon killed in half of them",
+    )
+    parser.add_argument(
+        "--celery", type=int, metavar="N", help="so many tasks of a Celery fleet whose parts are hurt [--for 15m]"
+    )
+    parser.add_argument(
+        "--cluster", type=int, metavar="N", help="so many faults in a cluster of three hosts on ZooKeeper (root)"
+    )
+    parser.add_argument(
+        "--suspicion",
+        type=int,
+        metavar="MINUTES",
+        help="hosts that suspect each other, with loss and busy loops (root)",
+    )
     parser.add_argument("--json", action="store_true", help="the outcomes as JSON on stdout, the rest on stderr")
     options = parser.parse_args()
     faults = options.faults.split(",")
@@ -330,6 +352,13 @@ def main() -> int:
         if options.json:
             print(json.dumps(report))
         return 1 if report["violations"] else 0
+    if options.programs:
+        from scripts.tools.chaos.endurance import endurance
+
+        report = endurance(options.seconds or 3600.0, options.loops, options.seed, options.service, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
     if options.hangs:
         from scripts.tools.chaos.hangs import hangs
 
@@ -337,6 +366,12 @@ def main() -> int:
         if options.json:
             print(json.dumps(report))
         return 1 if report["violations"] else 0
+    if options.celery:
+        from scripts.tools.chaos.celery_fleet import celery_fleet
+
+        report = celery_fleet(options.celery, options.seed, options.seconds or 900.0, say)
+        print(json.dumps(report, indent=None if options.json else 1))
+        return 1 if report["violations"] or report["late"] else 0
     if options.frozen:
         from scripts.tools.chaos.frozen import frozen
 
@@ -349,6 +384,27 @@ def main() -> int:
 
         watch = options.seconds or 60.0
         report = adopt(options.adopt, min(watch, 20.0), watch, options.seed, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.rollouts:
+        from scripts.tools.chaos.rollouts import rollouts
+
+        report = rollouts(options.rollouts, options.seed, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.cluster:
+        from scripts.tools.chaos.cluster import cluster
+
+        report = cluster(options.cluster, options.seed, say)
+        if options.json:
+            print(json.dumps(report))
+        return 1 if report["violations"] else 0
+    if options.suspicion:
+        from scripts.tools.chaos.suspicion import suspicion
+
+        report = suspicion(options.suspicion, options.seed, say)
         if options.json:
             print(json.dumps(report))
         return 1 if report["violations"] else 0
@@ -385,6 +441,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts this in the background ignores SIGINT
+        signal.signal(number, signal.default_int_handler)
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -7,16 +7,13 @@ a second. At half-time one worker waits for ever for a lock.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
+from scripts.tools.chaos.pressure import busy_host
 from scripts.tools.chaos.private_daemon import daemon, ended, events, moment, suspected, tell
 from supervisor.adapters.linux import procfs
 from supervisor.client import Client
@@ -24,8 +21,6 @@ from supervisor.client import Client
 LOOPS = 16
 WORKERS = 4
 MAX_TIMEOUT = 30.0
-FILE, LIMIT = 256 << 20, 64 << 20
-"""Bytes of the file that is read over and over, and of the memory limit for that."""
 WORKER = """
 import os, signal, socket, threading, time
 if "PINNED" in os.environ:
@@ -40,20 +35,6 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         if hang.is_set():
             threading.Event().wait()
         sock.send(b"WATCHDOG=1\\nSENT_USEC=%d" % (time.monotonic_ns() // 1000))
-"""
-READER = """
-import mmap, sys
-with open(sys.argv[1], "rb") as file:
-    memory = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-    while True:
-        for place in range(0, len(memory), 4096):
-            memory[place]
-"""
-GREEDY = """
-import os
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-while True: pass
 """
 SERVICES = f"""
 [defaults]
@@ -71,7 +52,7 @@ start_timeout = "5m"
 
 def starvation(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Starve the host for `seconds`; reports what became of the workers, and "violations"."""
-    with daemon(SERVICES, {"worker.py": WORKER}) as (client, place), _busy_host(place, say):
+    with daemon(SERVICES, {"worker.py": WORKER}) as (client, place), busy_host(place, say, LOOPS, real_time=True):
         began = time.monotonic()
         _wait(seconds / 2, say, client)
         hung = "worker@1"
@@ -79,46 +60,6 @@ def starvation(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         hung_at = time.time()
         _wait(max(seconds / 2, MAX_TIMEOUT), say, client)
         return _verdict(client, hung, hung_at, time.monotonic() - began, say)
-
-
-@contextlib.contextmanager
-def _busy_host(place: Path, say: Callable[[str], None]) -> Iterator[None]:
-    loops = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(LOOPS)]
-    limited = _memory_limit(place.name)
-    if limited is not None:
-        big = place / "big"
-        with big.open("wb") as file:
-            file.truncate(FILE)
-            for _ in range(FILE >> 20):
-                file.write(os.urandom(1 << 20))
-        join = f"import os; open('{limited}/cgroup.procs', 'w').write(str(os.getpid()))\n"
-        loops.append(subprocess.Popen([sys.executable, "-S", "-c", join + READER, str(big)]))
-    if os.geteuid() == 0:
-        loops.append(subprocess.Popen([sys.executable, "-S", "-c", GREEDY]))
-    say(f"{LOOPS} busy loops" + (", and one that never has its memory" if limited else "; no memory limit can be set"))
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
-        if limited is not None:
-            limited.rmdir()
-
-
-def _memory_limit(name: str) -> Path | None:
-    """A new cgroup with a memory limit, of either version; None where it cannot be made."""
-    for root, limit in (("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")):
-        group = Path(root, name)
-        with contextlib.suppress(OSError):
-            if not Path(root, "cgroup.procs").exists():  # an ordinary directory above several hierarchies
-                continue
-            group.mkdir()
-            with contextlib.suppress(OSError):
-                (group / limit).write_text(str(LIMIT))
-                return group
-            group.rmdir()
-    return None
 
 
 def _wait(seconds: float, say: Callable[[str], None], client: Client) -> None:

@@ -1,6 +1,6 @@
 """Writes supervisor/adapters/control/openapi.json, which the daemon serves.
 
-Paths come from the table of routes, schemas from the TypedDicts of core/model/documents.py.
+Paths come from the table of routes, schemas from the TypedDicts of the modules core/model/*document*.py.
 
 Usage: scripts/openapi [--check]      (--check changes nothing; exits 1 if the file is out of date)
 """
@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import NoneType, UnionType
 from typing import (
     Annotated,
@@ -28,8 +30,8 @@ from typing import (
 from supervisor import __version__
 from supervisor.adapters.control.routes import DEADLINE, PURPOSE, ROUTES
 from supervisor.adapters.http.routing import Param, Route
-from supervisor.core.model import documents
-from supervisor.core.model.documents import JSON
+from supervisor.core import model
+from supervisor.core.model.document_types import JSON
 
 PATH = Path(__file__).resolve().parents[3] / "supervisor" / "adapters" / "control" / "openapi.json"
 
@@ -43,7 +45,12 @@ PLAIN: dict[str, JSON] = {
     "Metrics": {"type": "string"},
     "OpenApi": {"type": "object"},
 }
-"""Schemas of answers that are not JSON documents of documents.py."""
+"""Schemas of answers that are not JSON documents."""
+DOCUMENTS = [
+    import_module(f"{model.__name__}.{found.name}")
+    for found in iter_modules(model.__path__)
+    if "document" in found.name
+]
 OTHER_TYPES = {STREAM: "text/event-stream", "Metrics": "text/plain"}
 WIDTH = 120
 ALSO = ("Error", "LogMessage")
@@ -169,7 +176,11 @@ def schemas(names: Sequence[str]) -> JSON:
     while todo:
         name = todo.pop()
         if name not in found:
-            found[name] = PLAIN[name] if name in PLAIN else described(getattr(documents, name))
+            found[name] = (
+                PLAIN[name]
+                if name in PLAIN
+                else described(next(getattr(m, name) for m in DOCUMENTS if hasattr(m, name)))
+            )
             todo += referred(found[name])
     return dict(sorted(found.items()))
 

@@ -1,13 +1,14 @@
-"""Writes docs/configuration.md from the JSON Schema of services.toml.
+"""Writes docs/configuration.md from the JSON Schema of services.toml, and docs/metrics.md from the table of metrics.
 
-Usage: scripts/reference [--check]      (--check changes nothing; exits 1 if the page is out of date)
+Usage: scripts/reference [--check]      (--check changes nothing; exits 1 if a page is out of date)
 """
 
 import sys
 from pathlib import Path
 
+from scripts.tools.docs import metrics
 from supervisor.config.export.json_schema import schema
-from supervisor.core.model.documents import JSON
+from supervisor.core.model.document_types import JSON
 
 PATH = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
 HEAD = """# services.toml
@@ -74,20 +75,24 @@ def page() -> str:
     root = schema()["properties"]
     out = [HEAD]
     table("[supervisor]", root["supervisor"], out)
-    services = root["services"]
-    service = services.get("additionalProperties") or next(iter(services["patternProperties"].values()))
-    table("[services.NAME]", service, out)
+    for name in ("services", "groups"):
+        tables = root[name]
+        one = tables.get("additionalProperties") or next(iter(tables["patternProperties"].values()))
+        table(f"[{name}.NAME]", one, out)
+    for name in ("cluster", "fleet"):
+        table(f"[{name}]", root[name], out)
     return "\n".join(out).rstrip() + "\n"
 
 
 def main() -> int:
-    text = page()
-    if "--check" not in sys.argv:
-        PATH.write_text(text)
-    elif PATH.read_text() != text:
-        print("docs/configuration.md is out of date: run scripts/reference", file=sys.stderr)
-        return 1
-    return 0
+    late = 0
+    for path, text in ((PATH, page()), (metrics.PATH, metrics.page())):
+        if "--check" not in sys.argv:
+            path.write_text(text)
+        elif path.read_text() != text:
+            print(f"docs/{path.name} is out of date: run scripts/reference", file=sys.stderr)
+            late = 1
+    return late
 
 
 if __name__ == "__main__":

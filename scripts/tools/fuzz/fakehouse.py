@@ -6,25 +6,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from supervisor.adapters.control.port import Subscriber
+from supervisor.adapters.control.port import InCluster, Subscriber
 from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.ledger.store import EventQuery, Ledger
 from supervisor.adapters.logs import reader
 from supervisor.core.model.actions import Goal, Record, State
+from supervisor.core.model.balance_documents import Balances
+from supervisor.core.model.breaker_document import BreakerStatus
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.documents import (
-    JSON,
-    Difference,
-    Event,
-    Evidence,
-    Instance,
-    InstanceDetail,
-    Logs,
-    Services,
-    Status,
-    Upgrade,
-)
-from supervisor.daemon.control import _signal_number
+from supervisor.core.model.document_types import JSON
+from supervisor.core.model.documents import Difference, Event, InstanceDetail, Scaled, Services, Status, Upgrade
+from supervisor.core.model.evidence_documents import Evidence
+from supervisor.core.model.instance_documents import Instance
+from supervisor.core.model.log_documents import Logs
+from supervisor.core.model.order_documents import Rollout, Rollouts
+from supervisor.daemon.signal_number import signal_number
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError
 
 SERVICES = {"db": ("db",), "web": ("web@1", "web@2"), "front": ("web@1", "web@2")}
@@ -51,10 +47,13 @@ class House:
     # -- questions
     # -------------------------------------------------------------------------------------------------------
 
-    def status(self, services: Sequence[str] = ()) -> Status:
+    def names(self, services: Sequence[str]) -> list[str]:
+        return self._resolve(services)
+
+    def make_status(self, services: Sequence[str], done: Callable[[Status | SupervisorError], None]) -> None:
         rows = [_row(name) for name in self._resolve(services)]
         supervisor: Any = {"pid": 1, "name": "x", "version": "1", "uptime_s": 1.0}
-        return {"supervisor": supervisor, "instances": rows}
+        done({"supervisor": supervisor, "instances": rows})
 
     def instance(self, name: str) -> InstanceDetail:
         self.private.append(name)
@@ -64,6 +63,16 @@ class House:
     def services(self) -> Services:
         found: Any = [{"name": n, "group": None, "instances": list(i)} for n, i in SERVICES.items()]
         return {"services": found}
+
+    def breaker(self, service: str) -> BreakerStatus:
+        raise NoSuchService(service)
+
+    def cluster(self) -> InCluster:
+        raise OperationFailed("this daemon has no [cluster]")
+
+    def balance(self, services: Sequence[str] = ()) -> Balances:
+        self._resolve(services)
+        return {"services": []}
 
     def events(self, query: EventQuery) -> list[Event]:
         return self.ledger.events(query)
@@ -80,20 +89,15 @@ class House:
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
+        stream: str | None = None,
     ) -> Logs:
         self.private.append("logs")
         (name, *_) = self._resolve([instance])
-        chunk = reader.read(self._logs, name, lines=lines, since=since, before=before, after=after)
-        return {
-            "instance": name,
-            "lines": [{"at": at, "text": text} for at, text in chunk.lines],
-            "first": chunk.first_cursor,
-            "last": chunk.last_cursor,
-            "at_end": chunk.at_end,
-        }
+        page = {"lines": lines, "since": since, "before": before, "after": after, "stream": stream}
+        return reader.read(self._logs, name, **page).page(name)  # type: ignore[arg-type]
 
-    def metrics(self) -> str:
-        return "up 1\n"
+    def metrics(self, done: Callable[[bytes | SupervisorError], None]) -> None:
+        done(b"up 1\n")
 
     # -- orders
     # ----------------------------------------------------------------------------------------------------------
@@ -105,13 +109,34 @@ class House:
         signal: str | None = None,
         *,
         insist: bool = False,
+        rolling: bool = False,
         peer: Peer | None = None,
     ) -> list[str]:
         names = self._resolve(services)
         if signal is not None:
-            _signal_number(signal)
+            signal_number(signal)
         self.orders.append(verb)
         return names
+
+    def maintain(
+        self, on: bool, services: Sequence[str], lasts: float | None, reason: str, peer: Peer | None = None
+    ) -> list[str]:
+        self.orders.append("maintenance")
+        return list(services)
+
+    def scale(self, services: Sequence[str], peer: Peer | None = None) -> Scaled:
+        self._resolve([word.partition("=")[0] for word in services])
+        self.orders.append("scale")
+        return {"started": [], "stopped": []}
+
+    def rollouts(self, services: Sequence[str] = ()) -> Rollouts:
+        self._resolve(services)
+        return {"rollouts": []}
+
+    def steer(self, verb: str, service: str, peer: Peer | None = None) -> Rollout:
+        self._resolve([service])
+        self.orders.append(verb)
+        raise OperationFailed(f"{service} has not been rolled out")
 
     def down(self, peer: Peer | None = None) -> None:
         self.orders.append("down")
@@ -136,7 +161,7 @@ class House:
         event: Any = {"id": 31, "service": "web"}
         subscriber.on_event(event)
         subscriber.on_log("db", ["a line"])
-        subscriber.on_status(self.status(subscriber.services))
+        self.make_status(subscriber.services, lambda made: subscriber.on_status(cast(Status, made)))
 
         def end() -> None:
             self.watching -= 1

@@ -149,7 +149,7 @@ class HttpTarget:
         if not local and (house.orders or house.private):
             raise Wrong(f"over TCP: {house.orders} {house.private}")
         for order in set(house.orders):
-            asked = len(re.findall(rb"POST [^\r\n ]*/v1/%s" % order.encode(), data))
+            asked = len(re.findall(rb"POST [^\r\n ]*/v1/(?:rollouts/[^\r\n ]*/)?%s" % order.encode(), data))
             if house.orders.count(order) > asked:
                 raise Wrong(f"{order} was carried out {house.orders.count(order)} times, asked for {asked} times")
 

@@ -49,6 +49,7 @@ SPEC = ServiceSpec(
     ready=ReadySpec(notify=True),
     heartbeat=HeartbeatSpec(source="notify", min_timeout=1e6, max_timeout=2e6),
 )
+_LONGEST_WAIT = 1500  # looks of 20 ms
 ORDERS = (act.Spawn, act.Signal, act.Kill, act.ReleaseInstance)
 
 
@@ -121,6 +122,11 @@ class NotifyTarget:
         else:
             self._sender.send(data)
         self._socket.drain()
+        for _ in range(_LONGEST_WAIT):  # until the helper has taken what carried descriptors, on a busy host too
+            if not any(sink.busy for sink in self._socket._sinks.values()):
+                return
+            self._socket.drain()
+        raise Wrong("the helper that takes descriptors does not answer")
 
     def _meet_strangers(self, pid: int) -> None:
         if self._stranger.resolve(pid) is not None or self._stranger.resolve(os.getpid()) is not None:

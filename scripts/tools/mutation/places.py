@@ -60,7 +60,8 @@ class _Finder:
         assert node.end_lineno is not None and node.end_col_offset is not None
         begin = self._begins[node.lineno - 1] + node.col_offset
         end = self._begins[node.end_lineno - 1] + node.end_col_offset
-        self.found.append(Place(self._path, node.lineno, node.col_offset, kind, begin, end, text))
+        at = node.right if isinstance(node, ast.BinOp) else node  # `a + b + c` begins where `a + b` begins
+        self.found.append(Place(self._path, at.lineno, at.col_offset, kind, begin, end, text))
 
     def _replace(self, node: ast.expr, kind: str, other: ast.expr) -> None:
         self._add(node, kind, f"({ast.unparse(other)})")

@@ -6,7 +6,7 @@ It has a file of its own, because the routes and the event stream both use it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ from supervisor.adapters.http.messages import Exchange, Peer
 from supervisor.errors import SupervisorError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Error
+    from supervisor.core.model.documents import Error, Status
 
 JSON_TYPE = "application/json"
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=str)
 
 
 @dataclass(slots=True)
@@ -41,7 +42,16 @@ class Call:
 
 def encode(plain: object) -> bytes:
     """JSON as it is sent."""
-    return json.dumps(plain, separators=(",", ":"), default=str).encode()
+    return _ENCODER.encode(plain).encode()
+
+
+def encoded_status(status: Status) -> Generator[None, None, bytes]:
+    """What `encode` returns for a status, in steps: one for each row, because those of many instances take long."""
+    rows = []
+    for row in status["instances"]:
+        rows.append(encode(row))
+        yield
+    return b'{"supervisor":%s,"instances":[%s]}' % (encode(status["supervisor"]), b",".join(rows))
 
 
 def error_body(code: str, message: str, hint: str = "", known: Sequence[str] = ()) -> bytes:

@@ -19,7 +19,8 @@ from supervisor.adapters.ledger.store import EventQuery
 from supervisor.errors import UsageError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, LogMessage, Status
+    from supervisor.core.model.documents import Event, Status
+    from supervisor.core.model.log_documents import LogMessage
 
 TOPICS = frozenset(("events", "status", "logs"))
 PING_SECONDS = 15.0
@@ -48,7 +49,7 @@ def open_stream(api: StreamOwner, call: Call) -> None:
     after = None if resume is None or "events" not in topics else _event_id(resume)
     services = tuple(call.args["service"])
     if services:
-        api.daemon.status(services)  # raises for an unknown name, while an error can still be sent
+        api.daemon.names(services)  # raises for an unknown name, while an error can still be sent
     _Feed(api, topics, services, call.args["interval"]).begin(call, after)
 
 

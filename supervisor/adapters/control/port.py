@@ -15,16 +15,15 @@ from supervisor.adapters.ledger.store import EventQuery
 from supervisor.errors import SupervisorError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import (
-        Difference,
-        Event,
-        Evidence,
-        InstanceDetail,
-        Logs,
-        Services,
-        Status,
-        Upgrade,
-    )
+    from supervisor.core.model.balance_documents import Balances
+    from supervisor.core.model.breaker_document import BreakerStatus
+    from supervisor.core.model.cluster_documents import ClusterView, NewOrder, OrderOutcome
+    from supervisor.core.model.documents import Difference, Event, InstanceDetail, Scaled, Services, Status, Upgrade
+    from supervisor.core.model.evidence_documents import Evidence
+    from supervisor.core.model.host_documents import HostDetail, HostsView
+    from supervisor.core.model.log_documents import Logs
+    from supervisor.core.model.order_documents import Rollout, Rollouts
+    from supervisor.core.model.push_documents import NewPush
 
 
 MOST_ID = 2**62
@@ -36,8 +35,8 @@ class Subscriber:
     """A client that follows the daemon.
 
     The daemon filters by `topics` ("events", "status", "logs") and `services` (services, instances or groups; empty:
-    all). It calls `on_status` with what `Daemon.status(services)` returns: at once, every `interval` seconds, and soon
-    after a transition.
+    all). It calls `on_status` with what `Daemon.make_status(services)` makes: at once, every `interval` seconds, and
+    soon after a transition.
     """
 
     topics: frozenset[str]
@@ -48,6 +47,34 @@ class Subscriber:
     on_status: Callable[[Status], None]
 
 
+class InCluster(Protocol):
+    """What commands of a cluster ask and order."""
+
+    def view(self) -> ClusterView:
+        """The agent's last word."""
+        ...
+
+    def order(self, order: NewOrder) -> str:
+        """Take an order for the agent; its number."""
+        ...
+
+    def push(self, push: NewPush, peer: Peer | None) -> str:
+        """Take a push of a configuration for the agent; its number."""
+        ...
+
+    def outcome(self, number: str) -> OrderOutcome | None:
+        """What became of an order; None where that is not known."""
+        ...
+
+    def hosts(self, done: Callable[[HostsView], None]) -> None:
+        """All hosts of the cluster.  Calls `done` later, or at once."""
+        ...
+
+    def host(self, node: str, done: Callable[[HostDetail], None]) -> None:
+        """One host with its record.  Calls `done` later, or at once."""
+        ...
+
+
 class Daemon(Protocol):
     """A running supervisor, as the control API sees it. Every method is synchronous and quick."""
 
@@ -56,13 +83,32 @@ class Daemon(Protocol):
         """The absolute path of the configuration that the daemon runs."""
         ...
 
-    def status(self, services: Sequence[str] = ()) -> Status: ...
+    def names(self, services: Sequence[str]) -> list[str]:
+        """The instances of these services, instances and groups. Raises NoSuchService."""
+        ...
+
+    def make_status(self, services: Sequence[str], done: Callable[[Status | SupervisorError], None]) -> None:
+        """Make the status of these services, instances and groups, or of all, in pieces between which the event loop
+        turns. Calls `done` later. Raises NoSuchService."""
+        ...
 
     def instance(self, name: str) -> InstanceDetail:
         """All about one instance. Raises NoSuchService."""
         ...
 
     def services(self) -> Services: ...
+
+    def balance(self, services: Sequence[str] = ()) -> Balances:
+        """The balanced services with their slots. Raises NoSuchService, and UsageError for one that is not balanced."""
+        ...
+
+    def cluster(self) -> InCluster:
+        """The daemon's part in a cluster.  Raises OperationFailed where there is none."""
+        ...
+
+    def breaker(self, service: str) -> BreakerStatus:
+        """The breaker of a service.  It is asked for often, and looks at nothing else.  Raises NoSuchService."""
+        ...
 
     # `peer`: the client that gave the order; None where it is not known.
 
@@ -73,10 +119,31 @@ class Daemon(Protocol):
         signal: str | None = None,
         *,
         insist: bool = False,
+        rolling: bool = False,
         peer: Peer | None = None,
     ) -> list[str]:
         """Do `verb`; returns the names of the instances that are affected. Raises NoSuchService, UsageError, and
-        OperationFailed for a signal that a process does not handle and that would end or stop it, unless `insist`."""
+        OperationFailed for a signal that a process does not handle and that would end or stop it, unless `insist`, and
+        for a `rolling` restart of what is being rolled out."""
+        ...
+
+    def rollouts(self, services: Sequence[str] = ()) -> Rollouts:
+        """The newest rollouts. Raises NoSuchService."""
+        ...
+
+    def steer(self, verb: str, service: str, peer: Peer | None = None) -> Rollout:
+        """Pause, resume or undo a rollout. Raises NoSuchService, OperationFailed, UsageError."""
+        ...
+
+    def maintain(
+        self, on: bool, services: Sequence[str], lasts: float | None, reason: str, peer: Peer | None = None
+    ) -> list[str]:
+        """Leave instances alone, for `lasts` seconds or until told otherwise, or supervise them again; returns their
+        names.  Raises NoSuchService, UsageError."""
+        ...
+
+    def scale(self, services: Sequence[str], peer: Peer | None = None) -> Scaled:
+        """Set other numbers of replicas (`web=4`). Raises NoSuchService and UsageError, with all that is wrong."""
         ...
 
     def down(self, peer: Peer | None = None) -> None: ...
@@ -105,11 +172,14 @@ class Daemon(Protocol):
         since: float | None = None,
         before: str | None = None,
         after: str | None = None,
+        stream: str | None = None,
     ) -> Logs:
         """A page of the log. Raises NoSuchService; ValueError for a malformed cursor, OSError if unreadable."""
         ...
 
-    def metrics(self) -> str: ...
+    def metrics(self, done: Callable[[bytes | SupervisorError], None]) -> None:
+        """Make the text of `/metrics`, in pieces between which the event loop turns. Calls `done` later."""
+        ...
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
         """Follow the daemon; returns a function that ends this. Raises NoSuchService."""

@@ -9,22 +9,27 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from supervisor.adapters.control.call import JSON_TYPE, Call, error_body
+from supervisor.adapters.control.call import JSON_TYPE, Call, encoded_status, error_body
 from supervisor.adapters.control.port import MOST_ID, Daemon
 from supervisor.adapters.eventloop.fd_passing import unquoted
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.eventloop.slices import in_slices
 from supervisor.adapters.http.messages import Exchange
 from supervisor.adapters.http.routing import Param, Params, Route, arguments, match
 from supervisor.adapters.ledger.store import EventQuery
-from supervisor.core.services.status import should_be_up_but_is_not
+from supervisor.core.services.status import not_ready
 from supervisor.core.text.nearest import nearest
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, OtherFile, SupervisorError, UsageError
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Accepted, Difference, Events, Health, Readiness, Upgrade
+    from supervisor.core.model.cluster_documents import NewOrder, Ordered, OrderState
+    from supervisor.core.model.documents import Accepted, Difference, Events, Health, Readiness, Status, Upgrade
+    from supervisor.core.model.push_documents import NewPush
 
 FILE_HEADER = "supervisor-file"
 """The header in which a client says which file it means, percent-encoded."""
+ENCODING_SLICE = 0.002
+"""Seconds of one turn of the loop in which rows of a status are written as JSON."""
 MOST_STREAMS = 32
 RESERVED_STREAMS = 16
 """Streams beyond that which only commands that wait for their order may open, so that followers cannot hinder them."""
@@ -32,6 +37,9 @@ PURPOSE = "supervisor-purpose"
 """Header of a stream that a command opens to wait for its order; its value is `order`."""
 DEADLINE = "supervisor-deadline"
 """Header of an order: the time by CLOCK_MONOTONIC until which its client waits. It is not carried out later."""
+LONGEST = 366 * 86_400.0
+"""Seconds that a maintenance can last at most."""
+CLUSTER_ORDERS = ("move", "drain", "undrain", "evict")
 MOST_KNOWN = 10
 """Names that an error suggests, at most."""
 
@@ -140,11 +148,86 @@ def _route(call: Call, method: str, path: str, local: bool) -> tuple[Route | Non
 
 
 def _status(api: ControlRoutes, call: Call) -> None:
-    call.answer(api.daemon.status(call.args["service"]))
+    def done(result: Status | SupervisorError) -> None:
+        if isinstance(result, SupervisorError):
+            call.fail(500, "internal", result)
+        else:
+            loop, work = api.loop, encoded_status(result)
+            in_slices(loop.call_soon, loop.now, work, ENCODING_SLICE, answer, failed)
+
+    def answer(body: bytes) -> None:
+        call.exchange.reply(200, body, JSON_TYPE)
+
+    def failed() -> None:
+        call.fail(500, "internal", OperationFailed("the status could not be sent", "The daemon's log says why."))
+
+    api.daemon.make_status(call.args["service"], done)
 
 
 def _services(api: ControlRoutes, call: Call) -> None:
     call.answer(api.daemon.services())
+
+
+def _breaker(api: ControlRoutes, call: Call) -> None:
+    call.answer(api.daemon.breaker(call.args["name"]))
+
+
+def _balance(api: ControlRoutes, call: Call) -> None:
+    call.answer(api.daemon.balance(call.args["service"]))
+
+
+def _cluster(api: ControlRoutes, call: Call) -> None:
+    call.answer(api.daemon.cluster().view())
+
+
+def _cluster_order(api: ControlRoutes, call: Call) -> None:
+    args = call.args
+    if args["verb"] not in CLUSTER_ORDERS:
+        raise UsageError(f'no such order: "{args["verb"]}"', f"There are {', '.join(CLUSTER_ORDERS)}.")
+    if not args["node"] or (args["verb"] == "move") is not bool(args["service"]):
+        raise UsageError(f'"{args["verb"]}" names a node, and "move" a service, too')
+    order: NewOrder = {"verb": args["verb"], "node": args["node"]}
+    if args["service"]:
+        order |= {"service": args["service"], "slot": args["slot"]}
+    answer: Ordered = {"id": api.daemon.cluster().order(order)}
+    call.answer(answer, 202)
+
+
+def _cluster_push(api: ControlRoutes, call: Call) -> None:
+    args, cluster = call.args, api.daemon.cluster()
+    from supervisor.core.cluster.version_documents import is_share, refusal  # only a daemon with [cluster] comes here
+
+    share = args["max_unavailable"]
+    if not is_share(share):
+        raise UsageError(f'max_unavailable is a number of hosts, 1 or more, or a part of them ("25%"), not "{share}"')
+    if bool(args["text"]) is args["undo"]:
+        raise UsageError("a push has a text, and an undo has none")
+    refused = refusal(args["text"])
+    if refused:
+        raise UsageError(refused)
+    push: NewPush = {
+        "text": args["text"], "max_unavailable": share, "timeout": args["timeout"], "undo": args["undo"],
+    }  # fmt: skip
+    answer: Ordered = {"id": cluster.push(push, call.peer)}
+    call.answer(answer, 202)
+
+
+def _cluster_outcome(api: ControlRoutes, call: Call) -> None:
+    answer: OrderState = {"outcome": api.daemon.cluster().outcome(call.args["id"])}
+    call.answer(answer)
+
+
+def _hosts(api: ControlRoutes, call: Call) -> None:
+    api.daemon.cluster().hosts(call.answer)
+
+
+def _host(api: ControlRoutes, call: Call) -> None:
+    cluster, node = api.daemon.cluster(), call.args["node"]
+    from supervisor.core.cluster.hosts import is_name  # only a daemon with [cluster] comes here
+
+    if not is_name(node):
+        raise UsageError(f"{node!r} is no name of a host")
+    cluster.host(node, call.answer)
 
 
 def _instance(api: ControlRoutes, call: Call) -> None:
@@ -160,12 +243,40 @@ def _acting(verb: str) -> Callable[[ControlRoutes, Call], None]:
     return act
 
 
+def _restart(api: ControlRoutes, call: Call) -> None:
+    names = api.daemon.act("restart", call.args["services"], rolling=call.args["rolling"], peer=call.peer)
+    accepted: Accepted = {"instances": names}
+    call.answer(accepted, 202)
+
+
+def _rollouts(api: ControlRoutes, call: Call) -> None:
+    call.answer(api.daemon.rollouts(call.args["service"]))
+
+
+def _steering(verb: str) -> Callable[[ControlRoutes, Call], None]:
+    def steer(api: ControlRoutes, call: Call) -> None:
+        call.answer(api.daemon.steer(verb, call.args["name"], call.peer), 202)
+
+    return steer
+
+
 def _signal(api: ControlRoutes, call: Call) -> None:
     number, insist = call.args["signal"], call.args["insist"]
     insist = number is not None if insist is None else insist
     names = api.daemon.act("signal", call.args["services"], number, insist=insist, peer=call.peer)
     accepted: Accepted = {"instances": names}
     call.answer(accepted, 202)
+
+
+def _maintenance(api: ControlRoutes, call: Call) -> None:
+    args = call.args
+    names = api.daemon.maintain(args["on"], args["services"], args["for_s"], args["reason"], call.peer)
+    accepted: Accepted = {"instances": names}
+    call.answer(accepted, 202)
+
+
+def _scale(api: ControlRoutes, call: Call) -> None:
+    call.answer(api.daemon.scale(call.args["services"], call.peer), 202)
 
 
 def _down(api: ControlRoutes, call: Call) -> None:
@@ -211,7 +322,9 @@ def _evidence(api: ControlRoutes, call: Call) -> None:
 def _logs(api: ControlRoutes, call: Call) -> None:
     args = call.args
     name = args["name"]
-    page = {key: args[key] for key in ("lines", "since", "before", "after")}
+    page = {key: args[key] for key in ("lines", "since", "before", "after", "stream")}
+    if page["stream"] not in (None, "stdout", "stderr"):
+        raise UsageError(f"stream is stdout or stderr, not {page['stream']!r}")
     try:
         call.answer(api.daemon.logs(name, **page))
     except ValueError as error:
@@ -232,7 +345,13 @@ def _stream(api: ControlRoutes, call: Call) -> None:
 
 
 def _metrics(api: ControlRoutes, call: Call) -> None:
-    call.exchange.reply(200, api.daemon.metrics().encode(), "text/plain; version=0.0.4; charset=utf-8")
+    def done(result: bytes | SupervisorError) -> None:
+        if isinstance(result, SupervisorError):
+            call.fail(500, "internal", result)
+        else:
+            call.exchange.reply(200, result, "text/plain; version=0.0.4; charset=utf-8")
+
+    api.daemon.metrics(done)
 
 
 def _healthz(_api: ControlRoutes, call: Call) -> None:
@@ -241,9 +360,15 @@ def _healthz(_api: ControlRoutes, call: Call) -> None:
 
 
 def _readyz(api: ControlRoutes, call: Call) -> None:
-    waiting = [row["name"] for row in api.daemon.status()["instances"] if should_be_up_but_is_not(row)]
-    readiness: Readiness = {"status": "not ready" if waiting else "ok", "waiting_for": waiting}
-    call.answer(readiness, 503 if waiting else 200)
+    def done(result: Status | SupervisorError) -> None:
+        if isinstance(result, SupervisorError):
+            call.fail(500, "internal", result)
+            return
+        waiting = not_ready(result["instances"])
+        readiness: Readiness = {"status": "not ready" if waiting else "ok", "waiting_for": waiting}
+        call.answer(readiness, 503 if waiting else 200)
+
+    api.daemon.make_status((), done)
 
 
 def _openapi(_api: ControlRoutes, call: Call) -> None:
@@ -256,7 +381,28 @@ def _openapi(_api: ControlRoutes, call: Call) -> None:
 
 _SERVICE = Param("service", "array", "only these services, instances or groups")
 _NAME = Param("name", "string", "an instance: web, or web@2", place="path")
+_BREAKER = Param("name", "string", "a service", place="path")
 _SERVICES = Param("services", "array", "services, instances or groups; empty: all", place="body")
+_MAINTENANCE: Params = (
+    _SERVICES,
+    Param("on", "boolean", "false: supervise them again", default=True, place="body"),
+    Param("for_s", "number", "seconds after which it ends by itself", minimum=0.001, maximum=LONGEST, place="body"),
+    Param("reason", "string", "why; shown in the status", default="", place="body"),
+)
+_CLUSTER_ORDER: Params = (
+    Param("verb", "string", "move, drain, undrain or evict", default="", place="body"),
+    Param("node", "string", "the host", default="", place="body"),
+    Param("service", "string", "of move", default="", place="body"),
+    Param("slot", "integer", "of move, counted from 0", default=0, minimum=0, place="body"),
+)
+_CLUSTER_PUSH: Params = (
+    Param("text", "string", "the file; its [supervisor], [cluster] and [fleet] are not used", default="", place="body"),
+    Param("undo", "boolean", "push what was in force before, in place of a text", default=False, place="body"),
+    Param("max_unavailable", "string", "hosts in change at a time, or a part (25%)", default="1", place="body"),
+    Param("timeout", "number", "seconds a host may take", default=600.0, minimum=1.0, maximum=LONGEST, place="body"),
+)
+_ORDER_ID = Param("id", "string", "the number of an order", place="path")
+_HOST = Param("node", "string", "a host of the cluster", place="path")
 _SINCE = Param("since", "time", "ISO 8601 (UTC unless it says otherwise) or seconds since the epoch")
 _SIGNAL = Param("signal", "string", "HUP, SIGHUP or 1; each service's reload_signal if not given", place="body")
 _INSIST = Param(
@@ -265,10 +411,13 @@ _INSIST = Param(
     "send it even to a process that would be ended or stopped by it; unless given, true where `signal` is given",
     place="body",
 )
+_ROLLING = Param("rolling", "boolean", "instance by instance, by the service's rollout", default=False, place="body")
+_ROLLED = Param("name", "string", "a service", place="path")
 _PAGE: Params = (
     Param("lines", "integer", "the last N lines", minimum=1, maximum=100_000),
     Param("before", "string", "the lines that end before this cursor"),
     Param("after", "string", "the lines that begin after this cursor"),
+    Param("stream", "string", "stdout or stderr: that log alone, where log.stderr keeps them apart"),
     _SINCE,
 )
 _QUERY: Params = (
@@ -287,6 +436,24 @@ _WATCH: Params = (
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/status", _status, "The daemon, and one row per instance", "Status", (_SERVICE,), tcp=True),
     Route("GET", "/v1/services", _services, "What is configured, in start order", "Services", tcp=True),
+    Route(
+        "GET",
+        "/v1/services/{name}/breaker",
+        _breaker,
+        "The breaker of a service",
+        "BreakerStatus",
+        (_BREAKER,),
+        tcp=True,
+    ),
+    Route("GET", "/v1/cluster", _cluster, "The cluster, as the agent of this host sees it", "ClusterView", tcp=True),
+    Route("POST", "/v1/cluster/orders", _cluster_order, "Order the cluster", "Ordered", _CLUSTER_ORDER, answers=202),
+    Route("POST", "/v1/cluster/pushes", _cluster_push, "Push a configuration", "Ordered", _CLUSTER_PUSH, answers=202),
+    Route("GET", "/v1/cluster/orders/{id}", _cluster_outcome, "What became of an order", "OrderState", (_ORDER_ID,)),
+    Route("GET", "/v1/cluster/hosts", _hosts, "What each host has told, also one that is gone", "HostsView", tcp=True),
+    Route(
+        "GET", "/v1/cluster/hosts/{node}", _host, "One host with its last failures and events", "HostDetail", (_HOST,)
+    ),
+    Route("GET", "/v1/balance", _balance, "Balanced services and their slots", "Balances", (_SERVICE,), tcp=True),
     Route("GET", "/v1/instances/{name}", _instance, "Everything about one instance", "InstanceDetail", (_NAME,)),
     Route(
         "POST",
@@ -303,14 +470,23 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "/v1/restart",
-        _acting("restart"),
+        _restart,
         "Stop services, then start them",
         "Accepted",
-        (_SERVICES,),
+        (_SERVICES, _ROLLING),
         answers=202,
     ),
     Route(
         "POST", "/v1/reset", _acting("reset"), "Close breakers, clear backoff", "Accepted", (_SERVICES,), answers=202
+    ),
+    Route("GET", "/v1/rollouts", _rollouts, "The newest rollouts", "Rollouts", (_SERVICE,), tcp=True),
+    *(
+        Route("POST", f"/v1/rollouts/{{name}}/{verb}", _steering(verb), summary, "Rollout", (_ROLLED,), answers=202)
+        for verb, summary in (
+            ("pause", "Replace no further instance for now"),
+            ("resume", "Go on with a paused rollout, or try a halted one again"),
+            ("undo", "Go back to the definition before the rollout"),
+        )
     ),
     Route(
         "POST",
@@ -319,6 +495,24 @@ ROUTES: tuple[Route, ...] = (
         "Send a signal to main processes; none gets it if one of them does not handle it and would be ended or stopped",
         "Accepted",
         (_SERVICES, _SIGNAL, _INSIST),
+        answers=202,
+    ),
+    Route(
+        "POST",
+        "/v1/maintenance",
+        _maintenance,
+        "Leave services alone: nothing is probed into a restart, and nothing is restarted",
+        "Accepted",
+        _MAINTENANCE,
+        answers=202,
+    ),
+    Route(
+        "POST",
+        "/v1/scale",
+        _scale,
+        "Set other numbers of replicas, until the next reload",
+        "Scaled",
+        (Param("services", "array", "SERVICE=N of each service", place="body"),),
         answers=202,
     ),
     Route(

@@ -32,10 +32,10 @@ from supervisor.core.model.spec import Evidence, ServiceSpec
 from supervisor.core.text.units import signal_name
 
 if TYPE_CHECKING:
-    from supervisor.core.model import documents
-    from supervisor.core.model.documents import Core, Stack
+    from supervisor.core.model import evidence_documents
+    from supervisor.core.model.evidence_documents import Core, Stack
 
-Done = Callable[[bool, str | None, "documents.Evidence", float, str | None], None]
+Done = Callable[[bool, str | None, "evidence_documents.Evidence", float, str | None], None]
 """`done(alive, held, evidence, ran, unasked)`: whether it answered; why its silence proves nothing, or None; what was
 found; the seconds of this silence in which it could run; why it could not be probed, or None."""
 Confirm = Callable[[Callable[[bool, str | None], None]], Callable[[], None]]
@@ -54,11 +54,14 @@ _SPIES = 4  # of py-spy that run at once, for all suspects together
 
 
 class SuspectProcess(Protocol):
-    """What is needed of the suspect's `Process`."""
+    """What is needed of the suspect's `Process`.  `key` tells it from other suspects of the same instance."""
 
     instance: str
     pid: int
     tree: Tree
+
+    @property
+    def key(self) -> str: ...
 
 
 class InstanceOutput(Output, Protocol):
@@ -69,12 +72,16 @@ class InstanceOutput(Output, Protocol):
 
 
 class Examiner:
-    """Examines suspects, each once at a time.  `output(instance)` is the instance's output stream."""
+    """Examines suspects, each once at a time.  `output(instance)` is the instance's output stream.
+
+    `on_stacks(instance, until)` is called before its processes are asked for their stacks, which makes them run.
+    """
 
     def __init__(self, loop: EventLoop, output: Callable[[str], InstanceOutput]) -> None:
         self.loop = loop
         self.output = output
         self.spies = 0
+        self.on_stacks: Callable[[str, float], None] = lambda _instance, _until: None
         self._under_way: dict[str, _Examination] = {}
         self._running: dict[str, SchedulableTime] = {}
 
@@ -95,24 +102,28 @@ class Examiner:
         silence is still the one of the last examination, whose measured times go on; else they begin with `ran`
         seconds in which the process could run.
         """
-        running = self._running.get(suspect.instance) if again else None
-        self.cancel(suspect.instance)
-        self._running[suspect.instance] = running = running or SchedulableTime(ran)
+        running = self._running.get(suspect.key) if again else None
+        self._cancel(suspect.key)
+        self._running[suspect.key] = running = running or SchedulableTime(ran)
         examination = _Examination(self, suspect, spec, timeout, done, running)
-        self._under_way[suspect.instance] = examination
+        self._under_way[suspect.key] = examination
         examination.begin(confirm)
 
     def cancel(self, instance: str) -> None:
-        """Cancel an examination without calling `done`; does nothing where none is under way."""
-        self._running.pop(instance, None)
-        examination = self._under_way.pop(instance, None)
+        """Cancel the examinations of an instance and of its processes without calling `done`."""
+        for key in [key for key in self._running if key == instance or key.startswith(f"{instance} ")]:
+            self._cancel(key)
+
+    def _cancel(self, key: str) -> None:
+        self._running.pop(key, None)
+        examination = self._under_way.pop(key, None)
         if examination is not None:
             examination.end()
 
     def forget(self, examination: _Examination) -> None:
         """Remove an examination that has given its result."""
-        if self._under_way.get(examination.suspect.instance) is examination:
-            del self._under_way[examination.suspect.instance]
+        if self._under_way.get(examination.suspect.key) is examination:
+            del self._under_way[examination.suspect.key]
 
 
 class _Examination:
@@ -141,7 +152,7 @@ class _Examination:
         self._held: str | None = None
         self._unasked: str | None = None
         self._confirms = False
-        self._found: documents.Evidence = {}
+        self._found: evidence_documents.Evidence = {}
 
     def begin(self, confirm: Confirm | None) -> None:
         self._confirms = confirm is not None
@@ -204,6 +215,7 @@ class _Examination:
             self._found["core"] = _prepare_core(self.suspect.pid, self._spec)
         # A process with a thread in uninterruptible sleep cannot answer (and its command was not read for that reason).
         pids = [process["pid"] for process in self._found["processes"] if process.get("command")]
+        self._examiner.on_stacks(self.suspect.instance, self._stacks_until)
         dumping = self._dump(pids)
         self._spy([pid for pid in pids if pid not in dumping])
         self._one_less()

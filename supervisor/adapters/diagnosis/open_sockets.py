@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from supervisor.adapters.linux import procfs
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import OpenFile, SocketEnds
+    from supervisor.core.model.evidence_documents import OpenFile
+    from supervisor.core.model.socket_documents import SocketEnds
 
 
 SOCKETS = 50

@@ -19,7 +19,9 @@ from supervisor.adapters.linux import freezer, procfs
 from supervisor.core.text.redact import without_secrets
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import JSON, Evidence, ExaminedHost, ExaminedProcess, Socket, Thread
+    from supervisor.core.model.document_types import JSON
+    from supervisor.core.model.evidence_documents import Evidence, ExaminedHost, ExaminedProcess, Thread
+    from supervisor.core.model.socket_documents import Socket
 
 
 MOST = 64 * 1024

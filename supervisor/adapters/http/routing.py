@@ -100,6 +100,8 @@ def _checked(param: Param, value: Any) -> Any:
         raise UsageError(f"{param.name} must be {_A[param.kind]}, not {value!r}", param.description) from None
     if param.minimum is not None and param.maximum is not None and not param.minimum <= value <= param.maximum:
         raise UsageError(f"{param.name} must be between {param.minimum:g} and {param.maximum:g}, not {value}")
+    if param.minimum is not None and not value >= param.minimum:
+        raise UsageError(f"{param.name} must be at least {param.minimum:g}, not {value}")
     return value
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from supervisor.core.model.actions import Record
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import JSON, Event, Evidence, Goal, State
+    from supervisor.core.model.document_types import JSON, Goal, State
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.evidence_documents import Evidence
 
 Row = tuple[int, float, str, str, int, "Goal", "State", "State", str, str]
 INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"

@@ -34,7 +34,9 @@ from supervisor.core.text.timestamps import to_iso
 from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import JSON, Event, Evidence
+    from supervisor.core.model.document_types import JSON
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.evidence_documents import Evidence
 
 __all__ = ["EventQuery", "Ledger", "LedgerReader", "read_only"]
 

@@ -85,6 +85,17 @@ class RuntimeLock:
         os.close(self.fd)
 
 
+def holder_lives(runtime_dir: str) -> bool:
+    """Whether the daemon that took the lock last is alive: it may be about to listen, or about to end.  The lock itself
+    is not touched, because a daemon that starts could take that for another one."""
+    try:
+        with open(f"{runtime_dir}/lock", "rb") as file:
+            pid, _, start = file.read(64).decode(errors="replace").strip().partition(" ")
+    except OSError:
+        return False
+    return pid.isdecimal() and _lives(int(pid), start)
+
+
 class StateLock:
     """The lock of a state directory: only one daemon uses it, whatever runtime directories several daemons have.
 

@@ -49,5 +49,16 @@ def stamp(chunk: bytes, at: float, *, at_line_start: bool) -> bytes:
     return (prefix if at_line_start else b"") + stamped + (b"\n" if ended else b"")
 
 
+def prefix(name: str) -> bytes:
+    """What stands before each line of an instance in a log that it shares with others."""
+    return f"{name} | ".encode()
+
+
+def named(lines: bytes, name: str) -> bytes:
+    """Put the name of an instance before each of its whole `lines`."""
+    before = prefix(name)
+    return before + lines[:-1].replace(b"\n", b"\n" + before) + lines[-1:]
+
+
 def _pieces(line: bytes) -> list[bytes]:
     return [line[i : i + MAX_LINE] for i in range(0, len(line), MAX_LINE)] or [line]

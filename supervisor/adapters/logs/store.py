@@ -9,20 +9,28 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux.directories import open_log_directory
 from supervisor.adapters.linux.mounts import mounts
-from supervisor.adapters.logs import fifo, place, reader, rotation
+from supervisor.adapters.logs import fifo, place, rotation
 from supervisor.adapters.logs.compressor import Compressor
 from supervisor.adapters.logs.console import Console
+from supervisor.adapters.logs.lines import MAX_LINE
 from supervisor.adapters.logs.place import Place
 from supervisor.adapters.logs.segment import Segment
 from supervisor.adapters.logs.stream import Stream
-from supervisor.adapters.logs.timestamp_spool import TimestampSpool, spool_name
 from supervisor.adapters.logs.writer import Writer
+from supervisor.core.model.output_names import instance_of, stderr_of
 from supervisor.core.model.spec import ConsoleMode, LogSpec
 from supervisor.errors import OperationFailed
+
+if TYPE_CHECKING:
+    from supervisor.adapters.logs.part import Part
+    from supervisor.adapters.logs.shared import AnyWriter, SharedLog, SharedWriter
+    from supervisor.adapters.logs.timestamp_spool import TimestampSpool
 
 _OPEN_FILES = 128
 _NO_LIMIT = 1 << 62  # bytes
@@ -46,13 +54,14 @@ class LogStore:
         `inherited`: descriptors of pipes, by instance, that were held open while no daemon ran.
         """
         self.directory = directory
-        self.problem = on_problem
+        self._on_problem = on_problem
         self._fifo_directory = fifo_directory
         self._loop = loop
         self._streams: dict[str, Stream] = {}
         self._inherited = inherited or {}
         self._in_use: dict[str, int] = {}
-        self._writing: dict[Writer, None] = {}  # writers whose files are open, the oldest first
+        self._writing: dict[AnyWriter, None] = {}  # writers whose files are open, the oldest first
+        self._shared: dict[str, SharedLog] = {}  # by path
         try:
             self._dir_fd = _open_directory(directory, 0o750)
             self._fifo_dir_fd = _open_directory(fifo_directory, 0o700)
@@ -61,7 +70,7 @@ class LogStore:
             raise OperationFailed(
                 f"{error.filename}: {error.strerror}", "output cannot be captured without it"
             ) from None
-        self._compressor = Compressor(loop, on_problem)
+        self._compressor = Compressor(loop, self.problem)
         self._console = console
         self._printed: dict[str, tuple[ConsoleMode, Callable[[], None]]] = {}
         self._elsewhere: dict[str, int] = {}  # directory of a log.path → its descriptor
@@ -70,17 +79,39 @@ class LogStore:
     def open(self, instance: str, spec: LogSpec) -> Stream:
         """The stream of `instance`, kept as `spec` says from now on. Raises OperationFailed when no pipe can be opened.
 
-        Output that a child wrote while no daemon ran is still in the pipe, and is read first.
+        Output that a child wrote while no daemon ran is still in the pipe, and is read first. Its standard error has a
+        stream of its own where the spec says so, and where one is left: a process may still write to it.
         """
         stream = self._streams.get(instance)
+        new = stream is None
+        stream = self._open(instance, spec)
+        name = stderr_of(instance)
+        if stream.errors is not None:
+            self._open(name, _of_stderr(spec))
+        elif spec.stderr is not None or (new and self._is_left(name)):
+            try:
+                stream.join(self._open(name, _of_stderr(spec)))
+            except OperationFailed as error:  # no descriptor is free
+                self.problem(instance, f"its stderr is kept with its stdout until it starts again: {error.message}")
+        return stream
+
+    def _is_left(self, name: str) -> bool:
+        return name in self._inherited or name in self._in_use or rotation.exists(self._fifo_dir_fd, name)
+
+    def problem(self, name: str, message: str) -> None:
+        """See WriterHost."""
+        self._on_problem(instance_of(name), message)
+
+    def _open(self, instance: str, spec: LogSpec) -> Stream:
+        """See `open`; one stream alone."""
+        stream = self._streams.get(instance)
         if stream is not None:
-            if spec != stream.writer.spec:
+            if spec != stream.writer.spec or self._is_shared(instance, spec) is not _shares(stream):
                 self._change(stream, spec)
             return stream
         in_use = self._in_use.pop(instance, None)
         fd = self._open_fifo(instance) if in_use is None else in_use
-        writer = Writer(self, instance, spec, self._place(instance, spec))
-        self._tidy(writer, recover=True)
+        writer = self._writer(instance, spec)
         held = self._inherited.pop(instance, None)
         if held is not None:
             if not os.path.samestat(os.fstat(held), os.fstat(fd)):  # the name leads to another pipe now
@@ -91,28 +122,88 @@ class LogStore:
         self._print(stream)
         return stream
 
+    def stream(self, instance: str) -> Stream | None:
+        """The stream of `instance`, if it is open."""
+        return self._streams.get(instance)
+
     def open_instances(self) -> list[str]:
         """The instances whose streams are open."""
-        return list(self._streams)
+        return [name for name in self._streams if instance_of(name) == name]
 
     def _change(self, stream: Stream, spec: LogSpec) -> None:
         """Keep the output of `stream` as `spec` says from now on."""
         writer = stream.writer
-        moves = spec.path != writer.spec.path
-        if moves:
+        if spec.path != writer.spec.path or self._is_shared(writer.instance, spec) is not _shares(stream):
             stream.drain()
             with suppress(OSError):  # it stays in the spool, where a log at the old place would find it
                 writer.settle()
-        writer.spec = spec
-        self._shut(writer)
-        if moves:
-            writer.place = self._place(writer.instance, spec)
-        self._tidy(writer, recover=moves)
+            self._leave(writer)
+            stream.writer = self._writer(writer.instance, spec, after=writer.sequence)
+            stream.writer.cut = writer.cut
+        else:
+            writer.spec = spec
+            of_file = writer if isinstance(writer, Writer) else writer.log.writer
+            of_file.spec = spec if of_file is writer else _of_shared(spec)
+            self._shut(writer)
+            self._shut(of_file)
+            self._tidy(of_file, recover=False)
         self._print(stream)
 
-    def _place(self, instance: str, spec: LogSpec) -> Place:
-        """Where the log is; in the state directory if it cannot be where `spec` says, so that no output is lost."""
-        path = None if spec.path is None else spec.path.replace(place.PLACEHOLDER, instance)
+    def _writer(self, instance: str, spec: LogSpec, after: int = 0) -> AnyWriter:
+        """The writer of a stream, in whose files everything is in order. `after`: see Segment."""
+        path, found = self._place(instance, spec)
+        if path is None or not self._is_shared(instance, spec):
+            writer = Writer(self, instance, spec, found)
+            writer.sequence = after
+            self._tidy(writer, recover=True)
+            return writer
+        from supervisor.adapters.logs.part import part_name
+        from supervisor.adapters.logs.shared import SharedLog, SharedWriter
+
+        log = self._shared.get(path)
+        if log is None:
+            log = self._shared[path] = SharedLog(Writer(self, instance, _of_shared(spec), found))
+            self._tidy(log.writer, recover=True)
+            self._recover_parts(log, path, spec)
+        log.members.add(instance)
+        log.writer.sequence = max(log.writer.sequence, after)
+        shared = SharedWriter(self, instance, spec, log)
+        if rotation.exists(self._dir_fd, part_name(instance)):
+            with suppress(OSError):  # the next write fails too, and reports it
+                shared.recover()
+        return shared
+
+    def _is_shared(self, instance: str, spec: LogSpec) -> bool:
+        """Several streams write the log, by their specs or because one that is removed still ends."""
+        log = self._shared.get(spec.path) if spec.path is not None else None
+        return spec.path_shared or (log is not None and not log.members <= {instance})
+
+    def _recover_parts(self, log: SharedLog, path: str, spec: LogSpec) -> None:
+        """Write the lines that a killed daemon left; what it was just writing comes first, at the end of the file."""
+        from supervisor.adapters.logs.part import part_name
+        from supervisor.adapters.logs.shared import SharedWriter
+
+        with suppress(OSError):  # what cannot be written stays
+            names = [n for n in place.sharers(self._dir_fd, path) if rotation.exists(self._dir_fd, part_name(n))]
+            writers = [SharedWriter(self, name, spec, log) for name in names]
+            for writer in sorted(writers, key=SharedWriter.left_at, reverse=True):
+                with suppress(OSError):
+                    writer.recover()
+                self._shut(writer)
+
+    def _leave(self, writer: AnyWriter) -> None:
+        """Close the files of a writer; those of a shared log stay open for the others."""
+        self._shut(writer)
+        if not isinstance(writer, Writer):
+            writer.log.members.discard(writer.instance)
+            if not writer.log.members:
+                self._shut(writer.log.writer)
+                self._shared = {path: log for path, log in self._shared.items() if log is not writer.log}
+
+    def _place(self, instance: str, spec: LogSpec) -> tuple[str | None, Place]:
+        """The path and place of the log; None and the state directory if it cannot be where `spec` says, so that no
+        output is lost."""
+        path = None if spec.path is None else spec.path.replace(place.PLACEHOLDER, instance_of(instance))
         found = Place(self._dir_fd, rotation.log_name(instance))
         try:
             if path is not None:
@@ -130,8 +221,8 @@ class LogStore:
             )
             found, path = Place(self._dir_fd, rotation.log_name(instance)), None
         with suppress(OSError):  # a full disk: only readers that do not ask the daemon miss the log
-            place.note(self._dir_fd, instance, path)
-        return found
+            place.note(self._dir_fd, instance, path, shared=path is not None and self._is_shared(instance, spec))
+        return path, found
 
     def _print(self, stream: Stream) -> None:
         """Begin or end to print the lines of `stream` on stdout."""
@@ -155,29 +246,35 @@ class LogStore:
         for fd in (1, 2):
             path = f"/proc/{pid}/fd/{fd}"
             with suppress(OSError):
-                if os.readlink(path) == f"{self._fifo_directory}/{instance} (deleted)":  # noqa: PTH115
-                    self._in_use[instance] = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-                    return
+                target = os.readlink(path)  # noqa: PTH115
+                for name in (instance, stderr_of(instance)):
+                    if name not in self._in_use and target == f"{self._fifo_directory}/{name} (deleted)":
+                        self._in_use[name] = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def descriptors(self) -> dict[str, int]:
-        """The pipe of each instance, for the next daemon or for a process that holds them until it starts."""
+        """The pipes of each instance, for the next daemon or for a process that holds them until it starts."""
         return {instance: stream.fd for instance, stream in self._streams.items()}
 
     def remove(self, instance: str) -> None:
         """Close the stream of a removed instance; its pipe is deleted, its log files stay."""
-        stream = self._streams.pop(instance, None)
+        stream = self._streams.get(instance)
         if stream is not None:
             stream.finish_line()
-            self._release(stream)
-            self._printed.pop(instance, None)
-            with suppress(OSError):
-                os.unlink(instance, dir_fd=self._fifo_dir_fd)
+            for name in (instance, stderr_of(instance)) if stream.errors is not None else (instance,):
+                self._close_stream(name)
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=self._fifo_dir_fd)
+
+    def _close_stream(self, name: str) -> None:
+        stream = self._streams.pop(name)
+        stream.errors = None  # it is closed by itself
+        self._release(stream)
+        self._printed.pop(name, None)
 
     def close(self) -> None:
         """Close all files. Pipes stay on disk, so that the next daemon continues where this one ended."""
-        for stream in self._streams.values():
-            self._release(stream)
-        self._streams.clear()
+        for name in list(self._streams):
+            self._close_stream(name)
         self._compressor.close()
         for fd in (self._dir_fd, *self._elsewhere.values()):
             os.close(fd)
@@ -204,8 +301,7 @@ class LogStore:
 
     def open_segment(self, writer: Writer) -> Segment:
         """See WriterHost."""
-        while len(self._writing) >= _OPEN_FILES:
-            self._shut(next(iter(self._writing)))
+        self._make_room()
         limit = writer.spec.max_size if writer.spec.rotate else _NO_LIMIT
         try:
             segment = Segment(*writer.place, limit, writer.sequence)
@@ -215,6 +311,20 @@ class LogStore:
         self._give(segment, writer)
         self._writing[writer] = None
         return segment
+
+    def _make_room(self, kept: Writer | None = None) -> None:
+        """Close the files that were opened first, except those of `kept`, until one more may be opened."""
+        while len(self._writing) >= _OPEN_FILES:
+            self._shut(next(writer for writer in self._writing if writer is not kept))
+
+    def open_part(self, writer: SharedWriter) -> Part:
+        """See PartHost."""
+        self._make_room(writer.log.writer)
+        from supervisor.adapters.logs.part import Part
+
+        part = Part(self._dir_fd, writer.instance)
+        self._writing[writer] = None
+        return part
 
     def _give(self, segment: Segment, writer: Writer) -> None:
         """Give the file the owner, group and mode of the spec."""
@@ -239,6 +349,8 @@ class LogStore:
 
     def open_spool(self, writer: Writer) -> TimestampSpool:
         """See WriterHost."""
+        from supervisor.adapters.logs.timestamp_spool import TimestampSpool
+
         return TimestampSpool(*writer.place)
 
     def rotated(self, writer: Writer) -> None:
@@ -248,8 +360,15 @@ class LogStore:
 
     def tail(self, instance: str, n: int) -> list[str]:
         """See StreamHost."""
+        from supervisor.adapters.logs import reader
+
+        stream = self._streams.get(instance)
         try:
-            return [text for _, text in reader.read(self.directory, instance, lines=n, unfinished=True).lines]
+            found = [text for _, text in reader.read(self.directory, instance, lines=n, unfinished=True).lines]
+            if stream is not None and _shares(stream):  # what is unfinished is not in the log
+                begun = stream.writer.unfinished_line(MAX_LINE)
+                found = [*found, begun.decode(errors="replace")][-n:] if begun else found
+            return found
         except OSError:
             return []
 
@@ -259,7 +378,7 @@ class LogStore:
         try:
             if recover:
                 rotation.recover(dir_fd, log, writer.spec.keep if writer.spec.rotate else 0)
-                if rotation.exists(dir_fd, spool_name(log)):
+                if rotation.exists(dir_fd, f"{log}{place.SPOOL}"):
                     writer.recover()
             if writer.spec.rotate:
                 rotation.forget_beyond(dir_fd, log, writer.spec.keep)
@@ -267,7 +386,7 @@ class LogStore:
             self.problem(writer.instance, f"the log files cannot be put in order: {error.strerror}")
         self.rotated(writer)
 
-    def _shut(self, writer: Writer) -> None:
+    def _shut(self, writer: AnyWriter) -> None:
         self._writing.pop(writer, None)
         writer.close()
 
@@ -283,9 +402,24 @@ class LogStore:
 
     def _release(self, stream: Stream) -> None:
         stream.drain()
-        self._shut(stream.writer)
+        self._leave(stream.writer)
         self._loop.unregister(stream.fd)
         os.close(stream.fd)
+
+
+def _of_stderr(spec: LogSpec) -> LogSpec:
+    """How a standard error apart is kept; its lines are printed with those of its instance."""
+    kept = replace(spec, path=spec.stderr or None, path_shared=spec.stderr_shared, console=ConsoleMode.NO)
+    return kept if kept.path is not None else replace(kept, mode=None, owner=None, group=None)
+
+
+def _of_shared(spec: LogSpec) -> LogSpec:
+    """How the file is kept; its lines come with their times."""
+    return replace(spec, timestamps=False)
+
+
+def _shares(stream: Stream) -> bool:
+    return not isinstance(stream.writer, Writer)
 
 
 def _open_directory(path: str, mode: int) -> int:

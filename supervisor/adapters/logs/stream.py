@@ -12,10 +12,12 @@ import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.logs.lines import MAX_LINE, LineSplitter
-from supervisor.adapters.logs.writer import Writer
+
+if TYPE_CHECKING:
+    from supervisor.adapters.logs.shared import AnyWriter
 
 Lines = Callable[[list[bytes]], None]
 
@@ -61,8 +63,9 @@ class StreamHost(Protocol):
 class Stream:
     """Standard output and error of one instance, through all its incarnations.
 
-    `fd` is the daemon's end of the pipe. `on_output()` is called whenever output arrives. `lost` counts the bytes that
-    could not be kept; a loss is reported when it begins and when it ends.
+    `fd` is the daemon's end of the pipe. `on_output()` is called whenever output arrives. `written` counts the bytes
+    of output that are in the log, `lost` those that could not be kept; a loss is reported when it begins and when it
+    ends. `errors`: the stream of the standard error, where that has a log of its own.
     """
 
     __slots__ = (
@@ -74,17 +77,20 @@ class Stream:
         "_pipe_size",
         "_splitter",
         "_subscribers",
+        "errors",
         "fd",
         "lost",
         "on_output",
         "writer",
+        "written",
     )
 
-    def __init__(self, host: StreamHost, fd: int, writer: Writer) -> None:
+    def __init__(self, host: StreamHost, fd: int, writer: AnyWriter) -> None:
         self.fd, self.writer = fd, writer
         self._host = host
         self.on_output: Callable[[], None] | None = None
-        self.lost = 0
+        self.written = self.lost = 0
+        self.errors: Stream | None = None
         self._pipe_size, self._full = _PIPE_SIZE, 0
         self._loss: _Loss | None = None
         self._last_loss: _Loss | None = None
@@ -93,11 +99,24 @@ class Stream:
         self._splitter: LineSplitter | None = None
 
     def child_fd(self) -> int:
-        """A blocking descriptor for a child's stdout and stderr. The caller closes it after the spawn.
+        """A blocking descriptor for a child's stdout, and its stderr unless that is apart. The caller closes it after
+        the spawn.
 
         Raises OperationFailed when the pipe cannot be opened.
         """
         return self._host.open_for_child(self)
+
+    def join(self, errors: Stream) -> None:
+        """Let what `errors` brings, a standard error that has a log of its own, be heard here."""
+        self.errors = errors
+        errors.subscribe(self._deliver)
+        errors._of_progress += (self._deliver_progress,)
+        errors.on_output = self._heard
+
+    def totals(self) -> tuple[int, int]:
+        """`written` and `lost` of both."""
+        errors = self.errors
+        return (self.written, self.lost) if errors is None else (self.written + errors.written, self.lost + errors.lost)
 
     def subscribe(self, callback: Lines, *, progress: bool = False) -> Callable[[], None]:
         """Call `callback(lines)` with the lines that are completed from now on. Returns a function that ends this.
@@ -134,6 +153,8 @@ class Stream:
         fcntl.ioctl(self.fd, termios.FIONREAD, waiting := bytearray(4))
         if any(waiting):
             self._pump(_BUSY_PIPE_SIZE, 1)
+        if self.errors is not None:
+            self.errors.drain()
 
     def finish_line(self) -> None:
         """End an unfinished line, when no process is left that could continue it."""
@@ -143,6 +164,8 @@ class Stream:
         if self._loss is None and self.writer.touched:
             with suppress(OSError):  # the next write fails too, and reports it
                 self.writer.finish_line()
+        if self.errors is not None:
+            self.errors.finish_line()
 
     def readable(self, _events: int) -> None:
         """The event loop's callback."""
@@ -161,15 +184,20 @@ class Stream:
             moved += n
             if n < worth:
                 break
-        if moved and self.on_output is not None:
-            self.on_output()
+        if moved:
+            self._heard()
         return moved
+
+    def _heard(self) -> None:
+        if self.on_output is not None:
+            self.on_output()
 
     def _take(self) -> int:
         try:
             n, chunk = self.writer.splice(self.fd, _MOST_PER_TURN, read_back=self._splitter is not None)
         except OSError as error:
             return self._begin_loss(error)
+        self.written += n
         self._publish(chunk)
         return n
 
@@ -213,6 +241,7 @@ class Stream:
         loss.ended_at = time.monotonic()
         self._loss, self._last_loss = None, loss
         self.lost += skipped
+        self.written += len(chunk) - skipped
         self._host.problem(
             self.writer.instance, f"output is written again; {amount} bytes of it were lost: {loss.reason}"
         )
@@ -222,8 +251,11 @@ class Stream:
         if chunk and self._splitter is not None:
             self._deliver(self._splitter.feed(chunk))
         if self._of_progress and self._splitter is not None and (texts := self._splitter.overwritten()):
-            for callback in self._of_progress:
-                callback(texts)
+            self._deliver_progress(texts)
+
+    def _deliver_progress(self, texts: list[bytes]) -> None:
+        for callback in self._of_progress:
+            callback(texts)
 
     def _deliver(self, lines: list[bytes]) -> None:
         if lines:

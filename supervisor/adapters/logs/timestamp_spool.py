@@ -15,6 +15,7 @@ import struct
 import time
 
 from supervisor.adapters.logs import rotation
+from supervisor.adapters.logs.place import SPOOL
 
 _NOTE = struct.Struct("<dq")  # CLOCK_REALTIME seconds, offset in X.log
 _FAR_FUTURE = 1e11  # seconds; a later time, or none, means that the file is damaged
@@ -28,7 +29,7 @@ class TimestampSpool:
 
     def __init__(self, dir_fd: int, log: str) -> None:
         """Open or create the file. Raises OSError when it cannot be opened or is not a plain file."""
-        self._dir_fd, self._name = dir_fd, spool_name(log)
+        self._dir_fd, self._name = dir_fd, f"{log}{SPOOL}"
         self._fd = os.open(self._name, rotation.CREATE, rotation.MODE, dir_fd=dir_fd)
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
@@ -61,7 +62,3 @@ class TimestampSpool:
         os.close(self._fd)
         if not self.pending:
             rotation.remove(self._dir_fd, self._name)
-
-
-def spool_name(log: str) -> str:
-    return f"{log}.raw"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.logs.lines import stamp
 from supervisor.adapters.logs.place import Place
 from supervisor.adapters.logs.segment import Segment
-from supervisor.adapters.logs.timestamp_spool import TimestampSpool
 from supervisor.core.model.spec import LogSpec
 
+if TYPE_CHECKING:
+    from supervisor.adapters.logs.timestamp_spool import TimestampSpool
+
 _MARK_INTERVAL = 0.1  # seconds between two records of the time index
+_FINE_INTERVAL = 0.001  # the same where two logs are read as one, in order of time
 
 
 class WriterHost(Protocol):
@@ -57,8 +60,8 @@ class Writer:
         (0, b"") when the pipe is empty. Raises OSError, with the pipe untouched, when nothing can be written.
         """
         at = time.time()
-        mark = abs(at - self._marked_at) >= _MARK_INTERVAL
-        segment = self._with_room(at, verify=mark or self.spec.path is not None)
+        mark = abs(at - self._marked_at) >= (_MARK_INTERVAL if self.spec.stderr is None else _FINE_INTERVAL)
+        segment = self.with_room(at, verify=mark or self.spec.path is not None)
         start = segment.size
         maximum = min(maximum, segment.limit - start)
         try:
@@ -70,7 +73,7 @@ class Writer:
         except BlockingIOError:
             return 0, b""
         if mark or start == 0:
-            self._mark(segment, at, start)
+            self.mark(segment, at, start)
         return n, chunk
 
     def _splice_with_time(
@@ -99,12 +102,12 @@ class Writer:
     def write(self, text: bytes) -> None:
         """Put `text` on lines of its own; if that fails, write nothing and raise OSError."""
         at = time.time()
-        segment = self._with_room(at, verify=True)
+        segment = self.with_room(at, verify=True)
         if self.spec.timestamps:
             text = stamp(text, at, at_line_start=True)
         start = segment.size
         segment.append(text if segment.at_line_start() else b"\n" + text)
-        self._mark(segment, at, start)
+        self.mark(segment, at, start)
 
     def finish_line(self) -> None:
         """End an unfinished line; what is written next gets its own time. Raises OSError when it cannot be written."""
@@ -141,7 +144,8 @@ class Writer:
         self._segment = segment = self._host.open_segment(self)
         return segment
 
-    def _with_room(self, at: float, *, verify: bool) -> Segment:
+    def with_room(self, at: float, *, verify: bool) -> Segment:
+        """The open file, with room for more. `verify`: it is opened anew where others have moved it."""
         segment = self._segment or self._reopen()
         if verify and not segment.verify():
             segment = self._reopen()
@@ -183,6 +187,7 @@ class Writer:
         segment.limit = maximum
         self._host.rotated(self)
 
-    def _mark(self, segment: Segment, at: float, offset: int) -> None:
+    def mark(self, segment: Segment, at: float, offset: int) -> None:
+        """Record in the index that the bytes from `offset` on arrived at `at`."""
         self._marked_at = at
         segment.mark(at, offset)

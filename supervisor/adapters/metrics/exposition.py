@@ -1,60 +1,53 @@
-"""The Prometheus text exposition format, version 0.0.4."""
+"""The Prometheus text exposition format, version 0.0.4: labels, numbers and histograms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
-Sample = tuple[str, float | int | bool | None]
-"""Labels as `labels` formats them, and a value."""
+MARK = "\0"
+"""Stands for the labels in a prepared text."""
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
 
 
-class Exposition:
-    """Metric families in order. Samples without a value, and families without samples, are left out."""
+class Histogram:
+    """Counts values by fixed upper bounds, and sums them."""
 
-    def __init__(self) -> None:
-        self._lines: list[str] = []
+    __slots__ = ("bounds", "counts", "total")
 
-    def family(self, name: str, kind: str, explanation: str, samples: Iterable[Sample]) -> None:
-        """Add a family. `kind`: counter or gauge."""
-        lines = [
-            f"{name}{{{text}}} {_number(value)}" if text else f"{name} {_number(value)}"
-            for text, value in samples
-            if value is not None
-        ]
-        self._add(name, kind, explanation, lines)
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
 
-    def histogram(
-        self, name: str, explanation: str, series: Iterable[tuple[str, Iterable[tuple[str, int]], float]]
-    ) -> None:
-        """Add a histogram. `series`: labels, cumulative counts by upper bound (the last `+Inf`), and the sum of all
-        values.
-        """
-        lines = []
-        for text, buckets, total in series:
-            count = 0
-            for bound, count in buckets:
-                lines.append(f'{name}_bucket{{{text},le="{bound}"}} {count}')
-            lines += [f"{name}_sum{{{text}}} {_number(total)}", f"{name}_count{{{text}}} {count}"]
-        self._add(name, "histogram", explanation, lines)
+    def add(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
 
-    def text(self) -> str:
-        return "\n".join([*self._lines, ""])
+    def lines(self, name: str, text: str) -> str:
+        """The lines of the histogram `name`. `text`: its labels."""
+        return fill(template(name, self.bounds), text, self.counts, self.total)
 
-    def _add(self, name: str, kind: str, explanation: str, lines: list[str]) -> None:
-        if lines:
-            self._lines += [f"# HELP {name} {_escape(explanation)}", f"# TYPE {name} {kind}"]
-            self._lines += lines
+
+def template(name: str, bounds: Sequence[float]) -> str:
+    """The lines of a histogram, to be filled in by `fill`: most of their text is always the same."""
+    lines = [f'{name}_bucket{{{MARK},le="{bound}"}} %d\n' for bound in (*bounds, "+Inf")]
+    return "".join([*lines, f"{name}_sum{{{MARK}}} %r\n", f"{name}_count{{{MARK}}} %d\n"])
+
+
+def fill(lines: str, text: str, counts: Sequence[int], total: float) -> str:
+    """The lines of one histogram. `text`: its labels; `counts`: by upper bound, not cumulated, the last one `+Inf`."""
+    sums = tuple(accumulate(counts))
+    return (lines % (*sums, total, sums[-1])).replace(MARK, text)
 
 
 def labels(pairs: Mapping[str, str]) -> str:
     """`name="value",…`, in the order given."""
-    return ",".join([f'{name}="{_escape(value, quote=True)}"' for name, value in pairs.items()])
+    return ",".join([f'{name}="{value.translate(_ESCAPES)}"' for name, value in pairs.items()])
 
 
-def _escape(text: str, quote: bool = False) -> str:
-    text = text.replace("\\", "\\\\").replace("\n", "\\n")
-    return text.replace('"', '\\"') if quote else text
-
-
-def _number(value: float) -> str:
-    return repr(value) if type(value) is not bool else "1" if value else "0"
+def sample(name: str, text: str, value: float | bool) -> str:
+    """The line of one sample. `text`: its labels, or nothing."""
+    number = int(value) if type(value) is bool else value
+    return f"{name}{{{text}}} {number}\n" if text else f"{name} {number}\n"

@@ -12,16 +12,15 @@ from math import inf
 
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.probes.prober import Cancel, Done, Unasked, error_text, too_late
-from supervisor.adapters.processes.child_command import ChildCommand, CommandResult, Credentials
+from supervisor.adapters.probes.prober import PATIENCE, Cancel, Done, Unasked, error_text, too_late
+from supervisor.adapters.processes.child_command import LAST_OUTPUT, ChildCommand, CommandResult, Credentials
 from supervisor.adapters.processes.command_trees import CommandTree
 from supervisor.adapters.processes.thread_waits import read_waits
 from supervisor.core.detection.schedulable_time import STARVED, SchedulableTime
 from supervisor.core.text.units import signal_name
 
-PATIENCE = 10.0
-"""A starved command gets at most this many times its timeout; then it is killed without having asked."""
 _LOOK = 0.2  # seconds between two looks at what a command waits for
+_MOST_OUTPUT = 1 << 16  # bytes that are kept where they are read; lines for 256 processes need less
 _SHORTEST = 0.05  # seconds; what a shorter life waited is not measured
 _DOUBTED = 1.0  # seconds; an answer of its own that a starved command gave later proves nothing
 _NOT_RUN = {126: "it cannot be executed", 127: "it is not found"}  # exit codes of sh, env, timeout and their like
@@ -32,9 +31,21 @@ _STOPPED = "Tt"
 class ExecTarget:
     """`patience`: how many times the timeout the command may last where it waits for a CPU.
 
-    `tree()` gives the process tree of one run.  `delayed(since)` is called once in a run that waits for a CPU."""
+    `tree()` gives the process tree of one run.  `delayed(since)` is called once in a run that waits for a CPU.
+    `main()` gives the main process of the service, which the command sees as MAINPID.  `output(text, began, ended)` is
+    called with what a successful run has written, right before its answer."""
 
-    __slots__ = ("_argv", "_delayed", "_directory", "_environment", "_identity", "_patience", "_tree")
+    __slots__ = (
+        "_argv",
+        "_delayed",
+        "_directory",
+        "_environment",
+        "_identity",
+        "_main",
+        "_output",
+        "_patience",
+        "_tree",
+    )
 
     def __init__(
         self,
@@ -45,10 +56,13 @@ class ExecTarget:
         tree: Callable[[], CommandTree] | None = None,
         patience: float = PATIENCE,
         delayed: Callable[[float], None] | None = None,
+        main: Callable[[], int | None] = lambda: None,
+        output: Callable[[bytes, float, float], None] | None = None,
     ) -> None:
         self._argv, self._directory = argv, directory
         self._environment, self._identity = environment, identity
         self._tree, self._patience, self._delayed = tree, patience, delayed
+        self._main, self._output = main, output
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
         return _Run(self, loop, timeout, done).cancel
@@ -62,7 +76,7 @@ class _Run:
         self._tree: CommandTree | None = None
         self._shell = target._argv[0].rpartition("/")[2] in _SHELLS
         self._limit = timeout * target._patience
-        self._delayed = target._delayed
+        self._delayed, self._output = target._delayed, target._output
         self._began = loop.now()
         self._time = SchedulableTime()
         self._time.look(self._began, {}, blocked=False)
@@ -70,6 +84,7 @@ class _Run:
         self._lasted = 0.0
         self._excuse: str | None = None
         self._timer: Timer | None = None
+        main = target._main()
         try:
             self._tree = target._tree() if target._tree is not None else None
             self._command = ChildCommand(
@@ -78,8 +93,9 @@ class _Run:
                 self._ended,
                 timeout=inf,  # `_check` ends it
                 directory=target._directory,
-                environment=target._environment,
+                environment=target._environment if main is None else {**target._environment, "MAINPID": str(main)},
                 identity=target._identity,
+                keep=LAST_OUTPUT if self._output is None else _MOST_OUTPUT,
                 tree=self._tree,
                 before_reaping=self._look,
             )
@@ -132,7 +148,10 @@ class _Run:
     def _ended(self, outcome: CommandResult) -> None:
         assert self._timer is not None
         self._timer.cancel()
-        self._done(self._judged(outcome), self._loop.now())
+        now, error = self._loop.now(), self._judged(outcome)
+        if error is None and self._output is not None:
+            self._output(outcome.output, self._began, now)
+        self._done(error, now)
 
     def _judged(self, outcome: CommandResult) -> str | None:
         if outcome.exit_code == 0:

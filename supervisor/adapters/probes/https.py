@@ -7,8 +7,8 @@ import ssl
 from functools import cache
 
 from supervisor.adapters.eventloop.loop import EPOLLIN, EPOLLOUT, EventLoop
-from supervisor.adapters.probes.prober import Cancel, Done, error_text
-from supervisor.adapters.probes.tcp_http import MOST_HEAD, HttpAttempt, HttpTarget
+from supervisor.adapters.probes.prober import Done, error_text
+from supervisor.adapters.probes.tcp_http import MOST_HEAD, Attempt, HttpAttempt, HttpTarget
 
 
 class HttpsTarget(HttpTarget):
@@ -17,8 +17,8 @@ class HttpsTarget(HttpTarget):
     __slots__ = ()
     usual_port = 443
 
-    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
-        return self._connect(_HttpsAttempt(loop, self.port, timeout, done, self._request, self.host))
+    def _attempt(self, loop: EventLoop, timeout: float, done: Done) -> Attempt:
+        return _HttpsAttempt(loop, self.port, timeout, done, self._request, self.host)
 
 
 class _HttpsAttempt(HttpAttempt):

@@ -65,19 +65,57 @@ class FileTarget:
 class ActivityTarget:
     """A process tree: healthy when its CPU time, bytes moved or members have changed since the last look."""
 
-    __slots__ = ("_members", "_seen")
+    __slots__ = ("_disturbed", "_members", "_seen")
 
     def __init__(self, members: Callable[[], Iterable[int]]) -> None:
         self._members = members
         self._seen = self._look()
+        self._disturbed: float | None = None
+
+    def disturb(self, until: float) -> None:
+        """Until then the processes are made to run from outside: the first look after that only sees where they are."""
+        self._disturbed = until
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
+        now = loop.now()
         before, self._seen = self._seen, self._look()
-        done(NOTHING_NEW if self._seen == before else None, loop.now())
+        done(NOTHING_NEW if self._seen == before or self._disturbed is not None else None, now)
+        if self._disturbed is not None and now >= self._disturbed:
+            self._disturbed = None
         return _nothing_to_cancel
 
     def _look(self) -> list[Footprint]:
         return sorted(footprint(pid) for pid in self._members())
+
+
+class EachActivity:
+    """A process tree as `ActivityTarget`, and each of its processes: `ran(process)` is called for those that have run
+    since the last look or are new, `gone(process)` for those that have ended."""
+
+    __slots__ = ("_gone", "_members", "_ran", "_seen")
+
+    def __init__(
+        self,
+        members: Callable[[], Iterable[int]],
+        ran: Callable[[tuple[int, int]], None],
+        gone: Callable[[tuple[int, int]], None],
+    ) -> None:
+        self._members, self._ran, self._gone = members, ran, gone
+        self._seen: dict[tuple[int, int], Footprint] = {}
+
+    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
+        before, self._seen = self._seen, self._look()
+        for process in before.keys() - self._seen.keys():
+            self._gone(process)
+        for process, marks in self._seen.items():
+            if before.get(process) != marks:
+                self._ran(process)
+        done(NOTHING_NEW if self._seen == before else None, loop.now())
+        return _nothing_to_cancel
+
+    def _look(self) -> dict[tuple[int, int], Footprint]:
+        starts = ((pid, procfs.start_time(pid)) for pid in self._members())
+        return {(pid, start): footprint(pid) for pid, start in starts if start is not None}
 
 
 Footprint = tuple[int, int, int, bytes]

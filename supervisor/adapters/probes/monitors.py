@@ -1,26 +1,36 @@
 """Monitors the readiness and the heartbeats of instances by the sources in their configuration.
 
-Each source becomes a poller, a timer or a reader of the output, and what these find becomes events.
+Each source becomes a poller, a timer or a reader of the output, and what these find becomes events.  A kind of
+target is imported when the first service has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
-from supervisor.adapters.eventloop.dns import Resolver
 from supervisor.adapters.eventloop.loop import EventLoop
-from supervisor.adapters.probes.exec_target import PATIENCE, ExecTarget
-from supervisor.adapters.probes.line_pattern import LONGEST_SEARCH, LinePattern
-from supervisor.adapters.probes.local import ActivityTarget, FileTarget
-from supervisor.adapters.probes.prober import Cancel, Done, Poller, Prober, Target, Unasked
-from supervisor.adapters.probes.tcp_http import HttpTarget, TcpTarget
-from supervisor.adapters.processes.child_command import Credentials, plain_environment
-from supervisor.adapters.processes.command_trees import CommandTree
-from supervisor.adapters.processes.remote_files import RemoteFiles
+from supervisor.adapters.probes.prober import PATIENCE, Cancel, Done, Poller, Prober, Target, Unasked
 from supervisor.core.model.actions import Purpose
-from supervisor.core.model.events import Event, Heartbeat, ProbeDelayed, ProbeFailed, ProbeUnknown, Ready
+from supervisor.core.model.events import (
+    Event,
+    Heartbeat,
+    MemberExamined,
+    ProbeDelayed,
+    ProbeFailed,
+    ProbeUnknown,
+    Ready,
+)
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
+
+if TYPE_CHECKING:
+    from supervisor.adapters.eventloop.dns import Resolver
+    from supervisor.adapters.probes.local import EachActivity
+    from supervisor.adapters.probes.process_beats import ProcessBeats
+    from supervisor.adapters.processes.command_trees import CommandTree
+    from supervisor.adapters.processes.remote_files import RemoteFiles
+    from supervisor.core.detection.process_lines import ProcessLine
 
 Post = Callable[[str, Event], None]
 End = Callable[[], None]
@@ -39,8 +49,9 @@ class Output(Protocol):
 class Monitors:
     """Observes instances and posts `Ready`, `Heartbeat`, `ProbeFailed` and `ProbeUnknown`.
 
-    `members(instance)` gives the pids of its tree, `output(instance)` its stream, `rng` numbers from 0 to 1, and
-    `tree(instance)` the process tree for one run of a command that probes it.
+    `members(instance)` gives the pids of its tree, `output(instance)` its stream, `phase(instance)` where
+    in a period it is probed, from 0 to 1, and `tree(instance)` the process tree for one run of a command that probes
+    it.  `main(instance)` gives its main process.
     Messages on the notify socket are handled elsewhere.  `on_problem(instance, text)` takes what the configuration of a
     service makes impossible.
     """
@@ -49,19 +60,32 @@ class Monitors:
         self,
         loop: EventLoop,
         post: Post,
-        rng: Callable[[], float],
+        phase: Callable[[str], float],
         members: Callable[[str], Iterable[int]],
         output: Callable[[str], Output],
         tree: Callable[[str], CommandTree],
     ) -> None:
-        self._loop, self._post, self._rng, self._tree = loop, post, rng, tree
+        self._loop, self._post, self._phase, self._tree = loop, post, phase, tree
         self._members, self._output = members, output
         self._prober = Prober(loop)
-        self._resolver = Resolver(loop)
-        self._files = RemoteFiles(loop)
         self._watches: dict[str, End] = {}
+        self._looks: dict[str, tuple[Target, Done]] = {}
+        self._disturbs: dict[str, Callable[[float], None]] = {}
         self._told: set[tuple[str, str]] = set()
         self.on_problem: Callable[[str, str], None] = lambda _instance, _text: None
+        self.main: Callable[[str], int | None] = lambda _instance: None
+
+    @cached_property
+    def _resolver(self) -> Resolver:
+        from supervisor.adapters.eventloop.dns import Resolver
+
+        return Resolver(self._loop)
+
+    @cached_property
+    def _files(self) -> RemoteFiles:
+        from supervisor.adapters.processes.remote_files import RemoteFiles
+
+        return RemoteFiles(self._loop)
 
     def watch(self, instance: str, incarnation: int, spec: ServiceSpec, purpose: Purpose) -> None:
         """Observe for `purpose` from now on, and no longer for the previous one: liveness begins where readiness
@@ -77,6 +101,8 @@ class Monitors:
 
     def unwatch(self, instance: str) -> None:
         """Stop observing it; nothing about it is posted afterwards."""
+        self._looks.pop(instance, None)
+        self._disturbs.pop(instance, None)
         end = self._watches.pop(instance, None)
         if end is not None:
             end()
@@ -85,17 +111,36 @@ class Monitors:
         """Probe once, now, whether it lives; `answer(alive, unasked)`, perhaps before this returns.
 
         `alive` is False where its heartbeat source cannot be probed.  `unasked`: why this probe could not ask, or None.
+        A file and activity are looked at, and what is new is a beat: it may be older than the suspicion, because these
+        sources are looked at only now and then.
+        Where the probe asks the broker (source celery), a broker that answers says nothing of the suspect, and of one
+        that does not, nobody can ask the suspect: then `unasked` says so.
         """
         beat = spec.heartbeat
         target = self._question(instance, spec, beat, patience=1.0) if beat is not None else None
+        found: Done = _ignore
+        if instance in self._looks:
+            target, found = self._looks[instance]
         if beat is None or target is None:
             answer(False, None)
             return lambda: None
 
-        def answered(error: str | None, _at: float) -> None:
-            answer(error is None, str(error) if isinstance(error, Unasked) else None)
+        asks_broker = beat.shared_is_probed
+
+        def answered(error: str | None, at: float) -> None:
+            found(error, at)
+            if asks_broker:
+                answer(False, f"its broker does not answer: {error}" if error is not None else None)
+            else:
+                answer(error is None, str(error) if isinstance(error, Unasked) else None)
 
         return self._prober.probe(target, beat.probe_timeout, answered, first=True)
+
+    def asked_for_stacks(self, instance: str, until: float) -> None:
+        """Its processes are made to run, and perhaps to write, by this daemon until then: that is no sign of life."""
+        disturb = self._disturbs.get(instance)
+        if disturb is not None:
+            disturb(until)
 
     def disturbed(self, seconds: float) -> None:
         """This daemon did not run for `seconds`: the failure of a probe that is under way proves nothing."""
@@ -129,7 +174,7 @@ class Monitors:
             else:
                 self._post(instance, _failure(incarnation, error))
 
-        return self._poll(target, ready.interval, ready.timeout, answered)
+        return self._poll(instance, target, ready.interval, ready.timeout, answered)
 
     # -- liveness ------------------------------------------------------------------------------------------------
 
@@ -143,7 +188,7 @@ class Monitors:
         if beat.source == "log":
             heard = self._spaced(lambda at: answered(None, at))
             if not beat.log:
-                return self._on_output(instance, heard)
+                return self._on_output(instance, self._unless_disturbed(instance, heard))
 
             def unjudged() -> None:
                 self._complain(instance, _too_slow("heartbeat.log", "count as heartbeats"))
@@ -151,18 +196,69 @@ class Monitors:
 
             return self._on_match(instance, beat.log, heard, unjudged)
         if beat.source == "file" and beat.file is not None:
+            from supervisor.adapters.probes.local import FileTarget
+
             # Twice as often as the file is touched, so that no two touches are seen as one.
             target: Target = FileTarget(beat.file, self._files)
-            return self._poll(target, beat.interval / 2, beat.probe_timeout, answered, at_once=False)
+            self._looks[instance] = target, answered
+            return self._poll(instance, target, beat.interval / 2, beat.probe_timeout, answered, at_once=False)
+        if beat.source == "activity" and beat.by_process:
+            runs = self._each_activity(instance, incarnation)
+            return self._poll(instance, runs, beat.interval, beat.probe_timeout, answered, at_once=False)
         if beat.source == "activity":
+            from supervisor.adapters.probes.local import ActivityTarget
+
             target = ActivityTarget(lambda: self._members(instance))
-            return self._poll(target, beat.interval, beat.probe_timeout, answered, at_once=False)
+            self._looks[instance] = target, answered
+            self._disturbs[instance] = target.disturb
+            return self._poll(instance, target, beat.interval, beat.probe_timeout, answered, at_once=False)
 
         def delayed(since: float) -> None:
             self._post(instance, ProbeDelayed(incarnation, since))
 
+        if beat.source == "celery":
+            return None
+        if beat.source == "exec" and beat.by_process:
+            each = self._each_told(instance, incarnation)
+
+            def told(error: str | None, at: float) -> None:
+                answered(error, at)
+                each.tell()
+
+            question = self._question(instance, spec, beat, delayed=delayed, output=each.keep)
+            return None if question is None else self._poll(instance, question, beat.interval, beat.probe_timeout, told)
         question = self._question(instance, spec, beat, delayed=delayed)
-        return self._poll(question, beat.interval, beat.probe_timeout, answered) if question is not None else None
+        if question is None:
+            return None
+        return self._poll(instance, question, beat.interval, beat.probe_timeout, answered)
+
+    def _each_told(self, instance: str, incarnation: int) -> ProcessBeats:
+        from supervisor.adapters.probes.process_beats import ProcessBeats  # few configurations need it
+
+        def beat(process: tuple[int, int], at: float, line: ProcessLine) -> None:
+            self._post(instance, Heartbeat(incarnation, at, process=process, busy=line.limit, doing=line.doing))
+
+        def gone(process: tuple[int, int]) -> None:
+            self._post(instance, MemberExamined(incarnation, process, gone=True))
+
+        return ProcessBeats(
+            lambda: self._members(instance),
+            lambda: self.main(instance),
+            beat,
+            gone,
+            lambda text: self._complain(instance, text),
+        )
+
+    def _each_activity(self, instance: str, incarnation: int) -> EachActivity:
+        from supervisor.adapters.probes.local import EachActivity
+
+        def ran(process: tuple[int, int]) -> None:
+            self._post(instance, Heartbeat(incarnation, self._loop.now(), process=process))
+
+        def gone(process: tuple[int, int]) -> None:
+            self._post(instance, MemberExamined(incarnation, process, gone=True))
+
+        return EachActivity(lambda: self._members(instance), ran, gone)
 
     def _question(
         self,
@@ -171,11 +267,12 @@ class Monitors:
         beat: HeartbeatSpec,
         patience: float = PATIENCE,
         delayed: Callable[[float], None] | None = None,
+        output: Callable[[bytes, float, float], None] | None = None,
     ) -> Target | None:
         """The target of a heartbeat source that can be probed at any time; None for the other sources."""
-        if beat.source not in ("http", "tcp", "exec"):
+        if beat.source not in ("http", "tcp", "exec") and not beat.shared_is_probed:
             return None
-        return self._asked(instance, spec, beat.http, beat.tcp, beat.exec, patience, delayed)
+        return self._asked(instance, spec, beat.http, beat.tcp, beat.exec, patience, delayed, output)
 
     def _spaced(self, beat: Callable[[float], None]) -> Callable[[], None]:
         """Limit beats to one in _LEAST_GAP seconds: a thousand lines a second are a hundred beats."""
@@ -189,6 +286,21 @@ class Monitors:
                 beat(now)
 
         return heard
+
+    def _unless_disturbed(self, instance: str, heard: Callable[[], None]) -> Callable[[], None]:
+        """`heard`, except for what the processes write because they are asked for their stacks."""
+        asked_until = float("-inf")
+
+        def disturb(until: float) -> None:
+            nonlocal asked_until
+            asked_until = until
+
+        def unless_disturbed() -> None:
+            if self._loop.now() >= asked_until:
+                heard()
+
+        self._disturbs[instance] = disturb
+        return unless_disturbed
 
     def _complain(self, instance: str, text: str) -> None:
         """Report a fault of a service's configuration, once."""
@@ -207,16 +319,24 @@ class Monitors:
         command: tuple[str, ...] | None,
         patience: float = PATIENCE,
         delayed: Callable[[float], None] | None = None,
+        output: Callable[[bytes, float, float], None] | None = None,
     ) -> Target | None:
         if http is not None and http.startswith("https:"):
             from supervisor.adapters.probes.https import HttpsTarget  # 5 MiB that few configurations need
 
             return HttpsTarget(http, self._resolver)
         if http is not None:
-            return HttpTarget(http, self._resolver)
+            from supervisor.adapters.probes.tcp_http import HttpTarget
+
+            return HttpTarget(http, self._resolver, self._files)
         if tcp is not None:
-            return TcpTarget(tcp, self._resolver)
+            from supervisor.adapters.probes.tcp_http import TcpTarget
+
+            return TcpTarget(tcp, self._resolver, self._files)
         if command is not None:
+            from supervisor.adapters.probes.exec_target import ExecTarget
+            from supervisor.adapters.processes.child_command import Credentials
+
             identity = Credentials(spec.user, spec.group, spec.extra_groups)
             environment = probe_environment(spec, instance)
             return ExecTarget(
@@ -227,15 +347,27 @@ class Monitors:
                 lambda: self._tree(instance),
                 patience=patience,
                 delayed=delayed,
+                main=lambda: self.main(instance),
+                output=output,
             )
         return None
 
-    def _poll(self, target: Target, interval: float, timeout: float, done: Done, *, at_once: bool = True) -> End:
+    def _poll(
+        self, instance: str, target: Target, interval: float, timeout: float, done: Done, *, at_once: bool = True
+    ) -> End:
         return Poller(
-            self._prober, target, interval=interval, timeout=timeout, rng=self._rng, done=done, at_once=at_once
+            self._prober,
+            target,
+            interval=interval,
+            timeout=timeout,
+            phase=self._phase(instance),
+            done=done,
+            at_once=at_once,
         ).stop
 
     def _on_match(self, instance: str, pattern: str, matched: Callable[[], None], unjudged: Callable[[], None]) -> End:
+        from supervisor.adapters.probes.line_pattern import LinePattern
+
         search = LinePattern(self._loop, pattern, matched, unjudged)
         unsubscribe = self._output(instance).subscribe(search.lines, progress=True)
 
@@ -255,7 +387,13 @@ class Monitors:
         return end
 
 
+def _ignore(_error: str | None, _at: float) -> None:
+    """The answer to a question that is asked once more is no beat: the examination judges it."""
+
+
 def _too_slow(key: str, what: str) -> str:
+    from supervisor.adapters.probes.line_pattern import LONGEST_SEARCH
+
     return f"the pattern of {key} takes more than {LONGEST_SEARCH * 1000:g} ms for a line; lines not searched {what}"
 
 
@@ -267,6 +405,8 @@ def _failure(incarnation: int, error: str) -> ProbeFailed | ProbeUnknown:
 
 def probe_environment(spec: ServiceSpec, instance: str) -> dict[str, str]:
     """The environment of a probe: as the service's; what marks the processes of a probe is added at its start."""
+    from supervisor.adapters.processes.child_command import plain_environment
+
     daemon = plain_environment()
     inherited = {name: daemon[name] for name in spec.inherited(daemon)}
     return inherited | dict(spec.environment) | {"SUPERVISOR_SERVICE": spec.name, "SUPERVISOR_INSTANCE": instance}

@@ -29,6 +29,8 @@ Cancel = Callable[[], None]
 
 MOST_AT_ONCE = 64
 """Probes that run at the same time, of all services together."""
+PATIENCE = 10.0
+"""A starved command gets at most this many times its timeout; then it is killed without having asked."""
 TURN_BUDGET = 0.02
 """Seconds of one turn of the loop in which probes are begun; the next ones wait for the next turn.  On a loaded host a
 command takes 100 ms to start, and many are due at once when a daemon has taken up many services."""
@@ -147,7 +149,7 @@ class _Probe:
 class Poller:
     """Probes `target` at once (unless `at_once` is false) and then every `interval` seconds, without drift.
 
-    While a probe takes longer than `interval`, no other one begins; the missed moments are skipped.  `rng` (0 to 1)
+    While a probe takes longer than `interval`, no other one begins; the missed moments are skipped.  `phase` (0 to 1)
     shifts the grid, so that services started together are not probed in the same millisecond for ever.
     """
 
@@ -160,7 +162,7 @@ class Poller:
         *,
         interval: float,
         timeout: float,
-        rng: Callable[[], float],
+        phase: float,
         done: Done,
         at_once: bool = True,
     ) -> None:
@@ -168,7 +170,7 @@ class Poller:
         self._interval, self._timeout = interval, timeout
         self._stopped = False
         self._timer: Timer | None = None
-        self._next = prober.loop.now() + interval * (0.5 + rng() / 2)
+        self._next = prober.loop.now() + interval * (0.5 + phase / 2)
         self._cancel: Cancel | None = None
         if at_once:
             self._cancel = prober.probe(target, timeout, self._answered)

@@ -8,7 +8,9 @@ import socket
 
 from supervisor.adapters.eventloop.dns import Addresses, Resolver
 from supervisor.adapters.eventloop.loop import EPOLLOUT, EventLoop
+from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.probes.prober import Cancel, Done, Unasked, error_text, too_late
+from supervisor.adapters.processes.remote_files import RemoteFiles
 
 MOST_HEAD = 16 * 1024
 """Bytes that the head of an answer may have at most."""
@@ -16,30 +18,61 @@ _GOOD = range(200, 400)  # statuses of a healthy server
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 """Errors of a connection for which this host lacks something: the service was not asked.  EAGAIN is not one of them: it
 is the full backlog of a Unix socket."""
+_RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN})
+"""How a connection that was made, and that the other side has ended since, is told to whoever looks at it later.  A
+refused one is ECONNREFUSED (tcp_reset in Linux, net/ipv4/tcp_input.c)."""
+OVERFLOW_RESETS = "/proc/sys/net/ipv4/tcp_abort_on_overflow"
+"""Where this holds 1, the kernel also resets a connection that a full accept queue has no room for."""
 
 
 class TcpTarget:
-    """`host:port` (IPv6 in brackets) or `unix:/path` (`unix:@name`): healthy when it accepts a connection."""
+    """`host:port` (IPv6 in brackets) or `unix:/path` (`unix:@name`): healthy when it accepts a connection.
 
-    __slots__ = ("_path", "_resolver", "host", "port")
+    Where the file system of a path may not answer, another process connects (`files`)."""
 
-    def __init__(self, address: str, resolver: Resolver) -> None:
+    __slots__ = ("_files", "_path", "_resolver", "host", "port")
+
+    def __init__(self, address: str, resolver: Resolver, files: RemoteFiles | None = None) -> None:
         scheme, _, path = address.partition(":")
         self._path = path if scheme == "unix" else None
         host, _, port = address.rpartition(":")
         self.host, self.port = host.strip("[]"), 0 if self._path is not None else int(port)
-        self._resolver = resolver
+        self._resolver, self._files = resolver, files
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
-        return self._connect(Attempt(loop, self.port, timeout, done))
-
-    def _connect(self, attempt: Attempt) -> Cancel:
-        if self._path is None:
+        path = self._path
+        if path is None:
+            attempt = self._attempt(loop, timeout, done)
             self._resolver.resolve(self.host, attempt.resolved)
-        else:
-            path = "\0" + self._path[1:] if self._path.startswith("@") else self._path
-            attempt.resolved([(socket.AF_UNIX, path)])
+            return attempt.close
+        if not path.startswith("@") and self._files is not None:
+            mount = mounts().remote(path)
+            if mount is not None:
+                return self._connect_apart(self._files, path, mount, loop, timeout, done)
+        attempt = self._attempt(loop, timeout, done)
+        attempt.resolved([(socket.AF_UNIX, "\0" + path[1:] if path.startswith("@") else path)])
         return attempt.close
+
+    def _attempt(self, loop: EventLoop, timeout: float, done: Done) -> Attempt:
+        return Attempt(loop, self.port, timeout, done)
+
+    def _connect_apart(
+        self, files: RemoteFiles, path: str, mount: str, loop: EventLoop, timeout: float, done: Done
+    ) -> Cancel:
+        """Let another process find the socket: only the kernel knows how long that takes."""
+        until = loop.now() + timeout
+        attempt: Attempt | None = None
+
+        def connected(error: OSError | None, fd: int) -> None:
+            nonlocal attempt
+            if error is not None:
+                done(_told(error), loop.now())
+                return
+            attempt = self._attempt(loop, until - loop.now(), done)
+            attempt.taken(socket.socket(fileno=fd))
+
+        cancel = files.connected(path, mount, timeout, connected)
+        return lambda: cancel() if attempt is None else attempt.close()
 
 
 class HttpTarget(TcpTarget):
@@ -48,7 +81,7 @@ class HttpTarget(TcpTarget):
     __slots__ = ("_request",)
     usual_port = 80
 
-    def __init__(self, url: str, resolver: Resolver) -> None:
+    def __init__(self, url: str, resolver: Resolver, files: RemoteFiles | None = None) -> None:
         rest = url.partition("://")[2]
         if rest.startswith("unix:"):
             name, _, path = rest.removeprefix("unix:").partition(":")
@@ -58,14 +91,14 @@ class HttpTarget(TcpTarget):
             host, slash, path = rest.partition("/")
             has_port = host.rpartition("]")[2].rpartition(":")[1]
             address = host if has_port else f"{host}:{self.usual_port}"
-        super().__init__(address, resolver)
+        super().__init__(address, resolver, files)
         self._request = (
             f"GET {slash or '/'}{path.partition('#')[0]} HTTP/1.1\r\n"
             f"Host: {host}\r\nUser-Agent: phi-supervisor\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         ).encode("latin-1", "replace")
 
-    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
-        return self._connect(HttpAttempt(loop, self.port, timeout, done, self._request))
+    def _attempt(self, loop: EventLoop, timeout: float, done: Done) -> Attempt:
+        return HttpAttempt(loop, self.port, timeout, done, self._request)
 
 
 class Attempt:
@@ -87,6 +120,11 @@ class Attempt:
         self._addresses = list(addresses)
         self._resolved = True
         self._try_next()
+
+    def taken(self, connection: socket.socket) -> None:
+        """Continue with a connection that another process has made."""
+        self._socket, self._resolved = connection, True
+        self.connected(connection)
 
     def close(self) -> None:
         """Close the connection and the timer; `done` will not be called any more."""
@@ -124,15 +162,20 @@ class Attempt:
                 number = errno.ECONNREFUSED  # TCP can connect a socket to itself where no process listens
         except OSError as error:
             number = error.errno or errno.EIO
-        if number:
+        if number in _RESET:
+            self.reset(OSError(number, os.strerror(number)))
+        elif number:
             self._failed(OSError(number, os.strerror(number)))
             self._try_next()
         else:
             self.connected(connection)
 
+    def reset(self, error: OSError) -> None:
+        """Judge a connection that was reset between its making and this look: it was accepted."""
+        self._finish(error_text(error) if _overflow_resets() else None)
+
     def _failed(self, error: OSError) -> None:
-        text = error_text(error)
-        self._error = Unasked(text) if error.errno in _OURS else text
+        self._error = _told(error)
         self._drop_socket()
 
     def _time_is_up(self, timeout: float) -> None:
@@ -152,6 +195,19 @@ class Attempt:
             self._socket = None
 
 
+def _told(error: OSError) -> str:
+    text = error_text(error)
+    return Unasked(text) if error.errno in _OURS else text
+
+
+def _overflow_resets() -> bool:
+    try:
+        with open(OVERFLOW_RESETS, "rb") as file:
+            return file.read().strip() != b"0"
+    except OSError:
+        return False
+
+
 class HttpAttempt(Attempt):
     """One GET, up to the end of the answer's head."""
 
@@ -164,6 +220,9 @@ class HttpAttempt(Attempt):
 
     def connected(self, connection: socket.socket) -> None:
         self.send_request(connection)
+
+    def reset(self, error: OSError) -> None:
+        self._finish(error_text(error))
 
     def send_request(self, connection: socket.socket) -> None:
         """Send the GET, and wait for the answer."""

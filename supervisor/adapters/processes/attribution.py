@@ -75,6 +75,11 @@ class Attribution:
         self._known[pid] = (start, instance)
         return instance
 
+    def identity(self, pid: int) -> tuple[int, int] | None:
+        """The process that was resolved last with this pid: with its start time, because the pid may be reused."""
+        known = self._known.get(pid)
+        return (pid, known[0]) if known is not None else None
+
     def _by_cgroup(self, pid: int) -> str | None:
         if self._cgroup_prefix is None:
             return None

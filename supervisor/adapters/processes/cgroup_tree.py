@@ -34,13 +34,12 @@ class CgroupTree(Tree):
     `outside` finds the members that are not in the cgroup.
     """
 
-    __slots__ = ("_events_fd", "_loop", "_name", "_passing", "accounts", "outside", "path")
+    __slots__ = ("_events_fd", "_loop", "_passing", "accounts", "outside", "path")
 
     def __init__(self, path: str, outside: DescendantTree, *, passing: bool = False) -> None:
         super().__init__()
         self.path = path
         self.outside = outside
-        self._name = f"/{'/'.join(path.split('/')[-2:])}/"
         self.accounts: str | None = None
         self._passing = passing
         self._events_fd = -1
@@ -96,6 +95,12 @@ class CgroupTree(Tree):
         return inside + [pid for pid in self.outside.all_members() if pid not in known]
 
     def _inside(self) -> list[int]:
+        try:
+            without_children = os.stat(self.path).st_nlink == 2  # noqa: PTH116 - the kernel counts them there
+        except OSError:
+            return []
+        if without_children:
+            return procfs.cgroup_members(self.path)
         found: list[int] = []
         for directory, _, _ in os.walk(self.path):
             found += procfs.cgroup_members(directory)
@@ -107,7 +112,9 @@ class CgroupTree(Tree):
     def holds(self, pid: int) -> bool:
         """Whether the process is in the cgroup, or in one below it."""
         path = procfs.cgroup_of(pid)
-        return self._name in f"{path}/" if path is not None else pid in self._inside()
+        if path is None:
+            return pid in self._inside()
+        return f"/{'/'.join(self.path.split('/')[-2:])}/" in f"{path}/"
 
     def empty(self) -> bool:
         return self._only_kernel_threads() and self.outside.empty()

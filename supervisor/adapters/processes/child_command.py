@@ -22,7 +22,8 @@ from supervisor.adapters.processes.command_trees import CommandTree
 
 WHOLE = 1 << 26
 """Bytes to keep of an output that is useful only as a whole, such as a plan."""
-_KEPT = 4096  # the last bytes of output, unless the caller asks for more
+LAST_OUTPUT = 4096
+"""Bytes that are kept of the end of an output, unless the caller asks for more."""
 _CHUNK = 65536
 _UNKILLABLE_AFTER = 1.0  # seconds after SIGKILL
 _NOT_FOR_COMMANDS = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SUPERVISOR_")
@@ -103,7 +104,7 @@ class ChildCommand:
         directory: str | None = None,
         environment: Mapping[str, str] | None = None,
         identity: Credentials = Credentials(),  # noqa: B008 - immutable
-        keep: int = _KEPT,
+        keep: int = LAST_OUTPUT,
         errors_apart: bool = False,
         tree: CommandTree | None = None,
         before_reaping: Callable[[], None] | None = None,

@@ -17,8 +17,6 @@ from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.descendant_tree import DescendantTree, ProcessScan
 
-PLACES = 256
-"""Trees at most; probes and hooks that run at once need fewer, and what cannot be killed keeps its place."""
 GONE_WITHIN = 1.0
 """Seconds in which what is left at the daemon's end must be gone; the rest is reported."""
 
@@ -37,7 +35,7 @@ class CommandTrees:
 
     def begin(self, instance: str) -> CommandTree:
         """The tree for a command that is about to be started for `instance`.  OSError where no place is free."""
-        place = next((number for number in range(PLACES) if number not in self._taken), None)
+        place = next((number for number in range(marks.PLACES) if number not in self._taken), None)
         if place is None:
             raise OSError(errno.EAGAIN, "too many probes and hooks are under way")
         identity = marks.command_identity(self._id, place)

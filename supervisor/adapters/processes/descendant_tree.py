@@ -60,7 +60,8 @@ class DescendantTree(Tree):
 
     __slots__ = (
         "_host_wide",
-        "_identity",
+        "_id",
+        "_instance",
         "_loop",
         "_mains",
         "_marked",
@@ -75,7 +76,7 @@ class DescendantTree(Tree):
         super().__init__()
         self.leader = 0
         self._start = 0
-        self._identity = identity
+        self._id, self._instance = identity
         self.mark = marks.mark_for(*identity)
         self._marked = False
         """The main process has the mark, so all of its descendants inherit it."""
@@ -83,7 +84,7 @@ class DescendantTree(Tree):
         """Not all members are descendants of this daemon, so all of /proc is searched."""
         self._mains = mains
         self._scan = scan
-        self._pidfds: list[int] = []
+        self._pidfds: tuple[int, ...] = ()
         self._loop: EventLoop | None = None
 
     def join(self, pid: int) -> None:
@@ -135,8 +136,8 @@ class DescendantTree(Tree):
         if marks.mark_of(pid) == self.mark:
             return True
         named = marks.identity(pid)
-        if named is not None and named[0] == self._identity[0]:
-            return named == self._identity
+        if named is not None and named[0] == self._id:
+            return named[1] == self._instance
         return True if self._in_main_session(stat) else None
 
     def _in_main_session(self, stat: Stat) -> bool:
@@ -214,7 +215,7 @@ class DescendantTree(Tree):
         for pid in members:
             with suppress(OSError):
                 fd = os.pidfd_open(pid)
-                self._pidfds.append(fd)
+                self._pidfds += (fd,)
                 self._loop.register(fd, lambda _events: self._look())
         if not self._pidfds:
             self._loop.call_at(self._loop.now() + _LOOK_AGAIN, self._look)
@@ -224,4 +225,4 @@ class DescendantTree(Tree):
             if self._loop is not None:
                 self._loop.unregister(fd)
             os.close(fd)
-        self._pidfds.clear()
+        self._pidfds = ()

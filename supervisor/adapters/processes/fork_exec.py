@@ -3,7 +3,8 @@
 Only the child can put its own pid into its environment, so this is a true fork with a dozen system calls before the
 exec.  It takes about a millisecond longer than Popen's vfork, in whose child no Python can run.
 
-The daemon has threads: one compresses logs, one writes the ledger's checkpoint, one for each host name looks it up.
+The daemon has threads: one compresses logs, one writes the ledger's checkpoint, one for each host name looks it up,
+one waits for the signal of a socket.
 After a fork only the forking thread exists in the child, and a lock that another thread held stays locked there for
 ever.  CPython renews the GIL and the import lock, glibc the locks of malloc and stdio.  The locks of a module that is
 being imported, of the dynamic linker, of sqlite3, zlib and buffered files cannot be relied on.  So the child does not
@@ -38,8 +39,12 @@ def fork_exec(
     output: int,
     sockets: Sequence[int],
     needed: Sequence[str] = (),
+    *,
+    errors: int | None = None,
 ) -> int:
-    """Start the process with `sockets` as 3, 4, … and return its pid.  OSError as from Popen where that fails.
+    """Start the process with `sockets` as 3, 4, …, stderr on `errors` or else on `output`, and return its pid.
+
+    OSError as from Popen where that fails.
 
     `needed`: directories that a sandbox does not hide.
     """
@@ -51,7 +56,7 @@ def fork_exec(
         words=[os.fsencode(word) for word in spec.command],
         environment=env,
         directory=None if (directory := directory_of(spec)) is None else os.fsencode(directory),
-        descriptors=(stdin, output, output, *sockets),
+        descriptors=(stdin, output, output if errors is None else errors, *sockets),
         signals=not_default_signals(),
         mask=signal.pthread_sigmask(signal.SIG_BLOCK, ()),
         sandbox=None if spec.sandbox is None else prepare(spec.sandbox, needed),

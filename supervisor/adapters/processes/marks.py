@@ -35,6 +35,10 @@ def identity(pid: int) -> Identity | None:
     return (supervisor, instance) if place is None else command_identity(supervisor, place)
 
 
+PLACES = 256
+"""Trees of probes and hooks at most; those that run at once need fewer, and what cannot be killed keeps its place."""
+
+
 def command_identity(supervisor_id: str, place: int | str) -> Identity:
     """What stands for (id, instance) of the processes of a probe or hook.  No instance has a space in its name."""
     return supervisor_id, f"command {place}"

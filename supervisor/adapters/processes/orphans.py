@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import marks
-from supervisor.adapters.processes.command_trees import PLACES
+from supervisor.core.model.output_names import instance_of
 from supervisor.core.services.adoption import MarkedProcess
 
 _FORKED_ONLY = 0x40  # PF_FORKNOEXEC: it has not executed a program since its fork
@@ -30,7 +30,7 @@ def find(supervisor_id: str, fifo_directory: str, instances: Iterable[str] = ())
     found = []
     by_mark = {marks.mark_for(supervisor_id, name): name for name in instances}
     own = _own_line()
-    for place in range(PLACES):
+    for place in range(marks.PLACES):
         by_mark[marks.mark_for(*marks.command_identity(supervisor_id, place))] = _COMMAND
     for pid in procfs.pids():
         if pid in own:
@@ -76,7 +76,7 @@ def _by_output(pid: int, fifo_directory: str) -> str | None:
         target = os.readlink(f"/proc/{pid}/fd/1")  # noqa: PTH115
         directory, _, name = target.rpartition("/")
         if directory == fifo_directory:
-            return name
+            return instance_of(name)
     return None
 
 

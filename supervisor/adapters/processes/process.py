@@ -25,3 +25,8 @@ class Process:
         self.mark = mark
         self.settled = not isinstance(tree, CgroupTree)
         """All that it forked before its move into its cgroup has been moved as well; always true without a cgroup."""
+
+    @property
+    def key(self) -> str:
+        """What an examination of it is known by."""
+        return self.instance

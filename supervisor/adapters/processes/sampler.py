@@ -56,11 +56,15 @@ class Sampler:
         self._meters: dict[str, _Meter] = {}
         self._limits: dict[str, ResourceLimits] = {}
         self._holds = 0
+        self._keep = False
+        """Readings are kept because the same caller comes again and again."""
         self._limit_timer: Timer | None = None
         self._processes: dict[Key, tuple[float, float]] = {}
 
-    def read_now(self, instances: Iterable[str]) -> dict[str, Sample]:
-        """Measure each instance now; one without a process is left out."""
+    def read_now(self, instances: Iterable[str], *, keep: bool = False) -> dict[str, Sample]:
+        """Measure each instance now; one without a process is left out. `keep`: measure the CPU from now on until the
+        next call, however long that takes."""
+        self._keep |= keep
         found: dict[str, Sample] = {}
         for instance in instances:
             sample = self._measure(instance)
@@ -79,7 +83,7 @@ class Sampler:
         def release() -> None:
             if ticker.stop():
                 self._holds -= 1
-                if not self._holds:
+                if not self._holds and not self._keep:
                     self._meters = {name: m for name, m in self._meters.items() if name in self._limits}
 
         return release
@@ -131,7 +135,7 @@ class Sampler:
         meter = self._meters.get(instance)
         if meter is None:
             meter = _Meter(now, usage.spent, percent(sum(usage.spent.values()), usage.age))
-            if self._holds or instance in self._limits:
+            if self._keep or self._holds or instance in self._limits:
                 self._meters[instance] = meter
         elif now - meter.at >= _SHORTEST:
             # A process that is new since then has spent all its CPU time since then.

@@ -84,7 +84,7 @@ class Spawner:
         heartbeat = spec.heartbeat
         if _notifies(spec):
             env["NOTIFY_SOCKET"] = self._notify_socket
-        if heartbeat is not None and heartbeat.source == "notify":
+        if heartbeat is not None and heartbeat.notified:
             env["WATCHDOG_USEC"] = str(round(heartbeat.interval * sdnotify.WATCHDOG_INTERVALS * 1e6))
         return self._inherited(spec) | _encoded(env)
 
@@ -96,21 +96,29 @@ class Spawner:
         return {name: value for name, value in self._base.items() if os.fsdecode(name) in names}
 
     def spawn(
-        self, spec: ServiceSpec, instance: str, incarnation: int, output: int, sockets: Sequence[int] = ()
+        self,
+        spec: ServiceSpec,
+        instance: str,
+        incarnation: int,
+        output: int,
+        sockets: Sequence[int] = (),
+        errors: int | None = None,
     ) -> int:
-        """Start the process with stdout and stderr on `output` and with `sockets` (those of `spec.sockets`).
+        """Start the process with stdout on `output`, stderr on `errors` or else on `output` too, and with `sockets`
+        (those of `spec.sockets`).
 
         Returns its pid.  OSError where it cannot be started.
         """
         limits = _limits(spec, self._nofile)
         needed = self._needed(spec)
         mark = marks.mark_for(self._id, instance)
-        with marks.inherited_by_children(mark), _inherited_limits(limits, _newest(output, spec)):
+        errors = output if errors is None else errors
+        with marks.inherited_by_children(mark), _inherited_limits(limits, _newest(max(output, errors), spec)):
             environment = self.environment(spec, instance, incarnation)
             if _needs_fork(spec):
-                pid = _fork_exec(spec, environment, output, sockets, needed)
+                pid = _fork_exec(spec, environment, output, errors, sockets, needed)
             else:
-                pid = _popen(spec, environment, output)
+                pid = _popen(spec, environment, output, errors)
         _adjust(pid, spec, limits, self._protected)
         return pid
 
@@ -128,7 +136,13 @@ class Spawner:
         return (os.path.dirname(self._notify_socket),) if spec.sandbox and _notifies(spec) else ()  # noqa: PTH120
 
     def spawn_apart(
-        self, spec: ServiceSpec, instance: str, incarnation: int, output: int, sockets: Sequence[int] = ()
+        self,
+        spec: ServiceSpec,
+        instance: str,
+        incarnation: int,
+        output: int,
+        sockets: Sequence[int] = (),
+        errors: int | None = None,
     ) -> tuple[int, int]:
         """Start a process that becomes the service's program as soon as the file system lets it.
 
@@ -138,11 +152,12 @@ class Spawner:
         from supervisor.adapters.processes.fork_exec import directory_of, identity_of, listen_variables
 
         environment = self.environment(spec, instance, incarnation) | listen_variables(spec, len(sockets))
+        errors = output if errors is None else errors
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             mark = marks.mark_for(self._id, instance)
             limits = _limits(spec, self._nofile)
-            with marks.inherited_by_children(mark), _inherited_limits(limits, _newest(output, spec)):
+            with marks.inherited_by_children(mark), _inherited_limits(limits, _newest(max(output, errors), spec)):
                 pid = popen_apart(
                     spec.command,
                     directory=directory_of(spec),
@@ -150,7 +165,7 @@ class Spawner:
                     identity=identity_of(spec),
                     stdin=_dev_null(),
                     output=output,
-                    errors=output,
+                    errors=errors,
                     report=writer,
                     sockets=sockets,
                     sandbox=spec.sandbox,
@@ -175,7 +190,7 @@ def _needs_fork(spec: ServiceSpec) -> bool:
 
 def _notifies(spec: ServiceSpec) -> bool:
     """Whether the service sends to the notify socket."""
-    beats = spec.heartbeat is not None and spec.heartbeat.source == "notify"
+    beats = spec.heartbeat is not None and spec.heartbeat.notified
     return beats or (spec.ready is not None and spec.ready.notify)
 
 
@@ -183,20 +198,21 @@ def _fork_exec(
     spec: ServiceSpec,
     environment: Mapping[bytes, bytes],
     output: int,
+    errors: int,
     sockets: Sequence[int],
     needed: Sequence[str],
 ) -> int:
     from supervisor.adapters.processes.fork_exec import fork_exec  # few services need it
 
-    return fork_exec(spec, environment, _dev_null(), output, sockets, needed)
+    return fork_exec(spec, environment, _dev_null(), output, sockets, needed, errors=errors)
 
 
-def _popen(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int) -> int:
+def _popen(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, errors: int) -> int:
     process = subprocess.Popen(
         list(spec.command),
         stdin=_dev_null(),
         stdout=output,
-        stderr=output,
+        stderr=errors,
         cwd=spec.directory,
         env=environment,
         user=spec.user,

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -133,6 +134,11 @@ class ProcessTable:
             return []
         return self._migration.members(process)
 
+    def main(self, instance: str) -> int | None:
+        """Its main process; None where it has none."""
+        process = self.by_instance.get(instance)
+        return process.main if process is not None else None
+
     def with_settled_tree(self, instance: str) -> Process | None:
         """The process, after its move into its cgroup where it has one: then its tree can be signalled or examined."""
         process = self.by_instance.get(instance)
@@ -202,6 +208,18 @@ class ProcessTable:
         if process is None or not process.pid:
             return None
         return paused(process.pid, process.tree.path if isinstance(process.tree, CgroupTree) else None)
+
+    def is_main(self, instance: str, pid: int) -> bool:
+        """Whether this is the main process of the instance, or the one that it began with."""
+        process = self.by_instance.get(instance)
+        return process is not None and pid in (process.pid, process.main)
+
+    def kill_member(self, instance: str, pid: int, start: int) -> None:
+        """Send SIGKILL to one process of the tree, if the pid still is that process."""
+        process = self.with_settled_tree(instance)
+        if process is not None:
+            belongs = process.tree.belongs
+            send(pid, signal.SIGKILL, lambda found: procfs.start_time(found) == start and belongs(found))
 
     def set_main(self, instance: str, pid: int) -> bool:
         """Make another member of the tree the main process (`MAINPID=`).  False: it is no member."""
@@ -330,7 +348,7 @@ def become_subreaper(yes: bool = True) -> None:
 
 def _program(pid: int) -> Program | None:
     path, stack = procfs.executable(pid), procfs.stack(pid)
-    return Program(path, stack) if path and stack else None
+    return Program(sys.intern(path), stack) if path and stack else None  # many services run the same program
 
 
 def _is_zombie(pid: int) -> bool:

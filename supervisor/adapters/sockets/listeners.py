@@ -29,13 +29,21 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ListeningSockets:
-    """All listening sockets, by URL. `inherited`: those that the previous daemon or a service manager kept, by URL."""
+    """All listening sockets, by URL. `inherited`: those that the previous daemon or a service manager kept, by URL.
+
+    The URL of a socket that each instance has at the same address ends with the number of the instance
+    (core/services/replica.py)."""
 
     def __init__(self, inherited: Mapping[str, int]) -> None:
         self._open: dict[str, socket.socket] = {}
         for url, fd in inherited.items():
             with suppress(OSError):
                 self._keep(url, fd)
+
+    @property
+    def listening(self) -> Mapping[str, socket.socket]:
+        """The open sockets, by URL."""
+        return self._open
 
     def open(self, spec: ServiceSpec) -> list[int]:
         """Descriptors of the service's sockets, in its order; those that are not open yet are opened.
@@ -50,7 +58,7 @@ class ListeningSockets:
         If the kernel forbids that, they are opened again when the service is next started; until then only the process
         has them.
         """
-        wanted = {s.url for s in spec.sockets} - set(self._open)
+        wanted = {_address(s.url): s.url for s in spec.sockets if s.url not in self._open}
         numbers: list[int] = []
         with suppress(OSError):
             numbers = sorted(map(int, os.listdir(f"/proc/{pid}/fd")))  # noqa: PTH208
@@ -60,8 +68,7 @@ class ListeningSockets:
             fd = _fetched(pidfd, number)
             url = _listens_at(fd) if fd >= 0 else None
             if url in wanted:
-                self._keep(url, fd)
-                wanted.discard(url)
+                self._keep(wanted.pop(url), fd)
             elif fd >= 0:
                 os.close(fd)
 
@@ -98,7 +105,7 @@ class ListeningSockets:
             try:
                 sock = self._open[wanted.url] = _listening(wanted, spec)
             except OSError as error:
-                raise OperationFailed(f"{wanted.url}: {error.strerror}") from error
+                raise OperationFailed(f"{_address(wanted.url)}: {error.strerror}") from error
         return sock
 
     def _keep(self, url: str, fd: int) -> None:
@@ -108,13 +115,15 @@ class ListeningSockets:
 
 
 def _listening(wanted: SocketSpec, spec: ServiceSpec) -> socket.socket:
-    match = _TCP.fullmatch(wanted.url)
+    match = _TCP.fullmatch(_address(wanted.url))
     if match is None:
         return _listening_unix(wanted, spec)
     host, port = match[1], int(match[2])
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if wanted.reuseport:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((host, port))
@@ -162,6 +171,11 @@ def _make_room(path: str) -> None:
 def _path(url: str) -> str:
     """The path that a Unix socket's URL names; empty for others."""
     return url.removeprefix("unix:") if url.startswith("unix:/") else ""
+
+
+def _address(url: str) -> str:
+    """The URL without the number of an instance."""
+    return url.partition("#")[0] if url.startswith("tcp:") else url
 
 
 def _fetched(pidfd: int, number: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
@@ -15,18 +15,31 @@ MOST_REACHED = 500
 """Limits for absurdly large graphs, so that a check never takes minutes."""
 
 
-def with_groups_resolved(specs: Mapping[str, ServiceSpec]) -> dict[str, ServiceSpec]:
+def with_groups_resolved(specs: Mapping[str, ServiceSpec], known: Container[str]) -> dict[str, ServiceSpec]:
     """The specs with each group in `depends_on` replaced by its members.  A member does not depend on itself by the
-    name of its own group."""
+    name of its own group.  What is not required and not there is left out."""
     members: dict[str, list[str]] = {}
     for name, spec in specs.items():
         if spec.group_name is not None and spec.group_name not in specs:
             members.setdefault(spec.group_name, []).append(name)
     resolved = {}
     for name, spec in specs.items():
+        missing = {
+            d.service
+            for d in spec.dependencies
+            if not d.required and d.service not in known and d.service not in members
+        }
+        if missing:
+            spec = replace(
+                spec,
+                depends_on=tuple(s for s in spec.depends_on if s not in missing),
+                dependencies=tuple(d for d in spec.dependencies if d.service not in missing),
+            )
         if members.keys().isdisjoint(spec.depends_on):
             resolved[name] = spec
             continue
+        rules = tuple(replace(d, service=m) for d in spec.dependencies for m in members.get(d.service, [d.service]))
+        spec = replace(spec, dependencies=tuple(d for d in rules if d.service != name))
         wanted = [m for given in spec.depends_on for m in members.get(given, [given]) if m == given or m != name]
         resolved[name] = replace(spec, depends_on=tuple(dict.fromkeys(wanted)))
     return resolved
@@ -65,6 +78,12 @@ def _judge_circles(specs: Mapping[str, ServiceSpec], problems: Problems) -> None
         if name != fallback and name in _reachable(fallback, waits):
             problems.of(name)(
                 f'"{fallback}" depends on "{name}" and could not start when needed', "restart", "fallback"
+            )
+        elif name != fallback and fallback in _reachable(name, waits):
+            problems.of(name)(
+                f'"{name}" depends on "{fallback}", which is stopped before "{name}" is tried again',
+                "restart",
+                "fallback",
             )
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from supervisor.config.checks.host import Host, Missing
 from supervisor.config.checks.logs import judge_log
+from supervisor.config.checks.replicas import judge_replicas
 from supervisor.config.checks.sandbox import judge_sandbox
-from supervisor.config.schema.sockets import judge_probes
+from supervisor.config.checks.surge import judge_surge
+from supervisor.config.schema.sockets import judge_demand, judge_probes
 from supervisor.config.schema.tables import READY_KINDS, SOURCE_KEYS
 from supervisor.config.source.problems import Report
 from supervisor.config.units import format_duration, quoted
@@ -19,19 +21,23 @@ from supervisor.core.model.spec import (
     HookSpec,
     ReadySpec,
     RestartSpec,
+    Scope,
     ServiceSpec,
     ServiceType,
     Strategy,
+    Suspicion,
     TargetSpec,
 )
 
 PROBES = ("http", "tcp", "exec")
+FOR_SERVICES = ("ready", "heartbeat", "rollout")
+"""Tables that mean nothing for a oneshot."""
 
 
 def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report) -> None:
     """Report contradictions in `spec`; `own` holds the keys of the service itself, without those of [defaults]."""
     if spec.type is ServiceType.ONESHOT:
-        for table in ("ready", "heartbeat"):
+        for table in FOR_SERVICES:
             if table in own:
                 report('makes no sense with type = "oneshot": it is done when it exits successfully', table)
     if spec.ready:
@@ -39,7 +45,18 @@ def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report)
     if spec.heartbeat:
         _heartbeat(spec.heartbeat, own.get("heartbeat", {}), report)
     _restart(spec.restart, spec.group_name, report)
+    if spec.end_with and spec.replicas > 1:
+        report("applies to a service with one instance; it has replicas", "end_with")
+    if spec.end_with and spec.detach:
+        report("cannot be combined with detach, which lets it outlive the daemon", "end_with")
+    if "stop" in own:
+        for key in ("stop_signal", "stop_timeout"):
+            if key in own:
+                report("cannot be combined with stop, which has a signal and a wait in each step", key)
+    judge_replicas(spec, report)
+    judge_surge(spec, report)
     judge_probes(spec, report)
+    judge_demand(spec, report)
     _privileges(spec, report)
     judge_log(spec, own.get("log", {}), report)
     for index, hook in enumerate(spec.hooks):
@@ -63,7 +80,10 @@ def _ready(ready: ReadySpec, own: Mapping[str, Any], report: Report) -> None:
 def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> None:
     if beat.source in ("http", "tcp", "exec", "file") and getattr(beat, beat.source) is None:
         report(f'source = "{beat.source}" needs the key {beat.source} beside it', "heartbeat", "source")
+    _scope(beat, report)
     for key in SOURCE_KEYS:
+        if beat.source == "celery" and key in ("tcp", "exec"):
+            continue
         if getattr(beat, key) is not None and key != beat.source:
             report(f'not used with source = "{beat.source}"; write source = "{key}"', "heartbeat", key)
     if beat.target is not None:
@@ -81,6 +101,22 @@ def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> N
         report(f"{minimum} is more than max_timeout, {maximum}", "heartbeat", "min_timeout")
     elif beat.interval >= beat.max_timeout:
         _too_slow(beat.interval, "max_timeout", beat.max_timeout, report)
+
+
+def _scope(beat: HeartbeatSpec, report: Report) -> None:
+    """Only where it is known which process beats can each be held to it."""
+    if beat.scope is Scope.PROCESS and beat.source not in ("notify", "celery", "activity", "exec"):
+        message = f'source = "{beat.source}" does not tell which process beats; notify, celery, activity and exec do'
+        report(message, "heartbeat", "scope")
+    elif beat.on_suspect is Suspicion.KILL_PROCESS and not beat.by_process:
+        report('"kill-process" needs scope = "process"', "heartbeat", "on_suspect")
+    elif beat.on_suspect is Suspicion.KILL_PROCESS and beat.source == "activity":
+        message = (
+            'no process is ended because it was idle; source = "activity" shows that only, write restart or report'
+        )
+        report(message, "heartbeat", "on_suspect")
+    if beat.source == "celery" and beat.tcp is not None and beat.exec is not None:
+        report('source = "celery" asks the broker in one way: tcp or exec', "heartbeat", "exec")
 
 
 def _target(beat: HeartbeatSpec, target: TargetSpec, report: Report) -> None:
@@ -115,6 +151,15 @@ def _restart(restart: RestartSpec, group_name: str | None, report: Report) -> No
         report(
             f"{quoted(str(restart.strategy))} applies to a group; give the service a group_name", "restart", "strategy"
         )
+    codes = restart.exit_codes
+    if codes is None:
+        return
+    for key, others in (("always", codes.never), ("group", codes.never + codes.always)):
+        for code in getattr(codes, key):
+            if code in others:
+                report(f"{code} stands in two lists", "restart", "exit_codes", key)
+    if codes.group and group_name is None:
+        report("restarts a group; give the service a group_name", "restart", "exit_codes", "group")
 
 
 def _privileges(spec: ServiceSpec, report: Report) -> None:

@@ -12,6 +12,7 @@ from pydantic_core import core_schema
 from supervisor.config.schema import kinds
 from supervisor.config.schema import tables as model
 from supervisor.config.units import format_duration, format_rate, format_size
+from supervisor.core.model.fleet_spec import FleetHost, FleetSpec
 from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,
@@ -36,6 +37,8 @@ _SPECS = (
     (model.HOOK, HookSpec),
     (model.SERVICE, ServiceSpec),
     (model.SUPERVISOR, SupervisorSpec),
+    (model.FLEET, FleetSpec),
+    (model.FLEET_HOST, FleetHost),
 )
 
 

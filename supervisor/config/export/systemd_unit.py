@@ -10,6 +10,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
+from supervisor.config.schema.addresses import with_numbers
 from supervisor.core.model.spec import Plan, ServiceSpec
 
 DELEGATE_SUBGROUP_SINCE = 254
@@ -160,13 +161,18 @@ def stop_time(plan: Plan) -> float:
     within: dict[str, float] = {}
     for spec in plan.services:  # dependencies come first
         chain = max((within[d] for d in spec.depends_on), default=0.0)
-        within[spec.name] = chain + spec.stop_timeout + KILLED_WITHIN
+        within[spec.name] = chain + spec.longest_stop + KILLED_WITHIN
     return max(within.values(), default=0.0) + KILLED_WITHIN
 
 
 def _store_size(plan: Plan) -> int:
     """Descriptors to store: pipes, sockets and the supervisor's own three; twice as many, for what a reload may add."""
-    return max(KEPT_AT_LEAST, 2 * (_instances(plan) + sum(len(s.sockets) for s in plan.services) + 3))
+    return max(KEPT_AT_LEAST, 2 * (_instances(plan) + sum(map(_sockets, plan.services)) + 3))
+
+
+def _sockets(spec: ServiceSpec) -> int:
+    """Sockets of a service: those whose URL differs from instance to instance count once for each."""
+    return sum(spec.replicas if with_numbers(s.url) != s.url else 1 for s in spec.sockets)
 
 
 def _instances(plan: Plan) -> int:

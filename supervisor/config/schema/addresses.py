@@ -13,25 +13,30 @@ if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo
 
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)"
-_ADDRESS = re.compile(_HOST + ":([0-9]{1,5})")
-_REPLICA = "{replica}"
-"""Stands for a number (core/services/replica.py)."""
+_ADDRESS = re.compile(_HOST + ":([0-9]{1,9})")
+MARKS = ("{replica}", "{port}")
+"""They stand for numbers (core/services/replica.py)."""
+_PORTS = re.compile("([0-9]{1,9})(?:-([0-9]{1,9}))?")
 _UNIX = r"unix:(@[!-9;-~]+|[!-9;-~]+)"
-_URL = re.compile("https?://" + _HOST + "(?::([0-9]{1,5}))?(/[!-~]*)?")
+_URL = re.compile("https?://" + _HOST + "(?::([0-9]{1,9}))?(/[!-~]*)?")
 _UNIX_URL = re.compile("http://" + _UNIX + "(?::(/[!-~]*))?")
 
 
 def http(value: Any, info: ValidationInfo) -> str:
     """`http://host[:port]/path`, `https://…`, or `http://unix:SOCKET:/path` as nginx writes it."""
     url = expanded(value, info)
-    of_first = url.replace(_REPLICA, "1")
-    if _UNIX_URL.fullmatch(of_first):
-        return url
-    match = _URL.fullmatch(of_first)
-    if not match:
-        raise ValueError(f"{quoted(url)} is not an http://host[:port]/path, https://… or http://unix:SOCKET:/path")
-    _port(match[2] or "80")
+    require_url(with_numbers(url), url)
     return url
+
+
+def require_url(url: str, written: str) -> None:
+    """Raises ValueError for a URL that cannot be probed; `written`: as it stands in the file."""
+    if _UNIX_URL.fullmatch(url):
+        return
+    match = _URL.fullmatch(url)
+    if not match:
+        raise ValueError(f"{quoted(written)} is not an http://host[:port]/path, https://… or http://unix:SOCKET:/path")
+    port_number(match[2] or "80")
 
 
 def tcp(value: Any, info: ValidationInfo) -> str:
@@ -39,14 +44,33 @@ def tcp(value: Any, info: ValidationInfo) -> str:
     address = expanded(value, info)
     if re.fullmatch(_UNIX, address):
         return address
-    if _REPLICA in address:
-        _address(address.replace(_REPLICA, "1"))
+    if with_numbers(address) != address:
+        require_address(with_numbers(address))
         return address
-    return "{}:{}".format(*_address(address))
+    return "{}:{}".format(*require_address(address))
+
+
+def with_numbers(text: str) -> str:
+    """`text` with a number in place of each mark, to check its form."""
+    for mark in MARKS:
+        text = text.replace(mark, "1")
+    return text
+
+
+def ports(value: Any, info: ValidationInfo) -> tuple[int, int]:
+    """`FIRST-LAST`, or one port."""
+    given = expanded(value, info)
+    match = _PORTS.fullmatch(given)
+    if not match:
+        raise ValueError(f'{quoted(given)} is not a range of ports; write for example "18000-18031"')
+    first, last = port_number(match[1]), port_number(match[2] or match[1])
+    if last < first:
+        raise ValueError(f'{quoted(given)} ends before it begins; write "{last}-{first}"')
+    return first, last
 
 
 def listen(value: Any) -> tuple[str, int]:
-    host, number = _address(text(value))
+    host, number = require_address(text(value))
     return host.strip("[]"), number
 
 
@@ -61,14 +85,16 @@ def pattern(value: Any) -> str:
     return str(value)
 
 
-def _address(value: str) -> tuple[str, int]:
+def require_address(value: str, example: int = 6379) -> tuple[str, int]:
+    """The host and the port of `host:port`. Raises ValueError, which shows the port `example`."""
     match = _ADDRESS.fullmatch(value)
     if not match:
-        raise ValueError(f'{quoted(value)} is not an address; write for example "127.0.0.1:6379" ([::1]:6379 for IPv6)')
-    return match[1], _port(match[2])
+        wanted = f'"127.0.0.1:{example}" ([::1]:{example} for IPv6)'
+        raise ValueError(f"{quoted(value)} is not an address; write for example {wanted}")
+    return match[1], port_number(match[2])
 
 
-def _port(digits: str) -> int:
+def port_number(digits: str) -> int:
     """A TCP port. Raises ValueError outside 1 to 65535."""
     if not 1 <= int(digits) <= 65535:
         raise ValueError(f"{digits} is not a port: they go from 1 to 65535")

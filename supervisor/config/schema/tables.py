@@ -10,10 +10,22 @@ from pydantic_core.core_schema import TypedDictField, TypedDictSchema
 
 from supervisor.config.schema import kinds
 from supervisor.core.detection.detectors.registry import KNOWN
-from supervisor.core.model.spec import BackoffKind, Enforce, Evidence, Policy, Reaction, ServiceType, Strategy
+from supervisor.core.model.cluster_spec import PlacementMode
+from supervisor.core.model.spec import (
+    BackoffKind,
+    Enforce,
+    Evidence,
+    OnOpen,
+    Policy,
+    Reaction,
+    Scope,
+    ServiceType,
+    Strategy,
+    Suspicion,
+)
 
 READY_KINDS = ("http", "tcp", "exec", "log", "notify", "delay")
-SOURCES = ("notify", "http", "tcp", "exec", "file", "log", "activity")
+SOURCES = ("notify", "http", "tcp", "exec", "file", "log", "activity", "celery")
 SOURCE_KEYS = ("http", "tcp", "exec", "file", "log")
 OCCASIONS = ("started", "ready", "suspected", "failed", "restarted", "breaker-open", "stopped")
 PARAMETERS = ("detector", "threshold", "min_timeout", "timeout")
@@ -71,8 +83,16 @@ HEARTBEAT = table(
         "source": key(kinds.one_of(SOURCES), "Where beats come from."),
         "interval": key(kinds.POSITIVE_DURATION, "How often a beat is expected, or the probe runs."),
         "http": key(kinds.HTTP, 'source = "http": a GET of this URL, as in ready, that answers 2xx or 3xx is a beat.'),
-        "tcp": key(kinds.TCP, 'source = "tcp": an accepted connection to host:port, or unix:SOCKET, is a beat.'),
-        "exec": key(kinds.WORDS, 'source = "exec": an exit of this command with 0 is a beat.'),
+        "tcp": key(
+            kinds.TCP,
+            'source = "tcp": an accepted connection to host:port, or unix:SOCKET, is a beat.  source = "celery": the '
+            "address of the broker.",
+        ),
+        "exec": key(
+            kinds.WORDS,
+            'source = "exec": an exit of this command with 0 is a beat; with scope = process it prints a line PID AGE '
+            'for each process.  source = "celery": a command that asks the broker.',
+        ),
         "file": key(kinds.PATH, 'source = "file": a new modification time of this file is a beat.'),
         "log": key(kinds.PATTERN, 'source = "log": a line that matches is a beat; without it any output is.'),
         "probe_timeout": key(kinds.POSITIVE_DURATION, "How long one probe may take: http, tcp and exec."),
@@ -81,8 +101,33 @@ HEARTBEAT = table(
         "min_timeout": key(kinds.DURATION, "Never suspect earlier than this after a beat."),
         "max_timeout": key(kinds.POSITIVE_DURATION, "Always suspect after this long without a beat."),
         "timeout": key(kinds.POSITIVE_DURATION, 'detector = "timeout": suspect this long after the last beat.'),
-        "on_suspect": key(kinds.one_of(Reaction), "Restart a suspect, or only report it."),
+        "on_suspect": key(
+            kinds.one_of(Suspicion),
+            "Restart a suspect, only report it, or (kill-process, with scope = process) end the one process that is "
+            "silent, so that its master starts another.",
+        ),
+        "scope": key(
+            kinds.one_of(Scope),
+            "process: each process that has sent a heartbeat must go on sending (pre-fork servers).",
+        ),
         "target": key(TARGET),
+    },
+)
+
+EXIT_CODES = table(
+    "Exit codes that decide about a restart, whatever `policy` says.",
+    {
+        "never": key(kinds.many(kinds.whole(0, 255)), "No restart after these."),
+        "always": key(kinds.many(kinds.whole(0, 255)), "A restart after these, also where `policy` wants none."),
+        "group": key(kinds.many(kinds.whole(0, 255)), "A restart of the whole group after these."),
+    },
+)
+
+STOP_STEP = table(
+    "One step of a stop: after `wait` comes the next one, and after the last one SIGKILL.",
+    {
+        "signal": key(kinds.SIGNAL, "The signal that is sent."),
+        "wait": key(kinds.DURATION, "How long the process has to end."),
     },
 )
 
@@ -104,6 +149,7 @@ RESTART = table(
         "cooldown": key(kinds.POSITIVE_DURATION, "How long an open breaker waits before the next try."),
         "strategy": key(kinds.one_of(Strategy), "Which other services of the group are restarted with it."),
         "fallback": key(kinds.TEXT, "The service that is started while the breaker is open."),
+        "exit_codes": key(EXIT_CODES),
     },
 )
 
@@ -138,7 +184,9 @@ LOG = table(
             'Print each line on the daemon\'s stdout, too: true with the name in front of it, "raw" as it is.',
         ),
         "path": key(
-            kinds.PATH, "The file, instead of one in the state directory; {instance} in it stands for NAME or NAME@N."
+            kinds.PATH,
+            "The file, instead of one in the state directory; {instance} in it stands for NAME or NAME@N.  Where "
+            "several instances have the same file, each line has the name of its instance: `web@1 | line`.",
         ),
         "mode": key(kinds.MODE, "The mode of the file; unless given, 0640 less the umask."),
         "owner": key(kinds.ACCOUNT, "The user to whom the file belongs (only root may choose)."),
@@ -147,6 +195,11 @@ LOG = table(
             kinds.SWITCH,
             "false: another program (logrotate) rotates, compresses and removes files; max_size, keep and compress "
             "have no effect.",
+        ),
+        "stderr": key(
+            kinds.OWN_LOG,
+            "A log of its own for the standard error: true for one in the state directory, or its path, as for path."
+            "  Takes effect when the service starts.",
         ),
     },
 )
@@ -209,6 +262,74 @@ SANDBOX = table(
     },
 )
 
+BALANCE = table(
+    "HAProxy in front of the instances (docs/balancing.md); one HAProxy serves all balanced services.",
+    {
+        "listen": key(kinds.LISTEN, "host:port on which HAProxy takes requests."),
+        "mode": key(kinds.one_of(("http", "tcp")), "What is balanced: requests, or connections."),
+        "algorithm": key(kinds.ALGORITHM, "How an instance is chosen; HAProxy's names."),
+        "server": key(kinds.BALANCED_SERVER, "Address and port of an instance, with {port} or {replica} in the port."),
+        "check": key(
+            kinds.CHECK_PATH, "The path that HAProxy asks for as a second opinion; unless given, it connects."
+        ),
+        "sticky": key(kinds.one_of(("cookie", "source")), "How a client is led to the same instance again."),
+        "retry": key(
+            kinds.one_of(("connect", "idempotent")),
+            "What is tried again: failed connections, or also requests that were sent, by methods that may run twice.",
+        ),
+        "drain": key(kinds.DURATION, "How long the requests of an instance that is stopped may take."),
+        "max_connections": key(kinds.whole(1, 10_000_000), "Connections to one instance; more wait in a queue."),
+        "certificate": key(kinds.PATH, "TLS in front: a PEM file with the chain of certificates and the key."),
+        "hosts": key(
+            kinds.one_of(("own", "all")),
+            "Whose instances get requests: those of this host, or of all hosts of the cluster.",
+        ),
+    },
+)
+
+ROLLOUT = table(
+    "How a reload replaces the instances of a changed service, and `restart --rolling` those of any.",
+    {
+        "max_unavailable": key(
+            kinds.SHARE, 'How many instances may be missing at a time: a number, or a part of them ("25%").'
+        ),
+        "max_surge": key(
+            kinds.SHARE, 'How many instances may run beside the others at a time: a number, or a part of them ("25%").'
+        ),
+        "settle": key(kinds.DURATION, "How long an instance must stay ready before the next is replaced."),
+        "on_failure": key(
+            kinds.one_of(("rollback", "halt")),
+            "When a new instance fails: go back to the previous definition, or replace nothing more.",
+        ),
+    },
+)
+
+BREAKER = table(
+    "What its breaker means for the services that depend on it.",
+    {
+        "on_open": key(
+            kinds.one_of(OnOpen),
+            "What they do while it is open: hold (those that are up go on, the others wait), stop (they are stopped, "
+            "and started again when it has closed), or ignore (they start as if it were up).",
+        ),
+    },
+)
+
+PLACEMENT = table(
+    "On how many hosts of the cluster it runs (docs/cluster.md); needs [cluster] unless mode is every.",
+    {
+        "mode": key(
+            kinds.one_of(PlacementMode),
+            "every: on each host whose configuration has it; one: on exactly one host; spread: `instances` over all "
+            "hosts, each exactly once.",
+        ),
+        "instances": key(kinds.whole(1, 1_000), 'mode = "spread": how many there are in the cluster.'),
+        "require": key(kinds.LABELS, "Labels that a host must have."),
+        "prefer": key(kinds.LABELS, "Labels that a host should have."),
+        "apart": key(kinds.TEXT, "The label over whose values the instances are spread first."),
+    },
+)
+
 SERVICE = table(
     "A service.  In [defaults]: what applies to every service that does not say otherwise.",
     {
@@ -233,12 +354,18 @@ SERVICE = table(
         ),
         "unset_environment": key(kinds.many(kinds.VARIABLE), "Variables of the daemon that it does not get."),
         "replicas": key(kinds.whole(1, 10_000), "How many instances: name@1 to name@N."),
+        "min_ready": key(kinds.whole(1, 10_000), "It counts as ready from so many ready instances; all unless given."),
         "first_replica": key(
             kinds.whole(0, 1_000_000),
-            "What {replica} stands for in the command, environment, ready and heartbeat of the first instance.",
+            "What {replica} is for the first instance, in its command, environment, sockets, ready and heartbeat.",
+        ),
+        "ports": key(
+            kinds.PORTS, "A range; each instance has one port of it, as {port} where {replica} may be, and as PORT."
         ),
         "depends_on": key(
-            kinds.NAMES, "Services, or groups of them, that must be ready before it starts, and stop after it."
+            kinds.DEPENDENCIES,
+            "Services, or groups of them, that must be ready before it starts, and stop after it; or tables: "
+            '{ service = "cache", condition = "started", "ready" or "completed", required = false }.',
         ),
         "autostart": key(kinds.SWITCH, "Start it with the daemon."),
         "type": key(kinds.one_of(ServiceType), "oneshot: runs to completion; dependants wait for it."),
@@ -248,6 +375,11 @@ SERVICE = table(
         ),
         "stop_signal": key(kinds.SIGNAL, "The signal that asks it to stop."),
         "stop_timeout": key(kinds.DURATION, "After this the whole process tree is killed."),
+        "stop": key(
+            kinds.many(STOP_STEP),
+            "Steps of a stop, then SIGKILL, instead of stop_signal and stop_timeout: "
+            '[{ signal = "TERM", wait = "10m" }, { signal = "QUIT", wait = "30s" }].',
+        ),
         "reload_signal": key(kinds.SIGNAL, "The signal that asks it to read its configuration again."),
         "dump_signal": key(kinds.SIGNAL, "The signal at which it writes its stacks; sent before a suspect is stopped."),
         "evidence": key(
@@ -258,9 +390,14 @@ SERVICE = table(
         "nice": key(kinds.whole(-20, 19), "The scheduling priority."),
         "oom_score_adj": key(kinds.whole(-1000, 1000), "How readily the kernel kills it when memory runs out."),
         "detach": key(kinds.SWITCH, "It outlives `down` and the end of the daemon; the next daemon adopts it."),
+        "end_with": key(
+            kinds.SWITCH,
+            "When it has ended for good, everything is stopped, and the daemon ends with its exit code (128 + signal).",
+        ),
         "sockets": key(
             kinds.many(kinds.SOCKET),
-            "Sockets that the daemon opens and hands over as LISTEN_FDS: tcp://ADDRESS:PORT, unix:PATH.",
+            "Sockets that the daemon opens and hands over as LISTEN_FDS: tcp://ADDRESS:PORT, unix:PATH; "
+            "?start=demand&idle=10m: started by a connection; ?share=reuseport: one for each instance.",
         ),
         "no_new_privileges": key(kinds.SWITCH, "It can gain no privileges, for instance by a setuid program."),
         "capabilities": key(
@@ -273,7 +410,11 @@ SERVICE = table(
         "restart": key(RESTART),
         "resources": key(RESOURCES),
         "log": key(LOG),
+        "rollout": key(ROLLOUT),
         "hooks": key(kinds.many(HOOK), "Commands or notifications to run on certain events."),
+        "balance": key(BALANCE),
+        "breaker": key(BREAKER),
+        "placement": key(PLACEMENT),
     },
 )
 
@@ -304,12 +445,80 @@ SUPERVISOR = table(
     },
 )
 
+GROUP = table(
+    "What holds for all services with this `group_name` together.",
+    {
+        "max_concurrent_restarts": key(
+            kinds.whole(1, 10_000),
+            "How many of their instances may be starting again at once, within the limit of [supervisor].",
+        ),
+    },
+)
+
+FLEET_HOST = table(
+    "A host.",
+    {
+        "name": key(kinds.NAME, "Its name, as `-H` and the output have it."),
+        "address": key(kinds.HOST_ADDRESS, "A name or address, or an alias of ~/.ssh/config; unless given, its name."),
+        "user": key(kinds.HOST_USER, "The account there; unless given, what ssh's configuration says."),
+        "port": key(kinds.whole(1, 65535), "The port of its sshd; unless given, what ssh's configuration says."),
+        "labels": key(core_schema.dict_schema(kinds.NAME, kinds.TEXT), "Labels, to choose it by: `-H zone=a`."),
+    },
+)
+
+FLEET = table(
+    "Hosts to which `supervisor fleet` brings this file over ssh (docs/fleet.md); the daemon does not read it.",
+    {
+        "hosts": key(kinds.many(FLEET_HOST), "The hosts: a list of tables."),
+        "directory": key(
+            kinds.HOST_DIRECTORY,
+            "Where everything lies on each host; below the home of the user where it does not begin with /.",
+        ),
+        "wave": key(
+            kinds.SHARE, 'How many hosts `push` and `upgrade` change at a time: a number, or a part of them ("25%").'
+        ),
+    },
+)
+
+CLUSTER = table(
+    "Several hosts on one ZooKeeper (docs/cluster.md); off unless given.",
+    {
+        "engine": key(kinds.one_of(("zookeeper",)), "What holds the cluster together."),
+        "hosts": key(
+            kinds.CLUSTER_HOSTS,
+            "host:port of the servers, apart by commas, and a chroot where wanted: a:2181,b:2181/phi.",
+        ),
+        "node": key(kinds.NODE, "The name of this member; the host's own name unless given."),
+        "address": key(kinds.MEMBER_ADDRESS, "host:port at which the other members reach this one."),
+        "session_timeout": key(
+            kinds.POSITIVE_DURATION, "How long the servers wait for a host before its slots are free."
+        ),
+        "contact_interval": key(kinds.POSITIVE_DURATION, "How often this host asks the servers for an answer."),
+        "request_timeout": key(kinds.POSITIVE_DURATION, "How long one answer may take."),
+        "tick_time": key(kinds.POSITIVE_DURATION, "tickTime of the servers."),
+        "detect_within": key(
+            kinds.POSITIVE_DURATION,
+            "How soon a host whose heartbeats fail to come is under suspicion; 0.3 of session_timeout unless given.",
+        ),
+        "labels": key(kinds.LABELS, "What this host is, for `placement`."),
+        "credentials_file": key(
+            kinds.PATH, "A file with USER:PASSWORD; the nodes are then readable and writable for that user alone."
+        ),
+        "ca_file": key(kinds.PATH, "TLS to ZooKeeper: the authorities that may sign its certificate, a PEM file."),
+        "certificate": key(kinds.PATH, "TLS: the certificate of this host, a PEM file."),
+        "private_key": key(kinds.PATH, "TLS: the key that belongs to it, a PEM file."),
+    },
+)
+
 FILE = table(
     "Services to supervise, and how.",
     {
         "supervisor": key(SUPERVISOR),
+        "fleet": key(FLEET),
+        "cluster": key(CLUSTER),
         "defaults": key(SERVICE),
         "services": key(core_schema.dict_schema(kinds.NAME, SERVICE), "Services to supervise."),
+        "groups": key(core_schema.dict_schema(kinds.NAME, GROUP), "Groups of services, by their group_name."),
     },
 )
 
@@ -322,6 +531,11 @@ WITHIN_SERVICE = {
     "hooks": HOOK,
     "limits": LIMITS,
     "sandbox": SANDBOX,
+    "stop": STOP_STEP,
+    "balance": BALANCE,
+    "rollout": ROLLOUT,
+    "breaker": BREAKER,
+    "placement": PLACEMENT,
 }
 
 VALIDATOR = SchemaValidator(FILE)

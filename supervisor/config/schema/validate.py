@@ -7,7 +7,20 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
 
-from supervisor.config.schema.tables import FILE, HTTP_SERVER, SERVICE, SUPERVISOR, TARGET, VALIDATOR, WITHIN_SERVICE
+from supervisor.config.schema.tables import (
+    CLUSTER,
+    EXIT_CODES,
+    FILE,
+    FLEET,
+    FLEET_HOST,
+    GROUP,
+    HTTP_SERVER,
+    SERVICE,
+    SUPERVISOR,
+    TARGET,
+    VALIDATOR,
+    WITHIN_SERVICE,
+)
 from supervisor.config.source.key_path import Key, dotted
 from supervisor.config.source.problems import Problems
 from supervisor.config.units import quoted
@@ -69,10 +82,18 @@ def _keys_beside(key: Key) -> list[str]:
     inside = key[1:-1] if key[0] == "defaults" else key[2:-1]
     if len(key) == 1:
         model = FILE
+    elif key[0] == "cluster":
+        model = CLUSTER
     elif key[0] == "supervisor":
         model = SUPERVISOR if len(key) == 2 else HTTP_SERVER
+    elif key[0] == "groups":
+        model = GROUP
+    elif key[0] == "fleet":
+        model = FLEET if len(key) == 2 else FLEET_HOST
     elif inside[1:] == ("target",):
         model = TARGET
+    elif inside[1:] == ("exit_codes",):
+        model = EXIT_CODES
     else:
         model = WITHIN_SERVICE[str(inside[0])] if inside else SERVICE
     return list(model["fields"])

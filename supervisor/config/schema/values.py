@@ -93,6 +93,18 @@ def number(low: float, high: float) -> Callable[[Any], float]:
     return read
 
 
+_SHARE = re.compile(r"[0-9]{1,3}%")
+
+
+def share(value: Any) -> int | str:
+    """A number of instances, or a part of them such as "25%"."""
+    if isinstance(value, str):
+        if not _SHARE.fullmatch(value) or not 1 <= int(value[:-1]) <= 100:
+            raise ValueError(f'{quoted(value)} is not a part of the instances; write for example "25%", or 1')
+        return value
+    return whole(0, 10_000)(value)
+
+
 def switch(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"expected true or false, not {quoted(value)}")
@@ -122,6 +134,15 @@ def console(value: Any) -> ConsoleMode:
     return ConsoleMode.RAW
 
 
+def own_log(value: Any, info: ValidationInfo) -> str | None:
+    """A path; true: "", a file in the state directory; false: None."""
+    if isinstance(value, bool):
+        return "" if value else None
+    if not isinstance(value, str):
+        raise ValueError(f"expected true, false or a path, not {quoted(value)}")
+    return path(value, info)
+
+
 def words(value: Any, info: ValidationInfo) -> tuple[str, ...]:
     if isinstance(value, str):
         try:
@@ -138,6 +159,28 @@ def names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise ValueError(f'expected a list of names such as ["redis"], not {quoted(value)}')
     return tuple(dict.fromkeys(value))
+
+
+def dependencies(value: Any) -> tuple[tuple[str, str, bool], ...]:
+    """Names, or tables with service, condition and required: (service, condition, required) of each."""
+    if not isinstance(value, list) or not all(isinstance(one, str | dict) for one in value):
+        raise ValueError(f'expected a list of names such as ["redis"], not {quoted(value)}')
+    return tuple({one[0]: one for one in map(_dependency, value)}.values())
+
+
+def _dependency(value: Any) -> tuple[str, str, bool]:
+    if not isinstance(value, dict):
+        return str(value), "ready", True
+    if unknown := [key for key in value if key not in ("service", "condition", "required")]:
+        raise ValueError(f"{quoted(unknown[0])} is not a key of a dependency: service, condition, required")
+    if "service" not in value:
+        raise ValueError("a dependency needs service")
+    condition, required = value.get("condition", "ready"), value.get("required", True)
+    if condition not in ("started", "ready", "completed"):
+        raise ValueError(f"condition is started, ready or completed, not {quoted(condition)}")
+    if not isinstance(required, bool):
+        raise ValueError(f"required is true or false, not {quoted(required)}")
+    return text(value["service"]), condition, required
 
 
 def name(value: Any) -> str:

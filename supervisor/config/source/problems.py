@@ -31,6 +31,10 @@ class Problems:
         """Add a problem with `key`. A message that is costly to make is given as a function."""
         self._found.append((key, message))
 
+    def within(self, table: str) -> bool:
+        """Whether there is a problem in the table of this name."""
+        return any(key[:1] == (table,) for key, _ in self._found)
+
     def of(self, service: str) -> Report:
         """A function that adds a problem of `service`."""
 

@@ -148,6 +148,15 @@ class IntervalHistogram:
         self._flush()
         return [(*_bounds(key), self._classes[key]) for key in sorted(self._classes)]
 
+    def by_exponent(self) -> dict[int, int]:
+        """The number of intervals by the exponent e for which 2^(e-1) ≤ interval < 2^e seconds."""
+        self._flush()
+        counts: dict[int, int] = {}
+        for key, count in self._classes.items():
+            exponent = key // _PARTS
+            counts[exponent] = counts.get(exponent, 0) + count
+        return counts
+
     def beyond(self, t: float, z: float = 0.0) -> float:
         """The share of intervals longer than `t` seconds, shifted by `z`; 1.0 below `MIN_INTERVALS`."""
         if self.count < MIN_INTERVALS:

@@ -13,7 +13,8 @@ from supervisor.core.text.stacks import frames
 from supervisor.core.text.units import NOTHING, brief, level, shorten, size, span
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Core, Evidence, ExaminedHost, ExaminedProcess, Socket, Stack, Thread
+    from supervisor.core.model.evidence_documents import Core, Evidence, ExaminedHost, ExaminedProcess, Stack, Thread
+    from supervisor.core.model.socket_documents import Socket
 
 
 STARVED = 40.0
@@ -149,13 +150,13 @@ def _doing(thread: Thread) -> str:
 
 def _stack(stack: Stack) -> list[str]:
     """The function in which the process was, or why its stack is not known."""
-    of = f"process {stack.get('pid')} ({stack.get('how')})"
+    of, by = f"process {stack.get('pid')}", f"by {stack.get('how')}"
     if stack.get("error"):
-        return [f"no stack of {of}: {shorten(stack['error'], 100)}"]
+        return [f"no stack of {of} {by}: {shorten(stack['error'], 100)}"]
     calls = [str(frame) for frame in frames(stack.get("lines") or [])]
     if not calls:
-        return [f"{of} wrote: {shorten(line, 100)}" for line in (stack.get("lines") or [])[:1]]
-    return [f"{of} was in {shorten(' ← '.join(calls[:_FRAMES]), 240)}"]
+        return [f"{of} wrote, asked {by}: {shorten(line, 100)}" for line in (stack.get("lines") or [])[:1]]
+    return [f"{of} was in {shorten(' ← '.join(calls[:_FRAMES]), 240)}, {by}"]
 
 
 def _core(core: Core) -> list[str]:

@@ -15,7 +15,8 @@ from supervisor.core.model.causes import ENDED_BY_ITSELF, FAILURES, Cause
 from supervisor.core.text.timestamps import from_iso
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Instance
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.instance_documents import Instance
 
 
 BY_PERSON = frozenset(
@@ -25,11 +26,15 @@ BY_PERSON = frozenset(
         Cause.RESTARTED_BY_USER,
         Cause.RESET_BY_USER,
         Cause.SIGNALLED_BY_USER,
+        Cause.MAINTENANCE_BEGUN,
         Cause.RELOADED,
+        Cause.SCALED,
+        Cause.ADDED,
+        Cause.ROLLED_OUT,
     }
 )
 CLEARED = frozenset({Cause.HEARTBEAT_RESUMED, Cause.CONFIRMED_ALIVE})
-_UNDECIDED = frozenset({Cause.HOLD_OVER, Cause.ADOPTED, Cause.PROBE_UNKNOWN})
+_UNDECIDED = frozenset({Cause.HOLD_OVER, Cause.ADOPTED, Cause.PROBE_UNKNOWN, Cause.MAINTENANCE_BEGUN})
 _WORKING = ("starting", "running", "suspect")
 _AT_REST = ("backoff", "failed", "exited")
 
@@ -81,6 +86,12 @@ def is_decision(before: str, after: str, cause: str, detail: Mapping[str, Any]) 
     return cause in FAILURES and before != after and after in _AT_REST
 
 
+def is_restart(before: str, after: str, cause: str, detail: Mapping[str, Any]) -> bool:
+    """Whether a record is a restart that the supervisor decided: it follows a failure, or is the trial of a breaker."""
+    again = "delay_s" in detail and after in ("backoff", "starting")
+    return again or (cause == Cause.BREAKER_TRIAL and before != after)
+
+
 def is_about_failure(before: str, after: str, cause: str) -> bool:
     """Whether a record changes the state because of a failure, or of the suspicion of one: it falls under suspicion, is
     ended, or what follows is decided.  The newest such record explains the present state."""
@@ -112,7 +123,7 @@ def is_recovery(event: Event, oneshot: bool) -> bool:
     return not oneshot and event["to"] == "running" and event["from"] not in ("running", "suspect")
 
 
-def incidents(events: Iterable[Event], oneshot: bool = False) -> list[Incident]:
+def incidents(events: Iterable[Event], oneshot: bool) -> list[Incident]:
     """All incidents in the events of *one* instance (oldest first), oldest first."""
     found: list[Incident] = []
     current: Incident | None = None

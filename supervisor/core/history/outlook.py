@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from supervisor.core.text.causes import phrase
+from supervisor.core.text.causes import ending, phrase
 from supervisor.core.text.units import span
+from supervisor.core.text.waiting import held_under, runs_elsewhere, waits_for, where
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance, Outlook
+    from supervisor.core.model.instance_documents import Instance
+    from supervisor.core.model.story_documents import Outlook
 
 
 _SAID = {"suspect": "under suspicion", "backoff": "in backoff", "failed": "failed, breaker open"}
@@ -16,18 +18,35 @@ _SAID = {"suspect": "under suspicion", "backoff": "in backoff", "failed": "faile
 
 def standing(view: Instance) -> str:
     """One sentence: the state, since when, and its cause."""
+    kept = view.get("maintenance")
+    if kept:
+        from supervisor.core.text.maintenance import told
+
+        return f"{told(kept)}; {_standing(view)}"
+    return _standing(view)
+
+
+def _standing(view: Instance) -> str:
     state, since = view["state"], view["since_s"]
     lasting = "" if since is None else f", for {span(since)}"
     run = f" (run {view['incarnation']}, pid {view['pid']})" if view["pid"] else ""
     if state == "running":
         ready = "running and ready" if view["ready"] else "running"
         lasts = f", for {span(view['uptime_s'])}" if view["uptime_s"] is not None else ""
-        return f"{ready}{run}{lasts}{_said(view)}{_unasked(view)}"
-    found = {"exit_code": view["exit_code"], "signal": view["signal"], "out_of_memory": view.get("out_of_memory")}
+        return f"{ready}{run}{lasts}{held_under(view)}{_said(view)}{_unasked(view)}"
+    if runs_elsewhere(view):
+        return f"not run here: it {where(view)}"
+    if _awaits_connection(view):
+        return f"on demand: it waits for a connection{lasting}"
+    found = ending(view)
     detail = {key: value for key, value in found.items() if value is not None}
     said = phrase(view["cause"], detail)
     own = _said(view) if state in ("starting", "suspect") else ""
     return f"{_SAID.get(state, state)}{run}{lasting}" + ("" if said == state else f": {said}") + own + _unasked(view)
+
+
+def _awaits_connection(view: Instance) -> bool:
+    return view["state"] == "stopped" and view["goal"] == "up" and bool(view.get("on_demand"))
 
 
 def _said(view: Instance) -> str:
@@ -46,8 +65,20 @@ def _unasked(view: Instance) -> str:
 
 def prospect(view: Instance) -> Outlook:
     """`what` comes next, and `in_s`: seconds until then, None where no timer decides."""
-    what, seconds = _PROSPECTS[view["state"]](view)
+    what, seconds = _left_alone(view) or _PROSPECTS[view["state"]](view)
     return {"what": what, "in_s": seconds}
+
+
+def _left_alone(view: Instance) -> tuple[str, float | None] | None:
+    """What follows in maintenance; None where it is supervised, or is on its way to where a user wants it."""
+    kept = view.get("maintenance")
+    if not kept or view["state"] == "stopping" or (view["state"] == "stopped" and view["goal"] == "down"):
+        return None
+    over = f"until it is ended (supervisor maintenance off {view['name']})"
+    until = over if kept["ends_in_s"] is None else "before its maintenance is over"
+    if kept["ended"]:
+        return f"nothing {until}; then its restart policy decides", kept["ends_in_s"]
+    return f"nothing {until}, whatever is found", kept["ends_in_s"]
 
 
 def _running(view: Instance) -> tuple[str, float | None]:
@@ -66,7 +97,7 @@ def _running(view: Instance) -> tuple[str, float | None]:
 
 def _starting(view: Instance) -> tuple[str, float | None]:
     if view["waiting_for"]:
-        return f"it is started; it still waits for {view['waiting_for']}", None
+        return f"it is started; it still waits for {waits_for(view)}", None
     if _unasked(view):
         return "it becomes ready, or its start timeout goes on, when its probe can ask", None
     if view["ready_within_s"] is not None:
@@ -86,6 +117,14 @@ def _stopping(view: Instance) -> tuple[str, float | None]:
     if view["lingering"]:
         return f"it is killed again; still present: {', '.join(view['lingering'])}", view["kill_in_s"]
     then = "; then it is started again" if view["goal"] == "up" else ""
+    if (drain := view.get("drain_s")) is not None:
+        return f"its requests are answered, then it is stopped{then}; it is stopped in any case", drain
+    step = view.get("stop_step")
+    if step and step["step"] < step["of"]:
+        from supervisor.core.text.units import signal_name
+
+        sent = f"{signal_name(step['next_signal'])} is sent, unless it ends before (step {step['step']} of {step['of']}"
+        return f"{sent}: {signal_name(step['signal'])}){then}", step["next_in_s"]
     return f"it is killed, unless it ends before{then}", view["kill_in_s"]
 
 
@@ -106,6 +145,8 @@ def _exited(view: Instance) -> tuple[str, float | None]:
 
 
 def _stopped(view: Instance) -> tuple[str, float | None]:
+    if _awaits_connection(view):
+        return f"the next connection starts it (at once with: supervisor start {view['name']})", None
     return f"nothing until it is started (supervisor start {view['name']})", None
 
 

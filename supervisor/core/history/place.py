@@ -13,7 +13,7 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.text.stacks import Frame, frames, innermost, is_own_code
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Evidence, ExaminedProcess
+    from supervisor.core.model.evidence_documents import Evidence, ExaminedProcess
 
 
 _HANGS = (Cause.SILENT, Cause.TRIGGERED)

@@ -1,5 +1,7 @@
 """Computes the report: availability, failures and repairs, detection times, and ratios.
 
+All times are those of the present clock, also where it was set meanwhile (straightened).
+
 - availability: time ready / time wanted up.  Time without a daemon counts for neither, and where more time is unknown
   than wanted, so is the availability.
 - MTBF (mean time between failures): time ready / failures.
@@ -17,14 +19,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from supervisor.core.history.incidents import CLEARED, Incident, IncidentOutcome, incidents, is_oneshot
+from supervisor.core.history.incidents import CLEARED, Incident, IncidentOutcome, incidents, is_oneshot, is_restart
 from supervisor.core.history.ratios import divide, ratios
+from supervisor.core.history.straightened import straightened
 from supervisor.core.history.timeline import timeline
 from supervisor.core.model.causes import Cause
+from supervisor.core.model.daemon_records import DAEMON
 from supervisor.core.text.timestamps import from_iso, to_iso
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Figures, Instance, Report
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.instance_documents import Instance
+    from supervisor.core.model.story_documents import Figures, Report
 
 
 @dataclass(slots=True)
@@ -54,18 +60,12 @@ def report(events: Iterable[Event], since: float | None, until: float, status: S
     """`events`: event objects, oldest first, all of the period; earlier ones tell how it began.  `since`, `until`:
     seconds since the epoch (None: from the first event on).  `status`: the instances' status rows at `until`, empty
     where no daemon runs.  Services come in the order of `status`, then those that are gone."""
-    events = [event for event in events if from_iso(event["at"]) <= until]
+    events = [event for event in straightened(events) if from_iso(event["at"]) <= until]
     begin = _begin(events, since, until)
-    histories: dict[str, list[Event]] = {row["name"]: [] for row in status}
     services: dict[str, Account] = {row["service"]: Account() for row in status}
-    for event in events:
-        histories.setdefault(event["instance"], []).append(event)
-    rows = {row["name"]: row for row in status}
     total = Account()
-    for name, history in histories.items():
-        row = rows.get(name)
+    for service, history, row in histories(events, status):
         account = _account(history, begin, until, row)
-        service = row["service"] if row is not None else history[0]["service"]
         services.setdefault(service, Account()).add(account)
         total.add(account)
     return {
@@ -75,6 +75,20 @@ def report(events: Iterable[Event], since: float | None, until: float, status: S
         "services": [{"service": name, **_figures(account)} for name, account in services.items()],
         "total": _figures(total),
     }
+
+
+def histories(
+    events: Iterable[Event], status: Sequence[Instance]
+) -> Iterator[tuple[str, list[Event], Instance | None]]:
+    """The service, the events and the status row of each instance: those of `status`, then those that are gone."""
+    found: dict[str, list[Event]] = {row["name"]: [] for row in status}
+    for event in events:
+        if event["instance"] != DAEMON:
+            found.setdefault(event["instance"], []).append(event)
+    rows = {row["name"]: row for row in status}
+    for name, history in found.items():
+        row = rows.get(name)
+        yield (row["service"] if row is not None else history[0]["service"]), history, row
 
 
 def _begin(events: list[Event], since: float | None, until: float) -> float:
@@ -138,8 +152,7 @@ def _count_outage(out: Account, outage: list[Incident], since: float) -> None:
 
 def _count_event(out: Account, event: Event) -> None:
     cause, after, moved = event["cause"], event["to"], event["from"] != event["to"]
-    again = "delay_s" in event["detail"] and after in ("backoff", "starting")
-    out.restarts += again or (cause == Cause.BREAKER_TRIAL and moved)
+    out.restarts += is_restart(event["from"], after, cause, event["detail"])
     out.false_suspicions += cause in CLEARED and after == "running"
     out.holds += cause == Cause.HELD
     out.breaker_opened += after == "failed" and moved

@@ -8,26 +8,31 @@ process ended without a known exit status.  An adopted process proves that it li
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.timestamps import from_iso
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event, Instance
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.instance_documents import Instance
 
 
 @dataclass(slots=True)
 class Timeline:
-    """Seconds within the period.  `wanted` includes `ready`; `unknown` is in neither."""
+    """Seconds within the period.  `wanted` includes `ready`; `unknown` is in neither.
+
+    `spans`: the same in the order of time, (seconds, wanted, ready) each."""
 
     wanted: float = 0.0
     ready: float = 0.0
     unknown: float = 0.0
+    spans: list[tuple[float, bool | None, bool]] = field(default_factory=list, compare=False)
 
     def add(self, seconds: float, wanted: bool | None, ready: bool = False) -> None:
         """Add a span of time; `wanted` None: the state is unknown."""
+        self.spans.append((seconds, wanted, ready))
         if wanted is None:
             self.unknown += seconds
         elif wanted:
@@ -69,6 +74,8 @@ def _was_ready(event: Event, following: Event | None, row: Instance | None) -> b
         return True if adopted and state in ("running", "suspect") else None
     if following["cause"] == Cause.EXIT_UNKNOWN:
         return None
+    if state == "stopped":  # with the goal up it waits for a connection, which is answered
+        return event["goal"] == "up"
     return bool(state == "running" or (state == "suspect" and following["to"] == "running"))
 
 
@@ -92,5 +99,8 @@ def _unchanged(out: Timeline, since: float, until: float, row: Instance | None, 
     known = min(period, age) if age is not None else 0.0
     if row is not None:
         done = row["state"] == "exited" and row["cause"] == Cause.SUCCEEDED
-        out.add(known, row["goal"] == "up" and not oneshot and not done, bool(row["ready"]))
-    out.add(period - known, None)
+        now = row["goal"] == "up" and not oneshot and not done, bool(row["ready"])
+        out.add(period - known, None)
+        out.add(known, *now)
+        return
+    out.add(period, None)

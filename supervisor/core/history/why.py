@@ -12,29 +12,34 @@ from supervisor.core.history.evidence_text import captured, seen
 from supervisor.core.history.incidents import BY_PERSON, Incident, IncidentOutcome, incidents, is_oneshot
 from supervisor.core.history.outlook import prospect, standing
 from supervisor.core.history.place import place
+from supervisor.core.history.straightened import straightened
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import phrase
-from supervisor.core.text.timestamps import from_iso, local_time, to_iso
+from supervisor.core.text.processes import told
+from supervisor.core.text.timestamps import from_iso, local_time
 from supervisor.core.text.units import span
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import (
-        JSON,
-        Event,
-        Evidence,
-        Excuse,
-        IncidentStory,
-        Instance,
-        InstanceName,
-        Moment,
-        Why,
-    )
+    from supervisor.core.model.document_types import JSON
+    from supervisor.core.model.documents import Event
+    from supervisor.core.model.evidence_documents import Evidence
+    from supervisor.core.model.instance_documents import Instance, InstanceName
+    from supervisor.core.model.story_documents import Excuse, IncidentStory, Moment, Why
 
 
 Words = Callable[[str, float | None, float | None], list[str]]
 """`words(instance, since, until)`: the last lines of its output from one time to another (seconds since the epoch)."""
 
 INCIDENTS = 3
+PROCESSES = 12
+"""Records about single processes that are told, the newest last."""
+OF_PROCESSES = (
+    Cause.PROCESS_SILENT,
+    Cause.PROCESS_HELD,
+    Cause.PROCESS_RESUMED,
+    Cause.PROCESS_ENDED,
+    Cause.PROCESS_REPLACED,
+)
 _LINE = 200
 _ROUNDED = 0.0005  # seconds by which a time in whole milliseconds may come after the moment itself
 _NO_DETAIL = ("phase", "evidence_id", "mainpid")
@@ -47,15 +52,20 @@ def why(
     words: Words,
     last: int = INCIDENTS,
     removed: bool = False,
+    rollout: str = "",
 ) -> Why:
     """`view`: the instance's status row; only `name` and `service` where no daemon runs, or where the instance was
-    `removed` from the configuration.  `events`: event objects, oldest first; those of other instances are skipped.
+    `removed` from the configuration.  `events`: event objects, oldest first; those of other instances are skipped, and
+    those of the daemon tell where the clock was set, so that no span depends on it.
     `evidence(event id)`: what was captured, or None.  `words`: gives the last output of processes that ended before
-    they could be examined.  `last`: the number of incidents, the newest last."""
+    they could be examined.  `last`: the number of incidents, the newest last.  `rollout`: what became of the last
+    rollout of the service, where that failed."""
+    events = list(events)
     mine = [event for event in events if event["instance"] == view["name"]]
     row = cast("Instance", view) if "state" in view else None
-    found = incidents(mine, is_oneshot(row, mine))
-    return {
+    of_instance = (e for e in events if e["instance"] == view["name"] or e["cause"] == Cause.CLOCK_SET)
+    found = incidents(straightened(of_instance), is_oneshot(row, mine))
+    story: Why = {
         "instance": view["name"],
         "service": view["service"],
         "state": row["state"] if row else None,
@@ -75,6 +85,22 @@ def why(
             "in_s": None,
         },
     }
+    of_processes = [_of_process(event, evidence) for event in mine if event["cause"] in OF_PROCESSES]
+    if of_processes:
+        story["processes"] = of_processes[-PROCESSES:]
+    if rollout:
+        story["rollout"] = rollout
+    if row is not None and row.get("processes"):
+        story["silent"] = told(row)
+    return story
+
+
+def _of_process(event: Event, evidence: Callable[[int], Evidence | None]) -> Moment:
+    """What happened to one process, with the place where it hung."""
+    said = phrase(event["cause"], event["detail"], _LINE)
+    found = event["detail"].get("evidence_id")
+    where = place(Cause.SILENT, evidence(found)) if found is not None else None
+    return {"at": event["at"], "says": f"{said}; it {where}" if where else said}
 
 
 def _absence(view: InstanceName, removed: bool) -> str:
@@ -90,7 +116,13 @@ def tell(story: Why) -> list[str]:
         lines.append(f"Target: {story['target']}.")
     if story["last_order"]:
         lines.append(f"Last order, at {local_time(story['last_order']['at'])}: {story['last_order']['says']}.")
+    if story.get("rollout"):
+        lines.append(f"Last rollout of {story['service']}: {story['rollout']}.")
+    lines += [f"{line[0].upper()}{line[1:]}." for line in story.get("silent", ())]
     lines += _summary(story)
+    if story.get("processes"):
+        lines += ["", "Of its processes:"]
+        lines += [f"  {local_time(one['at'])}  {one['says']}" for one in story["processes"]]
     for incident in story["incidents"]:
         lines += ["", f"{local_time(incident['at'])}  {incident['says']}"]
         parts = {
@@ -142,9 +174,10 @@ def _story(
         if event["cause"] == incident.cause or event["cause"] == Cause.HELD:
             detail.update(event["detail"])
     evidence_id = detail.get("evidence_id")
+    recorded = next(event["at"] for event in mine if event["id"] == incident.events[0]["id"])
     body = evidence(evidence_id) if evidence_id is not None else None
     return {
-        "at": to_iso(incident.began),
+        "at": recorded,
         "incarnation": incident.incarnation,
         "cause": incident.cause,
         "outcome": incident.outcome.value,

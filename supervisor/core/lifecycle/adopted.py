@@ -8,7 +8,16 @@ ordinary rules go on from there.
 from __future__ import annotations
 
 from supervisor.core.lifecycle.ending import exited
-from supervisor.core.lifecycle.entering import await_ready_again, listen, move, note, run, send_stop, wait_to_start
+from supervisor.core.lifecycle.entering import (
+    await_ready_again,
+    listen,
+    move,
+    note,
+    run,
+    send_stop,
+    stop_step,
+    wait_to_start,
+)
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.lifecycle.stopping import exited as exited_while_stopping
@@ -45,10 +54,11 @@ def adopted(instance: Instance, event: ev.Adopted, now: float, out: list[Action]
 
 
 def adopted_while_stopping(instance: Instance, event: ev.Adopted, now: float, out: list[Action]) -> None:
-    """STOPPING: whether the stop signal was sent is not known, so it is sent again."""
+    """STOPPING: whether the stop signal was sent is not known, so it is sent again.  What drains goes on draining."""
     _take_process(instance, event, now)
     note(instance, Cause.ADOPTED, now, out, {"pid": event.pid})
-    send_stop(instance, now, out)
+    if not instance.draining:
+        send_stop(instance, now, out)
 
 
 def not_found(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[Action]) -> None:
@@ -64,8 +74,8 @@ def not_found(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out:
 def not_found_while_stopping(instance: Instance, event: ev.NotFoundOnAdoption, now: float, out: list[Action]) -> None:
     """STOPPING: the process ended.  Its status is known only where the earlier daemon saw the end."""
     code, number = (None, None) if instance.pid is not None else (instance.exit_code, instance.signal)
-    instance.phase = Phase.NONE
-    instance.until = now + instance.running_spec.stop_timeout
+    instance.phase, instance.draining = Phase.NONE, False
+    instance.until = now + stop_step(instance).wait
     exited_while_stopping(instance, ev.Exited(event.incarnation, code, number, event.tree_empty), now, out)
 
 

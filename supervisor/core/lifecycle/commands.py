@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from supervisor.core.detection.detectors.registry import make
 from supervisor.core.lifecycle.entering import end_process, kill, move, note, record, wait_to_start
-from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.instance import Instance, detector_of, histogram_of, members_of
 from supervisor.core.lifecycle.running import review_target
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
@@ -24,20 +23,26 @@ from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec
 
 def start(instance: Instance, event: ev.Start, now: float, out: list[Action]) -> None:
     """STOPPED, EXITED, BACKOFF, FAILED: begin a start.  Where the breaker is open, which a stop does not change, it is
-    the trial."""
+    the trial.  What starts on demand, and is not asked for by name, waits for a connection."""
+    if event.lazy and instance.spec.on_demand:
+        if not instance.dormant:
+            instance.goal, instance.phase = Goal.UP, Phase.NONE
+            move(instance, State.STOPPED, Cause.ON_DEMAND, now, out, _given(event.by))
+        return
     _begin_start(instance, event, now, out)
 
 
 def start_while_up(instance: Instance, event: ev.Start, now: float, out: list[Action]) -> None:
-    """STARTING, RUNNING, SUSPECT: only a stop that was announced for later is called off."""
-    if instance.goal is Goal.DOWN:
+    """STARTING, RUNNING, SUSPECT: a stop that was announced for later is called off.  In maintenance a start that waits
+    for its end becomes that of the person."""
+    if instance.goal is Goal.DOWN or (instance.awaits_end_of_maintenance and event.by):
         instance.goal = Goal.UP
         note(instance, event.cause, now, out, _given(event.by))
 
 
 def start_while_stopping(instance: Instance, event: ev.Start, now: float, out: list[Action]) -> None:
-    """STOPPING: let the stop finish, then start."""
-    if instance.goal is Goal.DOWN:
+    """STOPPING: let the stop finish, then start.  One that was idle waits for a connection, unless it is asked for."""
+    if instance.goal is Goal.DOWN or (instance.after is After.STOP and not event.lazy):
         _start_after_stop(instance, event, now, out)
 
 
@@ -58,7 +63,8 @@ def _start_after_stop(instance: Instance, event: ev.Start | ev.Restart, now: flo
 
 def stop_at_rest(instance: Instance, event: ev.Stop, now: float, out: list[Action]) -> None:
     """BACKOFF, FAILED, EXITED, or STARTING while it waits: no process runs, so the instance is stopped at once."""
-    instance.goal, instance.phase = Goal.DOWN, Phase.NONE
+    instance.goal, instance.phase, instance.waiting_for = Goal.DOWN, Phase.NONE, ""
+    instance.wanted_by = event.cause
     move(instance, State.STOPPED, event.cause, now, out, _given(event.by))
 
 
@@ -94,7 +100,7 @@ def stop_while_stopping(instance: Instance, event: ev.Stop, now: float, out: lis
     if instance.goal is Goal.UP:
         instance.goal = Goal.DOWN
         note(instance, event.cause, now, out, _given(event.by))
-    instance.after = After.STOP
+    instance.after, instance.wanted_by = After.STOP, event.cause
     if event.force and instance.phase is Phase.SPAWNING:
         instance.killed = True
     elif event.force:
@@ -113,12 +119,15 @@ def restart_while_starting(instance: Instance, event: ev.Restart, now: float, ou
     """STARTING: end the process if one was ordered; a start that only waits goes on."""
     if instance.phase is not Phase.WAITING:
         restart(instance, event, now, out)
+    elif instance.awaits_end_of_maintenance:
+        note(instance, event.cause, now, out, _given(event.by))
 
 
 def restart(instance: Instance, event: ev.Restart, now: float, out: list[Action]) -> None:
     """RUNNING, SUSPECT: end the process, then start."""
     instance.goal = Goal.UP
-    end_process(instance, event.cause, After.RESTART, now, out, detail=_given(event.by))
+    detail = {"service": event.service} if event.service else _given(event.by)
+    end_process(instance, event.cause, After.RESTART, now, out, detail=detail)
 
 
 def restart_while_stopping(instance: Instance, event: ev.Restart, now: float, out: list[Action]) -> None:
@@ -158,26 +167,91 @@ def send_signal(instance: Instance, event: ev.SendSignal, now: float, out: list[
 
 
 def reconfigure(instance: Instance, event: ev.Reconfigure, now: float, out: list[Action]) -> None:
-    """Take a changed specification, and restart the process where only a new one can follow it."""
-    _take_spec(instance, event.spec, out)
+    """Take a changed specification, and restart the process where only a new one can follow it.
+
+    In maintenance that restart waits for the end."""
+    _take_spec(instance, event.spec, now, out)
+    if event.number_alone:
+        instance.running_spec = event.spec
+        return
+    if instance.maintenance is not None:
+        runs = instance.state is State.RUNNING or instance.phase in (Phase.SPAWNING, Phase.UP)
+        due = instance.maintenance.reload_due or (event.restart and runs)
+        instance.maintenance = instance.maintenance._replace(reload_due=due)
+        out.append(record(instance, instance.state, Cause.RELOADED, _given(event.by)))
+        if event.restart:
+            return
     if not event.restart:
         instance.running_spec = event.spec
         if instance.state is State.RUNNING and instance.detector is not None:
             out.append(StartMonitoring(instance.name, instance.incarnation, Purpose.HEARTBEAT))
+        if instance.maintenance is not None:
+            return
     elif instance.state in (State.RUNNING, State.SUSPECT) or instance.phase in (Phase.SPAWNING, Phase.UP):
         if instance.goal is Goal.UP:
             end_process(instance, Cause.RELOADED, After.RESTART, now, out, detail=_given(event.by))
         return
+    elif instance.state is State.STOPPED and instance.goal is Goal.UP and not instance.dormant:
+        wait_to_start(instance, Cause.RELOADED, now, out, _given(event.by))  # it does not start on demand any more
+        return
     note(instance, Cause.RELOADED, now, out, _given(event.by))
 
 
-def _take_spec(instance: Instance, spec: ServiceSpec, out: list[Action]) -> None:
+# -- a rollout -------------------------------------------------------------------------------------------------------
+
+
+def replace_at_rest(instance: Instance, event: ev.Replace, now: float, out: list[Action]) -> None:
+    """STOPPED, BACKOFF, EXITED, FAILED: no process runs; where one is wanted, it starts now."""
+    _take_definition(instance, event, now, out)
+    if instance.goal is Goal.UP:
+        wait_to_start(instance, event.cause, now, out, _given(event.by))
+    else:
+        note(instance, event.cause, now, out, _given(event.by))
+
+
+def replace_while_starting(instance: Instance, event: ev.Replace, now: float, out: list[Action]) -> None:
+    """STARTING: end the process if one was ordered; a start that only waits goes on with the other definition."""
+    if instance.phase is Phase.WAITING:
+        _take_definition(instance, event, now, out)
+        note(instance, event.cause, now, out, _given(event.by))
+    else:
+        replace(instance, event, now, out)
+
+
+def replace(instance: Instance, event: ev.Replace, now: float, out: list[Action]) -> None:
+    """RUNNING, SUSPECT: end the process, then start.  One that is to stop after its dependants is left to that stop."""
+    _take_definition(instance, event, now, out)
+    if instance.goal is Goal.UP:
+        end_process(instance, event.cause, After.RESTART, now, out, detail=_given(event.by))
+    else:
+        note(instance, event.cause, now, out, _given(event.by))
+
+
+def replace_while_stopping(instance: Instance, event: ev.Replace, now: float, out: list[Action]) -> None:
+    """STOPPING: let the stop finish, then start where a process is wanted."""
+    _take_definition(instance, event, now, out)
+    if instance.goal is Goal.UP:
+        instance.after, instance.wanted_by, instance.failure = After.RESTART, event.cause, None
+    note(instance, event.cause, now, out, _given(event.by))
+
+
+def _take_definition(instance: Instance, event: ev.Replace, now: float, out: list[Action]) -> None:
+    _take_spec(instance, event.spec, now, out)
+    instance.revision = event.revision
+    instance.tracker.reset()
+    instance.recovering = False
+
+
+def _take_spec(instance: Instance, spec: ServiceSpec, now: float, out: list[Action]) -> None:
     """Make a new detector where the heartbeat changed; keep the recorded intervals where beats come as before."""
     if spec.heartbeat != instance.spec.heartbeat:
         instance.target_infeasible = False
         if not _same_source(spec.heartbeat, instance.spec.heartbeat):
-            instance.histogram.clear()
-        instance.detector = make(spec.heartbeat) if spec.heartbeat else None
+            instance.histogram = histogram_of(spec.heartbeat)
+        instance.detector = detector_of(spec.heartbeat)
+        former, instance.members = instance.members, members_of(spec.heartbeat)
+        if former is not None and instance.members is not None and instance.cause_at is not None:
+            instance.members.take_over(former, now)
         if instance.detector is not None and instance.state is State.RUNNING and instance.cause_at is not None:
             instance.detector.start(instance.cause_at)
     instance.spec = spec

@@ -12,17 +12,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.core.lifecycle.entering import move, wait_to_start
+from supervisor.core.lifecycle.entering import move, signal_tree, stop_step, wait_to_start
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Action, Goal, ReleaseInstance, Signal, State
+from supervisor.core.model.actions import Action, Goal, ReleaseInstance, State
 from supervisor.core.model.causes import DETECTED, Cause
 from supervisor.core.model.spec import ServiceType
 from supervisor.core.restart.tracker import wants_restart
+from supervisor.core.text.causes import LEFT_BEHIND
 
 SIGNALLED_WITHIN = 10.0
 """Seconds after a user's signal in which an end by that signal is an effect of the order."""
+KILL = 9
 SHELL = 128
 """A program that handles a signal and then ends often exits with this plus the number, as a shell does."""
 BEFORE_READY = "before_ready"
@@ -44,9 +46,11 @@ def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) 
     if event.tree_empty:
         ended(instance, now, out)
         return
-    instance.failure = cause, detail = cause, detail | {"tree": "left behind"}
+    instance.left_behind = True
+    instance.failure = cause, detail = cause, detail | {"tree": LEFT_BEHIND}
     move(instance, State.STOPPING, cause, now, out, detail)
-    instance.until = now + instance.running_spec.stop_timeout
+    instance.stop_step = 0
+    instance.until = now + stop_step(instance).wait
     signal_tree(instance, out)
 
 
@@ -71,11 +75,7 @@ def take_exit(instance: Instance, event: ev.Exited) -> None:
     instance.ready = False
     instance.healthy_at = None
     instance.exit_code, instance.signal, instance.out_of_memory = event.exit_code, event.signal, event.out_of_memory
-
-
-def signal_tree(instance: Instance, out: list[Action]) -> None:
-    """Send the stop signal to what the main process left behind."""
-    out.append(Signal(instance.name, instance.incarnation, instance.running_spec.stop_signal, tree=True))
+    instance.left_behind = False
 
 
 def ended(instance: Instance, now: float, out: list[Action]) -> None:
@@ -83,22 +83,29 @@ def ended(instance: Instance, now: float, out: list[Action]) -> None:
     instance.pid = None
     instance.started_at = None
     instance.ready = False
-    instance.killed = False
+    stopped_by = _stopped_by(instance)
+    instance.killed = instance.draining = False
+    instance.stop_step = 0
     instance.lingering, instance.lingering_since = (), None
     instance.phase = Phase.NONE
     out.append(ReleaseInstance(instance.name, instance.incarnation))
-    if instance.goal is Goal.DOWN or instance.after is After.STOP:
-        move(instance, State.STOPPED, Cause.STOPPED, now, out, _exit_detail(instance))
-    elif instance.after is After.RESTART:
-        wait_to_start(instance, instance.wanted_by, now, out)
+    if instance.goal is Goal.DOWN:
+        move(instance, State.STOPPED, Cause.STOPPED, now, out, _exit_detail(instance) | stopped_by)
+    elif instance.after is After.STOP and instance.spec.on_demand:
+        move(instance, State.STOPPED, instance.wanted_by, now, out, _exit_detail(instance) | stopped_by)
+    elif instance.after is not After.DECIDE:
+        ordered = instance.after is After.RESTART  # else it was idle, and does not start on demand any more
+        wait_to_start(instance, instance.wanted_by if ordered else Cause.RELOADED, now, out, stopped_by)
     else:
-        _decide(instance, now, out)
+        if instance.failure is not None and stopped_by:
+            instance.failure = instance.failure[0], instance.failure[1] | stopped_by
+        decide(instance, now, out)
 
 
 # -- the decision ----------------------------------------------------------------------------------------------------
 
 
-def _decide(instance: Instance, now: float, out: list[Action]) -> None:
+def decide(instance: Instance, now: float, out: list[Action]) -> None:
     """Decide by policy and restart tracker: EXITED, FAILED, BACKOFF, or STARTING at once."""
     cause, detail = instance.failure or (_exit_cause(instance), {})
     instance.failure = None
@@ -106,12 +113,23 @@ def _decide(instance: Instance, now: float, out: list[Action]) -> None:
     spec = instance.spec.restart
     oneshot = instance.spec.type is ServiceType.ONESHOT
     found = cause in DETECTED or BEFORE_READY in detail
-    if not wants_restart(spec, oneshot, instance.exit_code, instance.signal, found):
+    rule = ""
+    if spec.exit_codes is not None and cause not in DETECTED:
+        rule = spec.exit_codes.rule(instance.exit_code)
+    if rule:
+        detail["exit_code_rule"] = rule
+    if not wants_restart(spec, oneshot, instance.exit_code, instance.signal, found, rule):
         success = not found and instance.signal is None and instance.exit_code in spec.success_exit_codes
         if success and oneshot:
             move(instance, State.EXITED, Cause.SUCCEEDED, now, out, detail)
+        elif success and instance.spec.on_demand:
+            move(instance, State.STOPPED, Cause.ON_DEMAND, now, out, detail)
         else:
             move(instance, State.EXITED, cause, now, out, detail | {"policy": spec.policy.value})
+        return
+    if instance.maintenance is not None:
+        instance.failure = cause, detail
+        move(instance, State.EXITED, cause, now, out, detail | {"maintenance": True})
         return
     if cause is Cause.SIGNALLED_BY_USER:
         wait_to_start(instance, cause, now, out, detail)
@@ -161,6 +179,15 @@ def _too_early(instance: Instance) -> dict[str, Any]:
     """What the record says of a service that ended before it was ready: that failed, whatever its exit code is."""
     waited = instance.state is State.STARTING and instance.spec.ready is not None
     return {BEFORE_READY: True} if waited else {}
+
+
+def _stopped_by(instance: Instance) -> dict[str, Any]:
+    """Which step of several ended the process; empty where the stop has one step, or there was none."""
+    steps = instance.running_spec.stop_steps
+    if instance.state is not State.STOPPING or instance.draining or len(steps) == 1:
+        return {}
+    signal = KILL if instance.killed else stop_step(instance).signal
+    return {"stop_step": instance.stop_step + 1 + instance.killed, "stop_steps": len(steps), "stop_signal": signal}
 
 
 def _exit_detail(instance: Instance) -> dict[str, Any]:

@@ -15,13 +15,16 @@ from typing import Any
 
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import After, Phase
+from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Examine, Kill, Purpose, Record, Signal, StartMonitoring, State
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.spec import Reaction, ReadySpec
+from supervisor.core.model.spec import ReadySpec, StopStep, Suspicion
 from supervisor.core.restart.tracker import Breaker
 
 EXAMINE_TIMEOUT = 1.0
 """Seconds in which an examination has to answer; without an answer the suspicion is acted on."""
+MANY_SILENT = "many fell silent at once"
+"""Why a suspect is held: the silence of many points at what they share."""
 _PROBED = frozenset({State.STARTING, State.RUNNING, State.SUSPECT})
 KILL_INTERVAL = 5.0
 """Seconds from one SIGKILL to the next for a tree that does not end."""
@@ -50,6 +53,9 @@ def move(
     before, instance.state = instance.state, after
     if after not in _PROBED:
         instance.blind_since, instance.probe_delayed = None, False
+        instance.says_stopping = False
+        if instance.members is not None:
+            instance.members.clear()
     instance.cause, instance.cause_at, instance.until = cause, now, until
     out.append(record(instance, before, cause, detail))
 
@@ -71,7 +77,7 @@ def wait_to_start(
     """Enter STARTING: the instance waits until the service set permits the start.  What the last run said is over."""
     forget_said(instance)
     move(instance, State.STARTING, cause, now, out, detail)
-    instance.phase = Phase.WAITING
+    instance.phase, instance.waiting_because = Phase.WAITING, ""
     instance.blind_since, instance.probe_delayed = None, False
 
 
@@ -117,6 +123,8 @@ def listen(instance: Instance, now: float, out: list[Action]) -> None:
     """Begin to observe heartbeats; silence counts from now on."""
     instance.blind_since, instance.probe_delayed, instance.refusals = None, False, 0
     instance.listening_since, instance.last_sign = now, None
+    if instance.members is not None:
+        instance.members.begin_again(now)
     if instance.detector is not None:
         instance.detector.start(now)
         instance.not_recorded_before = -inf
@@ -141,9 +149,10 @@ def suspect(instance: Instance, cause: Cause, now: float, out: list[Action], det
     instance.phase = Phase.NONE
     instance.healthy_at = None
     instance.held = None
-    instance.asked_again = False
-    instance.evidence = {}
-    only_report = silent and heartbeat is not None and heartbeat.on_suspect is Reaction.REPORT
+    instance.evidence = ev.NOTHING
+    if instance.members is not None:
+        instance.members.clear_suspicions()
+    only_report = silent and heartbeat is not None and heartbeat.on_suspect is Suspicion.REPORT
     timeout = EXAMINE_TIMEOUT
     if silent and heartbeat is not None:
         timeout += heartbeat.probe_timeout
@@ -174,33 +183,54 @@ def end_process(
 ) -> None:
     """Enter STOPPING.  `after` says what follows; `signal` replaces the stop signal; `force` kills the tree at once.
 
+    A balanced instance that was ready and is ended by an order, not for a failure, is drained first: it gets no request
+    any more, and the stop signal when its requests are answered (`Drained`) or the time for that is over.
+
     While a spawn is under way there is no process to signal yet: STOPPING then waits for `Spawned` or `SpawnFailed`,
     and the handler of `Spawned` sends the signal, or kills.
     """
     instance.after, instance.wanted_by = after, cause
+    balance = instance.running_spec.balance
+    drains = after is not After.DECIDE and not force and instance.ready and instance.state is State.RUNNING
     if after is not After.DECIDE:
         instance.failure = None
     instance.ready = False
     instance.healthy_at = None
-    instance.killed = force
+    instance.killed, instance.stop_step = force, 0
     move(instance, State.STOPPING, cause, now, out, detail)
     if instance.phase is Phase.SPAWNING:
         return
     instance.phase = Phase.NONE
     if force:
         kill(instance, now, out)
+    elif drains and balance is not None:
+        instance.draining, instance.until = True, now + balance.drain
     else:
         send_stop(instance, now, out, signal)
 
 
 def send_stop(instance: Instance, now: float, out: list[Action], signal: int | None = None) -> None:
-    """Signal the main process; after the stop timeout its tree is killed."""
-    instance.until = now + instance.running_spec.stop_timeout
-    out.append(Signal(instance.name, instance.incarnation, signal or instance.running_spec.stop_signal))
+    """Send the signal of the present step to the main process, or `signal` in its place.  After the last step the tree
+    is killed."""
+    step = stop_step(instance)
+    instance.draining = False
+    instance.until = now + step.wait
+    out.append(Signal(instance.name, instance.incarnation, signal or step.signal))
+
+
+def stop_step(instance: Instance) -> StopStep:
+    """The present step of its stop.  A reload may have left fewer steps."""
+    steps = instance.running_spec.stop_steps
+    return steps[min(instance.stop_step, len(steps) - 1)]
+
+
+def signal_tree(instance: Instance, out: list[Action]) -> None:
+    """Send the signal of the present step to what the main process left behind."""
+    out.append(Signal(instance.name, instance.incarnation, stop_step(instance).signal, tree=True))
 
 
 def kill(instance: Instance, now: float, out: list[Action]) -> None:
     """Kill the tree, and again after `KILL_INTERVAL` if it is still there."""
-    instance.killed = True
+    instance.killed, instance.draining = True, False
     instance.until = now + KILL_INTERVAL
     out.append(Kill(instance.name, instance.incarnation))

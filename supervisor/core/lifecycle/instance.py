@@ -10,29 +10,43 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from supervisor.core.detection.detectors.protocol import Detector
-from supervisor.core.detection.detectors.registry import make
 from supervisor.core.detection.interval_histogram import MIN_INTERVALS, IntervalHistogram
-from supervisor.core.detection.target import TargetAssessment, assess
 from supervisor.core.lifecycle import snapshot as life
 from supervisor.core.lifecycle.snapshot import After, Failure, Phase
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.saved import GARBAGE
-from supervisor.core.model.spec import ServiceSpec, ServiceType
+from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec, ServiceType
 from supervisor.core.restart.tracker import RestartTracker
 
-OVERDUE = 1.5
-"""A beat is missing after this many usual intervals."""
+if TYPE_CHECKING:
+    from supervisor.core.detection.detectors.protocol import Detector
+    from supervisor.core.detection.members import Members
+    from supervisor.core.detection.target import TargetAssessment
+
 GIVE_UP_AFTER = 10.0
 """Seconds after which a killed tree that is still there is no longer waited for."""
 REVIEW = 8
 """The target is reviewed when the number of recorded intervals has grown by a factor of 1 + 1/`REVIEW`."""
-HISTORY = frozenset({"incarnation", "restarts", "false_suspicions", "detector", "recording", "probe_failures"})
+HISTORY = frozenset(
+    {"incarnation", "restarts", "false_suspicions", "detector", "recording", "probe_failures", "maintenance"}
+)
 """The keys of a snapshot that are restored whatever happened since."""
+
+STARTED_IN_MAINTENANCE = frozenset(
+    {
+        Cause.STARTED_BY_USER,
+        Cause.RESTARTED_BY_USER,
+        Cause.RESET_BY_USER,
+        Cause.SPAWN_INTERRUPTED,
+        Cause.ROLLED_OUT,
+        Cause.PUT_BACK,
+    }
+)
+"""Causes of a start that is made although the instance is left alone: orders of a user, and what had begun."""
 
 
 class Instance:
@@ -50,6 +64,8 @@ class Instance:
         "cause_at",
         "counting",
         "detector",
+        "draining",
+        "epoch",
         "evidence",
         "exit_code",
         "failure",
@@ -63,9 +79,12 @@ class Instance:
         "killed",
         "last_probe_error",
         "last_sign",
+        "left_behind",
         "lingering",
         "lingering_since",
         "listening_since",
+        "maintenance",
+        "members",
         "name",
         "not_recorded_before",
         "notified",
@@ -83,8 +102,10 @@ class Instance:
         "refusals",
         "restarts",
         "review_at",
+        "revision",
         "rng",
         "running_spec",
+        "says_stopping",
         "signal",
         "signalled",
         "spec",
@@ -92,10 +113,12 @@ class Instance:
         "state",
         "status_at",
         "status_text",
+        "stop_step",
         "suspect_since",
         "target_infeasible",
         "tracker",
         "until",
+        "waiting_because",
         "waiting_for",
         "wanted_by",
     )
@@ -104,6 +127,10 @@ class Instance:
         self.name = name
         self.spec = spec
         self.running_spec = spec
+        self.revision = ""
+        """The rollout that gave it its specification last (core/services/rollout.py); empty: none."""
+        self.epoch = 0
+        """The epoch of the lease under which it started last (services/lease_gate.py); 0: none."""
         self.goal = Goal.DOWN
         self.state = State.STOPPED
         self.phase = Phase.NONE
@@ -119,6 +146,7 @@ class Instance:
         self.exit_code: int | None = None
         self.signal: int | None = None
         self.out_of_memory: str | None = None
+        self.left_behind = False
         """The limit for which the kernel killed the last process (empty: not known); None: it did not."""
         self.signalled: tuple[int, float] | None = None
         """The last signal that a user had sent to this process, and when."""
@@ -137,14 +165,25 @@ class Instance:
         """It is blind only because a probe under way waits for a CPU, which is not told."""
         self.blind_since: float | None = None
         """Since then no probe could ask, so that silence is not counted; None where the last one did ask."""
+        self.stop_step = 0
+        """The step of the stop that is under way, counted from 0."""
         self.waiting_for = ""
+        self.waiting_because = ""
+        """Why that is not there, where its breaker is the reason (services/open_breaker.py)."""
+        self.maintenance: life.Maintenance | None = None
         self.held: str | None = None
+        self.draining = False
+        """STOPPING: the stop signal waits until its requests are answered, or until `until`."""
         self.killed = False
         """Its end is forced: SIGKILL was sent, or is to be as soon as there is a process."""
         self.lingering: tuple[str, ...] = ()
         self.lingering_since: float | None = None
-        self.evidence: Mapping[str, Any] = {}
-        self.detector: Detector | None = make(spec.heartbeat) if spec.heartbeat else None
+        self.evidence: Mapping[str, Any] = ev.NOTHING
+        self.detector: Detector | None = detector_of(spec.heartbeat)
+        self.members: Members | None = members_of(spec.heartbeat)
+        """The processes that beat for themselves; None where only the instance is observed."""
+        self.says_stopping = False
+        """It said that it ends by itself (STOPPING=1), so that its silence is no hang."""
         self.tracker = RestartTracker(spec.restart)
         self.rng = rng
         self.after = After.DECIDE
@@ -166,7 +205,7 @@ class Instance:
         """The process had beaten before this daemon took it over."""
         self.not_recorded_before = -inf
         """An interval that began before this moment is not recorded, because something else may have lengthened it."""
-        self.histogram = IntervalHistogram()
+        self.histogram = histogram_of(spec.heartbeat)
         self.assessment: TargetAssessment | None = None
         self.target_infeasible = False
         self.ready_unseen = False
@@ -178,19 +217,61 @@ class Instance:
     @property
     def deadline(self) -> float | None:
         """When to step with `Timeout` if nothing happens before; None: only another event can change anything."""
+        if self.maintenance is not None:
+            own = self._deadline_in_maintenance
+            ends = self.maintenance.until
+            return own if ends is None else ends if own is None else min(own, ends)
         if self.state is State.RUNNING:
             suspect_at = self.suspect_at
+            if self.members is not None and (of_members := self.members_deadline) is not None:
+                suspect_at = of_members if suspect_at is None else min(suspect_at, of_members)
             if self.healthy_at is None:
                 return suspect_at
             return self.healthy_at if suspect_at is None else min(self.healthy_at, suspect_at)
         return None if self.state is State.STARTING and self.blind_since is not None else self.until
 
     @property
+    def _deadline_in_maintenance(self) -> float | None:
+        """Only a stop that a user ordered, and health that is forgotten, go on."""
+        if self.state is State.RUNNING:
+            return self.healthy_at
+        return self.until if self.state is State.STOPPING else None
+
+    @property
     def suspect_at(self) -> float | None:
         """When the present silence becomes suspicious; None where heartbeats are not observed, or cannot be."""
         if self.detector is None or self.state is not State.RUNNING or self.blind_since is not None:
             return None
-        return self.detector.suspect_at()
+        if self.says_stopping or self.only_members_beat:
+            return None
+        return self.detector.suspect_at() if self.maintenance is None else None
+
+    @property
+    def members_deadline(self) -> float | None:
+        """When a process that beats for itself has to be judged next."""
+        if self.members is None or self.blind_since is not None or self.maintenance is not None:
+            return None
+        if self.says_stopping and not self._of_celery:
+            return None
+        return self.members.deadline
+
+    @property
+    def only_members_beat(self) -> bool:
+        """The main process has never beat, and its other processes do: they alone are judged."""
+        members = self.members
+        if members is None or not members.judged or not members.known or self.detector is None:
+            return False
+        return self.detector.last is None and not self._of_celery
+
+    @property
+    def _of_celery(self) -> bool:
+        """The children of a Celery worker beat until they end.  A worker that ends waits for them without end."""
+        return self.spec.heartbeat is not None and self.spec.heartbeat.source == "celery"
+
+    @property
+    def troubled(self) -> bool:
+        """A beat may mean more than that the process goes on."""
+        return self.says_stopping or (self.members is not None and self.members.troubled)
 
     # -- properties ---------------------------------------------------------------------------------------------
 
@@ -205,16 +286,37 @@ class Instance:
         return self.phase is Phase.WAITING
 
     @property
+    def awaits_end_of_maintenance(self) -> bool:
+        """It is to be started, and no person ordered that."""
+        return self.waiting and self.maintenance is not None and self.cause not in STARTED_IN_MAINTENANCE
+
+    @property
     def spawning(self) -> bool:
         """A spawn is ordered, and its outcome is not known yet."""
         return self.phase is Phase.SPAWNING
+
+    @property
+    def dormant(self) -> bool:
+        """It starts on demand and waits for a connection: there is no process, and none is missing."""
+        return self.state is State.STOPPED and self.goal is Goal.UP and self.spec.on_demand
+
+    @property
+    def available(self) -> bool:
+        """It answers: it is ready, or the connection that it waits for makes it so."""
+        return self.ready or self.dormant
+
+    @property
+    def current(self) -> bool:
+        """Its process runs the definition that the instance has.  Not compared by identity alone: a rollout that is
+        rolled back gives an equal one to instances that it has not touched."""
+        return self.running_spec is self.spec or self.running_spec == self.spec
 
     @property
     def ready_for_dependants(self) -> bool:
         """A dependant may start: the service is ready, or the oneshot has succeeded."""
         if self.spec.type is ServiceType.ONESHOT:
             return self.state is State.EXITED and self.cause is Cause.SUCCEEDED
-        return self.ready
+        return self.available
 
     @property
     def outlives_daemon(self) -> bool:
@@ -245,6 +347,8 @@ class Instance:
         """A beat is missing.  That alone is no suspicion."""
         if self.detector is None or self.detector.last is None or self.spec.heartbeat is None:
             return False
+        from supervisor.core.detection.detectors.interval_window import OVERDUE
+
         known = self.detector.intervals()
         usual = max(self.spec.heartbeat.interval, sum(known) / len(known) if known else 0.0)
         return now - self.detector.last > OVERDUE * usual
@@ -255,13 +359,26 @@ class Instance:
         """Take a beat while RUNNING.  Returns when suspicion begins, or None where beats are not observed."""
         if self.detector is None or event.incarnation != self.incarnation:
             return None
+        if event.process is not None:
+            return self._member_beat(event)
         detector, last = self.detector, self.detector.last
         if detector.heartbeat(event.at, event.sent) and last is not None and last > self.not_recorded_before:
             self.histogram.add(event.at - last)
         self.last_probe_error = ""
         self.refusals = 0
         self.ran = 0.0
+        if event.busy is not None:
+            from supervisor.core.detection.detectors.interval_window import FOREVER
+
+            detector.discount_silence(min(event.busy, FOREVER), event.at)
         return detector.suspect_at()
+
+    def _member_beat(self, event: ev.Heartbeat) -> float | None:
+        """Take the beat of a process that beats for itself."""
+        if self.members is None or event.process is None:
+            return None
+        member = self.members.beat(event.process, event.at, event.sent, event.busy, event.doing)
+        return member.deadline if member is not None and self.members.judged else None
 
     @property
     def review_due(self) -> bool:
@@ -275,6 +392,8 @@ class Instance:
         beat = self.spec.heartbeat
         if self.detector is None or beat is None or beat.target is None:
             return
+        from supervisor.core.detection.target import assess
+
         self.assessment = assessment = assess(beat, self.spec.replicas, self.histogram)
         self.detector.bound(assessment.minimum, assessment.maximum)
         self.review_at = max(MIN_INTERVALS, self.histogram.count + self.histogram.count // REVIEW)
@@ -293,18 +412,24 @@ class Instance:
             "detector": self.detector.snapshot() if self.detector is not None else None,
             "recording": self.histogram.snapshot() if self.histogram.count else None,
         }
-        return known | {"probe_failures": self.probe_failures} if self.probe_failures else known
+        if self.probe_failures:
+            known["probe_failures"] = self.probe_failures
+        if self.maintenance is not None:
+            known["maintenance"] = self.maintenance._asdict() | {"by": dict(self.maintenance.by)}
+        if self.members is not None and self.members.known:
+            known["members"] = self.members.snapshot(now)
+        return known
 
     def history(self, now: float) -> dict[str, Any]:
         """The part of the snapshot that holds in another boot too, and after an orderly end."""
         return {key: value for key, value in self.snapshot(now).items() if key in HISTORY}
 
-    def restore(self, saved: Mapping[str, Any], *, crashed: bool) -> None:
+    def restore(self, saved: Mapping[str, Any], *, crashed: bool, ahead: float | None = None) -> None:
         """Restore what an earlier daemon saved for the instance of this name; ignore what is damaged.
 
         The count of incarnations continues, and the learned intervals stay.  Where that daemon crashed in this boot
         (`crashed`), everything else is restored too; an `alive` instance then waits for `Adopted` or
-        `NotFoundOnAdoption`.
+        `NotFoundOnAdoption`.  `ahead`: see `snapshot.maintenance`.
         """
         self.incarnation = life.count(saved, "incarnation", self.incarnation)
         self.restarts = life.count(saved, "restarts", self.restarts)
@@ -315,11 +440,15 @@ class Instance:
             self.detector.restore(detector)
             self.histogram.restore(saved.get("recording"))
             self.apply_target()
+        with suppress(*GARBAGE):
+            self.maintenance = life.maintenance(saved.get("maintenance"), ahead)
         if crashed:
             with suppress(*GARBAGE):
                 for name, value in life.read(saved).items():
                     setattr(self, name, value)
                 self.tracker.restore(saved["rule"], saved["at"])
+                if self.members is not None:
+                    self.members.restore(saved.get("members"), saved["at"])
 
     def assume_spawning(self, incarnation: int) -> None:
         """Assume that this later incarnation was being spawned: a process carries its mark, and its record was lost.
@@ -329,3 +458,30 @@ class Instance:
         self.state, self.phase, self.pid = State.STARTING, Phase.SPAWNING, None
         self.ready, self.until, self.failure = False, None, None
         self.tracker.trial(self.tracker.retry_at or 0.0)  # it was started, so that the cooldown was over
+
+
+def detector_of(beat: HeartbeatSpec | None) -> Detector | None:
+    """What observes an instance with this heartbeat; None without one."""
+    if beat is None:
+        return None
+    from supervisor.core.detection.detectors.registry import make
+
+    return make(beat)
+
+
+_NOTHING_RECORDED = IntervalHistogram()
+
+
+def histogram_of(beat: HeartbeatSpec | None) -> IntervalHistogram:
+    """What records the intervals of an instance with this heartbeat; those without one share an empty record."""
+    return IntervalHistogram() if beat is not None else _NOTHING_RECORDED
+
+
+def members_of(beat: HeartbeatSpec | None) -> Members | None:
+    """What observes the processes of an instance with this heartbeat; None where the instance alone is observed."""
+    if beat is None or not beat.by_process:
+        return None
+    from supervisor.core.detection.detectors.registry import make
+    from supervisor.core.detection.members import Members
+
+    return Members(lambda: make(beat), beat.max_timeout, judged=beat.source != "activity")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.core.lifecycle.entering import note, record
+from supervisor.core.lifecycle.entering import await_health, move, note, record, stop_step
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.running import silence_detail
@@ -38,6 +38,21 @@ def notified(instance: Instance, event: ev.Notified | ev.Heartbeat, now: float, 
     """STARTING: count what the process sends, so that a start that takes too long tells whether it ever spoke."""
     instance.notified += 1
     instance.notified_at = now
+    if type(event) is ev.Heartbeat and event.process is not None:
+        instance.beat(event)
+
+
+def stopping(instance: Instance, event: ev.Stopping, now: float, out: list[Action]) -> None:
+    """RUNNING, SUSPECT: the process ends by itself, by whatever order: from here on its silence is no hang."""
+    if instance.detector is None or instance.says_stopping:
+        return
+    instance.says_stopping = True
+    if instance.state is State.SUSPECT and instance.suspected_for is Cause.SILENT:
+        instance.failure = instance.held = None
+        await_health(instance, now)
+        move(instance, State.RUNNING, Cause.STOPPING_BY_ITSELF, now, out)
+    else:
+        note(instance, Cause.STOPPING_BY_ITSELF, now, out)
 
 
 def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action]) -> None:
@@ -85,7 +100,7 @@ def extended(instance: Instance, event: ev.Extended, now: float, out: list[Actio
     if instance.until is None or instance.killed:
         return
     stopping = instance.state is State.STOPPING
-    configured = instance.running_spec.stop_timeout if stopping else instance.spec.start_timeout
+    configured = stop_step(instance).wait if stopping else instance.spec.start_timeout
     instance.until = max(instance.until, now + min(event.seconds, max(LONGEST_EXTENSION, configured)))
 
 
@@ -104,5 +119,7 @@ def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[A
         instance.not_recorded_before = now
     if instance.blind_since is not None:
         instance.blind_since += event.seconds  # that time is left out already
+    if instance.members is not None:
+        instance.members.discount_silence(event.seconds, now)
     if instance.until is not None:
         instance.until += event.seconds

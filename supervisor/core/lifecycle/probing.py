@@ -58,6 +58,8 @@ def known(instance: Instance, now: float, out: list[Action], *, asked: float = 0
     elif instance.detector is not None:
         instance.detector.discount_silence(max(0.0, seconds - (0.0 if told else asked)), now)
         instance.not_recorded_before = now
+        if instance.members is not None:
+            instance.members.discount_silence(seconds, now)
     if told:
         note(instance, Cause.PROBE_KNOWN, now, out, {"blind_s": round(seconds, 3), "failures": instance.probe_failures})
 

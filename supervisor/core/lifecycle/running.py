@@ -14,20 +14,42 @@ from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Action
+from supervisor.core.model.actions import Action, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Reaction
-from supervisor.core.text.target import shown
 
 # -- heartbeats and their target -------------------------------------------------------------------------------------
 
 
 def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
     """Take a beat, and review the target when enough new intervals are recorded."""
+    if event.process is not None:
+        if instance.members is not None:
+            from supervisor.core.lifecycle import members
+
+            members.beat(instance, event, now, out)
+        return
     known(instance, now, out)
+    if instance.says_stopping and instance.members is not None:
+        instance.members.begin_again(now)
+    instance.says_stopping = False
     instance.beat(event)
     if instance.histogram.count >= instance.review_at:
         review_target(instance, out)
+
+
+def member_examined(instance: Instance, event: ev.MemberExamined, now: float, out: list[Action]) -> None:
+    """A process that beats for itself was examined."""
+    from supervisor.core.lifecycle import members
+
+    members.examined(instance, event, now, out)
+
+
+def member_looked_at(instance: Instance, event: ev.MemberLookedAt, now: float, out: list[Action]) -> None:
+    """A process that is at work was looked at."""
+    from supervisor.core.lifecycle import members
+
+    members.looked_at(instance, event, now, out)
 
 
 def review_target(instance: Instance, out: list[Action]) -> None:
@@ -38,6 +60,8 @@ def review_target(instance: Instance, out: list[Action]) -> None:
     if instance.target_infeasible is target_infeasible:
         return
     beat, assessment = instance.spec.heartbeat, instance.assessment
+    from supervisor.core.text.target import shown
+
     assert beat is not None and beat.target is not None and assessment is not None  # else nothing could be refused
     cause = Cause.TARGET_INFEASIBLE if instance.target_infeasible else Cause.TARGET_FEASIBLE
     out.append(record(instance, instance.state, cause, shown(assessment, beat.target)))
@@ -51,7 +75,12 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
     if _overdue(instance, event.patience, now):
         late = {"patience": round(event.patience, 2)} if event.patience > 1.0 else {}
         suspect(instance, Cause.SILENT, now, out, silence_detail(instance, now) | late)
-    elif instance.healthy_at is not None and instance.healthy_at <= now:
+        return
+    if (due := instance.members_deadline) is not None and due <= now:
+        from supervisor.core.lifecycle import members
+
+        members.timed_out(instance, event.patience, now, out)
+    if instance.state is State.RUNNING and instance.healthy_at is not None and instance.healthy_at <= now:
         instance.healthy_at = None
         if instance.tracker.healthy(now):
             note(instance, Cause.BREAKER_CLOSED, now, out)
@@ -94,7 +123,9 @@ def silence_detail(instance: Instance, now: float) -> dict[str, Any]:
 
 def triggered(instance: Instance, event: ev.Triggered, now: float, out: list[Action]) -> None:
     """STARTING, RUNNING: the process asked to be treated as hung."""
-    if instance.phase is not Phase.WAITING:
+    if instance.maintenance is not None:
+        note(instance, Cause.TRIGGERED, now, out, {"action": "report"})
+    elif instance.phase is not Phase.WAITING:
         suspect(instance, Cause.TRIGGERED, now, out, {})
 
 
@@ -103,7 +134,8 @@ def limit_exceeded(instance: Instance, event: ev.LimitExceeded, now: float, out:
     cause = Cause(f"{event.resource}-limit")
     detail = {"value": event.value, "limit": event.limit}
     resources = instance.spec.resources
-    if resources is not None and resources.action is Reaction.REPORT:
+    report = resources is not None and resources.action is Reaction.REPORT
+    if report or instance.maintenance is not None:
         note(instance, cause, now, out, detail | {"action": "report"})
     else:
         suspect(instance, cause, now, out, detail)

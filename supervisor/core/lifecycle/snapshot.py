@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.saved import integer, number, optional_number
-
-_FAR = 2.0**33
+from supervisor.core.model.events import NOTHING
+from supervisor.core.model.saved import MOST_SECONDS, integer, number, optional_number
 
 
 class Phase(IntEnum):
@@ -35,12 +34,26 @@ class After(IntEnum):
     RESTART = 2
 
 
+class Maintenance(NamedTuple):
+    """That an instance is left alone (maintenance.py).
+
+    `since` and `ends_at` are seconds since the epoch, so that they hold in another boot too; `until` is the end by the
+    monotonic clock.  `reload_due`: its configuration was changed meanwhile, which needs a new process."""
+
+    since: float
+    ends_at: float | None
+    until: float | None
+    reason: str = ""
+    by: Mapping[str, Any] = NOTHING
+    reload_due: bool = False
+
+
 Failure = tuple[Cause, dict[str, Any]]
 """The cause of a failure, and its details."""
 
 
 def _moment(value: object) -> float | None:
-    return optional_number(value, -_FAR, _FAR)
+    return optional_number(value, -MOST_SECONDS, MOST_SECONDS)
 
 
 def _boolean(value: object) -> bool:
@@ -58,6 +71,18 @@ def _failure(value: Any) -> Failure | None:
 
 def _optional_integer(low: int, high: int) -> Callable[[object], int | None]:
     return lambda value: None if value is None else integer(value, low, high)
+
+
+def maintenance(value: Any, ahead: float | None) -> Maintenance | None:
+    """The saved maintenance.  `ahead`: by how much the wall clock is ahead of the monotonic one, where the saved moment
+    is of another boot or of a run that ended."""
+    if value is None:
+        return None
+    since, ends_at = number(value["since"], -MOST_SECONDS, MOST_SECONDS), _moment(value["ends_at"])
+    until = _moment(value["until"])
+    if ahead is not None and ends_at is not None:
+        until = ends_at - ahead
+    return Maintenance(since, ends_at, until, str(value["reason"]), dict(value["by"]), _boolean(value["reload_due"]))
 
 
 _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -80,14 +105,28 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "status_text": ("status_text", str),
     "status_at": ("status_at", _moment),
     "had_beaten": ("had_beaten", _boolean),
-    "ran": ("ran", lambda value: number(value, 0.0, _FAR)),
+    "stop_step": ("stop_step", lambda value: integer(value, 0, 1000)),
+    "draining": ("draining", _boolean),
+    "says_stopping": ("says_stopping", _boolean),
+    "ran": ("ran", lambda value: number(value, 0.0, MOST_SECONDS)),
+    "revision": ("revision", str),
+    "epoch": ("epoch", lambda value: integer(value, 0, 2**63 - 1)),
 }
 """The saved key of each value, with its attribute and the function that reads the value back.
 
 Other versions read and write the keys, so a key never changes (tests/golden); an attribute may."""
 
 
-_WHERE_ABSENT: dict[str, Any] = {"status_at": None, "had_beaten": False, "ran": 0.0}
+_WHERE_ABSENT: dict[str, Any] = {
+    "status_at": None,
+    "had_beaten": False,
+    "says_stopping": False,
+    "stop_step": 0,
+    "ran": 0.0,
+    "draining": False,
+    "revision": "",
+    "epoch": 0,
+}
 """The values of keys that earlier versions did not save; they are saved only where they have another value."""
 
 
@@ -99,7 +138,7 @@ def write(instance: object) -> dict[str, Any]:
 
 def read(saved: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes by name, from what `write` returned.  Raises one of `saved.GARBAGE` for damaged data."""
-    number(saved["at"], -_FAR, _FAR)
+    number(saved["at"], -MOST_SECONDS, MOST_SECONDS)
     known = _WHERE_ABSENT | dict(saved)
     return {attribute: reader(known[key]) for key, (attribute, reader) in _FIELDS.items()}
 

@@ -34,6 +34,8 @@ def permitted(instance: Instance, event: ev.StartPermitted, now: float, out: lis
     instance.ready_unseen = False
     instance.after = After.DECIDE
     instance.until = None
+    if instance.maintenance is not None and instance.maintenance.reload_due:
+        instance.maintenance = instance.maintenance._replace(reload_due=False)
     out.append(record(instance, instance.state, instance.cause, {"phase": "spawn"}))
     out.append(Spawn(instance.name, instance.incarnation))
 
@@ -56,6 +58,7 @@ def spawn_failed(instance: Instance, event: ev.SpawnFailed, now: float, out: lis
     """
     instance.phase = Phase.NONE
     instance.exit_code = instance.signal = instance.out_of_memory = None
+    instance.left_behind = False
     instance.failure = (Cause.SPAWN_FAILED, {"error": event.error})
     if event.pid is None:
         ended(instance, now, out)

@@ -6,8 +6,8 @@ incarnation needs.  After the stop timeout the tree is killed, again and again w
 
 from __future__ import annotations
 
-from supervisor.core.lifecycle.ending import ended, signal_tree, take_exit
-from supervisor.core.lifecycle.entering import kill, note, send_stop
+from supervisor.core.lifecycle.ending import ended, take_exit
+from supervisor.core.lifecycle.entering import kill, note, send_stop, signal_tree, stop_step
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.model import events as ev
@@ -25,9 +25,17 @@ def spawned(instance: Instance, event: ev.Spawned, now: float, out: list[Action]
         send_stop(instance, now, out)
 
 
+def drained(instance: Instance, event: ev.Drained, now: float, out: list[Action]) -> None:
+    """Its requests are answered: the stop goes on."""
+    if instance.draining:
+        send_stop(instance, now, out)
+
+
 def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) -> None:
     """The main process ended: signal what is left of its tree."""
     take_exit(instance, event)
+    if instance.draining:
+        instance.draining, instance.until = False, now + instance.running_spec.stop_timeout
     if event.tree_empty:
         ended(instance, now, out)
     else:
@@ -41,9 +49,34 @@ def tree_empty(instance: Instance, event: ev.TreeEmpty, now: float, out: list[Ac
 
 
 def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
-    """The tree did not end in time: kill it.  That is recorded once, however often it is killed."""
+    """The tree did not end in time: take the next step, or kill it.  A kill is recorded once, however often it is
+    repeated.
+
+    Where requests were still to be answered, the time for that is over, and the stop goes on."""
+    balance = instance.running_spec.balance
+    if instance.draining and balance is not None:
+        note(instance, Cause.DRAIN_TIMEOUT, now, out, {"drain_s": balance.drain})
+    if instance.draining:
+        send_stop(instance, now, out)
+        return
+    steps = instance.running_spec.stop_steps
+    if not instance.killed and instance.stop_step + 1 < len(steps):
+        waited = stop_step(instance)
+        instance.stop_step += 1
+        step = {
+            "stop_step": instance.stop_step + 1,
+            "stop_steps": len(steps),
+            "stop_signal": stop_step(instance).signal,
+        }
+        note(instance, Cause.STOP_ESCALATED, now, out, {"waited_s": waited.wait, "after": waited.signal, **step})
+        if instance.pid is not None:
+            send_stop(instance, now, out)
+        else:
+            instance.until = now + stop_step(instance).wait
+            signal_tree(instance, out)
+        return
     if instance.cause not in (Cause.STOP_TIMEOUT, Cause.LINGERING):
-        note(instance, Cause.STOP_TIMEOUT, now, out, {"stop_timeout_s": instance.running_spec.stop_timeout})
+        note(instance, Cause.STOP_TIMEOUT, now, out, {"stop_timeout_s": instance.running_spec.longest_stop})
     kill(instance, now, out)
 
 

@@ -13,7 +13,15 @@ from __future__ import annotations
 from typing import Any
 
 from supervisor.core.lifecycle import probing
-from supervisor.core.lifecycle.entering import EXAMINE_TIMEOUT, await_health, end_process, examine, move, note
+from supervisor.core.lifecycle.entering import (
+    EXAMINE_TIMEOUT,
+    MANY_SILENT,
+    await_health,
+    end_process,
+    examine,
+    move,
+    note,
+)
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.running import review_target
@@ -28,14 +36,29 @@ from supervisor.core.model.spec import Evidence
 ENOUGH_REFUSALS = 2
 """Probes that did ask since the last beat and got no good answer; so many stand for the question once more where that
 could not be asked."""
+LONGEST_RECONNECT = 32.0
+"""Seconds: the longest pause of Celery between two attempts to reach its broker, and two for the attempt."""
+BACK_WITHIN = 8.0
+"""Seconds that a silent Celery worker gets although its broker answers.  The broker was away for a few seconds at most
+if it has come back just now, and then Celery tries again within four, and consumes two seconds later."""
+MAY_RECONNECT = "its broker answers, and may just have come back"
+NOT_OVER = (None, MANY_SILENT, MAY_RECONNECT)
+"""Reasons for which a hold ends in an act, not in a new count of the silence."""
+RECONNECT = 5.0
+"""Seconds from a connection until Celery consumes again, at most."""
 ABORT = 6
 """SIGABRT, which makes a process write a core file."""
-MANY_SILENT = "many fell silent at once"
-"""Why the service set holds a suspect: the silence of many points at this host."""
 
 
 def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
-    """A beat drops a suspicion of silence.  Its interval is recorded unless something kept the process from beating."""
+    """A beat drops a suspicion of silence.  Its interval is recorded unless something kept the process from beating.
+
+    That of another process than the main one counts for the instance only where the main process never beats."""
+    if event.process is not None:
+        instance.beat(event)
+        if instance.suspected_for is Cause.SILENT and instance.only_members_beat:
+            _drop(instance, Cause.HEARTBEAT_RESUMED, now, out)
+        return
     known(instance, now, out)
     instance.refusals = 0
     if instance.suspected_for is Cause.SILENT and instance.detector is not None:
@@ -62,9 +85,9 @@ def examined(instance: Instance, event: ev.SuspectExamined, now: float, out: lis
     """Decide by what the examination found: drop the suspicion, report it, hold it, or end the process."""
     instance.evidence = event.evidence
     silent = instance.suspected_for is Cause.SILENT
-    instance.counting = True
+    instance.counting = not event.shared
     if silent:
-        instance.ran = max(instance.ran, event.ran)
+        instance.ran = 0.0 if event.shared else max(instance.ran, event.ran)
     if event.alive and silent:
         if instance.detector is not None:
             instance.detector.forget_current()
@@ -76,9 +99,9 @@ def examined(instance: Instance, event: ev.SuspectExamined, now: float, out: lis
         probing.clear(instance, event.unasked, now, out)
     elif instance.until is None:
         note(instance, Cause.SILENT, now, out, {"action": "report", "evidence": dict(event.evidence)})
-    elif silent and event.held is None and instance.held not in (None, MANY_SILENT) and _may_be_silent(instance):
+    elif silent and event.held is None and instance.held not in NOT_OVER and _may_be_silent(instance):
         _hold_over(instance, now, out)
-    elif (why := _reason_to_hold(instance, event)) is not None:
+    elif (why := _reason_to_hold(instance, event, now)) is not None:
         _hold(instance, why, event, now, out)
     else:
         _act(instance, now, out, {"held": event.held, "ran_s": event.ran} if event.held else None)
@@ -104,12 +127,16 @@ def _drop(instance: Instance, cause: Cause, now: float, out: list[Action]) -> No
     move(instance, State.RUNNING, cause, now, out, {"false_suspicions": instance.false_suspicions})
 
 
-def _reason_to_hold(instance: Instance, event: ev.SuspectExamined) -> str | None:
+def _reason_to_hold(instance: Instance, event: ev.SuspectExamined, now: float) -> str | None:
     """Why the suspect gets more time; None when it could run for as long as it may be silent or start.
 
     A slow start that was held once stays held while it has time left: how much of the start was lost is not known.
     """
     cause = instance.suspected_for
+    if cause is Cause.SILENT and event.shared:
+        return event.held
+    if cause is Cause.SILENT and event.held is None and _may_reconnect(instance, now):
+        return MAY_RECONNECT
     if cause is Cause.SILENT:
         return event.held if _may_be_silent(instance) else None
     if cause is Cause.START_TIMEOUT and event.ran < instance.spec.start_timeout:
@@ -146,8 +173,24 @@ def _hold_over(instance: Instance, now: float, out: list[Action]) -> None:
     if detector.last is None:
         detector.start(now)
     else:
-        detector.discount_silence(now - detector.last, now)
+        detector.discount_silence(now - detector.last + reconnect(instance, now), now)
         instance.not_recorded_before = now
+
+
+def _may_reconnect(instance: Instance, now: float) -> bool:
+    """The broker of a Celery worker answers, but may have come back just now, in the middle of this silence."""
+    heartbeat = instance.spec.heartbeat
+    probed = heartbeat is not None and heartbeat.shared_is_probed
+    return probed and now - instance.suspect_since < BACK_WITHIN
+
+
+def reconnect(instance: Instance, now: float) -> float:
+    """Seconds that a Celery worker gets to consume again after its broker was away: it waits the longer between its
+    attempts to connect the longer that lasted, at most half a minute."""
+    heartbeat = instance.spec.heartbeat
+    if heartbeat is None or heartbeat.source != "celery":
+        return 0.0
+    return min(now - instance.suspect_since, LONGEST_RECONNECT) + RECONNECT
 
 
 def _act(instance: Instance, now: float, out: list[Action], more: dict[str, Any] | None = None) -> None:

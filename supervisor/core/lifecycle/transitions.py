@@ -5,7 +5,7 @@ Theory of operation
 
 Two facts are kept apart: the goal says what is wanted (UP or DOWN), the state says what is.
 
-    STOPPED   no process, and none is wanted
+    STOPPED   no process, and none is wanted; or (goal UP) it starts on demand and waits for a connection
     STARTING  a process is wanted and not ready yet; the phase says how far the start has come:
                 WAITING   for dependencies and a restart slot; the service set answers `StartPermitted`
                 SPAWNING  a spawn is ordered; `Spawned` or `SpawnFailed` follows
@@ -41,7 +41,7 @@ is under way is not revoked:
 A handler is a function `handler(instance, event, now, out)`: it changes the instance and appends actions to `out`.
 It does no I/O, reads no clock and never waits.  entering.py holds what several handlers share: how a state is entered.
 Handlers stand by state in starting.py, running.py, suspect.py, stopping.py, and by concern in commands.py, ending.py,
-adopted.py, notices.py, probing.py.
+adopted.py, members.py, notices.py, probing.py, maintenance.py, demand.py.
 """
 
 from __future__ import annotations
@@ -49,7 +49,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from supervisor.core.lifecycle import adopted, commands, ending, notices, probing, running, starting, stopping, suspect
+from supervisor.core.lifecycle import (
+    adopted,
+    commands,
+    demand,
+    ending,
+    maintenance,
+    notices,
+    probing,
+    running,
+    starting,
+    stopping,
+    suspect,
+)
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
@@ -73,9 +85,13 @@ def step(instance: Instance, event: ev.Event, now: float) -> list[Action]:
 TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     # STOPPED
     (State.STOPPED, ev.Start): commands.start,
+    (State.STOPPED, ev.Stop): demand.stop,
+    (State.STOPPED, ev.Connected): demand.connected,
+    (State.STOPPED, ev.SpawnFailed): demand.cannot_listen,
     (State.STOPPED, ev.Restart): commands.restart_at_rest,
     (State.STOPPED, ev.Reset): commands.reset,
     (State.STOPPED, ev.Reconfigure): commands.reconfigure,
+    (State.STOPPED, ev.Replace): commands.replace_at_rest,
     # STARTING
     (State.STARTING, ev.Start): commands.start_while_up,
     (State.STARTING, ev.Stop): commands.stop_while_starting,
@@ -83,6 +99,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STARTING, ev.Reset): commands.reset,
     (State.STARTING, ev.SendSignal): commands.send_signal,
     (State.STARTING, ev.Reconfigure): commands.reconfigure,
+    (State.STARTING, ev.Replace): commands.replace_while_starting,
     (State.STARTING, ev.StartPermitted): starting.permitted,
     (State.STARTING, ev.Spawned): starting.spawned,
     (State.STARTING, ev.SpawnFailed): starting.spawn_failed,
@@ -107,6 +124,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.Reset): commands.reset,
     (State.RUNNING, ev.SendSignal): commands.send_signal,
     (State.RUNNING, ev.Reconfigure): commands.reconfigure,
+    (State.RUNNING, ev.Replace): commands.replace,
     (State.RUNNING, ev.Adopted): adopted.adopted,
     (State.RUNNING, ev.NotFoundOnAdoption): adopted.not_found,
     (State.RUNNING, ev.Heartbeat): running.heartbeat,
@@ -115,7 +133,11 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.ProbeUnknown): probing.unknown,
     (State.RUNNING, ev.ProbeDelayed): probing.delayed,
     (State.RUNNING, ev.Exited): ending.exited,
+    (State.RUNNING, ev.MemberExamined): running.member_examined,
+    (State.RUNNING, ev.MemberLookedAt): running.member_looked_at,
+    (State.RUNNING, ev.Stopping): notices.stopping,
     (State.RUNNING, ev.LimitExceeded): running.limit_exceeded,
+    (State.RUNNING, ev.Idle): demand.idle,
     (State.RUNNING, ev.Triggered): running.triggered,
     (State.RUNNING, ev.StatusText): notices.status_text,
     (State.RUNNING, ev.MainPid): notices.main_pid,
@@ -128,6 +150,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.SUSPECT, ev.Reset): commands.reset,
     (State.SUSPECT, ev.SendSignal): commands.send_signal,
     (State.SUSPECT, ev.Reconfigure): commands.reconfigure,
+    (State.SUSPECT, ev.Replace): commands.replace,
     (State.SUSPECT, ev.Adopted): adopted.adopted,
     (State.SUSPECT, ev.NotFoundOnAdoption): adopted.not_found,
     (State.SUSPECT, ev.Ready): suspect.became_ready,
@@ -136,6 +159,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.SUSPECT, ev.ProbeUnknown): probing.unknown,
     (State.SUSPECT, ev.Exited): ending.exited,
     (State.SUSPECT, ev.SuspectExamined): suspect.examined,
+    (State.SUSPECT, ev.Stopping): notices.stopping,
     (State.SUSPECT, ev.StatusText): notices.status_text,
     (State.SUSPECT, ev.MainPid): notices.main_pid,
     (State.SUSPECT, ev.DaemonStalled): notices.stalled,
@@ -147,10 +171,12 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STOPPING, ev.Reset): commands.reset,
     (State.STOPPING, ev.SendSignal): commands.send_signal,
     (State.STOPPING, ev.Reconfigure): commands.reconfigure,
+    (State.STOPPING, ev.Replace): commands.replace_while_stopping,
     (State.STOPPING, ev.Spawned): stopping.spawned,
     (State.STOPPING, ev.SpawnFailed): starting.spawn_failed,
     (State.STOPPING, ev.Adopted): adopted.adopted_while_stopping,
     (State.STOPPING, ev.NotFoundOnAdoption): adopted.not_found_while_stopping,
+    (State.STOPPING, ev.Drained): stopping.drained,
     (State.STOPPING, ev.Exited): stopping.exited,
     (State.STOPPING, ev.TreeEmpty): stopping.tree_empty,
     (State.STOPPING, ev.KillIncomplete): stopping.kill_incomplete,
@@ -165,6 +191,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.BACKOFF, ev.Restart): commands.restart_at_rest,
     (State.BACKOFF, ev.Reset): commands.reset_at_rest,
     (State.BACKOFF, ev.Reconfigure): commands.reconfigure,
+    (State.BACKOFF, ev.Replace): commands.replace_at_rest,
     (State.BACKOFF, ev.Timeout): ending.backoff_over,
     # EXITED
     (State.EXITED, ev.Start): commands.start,
@@ -172,13 +199,18 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.EXITED, ev.Restart): commands.restart_at_rest,
     (State.EXITED, ev.Reset): commands.reset,
     (State.EXITED, ev.Reconfigure): commands.reconfigure,
+    (State.EXITED, ev.Replace): commands.replace_at_rest,
     # FAILED
     (State.FAILED, ev.Start): commands.start,
     (State.FAILED, ev.Stop): commands.stop_at_rest,
     (State.FAILED, ev.Restart): commands.restart_at_rest,
     (State.FAILED, ev.Reset): commands.reset_at_rest,
     (State.FAILED, ev.Reconfigure): commands.reconfigure,
+    (State.FAILED, ev.Replace): commands.replace_at_rest,
     (State.FAILED, ev.Timeout): ending.cooldown_over,
+    # every state
+    **{(state, ev.BeginMaintenance): maintenance.begin for state in State},
+    **{(state, ev.EndMaintenance): maintenance.end for state in State},
 }
 """The handler of every pair of state and event that has a meaning."""
 
@@ -190,20 +222,22 @@ def _but(*states: State) -> tuple[State, ...]:
 
 
 IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
-    # A goal that is already met.
-    ev.Stop: (State.STOPPED,),
     # Only a process can be signalled.
     ev.SendSignal: _but(*_WITH_PROCESS),
     # Answers to what only other states ask for: a permission to start, and a spawn.
     ev.StartPermitted: _but(State.STARTING),
     ev.Spawned: _but(State.STARTING, State.STOPPING),
-    ev.SpawnFailed: _but(State.STARTING, State.STOPPING),
+    ev.SpawnFailed: _but(State.STOPPED, State.STARTING, State.STOPPING),
+    # What starts on demand is started by a connection only where it waits for one, and is idle only where it runs.
+    ev.Connected: _but(State.STOPPED),
+    ev.Idle: _but(State.RUNNING),
     # Only a process can be adopted.
     ev.Adopted: _but(*_WITH_PROCESS),
     ev.NotFoundOnAdoption: _but(*_WITH_PROCESS),
     # Facts about a process, where there is none.
     ev.Exited: (State.STOPPED, State.BACKOFF, State.EXITED, State.FAILED),
     ev.TreeEmpty: _but(State.STOPPING),
+    ev.Drained: _but(State.STOPPING),
     ev.KillIncomplete: _but(State.STOPPING),
     ev.Notified: _but(State.STARTING),
     ev.StatusText: _but(*_WITH_PROCESS),
@@ -219,6 +253,9 @@ IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
     ev.Triggered: _but(State.STARTING, State.RUNNING),
     ev.LimitExceeded: _but(State.RUNNING),
     ev.SuspectExamined: _but(State.SUSPECT),
+    ev.MemberExamined: _but(State.RUNNING),
+    ev.MemberLookedAt: _but(State.RUNNING),
+    ev.Stopping: _but(State.RUNNING, State.SUSPECT),
     # States without a deadline.
     ev.Timeout: (State.STOPPED, State.EXITED),
 }

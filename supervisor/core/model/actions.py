@@ -102,6 +102,34 @@ class Examine(NamedTuple):
     ran: float = 0.0
 
 
+class ExamineMember(NamedTuple):
+    """Examine a silent process that beats for itself, and answer `MemberExamined` within `timeout` seconds.  `again`
+    and `ran` as in `Examine`."""
+
+    instance: str
+    incarnation: int
+    process: tuple[int, int]
+    timeout: float
+    again: bool = False
+    ran: float = 0.0
+
+
+class LookAtMember(NamedTuple):
+    """Look whether a process that is at work is stopped, and answer `MemberLookedAt`."""
+
+    instance: str
+    incarnation: int
+    process: tuple[int, int]
+
+
+class KillMember(NamedTuple):
+    """Send SIGKILL to this one process of the tree, if its pid still belongs to it."""
+
+    instance: str
+    incarnation: int
+    process: tuple[int, int]
+
+
 class ReleaseInstance(NamedTuple):
     """The incarnation has ended and its tree is empty: release everything that was held for it."""
 
@@ -109,5 +137,16 @@ class ReleaseInstance(NamedTuple):
     incarnation: int
 
 
-Action = Record | Spawn | Signal | Kill | StartMonitoring | Examine | ReleaseInstance
+Action = (
+    Record
+    | Spawn
+    | Signal
+    | Kill
+    | StartMonitoring
+    | Examine
+    | ExamineMember
+    | LookAtMember
+    | KillMember
+    | ReleaseInstance
+)
 """Every action that `step` returns."""

@@ -15,14 +15,37 @@ class Cause(StrEnum):
     RESET_BY_USER = "reset-by-user"
     SIGNALLED_BY_USER = "signalled-by-user"
     RELOADED = "reloaded"
+    SCALED = "scaled-by-user"
+    ADDED = "added"
+    MAINTENANCE_BEGUN = "maintenance-begun"
+    MAINTENANCE_OVER = "maintenance-over"
     # consequences of the configuration
     AUTOSTART = "autostart"
     SHUTDOWN = "shutdown"
     REMOVED = "removed"
     DEPENDENCY_RESTARTED = "dependency-restarted"
+    DEPENDENCY_FAILED = "dependency-failed"
+    LEASE_ENDING = "lease-ending"
     GROUP_RESTARTED = "group-restarted"
     FALLBACK_WANTED = "fallback-wanted"
     FALLBACK_OVER = "fallback-over"
+    # rollouts: first what happens to an instance
+    ROLLED_OUT = "rolled-out"
+    PUT_BACK = "put-back"
+    SURGE_STARTED = "surge-started"
+    SURGE_OVER = "surge-over"
+    ROLLOUT_STARTED = "rollout-started"
+    ROLLOUT_ADVANCED = "rollout-advanced"
+    ROLLOUT_PAUSED = "rollout-paused"
+    ROLLOUT_RESUMED = "rollout-resumed"
+    ROLLOUT_UNDONE = "rollout-undone"
+    ROLLOUT_FAILED = "rollout-failed"
+    ROLLOUT_FINISHED = "rollout-finished"
+    ROLLOUT_ROLLED_BACK = "rollout-rolled-back"
+    # on demand
+    ON_DEMAND = "on-demand"
+    CONNECTED = "connection"
+    IDLE = "idle"
     # failures
     EXITED = "exited"
     KILLED = "killed-by-signal"
@@ -43,6 +66,12 @@ class Cause(StrEnum):
     CONFIRMED_ALIVE = "confirmed-alive"
     HELD = "held"
     HOLD_OVER = "hold-over"
+    PROCESS_SILENT = "process-silent"
+    PROCESS_HELD = "process-held"
+    PROCESS_RESUMED = "process-resumed"
+    PROCESS_ENDED = "process-ended"
+    PROCESS_REPLACED = "process-replaced"
+    STOPPING_BY_ITSELF = "stopping-by-itself"
     PROBE_UNKNOWN = "probe-unknown"
     PROBE_KNOWN = "probe-known"
     TARGET_INFEASIBLE = "target-infeasible"
@@ -53,9 +82,15 @@ class Cause(StrEnum):
     BREAKER_CLOSED = "breaker-closed"
     SUCCEEDED = "succeeded"
     STOPPED = "stopped"
+    STOP_ESCALATED = "stop-escalated"
+    DRAIN_TIMEOUT = "drain-timeout"
     STOP_TIMEOUT = "stop-timeout"
     LINGERING = "lingering"
     LEFT_RUNNING = "left-running"
+    # the daemon itself (daemon_records.py)
+    CLOCK_SET = "clock-set"
+    UPGRADED = "upgraded"
+    UNCHANGED = "unchanged"
 
 
 FAILURES = frozenset(
@@ -72,6 +107,23 @@ FAILURES = frozenset(
         Cause.TASKS_LIMIT,
     }
 )
+
+ROLLOUT = frozenset(
+    {
+        Cause.ROLLOUT_STARTED,
+        Cause.ROLLOUT_ADVANCED,
+        Cause.ROLLOUT_PAUSED,
+        Cause.ROLLOUT_RESUMED,
+        Cause.ROLLOUT_UNDONE,
+        Cause.ROLLOUT_FAILED,
+        Cause.ROLLOUT_FINISHED,
+        Cause.ROLLOUT_ROLLED_BACK,
+    }
+)
+"""Causes of records about a whole rollout: no state changes with them."""
+
+SURGE = frozenset({Cause.SURGE_STARTED, Cause.SURGE_OVER})
+"""Causes of the start and the stop of what a rollout runs beside the other instances."""
 
 LIMITS = frozenset({Cause.MEMORY_LIMIT, Cause.CPU_LIMIT, Cause.TASKS_LIMIT})
 """Causes that mean a breach of a limit of [resources]."""

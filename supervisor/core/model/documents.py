@@ -11,17 +11,13 @@ Import it under TYPE_CHECKING: at run time the documents are plain dicts.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
-JSON = dict[str, Any]
-"""A JSON object whose fields are not fixed."""
-
-Goal = Literal["up", "down"]
-State = Literal["stopped", "starting", "running", "suspect", "stopping", "backoff", "exited", "failed"]
-Breaker = Literal["closed", "open", "half-open"]
-ServiceType = Literal["service", "oneshot"]
-Seconds = Annotated[float, "seconds"]
-Stamp = Annotated[str, ("format", "date-time")]
+from supervisor.core.model.document_types import JSON, Goal, Seconds, ServiceType, Stamp, State
+from supervisor.core.model.evidence_documents import Evidence
+from supervisor.core.model.instance_documents import Instance
+from supervisor.core.model.log_documents import LogMessage
+from supervisor.core.model.order_documents import Rollout
 
 # -- status ----------------------------------------------------------------------------------------------------------
 
@@ -43,6 +39,14 @@ class HostFigures(TypedDict):
     memory_bytes: int | None
 
 
+class Deviation(TypedDict):
+    """A service with another number of replicas than the file says."""
+
+    service: str
+    replicas: int
+    configured: int
+
+
 class Supervisor(HostFigures):
     """The daemon itself."""
 
@@ -62,89 +66,9 @@ class Supervisor(HostFigures):
     ready: int
     failed: int
     closing: bool
+    deviations: NotRequired[Annotated[list[Deviation], "services that `scale` changed; the next reload ends that"]]
     problems: list[str]
-
-
-class Target(TypedDict):
-    """What became of `heartbeat.target`; rates are false restarts in 30 days."""
-
-    detect_within_s: Seconds
-    max_false_restarts_per_30d: float
-    feasible: Annotated[bool | None, "can both be met? null: too little is known"]
-    sure: Annotated[bool, "so says the other end of the 95 %, too"]
-    patience_s: Annotated[float, "seconds; never suspected earlier"]
-    most_s: Annotated[float, "seconds; always suspected by then"]
-    needs_s: Annotated[float | None, "seconds; the silence that max_false_restarts needs"]
-    needs_high_s: Seconds | None
-    false_restarts_per_30d: Annotated[float | None, "predicted at patience_s, of all instances together"]
-    low_per_30d: float | None
-    high_per_30d: float | None
-    proven_per_30d: Annotated[float | None, "at most, by what was seen alone"]
-    seen: Annotated[int, "recorded intervals longer than patience_s"]
-    beats: int
-    beats_needed: int
-    recorded_s: Seconds
-    says: str
-
-
-class InstanceName(TypedDict):
-    """An instance of which nothing is known but that it was there."""
-
-    name: str
-    service: str
-
-
-class Probe(TypedDict):
-    """The probes of an instance (`ready` and `heartbeat` by http, tcp or exec) that could not ask it."""
-
-    failures: Annotated[int, "probes that could not ask, since the instance exists"]
-    error: Annotated[str | None, "why the last one could not ask; null: it did ask"]
-    blind_s: Annotated[Seconds | None, "for so long no probe could ask; its silence is not counted meanwhile"]
-
-
-class Instance(InstanceName):
-    """One instance: a row of the status.  What is not required is missing in the answers of earlier daemons."""
-
-    goal: Goal
-    state: State
-    ready: bool
-    pid: int | None
-    incarnation: int
-    uptime_s: Seconds | None
-    restarts: int
-    detector: str | None
-    phi: float | None
-    threshold: float | None
-    last_heartbeat_age_s: Seconds | None
-    suspect_in_s: Seconds | None
-    false_suspicions: int
-    target: Annotated[Target | None, "what became of heartbeat.target"]
-    cause: str
-    since_s: Seconds | None
-    exit_code: int | None
-    signal: int | None
-    out_of_memory: NotRequired[Annotated[str | None, "killed because memory ran out: the limit, empty if not known"]]
-    next_restart_in_s: Seconds | None
-    kill_in_s: Seconds | None
-    ready_within_s: Seconds | None
-    breaker: Breaker
-    attempt: int
-    waiting_for: str | None
-    held: str | None
-    paused: NotRequired[Annotated[str | None, "why its main process cannot run now: stopped, traced or frozen"]]
-    on_suspect: NotRequired[Annotated[str | None, "what follows when its heartbeats stay away: restart or report"]]
-    lingering: list[str]
-    stuck: Annotated[bool, "it was killed again and again, and does not go"]
-    detach: Annotated[bool, "it outlives the supervisor"]
-    status: Annotated[str | None, "the last STATUS= of this run"]
-    status_age_s: NotRequired[Annotated[float | None, "seconds since that STATUS= came; null: none, or not known"]]
-    probe_error: str | None
-    probe: NotRequired[Annotated[Probe | None, "null: no probe asks it"]]
-    current: Annotated[bool, "runs the configuration now in force"]
-    group: str | None
-    type: ServiceType
-    cpu_percent: float | None
-    memory_bytes: int | None
+    rollouts: NotRequired[Annotated[list[Rollout], "that are under way, halted, or not as the file has it"]]
 
 
 class Status(TypedDict):
@@ -172,16 +96,6 @@ class Event(_Change):
     detail: Annotated[
         JSON, "what else is known, by the cause; `by` of an order: user and client, or the signal to the daemon"
     ]
-
-
-class OrderedBy(TypedDict):
-    """The client of an order, as the kernel names the control socket's peer; `detail.by` of an event."""
-
-    uid: NotRequired[int]
-    user: NotRequired[Annotated[str | None, "its name in /etc/passwd"]]
-    pid: NotRequired[Annotated[int | None, "the client; null: of another pid namespace"]]
-    command: NotRequired[Annotated[list[str], "the client's command line, without secrets"]]
-    signal: NotRequired[Annotated[int, "the order was a signal to the daemon"]]
 
 
 class Events(TypedDict):
@@ -238,123 +152,6 @@ class InstanceDetail(Instance):
     evidence: Annotated[Evidence, "what the last suspicion found; empty: there was none"]
 
 
-# -- evidence: what was captured before a process was ended ----------------------------------------------------------
-
-
-class Thread(TypedDict):
-    """One thread of an examined process."""
-
-    tid: int
-    name: str
-    state: str
-    waits_in: Annotated[str | None, "the kernel function that it sleeps in"]
-    cpu_s: Seconds
-    stack: NotRequired[Annotated[list[str], "its stack inside the kernel"]]
-
-
-class SocketEnds(TypedDict):
-    """What a table of the kernel tells of a socket."""
-
-    kind: str
-    path: NotRequired[str | None]
-    local: NotRequired[str]
-    remote: NotRequired[str]
-    state: NotRequired[str]
-    send_queue: NotRequired[int]
-    receive_queue: NotRequired[int]
-
-
-class Socket(SocketEnds):
-    """One open socket; what no table of the kernel knows is of the kind `other`."""
-
-    fd: int
-
-
-_Is = TypedDict("_Is", {"is": str})
-
-
-class OpenFile(_Is):
-    """One open descriptor that is no socket."""
-
-    fd: int
-
-
-class ExaminedProcess(TypedDict):
-    """One process of a suspect's tree."""
-
-    pid: int
-    ppid: int
-    name: str
-    state: str
-    memory_bytes: int
-    swap_bytes: int | None
-    cpu_s: Seconds
-    thread_count: int
-    threads: list[Thread]
-    command: Annotated[str | None, "null: to read it could have meant to wait"]
-    environment: NotRequired[Annotated[list[str], "names of its variables; of the main process only"]]
-    limits: NotRequired[dict[str, int]]
-    sockets: list[Socket]
-    fds: int | None
-    files: list[OpenFile]
-
-
-class Stack(TypedDict):
-    """A stack that a process wrote when asked, or that py-spy saw."""
-
-    pid: int
-    how: str
-    lines: NotRequired[list[str]]
-    error: NotRequired[str | None]
-
-
-class Core(TypedDict):
-    """Where a core file will be."""
-
-    pattern: str
-    limit_bytes: NotRequired[int | None]
-    directory: NotRequired[str]
-
-
-class Waited(TypedDict):
-    """How much of the time the suspect could run."""
-
-    share: Annotated[float, "the part of the time in which it waited for a CPU, memory or a disk"]
-    ran_s: Seconds
-
-
-class ExaminedHost(TypedDict):
-    """The state of the host during an examination."""
-
-    load: list[float]
-    cpus: int | None
-    psi: NotRequired[
-        Annotated[
-            dict[str, dict[str, list[float]]],
-            "pressure by resource (cpu, memory, io) and kind (some, full): percent of the last 10 and 60 s",
-        ]
-    ]
-
-
-class Evidence(TypedDict, total=False):
-    """What an examination found.  Parts are missing where it was cut short, was too large, or found nothing."""
-
-    pid: int
-    held: Annotated[str | None, "why the silence proves nothing"]
-    cgroup: Annotated[JSON | None, "its path, whether it is frozen, and the kernel's files about it"]
-    host: ExaminedHost
-    last_lines: list[str]
-    processes: list[ExaminedProcess]
-    processes_left_out: int
-    others_can_run: Annotated[bool, "held is one process of several; the others can run, so their time counts"]
-    waited: Waited
-    stacks: list[Stack]
-    core: Core
-    cut_short: str
-    shed: Annotated[bool, "parts were left out because it was too large"]
-    took_ms: float
-
-
 # -- other answers ---------------------------------------------------------------------------------------------------
 
 
@@ -368,6 +165,7 @@ class Service(TypedDict):
     depends_on: list[str]
     instances: list[str]
     autostart: bool
+    end_with: NotRequired[Annotated[bool, "everything ends with it"]]
     command: list[str]
 
 
@@ -395,8 +193,20 @@ class Difference(TypedDict):
     removed: list[str]
     changed: Annotated[dict[str, list[str]], "the keys that changed, by service"]
     restarted: list[str]
+    rolled: NotRequired[Annotated[list[str], "not restarted at once, but instance by instance"]]
+    retried: NotRequired[
+        Annotated[dict[str, str], "the definition that the file has was taken out of force before: why"]
+    ]
     unchanged: int
     supervisor: Annotated[list[str], "keys that take effect when the daemon is started again"]
+    scale_ended: NotRequired[Annotated[dict[str, int], "how many replicas services have by `scale`, which ends"]]
+
+
+class Scaled(TypedDict):
+    """What an order to scale starts and stops."""
+
+    started: list[str]
+    stopped: list[str]
 
 
 _Versions = TypedDict("_Versions", {"from": str, "to": str})
@@ -407,23 +217,6 @@ class Upgrade(_Versions):
 
     python: str
     pid: int
-
-
-class LogLine(TypedDict):
-    """One line of output."""
-
-    at: Annotated[float | None, "seconds since the epoch; null: not known"]
-    text: str
-
-
-class Logs(TypedDict):
-    """A page of an instance's output; `first` and `last` are cursors."""
-
-    instance: str
-    lines: list[LogLine]
-    first: str
-    last: str
-    at_end: bool
 
 
 class Health(TypedDict):
@@ -457,14 +250,6 @@ class Error(TypedDict):
 # -- the stream ------------------------------------------------------------------------------------------------------
 
 
-class LogMessage(TypedDict):
-    """New lines of one instance."""
-
-    instance: str
-    at: Annotated[float, "seconds since the epoch"]
-    lines: list[str]
-
-
 class Interruption(TypedDict):
     """Why there is no stream at the moment.  The client says it, not the daemon."""
 
@@ -479,120 +264,3 @@ StreamMessage = (
     | tuple[Literal["disconnected"], Interruption]
 )
 """What `Client.stream` gives: the name of a message, and its data."""
-
-# -- `report --json` -------------------------------------------------------------------------------------------------
-
-
-class Ratios(TypedDict):
-    """The mission's ratios; null: there is nothing to divide by."""
-
-    replication: float | None
-    consistency: float | None
-    load: float | None
-    fault_ratio: float | None
-    recovery_ratio: float | None
-
-
-class Detection(TypedDict):
-    """How long failures of one cause went unnoticed."""
-
-    mean_s: Seconds | None
-    max_s: Seconds | None
-
-
-class Figures(Ratios):
-    """How well it went, of one service or of all."""
-
-    instances: int
-    wanted_s: Seconds
-    ready_s: Seconds
-    unknown_s: Seconds
-    availability: float | None
-    failures: int
-    failures_by_cause: dict[str, int]
-    recovered: int
-    restarts: int
-    breaker_opened: int
-    false_suspicions: int
-    holds: int
-    mtbf_s: Seconds | None
-    outages: int
-    mttr_s: Seconds | None
-    longest_outage_s: Seconds | None
-    detection_mean_s: Seconds | None
-    detection_max_s: Seconds | None
-    detection_by_cause: dict[str, Detection]
-
-
-class ServiceFigures(Figures):
-    """The figures of one service."""
-
-    service: str
-
-
-class Report(TypedDict):
-    """`report --json`."""
-
-    since: Stamp
-    until: Stamp
-    seconds: Seconds
-    services: list[ServiceFigures]
-    total: Figures
-
-
-# -- `why --json` ----------------------------------------------------------------------------------------------------
-
-
-class Excuse(TypedDict):
-    """A silence that never became a suspicion."""
-
-    at: Stamp
-    why: str | None
-    for_s: Seconds | None
-
-
-class Outlook(TypedDict):
-    """What comes next, and in how many seconds; null: no clock decides."""
-
-    what: str
-    in_s: Seconds | None
-
-
-class IncidentStory(TypedDict):
-    """One incident in words."""
-
-    at: Stamp
-    incarnation: int
-    cause: str
-    outcome: str
-    by_person: bool
-    says: str
-    place: Annotated[str | None, "where the process was: hangs at FILE:LINE in FUNCTION()"]
-    detail: JSON
-    evidence_id: int | None
-    seen: list[str]
-    captured: list[str]
-    said: list[str]
-    decided: list[str]
-    after: list[str]
-
-
-Moment = TypedDict("Moment", {"at": Stamp, "says": str})  # noqa: UP013 - this file has at most 600 lines
-
-
-class Why(TypedDict):
-    """`why --json`: the last failures of one instance."""
-
-    instance: str
-    service: str
-    state: State | None
-    ready: bool | None
-    now: str
-    target: str | None
-    known_since: Stamp | None
-    failures: int
-    false_alarms: int
-    excused: list[Excuse]
-    last_order: Annotated[Moment | None, "the last order of a user whose client is known"]
-    incidents: list[IncidentStory]
-    next: Outlook

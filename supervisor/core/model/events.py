@@ -18,10 +18,12 @@ NOTHING: Mapping[str, Any] = {}
 
 
 class Start(NamedTuple):
-    """Set the goal to UP."""
+    """Set the goal to UP.  `lazy`: it is not asked for by name, so that what starts on demand waits for
+    a connection."""
 
     cause: Cause = Cause.STARTED_BY_USER
     by: Mapping[str, Any] = NOTHING
+    lazy: bool = False
 
 
 class Stop(NamedTuple):
@@ -35,10 +37,12 @@ class Stop(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """Stop, then start; never counted as a failure."""
+    """Stop, then start; never counted as a failure.  `service`: the other service for whose sake that is done, where
+    the record names it."""
 
     cause: Cause = Cause.RESTARTED_BY_USER
     by: Mapping[str, Any] = NOTHING
+    service: str = ""
 
 
 class Reset(NamedTuple):
@@ -56,15 +60,55 @@ class SendSignal(NamedTuple):
 
 
 class Reconfigure(NamedTuple):
-    """The configuration changed.  `restart`: the change takes effect only in a new incarnation."""
+    """The configuration changed.  `restart`: the change takes effect only in a new incarnation.  `number_alone`: only
+    the number of instances of its service did, which is no event in the life of this one."""
 
     spec: ServiceSpec
     restart: bool
+    by: Mapping[str, Any] = NOTHING
+    number_alone: bool = False
+
+
+class BeginMaintenance(NamedTuple):
+    """Leave the instance alone, for `lasts` seconds or until it is told otherwise.  `at`: now, in seconds since the
+    epoch."""
+
+    at: float
+    lasts: float | None = None
+    reason: str = ""
+    by: Mapping[str, Any] = NOTHING
+
+
+class EndMaintenance(NamedTuple):
+    """Supervise the instance again.  `by` is empty where its time was over."""
+
+    by: Mapping[str, Any] = NOTHING
+
+
+class Replace(NamedTuple):
+    """A rollout replaces the process by one of `spec`, with nothing held against it that the last one did."""
+
+    spec: ServiceSpec
+    revision: str
+    cause: Cause
     by: Mapping[str, Any] = NOTHING
 
 
 class StartPermitted(NamedTuple):
     """Dependencies are ready and a restart slot is free: spawn."""
+
+
+class Connected(NamedTuple):
+    """A connection waits on the socket `url` of an instance that starts on demand."""
+
+    url: str
+
+
+class Idle(NamedTuple):
+    """An instance that starts on demand had no connection, open or new, for `seconds`."""
+
+    incarnation: int
+    seconds: float
 
 
 class Spawned(NamedTuple):
@@ -102,11 +146,17 @@ class Ready(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """A heartbeat that arrived at `at`.  `sent`: the sender's own monotonic time, if it was given."""
+    """A heartbeat that arrived at `at`.  `sent`: the sender's own monotonic time, if it was given.
+
+    `process`: the process that beats for itself, by pid and start time; None: the main process, or the whole tree.
+    `busy`: it begins work that may take so many seconds, in which it does not beat; `doing`: what that is."""
 
     incarnation: int
     at: float
     sent: float | None = None
+    process: tuple[int, int] | None = None
+    busy: float | None = None
+    doing: str = ""
 
 
 class ProbeFailed(NamedTuple):
@@ -150,6 +200,12 @@ class TreeEmpty(NamedTuple):
     incarnation: int
 
 
+class Drained(NamedTuple):
+    """The requests of a balanced instance that is to be stopped are answered, as far as the balancer knows."""
+
+    incarnation: int
+
+
 class KillIncomplete(NamedTuple):
     """Processes of the tree are still there although they were killed; `processes` names them with pid and state."""
 
@@ -162,7 +218,8 @@ class SuspectExamined(NamedTuple):
 
     `alive`: it answered the confirming probe.  `held`: why its silence proves nothing (stopped, traced, frozen,
     starved), or None.  `ran`: its schedulable time in this silence, in seconds: since the suspicion began, and what was
-    counted in earlier suspicions of the same silence.  `unasked`: why the confirming probe could not ask, or None."""
+    counted in earlier suspicions of the same silence.  `unasked`: why the confirming probe could not ask, or None.
+    `shared`: `held` names what the process needs and what does not answer."""
 
     incarnation: int
     alive: bool
@@ -170,6 +227,41 @@ class SuspectExamined(NamedTuple):
     evidence: Mapping[str, Any] = NOTHING
     ran: float = 0.0
     unasked: str | None = None
+    shared: bool = False
+
+
+class MemberExamined(NamedTuple):
+    """What was found of a silent process that beats for itself.
+
+    `gone`: it has ended.  `stopped`: it is stopped while its main process is not.  `held`, `evidence` and `ran` as in
+    `SuspectExamined`.  `shared`: `held` names what all processes need and what does not answer."""
+
+    incarnation: int
+    process: tuple[int, int]
+    gone: bool = False
+    stopped: bool = False
+    held: str | None = None
+    evidence: Mapping[str, Any] = NOTHING
+    ran: float = 0.0
+    shared: bool = False
+
+
+class MemberLookedAt(NamedTuple):
+    """What a look at a process that is at work has shown.
+
+    `gone` and `stopped` as in `MemberExamined`.  `ran`: the CPU seconds that it has used since it began."""
+
+    incarnation: int
+    process: tuple[int, int]
+    gone: bool = False
+    stopped: bool = False
+    ran: float = 0.0
+
+
+class Stopping(NamedTuple):
+    """`STOPPING=1`: the process ends by itself, and silence from here on is no hang."""
+
+    incarnation: int
 
 
 class LimitExceeded(NamedTuple):
@@ -232,7 +324,12 @@ Event = (
     | Reset
     | SendSignal
     | Reconfigure
+    | BeginMaintenance
+    | EndMaintenance
+    | Replace
     | StartPermitted
+    | Connected
+    | Idle
     | Spawned
     | SpawnFailed
     | Adopted
@@ -244,8 +341,12 @@ Event = (
     | ProbeDelayed
     | Exited
     | TreeEmpty
+    | Drained
     | KillIncomplete
     | SuspectExamined
+    | MemberExamined
+    | MemberLookedAt
+    | Stopping
     | LimitExceeded
     | Triggered
     | Extended

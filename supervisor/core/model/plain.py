@@ -10,9 +10,16 @@ import typing
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from functools import cache
+from sys import intern
 from typing import Any, TypeVar
 
+from supervisor.core.model.cluster_spec import ClusterSpec, PlacementSpec, PushedSpec
 from supervisor.core.model.spec import (
+    BalanceSpec,
+    BreakerSpec,
+    DependencySpec,
+    ExitCodesSpec,
+    GroupSpec,
     HeartbeatSpec,
     HookSpec,
     LogSpec,
@@ -20,9 +27,11 @@ from supervisor.core.model.spec import (
     ReadySpec,
     ResourcesSpec,
     RestartSpec,
+    RolloutSpec,
     SandboxSpec,
     ServiceSpec,
     SocketSpec,
+    StopStep,
     SupervisorSpec,
     TargetSpec,
 )
@@ -32,7 +41,7 @@ T = TypeVar("T")
 
 def _keys(*same: str, **renamed: str) -> dict[str, str]:
     """The key of each attribute.  `renamed`: attributes whose key has another name."""
-    return {**dict(zip(same, same, strict=True)), **renamed}
+    return {**{key: key for key in same}, **renamed}
 
 
 KEYS: dict[type, dict[str, str]] = {
@@ -40,34 +49,54 @@ KEYS: dict[type, dict[str, str]] = {
     TargetSpec: _keys("detect_within", "max_false_restarts"),
     HeartbeatSpec: _keys(
         "source", "interval", "http", "tcp", "exec", "file", "log", "probe_timeout", "detector", "threshold",
-        "min_timeout", "max_timeout", "timeout", "on_suspect", "target",
+        "min_timeout", "max_timeout", "timeout", "on_suspect", "target", "scope",
     ),
+    DependencySpec: _keys("service", "condition", "required"),
+    ExitCodesSpec: _keys("never", "always", "group"),
+    StopStep: _keys("signal", "wait"),
     RestartSpec: _keys(
         "policy", "success_exit_codes", "backoff", "initial", "maximum", "factor", "jitter", "reset_after",
-        "max_restarts", "window", "cooldown", "strategy", "fallback",
+        "max_restarts", "window", "cooldown", "strategy", "fallback", "exit_codes",
     ),
     ResourcesSpec: _keys("max_memory", "max_cpu", "max_tasks", "sustained", "action", "enforce"),
-    LogSpec: _keys("max_size", "keep", "compress", "timestamps", "console", "path", "mode", "owner", "group", "rotate"),
+    LogSpec: _keys(
+        "max_size", "keep", "compress", "timestamps", "console", "path", "mode", "owner", "group", "rotate", "stderr",
+        "path_shared", "stderr_shared",
+    ),
     HookSpec: _keys("on", "run", "notify", "timeout"),
-    SocketSpec: _keys("url", "mode", "label"),
+    SocketSpec: _keys("url", "mode", "label", "reuseport", "on_demand", "idle"),
+    RolloutSpec: _keys("max_unavailable", "settle", "on_failure", "max_surge"),
     SandboxSpec: _keys(
         "private_tmp", "private_devices", "protect_system", "protect_home", "read_write_paths", "read_only_paths",
         "inaccessible_paths",
     ),
+    BalanceSpec: _keys(
+        "listen", "server", "mode", "algorithm", "check", "sticky", "retry", "drain", "max_connections", "certificate",
+        "hosts",
+    ),
+    BreakerSpec: _keys("on_open"),
+    PlacementSpec: _keys("mode", "instances", "require", "prefer", "apart"),
     ServiceSpec: _keys(
         "name", "command", "description", "directory", "user", "group", "extra_groups", "umask", "environment",
         "replicas", "depends_on", "autostart", "type", "group_name", "on_dependency_restart", "stop_signal",
         "stop_timeout", "reload_signal", "dump_signal", "evidence", "start_timeout", "limits", "nice",
         "oom_score_adj", "detach", "sockets", "no_new_privileges", "capabilities", "ambient_capabilities", "ready",
         "heartbeat", "restart", "resources", "log", "hooks", "inherit_environment", "unset_environment", "hard_limits",
-        "first_replica",
-        "unresolved", "sandbox",
+        "first_replica", "ports", "min_ready", "configured_replicas", "first_name", "stop", "dependencies", "end_with",
+        "unresolved", "sandbox", "balance",
+        "rollout", "breaker", "surge", "placement",
     ),
     SupervisorSpec: _keys(
         "name", "runtime_dir", "state_dir", "max_concurrent_restarts", "wait_ready", "group", "listen", "token_file",
         "certificate", "private_key",
     ),
-    Plan: _keys("supervisor", "services", "path", "folder"),
+    GroupSpec: _keys("name", "max_concurrent_restarts"),
+    ClusterSpec: _keys(
+        "hosts", "node", "engine", "address", "session_timeout", "contact_interval", "request_timeout", "tick_time",
+        "labels", "credentials_file", "ca_file", "certificate", "private_key", "detect_within",
+    ),
+    PushedSpec: _keys("number", "digest", "path", "differs"),
+    Plan: _keys("supervisor", "services", "path", "folder", "written", "groups", "cluster", "pushed"),
 }  # fmt: skip
 """The key under which each attribute is written, in the order of writing.
 
@@ -90,7 +119,8 @@ def to_plain(spec: Any) -> Any:
 
 
 def from_plain(kind: type[T], plain: Any) -> T:
-    """The inverse of `to_plain`.  It trusts its input, which this package wrote."""
+    """The inverse of `to_plain`.  Raises one of `saved.GARBAGE` for a key that is not known or a value of another
+    type: this package wrote the input, but the file may be damaged, or of another version."""
     readers: dict[str, Any] = _readers(kind)  # type: ignore[arg-type]
     return kind(**{readers[key][0]: readers[key][1](value) for key, value in plain.items()})
 
@@ -120,16 +150,36 @@ def _readers(kind: Any) -> dict[str, tuple[str, Any]]:
 def _reader(hint: Any) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is types.UnionType or origin is typing.Union:
+        if type(None) not in args:
+            return _of(args)
         inner = _reader(next(a for a in args if a is not type(None)))
         return lambda v: None if v is None else inner(v)
     if origin is tuple:
         if len(args) == 2 and args[1] is Ellipsis:
             inner = _reader(args[0])
-            return lambda v: tuple(inner(x) for x in v)
+            return lambda v: tuple(inner(x) for x in listed(v))
         parts = [_reader(a) for a in args]
-        return lambda v: tuple(p(x) for p, x in zip(parts, v, strict=True))
+        return lambda v: tuple(p(x) for p, x in zip(parts, listed(v), strict=True))
     if isinstance(hint, type) and is_dataclass(hint):
         return lambda v: from_plain(hint, v)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return hint
-    return lambda v: v
+    return _of((int, float) if hint is float else (hint,))
+
+
+def _of(kinds: tuple[type, ...]) -> Any:
+    """Takes a value of one of these types as it is; equal texts, such as directories, become one object."""
+
+    def read(value: Any) -> Any:
+        if type(value) not in kinds:
+            raise TypeError(f"{value!r:.60} is no {' or '.join(kind.__name__ for kind in kinds)}")
+        return intern(value) if type(value) is str else value
+
+    return read
+
+
+def listed(value: Any) -> list[Any] | tuple[Any, ...]:
+    """The value, which is a list.  Else TypeError: a string would be taken for a list of its characters."""
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{value!r:.60} is no list")
+    return value

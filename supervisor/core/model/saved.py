@@ -5,6 +5,9 @@ from __future__ import annotations
 GARBAGE = (AttributeError, KeyError, TypeError, ValueError)
 """The exceptions that reading a damaged snapshot can raise; the caller catches them and starts cold."""
 
+MOST_SECONDS = 2.0**33
+"""More than any moment is: 272 years."""
+
 
 def number(value: object, low: float, high: float) -> float:
     """A number within [low, high]; NaN is not."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from supervisor.core.model import events as ev
@@ -38,6 +39,10 @@ class Message:
     main_pid: int | None = None
     errno: int | None = None
     exit_status: int | None = None
+    busy: float | None = None
+    """It begins work that may take so long, and does not beat meanwhile (`BUSY_USEC=`, an extension)."""
+    doing: str = ""
+    """What that work is (`BUSY=`)."""
     sent: float | None = None
     """When the sender sent it, in CLOCK_MONOTONIC seconds (`SENT_USEC=`, an extension of this project)."""
 
@@ -62,19 +67,26 @@ def parse(datagram: bytes) -> Message | None:
     return Message(**said) if said else None
 
 
-def events(message: Message, spec: ServiceSpec, incarnation: int, at: float) -> list[ev.Event]:
+def events(
+    message: Message,
+    spec: ServiceSpec,
+    incarnation: int,
+    at: float,
+    process: tuple[int, int] | None = None,
+) -> list[ev.Event]:
     """The events that the message means for the instance that sent it; it arrived at `at`.
 
     READY=1 counts only where readiness or heartbeats are asked of `notify`, WATCHDOG=1 only where heartbeats are.
-    `main_pid` is left to the caller, which can check that the process belongs to the instance.
+    `main_pid` is left to the caller, which can check that the process belongs to the instance.  `process`: the sender,
+    where it beats for itself: what it says of readiness, status and stopping is not said for the instance.
     """
     out: list[ev.Event] = []
-    beats = spec.heartbeat is not None and spec.heartbeat.source == "notify"
+    beats = spec.heartbeat is not None and spec.heartbeat.notified
     if message.beat and beats:
-        out.append(ev.Heartbeat(incarnation, at, message.sent))
+        out.append(ev.Heartbeat(incarnation, at, message.sent, process, message.busy, message.doing))
     else:
         out.append(ev.Notified(incarnation))
-    if message is _BEAT:
+    if message is _BEAT or process is not None:
         return out
     if message.status is not None:
         out.append(ev.StatusText(incarnation, message.status))
@@ -84,6 +96,8 @@ def events(message: Message, spec: ServiceSpec, incarnation: int, at: float) -> 
         out.append(ev.Ready(incarnation, "notify"))
     if message.trigger:
         out.append(ev.Triggered(incarnation))
+    if message.stopping and spec.heartbeat is not None and spec.heartbeat.by_process:
+        out.append(ev.Stopping(incarnation))
     return out
 
 
@@ -116,6 +130,15 @@ def _status(value: bytes) -> dict[str, Any]:
     return {"status": "".join(c for c in text if c.isprintable()).strip()[:MAX_STATUS]}
 
 
+def _busy(value: bytes) -> dict[str, Any]:
+    return {"busy": inf} if value == b"infinity" else _number("busy", 0, _U64, _MICROSECONDS)(value)
+
+
+def _doing(value: bytes) -> dict[str, Any]:
+    text = _status(value)["status"]
+    return {"doing": text} if text else {}
+
+
 _FIELDS: dict[bytes, Reader] = {
     b"READY": _flag("ready"),
     b"RELOADING": _flag("reloading"),
@@ -126,6 +149,8 @@ _FIELDS: dict[bytes, Reader] = {
     b"EXTEND_TIMEOUT_USEC": _number("extend", 0, _U64, _MICROSECONDS),
     b"SENT_USEC": _number("sent", 0, _U64, _MICROSECONDS),
     b"STATUS": _status,
+    b"BUSY_USEC": _busy,
+    b"BUSY": _doing,
     b"MAINPID": _number("main_pid", 1, (1 << 31) - 1),
     b"ERRNO": _number("errno", 0, 4095),
     b"EXIT_STATUS": _number("exit_status", 0, 255),

@@ -7,8 +7,11 @@ are here and nowhere else.  `config` makes specifications from TOML; plain.py co
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from supervisor.core.model.cluster_spec import ClusterSpec, PlacementMode, PlacementSpec, PushedSpec
+from supervisor.core.model.value import value
 
 SECOND, MINUTE = 1.0, 60.0
 KIB, MIB = 1024, 1024 * 1024
@@ -47,10 +50,25 @@ class Strategy(StrEnum):
 
 
 class Reaction(StrEnum):
-    """What follows a suspicion or a breach: restart the process, or only report it."""
+    """What follows a breach of a limit: restart the process, or only report it."""
 
     RESTART = "restart"
     REPORT = "report"
+
+
+class Suspicion(StrEnum):
+    """What follows a silence: restart the instance, only report it, or end the one process that is silent."""
+
+    RESTART = "restart"
+    REPORT = "report"
+    KILL_PROCESS = "kill-process"
+
+
+class Scope(StrEnum):
+    """What has to beat: the instance, or each of its processes that has beaten once."""
+
+    INSTANCE = "instance"
+    PROCESS = "process"
 
 
 class Evidence(StrEnum):
@@ -77,7 +95,12 @@ class ConsoleMode(StrEnum):
     RAW = "raw"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+BALANCER = "haproxy"
+"""The name of the service that the daemon adds to a plan in which another one has `balance`, and the source of its
+heartbeat."""
+
+
+@value(frozen=True, slots=True, kw_only=True)
 class ReadySpec:
     """How readiness is observed; exactly one kind is set."""
 
@@ -91,7 +114,7 @@ class ReadySpec:
     timeout: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class TargetSpec:
     """What detection has to achieve, instead of parameters.
 
@@ -106,7 +129,7 @@ PROBED = ("http", "tcp", "exec")
 """Sources of heartbeats that are asked; of the others a beat comes, or it does not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class HeartbeatSpec:
     """Liveness: the source of heartbeats, and the detector that turns their absence into suspicion."""
 
@@ -123,12 +146,50 @@ class HeartbeatSpec:
     min_timeout: float = 2.0
     max_timeout: float = 30.0
     timeout: float = 5.0
-    on_suspect: Reaction = Reaction.RESTART
+    on_suspect: Suspicion = Suspicion.RESTART
     target: TargetSpec | None = None
     """With a target, the detector is `adaptive` and is set by the target (core/detection/target.py)."""
+    scope: Scope = Scope.INSTANCE
+
+    @property
+    def notified(self) -> bool:
+        """Beats come through the notify socket."""
+        return self.source in ("notify", "celery")
+
+    @property
+    def by_process(self) -> bool:
+        """Each process of the tree is observed."""
+        return self.scope is Scope.PROCESS or self.source == "celery"
+
+    @property
+    def shared_is_probed(self) -> bool:
+        """`tcp` or `exec` asks what all processes need (the broker) rather than the service."""
+        return self.source == "celery" and (self.tcp is not None or self.exec is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
+class ExitCodesSpec:
+    """What follows an exit with one of these codes, whatever the policy says: no restart, a restart, or a restart of
+    the whole group."""
+
+    never: tuple[int, ...] = ()
+    always: tuple[int, ...] = ()
+    group: tuple[int, ...] = ()
+
+    def rule(self, code: int | None) -> str:
+        """`never`, `always` or `group`; empty where the policy decides."""
+        return next((rule for rule in ("never", "always", "group") if code in getattr(self, rule)), "")
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class StopStep:
+    """One step of a stop: a signal, and how many seconds the process has before the next step."""
+
+    signal: int
+    wait: float
+
+
+@value(frozen=True, slots=True, kw_only=True)
 class RestartSpec:
     """Whether and when a failed instance is started again."""
 
@@ -145,9 +206,10 @@ class RestartSpec:
     cooldown: float = 60.0
     strategy: Strategy = Strategy.ONE_FOR_ONE
     fallback: str | None = None
+    exit_codes: ExitCodesSpec | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class ResourcesSpec:
     """Limits on resources (see `Enforce`).  `max_cpu` is a fraction of one core: 1.5 is 150 %; tasks are processes and
     threads."""
@@ -160,11 +222,14 @@ class ResourcesSpec:
     enforce: Enforce = Enforce.SAMPLING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class LogSpec:
     """How output is kept.  `keep`: number of rotated files beside the one being written.  `path`: where, with
     `{instance}` for the instance; None: in the state directory.  `mode`, `owner` and `group` of the file: None leaves
-    them as they are.  `rotate`: False leaves rotation, and the files that it makes, to another program."""
+    them as they are.  `rotate`: False leaves rotation, and the files that it makes, to another program.  `stderr`: the
+    path of a log of its own for the standard error, "" for one in the state directory; None: it is in the same log.
+    `path_shared`, `stderr_shared`: other instances, of this or of other services, write that log too; it is no key of
+    the file (config/checks/logs.py)."""
 
     max_size: int = 10 * MIB
     keep: int = 5
@@ -176,9 +241,12 @@ class LogSpec:
     owner: int | None = None
     group: int | None = None
     rotate: bool = True
+    stderr: str | None = None
+    path_shared: bool = False
+    stderr_shared: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class HookSpec:
     """On each event of `on`, run the command `run` with the event as JSON on stdin, or notify the Apprise URL
     `notify`."""
@@ -189,20 +257,25 @@ class HookSpec:
     timeout: float = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class SocketSpec:
     """A listening socket that the supervisor opens for a service.
 
     `url`: `tcp://ADDRESS:PORT` with a numeric address, `unix:/PATH`, or `unix:@NAME` in the abstract namespace; it
     identifies the socket.  `mode`: the mode of a path.  `label`: the name in LISTEN_FDNAMES; empty: the service's name.
+    `reuseport`: each instance has its own at the same address (SO_REUSEPORT).  `on_demand`: a connection starts the
+    service; after `idle` seconds without one it is stopped (None: never).
     """
 
     url: str
     mode: int = 0o660
     label: str = ""
+    reuseport: bool = False
+    on_demand: bool = False
+    idle: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class SandboxSpec:
     """What a service sees and may change of the host's files (core/services/sandbox_view.py).
 
@@ -218,7 +291,81 @@ class SandboxSpec:
     inaccessible_paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class OnOpen(StrEnum):
+    """What dependants of a service do while its breaker is open (core/services/relations/open_breaker.py)."""
+
+    HOLD = "hold"
+    STOP = "stop"
+    IGNORE = "ignore"
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class BreakerSpec:
+    """What the breaker of a service means for others."""
+
+    on_open: OnOpen = OnOpen.HOLD
+
+
+class Condition(StrEnum):
+    """What a dependency has to be before a dependant starts."""
+
+    STARTED = "started"
+    READY = "ready"
+    COMPLETED = "completed"
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class DependencySpec:
+    """How a service depends on another one, where that differs from the plain name: ready, and required.
+
+    One that is not required is waited for only while it is on its way, and is not started for the dependant's sake."""
+
+    service: str
+    condition: Condition = Condition.READY
+    required: bool = True
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class BalanceSpec:
+    """HAProxy in front of a service (docs/balancing.md).
+
+    `listen`: (address, port).  `server`: address and port of an instance.  `check`: the path that HAProxy asks for, or
+    None for a connection.  `sticky`: `cookie`, `source` or empty.  `retry`: `connect`, or `idempotent`: also what was
+    sent.  `drain`: seconds that the requests of a leaving instance may take.  `max_connections`: of an instance.
+    `hosts`: `own`, or `all`: instances on other hosts of the cluster get requests, too."""
+
+    listen: tuple[str, int]
+    server: str = "127.0.0.1:{port}"
+    mode: str = "http"
+    algorithm: str = "leastconn"
+    check: str | None = None
+    sticky: str = ""
+    retry: str = "connect"
+    drain: float = 30.0
+    max_connections: int | None = None
+    certificate: str = ""
+    hosts: str = "own"
+
+
+@value(frozen=True, slots=True, kw_only=True)
+class RolloutSpec:
+    """How the instances of a service are replaced (core/services/rollout.py).
+
+    `max_unavailable`: how many may be missing meanwhile, a number or a part of them ("25%").  `max_surge`: how many
+    more may run meanwhile.  `settle`: seconds for which an instance has to stay ready before the next.  `on_failure`:
+    `rollback` or `halt`."""
+
+    max_unavailable: int | str = 1
+    max_surge: int | str = 0
+    settle: float = 10.0
+    on_failure: str = "rollback"
+
+
+# One of each for all services that say nothing else: specifications do not change.
+_RESTART, _LOG, _BREAKER, _PLACEMENT = RestartSpec(), LogSpec(), BreakerSpec(), PlacementSpec()
+
+
+@value(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
     """One `[services.NAME]`, with `[defaults]` merged in and every `${VAR}` resolved."""
 
@@ -238,13 +385,27 @@ class ServiceSpec:
     replicas: int = 1
     first_replica: int = 1
     """What `{replica}` is for the first instance (core/services/replica.py)."""
+    ports: tuple[int, int] | None = None
+    """The first and the last of the ports of which each instance has one."""
+    min_ready: int | None = None
+    """The service counts as ready from so many ready instances; None: all."""
+    configured_replicas: int | None = None
+    """What the file says where `replicas` was set by `supervisor scale` (core/services/scaling.py)."""
+    first_name: str = ""
+    """The name that the first instance keeps, because it ran before it got or lost the others; empty: the usual one."""
+    surge: int = 0
+    """How many instances run beside `replicas` during a rollout; only a plan in force has any, and it is not saved."""
     depends_on: tuple[str, ...] = ()
+    dependencies: tuple[DependencySpec, ...] = ()
+    """Of those in `depends_on` that are written as a table."""
     autostart: bool = True
     type: ServiceType = ServiceType.SERVICE
     group_name: str | None = None
     on_dependency_restart: str = "ignore"
     stop_signal: int = 15
     stop_timeout: float = 10.0
+    stop: tuple[StopStep, ...] = ()
+    """The steps of a stop, in place of `stop_signal` and `stop_timeout`."""
     reload_signal: int = 1
     dump_signal: int | None = None
     evidence: Evidence = Evidence.LOOK
@@ -255,6 +416,8 @@ class ServiceSpec:
     nice: int = 0
     oom_score_adj: int = 0
     detach: bool = False
+    end_with: bool = False
+    """Everything ends with it (core/services/relations/end_with.py)."""
     sockets: tuple[SocketSpec, ...] = ()
     no_new_privileges: bool = False
     capabilities: tuple[int, ...] | None = None
@@ -263,20 +426,63 @@ class ServiceSpec:
     sandbox: SandboxSpec | None = None
     ready: ReadySpec | None = None
     heartbeat: HeartbeatSpec | None = None
-    restart: RestartSpec = field(default_factory=RestartSpec)
+    restart: RestartSpec = field(default_factory=lambda: _RESTART)
     resources: ResourcesSpec | None = None
-    log: LogSpec = field(default_factory=LogSpec)
+    log: LogSpec = field(default_factory=lambda: _LOG)
     hooks: tuple[HookSpec, ...] = ()
+    balance: BalanceSpec | None = None
+    rollout: RolloutSpec | None = None
+    """None: a reload restarts all instances of a changed service at once."""
+    breaker: BreakerSpec = field(default_factory=lambda: _BREAKER)
+    placement: PlacementSpec = field(default_factory=lambda: _PLACEMENT)
     unresolved: tuple[tuple[str, str], ...] = ()
     """(key, reason) of each thing that the host does not have: its program, directory, user, environment file.  A
     process is started only once the configuration, compiled again, finds them all."""
 
     @property
     def instances(self) -> tuple[str, ...]:
-        """Instance names: the plain name for one replica, `name@1` … `name@N` for more."""
-        if self.replicas == 1:
-            return (self.name,)
-        return tuple(f"{self.name}@{i}" for i in range(1, self.replicas + 1))
+        """Instance names: the plain name for one replica, `name@1` … `name@N` for more.  Those of a surge follow."""
+        first = self.first_name or (self.name if self.replicas == 1 else f"{self.name}@1")
+        return (first, *(f"{self.name}@{i}" for i in range(2, self.replicas + self.surge + 1)))
+
+    @property
+    def stop_steps(self) -> tuple[StopStep, ...]:
+        """The steps of a stop; after the last one the tree is killed."""
+        return self.stop or (StopStep(signal=self.stop_signal, wait=self.stop_timeout),)
+
+    @property
+    def longest_stop(self) -> float:
+        """Seconds from the order to the kill."""
+        return sum(step.wait for step in self.stop_steps)
+
+    @property
+    def exclusive(self) -> bool:
+        """An instance runs only while this host holds its slot in the cluster (core/services/lease_gate.py)."""
+        return self.placement.mode is not PlacementMode.EVERY
+
+    @property
+    def over_hosts(self) -> bool:
+        """Instances on other hosts of the cluster get requests, too, and its own get those of other hosts."""
+        return self.balance is not None and self.balance.hosts == "all"
+
+    def dependency(self, service: str) -> DependencySpec:
+        """How it depends on that service, which is in `depends_on`."""
+        return next((d for d in self.dependencies if d.service == service), DependencySpec(service=service))
+
+    @property
+    def is_balancer(self) -> bool:
+        """It is the HAProxy that the daemon has added; a service of the user may have the same name."""
+        return self.heartbeat is not None and self.heartbeat.source == BALANCER
+
+    @property
+    def on_demand(self) -> bool:
+        """It is started by the first connection."""
+        return any(socket.on_demand for socket in self.sockets)
+
+    @property
+    def idle(self) -> float | None:
+        """It is stopped after so many seconds without a connection; None: never."""
+        return max((socket.idle for socket in self.sockets if socket.idle is not None), default=None)
 
     def inherited(self, names: Iterable[str]) -> set[str]:
         """Which of the daemon's environment variables `names` a process of the service gets."""
@@ -286,7 +492,7 @@ class ServiceSpec:
         return kept - set(self.unset_environment)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class SupervisorSpec:
     """`[supervisor]`.
 
@@ -307,15 +513,32 @@ class SupervisorSpec:
     private_key: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
+class GroupSpec:
+    """`[groups.NAME]`: what holds for the services of a group together.
+
+    `max_concurrent_restarts`: how many of their instances may be starting again at once; None: only the limit of the
+    host counts."""
+
+    name: str
+    max_concurrent_restarts: int | None = None
+
+
+@value(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A whole configuration.  `services` is in start order: dependencies come first.  `folder`: names the folder of the
-    file `path` wherever it is moved."""
+    file `path` wherever it is moved.  `written`: (service, fingerprint of its table in the file), because users and
+    environment files are resolved, so that the specs do not tell how they were written.  `pushed`: the version that the
+    services were read from, instead of the file at `path`."""
 
     supervisor: SupervisorSpec
     services: tuple[ServiceSpec, ...]
     path: str = ""
     folder: str = ""
+    written: tuple[tuple[str, str], ...] = ()
+    groups: tuple[GroupSpec, ...] = ()
+    cluster: ClusterSpec | None = None
+    pushed: PushedSpec | None = None
 
     def service(self, name: str) -> ServiceSpec | None:
         return next((s for s in self.services if s.name == name), None)

@@ -46,14 +46,16 @@ class RestartDecision:
 
 
 def wants_restart(
-    spec: RestartSpec, oneshot: bool, exit_code: int | None, signal: int | None, ended_for_failure: bool
+    spec: RestartSpec, oneshot: bool, exit_code: int | None, signal: int | None, ended_for_failure: bool, rule: str = ""
 ) -> bool:
     """Whether the policy wants a restart after this exit.
 
     `ended_for_failure`: the supervisor ended it because of a failure that it detected (silence, a limit, a start
     timeout), so that it failed whatever its exit status is.  An unknown exit (neither code nor signal) is a failure.  A
-    oneshot that succeeded is not restarted under any policy.
+    oneshot that succeeded is not restarted under any policy.  `rule`: what `exit_codes` says, which goes before.
     """
+    if rule:
+        return rule != "never"
     failed = ended_for_failure or signal is not None or exit_code not in spec.success_exit_codes
     if spec.policy is Policy.NEVER:
         return False

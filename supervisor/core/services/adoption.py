@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.model.actions import Goal
+from supervisor.core.model.causes import Cause
 from supervisor.core.model.events import Adopted, NotFoundOnAdoption
 
 
@@ -76,6 +78,13 @@ def saved(instance: Instance, process: Running | None, now: float) -> dict[str, 
 def has_state(saved: Mapping[str, Any]) -> bool:
     """Whether the state of an instance was saved, and not its history alone."""
     return "state" in saved
+
+
+def is_kept(saved: Mapping[str, Any]) -> bool:
+    """Whether an instance keeps its goal.  One that was taken out, and was still in the plan in force because it had
+    not ended, does not: where the file has it again, it is new."""
+    taken_out = saved.get("goal") == Goal.DOWN and saved.get("wanted_by") == Cause.REMOVED
+    return has_state(saved) and not taken_out
 
 
 def is_main(start: int, seen: Seen | None) -> bool:

@@ -19,7 +19,7 @@ class Deadlines:
     __slots__ = ("_count", "_heap", "entries")
 
     def __init__(self) -> None:
-        self.entries: dict[str, float] = {}
+        self.entries: dict[Instance, float] = {}
         """The time of each instance's live entry.  Read only; an earlier deadline has to be passed to `schedule`."""
         self._heap: list[tuple[float, int, Instance]] = []
         self._count = 0
@@ -33,11 +33,11 @@ class Deadlines:
         """Enter the present deadline of the instance."""
         deadline = instance.deadline
         if deadline is None:
-            self.entries.pop(instance.name, None)
+            self.entries.pop(instance, None)
             return
-        known = self.entries.get(instance.name)
+        known = self.entries.get(instance)
         if known is None or deadline < known:
-            self.entries[instance.name] = deadline
+            self.entries[instance] = deadline
             self._count += 1
             heapq.heappush(self._heap, (deadline, self._count, instance))
 
@@ -50,14 +50,14 @@ class Deadlines:
         heap = self._heap
         while heap and heap[0][0] <= now + LOOK_AHEAD:
             when, _, instance = heap[0]
-            known = self.entries.get(instance.name) == when
+            known = self.entries.get(instance) == when
             deadline = instance.deadline if known else None
             passed = deadline is not None and deadline <= when
             if passed and when > now:
                 break
             heapq.heappop(heap)
             if known:
-                del self.entries[instance.name]
+                del self.entries[instance]
             if passed:
                 found.append(instance)
             elif known:

@@ -14,8 +14,12 @@ _RESTARTS = frozenset(
         Cause.RESTARTED_BY_USER,
         Cause.SIGNALLED_BY_USER,
         Cause.RELOADED,
+        Cause.ROLLED_OUT,
+        Cause.PUT_BACK,
         Cause.GROUP_RESTARTED,
         Cause.DEPENDENCY_RESTARTED,
+        Cause.DEPENDENCY_FAILED,
+        Cause.LEASE_ENDING,
     }
 )
 

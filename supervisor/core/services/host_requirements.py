@@ -1,6 +1,8 @@
-"""What a plan requires of the host: the limit of open descriptors, and the mode of the runtime directory."""
+"""What a plan requires of the host: the limit of open descriptors, and its directories."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from supervisor.core.model.spec import Plan
 
@@ -21,6 +23,16 @@ def descriptor_shortage(limit: int, instances: int) -> str:
         f"{limit} descriptors are few for {instances} instances; "
         f"set LimitNOFILE={needed} (systemd) or ulimit -n {needed}"
     )
+
+
+def distant_directories(mounts: Mapping[str, str | None]) -> list[str]:
+    """The problems of the daemon's own directories, each with the mount point of a file system that may not answer and
+    that it is on, or None."""
+    return [
+        f"{directory} is on {mount}, a file system that may not answer: supervision would wait for it"
+        for directory, mount in mounts.items()
+        if mount is not None
+    ]
 
 
 def runtime_directory_mode(plan: Plan, user: int) -> int:

@@ -10,29 +10,36 @@ IN_PLACE = frozenset(
     {
         "description",
         "depends_on",
+        "dependencies",
         "autostart",
         "group_name",
         "on_dependency_restart",
         "replicas",
+        "min_ready",
         "stop_signal",
         "stop_timeout",
+        "stop",
         "reload_signal",
         "dump_signal",
         "evidence",
         "start_timeout",
         "detach",
+        "end_with",
         "ready",
         "heartbeat",
         "restart",
         "resources",
         "log",
         "hooks",
+        "balance",
+        "rollout",
+        "breaker",
     }
 )
 """Keys of a service whose change does not concern the running process."""
 
-NOT_WRITTEN = "unresolved"
-"""What the host lacks is no key of a service."""
+NOT_WRITTEN = frozenset({"unresolved", "configured_replicas", "first_name", "surge"})
+"""What the host lacks and what is known only of the plan in force are no keys of a service."""
 
 SUPERVISOR_IN_PLACE = frozenset({"max_concurrent_restarts", "wait_ready"})
 """Keys of [supervisor] that a running daemon follows."""
@@ -41,7 +48,7 @@ SUPERVISOR_IN_PLACE = frozenset({"max_concurrent_restarts", "wait_ready"})
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Names of services, and the changed keys of each changed one.  `supervisor`: changed keys that need a new
-    daemon."""
+    daemon.  `rolled`: of those that need new processes, the ones that get them instance by instance."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -49,6 +56,7 @@ class Difference:
     unchanged: int = 0
     supervisor: tuple[str, ...] = ()
     restarted: frozenset[str] = frozenset()
+    rolled: frozenset[str] = frozenset()
 
     def needs_restart(self, service: str) -> bool:
         """The change of this service takes effect only in a new process."""
@@ -70,25 +78,29 @@ def difference(old: Plan, new: Plan) -> Difference:
         removed=tuple(name for name in before if name not in after),
         changed=changed,
         unchanged=len(before.keys() & after.keys()) - len(changed),
-        supervisor=tuple(k for k in _changed(old.supervisor, new.supervisor) if k not in SUPERVISOR_IN_PLACE),
+        supervisor=tuple(k for k in changed_keys(old.supervisor, new.supervisor) if k not in SUPERVISOR_IN_PLACE),
         restarted=frozenset(name for name in changed if _needs_process(before[name], after[name], changed[name])),
     )
 
 
 def _keys(old: ServiceSpec, new: ServiceSpec, moved: str | None) -> tuple[str, ...]:
     """`moved`: the folder that is another one now."""
-    keys = _changed(old, new)
+    keys = changed_keys(old, new)
     inside = moved is not None and f"{new.directory}/".startswith(moved)
     return ("directory", *keys) if inside and "directory" not in keys else keys
 
 
-def _changed(old: ServiceSpec | SupervisorSpec, new: ServiceSpec | SupervisorSpec) -> tuple[str, ...]:
-    names = (f.name for f in fields(old) if f.name != NOT_WRITTEN)
+def changed_keys(old: ServiceSpec | SupervisorSpec, new: ServiceSpec | SupervisorSpec) -> tuple[str, ...]:
+    """The keys of two specifications that differ."""
+    names = (f.name for f in fields(old) if f.name not in NOT_WRITTEN)
     return tuple(name for name in names if getattr(old, name) != getattr(new, name))
 
 
 def _needs_process(old: ServiceSpec, new: ServiceSpec, keys: tuple[str, ...]) -> bool:
-    if set(keys) - IN_PLACE or (old.replicas == 1) != (new.replicas == 1):  # web becomes web@1, or the other way round
+    apart = set(keys) - IN_PLACE
+    if old.ports and new.ports and old.ports[0] == new.ports[0]:  # each instance keeps its port
+        apart.discard("ports")
+    if apart:
         return True
     return _notify_environment(old) != _notify_environment(new)
 
@@ -96,5 +108,5 @@ def _needs_process(old: ServiceSpec, new: ServiceSpec, keys: tuple[str, ...]) ->
 def _notify_environment(spec: ServiceSpec) -> tuple[bool, float | None]:
     """What the environment of a process says of readiness and heartbeats (NOTIFY_SOCKET, WATCHDOG_USEC)."""
     beat = spec.heartbeat
-    interval = beat.interval if beat is not None and beat.source == "notify" else None
+    interval = beat.interval if beat is not None and beat.notified else None
     return interval is not None or (spec.ready is not None and spec.ready.notify), interval

@@ -1,54 +1,112 @@
-"""Puts the number of a replica into what is run and asked: `{replica}` in command, environment, probes and heartbeat.
+"""What distinguishes the instances of a service: `{replica}` is the number of one, `{port}` its port of `ports`.
 
-The instances of a service differ in nothing else, so one specification describes them all.
+They stand in the command, the environment, the probes, the sockets and the address for the balancer.  The instances of
+a service differ in nothing else, so one specification describes them all.  The port belongs to the number, so that an
+instance keeps it for life.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
+from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec, SocketSpec
 
-MARK = "{replica}"
+REPLICA, PORT = "{replica}", "{port}"
+PORT_VARIABLE = "PORT"
+"""The variable that tells a process its port, unless the service's own environment sets it."""
 P = TypeVar("P", ReadySpec, HeartbeatSpec)
+Key = tuple[str | int, ...]
+
+
+def position(spec: ServiceSpec, instance: str) -> int:
+    """Which instance of its service it is, from 1: 3 for `web@3`, 1 for plain `web`."""
+    return int(instance.rpartition("@")[2]) if instance != spec.name else 1
 
 
 def replica_number(spec: ServiceSpec, instance: str) -> int:
     """The number of `web@3`: two more than `first_replica`; of plain `web`: `first_replica`."""
-    index = instance.rpartition("@")[2] if instance != spec.name else "1"
-    return spec.first_replica + int(index) - 1
+    return spec.first_replica + position(spec, instance) - 1
+
+
+def port_of(spec: ServiceSpec, instance: str) -> int | None:
+    """The port of the instance; None where the service has no `ports`, or too few."""
+    if spec.ports is None:
+        return None
+    first, last = spec.ports
+    port = first + position(spec, instance) - 1
+    return port if port <= last else None
 
 
 def for_instance(spec: ServiceSpec, instance: str) -> ServiceSpec:
-    """The specification of one instance, with its number in place of `{replica}`."""
-    if not _mentions(spec):
+    """The specification of one instance, with its number and its port in place of `{replica}` and `{port}`."""
+    marks = _marks(spec, instance)
+    own = any(socket.reuseport for socket in spec.sockets)
+    if marks.keys() == {REPLICA} and not own and not any(REPLICA in text for _, text in texts(spec)):
         return spec
-    number = str(replica_number(spec, instance))
+    environment = tuple((name, _put(value, marks)) for name, value in spec.environment)
+    if PORT in marks and PORT_VARIABLE not in dict(environment):
+        environment = tuple(sorted((*environment, (PORT_VARIABLE, marks[PORT]))))
     return replace(
         spec,
-        command=_words(spec.command, number),
-        environment=tuple((name, value.replace(MARK, number)) for name, value in spec.environment),
-        ready=spec.ready and _probe(spec.ready, number),
-        heartbeat=spec.heartbeat and _probe(spec.heartbeat, number),
+        command=_words(spec.command, marks),
+        environment=environment,
+        sockets=tuple(replace(socket, url=_url(socket, marks)) for socket in spec.sockets),
+        ready=spec.ready and _probe(spec.ready, marks),
+        heartbeat=spec.heartbeat and _probe(spec.heartbeat, marks),
+        balance=spec.balance and replace(spec.balance, server=_put(spec.balance.server, marks)),
     )
 
 
-def _mentions(spec: ServiceSpec) -> bool:
-    texts = [*spec.command, *(value for _, value in spec.environment)]
-    for probe in (spec.ready, spec.heartbeat):
-        if probe is not None:
-            texts += [*(probe.exec or ()), probe.http or "", probe.tcp or "", getattr(probe, "file", None) or ""]
-    return any(MARK in text for text in texts)
+def balanced_at(spec: ServiceSpec, instance: str) -> str:
+    """The address of the instance for the balancer; empty where there is none."""
+    return _put(spec.balance.server, _marks(spec, instance)) if spec.balance is not None else ""
 
 
-def _probe(probe: P, number: str) -> P:
-    texts = {name: text.replace(MARK, number) for name in _TEXTS if (text := getattr(probe, name, None)) is not None}
-    return replace(probe, **texts, exec=probe.exec and _words(probe.exec, number))
+def texts(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
+    """Every text in which `{replica}` and `{port}` are replaced, with its key."""
+    yield from ((("command",), word) for word in spec.command)
+    yield from ((("environment", name), value) for name, value in spec.environment)
+    yield from ((("sockets", index), socket.url) for index, socket in enumerate(spec.sockets))
+    for table, probe in (("ready", spec.ready), ("heartbeat", spec.heartbeat)):
+        for name in _TEXTS:
+            text = getattr(probe, name, None)
+            if text is not None:
+                yield (table, name), text
+        for word in (probe.exec if probe is not None else None) or ():
+            yield (table, "exec"), word
+    if spec.balance is not None:
+        yield ("balance", "server"), spec.balance.server
 
 
 _TEXTS = ("http", "tcp", "file")
 
 
-def _words(words: tuple[str, ...], number: str) -> tuple[str, ...]:
-    return tuple(word.replace(MARK, number) for word in words)
+def _marks(spec: ServiceSpec, instance: str) -> dict[str, str]:
+    """What stands for what."""
+    port = port_of(spec, instance)
+    number = {REPLICA: str(replica_number(spec, instance))}
+    return number if port is None else number | {PORT: str(port)}
+
+
+def _put(text: str, marks: dict[str, str]) -> str:
+    for mark, value in marks.items():
+        text = text.replace(mark, value)
+    return text
+
+
+def _url(socket: SocketSpec, marks: dict[str, str]) -> str:
+    """The URL that identifies the socket of one instance: several may have one at the same address."""
+    url = _put(socket.url, marks)
+    return f"{url}#{marks[REPLICA]}" if socket.reuseport else url
+
+
+def _probe(probe: P, marks: dict[str, str]) -> P:
+    given = ((name, getattr(probe, name, None)) for name in _TEXTS)
+    found: dict[str, Any] = {name: _put(text, marks) for name, text in given if text is not None}
+    return replace(probe, **found, exec=probe.exec and _words(probe.exec, marks))
+
+
+def _words(words: tuple[str, ...], marks: dict[str, str]) -> tuple[str, ...]:
+    return tuple(_put(word, marks) for word in words)

@@ -8,22 +8,37 @@ is an event in a queue, so that no handler calls another instance's handler.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.core.detection.local_health import LocalHealth
-from supervisor.core.history.incidents import is_decision
 from supervisor.core.lifecycle.instance import Instance
-from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Action, Goal, Record, State
+from supervisor.core.model.actions import Action, Goal, State
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.spec import Plan, ServiceSpec, Strategy
-from supervisor.core.services.correlated_silence import CorrelatedSilence
+from supervisor.core.model.spec import Plan, ServiceSpec
+from supervisor.core.services import maintenance
+from supervisor.core.services.breaker_status import Counts
 from supervisor.core.services.deadlines import FOREVER, Deadlines
-from supervisor.core.services.plan_diff import Difference, difference
+from supervisor.core.services.fitting import fitting
+from supervisor.core.services.membership import beside, regrouped
+from supervisor.core.services.relations.correlated_silence import CorrelatedSilence
+from supervisor.core.services.relations.dependency import with_dependencies
+from supervisor.core.services.relations.reactions import became_ready, for_fallback, for_group
+from supervisor.core.services.relations.roster import Roster
+from supervisor.core.services.relations.shared_cause import shared_cause
+from supervisor.core.services.relations.start_permits import StartPermits
+from supervisor.core.services.relations.stop_order import StopOrder
+from supervisor.core.services.scaling import Spread
+
+if TYPE_CHECKING:
+    from supervisor.core.services.lease_gate import Told
+    from supervisor.core.services.plan_diff import Difference
+    from supervisor.core.services.rollout import Rollout
+    from supervisor.core.services.rollouts import Rollouts
 
 By = Mapping[str, Any]
 """The giver of an order (documents.OrderedBy)."""
@@ -31,26 +46,27 @@ By = Mapping[str, Any]
 
 class ServiceSet:
     """Instances by name, in start order.  Methods that take a time (monotonic seconds) return the actions to
-    perform."""
+    perform.  `starts_held`: what is to start waits, until the plan is known under which it does."""
 
-    def __init__(self, plan: Plan, rng: Callable[[], float]) -> None:
+    def __init__(self, plan: Plan, rng: Callable[[], float], rollouts: Iterable[Rollout] = ()) -> None:
+        """`rollouts`: those of an earlier daemon that crashed."""
         self.plan = plan
-        self.instances: dict[str, Instance] = {}
-        self.closing = False
+        self.roster = Roster(plan)
+        self.instances = self.roster.instances
+        self.closing = self.starts_held = False
+        self.counts = Counts()
         self._rng = rng
-        self._specs: dict[str, ServiceSpec] = {}
-        self._dependants: dict[str, list[str]] = {}
         self._queue: deque[tuple[Instance, ev.Event]] = deque()
-        self._waiting: dict[str, None] = {}
-        self._awaiting_slot: dict[str, None] = {}
-        self._recheck_waiting = False
-        self._recovering: set[str] = set()
-        self._postponed_stops: dict[str, ev.Stop] = {}
-        self._removed: set[str] = set()
+        self._permits = StartPermits(self.roster, self.counts, plan)
+        self._stops = StopOrder(self.roster)
         self._deadlines = Deadlines()
         self._correlated_silence = CorrelatedSilence()
         self._health = LocalHealth()
-        self._index(plan)
+        self.rollouts: Rollouts | None = None  # made with the first rollout: most daemons have none
+        if known := {r.service: r for r in rollouts if plan.service(r.service) is not None}:
+            self._rolling().by_service = known
+            self.plan = plan = self._rolling().in_force(plan)
+            self._index(plan)
         for spec in plan.services:
             self._create(spec)
 
@@ -58,10 +74,23 @@ class ServiceSet:
 
     def names(self, pattern: str) -> list[str]:
         """The instances that a service, instance or group name means; empty if there are none (any more)."""
-        if pattern in self.instances:
-            return [pattern] if pattern not in self._removed else []
-        meant = (i for i in self.instances.values() if pattern in (i.spec.name, i.spec.group_name))
-        return [i.name for i in meant if i.name not in self._removed]
+        return self.roster.names(pattern)
+
+    @property
+    def ends_with_one(self) -> bool:
+        """Some service ends everything when it ends."""
+        return self.roster.ends_with_one
+
+    @property
+    def removed(self) -> AbstractSet[str]:
+        """The instances that are no longer wanted and still end."""
+        return self.roster.removed
+
+    def taken_dropped(self) -> set[str]:
+        """The instances that are no more, since this was called last.  What is saved of them has to go: one of a surge
+        is dropped together with the others, some time after its own last record."""
+        dropped, self.roster.dropped = self.roster.dropped, set()
+        return dropped
 
     def with_running_services(self, plan: Plan) -> Plan:
         """`plan`, with the services that it no longer has but that still run.  A later daemon needs their specification
@@ -69,10 +98,20 @@ class ServiceSet:
         gone = {i.spec.name: i.spec for i in self.instances.values() if i.alive and plan.service(i.spec.name) is None}
         return replace(plan, services=(*gone.values(), *plan.services)) if gone else plan
 
+    def saved_rollouts(self) -> list[dict[str, Any]]:
+        """All rollouts, for a later daemon."""
+        return self.rollouts.saved() if self.rollouts is not None else []
+
     @property
     def deadline(self) -> float | None:
         """When `tick` is due next.  May be too early, where a heartbeat has postponed a deadline, but is never late."""
-        return self._deadlines.next
+        moves, gate = self.rollouts if not self.closing else None, self.roster.gate  # a shutdown stops each rollout
+        all_of_them = (
+            self._deadlines.next,
+            moves.deadline if moves is not None else None,
+            gate.due if gate is not None else None,
+        )
+        return min((when for when in all_of_them if when is not None), default=None)
 
     @property
     def all_down(self) -> bool:
@@ -85,7 +124,7 @@ class ServiceSet:
 
     def dependants(self, service: str) -> list[str]:
         """Services that name `service` in depends_on."""
-        return self._dependants.get(service, [])
+        return self.roster.dependants.get(service, [])
 
     # -- stepping ------------------------------------------------------------------------------------------------
 
@@ -95,9 +134,11 @@ class ServiceSet:
         if instance is None:
             return []
         plain = instance.state is State.RUNNING and not instance.review_due and instance.blind_since is None
-        if type(event) is ev.Heartbeat and plain:
+        if type(event) is ev.Heartbeat and plain and not instance.troubled:
             self._beat(instance, event)
             return []
+        if type(event) is ev.SuspectExamined or type(event) is ev.MemberExamined:
+            event = shared_cause(instance, event, self.roster.missing_dependency)
         if type(event) is ev.SuspectExamined:
             event = self._correlated_silence.examined(instance, event, self.instances.values(), now)
         self._queue.append((instance, event))
@@ -106,13 +147,16 @@ class ServiceSet:
     def _beat(self, instance: Instance, event: ev.Heartbeat) -> None:
         """The hot path: only the detector takes the beat; the deadline is entered only where it comes nearer."""
         suspect_at = instance.beat(event)
-        if suspect_at is not None and suspect_at < self._deadlines.entries.get(instance.name, FOREVER):
+        if suspect_at is not None and suspect_at < self._deadlines.entries.get(instance, FOREVER):
             self._deadlines.schedule(instance)
 
     def tick(self, now: float) -> list[Action]:
         """Fire every deadline that has passed."""
+        if self.roster.gate is not None and self.roster.gate.passed(now):
+            self._permits.recheck = True
         for instance in self._deadlines.due(now):
-            self._queue.append((instance, ev.Timeout(self._health.patience(now))))
+            over = maintenance.is_over(instance, now)
+            self._queue.append((instance, ev.EndMaintenance() if over else ev.Timeout(self._health.patience(now))))
         return self._process_queue(now)
 
     def stalled(self, seconds: float, now: float) -> list[Action]:
@@ -125,17 +169,23 @@ class ServiceSet:
     # -- commands ------------------------------------------------------------------------------------------------
 
     def start(
-        self, names: Iterable[str], now: float, cause: Cause = Cause.STARTED_BY_USER, by: By = ev.NOTHING
-    ) -> list[Action]:
-        """Start these instances and what they depend on.  A oneshot that has succeeded runs again only if it is
-        named."""
+        self, names: Iterable[str], now: float, cause: Cause = Cause.STARTED_BY_USER, by: By = ev.NOTHING,
+        *, keep: Collection[str] = (),
+    ) -> list[Action]:  # fmt: skip
+        """Start these instances and what they depend on, but not those to `keep` as they are.  A oneshot that has
+        succeeded runs again only if it is named."""
         named = list(names)
-        for name in self._with_dependencies(named):
+        for name in with_dependencies(named, self.instances, self.roster.specs):
             instance = self.instances[name]
+            if name in keep:
+                continue
             if instance.ready_for_dependants and name not in named and instance.goal is Goal.UP:
                 continue
-            self._postponed_stops.pop(name, None)
-            self._queue.append((instance, ev.Start(cause, by)))
+            if instance.maintenance is not None and name not in named:
+                continue
+            self._stops.postponed.pop(name, None)
+            lazy = name not in named or cause is not Cause.STARTED_BY_USER
+            self._queue.append((instance, ev.Start(cause, by, lazy)))
         return self._process_queue(now)
 
     def stop(
@@ -152,20 +202,67 @@ class ServiceSet:
 
     def kill(self, now: float, by: By = ev.NOTHING) -> list[Action]:
         """Kill everything without waiting for stop timeouts or dependants."""
-        self._postponed_stops.clear()
+        self._stops.postponed.clear()
         for instance in self.instances.values():
             self._queue.append((instance, ev.Stop(Cause.SHUTDOWN, force=True, by=by)))
         return self._process_queue(now)
 
     def restart(self, names: Iterable[str], now: float, by: By = ev.NOTHING) -> list[Action]:
         for name in names:
-            self._postponed_stops.pop(name, None)
+            self._stops.postponed.pop(name, None)
             self._queue.append((self.instances[name], ev.Restart(by=by)))
+        return self._process_queue(now)
+
+    def roll(self, services: Iterable[str], now: float, by: By = ev.NOTHING) -> list[Action]:
+        """Restart the instances of these services one after the other.  OperationFailed where one is rolled out."""
+        from supervisor.core.services.rollout import Order
+
+        wanted = list(services)
+        self.require_not_rolling(wanted)
+        for service in wanted:
+            self._rolling().begin(Order.RESTART, self.roster.specs[service], self.roster.specs[service], now, by)
+        return self._process_queue(now)
+
+    def require_not_rolling(self, services: Iterable[str]) -> None:
+        """OperationFailed where one of these is being rolled out."""
+        if self.rollouts is not None:
+            self.rollouts.require_free(services)
+
+    def steer(self, verb: str, service: str, now: float, by: By = ev.NOTHING) -> list[Action]:
+        """Pause, resume or undo the rollout of a service.  OperationFailed where that makes no sense."""
+        self._rolling().steer(verb, service, now, by)
+        self._follow_rollouts()
+        return self._process_queue(now)
+
+    def lease(self, told: Told, now: float) -> list[Action]:
+        """The cluster's agent said what this host holds."""
+        if self.roster.gate is None:
+            return []
+        self.roster.gate.hear(told, now)
+        self._permits.recheck = True
+        return self._process_queue(now)
+
+    def guard(self, guarded: frozenset[tuple[str, int]], now: float) -> list[Action]:
+        """The dead-man process knows these instances and epochs, and no others."""
+        if self.roster.gate is None or self.roster.gate.guarded == guarded:
+            return []
+        self.roster.gate.guarded = guarded
+        self._permits.recheck = True
         return self._process_queue(now)
 
     def reset(self, names: Iterable[str], now: float, by: By = ev.NOTHING) -> list[Action]:
         for name in names:
             self._queue.append((self.instances[name], ev.Reset(by)))
+        return self._process_queue(now)
+
+    def begin_maintenance(self, names: Iterable[str], now: float, order: ev.BeginMaintenance) -> list[Action]:
+        """Leave these instances alone."""
+        self._queue.extend((self.instances[name], order) for name in names)
+        return self._process_queue(now)
+
+    def end_maintenance(self, names: Iterable[str], now: float, by: By = ev.NOTHING) -> list[Action]:
+        """Supervise these instances again."""
+        self._queue.extend((self.instances[name], ev.EndMaintenance(by)) for name in names)
         return self._process_queue(now)
 
     def signal(
@@ -176,19 +273,23 @@ class ServiceSet:
             self._queue.append((self.instances[name], ev.SendSignal(number, by, resume)))
         return self._process_queue(now)
 
-    def restore(self, name: str, saved: Mapping[str, Any], *, crashed: bool) -> None:
-        """Restore what an earlier daemon saved for an instance.  Where that daemon `crashed`, pass what was found of
-        each `alive` instance to `resume` afterwards."""
+    def restore(self, name: str, saved: Mapping[str, Any], *, crashed: bool, ahead: float | None = None) -> None:
+        """Restore what an earlier daemon saved for an instance (`ahead`: see `Instance.restore`).  Where that daemon
+        `crashed`, pass what was found of each `alive` instance to `resume` afterwards."""
         instance = self.instances[name]
-        instance.restore(saved, crashed=crashed)
-        self._update_waiting(instance)
+        instance.restore(saved, crashed=crashed, ahead=ahead)
+        if self.rollouts is not None:
+            self.rollouts.assign(instance)
+        self._permits.update(instance)
         self._deadlines.schedule(instance)
 
     def assume_spawning(self, name: str, incarnation: int) -> None:
         """A live process of this incarnation was found without a record; pass what was found of it to `resume`."""
         instance = self.instances[name]
         instance.assume_spawning(incarnation)
-        self._update_waiting(instance)
+        if self.rollouts is not None:
+            self.rollouts.unrecorded(instance)
+        self._permits.update(instance)
         self._deadlines.schedule(instance)
 
     def resume(self, found: Mapping[str, ev.Adopted | ev.NotFoundOnAdoption], now: float) -> list[Action]:
@@ -196,7 +297,7 @@ class ServiceSet:
 
         All events are queued before any start is permitted: a start depends on other instances, and what became of
         those has to be known first."""
-        self._recheck_waiting = True
+        self._permits.recheck = True
         for name, event in found.items():
             instance = self.instances[name]
             self._queue.append((instance, event))
@@ -211,30 +312,73 @@ class ServiceSet:
 
     def difference(self, plan: Plan) -> Difference:
         """What `apply` would change."""
-        return difference(self.plan, plan)
+        from supervisor.core.services.plan_diff import difference
 
-    def apply(self, plan: Plan, now: float, by: By = ev.NOTHING) -> tuple[Difference, list[Action]]:
-        """Put a changed plan in force; services that did not change are not touched."""
         change = difference(self.plan, plan)
+        rolled: set[str] = set()
+        for spec in plan.services if not self.closing else ():
+            if spec.rollout is not None and spec.name in change.changed:
+                mixed = self.rollouts is not None and self.rollouts.halted(spec.name)
+                alive = any(name in self.instances and self.instances[name].alive for name in spec.instances)
+                rolled |= {spec.name} if alive and (mixed or change.needs_restart(spec.name)) else set()
+        return replace(change, rolled=frozenset(rolled))
+
+    def named(self, plan: Plan) -> Plan:
+        """`plan` as it fits to what runs."""
+        known = self.rollouts.by_service.values() if self.rollouts is not None else ()
+        found = fitting(self.plan, plan, self.instances, self.roster.removed, known)
+        return self.rollouts.with_surge(found) if self.rollouts is not None else found
+
+    def apply(
+        self, plan: Plan, now: float, by: By = ev.NOTHING, *, scale: bool = False
+    ) -> tuple[Difference, list[Action]]:
+        """Put a changed plan in force; services that did not change are not touched.  A service with a `rollout` takes
+        a change that needs new processes instance by instance.  OperationFailed where one is being rolled out.
+
+        `scale`: only numbers of replicas changed, by an order.  A new instance is then wanted as the others are, while
+        by a changed file it is started where `autostart` says so."""
+        plan = self.named(plan)
+        before, change = self.plan, self.difference(plan)
+        if scale:
+            change = replace(change, rolled=frozenset())
+        self.require_not_rolling(change.changed)
+        started, stopped = (Cause.SCALED, Cause.SCALED) if scale else (Cause.ADDED, Cause.REMOVED)
+        up = {i.spec.name for i in self.instances.values() if i.goal is Goal.UP and i.name not in self.roster.removed}
         self.plan = plan
         self._index(plan)
-        old = self.instances
-        self.instances = {}
+        rollouts = self.rollouts if scale else None
+        if rollouts is not None:
+            rollouts.scaled(change, plan)
+        old, fresh = dict(self.instances), []
+        self.instances.clear()
+        was_beside, is_beside = beside(before), beside(plan)
         for spec in plan.services:
             for name in spec.instances:
                 known = old.pop(name, None)
+                new = known is None or name in self.roster.removed or (name in was_beside and name not in is_beside)
                 if known is None:
                     known = self._create_one(name, spec)
-                    if spec.autostart and not self.closing:
-                        self._queue.append((known, ev.Start(Cause.RELOADED, by)))
-                elif spec.name in change.changed:
-                    self._queue.append((known, ev.Reconfigure(spec, change.needs_restart(spec.name), by)))
+                    fresh.append(known)
+                elif (spec.name in change.changed and spec.name not in change.rolled) or new:
+                    own = spec if rollouts is None else rollouts.definition(known, spec)
+                    restart = change.needs_restart(spec.name)
+                    number_alone = not new and change.changed[spec.name] == ("replicas",)
+                    self._queue.append((known, ev.Reconfigure(own, restart, by, number_alone)))
+                start = spec.name in up if scale else spec.autostart
+                if new and start and not self.closing and name not in is_beside:
+                    self._stops.postponed.pop(name, None)
+                    self._queue.append((known, ev.Start(started, by, lazy=True)))
                 self.instances[name] = known
-                self._removed.discard(name)
+                self.roster.removed.discard(name)
         for name, gone in old.items():
-            self._removed.add(name)
             self.instances[name] = gone
-            self._stop_in_turn(gone, Cause.REMOVED, by)
+            if name not in self.roster.removed:
+                self.roster.removed.add(name)
+                self._stop_in_turn(gone, stopped, by)
+        if rollouts is not None:
+            rollouts.joined(fresh)
+        elif change.rolled or self.rollouts is not None:
+            self._rolling().reloaded(change, before, plan, fresh, now, by)
         return change, self._process_queue(now)
 
     def complete(self, spec: ServiceSpec) -> None:
@@ -248,201 +392,118 @@ class ServiceSet:
 
     def _process_queue(self, now: float) -> list[Action]:
         """Process the queue; after each round the rules between instances react to what it changed."""
-        out: list[Action] = []
+        out: list[Action] = [] if self.rollouts is None else self.rollouts.taken_records()
         while True:
             while self._queue:
                 instance, event = self._queue.popleft()
+                if maintenance.refuses(instance, event):
+                    continue
                 was_ready, was, ran = instance.ready, instance.state, instance.incarnation
+                breaker = instance.tracker.breaker
                 actions = step(instance, event, now)
                 out += actions
+                self.counts.stepped(instance, breaker, actions, now)
                 self._react(instance, was, was_ready, actions)
-                if instance.name in self._removed:
-                    self._recheck_waiting = True
+                if self.rollouts is not None:
+                    self.rollouts.heard(instance, actions)
+                if self.roster.spawns_matter and type(event) is ev.Spawned:
+                    self._permits.recheck = True
+                if (
+                    instance.name in self.roster.removed
+                    or instance.maintenance is not None
+                    or type(event) is ev.EndMaintenance
+                    or breaker is not instance.tracker.breaker
+                ):
+                    self._permits.recheck = True
                 if ran != instance.incarnation or was is not instance.state or actions:
-                    self._update_waiting(instance)
+                    self._permits.update(instance)
                 self._deadlines.schedule(instance)
-            if not (self._permit_starts() or self._stop_postponed(now) or self._remove_stopped()):
+            if not self.closing:
+                self._queue.extend(self.roster.breakers.orders(now))
+                if self.roster.gate is not None:
+                    self._queue.extend(self.roster.gate.orders(self.instances.values(), now))
+            if self._queue or self._permit_starts(now) or self._stop_postponed(now):
+                continue
+            self.roster.drop_stopped()
+            if not self._roll_on(now, out):
                 return out
+
+    def _permit_starts(self, now: float) -> bool:
+        if self.closing or self.starts_held:
+            return False
+        granted = self._permits.granted(now)
+        if self.roster.gate is not None:
+            self.roster.gate.started(granted)
+        self._queue.extend((instance, ev.StartPermitted()) for instance in granted)
+        return bool(granted)
+
+    def _stop_in_turn(self, instance: Instance, cause: Cause, by: By = ev.NOTHING) -> None:
+        self._queue.append((instance, self._stops.stop(instance, cause, by)))
+
+    def _stop_postponed(self, now: float) -> bool:
+        due = self._stops.due(now)
+        self._queue.extend(due)
+        return bool(due)
+
+    def _roll_on(self, now: float, out: list[Action]) -> bool:
+        """Take the rollouts as far as they go now."""
+        if self.rollouts is None or self.closing:
+            return False
+        moves = list(self.rollouts.advance(now))
+        followed = self._follow_rollouts()
+        out += self.rollouts.taken_records()
+        self._queue.extend(moves)
+        return followed or bool(moves)
+
+    def _rolling(self) -> Rollouts:
+        if self.rollouts is None:
+            from supervisor.core.services.rollouts import Rollouts
+
+            self.rollouts = Rollouts(lambda: self.instances, self._rng)
+        return self.rollouts
+
+    def _follow_rollouts(self) -> bool:
+        """Let the plan have the definitions that the rollouts have put in force; whether it had others."""
+        plan, before = self._rolling().in_force(self.plan), self.plan
+        if plan.services == before.services:
+            return False
+        self.plan = plan
+        self._index(plan)
+        old, removed = dict(self.instances), self.roster.removed
+        self.instances.clear()
+        self.instances.update(regrouped(plan, old, self._create_one))
+        wanted, extra = {name for spec in plan.services for name in spec.instances}, beside(plan)
+        removed -= wanted
+        for name, instance in self.instances.items():
+            if name not in wanted and name not in removed:
+                removed.add(name)
+                self._stop_in_turn(instance, Cause.REMOVED)
+            elif name not in old and name not in extra:
+                self._rolling().joined([instance])
+                self._queue.append((instance, ev.Start(Cause.ADDED, lazy=True)))
+        return True
 
     def _react(self, instance: Instance, was: State, was_ready: bool, actions: list[Action]) -> None:
         """Queue what a change of one instance means for others."""
         if instance.ready and not was_ready:
-            self._restart_dependants(instance)
+            self._queue.extend(became_ready(instance, self.roster))
         if was is instance.state:
             return
-        self._recheck_waiting = True  # its dependants may start now
-        fallback = instance.spec.restart.fallback
-        if fallback is not None and not self.closing:
-            if instance.state is State.FAILED:
-                self._order(fallback, ev.Start(Cause.FALLBACK_WANTED))
-            elif was is State.FAILED:
-                self._order(fallback, ev.Stop(Cause.FALLBACK_OVER))
-        for action in actions:
-            if isinstance(action, Record) and _counts_as_failure(action):
-                self._restart_group(instance)
-                return
-
-    def _order(self, service: str, event: ev.Event) -> None:
-        for name in self.names(service):
-            self._queue.append((self.instances[name], event))
-
-    def _restart_dependants(self, instance: Instance) -> None:
-        if instance.incarnation < 2:
-            return
-        for service in self._dependants.get(instance.spec.name, ()):
-            if self._specs[service].on_dependency_restart == "restart":
-                for name in self._specs[service].instances:
-                    other = self.instances[name]
-                    if other.alive and other.goal is Goal.UP:
-                        self._queue.append((other, ev.Restart(Cause.DEPENDENCY_RESTARTED)))
-
-    def _restart_group(self, failed: Instance) -> None:
-        """Erlang/OTP's strategies, within `group_name`."""
-        strategy, group = failed.spec.restart.strategy, failed.spec.group_name
-        if strategy is Strategy.ONE_FOR_ONE or group is None or failed.goal is Goal.DOWN:
-            return
-        passed = False
-        for other in self.instances.values():
-            if other is failed:
-                passed = True
-                continue
-            concerned = other.spec.group_name == group and (passed or strategy is Strategy.ONE_FOR_ALL)
-            if concerned and other.goal is Goal.UP and other.alive:
-                self._queue.append((other, ev.Restart(Cause.GROUP_RESTARTED)))
-
-    # -- waiting to start, waiting to stop -----------------------------------------------------------------------
-
-    def _update_waiting(self, instance: Instance) -> None:
-        """Update the sets of instances that wait to start, and of those that take a restart slot."""
-        name = instance.name
-        if not instance.waiting:
-            self._waiting.pop(name, None)
-            self._awaiting_slot.pop(name, None)
-        elif name not in self._waiting and name not in self._awaiting_slot:
-            self._waiting[name] = None
-            self._recheck_waiting = True
-        if instance.recovering and instance.phase >= Phase.SPAWNING:
-            self._recovering.add(name)
-        else:
-            self._recovering.discard(name)
-
-    def _permit_starts(self) -> bool:
-        """Permit starts: dependencies are ready and, for a restart after a failure, a slot is free."""
-        if self.closing:
-            return False
-        permitted = False
-        if self._recheck_waiting:
-            self._recheck_waiting = False
-            for name in list(self._waiting):
-                instance = self.instances[name]
-                instance.waiting_for = self._unready(instance)
-                if not instance.waiting_for:
-                    del self._waiting[name]
-                    if instance.recovering:
-                        instance.waiting_for = "a restart slot"
-                        self._awaiting_slot[name] = None
-                    else:
-                        self._queue.append((instance, ev.StartPermitted()))
-                        permitted = True
-        free = self.plan.supervisor.max_concurrent_restarts - len(self._recovering)
-        while self._awaiting_slot and free > 0:
-            name = next(iter(self._awaiting_slot))
-            del self._awaiting_slot[name]
-            instance = self.instances[name]
-            instance.waiting_for = self._unready(instance)  # a dependency may have failed meanwhile
-            if instance.waiting_for:
-                self._waiting[name] = None
-                continue
-            self._queue.append((instance, ev.StartPermitted()))
-            permitted = True
-            free -= 1
-        return permitted
-
-    def _unready(self, instance: Instance) -> str:
-        """What to wait for: a dependency that is not ready, or what may hold the same port: a fallback that still runs
-        and, for an instance that never ran, one that is being removed (it may have been renamed)."""
-        spec = instance.spec
-        if not instance.incarnation:
-            for name in self._removed:
-                if self.instances[name].alive and not self.instances[name].lingering:
-                    return f"{name}, which is being removed"
-        for name in self.names(spec.restart.fallback) if spec.restart.fallback else ():
-            if self.instances[name].alive and self.instances[name].goal is Goal.DOWN:
-                return name
-        for service in spec.depends_on:
-            for name in self._specs[service].instances:
-                if not self.instances[name].ready_for_dependants:
-                    return name
-        return ""
-
-    def _stop_in_turn(self, instance: Instance, cause: Cause, by: By = ev.NOTHING) -> None:
-        """Set the goal to DOWN now; where others depend on the instance, postpone the stop until they are gone."""
-        if self._dependants.get(instance.spec.name):
-            self._postponed_stops[instance.name] = ev.Stop(cause, by=by)
-            self._queue.append((instance, ev.Stop(cause, later=True, by=by)))
-        else:
-            self._queue.append((instance, ev.Stop(cause, by=by)))
-
-    def _stop_postponed(self, now: float) -> bool:
-        """Carry out postponed stops whose dependants are gone, or cannot be stopped."""
-        if not self._postponed_stops:
-            return False
-        moved = False
-        for name in list(self._postponed_stops):
-            instance = self.instances[name]
-            if not any(self._is_stopping(d, now) for d in self._dependants.get(instance.spec.name, ())):
-                event = self._postponed_stops.pop(name)
-                if instance.state is not State.STOPPED:
-                    self._queue.append((instance, event))
-                    moved = True
-        return moved
-
-    def _is_stopping(self, service: str, now: float) -> bool:
-        """Some instance of the service is being stopped and may still end."""
-        for name in self._specs[service].instances if service in self._specs else ():
-            other = self.instances.get(name)
-            if other is not None and other.goal is Goal.DOWN and other.alive and not other.unkillable(now):
-                return True
-        return False
-
-    def _remove_stopped(self) -> bool:
-        for name in list(self._removed):
-            if self.instances[name].state is State.STOPPED:
-                self._removed.discard(name)
-                del self.instances[name]
-        return False
+        self._permits.recheck = True  # its dependants may start now
+        if not self.closing:
+            self._queue.extend(for_fallback(instance, was, self.roster))
+        self._queue.extend(for_group(instance, actions, self.roster))
 
     # -- bookkeeping ---------------------------------------------------------------------------------------------
 
     def _index(self, plan: Plan) -> None:
-        self._specs = {s.name: s for s in plan.services}
-        self._dependants = {}
-        for spec in plan.services:
-            for service in spec.depends_on:
-                self._dependants.setdefault(service, []).append(spec.name)
+        self.roster.index(plan)
+        self._permits.slots.limit(plan)
+        self._permits.recheck = True
 
     def _create(self, spec: ServiceSpec) -> None:
         for name in spec.instances:
             self.instances[name] = self._create_one(name, spec)
 
     def _create_one(self, name: str, spec: ServiceSpec) -> Instance:
-        return Instance(name, spec, self._rng)
-
-    def _with_dependencies(self, names: Iterable[str]) -> list[str]:
-        """The instances of these names and of all they depend on, in start order."""
-        wanted: set[str] = set()
-        todo = list(names)
-        while todo:
-            name = todo.pop()
-            if name in wanted:
-                continue
-            wanted.add(name)
-            for service in self.instances[name].spec.depends_on:
-                todo += self._specs[service].instances
-        return [name for name in self.instances if name in wanted]
-
-
-def _counts_as_failure(record: Record) -> bool:
-    """The record decides a failure after which the policy wants a restart; there is one such record for each."""
-    decided = is_decision(record.before, record.after, record.cause, record.detail)
-    return decided and record.after is not State.EXITED
+        return Instance(name, spec, Spread(name, self._rng))

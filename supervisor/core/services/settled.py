@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from supervisor.core.services.status import service_is_ready
+from supervisor.core.text.maintenance import ITS_END
+from supervisor.core.text.waiting import instead_of_running
+
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Instance
+    from supervisor.core.model.instance_documents import Instance
 
 Rows = Mapping[str, "Instance"]
 
@@ -42,7 +46,10 @@ def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool
     if verb == "stop":
         return Failure("started again by another command") if row["goal"] == "up" else bool(row["state"] == "stopped")
     if row["goal"] == "down":
-        return verb == "reset" or Failure("stopped again by another command")
+        ends = row["cause"] == "shutdown"
+        return verb == "reset" or Failure("everything is being stopped" if ends else "stopped again by another command")
+    if verb == "start" and row.get("min_ready") is not None and service_is_ready(row, rows.values()):
+        return True
     if verb == "restart" and row["incarnation"] == before.get(name):
         return _blocked(row, rows, before)
     return _came_up(row, rows, before)
@@ -50,9 +57,13 @@ def settled(verb: str, name: str, rows: Rows, before: Mapping[str, int]) -> bool
 
 def _came_up(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Failure:
     state, tries = row["state"], row["incarnation"] - before.get(row["name"], row["incarnation"])
+    if instead_of_running(row):
+        return True  # no host may hold its slot for as long as ZooKeeper is away
     if row["ready"]:
         unobserved = row["cause"] == "spawned"  # with a readiness check it would be "ready"
         return not unobserved or (row["uptime_s"] or MIN_UPTIME) >= MIN_UPTIME
+    if row.get("maintenance") and (state in ("backoff", "failed") or _ended(row) or row["waiting_for"] == ITS_END):
+        return Failure(f"in maintenance; `supervisor start {row['name']}` starts it all the same")
     if state == "exited":
         return row["cause"] == "succeeded" or Failure(_ending(row))
     if state == "failed":
@@ -70,14 +81,22 @@ def _blocked(row: Instance, rows: Rows, before: Mapping[str, int]) -> bool | Fai
     if needed["goal"] == "down":
         return Failure(f"it waits for {needed['name']}, which is stopped")
     if isinstance(_came_up(needed, rows, before), Failure):
+        if needed.get("maintenance"):
+            return Failure(f"it waits for {needed['name']}, which is in maintenance")
         return Failure(f"it waits for {needed['name']}, which has failed")
     return False
 
 
+def _ended(row: Instance) -> bool:
+    """Its process ended in maintenance, and is not started again before that is over."""
+    kept = row.get("maintenance")
+    return bool(kept and kept["ended"])
+
+
 def _ending(row: Instance) -> str:
-    from supervisor.core.text.causes import phrase
+    from supervisor.core.text.causes import ending, phrase
 
     return phrase(
         row["cause"],
-        {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")},
+        ending(row),
     )

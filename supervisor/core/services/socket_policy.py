@@ -1,7 +1,7 @@
 """Socket policy: which listening sockets of the services stay open.
 
-While a service is restarted, connections wait in the queue of its socket.  Where the service stays down, its socket is
-closed, so that connections are refused at once.
+While a service is restarted, or waits for its first connection, connections wait in the queue of its socket.  Where the
+service stays down, its socket is closed, so that connections are refused at once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import State
+from supervisor.core.services.replica import for_instance
 
 AT_REST = frozenset({State.STOPPED, State.EXITED, State.FAILED})
 """States in which there is no process, and none follows soon."""
@@ -17,4 +18,5 @@ AT_REST = frozenset({State.STOPPED, State.EXITED, State.FAILED})
 
 def open_sockets(instances: Iterable[Instance]) -> set[str]:
     """The URLs of the sockets that stay open."""
-    return {socket.url for i in instances if i.state not in AT_REST for socket in i.spec.sockets}
+    serving = (i for i in instances if (i.state not in AT_REST or i.dormant) and i.spec.sockets)
+    return {socket.url for i in serving for socket in for_instance(i.spec, i.name).sockets}

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
+from supervisor.core.text.waiting import runs_elsewhere
+
 if TYPE_CHECKING:  # the command `status` uses rows without importing the rules
+    from supervisor.core.detection.members import Members
     from supervisor.core.lifecycle.instance import Instance
-    from supervisor.core.model import documents
+    from supervisor.core.model import balance_documents, documents, instance_documents
 
 
+SHOWN = 32
+"""Processes of an instance in its row at most."""
 PROBED = ("http", "tcp", "exec")
 """Sources of heartbeats that are asked."""
 
 
-def instance_view(i: Instance, now: float) -> documents.Instance:
+def instance_view(i: Instance, now: float) -> instance_documents.Instance:
     """One row of `status --json`.  `cpu_percent`, `memory_bytes` and `paused` are None; the caller fills them in."""
-    detector = i.detector
+    detector, kept = i.detector, i.maintenance is not None
     heard = detector is not None and detector.last is not None and i.pid is not None
-    return {
+    row: instance_documents.Instance = {
         "name": i.name,
         "service": i.spec.name,
         "goal": i.goal.value,
         "state": i.state.value,
-        "ready": i.ready,
+        "ready": i.available,
         "pid": i.pid,
         "incarnation": i.incarnation,
         "uptime_s": _ago(i.started_at, now),
@@ -40,12 +47,17 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "exit_code": i.exit_code,
         "signal": i.signal,
         "out_of_memory": i.out_of_memory,
-        "next_restart_in_s": _left(i.until, now) if i.state.value in ("backoff", "failed") else None,
-        "kill_in_s": _left(i.until, now) if i.state.value == "stopping" else None,
-        "ready_within_s": _left(i.deadline, now) if i.state.value == "starting" else None,
+        "left_behind": i.left_behind,
+        "next_restart_in_s": _left(i.until, now) if i.state.value in ("backoff", "failed") and not kept else None,
+        "kill_in_s": _kill_in(i, now) if i.state.value == "stopping" and not i.draining else None,
+        "stop_step": _stop_step(i, now),
+        "drain_s": _left(i.until, now) if i.draining else None,
+        "ready_within_s": _left(i.deadline, now) if i.state.value == "starting" and not kept else None,
         "breaker": i.tracker.breaker.value,
         "attempt": i.tracker.attempt,
-        "waiting_for": i.waiting_for or None,
+        "waiting_for": "a connection" if i.dormant else i.waiting_for or None,
+        "waiting_because": (i.waiting_for and i.waiting_because) or None,
+        "maintenance": _maintenance(i, now) if kept else None,
         "held": i.held,
         "paused": None,
         "on_suspect": i.spec.heartbeat.on_suspect.value if i.spec.heartbeat is not None else None,
@@ -56,15 +68,113 @@ def instance_view(i: Instance, now: float) -> documents.Instance:
         "status_age_s": _ago(i.status_at, now) if i.status_text else None,
         "probe_error": i.last_probe_error or None,
         "probe": _probe(i, now),
-        "current": i.running_spec is i.spec,
+        "current": i.current,
         "group": i.spec.group_name,
         "type": i.spec.type.value,
+        "min_ready": i.spec.min_ready,
+        "port": _port(i),
         "cpu_percent": None,
         "memory_bytes": None,
+        "balanced": None,
+        "on_demand": i.spec.on_demand,
+        "sockets": None,
+    }
+    if i.members is not None:
+        row["processes"] = process_views(i.members, now)
+        row["ended_process"] = _ended_process(i.members, now)
+        if i.only_members_beat:
+            row["phi"] = round(i.members.suspicion(now), 3)
+            row["suspect_in_s"] = _left(i.members_deadline, now)
+    return row
+
+
+def process_views(members: Members, now: float) -> list[instance_documents.BeatingProcess]:
+    """The processes that beat for themselves, the longest silent first, at most `SHOWN`."""
+    order = sorted(members, key=lambda m: (m.since is None, -m.silence(now, members.first_at[m.process])))
+    return [
+        {
+            "pid": m.pid,
+            "silent_s": round(m.silence(now, members.first_at[m.process]), 3),
+            "phi": round(m.detector.suspicion(now), 3) if members.judged else None,
+            "suspect_s": _ago(m.since, now) if m.ended_at is None else None,
+            "ended_s": _ago(m.ended_at, now),
+            "held": m.held,
+            "doing": m.doing or None,
+            "busy_for_s": _left(m.busy_until, now) if m.busy_until != inf else None,
+        }
+        for m in order[:SHOWN]
+    ]
+
+
+def _ended_process(members: Members, now: float) -> instance_documents.EndedProcess | None:
+    ended = members.ended
+    if ended is None:
+        return None
+    return {
+        "pid": ended.pid,
+        "ago_s": round(max(0.0, now - ended.at), 3),
+        "replaced_by": ended.replaced_by,
+        "replaced_after_s": None if ended.replaced_at is None else round(ended.replaced_at - ended.at, 3),
     }
 
 
-def _target(i: Instance) -> documents.Target | None:
+def _maintenance(i: Instance, now: float) -> instance_documents.Maintenance | None:
+    from supervisor.core.services.maintenance import view
+
+    return view(i, now)
+
+
+def _kill_in(i: Instance, now: float) -> float | None:
+    left = _left(i.until, now)
+    if left is None or i.killed:
+        return left
+    return round(left + sum(step.wait for step in i.running_spec.stop_steps[i.stop_step + 1 :]), 3)
+
+
+def _stop_step(i: Instance, now: float) -> instance_documents.StopStep | None:
+    if i.state.value != "stopping" or i.draining or not i.running_spec.stop:
+        return None
+    steps = i.running_spec.stop_steps
+    step = min(i.stop_step, len(steps) - 1)
+    last = i.killed or step + 1 == len(steps)
+    return {
+        "step": step + 1,
+        "of": len(steps),
+        "signal": 9 if i.killed else steps[step].signal,
+        "next_signal": 9 if last else steps[step + 1].signal,
+        "next_in_s": _left(i.until, now),
+    }
+
+
+def _port(i: Instance) -> int | None:
+    if i.spec.ports is None:
+        return None
+    from supervisor.core.services.replica import port_of
+
+    return port_of(i.spec, i.name)
+
+
+def carried_by(balances: Iterable[balance_documents.Balance]) -> dict[str, balance_documents.Balanced]:
+    """What each balanced instance carries; one without a slot has carried what it had before."""
+    found: dict[str, balance_documents.Balanced] = {}
+    for one in balances:
+        for name, requests in one["carried"].items():
+            found[name] = {"slot": None, "sessions": 0, "queue": 0, "rate": 0, "requests": requests, "errors": 0}
+        for slot in one["slots"]:
+            name = slot["instance"] or ""
+            if name in found and (slot["state"] == "active" or found[name]["slot"] is None):
+                found[name] = {
+                    "slot": slot["state"],
+                    "sessions": slot["sessions"],
+                    "queue": slot["queue"],
+                    "rate": slot["rate"],
+                    "requests": slot["requests"],
+                    "errors": slot["errors"],
+                }
+    return found
+
+
+def _target(i: Instance) -> instance_documents.Target | None:
     if i.assessment is None or i.spec.heartbeat is None or i.spec.heartbeat.target is None:
         return None
     from supervisor.core.text.target import shown
@@ -72,7 +182,7 @@ def _target(i: Instance) -> documents.Target | None:
     return shown(i.assessment, i.spec.heartbeat.target)
 
 
-def _probe(i: Instance, now: float) -> documents.Probe | None:
+def _probe(i: Instance, now: float) -> instance_documents.Probe | None:
     ready, beat = i.spec.ready, i.spec.heartbeat
     asked = ready is not None and (ready.http or ready.tcp or ready.exec)
     if not asked and (beat is None or beat.source not in PROBED):
@@ -90,13 +200,43 @@ def probe_problems(instances: Iterable[Instance]) -> list[str]:
     return [f"{i.name}: its probe cannot ask, so that its silence is not counted: {i.probe_fault}" for i in blind]
 
 
-def should_be_up_but_is_not(view: documents.Instance) -> bool:
-    """The goal is UP, and the instance is neither ready nor done; `status` then exits with 3."""
-    if view["goal"] != "up":
+def should_be_up_but_is_not(view: instance_documents.Instance) -> bool:
+    """The goal is UP, and the instance is neither ready nor done.  One in maintenance need not be up."""
+    if view["goal"] != "up" or view.get("maintenance") or runs_elsewhere(view):
         return False
     if view["state"] == "exited":
         return view["cause"] != "succeeded"
     return not view["ready"] and not (view["type"] == "oneshot" and view["state"] == "running")
+
+
+def missing(status: documents.Status) -> list[instance_documents.Instance]:
+    """The instances that should be up but are not; `status` then exits with 3.  One that a rollout runs beside the
+    others is not missed, and where it is ready it stands in for another of its service."""
+    beside = {name for r in status["supervisor"].get("rollouts", ()) for name in r.get("surge", ())}
+    views = status["instances"]
+    standing_in = Counter(v["service"] for v in views if v["name"] in beside and v["ready"])
+    found = []
+    for view in views:
+        if view["name"] in beside or not should_be_up_but_is_not(view):
+            continue
+        if standing_in[view["service"]]:
+            standing_in[view["service"]] -= 1
+        else:
+            found.append(view)
+    return found
+
+
+def not_ready(views: Sequence[instance_documents.Instance]) -> list[str]:
+    """The instances for which readiness waits: those that should be up but are not, without those of a service of which
+    enough are ready."""
+    waiting = [view for view in views if should_be_up_but_is_not(view)]
+    return [view["name"] for view in waiting if not service_is_ready(view, views)]
+
+
+def service_is_ready(view: instance_documents.Instance, views: Iterable[instance_documents.Instance]) -> bool:
+    """Enough instances of the service of `view` are ready, where `min_ready` says how many that is."""
+    enough = view.get("min_ready")
+    return enough is not None and sum(v["ready"] and v["service"] == view["service"] for v in views) >= enough
 
 
 def _ago(then: float | None, now: float) -> float | None:

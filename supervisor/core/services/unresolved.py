@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from supervisor.core.model.spec import Plan, ServiceSpec
+from supervisor.core.services.scaling import as_configured
 
 
 class Reviewed(NamedTuple):
@@ -25,12 +26,13 @@ class Reviewed(NamedTuple):
 def review(in_force: Plan, changed: Plan) -> Reviewed:
     """Review a changed plan against the one in force."""
     known = {spec.name: spec for spec in in_force.services}
+    as_before = {name for name, _ in set(in_force.written) & set(changed.written)}
     found = Reviewed(changed, [], [])
     services = []
     for spec in changed.services:
         if spec.unresolved:
             before = known.get(spec.name)
-            untouched = before is not None and _as_written(before) == _as_written(spec)
+            untouched = before is not None and _untouched(before, spec, spec.name in as_before)
             (found.lacking if untouched else found.refused).extend(lacks(spec))
             if untouched and before is not None and not before.unresolved:
                 spec = before
@@ -47,7 +49,7 @@ def completed(spec: ServiceSpec, compiled: Plan) -> ServiceSpec | str:
     """`spec` with what was missing, from the file as it was `compiled` now; or why it cannot be started."""
     found = compiled.service(spec.name)
     resolved = found is not None and replace(
-        spec,
+        as_configured(spec),
         user=found.user,
         group=found.group,
         extra_groups=found.extra_groups,
@@ -59,7 +61,28 @@ def completed(spec: ServiceSpec, compiled: Plan) -> ServiceSpec | str:
         return f"{spec.unresolved[0][1]}; the file was edited since, `supervisor reload` applies it"
     if found.unresolved:
         return found.unresolved[0][1]
-    return found
+    number, written = spec.replicas, spec.configured_replicas
+    return replace(found, replicas=number, configured_replicas=written, first_name=spec.first_name, surge=spec.surge)
+
+
+def _untouched(before: ServiceSpec, spec: ServiceSpec, table_unchanged: bool) -> bool:
+    """Whether an edit left a service as it was.  A user or an environment file that is away now cannot be compared, but
+    the table in the file can."""
+    if _as_written(before) == _as_written(spec):
+        return True
+    return table_unchanged and _without_resolved(before) == _without_resolved(spec)
+
+
+def _without_resolved(spec: ServiceSpec) -> ServiceSpec:
+    return replace(
+        _as_written(spec),
+        user=None,
+        group=None,
+        extra_groups=None,
+        environment=(),
+        unset_environment=(),
+        log=replace(spec.log, owner=None, group=None),
+    )
 
 
 def _as_written(spec: ServiceSpec) -> ServiceSpec:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.core.model.causes import Cause
-from supervisor.core.text.orders import with_giver
-from supervisor.core.text.target import few, needed
+from supervisor.core.text.maintenance import begun
+from supervisor.core.text.orders import BY_USER, with_giver
 from supervisor.core.text.units import level, percent, shorten, signal_name, size, span
 
+if TYPE_CHECKING:
+    from supervisor.core.model.instance_documents import Instance
+
 LONGEST = 70
+LEFT_BEHIND = "left behind"
+"""`tree` in the detail of an end: processes of the tree were still running."""
 _COST = "false_restarts_per_30d"
 Detail = Mapping[str, Any]
 
@@ -29,8 +34,18 @@ def phrase(cause: str, detail: Detail | None = None, longest: int = LONGEST) -> 
     return shorten(said + _then(detail), longest)
 
 
+def ending(row: Instance) -> dict[str, Any]:
+    """What a status row tells of the last end of its process, as a detail."""
+    detail = {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")}
+    return detail | ({"tree": LEFT_BEHIND} if row.get("left_behind") else {})
+
+
 def _then(detail: Detail) -> str:
     """What was decided after the failure, as an appendix to the line."""
+    if rule := detail.get("exit_code_rule"):
+        return _by_exit_code(str(rule), detail)
+    if detail.get("maintenance"):
+        return "; left as it is, in maintenance"
     if detail.get("action") == "report":
         return " (only reported)"
     if "delay_s" in detail and "attempt" in detail:
@@ -39,6 +54,12 @@ def _then(detail: Detail) -> str:
     if detail.get("breaker") == "open":
         return f"; breaker open, next try {_when(detail['retry_in_s'])}" if "retry_in_s" in detail else "; breaker open"
     return ""
+
+
+def _by_exit_code(rule: str, detail: Detail) -> str:
+    """What an exit code decided, and what follows where that is a restart."""
+    rest = {key: value for key, value in detail.items() if key != "exit_code_rule"}
+    return f" (exit_codes.{rule})" + _then(rest)
 
 
 def _when(seconds: object) -> str:
@@ -111,6 +132,8 @@ def _signalled(detail: Detail) -> str:
 
 def _silent(detail: Detail) -> str:
     silence, score = detail.get("silence_s"), detail.get("suspicion")
+    if detail.get("process"):
+        return _process_silent(detail) + (f"; {detail['reason']}" if detail.get("reason") else "")
     if detail.get("since_adoption"):
         return "no heartbeat since this daemon took it over" + (f", for {span(silence)}" if silence else "")
     if detail.get("never_beat"):
@@ -123,6 +146,36 @@ def _silent(detail: Detail) -> str:
     if score and str(detail.get("detector", "")).startswith("phi"):
         said += f" (φ {level(score)})"
     return said
+
+
+def _process(detail: Detail) -> str:
+    return f"process {detail['process']}" if detail.get("process") else "a process"
+
+
+def _process_silent(detail: Detail) -> str:
+    silence = detail.get("silence_s")
+    said = f"{_process(detail)} silent" + ("" if silence is None else f" for {span(silence)}")
+    if detail.get("beat_once"):
+        said += " since its first beat"
+    if detail.get("stopped_s") is not None:
+        said += f", stopped (SIGSTOP) for {span(detail['stopped_s'])}"
+    return said + (f", in {detail['doing']}" if detail.get("doing") else "")
+
+
+def _process_ended(detail: Detail) -> str:
+    return f"{_process_silent(detail)}: ended alone" + (
+        f" ({detail['kills_in_window']} of {detail['max_restarts']})" if "kills_in_window" in detail else ""
+    )
+
+
+def _process_held(detail: Detail) -> str:
+    return f"silence of {_process(detail)} not counted" + (f": {detail['held']}" if detail.get("held") else "")
+
+
+def _process_replaced(detail: Detail) -> str:
+    said = f"{_process(detail)} beats" + (f" instead of {detail['instead_of']}" if detail.get("instead_of") else "")
+    after = detail.get("after_s")
+    return said if after is None else f"{said}, {span(after)} after its end"
 
 
 def _memory(detail: Detail) -> str:
@@ -176,6 +229,8 @@ def _wish_refused(detail: Detail) -> str:
     within, wished, cost = (detail.get(key) for key in ("detect_within_s", "max_false_restarts_per_30d", _COST))
     if within is None or cost is None:
         return "its target cannot be met"
+    from supervisor.core.text.target import few, needed
+
     needs = needed(detail.get("needs_s"))
     return f"{span(within)} gives about {few(cost)}/30d; {few(wished)}/30d {needs}"
 
@@ -186,10 +241,23 @@ def _wish_granted(detail: Detail) -> str:
 
 
 def _stopped(detail: Detail) -> str:
+    if "stop_signal" in detail:
+        number, code = detail["stop_signal"], detail.get("exit_code")
+        step = "" if detail.get("signal") == 9 else f" (step {detail.get('stop_step')} of {detail.get('stop_steps')})"
+        said = f"stopped, ended by {signal_name(number)}{step}"
+        return said if code is None else f"{said} with exit code {code}"
     if detail.get("signal") is not None:
         return f"stopped, by {signal_name(detail['signal'])}"
     code = detail.get("exit_code")
     return "stopped" if code is None else f"stopped, with exit code {code}"
+
+
+def _stop_escalated(detail: Detail) -> str:
+    if "stop_signal" not in detail:
+        return "did not stop in time; the next signal is sent"
+    waited = f" within {span(detail['waited_s'])}" if detail.get("waited_s") is not None else ""
+    step = f" (step {detail.get('stop_step')} of {detail.get('stop_steps')})"
+    return f"did not stop{waited}; {signal_name(detail['stop_signal'])} sent{step}"
 
 
 def _stop_timeout(detail: Detail) -> str:
@@ -197,9 +265,63 @@ def _stop_timeout(detail: Detail) -> str:
     return "did not stop in time; killed" if limit is None else f"did not stop within {span(limit)}; killed"
 
 
+def _drain_timeout(detail: Detail) -> str:
+    limit = detail.get("drain_s")
+    return f"requests were left after {span(limit)} of draining; stopped all the same"
+
+
 def _lingering(detail: Detail) -> str:
     processes = detail.get("processes")
     return f"killed, but still present: {', '.join(map(str, processes))}" if processes else "killed, but still present"
+
+
+def _dependency_failed(detail: Detail) -> str:
+    if "service" not in detail:
+        return "starts again when the breaker of what it depends on closes"
+    return f"stopped until the breaker of {detail['service']} closes"
+
+
+def _clock_set(detail: Detail) -> str:
+    seconds = detail.get("stepped_s")
+    if not seconds:
+        return "the wall clock was set"
+    way = "forwards" if seconds > 0 else "back"
+    return f"the wall clock was set {way} by {span(abs(seconds))}; no timeout depends on it"
+
+
+def _upgraded(detail: Detail) -> str:
+    if "from" not in detail or "to" not in detail:
+        return "the daemon was upgraded"
+    return f"upgraded from {detail['from']} to {detail['to']}" + (BY_USER if "by" in detail else "")
+
+
+def _rollout_started(detail: Detail) -> str:
+    what = {"restart": "rolling restart began", "undo": "rollout of the previous definition began"}
+    return what.get(str(detail.get("order")), "rollout of the changed definition began")
+
+
+def _rollout_advanced(detail: Detail) -> str:
+    done, of = detail.get("done"), detail.get("of")
+    return "rollout: it stays ready" + ("" if done is None else f", {done} of {of} done")
+
+
+def _rollout_failed(detail: Detail) -> str:
+    then = {"rolling-back": "rolled back", "halted": "halted"}.get(str(detail.get("stage")), "ended")
+    reason = detail.get("reason")
+    return f"rollout failed, {then}" + (f": {reason}" if reason else "")
+
+
+def _rolled_back(detail: Detail) -> str:
+    reason = detail.get("reason")
+    return "all are back on the previous definition" + (f": {reason}" if reason else "")
+
+
+def _on(detail: Detail) -> str:
+    return f" on {detail['socket']}" if "socket" in detail else ""
+
+
+def _for(seconds: object) -> str:
+    return "" if seconds is None else f" for {span(seconds)}"
 
 
 _PHRASES: dict[str, str | Callable[[Detail], str]] = {
@@ -208,14 +330,35 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.RESTARTED_BY_USER: "restarted by the user",
     Cause.RESET_BY_USER: "breaker and backoff reset by the user",
     Cause.SIGNALLED_BY_USER: _signalled,
+    Cause.MAINTENANCE_BEGUN: begun,
+    Cause.MAINTENANCE_OVER: "maintenance is over; supervised again",
     Cause.RELOADED: "its configuration changed",
+    Cause.SCALED: "the user scaled the service",
+    Cause.ADDED: "added to the configuration",
     Cause.AUTOSTART: "started with the daemon",
     Cause.SHUTDOWN: "stops because the daemon shuts down",
     Cause.REMOVED: "no longer in the configuration",
     Cause.DEPENDENCY_RESTARTED: "a service it depends on was restarted",
+    Cause.DEPENDENCY_FAILED: _dependency_failed,
+    Cause.LEASE_ENDING: "its lease in the cluster ends here; waits for the next one",
     Cause.GROUP_RESTARTED: "another service of its group failed; restarted with it",
     Cause.FALLBACK_WANTED: "fallback for a service that failed",
     Cause.FALLBACK_OVER: "the service it is the fallback for is tried again",
+    Cause.ROLLED_OUT: "replaced by a rollout",
+    Cause.PUT_BACK: "put back on the previous definition",
+    Cause.SURGE_STARTED: "started beside the others by a rollout",
+    Cause.SURGE_OVER: "no longer needed by the rollout",
+    Cause.ROLLOUT_STARTED: _rollout_started,
+    Cause.ROLLOUT_ADVANCED: _rollout_advanced,
+    Cause.ROLLOUT_PAUSED: "rollout paused by the user",
+    Cause.ROLLOUT_RESUMED: "rollout resumed by the user",
+    Cause.ROLLOUT_UNDONE: "rollout undone by the user",
+    Cause.ROLLOUT_FAILED: _rollout_failed,
+    Cause.ROLLOUT_FINISHED: "rollout finished",
+    Cause.ROLLOUT_ROLLED_BACK: _rolled_back,
+    Cause.ON_DEMAND: "waits for a connection",
+    Cause.CONNECTED: lambda detail: f"a connection came{_on(detail)}",
+    Cause.IDLE: lambda detail: f"stopped, because there was no connection{_for(detail.get('idle_s'))}",
     Cause.EXITED: _exited,
     Cause.KILLED: _killed,
     Cause.EXIT_UNKNOWN: "ended, exit status unknown",
@@ -234,6 +377,12 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.CONFIRMED_ALIVE: "answered when probed: false alarm",
     Cause.HELD: _held,
     Cause.HOLD_OVER: "it can run again; silence counts from now on",
+    Cause.PROCESS_SILENT: _process_silent,
+    Cause.PROCESS_HELD: _process_held,
+    Cause.PROCESS_RESUMED: lambda detail: f"{_process(detail)} beats again, or can run again",
+    Cause.PROCESS_ENDED: _process_ended,
+    Cause.PROCESS_REPLACED: _process_replaced,
+    Cause.STOPPING_BY_ITSELF: "ends by itself (STOPPING=1); silence from here on is no hang",
     Cause.PROBE_UNKNOWN: _probe_unknown,
     Cause.PROBE_KNOWN: _probe_known,
     Cause.TARGET_INFEASIBLE: _wish_refused,
@@ -244,7 +393,12 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.BREAKER_CLOSED: "healthy long enough; breaker closed",
     Cause.SUCCEEDED: "ran to completion",
     Cause.STOPPED: _stopped,
+    Cause.STOP_ESCALATED: _stop_escalated,
+    Cause.DRAIN_TIMEOUT: _drain_timeout,
     Cause.STOP_TIMEOUT: _stop_timeout,
     Cause.LINGERING: _lingering,
     Cause.LEFT_RUNNING: "left running: it outlives the daemon",
+    Cause.CLOCK_SET: _clock_set,
+    Cause.UPGRADED: _upgraded,
+    Cause.UNCHANGED: lambda detail: f"{detail.get('order', 'an order')}: no service changed",
 }

@@ -41,7 +41,14 @@ def _command(words: list[str] | tuple[str, ...]) -> str:
     words = list(words)
     if len(words) > 1 and _INTERPRETER.fullmatch(_name(words[0])) and not words[1].startswith("-"):
         del words[0]
-    return " ".join([_name(words[0]), *words[1:]]) if words else ""
+    return " ".join([_name(words[0]), *map(_typed, words[1:])]) if words else ""
+
+
+def _typed(word: str) -> str:
+    """In quotes where a shell would otherwise take it for several words, or for none."""
+    if word and not any(map(str.isspace, word)):
+        return word
+    return "'" + word.replace("'", "'\\''") + "'"
 
 
 def _name(path: str) -> str:

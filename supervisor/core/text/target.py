@@ -8,7 +8,7 @@ from supervisor.core.text.units import span
 
 if TYPE_CHECKING:  # a reader of recorded data does not import the rules
     from supervisor.core.detection.target import TargetAssessment
-    from supervisor.core.model.documents import Target
+    from supervisor.core.model.instance_documents import Target
     from supervisor.core.model.spec import TargetSpec
 
 

@@ -11,7 +11,7 @@ import pytest
 from scripts.tools.docs import openapi
 from supervisor.adapters.control.routes import ROUTES, ControlRoutes
 from supervisor.adapters.eventloop.loop import EventLoop
-from supervisor.core.model import actions, documents, spec
+from supervisor.core.model import actions, document_types, spec
 from supervisor.core.restart.tracker import Breaker
 from tests.doubles import fake_client
 from tests.doubles.documented import DOCUMENT, MESSAGES, CheckedClient, check_document
@@ -34,10 +34,10 @@ def test_every_schema_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("written", "rule"),
     [
-        (documents.State, actions.State),
-        (documents.Goal, actions.Goal),
-        (documents.Breaker, Breaker),
-        (documents.ServiceType, spec.ServiceType),
+        (document_types.State, actions.State),
+        (document_types.Goal, actions.Goal),
+        (document_types.Breaker, Breaker),
+        (document_types.ServiceType, spec.ServiceType),
     ],
 )
 def test_words_are_those_of_the_rules(written: Any, rule: Any) -> None:
@@ -67,6 +67,7 @@ def test_the_stand_in_answers_as_documented(served: Served) -> None:
     assert client.evidence(102)
     assert client.logs("redis")["lines"]
     assert client.act("restart", ["redis"]) == ["redis"]
+    assert client.scale(["web=2"]) == {"started": ["web=2"], "stopped": []}
     assert client.reload()["applied"]
     assert client.upgrade()["to"]
     assert client.health() == {"status": "ok"}

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.control import event_stream as sse
+from supervisor.adapters.control.call import encode, encoded_status
 from supervisor.adapters.control.routes import MOST_STREAMS, RESERVED_STREAMS, ROUTES, ControlRoutes
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.messages import Peer
@@ -140,6 +141,14 @@ def test_services_and_instance(home: Home) -> None:
     assert (status, answer["name"], answer["depends_on"]) == (200, "web@2", ["redis"])
 
 
+def test_the_breaker_of_a_service(home: Home) -> None:
+    status, answer = home.ask("GET", "/v1/services/web/breaker")
+    assert (status, answer["service"], answer["state"]) == (200, "web", "closed")
+    status, code, error = home.error("GET", "/v1/services/wbe/breaker")
+    assert (status, code) == (404, "no-such-service")
+    assert "web" in error["known"]
+
+
 @pytest.mark.parametrize("verb", ["start", "stop", "restart", "reset"])
 def test_acting_names_who_is_affected(home: Home, verb: str) -> None:
     assert home.ask("POST", f"/v1/{verb}", {"services": ["web@2", "front"]}) == (
@@ -173,7 +182,7 @@ def test_a_signal_that_is_named_is_insisted_on_unless_told_otherwise(home: Home,
     assert [insist for verb, insist, _ in home.daemon.orders if verb == "signal"] == [insists]
 
 
-@pytest.mark.parametrize("route", ["start", "stop", "restart", "reset", "signal", "reload", "upgrade", "down"])
+@pytest.mark.parametrize("route", ["start", "stop", "restart", "reset", "signal", "scale", "reload", "upgrade", "down"])
 def test_the_daemon_learns_from_the_kernel_who_gives_an_order(home: Home, route: str) -> None:
     home.ask("POST", f"/v1/{route}", {})
     assert home.daemon.peers == [Peer(os.getpid(), os.geteuid())]
@@ -220,6 +229,9 @@ def test_logs(home: Home) -> None:
     assert [line["text"] for line in page["lines"]] == ["line 17", "line 18", "line 19"]
     assert home.ask("GET", f"/v1/logs/redis?after={page['first']}")[1]["lines"] == page["lines"]
     assert home.error("GET", "/v1/logs/redis?after=nonsense")[:2] == (400, "usage")
+    assert home.ask("GET", "/v1/logs/redis?lines=3&stream=stdout")[1] == page
+    assert home.ask("GET", "/v1/logs/redis?stream=stderr")[1]["lines"] == []
+    assert home.error("GET", "/v1/logs/redis?stream=both")[:2] == (400, "usage")
     assert home.error("GET", "/v1/logs/nobody")[:2] == (404, "no-such-service")
 
 
@@ -228,7 +240,30 @@ def test_metrics_say_their_format(home: Home) -> None:
         sock.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
         _, headers, body = read_answer(sock)
     assert headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert body == home.daemon.metrics().encode()
+    assert body == b"# TYPE up gauge\nup 1\n"
+
+
+def test_metrics_that_cannot_be_made_are_an_error(home: Home) -> None:
+    home.daemon.measures = False
+    status, answer = home.meaning(None, "GET", "/metrics")
+    assert (status, answer["error"]["code"]) == (500, "internal")
+
+
+def test_a_status_is_written_row_by_row_and_is_the_same_text(home: Home) -> None:
+    status = home.daemon.status(())
+    steps, work = 0, encoded_status(status)
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(work)
+            steps += 1
+    assert (steps, end.value.value) == (len(status["instances"]), encode(status))
+
+
+def test_a_status_that_cannot_be_written_is_an_error(home: Home) -> None:
+    home.served.call(partial(operator.setitem, home.daemon.rows["mailer"], (1, 2), "no key of JSON"))
+    status, answer = home.meaning(None, "GET", "/v1/status")
+    assert (status, answer["error"]["code"]) == (500, "internal")
+    assert "keys must be str" in home.served.problems.pop()
 
 
 def test_health_and_readiness(home: Home) -> None:
@@ -306,12 +341,72 @@ def test_method_not_allowed_says_which_is(home: Home) -> None:
         assert read_answer(sock)[1]["allow"] == "post"
 
 
+# -- the cluster -----------------------------------------------------------------------------------------------------
+
+
+def test_an_order_of_the_cluster_is_taken_and_its_outcome_told(home: Home) -> None:
+    assert home.ask("GET", "/v1/cluster") == (200, {"age_s": None, "word": None})
+    move = {"verb": "move", "node": "b", "service": "web", "slot": 2}
+    assert home.ask("POST", "/v1/cluster/orders", move) == (202, {"id": "1"})
+    assert home.ask("POST", "/v1/cluster/orders", {"verb": "drain", "node": "b"}) == (202, {"id": "2"})
+    assert home.daemon.in_cluster.orders == [move, {"verb": "drain", "node": "b"}]
+    assert home.ask("GET", "/v1/cluster/orders/1") == (200, {"outcome": {"id": "1", "done": True, "error": ""}})
+    assert home.ask("GET", "/v1/cluster/orders/2") == (200, {"outcome": None})
+
+
+@pytest.mark.parametrize(
+    "order", [{}, {"verb": "dance", "node": "b"}, {"verb": "drain"}, {"verb": "move", "node": "b"},
+              {"verb": "drain", "node": "b", "service": "web"}],
+)  # fmt: skip
+def test_an_order_of_the_cluster_that_makes_no_sense_is_refused(home: Home, order: JSON) -> None:
+    status, code, _ = home.error("POST", "/v1/cluster/orders", order)
+    assert (status, code) == (400, "usage") and home.daemon.in_cluster.orders == []
+
+
+def test_the_hosts_of_the_cluster_are_told_and_one_with_its_record(home: Home) -> None:
+    status, found = home.ask("GET", "/v1/cluster/hosts")
+    assert (status, [one["node"] for one in found["hosts"]]) == (200, ["a"])
+    status, found = home.ask("GET", "/v1/cluster/hosts/b-2")
+    assert (status, found["node"], found["record"]) == (200, "b-2", None)
+    assert home.error("GET", "/v1/cluster/hosts/..%2Fslots")[:2] == (400, "usage")
+
+
+def test_a_push_is_taken(home: Home) -> None:
+    push = {"text": "x", "max_unavailable": "25%", "timeout": 60.0}
+    assert home.ask("POST", "/v1/cluster/pushes", push) == (202, {"id": "p1"})
+    assert home.ask("POST", "/v1/cluster/pushes", {"undo": True}) == (202, {"id": "p2"})
+    undo = {"text": "", "max_unavailable": "1", "timeout": 600.0, "undo": True}
+    assert home.daemon.in_cluster.pushes == [{**push, "undo": False}, undo]
+
+
+@pytest.mark.parametrize(
+    "push",
+    [
+        {}, {"text": "x", "undo": True}, {"text": "x", "max_unavailable": "half"},
+        {"text": "x", "max_unavailable": "9" * 5000}, {"text": "x", "timeout": -5.0}, {"text": "x", "timeout": 1e300},
+        {"text": "x" * 300_000}, {"text": "\x01" * 60_000}, {"text": "\ud800"},
+    ],
+)  # fmt: skip
+def test_a_push_that_makes_no_sense_is_refused(home: Home, push: JSON) -> None:
+    status, code, _ = home.error("POST", "/v1/cluster/pushes", push)
+    assert (status, code) == (400, "usage") and home.daemon.in_cluster.pushes == []
+
+
+def test_a_number_that_is_too_small_is_refused_where_there_is_no_largest(home: Home) -> None:
+    order = {"verb": "move", "node": "b", "service": "web", "slot": -1}
+    status, code, error = home.error("POST", "/v1/cluster/orders", order)
+    assert (status, code, error["message"]) == (400, "usage", "slot must be at least 0, not -1")
+
+
 # -- TCP -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.method} {r.path}")
 def test_tcp_serves_the_safe_subset(home: Home, route: Any) -> None:
-    private = ("/v1/logs", "/v1/evidence", "/v1/instances", "/v1/stream")
+    private = (
+        "/v1/logs", "/v1/evidence", "/v1/instances", "/v1/stream", "/v1/cluster/orders", "/v1/cluster/pushes",
+        "/v1/cluster/hosts/",
+    )  # fmt: skip
     assert route.tcp is (route.method == "GET" and not route.path.startswith(private))
     target = route.path.replace("{name}", "redis").replace("{id}", "102")
     with home.served.connect_tcp() as sock:

@@ -61,6 +61,10 @@ class Suspect:
     tree: Tree
     instance: str = "web"
 
+    @property
+    def key(self) -> str:
+        return self.instance
+
 
 Answer = tuple[bool, str | None, JSON, float, str | None]
 
@@ -147,6 +151,19 @@ def test_a_dump_signal_brings_the_line_that_hangs(practice: Practice) -> None:
     assert found["last_lines"] == ["hanging"], "what it said by itself, not what it was asked for"
     assert found["processes"][0]["pid"] == suspect.pid
     assert b"hangs_here" in practice.capture.kept(), "the dump is in the service's own log as well"
+
+
+def test_that_a_process_is_asked_for_its_stacks_is_told_before(practice: Practice) -> None:
+    """The question makes the process run, which is not to be taken for its own doing."""
+    told: list[tuple[str, float]] = []
+    practice.examiner.on_stacks = lambda instance, until: told.append((instance, until))
+    suspect = practice.start(HANGS, says="hanging")
+    practice.examine(suspect, DUMPING, says(True))
+    assert told == [], "what answers is not asked"
+    began = practice.loop.now()
+    practice.examine(suspect, DUMPING)
+    ((instance, until),) = told
+    assert instance == "web" and began < until < practice.loop.now() + 1.0
 
 
 @needs_py_spy

@@ -19,7 +19,7 @@ from supervisor.adapters.diagnosis import open_sockets
 from supervisor.adapters.diagnosis import proc_snapshot as module
 from supervisor.adapters.diagnosis.proc_snapshot import MOST, examine, host
 from supervisor.adapters.linux import freezer, procfs
-from supervisor.core.model.documents import Evidence
+from supervisor.core.model.evidence_documents import Evidence
 
 SLEEPER = "import sys, time; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()"
 Start = Callable[..., subprocess.Popen[bytes]]

@@ -56,6 +56,7 @@ def test_output_is_dropped_counted_and_told_and_then_written_again(capture: Capt
     say(stream, numbered(110, 120))
     lost = 60 * 100 - 50
     assert stream.lost == lost
+    assert stream.written == 120 * 100 - lost
     assert capture.problems[1:] == [("web", f"output is written again; {lost} bytes of it were lost: File too large")]
     note = b"\n[supervisor: %d bytes of output lost here: File too large]\n" % lost
     assert capture.kept() == numbered(0, 51)[:5_050] + note + numbered(110, 120)

@@ -18,6 +18,7 @@ import pytest
 
 from supervisor.adapters.logs import store as logs
 from supervisor.adapters.logs.lines import MAX_LINE, LineSplitter, stamp
+from supervisor.adapters.logs.writer import Writer
 from supervisor.core.model.spec import LogSpec
 from supervisor.errors import OperationFailed
 from tests.adapters.logs.capture import PLAIN, Capture, numbered, say
@@ -360,13 +361,15 @@ def test_no_pipe_to_be_had_is_an_error_that_a_user_can_read(capture: Capture) ->
 
 def test_a_file_removed_or_emptied_by_others_is_begun_anew(capture: Capture) -> None:
     stream = capture.store.open("web", PLAIN)
+    writer = stream.writer
+    assert isinstance(writer, Writer)
     say(stream, b"one\n" * 100)
     (capture.logs / "web.log").unlink()
-    stream.writer._marked_at = 0.0
+    writer._marked_at = 0.0
     say(stream, b"two\n")
     assert capture.kept() == b"two\n"
     os.truncate(capture.logs / "web.log", 0)
-    stream.writer._marked_at = 0.0
+    writer._marked_at = 0.0
     say(stream, b"three\n")
     assert capture.kept() == b"three\n"
 

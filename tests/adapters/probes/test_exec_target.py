@@ -300,3 +300,29 @@ def test_what_cannot_be_killed_is_named(
 
 def test_the_mark_of_a_command_is_no_instances() -> None:
     assert marks.command_identity("id", 3) == ("id", "command 3")
+
+
+# -- what the command gets and gives ---------------------------------------------------------------------------------
+
+
+def test_the_command_knows_the_main_process_of_its_service(loop: EventLoop) -> None:
+    told: list[tuple[bytes, float, float]] = []
+    target = shell("echo $MAINPID", main=lambda: 4711, output=lambda *run: told.append(run))
+    before = loop.now()
+    assert ask(loop, target) is None
+    ((text, began, ended),) = told
+    assert text == b"4711\n"
+    assert before <= began <= ended <= loop.now()
+
+
+def test_only_what_a_successful_command_says_counts(loop: EventLoop) -> None:
+    told: list[bytes] = []
+    error = ask(loop, shell("echo 7 0; exit 1", output=lambda text, _began, _ended: told.append(text)))
+    assert error == "exit code 1: 7 0"
+    assert told == []
+
+
+def test_a_long_output_is_kept_where_it_is_read(loop: EventLoop) -> None:
+    told: list[bytes] = []
+    assert ask(loop, shell("seq 9999", output=lambda text, _began, _ended: told.append(text))) is None
+    assert told[0].split()[0] == b"1"

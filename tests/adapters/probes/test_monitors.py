@@ -15,8 +15,8 @@ from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.probes.monitors import Monitors, probe_environment
 from supervisor.adapters.processes.command_trees import CommandTrees
 from supervisor.core.model.actions import Purpose
-from supervisor.core.model.events import Event, Heartbeat, ProbeFailed, Ready
-from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
+from supervisor.core.model.events import Event, Heartbeat, MemberExamined, ProbeFailed, Ready
+from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, Scope, ServiceSpec
 from tests.doubles.fakes import FakeReactor, run_until
 
 
@@ -69,7 +69,7 @@ def world(loop: Any) -> World:
     monitors = Monitors(
         loop,
         lambda name, event: posted.append((name, event)),
-        lambda: 0.5,
+        lambda _: 0.5,
         lambda _: members,
         lambda _: output,
         CommandTrees(loop, "test-monitors", set()).begin,
@@ -230,6 +230,88 @@ def test_beats_by_activity(fake: World) -> None:
     assert len(fake.posted) == 2, "and silence is no failed probe"
 
 
+def test_what_a_process_does_because_it_is_asked_for_its_stacks_is_no_beat(fake: World) -> None:
+    """This process works all the time; what it does from the question on, and until the first look after it, is not
+    taken for its own doing."""
+    fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="activity", interval=1.0))
+    fake.loop.advance(1.0)
+    fake.monitors.asked_for_stacks("web@1", fake.loop.now() + 1.5)
+    fake.monitors.asked_for_stacks("other", fake.loop.now() + 1.5)
+    fake.loop.advance(1.0)
+    fake.loop.advance(1.0)
+    assert len(fake.posted) == 1
+    Path("/proc/self/stat").read_bytes()
+    fake.loop.advance(1.0)
+    assert [type(e) for _, e in fake.posted] == [Heartbeat] * 2
+
+
+def test_what_it_writes_because_it_is_asked_for_its_stacks_is_no_beat(fake: World) -> None:
+    fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="log"))
+    fake.monitors.asked_for_stacks("web@1", fake.loop.now() + 1.0)
+    fake.loop.advance(0.9)
+    fake.output.say(b'  File "a.py", line 3')
+    assert fake.posted == []
+    fake.loop.advance(0.1)
+    fake.output.say(b"a job is done")
+    assert [type(e) for _, e in fake.posted] == [Heartbeat]
+    fake.monitors.unwatch("web@1")
+    fake.monitors.asked_for_stacks("web@1", fake.loop.now() + 1.0)
+
+
+def test_which_processes_are_active(fake: World) -> None:
+    """Each beats when it has run; one that has ended is told."""
+    pids = [os.getpid(), os.getppid()]
+    fake.members[:] = pids
+    fake.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="activity", scope=Scope.PROCESS, interval=1.0))
+    fake.loop.advance(1.0)
+    new = [event.process for _, event in fake.posted if isinstance(event, Heartbeat) and event.process is not None]
+    assert sorted(pid for pid, _ in new) == sorted(pids), "all are new"
+    fake.members.remove(os.getppid())
+    fake.loop.advance(1.0)
+    gone = [event.process for _, event in fake.posted if isinstance(event, MemberExamined) and event.gone]
+    assert [pid for pid, _ in gone] == [os.getppid()]
+
+
+def test_which_processes_a_command_names(real: World) -> None:
+    """The beat of the instance comes first, because it may end a time in which silence did not count."""
+    real.members[:] = [os.getpid(), os.getppid()]
+    real.monitors.main = lambda _: os.getppid()
+    told = ("sh", "-c", f"echo $MAINPID 0; echo {os.getpid()} 0 60 work")
+    real.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="exec", exec=told, scope=Scope.PROCESS, probe_timeout=60.0))
+    whole, one = real.until(Heartbeat, 2)[:2]
+    assert isinstance(whole, Heartbeat) and isinstance(one, Heartbeat)
+    assert whole.process is None and whole.busy is None
+    assert one.process is not None and one.process[0] == os.getpid()
+    assert (one.at, one.busy, one.doing) == (whole.at, 60.0, "work")
+
+
+def test_a_command_that_names_no_process_is_a_problem_once(real: World) -> None:
+    problems: list[str] = []
+    real.monitors.on_problem = lambda instance, text: problems.append(f"{instance}: {text}")
+    beat = HeartbeatSpec(source="exec", exec=("true",), scope=Scope.PROCESS, interval=0.05, probe_timeout=60.0)
+    real.watch(Purpose.HEARTBEAT, beat=beat)
+    real.until(Heartbeat, 5)
+    (problem,) = problems
+    assert problem.startswith("web@1: the command of heartbeat.exec succeeds, but names no process")
+
+
+@pytest.mark.parametrize(
+    ("asks", "said"),
+    [
+        ({"exec": ("true",)}, (False, None)),
+        ({"exec": ("false",)}, (False, "its broker does not answer: exit code 1")),
+        ({}, (False, None)),
+    ],
+)
+def test_the_broker_of_a_celery_worker_is_asked(real: World, asks: Any, said: tuple[bool, str | None]) -> None:
+    """It is not the worker that answers; and without a broker to ask there is nothing to ask."""
+    answers: list[tuple[bool, str | None]] = []
+    spec = ServiceSpec(name="web", command=("web",), heartbeat=HeartbeatSpec(source="celery", **asks))
+    real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
+    run_until(real.loop, lambda: answers)
+    assert answers == [said]
+
+
 # -- the rest --------------------------------------------------------------------------------------------------------
 
 
@@ -276,6 +358,45 @@ def test_confirmation_by_tcp(real: World, port: int) -> None:
     real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
     run_until(real.loop, lambda: answers)
     assert answers == [(True, None)]
+
+
+def test_a_file_is_looked_at_once_more(real: World, tmp_path: Path) -> None:
+    """It was touched since the last look, and the next one would come too late for the suspect."""
+    path = tmp_path / "beat"
+    path.write_text("")
+    spec = real.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="file", file=str(path), interval=600.0))
+    answers: list[tuple[bool, str | None]] = []
+
+    def ask() -> None:
+        real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
+
+    ask()
+    assert (answers, real.posted) == ([(False, None)], [])
+    before = real.loop.now()
+    path.touch()
+    ask()
+    assert answers[1:] == [(True, None)]
+    ((_, beat),) = real.posted
+    assert isinstance(beat, Heartbeat) and beat.incarnation == 3 and beat.at >= before - 0.02  # the kernel's tick
+    ask()
+    assert answers[2:] == [(False, None)], "the same touch is one beat"
+
+
+def test_activity_is_looked_at_once_more(real: World) -> None:
+    spec = real.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="activity", interval=600.0))
+    Path("/proc/self/stat").read_bytes()
+    answers: list[tuple[bool, str | None]] = []
+    real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
+    assert answers == [(True, None)]
+    assert [type(event) for _, event in real.posted] == [Heartbeat]
+
+
+def test_what_is_no_longer_watched_is_not_looked_at(real: World) -> None:
+    spec = real.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="activity", interval=600.0))
+    real.monitors.unwatch("web@1")
+    answers: list[tuple[bool, str | None]] = []
+    real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
+    assert (answers, real.posted) == ([(False, None)], [])
 
 
 def test_a_probe_inherits_what_its_service_inherits(monkeypatch: pytest.MonkeyPatch) -> None:

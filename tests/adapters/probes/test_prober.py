@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -23,7 +24,7 @@ from supervisor.adapters.eventloop.dns import Resolver
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.mounts import mounts
-from supervisor.adapters.probes import exec_target
+from supervisor.adapters.probes import exec_target, tcp_http
 from supervisor.adapters.probes.exec_target import ExecTarget
 from supervisor.adapters.probes.https import HttpsTarget
 from supervisor.adapters.probes.local import ActivityTarget, FileTarget
@@ -246,6 +247,33 @@ def test_tcp_that_nobody_accepts(loop: EventLoop) -> None:
             filler.close()
 
 
+@pytest.mark.parametrize(
+    ("target", "overflow", "error"),
+    [
+        ("127.0.0.1:{}", "0", None),
+        ("127.0.0.1:{}", "1", "connection reset by peer"),
+        ("http://127.0.0.1:{}/", "0", "connection reset by peer"),
+        ("https://127.0.0.1:{}/", "0", "connection reset by peer"),
+    ],
+)
+def test_a_connection_that_was_reset_before_the_look_was_accepted(
+    loop: EventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, overflow: str, error: str | None
+) -> None:
+    """A server that ends each connection at once answers; the look comes late on a busy host."""
+    (tmp_path / "overflow").write_text(f"{overflow}\n")
+    monkeypatch.setattr(tcp_http, "OVERFLOW_RESETS", str(tmp_path / "overflow"))
+    kind = {"http": HttpTarget, "https": HttpsTarget}.get(target.partition("://")[0], TcpTarget)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answers: Answers = []
+        asked = kind(target.format(listener.getsockname()[1]), Resolver(loop))
+        asked.begin(loop, 5.0, lambda *answer: answers.append(answer))
+        accepted, _ = listener.accept()
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        accepted.close()
+        run_until(loop, lambda: answers)
+    assert answers[0][0] == error
+
+
 def test_a_connection_to_itself_is_none(loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "getpeername", socket.socket.getsockname)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -300,6 +328,27 @@ def test_unix_sockets(loop: EventLoop, tmp_path: Path, abstract: bool) -> None:
         server.close()
     assert ask(loop, TcpTarget(f"unix:{name}", resolver)) == "connection refused"
     assert ask(loop, HttpTarget(f"http://unix:{tmp_path}/none:/", resolver)) == "no such file or directory"
+
+
+def test_a_socket_beyond_a_file_system_that_may_not_answer(
+    loop: EventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts(), "remote", lambda *_: "/far")
+    name, files, resolver = str(tmp_path / "web.sock"), RemoteFiles(loop), Resolver(loop)
+    server = UnixServer(loop, lambda _: b"HTTP/1.1 200 OK\r\n\r\n", name)
+    tcp, http = TcpTarget(f"unix:{name}", resolver, files), HttpTarget(f"http://unix:{name}:/x", resolver, files)
+    try:
+        assert ask(loop, tcp) is None
+        assert ask(loop, http) is None
+        assert server.requests[-1].startswith(b"GET /x HTTP/1.1")
+    finally:
+        server.close()
+    assert ask(loop, tcp) == "connection refused"
+    for pid in procfs.children(os.getpid()):
+        os.kill(pid, signal.SIGSTOP)  # it answers as little as the file system would let it
+    assert ask(loop, http, timeout=0.01) == "the file system of /far does not answer (within 0.01s)"
+    run_until(loop, lambda: not files._left_behind["/far"])
+    assert ask(loop, http) == "connection refused", "another process was asked"
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------
@@ -677,9 +726,7 @@ def test_a_target_that_cannot_be_tried_frees_its_place() -> None:
 def test_polling_keeps_its_grid_and_never_overlaps() -> None:
     loop, prober, target = fake()
     errors: list[str | None] = []
-    poller = Poller(
-        prober, target, interval=1.0, timeout=1.0, rng=lambda: 0.5, done=lambda error, _at: errors.append(error)
-    )
+    poller = Poller(prober, target, interval=1.0, timeout=1.0, phase=0.5, done=lambda error, _at: errors.append(error))
     start = loop.now()
     assert len(target.asked) == 1, "at once"
     moments = []
@@ -704,7 +751,7 @@ def test_polls_of_many_are_spread() -> None:
     loop, prober, target = fake()
     numbers = iter(i / 10 for i in range(10))
     for _ in range(10):
-        Poller(prober, target, interval=1.0, timeout=1.0, rng=lambda: next(numbers), done=lambda *_: None)
+        Poller(prober, target, interval=1.0, timeout=1.0, phase=next(numbers), done=lambda *_: None)
     for done in list(target.asked):
         done(None, 0.0)
     moments = set()
@@ -718,9 +765,7 @@ def test_a_poller_that_is_stopped_by_its_own_answer() -> None:
     loop, prober, target = fake()
     pollers: list[Poller] = []
     pollers.append(
-        Poller(
-            prober, target, interval=1.0, timeout=1.0, rng=lambda: 0.0, done=lambda *_: pollers[0].stop(), at_once=False
-        )
+        Poller(prober, target, interval=1.0, timeout=1.0, phase=0.0, done=lambda *_: pollers[0].stop(), at_once=False)
     )
     assert target.asked == []
     loop.advance(0.5)

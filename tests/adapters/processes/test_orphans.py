@@ -92,9 +92,12 @@ def test_a_probe_or_hook_is_no_part_of_its_instance(tmp_path: Path) -> None:
             child.wait()
 
 
-def test_what_is_between_two_programs_is_known_by_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.mkfifo(tmp_path / "web")
-    fd = os.open(tmp_path / "web", os.O_RDWR)
+@pytest.mark.parametrize("pipe", ["web", "web@stderr"])
+def test_what_is_between_two_programs_is_known_by_its_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipe: str
+) -> None:
+    os.mkfifo(tmp_path / pipe)
+    fd = os.open(tmp_path / pipe, os.O_RDWR)
     child = subprocess.Popen(["sleep", "1000"], stdout=fd, start_new_session=True)
     os.close(fd)
     read = procfs.read

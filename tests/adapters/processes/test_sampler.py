@@ -68,6 +68,15 @@ def test_probes_and_hooks_have_the_same_limit_of_tasks(tree: Tree) -> None:
     assert set(tree.limited) == {("web", 7)} and tree.posted == []
 
 
+def test_a_caller_that_comes_again_and_again_gets_the_cpu_since_its_last_look(tree: Tree) -> None:
+    tree.set(10, cpu=5.0)
+    tree.sampler.read_now(["web"], keep=True)
+    tree.sampler.hold(1.0, lambda: None)()  # a dashboard that came and went
+    tree.loop.advance(10.0)
+    tree.set(10, cpu=6.0)
+    assert tree.sampler.read_now(["web"], keep=True)["web"].cpu_percent == pytest.approx(10.0)
+
+
 def test_cpu_is_what_was_spent_since_the_last_look(tree: Tree) -> None:
     tree.sampler.hold(1.0, lambda: None)
     tree.set(10, cpu=5.0, memory=MIB)

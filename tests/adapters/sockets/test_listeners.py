@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -152,3 +153,52 @@ def test_an_address_that_is_taken_is_named(sockets: Make) -> None:
         url = f"tcp://127.0.0.1:{theirs.getsockname()[1]}"
         with pytest.raises(OperationFailed, match=f"{url}: Address already in use"):
             sockets().open(spec(url))
+
+
+def test_each_instance_has_its_own_socket_at_a_shared_address(sockets: Make) -> None:
+    """What waits in the queue of one is reset when that one is closed, and others are answered."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    ours, urls = sockets(), [f"{address}#1", f"{address}#2"]
+    one, other = (ours.open(spec(url, reuseport=True))[0] for url in urls)
+    with socket.socket(fileno=os.dup(one)) as first, socket.socket(fileno=os.dup(other)) as second:
+        clients = [connect(address) for _ in range(64)]
+        first.setblocking(False)
+        second.setblocking(False)
+        at_second = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                second.accept()[0].close()
+                at_second += 1
+    assert 0 < at_second < 64, "the kernel spreads them"
+    ours.keep_only({urls[1]})
+    reset = 0
+    for client in clients:
+        with client, contextlib.suppress(ConnectionResetError):
+            reset += 1
+            assert client.recv(1) == b""
+            reset -= 1
+    assert reset == 64 - at_second
+    with connect(address):
+        assert list(ours.descriptors()) == [urls[1]]
+
+
+def test_two_that_do_not_share_the_address_refuse_each_other(sockets: Make) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    ours = sockets()
+    ours.open(spec(f"{address}#1", reuseport=True))
+    with pytest.raises(OperationFailed, match=f"^{address}: Address already in use"):
+        ours.open(spec(address))
+
+
+def test_an_adopted_instance_has_its_own_socket_still(sockets: Make) -> None:
+    url = f"tcp://127.0.0.1:{free_port()}#2"
+    lost = sockets()
+    (fd,) = lost.open(spec(url, reuseport=True))
+    heir = sockets()
+    pidfd = os.pidfd_open(os.getpid())
+    try:
+        heir.adopt(spec(url, reuseport=True), os.getpid(), pidfd)
+    finally:
+        os.close(pidfd)
+    assert list(heir.descriptors()) == [url]
+    assert os.fstat(heir.descriptors()[url]).st_ino == os.fstat(fd).st_ino

@@ -22,6 +22,8 @@ API = '[services.api]\ncommand = "sleep 1"\n'
         ("unix:/run/../run/a.sock?mode=666", SocketSpec(url="unix:/run/a.sock", mode=0o666)),
         ("unix:///run/a.sock", SocketSpec(url="unix:/run/a.sock")),
         ("unix:@app", SocketSpec(url="unix:@app")),
+        ("tcp://127.0.0.1:8000?share=reuseport", SocketSpec(url="tcp://127.0.0.1:8000", reuseport=True)),
+        ("unix:@app?start=demand&idle=10m", SocketSpec(url="unix:@app", on_demand=True, idle=600.0)),
     ],
 )
 def test_how_a_socket_is_written(plan: Load, text: str, wanted: SocketSpec) -> None:

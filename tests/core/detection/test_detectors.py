@@ -11,7 +11,7 @@ import mpmath
 import pytest
 
 from supervisor.core.detection.detectors.protocol import Detector
-from supervisor.core.detection.detectors.registry import KNOWN, make
+from supervisor.core.detection.detectors.registry import KNOWN, least_silence, make
 from supervisor.core.model.spec import HeartbeatSpec
 
 every = pytest.mark.parametrize("name", sorted(KNOWN))
@@ -113,6 +113,34 @@ def test_a_cold_window_is_generous(name: str) -> None:
     cold = beating(name, beats=1, interval=2.0, **WIDE)
     assert cold.suspicion(4.0) < 3.0
     assert 5.0 < patience(cold) < 10.0
+
+
+@accruing
+def test_activity_has_no_rhythm_before_it_has_shown_one(name: str) -> None:
+    """A program may rest for some seconds after its start; `interval` only says how often it is looked at."""
+    resting = make(HeartbeatSpec(detector=name, source="activity"))
+    resting.start(0.0)
+    for at in range(10):
+        resting.heartbeat(float(at))
+        assert patience(resting) == 30.0
+    resting.heartbeat(10.0)
+    assert patience(resting) == max(3.0, patience(beating(name, beats=11))) < 30.0
+    again = make(HeartbeatSpec(detector=name, source="activity"))
+    again.restore(resting.snapshot())
+    assert patience(again) == patience(resting), "what was learned counts after a restart of the daemon, too"
+
+
+@accruing
+def test_activity_just_after_each_look_is_no_silence(name: str) -> None:
+    """It acts each second, and is looked at each second: the look before this act saw nothing, the next one does."""
+    for least, expected in ((2.0, 3.0), (29.5, 30.0)):
+        spec = HeartbeatSpec(detector=name, source="activity", min_timeout=least)
+        punctual = make(spec)
+        punctual.start(0.0)
+        for at in range(20):
+            punctual.heartbeat(float(at))
+        assert least_silence(spec) == expected
+        assert patience(punctual) >= expected
 
 
 @phis
@@ -237,6 +265,10 @@ def test_who_is_spared_gets_so_many_times_the_time_within_the_cap(name: str) -> 
     detector.start(200.0)
     detector.extend_deadline(2.0)
     assert detector.suspect_at() == 270.0, "before the first beat there is no more than the cap"
+    short = beating(name, min_timeout=0.01, max_timeout=70.0, timeout=1.2)
+    before = patience(short)
+    short.extend_deadline(1.5)
+    assert patience(short) == pytest.approx(1.5 * before), "also where that is less than a second"
 
 
 @every

@@ -183,3 +183,25 @@ def test_it_goes_on_after_our_restart_as_if_nothing_had_been() -> None:
         assert other.suspicion((detector.last or 0.0) + gap) == detector.suspicion((detector.last or 0.0) + gap)
         assert beat(detector, [gap]) == beat(other, [gap])
     assert other.snapshot() == detector.snapshot()
+
+
+@pytest.mark.parametrize("mean", [0.5, 60.0])
+def test_the_least_error_is_a_share_of_the_interval(mean: float) -> None:
+    detector = new()
+    beat(detector, [mean] * 500)
+    assert law(detector)._fast == pytest.approx(0.02 * mean)
+
+
+@pytest.mark.parametrize("gaps", [normal(700), timer(700), weather(700)], ids=["normal", "timer", "weather"])
+@pytest.mark.parametrize("scale", [0.25, 40.0])
+def test_what_it_decides_is_the_same_on_any_scale(gaps: list[float], scale: float) -> None:
+    """A sender that beats forty times as rarely is given forty times as long."""
+
+    def patience(unit: float) -> float:
+        wide = HeartbeatSpec(detector="adaptive", threshold=3.0, interval=unit, min_timeout=0.0, max_timeout=1e6)
+        detector = make(wide)
+        detector.start(0.0)
+        beat(detector, [gap * unit for gap in gaps])
+        return ((detector.suspect_at() or 0.0) - (detector.last or 0.0)) / unit
+
+    assert patience(scale) == pytest.approx(patience(1.0), rel=0.01)

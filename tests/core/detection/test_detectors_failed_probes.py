@@ -249,3 +249,15 @@ def test_a_failed_probe_reaches_the_detector_only_while_running() -> None:
     step(instance, ev.ProbeFailed(1, "HTTP 503"), 31.0)
     assert first is not None and instance.deadline is not None
     assert instance.deadline > first
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_the_memory_is_bounded_also_where_more_probes_fail_than_are_answered(failures: int) -> None:
+    learned = FailedProbes(8.0, 8.0, 1.0)
+    for _ in range(MEMORY):
+        for at in range(failures):
+            learned.failed(float(at))
+        learned.answered()
+    answered, failed, *_ = learned.snapshot()
+    assert answered + failed < MEMORY
+    assert failed / answered == pytest.approx(failures)

@@ -124,6 +124,10 @@ def test_bertiers_margin_follows_the_spread() -> None:
     assert 1.02 < calm < 1.2 < 1.3 < wild
 
 
+def test_bertiers_error_begins_at_a_quarter_of_the_period() -> None:
+    assert patience(fed("bertier", [4.0], interval=4.0)) == pytest.approx(4.0 + 8.0 * 0.25 * 4.0)
+
+
 def test_the_quantiles_are_the_windows() -> None:
     gaps = [1.0 + i / 80 for i in range(80)]
     Random(4).shuffle(gaps)
@@ -181,3 +185,12 @@ def test_a_period_that_most_beats_miss_is_sought_anew() -> None:
     law = detector.snapshot()["law"]
     assert isinstance(law, list)
     assert law[4] == 0, "it is not found"
+
+
+def test_with_few_intervals_the_quantiles_are_those_of_a_normal_distribution() -> None:
+    """Two percent of its intervals are longer than 2.33 deviations above the mean."""
+    gaps = [0.8, 1.2] * 4
+    detector = fed("quantile", [sum(gaps[:n]) for n in range(len(gaps) + 1)], interval=1.0)
+    deviation = 0.5 * (3 / 8) ** 0.5  # the floor of a window with so few
+    assert patience(detector, 1.0) == pytest.approx(1.0 + deviation)
+    assert patience(detector, 2.0) == pytest.approx(1.0 + 2.33 * deviation)

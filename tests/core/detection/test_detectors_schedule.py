@@ -44,3 +44,22 @@ def test_a_found_period_without_beats_is_no_snapshot() -> None:
     counts = 9
     with pytest.raises(ValueError, match="no beats"):
         other.load(list(good[:counts]))
+
+
+def test_after_a_beat_out_of_phase_the_next_is_due_a_period_later() -> None:
+    """Nothing of the old phase is left, also where the sender had drifted far from it."""
+    schedule = after(*[1.0] * FIRST, *[1.004] * SIZE)
+    period = schedule.period
+    schedule.lose()
+    assert schedule.ahead == period
+    assert [schedule.dump()[i] for i in (5, 6, 7, 8)] == [0, 0, 0, 0], "offset, beats, slots, streak"
+    schedule.take(period, None, True, period)
+    assert schedule.ahead == pytest.approx(period, abs=1e-3)
+
+
+def test_a_beat_that_was_sent_long_ago_leaves_half_a_period_to_the_next() -> None:
+    schedule = Schedule(1.0)
+    for _ in range(100):
+        schedule.take(1.0, 0.1, True, 1.0)
+    schedule.take(1.0, 9.0, True, 1.0)
+    assert schedule.ahead == pytest.approx(0.5 * schedule.period)

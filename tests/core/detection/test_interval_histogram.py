@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from math import exp, inf, log
+from math import exp, inf, log, sqrt
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.detection.interval_histogram import LONGEST, MIN_INTERVALS, IntervalHistogram
+from supervisor.core.detection.interval_histogram import LONGEST, MIN_INTERVALS, IntervalHistogram, Tail
 
 
 def recorded(*intervals: float) -> IntervalHistogram:
@@ -33,6 +33,10 @@ def test_it_counts_what_it_was_given() -> None:
     assert [(low, count) for low, _, count in histogram.classes()] == [(1.0, 900), (2.0, 99), (10.0, 1)]
     assert histogram.beyond(0.5) == 1.0
     assert histogram.beyond(1.5) == pytest.approx(0.1)
+
+
+def test_it_counts_by_powers_of_two() -> None:
+    assert recorded(0.3, 0.5, 0.99, 1.0, 1.9, 2.0, 100.0).by_exponent() == {-1: 1, 0: 2, 1: 2, 2: 1, 7: 1}
 
 
 def test_what_no_interval_can_be_is_left_out() -> None:
@@ -136,3 +140,13 @@ def test_two_records_are_one() -> None:
     one.merge(other)
     assert one.snapshot() == recorded(*intervals).snapshot()
     assert one.count == 700
+
+
+def test_a_tail_is_shifted_by_its_standard_errors() -> None:
+    """Var(shape) = (1-x)(2-x)²(1-x+2x²) / ((1-2x)(3-2x)) / n, for probability-weighted moments: Hosking and Wallis,
+    "Parameter and Quantile Estimation for the Generalized Pareto Distribution", Technometrics 29(3), 1987."""
+    tail = Tail(start=1.0, share=0.01, scale=2.0, shape=0.25, longer=100)
+    x = tail.shape
+    error = sqrt((1 - x) * (2 - x) ** 2 * (1 - x + 2 * x * x) / ((1 - 2 * x) * (3 - 2 * x)) / 100)
+    assert tail.shifted(1.0).shape == pytest.approx(x + error)
+    assert tail.shifted(-1.0).shape == pytest.approx(x - error)

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.core.history.ratios import Counts, ratios
 from supervisor.core.history.report import report
 from supervisor.core.history.timeline import Timeline, timeline
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.documents import Event, Instance, Report
+from supervisor.core.model.documents import Event
+from supervisor.core.model.instance_documents import Instance
+from supervisor.core.model.story_documents import Report
 from supervisor.core.text.timestamps import to_iso
 
 JSON = dict[str, Any]
@@ -285,6 +288,15 @@ def test_without_an_event_it_has_been_what_it_is_for_as_long_as_the_status_says(
     assert (total["wanted_s"], total["ready_s"], total["unknown_s"]) == (wanted, ready, unknown)
 
 
+def test_what_waits_for_a_connection_is_available() -> None:
+    history = History().add(0, "stopped", "stopped", "on-demand")
+    history.add(10, "stopped", "starting", "connection").add(12, "starting", "running", "ready")
+    history.add(50, "running", "stopping", "idle").add(51, "stopping", "stopped", "idle")
+    waiting = row(state="stopped", cause="idle", pid=None, on_demand=True)
+    total = history.report(0, 100, waiting)["total"]
+    assert (total["wanted_s"], total["ready_s"], total["failures"], total["replication"]) == (100, 97, 0, 1)
+
+
 def test_without_an_event_and_a_status_nothing_is_known() -> None:
     assert timeline([], T0, T0 + 100, None, oneshot=False) == Timeline(unknown=100)
 
@@ -388,3 +400,36 @@ def test_whatever_happened_the_numbers_make_sense(
         assert share is None or 0 <= share <= 1
     mean, longest = total["mttr_s"], total["longest_outage_s"]
     assert mean is None or (longest is not None and 0 <= mean <= longest + 0.001)
+
+
+def test_load_is_what_each_balanced_instance_was_sent() -> None:
+    counts = Counts()
+    assert counts.ratios(0, 0)["load"] is None, "no balancer is in front"
+    for requests in (10, 20):
+        counts.carried(requests)
+    assert counts.ratios(0, 0)["load"] == 15.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 9)), max_size=8))
+def test_counts_of_parts_add_up_to_those_of_all(seen: list[tuple[bool, bool, bool, bool, int]]) -> None:
+    whole, parts = Counts(), [Counts(), Counts()]
+    for number, (wanted, ready, running, current, requests) in enumerate(seen):
+        for counts in (whole, parts[number % 2]):
+            counts.add(wanted, ready, running, current)
+            counts.carried(requests)
+    together = Counts()
+    for part in parts:
+        together.include(part)
+    assert together == whole
+
+
+def test_a_balanced_row_counts_for_the_load() -> None:
+    balanced = {"slot": "active", "sessions": 1, "queue": 0, "rate": 3, "requests": 8, "errors": 0}
+    assert ratios([row(balanced=balanced)], 1, 0, 0)["load"] == 8.0
+
+
+def test_what_a_oneshot_did_before_the_first_event_is_no_time_in_which_it_was_wanted() -> None:
+    history = History()
+    history.add(40, "running", "exited", "succeeded")
+    total = history.report(0, 100, row(type="oneshot", state="exited", cause="succeeded", ready=False))["total"]
+    assert (total["wanted_s"], total["availability"]) == (0.0, None)

@@ -11,10 +11,11 @@ from supervisor.core.history.outlook import prospect
 from supervisor.core.history.why import tell, why
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
-from supervisor.core.model import documents
 from supervisor.core.model import events as ev
+from supervisor.core.model import instance_documents
 from supervisor.core.model.actions import Action, Record
-from supervisor.core.model.documents import Event, Evidence, Why
+from supervisor.core.model.documents import Event
+from supervisor.core.model.evidence_documents import Evidence
 from supervisor.core.model.spec import (
     HeartbeatSpec,
     Policy,
@@ -24,8 +25,10 @@ from supervisor.core.model.spec import (
     RestartSpec,
     ServiceSpec,
     ServiceType,
+    Suspicion,
     TargetSpec,
 )
+from supervisor.core.model.story_documents import Why
 from supervisor.core.services.status import instance_view
 from supervisor.core.text.timestamps import local_time, to_iso
 
@@ -175,6 +178,13 @@ def test_a_process_that_is_stopped_waits_for_that() -> None:
     assert prospect(view) == {"what": "nothing until it can run again: stopped (SIGSTOP)", "in_s": None}
 
 
+def test_what_drains_is_stopped_after_its_requests() -> None:
+    view = instance_view(Life().start().instance, 1000.0)
+    view["state"], view["drain_s"] = "stopping", 12.0
+    told = "its requests are answered, then it is stopped; then it is started again; it is stopped in any case"
+    assert prospect(view) == {"what": told, "in_s": 12.0}
+
+
 def test_a_slow_start_that_becomes_ready_after_all_was_a_false_alarm() -> None:
     life = Life(ready=ReadySpec(http="http://x")).step(ev.Start())
     life.step(ev.StartPermitted()).step(ev.Spawned(1, 4242)).deadline()
@@ -195,6 +205,14 @@ def test_it_never_failed() -> None:
         "",
         "Next: nothing, it is healthy.",
     ]
+
+
+def test_a_rollout_of_its_service_that_failed_is_told() -> None:
+    life = Life().start()
+    row, said = instance_view(life.instance, life.now), "rolled back 4s ago (web@4: it ended)"
+    story = why(row, life.events, life.evidence.get, life.words, rollout=said)
+    assert story["rollout"] == said
+    assert tell(story)[1] == "Last rollout of web: rolled back 4s ago (web@4: it ended)."
 
 
 def test_what_became_of_its_target() -> None:
@@ -297,9 +315,9 @@ def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
         "threads: 2 × asleep in futex_wait, running",
         "sockets with unread or unsent data: 127.0.0.1:1 ↔ 127.0.0.1:2 (2 KiB in, 0 B out)",
         "other processes: 2 × sh (asleep)",
-        "process 7 (SIGUSR2) was in take (b.py:3) ← <module> (b.py:9)",
-        "no stack of process 8 (py-spy): Permission Denied",
-        "process 9 (SIGUSR2) wrote: what?",
+        "process 7 was in take (b.py:3) ← <module> (b.py:9), by SIGUSR2",
+        "no stack of process 8 by py-spy: Permission Denied",
+        "process 9 wrote, asked by SIGUSR2: what?",
         "last output: waiting for lock 7",
         "no core file: the limit of its size is 0",
         "everything captured: supervisor why web@1 --evidence",
@@ -342,7 +360,7 @@ def test_a_silence_that_proves_nothing() -> None:
 
 
 def test_a_silence_that_is_only_reported_says_so_for_what_is_next() -> None:
-    life = Life(heartbeat=HeartbeatSpec(on_suspect=Reaction.REPORT)).start().beats().deadline().examined()
+    life = Life(heartbeat=HeartbeatSpec(on_suspect=Suspicion.REPORT)).start().beats().deadline().examined()
     assert life.why()["next"]["what"] == 'nothing is done to it (on_suspect = "report"); a heartbeat clears it'
 
 
@@ -367,7 +385,7 @@ def test_a_silence_in_which_we_did_not_run_is_told_though_it_was_no_suspicion() 
     assert len(life.why()["excused"]) == 1
     assert_told(life.told(), "Silence was not counted once, last at", "this supervisor did not run itself for 30 s.")
     life.step(ev.DaemonStalled(40.0), 75.0)
-    assert_told(life.told(), "Silence was not counted 2 times, last at")
+    assert_told(life.told(), "Silence was not counted 2 times, last at", "this supervisor did not run itself for 40 s.")
 
 
 def test_that_we_were_late_ourselves_is_told_of_a_suspicion() -> None:
@@ -383,7 +401,7 @@ def test_only_reported() -> None:
 
 
 def test_a_suspicion_that_is_only_reported() -> None:
-    spec = HeartbeatSpec(on_suspect=Reaction.REPORT)
+    spec = HeartbeatSpec(on_suspect=Suspicion.REPORT)
     life = Life(heartbeat=spec).start().beats().deadline().examined(**EVIDENCE)
     assert_told(life.told(), "suspicion of run 1", "decided   only reported, as configured")
 
@@ -404,7 +422,7 @@ def test_a_oneshot_runs_to_completion() -> None:
 
 def test_a_breaker_that_only_a_person_closes() -> None:
     life = Life(restart=RestartSpec(max_restarts=0)).start().crash(1.0)
-    view: documents.Instance = {**instance_view(life.instance, life.now), "next_restart_in_s": None}
+    view: instance_documents.Instance = {**instance_view(life.instance, life.now), "next_restart_in_s": None}
     assert why(view, life.events, life.evidence.get, life.words)["next"] == {
         "what": "nothing until it is reset (supervisor reset web@1)", "in_s": None}  # fmt: skip
 

@@ -473,3 +473,43 @@ def test_innocent_intervals_are_recorded_and_no_others() -> None:
     for beat, kept in ((replace(same, threshold=3.0), 4), (replace(same, interval=9.0), 0)):
         step(instance, ev.Reconfigure(replace(instance.spec, heartbeat=beat), False), 97.0)
         assert instance.histogram.count == kept
+
+
+@pytest.mark.parametrize(("kind", "ready"), [("service", True), ("oneshot", False)])
+def test_what_was_being_spawned_is_ready_when_adopted_unless_it_is_to_complete(kind: str, ready: bool) -> None:
+    before, after = (Instance("web", spec("web", type=kind), lambda: 0.5) for _ in range(2))
+    for event in (ev.Start(), ev.StartPermitted()):
+        step(before, event, 100.0)
+    after.restore(before.snapshot(101.0), crashed=True)
+    step(after, ev.Adopted(1, 77, 5.0), 102.0)
+    assert (after.state, after.ready) == (State.RUNNING, ready)
+
+
+def test_a_probe_that_could_not_ask_is_of_its_run() -> None:
+    instance = running(heartbeat={"source": "exec", "exec": ["redis-cli"]})
+    step(instance, ev.ProbeUnknown(1, "no such file", 101.0), 101.0)
+    before = instance_view(instance, 161.0)["probe"]
+    step(instance, ev.Exited(1, 1, None, True), 162.0)
+    after = instance_view(instance, 163.0)["probe"]
+    assert before is not None and after is not None
+    assert (before["blind_s"], after["blind_s"]) == (60.0, None)
+    assert probe_problems([instance]) == []
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1.0, {}), (1.5, {"patience": 1.5})])
+def test_a_suspicion_tells_by_how_much_its_time_was_extended(factor: float, told: dict[str, float]) -> None:
+    instance = running(heartbeat={"interval": 1.0})
+    step(instance, ev.Heartbeat(1, 101.0), 101.0)
+    (found, *_) = step(instance, ev.Timeout(factor), 600.0)
+    assert isinstance(found, Record) and found.cause is Cause.SILENT
+    assert {key: value for key, value in found.detail.items() if key == "patience"} == told
+
+
+def test_a_time_in_which_nothing_could_be_asked_is_no_interval() -> None:
+    instance = running(heartbeat={"source": "exec", "exec": ["redis-cli"], "interval": 1.0})
+    for at in (101.0, 102.0, 103.0):
+        step(instance, ev.Heartbeat(1, at), at)
+    step(instance, ev.ProbeUnknown(1, "no such file", 104.0), 104.0)
+    for at in (4000.0, 4001.0, 4002.0):
+        step(instance, ev.Heartbeat(1, at), at)
+    assert (instance.histogram.count, instance.histogram.longest) == (3, 1.0)

@@ -94,7 +94,7 @@ def test_all_orders_of_the_service_set_carry_who_gave_them() -> None:
     assert found == {
         ("db", Cause.STARTED_BY_USER), ("web", Cause.STARTED_BY_USER), ("web", Cause.SIGNALLED_BY_USER),
         ("db", Cause.RESET_BY_USER), ("db", Cause.RESTARTED_BY_USER), ("db", Cause.STOPPED_BY_USER),
-        ("web", Cause.STOPPED_BY_USER), ("db", Cause.RELOADED), ("web", Cause.REMOVED), ("other", Cause.RELOADED),
+        ("web", Cause.STOPPED_BY_USER), ("db", Cause.RELOADED), ("web", Cause.REMOVED), ("other", Cause.ADDED),
         ("db", Cause.SHUTDOWN), ("other", Cause.SHUTDOWN),
     }  # fmt: skip
 

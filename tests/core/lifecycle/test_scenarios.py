@@ -11,7 +11,7 @@ import pytest
 from supervisor.core.lifecycle.transitions import IGNORED, TRANSITIONS
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import State
-from supervisor.core.model.causes import Cause
+from supervisor.core.model.causes import ROLLOUT, SURGE, Cause
 from tests.core.transcript import play
 
 SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.txt"))
@@ -20,11 +20,22 @@ OF_THE_FLEET = {
     Cause.AUTOSTART,
     Cause.SHUTDOWN,
     Cause.REMOVED,
+    Cause.SCALED,
     Cause.DEPENDENCY_RESTARTED,
+    Cause.DEPENDENCY_FAILED,
+    Cause.LEASE_ENDING,
     Cause.GROUP_RESTARTED,
     Cause.FALLBACK_WANTED,
     Cause.FALLBACK_OVER,
     Cause.BREAKER_OPEN,
+    Cause.ADDED,
+    Cause.CLOCK_SET,
+    Cause.UPGRADED,
+    Cause.UNCHANGED,
+    Cause.SURGE_STARTED,
+    Cause.SURGE_OVER,
+    *ROLLOUT,
+    *SURGE,
 }
 
 

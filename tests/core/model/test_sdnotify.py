@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from supervisor.core.model import events as ev
 from supervisor.core.model.sdnotify import MAX_DATAGRAM, MAX_STATUS, Message, events, parse
-from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
+from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, Scope, ServiceSpec
 
 FIELDS = [
     (b"READY=1", Message(ready=True)),
@@ -62,6 +62,8 @@ NONSENSE = [
     b"EXTEND_TIMEOUT_USEC=" + b"9" * 4000,
     b"STATUS=" + b"x" * MAX_DATAGRAM,
     b"READY=1\n" * 8192,
+    b"BUSY",
+    b"BUSY=",
 ]
 
 
@@ -108,6 +110,15 @@ PROBED = ServiceSpec(
 )
 
 
+EACH = ServiceSpec(name="s", command=("s",), heartbeat=HeartbeatSpec(scope=Scope.PROCESS))
+
+
+def test_what_a_process_says_for_itself_is_not_said_for_the_instance() -> None:
+    message = parse(b"WATCHDOG=1\nREADY=1\nSTATUS=x\nSTOPPING=1\nWATCHDOG_USEC=1")
+    assert message is not None
+    assert events(message, EACH, 3, 9.0, (7, 5)) == [ev.Heartbeat(3, 9.0, process=(7, 5))]
+
+
 @pytest.mark.parametrize(
     ("datagram", "spec", "expected"),
     [
@@ -122,6 +133,10 @@ PROBED = ServiceSpec(
         (b"WATCHDOG=1\nSTATUS=x", NOTIFIED, [ev.Heartbeat(3, 9.0), ev.StatusText(3, "x")]),
         (b"EXTEND_TIMEOUT_USEC=5000000", PROBED, [ev.Notified(3), ev.Extended(3, 5.0)]),
         (b"STOPPING=1\nMAINPID=3", NOTIFIED, [ev.Notified(3)]),
+        (b"STOPPING=1", EACH, [ev.Notified(3), ev.Stopping(3)]),
+        (b"WATCHDOG=1\nBUSY_USEC=2000000\nBUSY=a task", EACH, [ev.Heartbeat(3, 9.0, None, None, 2.0, "a task")]),
+        (b"WATCHDOG=1\nBUSY_USEC=infinity", EACH, [ev.Heartbeat(3, 9.0, None, None, math.inf)]),
+        (b"WATCHDOG=1\nBUSY_USEC=soon", EACH, [ev.Heartbeat(3, 9.0)]),
     ],
 )
 def test_what_it_means(datagram: bytes, spec: ServiceSpec, expected: list[ev.Event]) -> None:

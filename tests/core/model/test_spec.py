@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.model.spec import ServiceSpec
+from supervisor.core.model.spec import BalanceSpec, ServiceSpec
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,9 @@ from supervisor.core.model.spec import ServiceSpec
 )
 def test_what_is_inherited_of_the_daemons_environment(keys: dict[str, Any], names: set[str]) -> None:
     assert ServiceSpec(name="web", command=("web",), **keys).inherited(["PATH", "HOME", "TZ"]) == names
+
+
+@pytest.mark.parametrize(("hosts", "over"), [(None, False), ("own", False), ("all", True)])
+def test_which_services_get_requests_of_other_hosts(hosts: str | None, over: bool) -> None:
+    balance = hosts and BalanceSpec(listen=("127.0.0.1", 80), hosts=hosts)
+    assert ServiceSpec(name="web", command=("web",), balance=balance or None).over_hosts is over

@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
+from supervisor.core.model.causes import Cause
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import ServiceSpec
-from supervisor.core.services.adoption import MarkedProcess, adoption_event, has_state, is_main, plan_adoption, saved
+from supervisor.core.services.adoption import (
+    MarkedProcess,
+    adoption_event,
+    has_state,
+    is_kept,
+    is_main,
+    plan_adoption,
+    saved,
+)
 from tests.core.services.test_service_set import spec
 
 STARTS: dict[str, list[ev.Event]] = {
@@ -194,3 +203,26 @@ def test_history_alone_is_no_state() -> None:
     other = Instance("web", one.spec, lambda: 0.5)
     other.restore(one.history(1.0), crashed=True)
     assert (other.incarnation, other.alive) == (3, False)
+
+
+@pytest.mark.parametrize(
+    ("how", "orders", "kept"),
+    [
+        ("stopped", [], True),
+        ("running", [ev.Stop(Cause.STOPPED_BY_USER)], True),
+        ("running", [ev.Stop(Cause.REMOVED)], False),
+        ("running", [ev.Stop(Cause.REMOVED, later=True)], False),
+        ("running", [ev.Stop(Cause.STOPPED_BY_USER), ev.Stop(Cause.REMOVED)], False),
+        ("running", [ev.Stop(Cause.REMOVED), ev.Exited(1, 0, None, True)], False),
+        ("running", [ev.Stop(Cause.REMOVED), ev.Start(Cause.ADDED, lazy=True)], True),
+        ("waiting", [ev.Stop(Cause.REMOVED)], False),
+        ("running", [ev.Stop(Cause.REMOVED), ev.Exited(1, 0, None, True), ev.Start(), ev.Stop()], True),
+    ],
+)
+def test_what_was_taken_out_does_not_keep_its_goal(how: str, orders: list[ev.Event], kept: bool) -> None:
+    """Where the file has it again, it is started as one that is new."""
+    web = instance("web", how)
+    for order in orders:
+        step(web, order, 200.0)
+    assert is_kept(saved(web, None, 200.0)) is kept
+    assert not is_kept({})

@@ -8,8 +8,8 @@ from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.plain import from_plain
-from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
-from supervisor.core.services.host_requirements import descriptor_shortage, runtime_directory_mode
+from supervisor.core.model.spec import Plan, ServiceSpec, SocketSpec, SupervisorSpec
+from supervisor.core.services.host_requirements import descriptor_shortage, distant_directories, runtime_directory_mode
 from supervisor.core.services.monitoring_policy import MonitoringChange, monitoring_change
 from supervisor.core.services.problems import KEPT, Problems
 from supervisor.core.services.socket_policy import open_sockets
@@ -25,6 +25,15 @@ def test_a_socket_stays_open_unless_its_service_is_at_rest(state: State) -> None
     served.state = state
     other = Instance("b", from_plain(ServiceSpec, {"name": "b", "command": ["x"]}), lambda: 0.5)
     assert open_sockets([served, other]) == (set(URLS) if state in OPEN else set())
+
+
+def test_the_socket_of_an_instance_that_stays_down_is_closed() -> None:
+    spec = ServiceSpec(
+        name="a", command=("x",), replicas=2, ports=(80, 81), sockets=(SocketSpec(url="tcp://127.0.0.1:{port}"),)
+    )
+    instances = [Instance(name, spec, lambda: 0.5) for name in spec.instances]
+    instances[1].state = State.RUNNING
+    assert open_sockets(instances) == {"tcp://127.0.0.1:81"}
 
 
 NOTHING = MonitoringChange(sample=False, apply_limits=False, end=False)
@@ -88,3 +97,9 @@ def test_the_runtime_directory_admits_what_has_to_reach_into_it(
     services = [from_plain(ServiceSpec, {"name": f"s{n}", "command": ["x"], "user": u}) for n, u in enumerate(users)]
     plan = Plan(supervisor=SupervisorSpec(group=group), services=tuple(services))
     assert runtime_directory_mode(plan, 1000) == mode
+
+
+def test_the_daemons_own_directories_are_named_where_they_may_not_answer() -> None:
+    assert distant_directories({"/run/x": None, "/home/u/x": "/home"}) == [
+        "/home/u/x is on /home, a file system that may not answer: supervision would wait for it"
+    ]

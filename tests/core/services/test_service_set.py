@@ -134,6 +134,14 @@ def test_start_of_one_starts_what_it_needs() -> None:
     assert world.service_set.dependants("a") == ["b"]
 
 
+def test_what_is_to_be_kept_is_not_started_for_a_dependant() -> None:
+    world = World(spec("db"), spec("web", depends_on=["db"]))
+    world.take(world.service_set.start(["web"], world.now, keep={"db"}))
+    assert world.states() == {"db": "stopped", "web": "starting"}
+    world.start("web")
+    assert world.states() == {"db": "running", "web": "running"}
+
+
 def test_a_dependant_waits_for_the_success_of_a_oneshot() -> None:
     world = World(spec("migrate", type="oneshot"), spec("web", depends_on=["migrate"]))
     world.start()
@@ -180,6 +188,23 @@ def test_no_more_than_so_many_restart_at_once() -> None:
     assert sorted(world.live) == ["s0", "s1", "s2"]
     world.dies("s1")
     assert len(world.live) == 3, "the slot of a failed restart is free again"
+    world.obedient = False
+    world.stop("s2")
+    assert (world["s2"].state, len(world.live)) == (State.STOPPING, 4), "what is being stopped takes no slot"
+
+
+def test_a_start_by_order_takes_no_slot_also_after_a_recovery() -> None:
+    services = [spec(name, ready={"tcp": "x"}, restart={"initial": 0.0}) for name in ("a", "b")]
+    world = World(*services, slots=1)
+    world.start()
+    for name in ("a", "b"):
+        world.ready(name)
+    world.dies("a")
+    world.ready("a")
+    world.dies("b")
+    world.stop("a")
+    world.start("a")
+    assert sorted(world.live) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -404,17 +429,64 @@ def test_what_has_run_does_not_wait_for_what_is_removed() -> None:
     assert world.states() == {"web": "running", "old": "stopping"}
 
 
-def test_one_replica_and_several_have_different_names() -> None:
-    """A process knows its name, so that it has to be started again; the difference says so."""
-    world = World(spec("web"))
+def test_what_is_removed_and_still_ends_is_stopped_once() -> None:
+    world = World(spec("web"), spec("old"))
     world.start()
-    plan = replace(world.plan, services=(spec("web", replicas=2),))
-    difference, actions = world.service_set.apply(plan, world.now)
+    world.obedient = False
+    for web in (spec("web"), spec("web", nice=1)):
+        world.take(world.service_set.apply(replace(world.plan, services=(web,)), world.now)[1])
+    assert [r.cause for r in world.records if r.instance == "old" and r.after is State.STOPPING] == ["removed"]
+
+
+def test_an_instance_keeps_its_name_and_its_process_when_others_come_and_go() -> None:
+    world = World(spec("web"), spec("front", depends_on=["web"]))
+    world.start()
+    several = replace(world.plan, services=(spec("web", replicas=2), world.plan.services[1]))
+    change, actions = world.service_set.apply(several, world.now)
     world.take(actions)
-    assert difference.needs_restart("web")
-    assert world.order == ["+web", "-web", "+web@1", "+web@2"]
-    assert world.service_set.difference(replace(plan, services=(spec("web", replicas=3),))).restarted == frozenset()
-    assert world.service_set.difference(world.plan).needs_restart("web")
+    assert not change.needs_restart("web")
+    assert world.states() == {"web": "running", "web@2": "running", "front": "running"}
+    assert [world.service_set.names(word) for word in ("web", "web@1", "web@2")] == [
+        ["web", "web@2"], ["web"], ["web@2"]
+    ]  # fmt: skip
+    world.take(world.service_set.apply(world.plan, world.now)[1])
+    assert world.states() == {"web": "running", "front": "running"}
+    assert world["web"].incarnation == 1
+    assert world.order == ["+web", "+front", "+web@2", "-web@2"]
+
+
+def test_the_first_of_several_keeps_its_name_when_it_is_the_only_one() -> None:
+    world = World(spec("web", replicas=3))
+    world.start()
+    alone = replace(world.plan, services=(spec("web"),))
+    world.take(world.service_set.apply(alone, world.now)[1])
+    assert (world.states(), world["web@1"].incarnation) == ({"web@1": "running"}, 1)
+    assert world.service_set.names("web") == world.service_set.names("web@1") == ["web@1"]
+    assert world.service_set.plan.services[0].instances == ("web@1",)
+    world.take(world.service_set.apply(world.plan, world.now)[1])
+    assert world.service_set.plan.services[0].first_name == ""
+    assert list(world.states()) == ["web@1", "web@2", "web@3"]
+
+
+def test_what_is_wanted_again_while_it_ends_is_started_again() -> None:
+    world = World(spec("web", replicas=2))
+    world.start()
+    world.obedient = False
+    world.take(world.service_set.apply(replace(world.plan, services=(spec("web"),)), world.now)[1])
+    assert (world["web@2"].state, world["web@2"].goal) == (State.STOPPING, Goal.DOWN)
+    world.take(world.service_set.apply(world.plan, world.now)[1])
+    assert (world.service_set.removed, world["web@2"].goal) == (set(), Goal.UP)
+    world.dies("web@2")
+    assert (world["web@2"].state, world["web@2"].incarnation) == (State.RUNNING, 2)
+
+
+def test_enough_replicas_must_be_ready() -> None:
+    world = World(spec("db", replicas=3, min_ready=2, ready={"tcp": "x"}), spec("web", depends_on=["db"]))
+    world.start()
+    world.ready("db@1")
+    assert world.states()["web"] == "starting"
+    world.ready("db@3")
+    assert world.states()["web"] == "running"
 
 
 @pytest.mark.parametrize(
@@ -450,6 +522,14 @@ def test_a_dependant_that_was_stopped_stays_so_when_its_dependency_restarts() ->
     world.dies("db")
     world.advance(1)
     assert world.states() == {"db": "running", "web": "stopped"}
+
+
+def test_a_longer_range_of_ports_restarts_nothing() -> None:
+    plan = Plan(supervisor=SupervisorSpec(), services=(spec("web", replicas=2, ports=[80, 81]),))
+    for ports, restarted in (([80, 90], False), ([81, 90], True), (None, True)):
+        changed = replace(plan, services=(spec("web", replicas=2, ports=ports),))
+        found = difference(plan, changed)
+        assert (found.changed, found.needs_restart("web")) == ({"web": ("ports",)}, restarted)
 
 
 def test_more_replicas() -> None:
@@ -820,3 +900,13 @@ def check(world: World) -> None:
         assert i.tracker.restarts_in_window(world.now) <= i.spec.restart.max_restarts
         if i.goal is Goal.DOWN and i.state in (State.STARTING, State.BACKOFF, State.FAILED, State.EXITED):
             raise AssertionError(f"{i.name} is wanted down and {i.state.value}")
+
+
+def test_starts_that_are_held_wait_until_they_may_go_on() -> None:
+    world = World(spec("web"), spec("db"))
+    world.service_set.starts_held = True
+    world.start("web", "db")
+    assert world.states() == {"web": "starting", "db": "starting"} and not world.live
+    world.service_set.starts_held = False
+    world.start()
+    assert set(world.live) == {"web", "db"}

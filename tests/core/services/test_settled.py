@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.core.model.documents import Instance
+from supervisor.core.model.instance_documents import Instance
 from supervisor.core.services.settled import TRIES, Failure, settled
 from tests.doubles.fake_client import view
 

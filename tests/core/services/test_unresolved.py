@@ -28,6 +28,18 @@ def test_what_runs_goes_on_although_its_program_is_gone() -> None:
     assert review(plan(WEB), plan(LACKING, other)) == (plan(WEB, other), SAID, [])
 
 
+def test_a_user_or_an_environment_file_that_is_gone_leaves_a_service_as_it_was_written() -> None:
+    runs = replace(WEB, user=7, group=8, extra_groups=(9,), environment=(("A", "b"),), unset_environment=("HOME",))
+    lacking = replace(LACKING, user=2**32 - 2, group=2**32 - 2, extra_groups=())
+    written, edited = (("web", "one"),), (("web", "two"),)
+    before = replace(plan(runs), written=written)
+    assert review(before, replace(plan(lacking), written=written)) == (before, SAID, [])
+    assert review(before, replace(plan(lacking), written=edited)).refused == SAID
+    assert review(plan(runs), plan(lacking)).refused == SAID, "an earlier version did not tell how it was written"
+    other = replace(lacking, depends_on=("new",))  # by the edit of a group
+    assert review(before, replace(plan(other), written=written)).refused == SAID
+
+
 def test_what_has_waited_for_its_program_waits_on() -> None:
     before = replace(LACKING, unresolved=(("services.toml:1: services.web.command", "it was gone then"),))
     assert review(plan(before), plan(LACKING)) == (plan(LACKING), SAID, [])

@@ -58,6 +58,8 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
         ("start-timeout", {"start_timeout_s": 30.0}, "not ready within 30 s"),
         ("start-timeout", {"notified": 0, "last_probe_error": "refused"}, "not ready in time: refused"),
         ("start-timeout", {"start_timeout_s": 30.0, "notified": 0, "breaker": "half-open"}, "not ready within 30 s"),
+        ("connection", {"socket": "unix:@web"}, "a connection came on unix:@web"),
+        ("idle", {"idle_s": 600.0}, "stopped, because there was no connection for 10 min"),
         ("signalled-by-user", {"sent": 1}, "SIGHUP sent by the user"),
         ("signalled-by-user", {"signal": 9, "exit_code": None}, "ended by SIGKILL, which a user sent"),
         ("signalled-by-user", {"exit_code": 143}, "ended by a signal that a user sent, with exit code 143"),
@@ -149,3 +151,38 @@ def test_shortened_text_is_one_line_that_fits(text: str, maximum: int) -> None:
     line = shorten(text, maximum)
     assert len(line) <= maximum
     assert len(line.splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("cause", "detail", "said"),
+    [
+        (Cause.PROCESS_SILENT, {"process": 7, "silence_s": 3.0}, "process 7 silent for 3 s"),
+        (
+            Cause.PROCESS_SILENT,
+            {"process": 7, "silence_s": 30.0, "stopped_s": 8.0, "doing": "pay"},
+            "process 7 silent for 30 s, stopped (SIGSTOP) for 8 s, in pay",
+        ),
+        (
+            Cause.PROCESS_SILENT,
+            {"process": 7, "silence_s": 30.0, "beat_once": True},
+            "process 7 silent for 30 s since its first beat",
+        ),
+        (Cause.PROCESS_ENDED, {"process": 7, "doing": "a task"}, "process 7 silent, in a task: ended alone"),
+        (
+            Cause.PROCESS_ENDED,
+            {"process": 7, "kills_in_window": 2, "max_restarts": 5},
+            "process 7 silent: ended alone (2 of 5)",
+        ),
+        (Cause.PROCESS_HELD, {"process": 7, "held": "frozen"}, "silence of process 7 not counted: frozen"),
+        (Cause.PROCESS_REPLACED, {"process": 8, "instead_of": 7}, "process 8 beats instead of 7"),
+        (
+            Cause.PROCESS_REPLACED,
+            {"process": 8, "instead_of": 7, "after_s": 2.0},
+            "process 8 beats instead of 7, 2 s after its end",
+        ),
+        (Cause.SILENT, {"process": 7, "silence_s": 3.0}, "process 7 silent for 3 s"),
+        (Cause.SILENT, {"process": 7, "reason": "it does not end"}, "process 7 silent; it does not end"),
+    ],
+)
+def test_a_process_that_beats_for_itself(cause: Cause, detail: dict[str, Any], said: str) -> None:
+    assert phrase(cause, detail) == said

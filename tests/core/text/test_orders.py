@@ -21,6 +21,10 @@ ROOT = {"uid": 0, "user": "root", "pid": 123, "command": [PYTHON, "/opt/venv/bin
     [
         (ROOT, "by root, with `supervisor stop web` (pid 123)"),
         (ROOT | {"command": ["/usr/bin/curl", "-X", "POST"]}, "by root, with `curl -X POST` (pid 123)"),
+        (
+            ROOT | {"command": ["supervisor", "maintenance", "on", "db", "--reason", "Ann's disk", ""]},
+            r"by root, with `supervisor maintenance on db --reason 'Ann'\''s disk' ''` (pid 123)",
+        ),
         (ROOT | {"command": [PYTHON, "-m", "supervisor"]}, "by root, with `python3.11 -m supervisor` (pid 123)"),
         (ROOT | {"command": [PYTHON]}, "by root, with `python3.11` (pid 123)"),
         (ROOT | {"command": ["sh/"]}, "by root, with `sh/` (pid 123)"),

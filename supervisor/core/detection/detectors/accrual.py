@@ -8,11 +8,13 @@ silence (failed_probes.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from supervisor.core.detection.detectors.failed_probes import FailedProbes
 from supervisor.core.detection.detectors.interval_window import FOREVER, SIZE, IntervalWindow
 from supervisor.core.model.saved import GARBAGE, integer, number, optional_number, sequence
+
+if TYPE_CHECKING:
+    from supervisor.core.detection.detectors.failed_probes import FailedProbes
 
 _CLOCK = 2.0**33
 """Seconds; a monotonic time beyond it (272 years) is damaged."""
@@ -66,7 +68,7 @@ class Accrual:
     `interval`: the configured interval, used until intervals are learned.  `grace`: the silence allowed before the
     first beat, and the longest interval that is learned.  `minimum`, `maximum`: bounds of the silence at which
     suspicion begins; where they contradict each other, the maximum holds.  All in seconds.  `probes`: counts the failed
-    probes of a target that is probed.
+    probes of a target that is probed.  `needed`: with fewer learned intervals only `maximum` counts.
     """
 
     __slots__ = (
@@ -77,6 +79,7 @@ class Accrual:
         "_learn_current",
         "_maximum",
         "_minimum",
+        "_needed",
         "_patience",
         "_probes",
         "_score_function",
@@ -103,12 +106,14 @@ class Accrual:
         minimum: float = 0.0,
         maximum: float = FOREVER,
         probes: FailedProbes | None = None,
+        needed: int = 0,
     ) -> None:
         self.name = name
         self.threshold = score_function.threshold
         self.ignored = 0
         self._score_function = score_function
         self._probes = probes
+        self._needed = needed
         self._grace = min(FOREVER, max(0.0, grace))
         self._minimum, self._maximum = max(0.0, minimum), min(max(0.0, maximum), FOREVER)
         self._window = IntervalWindow(min(FOREVER, interval), self._grace)
@@ -269,6 +274,8 @@ class Accrual:
         self._patience = self._bounded_patience()
 
     def _bounded_patience(self) -> float:
+        if self._window.count < self._needed:
+            return self._maximum
         patience = self._score_function.silence(self.threshold, self._window)
         if patience < self._minimum:
             patience = self._minimum

@@ -31,6 +31,8 @@ FLOOR = 1e-3
 """Seconds; the shortest mean, and the floor of σ."""
 FOREVER = 366 * 86_400.0
 """Seconds; a jump of more than a year comes from a broken clock and is no silence."""
+OVERDUE = 1.5
+"""A beat is missing after this many usual intervals."""
 _MICRO = 1_000_000
 _TRUSTED = COLD * (COLD_SPREAD / SPREAD) ** 2
 

@@ -1,0 +1,101 @@
+"""Makes a host busy: loops that want a CPU, a reader that never has its memory, a writer that waits for the disk.
+
+Each of these processes ends by itself when the process that started it is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+FILE, LIMIT = 256 << 20, 64 << 20
+"""Bytes of the file that is read over and over, and of the memory limit for that."""
+WRITTEN = 64 << 20
+"""Bytes of the file that is written over and over."""
+PARENT = "import os\nparent = os.getppid()\n"
+SPINS = f"{PARENT}while os.getppid() == parent:\n    sum(range(100_000))\n"
+READER = f"""{PARENT}
+import mmap, sys
+with open(sys.argv[1], "rb") as file:
+    memory = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    while os.getppid() == parent:
+        for place in range(0, len(memory), 4096):
+            memory[place]
+"""
+WRITER = f"""{PARENT}
+import sys
+with open(sys.argv[1], "wb") as file:
+    while os.getppid() == parent:
+        file.seek(0)
+        for _ in range({WRITTEN >> 20}):
+            file.write(os.urandom(1 << 20))
+        os.fsync(file.fileno())
+"""
+GREEDY = f"""{PARENT}
+os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+while os.getppid() == parent:
+    pass
+"""
+
+
+@contextlib.contextmanager
+def busy_host(
+    place: Path, say: Callable[[str], None], loops: int, *, disk: bool = False, real_time: bool = False
+) -> Iterator[None]:
+    """Keep the host busy; the files lie in `place`. `real_time`: as root, one loop takes a CPU for itself."""
+    with contextlib.ExitStack() as stack:
+        limited = _memory_limit(place.name)
+        if limited is not None:
+            stack.callback(limited.rmdir)
+            big = place / "big"
+            with big.open("wb") as file:
+                for _ in range(FILE >> 20):
+                    file.write(os.urandom(1 << 20))
+            join = f"open('{limited}/cgroup.procs', 'w').write('0')\n"
+            _start(stack, join + READER, str(big))
+        if disk:
+            _start(stack, WRITER, str(place / "written"))
+        stack.enter_context(busy_loops(loops))
+        if real_time and os.geteuid() == 0:
+            _start(stack, GREEDY)
+        say(
+            f"{loops} busy loops"
+            + (", one reader that never has its memory" if limited else "; no memory limit can be set")
+            + (", one writer that waits for the disk" if disk else "")
+        )
+        yield
+
+
+@contextlib.contextmanager
+def busy_loops(count: int) -> Iterator[None]:
+    """So many processes that want a CPU all the time."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            _start(stack, SPINS)
+        yield
+
+
+def _start(stack: contextlib.ExitStack, code: str, *arguments: str) -> None:
+    process = subprocess.Popen([sys.executable, "-S", "-c", code, *arguments])
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+
+
+def _memory_limit(name: str) -> Path | None:
+    """A new cgroup with a memory limit, of either version; None where it cannot be made."""
+    for root, limit in (("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")):
+        group = Path(root, name)
+        with contextlib.suppress(OSError):
+            if not Path(root, "cgroup.procs").exists():  # an ordinary directory above several hierarchies
+                continue
+            group.mkdir()
+            with contextlib.suppress(OSError):
+                (group / limit).write_text(str(LIMIT))
+                return group
+            group.rmdir()
+    return None

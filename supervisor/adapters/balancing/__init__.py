@@ -1,0 +1,1 @@
+"""HAProxy: its program, its sockets and its files."""

@@ -1,0 +1,1 @@
+"""ZooKeeper, through kazoo: the only room that imports it."""

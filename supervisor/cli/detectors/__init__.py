@@ -1,0 +1,1 @@
+"""`supervisor detectors`: one file a command, and the group of them."""

@@ -1,0 +1,1 @@
+"""Waits until the effect of an order is there, and shows what happens meanwhile."""

@@ -1,0 +1,1 @@
+"""What one instance means for another: dependencies, groups, fallbacks, open breakers, a common silence."""

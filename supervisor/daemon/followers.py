@@ -1,0 +1,117 @@
+"""The followers of the daemon: each hears of events, output or status as they come.  No call blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from supervisor.adapters.control.port import Subscriber
+from supervisor.adapters.eventloop.loop import Timer
+from supervisor.core.services.selection import resolve
+from supervisor.daemon.parts import Parts
+from supervisor.errors import NoSuchService, SupervisorError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.documents import Event, Status
+
+COALESCE = 0.02
+"""Seconds from a transition to the status that watchers get; transitions in that time share one status."""
+PAUSE_FACTOR = 3.0
+"""The next status is sent after at least this many times the time that the last one took, which bounds its cost."""
+
+
+MakeStatus: TypeAlias = "Callable[[Sequence[str], Callable[[Status | SupervisorError], None]], None]"
+
+
+class Followers:
+    """All that follow this daemon.  `make_status`: see Control."""
+
+    def __init__(self, parts: Parts, make_status: MakeStatus) -> None:
+        self._parts, self._make_status = parts, make_status
+        self._subscribers: list[Subscriber] = []
+        self._watchers: list[Subscriber] = []
+        self._status_timer: Timer | None = None
+        self._status_took = 0.0
+        self._under_way: dict[int, bool] = {}
+        """The watchers whose status is being made, and whether they want another one."""
+
+    def watch(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Follow events, output or status; returns the function that ends it.  Usage is sampled while the status is
+        followed."""
+        parts = self._parts
+        ends: list[Callable[[], None]] = []
+        names = set(
+            resolve(parts.service_set, subscriber.services) if subscriber.services else parts.service_set.instances
+        )
+        if "events" in subscriber.topics:
+            self._subscribers.append(subscriber)
+            ends.append(lambda: self._subscribers.remove(subscriber))
+        if "status" in subscriber.topics:
+            self._watchers.append(subscriber)
+            ends.append(lambda: self._watchers.remove(subscriber))
+            ends.append(parts.sampler.hold(subscriber.interval, lambda: self._send_status(subscriber)))
+            parts.loop.call_soon(lambda: self._send_status(subscriber))
+        if "logs" in subscriber.topics:
+            for name in names:
+                ends.append(self._follow(name, subscriber))
+
+        def stop() -> None:
+            while ends:
+                ends.pop()()
+
+        return stop
+
+    def publish(self, event: Event) -> None:
+        """Send one event object to all subscribers."""
+        for subscriber in self._subscribers:
+            if (
+                not subscriber.services
+                or event["service"] in subscriber.services
+                or event["instance"] in subscriber.services
+            ):
+                subscriber.on_event(event)
+        self.publish_status()
+
+    def publish_status(self) -> None:
+        """Send a status to all watchers soon."""
+        if self._watchers and self._status_timer is None:
+            loop = self._parts.loop
+            wait = max(COALESCE, PAUSE_FACTOR * self._status_took)
+            self._status_timer = loop.call_at(loop.now() + wait, self._send_all)
+
+    def _send_all(self) -> None:
+        self._status_timer = None
+        for watcher in list(self._watchers):
+            self._send_status(watcher)
+
+    def _send_status(self, watcher: Subscriber) -> None:
+        """Make a status and send it.  One at a time: what is wanted while it is made is made after it."""
+        if watcher not in self._watchers:
+            return
+        if id(watcher) in self._under_way:
+            self._under_way[id(watcher)] = True
+            return
+        began = self._parts.loop.now()
+        self._under_way[id(watcher)] = False
+
+        def made(status: Status | SupervisorError) -> None:
+            again = self._under_way.pop(id(watcher))
+            self._status_took = self._parts.loop.now() - began
+            if watcher in self._watchers and not isinstance(status, SupervisorError):
+                watcher.on_status(status)
+                if again:
+                    self.publish_status()
+
+        try:
+            self._make_status(watcher.services, made)
+        except NoSuchService:  # a reload has removed it
+            del self._under_way[id(watcher)]
+
+    def _follow(self, name: str, subscriber: Subscriber) -> Callable[[], None]:
+        parts = self._parts
+        stream = parts.logs.open(name, parts.service_set.instances[name].spec.log)
+
+        def lines(found: list[bytes]) -> None:
+            subscriber.on_log(name, [line.decode(errors="replace") for line in found])
+
+        return stream.subscribe(lines)

@@ -1,0 +1,1 @@
+"""Fleet: brings the supervisor and its services.toml to several hosts over ssh (`supervisor fleet`)."""

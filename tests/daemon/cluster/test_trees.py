@@ -1,0 +1,70 @@
+"""What the daemon tells the dead-man of the trees that run."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from supervisor.core.cluster.lease import Lease
+from supervisor.core.cluster.placement import Slot
+from supervisor.core.services.lease_gate import LeaseGate, Told
+from supervisor.daemon.cluster import member
+from supervisor.daemon.cluster.member import Cluster
+
+
+class Group(SimpleNamespace):
+    """A control group that needs no kernel."""
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A daemon with one exclusive instance of epoch 7, which runs in a control group; `said`: to the dead-man."""
+    monkeypatch.setattr(member, "CgroupTree", Group)
+    instance = SimpleNamespace(
+        name="beat", epoch=7, alive=True, spec=SimpleNamespace(exclusive=True, name="beat", instances=("beat",))
+    )
+    gate, said = LeaseGate(), []
+    guarded: list[frozenset[tuple[str, int]]] = []
+    service_set = SimpleNamespace(
+        instances={"beat": instance},
+        roster=SimpleNamespace(gate=gate),
+        guard=lambda known, _now: guarded.append(known) or [],
+    )
+    made = object.__new__(Cluster)
+    made._parts = SimpleNamespace(  # type: ignore[assignment]
+        service_set=service_set,
+        now=lambda: 1000.0,
+        id="here",
+        processes=SimpleNamespace(by_instance={"beat": SimpleNamespace(tree=Group(path="/none"))}),
+        engine=SimpleNamespace(order=lambda _actions: None),
+        say=lambda *_: None,
+    )
+    made._known, made._grouped = {}, set()
+    made._dead_man = SimpleNamespace(send=lambda packet, _given=None: said.append(packet.decode().split()))  # type: ignore[assignment]
+    return SimpleNamespace(cluster=made, gate=gate, said=said, guarded=guarded)
+
+
+def test_a_tree_without_a_lease_gets_no_time(daemon: Any) -> None:
+    """The agent has not spoken yet: the dead-man keeps the end that it knows, and a later daemon does not extend it."""
+    daemon.cluster._tell_trees()
+    [(verb, name, epoch, kill_at, _mark)] = daemon.said
+    assert (verb, name, epoch) == ("watch", "beat", "7")
+    ahead = time.clock_gettime(time.CLOCK_BOOTTIME) - 1000.0
+    assert float(kill_at) <= ahead + 1.0
+
+
+def test_a_tree_with_a_lease_gets_its_time(daemon: Any) -> None:
+    slot = Slot("beat", 0)
+    daemon.gate.hear(Told("a", {slot: Lease("beat", 0, 7, 990.0, 1005.0, 1008.0)}), 1000.0)
+    daemon.cluster._tell_trees()
+    ahead = time.clock_gettime(time.CLOCK_BOOTTIME) - 1000.0
+    assert float(daemon.said[0][3]) == pytest.approx(1008.0 + ahead, abs=5.0)
+
+
+def test_what_the_dead_man_calls_gone_is_not_guarded_any_more(daemon: Any) -> None:
+    daemon.cluster._known["beat", 7] = True
+    daemon.cluster._dead_man_said(b"gone beat 7 killed")
+    assert daemon.guarded == [frozenset()]

@@ -1,0 +1,1 @@
+"""Short forms of the fault injection, and its judge."""

@@ -1,0 +1,1 @@
+"""The daemon itself: who may ask it, what it takes over, and what survives its end."""

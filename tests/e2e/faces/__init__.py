@@ -1,0 +1,1 @@
+"""What is printed, shown and waited for."""

@@ -1,0 +1,110 @@
+"""The agent's process: the real agent, in the main loop of cluster/process.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from supervisor.core.cluster.agent import Agent
+from supervisor.core.cluster.lease import MARGIN
+from supervisor.core.cluster.placement import Slot
+from supervisor.core.cluster.requests import Request
+from supervisor.core.services.lease_gate import Told
+from tests.simulation.cluster.connection import Connection, given_up
+from tests.simulation.cluster.processes import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster.host import Host
+
+
+class AgentProcess(Process):
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        kept = host.session_file
+        self.mark = kept[1] if kept else f"{host.node}:{self.world.serial()}"
+        self.agent = Agent(host.settings, self.mark)
+        self.connection = Connection(self, kept[0] if kept else 0)
+        self._out: tuple[int, Request, float] | None = None
+        self._renewed: dict[tuple[str, int], float] = {}
+        self._silent_until = host.now() + (self.world.granted if kept else 0.0)
+        self._said: Told | None = None
+        self._said_at = -1e9
+        self._dead_man = host.dead_man
+        self._daemon = None if not host.daemon.alive else host.daemon
+        if self._daemon is not None:
+            self._daemon.post(("agent came",))
+        self.wake(self.world.now)
+
+    def die(self) -> None:
+        if self.alive:
+            self.connection.close()
+        super().die()
+
+    def turn(self) -> None:
+        host, agent = self.host, self.agent
+        now = host.now()
+        if self._daemon is not host.daemon and host.daemon.alive:
+            self._daemon, self._said = host.daemon, None
+            self._daemon.post(("agent came",))
+        if self._dead_man is not host.dead_man and host.dead_man.alive:
+            self._dead_man = host.dead_man
+            self._renewed.clear()
+        for event in self.take():
+            match event:
+                case ("connected", session):
+                    agent.connected(session, self.world.granted)
+                    self._out = None
+                    host.session_file = (session, self.mark)
+                case ("disconnected",):
+                    agent.disconnected()
+                    self._out = None
+                case ("expired",):
+                    agent.expired()
+                    self._out = None
+                case ("answered", number, answer):
+                    if self._out is not None and number == self._out[0]:
+                        self._out = None
+                        agent.answered(answer, now)
+                case ("changed", verb, path):
+                    agent.changed(verb, path)
+                case ("daemon", local):
+                    agent.told(local, now)
+                case ("dead-man", "gone", name, epoch, _):
+                    agent.ended(self.world.slot(name), int(epoch))
+        if self._out is not None and now - self._out[2] >= self.world.request_timeout:
+            _, request, sent = self._out
+            self._out = None
+            agent.answered(given_up(request, sent), now)
+            self.connection.drop()
+        if self._out is None:
+            asked = agent.next_request(now)
+            if asked is not None:
+                self.world.observer.asked(host, asked)
+                self._out = self.connection.send(asked), asked, now
+        self._tell(now)
+        if self._out is not None:
+            self.wake_local(self._out[2] + self.world.request_timeout)
+        elif agent.contact is not None and agent._connected:
+            self.wake_local(max(now, agent.contact.sent + self.world.contact_interval))
+        self.wake_local(now + self.world.contact_interval)
+
+    def _tell(self, now: float) -> None:
+        """Leases go to the daemon, and renewals to the dead-man."""
+        agent, host = self.agent, self.host
+        leases = agent.leases(now)
+        if agent.knows or now >= self._silent_until:
+            node = host.node
+            owners = agent.owners()
+            told = Told(
+                node, {Slot(one.service, one.slot): one for one in leases},
+                {slot: owner for slot, owner in owners.items() if owner != node}, agent.done(),
+            )  # fmt: skip
+            if (told != self._said or now - self._said_at >= self.world.contact_interval) and self._daemon is not None:
+                self._said, self._said_at = told, now
+                believe = agent.contact.granted - MARGIN if agent.contact is not None else 0.0
+                self._daemon.post(("word", told, believe, frozenset(o["id"] for o in agent.orders.outcomes()), now))
+        for one in leases:
+            name = self.world.name(Slot(one.service, one.slot))
+            if self._renewed.get((name, one.epoch)) != one.kill_at and self._dead_man.alive:
+                self._renewed[name, one.epoch] = one.kill_at
+                self._dead_man.post((["renew", name, str(one.epoch), repr(one.kill_at)], self))
+            self.world.observer.leased(host, one)

@@ -1,0 +1,146 @@
+"""What an observer outside sees: begin, end and epoch of every tree of processes, by one clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from supervisor.core.cluster import documents
+from supervisor.core.cluster.holding import Holding
+from supervisor.core.cluster.lease import Lease
+from supervisor.core.cluster.placement import Slot
+from supervisor.core.cluster.requests import DRAINS, MEMBERS, SLOTS, Node, Request, Verb, owner_path, slot_path
+from tests.simulation.cluster.host import Host, Running
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster.world import World
+
+KILL_TAKES = 0.6
+"""Seconds from the end of a lease until nothing is left: SIGKILL takes half a second at most."""
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+class Observer:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.checks = 0
+        self._ends: dict[tuple[Host, Slot, int], float] = {}
+        self._epochs: dict[Slot, int] = {}
+        self._drained: dict[str, float] = {}
+        self._proven: dict[Host, float] = {}
+
+    def proven(self, host: Host, sent: float) -> None:
+        """A server has carried out a write of a host, sent at that moment: its session lives for its timeout."""
+        self._proven[host] = max(sent, self._proven.get(host, 0.0))
+
+    def leased(self, host: Host, lease: Lease) -> None:
+        """An agent tells a lease."""
+        key = host, Slot(lease.service, lease.slot), lease.epoch
+        end = host.world_time(lease.kill_at)
+        self._ends[key] = max(self._ends.get(key, 0.0), end)
+        earliest = self._proven.get(host, 0.0) + 0.999 * self.world.granted
+        if end + 0.5 > earliest:
+            raise Violation(f"{host.node} has a lease until {end:.2f}, and its session may end at {earliest:.2f}")
+        gone = self.world.ensemble.gone.get(lease.epoch)
+        if gone is not None and end + 0.5 > gone + self.world.granted:
+            what = f"{host.node} has a lease of {self.world.name(key[1])} until {end:.2f}"
+            raise Violation(f"{what}, which was taken from it at {gone:.2f}")
+
+    def watched(self, host: Host) -> None:
+        """A daemon does not run from now on: if it stays so, the dead-man ends what it ran."""
+        daemon, before = host.daemon, list(host.trees)
+        ends = self.world.now + self.world.granted + KILL_TAKES
+
+        def look() -> None:
+            if (host.daemon is daemon and (daemon.stopped_at or not daemon.alive)) and "dead-man" not in host.broken:
+                if daemon.alive and daemon.stopped_at + self.world.granted > self.world.now:
+                    return
+                for tree in before:
+                    if tree in host.trees:
+                        raise Violation(f"{tree.name} on {host.node} runs without its daemon")
+
+        self.world.at(ends, look)
+
+    def drained(self, node: str, since: float | None) -> None:
+        if since is None:
+            self._drained.pop(node, None)
+        else:
+            self._drained.setdefault(node, since)
+
+    def began(self, tree: Running) -> None:
+        """A tree of processes begins."""
+        world, host, slot = self.world, tree.host, tree.slot
+        what = f"{host.node} starts {tree.name} under epoch {tree.epoch}"
+        world.trace(what)
+        self.checks += 1
+        for other in world.running(slot):
+            if other is not tree:
+                raise Violation(f"{what} while {other.host.node} runs it under epoch {other.epoch}")
+        before = self._epochs.get(slot, 0)
+        first = before != tree.epoch
+        if tree.epoch < before:
+            raise Violation(f"{what}, after epoch {before}")
+        self._epochs[slot] = tree.epoch
+        if world.now > self.end_of(tree):
+            raise Violation(f"{what}, whose lease was over")
+        known = (tree.name, tree.epoch) in host.dead_man.man.trees
+        if not known and "dead-man" not in host.broken:
+            raise Violation(f"{what}, which the dead-man does not know")
+        if host.cut and world.now - host.cut_since > world.granted:
+            raise Violation(f"{what}, cut off from ZooKeeper for {world.now - host.cut_since:.1f} s")
+        late = self._late()
+        drained = self._drained.get(host.node)
+        heard = drained is not None and world.now - max(drained, host.unheard) > late
+        if first and drained is not None and heard and f"{DRAINS}/{host.node}" in self._nodes():
+            raise Violation(f"{what}, drained for {world.now - drained:.1f} s")
+        self._await_end(tree)
+
+    def asked(self, host: Host, request: Request) -> None:
+        """An agent asks for a slot, or writes its epoch: not by other rules than those of the last owner, where a host
+        with those has long been there."""
+        if not request.path.startswith(SLOTS) or self.world.now - host.rules_since <= self._late():
+            return
+        takes = request.verb is Verb.CREATE_EPHEMERAL
+        begins = request.verb is Verb.SET and not Holding._says_end(request.data)
+        for slot in self.world.slots if takes or begins else ():
+            node = self._nodes().get(slot_path(*slot))
+            if node is None or request.path not in (owner_path(*slot), slot_path(*slot)):
+                continue
+            digest = documents.slot_record(node.data).digest
+            others = [one for one in self.world.hosts if one is not host and self._follows(one, slot, digest)]
+            if digest not in ("", host.digest) and others:
+                what = f"{host.node} takes {self.world.name(slot)}"
+                raise Violation(f"{what} by other rules than its last owner and {others[0].node}")
+
+    def end_of(self, tree: Running) -> float:
+        """When its lease is over, by what its agent said."""
+        return self._ends.get((tree.host, tree.slot, tree.epoch), 0.0)
+
+    def _nodes(self) -> dict[str, Node]:
+        return self.world.ensemble.nodes
+
+    def _late(self) -> float:
+        """Seconds after which each host with a session has heard of a change."""
+        return self.world.granted + 2 * self.world.request_timeout + self.world.tick
+
+    def _follows(self, host: Host, slot: Slot, digest: str) -> bool:
+        """It has long been a member that says that it has these rules for the service."""
+        path = f"{MEMBERS}/{host.node}"
+        member = documents.member(node.data) if (node := self._nodes().get(path)) is not None else None
+        same = member is not None and member.services.get(slot.service) == digest
+        return same and self.world.now - self.world.ensemble.since[path] > self._late()
+
+    def _await_end(self, tree: Running) -> None:
+        def look() -> None:
+            if tree not in tree.host.trees:
+                return
+            self.checks += 1
+            end = self.end_of(tree)
+            if self.world.now >= end + KILL_TAKES:
+                where = f"{tree.name} under epoch {tree.epoch} on {tree.host.node}"
+                raise Violation(f"{where} runs {self.world.now - end:.1f} s after its lease")
+            self.world.at(end + KILL_TAKES, look)
+
+        self.world.at(self.end_of(tree) + KILL_TAKES, look)

@@ -1,0 +1,289 @@
+"""No invariant breaks in hours of a cluster's failures, and rules that are broken on purpose are found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from supervisor.core.cluster import agent as agent_module
+from supervisor.core.cluster import holding as holding_module
+from supervisor.core.cluster import lease as lease_module
+from supervisor.core.cluster import placement as placement_module
+from supervisor.core.cluster.agent import Agent
+from supervisor.core.cluster.documents import SlotRecord
+from supervisor.core.cluster.facts import Facts
+from supervisor.core.cluster.knowledge import STALE
+from supervisor.core.cluster.lease import Contact, Lease, Phase
+from supervisor.core.cluster.local import Present
+from supervisor.core.cluster.requests import Node, Request, Verb
+from supervisor.core.services.lease_gate import LeaseGate
+from tests.e2e.conftest import ROOT
+from tests.simulation.cluster.daemon import Daemon
+from tests.simulation.cluster.dead_man import DeadMan
+from tests.simulation.cluster.faults import FAULTS
+from tests.simulation.cluster.run import calm, run
+from tests.simulation.cluster.world import World
+
+SEEDS, MUTANT_SEEDS = range(24), range(60)
+
+Patch = pytest.MonkeyPatch
+
+
+def test_no_promise_is_broken() -> None:
+    for seed in SEEDS:
+        result = run(seed)
+        assert not result.violation, f"scripts/simulate cluster --replay {seed}: {result.violation}"
+
+
+def test_every_fault_is_really_injected() -> None:
+    found: set[str] = set()
+    for seed in range(6):
+        found |= set(run(seed).faults)
+    more = {"request lost", "request unanswered", "request late", "instance dies", "blink", "host returns"}
+    assert set(FAULTS) | more <= found
+
+
+def test_a_seed_is_a_seed() -> None:
+    traces: list[list[str]] = [[], []]
+    for trace in traces:
+        run(5, storms=1, trace=trace.append)
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 100
+
+
+def test_a_seed_is_the_same_one_in_each_process() -> None:
+    """The order of a set of names differs by process."""
+    told = set()
+    for number in ("1", "2"):
+        command = [sys.executable, "-m", "tests.simulation.cluster", "--replay", "5"]
+        environment = {**os.environ, "PYTHONHASHSEED": number}
+        told.add(subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=True).stdout)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_slots_of_a_daemon_that_stands_still_are_taken_over_in_time(seed: int) -> None:
+    """Its agent lives, and goes on renewing the session.  It believes the daemon for three contact intervals, and gives
+    the slots back when the lease of that time is over."""
+    world = World(seed)
+    calm(world)
+    tree = world.running(world.slots[0])[0]
+    before = [one for slot in world.slots for one in world.running(slot) if one.host is tree.host]
+    tree.host.daemon.stop()
+    heard = world.now
+    world.run_until(heard + world.granted)
+    assert not [one for one in before if one in one.host.trees], "the dead-man has ended them"
+    world.run_until(heard + world.granted + (STALE + 1) * world.contact_interval)
+    after = [one for old in before for one in world.running(old.slot)]
+    assert len(after) == len(before)
+    assert all(one.host is not tree.host for one in after)
+
+
+# -- mutants: each breaks one rule -----------------------------------------------------------------------------------
+
+
+def counts_the_lease_from_the_notice_of_a_cut(patch: Patch) -> None:
+    """As recipes do: as long as there is a connection, the session is taken to live."""
+    real = Agent.leases
+
+    def leases(self: Agent, now: float) -> list[Lease]:
+        if self._connected and self.contact is not None:
+            self.contact = Contact(self.contact.granted, now)
+        return real(self, now)
+
+    patch.setattr(Agent, "leases", leases)
+
+
+def has_no_margin(patch: Patch) -> None:
+    patch.setattr(Contact, "kill_at", property(lambda self: self.sent + self.granted))
+
+
+def takes_a_read_for_a_contact(patch: Patch) -> None:
+    """One server answers it alone, also after the others have given it up."""
+    patch.setattr(agent_module, "WRITES", frozenset(Verb))
+
+
+def takes_a_contact_for_all_that_it_held(patch: Patch) -> None:
+    """Without having read, since it connected, that it is still the owner."""
+
+    def prove(self: Agent) -> None:
+        if self.contact is not None:
+            self._proven |= dict.fromkeys(self.slots(), self.contact)
+
+    patch.setattr(Agent, "_prove", prove)
+
+
+def does_not_wait_for_what_may_still_end(patch: Patch) -> None:
+    patch.setattr(holding_module, "start_at", lambda taken, *_, **__: taken)
+
+
+def calls_each_end_a_clean_one(patch: Patch) -> None:
+    real = Facts.record
+
+    def record(self: Facts, slot: Any) -> tuple[SlotRecord | None, int]:
+        found, version = real(self, slot)
+        return (found._replace(clean=True) if found is not None else None), version
+
+    def wrote(self: Agent, request: Request, result: Any, now: float) -> None:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(Facts, "record", record)
+            real_wrote(self, request, result, now)
+
+    real_wrote = Agent._wrote
+    patch.setattr(Agent, "_wrote", wrote)
+
+
+def owns_what_bears_its_name(patch: Patch) -> None:
+    def is_mine(self: Agent, owner: Node) -> bool:
+        return f'"node":"{self.settings.node}"' in owner.data
+
+    patch.setattr(Agent, "_is_mine", is_mine)
+
+
+def trusts_its_watches_over_a_cut(patch: Patch) -> None:
+    real = Agent._reread
+
+    def reread(self: Agent) -> None:
+        if not self.facts.nodes:
+            real(self)
+
+    patch.setattr(Agent, "_reread", reread)
+
+
+def gives_a_slot_back_before_its_instance_is_gone(patch: Patch) -> None:
+    real = Agent._own
+
+    def own(self: Agent, slot: Any, *rest: Any) -> Any:
+        assert self.local is not None
+        before = self.local
+        self.local = replace(before, present={slot: Present(0, gone=True)})
+        try:
+            return list(real(self, slot, *rest))
+        finally:
+            self.local = before
+
+    patch.setattr(Agent, "_own", own)
+
+
+def takes_over_by_other_rules(patch: Patch) -> None:
+    patch.setattr(Facts, "differs", lambda self, slot, digest: "")
+
+
+def overlooks_drains(patch: Patch) -> None:
+    patch.setattr(Facts, "drained", lambda self: frozenset())
+
+
+def reads_all_again_with_each_contact(patch: Patch) -> None:
+    real = Agent.next_request
+
+    def next_request(self: Agent, now: float) -> Request | None:
+        if self.contact is not None and now - self.contact.sent >= self.settings.contact_interval:
+            self._reread()
+        return real(self, now)
+
+    patch.setattr(Agent, "next_request", next_request)
+
+
+def ignores_that_a_lease_is_released(patch: Patch) -> None:
+    real = Lease.phase
+    patch.setattr(Lease, "phase", lambda self, now: real(self._replace(released=False), now))
+
+
+def ignores_the_end_of_a_lease(patch: Patch) -> None:
+    """The dead-man alone ends it, and it starts again."""
+    real = Lease.phase
+
+    def phase(self: Lease, now: float) -> Phase:
+        found = real(self, now)
+        return Phase.RUN if found is Phase.KILL or (found is Phase.STOP and not self.released) else found
+
+    patch.setattr(Lease, "phase", phase)
+
+
+def starts_without_the_dead_man(patch: Patch) -> None:
+    class All(frozenset[Any]):
+        def __contains__(self, _key: object) -> bool:
+            return True
+
+    patch.setattr(Daemon, "_guard", lambda self: setattr(self.gate, "guarded", All()))
+
+
+def starts_at_once_under_a_lease(patch: Patch) -> None:
+    real = Lease.phase
+    patch.setattr(Lease, "phase", lambda self, now: Phase.RUN if real(self, now) is Phase.WAIT else real(self, now))
+
+
+def goes_on_under_another_epoch(patch: Patch) -> None:
+    def covered(self: LeaseGate, instance: Any, now: float) -> bool:
+        held = self.told.leases.get(instance.slot) if self.told is not None else None
+        return held is not None and held.phase(now) in (Phase.RUN, Phase.WAIT)
+
+    patch.setattr(LeaseGate, "_covered", covered)
+    patch.setattr(LeaseGate, "started", lambda self, ones: _keep_epoch(self, ones))
+
+
+def _keep_epoch(gate: LeaseGate, ones: Iterable[Any]) -> None:
+    for one in ones:
+        one.epoch = one.epoch or gate.epoch(one)
+
+
+def dead_man_ignores_the_word_of_the_daemon(patch: Patch) -> None:
+    patch.setattr(DeadMan, "deadline", lambda self, tree: tree.kill_at)
+
+
+def dead_man_is_given_more_time_by_a_new_daemon(patch: Patch) -> None:
+    """As it once was: what runs without a lease was told to it with the time of a whole session."""
+    real = Daemon._watch
+
+    def watch(self: Daemon, name: str, epoch: int, kill_at: float) -> None:
+        real(self, name, epoch, kill_at or self.host.now() + self.world.granted - lease_module.MARGIN)
+
+    patch.setattr(Daemon, "_watch", watch)
+
+
+def takes_all_before_other_hosts_have_come(patch: Patch) -> None:
+    patch.setattr(Agent, "gathers", lambda self, now: False)
+
+
+def moves_what_runs_to_a_better_host(patch: Patch) -> None:
+    patch.setattr(placement_module, "_kept", lambda rule, slot, hosts, owners, moves: "")
+
+
+MUTANTS: list[Callable[[Patch], None]] = [
+    counts_the_lease_from_the_notice_of_a_cut,
+    has_no_margin,
+    takes_a_read_for_a_contact,
+    takes_a_contact_for_all_that_it_held,
+    does_not_wait_for_what_may_still_end,
+    calls_each_end_a_clean_one,
+    owns_what_bears_its_name,
+    trusts_its_watches_over_a_cut,
+    gives_a_slot_back_before_its_instance_is_gone,
+    takes_over_by_other_rules,
+    overlooks_drains,
+    reads_all_again_with_each_contact,
+    ignores_that_a_lease_is_released,
+    ignores_the_end_of_a_lease,
+    starts_without_the_dead_man,
+    starts_at_once_under_a_lease,
+    goes_on_under_another_epoch,
+    dead_man_ignores_the_word_of_the_daemon,
+    dead_man_is_given_more_time_by_a_new_daemon,
+    takes_all_before_other_hosts_have_come,
+    moves_what_runs_to_a_better_host,
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_broken_rules_are_found(mutant: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    mutant(monkeypatch)
+    for seed in MUTANT_SEEDS:
+        if run(seed).violation:
+            return
+    pytest.fail(f"{mutant.__name__} breaks nothing in {len(MUTANT_SEEDS)} seeds")
