@@ -274,6 +274,57 @@ def hardships(name: str, say: Callable[[str], None]) -> int:
     return 1 if any(found) else 0
 
 
+def report_of_mode(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The report of the mode that the options name, or None where they name none: single faults, then.
+
+    A mode is imported where it runs, since each needs other programs.
+    """
+    seed, seconds = options.seed, options.seconds
+    if options.soak:
+        from scripts.tools.chaos.soak import soak
+
+        kills = 100 if options.kills is None and seconds is None else options.kills
+        return soak(kills, seconds, seed, options.trees, say)
+    if options.starvation:
+        from scripts.tools.chaos.starvation import starvation
+
+        return starvation(seconds or 120.0, say)
+    if options.programs:
+        from scripts.tools.chaos.endurance import endurance
+
+        return endurance(seconds or 3600.0, options.loops, seed, options.service, say)
+    if options.hangs:
+        from scripts.tools.chaos.hangs import hangs
+
+        return hangs(options.hangs, seed, say)
+    if options.celery:
+        from scripts.tools.chaos.celery_fleet import celery_fleet
+
+        return celery_fleet(options.celery, seed, seconds or 900.0, say)
+    if options.frozen:
+        from scripts.tools.chaos.frozen import frozen
+
+        return frozen(seconds or 30.0, options.frozen, say)
+    if options.adopt:
+        from scripts.tools.chaos.adopt import adopt
+
+        watch = seconds or 60.0
+        return adopt(options.adopt, min(watch, 20.0), watch, seed, say)
+    if options.rollouts:
+        from scripts.tools.chaos.rollouts import rollouts
+
+        return rollouts(options.rollouts, seed, say)
+    if options.cluster:
+        from scripts.tools.chaos.cluster import cluster
+
+        return cluster(options.cluster, seed, say)
+    if options.suspicion:
+        from scripts.tools.chaos.suspicion import suspicion
+
+        return suspicion(options.suspicion, seed, say)
+    return None
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("-f", "--file", help="the services.toml of a running daemon; else one is started")
@@ -337,77 +388,10 @@ def main() -> int:
     def say(text: str) -> None:
         print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
 
-    if options.soak:
-        from scripts.tools.chaos.soak import soak
-
-        kills = 100 if options.kills is None and options.seconds is None else options.kills
-        report = soak(kills, options.seconds, options.seed, options.trees, say)
-        if options.json:
-            print(json.dumps(report))
-        return 1 if report["violations"] else 0
-    if options.starvation:
-        from scripts.tools.chaos.starvation import starvation
-
-        report = starvation(options.seconds or 120.0, say)
-        if options.json:
-            print(json.dumps(report))
-        return 1 if report["violations"] else 0
-    if options.programs:
-        from scripts.tools.chaos.endurance import endurance
-
-        report = endurance(options.seconds or 3600.0, options.loops, options.seed, options.service, say)
-        if options.json:
-            print(json.dumps(report))
-        return 1 if report["violations"] else 0
-    if options.hangs:
-        from scripts.tools.chaos.hangs import hangs
-
-        report = hangs(options.hangs, options.seed, say)
-        if options.json:
-            print(json.dumps(report))
-        return 1 if report["violations"] else 0
-    if options.celery:
-        from scripts.tools.chaos.celery_fleet import celery_fleet
-
-        report = celery_fleet(options.celery, options.seed, options.seconds or 900.0, say)
-        print(json.dumps(report, indent=None if options.json else 1))
-        return 1 if report["violations"] or report["late"] else 0
-    if options.frozen:
-        from scripts.tools.chaos.frozen import frozen
-
-        report = frozen(options.seconds or 30.0, options.frozen, say)
-        if options.json:
-            print(json.dumps(report))
-        return 1 if report["violations"] else 0
-    if options.adopt:
-        from scripts.tools.chaos.adopt import adopt
-
-        watch = options.seconds or 60.0
-        report = adopt(options.adopt, min(watch, 20.0), watch, options.seed, say)
-        if options.json:
-            print(json.dumps(report))
-        return 1 if report["violations"] else 0
-    if options.rollouts:
-        from scripts.tools.chaos.rollouts import rollouts
-
-        report = rollouts(options.rollouts, options.seed, say)
-        if options.json:
-            print(json.dumps(report))
-        return 1 if report["violations"] else 0
-    if options.cluster:
-        from scripts.tools.chaos.cluster import cluster
-
-        report = cluster(options.cluster, options.seed, say)
-        if options.json:
-            print(json.dumps(report))
-        return 1 if report["violations"] else 0
-    if options.suspicion:
-        from scripts.tools.chaos.suspicion import suspicion
-
-        report = suspicion(options.suspicion, options.seed, say)
-        if options.json:
-            print(json.dumps(report))
-        return 1 if report["violations"] else 0
+    if (report := report_of_mode(options, say)) is not None:
+        if options.celery or options.json:
+            print(json.dumps(report, indent=None if options.json else 1))
+        return 1 if report["violations"] or report.get("late") else 0
     if options.hardship:
         return hardships(options.hardship, say)
     if options.file:
