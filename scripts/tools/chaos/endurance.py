@@ -315,12 +315,17 @@ class Endurance:
                 hang.ended = after
             elif (name, run) not in self.planted:
                 row.ended += 1
-                self.violations.append(f"ended although healthy: {said}")
+                self._violated(f"ended although healthy: {said}")
         elif event["to"] in OVER and event["from"] in ("running", "suspect") and (name, run) not in self.planted:
             row.by_itself += 1
             self.notes.append(f"ended by itself: {said}")
         if hang and hang.open and event["to"] in OVER:
             self._close(hang)
+
+    def _violated(self, what: str) -> None:
+        """Keep it for the report, and say it at once: a run may be ended before its report."""
+        self.violations.append(what)
+        self.say(f"  violation: {what}")
 
     def _close(self, hang: Hang) -> None:
         """Judge a hang that is over: found within the wish, ended within the time in which it could run."""
@@ -331,17 +336,17 @@ class Endurance:
         if hang.suspect is not None:
             row.found.append(hang.suspect)
         if hang.ended is None:
-            self.violations.append(f"missed: {what}")
+            self._violated(f"missed: {what}")
             return
         hang.ran = min(hang.ran, hang.ended)  # the last look was perhaps after its end
         row.ran.append(hang.ran)
         within = (MAX_TIMEOUT if hang.kills else WISH) + hang.blind  # the next daemon does not know the last beat
         if hang.suspect is None or hang.suspect > within:
-            self.violations.append(f"suspected too late: {what}, after {hang.suspect} s instead of {within:.1f} s")
+            self._violated(f"suspected too late: {what}, after {hang.suspect} s instead of {within:.1f} s")
         may_run = (MAX_TIMEOUT if hang.held else WISH) + LOOK + PROBE + TICK + hang.kills * LOST
         if hang.ran - hang.blind_ran > may_run:
             ran = hang.ran - hang.blind_ran
-            self.violations.append(f"ended too late: {what}, could run for {ran:.1f} s instead of {may_run:g} s")
+            self._violated(f"ended too late: {what}, could run for {ran:.1f} s instead of {may_run:g} s")
         self.say(
             f"  found: {what}, suspected after {hang.suspect or 0.0:.2f} s, ended after {hang.ended:.2f} s, could run "
             f"for {hang.ran:.2f} s{', held: ' + hang.held if hang.held else ''}"
