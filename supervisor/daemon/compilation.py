@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from supervisor import own_sources
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
@@ -34,9 +35,15 @@ def compile_file(
 ) -> None:
     """Compile `path` and call `done` with the plan, or with what is wrong.  OSError where no child can be started.
 
-    `version`: options that say which version of a cluster's configuration, as launch.compiler_command takes them."""
+    `version`: options that say which version of a cluster's configuration, as launch.compiler_command takes them.
+    Where the compiler's files were replaced it is not started: this daemon need not understand what it makes."""
     from supervisor.adapters.processes.child_command import WHOLE, ChildCommand
 
+    if own_sources.replaced():
+        loop.call_soon(
+            lambda: done(ConfigError(own_sources.REPLACED, f"{own_sources.ADVICE} It applies the file, too."))
+        )
+        return
     ChildCommand(
         loop,
         compiler_command(path, version),
