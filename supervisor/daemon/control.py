@@ -343,8 +343,9 @@ class Control:
                     return
                 result = ConfigError("the pushed version of the configuration that this host keeps cannot be read")
             try:
-                done(apply_edits(parts, result, dry_run, by))
-                if parts.cluster is not None and not dry_run:
+                outcome = apply_edits(parts, result, dry_run, by)
+                done(outcome)
+                if parts.cluster is not None and not dry_run and not isinstance(outcome, SupervisorError):
                     parts.cluster.reloaded()
             finally:
                 if reporter is not None:
