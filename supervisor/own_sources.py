@@ -117,10 +117,7 @@ def keep() -> None:
 
 def replaced() -> bool:
     """Whether a file of the daemon or of the compiler is another one than at the time of `keep`."""
-    try:
-        return _kept is not None and _kept.whole != hash(tuple(_mark(path) for _, path in _files()))
-    except OSError:  # a directory is gone
-        return True
+    return _kept is not None and _kept.whole != hash(tuple(_mark(path) for _, path in _files()))
 
 
 def main_module(name: str) -> list[str]:
@@ -152,8 +149,11 @@ def _files() -> Iterator[tuple[str, str]]:
 
 
 def _in(directory: str, package: str, *, deep: bool) -> Iterator[tuple[str, str]]:
-    with os.scandir(directory) as found:
-        entries = sorted((entry.name, entry.path, entry.is_dir()) for entry in found)
+    try:
+        with os.scandir(directory) as found:
+            entries = sorted((entry.name, entry.path, entry.is_dir()) for entry in found)
+    except OSError:  # it is gone
+        return
     for name, path, is_directory in entries:
         if is_directory:
             if deep and name != "__pycache__":
