@@ -21,8 +21,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-REPLACED = "the files of the supervisor were replaced since this daemon started"
-ADVICE = "Run `supervisor upgrade`."
+REPLACED = "the files of the supervisor were replaced since this daemon started: run `supervisor upgrade`"
+"""Why what another version would have to do is not done, and what helps."""
 
 _IMPORTED = ("adapters", "core", "daemon")
 """The packages of which a daemon imports modules."""

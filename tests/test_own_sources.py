@@ -164,7 +164,7 @@ loop.run()
 def test_the_compiler_of_another_version_is_not_asked(installed: Path) -> None:
     """The answer comes after the call, as that of the compiler does."""
     (installed / "services.toml").write_text('[services.web]\ncommand = ["true"]\n')
-    words = f"{own_sources.REPLACED}\n  {own_sources.ADVICE} It applies the file, too."
+    words = f"{own_sources.REPLACED}\n  It applies the edited file, too."
     assert run(installed, COMPILE).startswith("asked\nPlan ")
     assert run(installed, REPLACE, COMPILE) == f"asked\n{ConfigError.__name__} {words}\n"
 

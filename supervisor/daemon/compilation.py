@@ -40,9 +40,7 @@ def compile_file(
     from supervisor.adapters.processes.child_command import WHOLE, ChildCommand
 
     if own_sources.replaced():
-        loop.call_soon(
-            lambda: done(ConfigError(own_sources.REPLACED, f"{own_sources.ADVICE} It applies the file, too."))
-        )
+        loop.call_soon(lambda: done(ConfigError(own_sources.REPLACED, "It applies the edited file, too.")))
         return
     ChildCommand(
         loop,

@@ -16,7 +16,7 @@ PATH = f"{os.path.dirname(__file__)}/openapi.json"  # noqa: PTH120 - pathlib cos
 def document() -> bytes:
     """The document as JSON. Raises OperationFailed when it is not installed, or is another version's."""
     if own_sources.replaced():
-        raise OperationFailed(own_sources.REPLACED, own_sources.ADVICE)
+        raise OperationFailed(own_sources.REPLACED)
     try:
         with open(PATH, "rb") as file:
             return file.read()
