@@ -30,4 +30,5 @@ def test_a_compiler_that_cannot_be_started_is_told_as_what_is_wrong(monkeypatch:
     compile_file(loop, "/services.toml", done)
     assert answers == []
     loop.run()
+    loop.close()
     assert [str(answer) for answer in answers] == ["the configuration cannot be compiled: Too many open files"]
