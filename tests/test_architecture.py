@@ -40,6 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "last_directories": set(),
     "trusted_users": set(),
     "launch": set(),
+    "own_sources": set(),
     "client": {"core.model", "control_socket", "daemon_stream", "log_pages"},
     "log_pages": {"core.model"},
     "control_socket": {"errors", "http_answer", DIRECTORIES},
@@ -68,13 +69,14 @@ ROOMS: dict[str, set[str]] = {
     "adapters.eventloop": {"core", "errors"},
     "adapters.zookeeper": {"core", "errors"},
     "adapters.linux": {"core", "errors", "adapters.eventloop", "trusted_users"},
-    "adapters.processes": {"core", "errors", "adapters.linux", "adapters.eventloop"},
+    "adapters.processes": {"core", "errors", "own_sources", "adapters.linux", "adapters.eventloop"},
     "adapters.probes": {"core", "errors", "adapters.processes", "adapters.linux", "adapters.eventloop"},
     "adapters.diagnosis": {
         "core", "errors", "adapters.probes", "adapters.processes", "adapters.linux", "adapters.eventloop",
     },
     "adapters.hooks": {
-        "core", "errors", "adapters.probes", "adapters.processes", "adapters.linux", "adapters.eventloop",
+        "core", "errors", "own_sources",
+        "adapters.probes", "adapters.processes", "adapters.linux", "adapters.eventloop",
     },
     "adapters.logs": {"core", "errors", "adapters.linux", "adapters.eventloop"},
     "adapters.ledger": {"core", "errors"},
@@ -84,7 +86,9 @@ ROOMS: dict[str, set[str]] = {
     "adapters.cluster": {"core", "errors", "adapters.eventloop"},
     "adapters.http": {"core", "errors", "adapters.eventloop"},
     "adapters.service_manager": {"core", "errors", "adapters.eventloop"},
-    "adapters.control": {"core", "errors", "adapters.http", "adapters.ledger", "adapters.eventloop", "__version__"},
+    "adapters.control": {
+        "core", "errors", "own_sources", "adapters.http", "adapters.ledger", "adapters.eventloop", "__version__",
+    },
 
     # The daemon: joins rules and world.
     "daemon": set(),
@@ -95,7 +99,7 @@ ROOMS: dict[str, set[str]] = {
     "daemon.previous_run": {"core", "adapters", "errors"},
     "daemon.parts": {"core", "adapters", "errors", "daemon.engine", "daemon.observers", "daemon.previous_run"},
     "daemon.reload": {"core"},
-    "daemon.compilation": {"core", "adapters", "errors", "launch", "daemon.parts", "daemon.reload"},
+    "daemon.compilation": {"core", "adapters", "errors", "launch", "own_sources", "daemon.parts", "daemon.reload"},
     "daemon.upgrade": {
         "core", "adapters", "errors", "launch", "daemon.engine", "daemon.upgrade_guard", "__version__",
     },
@@ -144,8 +148,8 @@ ROOMS: dict[str, set[str]] = {
         "__version__",
     },
     "daemon.__main__": {
-        "core", "adapters", "errors", "launch", "daemon.previous_run", "daemon.refused_start", "daemon.rehearsal",
-        "daemon.runtime", "daemon.upgrade_guard",
+        "core", "adapters", "errors", "launch", "own_sources", "daemon.previous_run", "daemon.refused_start",
+        "daemon.rehearsal", "daemon.runtime", "daemon.upgrade_guard",
     },
 
     # The configuration: text to a plan.

@@ -21,6 +21,7 @@ from supervisor.config.checks.sandbox import sandbox_notes
 from supervisor.config.checks.services import judge
 from supervisor.config.checks.shared_sockets import shared_socket_notes
 from supervisor.config.checks.shell_syntax import notes
+from supervisor.config.checks.stop_signals import stop_signal_notes
 from supervisor.config.checks.surge import surge_notes
 from supervisor.config.schema.sockets import judge_sockets
 from supervisor.config.schema.validate import validate
@@ -96,6 +97,7 @@ def load(
                 *notes(spec),
                 *sandbox_notes(spec),
                 *shared_socket_notes(spec),
+                *stop_signal_notes(spec),
                 *surge_notes(spec),
             ):
                 note(problems.told(key, message))

@@ -1,7 +1,7 @@
 """`python -m supervisor.daemon`: the daemon, which `supervisor run` and `supervisor up` execute.
 
 The configuration is compiled in a child process, so that the memory for that is freed when it ends.  The daemon imports
-its own modules in the meantime.
+its own modules in the meantime, and keeps the sources of those that it may import later.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from supervisor import own_sources
 from supervisor.launch import compiler
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _compiled(options: dict[str, str]) -> tuple[int, bytes]:
         child.returncode = 0  # waited for below
     import supervisor.daemon.runtime  # noqa: F401
 
+    own_sources.keep()
     with open(fd, "rb") as file:
         text = file.read()
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text
@@ -153,6 +155,9 @@ def _take_over(options: dict[str, str]) -> int:
             os.close(fd)
 
     try:
+        import supervisor.daemon.runtime  # noqa: F401
+
+        own_sources.keep()
         plan = _plan(json.dumps(will["plan"]).encode())
         plan = replace(plan, written=tuple(will.get("written", {}).items()))
         known = RuntimeFiles(plan.supervisor.runtime_dir).read_plan()

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from supervisor import own_sources
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
@@ -32,20 +34,28 @@ COMPILE_TIMEOUT = 60.0
 def compile_file(
     loop: EventLoop, path: str, done: Callable[[Plan | ConfigError], None], version: Sequence[str] = ()
 ) -> None:
-    """Compile `path` and call `done` with the plan, or with what is wrong.  OSError where no child can be started.
+    """Compile `path` and call `done` with the plan, or with what is wrong; never before this returns.
 
-    `version`: options that say which version of a cluster's configuration, as launch.compiler_command takes them."""
+    `version`: options that say which version of a cluster's configuration, as launch.compiler_command takes them.
+    Where the compiler's files were replaced it is not started: this daemon need not understand what it makes."""
     from supervisor.adapters.processes.child_command import WHOLE, ChildCommand
 
-    ChildCommand(
-        loop,
-        compiler_command(path, version),
-        lambda outcome: done(_plan(outcome)),
-        timeout=COMPILE_TIMEOUT,
-        environment=os.environ,
-        keep=WHOLE,
-        errors_apart=True,
-    )
+    if own_sources.replaced():
+        loop.call_soon(partial(done, ConfigError(own_sources.REPLACED, "It applies the edited file, too.")))
+        return
+    try:
+        ChildCommand(
+            loop,
+            compiler_command(path, version),
+            lambda outcome: done(_plan(outcome)),
+            timeout=COMPILE_TIMEOUT,
+            environment=os.environ,
+            keep=WHOLE,
+            errors_apart=True,
+        )
+    except OSError as error:
+        failed = ConfigError(f"the configuration cannot be compiled: {error.strerror}")
+        loop.call_soon(partial(done, failed))
 
 
 def _plan(outcome: CommandResult) -> Plan | ConfigError:
@@ -85,10 +95,7 @@ class Completion:
                 self._compile()
 
         self._busy = True
-        try:
-            compile_file(self._parts.loop, self._parts.service_set.plan.path, compiled)
-        except OSError as error:
-            compiled(ConfigError(f"the configuration cannot be compiled: {error.strerror}"))
+        compile_file(self._parts.loop, self._parts.service_set.plan.path, compiled)
 
     def _go_on(self, action: act.Spawn, result: Plan | ConfigError) -> None:
         parts = self._parts

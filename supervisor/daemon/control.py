@@ -235,10 +235,10 @@ class Control:
             raise UsageError("the daemon is shutting down", "Nothing can be started now.")
         numbers = wanted(service_set.plan, services)
         before = set(service_set.instances) - service_set.removed
-        order = f"scale {' '.join(services)}"
-        by = self.taken(order, peer)
+        order, by = f"scale {' '.join(services)}", _giver(peer)
         plan = service_set.plan
         put_in_force(parts, scaled(plan, numbers), by, scale=True)
+        self._say(order, by)
         after = [name for name in service_set.instances if name not in service_set.removed]
         started = [name for name in after if name not in before and service_set.instances[name].goal is Goal.UP]
         stopped = sorted(before - set(after))
@@ -285,9 +285,9 @@ class Control:
         if service_set.closing:
             raise UsageError("the daemon is shutting down", "Nothing can be started now.")
         name = service_set.instances[resolve(service_set, [service])[0]].spec.name
-        by = cast("By", ordered_by(peer)) if peer is not None else {}
+        by = _giver(peer)
         parts.engine.order(service_set.steer(verb, name, parts.now(), by))
-        self.taken(f"rollout {verb} {name}", peer)
+        self._say(f"rollout {verb} {name}", by)
         (found,) = self.rollouts([name])["rollouts"]
         return found
 
@@ -305,11 +305,13 @@ class Control:
 
     def taken(self, order: str, peer: Peer | None) -> By:
         """Log an order that is carried out; returns its giver."""
-        if peer is None:
-            return {}
-        by = cast("By", ordered_by(peer))
-        self._parts.say("info", f"{order}: ordered {given(by)}")
+        by = _giver(peer)
+        self._say(order, by)
         return by
+
+    def _say(self, order: str, by: By) -> None:
+        if by:
+            self._parts.say("info", f"{order}: ordered {given(by)}")
 
     def down(self, peer: Peer | None = None) -> None:
         """Stop everything and end; at the second call kill what is left."""
@@ -343,8 +345,9 @@ class Control:
                     return
                 result = ConfigError("the pushed version of the configuration that this host keeps cannot be read")
             try:
-                done(apply_edits(parts, result, dry_run, by))
-                if parts.cluster is not None and not dry_run:
+                outcome = apply_edits(parts, result, dry_run, by)
+                done(outcome)
+                if parts.cluster is not None and not dry_run and not isinstance(outcome, SupervisorError):
                     parts.cluster.reloaded()
             finally:
                 if reporter is not None:
@@ -365,3 +368,7 @@ class Control:
             done(OperationFailed("the daemon is shutting down"))
             return
         upgrade(self._parts, python, done, self.taken("upgrade", peer))
+
+
+def _giver(peer: Peer | None) -> By:
+    return cast("By", ordered_by(peer)) if peer is not None else {}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from supervisor import own_sources
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.probes.prober import error_text
 from supervisor.adapters.processes.child_command import ChildCommand, CommandResult
@@ -28,7 +29,7 @@ LONGEST_QUEUE = 256
 FLUSH_WITHIN = 5.0
 """Seconds that pending hooks get at the daemon's end."""
 
-_RUNNER = (sys.executable, "-P", "-m", "supervisor.adapters.hooks.runner")
+_RUNNER = "supervisor.adapters.hooks.runner"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +125,7 @@ class HookDispatcher:
             order["notify"] = job.hook.notify
         return ChildCommand(
             self._loop,
-            _RUNNER,
+            [sys.executable, "-P", *own_sources.main_module(_RUNNER)],
             lambda outcome: self._ended(job, outcome),
             timeout=job.hook.timeout,
             stdin=json.dumps(order, default=str).encode(),

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervisor import own_sources
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux.pidfd import child_status
 from supervisor.core.model.plain import to_plain
@@ -30,10 +31,16 @@ if TYPE_CHECKING:
 UNKILLABLE_AFTER = 1.0
 """Seconds after SIGKILL from which a process counts as one that does not end."""
 _ROOT = str(Path(__file__).parents[3])
-_SCRIPT = (
-    f"import sys; sys.path.insert(0, {_ROOT!r}); "
-    "from supervisor.adapters.processes.become import main; main(int(sys.argv[1]))"
-)
+_SCRIPT = f"""
+import sys
+sys.path.insert(0, {_ROOT!r})
+from supervisor.adapters.processes.become import main
+main(int(sys.argv[1]))
+"""
+_KEPT_SOURCES = """
+with open(f"/proc/self/fd/{sys.argv[1]}", "rb") as file:
+    serve(json.load(file)["sources"])
+"""
 _LONGEST_ERROR = 4096
 
 
@@ -63,6 +70,7 @@ def popen_apart(
     It writes `ERRNO SUBJECT` to `report` where it fails, or says it on stderr where that is -1.  `needed`: directories
     that a sandbox does not hide.
     """
+    prelude, sources = own_sources.of_children()
     job = os.memfd_create("job", os.MFD_CLOEXEC)
     try:
         asked = {
@@ -73,12 +81,13 @@ def popen_apart(
             "report": report,
             "sandbox": None if sandbox is None else to_plain(sandbox),
             "needed": list(needed),
+            "sources": sources,
         }
         os.write(job, json.dumps(asked, default=list).encode())
         os.lseek(job, 0, os.SEEK_SET)
         handed = {job, *sockets, *([report] if report >= 0 else [])}
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _SCRIPT, str(job)],
+            [sys.executable, "-I", "-S", "-c", f"{prelude}{_KEPT_SOURCES}{_SCRIPT}" if sources else _SCRIPT, str(job)],
             stdin=stdin,
             stdout=output,
             stderr=errors,

@@ -277,6 +277,50 @@ def test_fallback_runs_while_the_breaker_is_open() -> None:
     assert world.states() == {"web": "stopped", "page": "stopped"}
 
 
+def test_a_fallback_goes_on_while_another_service_needs_it() -> None:
+    rule = {"max_restarts": 0, "reset_after": 1.0, "fallback": "page", "initial": 0.0}
+    web, api = (spec(name, restart=rule | {"cooldown": cooldown}) for name, cooldown in (("web", 5.0), ("api", 50.0)))
+    world = World(web, api, spec("page", autostart=False))
+    world.start("web", "api")
+    world.dies("web")
+    world.dies("api")
+    world.order.clear()
+    world.advance(5)
+    assert world.states() == {"web": "running", "api": "failed", "page": "running"}
+    assert world.order == ["+web"]
+    world.dies("web")
+    world.stop("web")
+    assert world.states() == {"web": "stopped", "api": "failed", "page": "running"}
+    world.advance(45)
+    assert world.states() == {"web": "stopped", "api": "running", "page": "stopped"}
+
+
+def test_a_fallback_is_stopped_for_what_it_shares_a_socket_with() -> None:
+    """Its own sockets and those of the service that is tried again would be answered by both."""
+    rule = {"max_restarts": 0, "fallback": "page", "initial": 0.0}
+    held = [{"url": "tcp://127.0.0.1:80"}]
+    web = spec("web", restart=rule | {"cooldown": 5.0}, sockets=held)
+    api = spec("api", restart=rule | {"cooldown": 50.0})
+    world = World(web, api, spec("page", autostart=False, sockets=held))
+    world.start("web", "api")
+    world.dies("web")
+    world.dies("api")
+    world.order.clear()
+    world.advance(5)
+    assert world.order == ["-page", "+web"]
+
+
+def test_each_instance_of_a_service_takes_the_place_of_its_fallback() -> None:
+    rule = {"max_restarts": 0, "cooldown": 5.0, "fallback": "page", "initial": 0.0}
+    world = World(spec("web", replicas=2, restart=rule), spec("page", autostart=False))
+    world.start("web@1", "web@2")
+    world.dies("web@1")
+    world.advance(1)
+    world.dies("web@2")
+    world.advance(4)
+    assert world.states() == {"web@1": "running", "web@2": "failed", "page": "stopped"}
+
+
 def test_a_dependency_that_fails_while_a_slot_is_awaited_is_waited_for_again() -> None:
     slow = {"jitter": 0.0, "initial": 50.0}
     world = World(

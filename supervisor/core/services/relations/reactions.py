@@ -37,12 +37,22 @@ def for_fallback(instance: Instance, was: State, roster: Roster) -> Iterator[Ord
         return
     if instance.state is State.FAILED:
         event: ev.Event = ev.Start(Cause.FALLBACK_WANTED, lazy=True)
-    elif was is State.FAILED:
+    elif was is State.FAILED and not _goes_on(fallback, instance, roster):
         event = ev.Stop(Cause.FALLBACK_OVER)
     else:
         return
     for name in roster.names(fallback):
         yield roster.instances[name], event
+
+
+def _goes_on(fallback: str, instance: Instance, roster: Roster) -> bool:
+    """Another service needs the fallback, which holds no socket that the instance is about to need."""
+    service = instance.spec.name
+    others = (i for i in roster.instances.values() if i.spec.name != service and i.spec.restart.fallback == fallback)
+    if not any(other.state is State.FAILED for other in others):
+        return False
+    held = {socket.url for name in roster.names(fallback) for socket in roster.instances[name].spec.sockets}
+    return held.isdisjoint(socket.url for socket in instance.spec.sockets)
 
 
 def for_group(instance: Instance, actions: Iterable[Action], roster: Roster) -> Iterator[Order]:
