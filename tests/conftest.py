@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # A slow machine is no failure.  CI tries the same examples each time; everywhere else chance goes on looking.
@@ -17,3 +19,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda _number, _frame: None)
+
+LONG = ("e2e/chaos", "e2e/cluster", "simulation", "fleet", "detectorlab", "tools")
+"""Folders with tests of ten seconds and more."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They come first: on several processes, none is left alone with a long one at the end."""
+    folders = [Path(__file__).parent / one for one in LONG]
+    items.sort(key=lambda item: not any(folder in item.path.parents for folder in folders))

@@ -121,17 +121,23 @@ class Hosts:
         return iter(self.by_node.values())
 
     def settle(self) -> Run:
-        """All hosts are there, hold what they should, and know it; the run of the scheduler."""
+        """All hosts are there, hold what they should, and know it; the run of the scheduler.
+
+        Each says so from now on: the last word may be that of an agent that was killed."""
+        begin = boottime()
         for host in self:
             if not host.running:
                 host.start(wait=False)
         for host in self:
-            host.until(lambda word: word["engine"]["state"] == "connected" and not word["nowhere"])
-            host.until(lambda word: all(one["taking"] for one in word["members"]))
-            host.until(lambda word: len(word["members"]) == len(self.by_node))
+            host.until(lambda word: word["at"] > begin and self._settled(word))
         for instance in ("web@1", "web@2"):
             self.observer.present(instance)
         return self.observer.present("scheduler")
+
+    def _settled(self, word: dict[str, Any]) -> bool:
+        members = word["members"]
+        connected = word["engine"]["state"] == "connected" and not word["nowhere"]
+        return connected and len(members) == len(self.by_node) and all(one["taking"] for one in members)
 
     def owner(self) -> tuple[Host, Run]:
         """The host on which the scheduler runs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -104,13 +105,31 @@ def _dies_with_its_daemon(hosts: Hosts) -> None:
 
 
 def test_an_agent_that_is_killed(hosts: Hosts) -> None:
-    """The next one goes on with the session: nothing is stopped."""
+    """The next one goes on with the session: nothing is stopped.
+
+    On a busy machine the lease may be over before the next one runs.  That shows nothing, and is done once more."""
+    while not _killed_in_time(hosts):
+        pass
+
+
+def _killed_in_time(hosts: Hosts) -> bool:
     owner, run = hosts.owner()
-    before = owner.pid("cluster-agent")
+    before, lease = owner.pid("cluster-agent"), _lease(owner)
     kill(owner, "cluster-agent")
     owner.wait_for(lambda: owner.pid("cluster-agent"), lambda pid: pid not in (0, before))
-    hosts.settle()
+    since = boottime()
+    owner.until(lambda word: word["at"] > since)
+    if boottime() >= lease["stop_at"]:
+        return False
+    goes_on = _lease(owner)
+    assert goes_on["epoch"] == run.epoch and goes_on["stop_at"] > lease["stop_at"]
     assert run.gone is None
+    return True
+
+
+def _lease(owner: Host) -> dict[str, Any]:
+    """The scheduler's, as the agent told it last."""
+    return next(one for one in owner.word()["leases"] if one["service"] == "scheduler")
 
 
 def test_zookeeper_goes_and_comes(hosts: Hosts) -> None:
@@ -128,8 +147,7 @@ def test_zookeeper_goes_and_comes(hosts: Hosts) -> None:
         assert host.pid("plain") == plain[host]
     told = owner.cli("cluster", "status")
     assert told.returncode == 3 and "ZooKeeper away" in told.stdout, told
-    silent = ("(ZooKeeper does not answer)", "(ZooKeeper has not answered yet)")  # yet: to an agent that began since
-    owner.wait_for(lambda: owner.cli("status", "scheduler").stdout, lambda text: any(one in text for one in silent))
+    owner.wait_for(lambda: owner.cli("status", "scheduler").stdout, lambda text: "(ZooKeeper does not answer)" in text)
     assert not [one for one in hosts.observer.runs if one.begin > moment]
     server.start()
     back = boottime()

