@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from supervisor.adapters.ledger.query import LedgerReader
     from supervisor.core.model.spec import Plan
 
+MOVED = "The services run on as they are; `supervisor down`, then `supervisor up` starts them in the new place."
+"""What to do where `moved_from` is a path."""
+
 
 class DaemonTarget:
     """The file and the socket that were given, and whether to use colour (None: on a terminal)."""
@@ -76,6 +79,15 @@ class DaemonTarget:
             return Client(self.given_socket, on_wait=_say)
         _, runtime_dir, _, file = self._locations()
         return Client(f"{runtime_dir}/control.sock", file, _say)
+
+    @property
+    def moved_from(self) -> str:
+        """The path by which the daemon still reads the file, where the folder was moved and nothing is there any more;
+        else empty."""
+        if self.given_socket:
+            return ""
+        file = self._locations()[3]
+        return file if os.path.exists(self.file) and not os.path.exists(file) else ""  # noqa: PTH110 - pathlib costs
 
     def _locations(self) -> tuple[str, str, str, str]:
         from supervisor.config.source.locate import locations

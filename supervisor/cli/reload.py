@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.daemon_target import DaemonTarget
+from supervisor.cli.daemon_target import MOVED, DaemonTarget
 from supervisor.cli.options import daemon_options, pass_target
+from supervisor.errors import ConfigError
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Difference
@@ -26,7 +27,12 @@ def reload(target: DaemonTarget, dry_run: bool, no_wait: bool, as_json: bool) ->
     exit code 1 where it was rolled back or halted.
 
     Example: supervisor reload --dry-run"""
-    answer = target.client.reload(dry_run)
+    try:
+        answer = target.client.reload(dry_run)
+    except ConfigError:
+        if moved := target.moved_from:
+            raise ConfigError(f"the file was moved; the daemon reads {moved}", MOVED) from None
+        raise
     if as_json:
         from json import dumps
 

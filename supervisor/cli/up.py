@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.daemon_target import DaemonTarget, on_terminal
+from supervisor.cli.daemon_target import MOVED, DaemonTarget, on_terminal
 from supervisor.cli.detached_daemon import answers, exit_code, start_detached
 from supervisor.cli.fast_path import tell_problems
 from supervisor.cli.options import daemon_options, pass_target, services_argument
@@ -47,7 +47,7 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     daemon = None
     after = None if running else _last_event(target)
     if running:
-        _tell_of_edits(client)
+        _tell_of_edits(target)
         client.act("start", services)
     else:
         daemon = start_detached(target, services)
@@ -65,11 +65,14 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     return 0
 
 
-def _tell_of_edits(client: Client) -> None:
+def _tell_of_edits(target: DaemonTarget) -> None:
     """Say that the daemon runs the file as it was: `up` applies no edits."""
     try:
-        found = client.reload(dry_run=True)
+        found = target.client.reload(dry_run=True)
     except ConfigError as error:
+        if moved := target.moved_from:
+            click.echo(f"the file was moved; the daemon reads {moved}\n  {MOVED}", err=True)
+            return
         click.echo(f"the edited file is not in force, because it has an error: {error.message}", err=True)
         return
     scaled = found.get("scale_ended", {})

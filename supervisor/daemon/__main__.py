@@ -169,6 +169,7 @@ def _take_over(options: dict[str, str]) -> int:
             descriptors,
             upgraded_from=options["--upgraded-from"],
             upgraded_by=will.get("by") or {},
+            lacking=will.get("lacking") or (),
             recovered=recovered,
         )
     except Exception as error:

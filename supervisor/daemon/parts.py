@@ -342,7 +342,9 @@ class Parts:
         return RESERVE if self.shortage else 0
 
     def refuse(self, message: str) -> None:
-        """Report what is wrong with the configuration; the report stands until one is accepted."""
+        """Report what is wrong with the configuration, once; the report stands until one is accepted."""
+        if message in self._refusals:
+            return
         self._refusals.append(message)
         self.problem(message)
 

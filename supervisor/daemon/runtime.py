@@ -61,16 +61,19 @@ class Runtime:
         upgraded_by: Mapping[str, Any] = NOTHING,
         recovered: Callable[[], None] | None = None,
         refused: str = "",
+        lacking: Sequence[str] = (),
     ) -> None:
         """`descriptors`: what a predecessor or a service manager kept open for this daemon, by name
         (adapters/eventloop/fd_passing.py).  `upgraded_by`: what ordered the upgrade.
         `recovered` is called when recovery is complete.  `refused`: what is wrong
-        with the configuration; `plan` is then the one that was in force."""
+        with the configuration; `plan` is then the one that was in force.  `lacking`: what an upgrade found that
+        services which continue would lack now."""
         reset_inherited_state()
         self._plan = plan
         self._recovered = recovered
         self._upgraded_by = upgraded_by
         self._refused = refused
+        self._lacking = lacking
         self._inherited = dict(descriptors)
         self._parts = parts = Parts(plan, self._inherited, log_format=log_format, upgraded_from=upgraded_from)
         self._control = Control(parts)
@@ -109,6 +112,7 @@ class Runtime:
             os.close(fd)
         self._connect_loop()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # an upgrade holds signals back until here
+        parts.accept(self._lacking)
         if self._refused:
             parts.refuse(
                 f"the configuration is refused, the services continue under the plan that was in force: {self._refused}"

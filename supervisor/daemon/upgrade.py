@@ -124,9 +124,8 @@ def upgrade(
             )
             return
         done({"from": __version__, "to": to, "python": interpreter, "pid": os.getpid()})
-        execute = partial(
-            become, daemon, interpreter, to, report["plan"], {"written": report.get("written", {}), "by": by}
-        )
+        more = {"written": report.get("written", {}), "lacking": report.get("lacking", []), "by": by}
+        execute = partial(become, daemon, interpreter, to, report["plan"], more)
         daemon.loop.call_at(daemon.loop.now() + ANSWER_DELAY, lambda: daemon.finish_hooks(execute))
 
     try:

@@ -80,7 +80,8 @@ def test_a_run_begins_in_the_same_words(house: Plan) -> None:
 
 def test_this_version_could_take_over(house: Plan) -> None:
     report = rehearsal.rehearse(house)
-    assert set(report) == {"version", "plan", "written"}
+    assert set(report) == {"version", "plan", "written", "lacking"}
+    assert report["lacking"] == []
     assert "written" not in report["plan"], "no key of the plan: that build could not read it"
     assert plain(report["plan"]) == plain(to_plain(house))
 

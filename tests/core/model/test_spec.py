@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.model.spec import BalanceSpec, ServiceSpec
+from supervisor.core.model.spec import BalanceSpec, HeartbeatSpec, ServiceSpec
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,17 @@ def test_what_is_inherited_of_the_daemons_environment(keys: dict[str, Any], name
 def test_which_services_get_requests_of_other_hosts(hosts: str | None, over: bool) -> None:
     balance = hosts and BalanceSpec(listen=("127.0.0.1", 80), hosts=hosts)
     assert ServiceSpec(name="web", command=("web",), balance=balance or None).over_hosts is over
+
+
+@pytest.mark.parametrize(
+    ("keys", "shared"),
+    [
+        ({"source": "celery"}, False),
+        ({"source": "celery", "tcp": ("127.0.0.1", 6379)}, True),
+        ({"source": "celery", "exec": ("redis-cli", "ping")}, True),
+        ({"source": "tcp", "tcp": ("127.0.0.1", 6379)}, False),
+        ({"source": "exec", "exec": ("ask",)}, False),
+    ],
+)
+def test_what_is_probed_for_celery_is_its_broker_and_else_the_service(keys: dict[str, Any], shared: bool) -> None:
+    assert HeartbeatSpec(**keys).shared_is_probed is shared

@@ -56,10 +56,15 @@ def test_a_folder_that_was_moved_keeps_its_daemon(daemon: Make, tmp_path: Path) 
     one.write(ONE)
     one.start()
     pid = one.event("one", "running")["detail"]["pid"]
+    path = one.file
     moved = Path(shutil.move(one.directory, tmp_path / "moved"))
     one.file = moved / "services.toml"
     result = one.cli("up", "-d")
     assert result.returncode == 0 and "already running" in result.stdout
+    told = f"the file was moved; the daemon reads {path}\n"
+    assert told in result.stderr and "supervisor init" not in result.stderr
+    refused = one.cli("reload")
+    assert refused.returncode == 2 and told in refused.stderr and "`supervisor down`, then" in refused.stderr
     assert one.status("one")["pid"] == pid
     one.signal(signal.SIGKILL)
     one.wait()

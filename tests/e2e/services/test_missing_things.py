@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def test_an_unrelated_edit_is_applied_while_a_program_is_away(daemon: Start, tmp
     problems = one.client.get("/v1/status")["supervisor"]["problems"]
     assert len(problems) == 1 and f"{program} does not exist" in problems[0]
     assert one.cli("upgrade").returncode == 0
+    assert one.client.get("/v1/status")["supervisor"]["problems"] == problems, "the upgrade found it, too"
     assert one.status("web")["pid"] == pid
     one.write(web.replace("1000", "1001") + OK)
     for command in ("reload", "upgrade"):
@@ -120,6 +122,7 @@ def test_an_unrelated_edit_is_applied_while_a_program_is_away(daemon: Start, tmp
         assert refused.returncode != 0 and f"{program} does not exist" in refused.stderr
     one.signal(signal.SIGKILL)
     one.wait()
+    one.from_now()
     one.start(wait=False)
     one.problem(f"{program} does not exist")
     assert one.event("web", "running", "adopted")["detail"]["pid"] == pid, "as a reload would have refused it"
@@ -144,11 +147,13 @@ def test_an_unrelated_edit_is_applied_while_an_environment_file_is_away(daemon: 
     assert len(problems) == 1 and f"{file} does not exist" in problems[0]
     assert one.cli("upgrade").returncode == 0
     one.event("web", "running", "adopted")
+    assert one.client.get("/v1/status")["supervisor"]["problems"] == problems
     one.write(web + OK + OK.replace("ok", "more"))
     assert one.cli("reload").returncode == 0
     one.event("more", "running")
     one.signal(signal.SIGKILL)
     one.wait()
+    one.from_now()
     one.start(wait=False)
     one.problem(f"{file} does not exist")
     assert one.event("web", "running", "adopted")["detail"]["pid"] == pid
@@ -161,3 +166,29 @@ def test_an_unrelated_edit_is_applied_while_an_environment_file_is_away(daemon: 
     assert one.cli("reload").returncode == 0
     assert one.client.get("/v1/status")["supervisor"]["problems"] == []
     assert one.status("web")["pid"] == pid
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a service as another user")
+def test_an_unrelated_edit_is_applied_while_a_user_is_away(daemon: Start, tmp_path: Path) -> None:
+    accounts = tmp_path / "passwd"
+    accounts.write_text("root:x:0:0::/root:/bin/sh\nweb:x:70:70::/:/bin/sh\n")
+    web = '[services.web]\ncommand = ["sleep", "1000"]\nuser = "web"\ngroup = "root"\ndirectory = "/"\n'
+    one = daemon(web, start=False)
+    bind = ("unshare", "-m", "sh", "-c", f'mount --bind {accounts} /etc/passwd && exec "$@"', "sh")
+    if subprocess.run([*bind, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("no mount namespaces")
+    one.start(prefix=bind)
+    pid = one.event("web", "running")["detail"]["pid"]
+    accounts.write_text("root:x:0:0::/root:/bin/sh\n")
+    one.write(web + OK)
+    assert one.cli("reload").returncode == 0
+    one.event("ok", "running")
+    problems = one.client.get("/v1/status")["supervisor"]["problems"]
+    assert len(problems) == 1 and 'the user "web" does not exist' in problems[0]
+    os.kill(pid, signal.SIGKILL)
+    assert one.event("web", "running")["incarnation"] == 2, "it starts again as the user that it had"
+    assert one.cli("upgrade").returncode == 0
+    assert one.client.get("/v1/status")["supervisor"]["problems"] == problems
+    one.write(web.replace("1000", "1001") + OK)
+    refused = one.cli("reload")
+    assert refused.returncode == 2 and 'the user "web" does not exist' in refused.stderr

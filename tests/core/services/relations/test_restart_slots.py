@@ -9,7 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal, State
+from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import GroupSpec, Plan, ServiceSpec, SupervisorSpec
 from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.services.status import instance_view
@@ -86,6 +88,17 @@ def test_a_reload_changes_the_limit_at_once() -> None:
     assert world.restarting() == {"a0", "a1", "a2"}
     world.take(world.service_set.apply(replace(wider, groups=()), world.now)[1])
     assert world.restarting() == {"a0", "a1", "a2", "a3"}
+
+
+def test_the_new_process_of_a_rollout_takes_no_place() -> None:
+    """An instance that failed and has got another definition starts as a first start does."""
+    late = spec("a1", group_name="shop", ready={"tcp": "x"}, restart={"initial": 10.0})
+    world = Groups(member("a0", "shop"), late, shop=1)
+    world.dies("a0")
+    world.dies("a1")
+    assert (world.restarting(), world["a1"].state) == ({"a0"}, State.BACKOFF)
+    world.post("a1", ev.Replace(replace(world["a1"].spec, description="new"), "2", Cause.ROLLED_OUT))
+    assert (world.live.keys(), world.waiting()) == ({"a0", "a1"}, [])
 
 
 def test_a_service_that_changes_its_group_takes_a_place_of_the_new_one() -> None:
