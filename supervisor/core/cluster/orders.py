@@ -47,13 +47,14 @@ class Order(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Known:
     """What orders need to know.  `nodes`: as read; `owners`: which host holds each slot; `hosts`: those that have ever
-    belonged; `node`: this host."""
+    belonged; `node`: this host; `unfit(slot, node)`: why a host that is there can never hold a slot, empty: it may."""
 
     nodes: Mapping[str, Node | None]
     owners: Mapping[Slot, str]
     slots: frozenset[Slot]
     hosts: frozenset[str]
     node: str
+    unfit: Callable[[Slot, str], str] = lambda _slot, _node: ""
 
 
 @dataclass
@@ -118,6 +119,10 @@ def _move(course: _Course, known: Known) -> Request | None:
         return None
     if node not in known.hosts:
         course.outcome = _outcome(course, _unknown(node, known))
+        return None
+    unfit = known.unfit(slot, node)
+    if unfit:
+        course.outcome = _outcome(course, f"{slot.service} cannot run on {node}: {unfit}")
         return None
     text = json.dumps({"node": node})
     path = f"{MOVES}/{slot.service}@{slot.number}"
