@@ -266,8 +266,8 @@ class Process:
             if read is not None:
                 members[node] = read.created
         own = self.agent.facts.nodes.get(f"{MEMBERS}/{self._spec.node}")
-        doubled = own is not None and own.session != self.agent.session
-        return There(members, frozenset(self.agent.facts.hosts()), doubled)
+        doubled = own is None or own.session != self.agent.session
+        return There(members, frozenset(self.agent.facts.hosts()), doubled, self.agent.doubled())
 
     def _tell(self, moment: float) -> None:
         """The daemon hears of each change at once, and that the agent lives each contact interval.

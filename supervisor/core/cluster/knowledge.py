@@ -160,7 +160,13 @@ class Knowledge:
     def _known(self) -> Known:
         hosts = frozenset(self.facts.hosts()) | {self.settings.node}
         slots = frozenset(self.slots())
-        return Known(self.facts.nodes, self.owners(), slots, hosts, self.settings.node, self._unfit)
+        member, doubled = self._is_member(), self.doubled()
+        return Known(self.facts.nodes, self.owners(), slots, hosts, self.settings.node, self._unfit, member, doubled)
+
+    def _is_member(self) -> bool:
+        """The member of this host's name is this host: its node is of the present session."""
+        own = self.facts.nodes.get(f"{MEMBERS}/{self.settings.node}")
+        return own is not None and own.session == self.session
 
     def _unfit(self, slot: Slot, node: str) -> str:
         """Which required label a host that is there lacks.  Where the rules of the present owner are other ones than

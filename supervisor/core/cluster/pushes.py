@@ -68,11 +68,13 @@ class Push(NamedTuple):
 
 class There(NamedTuple):
     """The hosts.  `members`: those whose session lives, and the czxid of their node; `hosts`: all that belong;
-    `doubled`: the member of this host's name is another session's, so what it tells would be taken for the other's."""
+    `doubled`: the member of this host's name is not of this session, so what it tells would be taken for the other's;
+    `why`: what is told of that, empty: the member may be this host's own, of a session that ends."""
 
     members: Mapping[str, int]
     hosts: frozenset[str]
     doubled: bool = False
+    why: str = ""
 
 
 @dataclass
@@ -310,10 +312,18 @@ class Pushes:
         if lacking is not None:
             yield lacking
         for course in self._open():
+            if there.doubled:
+                if there.why:
+                    course.outcome = {"id": course.push.id, "done": False, "error": there.why}
+                continue
             request = self._pushed(course, record)
             if request is not None:
                 yield request
-        if self.node in there.members and self.node == min(there.members, key=lambda host: there.members[host]):
+        if (
+            self.node in there.members
+            and not there.doubled
+            and self.node == min(there.members, key=lambda host: there.members[host])
+        ):
             yield from self._lead(record, there, now)
 
     def _lead(self, record: Record, there: There, now: float) -> Iterator[Request]:
