@@ -202,7 +202,8 @@ class Agent(Holding):
         if not member or self.local is None:
             return Request(Verb.CREATE, STATUS)
         path = f"{STATUS}/{self.settings.node}"
-        return Request(Verb.SET if path in self._made else Verb.CREATE, path, self.local.status)
+        status = self.local.status or self._told.get(path, "{}")  # what was told last, where the daemon tells nothing
+        return Request(Verb.SET if path in self._made else Verb.CREATE, path, status)
 
     def _registration(self, now: float, member: bool) -> Iterator[Request]:
         own = self.settings

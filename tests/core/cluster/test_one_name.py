@@ -119,3 +119,16 @@ def test_a_slot_is_made_and_taken_by_a_member_alone() -> None:
     host.agent.changed(Verb.GET, "/slots/beat@0")
     let_run([host], engine, 105.0, 5.0)
     assert "/slots/beat@0/owner" not in engine.nodes
+
+
+def test_a_summary_for_which_there_was_no_room_leaves_the_one_before() -> None:
+    engine = ZooKeeper()
+    host = Host("a", engine)
+    host.more = FIRST
+    now, _ = let_run([host], engine, 100.0, 3.0)
+    host.more = {"status": "", "incidents": ""}
+    version = engine.nodes["/status/a"].version
+    let_run([host], engine, now, 3.0)
+    node = engine.nodes["/status/a"]
+    assert node.data == FIRST["status"] and node.version > version, "the contact goes on"
+    assert engine.nodes["/incidents/a"].data == FIRST["incidents"]

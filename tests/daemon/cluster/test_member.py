@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.core.cluster.bounds import PACKET
 from supervisor.core.model.actions import State
 from supervisor.core.model.cluster_spec import ClusterSpec, PlacementMode, PlacementSpec
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
@@ -266,3 +267,19 @@ def test_a_slot_that_comes_back_starts_only_when_its_lease_before_is_forgotten(
     dead_man.connection.send(b"gone beat 7 ended")
     parts.turn()
     assert gate.guarded == {("beat", 9)}
+
+
+def test_a_push_for_which_there_is_no_room_is_refused_and_what_is_left_out_is_told(parts: Parts) -> None:
+    """A longer answer would arrive in part, and the agent could read nothing of it."""
+    cluster = Cluster(parts, ClusterSpec(hosts="h:1", node="a", session_timeout=10.0))  # type: ignore[arg-type]
+    parts.wall_clock = lambda: 1.0  # type: ignore[attr-defined]
+    try:
+        push: Any = {"text": "t" * 60_000, "max_unavailable": "1", "timeout": 5.0, "undo": False, "takes_back": 0}
+        cluster.balanced = SimpleNamespace(share=lambda: {"serial": "s" * 205_000})  # type: ignore[assignment]
+        number = cluster.push(push, None)
+        outcome = cluster.outcome(number)
+        assert outcome is not None and not outcome["done"] and "does not fit in one message" in outcome["error"]
+        assert len(cluster._answer()) <= PACKET and json.loads(cluster._answer())["pushes"] == []
+        assert sum("is not told everything" in one for one in parts.said) == 1
+    finally:
+        cluster.close()
