@@ -15,9 +15,12 @@ import pytest
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.core.cluster.bounds import PACKET
 from supervisor.core.model.actions import State
+from supervisor.core.model.causes import Cause
 from supervisor.core.model.cluster_spec import ClusterSpec, PlacementMode, PlacementSpec
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.core.services.service_set import ServiceSet
+from supervisor.core.text.causes import phrase
+from supervisor.daemon.cluster.balanced_hosts import BalancedHosts
 from supervisor.daemon.cluster.member import BEAT, DEAD_MAN, UNANSWERED, Cluster
 
 BEAT_SERVICE = ServiceSpec(name="beat", command=("x",), placement=PlacementSpec(mode=PlacementMode.ONE))
@@ -283,3 +286,22 @@ def test_a_push_for_which_there_is_no_room_is_refused_and_what_is_left_out_is_to
         assert sum("is not told everything" in one for one in parts.said) == 1
     finally:
         cluster.close()
+
+
+def test_a_suspicion_between_hosts_is_an_event_of_the_ledger(parts: Parts) -> None:
+    """`events` and the record that outlives the host tell of it, as of what it suspects itself."""
+    orders = list[Any]()
+    parts.engine = SimpleNamespace(order=orders.extend)
+    hosts = BalancedHosts(parts, ClusterSpec(hosts="h:1", node="a", session_timeout=10.0))  # type: ignore[arg-type]
+    parts.balancer = None  # type: ignore[attr-defined]
+    for suspects in (["b", "c"], ["b"], ["b"], []):
+        said: Any = json.loads(word(3.0, 7))
+        said |= {"hosts": [], "heard": [], "suspects": suspects, "engine": {"state": "connected"}}
+        hosts.hear(said)
+    told = [(one.cause, one.detail["host"]) for one in orders]
+    assert told == [
+        (Cause.HOST_SUSPECTED, "b"), (Cause.HOST_SUSPECTED, "c"), (Cause.HOST_HEARD, "c"), (Cause.HOST_HEARD, "b"),
+    ]  # fmt: skip
+    assert [phrase(one.cause, one.detail) for one in orders[1:3]] == [
+        "host c is under suspicion: its heartbeats fail to come", "host c is under suspicion no more",
+    ]  # fmt: skip
