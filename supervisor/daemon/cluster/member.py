@@ -79,6 +79,7 @@ class Cluster:
         self._timer = parts.loop.call_at(parts.now(), self._beat)
         self._last = b""
         self._left_out: list[str] = []
+        self._places: Told | None = None
         self._orders, self._pushes = Orders(), Pushes()
         self._own = OwnRecord(parts, self._tell)
         self._hosts = Hosts(parts, spec.node, self._own, self._orders, self._tell)
@@ -183,6 +184,9 @@ class Cluster:
         self._parts.engine.order(self._parts.service_set.lease(told, self._parts.now()))
         self._forget_ended()
         self._watch_leases(told)
+        if replace(told, leases={}) != self._places:  # what runs elsewhere is no part of this host's summary
+            self._places = replace(told, leases={})
+            self._own.review()
         self._pushed.heard(pushed)
         self._tell()
 

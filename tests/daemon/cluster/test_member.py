@@ -22,6 +22,7 @@ from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.text.causes import phrase
 from supervisor.daemon.cluster.balanced_hosts import BalancedHosts
 from supervisor.daemon.cluster.member import BEAT, DEAD_MAN, UNANSWERED, Cluster
+from supervisor.daemon.cluster.view.record import OwnRecord
 
 BEAT_SERVICE = ServiceSpec(name="beat", command=("x",), placement=PlacementSpec(mode=PlacementMode.ONE))
 
@@ -33,7 +34,7 @@ class Parts:
         self.runtime_dir, self.state_dir, self.id = str(runtime_dir), str(runtime_dir), "i"
         self.moment, self.timers = 1000.0, list[tuple[float, Callable[[], None]]]()
         self.service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=(BEAT_SERVICE,)), lambda: 0.5)
-        self.killed, self.said = list[str](), list[str]()
+        self.killed, self.said, self.reviews = list[str](), list[str](), list[float]()
         tree = SimpleNamespace(kill=lambda: self.killed.append(DEAD_MAN))
         self.processes = SimpleNamespace(by_instance={DEAD_MAN: SimpleNamespace(tree=tree)})
         self.engine = SimpleNamespace(order=lambda _actions: None)
@@ -105,8 +106,10 @@ def word(believe: float, epoch: int) -> bytes:
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
-    return Parts(tmp_path)
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
+    found = Parts(tmp_path)
+    monkeypatch.setattr(OwnRecord, "review", lambda _self: found.reviews.append(found.moment))
+    return found
 
 
 @pytest.fixture
@@ -305,3 +308,11 @@ def test_a_suspicion_between_hosts_is_an_event_of_the_ledger(parts: Parts) -> No
     assert [phrase(one.cause, one.detail) for one in orders[1:3]] == [
         "host c is under suspicion: its heartbeats fail to come", "host c is under suspicion no more",
     ]  # fmt: skip
+
+
+def test_what_another_host_takes_leaves_the_summary_of_this_one(parts: Parts, agent: Callable[..., None]) -> None:
+    """No instance here changes with it; else the summary calls it missing for ever."""
+    agent(9.0, 0)
+    before = len(parts.reviews)
+    agent(9.0, 0)
+    assert before and len(parts.reviews) == before, "each place of a slot is told once"
