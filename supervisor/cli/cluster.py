@@ -200,7 +200,8 @@ def slot_of(text: str, word: ClusterWord) -> tuple[str, int]:
         if len(known[service]) == 1:
             return service, next(iter(known[service]))
         raise UsageError(f"which slot of {service}?", f"Name one of {service}@1 … {service}@{len(known[service])}.")
-    if not (number.isascii() and number.isdigit() and int(number) - 1 in known[service]):
+    short = number.isascii() and number.isdigit() and len(number) < 10
+    if not (short and int(number) - 1 in known[service]):
         raise UsageError(f'no slot "{text}"', f"{service} has {service}@1 … {service}@{len(known[service])}.")
     return service, int(number) - 1
 

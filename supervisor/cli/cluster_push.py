@@ -13,7 +13,7 @@ import click
 from supervisor.cli.cluster import LOOK, OUTCOME, cluster, json_option, word_of
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_target
-from supervisor.display.pushed import version_name
+from supervisor.display.pushed import version_name, why_back
 from supervisor.errors import ConfigError, NoDaemon, OperationFailed, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ def push(target: DaemonTarget, as_json: bool, max_unavailable: str, timeout: str
 @no_wait_option
 @pass_target
 def undo(target: DaemonTarget, as_json: bool, max_unavailable: str, timeout: str, no_wait: bool) -> None:
-    """Push the version that was in force before the present one again, as a new version.
+    """Go back to the version before: take a push that is in progress back, else push the version before again.
+
+    While a push is in progress all hosts return to the version in force, by waves of --max-unavailable.  Else the
+    version that was in force before the present one is pushed as a new version.
 
     Example: supervisor cluster undo"""
     _push(target, {"text": "", "undo": True}, max_unavailable, timeout, no_wait, as_json)
@@ -97,7 +100,7 @@ def history_text(versions: list[PushedVersion]) -> str:
     for one in versions:
         note = f"undo: the text of version {one['origin']}" if one["origin"] else ""
         if one["reason"]:
-            note += f"{'; ' if note else ''}{one['failed_on']}: {_first_line(one['reason'])}"
+            note += f"{'; ' if note else ''}{_first_line(why_back(one))}"
         by = f"{one['by'] or '?'}@{one['host']}"
         rows.append((str(one["number"]), one["state"], to_iso(one["at"]), by, one["digest"], note or "–"))
     return aligned(rows, {"VERSION"})
@@ -132,18 +135,24 @@ def _push(
     except ValueError as error:
         raise UsageError(f"--timeout: {error}") from None
     before = _pushed(target)
-    body = {**what, "max_unavailable": max_unavailable, "timeout": seconds}
+    rolling = what["undo"] and before is not None and before["phase"] == "rolling"
+    takes_back = before["number"] if before is not None and rolling else 0
+    body = {**what, "takes_back": takes_back, "max_unavailable": max_unavailable, "timeout": seconds}
     outcome = _outcome(target, target.client.post("/v1/cluster/pushes", body)["id"])
     number = outcome.get("number", 0)
+    back = rolling and number == takes_back
     if before is not None and number == before["in_force"]:
         _say(as_json, f"version {number}, which is in force, has this text already")
     elif no_wait:
-        _say(as_json, f"version {number} is stored, and the hosts begin to change")
+        begins = "is taken back, and the hosts begin to return" if back else "is stored, and the hosts begin to change"
+        _say(as_json, f"version {number} {begins}")
     else:
         try:
-            _follow(target, number, as_json)
+            _follow(target, number, as_json, back)
         except KeyboardInterrupt:
-            click.echo(f"\nthe hosts go on with version {number}: `supervisor cluster history` shows its end", err=True)
+            goes, hint = ("return from", "") if back else ("go on with", "; `supervisor cluster undo` takes it back")
+            shows = "`supervisor cluster history` shows its end"
+            click.echo(f"\nthe hosts {goes} version {number}: {shows}{hint}", err=True)
             raise
     if as_json:
         from json import dumps
@@ -169,8 +178,10 @@ def _outcome(target: DaemonTarget, order: str) -> OrderOutcome:
     )
 
 
-def _follow(target: DaemonTarget, number: int, as_json: bool) -> None:
-    """Show each host's change, until the version is in force.  OperationFailed where it was rolled back."""
+def _follow(target: DaemonTarget, number: int, as_json: bool, back: bool) -> None:
+    """Show each host's change, until the version is in force.  OperationFailed where it was rolled back.
+
+    `back`: it is to be rolled back; OperationFailed where a host cannot go back."""
     told: dict[str, str] = {}
     heard = time.monotonic()
     while True:
@@ -187,7 +198,7 @@ def _follow(target: DaemonTarget, number: int, as_json: bool) -> None:
                 if not as_json:
                     _tell_hosts(pushed, number, told)
                 if version is None or version["state"] not in ("rolling", "rolling back"):
-                    _tell_end(pushed, number, version, as_json)
+                    _tell_end(pushed, number, version, as_json, back)
                     return
         time.sleep(LOOK)
 
@@ -210,17 +221,19 @@ def _tell_hosts(pushed: PushedWord, number: int, told: dict[str, str]) -> None:
             click.echo(line)
 
 
-def _tell_end(pushed: PushedWord, number: int, version: PushedVersion | None, as_json: bool) -> None:
+def _tell_end(pushed: PushedWord, number: int, version: PushedVersion | None, as_json: bool, back: bool) -> None:
     if version is not None and version["state"] == "rolled back":
         behind = [
             f"{one['node']} does not run {_on_host(pushed['in_force'])} again: {one['reason'] or one['health']}"
             for one in pushed["hosts"]
             if one["here"] and (one["number"], one["health"]) != (pushed["in_force"], "ready")
         ]
-        raise OperationFailed(
-            "\n".join((f"version {number} was rolled back: {version['failed_on']}: {version['reason']}", *behind)),
-            f"In force is {version_name(pushed['in_force'])}.",
-        )
+        ended = f"version {number} was rolled back: {why_back(version)}"
+        in_force = f"In force is {version_name(pushed['in_force'])}."
+        if behind or not back:
+            raise OperationFailed("\n".join((ended, *behind)), in_force)
+        _say(as_json, f"{ended}\n{in_force}")
+        return
     away = [one["node"] for one in pushed["hosts"] if not one["here"]]
     more = f"; {', '.join(away)} will follow when back" if away else ""
     _say(as_json, f"version {number} is in force on all hosts that are there{more}")

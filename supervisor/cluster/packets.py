@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
-LARGEST = 256 * 1024
+from supervisor.core.cluster.bounds import PACKET
+
+LARGEST = PACKET
 KNOCK = 0.1
 """Seconds between two attempts to connect."""
 

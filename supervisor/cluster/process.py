@@ -28,6 +28,7 @@ from supervisor.cluster.packets import KNOCK, Packets
 from supervisor.cluster.session_file import Kept, SessionFile
 from supervisor.core.cluster import push_word, word
 from supervisor.core.cluster.agent import Agent
+from supervisor.core.cluster.budget import fitted
 from supervisor.core.cluster.knowledge import STALE
 from supervisor.core.cluster.local import Local, Settings
 from supervisor.core.cluster.placement import Slot
@@ -266,8 +267,8 @@ class Process:
             if read is not None:
                 members[node] = read.created
         own = self.agent.facts.nodes.get(f"{MEMBERS}/{self._spec.node}")
-        doubled = own is not None and own.session != self.agent.session
-        return There(members, frozenset(self.agent.facts.hosts()), doubled)
+        doubled = own is None or own.session != self.agent.session
+        return There(members, frozenset(self.agent.facts.hosts()), doubled, self.agent.doubled())
 
     def _tell(self, moment: float) -> None:
         """The daemon hears of each change at once, and that the agent lives each contact interval.
@@ -286,6 +287,7 @@ class Process:
         pushed = self._pushes.word(self._there())
         if pushed is not None:
             told["pushed"] = pushed
+        told = fitted(told)
         same = json.dumps({**told, "at": 0}).encode()
         due = same != self._said or moment - self._said_at >= self._spec.contact_interval
         if due and self._daemon.send(json.dumps(told, separators=(",", ":")).encode()):

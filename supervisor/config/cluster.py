@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config.source.problems import Problems, Report
+from supervisor.core.cluster.bounds import LABELS_BYTES, compact
 from supervisor.core.cluster.lease import MARGIN, fits
 from supervisor.core.cluster.share import host_number
 from supervisor.core.model.cluster_spec import SETTINGS_VARIABLE, ClusterSpec, PlacementMode
@@ -61,6 +62,9 @@ def cluster_of(
         problems.add(("cluster", key), "certificate and private_key are given together")
     if find_spec("kazoo") is None:
         problems.add(("cluster",), "needs kazoo: pip install 'phi-supervisor[cluster]'")
+    size = len(compact(given.get("labels", {})))
+    if size > LABELS_BYTES:
+        problems.add(("cluster", "labels"), f"they have {size} bytes; at most {LABELS_BYTES} are told to other hosts")
     spec = ClusterSpec(**fields)
     session = spec.session_timeout
     if "detect_within" not in given:

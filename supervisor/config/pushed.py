@@ -30,11 +30,15 @@ class Kept(NamedTuple):
 
 
 def kept(state_dir: str) -> Kept | None:
-    """The version that this host is to run; None: its own file, also where the version cannot be read."""
+    """The version that this host is to run; None: its own file, also where the version cannot be read.
+
+    Number 0 is the own file, too: the record of a change back to that stays until the change has ended."""
     directory = Path(state_dir) / DIRECTORY
     try:
         raw = json.loads((directory / VERSION).read_bytes())
         found = Kept(int(raw["number"]), str(raw["digest"]), str(directory / str(raw["file"])))
+        if not found.number:
+            return None
         text = Path(found.path).read_bytes().decode()
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -16,6 +16,7 @@ from supervisor.core.services.status import carried_by
 
 if TYPE_CHECKING:
     from supervisor.core.model.balance_documents import Balance, Balanced
+    from supervisor.core.model.cluster_documents import ClusterWord
     from supervisor.core.model.documents import Supervisor
     from supervisor.core.model.socket_documents import HeldSocket
     from supervisor.core.services.rollout import Rollout
@@ -73,6 +74,9 @@ class MetricsSource:
 
     def balances(self) -> Iterable[Balance]:
         return self._balances
+
+    def cluster(self) -> ClusterWord | None:
+        return self._parts.cluster.view()["word"] if self._parts.cluster is not None else None
 
     def _usage(self, name: str, incarnation: int, pid: int | None) -> Sample | None:
         if name in self._due:

@@ -17,6 +17,8 @@ INSTANCE_COLUMNS = ("NAME", "HOST", "STATE", "READY", "RUN", "SINCE", "CAUSE")
 
 STALE = 10.0
 """Seconds without a word of the agent after which its last one is old."""
+DIGITS = 9
+"""Of the number of an instance, at most.  Another host has written it, and Python refuses to read a very long one."""
 
 
 class Cells(NamedTuple):
@@ -114,7 +116,7 @@ def trouble(view: HostsView) -> bool:
 
 def _order(name: str) -> tuple[str, int]:
     service, _, number = name.partition("@")
-    return service, int(number) if number.isdecimal() else 0
+    return service, int(number) if number.isdecimal() and len(number) <= DIGITS else 0
 
 
 def _moment(at: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from supervisor.core.model.push_documents import PushedHost, PushedWord
+    from supervisor.core.model.push_documents import PushedHost, PushedVersion, PushedWord
 
 
 def pushed_lines(pushed: PushedWord) -> Iterator[str]:
@@ -28,6 +28,11 @@ def pushed_lines(pushed: PushedWord) -> Iterator[str]:
     for one in pushed["hosts"]:
         if one["differs"] and one["here"]:
             yield f"{one['node']}: its own file has other services than {version_name(one['number'])}, which it runs"
+
+
+def why_back(version: PushedVersion) -> str:
+    """Why a version was rolled back, with the host on which it failed."""
+    return f"{version['failed_on']}: {version['reason']}" if version["failed_on"] else version["reason"]
 
 
 def version_name(number: int) -> str:

@@ -90,6 +90,7 @@ def test_a_slot_is_named_as_its_instance(text: str, slot: tuple[str, int]) -> No
 
 @pytest.mark.parametrize(("text", "error"), [
     ("web", UsageError), ("web@0", UsageError), ("web@x", UsageError), ("web@99", UsageError), ("no", NoSuchService),
+    (f"web@{'9' * 5000}", UsageError),
 ])  # fmt: skip
 def test_what_is_no_slot_is_refused(text: str, error: type[Exception]) -> None:
     with pytest.raises(error):

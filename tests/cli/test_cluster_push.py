@@ -67,6 +67,10 @@ def test_ctrl_c_ends_the_command_and_not_the_push(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(cluster_push, "_follow", interrupted)
     result = run(monkeypatch, Pushing(BEFORE, BEFORE, ROLLING, outcome=BEGUN), "push", file)
     assert result.exit_code != 0 and "the hosts go on with version 8: `supervisor cluster history`" in result.output
+    assert "`supervisor cluster undo` takes it back" in result.output
+    result = run(monkeypatch, Pushing(ROLLING, outcome=BEGUN), "undo")
+    assert result.exit_code != 0 and "the hosts return from version 8: `supervisor cluster history`" in result.output
+    assert "undo" not in result.output
 
 
 @pytest.fixture
@@ -87,7 +91,8 @@ def test_a_push_is_followed_host_by_host(monkeypatch: pytest.MonkeyPatch, file: 
         "version 8 is in force on all hosts that are there; c will follow when back\n"
     ), result
     text = Path(file).read_text()
-    assert client.orders == [{"text": text, "undo": False, "max_unavailable": "2", "timeout": 60.0}]
+    order = {"text": text, "undo": False, "takes_back": 0, "max_unavailable": "2", "timeout": 60.0}
+    assert client.orders == [order]
 
 
 def test_a_version_that_was_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +107,39 @@ def test_a_version_that_was_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None
         error.message == ("version 8 was rolled back: b: web failed\nb does not run version 7 again: no user")
         and error.hint == "In force is version 7."
     )
+
+
+TAKEN = version(8, "rolled back", reason="taken back by root on b")
+AGAIN = word(host("a", 7), host("b", 7), history=[version(7, "in force"), TAKEN])
+
+
+def test_an_undo_takes_a_push_in_progress_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Pushing(ROLLING, ROLLING, ROLLING, RETURNING, AGAIN, outcome=BEGUN)
+    result = run(monkeypatch, client, "undo", "--timeout", "1m")
+    assert (result.exit_code, result.exception) == (0, None)
+    assert result.output.splitlines()[-3:] == [
+        "b  runs version 7 again", "version 8 was rolled back: taken back by root on b", "In force is version 7.",
+    ]  # fmt: skip
+    order = {"text": "", "undo": True, "takes_back": 8, "max_unavailable": "1", "timeout": 60.0}
+    assert client.orders == [order]
+    told = run(monkeypatch, Pushing(ROLLING, outcome=BEGUN), "undo", "--no-wait").output
+    assert told == "version 8 is taken back, and the hosts begin to return\n"
+    later = run(monkeypatch, Pushing(ROLLING, outcome={**BEGUN, "number": 9}), "undo", "--no-wait").output
+    assert later == "version 9 is stored, and the hosts begin to change\n", "8 came into force before"
+    assert json.loads(run(monkeypatch, Pushing(ROLLING, AGAIN, outcome=BEGUN), "undo", "--json").output) == TAKEN
+
+
+def test_an_undo_fails_where_a_host_cannot_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    behind = word(host("a", 7), host("b", 7, "failed", reason="no user"), history=[version(7, "in force"), TAKEN])
+    error = run(monkeypatch, Pushing(ROLLING, ROLLING, behind, outcome=BEGUN), "undo").exception
+    assert isinstance(error, OperationFailed) and error.message == (
+        "version 8 was rolled back: taken back by root on b\nb does not run version 7 again: no user"
+    )
+
+
+def test_the_pusher_of_what_was_taken_back_is_told_by_whom(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    error = run(monkeypatch, Pushing(BEFORE, ROLLING, AGAIN, outcome=BEGUN), "push", file).exception
+    assert isinstance(error, OperationFailed) and error.message == "version 8 was rolled back: taken back by root on b"
 
 
 def test_what_is_told_without_following(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,11 +176,12 @@ def test_a_file_is_checked_before_it_is_pushed(monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
     undone = version(9, "in force", origin=7)
-    shown = run(monkeypatch, Pushing(word(history=[version(7, "replaced"), FAILED, undone])), "history").output
+    shown = run(monkeypatch, Pushing(word(history=[version(7, "replaced"), FAILED, undone, TAKEN])), "history").output
     rows = [line.split() for line in shown.splitlines()]
     assert rows[0][:2] == ["VERSION", "STATE"] and rows[1][:2] == ["7", "replaced"] and "root@a" in rows[1]
     assert shown.splitlines()[2].endswith("b: web failed")
     assert shown.splitlines()[3].endswith("undo: the text of version 7")
+    assert shown.splitlines()[4].endswith("  taken back by root on b")
     assert json.loads(run(monkeypatch, Pushing(word(history=[undone])), "history", "--json").output) == [undone]
     none = run(monkeypatch, Pushing(word(history=[])), "history")
     assert none.output == "nothing was pushed: each host runs its own file\n"

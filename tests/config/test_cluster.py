@@ -155,3 +155,10 @@ def test_how_soon_a_host_is_suspected(tmp_path: Path, session: str, wish: str, f
 )
 def test_balancing_over_hosts_needs_an_address(tmp_path: Path, cluster: str, complaint: str) -> None:
     assert complaint in refused(tmp_path, cluster + BALANCED)
+
+
+def test_labels_that_are_too_long_for_the_other_hosts_are_refused(tmp_path: Path) -> None:
+    """ZooKeeper closes the connection of a member whose node is too large."""
+    labels = ", ".join(f'l{number} = "{"x" * 90}"' for number in range(50))
+    told = refused(tmp_path, CLUSTER.replace('labels = { zone = "a" }', f"labels = {{ {labels} }}"))
+    assert "at most 4096 are told to other hosts" in told

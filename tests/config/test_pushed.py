@@ -80,6 +80,9 @@ def test_the_version_that_a_host_keeps(tmp_path: Path) -> None:
     assert kept(str(tmp_path)) == Kept(7, digest_of(PUSHED), str(text))
     text.write_text(PUSHED + "#")
     assert kept(str(tmp_path)) is None, "it is damaged"
+    text.write_text(PUSHED)
+    record.write_text(json.dumps({"number": 0, "digest": digest_of(PUSHED), "file": "7.toml"}))
+    assert kept(str(tmp_path)) is None, "it goes back to its own file"
     record.write_text("{}")
     assert kept(str(tmp_path)) is None
 

@@ -128,7 +128,7 @@ WORDS: dict[type[Enum], list[object]] = {
         "backoff-elapsed", "breaker-open", "breaker-trial", "breaker-closed", "succeeded", "stopped",
         "stop-escalated", "drain-timeout",
         "stop-timeout",
-        "lingering", "left-running", "clock-set", "upgraded", "unchanged",
+        "lingering", "left-running", "clock-set", "upgraded", "unchanged", "host-suspected", "host-heard",
     ],
     ServiceType: ["service", "oneshot"],
     Policy: ["always", "on-failure", "never"],

@@ -11,6 +11,7 @@ from supervisor.adapters.metrics.families import (
     DETECTION,
     INTERVALS,
     OF_BALANCERS,
+    OF_CLUSTER,
     OF_ROLLOUTS,
     RATIOS,
     RECOVERY,
@@ -72,6 +73,7 @@ def page() -> str:
         ("Ratios", RATIOS),
         ("Rollouts", OF_ROLLOUTS),
         ("Behind the balancer", OF_BALANCERS),
+        ("The cluster", OF_CLUSTER),
     )
     out = [HEAD.replace("{looks}", str(MOST_LOOKS)).replace("{histograms}", str(MOST_HISTOGRAMS))]
     for title, families in sections:

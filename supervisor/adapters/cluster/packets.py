@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.core.cluster.bounds import PACKET
 
-LARGEST = 256 * 1024
+LARGEST = PACKET
 _UCRED = struct.Struct("iII")
 
 

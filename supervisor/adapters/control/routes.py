@@ -202,11 +202,14 @@ def _cluster_push(api: ControlRoutes, call: Call) -> None:
         raise UsageError(f'max_unavailable is a number of hosts, 1 or more, or a part of them ("25%"), not "{share}"')
     if bool(args["text"]) is args["undo"]:
         raise UsageError("a push has a text, and an undo has none")
+    if args["takes_back"] and not args["undo"]:
+        raise UsageError("only an undo takes a push back")
     refused = refusal(args["text"])
     if refused:
         raise UsageError(refused)
     push: NewPush = {
         "text": args["text"], "max_unavailable": share, "timeout": args["timeout"], "undo": args["undo"],
+        "takes_back": args["takes_back"],
     }  # fmt: skip
     answer: Ordered = {"id": cluster.push(push, call.peer)}
     call.answer(answer, 202)
@@ -398,6 +401,9 @@ _CLUSTER_ORDER: Params = (
 _CLUSTER_PUSH: Params = (
     Param("text", "string", "the file; its [supervisor], [cluster] and [fleet] are not used", default="", place="body"),
     Param("undo", "boolean", "push what was in force before, in place of a text", default=False, place="body"),
+    Param(
+        "takes_back", "integer", "of undo: the version whose push is in progress", default=0, minimum=0, place="body"
+    ),
     Param("max_unavailable", "string", "hosts in change at a time, or a part (25%)", default="1", place="body"),
     Param("timeout", "number", "seconds a host may take", default=600.0, minimum=1.0, maximum=LONGEST, place="body"),
 )

@@ -382,6 +382,23 @@ OF_ROLLOUTS = (ROLLOUT_STATE, ROLLOUT_PAUSED, ROLLOUTS)
 OF_BALANCERS = (BALANCER_UP, SLOTS)
 """Of each service behind the balancer."""
 
+C_OVER_HOSTS = Family(
+    "cluster_consistency_ratio",
+    "gauge",
+    "",
+    "C over the cluster: hosts that run the version of the configuration on which all are to end / hosts.",
+    "phi_supervisor_cluster_consistency_ratio < 1",
+)
+HOSTS = Family(
+    "cluster_hosts",
+    "gauge",
+    "state",
+    "Hosts that have ever belonged to the cluster: here, away or suspect (here, and its heartbeats fail to come).",
+    'phi_supervisor_cluster_hosts{state!="here"} > 0',
+)
+OF_CLUSTER = (C_OVER_HOSTS, HOSTS)
+"""Of the cluster, as the agent of this host has told it last."""
+
 FAMILIES = (
     *DAEMON,
     STATE,
@@ -396,5 +413,6 @@ FAMILIES = (
     *RATIOS,
     *OF_ROLLOUTS,
     *OF_BALANCERS,
+    *OF_CLUSTER,
 )
 """All families in the order of the page."""

@@ -14,14 +14,17 @@ from supervisor.adapters.metrics.exposition import MARK, fill, labels, sample, t
 from supervisor.adapters.metrics.families import (
     BALANCER_UP,
     BREAKERS,
+    C_OVER_HOSTS,
     COUNTED,
     DAEMON,
     DETECTION,
     FAILURES,
     HOLDS,
+    HOSTS,
     INTERVALS,
     LAST_FAILURE,
     OF_BALANCERS,
+    OF_CLUSTER,
     OF_ROLLOUTS,
     RATIOS,
     RECOVERIES,
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from supervisor.adapters.metrics.collector import MetricsCollector, Tally
     from supervisor.core.lifecycle.instance import Instance
     from supervisor.core.model.balance_documents import Balance, Balanced
+    from supervisor.core.model.cluster_documents import ClusterWord
     from supervisor.core.model.documents import Supervisor
     from supervisor.core.model.socket_documents import HeldSocket
     from supervisor.core.model.story_documents import Ratios
@@ -122,6 +126,10 @@ class Source(Protocol):
         """The balanced services, as they were at the beginning of the page."""
         ...
 
+    def cluster(self) -> ClusterWord | None:
+        """The last word of the agent; None: there is no cluster, or it has said nothing yet."""
+        ...
+
     def supervisor(self) -> Supervisor:
         """The daemon itself."""
         ...
@@ -182,6 +190,9 @@ class PageMaker:
             out.rollout(rollout, collector)
         for balance in source.balances():
             out.balance(balance)
+        word = source.cluster()
+        if word is not None:
+            out.cluster(word)
         yield
         parts = [_about_daemon(source.supervisor())]
         _put(parts, STATE, states)
@@ -249,7 +260,8 @@ class _Lines:
 
     def __init__(self) -> None:
         self.lines: dict[Family, list[str]] = {
-            family: [] for family in (INTERVALS, *COUNTED, DETECTION, RECOVERY, *RATIOS, *OF_ROLLOUTS, *OF_BALANCERS)
+            family: []
+            for family in (INTERVALS, *COUNTED, DETECTION, RECOVERY, *RATIOS, *OF_ROLLOUTS, *OF_BALANCERS, *OF_CLUSTER)
         }
 
     def tally(self, text: str, i: Instance, tally: Tally, now: float) -> None:
@@ -285,6 +297,17 @@ class _Lines:
         for state in (SlotState.ACTIVE, SlotState.DRAINING):
             self._add(SLOTS, f'{text},state="{state.value}"', states.count(state.value))
         self._add(SLOTS, f'{text},state="{SlotState.FREE.value}"', balance["free"])
+
+    def cluster(self, word: ClusterWord) -> None:
+        """C has no sample before the versions were read."""
+        pushed, suspects = word.get("pushed"), set(word.get("suspects", ()))  # an agent of an earlier build tells none
+        if pushed is not None:
+            self._add(C_OVER_HOSTS, "", pushed["consistency"])
+        here = [one["node"] for one in word["members"] if one["here"]]
+        suspected = sum(node in suspects for node in here)
+        counts = {"here": len(here) - suspected, "away": len(word["members"]) - len(here), "suspect": suspected}
+        for state, count in counts.items():
+            self._add(HOSTS, f'state="{state}"', count)
 
     def _add(self, family: Family, text: str, value: float) -> None:
         self.lines[family].append(sample(family.full_name, text, value))

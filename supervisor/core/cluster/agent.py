@@ -177,27 +177,38 @@ class Agent(Holding):
         for path in DIRECTORIES:
             if path not in self._made:
                 yield Request(Verb.CREATE, path)
+        member = self._is_member()
         overdue = self.contact is None or now - self.contact.sent >= self.settings.contact_interval
-        if overdue or not self._fresh:
-            path, text = f"{STATUS}/{self.settings.node}", self.local.status if self.local is not None else "{}"
-            yield Request(Verb.SET if path in self._made else Verb.CREATE, path, text)
+        untold = member and self.local is not None and f"{STATUS}/{self.settings.node}" not in self._told
+        if overdue or untold or not self._fresh:
+            yield self._contact_write(member)
         yield from self._stale
         if self.local is None:
             return
-        yield from self._registration(now)
+        yield from self._registration(now, member)
         ordered = self.orders.next_request(self._known())
         if ordered is not None:
             yield ordered
-        yield from self._incidents(now)
-        for slot in self.slots():
+        if member:
+            yield from self._incidents(now)
+        for slot in self.slots() if member else ():
             if self.facts.nodes.get(slot_path(*slot)) is None:
                 yield Request(Verb.CREATE, slot_path(*slot))
         yield from self._changes(now)
 
-    def _registration(self, now: float) -> Iterator[Request]:
+    def _contact_write(self, member: bool) -> Request:
+        """A write that a majority carries out.  While the name of this host is not its own, it changes nothing: another
+        host may bear the name, and what is kept under it is that host's."""
+        if not member or self.local is None:
+            return Request(Verb.CREATE, STATUS)
+        path = f"{STATUS}/{self.settings.node}"
+        status = self.local.status or self._told.get(path, "{}")  # what was told last, where the daemon tells nothing
+        return Request(Verb.SET if path in self._made else Verb.CREATE, path, status)
+
+    def _registration(self, now: float, member: bool) -> Iterator[Request]:
         own = self.settings
         host = f"{HOSTS}/{own.node}"
-        if self._told.get(host) != self._host:
+        if member and self._told.get(host) != self._host:
             yield Request(Verb.SET if host in self._made else Verb.CREATE, host, self._host)
         path, text = f"{MEMBERS}/{own.node}", self._my_text(now)
         node = self.facts.nodes.get(path)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+PACKET = 256 * 1024
+"""Bytes of one message between agent and daemon (budget.py)."""
+LABELS_BYTES = 4 * 1024
+"""Of the labels of a host as JSON.  With its balanced instances, 80 KiB at most, `members/HOST` then stays far below
+the 1 MiB that a node may have."""
 STATUS_BYTES, INCIDENTS_BYTES = 16 * 1024, 64 * 1024
 """Of `status/HOST` and `incidents/HOST`; a node of ZooKeeper may have 1 MiB."""
 

@@ -13,7 +13,7 @@ from supervisor.core.cluster.knowledge import Knowledge
 from supervisor.core.cluster.lease import Contact, Lease, lease, start_at
 from supervisor.core.cluster.local import Placed, Present, Settings
 from supervisor.core.cluster.placement import Slot
-from supervisor.core.cluster.requests import MEMBERS, MOVES, Node, Request, Result, Verb, owner_path, slot_path
+from supervisor.core.cluster.requests import MOVES, Node, Request, Result, Verb, owner_path, slot_path
 
 TAKES, REFILL = 10.0, 2.0
 """The slots that may be taken at once beside their number, and how many a second come to be allowed again."""
@@ -142,8 +142,7 @@ class Holding(Knowledge):
         """The slot is free, nothing of ours is left of an earlier epoch, and all is fresh."""
         assert self.local is not None
         present = self.local.present.get(slot, Present(0, gone=True))
-        own = self.facts.nodes.get(f"{MEMBERS}/{self.settings.node}")
-        if own is None or own.session != self.session:
+        if not self._is_member():
             return False
         if not present.gone or self._stale or self._cannot_take(now) or self._backwards.get(slot, now) > now:
             return False

@@ -13,7 +13,7 @@ from supervisor.core.cluster.facts import Facts
 from supervisor.core.cluster.lease import Contact, fits
 from supervisor.core.cluster.local import Local, Placed, Settings
 from supervisor.core.cluster.orders import Known
-from supervisor.core.cluster.placement import Candidate, Slot, place, why_not
+from supervisor.core.cluster.placement import Candidate, Slot, lacking, place, why_not
 from supervisor.core.cluster.requests import MEMBERS, Node, Request, owner_path
 
 STALE = 3
@@ -159,7 +159,22 @@ class Knowledge:
 
     def _known(self) -> Known:
         hosts = frozenset(self.facts.hosts()) | {self.settings.node}
-        return Known(self.facts.nodes, self.owners(), frozenset(self.slots()), hosts, self.settings.node)
+        slots = frozenset(self.slots())
+        member, doubled = self._is_member(), self.doubled()
+        return Known(self.facts.nodes, self.owners(), slots, hosts, self.settings.node, self._unfit, member, doubled)
+
+    def _is_member(self) -> bool:
+        """The member of this host's name is this host: its node is of the present session."""
+        own = self.facts.nodes.get(f"{MEMBERS}/{self.settings.node}")
+        return own is not None and own.session == self.session
+
+    def _unfit(self, slot: Slot, node: str) -> str:
+        """Which required label a host that is there lacks.  Where the rules of the present owner are other ones than
+        those of this host, they count, and are not known here."""
+        placed, member = self.slots()[slot], self.facts.members().get(node)
+        if member is None or self.facts.differs(slot, placed.digest):
+            return ""
+        return lacking(placed.rules, member.labels)
 
     def _last_told(self, now: float) -> Contact | None:
         """The contact as it was when the daemon fell silent; None: it speaks."""

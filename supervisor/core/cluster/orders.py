@@ -47,13 +47,17 @@ class Order(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Known:
     """What orders need to know.  `nodes`: as read; `owners`: which host holds each slot; `hosts`: those that have ever
-    belonged; `node`: this host."""
+    belonged; `node`: this host; `unfit(slot, node)`: why a host that is there can never hold a slot, empty: it may;
+    `member`: the name of this host is its own; `doubled`: that another host bears it, empty: that is not known."""
 
     nodes: Mapping[str, Node | None]
     owners: Mapping[Slot, str]
     slots: frozenset[Slot]
     hosts: frozenset[str]
     node: str
+    unfit: Callable[[Slot, str], str] = lambda _slot, _node: ""
+    member: bool = True
+    doubled: str = ""
 
 
 @dataclass
@@ -82,9 +86,12 @@ class Orders:
         return [one.outcome for one in self._courses.values() if one.outcome is not None]
 
     def next_request(self, known: Known) -> Request | None:
-        """The next write or read of the first order that needs one."""
+        """The next write or read of the first order that needs one.  A host that is no member changes nothing."""
         for course in self._courses.values():
-            if course.outcome is None:
+            if not known.member and course.order.verb not in READS:
+                if known.doubled:
+                    course.outcome = course.outcome or _outcome(course, known.doubled)
+            elif course.outcome is None:
                 request = _STEPS[course.order.verb](course, known) if course.order.verb in _STEPS else None
                 if request is not None:
                     self._asked = course, request
@@ -118,6 +125,10 @@ def _move(course: _Course, known: Known) -> Request | None:
         return None
     if node not in known.hosts:
         course.outcome = _outcome(course, _unknown(node, known))
+        return None
+    unfit = known.unfit(slot, node)
+    if unfit:
+        course.outcome = _outcome(course, f"{slot.service} cannot run on {node}: {unfit}")
         return None
     text = json.dumps({"node": node})
     path = f"{MOVES}/{slot.service}@{slot.number}"
@@ -224,6 +235,7 @@ def _read(text: str) -> Any:
         return None
 
 
+READS = ("summary", "record")
 _STEPS: dict[str, Callable[[_Course, Known], Request | None]] = {
     "move": _move, "drain": _drain, "undrain": _undrain, "evict": _evict, "summary": _summary,
     "record": _record,

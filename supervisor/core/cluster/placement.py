@@ -95,8 +95,13 @@ def why_not(rule: Rules, host: Candidate) -> str:
         return "its configuration has other rules for it"
     if host.drained:
         return "it is drained"
-    lacking = [f"{label} = {value}" for label, value in rule.require.items() if host.labels.get(label) != value]
-    return f"it has not the label {', '.join(lacking)}" if lacking else ""
+    return lacking(rule, host.labels)
+
+
+def lacking(rule: Rules, labels: Labels) -> str:
+    """Which of the required labels a host has not; empty: it has all."""
+    found = [f"{label} = {value}" for label, value in rule.require.items() if labels.get(label) != value]
+    return f"it has not the label {', '.join(found)}" if found else ""
 
 
 def _kept(

@@ -28,4 +28,5 @@ def _push(one: Mapping[str, Any]) -> Push:
     return Push(
         str(one["id"]), str(one["text"]), str(one["by"]), float(one["at"]), str(one["mark"]),
         str(one["max_unavailable"]), float(one["timeout"]), bool(one["undo"]),
+        int(one.get("takes_back", 0)),
     )  # fmt: skip

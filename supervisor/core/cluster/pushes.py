@@ -31,6 +31,7 @@ from supervisor.core.cluster.versions import (
     begin,
     consistency,
     previous_good,
+    take_back,
 )
 
 if TYPE_CHECKING:
@@ -46,10 +47,13 @@ _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?$")
 """A server's address that no other host can reach."""
 UNREADABLE = "what /config/current holds cannot be read: another version of the supervisor may have written it"
 
+NO_SENSE = "the order has numbers that make no sense"
+
 
 class Push(NamedTuple):
     """An order to push `text`, or with `undo` the text of the version before.  `by`: its giver; `at`: when, in seconds
-    since 1970; `mark`: unique to it; `timeout`: seconds that each step may take."""
+    since 1970; `mark`: unique to it; `timeout`: seconds that each step may take; `takes_back`: of an undo, the version
+    whose push the giver has seen in progress, and whose hosts are to go back; 0: none."""
 
     id: str
     text: str
@@ -59,15 +63,18 @@ class Push(NamedTuple):
     max_unavailable: str = "1"
     timeout: float = 600.0
     undo: bool = False
+    takes_back: int = 0
 
 
 class There(NamedTuple):
     """The hosts.  `members`: those whose session lives, and the czxid of their node; `hosts`: all that belong;
-    `doubled`: the member of this host's name is another session's, so what it tells would be taken for the other's."""
+    `doubled`: the member of this host's name is not of this session, so what it tells would be taken for the other's;
+    `why`: what is told of that, empty: the member may be this host's own, of a session that ends."""
 
     members: Mapping[str, int]
     hosts: frozenset[str]
     doubled: bool = False
+    why: str = ""
 
 
 @dataclass
@@ -305,10 +312,18 @@ class Pushes:
         if lacking is not None:
             yield lacking
         for course in self._open():
+            if there.doubled:
+                if there.why:
+                    course.outcome = {"id": course.push.id, "done": False, "error": there.why}
+                continue
             request = self._pushed(course, record)
             if request is not None:
                 yield request
-        if self.node in there.members and self.node == min(there.members, key=lambda host: there.members[host]):
+        if (
+            self.node in there.members
+            and not there.doubled
+            and self.node == min(there.members, key=lambda host: there.members[host])
+        ):
             yield from self._lead(record, there, now)
 
     def _lead(self, record: Record, there: There, now: float) -> Iterator[Request]:
@@ -332,6 +347,10 @@ class Pushes:
     def _pushed(self, course: _Course, record: Record) -> Request | None:
         """The next step of a push; None: it has an outcome."""
         push = course.push
+        if push.takes_back and not course.number:
+            step = self._taken_back(course, record)
+            if step is not None or course.outcome is not None:
+                return step
         if not course.number:
             refused = self._refusal(push, record)
             if refused:
@@ -361,11 +380,28 @@ class Pushes:
         version = Version(course.number, digest, push.by, self.node, push.at, push.mark, course.origin)
         begun = documents.dump_record(begin(record, version, push.max_unavailable, push.timeout))
         if documents.record(begun) is None:  # else no host could read it
-            course.outcome = {"id": push.id, "done": False, "error": "the order has numbers that make no sense"}
+            course.outcome = {"id": push.id, "done": False, "error": NO_SENSE}
             return None
         if self._read.version < 0:
             return Request(Verb.CREATE, CURRENT, begun)
         return Request(Verb.SET, CURRENT, begun, self._read.version)
+
+    def _taken_back(self, course: _Course, record: Record) -> Request | None:
+        """The step that turns a push in progress back.  None without an outcome: the version has come into force before
+        that, so that the one before it is to be pushed."""
+        push, number = course.push, course.push.takes_back
+        found = record.version(number)
+        state = found.state if found is not None else None
+        if state is State.ROLLING:
+            after = documents.dump_record(take_back(record, push.by, self.node, push.max_unavailable, push.timeout))
+            if documents.record(after) is not None:
+                return Request(Verb.SET, CURRENT, after, self._read.version)
+            course.outcome = {"id": push.id, "done": False, "error": NO_SENSE}
+        elif state in (State.RETURNING, State.ROLLED_BACK):
+            course.outcome = {"id": push.id, "done": True, "error": "", "number": number}
+        elif state is not State.IN_FORCE:
+            course.outcome = {"id": push.id, "done": False, "error": f"version {number} is not being rolled out"}
+        return None
 
     @staticmethod
     def _refusal(push: Push, record: Record) -> str:
@@ -494,4 +530,5 @@ def holder(record: Record) -> str:
     who = f" by {one.by} on {one.host}" if one is not None else ""
     verb = "is being rolled out" if record.phase is Phase.ROLLING else "is being rolled back"
     at = ", ".join(sorted(record.turns)) or "no host"
-    return f"version {record.number}, pushed{who}, {verb}; told so far: {at}"
+    hint = "; `supervisor cluster undo` takes it back" if record.phase is Phase.ROLLING else ""
+    return f"version {record.number}, pushed{who}, {verb}; told so far: {at}{hint}"

@@ -7,7 +7,7 @@ so that a host at rest writes nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 INCIDENTS, EVENTS = 3, 100
 """Incidents of an instance, and events of the host, that are kept at most."""
+REMOVED = 20
+"""Stories of instances that are in the configuration no more: the newest ones."""
 STORY_BYTES, STORIES_BYTES, EVENTS_BYTES = 6 * 1024, 40 * 1024, 20 * 1024
 """Of one instance's incidents, of all, and of the events."""
 LINE, DETAIL_BYTES = 200, 300
@@ -73,6 +75,14 @@ def story(told: Why) -> HostStory:
         if len(compact(found)) <= STORY_BYTES:
             break
     return found
+
+
+def remembered(stories: Mapping[str, HostStory], here: Container[str]) -> dict[str, HostStory]:
+    """The stories that are kept.  `here`: the instances of the present configuration; of others the newest incidents
+    alone, so that a host whose configuration changes again and again keeps no more and more of them."""
+    failed = (name for name, one in stories.items() if name not in here and one["incidents"])
+    removed = set(sorted(failed, key=lambda name: _newest(stories[name]))[-REMOVED:])
+    return {name: one for name, one in stories.items() if name in here or name in removed}
 
 
 def record(stories: Iterable[HostStory], events: Sequence[Event]) -> HostRecord:

@@ -51,7 +51,8 @@ class Version(NamedTuple):
     """One version in the record.  `number` 0, which is in no record: each host's own file.
 
     `by`, `host`: the giver of the push and where; `at`: when, in seconds since 1970; `mark`: unique to the push;
-    `origin`: the version whose text it is, of an undo, else 0; `reason`, `failed_on`: why and where it failed."""
+    `origin`: the version whose text it is, of an undo, else 0; `reason`, `failed_on`: why and where it failed; no host
+    where a person took it back."""
 
     number: int
     digest: str
@@ -149,6 +150,12 @@ def begin(record: Record, version: Version, max_unavailable: str, timeout: float
         version.number, record.in_force, Phase.ROLLING, record.seq + 1, {}, max_unavailable, timeout,
         _bounded((*record.history, version), record.in_force),
     )  # fmt: skip
+
+
+def take_back(record: Record, by: str, host: str, max_unavailable: str, timeout: float) -> Record:
+    """A person ends a push that is in progress: all go back, by waves of this size.  `host`: where it was ordered."""
+    reason = f"taken back by {by} on {host}" if by else f"taken back on {host}"
+    return _failed(replace(record, max_unavailable=max_unavailable, timeout=timeout), "", reason)
 
 
 def advance(record: Record, hosts: Hosts) -> Record | None:

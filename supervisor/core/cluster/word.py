@@ -43,7 +43,7 @@ def local(answer: Mapping[str, Any]) -> Local:
     return Local(
         tuple(_placed(one) for one in answer["services"]), present, bool(answer["able"]), str(answer["reason"]),
         tuple(_order(one) for one in answer.get("orders", ())),
-        bounded(answer["status"], STATUS_BYTES),
+        bounded(answer["status"], STATUS_BYTES) if answer["status"] else "",
         bounded(answer["incidents"], INCIDENTS_BYTES) if answer["incidents"] else "",
         float(answer["heard"]), share.document(answer.get("share")),
     )  # fmt: skip
@@ -73,6 +73,7 @@ def word(agent: Agent, now: float, since: float, reason: str, suspicion: Suspici
     }
     if agent.doubled():  # what the other host of this name holds is not held here, nor by a host of another name
         over |= {slot for slot, node in owners.items() if node == own}
+    shared = _hosts(agent)
     nowhere = [slot for slot in slots if (slot not in owners or slot in over) and slot.service not in done]
     return {
         "node": own,
@@ -88,9 +89,9 @@ def word(agent: Agent, now: float, since: float, reason: str, suspicion: Suspici
         ],
         "completed": sorted(done),
         "members": _members(agent, owners),
-        "problems": sorted(agent.problems.values())[:PROBLEMS],
+        "problems": [*sorted(agent.problems.values())[:PROBLEMS], *_left_out(agent, shared)],
         "outcomes": agent.orders.outcomes(),
-        "hosts": _hosts(agent) if agent.knows else None,
+        "hosts": shared if agent.knows else None,
         "heard": suspicion.alive() if suspicion is not None else [],
         "suspects": suspicion.suspects() if suspicion is not None else [],
     }
@@ -152,6 +153,14 @@ def _hosts(agent: Agent) -> list[SharingHost]:
             told = cast("ShareDocument", one.share if left >= 0 else {})
             found.append({"node": node, "address": one.address, "share": told})
     return found
+
+
+def _left_out(agent: Agent, shared: list[SharingHost]) -> list[str]:
+    members = agent.facts.members()
+    names = [one["node"] for one in shared if members[one["node"]].share and not one["share"]]
+    if not names:
+        return []
+    return [f"there is no room for the balanced instances of {len(names)} hosts, which get no requests: {names[0]} …"]
 
 
 def _why_nowhere(agent: Agent, slot: Slot, now: float) -> str:

@@ -91,6 +91,8 @@ class Cause(StrEnum):
     CLOCK_SET = "clock-set"
     UPGRADED = "upgraded"
     UNCHANGED = "unchanged"
+    HOST_SUSPECTED = "host-suspected"
+    HOST_HEARD = "host-heard"
 
 
 FAILURES = frozenset(

@@ -83,7 +83,11 @@ class OrderOutcome(TypedDict):
     done: bool
     error: str
     record: NotRequired[Annotated[dict[str, Any], "of summary and record: what the host has told, and its age_s"]]
-    number: NotRequired[Annotated[int, "of a push: the version that it has begun, or that is in force with this text"]]
+    number: NotRequired[
+        Annotated[
+            int, "of a push: the version that it has begun, that is in force with this text, or that it takes back"
+        ]
+    ]
 
 
 class ShareDocument(TypedDict, total=False):

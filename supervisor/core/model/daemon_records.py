@@ -29,5 +29,15 @@ def unchanged(order: str, by: Mapping[str, Any]) -> Record:
     return _record(Cause.UNCHANGED, {"order": order, "by": by})
 
 
+def host_suspected(node: str) -> Record:
+    """The heartbeats of another host of the cluster fail to come."""
+    return _record(Cause.HOST_SUSPECTED, {"host": node})
+
+
+def host_heard(node: str) -> Record:
+    """A host that was under suspicion beats again, or is not judged any more."""
+    return _record(Cause.HOST_HEARD, {"host": node})
+
+
 def _record(cause: Cause, detail: Mapping[str, Any]) -> Record:
     return Record(DAEMON, DAEMON, 0, Goal.UP, State.RUNNING, State.RUNNING, cause, detail)

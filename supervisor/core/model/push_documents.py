@@ -39,7 +39,7 @@ class PushedVersion(TypedDict):
     origin: Annotated[int, "of an undo: the version whose text it is; else 0"]
     state: Annotated[str, "rolling, in force, replaced, rolling back or rolled back"]
     reason: Annotated[str, "why it was rolled back"]
-    failed_on: str
+    failed_on: Annotated[str, "the host; empty: a person took it back"]
 
 
 class PushedWord(TypedDict):
@@ -79,6 +79,7 @@ class PushOrder(TypedDict):
     max_unavailable: str
     timeout: float
     undo: bool
+    takes_back: Annotated[int, "of an undo: the version whose push is in progress and is to be taken back; 0: none"]
 
 
 class NewPush(TypedDict):
@@ -88,3 +89,4 @@ class NewPush(TypedDict):
     max_unavailable: str
     timeout: float
     undo: bool
+    takes_back: int

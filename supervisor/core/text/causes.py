@@ -289,6 +289,10 @@ def _clock_set(detail: Detail) -> str:
     return f"the wall clock was set {way} by {span(abs(seconds))}; no timeout depends on it"
 
 
+def _host(detail: Detail) -> str:
+    return f"host {detail['host']}" if detail.get("host") else "another host"
+
+
 def _upgraded(detail: Detail) -> str:
     if "from" not in detail or "to" not in detail:
         return "the daemon was upgraded"
@@ -400,5 +404,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.LEFT_RUNNING: "left running: it outlives the daemon",
     Cause.CLOCK_SET: _clock_set,
     Cause.UPGRADED: _upgraded,
+    Cause.HOST_SUSPECTED: lambda detail: f"{_host(detail)} is under suspicion: its heartbeats fail to come",
+    Cause.HOST_HEARD: lambda detail: f"{_host(detail)} is under suspicion no more",
     Cause.UNCHANGED: lambda detail: f"{detail.get('order', 'an order')}: no service changed",
 }

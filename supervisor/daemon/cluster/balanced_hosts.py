@@ -9,12 +9,14 @@ import os
 from typing import TYPE_CHECKING
 
 from supervisor.core.cluster.share import Offer, Share, bounded, dump, read
+from supervisor.core.model.daemon_records import host_heard, host_suspected
 from supervisor.core.services.balanced import wanted
 from supervisor.core.services.other_hosts import Host, OtherHosts, Used
 
 if TYPE_CHECKING:
     from supervisor.core.balancing.slots import Wanted
     from supervisor.core.lifecycle.instance import Instance
+    from supervisor.core.model.actions import Action
     from supervisor.core.model.cluster_documents import ClusterWord, ShareDocument
     from supervisor.core.model.cluster_spec import ClusterSpec
     from supervisor.core.model.spec import ServiceSpec
@@ -79,11 +81,11 @@ class BalancedHosts:
         return spec.over_hosts and not self._heard and self._parts.now() - self._began < FIRST_WORD
 
     def _report(self, suspects: set[str]) -> None:
-        for node in sorted(suspects - self._suspects):
-            self._parts.say("warning", f"host {node} is under suspicion: its heartbeats fail to come")
-        for node in sorted(self._suspects - suspects):
-            self._parts.say("info", f"host {node} is under suspicion no more")
+        records: list[Action] = [host_suspected(node) for node in sorted(suspects - self._suspects)]
+        records += [host_heard(node) for node in sorted(self._suspects - suspects)]
         self._suspects = suspects
+        if records:
+            self._parts.engine.order(records)
 
     def _offers(self) -> dict[str, tuple[Offer, ...]]:
         """The instances here that take requests."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters.cluster.packets import PacketConnection, PacketListener, connect
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
+from supervisor.core.cluster import budget
 from supervisor.core.cluster.lease import MARGIN, Lease
 from supervisor.core.cluster.placement import Slot
 from supervisor.core.model.actions import Goal, State
@@ -77,6 +78,8 @@ class Cluster:
         self._said_at = parts.now()
         self._timer = parts.loop.call_at(parts.now(), self._beat)
         self._last = b""
+        self._left_out: list[str] = []
+        self._places: Told | None = None
         self._orders, self._pushes = Orders(), Pushes()
         self._own = OwnRecord(parts, self._tell)
         self._hosts = Hosts(parts, spec.node, self._own, self._orders, self._tell)
@@ -181,6 +184,9 @@ class Cluster:
         self._parts.engine.order(self._parts.service_set.lease(told, self._parts.now()))
         self._forget_ended()
         self._watch_leases(told)
+        if replace(told, leases={}) != self._places:  # what runs elsewhere is no part of this host's summary
+            self._places = replace(told, leases={})
+            self._own.review()
         self._pushed.heard(pushed)
         self._tell()
 
@@ -209,11 +215,20 @@ class Cluster:
             "instances": present,
             "orders": self._orders.open(),
             "pushed": self._pushed.answer(),
-            "pushes": self._pushes.open(),
             "share": self.balanced.share(),
         }
-        text = json.dumps(answer, separators=(",", ":"))  # a ClusterAnswer, whose last parts are JSON already
-        return f'{text[:-1]},"status":{self._own.status},"incidents":{self._own.incidents}}}'.encode()
+        own = json.dumps(answer, separators=(",", ":"))  # a ClusterAnswer, whose last parts are JSON already
+        pushes = self._pushes.open()
+        push = json.dumps(pushes[0], separators=(",", ":")) if pushes else ""
+        text, left_out = budget.answer(own, push, self._own.status, self._own.incidents)
+        if pushes and budget.PUSH in left_out:
+            error = "the file does not fit in one message beside all else that this host tells its agent"
+            self._pushes.ended([{"id": pushes[0]["id"], "done": False, "error": error}])
+        if left_out != self._left_out:
+            self._left_out = left_out
+            if left_out:
+                self._parts.say("warning", f"the cluster agent is not told everything: left out: {', '.join(left_out)}")
+        return text.encode()
 
     # -- the dead-man --------------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ class PushedConfiguration:
         self._wants: Version | None = None
         self._compiling = False
         self._cancel_attempt: Callable[[], None] | None = None
-        self._change = self._files.change() if pushed is not None else None
+        self._change = self._files.change(self._in_force)
         if self._change is not None:  # the daemon before this one has not seen the end of it
             self._health = Health.CHANGING
             self._watch()
@@ -155,7 +155,7 @@ class PushedConfiguration:
         told, before = self._told, self._in_force
         alive = {name: i.incarnation for name, i in self._parts.service_set.instances.items() if i.alive}
         try:  # first: a daemon that dies in between is followed by one that takes the version for an edited file
-            self._files.choose(told, Change((), (), alive))
+            self._choose(told, Change((), (), alive))
         except OSError as error:
             self._fail(f"the version cannot be kept in {self._files.directory}: {error.strerror}")
             return
@@ -175,6 +175,20 @@ class PushedConfiguration:
         with suppress(OSError):  # what runs is watched all the same
             self._files.choose(told, self._change)
         self._look()
+
+    def _choose(self, told: Version, change: Change) -> None:
+        """Back to its own file a host has to come where nothing can be written, too.  OSError."""
+        try:
+            self._files.choose(told, change)
+        except OSError as error:
+            if told != OWN_FILE:
+                raise
+            self._files.choose(told, None)
+            self._parts.say(
+                "warning",
+                f"that the change to {_named(told)} has begun cannot be kept in {self._files.directory}: "
+                f"{error.strerror}; a daemon that starts before its end does not watch it on",
+            )
 
     def _turn_back(self, plan: Plan, held: OperationFailed) -> None:
         """A service is still being rolled out: it is sent back, and the version put in force when that is done."""
@@ -251,28 +265,31 @@ class _Files:
 
         Texts of other versions than that and `kept` are removed when it has ended.  OSError."""
         record = Path(self.directory) / VERSION
-        if version == OWN_FILE:
+        if version == OWN_FILE and change is None:
             record.unlink(missing_ok=True)
         else:
-            content: dict[str, Any] = {
-                "number": version[0], "digest": version[1], "file": os.path.basename(self._path(version)),  # noqa: PTH119
-            }  # fmt: skip
+            file = os.path.basename(self._path(version)) if version != OWN_FILE else ""  # noqa: PTH119
+            content: dict[str, Any] = {"number": version[0], "digest": version[1], "file": file}
             if change is not None:
                 content["change"] = {
                     "replaced": change.replaced,
                     "rolled": change.rolled,
                     "before": dict(change.before),
                 }
+            Path(self.directory).mkdir(mode=0o700, exist_ok=True)
             _replace(str(record), json.dumps(content))
         if change is None:
             for path in Path(self.directory).glob("*.toml"):
                 if str(path) not in (self._path(version), self._path(kept)):
                     path.unlink(missing_ok=True)
 
-    def change(self) -> Change | None:
-        """The change whose end the daemon before has not seen."""
+    def change(self, version: Version) -> Change | None:
+        """The change to this version, if the daemon before has not seen its end."""
         try:
-            raw = json.loads((Path(self.directory) / VERSION).read_bytes())["change"]
+            record = json.loads((Path(self.directory) / VERSION).read_bytes())
+            if (record["number"], record["digest"]) != version:
+                return None
+            raw = record["change"]
             return Change(tuple(raw["replaced"]), tuple(raw["rolled"]), _numbers(raw["before"]))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None

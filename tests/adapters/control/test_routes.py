@@ -375,14 +375,18 @@ def test_a_push_is_taken(home: Home) -> None:
     push = {"text": "x", "max_unavailable": "25%", "timeout": 60.0}
     assert home.ask("POST", "/v1/cluster/pushes", push) == (202, {"id": "p1"})
     assert home.ask("POST", "/v1/cluster/pushes", {"undo": True}) == (202, {"id": "p2"})
-    undo = {"text": "", "max_unavailable": "1", "timeout": 600.0, "undo": True}
-    assert home.daemon.in_cluster.pushes == [{**push, "undo": False}, undo]
+    assert home.ask("POST", "/v1/cluster/pushes", {"undo": True, "takes_back": 7}) == (202, {"id": "p3"})
+    undo = {"text": "", "max_unavailable": "1", "timeout": 600.0, "undo": True, "takes_back": 0}
+    assert home.daemon.in_cluster.pushes == [
+        {**push, "undo": False, "takes_back": 0}, undo, {**undo, "takes_back": 7},
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "push",
     [
-        {}, {"text": "x", "undo": True}, {"text": "x", "max_unavailable": "half"},
+        {}, {"text": "x", "takes_back": 7}, {"undo": True, "takes_back": -1},
+        {"text": "x", "undo": True}, {"text": "x", "max_unavailable": "half"},
         {"text": "x", "max_unavailable": "9" * 5000}, {"text": "x", "timeout": -5.0}, {"text": "x", "timeout": 1e300},
         {"text": "x" * 300_000}, {"text": "\x01" * 60_000}, {"text": "\ud800"},
     ],

@@ -65,6 +65,7 @@ class Daemon:
         self.held: dict[tuple[str, str], Any] = {}
         self.rolled: list[Any] = []
         self.balanced: list[Any] = []
+        self.word: Any = None
         self.readings = {r.instance.name: r for r in readings}
         self.moment = now
 
@@ -85,6 +86,9 @@ class Daemon:
 
     def balances(self) -> Any:
         return self.balanced
+
+    def cluster(self) -> Any:
+        return self.word
 
     def supervisor(self) -> Any:
         return SUPERVISOR
@@ -424,3 +428,17 @@ def test_the_ratios_per_service_and_in_total() -> None:
     assert found("recovery_ratio", service="web") == 0.5
     assert found("recovery_ratio") == 0.5
     assert found("recovery_ratio", service="db") is None
+
+
+def test_the_hosts_of_a_cluster_and_their_consistency_are_counted() -> None:
+    daemon = Daemon()
+    members = [{"node": node, "here": node != "d"} for node in "abcd"]
+    daemon.word = {"members": members, "suspects": ["b", "d"], "pushed": {"consistency": 0.6667}}
+    found = Scrape(whole(PageMaker(MetricsCollector(), daemon).page()))
+    assert found("cluster_consistency_ratio") == 0.6667
+    assert [found("cluster_hosts", state=state) for state in ("here", "suspect", "away")] == [2, 1, 1]
+    del daemon.word["pushed"]
+    text = whole(PageMaker(MetricsCollector(), daemon).page())
+    assert "cluster_hosts" in text and "cluster_consistency" not in text, "it is not known yet"
+    daemon.word = None
+    assert "cluster" not in whole(PageMaker(MetricsCollector(), daemon).page())

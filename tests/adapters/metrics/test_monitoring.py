@@ -105,7 +105,8 @@ def test_every_family_that_is_served_is_in_the_table() -> None:
     held |= {f"{PREFIX}instance_{name}" for name in rare}
     of_services = {f"{PREFIX}{name}" for name in ("rollout_state", "rollout_paused", "rollouts")}
     of_services |= {f"{PREFIX}balancer_up", f"{PREFIX}balancer_slots"}
-    assert set(table) - set(found.kinds) == {f"{PREFIX}load_ratio", *held, *of_services}
+    of_cluster = {f"{PREFIX}cluster_consistency_ratio", f"{PREFIX}cluster_hosts"}
+    assert set(table) - set(found.kinds) == {f"{PREFIX}load_ratio", *held, *of_services, *of_cluster}
 
 
 def test_every_alert_says_what_is_wrong_and_what_to_type() -> None:

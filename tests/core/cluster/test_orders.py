@@ -6,10 +6,14 @@ import json
 from dataclasses import replace
 
 from supervisor.core.cluster.documents import Owner, SlotRecord, dump, slot_record
+from supervisor.core.cluster.local import Placed
 from supervisor.core.cluster.orders import Known, Order, Orders
-from supervisor.core.cluster.placement import Slot
+from supervisor.core.cluster.placement import Rules, Slot
 from supervisor.core.cluster.requests import Answer, Node, Request, Result, Verb, owner_path, slot_path
 from tests.core.cluster.simulated_zookeeper import ZooKeeper
+from tests.core.cluster.test_agent import BEAT, ONE, Host, at_once, let_run
+
+__all__ = ["at_once"]
 
 WEB = Slot("web", 1)
 KNOWN = Known({}, {}, frozenset({WEB}), frozenset({"a", "b"}), "b")
@@ -138,3 +142,38 @@ def test_what_is_too_long_or_no_sense_is_not_passed_on() -> None:
         _, orders = carried_out(order, nodes={"/status/a": Node(text, 0, 1), "/status/b": Node("{}", 0, 1)})
         (outcome,) = orders.outcomes()
         assert outcome["done"] and outcome["record"]["summary"] is None
+
+
+def test_a_move_to_a_host_without_a_required_label_is_refused_with_the_reason() -> None:
+    """It would be followed only if the host got the label, long after the command has given up."""
+    engine = ZooKeeper()
+    fast = Placed(Rules("beat", require={"disk": "ssd"}), "d1", 3.0)
+    here, there, other = Host("a", engine, fast), Host("b", engine, fast), Host("c", engine, fast)
+    for host, labels in ((here, {"disk": "ssd"}), (there, {}), (other, {"disk": "ssd"})):
+        host.agent.settings = host.agent.settings._replace(labels=labels)
+    now, seen = let_run([here, there, other], engine, 100.0, 10.0)
+    assert seen[-1] == {"a"}
+    here.more = {"orders": (Order("1", "move", "b", BEAT), Order("2", "move", "c", BEAT))}
+    now, seen = let_run([here, there, other], engine, now, 3.0)
+    assert here.agent.orders.outcomes() == [
+        {"id": "1", "done": False, "error": "beat cannot run on b: it has not the label disk = ssd"},
+        {"id": "2", "done": True, "error": ""},
+    ]
+    assert seen[-1] == {"c"} and "/moves/beat@0" not in engine.nodes
+
+
+def test_a_move_goes_by_the_rules_of_the_present_owner() -> None:
+    """They count where this host has other ones; and a host that is away may come back with the label."""
+    engine = ZooKeeper()
+    owner = Host("a", engine, ONE)
+    now, _ = let_run([owner], engine, 100.0, 10.0)
+    strange = Host("b", engine, Placed(Rules("beat", require={"disk": "ssd"}), "d2", 3.0))
+    strange.more = {"orders": (Order("1", "move", "a", BEAT),)}
+    now, _ = let_run([owner, strange], engine, now, 3.0)
+    assert strange.agent.orders.outcomes() == [{"id": "1", "done": True, "error": ""}]
+    strange.cut = True
+    now, _ = let_run([owner, strange], engine, now, 15.0)
+    assert "b" not in owner.agent.facts.members()
+    owner.more = {"orders": (Order("1", "move", "b", BEAT),)}
+    let_run([owner, strange], engine, now, 3.0)
+    assert owner.agent.orders.outcomes() == [{"id": "1", "done": True, "error": ""}]

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.cluster.bounds import INCIDENTS_BYTES, STATUS_BYTES, compact
-from supervisor.core.cluster.record import DETAIL_BYTES, EVENTS, STORY_BYTES, record, story, summary, without_secrets
+from supervisor.core.cluster.record import (
+    DETAIL_BYTES,
+    EVENTS,
+    REMOVED,
+    STORY_BYTES,
+    record,
+    remembered,
+    story,
+    summary,
+    without_secrets,
+)
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.documents import Event
 from supervisor.core.model.host_documents import HostStory
@@ -158,3 +168,14 @@ def test_nothing_goes_out_that_the_redactor_hides() -> None:
         "password": "***", "exit_code": 3, "at": "now",
     }  # fmt: skip
     assert without_secrets(("a=b", "not a name: token=x")) == ["a=b", "not a name: token=***"]
+
+
+def test_of_instances_that_are_gone_the_newest_stories_stay() -> None:
+    def of(name: str, minute: int) -> HostStory:
+        incidents: Any = [{"at": f"2023-11-14T22:{minute:02}:20.000Z"}] if minute else []
+        return cast("HostStory", {"instance": name, "incidents": incidents})
+
+    stories = {f"old{minute}": of(f"old{minute}", minute) for minute in range(REMOVED + 3)}
+    stories |= {"web": of("web", 1), "calm": of("calm", 0)}
+    kept = remembered(stories, {"web", "calm", "new"})
+    assert list(kept) == [*(f"old{minute}" for minute in range(3, REMOVED + 3)), "web", "calm"]

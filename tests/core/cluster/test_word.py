@@ -45,6 +45,8 @@ def test_the_answer_of_the_daemon_is_read() -> None:
         {"offers": {}, "takes": ["web"], "serial": "r.1", "settled": {}},
     )  # fmt: skip
     assert word.tree_names(ANSWER) == {Slot("web", 1): "web@2"}
+    bare = word.local({**ANSWER, "status": {}, "incidents": {}})
+    assert (bare.status, bare.incidents) == ("", ""), "there was no room for them"
     one = word.local({**ANSWER, "services": [{**SERVICE, "mode": "one"}]})
     assert one.services[0].rules.slots == 1
 
@@ -152,8 +154,12 @@ def test_what_members_share_has_to_fit_into_a_message(monkeypatch: pytest.Monkey
     for one in three[1:]:
         one.more = {"share": {"takes": ["web"], "serial": "r.1", "offers": {}, "settled": {}}}
     now, _ = let_run(three, engine, 100.0, 4.0)
-    told = word.word(three[0].agent, now, 90.0, "")["hosts"]
+    said = word.word(three[0].agent, now, 90.0, "")
+    told = said["hosts"]
     assert told is not None and [bool(one["share"]) for one in told] == [True, False]
+    assert said["problems"] == ["there is no room for the balanced instances of 1 hosts, which get no requests: c …"], (
+        "a person is told"
+    )
 
 
 def test_a_refusal_is_the_state_of_the_engine() -> None:

@@ -32,6 +32,8 @@ OF_THE_FLEET = {
     Cause.CLOCK_SET,
     Cause.UPGRADED,
     Cause.UNCHANGED,
+    Cause.HOST_SUSPECTED,
+    Cause.HOST_HEARD,
     Cause.SURGE_STARTED,
     Cause.SURGE_OVER,
     *ROLLOUT,

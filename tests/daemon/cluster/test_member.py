@@ -13,11 +13,16 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.core.cluster.bounds import PACKET
 from supervisor.core.model.actions import State
+from supervisor.core.model.causes import Cause
 from supervisor.core.model.cluster_spec import ClusterSpec, PlacementMode, PlacementSpec
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.core.services.service_set import ServiceSet
+from supervisor.core.text.causes import phrase
+from supervisor.daemon.cluster.balanced_hosts import BalancedHosts
 from supervisor.daemon.cluster.member import BEAT, DEAD_MAN, UNANSWERED, Cluster
+from supervisor.daemon.cluster.view.record import OwnRecord
 
 BEAT_SERVICE = ServiceSpec(name="beat", command=("x",), placement=PlacementSpec(mode=PlacementMode.ONE))
 
@@ -29,7 +34,7 @@ class Parts:
         self.runtime_dir, self.state_dir, self.id = str(runtime_dir), str(runtime_dir), "i"
         self.moment, self.timers = 1000.0, list[tuple[float, Callable[[], None]]]()
         self.service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=(BEAT_SERVICE,)), lambda: 0.5)
-        self.killed, self.said = list[str](), list[str]()
+        self.killed, self.said, self.reviews = list[str](), list[str](), list[float]()
         tree = SimpleNamespace(kill=lambda: self.killed.append(DEAD_MAN))
         self.processes = SimpleNamespace(by_instance={DEAD_MAN: SimpleNamespace(tree=tree)})
         self.engine = SimpleNamespace(order=lambda _actions: None)
@@ -101,8 +106,10 @@ def word(believe: float, epoch: int) -> bytes:
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
-    return Parts(tmp_path)
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
+    found = Parts(tmp_path)
+    monkeypatch.setattr(OwnRecord, "review", lambda _self: found.reviews.append(found.moment))
+    return found
 
 
 @pytest.fixture
@@ -266,3 +273,46 @@ def test_a_slot_that_comes_back_starts_only_when_its_lease_before_is_forgotten(
     dead_man.connection.send(b"gone beat 7 ended")
     parts.turn()
     assert gate.guarded == {("beat", 9)}
+
+
+def test_a_push_for_which_there_is_no_room_is_refused_and_what_is_left_out_is_told(parts: Parts) -> None:
+    """A longer answer would arrive in part, and the agent could read nothing of it."""
+    cluster = Cluster(parts, ClusterSpec(hosts="h:1", node="a", session_timeout=10.0))  # type: ignore[arg-type]
+    parts.wall_clock = lambda: 1.0  # type: ignore[attr-defined]
+    try:
+        push: Any = {"text": "t" * 60_000, "max_unavailable": "1", "timeout": 5.0, "undo": False, "takes_back": 0}
+        cluster.balanced = SimpleNamespace(share=lambda: {"serial": "s" * 205_000})  # type: ignore[assignment]
+        number = cluster.push(push, None)
+        outcome = cluster.outcome(number)
+        assert outcome is not None and not outcome["done"] and "does not fit in one message" in outcome["error"]
+        assert len(cluster._answer()) <= PACKET and json.loads(cluster._answer())["pushes"] == []
+        assert sum("is not told everything" in one for one in parts.said) == 1
+    finally:
+        cluster.close()
+
+
+def test_a_suspicion_between_hosts_is_an_event_of_the_ledger(parts: Parts) -> None:
+    """`events` and the record that outlives the host tell of it, as of what it suspects itself."""
+    orders = list[Any]()
+    parts.engine = SimpleNamespace(order=orders.extend)
+    hosts = BalancedHosts(parts, ClusterSpec(hosts="h:1", node="a", session_timeout=10.0))  # type: ignore[arg-type]
+    parts.balancer = None  # type: ignore[attr-defined]
+    for suspects in (["b", "c"], ["b"], ["b"], []):
+        said: Any = json.loads(word(3.0, 7))
+        said |= {"hosts": [], "heard": [], "suspects": suspects, "engine": {"state": "connected"}}
+        hosts.hear(said)
+    told = [(one.cause, one.detail["host"]) for one in orders]
+    assert told == [
+        (Cause.HOST_SUSPECTED, "b"), (Cause.HOST_SUSPECTED, "c"), (Cause.HOST_HEARD, "c"), (Cause.HOST_HEARD, "b"),
+    ]  # fmt: skip
+    assert [phrase(one.cause, one.detail) for one in orders[1:3]] == [
+        "host c is under suspicion: its heartbeats fail to come", "host c is under suspicion no more",
+    ]  # fmt: skip
+
+
+def test_what_another_host_takes_leaves_the_summary_of_this_one(parts: Parts, agent: Callable[..., None]) -> None:
+    """No instance here changes with it; else the summary calls it missing for ever."""
+    agent(9.0, 0)
+    before = len(parts.reviews)
+    agent(9.0, 0)
+    assert before and len(parts.reviews) == before, "each place of a slot is told once"

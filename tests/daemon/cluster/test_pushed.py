@@ -29,15 +29,17 @@ CHANGE = Change(("web",), ("api",), {"web": 3})
 
 def test_a_version_is_kept_before_it_is_chosen_and_the_compiler_finds_it(tmp_path: Path) -> None:
     files = _Files(str(tmp_path / DIRECTORY))
-    assert not files.has(ONE) and files.change() is None
+    assert not files.has(ONE) and files.change(ONE) is None
     path = files.write(ONE, "one")
     assert files.has(ONE) and kept(str(tmp_path)) is None, "it is not chosen yet"
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600 and stat.S_IMODE(Path(path).parent.stat().st_mode) == 0o700
     files.choose(ONE, CHANGE)
     assert kept(str(tmp_path)) == Kept(*ONE, path)
-    assert files.change() == CHANGE, "for the next daemon, where this one does not see the end of it"
+    assert files.change(TWO) is None and files.change(ONE) == CHANGE, (
+        "for the next daemon, where this one does not see the end of it"
+    )
     files.choose(ONE, None)
-    assert files.change() is None and kept(str(tmp_path)) == Kept(*ONE, path)
+    assert files.change(ONE) is None and kept(str(tmp_path)) == Kept(*ONE, path)
 
 
 def test_texts_of_other_versions_go_when_a_change_has_ended(tmp_path: Path) -> None:
@@ -72,8 +74,8 @@ def test_what_is_damaged_is_not_there(tmp_path: Path) -> None:
     assert files.has(ONE)
     damaged: list[object] = ["x", [], {"replaced": [], "rolled": [], "before": {"web": "x"}}]
     for change in damaged:
-        (path.parent / VERSION).write_text(json.dumps({"change": change}))
-        assert files.change() is None
+        (path.parent / VERSION).write_text(json.dumps({"number": 1, "digest": ONE[1], "change": change}))
+        assert files.change(ONE) is None
 
 
 def test_no_half_of_a_text_is_left_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +95,7 @@ class Held:
 
     def __init__(self, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.timers: list[Callable[[], None]] = []
+        self.said: list[str] = []
         self.rolling, self.applied = True, 0
         self.service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=()), lambda: 0.5)
         self.state_dir = str(state_dir)
@@ -108,8 +111,8 @@ class Held:
         self.timers.append(callback)
         return SimpleNamespace(cancel=lambda: self.timers.remove(callback) if callback in self.timers else None)
 
-    def say(self, _level: str, _text: str) -> None:
-        pass
+    def say(self, level: str, text: str) -> None:
+        self.said.append(f"{level}: {text}")
 
     def apply(self, *_arguments: object) -> object:
         if self.rolling:
@@ -145,3 +148,46 @@ def test_a_version_that_is_told_again_is_tried_once_and_not_by_a_daemon_that_end
     parts.rolling, parts.service_set.closing = False, True
     parts.timers.pop()()
     assert parts.applied == 0 and parts.timers == []
+
+
+def returning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Held, PushedConfiguration, list[bool]]:
+    """A host that was told a version, and then to go back to its own file; what is judged of each change."""
+    parts, verdicts = Held(tmp_path, monkeypatch), [True]
+    parts.rolling = False
+    monkeypatch.setattr(pushed, "judged", lambda *_arguments: verdicts[-1])
+    runs = PushedConfiguration(cast("Parts", parts), lambda: None)
+    runs.heard(parts.word(ONE, "one"))
+    assert runs.answer()["health"] == "ready"
+    verdicts.append(False)
+    return parts, runs, verdicts
+
+
+def test_a_daemon_that_dies_while_it_goes_back_to_its_own_file_is_followed_by_one_that_watches_that_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it says at once that all is ready, and the push counts as rolled back although nothing may run."""
+    parts, runs, verdicts = returning(tmp_path, monkeypatch)
+    runs.heard(parts.word(OWN_FILE))
+    assert runs.answer()["health"] == "changing" and kept(str(tmp_path)) is None
+    parts.timers.clear()
+    following = PushedConfiguration(cast("Parts", parts), lambda: None)
+    following.heard(parts.word(OWN_FILE))
+    assert (following.answer()["number"], following.answer()["health"]) == (0, "changing")
+    verdicts.append(True)
+    parts.timers.pop()()
+    assert following.answer()["health"] == "ready" and not (tmp_path / DIRECTORY / VERSION).exists()
+    assert PushedConfiguration(cast("Parts", parts), lambda: None).answer()["health"] == "ready"
+
+
+def test_a_host_goes_back_to_its_own_file_on_a_full_disk_and_says_what_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, runs, _ = returning(tmp_path, monkeypatch)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    runs.heard(parts.word(OWN_FILE))
+    assert runs.answer()["health"] == "changing" and kept(str(tmp_path)) is None
+    assert "no space left on device; a daemon that starts before its end does not watch it on" in parts.said[-1]

@@ -197,6 +197,30 @@ def test_a_version_that_takes_too_long_is_taken_back(hosts: Three) -> None:
         assert all(one["state"] != "running" for one in host.client.get("/v1/status")["supervisor"]["rollouts"])
 
 
+def test_a_push_that_hangs_is_taken_back_by_an_undo_on_another_host(hosts: Three) -> None:
+    """Its wave never becomes ready, and its timeout is far away."""
+    hosts.settle()
+    a, b, _ = hosts
+    good = hosts.file(hosts.services("hangs", hosts.web("1")))
+    done = ordered(a, "push", good)
+    assert done.returncode == 0, done
+    number = versions(a)[-1]["number"]
+    late = hosts.file(hosts.services("hangs", hosts.web("2", "never-ready").replace('"20s"', '"10m"')), "late.toml")
+    done = ordered(a, "push", late, "--timeout", "1h", "--no-wait")
+    assert done.returncode == 0, done
+    b.until(lambda word: any(one["number"] == number + 1 for one in word["pushed"]["hosts"]))
+    refused = ordered(b, "push", good)
+    assert refused.returncode == 1 and "`supervisor cluster undo` takes it back" in refused.stderr, refused
+    done = ordered(b, "undo", "--timeout", "1m")
+    assert done.returncode == 0 and f"In force is version {number}." in done.stdout, done
+    assert re.search(rf"version {number + 1} was rolled back: taken back by \S+ on b", done.stdout), done
+    hosts.settle()
+    last = versions(a)[-1]
+    assert (last["number"], last["state"], last["failed_on"]) == (number + 1, "rolled back", ""), last
+    assert [ask(str(host.directory / "web.sock")) for host in hosts] == ["1"] * 3
+    assert [tag(host) for host in hosts] == ["hangs"] * 3
+
+
 def test_a_host_that_was_away_catches_up(hosts: Three) -> None:
     hosts.settle()
     a, _, c = hosts

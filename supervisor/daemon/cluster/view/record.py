@@ -14,7 +14,7 @@ from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.logs.reader import last_words
 from supervisor.core.cluster.bounds import compact
-from supervisor.core.cluster.record import EVENTS, INCIDENTS, record, story, summary
+from supervisor.core.cluster.record import EVENTS, INCIDENTS, record, remembered, story, summary
 from supervisor.core.history.why import why
 from supervisor.core.model.causes import FAILURES
 from supervisor.core.model.daemon_records import DAEMON
@@ -69,6 +69,7 @@ class OwnRecord:
         self._note_events()
         for name in list(self._pending)[:AT_ONCE]:
             self._stories[name] = self._story(name, self._pending.pop(name))
+        self._stories = remembered(self._stories, self._parts.service_set.instances)
         self.record = record(self._stories.values(), list(self._events))
         status, incidents = compact(self.summary), compact(self.record)
         if (status, incidents) != (self.status, self.incidents):

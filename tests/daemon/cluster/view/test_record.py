@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.ledger.store import Ledger
+from supervisor.core.cluster.record import REMOVED
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
@@ -22,7 +23,7 @@ SERVICES = tuple(ServiceSpec(name=f"s{n}", command=("x",)) for n in range(2 * AT
 
 class Daemon:
     def __init__(self, folder: Path) -> None:
-        self.moment, self.changes = 1000.0, 0
+        self.moment, self.changes, self.at = 1000.0, 0, 1_700_000_000.0
         self.timers = list[tuple[float, Callable[[], None]]]()
         self.ledger = Ledger(f"{folder}/ledger.db", lambda _text: None)
         self.service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=SERVICES), lambda: 0.5)
@@ -43,7 +44,7 @@ class Daemon:
     def failed(self, name: str, code: int = 3) -> None:
         detail = {"exit_code": code, "attempt": 1, "delay_s": 1.0}
         record = Record(name, name, 1, Goal.UP, State.RUNNING, State.BACKOFF, Cause.EXITED, detail)
-        self.ledger.append([record], 1_700_000_000.0)
+        self.ledger.append([record], self.at)
 
     def make(self) -> float:
         """The timer is due; by how much it was later than now."""
@@ -101,3 +102,16 @@ def test_what_was_removed_keeps_its_story(daemon: Daemon) -> None:
     daemon.own.review()
     daemon.make()
     assert [one["instance"] for one in json.loads(daemon.own.incidents)["stories"]] == ["old"]
+
+
+def test_of_many_that_were_removed_the_newest_stories_are_kept(daemon: Daemon) -> None:
+    """A host whose configuration changes every day would keep more and more of them."""
+    names = [f"old{number}" for number in range(REMOVED + 2 * AT_ONCE)]
+    for number, name in enumerate(["s1", *names]):
+        daemon.at = 1_700_000_000.0 + number
+        daemon.failed(name)
+    daemon.own.review()
+    while daemon.timers:
+        daemon.make()
+    assert set(daemon.own._stories) == {"s1", *names[-REMOVED:]}
+    assert {one["instance"] for one in json.loads(daemon.own.incidents)["stories"]} <= set(daemon.own._stories)
