@@ -191,7 +191,9 @@ def rollout(target: DaemonTarget, as_json: bool, no_wait: bool, words: tuple[str
     scaling: list[Scaling] = []
     if words and words[0] in STEERING:
         if len(words) != 2:
-            raise UsageError(f"`rollout {words[0]}` takes one service")
+            raise UsageError(
+                f"`rollout {words[0]}` takes one service", f"For example: supervisor rollout {words[0]} web"
+            )
         found = client.steer(*words)
         if words[0] != "pause" and not no_wait and not as_json and found["state"] in ("running", "rolling-back"):
             expected = "rolled-back" if found["state"] == "rolling-back" else "finished"
