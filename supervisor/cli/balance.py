@@ -80,12 +80,13 @@ def _by_number(row: tuple[str, ...]) -> tuple[str, int, tuple[str, ...]]:
 def _row(one: Balance, slot: BalancedSlot) -> tuple[str, ...]:
     from supervisor.display.numbers import duration
 
-    active = slot["state"] == "active"
+    active, own = slot["state"] == "active", slot["instance"] in one["carried"]
     note = f"draining for {duration(slot['since_s'])}"
     if active:
         note = (
             "" if slot["status"] in (None, "no check") or str(slot["status"]).startswith("UP") else str(slot["status"])
         )
+        note = note or ("" if own else "fallback")
     return (
         slot["instance"] or "(gone)",
         str(slot["slot"]),
@@ -97,7 +98,7 @@ def _row(one: Balance, slot: BalancedSlot) -> tuple[str, ...]:
         str(slot["rate"]),
         str(slot["errors"]),
         str(slot["requests"]),
-        _share(one, slot["requests"]),
+        _share(one, slot["requests"]) if own else "–",
         note,
     )
 

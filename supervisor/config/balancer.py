@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from supervisor.config.source.key_path import Key
 from supervisor.config.source.problems import Problems
 from supervisor.core.balancing.haproxy_config import Place, address
 from supervisor.core.balancing.version import missing
@@ -20,6 +21,7 @@ from supervisor.core.model.spec import (
     ServiceType,
     SupervisorSpec,
 )
+from supervisor.core.services.replica import behind
 from supervisor.core.services.scaling import surge_of
 from supervisor.errors import OperationFailed
 
@@ -64,6 +66,18 @@ def balancer(program: str, place: Place, names: list[str]) -> ServiceSpec:
         heartbeat=HeartbeatSpec(source=BALANCER, interval=0.5, min_timeout=2.0, max_timeout=5.0),
         restart=RestartSpec(policy=Policy.ALWAYS, maximum=2.0, max_restarts=10, cooldown=10.0),
     )
+
+
+def fallback_notes(services: Mapping[str, ServiceSpec]) -> Iterator[tuple[Key, str]]:
+    """(key, note) of each fallback of a balanced service to which HAProxy could send no request."""
+    for name, spec in services.items():
+        fallback = services.get(spec.restart.fallback or "")
+        if spec.balance is not None and fallback is not None and not behind(spec.balance, fallback, fallback.name):
+            yield (
+                ("services", name, "restart", "fallback"),
+                f'"{fallback.name}" gets no requests from HAProxy: give it `ports`, '
+                "because balance.server has {port}",
+            )
 
 
 def judge(

@@ -56,6 +56,20 @@ def test_haproxy_is_a_service_of_the_plan(tmp_path: Path, env: dict[str, str], h
     assert "elsewhere; a client stays with its instance (by a cookie); drained within 5s" in told
 
 
+def test_a_fallback_that_gets_no_requests_is_noted(tmp_path: Path, env: dict[str, str], haproxy: Path) -> None:
+    text = WEB + LISTEN + '[services.web.restart]\nfallback = "sorry"\n[services.sorry]\ncommand = ["sleep", "1"]\n'
+    file, notes = tmp_path / "services.toml", list[str]()
+    file.write_text(text)
+    load(file, env, note=notes.append)
+    assert [note.partition(": ")[2] for note in notes] == [
+        'services.web.restart.fallback: "sorry" gets no requests from HAProxy: give it `ports`, because balance.server '
+        "has {port}"
+    ]
+    file.write_text(text + 'ports = "18010-18010"\n')
+    load(file, env, note=notes.append)
+    assert len(notes) == 1
+
+
 def test_without_balance_nothing_is_added(tmp_path: Path, env: dict[str, str]) -> None:
     plan = loaded(tmp_path, env, '[services.haproxy]\ncommand = ["sleep", "1"]\n')
     assert [spec.name for spec in plan.services] == ["haproxy"]
