@@ -66,7 +66,11 @@ def table(one: Balance) -> str:
 
     head = f"{one['service']}  {one['listen']} ({one['mode']}, {one['algorithm']})"
     head += f"  L {one['load']:.1f}"
-    head += f"  {one['free']} slots free" if one["up"] else click.style("  HAProxy does not answer", fg="red")
+    head += (
+        f"  {one['free']} slots free"
+        if one["up"]
+        else click.style("  HAProxy does not answer: `supervisor why haproxy` tells why", fg="red")
+    )
     rows = [_row(one, slot) for slot in one["slots"]] + list(_without_slot(one))
     return click.style(head, bold=True) + "\n" + aligned([COLUMNS, *sorted(rows, key=_by_number)], RIGHT)
 

@@ -109,6 +109,12 @@ def judge(
                 "balance",
                 "server",
             )
+        if _listens_itself(balance):
+            report(
+                f"{balance.server} is where HAProxy itself listens: give the instances another port",
+                "balance",
+                "server",
+            )
         if spec.type is ServiceType.ONESHOT:
             report('makes no sense with type = "oneshot": it takes no requests', "balance")
         if balance.mode == "tcp":
@@ -121,6 +127,13 @@ def judge(
                     report('needs mode = "http"', "balance", key)
         if balance.certificate and (why := _refused(balance.certificate)):
             report(why, "balance", "certificate")
+
+
+def _listens_itself(balance: BalanceSpec) -> bool:
+    """Whether HAProxy would send the requests to its own port."""
+    host, _, port = balance.server.rpartition(":")
+    listens, own = balance.listen
+    return port == str(own) and (listens in ("0.0.0.0", "::") or host.strip("[]") == listens)
 
 
 def _refused(certificate: str) -> str:

@@ -83,6 +83,12 @@ def test_a_file_after_the_f_of_follow_is_no_service(tmp_path: Path) -> None:
         refuse_file((str(file),))
 
 
+def test_a_balancer_that_does_not_answer_is_told_with_what_to_type() -> None:
+    one: Any = {"service": "web", "listen": "127.0.0.1:80", "mode": "http", "algorithm": "leastconn"}
+    one |= {"free": 8, "up": False, "slots": [], "carried": {}, "load": 0.0}
+    assert "HAProxy does not answer: `supervisor why haproxy` tells why" in table(one)
+
+
 def test_the_head_of_the_balancer_has_the_load_of_the_mission() -> None:
     one: Any = {
         "service": "web", "up": True, "listen": "127.0.0.1:80", "mode": "http", "algorithm": "leastconn", "slots": [],

@@ -12,6 +12,7 @@ from supervisor.core.model.spec import BALANCER, Plan
 from supervisor.errors import ConfigError
 
 WEB = '[services.web]\ncommand = ["sleep", "1"]\nreplicas = 2\nports = "18000-18009"\n[services.web.balance]\n'
+ONE = '[services.web]\ncommand = ["sleep", "1"]\n[services.web.balance]\n'
 LISTEN = 'listen = "127.0.0.1:8000"\n'
 
 
@@ -93,6 +94,9 @@ def test_a_missing_haproxy_is_refused(tmp_path: Path, env: dict[str, str], monke
     ("text", "why"),
     [
         (WEB, "services.web.balance: needs listen"),
+        (ONE + LISTEN + 'server = "127.0.0.1:8000"', "balance.server: 127.0.0.1:8000 is where HAProxy itself listens"),
+        (ONE + LISTEN + 'server = "localhost:8000"', "balance.server: 127.0.0.1:8000 is where HAProxy itself listens"),
+        (ONE + 'listen = "[::]:80"\nserver = "[::1]:80"', "balance.server: [::1]:80 is where HAProxy itself listens"),
         (WEB + LISTEN + 'server = "127.0.0.1:9000"', "balance.server: is one address for 2 instances"),
         (WEB + LISTEN + 'server = "db.example:{port}"', 'balance.server: "db.example:{port}" is not the address'),
         (WEB + LISTEN + 'server = "127.0.0.1:{prt}"', 'balance.server: "127.0.0.1:{prt}" is not the address'),
