@@ -14,7 +14,7 @@ from supervisor.cli.waiting.output import ask, nothing_to
 from supervisor.core.services.awaited import WHAT, awaited
 from supervisor.core.services.settled import Failure
 from supervisor.display.status_row import note, printable
-from supervisor.errors import NoDaemon, OperationFailed, UsageError
+from supervisor.errors import NoDaemon, NoSuchService, OperationFailed, UsageError
 
 if TYPE_CHECKING:
     from supervisor.core.model.order_documents import Rollouts, Scaling
@@ -191,7 +191,9 @@ def rollout(target: DaemonTarget, as_json: bool, no_wait: bool, words: tuple[str
     scaling: list[Scaling] = []
     if words and words[0] in STEERING:
         if len(words) != 2:
-            raise UsageError(f"`rollout {words[0]}` takes one service")
+            raise UsageError(
+                f"`rollout {words[0]}` takes one service", f"For example: supervisor rollout {words[0]} web"
+            )
         found = client.steer(*words)
         if words[0] != "pause" and not no_wait and not as_json and found["state"] in ("running", "rolling-back"):
             expected = "rolled-back" if found["state"] == "rolling-back" else "finished"
@@ -199,7 +201,14 @@ def rollout(target: DaemonTarget, as_json: bool, no_wait: bool, words: tuple[str
             return
         shown = [found]
     else:
-        answer: Rollouts = client.get("/v1/rollouts", service=words)
+        try:
+            answer: Rollouts = client.get("/v1/rollouts", service=words)
+        except NoSuchService as error:
+            if len(words) == 1:
+                raise
+            raise NoSuchService(
+                error.message, f"{error.hint}\nOr write {', '.join(STEERING)} and one service."
+            ) from None
         shown, scaling = answer["rollouts"], answer.get("scaling", [])
     if as_json:
         from json import dumps

@@ -66,7 +66,11 @@ def table(one: Balance) -> str:
 
     head = f"{one['service']}  {one['listen']} ({one['mode']}, {one['algorithm']})"
     head += f"  L {one['load']:.1f}"
-    head += f"  {one['free']} slots free" if one["up"] else click.style("  HAProxy does not answer", fg="red")
+    head += (
+        f"  {one['free']} slots free"
+        if one["up"]
+        else click.style("  HAProxy does not answer: `supervisor why haproxy` tells why", fg="red")
+    )
     rows = [_row(one, slot) for slot in one["slots"]] + list(_without_slot(one))
     return click.style(head, bold=True) + "\n" + aligned([COLUMNS, *sorted(rows, key=_by_number)], RIGHT)
 
@@ -80,12 +84,13 @@ def _by_number(row: tuple[str, ...]) -> tuple[str, int, tuple[str, ...]]:
 def _row(one: Balance, slot: BalancedSlot) -> tuple[str, ...]:
     from supervisor.display.numbers import duration
 
-    active = slot["state"] == "active"
+    active, own = slot["state"] == "active", slot["instance"] in one["carried"]
     note = f"draining for {duration(slot['since_s'])}"
     if active:
         note = (
             "" if slot["status"] in (None, "no check") or str(slot["status"]).startswith("UP") else str(slot["status"])
         )
+        note = note or ("" if own else "fallback")
     return (
         slot["instance"] or "(gone)",
         str(slot["slot"]),
@@ -97,7 +102,7 @@ def _row(one: Balance, slot: BalancedSlot) -> tuple[str, ...]:
         str(slot["rate"]),
         str(slot["errors"]),
         str(slot["requests"]),
-        _share(one, slot["requests"]),
+        _share(one, slot["requests"]) if own else "–",
         note,
     )
 

@@ -11,7 +11,10 @@ from supervisor.cli.options import daemon_options, pass_target
 from supervisor.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from supervisor.core.model.documents import Difference
+    from supervisor.core.model.instance_documents import Instance
 
 
 @click.command()
@@ -40,11 +43,26 @@ def reload(target: DaemonTarget, dry_run: bool, no_wait: bool, as_json: bool) ->
         return
     for line in _difference(answer):
         click.echo(line)
+    if answer["restarted"] and not dry_run:
+        for line in _at_rest(target.client.status(answer["restarted"])["instances"]):
+            click.echo(line)
     rolled = answer.get("rolled", [])
     if rolled and not dry_run and not no_wait:
         from supervisor.cli.waiting.output import follow
 
         follow(target.client, rolled)
+
+
+def _at_rest(rows: Iterable[Instance]) -> Iterator[str]:
+    """What a reload does not start, because it had ended or its breaker is open; and the command that does."""
+    for row in rows:
+        name = row["name"]
+        if row["goal"] != "up" or row.get("maintenance"):
+            continue
+        if row["state"] == "exited":
+            yield f"{name} had ended and is not started by this: `supervisor start {name}` starts it"
+        elif row["state"] == "failed":
+            yield f"{name} has failed, and its breaker stays open: `supervisor reset {name}` tries it at once"
 
 
 def _difference(answer: Difference) -> list[str]:

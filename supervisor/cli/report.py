@@ -121,9 +121,16 @@ def _table(figures: Report) -> str:
     head = f"{local_time(figures['since'])} to {local_time(figures['until'])} ({span(figures['seconds'])})\n\n"
     times = _last_bold(aligned([TIMES, *((name, *_times(account)) for name, account in rows)], TIMES[1:]))
     ratios = _last_bold(aligned([RATIOS, *((name, *_ratios(account)) for name, account in rows)], RATIOS[1:]))
-    causes = figures["total"]["failures_by_cause"]
-    told = ", ".join(f"{count} × {phrase(cause)}" for cause, count in causes.items())
-    return head + times + (f"\nfailures: {told}\n" if told else "") + f"\n{ratios}\n{LEGEND}"
+    total = figures["total"]
+    told = ""
+    for what, causes in (("failures", total["failures_by_cause"]), ("restarts", total["restarts_by_cause"])):
+        if causes:
+            words = (
+                (count, "trial after a cooldown" if cause == "breaker-trial" else phrase(cause))
+                for cause, count in causes.items()
+            )
+            told += f"{what}: {', '.join(f'{count} × {word}' for count, word in words)}\n"
+    return head + times + (f"\n{told}" if told else "") + f"\n{ratios}\n{LEGEND}"
 
 
 def _last_bold(table: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from supervisor.config.source.key_path import Key
 from supervisor.config.source.problems import Problems
 from supervisor.core.balancing.haproxy_config import Place, address
 from supervisor.core.balancing.version import missing
@@ -20,6 +21,7 @@ from supervisor.core.model.spec import (
     ServiceType,
     SupervisorSpec,
 )
+from supervisor.core.services.replica import behind
 from supervisor.core.services.scaling import surge_of
 from supervisor.errors import OperationFailed
 
@@ -66,6 +68,18 @@ def balancer(program: str, place: Place, names: list[str]) -> ServiceSpec:
     )
 
 
+def fallback_notes(services: Mapping[str, ServiceSpec]) -> Iterator[tuple[Key, str]]:
+    """(key, note) of each fallback of a balanced service to which HAProxy could send no request."""
+    for name, spec in services.items():
+        fallback = services.get(spec.restart.fallback or "")
+        if spec.balance is not None and fallback is not None and not behind(spec.balance, fallback, fallback.name):
+            yield (
+                ("services", name, "restart", "fallback"),
+                f'"{fallback.name}" gets no requests from HAProxy: give it `ports`, '
+                "because balance.server has {port}",
+            )
+
+
 def judge(
     services: Mapping[str, ServiceSpec],
     balanced: Mapping[str, BalanceSpec],
@@ -95,6 +109,12 @@ def judge(
                 "balance",
                 "server",
             )
+        if _listens_itself(balance):
+            report(
+                f"{balance.server} is where HAProxy itself listens: give the instances another port",
+                "balance",
+                "server",
+            )
         if spec.type is ServiceType.ONESHOT:
             report('makes no sense with type = "oneshot": it takes no requests', "balance")
         if balance.mode == "tcp":
@@ -107,6 +127,13 @@ def judge(
                     report('needs mode = "http"', "balance", key)
         if balance.certificate and (why := _refused(balance.certificate)):
             report(why, "balance", "certificate")
+
+
+def _listens_itself(balance: BalanceSpec) -> bool:
+    """Whether HAProxy would send the requests to its own port."""
+    host, _, port = balance.server.rpartition(":")
+    listens, own = balance.listen
+    return port == str(own) and (listens in ("0.0.0.0", "::") or host.strip("[]") == listens)
 
 
 def _refused(certificate: str) -> str:

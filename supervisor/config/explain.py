@@ -29,6 +29,7 @@ from supervisor.core.model.spec import (
     SandboxSpec,
     ServiceSpec,
     ServiceType,
+    SocketSpec,
     Suspicion,
 )
 from supervisor.core.text.redact import HIDDEN, text_without_secrets, without_secrets
@@ -109,6 +110,7 @@ def _facts(spec: ServiceSpec) -> dict[str, str]:
         "needs": ", ".join(_need(spec.dependency(service)) for service in spec.depends_on),
         "ready": _ready(spec),
         "beats": _heartbeat(spec.heartbeat) if spec.heartbeat else "",
+        "sockets": ", ".join(map(_socket, spec.sockets)),
         "balance": _balance(spec.balance) if spec.balance else "",
         "fails": _restart(spec.restart),
         "codes": _exit_codes(spec.restart.exit_codes) if spec.restart.exit_codes else "",
@@ -124,6 +126,15 @@ def _facts(spec: ServiceSpec) -> dict[str, str]:
         if spec.stop
         else f"on {signal_name(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
     }
+
+
+def _socket(socket: SocketSpec) -> str:
+    words = ["one for each instance"] if socket.reuseport else []
+    if socket.on_demand:
+        words.append("a connection starts it")
+    if socket.idle is not None:
+        words.append(f"stopped after {span(socket.idle)} without one")
+    return socket.url + (f" ({', '.join(words)})" if words else "")
 
 
 def _need(how: DependencySpec) -> str:

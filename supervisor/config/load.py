@@ -30,7 +30,7 @@ from supervisor.config.source.locate import absolute, locate
 from supervisor.config.source.problems import Problems, Report, visible
 from supervisor.config.source.project import folder_identity
 from supervisor.config.source.read import parse, read_text
-from supervisor.core.model.spec import GroupSpec, Plan, ServiceSpec, ServiceType, SupervisorSpec
+from supervisor.core.model.spec import BALANCER, GroupSpec, Plan, ServiceSpec, ServiceType, SupervisorSpec
 
 if TYPE_CHECKING:
     from supervisor.config.pushed import Kept
@@ -100,6 +100,11 @@ def load(
                 *stop_signal_notes(spec),
                 *surge_notes(spec),
             ):
+                note(problems.told(key, message))
+        if BALANCER in services:
+            from supervisor.config.balancer import fallback_notes
+
+            for key, message in fallback_notes(services):
                 note(problems.told(key, message))
     complete = {
         name: replace(spec, unresolved=unresolved[name]) if unresolved[name] else spec

@@ -27,7 +27,7 @@ from supervisor.core.balancing.slots import Command, Seen, Slots, SlotState, Wan
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import State
 from supervisor.core.model.spec import BALANCER
-from supervisor.core.services.balanced import OTHER_HOST, balanced, leaving, wanted
+from supervisor.core.services.balanced import OTHER_HOST, balanced, leaving, standing_in, wanted
 from supervisor.core.services.scaling import surge_of
 from supervisor.daemon.haproxy_reload import ANSWER, RELOAD_LOOK, Outcome, Reload
 from supervisor.daemon.parts import Parts
@@ -60,6 +60,8 @@ class Balancer:
         self._place = place(parts.runtime_dir, BALANCER)
         self._plan: Plan | None = None
         self._services: dict[str, ServiceSpec] = {}
+        self._fallbacks: dict[str, str] = {}
+        """The fallbacks of the services, by the name of the service."""
         self._slots: dict[str, Slots] = {}
         self._reloads = Reloads()
         self._load = Load()
@@ -82,8 +84,9 @@ class Balancer:
 
     def changed(self, record: Record) -> None:
         """An instance has changed.  Where no service is balanced any more, HAProxy may not be needed from now on."""
-        concerned = record.service == BALANCER or record.service in self._services or not self._services
-        self._dirty = self._dirty or concerned
+        service = record.service
+        concerned = service == BALANCER or service in self._services or not self._services
+        self._dirty = self._dirty or concerned or service in self._fallbacks.values()
 
     def turn(self) -> None:
         """Compare what is wanted with the slots, where something has changed."""
@@ -122,6 +125,8 @@ class Balancer:
         self._plan, self._dirty = plan, True
         self._services = self._leaving() | {spec.name: spec for spec in balanced(plan)}
         self._services = {name: self._services[name] for name in sorted(self._services)}
+        fallbacks = ((name, spec.restart.fallback) for name, spec in self._services.items())
+        self._fallbacks = {name: fallback for name, fallback in fallbacks if fallback is not None}
         for name in [name for name in self._slots if name not in self._services]:
             del self._slots[name]
         for name, spec in self._services.items():
@@ -181,10 +186,14 @@ class Balancer:
     # -- other hosts ---------------------------------------------------------------------------------------------
 
     def _wanted(self, service: str) -> list[Wanted]:
-        """The instances of the service here, and those of other hosts where they are balanced, too."""
-        cluster = self._parts.cluster
-        others = cluster.balanced.wanted(self._services[service]) if cluster is not None else []
-        return [*wanted(self._instances(service)), *others]
+        """The instances of the service here, those of other hosts where they are balanced, too, and its fallback."""
+        cluster, spec, own = self._parts.cluster, self._services[service], self._instances(service)
+        found = wanted(own)
+        if cluster is not None:
+            found += cluster.balanced.wanted(spec)
+        if spec.balance is not None and service in self._fallbacks:
+            found += standing_in(spec.balance, own, found, self._instances(self._fallbacks[service]))
+        return found
 
     def used(self) -> frozenset[tuple[str, int]] | None:
         """The instances of other hosts that slots hold, and their incarnations; None: that is not known."""

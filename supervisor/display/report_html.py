@@ -57,6 +57,8 @@ _PLAIN: dict[str, str] = {
     Cause.TASKS_LIMIT: "it had too many processes or threads",
 }
 """The causes of failures in words that need no knowledge of the program."""
+_TRIAL = {Cause.BREAKER_TRIAL: "a trial after a pause"}
+"""What else makes the supervisor restart something."""
 
 
 def page(name: str, figures: Report, strips: Mapping[str, Sequence[Cell]], instances: Sequence[Instance] = ()) -> str:
@@ -70,6 +72,7 @@ def page(name: str, figures: Report, strips: Mapping[str, Sequence[Cell]], insta
         _cards(figures["total"]) if recorded else "",
         _availability(figures, accounts, strips),
         _failures(figures["total"]),
+        _restarts(figures["total"]),
         _detection(figures["total"]),
         _slots(instances),
         _services(accounts),
@@ -217,8 +220,6 @@ def _failures(total: Figures) -> str:
     causes = total["failures_by_cause"]
     if not causes:
         return ""
-    most = max(causes.values())
-    rows = [_bar(_PLAIN.get(cause) or phrase(cause), number / most, f"{number} ×") for cause, number in causes.items()]
     also = [
         count(total["restarts"], "restart") + " decided by the supervisor",
         f"{count(total['breaker_opened'], 'pause')} in which a service that had failed too often was not restarted"
@@ -232,7 +233,21 @@ def _failures(total: Figures) -> str:
         else "",
     ]
     notes = f"<p>{_text('; '.join(text for text in also if text))}.</p>"
-    return f"<section>\n<h2>Why services failed</h2>\n<div class=bars>{''.join(rows)}</div>\n{notes}\n</section>"
+    return f"<section>\n<h2>Why services failed</h2>\n{_by_cause(causes)}\n{notes}\n</section>"
+
+
+def _restarts(total: Figures) -> str:
+    causes = total["restarts_by_cause"]
+    if not causes:
+        return ""
+    said = "How often the supervisor started an instance again, by the failure that made it do so."
+    return f"<section>\n<h2>Restarts by cause</h2>\n<p>{said}</p>\n{_by_cause(causes)}\n</section>"
+
+
+def _by_cause(causes: Mapping[str, int]) -> str:
+    words, most = _PLAIN | _TRIAL, max(causes.values())
+    rows = [_bar(words.get(cause) or phrase(cause), number / most, f"{number} ×") for cause, number in causes.items()]
+    return f"<div class=bars>{''.join(rows)}</div>"
 
 
 def _detection(total: Figures) -> str:

@@ -19,6 +19,8 @@ LEAST_WANTED = ("PID", "PHI", "CPU%", "READY", "MEMORY", "RESTARTS")
 """The columns that a narrow terminal omits, in this order."""
 KILL = 9
 """The signal that ends what no step has ended."""
+_LINE = 120
+"""Characters of a cause at most: most reasons why no process could be started fit."""
 AGED = 5.0
 """Seconds from which the age of a STATUS is shown."""
 
@@ -120,10 +122,7 @@ def happened(row: Instance) -> str:
     """The cause of the last change in words."""
     from supervisor.core.text.causes import ending, phrase  # not needed while all is well
 
-    return phrase(
-        row["cause"],
-        ending(row),
-    )
+    return phrase(row["cause"], ending(row), _LINE)
 
 
 def _refused(target: Target | None) -> str:

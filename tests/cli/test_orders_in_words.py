@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.cli.balance import table
 from supervisor.cli.options import refuse_file
-from supervisor.cli.reload import _difference
+from supervisor.cli.reload import _at_rest, _difference
 from supervisor.cli.waiting import output as wait_output
 from supervisor.core.detection.interval_histogram import IntervalHistogram
 from supervisor.core.model.events import BeginMaintenance
@@ -22,6 +22,7 @@ from supervisor.daemon.metrics_source import MetricsSource
 from supervisor.detectorlab.recommendation import gathered
 from supervisor.display.rollout_line import failed_rollouts, line, scaling_line
 from supervisor.errors import OperationFailed, UsageError
+from tests.doubles.fake_client import view
 
 ROLLOUT = {
     "id": "r1", "service": "web", "order": "restart", "state": "running", "paused": False, "settled": 0,
@@ -47,6 +48,20 @@ def test_a_reload_tells_the_end_of_a_scale_once() -> None:
     told = _difference(_answer(web=["replicas", "nice"]))
     assert told[0].endswith("  nice (in place)") and told[1].endswith(ended)
     assert "replicas" in _difference(_answer(other=["replicas"]))[0], "no scale explains it"
+
+
+def test_a_reload_says_what_it_does_not_start() -> None:
+    rows = [
+        view("a", "exited", cause="reloaded"),
+        view("b", "failed", cause="reloaded"),
+        view("c", "exited", maintenance={"reason": None}),
+        view("d", "stopped", goal="down"),
+        view("e"),
+    ]
+    assert list(_at_rest(rows)) == [
+        "a had ended and is not started by this: `supervisor start a` starts it",
+        "b has failed, and its breaker stays open: `supervisor reset b` tries it at once",
+    ]
 
 
 @pytest.mark.parametrize(("state", "warned"), [("running", True), ("rolling-back", True), ("finished", False)])
@@ -81,6 +96,12 @@ def test_a_file_after_the_f_of_follow_is_no_service(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(UsageError, match="-f means --follow here"):
         refuse_file((str(file),))
+
+
+def test_a_balancer_that_does_not_answer_is_told_with_what_to_type() -> None:
+    one: Any = {"service": "web", "listen": "127.0.0.1:80", "mode": "http", "algorithm": "leastconn"}
+    one |= {"free": 8, "up": False, "slots": [], "carried": {}, "load": 0.0}
+    assert "HAProxy does not answer: `supervisor why haproxy` tells why" in table(one)
 
 
 def test_the_head_of_the_balancer_has_the_load_of_the_mission() -> None:

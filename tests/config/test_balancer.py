@@ -12,6 +12,7 @@ from supervisor.core.model.spec import BALANCER, Plan
 from supervisor.errors import ConfigError
 
 WEB = '[services.web]\ncommand = ["sleep", "1"]\nreplicas = 2\nports = "18000-18009"\n[services.web.balance]\n'
+ONE = '[services.web]\ncommand = ["sleep", "1"]\n[services.web.balance]\n'
 LISTEN = 'listen = "127.0.0.1:8000"\n'
 
 
@@ -56,6 +57,20 @@ def test_haproxy_is_a_service_of_the_plan(tmp_path: Path, env: dict[str, str], h
     assert "elsewhere; a client stays with its instance (by a cookie); drained within 5s" in told
 
 
+def test_a_fallback_that_gets_no_requests_is_noted(tmp_path: Path, env: dict[str, str], haproxy: Path) -> None:
+    text = WEB + LISTEN + '[services.web.restart]\nfallback = "sorry"\n[services.sorry]\ncommand = ["sleep", "1"]\n'
+    file, notes = tmp_path / "services.toml", list[str]()
+    file.write_text(text)
+    load(file, env, note=notes.append)
+    assert [note.partition(": ")[2] for note in notes] == [
+        'services.web.restart.fallback: "sorry" gets no requests from HAProxy: give it `ports`, because balance.server '
+        "has {port}"
+    ]
+    file.write_text(text + 'ports = "18010-18010"\n')
+    load(file, env, note=notes.append)
+    assert len(notes) == 1
+
+
 def test_without_balance_nothing_is_added(tmp_path: Path, env: dict[str, str]) -> None:
     plan = loaded(tmp_path, env, '[services.haproxy]\ncommand = ["sleep", "1"]\n')
     assert [spec.name for spec in plan.services] == ["haproxy"]
@@ -79,6 +94,9 @@ def test_a_missing_haproxy_is_refused(tmp_path: Path, env: dict[str, str], monke
     ("text", "why"),
     [
         (WEB, "services.web.balance: needs listen"),
+        (ONE + LISTEN + 'server = "127.0.0.1:8000"', "balance.server: 127.0.0.1:8000 is where HAProxy itself listens"),
+        (ONE + LISTEN + 'server = "localhost:8000"', "balance.server: 127.0.0.1:8000 is where HAProxy itself listens"),
+        (ONE + 'listen = "[::]:80"\nserver = "[::1]:80"', "balance.server: [::1]:80 is where HAProxy itself listens"),
         (WEB + LISTEN + 'server = "127.0.0.1:9000"', "balance.server: is one address for 2 instances"),
         (WEB + LISTEN + 'server = "db.example:{port}"', 'balance.server: "db.example:{port}" is not the address'),
         (WEB + LISTEN + 'server = "127.0.0.1:{prt}"', 'balance.server: "127.0.0.1:{prt}" is not the address'),

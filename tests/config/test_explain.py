@@ -91,6 +91,14 @@ def test_a_plan_as_a_person_would_tell_it(plan: Load, tmp_path: Path) -> None:
         ("ready.notify = true", "ready   when it sends READY=1, within 30s"),
         ('ready.delay = "2s"', "ready   2s after its start, within 30s"),
         ("replicas = 4\nmin_ready = 3", "ready   as soon as it runs; 3 of 4 are enough"),
+        (
+            'sockets = ["tcp://127.0.0.1:80?start=demand&idle=10m", "unix:@b"]',
+            "sockets tcp://127.0.0.1:80 (a connection starts it, stopped after 10m without one), unix:@b",
+        ),
+        (
+            'replicas = 2\nsockets = ["tcp://127.0.0.1:80?share=reuseport"]',
+            "sockets tcp://127.0.0.1:80 (one for each instance)",
+        ),
         ("end_with = true", "ends    everything, with its exit code, when it has ended for good"),
         (
             'group_name = "g"\nrestart.exit_codes = { never = [64, 78], always = [75], group = [42] }',

@@ -68,6 +68,8 @@ def test_it_says_what_happened_in_sentences() -> None:
     assert "the process ended with an error" in words
     assert "it hung: no sign of life" in words
     assert "4 s on average, 4 s at most" in words
+    restarts = words.partition("Restarts by cause")[2]
+    assert restarts.index("the process ended with an error") < restarts.index("it hung: no sign of life")
     assert "Of the instances that should be ready now, 100 % are." in words
 
 

@@ -55,3 +55,9 @@ def test_a_stop_of_several_steps_in_words() -> None:
     assert told(15, 5.0) == "SIGTERM sent (step 2 of 2); SIGKILL in 5.0s"
     assert told(9, 5.0) == "SIGKILL sent; again in 5.0s"
     assert told(9, None) == "SIGKILL sent"
+
+
+def test_why_nothing_could_be_started() -> None:
+    error = "no haproxy on this machine; install 2.6 or newer (package haproxy)"
+    row = view("haproxy", "backoff", cause="spawn-failed", start_error=error, next_restart_in_s=1.0)
+    assert note(row) == f"cannot be started: {error}; next try in 1.0s"

@@ -46,7 +46,8 @@ class Account:
     recovered: int = 0
     detections: list[tuple[str, float]] = field(default_factory=list)
     outages: list[float] = field(default_factory=list)
-    restarts: int = 0
+    restarts: list[str] = field(default_factory=list)
+    """The causes of the restarts."""
     false_suspicions: int = 0
     holds: int = 0
     breaker_opened: int = 0
@@ -152,15 +153,15 @@ def _count_outage(out: Account, outage: list[Incident], since: float) -> None:
 
 def _count_event(out: Account, event: Event) -> None:
     cause, after, moved = event["cause"], event["to"], event["from"] != event["to"]
-    out.restarts += is_restart(event["from"], after, cause, event["detail"])
+    if is_restart(event["from"], after, cause, event["detail"]):
+        out.restarts.append(cause)
     out.false_suspicions += cause in CLEARED and after == "running"
     out.holds += cause == Cause.HELD
     out.breaker_opened += after == "failed" and moved
 
 
 def _figures(a: Account) -> Figures:
-    causes = sorted(set(a.causes), key=lambda cause: (-a.causes.count(cause), cause))
-    failures = len(a.causes)
+    causes, failures = _counted(a.causes), len(a.causes)
     seconds = [value for _, value in a.detections]
     return {
         "instances": a.instances,
@@ -169,9 +170,10 @@ def _figures(a: Account) -> Figures:
         "unknown_s": round(a.unknown, 3),
         "availability": divide(a.ready, a.wanted) if a.wanted >= a.unknown else None,
         "failures": failures,
-        "failures_by_cause": {cause: a.causes.count(cause) for cause in causes},
+        "failures_by_cause": causes,
         "recovered": a.recovered,
-        "restarts": a.restarts,
+        "restarts": len(a.restarts),
+        "restarts_by_cause": _counted(a.restarts),
         "breaker_opened": a.breaker_opened,
         "false_suspicions": a.false_suspicions,
         "holds": a.holds,
@@ -187,6 +189,13 @@ def _figures(a: Account) -> Figures:
             if (known := [value for of, value in a.detections if of == cause])
         },
         **ratios(a.rows, a.instances, failures, a.recovered),
+    }
+
+
+def _counted(causes: Sequence[str]) -> dict[str, int]:
+    """How often each occurs, the most frequent first."""
+    return {
+        cause: causes.count(cause) for cause in sorted(set(causes), key=lambda cause: (-causes.count(cause), cause))
     }
 
 

@@ -270,6 +270,12 @@ def _verdict(incident: Incident, detail: JSON) -> Iterator[str]:
 def _not_restarted(detail: JSON) -> Iterator[str]:
     """Why nothing follows, and what to write where that is not meant."""
     policy, code = detail.get("policy"), detail.get("exit_code")
+    if detail.get("maintenance"):
+        yield "left as it is, in maintenance; at the end of that its restart policy decides"
+        return
+    if rule := detail.get("exit_code_rule"):
+        yield f"no restart: restart.exit_codes.{rule} has {code}"
+        return
     yield f'no restart: restart.policy = "{policy}"' if policy else "no restart: its policy does not restart it"
     if code == 0 and policy == "on-failure":
         yield 'to start it again after every end: restart.policy = "always"; for a job that ends: type = "oneshot"'

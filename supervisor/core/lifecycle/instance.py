@@ -108,6 +108,7 @@ class Instance:
         "says_stopping",
         "signal",
         "signalled",
+        "spawn_error",
         "spec",
         "started_at",
         "state",
@@ -155,6 +156,8 @@ class Instance:
         self.notified = 0
         """Datagrams that came by sd_notify since the start began."""
         self.notified_at: float | None = None
+        self.spawn_error = ""
+        """Why the last start created no process; empty once one did."""
         self.last_probe_error = ""
         self.refusals = 0
         """Probes that did ask since the last beat, and were answered no or not at all."""

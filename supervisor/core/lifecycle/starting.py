@@ -43,6 +43,7 @@ def permitted(instance: Instance, event: ev.StartPermitted, now: float, out: lis
 def spawned(instance: Instance, event: ev.Spawned, now: float, out: list[Action]) -> None:
     """The process exists: wait until it is ready, or take it as running where readiness is not observed."""
     instance.pid, instance.started_at, instance.phase = event.pid, now, Phase.UP
+    instance.spawn_error = ""
     if instance.spec.ready is not None:
         note(instance, Cause.SPAWNED, now, out, {"pid": event.pid})
         await_ready(instance, now, out)
@@ -59,6 +60,7 @@ def spawn_failed(instance: Instance, event: ev.SpawnFailed, now: float, out: lis
     instance.phase = Phase.NONE
     instance.exit_code = instance.signal = instance.out_of_memory = None
     instance.left_behind = False
+    instance.spawn_error = event.error
     instance.failure = (Cause.SPAWN_FAILED, {"error": event.error})
     if event.pid is None:
         ended(instance, now, out)

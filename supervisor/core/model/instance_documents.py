@@ -133,6 +133,7 @@ class Instance(InstanceName):
     detach: Annotated[bool, "it outlives the supervisor"]
     status: Annotated[str | None, "the last STATUS= of this run"]
     status_age_s: NotRequired[Annotated[float | None, "seconds since that STATUS= came; null: none, or not known"]]
+    start_error: NotRequired[Annotated[str | None, "why the last start created no process; null: one was created"]]
     probe_error: str | None
     probe: NotRequired[Annotated[Probe | None, "null: no probe asks it"]]
     current: Annotated[bool, "runs the configuration now in force"]

@@ -43,6 +43,7 @@ class Figures(Ratios):
     failures_by_cause: dict[str, int]
     recovered: int
     restarts: int
+    restarts_by_cause: Annotated[dict[str, int], "breaker-trial: the trial after a cooldown"]
     breaker_opened: int
     false_suspicions: int
     holds: int

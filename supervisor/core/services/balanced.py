@@ -1,7 +1,7 @@
 """What the balancer is told of the instances of a service: which ones take requests, and where; and how long it stays.
 
 A process is behind the balancer as the definition says under which it runs: in a rollout that adds `balance` or takes
-it away, instances of both kinds run side by side.
+it away, instances of both kinds run side by side.  The fallback of a service stands in for it behind the same balancer.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from supervisor.core.balancing.slots import Wanted
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import State
-from supervisor.core.model.spec import BALANCER, Plan, ServiceSpec
-from supervisor.core.services.replica import balanced_at
+from supervisor.core.model.spec import BALANCER, BalanceSpec, Plan, ServiceSpec
+from supervisor.core.services.replica import balanced_at, behind
 
 if TYPE_CHECKING:
     from supervisor.core.services.rollout import Rollout
@@ -36,6 +36,21 @@ def wanted(instances: Iterable[Instance]) -> list[Wanted]:
 def _wanted(one: Instance) -> Wanted:
     serving = one.state is State.RUNNING and one.ready
     return Wanted(one.name, one.incarnation, balanced_at(one.running_spec, one.name), serving, one.draining)
+
+
+def standing_in(
+    balance: BalanceSpec, own: Iterable[Instance], served: Iterable[Wanted], fallback: Iterable[Instance]
+) -> list[Wanted]:
+    """The instances of a `fallback` behind the balancer of the service that it replaces.
+
+    They take its requests while the breaker of an instance of the service is open and no instance of it takes any.  One
+    without a port that the balancer needs is left out."""
+    needed = any(one.state is State.FAILED for one in own) and not any(one.serving for one in served)
+    return [
+        Wanted(one.name, one.incarnation, address, needed and one.state is State.RUNNING and one.ready)
+        for one in fallback
+        if (address := behind(balance, one.running_spec, one.name))
+    ]
 
 
 def leaving(instances: Iterable[Instance]) -> dict[str, ServiceSpec]:

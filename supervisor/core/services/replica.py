@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec, SocketSpec
+from supervisor.core.model.spec import BalanceSpec, HeartbeatSpec, ReadySpec, ServiceSpec, SocketSpec
 
 REPLICA, PORT = "{replica}", "{port}"
 PORT_VARIABLE = "PORT"
@@ -61,7 +61,13 @@ def for_instance(spec: ServiceSpec, instance: str) -> ServiceSpec:
 
 def balanced_at(spec: ServiceSpec, instance: str) -> str:
     """The address of the instance for the balancer; empty where there is none."""
-    return _put(spec.balance.server, _marks(spec, instance)) if spec.balance is not None else ""
+    return behind(spec.balance, spec, instance) if spec.balance is not None else ""
+
+
+def behind(balance: BalanceSpec, spec: ServiceSpec, instance: str) -> str:
+    """The address of an instance for the balancer of a service; empty where that needs a port and it has none."""
+    address = _put(balance.server, _marks(spec, instance))
+    return "" if PORT in address else address
 
 
 def texts(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:

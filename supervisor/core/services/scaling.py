@@ -114,8 +114,8 @@ def refusal(spec: ServiceSpec, replicas: int) -> str:
         return f"min_ready = {spec.min_ready} needs as many replicas"
     surge = surge_of(spec.rollout, replicas)
     if spec.ports is not None and replicas + surge > port_count(spec.ports):
-        beside = f" for {replicas} replicas and rollout.max_surge, {surge}" if surge else ""
-        return "ports = {}-{} has fewer ports".format(*spec.ports) + beside
+        beside = f" + {surge} of rollout.max_surge" if surge else ""
+        return "ports = {}-{} has {} ports".format(*spec.ports, port_count(spec.ports)) + f" for {replicas}{beside}"
     logs = (("path", spec.log.path, spec.log.path_shared), ("stderr", spec.log.stderr, spec.log.stderr_shared))
     for key, path, shared in logs:
         if replicas + surge > 1 and path and "{instance}" not in path and not shared:

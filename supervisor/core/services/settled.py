@@ -21,6 +21,9 @@ Rows = Mapping[str, "Instance"]
 TRIES = 3
 """After this many failed attempts a start counts as failed, although the daemon continues to try."""
 
+_LINE = 200
+"""Characters of a failure at most."""
+
 MIN_UPTIME = 1.0
 """Seconds after which an instance without a readiness check counts as started.  Most that cannot work end sooner: a
 port in use, a configuration that is refused."""
@@ -96,7 +99,4 @@ def _ended(row: Instance) -> bool:
 def _ending(row: Instance) -> str:
     from supervisor.core.text.causes import ending, phrase
 
-    return phrase(
-        row["cause"],
-        ending(row),
-    )
+    return phrase(row["cause"], ending(row), _LINE)

@@ -66,6 +66,7 @@ def instance_view(i: Instance, now: float) -> instance_documents.Instance:
         "detach": i.spec.detach,
         "status": i.status_text or None,
         "status_age_s": _ago(i.status_at, now) if i.status_text else None,
+        "start_error": i.spawn_error or None,
         "probe_error": i.last_probe_error or None,
         "probe": _probe(i, now),
         "current": i.current,

@@ -37,6 +37,8 @@ def phrase(cause: str, detail: Detail | None = None, longest: int = LONGEST) -> 
 def ending(row: Instance) -> dict[str, Any]:
     """What a status row tells of the last end of its process, as a detail."""
     detail = {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")}
+    if row["cause"] == Cause.SPAWN_FAILED and row.get("start_error"):
+        detail["error"] = row["start_error"]
     return detail | ({"tree": LEFT_BEHIND} if row.get("left_behind") else {})
 
 
@@ -94,7 +96,8 @@ def _out_of_memory(detail: Detail) -> str:
 
 def _spawn_failed(detail: Detail) -> str:
     error = detail.get("error")
-    return f"cannot be started: {shorten(error, 34)}" if error else "cannot be started"
+    decided = "delay_s" in detail or "breaker" in detail
+    return f"cannot be started: {shorten(error, 34) if decided else error}" if error else "cannot be started"
 
 
 def _start_timeout(detail: Detail) -> str:

@@ -82,6 +82,7 @@ def test_a_crash_and_a_hang_that_were_healed() -> None:
     assert (web["mtbf_s"], web["mttr_s"], web["longest_outage_s"], web["outages"]) == (40, 10, 10, 2)
     assert (web["detection_mean_s"], web["detection_max_s"]) == (2, 4)
     assert web["detection_by_cause"]["heartbeat-silent"] == {"mean_s": 4, "max_s": 4}
+    assert web["restarts_by_cause"] == {"exited": 1, "heartbeat-silent": 1}
     assert (web["restarts"], web["false_suspicions"], web["holds"], web["breaker_opened"]) == (2, 0, 0, 0)
     assert (web["replication"], web["consistency"], web["load"], web["fault_ratio"]) == (1.0, 1.0, None, 2.0)
 
@@ -111,6 +112,7 @@ def test_a_crash_loop_is_one_outage_and_the_breaker_recovers_by_itself() -> None
     history.add(90, "running", "running", "breaker-closed")
     total = history.report(0, 100, row())["total"]
     assert (total["failures"], total["recovered"], total["restarts"], total["breaker_opened"]) == (2, 2, 2, 1)
+    assert total["restarts_by_cause"] == {"breaker-trial": 1, "exited": 1}
     assert (total["outages"], total["mttr_s"], total["ready_s"]) == (1, 20, 80)
 
 

@@ -17,6 +17,7 @@ from supervisor.core.model.actions import Action, Record
 from supervisor.core.model.documents import Event
 from supervisor.core.model.evidence_documents import Evidence
 from supervisor.core.model.spec import (
+    ExitCodesSpec,
     HeartbeatSpec,
     Policy,
     Reaction,
@@ -29,7 +30,9 @@ from supervisor.core.model.spec import (
     TargetSpec,
 )
 from supervisor.core.model.story_documents import Why
+from supervisor.core.services.settled import TRIES, settled
 from supervisor.core.services.status import instance_view
+from supervisor.core.text.causes import ending
 from supervisor.core.text.timestamps import local_time, to_iso
 
 JSON = dict[str, Any]
@@ -485,6 +488,30 @@ def test_what_cannot_be_started() -> None:
     error = "No such file or directory: " + "/long" * 30
     life = Life().step(ev.Start()).step(ev.StartPermitted()).step(ev.SpawnFailed(1, error))
     assert_told(life.told(), f"seen      cannot be started: {error}")
+
+
+def test_why_nothing_could_be_started_is_told_until_something_is() -> None:
+    error = "no haproxy on this machine; install 2.6 or newer (package haproxy)"
+    life = Life().step(ev.Start()).step(ev.StartPermitted()).step(ev.SpawnFailed(1, error))
+    row = instance_view(life.instance, life.now)
+    assert row["start_error"] == error
+    assert settled("start", "web@1", {"web@1": {**row, "incarnation": TRIES}}, {"web@1": 0}) == (
+        f"cannot be started: {error}, {TRIES} times; next try follows"
+    )
+    life.step(ev.Stop(), 0.5)
+    assert ending(instance_view(life.instance, life.now)).get("error") is None
+    life.step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(2, 5))
+    assert instance_view(life.instance, life.now)["start_error"] is None
+
+
+def test_a_failure_in_maintenance_is_not_told_as_decided_by_its_policy() -> None:
+    life = Life().start().step(ev.BeginMaintenance(T0)).crash(1.0)
+    assert_told(life.told(), "decided   left as it is, in maintenance; at the end of that its restart policy decides")
+
+
+def test_the_list_that_decided_is_told() -> None:
+    life = Life(restart=RestartSpec(exit_codes=ExitCodesSpec(never=(64,)))).start().crash(1.0, 64)
+    assert_told(life.told(), "decided   no restart: restart.exit_codes.never has 64")
 
 
 def test_a_person_stepped_in() -> None:

@@ -12,7 +12,7 @@ from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.balance_documents import Balance, BalancedSlot
 from supervisor.core.model.spec import BalanceSpec, HeartbeatSpec, Plan, ServiceSpec, SupervisorSpec
-from supervisor.core.services.balanced import balanced, leaving, wanted, with_fitting_balancer
+from supervisor.core.services.balanced import balanced, leaving, standing_in, wanted, with_fitting_balancer
 from supervisor.core.services.fitting import fitting
 from supervisor.core.services.replica import balanced_at
 from supervisor.core.services.rollout import Order, Rollout, Stage
@@ -47,6 +47,39 @@ def test_a_process_is_behind_the_balancer_as_its_own_definition_says() -> None:
     assert leaving([one]) == {"web": WEB}
     one.running_spec = one.spec
     assert wanted([one]) == [] and leaving([one]) == {}
+
+
+SORRY = ServiceSpec(name="sorry", command=("sorry",), ports=(18201, 18202))
+BY_PORT = BalanceSpec(listen=("127.0.0.1", 8000), server="127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("ready", [True, False])
+@pytest.mark.parametrize(
+    ("own", "needed"),
+    [
+        ([State.FAILED, State.FAILED], True),
+        ([State.FAILED, State.STARTING], True),
+        ([State.FAILED, State.RUNNING], False),
+        ([State.STARTING, State.BACKOFF], False),
+    ],
+)
+def test_a_fallback_takes_requests_while_the_breaker_is_open_and_no_instance_of_its_service_takes_any(
+    own: list[State], needed: bool, state: State, ready: bool
+) -> None:
+    mine = [Instance(f"web@{number}", WEB, lambda: 0.5) for number in (1, 2)]
+    for one, its in zip(mine, own, strict=True):
+        one.state, one.ready = its, its is State.RUNNING
+    fallback = Instance("sorry", SORRY, lambda: 0.5)
+    fallback.state, fallback.ready, fallback.incarnation = state, ready, 4
+    (found,) = standing_in(BY_PORT, mine, wanted(mine), [fallback])
+    assert found == ("sorry", 4, "127.0.0.1:18201", needed and ready and state is State.RUNNING, False)
+
+
+def test_a_fallback_without_a_port_of_its_own_is_behind_no_balancer_that_needs_one() -> None:
+    plain = Instance("plain", PLAIN, lambda: 0.5)
+    assert standing_in(BY_PORT, [], [], [plain]) == []
+    assert [one.address for one in standing_in(BALANCE, [], [], [plain])] == ["127.0.0.1:18101"]
 
 
 HAPROXY = ServiceSpec(name="haproxy", command=("haproxy",), heartbeat=HeartbeatSpec(source="haproxy", interval=0.5))

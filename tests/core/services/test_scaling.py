@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.plain import from_plain, to_plain
-from supervisor.core.model.spec import HeartbeatSpec, LogSpec, Plan, ServiceSpec, ServiceType, SupervisorSpec
+from supervisor.core.model.spec import (
+    HeartbeatSpec,
+    LogSpec,
+    Plan,
+    RolloutSpec,
+    ServiceSpec,
+    ServiceType,
+    SupervisorSpec,
+)
 from supervisor.core.services.scaling import (
     Scale,
     Spread,
@@ -48,6 +56,7 @@ PLAN = plan_of(
     service(),
     service("db", replicas=3, min_ready=2),
     service("api", ports=(80, 82), replicas=2),
+    service("shop", ports=(90, 92), replicas=2, rollout=RolloutSpec(max_surge=1)),
     service("log", log=LogSpec(path="/srv/log")),
     service("logs", log=LogSpec(path="/srv/{instance}.log")),
     service("errors", log=LogSpec(stderr="/srv/log")),
@@ -80,7 +89,8 @@ def test_numbers_by_service() -> None:
         ),
         (["job=2"], UsageError, "job=2: a oneshot runs to completion; its number is set in the file"),
         (["db=1"], UsageError, "db=1: min_ready = 2 needs as many replicas"),
-        (["api=4"], UsageError, "api=4: ports = 80-82 has fewer ports"),
+        (["api=4"], UsageError, "api=4: ports = 80-82 has 3 ports for 4"),
+        (["shop=3"], UsageError, "shop=3: ports = 90-92 has 3 ports for 3 + 1 of rollout.max_surge"),
         (["log=2"], UsageError, "log=2: log.path would be the log of them all: write {instance} in it"),
         (["errors=2"], UsageError, "errors=2: log.stderr would be the log of them all: write {instance} in it"),
         (["web=2", "web=3"], UsageError, "web=3: web is named twice"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import os
+import shlex
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from scripts.tools.bench.balanced import Clients, balanced_service
+from scripts.tools.bench.balanced import WEB, Clients, balanced_service
 from scripts.tools.bench.ports import free_port, free_ports
 from supervisor.core.balancing import answers
 from supervisor.core.balancing.haproxy_config import Place
@@ -246,6 +248,41 @@ def test_haproxy_serves_on_while_there_is_no_daemon(
     assert all(now[name] == given[name] for name in ("web@1", "web@2", "web@4"))
     requests.stop()
     assert requests.failed == []
+    assert processes(one).reloads == 0
+
+
+def test_a_fallback_stands_in_behind_the_same_balancer(daemon: Start, tmp_path: Path) -> None:
+    port, ports, works = free_port(), free_ports(8), tmp_path / "works"
+    program = f"{shlex.quote(sys.executable)} {shlex.quote(str(WEB))}"
+    web = f"""
+[services.web]
+command = ["sh", "-c", "test -e {works} && exec {program} {{port}}"]
+replicas = 2
+ports = "{ports}-{ports + 3}"
+ready = {{ http = "http://127.0.0.1:{{port}}/healthz", interval = "50ms", timeout = "10s" }}
+restart = {{ initial = "10ms", max_restarts = 1, cooldown = "1h", fallback = "sorry" }}
+balance = {{ listen = "127.0.0.1:{port}", check = "/healthz" }}
+
+[services.sorry]
+command = "{program} {{port}}"
+autostart = false
+ports = "{ports + 4}-{ports + 7}"
+ready = {{ http = "http://127.0.0.1:{{port}}/healthz", interval = "50ms", timeout = "10s" }}
+"""
+    one = daemon(web)
+    assert all_confirmed(one, 1).keys() == {"sorry"}
+    assert ask(port) == "sorry"
+    one.signal(signal.SIGKILL)
+    one.wait()
+    assert ask(port) == "sorry"
+    one.start()
+    assert all_confirmed(one, 1).keys() == {"sorry"}
+    works.touch()
+    one.cli("reset", "web", "--no-wait")
+    all_ready(one, 2)
+    while confirmed(one).keys() != {"web@1", "web@2"}:
+        pass
+    assert ask(port) in ("web@1", "web@2")
     assert processes(one).reloads == 0
 
 
