@@ -147,7 +147,7 @@ class PageMaker:
         self._histograms: dict[str, str] = {}
         """The lines of the intervals' histograms of earlier pages, where instances take turns."""
         self._labels: dict[tuple[str, str], str] = {}
-        """The labels of the instances of the last page, by service and name."""
+        """The labels of the instances of the last page, by service and name, and those of services (without a name)."""
         self._blocks: dict[Family, _Block] = {}
         """Families of the last page."""
 
@@ -183,12 +183,16 @@ class PageMaker:
                 account.add(i, tally, reading.balanced, outdated=reading.outdated)
             yield
         ratios: list[tuple[float | None, ...]] = []
-        for account in services.values():
+        of_services: list[str] = []
+        for service, account in services.items():
+            text = known.get((service, "")) or labels({"service": service})
+            self._labels[service, ""] = text
+            of_services.append(text)
             ratios.append(_ratios(account))
             total.include(account)
             yield
         ratios.append(_ratios(total))
-        of_services = [*(labels({"service": service}) for service in services), ""]
+        of_services.append("")
         yield
         for family, found in ((DETECTION, collector.detections), (RECOVERY, collector.recoveries)):
             for service in sorted(found):
