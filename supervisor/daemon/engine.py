@@ -46,6 +46,8 @@ class Engine:
         self._now = now
         self._inbox: deque[tuple[str, Event]] = deque()
         self._orders: deque[Action] = deque()
+        self._unobserved = 0
+        """How many of the orders begin to observe a process."""
         self._stall = 0.0
 
     def post(self, instance: str, event: Event) -> None:
@@ -66,7 +68,9 @@ class Engine:
         while True:
             self._step(now)
             while self._orders and now - began <= TURN_BUDGET:
-                self.world.perform(self._orders.popleft())
+                action = self._orders.popleft()
+                self._unobserved -= type(action) is StartMonitoring
+                self.world.perform(action)
                 now = self._now()
             if now - began > TURN_BUDGET:
                 # No deadline fires here: events that may postpone it have not been read yet.
@@ -83,12 +87,19 @@ class Engine:
         return not self._orders and not self._inbox
 
     def _start_monitoring(self) -> None:
-        """Begin to observe processes now; a line of output that is read before that would never be matched."""
-        waiting = self._orders
-        self._orders = deque(action for action in waiting if type(action) is not StartMonitoring)
-        for action in waiting:
-            if type(action) is StartMonitoring:
-                self.world.perform(action)
+        """Begin to observe processes now; a line of output that is read before that would never be matched.
+
+        These orders are looked for from the end: they came last, and many others may wait before them."""
+        later: list[Action] = []
+        found: list[Action] = []
+        while self._unobserved:
+            action = self._orders.pop()
+            observes = type(action) is StartMonitoring
+            self._unobserved -= observes
+            (found if observes else later).append(action)
+        self._orders.extend(reversed(later))
+        for action in reversed(found):
+            self.world.perform(action)
 
     def _step(self, now: float) -> None:
         actions: list[Action] = []
@@ -114,4 +125,6 @@ class Engine:
         records = [a for a in actions if type(a) is Record]
         if records:
             self.world.record(records)
-        self._orders.extend(a for a in actions if type(a) is not Record)
+        orders = [a for a in actions if type(a) is not Record]
+        self._unobserved += sum(type(a) is StartMonitoring for a in orders)
+        self._orders.extend(orders)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import pytest
 
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
@@ -94,3 +97,48 @@ def test_a_long_turn_does_not_blame_a_process_for_beats_that_are_not_read_yet() 
     host.now += 1000.0
     host.engine.turn()
     assert beating.state is not State.RUNNING
+
+
+class Looked(deque[Action]):
+    """A queue that counts the orders that are looked at from its end, or one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def pop(self) -> Action:  # type: ignore[override]
+        self.looks += 1
+        return super().pop()
+
+    def __iter__(self) -> Iterator[Action]:
+        for action in super().__iter__():
+            self.looks += 1
+            yield action
+
+
+def test_an_observation_is_not_searched_for_among_all_that_is_still_to_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the start of a thousand costs as much as a million looks, on a host where each turn starts few."""
+    host, orders = SlowHost(), Looked()
+    monkeypatch.setattr(host.engine, "_orders", orders)
+    host.engine.order(host.service_set.start(["says"], host.now))
+    host.engine.order([act.Spawn("two", 1)] * 1000)
+    host.engine.turn()
+    assert orders.looks < 10
+    assert host.observed == ["says"]
+    assert len(orders) == 1000
+
+
+def test_what_waits_keeps_its_order_when_an_observation_is_taken_out() -> None:
+    host, done = SlowHost(), list[Action]()
+    begin = act.StartMonitoring("says", 1, act.Purpose.READY)
+    host.engine.order([act.Spawn("one", 1), act.Spawn("two", 1), begin, act.Kill("one", 1), begin, act.Kill("two", 1)])
+    perform = host.perform
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host, "perform", lambda action: (done.append(action), perform(action)))
+        host.engine.turn()
+        assert done == [act.Spawn("one", 1), begin, begin]
+        host.engine.turn()
+        host.engine.turn()
+    assert done[3:] == [act.Spawn("two", 1), act.Kill("one", 1), act.Kill("two", 1)]

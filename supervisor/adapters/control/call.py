@@ -6,10 +6,12 @@ It has a file of its own, because the routes and the event stream both use it.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.eventloop.slices import in_slices
 from supervisor.adapters.http.messages import Exchange, Peer
 from supervisor.errors import SupervisorError
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Error, Status
 
 JSON_TYPE = "application/json"
+ENCODING_SLICE = 0.002
+"""Seconds of one turn of the loop in which rows of a status are written as JSON."""
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=str)
 
 
@@ -45,8 +49,14 @@ def encode(plain: object) -> bytes:
     return _ENCODER.encode(plain).encode()
 
 
+def encode_status(loop: EventLoop, status: Status, done: Callable[[bytes], None], failed: Callable[[], None]) -> None:
+    """Call `done` later with what `encode` returns for a status; the rows of many instances take several turns of the
+    loop.  `failed`: see in_slices."""
+    in_slices(loop.call_soon, loop.now, encoded_status(status), ENCODING_SLICE, done, failed)
+
+
 def encoded_status(status: Status) -> Generator[None, None, bytes]:
-    """What `encode` returns for a status, in steps: one for each row, because those of many instances take long."""
+    """The same in steps, one for each row."""
     rows = []
     for row in status["instances"]:
         rows.append(encode(row))

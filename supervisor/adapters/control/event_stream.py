@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from supervisor.adapters.control.call import Call, encode
+from supervisor.adapters.control.call import Call, encode, encode_status
 from supervisor.adapters.control.port import MOST_ID, Daemon, Subscriber
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.http.messages import Stream
@@ -75,6 +75,9 @@ class _Feed:
         self._unwatch: Callable[[], None] | None = None
         self._ping: Timer | None = None
         self._status: Status | None = None
+        """The newest status, which is to be sent."""
+        self._status_under_way = False
+        """A status is being encoded, or waits until the client has read more."""
         self._open = False
 
     def begin(self, call: Call, after: int | None) -> None:
@@ -129,18 +132,27 @@ class _Feed:
         self._send("log", {"instance": instance, "at": round(time.time(), 3), "lines": list(lines)})
 
     def _on_status(self, status: Status) -> None:
-        waiting, self._status = self._status is not None, status
-        if self._stream.backlog <= STATUS_BACKLOG:
-            self._send_status()
-        elif not waiting:
-            self._stream.when_flushed(self._send_status)
+        self._status = status
+        if not self._status_under_way:
+            self._next_status()
 
-    def _send_status(self) -> None:
+    def _next_status(self) -> None:
+        """Send the newest status, if there is one, as soon as the client has read enough."""
+        self._status_under_way = self._open and self._status is not None
+        if not self._open or self._status is None:
+            return
+        if self._stream.backlog > STATUS_BACKLOG:
+            self._stream.when_flushed(self._next_status)
+            return
         status, self._status = self._status, None
-        if status is not None:
-            self._send("status", status)
+        encode_status(self._api.loop, status, self._send_status, self._next_status)
 
-    def _send(self, kind: str, plain: Event | Status | LogMessage, event_id: int | None = None) -> None:
+    def _send_status(self, body: bytes) -> None:
+        if self._open:
+            self._stream.send(b"event: status\ndata: %s\n\n" % body)
+        self._next_status()
+
+    def _send(self, kind: str, plain: Event | LogMessage, event_id: int | None = None) -> None:
         name = b"" if event_id is None else b"id: %d\n" % event_id
         self._stream.send(b"event: %s\n%sdata: %s\n\n" % (kind.encode(), name, encode(plain)))
 

@@ -9,11 +9,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from supervisor.adapters.control.call import JSON_TYPE, Call, encoded_status, error_body
+from supervisor.adapters.control.call import JSON_TYPE, Call, encode_status, error_body
 from supervisor.adapters.control.port import MOST_ID, Daemon
 from supervisor.adapters.eventloop.fd_passing import unquoted
 from supervisor.adapters.eventloop.loop import EventLoop
-from supervisor.adapters.eventloop.slices import in_slices
 from supervisor.adapters.http.messages import Exchange
 from supervisor.adapters.http.routing import Param, Params, Route, arguments, match
 from supervisor.adapters.ledger.store import EventQuery
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 FILE_HEADER = "supervisor-file"
 """The header in which a client says which file it means, percent-encoded."""
-ENCODING_SLICE = 0.002
-"""Seconds of one turn of the loop in which rows of a status are written as JSON."""
 MOST_STREAMS = 32
 RESERVED_STREAMS = 16
 """Streams beyond that which only commands that wait for their order may open, so that followers cannot hinder them."""
@@ -152,8 +149,7 @@ def _status(api: ControlRoutes, call: Call) -> None:
         if isinstance(result, SupervisorError):
             call.fail(500, "internal", result)
         else:
-            loop, work = api.loop, encoded_status(result)
-            in_slices(loop.call_soon, loop.now, work, ENCODING_SLICE, answer, failed)
+            encode_status(api.loop, result, answer, failed)
 
     def answer(body: bytes) -> None:
         call.exchange.reply(200, body, JSON_TYPE)

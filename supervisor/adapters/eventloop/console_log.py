@@ -42,6 +42,7 @@ class ConsoleLog:
         self._json = log_format == "json"
         self._colour = not self._json and os.isatty(2) and not _is_plain_terminal()
         self._dropped = 0
+        self._moment = "", ""  # of the last event, as it has it and as it was written
         self._begun = b""  # the rest of a line of which a part is written
         self._outlet: Outlet | None = None
         with suppress(OSError):
@@ -57,7 +58,9 @@ class ConsoleLog:
             return  # recorded for recovery, of no interest to a reader
         tag = f"\x1b[{_COLOURS.get(state, '0')}m{state:<8}\x1b[0m" if self._colour else f"{state:<8}"
         said = phrase(event["cause"], event["detail"]) + (f"; {place}" if place else "")
-        self._write(f"{local_time(event['at'])} {event['instance']:<16} {tag} {said}")
+        if self._moment[0] != event["at"]:  # many events have the same
+            self._moment = event["at"], local_time(event["at"])
+        self._write(f"{self._moment[1]} {event['instance']:<16} {tag} {said}")
 
     def say(self, level: str, message: str, at: str) -> None:
         """Write a message.  `level`: info, warning or error.  `at`: ISO 8601."""

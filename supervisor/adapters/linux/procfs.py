@@ -24,7 +24,8 @@ _MOST = 1 << 20  # bytes of one /proc file that are read; only environ and cgrou
 class Stat(NamedTuple):
     """The fields of /proc/PID/stat that are used.
 
-    `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes, `flags`: PF_… of include/linux/sched.h.
+    `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes, `flags`: PF_… of include/linux/sched.h,
+    `stack`: the address at which its stack begins; 0 where that may not be read.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Stat(NamedTuple):
     start: int
     rss: int
     flags: int = 0
+    stack: int = 0
 
     @property
     def ended(self) -> bool:
@@ -96,6 +98,7 @@ def parse_stat(content: bytes) -> Stat | None:
             start=int(fields[19]),
             rss=int(fields[21]) * PAGE,
             flags=int(fields[6]),
+            stack=int(fields[25]) if len(fields) > 25 else 0,
         )
     except ValueError:
         return None
@@ -107,12 +110,6 @@ def executable(pid: int) -> str:
         return os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115
     except OSError:
         return ""
-
-
-def stack(pid: int) -> int:
-    """The address of its stack; 0 where that may not be read."""
-    fields = (read(f"/proc/{pid}/stat") or b"").rpartition(b")")[2].split()
-    return int(fields[25]) if len(fields) > 25 else 0
 
 
 def start_time(pid: int) -> int | None:

@@ -6,8 +6,8 @@ instance is of the moment of its step; the whole page takes a few milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from supervisor.adapters.metrics.collector import OUTCOMES
 from supervisor.adapters.metrics.exposition import MARK, fill, labels, sample, template
@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from supervisor.core.services.rollout import Rollout
 
 Page = Generator[None, None, bytes]
+T = TypeVar("T")
+Lines: TypeAlias = Callable[[str, list[str], tuple[T, ...]], list[str]]
+"""The lines of a family from its name, the labels and a value for each of them."""
 
 FIRST, LAST = -3, 6
 INTERVAL_BOUNDS = tuple(2.0**e for e in range(FIRST, LAST + 1))
@@ -135,6 +138,14 @@ class Source(Protocol):
         ...
 
 
+class _Block(NamedTuple):
+    """A family as it was written for these labels and values."""
+
+    texts: list[str]
+    column: tuple[Any, ...]
+    text: bytes
+
+
 class PageMaker:
     """Makes pages one after the other, and keeps what a later one uses again."""
 
@@ -144,13 +155,15 @@ class PageMaker:
         self._histograms: dict[str, str] = {}
         """The lines of the intervals' histograms of earlier pages, where instances take turns."""
         self._labels: dict[tuple[str, str], str] = {}
-        """The labels of the instances of the last page, by service and name."""
+        """The labels of the instances of the last page, by service and name, and those of services (without a name)."""
+        self._blocks: dict[Family, _Block] = {}
+        """Families of the last page."""
 
     def page(self) -> Page:
         """The text of `/metrics`."""
         collector, source = self._collector, self._source
         texts: list[str] = []
-        states: list[str] = []
+        states: list[State] = []
         rows: list[tuple[float | None, ...]] = []
         out = _Lines()
         services: dict[str, _Account] = {}
@@ -166,7 +179,7 @@ class PageMaker:
                 text = known.get((service, name)) or labels({"service": service, "name": name})
                 self._labels[service, name] = text
                 texts.append(text)
-                states.append(_STATES[i.state].replace(MARK, text))
+                states.append(i.state)
                 rows.append(_values(reading, now))
                 if i.detector is not None and i.histogram.count:
                     out.lines[INTERVALS].append(self._intervals(text, i, len(due) == len(names), name in due))
@@ -177,11 +190,18 @@ class PageMaker:
                     account = services[service] = _Account()
                 account.add(i, tally, reading.balanced, outdated=reading.outdated)
             yield
+        ratios: list[tuple[float | None, ...]] = []
+        of_services: list[str] = []
         for service, account in services.items():
-            out.ratios(labels({"service": service}), account.ratios())
+            text = known.get((service, "")) or labels({"service": service})
+            self._labels[service, ""] = text
+            of_services.append(text)
+            ratios.append(_ratios(account))
             total.include(account)
             yield
-        out.ratios("", total.ratios())
+        ratios.append(_ratios(total))
+        of_services.append("")
+        yield
         for family, found in ((DETECTION, collector.detections), (RECOVERY, collector.recoveries)):
             for service in sorted(found):
                 out.lines[family].append(found[service].lines(family.full_name, labels({"service": service})))
@@ -195,11 +215,10 @@ class PageMaker:
             out.cluster(word)
         yield
         parts = [_about_daemon(source.supervisor())]
-        _put(parts, STATE, states)
+        parts.append(self._block(STATE, texts, tuple(states), _state_lines))
         yield
         for family, column in zip(VALUES, zip(*rows, strict=True), strict=False):
-            name = family.full_name
-            _put(parts, family, [f"{name}{{{t}}} {v}\n" for t, v in zip(texts, column, strict=True) if v is not None])
+            parts.append(self._block(family, texts, column, _value_lines))
             yield
         held = {labels({"service": s, "socket": url}): row for (s, url), row in source.sockets().items()}
         for family, key in SOCKETS:
@@ -207,10 +226,23 @@ class PageMaker:
             values = ((text, row[key]) for text, row in held.items())
             _put(parts, family, [f"{name}{{{text}}} {value}\n" for text, value in values if value is not None])
         yield
+        for family, ratio in zip(RATIOS, zip(*ratios, strict=True), strict=True):
+            parts.append(self._block(family, of_services, ratio, _value_lines))
+            yield
         for family, lines in out.lines.items():
             _put(parts, family, lines)
             yield
         return b"".join(parts)
+
+    def _block(self, family: Family, texts: list[str], column: tuple[T, ...], lines: Lines[T]) -> bytes:
+        """The family with a value for each of these labels: the text of the last page, where nothing has changed."""
+        known = self._blocks.get(family)
+        if known is not None and known.column == column and known.texts == texts:
+            return known.text
+        found = lines(family.full_name, texts, column)
+        text = "".join([family.head, *found]).encode() if found else b""
+        self._blocks[family] = _Block(texts, column, text)
+        return text
 
     def _intervals(self, text: str, i: Instance, all_due: bool, due: bool) -> str:
         if all_due:
@@ -261,7 +293,7 @@ class _Lines:
     def __init__(self) -> None:
         self.lines: dict[Family, list[str]] = {
             family: []
-            for family in (INTERVALS, *COUNTED, DETECTION, RECOVERY, *RATIOS, *OF_ROLLOUTS, *OF_BALANCERS, *OF_CLUSTER)
+            for family in (INTERVALS, *COUNTED, DETECTION, RECOVERY, *OF_ROLLOUTS, *OF_BALANCERS, *OF_CLUSTER)
         }
 
     def tally(self, text: str, i: Instance, tally: Tally, now: float) -> None:
@@ -274,12 +306,6 @@ class _Lines:
         for family, count in ((BREAKERS, tally.openings), (HOLDS, tally.holds)):
             if count:
                 self._add(family, text, count)
-
-    def ratios(self, text: str, values: Ratios) -> None:
-        keys = (values["replication"], values["consistency"], values["load"], values["fault_ratio"])
-        for family, value in zip(RATIOS, (*keys, values["recovery_ratio"]), strict=True):
-            if value is not None:
-                self._add(family, text, value)
 
     def rollout(self, rollout: Rollout, collector: MetricsCollector) -> None:
         """Every outcome has a sample from the start, because `increase` does not count the first value of a series."""
@@ -311,6 +337,23 @@ class _Lines:
 
     def _add(self, family: Family, text: str, value: float) -> None:
         self.lines[family].append(sample(family.full_name, text, value))
+
+
+def _state_lines(_name: str, texts: list[str], states: tuple[State, ...]) -> list[str]:
+    return [_STATES[state].replace(MARK, text) for text, state in zip(texts, states, strict=True)]
+
+
+def _value_lines(name: str, texts: list[str], values: tuple[float | None, ...]) -> list[str]:
+    """None: there is no sample.  Empty labels are those of the daemon as a whole."""
+    found = zip(texts, values, strict=True)
+    return [f"{name}{{{t}}} {v}\n" if t else f"{name} {v}\n" for t, v in found if v is not None]
+
+
+def _ratios(account: _Account) -> tuple[float | None, ...]:
+    """One value for each family of `RATIOS`, in its order."""
+    found = account.ratios()
+    keys = (found["replication"], found["consistency"], found["load"], found["fault_ratio"])
+    return (*keys, found["recovery_ratio"])
 
 
 def _values(reading: Reading, now: float) -> tuple[float | None, ...]:

@@ -17,6 +17,7 @@ from select import EPOLLERR, EPOLLPRI
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.procfs import Stat
 from supervisor.adapters.processes.descendant_tree import DescendantTree
 from supervisor.adapters.processes.tree import Tree, send
 from supervisor.core.model.spec import Enforce, ResourcesSpec
@@ -31,12 +32,12 @@ _LOOK_AGAIN = 1.0  # seconds until another attempt to watch a directory
 class CgroupTree(Tree):
     """The tree in the cgroup `path`, made if it is missing.  `passing`: `close` removes it when it is empty.
 
-    `outside` finds the members that are not in the cgroup.
+    `outside` finds the members that are not in the cgroup.  `thaw`: undo a freeze if the cgroup is there already.
     """
 
     __slots__ = ("_events_fd", "_loop", "_passing", "accounts", "outside", "path")
 
-    def __init__(self, path: str, outside: DescendantTree, *, passing: bool = False) -> None:
+    def __init__(self, path: str, outside: DescendantTree, *, passing: bool = False, thaw: bool = False) -> None:
         super().__init__()
         self.path = path
         self.outside = outside
@@ -44,8 +45,11 @@ class CgroupTree(Tree):
         self._passing = passing
         self._events_fd = -1
         self._loop: EventLoop | None = None
-        with suppress(FileExistsError):
+        try:
             os.mkdir(path, 0o755)  # noqa: PTH102 - on the restart path
+        except FileExistsError:
+            if thaw:
+                self.thaw()
 
     def limit(self, resources: ResourcesSpec | None, controllers: frozenset[str]) -> None:
         """Make the kernel enforce these limits, and reset all others: an earlier incarnation may have left some."""
@@ -57,7 +61,7 @@ class CgroupTree(Tree):
 
     def thaw(self) -> None:
         """Undo a freeze of the cgroup or of those below it, which outlives the frozen processes and holds new ones."""
-        for directory, _, _ in os.walk(self.path):
+        for directory in self._directories():
             if (procfs.read(f"{directory}/cgroup.freeze") or b"").startswith(b"1"):
                 write(f"{directory}/cgroup.freeze", "0")
 
@@ -69,8 +73,8 @@ class CgroupTree(Tree):
             for child in self._forked_before(pid):
                 self._move(child)
 
-    def follow(self, main: int) -> None:
-        self.outside.follow(main)
+    def follow(self, main: int, stat: Stat | None) -> None:
+        self.outside.follow(main, stat)
 
     def _forked_before(self, pid: int) -> Iterator[int]:
         """Descendants that were forked before the move.  What they fork later is inside from the start."""
@@ -95,16 +99,15 @@ class CgroupTree(Tree):
         return inside + [pid for pid in self.outside.all_members() if pid not in known]
 
     def _inside(self) -> list[int]:
+        return [pid for directory in self._directories() for pid in procfs.cgroup_members(directory)]
+
+    def _directories(self) -> list[str]:
+        """The cgroup and those below it; none where it was removed."""
         try:
             without_children = os.stat(self.path).st_nlink == 2  # noqa: PTH116 - the kernel counts them there
         except OSError:
             return []
-        if without_children:
-            return procfs.cgroup_members(self.path)
-        found: list[int] = []
-        for directory, _, _ in os.walk(self.path):
-            found += procfs.cgroup_members(directory)
-        return found
+        return [self.path] if without_children else [directory for directory, _, _ in os.walk(self.path)]
 
     def belongs(self, pid: int) -> bool:
         return self.holds(pid) or self.outside.belongs(pid)

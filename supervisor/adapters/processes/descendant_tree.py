@@ -89,10 +89,9 @@ class DescendantTree(Tree):
 
     def join(self, pid: int) -> None:
         if not self.leader:
-            self.follow(pid)
+            self.follow(pid, procfs.stat(pid))
 
-    def follow(self, main: int) -> None:
-        stat = procfs.stat(main)
+    def follow(self, main: int, stat: Stat | None) -> None:
         if stat is not None:
             self.leader, self._start = main, stat.start
             self._marked = marks.mark_of(main) == self.mark

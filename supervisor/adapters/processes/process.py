@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.procfs import Stat
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.tree import Tree
 from supervisor.core.services.succession import Program
 
 
 class Process:
-    """One incarnation's main process and its tree."""
+    """One incarnation's main process and its tree.
+
+    `stat`: what /proc told of the main process when its pidfd was open; None where it has ended."""
 
     __slots__ = ("incarnation", "instance", "main", "mark", "pid", "pidfd", "program", "settled", "start", "tree")
 
-    def __init__(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree, mark: int) -> None:
+    def __init__(
+        self, instance: str, incarnation: int, pid: int, pidfd: int, stat: Stat | None, tree: Tree, mark: int
+    ) -> None:
         self.instance = instance
         self.incarnation = incarnation
         self.pid = self.main = pid
         self.pidfd = pidfd
-        self.start = procfs.start_time(pid) if pid else None
+        self.start = stat.start if stat is not None else None
         self.program: Program | None = None
         """What it executes, known a moment after its start."""
         self.tree = tree

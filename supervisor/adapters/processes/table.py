@@ -15,6 +15,7 @@ from select import EPOLLHUP
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
+from supervisor.adapters.linux.procfs import Stat
 from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.blocked import paused, why_it_stays
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
@@ -73,10 +74,12 @@ class ProcessTable:
         self, instance: str, incarnation: int, pid: int, trees: Trees, resources: ResourcesSpec | None = None
     ) -> Process:
         """Watch a process that was just spawned.  It is an unreaped child, so its pid cannot be another's."""
-        process = self._process(instance, incarnation, pid, os.pidfd_open(pid), trees.create(instance, resources))
+        pidfd, tree = os.pidfd_open(pid), trees.create(instance, resources)
+        stat = procfs.stat(pid)
+        process = self._process(instance, incarnation, pid, pidfd, stat, tree)
         self._add(process)
         self._loop.call_at(self._loop.now() + KNOWN_AFTER, lambda: self._recognize(process))
-        process.tree.follow(pid)
+        tree.follow(pid, stat)
         if not process.settled:
             self._migration.plan(process)
         return process
@@ -95,23 +98,24 @@ class ProcessTable:
                 if error.errno in (errno.EMFILE, errno.ENFILE):  # it may well be alive
                     raise
             else:
-                if is_main(start, procfs.stat(pid)):
-                    process = self._process(instance, incarnation, pid, pidfd, tree)
+                stat = procfs.stat(pid)
+                if is_main(start, stat):
+                    process = self._process(instance, incarnation, pid, pidfd, stat, tree)
                     process.settled = True
-                    process.program = _program(pid)
+                    process.program = _program(pid, stat)
                     self._add(process)
                     return process
                 os.close(pidfd)
         if tree.empty():
             tree.close()
             return None
-        process = self._process(instance, incarnation, 0, -1, tree)
+        process = self._process(instance, incarnation, 0, -1, None, tree)
         self.by_instance[instance] = process
         tree.when_empty(self._loop, lambda: self._post(instance, TreeEmpty(incarnation)))
         return process
 
-    def _process(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree) -> Process:
-        process = Process(instance, incarnation, pid, pidfd, tree, marks.mark_for(self._id, instance))
+    def _process(self, instance: str, incarnation: int, pid: int, pidfd: int, stat: Stat | None, tree: Tree) -> Process:
+        process = Process(instance, incarnation, pid, pidfd, stat, tree, marks.mark_for(self._id, instance))
         self._by_mark[process.mark] = process
         return process
 
@@ -125,7 +129,7 @@ class ProcessTable:
     def _recognize(self, process: Process) -> None:
         """Note what the process executes while that can still be read: at its end it is too late."""
         if process.program is None and process.pidfd >= 0 and self.mains.get(process.pid) is process:
-            process.program = _program(process.pid)
+            process.program = _program(process.pid, procfs.stat(process.pid))
 
     def members(self, instance: str) -> list[int]:
         """The pids of its tree, whether or not it was moved into its cgroup yet."""
@@ -237,9 +241,11 @@ class ProcessTable:
             return False
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
+        stat = procfs.stat(pid)
         process.pid = process.main = pid
-        process.pidfd, process.start, process.program = pidfd, procfs.start_time(pid), _program(pid)
-        process.tree.follow(pid)
+        process.pidfd, process.start = pidfd, stat.start if stat is not None else None
+        process.program = _program(pid, stat)
+        process.tree.follow(pid, stat)
         self.mains[pid] = process
         self._loop.register(pidfd, lambda events: self._ready(process, events))
         return True
@@ -302,7 +308,7 @@ class ProcessTable:
         if status[0] != 0:
             return False
         stats = {pid: procfs.stat(pid) for pid in process.tree.members()}
-        left = {pid: Member(s.ppid, _program(pid)) for pid, s in stats.items() if s is not None and not s.ended}
+        left = {pid: Member(s.ppid, _program(pid, s)) for pid, s in stats.items() if s is not None and not s.ended}
         pid = successor(process.program, status[0], left)
         if pid is None or not self._switch(process, pid):
             return False
@@ -346,9 +352,9 @@ def become_subreaper(yes: bool = True) -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
 
 
-def _program(pid: int) -> Program | None:
-    path, stack = procfs.executable(pid), procfs.stack(pid)
-    return Program(sys.intern(path), stack) if path and stack else None  # many services run the same program
+def _program(pid: int, stat: Stat | None) -> Program | None:
+    path = procfs.executable(pid) if stat is not None and stat.stack else ""
+    return Program(sys.intern(path), stat.stack) if stat is not None and path else None  # many run the same program
 
 
 def _is_zombie(pid: int) -> bool:

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.procfs import Stat
 
 _MAY_BE_STOPPED = "TZ"  # Z is shown for one whose main thread has ended, whatever its others do
 _MOST_ROUNDS = 32  # so that a tree that forks for ever does not hold up the daemon for ever
@@ -32,8 +33,8 @@ class Tree:
     def join(self, pid: int) -> None:
         """Add a process and what it has forked already."""
 
-    def follow(self, main: int) -> None:
-        """Take `main` for the main process, by which its relatives are known."""
+    def follow(self, main: int, stat: Stat | None) -> None:
+        """Take `main` for the main process, by which its relatives are known.  `stat`: what /proc tells of it."""
 
     def members(self) -> list[int]:
         """The members, cheaply: perhaps from a look a moment ago, and without those that left for another cgroup."""

@@ -57,10 +57,12 @@ class Trees:
         """The tree for a new incarnation, with the limits that the kernel can enforce."""
         if self.root is not None:
             with suppress(OSError):
-                if not os.path.isdir(self.root):  # noqa: PTH112 - it was removed by hand
+                path, outside = f"{self.root}/{instance}", self._by_descent(instance)
+                try:
+                    tree = CgroupTree(path, outside, thaw=True)
+                except FileNotFoundError:  # the directory of all was removed by hand
                     self._make(self.root)
-                tree = CgroupTree(f"{self.root}/{instance}", self._by_descent(instance))
-                tree.thaw()
+                    tree = CgroupTree(path, outside)
                 tree.limit(resources, self.controllers)
                 return tree
         return self._by_descent(instance)

@@ -130,10 +130,13 @@ _WHERE_ABSENT: dict[str, Any] = {
 """The values of keys that earlier versions did not save; they are saved only where they have another value."""
 
 
+_WRITTEN = tuple((key, name, _WHERE_ABSENT.get(key, ...)) for key, (name, _) in _FIELDS.items())
+"""The key of each value, its attribute, and with which value it is not saved; `...`: it always is."""
+
+
 def write(instance: object) -> dict[str, Any]:
     """The saved values of an instance as JSON-able data."""
-    values = {key: getattr(instance, attribute) for key, (attribute, _) in _FIELDS.items()}
-    return {key: value for key, value in values.items() if key not in _WHERE_ABSENT or value != _WHERE_ABSENT[key]}
+    return {key: value for key, name, absent in _WRITTEN if (value := getattr(instance, name)) != absent}
 
 
 def read(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -106,9 +106,10 @@ the end, as `attribute="key"`."""
 
 def to_plain(spec: Any) -> Any:
     """The specification as JSON-able data, without values that equal their default."""
-    if is_dataclass(spec) and not isinstance(spec, type):
+    kind: Any = type(spec)
+    if kind in KEYS:
         out = {}
-        for name, (key, default) in _written(type(spec)).items():
+        for name, (key, default) in _written(kind).items():
             value = getattr(spec, name)
             if value != default:
                 out[key] = to_plain(value)

@@ -513,17 +513,37 @@ def test_slow_reader_gets_fewer_statuses_and_is_not_cut(home: Home) -> None:
     with home.stream("/v1/stream?topics=status") as events:
         events.next()
         (subscriber,) = home.daemon.subscribers
-
-        def flood() -> None:
-            for n in range(2000):
-                status: Any = home.daemon.status() | {"serial": n}
-                subscriber.on_status(status)
-
-        home.served.call(flood)
-        serials = [events.next()[2]["serial"]]
+        status: Any = home.daemon.status()
+        for n in range(2000):
+            numbered = status | {"supervisor": status["supervisor"] | {"serial": n}}
+            home.served.call(partial(subscriber.on_status, numbered))
+            if n % 100 == 0:
+                home.served.settle()
+        serials = [events.next()[2]["supervisor"]["serial"]]
         while serials[-1] < 1999:
-            serials.append(events.next()[2]["serial"])
-        assert len(serials) < 200
+            serials.append(events.next()[2]["supervisor"]["serial"])
+        assert 10 < len(serials) < 200
+
+
+def test_an_event_does_not_wait_for_the_status_of_many_instances(home: Home) -> None:
+    """The rows of a status are encoded a slice in each turn of the loop, also for a stream."""
+    with home.stream("/v1/stream") as events:
+        assert events.next()[0] == "status"
+        (subscriber,) = home.daemon.subscribers
+        status, event = home.daemon.status(), home.daemon.ledger[0]
+        home.served.call(lambda: (subscriber.on_status(status), subscriber.on_event(event)))
+        assert [events.next()[0] for _ in range(2)] == ["event", "status"]
+
+
+def test_after_a_status_that_cannot_be_written_the_stream_goes_on(home: Home) -> None:
+    with home.stream("/v1/stream?topics=status&interval=3600") as events:
+        assert "serial" not in events.next()[2]
+        (subscriber,) = home.daemon.subscribers
+        for serial in ((1, 2), 3):
+            status: Any = home.daemon.status() | {"supervisor": {"serial": 3, serial: "no key of JSON"}}
+            home.served.call(partial(subscriber.on_status, status))
+        assert events.next()[2]["supervisor"]["serial"] == 3
+        assert "keys must be str" in home.served.problems.pop()
 
 
 def test_reader_that_misses_events_is_told(home: Home) -> None:

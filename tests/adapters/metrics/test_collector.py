@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from supervisor.adapters.metrics import page as pages
 from supervisor.adapters.metrics.collector import MetricsCollector
+from supervisor.adapters.metrics.families import PREFIX
 from supervisor.adapters.metrics.page import MOST_HISTOGRAMS, Page, PageMaker, Reading
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.model.actions import Goal, Record, State
@@ -260,6 +262,41 @@ def test_of_very_many_instances_the_intervals_are_brought_up_to_date_in_turns() 
         fresh.append(counts.count(3))
     assert fresh[0] == MOST_HISTOGRAMS
     assert fresh[-1] == len(many)
+
+
+def test_a_page_that_uses_the_last_one_again_is_what_a_new_one_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    for lines in (pages._state_lines, pages._value_lines):
+
+        def counted(name: str, *of: Any, lines: Any = lines) -> Any:
+            written.append(name.removeprefix(PREFIX))
+            return lines(name, *of)
+
+        monkeypatch.setattr(pages, lines.__name__, counted)
+    daemon, metrics = Daemon(reading("web"), reading("db"), reading("log")), MetricsCollector()
+    maker = PageMaker(metrics, daemon)
+
+    def as_new() -> list[str]:
+        """The families that are written again, in a page that is the same as one that knows no other."""
+        written.clear()
+        text = whole(maker.page())
+        found = list(written)
+        assert text == whole(PageMaker(metrics, daemon).page())
+        return found
+
+    assert {"instance_state", "instance_up", "replication_ratio"} <= set(as_new())
+    assert as_new() == []
+    daemon.moment += 1.0
+    assert as_new() == ["instance_uptime_seconds", "instance_phi", "instance_heartbeat_age_seconds"]
+    one = daemon.readings["db"].instance
+    one.state, one.ready = S.STARTING, False
+    assert as_new() == ["instance_state", "instance_ready", "replication_ratio"]
+    daemon.readings["db"] = daemon.readings["db"]._replace(written=None, lost=None)
+    assert as_new() == ["instance_log_bytes_total", "instance_log_lost_bytes_total"]
+    daemon.readings = {name: daemon.readings[name] for name in ("log", "web")}
+    assert {"instance_up", "instance_memory_bytes"} <= set(as_new())
+    daemon.readings.clear()
+    as_new()
 
 
 def test_an_instance_that_was_removed_meanwhile_is_left_out() -> None:

@@ -18,7 +18,7 @@ import pytest
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import child_status, foreign_status
-from supervisor.adapters.processes import cgroup_migration
+from supervisor.adapters.processes import cgroup_migration, table
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.descendant_tree import DescendantTree
 from supervisor.adapters.processes.spawn import Spawner, raise_descriptor_limit, reset_inherited_state
@@ -101,6 +101,21 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         pytest.skip("no cgroup v2 directory can be made here")
     yield bench
     bench.close()
+
+
+def test_a_start_reads_little_of_proc(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start of a thousand services costs as much as what is read for each of them."""
+    paths: list[str] = []
+    read = procfs.read
+    monkeypatch.setattr(procfs, "read", lambda path, *most: (paths.append(path), read(path, *most))[1])
+    monkeypatch.setattr(table, "KNOWN_AFTER", 0.0)
+    pid = bench.spawn("sleep", "1000")
+    process = bench.processes.by_instance["web"]
+    bench.until(lambda: process.program is not None and process.settled)
+    assert process.start == procfs.start_time(pid)
+    del paths[-1]
+    assert paths.count(f"/proc/{pid}/stat") == 2, "when it is taken, and when its program is known"
+    assert not [path for path in paths if path.endswith("cgroup.freeze")], "a cgroup that was just made is not frozen"
 
 
 def test_an_exit_is_seen_with_its_code(bench: Bench) -> None:
