@@ -79,13 +79,29 @@ def test_the_next_agent_goes_on_with_the_session_and_its_slots(cluster: Callable
     file = a.folder / "cluster-session.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     for ending in (signal.SIGKILL, signal.SIGTERM):
-        a.stop(ending)
-        said = len(a.words)
-        a.start()
-        a.until(lambda said=said: len(a.words) > said + 3)  # type: ignore[misc]
-        for one in a.words[said:]:
-            assert [lease["epoch"] for lease in one["leases"]] == [epoch], "no word says that it holds nothing"
-            assert not one["leases"][0]["released"]
+        while not _held_by_the_next(a, ending):
+            a.present[0] = epoch, True
+            epoch = a.run()
+        assert a.run() == epoch
+
+
+def _held_by_the_next(a: Host, ending: signal.Signals) -> bool:
+    """Each word of the next agent says that the slot is held.
+
+    On a busy machine the lease may be over before it speaks.  That shows nothing, and is done once more."""
+    held = a.lease()
+    assert held is not None
+    a.stop(ending)
+    said = len(a.words)
+    a.start()
+    a.until(lambda: len(a.words) > said + 3)
+    for word in a.words[said:]:
+        if word["at"] >= held["stop_at"]:
+            return False
+        assert [lease["epoch"] for lease in word["leases"]] == [held["epoch"]], "no word says that it holds nothing"
+        [held] = word["leases"]
+        assert not held["released"]
+    return True
 
 
 def test_an_agent_that_ends_gives_back_what_is_gone_and_ends_its_session(
