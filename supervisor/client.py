@@ -1,6 +1,6 @@
-"""The client of the daemon: what it can be asked and told, as methods.  Blocking, and quick to import.
+"""The client of the daemon: a method for each question and each order.  Blocking, and quick to import.
 
-Each question uses a connection of its own (control_socket.py). `Client.stream` follows the daemon (daemon_stream.py).
+Each call uses a connection of its own (control_socket.py). `Client.stream` follows the daemon (daemon_stream.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The control socket from its client's side: connects, sends a request, and reads the answer.  HTTP/1.1, blocking.
 
-It says why nothing comes: the daemon is stopped, stuck, gone, or not to be trusted.  Each question uses a connection of
-its own.
+Where no answer comes, the error says why: the daemon is stopped, stuck, gone, or not to be trusted.  Each call uses a
+connection of its own.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ _ERRORS: dict[str, type[SupervisorError]] = {
 class ControlSocket:
     """The daemon behind `path`.
 
-    `file`: the configuration that the daemon has to run; None: whatever it runs.  Every method raises NoDaemon when
-    none answers, and the error that the daemon answers with: OtherFile where it runs another file.  `on_wait` is told
-    when an answer is late, and from which process.
+    `file`: the configuration that the daemon has to run; None: any.  Every method raises NoDaemon when none answers,
+    and the error that the daemon answers with: OtherFile where it runs another file.  `on_wait` is told when an answer
+    is late, and from which process.
     """
 
     def __init__(self, path: str, file: str | None, on_wait: Callable[[str], None] | None) -> None:

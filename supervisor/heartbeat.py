@@ -164,8 +164,8 @@ class Heartbeat:
     # -- one process of several ----------------------------------------------------------------------------------
 
     def busy(self, seconds: float | None = None, doing: str = "") -> None:
-        """Report that this process begins work that may take so many seconds (None: any time), and does not beat
-        meanwhile.  The next beat, or `idle`, ends that.  `doing` is shown by `supervisor status`.
+        """Report that this process begins work that may take so many seconds (None: any time), and sends no beats
+        during it.  The next beat, or `idle`, ends the work.  `doing` is shown by `supervisor status`.
         """
         self._set_alarm(0.0)
         if self.interval is None or not self._ours():

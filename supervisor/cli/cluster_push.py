@@ -1,6 +1,7 @@
 """`cluster push`, `history` and `undo`: one configuration for all hosts, in versions.
 
-The hosts follow a record in ZooKeeper by themselves.  The command only begins that, and shows how far it is.
+A record in ZooKeeper drives the push, and the hosts follow it by themselves.  The command only begins the push, and
+shows how far it is.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ def maintenance() -> None:
 def on(target: DaemonTarget, lasts: float | None, reason: str, services: tuple[str, ...]) -> None:
     """Leave services alone until `off`, or until --for has passed.
 
-    What ends meanwhile stays ended; start, stop and restart work as ever.  The maintenance outlasts restarts and
-    upgrades of the daemon, and restarts of the host.
+    What ends during that time stays ended; start, stop and restart work as usual.  The maintenance outlasts restarts
+    and upgrades of the daemon, and restarts of the host.
 
     Example: supervisor maintenance on db --for 30m --reason "new disk\""""
     if lasts is not None and lasts <= 0.0:
@@ -42,7 +42,7 @@ def on(target: DaemonTarget, lasts: float | None, reason: str, services: tuple[s
 @_services
 @pass_target
 def off(target: DaemonTarget, services: tuple[str, ...]) -> None:
-    """Supervise services again; what failed meanwhile is restarted if its policy says so.
+    """Supervise services again; what failed during maintenance is restarted if its policy says so.
 
     Example: supervisor maintenance off db"""
     for name in target.client.maintain(False, services):

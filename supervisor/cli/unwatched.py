@@ -1,6 +1,6 @@
-"""Processes that run although their daemon does not: finds them by its marks, shows them, and has them ended.
+"""Finds processes that still run after the death of their daemon, by its marks; shows them, and has them ended.
 
-To end them a daemon is started that takes them up, stops them as `down` does, and ends.  So each service gets its stop
+To end them, a daemon is started that adopts them, stops them as `down` does, and ends.  So each service gets its stop
 signal, its time and the kill of its tree, and the ledger has a record of it.  That daemon follows the plan that was in
 force, so that it needs no file.
 """

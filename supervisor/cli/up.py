@@ -123,7 +123,7 @@ def _ends_with_one(client: Client) -> bool:
 
 
 def _until_ready(client: Client, running: bool) -> None:
-    """OperationFailed names what will not be ready; _Stops where all is stopped meanwhile."""
+    """OperationFailed names what will not be ready; _Stops: everything was stopped during the wait."""
     names = [row["name"] for row in client.status()["instances"] if row["goal"] == "up"]
     if on_terminal():
         from supervisor.cli.waiting.progress import Bar

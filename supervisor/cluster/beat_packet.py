@@ -18,7 +18,7 @@ _HEAD = "phi-beat 1"
 
 
 def key_of(secret: str, boot: str) -> str:
-    """A sender's key.  In another boot it is another one, because NUMBER begins anew."""
+    """A sender's key.  Each boot has a key of its own, because NUMBER begins again."""
     return hashlib.sha256(f"{secret} {boot}".encode()).hexdigest()
 
 
@@ -36,7 +36,7 @@ class Reader:
         self._last: dict[tuple[str, str], int] = {}
 
     def sender(self, packet: bytes, keys: Mapping[str, str]) -> str:
-        """Who has sent it; empty where it is no new heartbeat of a member.  `keys`: by member."""
+        """The sender; empty where it is no new heartbeat of a member.  `keys`: by member."""
         text, _, mac = packet.rpartition(b" ")
         words = text.decode(errors="replace").split(" ")
         if len(packet) > LARGEST or len(words) != 5 or " ".join(words[:2]) != _HEAD or words[3] != self._node:

@@ -1,12 +1,12 @@
 # ruff: noqa: SIM105  (contextlib is an import that this process does not need)
-"""The dead-man process: it kills a tree of processes when its lease is over, whatever became of daemon and agent.
+"""The dead-man process: it kills a tree of processes when its lease is over, also without daemon and agent.
 
     python -I -S deadman.py SOCKET
 
 It imports nothing that it does not need and keeps its memory locked where it may, so that it runs when the host has
 none left.  It knows each exclusive tree (its control group, or the mark in the environment of its processes) before the
 first process of it runs.  A tree lives until the earlier of two moments: the end of its lease, which the agent renews
-as ZooKeeper answers, and the end of the daemon's word, which the daemon renews with each beat.
+as ZooKeeper answers, and the time for which the daemon is believed, which each of its beats renews.
 
 The socket takes one message a packet, words apart by blanks.  Moments are seconds of CLOCK_BOOTTIME.
 

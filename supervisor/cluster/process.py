@@ -1,4 +1,4 @@
-"""The agent's main loop: ZooKeeper's events, the daemon's words and the dead-man's go in, requests and leases go out.
+"""The agent's main loop: ZooKeeper's events and the messages of daemon and dead-man go in, requests and leases go out.
 
 One thread decides.  kazoo's threads only post events; a request is waited for no longer than `request_timeout`, and
 the connection is then made again, because a client that asks often never notices by itself that its server is gone.

@@ -1,7 +1,7 @@
 """The balancer: drives HAProxy by the rules of slots, as one of the daemon's own services.
 
 After each turn in which an instance has changed, what is wanted is compared with the slots, the file is written, and
-HAProxy is told.  Looks read back what it does: often while a slot is being drained, else at the interval of its
+commands go to HAProxy.  Looks read back its state: often while a slot is being drained, else at the interval of its
 heartbeat, because an answer of its worker is the beat of the service.  Nothing here waits.
 
 Rules are in core/balancing.  Where no service has `balance`, this module is not imported.

@@ -1,4 +1,4 @@
-"""The followers of the daemon: each hears of events, output or status as they come.  No call blocks."""
+"""The followers of the daemon: each receives events, output or status as they come.  No call blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a daemon tells and does where an earlier one was killed and a file that it saved cannot be read.
+"""What a daemon reports and does where it cannot read a file that an earlier, killed daemon has saved.
 
 The file is kept under another name, because the next save takes its place.  What runs goes on with what is left of the
 records, and the problem says what that means for it.

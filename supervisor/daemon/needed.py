@@ -1,7 +1,7 @@
-"""Whether what a suspect depends on can run at all: a process that waits for one that is stopped is silent too.
+"""Whether the services that a suspect depends on can run: a process that waits for a stopped one is silent, too.
 
-A service that asks its stopped database or broker for something answers nobody until that goes on, and a restart does
-not help. So its silence proves nothing, whatever its source of heartbeats is.
+A service that waits for an answer of its stopped database or broker does not answer itself until that one goes on, and
+a restart does not help. So its silence proves nothing, with any source of heartbeats.
 """
 
 from __future__ import annotations

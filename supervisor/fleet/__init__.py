@@ -1,1 +1,1 @@
-"""Fleet: brings the supervisor and its services.toml to several hosts over ssh (`supervisor fleet`)."""
+"""Fleet: installs the supervisor and its services.toml on several hosts over ssh (`supervisor fleet`)."""

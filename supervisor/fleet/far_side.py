@@ -1,8 +1,8 @@
 """What runs on a host of the fleet: sent over ssh to the host's own Python, and answers in one line of JSON.
 
-It imports nothing but the standard library, because nothing else is there yet.  What it is asked comes with it on
-standard input, never on a command line, which other users of the host can read.  `main` calls one function of TASKS; a
-task that fails says so in `error`, with the end of what the failed program wrote.
+It imports nothing but the standard library, because nothing else is there yet.  Its task comes with it on standard
+input, never in a command line, which other users of the host can read.  `main` calls one function of TASKS; the answer
+of a task that fails has `error`, with the last output of the failed program.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The host keys that are known, as ssh has them, and where a line that contradicts a host stands.
+"""The host keys that ssh knows, and the place of the line that contradicts a host.
 
 The files are read here, because paramiko refuses a whole file for one line that begins with a mark such as
 @cert-authority, and does not know patterns.

@@ -23,7 +23,7 @@ MOST_CONNECTING = 8
 
 
 class Abandoned(BaseException):
-    """The host was given up while the thread waited; nobody waits for its result."""
+    """The host was given up while the thread waited; its result is not needed any more."""
 
 
 @dataclass(frozen=True, slots=True)

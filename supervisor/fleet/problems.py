@@ -1,4 +1,4 @@
-"""What goes wrong on one host: told with the host, the step, and what to do."""
+"""The failure of one host: with the host, the step, and what to do."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Fabric accepts any host key, so known keys are loaded and others refused, on each hop.  Its `run` does not end a remote
 command when its time is over, reads large output in quadratic time, and sends `env` unquoted: commands are sent on a
-channel of our own, quoted, under `timeout` of the host.  Each wait has a limit; one that is not kept all the same (a
+channel of our own, quoted, under `timeout` of the host.  Each wait has a limit; a wait that exceeds it all the same (a
 dead peer while a channel opens, a transfer) is ended from outside (parallel.py).
 """
 
@@ -263,7 +263,7 @@ def refused_for_load(error: Exception, took: float, within: float) -> bool:
 
 
 def limited(script: str, within: float) -> str:
-    """A command line that ends after `within` seconds, whatever becomes of the connection."""
+    """A command line that ends after `within` seconds, also when the connection is lost."""
     return f"exec timeout -k {GRACE:g} {within:g} sh -c {shlex.quote(script)}"
 
 

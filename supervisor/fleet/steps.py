@@ -1,7 +1,7 @@
 """The rule of the fleet: what is there and what is wanted → the steps that are left.
 
-Each command is one function of what was found on a host.  Where everything is as it is wanted there are no steps, so
-that a second run changes nothing, and one that was cut off goes on where it was.
+Each command is one function of what was found on a host.  Where everything is as wanted there are no steps.  So a
+second run changes nothing, and the run after one that was cut off goes on where that one ended.
 """
 
 from __future__ import annotations

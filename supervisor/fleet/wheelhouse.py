@@ -2,7 +2,7 @@
 that are installed here, for the Python and platform of the host.
 
 The supervisor's own wheel is made from the files that run this command, so no index has to have it.  The others come
-from an index by `pip download`, or from a directory; they are kept, so that a second run asks nobody.
+from an index by `pip download`, or from a directory; they are kept, so that a second run needs no index.
 """
 
 from __future__ import annotations

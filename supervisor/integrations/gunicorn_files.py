@@ -1,4 +1,4 @@
-"""Tells when each gunicorn worker last beat, by its beat file: nothing in gunicorn changes.
+"""Prints when each gunicorn worker last beat, by its beat file: gunicorn need not be changed.
 
     [services.app.heartbeat]
     source = "exec"
@@ -6,7 +6,7 @@
     exec = ["python3", "-m", "supervisor.integrations.gunicorn_files"]
 
 Each worker of gunicorn touches a file that has no name any more; this program finds it among the open files of the
-children of MAINPID, and prints `PID AGE LIMIT` for each.  One that a worker has not touched yet is as old as its
+children of MAINPID, and prints `PID AGE LIMIT` for each.  A file that its worker has not touched yet is as old as the
 process, so that a worker that hangs while it loads the application is found.  `--longest SECONDS` (30) is the limit:
 how long a request may take.  It is more than half of gunicorn's own `timeout`, because an idle worker touches its file
 so often.

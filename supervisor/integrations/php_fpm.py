@@ -1,4 +1,4 @@
-"""Tells what each child of php-fpm does, by its status page: nothing in php-fpm changes but `pm.status_path`.
+"""Prints what each child of php-fpm does, by its status page: php-fpm needs only `pm.status_path`.
 
     [services.php.heartbeat]
     source = "exec"

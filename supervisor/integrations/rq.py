@@ -1,4 +1,4 @@
-"""An rq worker beats from its loop, and its work-horse says how long its job may take.
+"""An rq worker beats from its loop, and its work-horse announces how long its job may take.
 
     rq worker --worker-class supervisor.integrations.rq.Worker high default
 

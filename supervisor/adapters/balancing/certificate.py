@@ -1,7 +1,7 @@
 """Reads a certificate as HAProxy will: the chain and its private key, in one PEM file or with the key in `FILE.key`.
 
-HAProxy does not start where a certificate cannot be used, and then no balanced service is reached.  So that is found
-before anything is stopped.  Imported only where a service has a certificate.
+HAProxy does not start with a certificate that it cannot use, and then no balanced service is reachable.  So such a
+certificate is found before anything is stopped.  Imported only where a service has a certificate.
 """
 
 from __future__ import annotations

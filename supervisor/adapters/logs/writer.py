@@ -145,7 +145,7 @@ class Writer:
         return segment
 
     def with_room(self, at: float, *, verify: bool) -> Segment:
-        """The open file, with room for more. `verify`: it is opened anew where others have moved it."""
+        """The open file, with room for more. `verify`: it is opened again where another program has moved it."""
         segment = self._segment or self._reopen()
         if verify and not segment.verify():
             segment = self._reopen()

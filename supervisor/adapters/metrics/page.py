@@ -68,7 +68,7 @@ INTERVAL_BOUNDS = tuple(2.0**e for e in range(FIRST, LAST + 1))
 MOST_LOOKS = 30
 """Instances whose resources are read for one page, which costs more than all the rest of their metrics."""
 MOST_HISTOGRAMS = 150
-"""Histograms of intervals that one page makes anew; where there are more instances, they take turns."""
+"""Histograms of intervals that one page computes; where there are more instances, they take turns."""
 
 _STATES = {
     present: "".join(sample(STATE.full_name, f'{MARK},state="{state.value}"', state is present) for state in State)

@@ -1,4 +1,4 @@
-"""Chooses which instances a page reads anew where there are too many to read all."""
+"""Chooses the instances that one page reads where there are too many to read all."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The beats of single processes, as a command tells them (`source = "exec"` with `scope = "process"`).
+"""The beats of single processes, as a command prints them (`source = "exec"` with `scope = "process"`).
 
 The command asks what the server itself knows of its workers: a status page, a beat file, a control socket.  So a server
 needs no change, and the daemon knows none of them: it takes lines (core/detection/process_lines.py).
 
 A line counts for a process of this instance's tree only.  A sign of life is new if the process does other work than
 before, or if it came after the last one for certain: an age was measured at some time while the command ran.  A process
-that is stopped gives none, whatever the server believes of it.
+that is stopped gives none, also if the server counts it as healthy.
 """
 
 from __future__ import annotations

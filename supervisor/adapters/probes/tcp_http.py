@@ -19,8 +19,8 @@ _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errn
 """Errors of a connection for which this host lacks something: the service was not asked.  EAGAIN is not one of them: it
 is the full backlog of a Unix socket."""
 _RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN})
-"""How a connection that was made, and that the other side has ended since, is told to whoever looks at it later.  A
-refused one is ECONNREFUSED (tcp_reset in Linux, net/ipv4/tcp_input.c)."""
+"""The errors of a connection that was made, and that the other side has ended since.  A refused connection is
+ECONNREFUSED (tcp_reset in Linux, net/ipv4/tcp_input.c)."""
 OVERFLOW_RESETS = "/proc/sys/net/ipv4/tcp_abort_on_overflow"
 """Where this holds 1, the kernel also resets a connection that a full accept queue has no room for."""
 

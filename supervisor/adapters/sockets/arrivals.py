@@ -1,6 +1,6 @@
-"""Tells that a connection has come to a listening socket, also if another process has accepted it at once.
+"""Notices that a connection has come to a listening socket, also if another process has accepted it at once.
 
-epoll does not tell that: it looks whether the queue still holds a connection when the daemon runs, and a service that
+epoll does not notice that: it looks whether the queue still holds a connection when the daemon runs, and a service that
 accepts is faster.  The kernel's signal for a socket (O_ASYNC, F_SETSIG) is sent when a connection arrives, whatever
 becomes of it.  A thread that has the signal blocked waits for it, so that the mask of the daemon, which its children
 inherit, stays as it is.  The signal is SIGURG, whose default is to be ignored: while no daemon waits for it, it harms

@@ -1,8 +1,8 @@
 """Counts the connections that are open on listening sockets, and reads the queue of each.
 
-The kernel's own tables tell, so no byte is forwarded to know it: sock_diag(7) for the connections of TCP, filtered by
-port in the kernel, and for the queues of Unix sockets; getsockopt for the queue of a TCP listener; /proc/net/unix for
-the connections of Unix sockets, whose accepted ends bear the name of the listener.
+The counts come from the kernel's tables, so connections need not pass through the daemon: sock_diag(7) for the
+connections of TCP, filtered by port in the kernel, and for the queues of Unix sockets; getsockopt for the queue of a
+TCP listener; /proc/net/unix for the connections of Unix sockets, whose accepted ends have the name of the listener.
 """
 
 from __future__ import annotations

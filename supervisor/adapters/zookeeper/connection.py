@@ -1,4 +1,4 @@
-"""How kazoo connects: with times of our own, and with what it does not tell otherwise.
+"""How kazoo connects: with time limits of our own, and with values that it does not show otherwise.
 
 kazoo waits for a server that does not answer as long as the whole session lasts, while other servers would answer; it
 does not tell the timeout that the server granted; and a client that asks often enough never notices that its

@@ -1,1 +1,1 @@
-"""Waits until the effect of an order is there, and shows what happens meanwhile."""
+"""Waits until an order has taken effect, and shows what happens during that time."""

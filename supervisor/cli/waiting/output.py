@@ -1,6 +1,6 @@
 """Sends a start, stop, restart or reset, or follows a rollout, and prints the progress until it is done or has failed.
 
-Without click.  A rollout outlives its daemon, so a daemon that ends meanwhile is waited for."""
+Without click.  A rollout outlives its daemon, so if the daemon ends, the next one is waited for."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The configuration file of HAProxy, as a pure function of the balanced services, their slots and their states.
 
-The present addresses and states stand in it, so that a worker that reads it serves at once.  They are no part of its
-definition: a change of them alone needs no reload.  `mark` names the definition; HAProxy tells it back as its
-description, and with it the addresses on which it listens.
+It holds the present addresses and states, so that a worker that reads it serves at once.  They are no part of its
+definition: a change of them alone needs no reload.  `mark` names the definition; HAProxy shows it as its description,
+and so a daemon knows what is loaded and on which addresses HAProxy listens.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When HAProxy is reloaded: at most once in ten seconds, however many changes ask for it.
 
-Each reload leaves a worker that finishes its connections, so that many in a row would leave many workers.  What is
-loaded is told by HAProxy itself, as the mark that stands in its file; a daemon that begins in the middle asks for it.
+Each reload leaves a worker that finishes its connections, so that many in a row would leave many workers.  HAProxy
+itself shows what is loaded, by the mark in its file; a daemon that takes over asks for it.
 """
 
 from __future__ import annotations

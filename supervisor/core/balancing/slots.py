@@ -1,13 +1,13 @@
 """The slots of one balanced service: FREE → ACTIVE → DRAINING → FREE, decided from what is wanted and what was seen.
 
 A backend of HAProxy has a fixed number of servers, the slots.  An instance that takes requests has one; giving and
-taking slots needs no reload.  Our will is the state: what a look finds different is set again.
+taking slots needs no reload.  The state that is wanted here counts: what a look finds different is set again.
 
-- Only an instance that is ready has an ACTIVE slot.  Whatever else becomes of it, the slot is DRAINING at once and is
-  put into maintenance: no request is sent to it any more, also none that sticks to it, and running ones go on.
+- Only a ready instance has an ACTIVE slot.  When it is not ready any more, for any reason, the slot is DRAINING at once
+  and is put into maintenance: no request is sent to it any more, not even one with its cookie, and running ones go on.
 - A DRAINING slot is FREE, and may be given to another instance, only after a look that began after HAProxy had
   confirmed the maintenance, and that showed no session, queue or connection.
-- An answer that did not come leaves open whether the command was carried out.  The slot is set again.
+- Without an answer it is not known whether the command was carried out.  The slot is set again.
 """
 
 from __future__ import annotations

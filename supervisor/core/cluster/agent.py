@@ -1,16 +1,16 @@
 """The agent of a host: it keeps the host's membership and its slots in ZooKeeper, and tells until when they hold.
 
 It is a reconciler.  What is wanted (placement, by what is known of all hosts) is compared with what was read; the next
-request follows from the difference, and what it did is read again.  So a lost answer, a restart of the agent or a
-person who deletes a node needs no rule of its own.
+request follows from the difference, and what it did is read again.  So a lost answer, a restart of the agent or a node
+that a user deletes needs no rule of its own.
 
 One request is on its way at a time.  Every write has a version or a mark, because a request without an answer may have
 been carried out, or still be.  None of kazoo's recipes has that: its Lock stays acquired after the session has ended.
 
 Only an answered write counts as contact: a majority of the servers has carried it out.  A read is answered by one
-server alone, also when the others have given it up and end the session.  For the same reason the first request on a new
-connection is a write, and what is read after it is not older.  A lease goes on with a contact only where the slot was
-seen to be still ours on the same connection.
+server alone, also when the other servers are cut off from it and end the session.  For the same reason the first
+request on a new connection is a write, and what is read after it is not older.  A contact extends a lease only where
+the slot was seen, on the same connection, to be still this host's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One message between agent and daemon has `PACKET` bytes at most: what is left out of it where more is to be told.
+"""Limits a message between agent and daemon to `PACKET` bytes: decides what is left out of one that would be larger.
 
-A longer message would arrive as a part, which cannot be read, and the leases in it would not be heard.  So leases, the
-places of slots, the hosts by name and the turn of a push always go; the rest is left out in a fixed order, least needed
-first, and a person is told what.
+Only a part of a longer message would arrive, which cannot be read, and the leases in it would be lost.  So leases, the
+places of slots, the hosts by name and the turn of a push are always sent; the rest is left out in a fixed order, least
+needed first, and `cluster status` shows what is missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What the nodes in ZooKeeper hold, as JSON.  Another build may have written it: what is unreadable is not there."""
+"""What the nodes in ZooKeeper hold, as JSON.  Another build may have written it: what is unreadable counts as
+missing."""
 
 from __future__ import annotations
 

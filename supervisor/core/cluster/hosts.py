@@ -1,6 +1,7 @@
-"""How any member shows the hosts of a cluster: what is known of each member, and what each has told last.
+"""How any member shows the hosts of a cluster: what is known of each member, and what each has published last.
 
-What was read may be of another version, or damaged: what has not the fields that it should have counts as not known.
+What was read may be of another version, or damaged: a document without the fields that it should have counts as
+unknown.
 """
 
 from __future__ import annotations

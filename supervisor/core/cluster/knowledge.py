@@ -115,14 +115,14 @@ class Knowledge:
         return self._cannot_take(now) or self.doubled()
 
     def doubled(self) -> str:
-        """That another host bears the name of this one; empty: none is known to."""
+        """The reason if another host has the name of this one; empty: no such host is known."""
         return self.problems.get(f"{MEMBERS}/{self.settings.node}", "")
 
     def gathers(self, now: float) -> bool:
         """The cluster begins: no host holds a slot, this one has just come, and others may be about to come.
 
-        They are waited for, so that the first one does not take all.  Where all that have ever belonged are there,
-        there is nothing to wait for; but in a new cluster nobody knows how many that will be."""
+        The wait keeps the first host from taking all slots.  Where all hosts that have ever belonged are there, there
+        is nothing to wait for; but in a new cluster their number is not known."""
         since = self._registered_at
         if self.owners() or since is None or now - since >= SETTLE * self.settings.contact_interval:
             return False

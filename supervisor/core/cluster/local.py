@@ -1,4 +1,4 @@
-"""What an agent knows of its own host: its settings, and the daemon's last word."""
+"""What an agent knows of its own host: its settings, and the daemon's last message."""
 
 from __future__ import annotations
 

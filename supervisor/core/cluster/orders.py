@@ -1,8 +1,8 @@
-"""A person's orders to the cluster: each is a few writes, repeated until they are done.
+"""Orders of users to the cluster: each is a few writes, repeated until they are done.
 
 `move`: a slot goes to a host, once.  `drain`: a host gives its slots back and takes none, until `undrain`.  `evict`:
 the slots of a host that no longer answers are taken from it while its session lives, and it is drained.  `summary`,
-`record`: read what a host has told last; the daemon gives these itself.
+`record`: read what a host has published last; the daemon itself gives these orders.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Order(NamedTuple):
 class Known:
     """What orders need to know.  `nodes`: as read; `owners`: which host holds each slot; `hosts`: those that have ever
     belonged; `node`: this host; `unfit(slot, node)`: why a host that is there can never hold a slot, empty: it may;
-    `member`: the name of this host is its own; `doubled`: that another host bears it, empty: that is not known."""
+    `member`: no other host has the name of this one; `doubled`: the reason if another host has it, empty: none is
+    known."""
 
     nodes: Mapping[str, Node | None]
     owners: Mapping[Slot, str]

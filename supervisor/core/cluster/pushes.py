@@ -1,8 +1,9 @@
 """A member's part in pushed configurations: it reads the record, says what its host runs, and advances a push.
 
 Like the agent, which it goes beside on the same session, it is a reconciler: the next request follows from what was
-read, and what a request did is read again.  Any member may advance the record.  The one with the oldest node does, and
-when its session ends the next one goes on, so that no push stays half applied because somebody has died.
+read, and what a request did is read again.  Any member may advance the record.  The member with the oldest node does
+so, and when its session ends, the next one goes on, so that no push stays half applied because a host or a command has
+died.
 
 A push is two writes: the text as a node of its own, then the record that begins it, only as it was read.
 """
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.push_documents import PushedHost, PushedWord
 
 GONE = 5.0
-"""Seconds that a host is missed before it counts as gone: a session that is made anew is no absence."""
+"""Seconds for which a host is missing before it counts as gone: a session that is made again is no absence."""
 REFUSED_FOR = 5.0
 """Seconds until a node that ZooKeeper has refused is asked for again."""
 DIRECTORIES = (CONFIG, APPLIED)
@@ -208,7 +209,8 @@ class Pushes:
                 self._ask_again[request] = now + REFUSED_FOR
 
     def _lost(self, request: Request, now: float) -> None:
-        """A directory was removed, and is made again.  Where its parent is gone, too, the cluster is set up anew."""
+        """A directory was removed, and is made again.  Where its parent is gone, too, the cluster is set up from the
+        beginning."""
         directory = APPLIED if request.path.startswith(APPLIED) else CONFIG
         made = Request(Verb.CREATE, directory)
         self._stale = {made: None, **self._stale, Request(Verb.CHILDREN, APPLIED): None}
@@ -525,7 +527,7 @@ def nothing_before(record: Record) -> str:
 
 
 def holder(record: Record) -> str:
-    """Who pushes now, for one who may not."""
+    """The push that is under way, for the refusal of another one."""
     one = record.version(record.number)
     who = f" by {one.by} on {one.host}" if one is not None else ""
     verb = "is being rolled out" if record.phase is Phase.ROLLING else "is being rolled back"

@@ -1,7 +1,7 @@
-"""What a host keeps in ZooKeeper of itself, for those who ask when it is gone: a summary, the last failures and events.
+"""What a host keeps of itself in ZooKeeper, to be read when it is gone: a summary, the last failures and events.
 
 Each is bounded, and says how much was left out.  What matters most stays: instances in trouble, the newest incidents,
-the newest events.  Nothing goes out that the redactor would hide.  The texts change only where something has changed,
+the newest events.  Nothing is written that the redactor would hide.  The texts change only where something has changed,
 so that a host at rest writes nothing more.
 """
 

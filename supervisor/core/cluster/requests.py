@@ -31,7 +31,7 @@ class Verb(StrEnum):
 
 WRITES = frozenset({Verb.CREATE, Verb.CREATE_EPHEMERAL, Verb.SET, Verb.DELETE})
 """Those that a majority of the servers carries out.  One server answers a read by itself, also for seconds after it was
-cut off from the others, which end the session meanwhile: such an answer proves nothing."""
+cut off from the others while they end the session: such an answer proves nothing."""
 
 
 class Request(NamedTuple):

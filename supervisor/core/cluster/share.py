@@ -1,10 +1,10 @@
-"""What the members of a cluster tell each other of their balanced instances: offers, and what is still used of them.
+"""What the members of a cluster publish about their balanced instances: offers, and which of them are still used.
 
 A member offers the instances that may get requests through the HAProxy of another host.  An instance that leaves is
-withdrawn first.  Each withdrawal has a serial number; a member that uses nothing any more of what was withdrawn by then
-says so, and only then the instance is stopped.
+withdrawn first.  Each withdrawal has a serial number.  A member publishes the number up to which it uses no withdrawn
+instance any more, and only then is the instance stopped.
 
-Another build, or a member that was stolen, may have written it: what makes no sense is not there.
+Another build, or a stolen member, may have written it: what makes no sense counts as missing.
 """
 
 from __future__ import annotations

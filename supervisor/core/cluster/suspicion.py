@@ -3,14 +3,15 @@
 A suspicion starts and moves nothing: sessions with ZooKeeper alone decide about exclusive instances.  It takes the
 host's instances out of rotation, and is shown.
 
-Members beat ten times within `detect_within`, the wish.  Suspicion begins after a silence of 0.7 to 1.0 of it, so that
-six beats in a row may be lost: at 5 % loss once in 10⁹ beats.  A host under suspicion has to beat three times before it
+Members beat ten times within `detect_within`.  Suspicion begins after a silence of 0.7 to 1.0 of that time, so that six
+beats in a row may be lost: at 5 % loss once in 10⁹ beats.  A host under suspicion has to beat three times before it
 counts again, so that one on a bad link does not come and go.
 
-Beats wait in the socket while this process does not run, and are taken before anything is judged.  What this process
-was late by is not counted as silence, either: the host as a whole may have stood still, and nothing waits then.
+Beats wait in the socket while this process does not run, and are taken before anything is judged.  The time by which
+this process ran late is not counted as silence, either: if the host as a whole stood still, no beats wait in the
+socket.
 
-A member that was never heard is not suspected: its heartbeats may not get through at all.
+A member from which no heartbeat has ever come is not suspected: its heartbeats may not get through at all.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Versions of the configuration: which hosts may change now, when a version is in force, and when all go back.
 
 One record drives a push.  Whichever member advances it calls `advance` with what the hosts have reported, and replaces
-the record only as it was read, so that two who advance at a time do no harm, and one that dies is missed by nobody.
+the record only as it was read, so that two members that advance at a time do no harm, and the death of one delays
+nothing.
 
-A version goes out by waves: no more hosts are in change than `max_unavailable`, and one that is not ready anyway goes
-first, because its change takes nothing away.  The first host that fails, leaves in its change, or takes too long turns
-all back, again by waves.  Who is away is not waited for: it follows the record when it is back.
+A version goes out by waves: no more hosts change at a time than `max_unavailable`, and one that is not ready anyway
+goes first, because its change takes nothing away.  When the first host fails, leaves while it changes, or takes too
+long, all hosts go back, again by waves.  A host that is away is not waited for: it follows the record when it is back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The words between agent and daemon: what the daemon has, read into `Local`, and what the agent tells it.
+"""The messages between agent and daemon: what the daemon has, read into `Local`, and what the agent answers.
 
 `cluster_documents.py` describes both.  What is unreadable raises ValueError, TypeError or KeyError, and is not
 followed.

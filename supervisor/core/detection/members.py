@@ -1,11 +1,11 @@
 """The processes of one instance that beat for themselves, each with a failure detector of its own.
 
 A pre-fork server has a main process that goes on while one of its workers hangs.  So each process of the tree that has
-beat once must go on (`heartbeat.scope = "process"`).  A process is known by its pid and its start time, because a pid
-alone may be another process by now.  The first beat only makes it known: the second may come up to `max_timeout`
-later, which is the time to load an application.  A beat that announces work (`BUSY_USEC=`) excuses silence for so long.
-Meanwhile the process is only looked at from time to time, because one that is stopped does no work.
-What one process has taught its detector is passed on to the next one.
+beat once must go on (`heartbeat.scope = "process"`).  A process is identified by its pid and its start time, because a
+pid alone may belong to another process by now.  The first beat only makes it known: the second may come up to
+`max_timeout` later, which is the time to load an application.  A beat that announces work (`BUSY_USEC=`) excuses
+silence for so long.  Meanwhile the process is only looked at from time to time, because one that is stopped does no
+work.  What one process has taught its detector is passed on to the next one.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Members:
         self.judged = judged
         self.known: dict[Process, Member] = {}
         self.first_at: dict[Process, float] = {}
-        """When each process became known, or began anew after an interruption."""
+        """When each process became known, or was judged from the beginning again after an interruption."""
         self.kills: tuple[float, ...] = ()
         """When processes were ended, as far as that is younger than the window of the restart limits."""
         self.ended: Ended | None = None

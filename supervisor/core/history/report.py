@@ -1,6 +1,6 @@
 """Computes the report: availability, failures and repairs, detection times, and ratios.
 
-All times are those of the present clock, also where it was set meanwhile (straightened).
+All times are those of the present clock, also where it was set since (straightened).
 
 - availability: time ready / time wanted up.  Time without a daemon counts for neither, and where more time is unknown
   than wanted, so is the availability.

@@ -2,7 +2,7 @@
 
 While it waits its goal is UP and its state STOPPED: no process runs, and none is missing, because a connection is
 answered all the same.  Failures are handled as of any other service: backoff and breaker decide, and the connection
-waits meanwhile.
+waits until then.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Maintenance of one instance: it is left alone, by the order of a user, until that is over.
 
-Its process is observed as before, and nothing follows from what is found: no suspicion, no limit, no slow start ends
-it, and what ends stays ended.  Orders of a user are carried out all the same.  When maintenance is over, silence
-counts from then on, and what failed meanwhile is decided by the restart policy as if it had failed at that moment.
+Its process is observed as before, but the findings have no consequence: no suspicion, no limit, no slow start ends it,
+and what ends stays ended.  Orders of a user are carried out all the same.  When maintenance is over, silence counts
+from that moment on, and the restart policy decides about an instance that failed as if it had failed at that moment.
 
 An end by a deadline and one by an order are the same event.  Handlers stand here, what they share with others in
 entering.py; `services/maintenance.py` has the rules for several instances.
@@ -80,7 +80,7 @@ def _runs(instance: Instance) -> bool:
 
 
 def _listen_again(instance: Instance, now: float, out: list[Action]) -> None:
-    """Silence counts from now on; beats that came meanwhile stay known."""
+    """Silence counts from now on; beats that came during maintenance stay known."""
     detector = instance.detector
     if instance.members is not None:
         instance.members.begin_again(now)

@@ -169,8 +169,8 @@ class HeartbeatSpec:
 
 @value(frozen=True, slots=True, kw_only=True)
 class ExitCodesSpec:
-    """What follows an exit with one of these codes, whatever the policy says: no restart, a restart, or a restart of
-    the whole group."""
+    """What follows an exit with one of these codes, under any policy: no restart, a restart, or a restart of the whole
+    group."""
 
     never: tuple[int, ...] = ()
     always: tuple[int, ...] = ()
@@ -351,9 +351,9 @@ class BalanceSpec:
 class RolloutSpec:
     """How the instances of a service are replaced (core/services/rollout.py).
 
-    `max_unavailable`: how many may be missing meanwhile, a number or a part of them ("25%").  `max_surge`: how many
-    more may run meanwhile.  `settle`: seconds for which an instance has to stay ready before the next.  `on_failure`:
-    `rollback` or `halt`."""
+    `max_unavailable`: how many may be missing at a time, a number or a part of them ("25%").  `max_surge`: how many may
+    run in addition.  `settle`: seconds for which an instance has to stay ready before the next one is replaced.
+    `on_failure`: `rollback` or `halt`."""
 
     max_unavailable: int | str = 1
     max_surge: int | str = 0

@@ -1,7 +1,8 @@
-"""What the balancer is told of the instances of a service: which ones take requests, and where; and how long it stays.
+"""What the balancer gets of the instances of a service: which take requests, and where; and how long HAProxy runs.
 
-A process is behind the balancer as the definition says under which it runs: in a rollout that adds `balance` or takes
-it away, instances of both kinds run side by side.  The fallback of a service stands in for it behind the same balancer.
+Whether a process is behind the balancer follows from the definition under which it runs: in a rollout that adds
+`balance` or takes it away, instances of both kinds run side by side.  The fallback of a service takes its place behind
+the same balancer.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def standing_in(
 
 
 def leaving(instances: Iterable[Instance]) -> dict[str, ServiceSpec]:
-    """The definitions of the processes behind the balancer, by the name of the service, whatever the plan says."""
+    """The definitions of the processes behind the balancer, by the name of the service, also where the plan has
+    others."""
     return {one.spec.name: one.running_spec for one in instances if one.alive and one.running_spec.balance is not None}
 
 

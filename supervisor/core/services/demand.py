@@ -1,9 +1,9 @@
 """Which sockets start an instance, and when an instance that runs on demand is idle.
 
 A connection on any socket of a service with `start=demand` starts it.  It is idle when no connection was open and none
-came for a time.  The daemon forwards no bytes, so it knows two things only: that a connection came (once, then not
-again until it asks for that anew), and how many are open at the moment of a look.  In maintenance nothing is started
-by a connection, which waits until that is over, and nothing is stopped for being idle.
+came for a time.  The connections do not pass through the daemon, so it knows only two things: that a connection came
+(reported once, and again only after the next request for it), and how many are open at the moment of a look.  In
+maintenance a connection starts nothing and waits until the maintenance is over, and nothing is stopped for being idle.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class IdleClock:
 
     A run is idle never earlier than `idle` seconds after its last connection was closed, and at the latest a tenth
     later than that.  A run begins with a connection, which may be open already, as may others where the daemon takes up
-    a run.  After a connection came the clock takes no notice of others for a tenth of the time: so a busy
-    service costs a handful of looks, and whatever came meanwhile counts as having come at the end of that pause."""
+    a run.  After a connection came the clock takes no notice of others for a tenth of the time: so a busy service costs
+    a handful of looks, and connections that came during that pause count as having come at its end."""
 
     __slots__ = ("_busy_until", "_idle", "_last")
 

@@ -1,9 +1,9 @@
 """Which exclusive instances may run on this host: those whose slot it holds, and only as long as the lease allows.
 
-The agent tells the leases.  An instance starts only under a lease, and carries its epoch.  When the lease is to end,
-is gone, or is one of another epoch, the instance is stopped in order; it is still wanted up, waits for the next lease,
-and nothing has failed.  Until the agent has spoken, what an earlier daemon started goes on: the dead-man ends it when
-its time is over.
+The agent sends the leases.  An instance starts only under a lease, and carries its epoch.  When the lease is to end, is
+gone, or is one of another epoch, the instance is stopped in order; it is still wanted up, waits for the next lease, and
+nothing has failed.  Until the agent has spoken, what an earlier daemon started goes on: the dead-man ends it when its
+time is over.
 
 Moments are monotonic seconds.  `Lease` counts in CLOCK_BOOTTIME, so what tells the gate converts them.
 """
@@ -32,8 +32,8 @@ NOT_YET = "the cluster agent, which has not spoken yet"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the agent said last.  `elsewhere`: who holds the slots that this host does not hold; `done`: services whose
-    oneshot has completed in the cluster; `nowhere`: why no host holds a slot."""
+    """The agent's last message.  `elsewhere`: the hosts that hold the slots which this host does not hold; `done`:
+    services whose oneshot has completed in the cluster; `nowhere`: why no host holds a slot."""
 
     node: str
     leases: Mapping[Slot, Lease] = field(default_factory=dict)

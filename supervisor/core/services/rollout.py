@@ -24,7 +24,8 @@ from supervisor.core.services.scaling import as_configured, port_count, surge_of
 BACK = "<"
 """Follows the id in the revision of an instance that was put back on the previous definition."""
 UNKNOWN = "?"
-"""The revision of a process of which the ledger says nothing: it is replaced whatever the direction is."""
+"""The revision of a process that is not in the ledger: it is replaced on the way to the new definition and on the way
+back."""
 
 
 class Order(StrEnum):

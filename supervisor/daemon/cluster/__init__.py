@@ -1,1 +1,1 @@
-"""The daemon's part in a cluster: what it tells the agent and the dead-man, and what follows from their words."""
+"""The daemon's part in a cluster: what it sends to the agent and the dead-man, and what follows from their messages."""

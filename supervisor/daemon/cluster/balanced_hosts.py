@@ -1,4 +1,4 @@
-"""Balancing over hosts: passes what members tell each other between the agent, the rules and the balancer.
+"""Balancing over hosts: passes what members publish between the agent, the rules and the balancer.
 
 Rules are in core/services/other_hosts.py.  Services without `balance.hosts = "all"` have no part in it.
 """

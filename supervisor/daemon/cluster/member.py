@@ -1,7 +1,7 @@
-"""The daemon's part in a cluster: it runs what the agent's leases allow, and lets the dead-man know each tree first.
+"""The daemon's part in a cluster: it runs what the agent's leases allow, after the dead-man has confirmed each tree.
 
-The agent says which slots this host holds, and until when; the answer is what the daemon has.  A lease goes to the
-dead-man as soon as it is heard, with the mark that the processes of its epoch will carry in their environment, and
+The agent sends which slots this host holds, and until when; the answer is what the daemon has.  A lease goes to the
+dead-man as soon as it arrives, with the mark that the processes of its epoch will carry in their environment, and
 nothing is started before the dead-man has confirmed it.  So a tree is known before its first process runs, and ends
 with its lease also where this daemon does not live to see that.
 """

@@ -1,5 +1,5 @@
-"""What the agent is to do: orders of persons, kept until it tells what became of them, with their outcomes for a while,
-and what the daemon itself has it read."""
+"""What the agent is to do: orders of users, kept until the agent reports their outcomes, which are kept for a while;
+and what it is to read for the daemon itself."""
 
 from __future__ import annotations
 

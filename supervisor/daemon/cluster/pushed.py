@@ -1,4 +1,4 @@
-"""Runs the version of the configuration that the cluster tells: compiles it, keeps it on disk, and puts it in force.
+"""Runs the pushed version of the configuration: compiles it, keeps it on disk, and puts it in force.
 
 It is put in force as an edited file would be by a reload, and then watched until what it has started or replaced is
 ready, or cannot be.  The version on disk is what the next daemon starts from, whether ZooKeeper answers by then or not.

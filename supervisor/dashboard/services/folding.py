@@ -163,7 +163,7 @@ def _urgency(view: Instance) -> tuple[Severity, bool, float]:
 
 
 def _summary(name: str, views: Sequence[Instance], worst: Instance) -> Instance:
-    """The worst instance's view with the sums of all; `uptime_s` is the shortest.  Its process is nobody's."""
+    """The worst instance's view with the sums of all; `uptime_s` is the shortest.  It has no process."""
     sums = {
         "name": name,
         "pid": None,

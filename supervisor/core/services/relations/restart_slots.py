@@ -1,7 +1,7 @@
 """Which restarts after a failure may begin: a limit for the whole host, and one for each group that has its own.
 
-A start takes a place of the host and one of its group until it is ready. Starts wait in the order in which they came;
-one whose group is full is passed over, so that it keeps no other group from its free places.
+A start takes a slot of the host and one of its group until it is ready. Starts wait in the order in which they came; a
+start whose group has no free slot is passed over, so that it does not delay other groups.
 """
 
 from __future__ import annotations

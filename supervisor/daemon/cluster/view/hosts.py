@@ -1,7 +1,7 @@
-"""What the other hosts have told, read by the agent when somebody asks: nothing is read at rest.
+"""What the other hosts have published, read by the agent on request: nothing is read at rest.
 
-One order to read is given to the agent at a time, so that its word stays small; those who ask for the same meanwhile
-share the answer.  Where none comes in time, what was read before is shown, with its age.
+The agent gets one order to read at a time, so that its message stays small; requests for the same that come during that
+time share the answer.  Where no answer comes in time, what was read before is shown, with its age.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What this host keeps in ZooKeeper of itself: made again at most once a second, and only after something has changed.
+"""What this host keeps of itself in ZooKeeper: made again at most once a second, and only after something has changed.
 
 The texts go to the agent with the daemon's answer.  Stories are told of a few instances at a time, because each reads
 the ledger and the log; those that changed last come first.
