@@ -49,7 +49,7 @@ rule_files: [alerts.yml]
 
 A page is made in slices of a millisecond, and between two slices the daemon does its other work, so that no heartbeat waits for a page.
 Requests that come while a page is made share the next one. Memory, CPU and tasks of at most {looks} instances are read for one page, and at most
-{histograms} histograms of heartbeats are made anew; where there are more instances they take turns, and the others show their last
+{histograms} histograms of heartbeats are computed; where there are more instances they take turns, and the others show their last
 reading. All other values are those of the moment. `scripts/bench --only scrape` measures it.
 
 ## Names and labels

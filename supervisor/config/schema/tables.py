@@ -115,16 +115,16 @@ HEARTBEAT = table(
 )
 
 EXIT_CODES = table(
-    "Exit codes that decide about a restart, whatever `policy` says.",
+    "Exit codes that decide about a restart, before `policy` does.",
     {
         "never": key(kinds.many(kinds.whole(0, 255)), "No restart after these."),
-        "always": key(kinds.many(kinds.whole(0, 255)), "A restart after these, also where `policy` wants none."),
+        "always": key(kinds.many(kinds.whole(0, 255)), "A restart after these, also where `policy` says no."),
         "group": key(kinds.many(kinds.whole(0, 255)), "A restart of the whole group after these."),
     },
 )
 
 STOP_STEP = table(
-    "One step of a stop: after `wait` comes the next one, and after the last one SIGKILL.",
+    "One step of a stop: after `wait` the next step follows, and after the last step SIGKILL.",
     {
         "signal": key(kinds.SIGNAL, "The signal that is sent."),
         "wait": key(kinds.DURATION, "How long the process has to end."),
@@ -270,9 +270,12 @@ BALANCE = table(
         "algorithm": key(kinds.ALGORITHM, "How an instance is chosen; HAProxy's names."),
         "server": key(kinds.BALANCED_SERVER, "Address and port of an instance, with {port} or {replica} in the port."),
         "check": key(
-            kinds.CHECK_PATH, "The path that HAProxy asks for as a second opinion; unless given, it connects."
+            kinds.CHECK_PATH, "The path that HAProxy's own check requests; without it, the check only connects."
         ),
-        "sticky": key(kinds.one_of(("cookie", "source")), "How a client is led to the same instance again."),
+        "sticky": key(
+            kinds.one_of(("cookie", "source")),
+            "How HAProxy recognizes a client, to send it to the same instance again.",
+        ),
         "retry": key(
             kinds.one_of(("connect", "idempotent")),
             "What is tried again: failed connections, or also requests that were sent, by methods that may run twice.",
@@ -305,7 +308,7 @@ ROLLOUT = table(
 )
 
 BREAKER = table(
-    "What its breaker means for the services that depend on it.",
+    "What happens to the services that depend on it while its breaker is open.",
     {
         "on_open": key(
             kinds.one_of(OnOpen),
@@ -316,7 +319,7 @@ BREAKER = table(
 )
 
 PLACEMENT = table(
-    "On how many hosts of the cluster it runs (docs/cluster.md); needs [cluster] unless mode is every.",
+    "On which hosts of the cluster it runs (docs/cluster.md); needs [cluster] unless mode is every.",
     {
         "mode": key(
             kinds.one_of(PlacementMode),
@@ -354,13 +357,16 @@ SERVICE = table(
         ),
         "unset_environment": key(kinds.many(kinds.VARIABLE), "Variables of the daemon that it does not get."),
         "replicas": key(kinds.whole(1, 10_000), "How many instances: name@1 to name@N."),
-        "min_ready": key(kinds.whole(1, 10_000), "It counts as ready from so many ready instances; all unless given."),
+        "min_ready": key(
+            kinds.whole(1, 10_000), "How many of its instances must be ready for it to be ready; all unless given."
+        ),
         "first_replica": key(
             kinds.whole(0, 1_000_000),
-            "What {replica} is for the first instance, in its command, environment, sockets, ready and heartbeat.",
+            "The number of the first instance: {replica} in command, environment, sockets, ready and heartbeat.",
         ),
         "ports": key(
-            kinds.PORTS, "A range; each instance has one port of it, as {port} where {replica} may be, and as PORT."
+            kinds.PORTS,
+            "A range with a port for each instance: {port} where {replica} may stand, and the variable PORT.",
         ),
         "depends_on": key(
             kinds.DEPENDENCIES,
@@ -458,21 +464,21 @@ GROUP = table(
 FLEET_HOST = table(
     "A host.",
     {
-        "name": key(kinds.NAME, "Its name, as `-H` and the output have it."),
+        "name": key(kinds.NAME, "Its name, for `-H` and in the output."),
         "address": key(kinds.HOST_ADDRESS, "A name or address, or an alias of ~/.ssh/config; unless given, its name."),
         "user": key(kinds.HOST_USER, "The account there; unless given, what ssh's configuration says."),
         "port": key(kinds.whole(1, 65535), "The port of its sshd; unless given, what ssh's configuration says."),
-        "labels": key(core_schema.dict_schema(kinds.NAME, kinds.TEXT), "Labels, to choose it by: `-H zone=a`."),
+        "labels": key(core_schema.dict_schema(kinds.NAME, kinds.TEXT), "Labels by which `-H` chooses it: `-H zone=a`."),
     },
 )
 
 FLEET = table(
-    "Hosts to which `supervisor fleet` brings this file over ssh (docs/fleet.md); the daemon does not read it.",
+    "Hosts on which `supervisor fleet` installs this file over ssh (docs/fleet.md); the daemon ignores it.",
     {
         "hosts": key(kinds.many(FLEET_HOST), "The hosts: a list of tables."),
         "directory": key(
             kinds.HOST_DIRECTORY,
-            "Where everything lies on each host; below the home of the user where it does not begin with /.",
+            "Where everything is installed on each host; below the home of the user unless it begins with /.",
         ),
         "wave": key(
             kinds.SHARE, 'How many hosts `push` and `upgrade` change at a time: a number, or a part of them ("25%").'
@@ -483,17 +489,19 @@ FLEET = table(
 CLUSTER = table(
     "Several hosts on one ZooKeeper (docs/cluster.md); off unless given.",
     {
-        "engine": key(kinds.one_of(("zookeeper",)), "What holds the cluster together."),
+        "engine": key(kinds.one_of(("zookeeper",)), "The service by which the hosts agree."),
         "hosts": key(
             kinds.CLUSTER_HOSTS,
-            "host:port of the servers, apart by commas, and a chroot where wanted: a:2181,b:2181/phi.",
+            "host:port of the servers, separated by commas, and optionally a chroot: a:2181,b:2181/phi.",
         ),
         "node": key(kinds.NODE, "The name of this member; the host's own name unless given."),
         "address": key(kinds.MEMBER_ADDRESS, "host:port at which the other members reach this one."),
         "session_timeout": key(
             kinds.POSITIVE_DURATION, "How long the servers wait for a host before its slots are free."
         ),
-        "contact_interval": key(kinds.POSITIVE_DURATION, "How often this host asks the servers for an answer."),
+        "contact_interval": key(
+            kinds.POSITIVE_DURATION, "How often this host sends the servers a write, whose answer extends its leases."
+        ),
         "request_timeout": key(kinds.POSITIVE_DURATION, "How long one answer may take."),
         "tick_time": key(kinds.POSITIVE_DURATION, "tickTime of the servers."),
         "detect_within": key(

@@ -4,8 +4,8 @@ A pre-fork server has a main process that goes on while one of its workers hangs
 beat once must go on (`heartbeat.scope = "process"`).  A process is identified by its pid and its start time, because a
 pid alone may belong to another process by now.  The first beat only makes it known: the second may come up to
 `max_timeout` later, which is the time to load an application.  A beat that announces work (`BUSY_USEC=`) excuses
-silence for so long.  Meanwhile the process is only looked at from time to time, because one that is stopped does no
-work.  What one process has taught its detector is passed on to the next one.
+silence for so long.  During that time the process is only looked at from time to time, because one that is stopped does
+no work.  What one process has taught its detector is passed on to the next one.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Probe(TypedDict):
 
     failures: Annotated[int, "probes that could not ask, since the instance exists"]
     error: Annotated[str | None, "why the last one could not ask; null: it did ask"]
-    blind_s: Annotated[Seconds | None, "for so long no probe could ask; its silence is not counted meanwhile"]
+    blind_s: Annotated[Seconds | None, "for so long no probe could ask; during that time its silence is not counted"]
 
 
 class StopStep(TypedDict):
@@ -65,7 +65,7 @@ class Maintenance(TypedDict):
     ends_in_s: Seconds | None
     reason: str
     by: Annotated[str, "the user and client that ordered it; empty: not known"]
-    ended: Annotated[bool, "its process ended meanwhile; what follows is decided when maintenance is over"]
+    ended: Annotated[bool, "its process has ended in maintenance; what follows is decided when that is over"]
 
 
 class BeatingProcess(TypedDict):

@@ -36,7 +36,7 @@ class Rollout(TypedDict):
     settled: Annotated[int, "of those, ready for long enough"]
     ready: Annotated[int, "ready on either definition"]
     max_unavailable: int
-    max_surge: NotRequired[Annotated[int, "how many more may run meanwhile; absent: none"]]
+    max_surge: NotRequired[Annotated[int, "how many more may run during the rollout; absent: none"]]
     surge: NotRequired[Annotated[list[str], "the instances that run beside the others"]]
     settle_s: Seconds
     on_failure: str

@@ -14,4 +14,4 @@ class Placed(TypedDict):
     epoch: Annotated[int | None, "SUPERVISOR_EPOCH of the run on this host"]
     lease_s: Annotated[float | None, "seconds until the lease is over, unless ZooKeeper answers again"]
     reason: Annotated[str | None, "why no host holds it; null: one does, or is about to"]
-    done: Annotated[bool, "a oneshot that has completed in the cluster, on whatever host"]
+    done: Annotated[bool, "a oneshot that has completed in the cluster, on any host"]

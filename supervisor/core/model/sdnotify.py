@@ -40,7 +40,7 @@ class Message:
     errno: int | None = None
     exit_status: int | None = None
     busy: float | None = None
-    """It begins work that may take so long, and does not beat meanwhile (`BUSY_USEC=`, an extension)."""
+    """It begins work that may take so long, and does not beat during it (`BUSY_USEC=`, an extension)."""
     doing: str = ""
     """What that work is (`BUSY=`)."""
     sent: float | None = None
