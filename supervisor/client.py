@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 class Client:
     """Asks the daemon behind `socket_path`.
 
-    `file`: the configuration that the daemon has to run; None: whatever it runs.  Every method raises NoDaemon when
-    none answers, and the error that the daemon answers with: OtherFile where it runs another file.  `on_wait` is told
-    when an answer is late, and from which process.
+    `file`: the configuration that the daemon has to run; None: any.  Every method raises NoDaemon when none answers,
+    and the error that the daemon answers with: OtherFile where it runs another file.  `on_wait` is told when an answer
+    is late, and from which process.
     """
 
     def __init__(self, socket_path: str, file: str | None = None, on_wait: Callable[[str], None] | None = None) -> None:
@@ -120,7 +120,7 @@ class Client:
         return answer["instances"]
 
     def maintain(self, on: bool, services: Sequence[str], lasts: float | None = None, reason: str = "") -> list[str]:
-        """Leave services alone, for `lasts` seconds or until told otherwise, or supervise them again."""
+        """Leave services alone, for `lasts` seconds or until the next order, or supervise them again."""
         body: JSON = {"services": list(services), "on": on}
         if lasts is not None:
             body["for_s"] = lasts

@@ -229,7 +229,7 @@ def _view(target: DaemonTarget) -> ClusterView:
 
 
 def word_of(target: DaemonTarget) -> ClusterWord:
-    """The last word of the agent.  OperationFailed where it has said nothing."""
+    """The last message of the agent.  OperationFailed where none has come."""
     word = _view(target)["word"]
     if word is None:
         hint = "`supervisor status cluster-agent` shows it."

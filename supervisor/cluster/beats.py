@@ -52,7 +52,8 @@ class Beats:
         return self._sock.fileno()
 
     def members(self, members: Mapping[str, Member], moment: float) -> None:
-        """Those in the registry.  One that has left is still heard for a while, with the key that it had."""
+        """Those in the registry.  Heartbeats of a member that has left still count for a while, with the key that it
+        had."""
         self.suspicion.members((name for name in members if name != self._node), moment)
         if members == self._members:
             return

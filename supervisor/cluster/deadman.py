@@ -97,7 +97,7 @@ class Tree:
 
 
 class DeadMan:
-    """The trees, the daemon's word, and the connections."""
+    """The trees, the time for which the daemon is believed, and the connections."""
 
     def __init__(self, path: str) -> None:
         self.trees: dict[tuple[str, int], Tree] = {}

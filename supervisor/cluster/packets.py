@@ -25,7 +25,7 @@ class Packets:
         return self._sock.fileno() if self._sock is not None else -1
 
     def connect(self, now: float) -> bool:
-        """Whether a new connection was made: what was said on the one before may not have been heard."""
+        """Whether a new connection was made: messages on the one before may be lost."""
         if self._sock is not None or now - self._knocked < KNOCK:
             return False
         self._knocked = now

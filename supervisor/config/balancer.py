@@ -52,7 +52,7 @@ def with_balancer(
 
 
 def balancer(program: str, place: Place, names: list[str]) -> ServiceSpec:
-    """HAProxy with a master, which tells its readiness.  Its beat is an answer of its worker to the daemon."""
+    """HAProxy with a master, which reports that it is ready.  Its beat is an answer of its worker to the daemon."""
     return ServiceSpec(
         name=BALANCER,
         command=(program, "-Ws", "-f", place.file, "-S", f"{place.master},mode,600"),

@@ -114,8 +114,8 @@ def with_cluster(
 
 
 def over_hosts(spec: ServiceSpec) -> ServiceSpec:
-    """One that is balanced over hosts stops before the agent, which tells the others that it leaves; its start does not
-    wait for the agent."""
+    """A service that is balanced over hosts stops before the agent, which informs the other hosts that it leaves; its
+    start does not wait for the agent."""
     if not spec.over_hosts:
         return spec
     agent_first = DependencySpec(service=AGENT, condition=Condition.STARTED, required=False)

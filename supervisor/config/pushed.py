@@ -52,7 +52,7 @@ def with_version(
     pushed: Callable[[str], Kept | None],
     env: Mapping[str, str],
 ) -> tuple[dict[str, Any], Problems, PushedSpec] | None:
-    """The tables with the pushed version, where its problems are told, and which one it is; None: there is none.
+    """The tables with the pushed version, where its problems are reported, and which one it is; None: there is none.
 
     `own`: the name of the host's own file for the user, and its text; `raw`: its tables.  ConfigError."""
     table = raw.get("supervisor")
@@ -86,7 +86,7 @@ def _text(raw: Mapping[str, Any]) -> str:
 
 
 class PushedProblems(Problems):
-    """Problems of two files: each is told with the file and the line where its key stands."""
+    """Problems of two files: each is reported with the file and the line of its key."""
 
     def __init__(self, own: tuple[str, str], pushed: tuple[str, str]) -> None:
         """The names of both files for the user, and their texts."""

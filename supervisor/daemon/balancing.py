@@ -51,8 +51,7 @@ GRACE = 5.0
 
 
 class Balancer:
-    """Drives HAProxy.  `changed` is told of each record, `turn` is called after records and after each turn of the
-    engine."""
+    """Drives HAProxy.  `changed` is called for each record, `turn` after records and after each turn of the engine."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts

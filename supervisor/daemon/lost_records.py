@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Informed(Protocol):
-    """What is told of the loss."""
+    """What is reported of the loss."""
 
     def problem(self, message: str) -> None: ...
 

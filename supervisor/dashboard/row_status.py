@@ -66,7 +66,7 @@ class Row:
 
     @property
     def key(self) -> str:
-        """What tells the row from every other: a service may have an instance of its own name."""
+        """Distinguishes the row from every other: a service may have an instance of its own name."""
         return self.name if self.service is None else service_key(self.name)
 
     @property
@@ -127,7 +127,7 @@ def badge(view: Instance) -> Span:
 
 
 def beat(view: Instance) -> Span:
-    """How the heartbeat is, in a word."""
+    """The state of the heartbeat, in a word."""
     if view["detector"] is None:
         return Span(q.NOTHING, "faint")
     if view["state"] == "suspect":

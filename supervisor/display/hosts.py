@@ -59,7 +59,7 @@ def _host_notes(host: HostView) -> Iterator[str]:
 
 
 def instance_cells(host: HostView, row: InstanceSummary) -> Cells:
-    """The texts under INSTANCE_COLUMNS.  Of a host that is away they tell what was."""
+    """The texts under INSTANCE_COLUMNS.  For a host that is away they show the last known state."""
     was = "" if host["here"] else "was "
     ready = NOTHING if was else "yes" if row["ready"] else "no"
     texts = (

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def pushed_lines(pushed: PushedWord) -> Iterator[str]:
-    """What is to be told of it; nothing where nothing was pushed."""
+    """The lines about a pushed configuration; none where nothing was pushed."""
     if pushed["problem"]:
         yield pushed["problem"]
     if not pushed["number"]:

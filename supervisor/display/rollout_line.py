@@ -19,7 +19,7 @@ _NAMES = {"reload": "rollout", "restart": "rolling restart", "undo": "undo"}
 
 
 def under_way(status: Status, *, short: bool = False) -> list[str]:
-    """A line for each rollout that is under way, and one that tells how much runs as configured, where not all does.
+    """A line for each rollout that is under way, and one for the part that runs as configured, where not all does.
 
     `short`: without reasons and explanations, for a narrow terminal."""
     found = [r for r in status["supervisor"].get("rollouts", ()) if r["state"] in UNDER_WAY]
@@ -87,7 +87,7 @@ def scaling_line(scale: Scaling, rows: Mapping[str, Instance]) -> str:
 
 
 def failed_rollouts(rollouts: Iterable[Rollout]) -> dict[str, str]:
-    """By service, what became of a rollout that was rolled back or halted for a reason, and where more is told."""
+    """By service, the outcome of a rollout that was rolled back or halted for a reason, and where more is shown."""
     found = {}
     for one in rollouts:
         reason, what = one["reason"], _FAILED.get(one["state"])

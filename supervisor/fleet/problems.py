@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a script can tell apart."""
+    """The kinds of problems that a script can distinguish."""
 
     UNREACHABLE = "unreachable"
     UNKNOWN_KEY = "unknown-key"

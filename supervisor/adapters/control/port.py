@@ -51,7 +51,7 @@ class InCluster(Protocol):
     """What commands of a cluster ask and order."""
 
     def view(self) -> ClusterView:
-        """The agent's last word."""
+        """The agent's last message."""
         ...
 
     def order(self, order: NewOrder) -> str:
@@ -138,7 +138,7 @@ class Daemon(Protocol):
     def maintain(
         self, on: bool, services: Sequence[str], lasts: float | None, reason: str, peer: Peer | None = None
     ) -> list[str]:
-        """Leave instances alone, for `lasts` seconds or until told otherwise, or supervise them again; returns their
+        """Leave instances alone, for `lasts` seconds or until the next order, or supervise them again; returns their
         names.  Raises NoSuchService, UsageError."""
         ...
 

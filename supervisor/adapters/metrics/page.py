@@ -130,7 +130,7 @@ class Source(Protocol):
         ...
 
     def cluster(self) -> ClusterWord | None:
-        """The last word of the agent; None: there is no cluster, or it has said nothing yet."""
+        """The last message of the agent; None: there is no cluster, or no message came yet."""
         ...
 
     def supervisor(self) -> Supervisor:

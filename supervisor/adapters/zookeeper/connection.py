@@ -24,7 +24,7 @@ RETRY = {"max_tries": -1, "delay": 0.1, "max_delay": 1.0, "backoff": 2}
 class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no types
     """Gives an attempt to connect no more time than a request has, and keeps changes and answers in their order.
 
-    kazoo has a thread for each of both, so that an answer may overtake a change that the server told before it."""
+    kazoo has a thread for each of both, so that an answer may overtake a change that the server reported before it."""
 
     def __init__(self, longest: float) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Client(KazooClient):  # type: ignore[misc]
 
 
 class LastWords:
-    """A logger that keeps the last warning: kazoo tells reasons to its log alone."""
+    """A logger that keeps the last warning, because kazoo writes reasons only to its log."""
 
     def __init__(self, name: str = "") -> None:
         self.text = name

@@ -22,7 +22,7 @@ class Disconnected(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """The server has ended the session, which the client hears when it is connected again."""
+    """The server has ended the session; the client is informed when it is connected again."""
 
 
 class Answered(NamedTuple):

@@ -14,7 +14,8 @@ REFUSALS = ("No such", "Invalid", "expects", "Unknown", "Permission", "Missing",
 
 
 class Statistics(NamedTuple):
-    """What HAProxy tells of one slot beside what decides over it.  `requests`: since its worker began."""
+    """What HAProxy shows of one slot, except the values on which decisions depend.  `requests`: since its worker
+    began."""
 
     backend: str
     seen: Seen

@@ -23,7 +23,7 @@ class Carried:
 
 
 class Load:
-    """Takes looks, and tells what was carried."""
+    """Computes from looks at HAProxy what each instance has carried."""
 
     def __init__(self) -> None:
         self._carried: dict[tuple[str, str], Carried] = {}

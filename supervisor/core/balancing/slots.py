@@ -133,7 +133,7 @@ class Slots:
         return len(self._waiting()) if self.known and not any(s.state is SlotState.FREE for s in self.slots) else 0
 
     def drained(self) -> list[str]:
-        """The instances that are to be stopped and have no request left that a slot could tell of."""
+        """The instances that are to be stopped and have no request left in any slot."""
         busy = {slot.instance for slot in self.slots if slot.state is not SlotState.FREE}
         return [one.instance for one in self._wanted.values() if one.leaving and self.read and one.instance not in busy]
 
@@ -148,7 +148,7 @@ class Slots:
     # -- what is to be sent --------------------------------------------------------------------------------------
 
     def commands(self) -> list[Command]:
-        """What HAProxy has to be told; each counts as sent."""
+        """The commands that HAProxy needs now; each counts as sent."""
         out = []
         for slot in self.slots:
             if slot.number > self._loaded or not self.known:

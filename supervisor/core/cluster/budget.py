@@ -26,7 +26,7 @@ Cut = Callable[[dict[str, Any], int], dict[str, Any]]
 
 
 def fitted(word: ClusterWord, limit: int = PACKET) -> ClusterWord:
-    """The agent's word as one message.  `limit`: its bytes."""
+    """The agent's report as one message.  `limit`: its bytes."""
     found, left_out = cast("dict[str, Any]", word), list[str]()
     for what, cut in _CUTS:
         excess = len(compact(found)) - (limit - SPARE)

@@ -19,8 +19,8 @@ KEPT, MEMBERS_KEPT = 1024, 64
 
 
 class Member(NamedTuple):
-    """What a host tells of itself.  `services`: the digest of the rules of each placed service in its configuration;
-    `taking`: it may take slots; `reason`: why it may not; `share`: of its balanced instances (share.py);
+    """What a host publishes of itself.  `services`: the digest of the rules of each placed service in its
+    configuration; `taking`: it may take slots; `reason`: why it may not; `share`: of its balanced instances (share.py);
     `key`: of its heartbeats to other members; empty: it sends none."""
 
     node: str

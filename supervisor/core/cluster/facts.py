@@ -41,8 +41,8 @@ class Facts:
         self.changes += 1
 
     def lost(self, slot: Slot) -> bool:
-        """A slot's record is older than one that was read before: ZooKeeper has lost its data, and what the record does
-        not tell of may still run."""
+        """A slot's record is older than one that was read before: ZooKeeper has lost its data, and a run that is not in
+        the record may still go on."""
         record, _ = self.record(slot)
         return (record.epoch if record is not None else 0) < self._epochs.get(slot_path(*slot), 0)
 

@@ -40,7 +40,7 @@ class Holding(Knowledge):
         """What this host may run, and until when.
 
         A daemon that is silent gets no longer leases: when those that it may have heard of are over, it starts nothing
-        under them, should it wake."""
+        under them, also if it goes on later."""
         found = []
         if self.contact is None or self.local is None:
             return []

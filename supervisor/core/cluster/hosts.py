@@ -38,7 +38,7 @@ SILENT = "its agent has said nothing yet"
 
 
 class Told(NamedTuple):
-    """What a host has told.  `age`: seconds since its last contact; `error`: why that may be old."""
+    """What a host has published.  `age`: seconds since its last contact; `error`: why it may be old."""
 
     summary: HostSummary | None = None
     record: HostRecord | None = None
@@ -95,7 +95,7 @@ def host_detail(member: MemberDocument, known: Told, wall: float) -> HostDetail:
 
 
 def hosts_view(word: ClusterWord | None, own: str, age: float, views: Iterable[HostView]) -> HostsView:
-    """All hosts.  `age`: seconds since the agent's last word."""
+    """All hosts.  `age`: seconds since the agent's last message."""
     engine = word["engine"] if word is not None else None
     return {
         "node": own,

@@ -93,7 +93,7 @@ class Knowledge:
     def away(self, now: float) -> bool:
         """ZooKeeper has not answered for longer than a lost request explains.
 
-        A client that asks often is told of a cut by kazoo only when its session is long over: so the age of the last
+        To a client that asks often kazoo reports a cut only when the session is long over: so the age of the last
         answer counts."""
         limit = STALE * self.settings.contact_interval + self.settings.request_timeout
         return self.contact is None or now - self.contact.sent > limit
@@ -105,7 +105,7 @@ class Knowledge:
         return due if due > asked else None
 
     def silence(self) -> str:
-        """What is told where ZooKeeper is away."""
+        """The reason that is shown while ZooKeeper is away."""
         return "ZooKeeper does not answer" if self._ever else "ZooKeeper has not answered yet"
 
     def obstacle(self, now: float) -> str:

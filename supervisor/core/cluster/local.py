@@ -45,7 +45,7 @@ class Present(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """The daemon's last word.  `able`: it may run exclusive services now; `reason`: why not; `status`, `incidents`:
+    """The daemon's last message.  `able`: it may run exclusive services now; `reason`: why not; `status`, `incidents`:
     what other hosts can read of this one, as JSON; `heard`: when the agent said what the daemon had heard by then;
     `share`: of its balanced instances."""
 

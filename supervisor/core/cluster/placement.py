@@ -58,8 +58,8 @@ def place(
 ) -> dict[Slot, str]:
     """The host that should hold each slot; a slot for which no host is eligible is left out.
 
-    `owners`: who holds a slot now, also a host that is not among the candidates (its session still lives); such a slot
-    is not given to another host.  `moves`: slots ordered to a host.
+    `owners`: the host that holds a slot now, also one that is not among the candidates (its session still lives); such
+    a slot is not given to another host.  `moves`: slots ordered to a host.
 
     Where what is held agrees with the placement of a cluster that begins, that one is followed to its end: so hosts
     that take one slot after the other get equal shares, whichever is the quickest.  Else what is held counts first."""

@@ -69,8 +69,8 @@ class Push(NamedTuple):
 
 class There(NamedTuple):
     """The hosts.  `members`: those whose session lives, and the czxid of their node; `hosts`: all that belong;
-    `doubled`: the member of this host's name is not of this session, so what it tells would be taken for the other's;
-    `why`: what is told of that, empty: the member may be this host's own, of a session that ends."""
+    `doubled`: the member of this host's name is not of this session, so its reports would be taken for the other's;
+    `why`: the reason that is shown for that, empty: the member may be this host's own, of a session that ends."""
 
     members: Mapping[str, int]
     hosts: frozenset[str]
@@ -508,7 +508,7 @@ class Pushes:
 
 
 def untrusted(hosts: str, *proofs: str) -> str:
-    """Why a host runs nothing that ZooKeeper tells; empty: it may.
+    """Why a host runs no pushed version; empty: it may.
 
     A version is a list of commands.  Where any client that reaches the servers can write one, it could run anything on
     every host.  `hosts`: the servers; `proofs`: files by which a member shows that it is one, or empty."""

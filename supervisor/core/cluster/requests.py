@@ -38,7 +38,8 @@ class Request(NamedTuple):
     """One request.  `version`: of the node that a SET or DELETE expects.
 
     `guard`: another node that must have `guard_version` when a DELETE is carried out, or empty.  The version of a node
-    does not tell it from a later node with its name, which also begins with 0; that of a node that stays does."""
+    does not distinguish it from a later node of the same name, which also begins with 0; the version of a node that is
+    never removed does."""
 
     verb: Verb
     path: str = "/"

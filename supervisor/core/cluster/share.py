@@ -64,7 +64,7 @@ def dump(share: Share) -> ShareDocument:
 
 
 def read(raw: object) -> Share:
-    """What a member has told, without what makes no sense."""
+    """What a member has published, without what makes no sense."""
     if not isinstance(raw, Mapping):
         return Share()
     offers = {
@@ -85,7 +85,7 @@ def read(raw: object) -> Share:
 
 
 def document(raw: object) -> dict[str, Any]:
-    """What a member has told, as it is passed on; empty: it tells nothing of balanced instances."""
+    """What a member has published, as it is passed on; empty: it has no balanced instances."""
     found = read(raw)
     return dict(dump(found)) if found.serial else {}
 

@@ -117,7 +117,7 @@ class Suspicion:
         return sorted(name for name, peer in self._peers.items() if peer.beats is not None)
 
     def alive(self) -> list[str]:
-        """Those that are heard."""
+        """Those whose heartbeats come."""
         peers = self._peers.items()
         return sorted(name for name, peer in peers if peer.beats is None and peer.detector.last is not None)
 

@@ -46,7 +46,7 @@ def refusal(text: str) -> str:
 
 
 def digest_of(text: str) -> str:
-    """What tells two texts apart."""
+    """Distinguishes two texts."""
     return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -93,7 +93,7 @@ def report(text: str) -> Report | None:
 
 
 def dump_text(text: str, mark: str) -> str:
-    """The node of a version.  `mark`: unique to the push, which tells it from another one with the same number."""
+    """The node of a version.  `mark`: unique to the push, so that it differs from another one with the same number."""
     return _json({"mark": mark, "text": text})
 
 

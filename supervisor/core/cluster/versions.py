@@ -41,7 +41,7 @@ class State(StrEnum):
 
 
 class Health(StrEnum):
-    """How a host is with the version that it was told."""
+    """How a host is with the version that it is to run."""
 
     READY = "ready"
     CHANGING = "changing"
@@ -68,8 +68,8 @@ class Version(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """The version that a host is to run.  `seq`: the step of the record in which that was said; a report of an earlier
-    step does not count, because the host may not have heard of it.  `given_up`: it is not waited for any more."""
+    """The version that a host is to run.  `seq`: the step of the record that says so; a report of an earlier step does
+    not count, because the host may not have read it.  `given_up`: it is not waited for any more."""
 
     number: int
     seq: int = 0
@@ -110,7 +110,7 @@ class Record:
 
 
 class Report(NamedTuple):
-    """What a host says of itself: the version that it runs or changes to, and the `seq` that it has heard.
+    """What a host reports: the version that it runs or changes to, and the last `seq` that it has read.
 
     `differs`: its own file is another one than that version."""
 

@@ -55,13 +55,13 @@ def tree_names(answer: Mapping[str, Any]) -> dict[Slot, str]:
 
 
 def bounded(document: Mapping[str, Any], limit: int) -> str:
-    """What the daemon tells for other hosts to read, as JSON; one that is too long says so instead."""
+    """What the daemon publishes for other hosts, as JSON; in place of a text that is too long, a note of that."""
     text = compact(document)
     return text if len(text) <= limit else compact({"too_long": len(text)})
 
 
 def word(agent: Agent, now: float, since: float, reason: str, suspicion: Suspicion | None = None) -> ClusterWord:
-    """What the agent tells the daemon.  `since`: when ZooKeeper came to be as it is; `reason`: why it is away;
+    """What the agent sends to the daemon.  `since`: when ZooKeeper came to be as it is; `reason`: why it is away;
     `suspicion`: what is heard of other hosts, where they beat."""
     own, contact = agent.settings.node, agent.contact
     slots = agent.slots()

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 
 def known_names(host: HostDetail) -> list[str]:
-    """The instances of which the host has told anything."""
+    """The instances of which the host has published anything."""
     return sorted({name for name, _ in _services(host)})
 
 
 def stories(host: HostDetail, name: str, holders: Mapping[str, str]) -> list[Why]:
-    """What the host has told of a service, or of one instance.  `holders`: which host holds the slot of an instance."""
+    """What the host has published of a service, or of one instance.  `holders`: which host holds the slot of an
+    instance."""
     names = sorted({instance for instance, service in _services(host) if name in (instance, service)})
     return [_why(host, one, holders.get(one, "")) for one in names]
 
@@ -76,7 +77,7 @@ def _next(host: HostDetail, name: str, holder: str) -> str:
 
 
 def contact(host: HostDetail) -> str:
-    """Whether the host is there, and how old what it has told is."""
+    """Whether the host is there, and the age of what it has published."""
     node, age, at = host["node"], host["age_s"], host["heard_at"]
     if age is None or at is None:
         return f"nothing is known of {node}{_because(host)}"

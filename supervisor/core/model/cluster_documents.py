@@ -64,7 +64,7 @@ class MemberDocument(TypedDict):
 
 
 class OrderDocument(TypedDict):
-    """An order of a person, which the daemon keeps until the agent tells its outcome."""
+    """An order of a user, which the daemon keeps until the agent reports its outcome."""
 
     id: str
     verb: Annotated[
@@ -91,7 +91,7 @@ class OrderOutcome(TypedDict):
 
 
 class ShareDocument(TypedDict, total=False):
-    """What a member tells the others of its balanced instances (core/cluster/share.py); empty: it has none."""
+    """What a member publishes of its balanced instances (core/cluster/share.py); empty: it has none."""
 
     offers: Annotated[
         dict[str, list[list[Any]]], "by service: [instance, incarnation, port] of each that takes requests"
@@ -110,7 +110,7 @@ class SharingHost(TypedDict):
 
 
 class ClusterWord(TypedDict):
-    """What the agent tells the daemon, each contact interval and at each change."""
+    """What the agent sends to the daemon, in each contact interval and at each change."""
 
     node: str
     at: Annotated[float, "when it was said"]
@@ -173,7 +173,7 @@ class ClusterAnswer(TypedDict):
 
 
 class ClusterView(TypedDict):
-    """`GET /v1/cluster`: the agent's last word."""
+    """`GET /v1/cluster`: the agent's last message."""
 
     age_s: Annotated[float | None, "seconds since the agent told it; null: it has told nothing"]
     word: ClusterWord | None
@@ -189,7 +189,7 @@ class NewOrder(TypedDict):
 
 
 class Ordered(TypedDict):
-    """The answer to a new order.  What becomes of it is told by `GET /v1/cluster/orders/ID`."""
+    """The answer to a new order.  `GET /v1/cluster/orders/ID` shows its outcome."""
 
     id: str
 

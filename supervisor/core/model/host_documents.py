@@ -30,7 +30,8 @@ class InstanceSummary(TypedDict):
 
 
 class HostSummary(TypedDict):
-    """`status/HOST`: the instances of a host.  One whose slot another host holds is that host's to tell."""
+    """`status/HOST`: the instances of a host.  An instance whose slot another host holds is in the summary of that
+    host."""
 
     wanted: Annotated[int, "instances that should be up there"]
     ready: Annotated[int, "those of them that are ready"]

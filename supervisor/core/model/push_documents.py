@@ -69,7 +69,7 @@ class PushedAnswer(TypedDict):
 
 
 class PushOrder(TypedDict):
-    """A push or an undo, which the daemon keeps until the agent tells its outcome."""
+    """A push or an undo, which the daemon keeps until the agent reports its outcome."""
 
     id: str
     text: str

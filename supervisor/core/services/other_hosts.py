@@ -33,8 +33,8 @@ class Host:
 
 
 class OtherHosts:
-    """`run`: unique to this run of the daemon; `keep`: seconds for which a host that vanished without a word is kept
-    while its heartbeats are heard."""
+    """`run`: unique to this run of the daemon; `keep`: seconds for which a host that vanished without notice is kept
+    while its heartbeats come."""
 
     def __init__(self, node: str, run: str, keep: float) -> None:
         self._node, self._run, self._keep = node, run, keep
@@ -49,8 +49,8 @@ class OtherHosts:
     # -- what is heard -------------------------------------------------------------------------------------------
 
     def hear(self, hosts: Iterable[Host], heard: frozenset[str], now: float, *, away: bool = False) -> bool:
-        """The members that are there.  `heard`: those whose heartbeats come; `away`: ZooKeeper is, so that the members
-        are the last known ones.  Whether anything has changed."""
+        """The members that are there.  `heard`: those whose heartbeats come; `away`: ZooKeeper is away, so that the
+        members are the last known ones.  Returns whether anything has changed."""
         told = {one.node: one for one in hosts if one.node != self._node}
         for node, one in self._hosts.items():
             if node not in told and node in heard:
@@ -78,8 +78,8 @@ class OtherHosts:
     def share(
         self, offers: Mapping[str, tuple[Offer, ...]], takes: Iterable[str], used: frozenset[Used] | None
     ) -> Share:
-        """What this host tells.  `used`: what slots hold of other hosts' instances, drained ones among them; None: that
-        is not known."""
+        """What this host publishes.  `used`: the other hosts' instances in its slots, drained ones among them; None:
+        not known."""
         present = frozenset((service, offer) for service, some in offers.items() for offer in some)
         gone = self._offered - present
         if gone:

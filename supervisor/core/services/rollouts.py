@@ -402,7 +402,7 @@ class Rollouts:
         return rollout is None or replace(instance.spec, surge=0) == rollout.target
 
     def problems(self, now: float) -> list[str]:
-        """What has to be told of services whose rollouts did not end as wanted."""
+        """The problems of services whose rollouts did not end as wanted."""
         return [text for rollout in self.by_service.values() if (text := _problem(rollout, now))]
 
 

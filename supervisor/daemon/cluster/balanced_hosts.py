@@ -39,7 +39,7 @@ class BalancedHosts:
         self._suspects: set[str] = set()
 
     def hear(self, word: ClusterWord) -> None:
-        """The agent spoke; one of an earlier build tells nothing of other hosts."""
+        """A message of the agent came; an agent of an earlier build sends nothing about other hosts."""
         hosts = word.get("hosts")
         if hosts is None:
             return
@@ -56,7 +56,7 @@ class BalancedHosts:
             self._wake_balancer()
 
     def share(self) -> ShareDocument:
-        """What this host tells the others; empty: it balances nothing over hosts."""
+        """What this host publishes for the others; empty: it balances nothing over hosts."""
         services = self._parts.service_set.plan.services
         takes = [spec.name for spec in services if spec.over_hosts]
         self._shares = self._shares or bool(takes)
@@ -77,7 +77,7 @@ class BalancedHosts:
         return self._rules.released(instance.name, instance.incarnation)
 
     def awaited(self, spec: ServiceSpec) -> bool:
-        """The agent has not told yet which instances other hosts have, and is about to."""
+        """The agent has not sent yet which instances other hosts have, and is about to."""
         return spec.over_hosts and not self._heard and self._parts.now() - self._began < FIRST_WORD
 
     def _report(self, suspects: set[str]) -> None:

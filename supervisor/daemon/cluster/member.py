@@ -93,7 +93,7 @@ class Cluster:
     # -- the agent -----------------------------------------------------------------------------------------------
 
     def review(self) -> None:
-        """An instance has changed, or the plan: tell the agent and the dead-man what they need of it."""
+        """An instance has changed, or the plan: send the agent and the dead-man what they need of it."""
         self._tell_trees()
         self._own.review()
         if self._answer() != self._last:
@@ -109,7 +109,7 @@ class Cluster:
         )
 
     def view(self) -> ClusterView:
-        """The agent's last word."""
+        """The agent's last message."""
         age = None if self._word is None else round(self._parts.now() - self._heard_at, 3)
         return {"age_s": age, "word": self._word}
 
@@ -140,11 +140,11 @@ class Cluster:
         return self._pushed.current(plan)
 
     def problems(self) -> list[str]:
-        """What is to be told of the version of the configuration that this host runs."""
+        """The problems of the version of the configuration that this host runs."""
         return self._pushed.problems()
 
     def hosts(self, done: Callable[[HostsView], None]) -> None:
-        """What all hosts have told; `done` is called when that was read, or is not read in time."""
+        """What all hosts have published; `done` is called when that was read, or was not read in time."""
         self._hosts.all(self._word, self._heard_at, done)
 
     def host(self, node: str, done: Callable[[HostDetail], None]) -> None:
@@ -386,7 +386,7 @@ _OWN_TO_A_HOST: dict[str, Any] = {
 
 
 def told_by(word: ClusterWord, ahead: float) -> Told:
-    """The agent's word.  `ahead`: by how much CLOCK_BOOTTIME is ahead of the monotonic clock, in seconds.
+    """Takes a message of the agent.  `ahead`: by how much CLOCK_BOOTTIME is ahead of the monotonic clock, in seconds.
 
     ValueError, TypeError or KeyError where it is none."""
     leases = {}

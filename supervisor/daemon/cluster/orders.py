@@ -35,7 +35,8 @@ class Orders:
         return number
 
     def read(self, verb: str, node: str, then: Callable[[OrderOutcome], None]) -> str:
-        """Have the agent read what a host has told; `then` gets the outcome, which is not kept.  Its number."""
+        """Have the agent read what a host has published; `then` gets the outcome, which is not kept.  Returns the
+        order's number."""
         number = str(next(self._numbers))
         self._open[number] = cast("OrderDocument", {"id": number, "verb": verb, "node": node})
         self._readers[number] = then

@@ -36,7 +36,7 @@ Version = tuple[int, str]
 
 
 class PushedConfiguration:
-    """Of a member of a cluster.  `tell`: let the agent know."""
+    """The pushed configuration of a member of a cluster.  `tell`: sends the agent a message."""
 
     def __init__(self, parts: Parts, tell: Callable[[], None]) -> None:
         self._parts, self._tell = parts, tell
@@ -58,7 +58,7 @@ class PushedConfiguration:
             self._watch()
 
     def heard(self, word: PushedWord | None) -> None:
-        """The agent's word."""
+        """A message of the agent came."""
         if word is None:
             return
         self._turn = word["turn"]

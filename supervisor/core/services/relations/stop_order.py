@@ -23,8 +23,8 @@ class StopOrder:
         self._roster = roster
 
     def stop(self, instance: Instance, cause: Cause, by: Mapping[str, Any]) -> ev.Stop:
-        """What the instance is told now: its goal becomes DOWN, and it stops at once unless others depend on it,
-        or fewer than `min_ready` might be left."""
+        """What follows for the instance now: its goal becomes DOWN, and it stops at once unless others depend on it, or
+        fewer than `min_ready` might be left."""
         leaves = instance.name in self._roster.removed and instance.spec.min_ready is not None
         if leaves or self._roster.dependants.get(instance.spec.name):
             self.postponed[instance.name] = ev.Stop(cause, by=by)

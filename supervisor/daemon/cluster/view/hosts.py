@@ -28,7 +28,7 @@ Key = tuple[str, str]
 
 
 class Hosts:
-    """`node`: this host; `tell()`: lets the agent know the orders."""
+    """`node`: this host; `tell()`: sends the orders to the agent."""
 
     def __init__(self, parts: Parts, node: str, own: OwnRecord, orders: Orders, tell: Callable[[], None]) -> None:
         self._parts, self._node, self._own, self._orders, self._tell = parts, node, own, orders, tell
@@ -37,7 +37,7 @@ class Hosts:
         self._seen: dict[str, tuple[Told, float]] = {}
 
     def all(self, word: ClusterWord | None, heard_at: float, done: Callable[[HostsView], None]) -> None:
-        """All hosts.  `word`: the agent's last one, at `heard_at`."""
+        """All hosts.  `word`: the agent's last message, which came at `heard_at`."""
         known = members(word, self._node)
         self._seen = {node: seen for node, seen in self._seen.items() if node in known}
 
