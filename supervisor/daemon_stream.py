@@ -78,7 +78,7 @@ class Stream(Iterator["StreamMessage"]):
             self._read()
 
     def _read(self) -> None:
-        """Nothing is read any more; close the socket if `close` was called meanwhile."""
+        """Nothing is read any more; close the socket if `close` was called during the read."""
         with self._lock:
             self._reading = False
             if self._closed:

@@ -122,7 +122,7 @@ class DeadMan:
         beat(b"READY=1")
         while True:
             self.poll.poll(int(1000 * self.wait()))
-            moment = now()  # before it hears: it may be stopped at any place, and what is said meanwhile counts
+            moment = now()  # before it reads: it may be stopped at any place, and messages of that time count
             while self.hear():
                 pass
             self.judge(moment)

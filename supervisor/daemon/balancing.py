@@ -357,7 +357,7 @@ class Balancer:
             return
         rows = answers.together(answers.statistics(text) for text in (told[0], *told[2:]) if text is not None)
         self._load.take(rows, worker.pid, {name: slots.slots for name, slots in self._slots.items()})
-        if len(told) != 2 + len(self._old):  # a worker became an old one meanwhile, or ended
+        if len(told) != 2 + len(self._old):  # since the question a worker became an old one, or ended
             self._look_soon()
             return
         for name, slots in self._slots.items():

@@ -340,7 +340,7 @@ class Control:
 
         def compiled(result: Plan | ConfigError, *, again: bool = True) -> None:
             if isinstance(result, Plan) and parts.cluster is not None and not parts.cluster.current(result):
-                if again:  # a version was pushed meanwhile
+                if again:  # a version was pushed since
                     compile_file(parts.loop, parts.service_set.plan.path, partial(compiled, again=False))
                     return
                 result = ConfigError("the pushed version of the configuration that this host keeps cannot be read")

@@ -72,7 +72,7 @@ LONGEST_PAUSE = 0.2
 RETRY = 5.0
 """Seconds until the plan in force is saved again where the runtime directory did not take it."""
 SAVE_NEW_PROCESSES = 0.5
-"""Seconds after which new processes that beat for themselves are saved, those that come meanwhile with them."""
+"""Seconds after which new processes that beat for themselves are saved, with those that came during that time."""
 SOCKET = "socket:"
 """Prefix of the name of a listening socket of a service; its URL follows."""
 

@@ -93,7 +93,7 @@ class Wheelhouse:
             kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
                 self._download(target, wanted, pins, Path(folder) / "wheels")
-                with suppress(OSError):  # another command has made it meanwhile
+                with suppress(OSError):  # another command has made it since
                     (Path(folder) / "wheels").rename(kept)
         return sorted(kept.glob("*.whl"))
 

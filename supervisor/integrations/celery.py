@@ -118,7 +118,7 @@ def _child_began(**_: Any) -> None:
 
 
 def _task_begins(task_id: str = "", task: Any = None, **_: Any) -> None:
-    """In the thread that runs the task; a pool of threads has a loop that goes on meanwhile."""
+    """In the thread that runs the task; the loop of a pool of threads goes on during the task."""
     if threading.current_thread() is not threading.main_thread():
         return
     heartbeat.busy(_limit(task), f"{getattr(task, 'name', 'a task')}[{task_id}]")

@@ -22,7 +22,7 @@ _NOTE = struct.Struct(
     "<dqq"
 )  # CLOCK_REALTIME seconds, offset in the log, offset here of the first byte that is not done
 _FAR_FUTURE = 1e11  # seconds; a later time, or none, means that the file is damaged
-_LONG = 1 << 20  # bytes that are done, from which on the file is begun anew
+_LONG = 1 << 20  # bytes that are done, from which on the file is begun again
 _WHOLE_PIPE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 

@@ -106,7 +106,7 @@ class LinePattern:
 def readings(line: bytes) -> Sequence[bytes]:
     """The line as it was written, and what was to be read of it on a terminal.
 
-    There a carriage return begins the line anew, colours are not text, and a backspace takes a character away.
+    There a carriage return begins the line again, colours are not text, and a backspace takes a character away.
     """
     shown = _ESCAPE.sub(b"", line).split(b"\r")
     return (line, *(_without_backspaces(text) for text in shown if text))

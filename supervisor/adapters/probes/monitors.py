@@ -112,9 +112,8 @@ class Monitors:
 
         `alive` is False where its heartbeat source cannot be probed.  `unasked`: why this probe could not ask, or None.
         A file and activity are looked at, and what is new is a beat: it may be older than the suspicion, because these
-        sources are looked at only now and then.
-        Where the probe asks the broker (source celery), a broker that answers says nothing of the suspect, and of one
-        that does not, nobody can ask the suspect: then `unasked` says so.
+        sources are looked at only now and then.  Where the probe asks the broker (source celery), a broker that answers
+        says nothing of the suspect, and of one that does not, the suspect cannot be asked: then `unasked` says so.
         """
         beat = spec.heartbeat
         target = self._question(instance, spec, beat, patience=1.0) if beat is not None else None

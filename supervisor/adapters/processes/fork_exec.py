@@ -93,7 +93,7 @@ def identity_of(spec: ServiceSpec) -> Identity:
 
 
 def directory_of(spec: ServiceSpec) -> str | None:
-    """The directory to enter; None leaves the daemon's own.  In a sandbox that too is found anew, by its path."""
+    """The directory to enter; None leaves the daemon's own.  In a sandbox that too is looked up again, by its path."""
     return os.getcwd() if spec.directory is None and spec.sandbox is not None else spec.directory  # noqa: PTH109
 
 

@@ -45,7 +45,7 @@ class IncidentOutcome(StrEnum):
     OPEN = "open"
     FALSE_ALARM = "false-alarm"
     UNDECIDED = "undecided"
-    """It got more time: it could not run meanwhile, or another daemon took it over.  It may hang after all."""
+    """It got more time: it could not run until then, or another daemon took it over.  It may hang after all."""
     RECOVERED = "recovered"
     FAILED_AGAIN = "failed-again"
     STOPPED = "stopped"

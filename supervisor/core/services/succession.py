@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Program(NamedTuple):
-    """What a process executes.  `stack`: the address of its stack, which an exec chooses anew and a fork keeps."""
+    """What a process executes.  `stack`: the address of its stack, which an exec chooses again and a fork keeps."""
 
     path: str
     stack: int

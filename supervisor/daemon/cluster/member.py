@@ -174,7 +174,7 @@ class Cluster:
         self._word, self._heard_at = word, self._parts.now()
         self.balanced.hear(word)
         if self._heard_at - self._said_at > PAUSED:
-            # This daemon was stopped: what the dead-man has killed meanwhile is to be heard before anything starts.
+            # This daemon was stopped: what the dead-man has killed since then has to arrive before anything starts.
             self._known = dict.fromkeys(self._known, False)
             self._guard()
             self._say_beat()

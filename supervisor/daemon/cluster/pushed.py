@@ -142,7 +142,7 @@ class PushedConfiguration:
     def _compiled(self, result: Plan | ConfigError) -> None:
         self._compiling = False
         assert self._turn is not None
-        if (self._turn["number"], self._turn["digest"]) != self._told:  # told otherwise meanwhile
+        if (self._turn["number"], self._turn["digest"]) != self._told:  # another version came since
             self._follow()
         elif not self._parts.service_set.closing:
             self._apply(result)
