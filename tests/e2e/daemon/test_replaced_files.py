@@ -63,7 +63,7 @@ def incompatible(file: Path) -> None:
 
 
 def newer(file: Path) -> None:
-    """The same in another file.  A copy with the same time may get the same number, too, and counts as the same file."""
+    """The same in another file.  A copy with the same time may get the same number, and counts as the same file."""
     file.write_text(file.read_text() + "# newer\n")
 
 
