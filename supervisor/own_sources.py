@@ -5,8 +5,8 @@ upgrades.  `pip install --upgrade` or `git checkout` may have replaced their fil
 fit the old ones in memory.  So `keep` holds their sources, compressed.  A module whose file is still the same is
 imported as usual; in place of one that was replaced or is gone, the kept source is.
 
-A child that a daemon starts runs kept sources, too, or is not started: `replaced` tells.  This module imports nothing
-of ours, because such a child runs its text before anything else (adapters/processes/apart.py).
+A child that a daemon starts runs kept sources, too; the compiler is not started then (`replaced`).  This module imports
+nothing of ours, because such a child runs its text before anything else (adapters/processes/apart.py).
 """
 
 from __future__ import annotations
@@ -84,6 +84,14 @@ class _Kept:
         path, mark = self._marks.get(name, ("", 0))
         return self.finder.find_spec(name) if path and _mark(path) != mark else None
 
+    def for_children(self) -> Sources:
+        """What children import, where a file of that was replaced; else empty.  Few files are looked at: hooks come in
+        numbers, and the event loop waits meanwhile."""
+        kept = {name: self._marks[name] for name in OF_CHILDREN if name in self._marks}
+        if all(_mark(path) == mark for path, mark in kept.values()):
+            return {}
+        return {name: self.finder.sources[name] for name in kept}
+
     @property
     def finder(self) -> _Finder:
         """Unpacked when it is first needed, which seldom happens."""
@@ -122,17 +130,16 @@ def replaced() -> bool:
 
 def main_module(name: str) -> list[str]:
     """The interpreter's arguments for a child that runs this module, which imports nothing of ours."""
-    return ["-c", _kept.finder.sources[name][1]] if _kept is not None and replaced() else ["-m", name]
+    sources = _kept.for_children() if _kept is not None else {}
+    return ["-c", sources[name][1]] if name in sources else ["-m", name]
 
 
 def of_children() -> tuple[str, Sources]:
     """For a child that imports modules of ours: code that it runs first, and sources with which it calls `serve`.
 
-    The sources are empty while no file was replaced."""
-    if _kept is None or not replaced():
-        return "", {}
-    sources = _kept.finder.sources
-    return sources[__name__][1], {name: sources[name] for name in OF_CHILDREN}
+    The sources are empty while no file of that was replaced."""
+    sources = _kept.for_children() if _kept is not None else {}
+    return (sources[__name__][1], sources) if __name__ in sources else ("", {})
 
 
 def serve(sources: Sources) -> None:

@@ -20,6 +20,20 @@ for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda _number, _frame: None)
 
+RUNNER = os.getpid()
+
+
+def _end(number: int, _frame: object) -> None:
+    """A run that is ended from outside, as by timeout(1), ends what its tests have started: their fixtures do."""
+    if os.getpid() != RUNNER:  # a process that a test has forked
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    signal.signal(number, lambda _number, _frame: None)  # timeout(1) sends it twice
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGTERM, _end)
+
 LONG = ("e2e/chaos", "e2e/cluster", "simulation", "fleet", "detectorlab", "tools")
 """Folders with tests of ten seconds and more."""
 

@@ -106,6 +106,13 @@ def test_it_is_told_whether_files_were_replaced(installed: Path, change: str, to
     assert run(installed, change, "print(own_sources.replaced())") == f"{told}\n"
 
 
+def test_children_run_the_files_where_only_others_were_replaced(installed: Path) -> None:
+    """So that few files are looked at for each hook."""
+    change = "open(supervisor.__path__[0] + '/config/load.py', 'a').write('pass')"
+    shown = "print(own_sources.of_children(), own_sources.main_module('supervisor.adapters.hooks.runner'))"
+    assert run(installed, change, shown) == "('', {}) ['-m', 'supervisor.adapters.hooks.runner']\n"
+
+
 def test_nothing_was_replaced_where_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_sources, "_kept", None)
     assert not own_sources.replaced()

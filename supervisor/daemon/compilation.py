@@ -37,17 +37,18 @@ def compile_file(
     """Compile `path` and call `done` with the plan, or with what is wrong; never before this returns.
 
     `version`: options that say which version of a cluster's configuration, as launch.compiler_command takes them.
-    Where the compiler's files were replaced it is not started: this daemon need not understand what it makes."""
+    Where the compiler's files were replaced it is not started, and what it has made while they were is not used: this
+    daemon need not understand it."""
     from supervisor.adapters.processes.child_command import WHOLE, ChildCommand
 
     if own_sources.replaced():
-        loop.call_soon(partial(done, ConfigError(own_sources.REPLACED, "It applies the edited file, too.")))
+        loop.call_soon(partial(done, _replaced()))
         return
     try:
         ChildCommand(
             loop,
             compiler_command(path, version),
-            lambda outcome: done(_plan(outcome)),
+            lambda outcome: done(_replaced() if own_sources.replaced() else _plan(outcome)),
             timeout=COMPILE_TIMEOUT,
             environment=os.environ,
             keep=WHOLE,
@@ -56,6 +57,10 @@ def compile_file(
     except OSError as error:
         failed = ConfigError(f"the configuration cannot be compiled: {error.strerror}")
         loop.call_soon(partial(done, failed))
+
+
+def _replaced() -> ConfigError:
+    return ConfigError(own_sources.REPLACED, "It applies the edited file, too.")
 
 
 def _plan(outcome: CommandResult) -> Plan | ConfigError:

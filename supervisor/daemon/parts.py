@@ -342,10 +342,11 @@ class Parts:
         return RESERVE if self.shortage else 0
 
     def refuse(self, message: str) -> None:
-        """Report what is wrong with the configuration, once; the report stands until one is accepted."""
-        if message in self._refusals:
-            return
-        self._refusals.append(message)
+        """Report what is wrong with the configuration; the report stands until one is accepted.
+
+        It is logged each time: the same file may be refused at each of several orders."""
+        if message not in self._refusals:
+            self._refusals.append(message)
         self.problem(message)
 
     def accept(self, lacking: Iterable[str]) -> None:

@@ -53,7 +53,7 @@ class StatusView:
         if parts.sockets.listening:
             from supervisor.daemon.socket_queues import queues_of
 
-            queues = queues_of(parts, (service_set.instances[name] for name in names))
+            queues = queues_of(parts, [i for name in names if (i := service_set.instances.get(name)) is not None])
         rows = []
         for name in names:
             instance = service_set.instances.get(name)

@@ -1,12 +1,16 @@
-"""The compiler's child, where it cannot be started."""
+"""The compiler's child, where it cannot be started, and where another version's runs."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from supervisor import own_sources
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.processes import child_command
 from supervisor.core.model.spec import Plan
@@ -32,3 +36,15 @@ def test_a_compiler_that_cannot_be_started_is_told_as_what_is_wrong(monkeypatch:
     loop.run()
     loop.close()
     assert [str(answer) for answer in answers] == ["the configuration cannot be compiled: Too many open files"]
+
+
+def test_what_a_compiler_has_made_while_its_files_were_replaced_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was started before, and may have imported the modules of both versions."""
+    ended: list[Callable[[Any], None]] = []
+    monkeypatch.setattr(child_command, "ChildCommand", lambda _loop, _command, done, **_: ended.append(done))
+    loop, answers = EventLoop(), list[Plan | ConfigError]()
+    compile_file(loop, "/services.toml", answers.append)
+    loop.close()
+    monkeypatch.setattr(own_sources, "replaced", lambda: True)
+    ended[0](SimpleNamespace(exit_code=0, output=b'{"another": "plan"}'))
+    assert [answer.message for answer in answers if isinstance(answer, ConfigError)] == [own_sources.REPLACED]

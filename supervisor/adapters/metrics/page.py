@@ -170,6 +170,8 @@ class PageMaker:
         total = _Account()
         names = list(source.names())
         due = self._turns.choose(names)
+        present = frozenset(names)
+        self._histograms = {name: text for name, text in self._histograms.items() if name in present}
         known, self._labels = self._labels, {}
         for name in names:
             reading = source.read(name)

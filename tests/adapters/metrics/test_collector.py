@@ -264,6 +264,20 @@ def test_of_very_many_instances_the_intervals_are_brought_up_to_date_in_turns() 
     assert fresh[-1] == len(many)
 
 
+def test_of_an_instance_that_was_removed_nothing_is_kept_for_one_of_its_name() -> None:
+    """Also where there are so many that they take turns: what is kept is the intervals of another life."""
+    daemon = Daemon(*(reading(f"web@{k}") for k in range(2 * MOST_HISTOGRAMS + 1)))
+    maker, before = PageMaker(MetricsCollector(), daemon), daemon.readings
+    whole(maker.page())
+    daemon.readings = {}
+    whole(maker.page())
+    daemon.readings = {name: reading(name) for name in before}
+    for seen in daemon.readings.values():
+        seen.instance.histogram.add(1.5)
+    found = Scrape(whole(maker.page()))
+    assert {found("instance_heartbeat_interval_seconds_count", service="web", name=name) for name in before} == {3}
+
+
 def test_a_page_that_uses_the_last_one_again_is_what_a_new_one_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     for lines in (pages._state_lines, pages._value_lines):
