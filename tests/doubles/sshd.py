@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
@@ -99,8 +100,9 @@ class Sshd:
         if self.process is None:
             return
         for pid in self.sessions():
-            for number in (signal.SIGCONT, signal.SIGKILL):
-                os.kill(pid, number)
+            with suppress(ProcessLookupError):  # it has ended since
+                for number in (signal.SIGCONT, signal.SIGKILL):
+                    os.kill(pid, number)
         self.process.kill()
         self.process.wait()
         self.process = None

@@ -31,7 +31,7 @@ _HARMLESS_TO_US = {LIMITS[name] for name in ("nofile", "core", "stack", "memlock
 """Limits that the daemon can set on itself for the moment of the spawn, so that the child has them from its first
 instruction.  The others (memory, processes, CPU time) could make the spawn fail and are set right after it."""
 
-_SPARE_DESCRIPTORS = 16  # that a spawn needs, above the newest one
+_DESCRIPTORS = 16  # that a spawn opens at most, without those for a sandbox
 
 _DEV_NULL = -1
 
@@ -113,7 +113,7 @@ class Spawner:
         needed = self._needed(spec)
         mark = marks.mark_for(self._id, instance)
         errors = output if errors is None else errors
-        with marks.inherited_by_children(mark), _inherited_limits(limits, _newest(max(output, errors), spec)):
+        with marks.inherited_by_children(mark), _inherited_limits(limits, _descriptors(spec)):
             environment = self.environment(spec, instance, incarnation)
             if _needs_fork(spec):
                 pid = _fork_exec(spec, environment, output, errors, sockets, needed)
@@ -157,7 +157,7 @@ class Spawner:
         try:
             mark = marks.mark_for(self._id, instance)
             limits = _limits(spec, self._nofile)
-            with marks.inherited_by_children(mark), _inherited_limits(limits, _newest(max(output, errors), spec)):
+            with marks.inherited_by_children(mark), _inherited_limits(limits, _descriptors(spec)):
                 pid = popen_apart(
                     spec.command,
                     directory=directory_of(spec),
@@ -247,27 +247,27 @@ def _limits(spec: ServiceSpec, nofile: tuple[int, int]) -> dict[int, tuple[int, 
     return {resource.RLIMIT_NOFILE: nofile} | own
 
 
-def _newest(output: int, spec: ServiceSpec) -> int:
-    """A number that no descriptor exceeds by much until the program is executed."""
+def _descriptors(spec: ServiceSpec) -> int:
+    """How many descriptors are opened at most until the program is executed."""
     if spec.sandbox is None:
-        return output
+        return _DESCRIPTORS
     from supervisor.adapters.processes.sandbox import descriptors  # few services need it
 
-    return output + descriptors(spec.sandbox)
+    return _DESCRIPTORS + descriptors(spec.sandbox)
 
 
 @contextmanager
-def _inherited_limits(limits: Mapping[int, tuple[int, int]], newest_fd: int) -> Iterator[None]:
+def _inherited_limits(limits: Mapping[int, tuple[int, int]], descriptors: int) -> Iterator[None]:
     """Set the child's soft limits on the daemon inside the block, in which the child is spawned.
 
-    `newest_fd`: descriptors are numbered from below, so a limit well above it still allows those that a spawn opens.
+    A limit that leaves no room for so many more `descriptors` of the daemon is left out.
     """
     before = []
     for which in _HARMLESS_TO_US & limits.keys():
         wanted = limits[which][0]
         soft, hard = resource.getrlimit(which)
         new = hard if wanted == -1 or (hard != -1 and wanted > hard) else wanted
-        if new == soft or (which == resource.RLIMIT_NOFILE and new != -1 and new < newest_fd + _SPARE_DESCRIPTORS):
+        if new == soft or (which == resource.RLIMIT_NOFILE and new != -1 and not _fit_below(new, descriptors)):
             continue
         with suppress(OSError, ValueError):
             resource.setrlimit(which, (new, hard))
@@ -277,6 +277,22 @@ def _inherited_limits(limits: Mapping[int, tuple[int, int]], newest_fd: int) -> 
     finally:
         for which, pair in before:
             resource.setrlimit(which, pair)
+
+
+def _fit_below(limit: int, descriptors: int) -> bool:
+    """Whether the next descriptors have numbers below the limit.
+
+    This is tried, since a descriptor has the lowest free number: one low number says nothing of the next."""
+    opened: list[int] = []
+    try:
+        while len(opened) < descriptors and (not opened or opened[-1] < limit):
+            opened.append(os.dup(_dev_null()))
+    except OSError:  # too many are open
+        return False
+    finally:
+        for fd in opened:
+            os.close(fd)
+    return opened[-1] < limit
 
 
 def _is_protected() -> bool:

@@ -104,6 +104,19 @@ def test_soft_and_hard_limits_apart(tmp_path: Path, keys: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("keys", [{}, {"no_new_privileges": True}], ids=["popen", "fork"])
+def test_a_limit_of_descriptors_below_those_of_the_daemon(tmp_path: Path, keys: dict[str, Any]) -> None:
+    """A low number may be free, so that the output gets it, while all others below the limit are taken."""
+    taken = [os.open("/dev/null", os.O_RDONLY) for _ in range(120)]
+    os.close(taken.pop(0))
+    try:
+        script = "until test $(ulimit -S -n) = 100; do :; done; echo set"
+        assert run(tmp_path, "sh", "-c", script, limits=(("nofile", 100),), **keys) == (0, "set\n")
+    finally:
+        for fd in taken:
+            os.close(fd)
+
+
+@pytest.mark.parametrize("keys", [{}, {"no_new_privileges": True}], ids=["popen", "fork"])
 def test_both_ways_start_it_alike(tmp_path: Path, keys: dict[str, Any]) -> None:
     script = "import os, sys; print(os.getcwd(), oct(os.umask(0)), os.getsid(0) == os.getpid(), sys.argv[1:])"
     directory = tmp_path / "in"

@@ -156,7 +156,9 @@ restart = {{ initial = "0s", max_restarts = 2, window = "60s", cooldown = "600s"
     absent = {family.name for family in FAMILIES if family.full_name not in served}
     behind_a_balancer |= {"balancer_up", "balancer_slots"}
     of_rollouts = {"rollout_state", "rollout_paused", "rollouts_total"}
-    assert absent == without_heartbeats | behind_a_balancer | of_sockets | of_rollouts | {"instance_holds_total"}
+    of_clusters = {"cluster_hosts", "cluster_consistency_ratio"}
+    others = of_sockets | of_rollouts | of_clusters | {"instance_holds_total"}
+    assert absent == without_heartbeats | behind_a_balancer | others
     assert p.query('ALERTS{alertname=~"PhiSupervisor.*"}') == []
 
     d.stop()
