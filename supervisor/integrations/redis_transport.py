@@ -43,6 +43,12 @@ return false
 class Channel(redis.Channel):
     """Takes a message and notes it in one step."""
 
+    unacked_mutex_expire = 5
+    """Seconds for which one worker at most keeps the others from giving messages back; kombu's own value is 300.
+
+    A worker that hangs or is killed while it gives messages back holds that lock until then.  Two workers that give the
+    same message back do no harm, because each does it in a transaction that the other one breaks."""
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._waits = False
         """Nothing was there to take, so the next command waits."""

@@ -50,6 +50,7 @@ def test_no_task_of_a_celery_fleet_is_lost() -> None:
     command = [sys.executable, "-m", "scripts.tools.chaos", "--celery", "70", "--for", "400s", "--json"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     report = json.loads(result.stdout)
-    assert report["violations"] == [], report
-    assert (report["lost"], report["sent_again_by_the_sender"], report["broker_restarts"]) == (0, 0, 2), report
-    assert (report["healthy_workers_ended_while_the_broker_was_away"], report["stuck_children"]) == (0, 2), report
+    whole = json.dumps(report)
+    assert report["violations"] == [], whole
+    assert (report["lost"], report["sent_again_by_the_sender"], report["broker_restarts"]) == (0, 0, 2), whole
+    assert (report["healthy_workers_ended_while_the_broker_was_away"], report["stuck_children"]) == (0, 2), whole

@@ -303,6 +303,25 @@ def test_what_is_taken_from_redis_and_never_read_comes_back(redis_port: int, pre
     assert heard[-1] == 3
 
 
+def test_a_worker_that_dies_while_it_gives_messages_back_does_not_keep_the_others_from_it(redis_port: int) -> None:
+    """It holds a lock in Redis until that expires."""
+    kombu = pytest.importorskip("kombu")
+    from kombu.transport.redis import Mutex
+
+    url = f"redis://127.0.0.1:{redis_port}/0"
+    with kombu.Connection(url, transport=TRANSPORT, transport_options=OPTIONS) as connection:
+        jobs = connection.SimpleQueue("jobs")
+        jobs.put("one")
+        jobs.get(timeout=30)  # not acknowledged
+        channel = jobs.channel
+        held = Mutex(channel.client, channel.unacked_mutex_key, channel.unacked_mutex_expire)
+        held.__enter__()  # the worker that does so comes to no end
+        channel.qos.restore_visible(num=10, interval=1)
+        assert channel.client.hlen("unacked") == 1
+        assert until(lambda: channel.qos.restore_visible(num=10, interval=1) or not channel.client.hlen("unacked"))
+        assert jobs.get(timeout=30).payload == "one"
+
+
 def test_what_needs_no_acknowledgement_is_not_noted(redis_port: int) -> None:
     kombu = pytest.importorskip("kombu")
     url = f"redis://127.0.0.1:{redis_port}/0"
