@@ -320,6 +320,7 @@ def test_a_worker_that_dies_while_it_gives_messages_back_does_not_keep_the_other
         assert channel.client.hlen("unacked") == 1
         assert until(lambda: channel.qos.restore_visible(num=10, interval=1) or not channel.client.hlen("unacked"))
         assert jobs.get(timeout=30).payload == "one"
+        held.__exit__(None, None, None)  # the lock has expired
 
 
 def test_what_needs_no_acknowledgement_is_not_noted(redis_port: int) -> None:
