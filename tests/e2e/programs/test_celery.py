@@ -163,15 +163,17 @@ def fleet(shared: Fleet) -> Fleet:
 
 
 def test_a_stopped_child_is_ended_alone_and_no_task_is_lost(fleet: Fleet) -> None:
-    """Celery sees nothing of it: `inspect ping` answers, and without a time limit its task would never end."""
+    """Celery sees nothing of it: `inspect ping` answers, and without a time limit its task would never end.
+
+    As a stopped one it gets `max_timeout`.  That it is held until then is told only where it was found stopped before
+    that: where the machine was late there is no such record."""
     d = fleet.d
     until(lambda: d.status("tasks")["status"] == "2 of 2 children")
     before, stopped = d.status("tasks")["incarnation"], fleet.children()[0]
     os.kill(stopped, signal.SIGSTOP)
     fleet.count_to(20)
     of_process(d, "process-silent", process=stopped)
-    of_process(d, "process-held", process=stopped, held="stopped (SIGSTOP)")
-    fleet.ended_alone(stopped)
+    assert fleet.ended_alone(stopped)["silence_s"] >= 3
     assert d.status("tasks")["incarnation"] == before
 
 
