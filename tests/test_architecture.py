@@ -161,6 +161,8 @@ ROOMS: dict[str, set[str]] = {
     # A sandbox is tried while the configuration is read, by what makes it later.
     "config.checks": {"core", "config.schema", "config.source", "config.units", "adapters.processes.sandbox"},
     "config.export": {"core", "config.schema", "config.units"},
+    # Files of other process managers: text to text; what is written is loaded as any services.toml.
+    "config.importers": {"errors", "config.source", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
     "config.build": {"core", "config.checks", "config.schema", "config.source"},
     # The program of HAProxy is asked for its version, and its certificates are tried, while the configuration is read.

@@ -1,0 +1,98 @@
+"""What an importer gives: services in the words of services.toml, and a loss for all that is dropped or changed.
+
+Each importer is a module with a function `read(path, environment) -> Imported`. What it gives is what the real tool
+would run: its quoting, its expansion, and its defaults, written out where ours differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from supervisor.errors import ConfigError
+
+
+class Kind(StrEnum):
+    """How a loss differs from the file."""
+
+    DROPPED = "dropped"
+    """The other tool does something with it, and nothing here does."""
+    CHANGED = "changed"
+    """It is done here in another way, which the text names."""
+    CHOSEN = "chosen"
+    """The file says nothing of it: the importer chose."""
+    IGNORED = "ignored"
+    """The other tool ignores it as well, which its author may not know."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Something of the file that is not taken over as it stands.
+
+    `line` counts from 1; 0 is the whole file. `key` is the other tool's word for it, or "". `text` is one sentence
+    without the value of a variable, which may be a secret. `service` is the name here of the service concerned, or
+    None.
+    """
+
+    kind: Kind
+    file: str
+    line: int
+    key: str
+    text: str
+    service: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.key}: {self.text}" if self.key else f"{where}: {self.text}"
+
+
+@dataclass
+class ImportedService:
+    """One service: its name here, where it stood, and its table as tomllib would read it from services.toml.
+
+    Every `$` in a string of the table is literal: the writer doubles it where services.toml would expand it. What is
+    to be expanded by services.toml is given as `Expanded`.
+    """
+
+    name: str
+    file: str
+    line: int
+    table: dict[str, Any]
+
+
+class Expanded(str):
+    """A string in which `${NAME}` and `${NAME:-default}` are to be expanded when services.toml is read."""
+
+    __slots__ = ()
+
+
+@dataclass
+class Imported:
+    """All services of one or several files, in the order of the files, and all losses in the order of their lines."""
+
+    tool: str
+    services: list[ImportedService] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+
+    def lose(self, kind: Kind, file: str, line: int, key: str, text: str, service: str | None = None) -> None:
+        """Add a loss."""
+        self.losses.append(Loss(kind, file, line, key, text, service))
+
+
+class Importer(Protocol):
+    """`read` of an importer. `path` is the file as given; `environment` is the one that the tool would be called with.
+
+    Raises ImportRefused where the real tool refuses the file, and OSError where a file cannot be read.
+    """
+
+    def __call__(self, path: Path, environment: Mapping[str, str]) -> Imported: ...
+
+
+class ImportRefused(ConfigError):
+    """The real tool refuses the file, so nothing can be taken from it."""
+
+    def __init__(self, file: str, line: int, text: str, hint: str = "") -> None:
+        super().__init__(f"{file}:{line}: {text}" if line else f"{file}: {text}", hint)
