@@ -1,16 +1,16 @@
 """What an importer gives: services in the words of services.toml, and a loss for all that is dropped or changed.
 
-Each importer is a module with a function `read(path, environment) -> Imported`. What it gives is what the real tool
-would run: its quoting, its expansion, and its defaults, written out where ours differ.
+Each importer is a module with `read(paths, environment) -> Imported`: the files of this tool as they were given, and
+the environment that the tool would be called with. It raises ImportRefused where the real tool refuses a file, and
+OSError where one cannot be read. What it gives is what the real tool would run: its quoting, its expansion, and its
+defaults, written out where ours differ. Paths are absolute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from supervisor.errors import ConfigError
 
@@ -80,15 +80,6 @@ class Imported:
     def lose(self, kind: Kind, file: str, line: int, key: str, text: str, service: str | None = None) -> None:
         """Add a loss."""
         self.losses.append(Loss(kind, file, line, key, text, service))
-
-
-class Importer(Protocol):
-    """`read` of an importer. `path` is the file as given; `environment` is the one that the tool would be called with.
-
-    Raises ImportRefused where the real tool refuses the file, and OSError where a file cannot be read.
-    """
-
-    def __call__(self, path: Path, environment: Mapping[str, str]) -> Imported: ...
 
 
 class ImportRefused(ConfigError):
