@@ -240,17 +240,24 @@ def word_of(target: DaemonTarget) -> ClusterWord:
 def _order(target: DaemonTarget, order: NewOrder) -> OrderOutcome:
     """Give an order, and wait for its outcome.  OperationFailed where it was refused, or is not known in time."""
     engine = word_of(target)["engine"]
-    number = target.client.post("/v1/cluster/orders", order)["id"]
+    outcome = outcome_of(target, target.client.post("/v1/cluster/orders", order)["id"])
+    if outcome is None:
+        why = f"ZooKeeper is {engine['state']}" if engine["state"] != "connected" else "the agent has not answered"
+        raise OperationFailed(f"no outcome within {OUTCOME:g} s: {why}", "The order stays, and is carried out later.")
+    return outcome
+
+
+def outcome_of(target: DaemonTarget, order: str) -> OrderOutcome | None:
+    """What became of an order; None where that is not known within OUTCOME.  OperationFailed where it was refused."""
     deadline = time.monotonic() + OUTCOME
     while time.monotonic() < deadline:
-        outcome: OrderOutcome | None = target.client.get(f"/v1/cluster/orders/{number}")["outcome"]
+        outcome: OrderOutcome | None = target.client.get(f"/v1/cluster/orders/{order}")["outcome"]
         if outcome is not None:
             if not outcome["done"]:
                 raise OperationFailed(outcome["error"])
             return outcome
         time.sleep(LOOK)
-    why = f"ZooKeeper is {engine['state']}" if engine["state"] != "connected" else "the agent has not answered"
-    raise OperationFailed(f"no outcome within {OUTCOME:g} s: {why}", "The order stays, and is carried out later.")
+    return None
 
 
 def _follow(

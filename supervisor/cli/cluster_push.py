@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervisor.cli.cluster import LOOK, OUTCOME, cluster, json_option, word_of
+from supervisor.cli.cluster import LOOK, OUTCOME, cluster, json_option, outcome_of, word_of
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_target
 from supervisor.display.pushed import version_name, why_back
@@ -139,7 +139,7 @@ def _push(
     rolling = what["undo"] and before is not None and before["phase"] == "rolling"
     takes_back = before["number"] if before is not None and rolling else 0
     body = {**what, "takes_back": takes_back, "max_unavailable": max_unavailable, "timeout": seconds}
-    outcome = _outcome(target, target.client.post("/v1/cluster/pushes", body)["id"])
+    outcome = _begun(target, target.client.post("/v1/cluster/pushes", body)["id"])
     number = outcome.get("number", 0)
     back = rolling and number == takes_back
     if before is not None and number == before["in_force"]:
@@ -163,20 +163,15 @@ def _push(
         click.echo(dumps(found[0] if found else outcome))
 
 
-def _outcome(target: DaemonTarget, order: str) -> OrderOutcome:
-    """Whether the push has begun.  OperationFailed where it was refused, or that is not known in time."""
-    deadline = time.monotonic() + OUTCOME
-    while time.monotonic() < deadline:
-        outcome: OrderOutcome | None = target.client.get(f"/v1/cluster/orders/{order}")["outcome"]
-        if outcome is not None:
-            if not outcome["done"]:
-                raise OperationFailed(outcome["error"])
-            return outcome
-        time.sleep(LOOK)
-    raise OperationFailed(
-        f"the push has not begun within {OUTCOME:g} s: ZooKeeper or the agent of this host does not answer",
-        "The order stays, and may be carried out later; `supervisor cluster history` shows it.",
-    )
+def _begun(target: DaemonTarget, order: str) -> OrderOutcome:
+    """The outcome of a push that has begun.  OperationFailed where it was refused, or that is not known in time."""
+    outcome = outcome_of(target, order)
+    if outcome is None:
+        raise OperationFailed(
+            f"the push has not begun within {OUTCOME:g} s: ZooKeeper or the agent of this host does not answer",
+            "The order stays, and may be carried out later; `supervisor cluster history` shows it.",
+        )
+    return outcome
 
 
 def _follow(target: DaemonTarget, number: int, as_json: bool, back: bool) -> None:
