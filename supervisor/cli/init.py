@@ -1,12 +1,19 @@
-"""`init`: writes an example services.toml."""
+"""`init`: writes an example services.toml, or one from the files of another process manager."""
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervisor.errors import OperationFailed
+from supervisor.errors import ConfigError, OperationFailed, UsageError
+
+if TYPE_CHECKING:
+    from supervisor.config.importers.imported import Imported
 
 STARTER = """\
 # Services to supervise.  `supervisor check` validates this file, `supervisor up` runs it.
@@ -38,16 +45,129 @@ window = "60s"
 
 @click.command()
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@click.argument("path", default="services.toml", metavar="[FILE]")
-def init(path: str, force: bool) -> None:
-    """Write a first services.toml, which runs as it is.
+@click.option("--from", "first", metavar="FILE", help="Take services over from FILE, and from further ones after it.")
+@click.option("-o", "--output", metavar="PATH", help="With --from: where to write; - is stdout.  [services.toml]")
+@click.option("--format", "tool", metavar="TOOL", help="With --from: whose files they are.  [told by name and content]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="With --from: print what was taken over, and the losses, as JSON."
+)
+@click.argument("paths", nargs=-1, metavar="[FILE…]")
+def init(
+    force: bool, first: str | None, output: str | None, tool: str | None, as_json: bool, paths: tuple[str, ...]
+) -> None:
+    """Write a first services.toml, which runs as it is, or take services over.
 
-    Example: supervisor init"""
+    --from reads a Procfile, a supervisord.conf, a circus.ini, PM2's ecosystem file, systemd units or a compose file as
+    that tool does.  What is not taken over as it stands is listed, and stands in the file beside its service.
+
+    Examples:
+      supervisor init
+      supervisor init --from Procfile"""
+    if first is not None:
+        _take_over([Path(first), *map(Path, paths)], output or "services.toml", tool, force, as_json)
+        return
+    if output is not None or tool is not None or as_json or len(paths) > 1:
+        raise UsageError("--output, --format, --json and further files go with --from")
+    path = paths[0] if paths else "services.toml"
+    _write(path, STARTER, force, 0o666)
+    click.echo(f"{path} written; `supervisor check` explains it, `supervisor up` runs it")
+
+
+def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bool, as_json: bool) -> None:
+    from supervisor.config.importers.formats import TOOLS, beside, read_files
+    from supervisor.config.importers.services_toml import services_toml
+
+    if tool is not None and tool not in TOOLS:
+        raise UsageError(f"--format {tool}: there are {', '.join(TOOLS)}")
     try:
-        with Path(path).open("w" if force else "x") as file:
-            file.write(STARTER)
+        imported = read_files(sources, os.environ, tool)
+        mode = _least_mode(sources)
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename or sources[0]}: {error.strerror}") from None
+    if not imported.services:
+        lines = "\n".join(str(loss) for loss in imported.losses)
+        raise OperationFailed(f"no service in {', '.join(map(str, sources))}", lines)
+    folder = Path.cwd() if output == "-" else Path(output).absolute().parent
+    beside(imported, folder)
+    text = services_toml(imported, shlex.join(["supervisor", "init", "--from", *map(str, sources)]))
+    if output == "-":
+        click.echo(text, nl=False)
+        _tell(imported, "", [], err=True)
+        return
+    _write(output, text, force, mode)
+    problems = _problems(output)
+    if as_json:
+        from json import dumps
+
+        click.echo(dumps(_document(imported, output, problems), indent=2, ensure_ascii=False))
+    else:
+        _tell(imported, output, problems)
+    if problems:
+        raise OperationFailed(
+            f"{output} is written, and `supervisor check` refuses it as it is", "Mend it, then: supervisor check"
+        )
+
+
+def _least_mode(sources: Sequence[Path]) -> int:
+    """Who may read every source may read what is made of them, which holds their environments."""
+    mode = 0o666
+    for source in sources:
+        mode &= source.stat().st_mode | 0o600
+    return mode
+
+
+def _write(path: str, text: str, force: bool, mode: int) -> None:
+    """Write the file as a whole.  OperationFailed: there is one and `force` does not hold, or it cannot be written."""
+    fresh = f"{path}.new" if force else path
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "w") as file:
+            file.write(text)
+        if force:
+            Path(fresh).replace(path)
     except FileExistsError:
-        raise OperationFailed(f"{path} exists already", "Give another name, or overwrite it with --force.") from None
+        hint = "Remove it." if force else "Give another name, or overwrite it with --force."
+        raise OperationFailed(f"{fresh} exists already", hint) from None
     except OSError as error:
         raise OperationFailed(f"cannot write {path}: {error.strerror}") from None
-    click.echo(f"{path} written; `supervisor check` explains it, `supervisor up` runs it")
+
+
+def _problems(path: str) -> list[str]:
+    """What `check` refuses in the file, a line each."""
+    from supervisor.config.load import load
+
+    try:
+        load(path)
+    except ConfigError as error:
+        return error.message.split("\n")
+    return []
+
+
+def _tell(imported: Imported, output: str, problems: Sequence[str], err: bool = False) -> None:
+    """What was taken over, what was not, and what to type next."""
+    count = len(imported.services)
+    services = f"{count} service{'' if count == 1 else 's'} of {imported.tool}"
+    click.echo(f"{output} written: {services}" if output else services, err=err)
+    for service in imported.services:
+        click.echo(f"  {service.name}  from {service.file}:{service.line}", err=err)
+    if imported.losses:
+        click.echo(f"\nNot taken over as it stands ({len(imported.losses)}):", err=err)
+    for loss in imported.losses:
+        click.echo(f"  {loss.kind}: {loss}", err=err)
+    if problems:
+        click.echo("\nNot yet accepted:", err=err)
+    for problem in problems:
+        click.echo(f"  {problem}", err=err)
+    if not problems and output:
+        click.echo("\nNext: `supervisor check` shows the order of the start, `supervisor up` runs it.", err=err)
+
+
+def _document(imported: Imported, output: str, problems: Sequence[str]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "file": output,
+        "tool": imported.tool,
+        "services": [{"name": one.name, "file": one.file, "line": one.line} for one in imported.services],
+        "losses": [asdict(one) for one in imported.losses],
+        "problems": list(problems),
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,8 +49,7 @@ def format_of(path: Path) -> Format:
     if by_line is not None:
         return by_line
     raise UsageError(
-        f"{path} is no file that is known: a Procfile, supervisord.conf, circus.ini, PM2 ecosystem file, systemd unit or "
-        "compose file",
+        f"{path} is no Procfile, supervisord.conf, circus.ini, PM2 ecosystem file, systemd unit or compose file",
         f"Say what it is: --format {' | '.join(TOOLS)}",
     )
 
@@ -108,6 +106,4 @@ def beside(imported: Imported, folder: Path) -> None:
 
 def _within(path: str, folder: Path) -> str:
     """`path` from `folder` where it lies within it, else as it is."""
-    if not os.path.isabs(path) or os.path.commonpath([path, folder]) != str(folder):
-        return path
-    return os.path.relpath(path, folder)
+    return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else path
