@@ -44,6 +44,8 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Configuration": {
         "check": "check",
         "init": "init",
+        "add": "edit",
+        "edit": "edit",
         "detectors": "detectors.group",
         "systemd": "systemd",
         "completion": "completion",

@@ -55,14 +55,13 @@ window = "60s"
 def init(
     force: bool, first: str | None, output: str | None, tool: str | None, as_json: bool, paths: tuple[str, ...]
 ) -> None:
-    """Write a first services.toml, which runs as it is, or take services over.
+    """Write a first services.toml, or take services over (--from).
 
-    --from reads a Procfile, a supervisord.conf, a circus.ini, PM2's ecosystem file, systemd units or a compose file as
-    that tool does.  What is not taken over as it stands is listed, and stands in the file beside its service.
+    The first one runs as it is.  --from reads a Procfile, a supervisord.conf, a circus.ini, PM2's ecosystem file,
+    systemd units or a compose file as that tool does.  What is not taken over as it stands is listed, and stands in the
+    file beside its service.
 
-    Examples:
-      supervisor init
-      supervisor init --from Procfile"""
+    Example: supervisor init --from Procfile"""
     if first is not None:
         _take_over([Path(first), *map(Path, paths)], output or "services.toml", tool, force, as_json)
         return

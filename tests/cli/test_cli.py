@@ -632,10 +632,6 @@ def test_check_tells_what_the_host_has(supervisor: Supervisor, tmp_path: Path) -
     assert "max_memory of all instances adds up to 2930 TiB, more than this host has" in run.out
 
 
-def test_init_from_is_not_there_yet(supervisor: Supervisor) -> None:
-    assert supervisor("init", "--from", "Procfile").code == 2
-
-
 def test_check_tells_every_error(supervisor: Supervisor, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text('[services.a]\ncomand = "a"\n[services.b]\ncommand = "b"\nstop_timeout = 5\n')
     run = supervisor("check", "bad.toml")

@@ -32,6 +32,14 @@ def services_toml(imported: Imported, command: str) -> str:
     return tomlkit.dumps(document)
 
 
+def service_toml(name: str, table: Mapping[str, Any]) -> str:
+    """The text of one service, to be put at the end of a services.toml."""
+    document, services = tomlkit.document(), tomlkit.table(is_super_table=True)
+    services.add(name, _sub_table(table))
+    document.add("services", services)
+    return tomlkit.dumps(document)
+
+
 def _head(imported: Imported, command: str) -> Iterable[str]:
     yield f"Made by `{command}`."
     yield "`supervisor check` validates it, `supervisor up` runs it."

@@ -1,0 +1,137 @@
+"""`edit` and `add`: a text that `check` refuses never takes the place of the file, and nothing typed is lost."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from supervisor.cli.commands import cli
+from supervisor.errors import SupervisorError
+
+FILE = '# my services\n[services.a]\ncommand = ["sleep", "1"]   # one second\n'
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "services.toml"
+    path.write_text(FILE)
+    path.chmod(0o640)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A command with an editor that does `sed` with the expression; what it raised is `exception`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.delenv("SUPERVISOR_SOCKET", raising=False)
+
+    def invoke(*arguments: str, editor: str = "", answers: str = "") -> Result:
+        monkeypatch.setenv("EDITOR", f"sed -i '{editor}'")
+        return CliRunner().invoke(cli, arguments, input=answers)
+
+    return invoke
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_an_added_service_stands_at_the_end_and_the_rest_as_it_was(run: Run, file: Path) -> None:
+    assert run("add", "b", "--", "sleep", "--", "$PORT", "${X}").exit_code == 0
+    assert file.read_text() == f'{FILE}\n[services.b]\ncommand = ["sleep", "--", "$PORT", "$${{X}}"]\n'
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert left(file.parent) == ["services.toml"]
+
+
+def test_the_first_service_begins_the_file(run: Run, tmp_path: Path) -> None:
+    assert run("add", "b", "--", "sleep", "5").exit_code == 0
+    assert (tmp_path / "services.toml").read_text() == '[services.b]\ncommand = ["sleep", "5"]\n'
+
+
+def test_a_service_runs_where_it_was_added(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = file.parent / "app"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert run("add", "-f", str(file), "b", "--", "sleep", "5").exit_code == 0
+    assert f'directory = "{folder}"' in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a", "--", "sleep", "5"], "has a service a already"),
+        (["b", "--", "no-such-program"], "not on the PATH"),
+        (["b c", "--", "sleep", "5"], "not a valid name"),
+        (["b", "sleep", "5"], "-- stands between"),
+        (["b", "--"], "-- stands between"),
+    ],
+)
+def test_what_cannot_be_added_changes_nothing(run: Run, file: Path, arguments: list[str], said: str) -> None:
+    refused = run("add", *arguments)
+    assert isinstance(refused.exception, SupervisorError) and said in str(refused.exception)
+    assert refused.exception.exit_code == 2
+    assert file.read_text() == FILE
+    assert left(file.parent) == ["services.toml"]
+
+
+def test_an_edited_file_is_checked_and_takes_its_place(run: Run, file: Path) -> None:
+    done = run("edit", editor='s/"1"/"2"/')
+    assert "no daemon runs: `supervisor up` starts the services" in done.output
+    assert file.read_text() == FILE.replace('"1"', '"2"')
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert left(file.parent) == ["services.toml"]
+
+
+def test_nothing_edited_is_nothing_done(run: Run, file: Path) -> None:
+    assert "nothing was changed" in run("edit").output
+    assert left(file.parent) == ["services.toml"]
+
+
+def test_a_refused_text_stays_beside_the_file(run: Run, file: Path) -> None:
+    refused = run("edit", editor="s/command/comand/", answers="n\n")
+    assert 'unknown key; did you mean "command"?' in refused.output
+    assert f"{file}:3: services.a.comand" in refused.output, "it is named as the file, with the line"
+    assert file.read_text() == FILE
+    assert isinstance(refused.exception, SupervisorError) and refused.exception.exit_code == 1
+    (copy,) = [name for name in left(file.parent) if name != "services.toml"]
+    assert copy in str(refused.exception)
+    assert (file.parent / copy).read_text() == FILE.replace("command", "comand")
+
+
+def test_without_an_answer_it_is_not_edited_again(run: Run, file: Path) -> None:
+    assert "stays as it was" in str(run("edit", editor="s/command/comand/").exception)
+    assert file.read_text() == FILE
+
+
+def test_a_refused_text_is_edited_again(run: Run, file: Path) -> None:
+    """The editor breaks the key the first time, and mends it the second."""
+    done = run("edit", editor="s/^command/comand/;t;s/^comand/command/;s/sleep/true/", answers="y\n")
+    assert done.exit_code == 0, done.output
+    assert 'command = ["true", "1"]' in file.read_text()
+    assert left(file.parent) == ["services.toml"]
+
+
+def test_what_another_wrote_in_between_is_not_lost(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    script = tmp_path_factory.mktemp("bin") / "editor"
+    script.write_text(f"#!/bin/sh\necho '# mine' >>\"$1\"\necho '# of another' >>{file}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(script))
+    refused = run("edit")
+    assert isinstance(refused.exception, SupervisorError)
+    assert "was changed by another program" in str(refused.exception)
+    assert file.read_text() == FILE + "# of another\n"
+    (copy,) = [name for name in left(file.parent) if name != "services.toml"]
+    assert copy in str(refused.exception) and (file.parent / copy).read_text() == FILE + "# mine\n"
+
+
+def test_an_editor_that_fails_leaves_nothing(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISUAL", "false")
+    assert run("edit").exit_code == 1
+    assert file.read_text() == FILE
+    assert left(file.parent) == ["services.toml"]
