@@ -164,6 +164,7 @@ ROOMS: dict[str, set[str]] = {
     # Files of other process managers: text to text; what is written is loaded as any services.toml.
     "config.importers": {"errors", "config.source", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
+    "config.definition": {"core", "config.build", "config.export", "config.schema", "config.source"},
     "config.build": {"core", "config.checks", "config.schema", "config.source"},
     # The program of HAProxy is asked for its version, and its certificates are tried, while the configuration is read.
     "config.balancer": {

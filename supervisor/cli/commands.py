@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Configuration": {
         "check": "check",
+        "show": "show",
         "init": "init",
         "add": "edit",
         "edit": "edit",

@@ -20,8 +20,8 @@ from supervisor.errors import ConfigError, OperationFailed, UsageError
 def edit(target: DaemonTarget) -> None:
     """Edit services.toml in $EDITOR, check it, and apply it.
 
-    $VISUAL goes before $EDITOR.  A copy is edited.  It takes the place of the file when `check` accepts it, and is edited again as often as you want
-    while it does not.  A running daemon applies it as `reload` does.
+    $VISUAL goes before $EDITOR.  A copy is edited.  It takes the place of the file when `check` accepts it, and is
+    edited again as often as you want while it does not.  A running daemon applies it as `reload` does.
 
     Example: supervisor edit"""
     path = Path(target.file).resolve()

@@ -777,3 +777,34 @@ def test_an_event_names_a_run_only_where_there_was_one(incarnation: int, named: 
     line = click.unstyle(event_line(event))
     assert f"  {named}" in line
     assert "run 0" not in line
+
+
+# -- show ------------------------------------------------------------------------------------------------------------
+
+
+SHOWN = """\
+[defaults]
+environment = { API_TOKEN = "hidden-value" }
+[services.web]
+command = ["sleep", "5", "--password", "hidden-value", "${HOME}"]
+stop = [{ signal = "TERM", wait = "5s" }]
+"""
+
+
+def test_show_tells_the_line_of_each_value_and_no_secret(supervisor: Supervisor, tmp_path: Path) -> None:
+    (tmp_path / "services.toml").write_text(SHOWN)
+    run = supervisor("show", "-f", "services.toml", "web@1")
+    assert run.code == 0
+    rows = [line.split(maxsplit=1) for line in run.out.splitlines()]
+    assert rows[1] == ["services.toml:4", 'command                ["sleep", "5", "--password", "***", "${HOME}"]']
+    assert rows[2] == ["services.toml:5", 'stop                   [{signal = "TERM", wait = "5s"}]']
+    assert rows[3] == ["services.toml:2", '[defaults]  environment.API_TOKEN  "***"']
+    assert "have their defaults: --all" in run.out
+    both = run.out + supervisor("show", "-f", "services.toml", "web", "--json", "--all").out
+    assert "hidden-value" not in both and '"key": "restart.policy"' in both
+
+
+def test_show_of_a_service_that_is_not_there(supervisor: Supervisor, tmp_path: Path) -> None:
+    (tmp_path / "services.toml").write_text(SHOWN)
+    run = supervisor("show", "-f", "services.toml", "wob")
+    assert run.code == 4 and 'did you mean "web"?' in run.err

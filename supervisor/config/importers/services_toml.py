@@ -40,6 +40,19 @@ def service_toml(name: str, table: Mapping[str, Any]) -> str:
     return tomlkit.dumps(document)
 
 
+def value_toml(value: Any) -> str:
+    """A value as it stands in a services.toml, in one line; `$` as it is."""
+    return _inline(_as_it_is(value), lines=False).as_string()
+
+
+def _as_it_is(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _as_it_is(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_it_is(inner) for inner in value]
+    return Expanded(value) if isinstance(value, str) else value
+
+
 def _head(imported: Imported, command: str) -> Iterable[str]:
     yield f"Made by `{command}`."
     yield "`supervisor check` validates it, `supervisor up` runs it."
@@ -81,8 +94,8 @@ def _sub_table(value: Mapping[str, Any]) -> Table:
     return table
 
 
-def _inline(value: Any) -> Item:
-    """The value within one line, but a list of tables with one line each."""
+def _inline(value: Any, lines: bool = True) -> Item:
+    """The value within one line; with `lines` a list of tables has one line for each."""
     if isinstance(value, Mapping):
         inline = tomlkit.inline_table()
         for key, inner in value.items():
@@ -91,8 +104,8 @@ def _inline(value: Any) -> Item:
     if isinstance(value, list | tuple):
         array = tomlkit.array()
         for inner in value:
-            array.append(_inline(inner))
-        return array.multiline(any(isinstance(inner, Mapping) for inner in value))
+            array.append(_inline(inner, lines))
+        return array.multiline(lines and any(isinstance(inner, Mapping) for inner in value))
     return tomlkit.item(_written(value) if isinstance(value, str) else value)
 
 

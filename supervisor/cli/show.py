@@ -1,0 +1,100 @@
+"""`show`: the definition of a service, each value with the place it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from supervisor.cli.daemon_target import DaemonTarget
+from supervisor.cli.options import daemon_options, pass_target
+from supervisor.errors import NoSuchService
+
+if TYPE_CHECKING:
+    from supervisor.config.definition import Row
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option("--all", "with_defaults", is_flag=True, help="Also the keys that are not written, with their defaults.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: key, value, file and line of each.")
+@click.argument("service", metavar="SERVICE")
+@pass_target
+def show(target: DaemonTarget, with_defaults: bool, as_json: bool, service: str) -> None:
+    """Print the definition of SERVICE, each value with its line.
+
+    A key that the running daemon has otherwise, because the file was edited since, is named at the end.  What looks
+    like a secret is not printed.
+
+    Example: supervisor show web"""
+    from supervisor.config.definition import definition
+    from supervisor.config.load import load
+    from supervisor.config.source.read import read_text
+    from supervisor.core.text.nearest import did_you_mean
+
+    path, name = target.file, service.partition("@")[0]
+    plan = load(path, tolerate_missing=True)
+    rows = definition(read_text(Path(path)), path, name)
+    if rows is None:
+        near = did_you_mean(name, [one.name for one in plan.services])
+        raise NoSuchService(f"no service {name} in {path}{near}")
+    others = _otherwise(target, name)
+    if as_json:
+        from json import dumps
+
+        found = [
+            {"key": row.key, "value": _hidden(row), "of": row.of, "line": row.line or None}
+            for row in rows
+            if with_defaults or row.line
+        ]
+        click.echo(dumps({"service": name, "file": path, "keys": found, "otherwise_in_force": others}, indent=2))
+        return
+    click.echo(_text(rows if with_defaults else [row for row in rows if row.line], path))
+    left = sum(not row.line for row in rows)
+    if left and not with_defaults:
+        click.echo(f"{left} more keys have their defaults: --all")
+    if others:
+        click.echo(
+            f"the running daemon has {', '.join(others)} otherwise: `supervisor reload` applies the file", err=True
+        )
+
+
+def _otherwise(target: DaemonTarget, name: str) -> list[str]:
+    """The keys of the service that a running daemon has otherwise than the file, as a reload would tell."""
+    from supervisor.errors import SupervisorError
+
+    try:
+        found = target.client.reload(dry_run=True)
+    except SupervisorError:
+        return []
+    return ["all keys"] if name in found["added"] else list(found["changed"].get(name, ()))
+
+
+def _text(rows: Sequence[Row], path: str) -> str:
+    from supervisor.config.importers.services_toml import value_toml
+    from supervisor.display.status_row import aligned
+
+    shown = [(_place(row, Path(path).name), row.key, value_toml(_hidden(row))) for row in rows]
+    return aligned([("FROM", "KEY", "VALUE"), *shown], ()).removesuffix("\n")
+
+
+def _place(row: Row, file: str) -> str:
+    if not row.line:
+        return "default"
+    return f"{file}:{row.line}" + (" [defaults]" if row.of == "defaults" else "")
+
+
+def _hidden(row: Row) -> Any:
+    """The value without what looks like a secret."""
+    from supervisor.core.text.redact import HIDDEN, text_without_secrets, without_secrets
+
+    if row.key.startswith("environment.") and isinstance(row.value, str):
+        name = row.key.partition(".")[2]
+        return HIDDEN if text_without_secrets(f"{name}={row.value}") != f"{name}={row.value}" else row.value
+    if isinstance(row.value, str):
+        return text_without_secrets(row.value)
+    if isinstance(row.value, list) and all(isinstance(one, str) for one in row.value):
+        return without_secrets(row.value)
+    return row.value
