@@ -263,6 +263,7 @@ def test_a_status_that_cannot_be_written_is_an_error(home: Home) -> None:
     home.served.call(partial(operator.setitem, home.daemon.rows["mailer"], (1, 2), "no key of JSON"))
     status, answer = home.meaning(None, "GET", "/v1/status")
     assert (status, answer["error"]["code"]) == (500, "internal")
+    home.served.settle()  # the error is told after the answer
     assert "keys must be str" in home.served.problems.pop()
 
 
@@ -543,6 +544,7 @@ def test_after_a_status_that_cannot_be_written_the_stream_goes_on(home: Home) ->
             status: Any = home.daemon.status() | {"supervisor": {"serial": 3, serial: "no key of JSON"}}
             home.served.call(partial(subscriber.on_status, status))
         assert events.next()[2]["supervisor"]["serial"] == 3
+        home.served.settle()
         assert "keys must be str" in home.served.problems.pop()
 
 
