@@ -39,7 +39,7 @@ stdout_logfile=HERE/worker.log
 stopwaitsecs=3600
 
 [program:schedule]
-command=/bin/sh -c "while [ true ]; do (php %(ENV_APP_DIR)s/artisan schedule:run --verbose --no-interaction &); sleep 60; done"
+command=/bin/sh -c "while [ true ]; do (php %(ENV_APP_DIR)s/artisan schedule:run --quiet &); sleep 60; done"
 autorestart=true
 stdout_logfile=/dev/stdout
 stdout_logfile_maxbytes=0
@@ -54,7 +54,7 @@ FILES["servers on ports that count"] = {
 directory = HERE
 [program:tornado]
 process_name = tornado-%(process_num)s
-command = python3 %(here)s/main.py --port=%(process_num)s --log_file_prefix=%(here)s/%(program_name)s-%(process_num)s.log
+command = python3 %(here)s/main.py --port=%(process_num)s --log=%(here)s/%(program_name)s-%(process_num)s.log
 numprocs = 4
 numprocs_start = 8000
 directory = %(here)s
