@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from supervisor.config.importers.imported import Expanded, Imported, ImportedService, ImportRefused, Kind
+from supervisor.config.importers.imported import Expanded, Imported, ImportedService, Kind
 from supervisor.config.importers.supervisord_copies import Translated, Translator, as_replicas
 from supervisor.config.importers.supervisord_logs import log_table
 from supervisor.config.importers.supervisord_other import other_sections
 from supervisor.config.importers.supervisord_programs import Program, Reader
 from supervisor.config.importers.supervisord_syntax import Ini
 from supervisor.config.importers.supervisord_tables import (
-    socket,
     start_and_restart,
     stop,
     tell_dropped,
@@ -267,12 +266,7 @@ class _Importer:
         if program.group:
             self._lose(Kind.IGNORED, section, "socket", "supervisord opens no socket for a member of a [group].", name)
             return
-        url = self._reader.text(section, "socket", program_name=program.name) or ""
-        mode = self._reader.text(section, "socket_mode")
-        try:
-            table["sockets"] = [socket(url, mode)]
-        except ValueError as error:
-            raise ImportRefused(*self._ini.where(section, "socket"), f"[{section}] socket: {error}") from None
+        table["sockets"] = [self._reader.socket(program)]
         table["command"] = ["/bin/sh", "-c", _SOCKET_AS_STDIN, *table["command"]]
         self._lose(
             Kind.CHANGED,

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from supervisor.config.importers import supervisord_syntax as syntax
 from supervisor.config.importers.imported import ImportRefused
 from supervisor.config.importers.supervisord_syntax import Ini, Names, NoOptionError, Pairs, Where, expand
+from supervisor.config.importers.supervisord_tables import socket
 
 T = TypeVar("T")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -256,6 +257,8 @@ class Reader:
         names = {"here": self.ini.here, "program_name": program.name}
         if key is not None and not self._text(program.section, key, Names(self._names, names), ""):
             raise ImportRefused(*program.where, f"[{program.section}] has no {key}")
+        if key == "socket":
+            self.socket(program)
         if program.kind == "eventlistener" and program.settings["redirect_stderr"]:
             where = self.ini.where(program.section, "redirect_stderr")
             raise ImportRefused(*where, f"[{program.section}]: redirect_stderr=true is refused for an event listener")
@@ -326,6 +329,12 @@ class Reader:
         name = self._converted(section, "process_name", lambda: expand(process_name, names))
         used = asked_before + [name for name in names.asked if name not in inner]
         return Texts(name, command or "", directory, environment, logs), used
+
+    def socket(self, program: Program) -> str:
+        """The socket of an fcgi-program, as services.toml writes it."""
+        section = program.section
+        url, mode = self.text(section, "socket", program_name=program.name), self.text(section, "socket_mode")
+        return self._converted(section, "socket", lambda: socket(url or "", mode))
 
     # -- single keys ---------------------------------------------------------------------------------------------
 
