@@ -105,5 +105,5 @@ def beside(imported: Imported, folder: Path) -> None:
 
 
 def _within(path: str, folder: Path) -> str:
-    """`path` from `folder` where it lies within it, else as it is."""
-    return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else path
+    """`path` from `folder` where it lies within it, else as it is.  References in it stay references."""
+    return type(path)(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else path

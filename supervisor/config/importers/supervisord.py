@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from supervisor.config.importers.imported import Expanded, Imported, ImportedService, Kind
+from supervisor.config.importers.imported import Expanded, Imported, ImportedService, Kind, Loss
 from supervisor.config.importers.supervisord_copies import Translated, Translator, as_replicas
 from supervisor.config.importers.supervisord_logs import log_table
 from supervisor.config.importers.supervisord_other import other_sections
 from supervisor.config.importers.supervisord_programs import Program, Reader
-from supervisor.config.importers.supervisord_syntax import Ini
+from supervisor.config.importers.supervisord_syntax import Ini, Source, sources
 from supervisor.config.importers.supervisord_tables import (
     start_and_restart,
     stop,
@@ -54,23 +54,35 @@ class Programs:
     processes: dict[str, list[Process]] = field(default_factory=dict)
 
 
-def read(path: Path, environment: Mapping[str, str], *, cwd: Path | None = None, host: str | None = None) -> Imported:
-    """The services of a supervisord.conf and of the files that it includes.
+def read(
+    paths: Sequence[Path], environment: Mapping[str, str], *, cwd: Path | None = None, host: str | None = None
+) -> Imported:
+    """The services of supervisord.conf and of the files that it includes.
 
     `environment`, `cwd` and `host` (the name of this host) are those with which supervisord is started; None: those of
-    this process.  Raises ImportRefused where supervisord refuses the file, and OSError where it cannot be read.
+    this process.  A file without [supervisord] counts as one that the main file includes.  Raises ImportRefused where
+    supervisord refuses a file, and OSError where one cannot be read.
     """
-    return read_programs(path, environment, cwd=cwd, host=host).imported
+    together = Imported(TOOL)
+    for source in sources(paths):
+        imported = read_source(source, environment, cwd=cwd, host=host).imported
+        together.services += imported.services
+        together.losses += imported.losses
+    return together
 
 
-def read_programs(
-    path: Path, environment: Mapping[str, str], *, cwd: Path | None = None, host: str | None = None
+def read_source(
+    source: Source, environment: Mapping[str, str], *, cwd: Path | None = None, host: str | None = None
 ) -> Programs:
-    """As `read`, with the processes of each service."""
+    """As `read`, of the files that one supervisord reads, with the processes of each service."""
     host = platform.node() if host is None else host
     cwd = Path.cwd() if cwd is None else cwd
-    ini = Ini(path, environment, host, cwd)
-    return _Importer(ini, Reader(ini, environment, host), environment, cwd).programs()
+    ini = Ini(source, environment, host, cwd)
+    found = _Importer(ini, Reader(ini, environment, host), environment, cwd).programs()
+    if source.main is None:
+        text = "There is no [supervisord]: it is read as a file that a supervisord.conf without settings includes."
+        found.imported.losses.insert(0, Loss(Kind.CHOSEN, ini.file, 0, "[supervisord]", text))
+    return found
 
 
 class _Importer:

@@ -6,17 +6,20 @@ variables are compared, and never shown.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from supervisor.config.importers.supervisord import Process, Programs
+from supervisor.config.importers.supervisord import Process, Programs, read_source
+from supervisor.config.importers.supervisord_syntax import Source, sources
 from supervisor.config.source.expand import expand
 from supervisor.errors import ConfigError
 
@@ -116,10 +119,21 @@ class Comparison(NamedTuple):
         return tuple(difference for row in self.rows for difference in row.differences)
 
 
-def real_reading(path: Path, interpreter: str, environment: Mapping[str, str], cwd: str) -> RealReading:
-    """What the supervisord of `interpreter` (a python that can import it, or the program supervisord) makes of a file.
+def real_reading(source: Source, interpreter: str, environment: Mapping[str, str], cwd: str) -> RealReading:
+    """What the supervisord of `interpreter` (a python that can import it, or the program supervisord) makes of a file,
+    and of those that it includes.
 
     Raises CheckFailed where there is none, where it refuses the file, or takes longer than TIMEOUT seconds."""
+    if source.main is not None:
+        return _reading(source.main, interpreter, environment, cwd)
+    with tempfile.TemporaryDirectory() as folder:
+        main = Path(folder, "supervisord.conf")
+        files = " ".join(glob.escape(str(path.absolute())).replace("%", "%%") for path in source.others)
+        main.write_text(f"[supervisord]\n[include]\nfiles={files}\n")
+        return _reading(main, interpreter, environment, cwd)
+
+
+def _reading(path: Path, interpreter: str, environment: Mapping[str, str], cwd: str) -> RealReading:
     python = _python_of(interpreter)
     try:
         done = subprocess.run(
@@ -283,9 +297,21 @@ def _differences(key: tuple[str, str], real: RealProcess | None, made: _Made | N
 
 
 def check(
-    path: Path, programs: Programs, environment: Mapping[str, str], cwd: str, interpreter: str | None = None
-) -> Comparison:
-    """Both understandings of a file side by side.  `interpreter`: a python that has supervisord, or a supervisord;
-    None: the supervisord on PATH of `environment`.  Raises CheckFailed."""
+    paths: Sequence[Path], environment: Mapping[str, str], interpreter: str | None = None, cwd: Path | None = None
+) -> tuple[Comparison, ...]:
+    """Both understandings of files side by side, for each main file among them.
+
+    `environment` and `cwd` (None: that of this process) are those with which supervisord is started.  `interpreter`: a
+    python that has supervisord, or a supervisord; None: the supervisord on PATH of `environment`.  Raises CheckFailed,
+    ImportRefused and OSError."""
     found = find_supervisord(environment.get("PATH")) if interpreter is None else interpreter
-    return compare(real_reading(path, found, environment, cwd), programs, environment, cwd)
+    cwd = Path.cwd() if cwd is None else cwd
+    return tuple(
+        compare(
+            real_reading(source, found, environment, str(cwd)),
+            read_source(source, environment, cwd=cwd),
+            environment,
+            str(cwd),
+        )
+        for source in sources(paths)
+    )

@@ -158,12 +158,7 @@ class Reader:
         self.fixed: dict[tuple[str, str], list[str]] = {}
         """Variables whose value decides a setting, by section and key: it is taken as it is now."""
         if "supervisord" not in ini.sections:
-            raise ImportRefused(
-                ini.file,
-                0,
-                "there is no section [supervisord]",
-                "Give the main file, supervisord.conf; it includes this one.",
-            )
+            raise ImportRefused(ini.file, 0, "there is no section [supervisord]")
         here = {"here": ini.here}
         self.daemon = {key: self._setting("supervisord", key, kind, here) for key, kind in SUPERVISORD.items()}
         self.shared, self.shared_marked = self._shared_environment()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shlex
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from configparser import Error, NoOptionError, ParsingError, RawConfigParser
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from supervisor.config.importers.imported import ImportRefused
 
 HERE = "%(here)s"
 YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
+_MAIN = re.compile(r"^[ \t]*\[supervisord\]", re.MULTILINE)
 _BYTES = {"kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
 
@@ -106,24 +108,58 @@ class _Reader(RawConfigParser):
                     self.set(section, key, value.replace(HERE, here))
 
 
+class Source(NamedTuple):
+    """The files that one supervisord reads: a main file and those that it includes.
+
+    `main` is None where only files were given that a main file would include: they have no [supervisord]."""
+
+    main: Path | None
+    others: tuple[Path, ...] = ()
+
+    @property
+    def first(self) -> Path:
+        return self.main or self.others[0]
+
+
+def sources(paths: Sequence[Path]) -> list[Source]:
+    """The sources that files make up: each main file is one, and those without [supervisord] go with the first.
+
+    Raises OSError where one cannot be read."""
+    mains = [path for path in paths if _MAIN.search(path.read_text(errors="replace"))]
+    others = tuple(path for path in paths if path not in mains)
+    if not mains:
+        return [Source(None, others)]
+    return [Source(path, () if index else others) for index, path in enumerate(mains)]
+
+
 class Ini:
-    """All sections of supervisord.conf and of the files that it includes.
+    """All sections of a supervisord.conf and of the files that it includes.
 
     `here` is the folder of the main file.  `files` are those that were read, `skipped` what was not."""
 
-    def __init__(self, path: Path, environment: Mapping[str, str], host: str, cwd: Path) -> None:
-        """Read the file.  Raises ImportRefused where supervisord refuses it, and OSError where it cannot be read."""
+    def __init__(self, source: Source, environment: Mapping[str, str], host: str, cwd: Path) -> None:
+        """Read the files.  Raises ImportRefused where supervisord refuses them, and OSError where one cannot be
+        read."""
+        path = source.first
         self.file = str(path)
-        self.here = os.path.dirname(os.path.join(cwd, path))  # noqa: PTH118, PTH120 - as text, `..` included
-        self.here = os.path.normpath(self.here)
+        self.here = os.path.dirname(os.path.abspath(os.path.join(cwd, path)))  # noqa: PTH100, PTH118, PTH120
         self.skipped: list[Skipped] = []
         self.files: list[str] = []
         self._reader = _Reader()
-        with path.open(encoding="utf-8") as file:
-            self._read(file, self.file)
-        variables = {f"ENV_{name}": value for name, value in environment.items()}
-        if self._reader.has_section("include"):
-            self._include(Names({"here": self.here, "host_node_name": host}, variables))
+        if source.main is not None:
+            with path.open(encoding="utf-8") as file:
+                self._read(file, self.file)
+            variables = {f"ENV_{name}": value for name, value in environment.items()}
+            if self._reader.has_section("include"):
+                self._include(Names({"here": self.here, "host_node_name": host}, variables))
+        else:
+            self._reader.add_section("supervisord")
+        there = {os.path.realpath(file) for file in self.files}
+        for other in source.others:
+            if os.path.realpath(other) not in there:
+                with other.open(encoding="utf-8") as file:
+                    self._read(file, str(other))
+                self._reader.expand_here(os.path.dirname(os.path.abspath(os.path.join(cwd, other))))  # noqa: PTH100, PTH118, PTH120
 
     def _read(self, lines: Iterable[str], file: str) -> None:
         self.files.append(file)

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from supervisor.config.importers.formats import beside
 from supervisor.config.importers.imported import Imported, ImportRefused, Kind, Loss
 from supervisor.config.importers.services_toml import services_toml
-from supervisor.config.importers.supervisord import Programs, read, read_programs
+from supervisor.config.importers.supervisord import Programs, read, read_source
 from supervisor.config.importers.supervisord_logs import written_size
+from supervisor.config.importers.supervisord_syntax import Source
 from supervisor.config.load import load
 from supervisor.config.source.expand import expand
 from supervisor.config.units import parse_duration, parse_size
@@ -45,13 +47,13 @@ def imported(tmp_path: Path) -> Callable[..., Imported]:
 
     def made(text: str, environment: Mapping[str, str] = ENVIRONMENT) -> Imported:
         path = write(tmp_path, {"supervisord.conf": text})
-        return read(path, environment, cwd=tmp_path / "cwd", host="vm")
+        return read([path], environment, cwd=tmp_path / "cwd", host="vm")
 
     return made
 
 
 def programs(name: str, folder: Path) -> Programs:
-    return read_programs(write(folder, FILES[name]), ENVIRONMENT, cwd=folder / "cwd", host="vm")
+    return read_source(Source(write(folder, FILES[name])), ENVIRONMENT, cwd=folder / "cwd", host="vm")
 
 
 def table(found: Imported, name: str) -> dict[str, Any]:
@@ -387,7 +389,7 @@ def test_what_becomes_no_service_is_told(text: str, key: str, kind: Kind, import
 
 REFUSED = [
     ("command=run", 1, "stands before any [section]"),
-    ("[program:w]\ncommand=run", 0, "no section [supervisord]"),
+    ("[a]\nx=1\n  [supervisord]\n[program:w]\ncommand=run", 0, "no section [supervisord]"),
     ("[supervisord]\n[program:w]\ncommand=run\nnonsense", 4, "neither key=value"),
     ("[supervisord]\n[program:w]", 2, "has no command"),
     ("[supervisord]\n[program:w]\ncommand=run %(nothing)s", 3, "%(nothing)s has no value"),
@@ -484,7 +486,7 @@ def test_an_included_file_keeps_its_lines_and_overrides_key_by_key(tmp_path: Pat
 
 def test_a_file_that_cannot_be_read_is_skipped(tmp_path: Path) -> None:
     path = write(tmp_path, {"supervisord.conf": "[supervisord]\n[include]\nfiles=cwd"})
-    (loss,) = losses(read(path, {}, cwd=tmp_path, host="vm"), "files")
+    (loss,) = losses(read([path], {}, cwd=tmp_path, host="vm"), "files")
     assert "cannot be read: Is a directory" in loss.text
 
 
@@ -507,3 +509,32 @@ def test_the_socket_of_a_fastcgi_program_is_its_stdin(tmp_path: Path) -> None:
     assert table(found, "php")["sockets"] == ["unix:/run/php.sock?mode=0770"]
     assert table(found, "php")["command"][:2] == ["/bin/sh", "-c"]
     assert "sockets" not in table(found, "grouped")
+
+
+def test_a_file_that_a_main_file_would_include_is_read_with_its_defaults(tmp_path: Path) -> None:
+    path = write(tmp_path, {"supervisord.conf": "[program:w]\ncommand=%(here)s/run"})
+    found = read([path], ENVIRONMENT, cwd=tmp_path, host="vm")
+    assert table(found, "w")["command"] == [f"{tmp_path}/run"]
+    assert found.losses[0].kind is Kind.CHOSEN
+
+
+def test_files_are_read_together(tmp_path: Path) -> None:
+    main = write(tmp_path, {"supervisord.conf": "[supervisord]\nenvironment=A=1\n[include]\nfiles=a.conf"})
+    (tmp_path / "a.conf").write_text("[program:a]\ncommand=run")
+    (tmp_path / "b.conf").write_text("[program:b]\ncommand=run %(here)s")
+    (tmp_path / "other.conf").write_text("[supervisord]\n[program:c]\ncommand=run")
+    paths = [tmp_path / "b.conf", main, tmp_path / "a.conf", tmp_path / "other.conf"]
+    found = read(paths, ENVIRONMENT, cwd=tmp_path, host="vm")
+    assert [(service.name, service.table.get("environment")) for service in found.services] == [
+        ("a", {"A": "1"}),
+        ("b", {"A": "1"}),
+        ("c", None),
+    ]
+    assert table(found, "b")["command"] == ["run", str(tmp_path)]
+
+
+def test_a_reference_in_a_directory_stays_one_where_the_path_is_shortened(tmp_path: Path) -> None:
+    text = "[supervisord]\n[program:w]\ncommand=r\ndirectory=HERE/%(ENV_PLAIN)s"
+    found = read([write(tmp_path, {"supervisord.conf": text})], ENVIRONMENT, cwd=tmp_path, host="vm")
+    beside(found, tmp_path)
+    assert tomllib.loads(services_toml(found, "x"))["services"]["w"]["directory"] == "${PLAIN}"

@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from supervisor.config.importers import supervisord_check
-from supervisor.config.importers.supervisord import read_programs
+from supervisor.config.importers.supervisord import read_source
 from supervisor.config.importers.supervisord_check import (
     CheckFailed,
     Comparison,
     RealProcess,
     RealReading,
+    check,
     compare,
     find_supervisord,
     real_reading,
 )
+from supervisor.config.importers.supervisord_syntax import Source
 from tests.config.importers.supervisord_files import ENVIRONMENT, FILES
 
 TEXT = """\
@@ -37,7 +38,7 @@ command=run
 def compared(folder: Path, *real: RealProcess, text: str = TEXT, directory: str | None = None) -> Comparison:
     path = folder / "supervisord.conf"
     path.write_text(text)
-    made = read_programs(path, ENVIRONMENT, cwd=folder, host="vm")
+    made = read_source(Source(path), ENVIRONMENT, cwd=folder, host="vm")
     return compare(RealReading("4.3.0", directory, real), made, ENVIRONMENT, str(folder))
 
 
@@ -151,7 +152,7 @@ def program(folder: Path, name: str, first: str) -> str:
 def test_the_answer_of_the_real_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answered(monkeypatch, 0, ANSWER)
     python = program(tmp_path, "python3", "")
-    found = real_reading(Path("x.conf"), python, {}, "/")
+    found = real_reading(Source(Path("x.conf")), python, {}, "/")
     assert found.processes[0] == RealProcess("g", "n", ("a", "b c"), {"A": "1"}, "/")
     assert found.processes[1].words is None
     assert asked[0][0] == python
@@ -172,7 +173,7 @@ def test_the_interpreter_of_a_supervisord(
 ) -> None:
     asked = answered(monkeypatch, 0, ANSWER)
     script = program(tmp_path, "supervisord", first)
-    real_reading(Path("x.conf"), script, {}, "/")
+    real_reading(Source(Path("x.conf")), script, {}, "/")
     assert asked[0][0] == python.replace("HERE", script)
 
 
@@ -192,7 +193,7 @@ def test_why_there_is_nothing_to_compare(
 ) -> None:
     answered(monkeypatch, code, output)
     with pytest.raises(CheckFailed, match=told):
-        real_reading(Path("x.conf"), program(tmp_path, "python3", ""), {}, "/")
+        real_reading(Source(Path("x.conf")), program(tmp_path, "python3", ""), {}, "/")
 
 
 def test_a_host_without_supervisord_is_told_what_to_install(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_a_host_without_supervisord_is_told_what_to_install(tmp_path: Path) -> N
         find_supervisord(str(tmp_path))
     assert "pip install supervisor" in failed.value.hint
     with pytest.raises(CheckFailed, match="there is no program"):
-        real_reading(Path("x.conf"), str(tmp_path / "python"), {}, "/")
+        real_reading(Source(Path("x.conf")), str(tmp_path / "python"), {}, "/")
 
 
 def test_both_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +209,17 @@ def test_both_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = program(tmp_path, "supervisord", "#!/usr/bin/python3\n")
     path = tmp_path / "supervisord.conf"
     path.write_text(FILES["nothing to start"]["supervisord.conf"])
-    made = read_programs(path, ENVIRONMENT, cwd=tmp_path, host="vm")
     for interpreter in (None, script):
-        found = supervisord_check.check(path, made, {"PATH": str(tmp_path)}, str(tmp_path), interpreter)
-        assert found == Comparison("4.3.0", ())
+        assert check([path], {"PATH": str(tmp_path)}, interpreter, tmp_path) == (Comparison("4.3.0", ()),)
+
+
+def test_a_file_without_a_main_file_is_included_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+
+    def run(words: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
+        texts.append(Path(words[-1]).read_text())
+        return subprocess.CompletedProcess(words, 0, json.dumps(ANSWER).encode())
+
+    monkeypatch.setattr(subprocess, "run", run)
+    real_reading(Source(None, (Path("/a/100%[x].conf"), Path("/b"))), program(tmp_path, "python3", ""), {}, "/")
+    assert texts == ["[supervisord]\n[include]\nfiles=/a/100%%[[]x].conf /b\n"]

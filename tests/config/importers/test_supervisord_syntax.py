@@ -12,6 +12,7 @@ from supervisor.config.importers.imported import ImportRefused
 from supervisor.config.importers.supervisord_syntax import (
     Ini,
     Names,
+    Source,
     Where,
     boolean,
     exit_codes,
@@ -54,9 +55,9 @@ def test_any_file_has_the_values_of_configparser_and_the_lines_of_its_keys(
         plain.read_string("\n".join(lines))
     except Exception:  # noqa: BLE001 - whatever it refuses
         with pytest.raises(ImportRefused):
-            Ini(path, {}, "vm", path.parent)
+            Ini(Source(path), {}, "vm", path.parent)
         return
-    ini = Ini(path, {}, "vm", path.parent)
+    ini = Ini(Source(path), {}, "vm", path.parent)
     assert ini.sections == plain.sections()
     for section in ini.sections:
         for key in plain.options(section):
@@ -69,7 +70,7 @@ def test_any_file_has_the_values_of_configparser_and_the_lines_of_its_keys(
 def test_a_section_stands_where_it_first_begins(tmp_path: Path) -> None:
     path = tmp_path / "x.conf"
     path.write_text("\n[a]\nx=1\n[b]\n[a]\ny=1\n")
-    ini = Ini(path, {}, "vm", tmp_path)
+    ini = Ini(Source(path), {}, "vm", tmp_path)
     assert (ini.where("a"), ini.where("b")) == (Where(str(path), 2), Where(str(path), 4))
     assert ini.where("a", "missing") == ini.where("a")
 
