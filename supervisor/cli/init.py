@@ -80,7 +80,7 @@ def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bo
         raise UsageError(f"--format {tool}: there are {', '.join(TOOLS)}")
     try:
         imported = read_files(sources, os.environ, tool)
-        mode = _least_mode(sources)
+        mode = _least_mode([*sources, *map(Path, imported.files)])
     except OSError as error:
         raise UsageError(f"cannot read {error.filename or sources[0]}: {error.strerror}") from None
     if not imported.services:

@@ -76,6 +76,8 @@ class Imported:
     tool: str
     services: list[ImportedService] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    """Files that were read beside those that were given: whoever may not read one of them may not read the result."""
 
     def lose(self, kind: Kind, file: str, line: int, key: str, text: str, service: str | None = None) -> None:
         """Add a loss."""

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config.importers.imported import Expanded, Imported, ImportedService, Kind, Loss
-from supervisor.config.importers.supervisord_copies import Translated, Translator, as_replicas
-from supervisor.config.importers.supervisord_logs import log_table
-from supervisor.config.importers.supervisord_other import other_sections
-from supervisor.config.importers.supervisord_programs import Program, Reader
-from supervisor.config.importers.supervisord_syntax import Ini, Source, sources
-from supervisor.config.importers.supervisord_tables import (
+from supervisor.config.importers.supervisord_conf.copies import Translated, Translator, as_replicas
+from supervisor.config.importers.supervisord_conf.logs import log_table
+from supervisor.config.importers.supervisord_conf.other import other_sections
+from supervisor.config.importers.supervisord_conf.programs import Program, Reader
+from supervisor.config.importers.supervisord_conf.syntax import Ini, Source, sources
+from supervisor.config.importers.supervisord_conf.tables import (
     start_and_restart,
     stop,
     tell_dropped,
@@ -68,6 +68,7 @@ def read(
         imported = read_source(source, environment, cwd=cwd, host=host).imported
         together.services += imported.services
         together.losses += imported.losses
+        together.files += imported.files
     return together
 
 
@@ -124,6 +125,7 @@ class _Importer:
         other_sections(self._ini, self._reader, imported, self._by_section)
         if imported.services:
             self._tell_of_all()
+        imported.files += self._ini.files
         files = {file: index for index, file in enumerate(self._ini.files)}
         imported.losses.sort(key=lambda loss: (files.get(loss.file, 0), loss.line))
         imported.services.sort(key=lambda service: (files.get(service.file, 0), service.line))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from supervisor.config.importers.supervisord import Process, Programs, read_source
-from supervisor.config.importers.supervisord_syntax import Source, sources
+from supervisor.config.importers.supervisord_conf.syntax import Source, sources
 from supervisor.config.source.expand import expand
 from supervisor.errors import ConfigError
 

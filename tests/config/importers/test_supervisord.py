@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from supervisor.cli.init import init
 from supervisor.config.importers.formats import beside
 from supervisor.config.importers.imported import Imported, ImportRefused, Kind, Loss
 from supervisor.config.importers.services_toml import services_toml
 from supervisor.config.importers.supervisord import Programs, read, read_source
-from supervisor.config.importers.supervisord_logs import written_size
-from supervisor.config.importers.supervisord_syntax import Source
+from supervisor.config.importers.supervisord_conf.logs import written_size
+from supervisor.config.importers.supervisord_conf.syntax import Source
 from supervisor.config.load import load
 from supervisor.config.source.expand import expand
 from supervisor.config.units import parse_duration, parse_size
@@ -531,6 +533,7 @@ def test_files_are_read_together(tmp_path: Path) -> None:
         ("c", None),
     ]
     assert table(found, "b")["command"] == ["run", str(tmp_path)]
+    assert {Path(file).name for file in found.files} == {"supervisord.conf", "a.conf", "b.conf", "other.conf"}
 
 
 def test_a_reference_in_a_directory_stays_one_where_the_path_is_shortened(tmp_path: Path) -> None:
@@ -538,3 +541,12 @@ def test_a_reference_in_a_directory_stays_one_where_the_path_is_shortened(tmp_pa
     found = read([write(tmp_path, {"supervisord.conf": text})], ENVIRONMENT, cwd=tmp_path, host="vm")
     beside(found, tmp_path)
     assert tomllib.loads(services_toml(found, "x"))["services"]["w"]["directory"] == "${PLAIN}"
+
+
+def test_what_is_made_of_a_private_file_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"supervisord.conf": "[supervisord]\n[include]\nfiles=*.ini", "a.ini": "[program:a]\ncommand=sh"})
+    (tmp_path / "supervisord.conf").chmod(0o644)
+    (tmp_path / "a.ini").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(init, ["--from", "supervisord.conf"]).exit_code == 0
+    assert (tmp_path / "services.toml").stat().st_mode & 0o777 == 0o600

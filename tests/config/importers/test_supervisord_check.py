@@ -19,7 +19,7 @@ from supervisor.config.importers.supervisord_check import (
     find_supervisord,
     real_reading,
 )
-from supervisor.config.importers.supervisord_syntax import Source
+from supervisor.config.importers.supervisord_conf.syntax import Source
 from tests.config.importers.supervisord_files import ENVIRONMENT, FILES
 
 TEXT = """\

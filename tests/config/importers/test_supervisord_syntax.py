@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.config.importers.imported import ImportRefused
-from supervisor.config.importers.supervisord_syntax import (
+from supervisor.config.importers.supervisord_conf.syntax import (
     Ini,
     Names,
     Source,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.config.importers.imported import Expanded
-from supervisor.config.importers.supervisord_logs import STREAMS, LogFiles
-from supervisor.config.importers.supervisord_programs import Copy, Marks
+from supervisor.config.importers.supervisord_conf.logs import STREAMS, LogFiles
+from supervisor.config.importers.supervisord_conf.programs import Copy, Marks
 
 REPLICA, INSTANCE = "{replica}", "{instance}"
 _NUMBER = re.compile(r"(\d+)")

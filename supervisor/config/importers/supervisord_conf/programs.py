@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from supervisor.config.importers import supervisord_syntax as syntax
 from supervisor.config.importers.imported import ImportRefused
-from supervisor.config.importers.supervisord_syntax import Ini, Names, NoOptionError, Pairs, Where, expand
-from supervisor.config.importers.supervisord_tables import socket
+from supervisor.config.importers.supervisord_conf import syntax
+from supervisor.config.importers.supervisord_conf.syntax import Ini, Names, NoOptionError, Pairs, Where, expand
+from supervisor.config.importers.supervisord_conf.tables import socket
 
 T = TypeVar("T")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supervisor.config.importers.imported import Expanded, Kind
-from supervisor.config.importers.supervisord_logs import Tell
+from supervisor.config.importers.supervisord_conf.logs import Tell
 from supervisor.config.units import LONGEST
 
 UNLIMITED = 1_000_000

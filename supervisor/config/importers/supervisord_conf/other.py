@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 from supervisor.config.importers.imported import Imported, ImportRefused, Kind
-from supervisor.config.importers.supervisord_programs import SETTINGS, SUPERVISORD, TEXTS, Reader
-from supervisor.config.importers.supervisord_syntax import Ini
+from supervisor.config.importers.supervisord_conf.programs import SETTINGS, SUPERVISORD, TEXTS, Reader
+from supervisor.config.importers.supervisord_conf.syntax import Ini
 
 PROGRAM = frozenset(SETTINGS) | frozenset(TEXTS)
 KEYS: dict[str, frozenset[str]] = {
