@@ -297,7 +297,7 @@ def test_without_a_priority_nothing_is_ordered(imported: Callable[..., Imported]
          {"console": "raw"}),
         ("stdout_logfile=NONE\nstderr_logfile=NONE", {"stderr": True}),
         ("stdout_logfile=NONE\nstderr_logfile=HERE/e\nstderr_logfile_backups=2\nstderr_logfile_maxbytes=1GB",
-         {"stderr": "HERE/e", "max_size": "1GiB", "keep": 2, "compress": False}),
+         {"stderr": "HERE/e", "mode": "0644", "max_size": "1GiB", "keep": 2, "compress": False}),
     ],
 )  # fmt: skip
 def test_where_it_logs(text: str, wanted: dict[str, Any], tmp_path: Path, imported: Callable[..., Imported]) -> None:

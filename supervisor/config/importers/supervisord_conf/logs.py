@@ -49,11 +49,12 @@ def log_table(files: LogFiles, settings: Mapping[str, Any], umask: int, tell: Te
     path = _path("stdout", files, console, settings, tell)
     if path is not None:
         table["path"] = path
-        table["mode"] = f"{0o666 & ~umask:04o}"
     if not merged:
         own = _stderr(files, console, path, settings, tell)
         if own is not None:
             table["stderr"] = own
+    if isinstance(table.get("path", table.get("stderr")), str):
+        table["mode"] = f"{0o666 & ~umask:04o}"
     _rotation(table, files, settings, tell)
     return table
 
