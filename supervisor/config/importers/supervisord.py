@@ -348,7 +348,7 @@ class _Importer:
             if group is None:
                 continue
             name = _valid(group)
-            if name in self._found.processes:
+            while name in self._found.processes:
                 name = f"{name[:90]}-group"
             if name != group:
                 section = self._found.processes[service.name][0].section

@@ -133,6 +133,7 @@ def test_no_value_of_a_variable_is_told(tmp_path: Path) -> None:
 
 # -- numprocs ----------------------------------------------------------------------------------------------------------
 
+CANNOT = "a number in their commands that {replica} cannot stand for"
 COPIES = "[supervisord]\n[program:w]\nprocess_name=%(program_name)s_%(process_num)02d\nnumprocs=3\n"
 
 
@@ -145,11 +146,19 @@ COPIES = "[supervisord]\n[program:w]\nprocess_name=%(program_name)s_%(process_nu
         ("command=run 80%(process_num)02d x%(process_num)s\nnumprocs_start=10", None, "2 different numbers"),
         ("command=run -p 80%(process_num)02d --log /8%(process_num)03d/8000", ["run", "-p", "{replica}", "--log",
          "/{replica}/8000"], 8000),
-        ("command=run w%(process_num)02d", None, "a number in their commands that {replica} cannot stand for"),
+        ("command=run w%(process_num)02d", None, CANNOT),
         ('command=run\nenvironment=N="%(process_num)02d"', None, "a number in N that {replica} cannot stand for"),
         ("command=run\ndirectory=/srv/%(process_num)d", None, "their directories"),
         ("command=run %(process_num)d\nnumprocs_start=-1", None, "a number in their commands that {replica} cannot "
          "stand for"),
+        ("command=run a%(process_num)2d\nnumprocs_start=9", None, "the number of their arguments"),
+        ("command=run\nenvironment=A%(process_num)d=x", None, "the names of their variables"),
+        ("command=run %(process_num)x\nnumprocs_start=9", None, CANNOT),
+        ("command=run %(process_num)o\nnumprocs_start=6", None, CANNOT),
+        ("command=run\nstdout_logfile=/%(process_num)d/x", None, "their stdout_logfile"),
+        ("command=run\nstdout_logfile=/x%(process_num)x\nnumprocs_start=9", None, "their stdout_logfile"),
+        ("command=run\nstdout_logfile=/x1%(process_num)x\nnumprocs_start=9", None, "their stdout_logfile"),
+        ("command=run\nstdout_logfile=/x%(process_num)x-\nnumprocs_start=10", None, "their stdout_logfile"),
         ("command=run 200000%(process_num)d", None, "a number that is too high for first_replica"),
     ],
 )  # fmt: skip
@@ -346,6 +355,9 @@ def test_a_size_is_written_to_the_byte(size: int) -> None:
         ("stdout_events_enabled=true", "stdout_events_enabled", Kind.DROPPED, 4),
         ("stderr_capture_maxbytes=1KB", "stderr_capture_maxbytes", Kind.DROPPED, 4),
         ("stdout_syslog=true", "stdout_syslog", Kind.DROPPED, 4),
+        ("redirect_stderr=true\nstderr_logfile=/tmp/x", "stderr_logfile", Kind.IGNORED, 5),
+        ("stdout_logfile=/dev/stdout", "stderr_logfile", Kind.CHANGED, 2),
+        ("stdout_logfile=/not/there/x", "stdout_logfile", Kind.CHANGED, 4),
         ("directory=~/x", "directory", Kind.IGNORED, 4),
         ("directory=", "directory", Kind.CHANGED, 4),
         ("startretries=0", "startretries", Kind.CHANGED, 4),
@@ -376,6 +388,13 @@ def test_a_command_that_looks_like_one_of_a_shell_is_told(word: str, imported: C
         ("[supervisord]\ndirectory=/", "directory", Kind.CHOSEN),
         ("[supervisord]\nnodaemon=true\numask=077", "umask", Kind.IGNORED),
         ("[supervisord]\nlogfle=/x", "logfle", Kind.IGNORED),
+        ("[supervisord]\nenvironment=A=b c", "environment", Kind.IGNORED),
+        ("[supervisord]\n[include]\nfiles=supervisord.conf\nfile=x", "file", Kind.IGNORED),
+        (
+            "[supervisord]\nminfds=1000\nminprocs=200\nsilent=false\nlogfile_backups=1",
+            "logfile_backups",
+            Kind.DROPPED,
+        ),
         ("[supervisord]\n[progam:x]\ncommand=x", "[progam:x]", Kind.IGNORED),
         ("[supervisord]\n[inet_http_server]\nport=9001", "[inet_http_server]", Kind.DROPPED),
         ("[supervisord]\n[supervisorctl]", "[supervisorctl]", Kind.DROPPED),
@@ -421,6 +440,10 @@ REFUSED = [
     ("[supervisord]\n[eventlistener:w]\ncommand=x", 2, "has no events"),
     ("[supervisord]\n[eventlistener:w]\ncommand=x\nevents=TICK_5\nredirect_stderr=true", 5, "is refused"),
     ("[supervisord]\n[include]", 2, "[include] has no files"),
+    ("[supervisord]\n[include]\nfiles=%(ENV_NOT_SET)s", 3, "%(ENV_NOT_SET)s has no value"),
+    ("[DEFAULT]\nautostart=maybe\n[supervisord]\n[program:w]\ncommand=run", 2, "autostart: is not one of"),
+    ("[supervisord]\n[fcgi-program:w]\ncommand=x\nsocket=tcp://a", 4, "neither tcp://HOST:PORT"),
+    ("[supervisord]\n[fcgi-program:w]\ncommand=x\nsocket=tcp://a:1\nsocket_mode=0700", 4, "only a Unix socket"),
     ("[supervisord]\n[inet_http_server]", 2, "has no port"),
     ("[supervisord]\n[inet_http_server]\nport=1\nusername=a", 2, "both username and password"),
     ("[supervisord]\n[rpcinterface:x]", 2, "has no supervisor.rpcinterface_factory"),
@@ -458,6 +481,7 @@ def test_the_value_of_a_variable_is_in_no_error(imported: Callable[..., Imported
         ("run $%(ENV_A)s$$", {"A": "x"}, ["run", "$$${A}$$$$"]),
         ("run %(ENV_A-B)s", {"A-B": "x"}, ["run", "x"]),
         ("run %(ENV_C)s", {}, ["run", "own"]),
+        ("run 'a %(ENV_A)s", {"A": "b'"}, ["run", "a b"]),
     ],
 )
 def test_a_variable_becomes_a_reference_where_that_means_the_same(
@@ -550,3 +574,33 @@ def test_what_is_made_of_a_private_file_is_private(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(init, ["--from", "supervisord.conf"]).exit_code == 0
     assert (tmp_path / "services.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_variable_that_closes_a_quote_is_written_out(imported: Callable[..., Imported]) -> None:
+    text = '[supervisord]\nenvironment=S="a%(ENV_Q)s\n[program:w]\ncommand=run %(ENV_P)s\nenvironment=E="b%(ENV_Q)s'
+    found = imported(text, {"Q": 'x"', "P": "p"})
+    assert table(found, "w")["environment"] == {"S": "ax", "E": "bx"}
+    assert table(found, "w")["command"] == ["run", "p"]
+    assert "P, Q has now is written out" in losses(found, "[program:w]", "w")[0].text
+
+
+def test_names_that_are_taken_get_a_number(imported: Callable[..., Imported]) -> None:
+    found = imported(
+        "[supervisord]\n[program:a+b]\ncommand=run\n[program:a-b]\ncommand=run\n[program:c]\ncommand=run\n"
+        "[group:a*b]\nprograms=c"
+    )
+    assert {service.name for service in found.services} == {"c", "a-b", "a-b-2"}
+    assert table(found, "c")["group_name"] == "a-b-group"
+
+
+def test_the_directory_of_the_daemon_may_begin_with_a_home(tmp_path: Path) -> None:
+    path = write(tmp_path, {"supervisord.conf": "[supervisord]\ndirectory=~/x\n[program:w]\ncommand=run"})
+    found = read([path], {"HOME": "/home/me"}, cwd=tmp_path, host="vm")
+    assert table(found, "w")["directory"] == "/home/me/x"
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "supervisord.conf"
+    path.write_bytes(b"[supervisord]\n[program:w]\ncommand=\xff")
+    with pytest.raises(ImportRefused, match="not UTF-8"):
+        read([path], {}, cwd=tmp_path, host="vm")

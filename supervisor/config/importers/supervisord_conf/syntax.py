@@ -12,7 +12,7 @@ import re
 import shlex
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from configparser import Error, NoOptionError, ParsingError, RawConfigParser
+from configparser import NoOptionError, ParsingError, RawConfigParser
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -174,8 +174,6 @@ class Ini:
                 else f"{what} nor a comment, a [section] or an indented line that goes on"
             )
             raise ImportRefused(file, line, text) from None
-        except Error as error:
-            raise ImportRefused(file, self._reader.at.line, str(error).splitlines()[0]) from None
         except UnicodeDecodeError:
             raise ImportRefused(file, 0, "the file is not UTF-8") from None
 
@@ -185,9 +183,6 @@ class Ini:
         if not self.has("include", "files"):
             raise ImportRefused(*where, "[include] has no files")
         where = self.where("include", "files")
-        for key in self._reader.options("include"):
-            if key != "files" and not self.is_default(key):
-                self.skipped.append(Skipped(self.where("include", key), key, "[include] has no such key."))
         try:
             patterns = expand(self.raw("include", "files"), names).split()
         except ValueError as error:

@@ -78,7 +78,7 @@ def stop(settings: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     """`stop_signal` and `stop_timeout`, where they differ from the defaults, which are those of supervisord."""
     table: dict[str, Any] = {}
     if settings["stopsignal"] != signal.SIGTERM:
-        table["stop_signal"] = _signal_name(settings["stopsignal"])
+        table["stop_signal"] = signal.Signals(settings["stopsignal"]).name.removeprefix("SIG")
     if settings["stopwaitsecs"] != 10:
         table["stop_timeout"] = seconds(settings["stopwaitsecs"])
     if settings["stopasgroup"]:
@@ -88,13 +88,6 @@ def stop(settings: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         )
         tell(Kind.CHANGED, "stopasgroup", text)
     return table
-
-
-def _signal_name(number: int) -> str | int:
-    try:
-        return signal.Signals(number).name.removeprefix("SIG")
-    except ValueError:
-        return number
 
 
 def tell_dropped(settings: Mapping[str, Any], tell: Tell) -> None:
