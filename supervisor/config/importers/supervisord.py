@@ -224,7 +224,7 @@ class _Importer:
         if len(processes) > 1:
             self._tell_shared_log(table["log"], tell)
         tell_dropped(settings, tell)
-        tell_shell(copy.command, tell)
+        tell_shell(copy.command, self._ini.raw(section, "command"), tell)
         if copy.literal:
             self._tell_literal(section, copy.literal, name)
         cut = [key for one in program.copies[:1] for key in one.texts.environment.cut]
@@ -250,7 +250,7 @@ class _Importer:
         word = copy.command[0]
         relative = "/" in word and not word.startswith("/") and not isinstance(word, Expanded)
         if relative and not os.path.exists(os.path.join(self._cwd, word)):  # noqa: PTH110, PTH118
-            text = f"supervisord starts {word} only if it is in {self._cwd}, too; here `directory` alone counts."
+            text = f"supervisord starts the program only if it is in {self._cwd}, too; here `directory` alone counts."
             self._lose(Kind.CHANGED, section, "command", text, name)
         return copy.directory
 

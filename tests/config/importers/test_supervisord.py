@@ -499,6 +499,15 @@ def test_a_value_that_is_written_out_is_told(imported: Callable[..., Imported]) 
     assert "A has now is written out" in loss.text
 
 
+def test_a_value_that_looks_like_a_variable_of_a_shell_is_not_told(imported: Callable[..., Imported]) -> None:
+    text = "[supervisord]\n[program:w]\ncommand=run $X %(ENV_A)s\nstdout_logfile=/dev/%(ENV_B)s"
+    found = imported(text, {"A": "pass $word", "B": "hidden"})
+    told = "\n".join(map(str, found.losses))
+    assert "$word" not in told
+    assert "hidden" not in told
+    assert "$X is passed on" in told
+
+
 # -- includes ----------------------------------------------------------------------------------------------------------
 
 

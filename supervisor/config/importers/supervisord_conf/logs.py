@@ -71,11 +71,10 @@ def _path(stream: str, files: LogFiles, console: list[str], settings: Mapping[st
         tell(Kind.CHANGED, key, "supervisord throws the output away; here it is kept in the state directory.")
         return None
     if reason := _unsafe(real):
-        tell(Kind.CHANGED, key, f"{real} cannot be a log here, because {reason}: it is in the state directory.")
+        tell(Kind.CHANGED, key, f"It cannot be a log here, because {reason}: it is in the state directory.")
         return None
-    folder = os.path.dirname(real)  # noqa: PTH120
-    if not os.path.isdir(folder):  # noqa: PTH112
-        tell(Kind.CHANGED, key, f"supervisord refuses its file while {folder} does not exist; here it is made.")
+    if not os.path.isdir(os.path.dirname(real)):  # noqa: PTH112, PTH120
+        tell(Kind.CHANGED, key, "supervisord refuses its file while the directory does not exist; here it is made.")
     return getattr(files, stream)  # type: ignore[no-any-return]
 
 

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from supervisor.config.importers.imported import Expanded, Kind
+from supervisor.config.importers.imported import Kind
 from supervisor.config.importers.supervisord_conf.logs import Tell
 from supervisor.config.units import LONGEST
 
@@ -103,15 +103,14 @@ def tell_dropped(settings: Mapping[str, Any], tell: Tell) -> None:
         tell(Kind.DROPPED, "serverurl", "SUPERVISOR_SERVER_URL is not set; write it into environment if it is read.")
 
 
-def tell_shell(words: Sequence[str], tell: Tell) -> None:
-    """Tell of words that look as if a shell should read them: supervisord runs none."""
+def tell_shell(words: Sequence[str], raw: str, tell: Tell) -> None:
+    """Tell of words that look as if a shell should read them: supervisord runs none.  `raw` is the text in the file;
+    variables are looked for in that alone, because a value that was put in may be a secret."""
     if words[0].rpartition("/")[2] in _SHELLS:
         return
     found = [word for word in words if word in _OPERATORS]
-    for word in words:
-        if not isinstance(word, Expanded):
-            found += _SHELL_VARIABLE.findall(word)
-            found += ["~/"] if word.startswith("~/") else []
+    found += _SHELL_VARIABLE.findall(raw)
+    found += ["~/" for word in words if word.startswith("~/")]
     if found:
         text = (
             f"No shell reads the command, in supervisord neither: {' '.join(dict.fromkeys(found))} is passed on as it "
