@@ -40,12 +40,14 @@ _GLOB = frozenset("*?[")
 class Surroundings:
     """The environment of a unit. `known` are the variables that commands may use. `in_files` are those whose values
     files have at present, and `read_here` what services.toml makes of these files. `open_ended`: a file is not there
-    yet, and may set any other. `folders`: the directories that systemd would make."""
+    yet, and may set any other. `gone` are those that are taken out in the end. `folders`: the directories that systemd would
+    make."""
 
     known: dict[str, str]
     in_files: dict[str, str] = field(default_factory=dict)
     read_here: dict[str, str] = field(default_factory=dict)
     open_ended: bool = False
+    gone: set[str] = field(default_factory=set)
     folders: list[str] = field(default_factory=list)
 
 
@@ -53,23 +55,29 @@ def surroundings(unit: Unit, account: str | None, table: dict[str, Any]) -> Surr
     """Write the environment into `table`."""
     base = dict(unit.manager.variables)
     own = _folders(unit, found := Surroundings(base))
+    if pid_file := unit.text("PIDFile"):
+        own["PIDFILE"] = pid_file if pid_file.startswith("/") else f"{unit.manager.runtime}/{pid_file}"
+        unit.lose(Kind.DROPPED, unit.last("Service", "PIDFile"), "No file says which process is the main one here.")
     own |= _assigned(unit)
     inherited = [name for one in unit.many("Service", "PassEnvironment") for name in one.value.split()]
     for one in unit.many("Service", "PassEnvironment"):
         unit.lose(Kind.CHANGED, one, "The variables are those of the daemon here, not of the manager of units.")
     files = _files(unit, own, found)
     unset = [word for one in unit.many("Service", "UnsetEnvironment") for word in _words(unit, one)]
-    gone = {word for word in unset if "=" not in word}
-    gone |= {name for name, value in (base | own).items() if f"{name}={value}" in unset}
-    for one in unit.many("Service", "UnsetEnvironment"):
-        if found.in_files:
-            unit.lose(Kind.CHANGED, one, "Variables of a file of `environment_file` are set all the same.")
-    variables = {name: value for name, value in (base | own).items() if name not in gone}
+    everything = base | own | found.in_files
+    found.gone = {word for word in unset if "=" not in word}
+    found.gone |= {name for name, value in everything.items() if f"{name}={value}" in unset}
+    if kept := [name for name in found.in_files if name in found.gone]:
+        said = f"{', '.join(kept)} of a file of `environment_file` cannot be left out here."
+        unit.lose(Kind.CHANGED, unit.last("Service", "UnsetEnvironment"), said)
+    variables = {name: value for name, value in (base | own).items() if name not in found.gone}
     table["inherit_environment"] = inherited or False
     table["environment"] = {name: value for name, value in variables.items() if name not in found.in_files} | {
-        name: value for name, value in found.in_files.items() if found.read_here.get(name) != value
+        name: value
+        for name, value in found.in_files.items()
+        if found.read_here.get(name) != value and name not in found.gone
     }
-    if "PATH" in gone:
+    if "PATH" in found.gone:
         table["unset_environment"] = ["PATH"]
     if files:
         table["environment_file"] = files
@@ -135,16 +143,20 @@ def _files(unit: Unit, own: Mapping[str, str], found: Surroundings) -> list[Any]
         places = [path]
         if _GLOB & set(path):
             places = sorted(map(str, Path("/").glob(path[1:])))
-            unit.lose(Kind.CHANGED, setting, "The files that match at present are named one by one.")
+            said = "The files that match at present are named one by one."
+            if not places and not optional:
+                said = "No file matches at present, so systemd would not start the unit; here it starts without."
+            unit.lose(Kind.CHANGED, setting, said)
         for place in places:
-            entries.append({"path": place, "required": False} if optional else place)
-            _one_file(unit, setting, Path(place), own, found, optional)
+            if _one_file(unit, setting, Path(place), own, found, optional):
+                entries.append({"path": place, "required": False} if optional else place)
     return entries
 
 
 def _one_file(
     unit: Unit, setting: Setting, path: Path, own: Mapping[str, str], found: Surroundings, optional: bool
-) -> None:
+) -> bool:
+    """Compare one file with what is made of it here. False: it cannot be read here as it stands."""
     try:
         text = path.read_bytes().decode()
     except UnicodeDecodeError:
@@ -157,23 +169,32 @@ def _one_file(
             unit.lose(Kind.CHANGED, setting, f"{what}, so its variables were not compared{over}.")
         elif own:
             unit.lose(Kind.CHANGED, setting, f"{what}{over}.")
-        return
+        return True
     values, ignored = environment_file(text)
     found.in_files |= values
-    for line, key in ignored:
-        said = f"{path}, line {line}: systemd ignores the assignment to {key!r}; here it counts or is an error."
-        unit.lose(Kind.CHANGED, setting, said)
     ours, errors = parse_environment_file(text.removeprefix("\ufeff"))
-    found.read_here |= ours
-    for line, _ in errors:
-        said = f"{path}, line {line} is read by systemd, but is an error here: change it."
+    if errors:
+        said = (
+            f"{path}, line {errors[0][0]} cannot be read here, so `environment` has the present values of the file: "
+            "rewrite it for `environment_file` if it has secrets."
+        )
         unit.lose(Kind.CHANGED, setting, said)
-    if strange := [name for name, value in values.items() if ours.get(name) != value]:
+        ours = {}
+    found.read_here |= ours
+    for line, key in ignored:
+        if not errors:
+            unit.lose(
+                Kind.CHANGED,
+                setting,
+                f"{path}, line {line}: systemd ignores the assignment to {key!r}, here it counts.",
+            )
+    if not errors and (strange := [name for name, value in values.items() if ours.get(name) != value]):
         said = f"{path}: {', '.join(strange)} would be read otherwise here, so `environment` has the present value."
         unit.lose(Kind.CHANGED, setting, said)
     if both := [name for name in values if name in own]:
         said = f"{path} sets {', '.join(both)} over `Environment=`, so `environment` leaves out what it would override."
         unit.lose(Kind.CHANGED, setting, said)
+    return not errors
 
 
 def commands(unit: Unit, *keys: str) -> list[ExecLine]:
@@ -186,6 +207,8 @@ def commands(unit: Unit, *keys: str) -> list[ExecLine]:
                 words = tuple(map(unit.expand, line.words))
                 if not words[0].startswith("/") and ("/" in words[0] or words[0] in (".", "..")):
                     raise Unbalanced("names a program by a relative path")
+                if words[0].endswith("/"):
+                    raise Unbalanced("names a directory")
                 for word in words:
                     word.encode()
                 found.append(ExecLine(words, line.prefixes, line.file, line.line))
@@ -202,15 +225,16 @@ def arguments(unit: Unit, line: ExecLine, around: Surroundings) -> list[str | Va
     """The words of a command after variables are replaced; those that come from files are left."""
     if ":" in line.prefixes:
         return list(line.words)
-    names = set(around.in_files)
+    names = around.in_files.keys() - around.gone
     for name, value in around.in_files.items():
         if f"${name}" in line.words and _TO_BE_SPLIT & set(value):
             names.discard(name)
             said = f"${name} has quotes in its file, which no shell splits as systemd does: its present value is here."
             unit.lose(Kind.CHANGED, _at(line), said)
-    known = around.known | around.in_files
+    every = around.known | around.in_files
+    known = {name: value for name, value in every.items() if name not in around.gone}
     if around.open_ended:
-        names |= _mentioned(line) - known.keys()
+        names |= _mentioned(line) - known.keys() - around.gone
     return [line.words[0], *substituted(line.words[1:], known, names)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from supervisor.config.importers.systemd_syntax import Setting, boolean, seconds
 
 TOOL = "systemd"
 _NULL = Path("/dev/null")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 @dataclass
@@ -82,16 +84,15 @@ class Unit:
             self.ignored(setting, "is no time span")
         return value
 
-    def number(self, key: str, section: str = "Service") -> int | None:
-        """A whole number; None where it is not given or is ignored."""
-        setting = self.last(section, key)
+    def number(self, key: str, low: int, high: int) -> int | None:
+        """A whole number of [Service] from `low` to `high`; None where it is not given or is ignored."""
+        setting = self.last("Service", key)
         if setting is None:
             return None
-        try:
+        if _WHOLE.fullmatch(setting.value) and low <= int(setting.value) <= high:
             return int(setting.value)
-        except ValueError:
-            self.ignored(setting, "is no number")
-            return None
+        self.ignored(setting, f"is no number from {low} to {high}")
+        return None
 
     def size(self, setting: Setting) -> int | None:
         """Bytes; None, and a loss, where systemd ignores it."""

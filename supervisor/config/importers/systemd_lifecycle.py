@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from math import inf
 from typing import Any
@@ -39,6 +40,7 @@ _EXIT_NAMES = {
     for code, name in enumerate(names.split(), first)
 }
 _ALL_CODES = list(range(256))
+_REAL_TIME = re.compile(r"RTMIN\+[0-9]{1,2}|RTMAX-[0-9]{1,2}")
 _CLEAN = ("HUP", "INT", "TERM", "PIPE")
 _TYPES = ("simple", "exec", "forking", "oneshot", "dbus", "notify", "notify-reload", "idle")
 _RESTARTS = ("no", "always", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
@@ -187,7 +189,11 @@ def restarts(unit: Unit, kind: str, start: list[ExecLine], table: dict[str, Any]
         found["policy"] = "always"
     elif given == "on-failure":
         found["policy"] = "on-failure"
-        unit.lose(Kind.CHANGED, setting, f"An end by {', '.join(_CLEAN)} is a failure here too, and is restarted.")
+        unit.lose(
+            Kind.CHANGED,
+            setting,
+            f"An end by {', '.join(_CLEAN)} is a failure here, and is restarted; there it is not.",
+        )
     elif given == "on-success":
         always = sorted({*always, *found["success_exit_codes"]} - set(never))
         said = f"An end by {', '.join(_CLEAN)} is not restarted here, as no policy says that a signal is a success."
@@ -256,9 +262,11 @@ def _codes(unit: Unit, key: str) -> list[int]:
 def stopping(unit: Unit, table: dict[str, Any]) -> None:
     """Write how it stops and reloads."""
     given = unit.last("Service", "KillSignal")
-    name = given.value.removeprefix("SIG") if given is not None else "TERM"
-    if given is not None and given.value.isdecimal():
-        name = signal.Signals(int(given.value)).name.removeprefix("SIG")
+    name = _signal_name(given.value.removeprefix("SIG")) if given is not None else "TERM"
+    if name is None:
+        assert given is not None
+        unit.ignored(given, "is no signal")
+        name = "TERM"
     span = unit.span("TimeoutStopSec", "TimeoutSec")
     wait = _lasting(90.0 if span is None else span)
     steps = _stop_commands(unit)
@@ -301,9 +309,13 @@ def _stop_commands(unit: Unit) -> list[str]:
 
 
 def _signal_name(text: str | None) -> str | None:
-    if text is not None and text.isdecimal():
-        return signal.Signals(int(text)).name.removeprefix("SIG") if int(text) in signal.valid_signals() else None
-    return text if text is not None and f"SIG{text}" in signal.Signals.__members__ else None
+    """The name of a signal, by name or number, without SIG; None for what is no signal."""
+    if text is None or (text.isdecimal() and int(text) not in set(signal.Signals)):
+        return None
+    if text.isdecimal():
+        return signal.Signals(int(text)).name.removeprefix("SIG")
+    known = f"SIG{text}" in signal.Signals.__members__ or _REAL_TIME.fullmatch(text)
+    return text if known else None
 
 
 def _reload(unit: Unit, table: dict[str, Any]) -> None:

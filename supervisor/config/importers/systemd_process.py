@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ _PATHS = {
     "inaccessible_paths": ("InaccessiblePaths", "InaccessibleDirectories"),
 }
 _TO_JOURNAL = ("journal", "syslog", "kmsg", "journal+console", "syslog+console", "kmsg+console")
+_MASK = re.compile(r"0?[0-7]{1,3}")
+_ACCOUNT = re.compile(r"[^\s:/,]+")
 DYNAMIC = "nobody"
 """The account in place of one that exists only while the unit runs."""
 
 
 def account(unit: Unit, table: dict[str, Any]) -> str | None:
-    """Write user, group and directory, and give the user."""
+    """Write user, group and directory, and give the user. Raises ImportRefused where systemd refuses the unit."""
     user, group = unit.text("User"), unit.text("Group")
     if unit.switch("DynamicUser"):
         here = unit.last("Service", "DynamicUser")
@@ -37,7 +40,12 @@ def account(unit: Unit, table: dict[str, Any]) -> str | None:
         unit.lose(Kind.CHOSEN, here, said)
         unit.used |= {("Service", "User"), ("Service", "Group")}
     for key, value in (("user", user), ("group", group)):
-        if value:
+        if value is not None:
+            if not _ACCOUNT.fullmatch(value):
+                raise unit.refuse(
+                    unit.last("Service", key.capitalize()),
+                    f"{key.capitalize()}= is no account: systemd refuses the unit",
+                )
             table[key] = int(value) if value.isdecimal() else value
     for setting in unit.many("Service", "SupplementaryGroups"):
         unit.lose(Kind.DROPPED, setting, "It has the groups of its user alone: add the user to these groups.")
@@ -56,21 +64,28 @@ def _directory(unit: Unit, user: str | None) -> str:
             unit.lose(Kind.CHANGED, setting, "The home of its user is not known on this host: write the directory.")
         return home or "/"
     path = unit.expanded(setting, value)
-    if path is None or not path.startswith("/"):
-        if path is not None:
-            unit.ignored(setting, "is no absolute path")
+    if path is None:
         return "/"
+    if not path.startswith("/"):
+        raise unit.refuse(setting, "WorkingDirectory= is no absolute path: systemd refuses the unit")
     if optional:
-        unit.lose(Kind.CHANGED, setting, "The directory has to exist here; there it runs in / without it.")
+        there = Path(path).is_dir()
+        said = "The directory has to exist here." if there else f"{path} is not there now, so it runs in /."
+        unit.lose(Kind.CHANGED, setting, said)
+        return path if there else "/"
     return path
 
 
 def scheduling(unit: Unit, table: dict[str, Any]) -> None:
     """Write umask, nice, the score for the out-of-memory killer, and limits."""
     mask = unit.last("Service", "UMask")
-    table["umask"] = mask.value if mask is not None else "0022"
-    for key, name in (("Nice", "nice"), ("OOMScoreAdjust", "oom_score_adj")):
-        value = unit.number(key)
+    table["umask"] = "0022"
+    if mask is not None and _MASK.fullmatch(mask.value):
+        table["umask"] = mask.value
+    elif mask is not None:
+        unit.ignored(mask, "is no mode in octal digits")
+    for key, name, low, high in (("Nice", "nice", -20, 19), ("OOMScoreAdjust", "oom_score_adj", -1000, 1000)):
+        value = unit.number(key, low, high)
         if value is not None:
             table[name] = value
     limits: dict[str, Any] = {"nofile": f"{SOFT_FILES}:{HARD_FILES}"}
@@ -159,8 +174,12 @@ def sandbox(unit: Unit, table: dict[str, Any], folders: list[str]) -> None:
     for name, keys in _PATHS.items():
         if paths := [path for setting in unit.many("Service", *keys) for path in _paths(unit, setting)]:
             found[name] = paths
-    if folders and (found.get("protect_system") == "strict" or "protect_home" in found):
-        found["read_write_paths"] = list(dict.fromkeys([*found.get("read_write_paths", []), *folders]))
+    if folders and found.get("protect_system") == "strict":
+        made = [folder for folder in folders if Path(folder).exists()]
+        found["read_write_paths"] = list(dict.fromkeys([*found.get("read_write_paths", []), *made]))
+        if missing := [folder for folder in folders if folder not in made]:
+            said = f"Add {', '.join(missing)} to `sandbox.read_write_paths` when it has been made."
+            unit.lose(Kind.CHANGED, unit.last("Service", "ProtectSystem") or dynamic, said)
     if found:
         table["sandbox"] = found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,13 +28,14 @@ class _Edge:
     setting: Setting
 
 
-def relate(units: Mapping[str, Unit], tables: Mapping[str, dict[str, Any]]) -> None:
-    """Write `depends_on` and `on_dependency_restart`. Both maps go by the name of the service here.
+def relate(units: Mapping[str, Unit], tables: Mapping[str, dict[str, Any]], parts: Collection[str]) -> None:
+    """Write `depends_on` and `on_dependency_restart`. Both maps go by the name of the service here. `parts` are the
+    names of units that were read as a part of a service: its socket and its timer.
 
     A unit that is not among them is told, and so is a dependency that would close a circle.
     """
     names = {unit.name.full: name for name, unit in units.items()}
-    edges = [edge for name, unit in units.items() for edge in _edges(name, unit, names)]
+    edges = [edge for name, unit in units.items() for edge in _edges(name, unit, names, parts)]
     kept: dict[str, dict[str, _Edge]] = {name: {} for name in units}
     for edge in sorted(edges, key=lambda edge: (not edge.ordered, not edge.strong)):
         before = kept[edge.service].get(edge.needed)
@@ -67,12 +68,12 @@ def _entry(edge: _Edge) -> Any:
     return entry
 
 
-def _edges(name: str, unit: Unit, names: Mapping[str, str]) -> Iterable[_Edge]:
+def _edges(name: str, unit: Unit, names: Mapping[str, str], parts: Collection[str]) -> Iterable[_Edge]:
     after = {other for _, other in _listed(unit, "Unit", ("After",))}
     before = {(names.get(other), unit.name.full) for unit in [unit] for _, other in _listed(unit, "Unit", ("Before",))}
     missing: dict[Setting, list[str]] = {}
     for setting, other in _listed(unit, "Unit", (*_STRONG, "Wants", "After", "Before", "PartOf")):
-        if other == unit.name.full:
+        if other == unit.name.full or other in parts:
             continue
         here = names.get(other)
         if here is None:
@@ -81,7 +82,7 @@ def _edges(name: str, unit: Unit, names: Mapping[str, str]) -> Iterable[_Edge]:
             yield _Edge(here, name, False, True, unit, setting)
         elif setting.key == "After":
             yield _Edge(name, here, False, True, unit, setting)
-        elif setting.key in _STRONG and (here, unit.name.full) not in before:
+        elif setting.key in _STRONG and here not in before:
             yield _Edge(name, here, True, other in after, unit, setting)
     for setting, others in missing.items():
         unit.lose(Kind.DROPPED, setting, f"{_and(others)} not among the units that were read.")

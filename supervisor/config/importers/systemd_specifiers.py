@@ -54,6 +54,39 @@ def locale_of_host() -> dict[str, str]:
     return {"LANG": _LANG}
 
 
+def _architecture() -> str:
+    machine = platform.machine()
+    return {"x86_64": "x86-64", "aarch64": "arm64", "i686": "x86"}.get(machine, machine)
+
+
+def _release(key: str) -> str:
+    try:
+        return platform.freedesktop_os_release().get(key, "")
+    except OSError:
+        return ""
+
+
+def _identity(path: str) -> str:
+    try:
+        return Path(path).read_text().strip().replace("-", "")
+    except OSError:
+        return ""
+
+
+_FACTS: dict[str, Callable[[], str]] = {
+    "a": _architecture,
+    "b": lambda: _identity("/proc/sys/kernel/random/boot_id"),
+    "m": lambda: _identity("/etc/machine-id"),
+    "o": lambda: _release("ID"),
+    "w": lambda: _release("VERSION_ID"),
+    "W": lambda: _release("VARIANT_ID"),
+    "B": lambda: _release("BUILD_ID"),
+    "A": lambda: _release("IMAGE_VERSION"),
+    "M": lambda: _release("IMAGE_ID"),
+}
+"""Specifiers whose value only this host has."""
+
+
 @dataclass(frozen=True)
 class Manager:
     """The manager that would run the units, and its host: what specifiers and the environment of a unit come from.
@@ -119,6 +152,8 @@ def expand(text: str, unit: UnitName, manager: Manager, source: Path) -> str:
         known = _values(unit, manager, source)
         if letter in known:
             return known[letter]
+        if letter in _FACTS:
+            return _FACTS[letter]()
         if letter.isascii() and letter.isalnum():
             raise UnknownSpecifier(f"has the specifier %{letter}, which has no value here")
         return match[0]
@@ -158,4 +193,5 @@ def _values(unit: UnitName, manager: Manager, source: Path) -> dict[str, str]:
         "l": manager.host.partition(".")[0],
         "q": manager.host,
         "v": manager.kernel,
+        "d": f"{manager.runtime}/credentials/{unit.full}",
     }

@@ -58,7 +58,7 @@ def read_all(paths: Iterable[Path], environment: Mapping[str, str], manager: Man
             _with_socket(load(other, runs, found, name), unit, tables[name]) if kind == "socket" else _with_timer(
                 other, unit, tables[name]
             )
-    relations.relate(units, tables)
+    relations.relate(units, tables, {other.name for both in beside.values() for other in both.values()})
     for name, unit in units.items():
         _install(unit, tables[name])
         tell_the_rest(unit)
