@@ -38,10 +38,12 @@ _GLOB = frozenset("*?[")
 
 @dataclass
 class Surroundings:
-    """The environment of a unit. `known` are the variables that commands may use. `in_files` are those whose values
-    files have at present, and `read_here` what services.toml makes of these files. `open_ended`: a file is not there
-    yet, and may set any other. `gone` are those that are taken out in the end. `folders`: the directories that systemd would
-    make."""
+    """The environment of a unit.
+
+    `known` are the variables that commands may use. `in_files` are those whose values files have at present, and
+    `read_here` what services.toml makes of these files. `open_ended`: a file is not there yet, and may set any other.
+    `gone` are those that are taken out in the end. `folders`: the directories that systemd would make.
+    """
 
     known: dict[str, str]
     in_files: dict[str, str] = field(default_factory=dict)

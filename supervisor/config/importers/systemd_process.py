@@ -176,7 +176,8 @@ def sandbox(unit: Unit, table: dict[str, Any], folders: list[str]) -> None:
             found[name] = paths
     if folders and found.get("protect_system") == "strict":
         made = [folder for folder in folders if Path(folder).exists()]
-        found["read_write_paths"] = list(dict.fromkeys([*found.get("read_write_paths", []), *made]))
+        if paths := list(dict.fromkeys([*found.get("read_write_paths", []), *made])):
+            found["read_write_paths"] = paths
         if missing := [folder for folder in folders if folder not in made]:
             said = f"Add {', '.join(missing)} to `sandbox.read_write_paths` when it has been made."
             unit.lose(Kind.CHANGED, unit.last("Service", "ProtectSystem") or dynamic, said)

@@ -70,7 +70,7 @@ def _entry(edge: _Edge) -> Any:
 
 def _edges(name: str, unit: Unit, names: Mapping[str, str], parts: Collection[str]) -> Iterable[_Edge]:
     after = {other for _, other in _listed(unit, "Unit", ("After",))}
-    before = {(names.get(other), unit.name.full) for unit in [unit] for _, other in _listed(unit, "Unit", ("Before",))}
+    before = {names.get(other) for _, other in _listed(unit, "Unit", ("Before",))}
     missing: dict[Setting, list[str]] = {}
     for setting, other in _listed(unit, "Unit", (*_STRONG, "Wants", "After", "Before", "PartOf")):
         if other == unit.name.full or other in parts:
