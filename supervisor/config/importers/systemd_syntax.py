@@ -98,8 +98,8 @@ def first_word(text: str, start: int, *, strict: bool = False, plain: bool = Fal
     """The word that begins at `start` or after spaces there, without its quotes and escapes, and where the next one
     begins. None: no more words.
 
-    `strict`: an unknown escape raises Unbalanced, else it stays as it is. `plain`: as systemd splits the value of a
-    variable: a backslash only goes away, and a quote may stay open.
+    `strict`: an unknown escape raises Unbalanced, else it stays, with the character after the backslash. `plain`: as
+    systemd splits the value of a variable: a backslash only goes away, and a quote may stay open.
     """
     end = len(text)
     while start < end and text[start] in SPACE:
@@ -122,8 +122,8 @@ def first_word(text: str, start: int, *, strict: bool = False, plain: bool = Fal
             value, length = _unescaped(text, at + 1)
             if not length and strict:
                 raise Unbalanced(f"has an unknown escape: {text[at : at + 2]}")
-            word += value if length else b"\\"
-            at += length
+            word += value if length else text[at : at + 2].encode(errors="surrogateescape")
+            at += length or 1
         else:
             word += char.encode(errors="surrogateescape")
         at += 1
@@ -143,9 +143,9 @@ def _unescaped(text: str, at: int) -> tuple[bytes, int]:
     if match is None:
         return b"", 0
     value = int(match[1] or match[2] or match[3] or "0", 16) or int(match[4] or "0", 8)
-    if not value or value > 0x10FFFF or 0xD800 <= value <= 0xDFFF:
+    if not value or value > 0x10FFFF:
         return b"", 0
-    return (bytes([value]) if match[1] or match[4] else chr(value).encode()), len(match[0])
+    return (bytes([value]) if match[1] or match[4] else chr(value).encode(errors="surrogatepass")), len(match[0])
 
 
 def words(text: str, *, strict: bool = False, plain: bool = False) -> list[str]:
