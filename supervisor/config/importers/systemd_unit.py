@@ -7,7 +7,7 @@ the system's manager, with that manager's defaults.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from supervisor.config.importers.systemd_specifiers import Manager, UnitName
 from supervisor.config.importers.systemd_syntax import settings
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+_OF_USERS = "/systemd/user/"
 LONGEST_NAME = 100
 _MARKS = ("{replica}", "{port}")
 _GENERAL = (
@@ -33,22 +34,21 @@ _GENERAL = (
 """Defaults of systemd that no key here has, told once."""
 
 
-def read(path: Path, environment: Mapping[str, str]) -> Imported:
-    """Read one unit: see read_all."""
-    return read_all([path], environment)
-
-
-def read_all(paths: Iterable[Path], environment: Mapping[str, str], manager: Manager | None = None) -> Imported:
-    """Read units as one set. `manager` is what would run them; the system's manager of this host unless given,
-    and `environment` has no part in it: a unit gets nothing of who calls systemctl.
+def read(paths: Sequence[Path], environment: Mapping[str, str], manager: Manager | None = None) -> Imported:
+    """Read units as one set. `manager` is what would run them; the system's manager of this host unless given, and
+    `environment` has no part in it: a unit gets nothing of who calls systemctl.
 
     A .service brings the .socket and the .timer of its name that lie beside it, and these bring their .service. Raises
     ImportRefused where systemd refuses a unit, and OSError where a file cannot be read.
     """
     runs = manager or Manager()
     found = Imported(TOOL)
-    services, beside = _sorted_out(paths, found)
+    services, beside = _sorted_out([path.absolute() for path in paths], found)
     names = _names(services, found)
+    for name, path in names.items():
+        if _OF_USERS in path.as_posix():
+            said = "It is read as a unit of the system's manager: its environment and its specifiers are not a user's."
+            found.lose(Kind.CHANGED, str(path), 0, "", said, name)
     units: dict[str, Unit] = {}
     tables: dict[str, dict[str, Any]] = {}
     for name, path in names.items():

@@ -11,7 +11,7 @@ import pytest
 from supervisor.config.importers.imported import Imported, ImportRefused, Kind
 from supervisor.config.importers.services_toml import services_toml
 from supervisor.config.importers.systemd_specifiers import Manager
-from supervisor.config.importers.systemd_unit import read, read_all
+from supervisor.config.importers.systemd_unit import read
 from supervisor.config.load import load
 from supervisor.config.source.expand import parse_environment_file
 from tests.config.importers.systemd_cases import BASE, CASES, Case
@@ -28,10 +28,10 @@ def given(tmp_path: Path) -> Given:
     def make(files: dict[str, str], *names: str) -> Imported:
         for name, text in files.items():
             path = tmp_path / name
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text.replace("@HERE@", str(tmp_path)))
         units = names or [name for name in files if name.endswith(".service") and "@." not in name]
-        return read_all([tmp_path / name for name in units], {}, MANAGER)
+        return read([tmp_path / name for name in units], {}, MANAGER)
 
     return make
 
@@ -59,7 +59,7 @@ def environment(table: dict[str, Any]) -> dict[str, str]:
         path = Path(entry["path"] if isinstance(entry, dict) else entry)
         if path.exists():
             found |= parse_environment_file(path.read_text())[0]
-    return found | table["environment"]
+    return {**found, **table["environment"]}
 
 
 def executed(command: list[str], variables: dict[str, str]) -> list[list[str]]:
@@ -525,11 +525,16 @@ def test_another_kind_of_unit_is_told(given: Given) -> None:
     ]
 
 
-def test_one_file_alone_is_read_too(tmp_path: Path) -> None:
+def test_a_unit_gets_nothing_of_the_caller(tmp_path: Path) -> None:
     (tmp_path / "a.service").write_text(unit())
-    found = read(tmp_path / "a.service", {"SECRET": "1"})
+    found = read([tmp_path / "a.service"], {"SECRET": "1"})
     assert [one.name for one in found.services] == ["a"]
     assert "SECRET" not in found.services[0].table["environment"]
+
+
+def test_a_unit_of_a_user_is_told(given: Given) -> None:
+    found = given({"systemd/user/a.service": unit()})
+    assert any("a unit of the system's manager" in loss.text for loss in found.losses)
 
 
 def test_an_account_that_lives_as_long_as_the_unit_becomes_nobody(service: Callable[..., dict[str, Any]]) -> None:
