@@ -70,6 +70,7 @@ def read_files(paths: Sequence[Path], environment: Mapping[str, str], tool: str 
         imported: Imported = read(of[one.tool], environment)
         together.services += imported.services
         together.losses += imported.losses
+        together.sources += imported.sources
     _refuse_doubles(together.services)
     return together
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from supervisor.errors import ConfigError
@@ -76,6 +77,9 @@ class Imported:
     tool: str
     services: list[ImportedService] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    sources: list[Path] = field(default_factory=list)
+    """Files that were read beside those that were given, such as a file of variables: what is made of them may be read
+    by those only who may read each of them."""
 
     def lose(self, kind: Kind, file: str, line: int, key: str, text: str, service: str | None = None) -> None:
         """Add a loss."""

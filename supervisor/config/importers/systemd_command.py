@@ -172,6 +172,7 @@ def _one_file(
         elif own:
             unit.lose(Kind.CHANGED, setting, f"{what}{over}.")
         return True
+    unit.imported.sources.append(path)
     values, ignored = environment_file(text)
     found.in_files |= values
     ours, errors = parse_environment_file(text.removeprefix("\ufeff"))

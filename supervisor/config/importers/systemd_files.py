@@ -137,6 +137,7 @@ def load(path: Path, manager: Manager, imported: Imported, service: str | None =
 
 def _read(unit: Unit, file: Path) -> None:
     text = file.read_bytes().decode(errors="surrogateescape")
+    unit.imported.sources.append(file)
     found, complaints = settings(text, str(file))
     for complaint in complaints:
         if complaint.fatal:
