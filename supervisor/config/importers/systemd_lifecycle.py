@@ -59,6 +59,14 @@ def kind_of(unit: Unit) -> str:
     return kind
 
 
+def runs_nothing(unit: Unit, kind: str) -> bool:
+    """Whether systemd takes the unit although it has no ExecStart=."""
+    stays = unit.last("Service", "RemainAfterExit")
+    may = kind == "oneshot" or (stays is not None and boolean(stays.value) is True)
+    ends = unit.last("Unit", "SuccessAction") or unit.last("Service", "ExecStop")
+    return may and ends is not None and unit.last("Service", "ExecStart") is None
+
+
 def program(unit: Unit, kind: str, around: Surroundings, table: dict[str, Any]) -> list[ExecLine]:
     """Write the command, and give what ExecStart= runs. Raises ImportRefused where systemd refuses the unit."""
     start = commands(unit, "ExecStart")
@@ -66,8 +74,7 @@ def program(unit: Unit, kind: str, around: Surroundings, table: dict[str, Any]) 
         where = Setting("Service", "ExecStart", "", start[1].file, start[1].line)
         raise unit.refuse(where, "more than one ExecStart= needs Type=oneshot: systemd refuses the unit")
     if not start:
-        hint = "write what is to run as ExecStart="
-        raise unit.refuse(None, "there is no ExecStart=, so there is nothing to run here", hint)
+        raise unit.refuse(None, "there is no ExecStart=: systemd refuses the unit")
     before, after = commands(unit, "ExecStartPre"), commands(unit, "ExecStartPost")
     for key, lines in (("ExecStart", start), ("ExecStartPre", before), ("ExecStartPost", after)):
         tell_prefixes(unit, lines, key)

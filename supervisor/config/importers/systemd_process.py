@@ -121,7 +121,10 @@ def privileges(unit: Unit, table: dict[str, Any]) -> None:
     if bounding is not None:
         table["capabilities"] = bounding
     ambient = _capabilities(unit, "AmbientCapabilities", frozenset())
-    if ambient:
+    if ambient and table.get("user") in (None, 0, "root"):
+        where = unit.last("Service", "AmbientCapabilities")
+        unit.lose(Kind.DROPPED, where, "Root has these capabilities anyway, so there is nothing to write.")
+    elif ambient:
         table["ambient_capabilities"] = ambient
     if unit.switch("NoNewPrivileges") or unit.switch("DynamicUser"):
         table["no_new_privileges"] = True
@@ -172,7 +175,11 @@ def sandbox(unit: Unit, table: dict[str, Any], folders: list[str]) -> None:
         if value:
             found[name] = value
     for name, keys in _PATHS.items():
-        if paths := [path for setting in unit.many("Service", *keys) for path in _paths(unit, setting)]:
+        paths = [path for setting in unit.many("Service", *keys) for path in _paths(unit, setting)]
+        if "/" in paths:
+            paths.remove("/")
+            found |= _root(unit, name, unit.last("Service", *keys))
+        if paths:
             found[name] = paths
     if folders and found.get("protect_system") == "strict":
         made = [folder for folder in folders if Path(folder).exists()]
@@ -183,6 +190,15 @@ def sandbox(unit: Unit, table: dict[str, Any], folders: list[str]) -> None:
             unit.lose(Kind.CHANGED, unit.last("Service", "ProtectSystem") or dynamic, said)
     if found:
         table["sandbox"] = found
+
+
+def _root(unit: Unit, name: str, setting: Setting | None) -> dict[str, Any]:
+    """What stands for `/` in a list of paths, where no list here can have it."""
+    if name != "read_only_paths":
+        unit.lose(Kind.DROPPED, setting, "The root directory itself cannot be in this list here.")
+        return {}
+    unit.lose(Kind.CHANGED, setting, '`protect_system = "strict"` stands for /: /dev, /proc and /sys can be written.')
+    return {"protect_system": "strict"}
 
 
 def _paths(unit: Unit, setting: Setting) -> list[str]:

@@ -16,7 +16,7 @@ from supervisor.config.importers import systemd_relations as relations
 from supervisor.config.importers.imported import Imported, ImportedService, ImportRefused, Kind
 from supervisor.config.importers.systemd_command import surroundings
 from supervisor.config.importers.systemd_files import TOOL, Unit, load, tell_the_rest
-from supervisor.config.importers.systemd_lifecycle import kind_of, program, readiness, restarts, stopping
+from supervisor.config.importers.systemd_lifecycle import kind_of, program, readiness, restarts, runs_nothing, stopping
 from supervisor.config.importers.systemd_socket import sockets
 from supervisor.config.importers.systemd_specifiers import Manager, UnitName
 from supervisor.config.importers.systemd_syntax import settings
@@ -52,8 +52,12 @@ def read(paths: Sequence[Path], environment: Mapping[str, str], manager: Manager
     units: dict[str, Unit] = {}
     tables: dict[str, dict[str, Any]] = {}
     for name, path in names.items():
-        unit = units[name] = load(path, runs, found, name)
-        tables[name] = _table(unit)
+        unit = load(path, runs, found, name)
+        kind = kind_of(unit)
+        if runs_nothing(unit, kind):
+            found.lose(Kind.DROPPED, unit.file, 0, "", "The unit has no ExecStart=, so there is nothing to run.")
+            continue
+        units[name], tables[name] = unit, _table(unit, kind)
         for kind, other in beside.get(path.name, {}).items():
             _with_socket(load(other, runs, found, name), unit, tables[name]) if kind == "socket" else _with_timer(
                 other, unit, tables[name]
@@ -132,13 +136,12 @@ def _names(paths: Iterable[Path], found: Imported) -> dict[str, Path]:
     return names
 
 
-def _table(unit: Unit) -> dict[str, Any]:
+def _table(unit: Unit, kind: str) -> dict[str, Any]:
     """The service that a unit is, without its relations to others."""
     table: dict[str, Any] = {}
     if description := unit.text("Description", "Unit"):
         table["description"] = description
     table["command"] = []
-    kind = kind_of(unit)
     user = process.account(unit, table)
     around = surroundings(unit, user, table)
     process.scheduling(unit, table)

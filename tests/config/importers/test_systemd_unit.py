@@ -219,7 +219,11 @@ def test_the_limit_of_starts_stands_in_unit_and_may_be_off(service: Callable[...
             "limits": {"nofile": "unlimited", "core": "1073741824:2147483648", "nice": 19, "rttime": 5000000},
         }),
         ("CapabilityBoundingSet=\nAmbientCapabilities=CAP_KILL", {
-            "capabilities": [], "ambient_capabilities": ["CAP_KILL"],
+            "capabilities": [],
+        }),
+        ("AmbientCapabilities=CAP_KILL ~x\nUser=33", {"user": 33, "ambient_capabilities": ["CAP_KILL"]}),
+        ("ReadOnlyPaths=/ /etc\nReadWritePaths=/", {
+            "sandbox": {"protect_system": "strict", "read_only_paths": ["/etc"]},
         }),
         ("CapabilityBoundingSet=CAP_KILL CAP_CHOWN\nCapabilityBoundingSet=~CAP_KILL", {"capabilities": ["CAP_CHOWN"]}),
         ("NoNewPrivileges=yes\nNoNewPrivileges=maybe", {}),
@@ -516,6 +520,13 @@ def test_a_timer_starts_nothing_here(given: Given) -> None:
 def test_a_socket_or_a_timer_needs_its_service(given: Given) -> None:
     with pytest.raises(ImportRefused, match=r"b\.service, which it starts, is not beside it"):
         given({"a.timer": "[Timer]\nUnit=b.service\n"}, "a.timer")
+
+
+def test_a_unit_that_runs_nothing_is_told(given: Given) -> None:
+    text = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop=/bin/true\n"
+    found = given({"a.service": text, "b.service": unit("After=a.service")})
+    assert [one.name for one in found.services] == ["b"]
+    assert "The unit has no ExecStart=, so there is nothing to run." in [loss.text for loss in found.losses]
 
 
 def test_another_kind_of_unit_is_told(given: Given) -> None:
