@@ -49,7 +49,8 @@ _RESTARTS = ("no", "always", "on-success", "on-failure", "on-abnormal", "on-abor
 def kind_of(unit: Unit) -> str:
     """The unit's `Type=` in effect. Raises ImportRefused where systemd refuses it."""
     given, bus = unit.last("Service", "Type"), unit.last("Service", "BusName")
-    kind = given.value if given is not None else "dbus" if bus is not None else "simple"
+    without = "oneshot" if unit.last("Service", "ExecStart") is None else "simple"
+    kind = given.value if given is not None else "dbus" if bus is not None else without
     if kind not in _TYPES:
         assert given is not None
         unit.ignored(given, "has an unknown type, so that the type is simple")

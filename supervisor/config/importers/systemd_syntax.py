@@ -76,8 +76,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """(number of the first line, text) of each line that counts, after continued ones are joined."""
     begun, joined = 0, ""
     for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        line = raw.rstrip("\r").lstrip(SPACE)
-        if line[:1] in _COMMENT and line:
+        line = raw.rstrip("\r")
+        if line.lstrip(SPACE).startswith(tuple(_COMMENT)):
             continue
         joined, begun = joined + line, begun or number
         if (len(joined) - len(joined.rstrip("\\"))) % 2:

@@ -522,8 +522,15 @@ def test_a_socket_or_a_timer_needs_its_service(given: Given) -> None:
         given({"a.timer": "[Timer]\nUnit=b.service\n"}, "a.timer")
 
 
-def test_a_unit_that_runs_nothing_is_told(given: Given) -> None:
-    text = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop=/bin/true\n"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop=/bin/true\n",
+        "[Service]\nType=simple\nRemainAfterExit=yes\nExecStop=/bin/true\n",
+        "[Unit]\nSuccessAction=exit\n",
+    ],
+)
+def test_a_unit_that_runs_nothing_is_told(given: Given, text: str) -> None:
     found = given({"a.service": text, "b.service": unit("After=a.service")})
     assert [one.name for one in found.services] == ["b"]
     assert "The unit has no ExecStart=, so there is nothing to run." in [loss.text for loss in found.losses]
