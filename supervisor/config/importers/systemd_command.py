@@ -184,13 +184,9 @@ def _one_file(
         unit.lose(Kind.CHANGED, setting, said)
         ours = {}
     found.read_here |= ours
-    for line, key in ignored:
-        if not errors:
-            unit.lose(
-                Kind.CHANGED,
-                setting,
-                f"{path}, line {line}: systemd ignores the assignment to {key!r}, here it counts.",
-            )
+    for line, _ in ignored if not errors else ():
+        said = f"{path}, line {line}: systemd takes no variable from this line; here it sets one."
+        unit.lose(Kind.CHANGED, setting, said)
     if not errors and (strange := [name for name, value in values.items() if ours.get(name) != value]):
         said = f"{path}: {', '.join(strange)} would be read otherwise here, so `environment` has the present value."
         unit.lose(Kind.CHANGED, setting, said)

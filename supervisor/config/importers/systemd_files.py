@@ -60,8 +60,8 @@ class Unit:
         """A value with its specifiers replaced; None, and a loss, where systemd ignores it for one of them."""
         try:
             return self.expand(setting.value if value is None else value)
-        except UnknownSpecifier as error:
-            self.ignored(setting, str(error))
+        except UnknownSpecifier:
+            self.ignored(setting, "has a specifier that has no value")
             return None
 
     def expand(self, value: str) -> str:
@@ -123,16 +123,25 @@ def load(path: Path, manager: Manager, imported: Imported, service: str | None =
     Of `NAME@INSTANCE.service` the file may be missing where `NAME@.service` is beside it. Raises ImportRefused where
     systemd refuses the unit, and OSError where a file cannot be read.
     """
-    name = UnitName.of(path.name)
-    source = path
-    if name.instance and not path.exists():
-        source = path.with_name(name.template)
+    source = _behind_link(path)
+    name = UnitName.of(source.name)
+    if name.instance and not source.exists():
+        source = source.with_name(name.template)
     if path.resolve() == _NULL or not source.read_bytes():
-        raise ImportRefused(str(path), 0, "the unit is masked: its file is empty, so systemd starts it never")
+        raise ImportRefused(str(path), 0, "the unit is masked: its file is empty, so systemd never starts it")
     unit = Unit(name, source, manager, imported, service)
-    for file in (source, *_drop_ins(path, name, manager)):
+    for file in (source, *_drop_ins((path.parent, source.parent), name, manager)):
         _read(unit, file)
     return unit
+
+
+def _behind_link(path: Path) -> Path:
+    """The file of the unit for which a link stands: an alias, or a unit that is enabled or linked."""
+    target, own = path.resolve(), UnitName.of(path.name)
+    name = UnitName.of(target.name)
+    if not path.is_symlink() or name.kind != own.kind:
+        return path
+    return target.with_name(path.name) if name.instance == "" else target
 
 
 def _read(unit: Unit, file: Path) -> None:
@@ -159,28 +168,32 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _drop_ins(path: Path, name: UnitName, manager: Manager) -> list[Path]:
-    """The files of the drop-in folders, sorted by their name; one of the same name counts where it is nearest."""
-    folders = [str(path.parent)]
-    if folders[0] in manager.folders:
-        folders = list(manager.folders)
+def _drop_ins(beside: tuple[Path, ...], name: UnitName, manager: Manager) -> list[Path]:
+    """The files of the drop-in folders, sorted by their name; one of the same name counts where it is nearest.
+
+    `beside`: the folders of the unit. One of the manager's brings all of the manager's.
+    """
+    folders = [folder for folder in manager.folders if any(str(one) in manager.folders for one in beside)]
+    folders += [str(one) for one in beside if str(one) not in folders]
+    places = [f"{folder}/{one}.d" for folder in folders for one in _drop_in_names(name)]
+    places += [f"{folder}/{name.kind}.d" for folder in folders]
     files: dict[str, Path] = {}
-    for folder in (Path(folder) / f"{one}.d" for one in _drop_in_names(name) for folder in folders):
-        if folder.is_dir():
-            for file in sorted(folder.glob("*.conf")):
+    for place in map(Path, places):
+        if place.is_dir():
+            for file in sorted(place.glob("*.conf")):
                 files.setdefault(file.name, file)
     return [files[key] for key in sorted(files) if files[key].resolve() != _NULL and files[key].is_file()]
 
 
 def _drop_in_names(name: UnitName) -> list[str]:
-    """`a-b@x.service`, `a-b@.service`, `a-.service`, `service`: the nearest first."""
+    """`a-b@x.service`, `a-b@.service`, `a-@.service`: the nearest first."""
     names = [name.full] if name.instance is None else [name.full, name.template]
     at = f"@.{name.kind}" if name.instance is not None else f".{name.kind}"
     prefix = name.prefix
     while "-" in prefix.rstrip("-"):
         prefix = prefix.rstrip("-").rpartition("-")[0] + "-"
         names.append(prefix + at)
-    return [*names, name.kind]
+    return names
 
 
 _SECTIONS = {"service": ("Unit", "Service", "Install"), "socket": ("Unit", "Socket", "Install")}

@@ -121,7 +121,7 @@ def first_word(text: str, start: int, *, strict: bool = False, plain: bool = Fal
         elif char == "\\":
             value, length = _unescaped(text, at + 1)
             if not length and strict:
-                raise Unbalanced(f"has an unknown escape: {text[at : at + 2]}")
+                raise Unbalanced("has an unknown escape")
             word += value if length else text[at : at + 2].encode(errors="surrogateescape")
             at += length or 1
         else:

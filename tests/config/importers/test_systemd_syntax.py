@@ -82,7 +82,7 @@ def test_an_open_quote_is_refused_but_not_in_the_value_of_a_variable(text: str) 
 
 
 def test_an_unknown_escape_may_be_refused() -> None:
-    with pytest.raises(Unbalanced, match=r"\\q"):
+    with pytest.raises(Unbalanced, match="escape"):
         words("a \\q", strict=True)
 
 
@@ -124,7 +124,7 @@ def test_a_command_knows_its_line() -> None:
 
 def test_assignments_end_where_one_cannot_be_read() -> None:
     assert assignments("""A=1 "B=2 3" C='4'"5" D=\\x41""") == (["A=1", "B=2 3", "C=45", "D=A"], "")
-    assert assignments("A=1 B=\\q C=2") == (["A=1"], "has an unknown escape: \\q")
+    assert assignments("A=1 B=\\q C=2") == (["A=1"], "has an unknown escape")
     assert assignments("A=1 'B=2") == (["A=1"], "has a quote that is not closed")
 
 

@@ -375,7 +375,7 @@ def test_a_secret_is_in_no_loss(given: Given) -> None:
     files = {
         "a.service": "[Service]\nEnvironment=KEY=geheim1 'B=geheim2' geheim3\nEnvironmentFile=@HERE@/e\n"
         "ExecStart=/bin/true ${KEY} $TOKEN {port}\nUnsetEnvironment=KEY=geheim1\nPassEnvironment=X\n",
-        "e": "TOKEN=geheim4 # x\nexport C=geheim5\nKEY=geheim6\n",
+        "e": "TOKEN=geheim4 # x\nexport C=geheim5\nKEY=geheim6\nexport geheim7==\n",
     }
     assert "geheim" not in " ".join(map(str, given(files).losses))
 
@@ -405,6 +405,48 @@ def test_an_instance_is_made_from_its_template(given: Given) -> None:
         ("w-a-x2db", ["/bin/x", "a\\x2db"]),
     ]
     assert "The service is called w-1: w@1 is no name here." in [loss.text for loss in found.losses]
+
+
+def test_a_link_stands_for_its_unit(given: Given, tmp_path: Path) -> None:
+    """An alias has the name of the unit, and its drop-ins; an instance has its own name."""
+    for folder in ("wants", "units"):
+        (tmp_path / folder).mkdir()
+    for link, target in (("alias", "real"), ("w@1", "w@")):
+        (tmp_path / f"wants/{link}.service").symlink_to(tmp_path / f"units/{target}.service")
+    found = given(
+        {
+            "units/real.service": "[Service]\nExecStart=/bin/x %n\n",
+            "units/real.service.d/a.conf": "[Service]\nEnvironment=A=1\n",
+            "units/w@.service": TEMPLATE,
+            "wants/w@1.service.d/a.conf": "[Service]\nEnvironment=B=2\n",
+        },
+        "wants/alias.service",
+        "wants/w@1.service",
+    )
+    alias, instance = (one.table for one in found.services)
+    assert (alias["command"], alias["environment"]["A"]) == (["/bin/x", "real.service"], "1")
+    assert (instance["command"], instance["environment"]["B"]) == (["/bin/x", "1"], "2")
+
+
+def test_drop_ins_of_the_folders_of_the_system_count_together(tmp_path: Path) -> None:
+    """/etc over /usr/lib by the name of the file, also that of a prefix, and `service.d` under all of them."""
+    files = {
+        "lib/d-x.service": "[Service]\nExecStart=/bin/x\n",
+        "lib/d-x.service.d/1.conf": "[Service]\nEnvironment=ONE=lib\n",
+        "lib/d-x.service.d/2.conf": "[Service]\nEnvironment=TWO=lib\n",
+        "etc/d-x.service.d/1.conf": "[Service]\nEnvironment=ONE=etc\n",
+        "lib/d-x.service.d/0.conf": "[Service]\nEnvironment=ZERO=exact\n",
+        "etc/d-.service.d/0.conf": "[Service]\nEnvironment=ZERO=prefix\n",
+        "etc/service.d/2.conf": "[Service]\nEnvironment=TWO=all\n",
+        "etc/service.d/3.conf": "[Service]\nEnvironment=ONE=last\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "etc/d-x.service.d/4.conf").symlink_to("/dev/null")
+    folders = (f"{tmp_path}/etc", f"{tmp_path}/lib")
+    table = read([tmp_path / "lib/d-x.service"], {}, Manager(variables={}, folders=folders)).services[0].table
+    assert table["environment"] == {"ZERO": "prefix", "ONE": "last", "TWO": "lib"}
 
 
 def test_a_template_needs_an_instance(given: Given) -> None:
