@@ -37,8 +37,6 @@ def sockets(unit: Unit, table: dict[str, Any], *, own_start: bool) -> None:
         unit.lose(Kind.CHANGED, listens[0] if listens else None, "A oneshot cannot be started by a connection here.")
     if demand:
         options.append("start=demand")
-    if unit.last("Socket", "ReusePort") is not None:
-        unit.used.add(("Socket", "ReusePort"))
     only_six = unit.last("Socket", "BindIPv6Only")
     both = only_six is None or only_six.value != "ipv6-only"
     mode = unit.last("Socket", "SocketMode")

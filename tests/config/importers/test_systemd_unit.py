@@ -371,6 +371,66 @@ def test_each_line_that_does_something_else_here_is_told(given: Given) -> None:
     assert lines == set(range(2, len(DROPPED.splitlines()) + 1)) - headers
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("Environment=A=1 'B=2", "quote that is not closed; what stands before that counts"),
+        ("EnvironmentFile=relative", "no absolute path"),
+        ("EnvironmentFile=/not/there/*.env", "No file matches"),
+        ("EnvironmentFile=%z", "specifier"),
+        ("EnvironmentFile=/not/there", "cannot be read now (no such file or directory), so its variables were not"),
+        ("EnvironmentFile=-/not/there\nEnvironment=A=1", "`environment` counts here"),
+        ("MemoryMax=much", "is no size"),
+        ("CPUQuota=2", "is no percentage"),
+        ("TasksMax=10%", "write a number"),
+        ("User=33\nExecStartPost=/bin/true", "daemon's user"),
+        ("BusName=org.example", "no name on the bus"),
+        ("Type=idle", "without a wait"),
+        ("Type=notify-reload", "came with 253"),
+        ("SuccessExitStatus=MANY", "neither an exit code nor a signal"),
+        ("StartLimitInterval=long\nStartLimitBurst=many", "is no number"),
+        ("User=games\nWorkingDirectory=~", ""),
+        ("User=nobody\nWorkingDirectory=~", "home of its user is not known"),
+        ("WorkingDirectory=/%z", "specifier"),
+        ("WorkingDirectory=-/not/there", "so it runs in /"),
+        ("ProtectSystem=much", "unknown value"),
+        ("DynamicUser=yes\nProtectSystem=full\nStateDirectory=none-such", "Add /var/lib/none-such"),
+        ("ReadOnlyPaths='/a", "not closed"),
+        ("ReadOnlyPaths=a", "not absolute"),
+        ("ReadOnlyPaths=/%z", "specifier"),
+        ("InaccessiblePaths=/", "root directory itself"),
+        ("MemoryMax=10%", "write a size"),
+        ("StandardOutput=append:/a/{instance}", "{instance} is replaced"),
+        ("StandardOutput=tty", "kept in the log"),
+        ("User=33\nAmbientCapabilities=CAP_NONE", "does not know"),
+        ("AmbientCapabilities=CAP_KILL", "Root has"),
+        ("ExecStart=/bin/true\nExecSearchPath=/a", "looked up in PATH"),
+        ("ExecStart=true\nEnvironment=PATH=/a", "true is looked up in this PATH"),
+        ("ExecStop=/bin/kill -9 9", "only signals"),
+        ("ExecStop=/bin/kill $MAINPID", "follows TERM at once"),
+        ("ExecStop=/bin/kill -99 $MAINPID", "only signals"),
+        ("ExecStop=/bin/kill -a -b -c $MAINPID", "only signals"),
+    ],
+)
+def test_what_is_told_of_one_key(given: Given, lines: str, said: str) -> None:
+    start = "" if "ExecStart=" in lines else "ExecStart=/bin/true\n"
+    found = given({"a.service": f"[Service]\n{start}{lines}\n"})
+    assert said in "\n".join(loss.text for loss in found.losses)
+
+
+def test_a_file_of_variables_has_to_be_utf_8(given: Given, tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(b"A=\xff\n")
+    with pytest.raises(ImportRefused, match="is not UTF-8"):
+        given({"a.service": "[Service]\nEnvironmentFile=@HERE@/e\nExecStart=/bin/x\n"})
+
+
+def test_a_line_that_is_not_utf_8_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "a.service").write_bytes(b"[Service]\nExecStart=/bin/x\nEnvironment=A=\xff B=1\n")
+    found = read([tmp_path / "a.service"], {}, MANAGER)
+    assert found.services[0].table["environment"] == BASE
+    assert told(found, "Environment")[0][:2] == (Kind.IGNORED, 3)
+
+
 def test_a_secret_is_in_no_loss(given: Given) -> None:
     files = {
         "a.service": "[Service]\nEnvironment=KEY=geheim1 'B=geheim2' geheim3\nEnvironmentFile=@HERE@/e\n"
@@ -521,6 +581,8 @@ def test_required_by_is_a_need_of_the_other(given: Given) -> None:
     text = "[Service]\nExecStart=/bin/x\n[Install]\nRequiredBy=a.service\n"
     found = given({"a.service": unit(), "b.service": text})
     assert found.services[0].table["depends_on"] == [{"service": "b", "condition": "started"}]
+    found = given({"a.service": unit("After=b.service"), "b.service": text})
+    assert found.services[0].table["depends_on"] == ["b"]
 
 
 SOCKET = "[Socket]\nListenStream=8080\nListenStream=127.0.0.1:81\nListenStream=%t/a.sock\nListenStream=@a\n"
@@ -536,6 +598,8 @@ SOCKET = "[Socket]\nListenStream=8080\nListenStream=127.0.0.1:81\nListenStream=%
           "unix:@a?name=x"]),
         ("ListenStream=\nListenStream=[::1]:5\nListenDatagram=5\nListenStream=vsock:2:3\n", ["tcp://[::1]:5?N"]),
         ("Accept=yes\n", None),
+        ("ListenStream=\nListenStream=[::]:5\nListenStream=%z\nFileDescriptorName=a b\n",
+         ["tcp://0.0.0.0:5", "tcp://[::]:5"]),
     ],
 )  # fmt: skip
 def test_a_socket_unit_beside_it(given: Given, more: str, expected: list[str] | None) -> None:
@@ -549,6 +613,13 @@ def test_a_service_without_install_is_started_by_the_first_connection(given: Giv
     for name in files:
         table = given(files, name).services[0].table
         assert table["sockets"] == ["unix:/run/a?mode=0666&name=a.socket&start=demand"]
+
+
+def test_a_job_is_not_started_by_a_connection(given: Given) -> None:
+    files = {"a.service": "[Service]\nType=oneshot\nExecStart=/bin/x\n", "a.socket": "[Socket]\nListenStream=/run/a\n"}
+    found = given(files)
+    assert found.services[0].table["sockets"] == ["unix:/run/a?mode=0666&name=a.socket"]
+    assert told(found, "ListenStream")[0][2] == "A oneshot cannot be started by a connection here."
 
 
 def test_a_timer_starts_nothing_here(given: Given) -> None:
