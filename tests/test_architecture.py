@@ -162,7 +162,7 @@ ROOMS: dict[str, set[str]] = {
     "config.checks": {"core", "config.schema", "config.source", "config.units", "adapters.processes.sandbox"},
     "config.export": {"core", "config.schema", "config.units"},
     # Files of other process managers: text to text; what is written is loaded as any services.toml.
-    "config.importers": {"errors", "config.source", "config.units"},
+    "config.importers": {"errors", "config.schema", "config.source", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
     "config.definition": {"core", "config.build", "config.export", "config.schema", "config.source"},
     "config.build": {"core", "config.checks", "config.schema", "config.source"},

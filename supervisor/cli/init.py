@@ -80,7 +80,7 @@ def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bo
         raise UsageError(f"--format {tool}: there are {', '.join(TOOLS)}")
     try:
         imported = read_files(sources, os.environ, tool)
-        mode = _least_mode([*sources, *map(Path, imported.files)])
+        mode = _least_mode([*sources, *imported.files])
     except OSError as error:
         raise UsageError(f"cannot read {error.filename or sources[0]}: {error.strerror}") from None
     if not imported.services:
@@ -108,9 +108,11 @@ def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bo
 
 
 def _least_mode(sources: Sequence[Path]) -> int:
-    """Who may read every source may read what is made of them, which holds their environments."""
+    """Who may read every source may read what is made of them, which holds their environments.
+
+    One that is not there, such as an instance of a systemd template, was made from another, which is among them."""
     mode = 0o666
-    for source in sources:
+    for source in filter(Path.exists, sources):
         mode &= source.stat().st_mode | 0o600
     return mode
 

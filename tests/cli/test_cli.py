@@ -621,6 +621,17 @@ def test_init_writes_what_check_takes(supervisor: Supervisor, tmp_path: Path) ->
     assert supervisor("init", "--force").code == 0
 
 
+def test_what_is_made_of_a_secret_file_may_be_read_by_its_readers_alone(supervisor: Supervisor, tmp_path: Path) -> None:
+    """Also where that file is only named by one that is given, and for an instance, which has no file of its own."""
+    (tmp_path / "web@.service").write_text(
+        f"[Service]\nEnvironmentFile={tmp_path}/secret\nExecStart=/bin/true %i\n[Install]\nWantedBy=multi-user.target\n"
+    )
+    (tmp_path / "secret").touch(0o600)
+    made = supervisor("init", "--from", "web@1.service", "-o", "made.toml")
+    assert (made.code, "web-1" in made.out) == (0, True)
+    assert (tmp_path / "made.toml").stat().st_mode & 0o777 == 0o600
+
+
 def test_check_tells_what_the_host_has(supervisor: Supervisor, tmp_path: Path) -> None:
     (tmp_path / "large.toml").write_text(
         '[services.a]\ncommand = "sleep 1"\nreplicas = 3\n[services.a.resources]\nmax_memory = "1000000GiB"\n'

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from supervisor.errors import ConfigError
@@ -76,7 +77,7 @@ class Imported:
     tool: str
     services: list[ImportedService] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
     """Files that were read beside those that were given: whoever may not read one of them may not read the result."""
 
     def lose(self, kind: Kind, file: str, line: int, key: str, text: str, service: str | None = None) -> None:

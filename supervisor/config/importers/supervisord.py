@@ -125,7 +125,7 @@ class _Importer:
         other_sections(self._ini, self._reader, imported, self._by_section)
         if imported.services:
             self._tell_of_all()
-        imported.files += self._ini.files
+        imported.files += map(Path, self._ini.files)
         files = {file: index for index, file in enumerate(self._ini.files)}
         imported.losses.sort(key=lambda loss: (files.get(loss.file, 0), loss.line))
         imported.services.sort(key=lambda service: (files.get(service.file, 0), service.line))
