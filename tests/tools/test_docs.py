@@ -56,6 +56,15 @@ def test_each_command_and_each_detector_has_a_row() -> None:
         assert f"\n| `{detector}` |" in detection, f"docs/detection.md has no row for {detector}"
 
 
+def test_messages_that_troubleshooting_quotes_are_printed_somewhere() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "supervisor").rglob("*.py"))
+    quoted = re.findall(r"^> `(.+)`$", (ROOT / "docs/troubleshooting.md").read_text(), re.M)
+    assert len(quoted) > 10
+    for message in quoted:
+        for part in message.split("…"):
+            assert part.strip() in code, f"no message says {part.strip()!r}"
+
+
 def test_each_page_is_in_the_index() -> None:
     linked = {(ROOT / "docs" / link).resolve() for link in LINK.findall((ROOT / "docs/README.md").read_text())}
     assert {page for page in (ROOT / "docs").glob("*.md") if page.name != "README.md"} <= linked
