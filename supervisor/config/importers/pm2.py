@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ _TOP = {
 
 
 def read(
-    path: Path,
+    paths: Sequence[Path],
     environment: Mapping[str, str],
     *,
     called_in: Path | None = None,
@@ -52,22 +52,24 @@ def read(
     cpus: int | None = None,
     evaluate: Evaluate = evaluate_by_node,
 ) -> Imported:
-    """The applications of a file.
+    """The applications of the files.
 
-    `called_in`: where pm2 would be called, from which relative paths go; the folder of the file unless given. `env`:
+    `called_in`: where pm2 would be called, from which relative paths go; the folder of each file unless given. `env`:
     the NAME of `pm2 start --env NAME`, whose `env_NAME` then counts. `cpus`: how many the host has; counted unless
     given. A file that is no mere literal is run by node, with `environment`.
 
     Raises ImportRefused where PM2 refuses the file, or node is needed and missing, and OSError.
     """
-    folder = called_in or path.absolute().parent
-    value, evaluated = read_file(path, _text(path), folder, environment, evaluate)
-    reader = _File(Imported("pm2"), str(path), folder, environment, env, cpus or os.cpu_count() or 1)
-    if evaluated:
-        text = "node has evaluated it: what it takes from the environment is a fixed value here, secrets included."
-        reader.lose(Kind.CHANGED, 0, "", text)
-    reader.read(value, counts_as_file=bool(kind_of(path.name)))
-    return reader.imported
+    imported = Imported("pm2")
+    for path in paths:
+        folder = called_in or path.absolute().parent
+        value, evaluated = read_file(path, _text(path), folder, environment, evaluate)
+        reader = _File(imported, str(path), folder, environment, env, cpus or os.cpu_count() or 1)
+        if evaluated:
+            text = "node has evaluated it: what it takes from the environment is a fixed value here, secrets included."
+            reader.lose(Kind.CHANGED, 0, "", text)
+        reader.read(value, counts_as_file=bool(kind_of(path.name)))
+    return imported
 
 
 def _text(path: Path) -> str:
@@ -338,7 +340,8 @@ class _File:
             "PM2 gives up for good, and counts only ends within min_uptime of a start soon after the first; here the"
             " breaker counts all restarts within `window`, and tries again after `cooldown`.",
         )
-        if any("path" not in service.table.get("log", {}) for service in self.imported.services):
+        own = [service for service in self.imported.services if service.file == self.file]
+        if any("path" not in service.table.get("log", {}) for service in own):
             self.lose(
                 Kind.CHANGED,
                 0,

@@ -279,7 +279,7 @@ def imported(folder: Path, text: str, name: str = "ecosystem.config.js", **optio
     file.write_text(put(text, folder))
     environment = caller(folder) | options.pop("environment", {})
     given: dict[str, Any] = {"cpus": 2, "evaluate": not_evaluated} | options
-    return read(file, environment, **given)
+    return read([file], environment, **given)
 
 
 def not_evaluated(kind: str, path: Path, called_in: Path, environment: Mapping[str, str]) -> Any:
@@ -524,4 +524,14 @@ def test_a_file_of_another_name_is_read_and_told(folder: Path) -> None:
 def test_a_file_in_another_encoding_is_refused(folder: Path) -> None:
     (folder / "a.json").write_bytes(b"[\n{script: '\xff'}]")
     with pytest.raises(ImportRefused, match=r"a\.json:2: it is not written in UTF-8"):
-        read(folder / "a.json", {})
+        read([folder / "a.json"], {})
+
+
+def test_a_name_in_a_second_file_is_another_service(folder: Path) -> None:
+    for name in ("a.json", "b.json"):
+        (folder / name).write_text("[{script: 'app.js'}]")
+    found = read([folder / "a.json", folder / "b.json"], caller(folder))
+    assert [(service.name, service.file) for service in found.services] == [
+        ("app", f"{folder}/a.json"),
+        ("app-2", f"{folder}/b.json"),
+    ]
