@@ -100,10 +100,11 @@ class _File:
                 self.lose(Kind.DROPPED, top.line_of(key), key, _NOT_HERE.get(key, _OF_CONTAINER))
         self.tell_override()
         expanded = {name: self.expanded(name, table) for name, table in services.items()}
-        kept = {name: Service(self.imported, self.file, name, table, table.line) for name, table in expanded.items()}
-        for name, table in expanded.items():
-            if not self.has_command(name, table, services.line_of(name)):
-                del kept[name]
+        kept = {
+            name: Service(self.imported, self.file, name, table, services.line_of(name))
+            for name, table in expanded.items()
+            if self.has_command(name, table, services.line_of(name))
+        }
         for service in kept.values():
             for other, how in self.dependencies(service).items():
                 if how.get("condition") == "service_completed_successfully":
@@ -189,12 +190,14 @@ class _File:
         for key in service.table:
             if key not in service.told and not key.startswith("x-"):
                 service.lose(Kind.DROPPED, key, _NOT_HERE.get(key, _OF_CONTAINER))
+        if not service.table.keys() & {"image", "build"}:
+            raise self.refuse(service.line, f"{name} has neither image nor build")
         ordered = {key: table[key] for key in _ORDER if key in table}
         self.imported.services.append(ImportedService(name, self.file, service.line, ordered))
 
     def command(self, service: Service) -> list[str]:
         entrypoint, command = (self.words(service, key) for key in ("entrypoint", "command"))
-        if not entrypoint and "image" in service.table:
+        if not entrypoint:
             text = "The entrypoint of the image, if it has one, would come before it."
             service.lose(Kind.CHANGED, "command", text)
         words = [*entrypoint, *command]

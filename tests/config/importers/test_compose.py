@@ -70,6 +70,7 @@ CASES = [
         "variables as a mapping",
         """services:
   a:
+    image: x
     command: env
     environment:
       NUM: 3
@@ -92,6 +93,7 @@ CASES = [
         "variables as a list",
         """services:
   a:
+    image: x
     command: env
     environment:
       - A=1=2
@@ -106,6 +108,7 @@ CASES = [
         "references with defaults, of the environment over .env",
         """services:
   a:
+    image: x
     command: serve ${TAG} ${OTHER:-def} ${EMPTY:-full} ${EMPTY-none} $FROM ${MISSING}
     environment: {X: "${TAG:?needed}-$${TAG}"}
 """,
@@ -116,10 +119,12 @@ CASES = [
         "files of variables, over which the mapping goes",
         """services:
   a:
+    image: x
     command: env
     env_file: [one.env, ./two.env]
     environment: {C: "9"}
   b:
+    image: x
     command: env
     env_file: one.env
 """,
@@ -132,7 +137,7 @@ CASES = [
     Case(
         "a file of variables that reads otherwise here",
         """services:
-  a: {command: env, env_file: a.env}
+  a: {image: x, command: env, env_file: a.env}
 """,
         [Run("a", ["env"], {"A": "a\\nb", "TOKEN": "s3cret", "D": "$HOME"})],
         {"a.env": "export A='a\\nb'\nTOKEN\nGONE\nD=$HOME\n"},
@@ -146,6 +151,7 @@ CASES = [
 services:
   a:
     <<: *base
+    image: x
     command: env
     environment: {<<: *env, B: "2"}
   b: {<<: *base, command: [env, b]}
@@ -156,11 +162,13 @@ services:
         "a folded command of several lines",
         """services:
   a:
+    image: x
     command: >
       celery -A app
       worker --loglevel=info
       -Q "a,b"
   b:
+    image: x
     command: |
       sh -c "
       echo a
@@ -183,9 +191,10 @@ services:
     Case(
         "conditions of dependencies",
         """services:
-  migrate: {command: python migrate.py}
-  cache: {command: serve cache, healthcheck: {test: [CMD, redis-cli, ping], interval: 5s}}
+  migrate: {image: x, command: python migrate.py}
+  cache: {image: x, command: serve cache, healthcheck: {test: [CMD, redis-cli, ping], interval: 5s}}
   web:
+    image: x
     command: serve
     depends_on:
       migrate: {condition: service_completed_successfully}
@@ -301,7 +310,7 @@ def put(value: Any, folder: Path) -> Any:
 
 @pytest.mark.parametrize(("text", "expected"), POLICIES)
 def test_policies_are_those_of_docker(text: str, expected: dict[str, Any], folder: Path) -> None:
-    table = imported(folder, f"services:\n  a:\n    command: serve\n    {text}\n").services[0].table
+    table = imported(folder, f"services:\n  a:\n    command: serve\n    {text}\n    image: x\n").services[0].table
     assert {key: table.get(key) for key in expected} == put(expected, folder)
 
 
@@ -310,7 +319,7 @@ def test_dependencies_have_their_conditions(folder: Path) -> None:
         CASES[-1].text
         + "      other: {condition: service_started, required: false, restart: true}\n  other: {image: x}\n"
     )
-    found = imported(folder, text.replace("other: {image: x}", "other: {command: serve}"))
+    found = imported(folder, text.replace("other: {image: x}", "other: {image: x, command: serve}"))
     tables = {service.name: service.table for service in found.services}
     assert tables["web"]["depends_on"] == [
         {"service": "migrate", "condition": "completed"},
@@ -322,7 +331,7 @@ def test_dependencies_have_their_conditions(folder: Path) -> None:
 
 
 TOLD = [
-    ("image: x", [(Kind.CHANGED, 3, "command"), (Kind.DROPPED, 4, "image")]),
+    ("build: .", [(Kind.DROPPED, 4, "build")]),
     ("ports: ['80:80']", [(Kind.DROPPED, 4, "ports")]),
     ("volumes: ['a:/b']\n    networks: [x]", [(Kind.DROPPED, 4, "volumes"), (Kind.DROPPED, 5, "networks")]),
     ("privileged: true\n    x-own: 1", [(Kind.DROPPED, 4, "privileged")]),
@@ -335,7 +344,7 @@ TOLD = [
     ("healthcheck: {interval: 1s}", [(Kind.DROPPED, 4, "healthcheck")]),
     ("environment: [TOKEN]", [(Kind.CHANGED, 4, "environment")]),
     ("environment: {A: '{port}'}", [(Kind.CHANGED, 4, "environment")]),
-    ("entrypoint: start {replica}", [(Kind.CHANGED, 3, "command")]),
+    ("environment: {B: '{replica}'}", [(Kind.CHANGED, 4, "environment")]),
     ("profiles: [a]", [(Kind.CHANGED, 4, "profiles")]),
     ("user: root", [(Kind.CHANGED, 4, "user")]),
 ]  # fmt: skip
@@ -345,15 +354,16 @@ TOLD = [
 def test_what_is_not_taken_over_is_told_with_its_line(
     text: str, expected: list[tuple[Kind, int, str]], folder: Path
 ) -> None:
-    found = imported(folder, f"services:\n  a:\n    command: serve\n    {text}\n")
+    found = imported(folder, f"services:\n  a:\n    command: serve\n    {text}\n    image: x\n")
     told = [(loss.kind, loss.line, loss.key) for loss in found.losses if loss.line]
-    assert sorted(one for one in told if one[0] is not Kind.CHOSEN) == sorted(expected)
+    of_each = [(Kind.CHANGED, 3, "command"), (Kind.CHOSEN, 2, "user"), (Kind.DROPPED, text.count("\n") + 5, "image")]
+    assert sorted(one for one in told if one not in of_each) == sorted(expected)
     assert all(loss.service == "a" for loss in found.losses if loss.line)
 
 
 def test_what_holds_for_the_whole_file_is_told_once(folder: Path) -> None:
     (folder / "compose.override.yaml").touch()
-    text = "version: '3'\nx-a: 1\nservices:\n  db: {image: x}\n  a: {command: 'serve $TAG $GONE', depends_on: [db]}"
+    text = "version: '3'\nx-a: 1\nservices:\n  db: {image: x}\n  a: {build: ., command: x $TAG $GO, depends_on: [db]}"
     found = imported(folder, f"{text}\nvolumes: {{}}")
     assert [(loss.kind, loss.line, loss.key) for loss in found.losses if loss.service is None] == [
         (Kind.DROPPED, 6, "volumes"),
@@ -382,6 +392,7 @@ REFUSED = [
     ("services:\n  a:\n    command: serve\n    stop_grace_period: soon", 4, "no duration"),
     ("services:\n  a:\n    command: serve\n    scale: many", 4, "is no number"),
     ("services:\n  a:\n    command: serve\n    healthcheck: {test: [curl]}", 4, "test begins with"),
+    ("services:\n  a: {command: serve}", 2, "a has neither image nor build"),
     ("services:\n  -a: {command: serve}", 2, "no name of a service"),
 ]
 
@@ -402,3 +413,8 @@ def test_a_file_in_another_encoding_is_refused(folder: Path) -> None:
     (folder / "a.yaml").write_bytes(b"services:\n  \xff: 1")
     with pytest.raises(ImportRefused, match=r"a\.yaml:2: it is not written in UTF-8"):
         read([folder / "a.yaml"], {})
+
+
+def test_a_mark_in_a_command_is_told(folder: Path) -> None:
+    found = imported(folder, "services:\n  a: {image: x, entrypoint: 'start {replica}'}")
+    assert [loss.text.split()[0] for loss in found.losses if loss.kind is Kind.CHANGED and loss.line] == ["{replica}"]
