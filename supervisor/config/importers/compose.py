@@ -43,6 +43,7 @@ _CONDITIONS = {
     "service_healthy": "ready",
     "service_completed_successfully": "completed",
 }
+_REFERENCE = re.compile(r"\$\{([^}:]*)(?::-([^}]*))?\}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _ORDER = (
     "type", "command", "directory", "user", "group", "environment", "environment_file", "inherit_environment",
@@ -80,7 +81,7 @@ class _File:
         self.folder = path.absolute().parent
         beside = self.folder / ".env"
         known = read_dotenv(_text(beside)) if beside.is_file() else {}
-        self.variables = {name: value for name, value in known.items() if value is not None} | dict(environment)
+        self.variables = _nested(known, environment) | dict(environment)
         self.interpolation = Interpolation(self.variables)
         self.completed: set[str] = set()
 
@@ -216,7 +217,7 @@ class _File:
                 raise self.refuse(service.table.line_of(key), f"{key} has a word that is no text; write it in quotes")
             return list(value)
         try:
-            return shlex.split(str(value))
+            return shlex.split(text_of(value))
         except ValueError as error:
             raise self.refuse(service.table.line_of(key), f"{key} cannot be split into words: {error}") from None
 
@@ -252,6 +253,8 @@ class _File:
         written = service.get("environment")
         own: dict[str, str | None] = {}
         if isinstance(written, Block):
+            if any(isinstance(value, list | dict) for value in written.values()):
+                raise self.refuse(service.table.line_of("environment"), "the value of a variable is no text")
             own = {key: None if value is None else text_of(value) for key, value in written.items()}
         for entry in written if isinstance(written, list) else []:
             name, equals, given_there = str(entry).partition("=")
@@ -356,6 +359,16 @@ class _File:
             found.append(one if how.get("required") is not False else one | {"required": False})
         if found:
             table["depends_on"] = found
+
+
+def _nested(known: Mapping[str, str | None], environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of .env; `${NAME}` and `${NAME:-default}` in them are those before it, then of the environment."""
+    found: dict[str, str] = {}
+    for key, value in known.items():
+        if value is not None:
+            around = {**environment, **found}
+            found[key] = _REFERENCE.sub(lambda match: around.get(match[1], match[2] or ""), value)  # noqa: B023
+    return found
 
 
 def _mounts(volumes: Any) -> list[tuple[str, str]]:

@@ -83,7 +83,9 @@ def health_of(service: Service) -> dict[str, Any]:
         return {}
     interval = _time(service, check, "interval", 30.0)
     timeout = _time(service, check, "timeout", 30.0)
-    retries = int(check.get("retries") or 3)
+    retries = text_of(check.get("retries") or 3)
+    if not retries.isdigit():
+        raise ImportRefused(service.file, service.table.line_of("healthcheck"), "retries is no number")
     begin = _time(service, check, "start_period", 0.0)
     text = (
         'Docker reports an unhealthy container and lets it run, and so does this: write on_suspect = "restart" to have'
@@ -91,9 +93,9 @@ def health_of(service: Service) -> dict[str, Any]:
     )
     service.lose(Kind.CHANGED, "healthcheck", text)
     probe = {"exec": command, "interval": format_duration(interval)}
-    silence = format_duration(retries * interval + timeout)
+    silence = format_duration(int(retries) * interval + timeout)
     return {
-        "start_timeout": format_duration(begin + retries * (interval + timeout)),
+        "start_timeout": format_duration(begin + int(retries) * (interval + timeout)),
         "ready": probe | {"timeout": format_duration(timeout)},
         "heartbeat": {
             "source": "exec",
@@ -117,7 +119,7 @@ def _test(service: Service, check: Block) -> list[str] | None:
     if kind == "CMD" and words:
         return words
     if kind == "CMD-SHELL" and words:
-        return ["/bin/sh", "-c", words[0]]
+        return ["/bin/sh", "-c", *words]
     if kind == "NONE":
         return None
     line = service.table.line_of("healthcheck")

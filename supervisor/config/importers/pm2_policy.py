@@ -25,7 +25,7 @@ def milliseconds(value: float) -> str:
 def restart_of(app: App) -> dict[str, Any]:
     """The table `restart`: the delays of PM2, and a breaker that opens where PM2 gives up."""
     starts, uptime = int(app.get("max_restarts", 16)), app.get("min_uptime", 1000)
-    delay, growing = int(app.get("restart_delay", 0)), app.get("exp_backoff_restart_delay")
+    delay, growing = max(0, int(app.get("restart_delay", 0))), app.get("exp_backoff_restart_delay")
     codes = app.get("stop_exit_codes", [])
     if app.get("autorestart") is False:
         return {"policy": "never"}

@@ -217,4 +217,6 @@ class _Reader:
             raise self.beyond("a number is not understood")
         digits = written.replace("_", "")
         number = int(digits, 16) if digits[:2] in ("0x", "0X") else float(digits)
+        if number >= 1e21:
+            raise self.beyond("a number is not understood")
         return sign * (int(number) if number == int(number) and abs(number) < 2**53 else number)

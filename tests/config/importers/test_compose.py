@@ -109,11 +109,11 @@ CASES = [
         """services:
   a:
     image: x
-    command: serve ${TAG} ${OTHER:-def} ${EMPTY:-full} ${EMPTY-none} $FROM ${MISSING}
+    command: serve ${TAG} ${OTHER:-def} ${EMPTY:-full} ${EMPTY-none} $FROM ${MISSING} $MADE
     environment: {X: "${TAG:?needed}-$${TAG}"}
 """,
-        [Run("a", ["serve", "v2", "def", "full", "env", "file"], {"X": "v2-${TAG}"})],
-        {".env": "TAG=v1\nFROM='env file'\n"},
+        [Run("a", ["serve", "v2", "def", "full", "env", "file", "v1-/home/me-d"], {"X": "v2-${TAG}"})],
+        {".env": "TAG=v1\nFROM='env file'\nMADE=${TAG}-${HOME}-${GONE:-d}${GONE}\n"},
     ),
     Case(
         "files of variables, over which the mapping goes",
@@ -390,6 +390,9 @@ REFUSED = [
     ("services:\n  a:\n    command: serve\n    depends_on: {a: {condition: x}}", 4, "x is no condition"),
     ("services:\n  a:\n    command: serve\n    restart: sometimes", 4, "no restart policy"),
     ("services:\n  a:\n    command: serve\n    stop_grace_period: soon", 4, "no duration"),
+    ("services:\n  a:\n    command: &x [*x]", 3, "it is no YAML"),
+    ("services:\n  a:\n    command: serve\n    environment: {A: [1]}", 4, "is no text"),
+    ("services:\n  a:\n    command: serve\n    healthcheck: {test: x, retries: y}", 4, "retries is no number"),
     ("services:\n  a:\n    command: serve\n    scale: many", 4, "is no number"),
     ("services:\n  a:\n    command: serve\n    healthcheck: {test: [curl]}", 4, "test begins with"),
     ("services:\n  a: {command: serve}", 2, "a has neither image nor build"),

@@ -330,6 +330,8 @@ POLICIES: list[tuple[str, dict[str, Any]]] = [
     ("autorestart: false, stop_exit_codes: [0]", {"restart": {"policy": "never"}}),
     ("max_restarts: 4, min_uptime: '5s'", {"restart": ALWAYS | BREAKER | {"max_restarts": 3, "window": "20s"}}),
     ("max_restarts: 0, min_uptime: 0, killTimeout: 0", {"restart": ALWAYS | BREAKER, "stop_timeout": "1s600ms"}),
+    ("restart_delay: -1", {"restart": ALWAYS | BREAKER}),
+    ("min_uptime: '0s'", {"restart": ALWAYS | {"max_restarts": 1_000_000}}),
     ("restart_delay: 400", {"restart": ALWAYS | BREAKER | {"initial": "400ms"}}),
     ("restart_delay: '3000'", {"restart": ALWAYS | {"initial": "3s", "max_restarts": 1_000_000}}),
     ("restart_delay: 45000", {"restart": ALWAYS | {"initial": "45s", "maximum": "45s", "max_restarts": 1_000_000}}),
