@@ -238,11 +238,11 @@ class _File:
 
     def account(self, service: Service, table: dict[str, Any]) -> None:
         written = service.get("user")
-        if written is None:
+        user, _, group = ("" if written is None else text_of(written)).partition(":")
+        if not user:
             text = "Without `user` it runs as the user of the image, often root; here as the user of the daemon."
             self.imported.lose(Kind.CHOSEN, self.file, service.line, "user", text, service.name)
             return
-        user, _, group = str(written).partition(":")
         table["user"] = int(user) if user.isdigit() else user
         if group:
             table["group"] = int(group) if group.isdigit() else group

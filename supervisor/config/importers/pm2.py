@@ -69,7 +69,22 @@ def read(
             text = "node has evaluated it: what it takes from the environment is a fixed value here, secrets included."
             reader.lose(Kind.CHANGED, 0, "", text)
         reader.read(value, counts_as_file=bool(kind_of(path.name)))
+    _separate_groups(imported)
     return imported
+
+
+def _separate_groups(imported: Imported) -> None:
+    """Give a namespace another name where a service has it: here the names of groups and services are of one kind."""
+    taken = {service.name for service in imported.services}
+    for service in imported.services:
+        name = service.table.get("group_name")
+        if name in taken:
+            other = f"{name}-group"
+            while other in taken:
+                other += "-"
+            service.table["group_name"] = other
+            text = f"A service has the name of the namespace, so the group is {other} here."
+            imported.lose(Kind.CHANGED, service.file, service.line, "namespace", text, service.name)
 
 
 def _text(path: Path) -> str:

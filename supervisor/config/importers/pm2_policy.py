@@ -19,13 +19,13 @@ _END_OF_LOG = re.compile(r"-[0-9]+\.log$|\.log$")
 
 
 def milliseconds(value: float) -> str:
-    return format_duration(value / 1000)
+    return format_duration(max(0.0, value / 1000))
 
 
 def restart_of(app: App) -> dict[str, Any]:
     """The table `restart`: the delays of PM2, and a breaker that opens where PM2 gives up."""
     starts, uptime = int(app.get("max_restarts", 16)), app.get("min_uptime", 1000)
-    delay, growing = max(0, int(app.get("restart_delay", 0))), app.get("exp_backoff_restart_delay")
+    delay, growing = int(app.get("restart_delay", 0)), app.get("exp_backoff_restart_delay")
     codes = app.get("stop_exit_codes", [])
     if app.get("autorestart") is False:
         return {"policy": "never"}

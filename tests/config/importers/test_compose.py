@@ -287,6 +287,7 @@ POLICIES: list[tuple[str, dict[str, Any]]] = [
     ("healthcheck: {disable: true}", {"ready": None, "heartbeat": None, "start_timeout": None}),
     ("healthcheck: {test: [NONE]}", {"ready": None}),
     ("healthcheck: {interval: 5s}", {"ready": None}),
+    ("user: '$UID:$GID'", {"user": None, "group": None}),
     ("user: www-data", {"user": "www-data", "group": None}),
     ('user: "1000:50"', {"user": 1000, "group": 50}),
     ("working_dir: /app/sub\n    volumes: ['./src:/app:ro', 'data:/data']", {"directory": "FOLDER/src/sub"}),

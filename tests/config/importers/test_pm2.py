@@ -349,6 +349,7 @@ POLICIES: list[tuple[str, dict[str, Any]]] = [
     ("stop_exit_codes: [143, '0', 0]", {"restart": ALWAYS | BREAKER | {"exit_codes": {"never": [0, 143]}}}),
     ("stop_exit_codes: 3", {"restart": ALWAYS | BREAKER | {"exit_codes": {"never": [3]}}}),
     ("kill_timeout: 10000", {"stop_timeout": "10s"}),
+    ("kill_timeout: -1", {"stop_timeout": "0s"}),
     ("max_memory_restart: '300M'", {"resources": {"max_memory": "300MiB", "for": "30s", "action": "restart"}}),
     ("max_memory_restart: 1500", {"resources": {"max_memory": "1.4648KiB", "for": "30s", "action": "restart"}}),
     ("max_memory_restart: '2G'", {"resources": {"max_memory": "2GiB", "for": "30s", "action": "restart"}}),
@@ -537,3 +538,15 @@ def test_a_name_in_a_second_file_is_another_service(folder: Path) -> None:
         ("app", f"{folder}/a.json"),
         ("app-2", f"{folder}/b.json"),
     ]
+
+
+def test_a_namespace_with_the_name_of_a_service_gets_another(folder: Path) -> None:
+    text = """module.exports = [{name: 'api', script: 'app.js', namespace: 'api'},
+      {name: 'api-group', script: 'app.js',
+       namespace: 'api'}]"""
+    found = imported(folder, text)
+    assert [service.table["group_name"] for service in found.services] == ["api-group-", "api-group-"]
+    told = [(loss.line, loss.service) for loss in found.losses if loss.key == "namespace"]
+    assert told == [(1, "api"), (2, "api-group")]
+    (folder / "services.toml").write_text(services_toml(found, "x"))
+    load(folder / "services.toml", caller(folder))
