@@ -137,10 +137,10 @@ CASES = [
     Case(
         "a file of variables that reads otherwise here",
         """services:
-  a: {image: x, command: env, env_file: a.env}
+  a: {image: x, command: env, env_file: a.env, environment: {B: own}}
 """,
-        [Run("a", ["env"], {"A": "a\\nb", "TOKEN": "s3cret", "D": "$HOME"})],
-        {"a.env": "export A='a\\nb'\nTOKEN\nGONE\nD=$HOME\n"},
+        [Run("a", ["env"], {"A": "a\\nb", "TOKEN": "s3cret", "D": "$HOME", "B": "own"})],
+        {"a.env": "B=file\nexport A='a\\nb'\nTOKEN\nGONE\nD=$HOME\n"},
     ),
     Case(
         "anchors and merged mappings",

@@ -115,10 +115,12 @@ CASES = [
         "a script with a space is given to bash, and its arguments are dropped",
         """[{name: 'plain', script: 'python3 jobs/tick.py --once', args: 'dropped'},
             {name: 'shell', script: 'python3 jobs/tick.py "$CALLER" && true'},
+            {name: 'none', script: 'not-there --once'},
             {script: 'gunicorn app:app -b 0.0.0.0:8000'}]""",
         [
             Process("plain", ["python3", "jobs/tick.py", "--once"], numbered()),
             Process("shell", ["BIN/bash", "-c", 'python3 jobs/tick.py "$CALLER" && true'], numbered()),
+            Process("none", ["BIN/bash", "-c", "not-there --once"], numbered()),
             Process("gunicorn-app-app--b-0.0.0", ["gunicorn", "app:app", "-b", "0.0.0.0:8000"], numbered()),
         ],
         "apps.json",
@@ -333,6 +335,7 @@ POLICIES: list[tuple[str, dict[str, Any]]] = [
     ("restart_delay: -1", {"restart": ALWAYS | BREAKER}),
     ("min_uptime: '0s'", {"restart": ALWAYS | {"max_restarts": 1_000_000}}),
     ("restart_delay: 400", {"restart": ALWAYS | BREAKER | {"initial": "400ms"}}),
+    ("restart_delay: 1050", {"restart": ALWAYS | BREAKER | {"initial": "1s50ms"}}),
     ("restart_delay: '3000'", {"restart": ALWAYS | {"initial": "3s", "max_restarts": 1_000_000}}),
     ("restart_delay: 45000", {"restart": ALWAYS | {"initial": "45s", "maximum": "45s", "max_restarts": 1_000_000}}),
     (
@@ -357,6 +360,8 @@ POLICIES: list[tuple[str, dict[str, Any]]] = [
     ("namespace: 'default'", {"group_name": None}),
     ("user: 'www-data', gid: 'adm'", {"user": "www-data", "group": "adm"}),
     ("uid: '1000'", {"user": 1000, "group": None}),
+    ("user: 'www-data', env: {HOME: '/x', A: 1}", {"environment": {"NODE_APP_INSTANCE": "0", "A": "1"}}),
+    ("env: {NODE_APP_INSTANCE: 'mine'}", {"environment": {"NODE_APP_INSTANCE": "mine"}}),
     (
         "out_file: 'logs/o.log', error_file: '~/e.log'",
         {"log": {"path": "CASE/logs/o.log", "rotate": False, "stderr": "/home/deploy/e.log"}},
@@ -550,3 +555,9 @@ def test_a_namespace_with_the_name_of_a_service_gets_another(folder: Path) -> No
     assert told == [(1, "api"), (2, "api-group")]
     (folder / "services.toml").write_text(services_toml(found, "x"))
     load(folder / "services.toml", caller(folder))
+
+
+def test_fewer_instances_than_cpus_by_more_than_one_are_no_cluster(folder: Path) -> None:
+    found = imported(folder, "module.exports = [{script: 'app.js', instances: -2}]", cpus=5)
+    assert found.services[0].table["replicas"] == 3
+    assert [loss.kind for loss in found.losses if loss.key == "instances"] == [Kind.CHOSEN]
