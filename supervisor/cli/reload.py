@@ -11,7 +11,7 @@ from supervisor.cli.options import daemon_options, pass_target
 from supervisor.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from supervisor.core.model.documents import Difference
     from supervisor.core.model.instance_documents import Instance
@@ -41,16 +41,27 @@ def reload(target: DaemonTarget, dry_run: bool, no_wait: bool, as_json: bool) ->
 
         click.echo(dumps(answer))
         return
-    for line in _difference(answer):
+    rows = target.client.status(answer["restarted"])["instances"] if answer["restarted"] else []
+    for line in _difference(answer, _resting(rows, answer["applied"])):
         click.echo(line)
-    if answer["restarted"] and not dry_run:
-        for line in _at_rest(target.client.status(answer["restarted"])["instances"]):
+    if not dry_run:
+        for line in _at_rest(rows):
             click.echo(line)
     rolled = answer.get("rolled", [])
     if rolled and not dry_run and not no_wait:
         from supervisor.cli.waiting.output import follow
 
         follow(target.client, rolled)
+
+
+def _resting(rows: Iterable[Instance], applied: bool) -> set[str]:
+    """Services of which nothing runs, so that the reload restarts nothing; none that has run and ended since then."""
+    at_rest: set[str] = set()
+    moves: set[str] = set()
+    for row in rows:
+        rests = row["state"] in ("stopped", "exited", "failed") and (not applied or row["cause"] == "reloaded")
+        (at_rest if rests else moves).add(row["service"])
+    return at_rest - moves
 
 
 def _at_rest(rows: Iterable[Instance]) -> Iterator[str]:
@@ -65,7 +76,7 @@ def _at_rest(rows: Iterable[Instance]) -> Iterator[str]:
             yield f"{name} has failed, and its breaker stays open: `supervisor reset {name}` tries it at once"
 
 
-def _difference(answer: Difference) -> list[str]:
+def _difference(answer: Difference, resting: Collection[str] = ()) -> list[str]:
     lines = [click.style(f"+ {name}", fg="green") for name in answer["added"]]
     lines += [click.style(f"- {name}", fg="red") for name in answer["removed"]]
     ended = answer.get("scale_ended", {})
@@ -74,6 +85,7 @@ def _difference(answer: Difference) -> list[str]:
         if not keys:
             continue
         how = "restarted" if name in answer["restarted"] else "in place"
+        how = "at its next start" if name in resting else how
         how = "instance by instance" if name in answer.get("rolled", []) else how
         before = answer.get("retried", {}).get(name)
         tried = f"; tried before and {before}" if before else ""

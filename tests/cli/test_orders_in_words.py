@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click import unstyle
 
 from supervisor.cli.balance import table
 from supervisor.cli.options import refuse_file
-from supervisor.cli.reload import _at_rest, _difference
+from supervisor.cli.reload import _at_rest, _difference, _resting
 from supervisor.cli.waiting import output as wait_output
 from supervisor.core.detection.interval_histogram import IntervalHistogram
 from supervisor.core.model.events import BeginMaintenance
@@ -48,6 +49,24 @@ def test_a_reload_tells_the_end_of_a_scale_once() -> None:
     told = _difference(_answer(web=["replicas", "nice"]))
     assert told[0].endswith("  nice (in place)") and told[1].endswith(ended)
     assert "replicas" in _difference(_answer(other=["replicas"]))[0], "no scale explains it"
+
+
+def test_a_reload_does_not_say_that_it_restarts_what_rests() -> None:
+    rows = [
+        view("web@1", "failed", cause="reloaded"),
+        view("web@2", "running"),
+        view("job", "exited", cause="reloaded"),
+        view("halted", "stopped", cause="reloaded"),
+        view("migrate", "exited", cause="exited"),  # restarted by this reload, and done since then
+        view("again", "backoff", cause="reloaded"),
+    ]
+    assert _resting(rows, applied=True) == {"job", "halted"}
+    assert _resting(rows, applied=False) == {"job", "halted", "migrate"}
+    answer = _answer(web=["command"], job=["command"]) | {"restarted": ["web", "job"], "scale_ended": {}}
+    assert [*map(unstyle, _difference(answer, {"job"}))][:2] == [
+        "~ web  command (restarted)",
+        "~ job  command (at its next start)",
+    ]
 
 
 def test_a_reload_says_what_it_does_not_start() -> None:

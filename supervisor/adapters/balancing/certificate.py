@@ -12,9 +12,12 @@ from pathlib import Path
 
 
 def refusal(path: str) -> str:
-    """Why HAProxy cannot use this certificate; empty if it can.  A directory of certificates is left to HAProxy."""
+    """Why HAProxy cannot use this file or directory of certificates; empty if it can."""
     if not os.access(path, os.R_OK):
         return f"{path} cannot be read"
+    if Path(path).is_dir():
+        used = [str(file) for file in sorted(Path(path).iterdir()) if _is_used(file)]
+        return next(filter(None, map(refusal, used)), "") if used else f"{path} has no certificate in it"
     if not Path(path).is_file():
         return ""
     key = path if _has_key(path) or not os.access(f"{path}.key", os.R_OK) else f"{path}.key"
@@ -29,6 +32,12 @@ def refusal(path: str) -> str:
             return f"the private key in {key} does not belong to the certificate"
         return f"{path} is no chain of certificates with its private key, unencrypted"
     return ""
+
+
+def _is_used(file: Path) -> bool:
+    """Whether HAProxy loads this file of a directory as a certificate; it refuses a link that leads nowhere."""
+    beside = file.name.startswith(".") or file.suffix in (".key", ".issuer", ".ocsp", ".sctl")
+    return not beside and (file.is_file() or not file.exists())
 
 
 def _has_key(path: str) -> bool:

@@ -51,8 +51,26 @@ def test_what_makes_no_certificate_is_refused(tmp_path: Path) -> None:
     assert refusal(str(pem)) == f"{pem} cannot be read"
 
 
-def test_a_short_key_a_directory_and_a_pipe_are_left_to_haproxy(tmp_path: Path) -> None:
+def test_a_short_key_and_a_pipe_are_left_to_haproxy(tmp_path: Path) -> None:
     pem = tmp_path / "web.pem"
     pem.write_text("".join(made(tmp_path, bits=1024)))
     os.mkfifo(tmp_path / "fifo")
-    assert [refusal(str(path)) for path in (pem, tmp_path, tmp_path / "fifo")] == ["", "", ""]
+    assert [refusal(str(path)) for path in (pem, tmp_path / "fifo")] == ["", ""]
+
+
+def test_each_certificate_in_a_directory_is_looked_at_and_one_is_needed(tmp_path: Path) -> None:
+    chain, key = made(tmp_path)
+    folder = tmp_path / "certificates"
+    (folder / "old").mkdir(parents=True)
+    for unused in (".hidden", "a.pem.key", "a.pem.ocsp", "old/a.pem"):
+        (folder / unused).write_text(key)
+    os.mkfifo(folder / "fifo")
+    assert refusal(str(folder)) == f"{folder} has no certificate in it"
+    (folder / "a.pem").write_text(chain)  # its key is in a.pem.key
+    (folder / "b.pem").write_text(chain + key)
+    assert refusal(str(folder)) == ""
+    (folder / "c.pem").write_text(chain)
+    assert refusal(str(folder)).startswith(f"{folder}/c.pem has no private key")
+    (folder / "c.pem").unlink()
+    (folder / "c.pem").symlink_to("nowhere")
+    assert refusal(str(folder)) == f"{folder}/c.pem cannot be read"

@@ -243,3 +243,36 @@ def test_promtool_sees_each_alert_fire_on_its_fault_and_only_then(tmp_path: Path
     file.write_text(json.dumps({"rule_files": [rules], "evaluation_interval": "1m", "tests": tests}))
     done = promtool("test", "rules", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_alert_counts_in_whole_numbers(tmp_path: Path) -> None:
+    """`increase` extrapolates: 4 restarts within 14 of 15 minutes are 4.286."""
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": f"{PREFIX}instance_restarts_total{W}", "values": "0x235 4x5"}],
+        "alert_rule_test": [
+            {
+                "eval_time": "240m",
+                "alertname": "PhiServiceFlapping",
+                "exp_alerts": [
+                    {
+                        "exp_labels": {
+                            "job": "phi", "instance": "h:9180", "service": "web", "name": "web@1",
+                            "severity": "warning",
+                        },
+                        "exp_annotations": {
+                            "summary": "web@1 was restarted 4 times within 15 minutes.",
+                            "description": "It starts and fails again; restarts alone do not help.",
+                            "command": "supervisor why web@1",
+                        },
+                    }
+                ],
+            }
+        ],
+    }  # fmt: skip
+    file = tmp_path / "test.json"
+    rules = str(MONITORING / "alerts.yml")
+    file.write_text(json.dumps({"rule_files": [rules], "evaluation_interval": "1m", "tests": [case]}))
+    done = promtool("test", "rules", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "humanize }}" not in RULES

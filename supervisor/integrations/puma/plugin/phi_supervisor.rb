@@ -2,7 +2,7 @@
 
 # Each worker of puma beats for itself.  Needs `heartbeat = { scope = "process" }`, and in puma's configuration:
 #
-#     $LOAD_PATH << "…/supervisor/integrations"   # or copy this file to lib/puma/plugin of the application
+#     $LOAD_PATH << "…/supervisor/integrations"   # or "…/lib" of the application, with this file in lib/puma/plugin
 #     plugin :phi_supervisor
 #
 # A worker beats while one of its threads is free, or a thread has begun a request since the last beat.  When all its
