@@ -64,6 +64,8 @@ def parse(text: str, file: str, sections: dict[str, Section]) -> None:
                 option = section.options[key]
             else:
                 section.options[key] = option
+            if not key:  # a value without a name does not go on
+                option = None
         else:
             bogus = bogus or number
     if bogus:

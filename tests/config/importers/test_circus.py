@@ -242,6 +242,7 @@ def in_folder(value: Any, folder: str) -> Any:
     [
         ("cmd = x\n", 1),
         ("[watcher:a]\ncmd = x\nno option\n", 3),
+        ("[watcher:a]\n= x\n goes on\n", 3),
         ("[watcher:a]\ncmd = x\nnumprocesses = two\n", 3),
         ("[watcher:a]\ncmd = x\nshell = perhaps\n", 3),
         ("[watcher:a]\ncmd = x\nstop_signal = STOPPING\n", 3),
