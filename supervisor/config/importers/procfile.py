@@ -248,6 +248,10 @@ def _tell_of_command(found: Command, name: str, number: int, file: str, service:
         told = f"foreman takes backslashes from the value of {variable} when it puts it into the command; here they "
         told += "stay."
         lose(Kind.CHANGED, told)
+    for variable in found.referring:
+        told = f"The value of {variable} holds the name of a variable, which foreman replaces as text; here the shell "
+        told += "expands it."
+        lose(Kind.CHANGED, told)
     for variable in found.written:
         lose(Kind.CHANGED, f"The value of {variable} is written into the command: a shell knows no such name.")
     for variable in found.only_foreman:

@@ -24,6 +24,7 @@ _IN_DOUBLE_QUOTES = re.compile(r'[^"\\$`]*')
 _AFTER_A_WORD = re.compile(r"\s*[^\s=;&|(<>]+\s[^;&|(]*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REPLACEMENT = re.compile(r"\\([0-9\\&'`])")
+_GLUED_BEFORE, _GLUED_AFTER = re.compile(r"(\$\w*|[~{])\Z"), tuple("#~=<>")
 _ESCAPED_IN_QUOTES = re.compile(r'([\\"`$])')
 
 
@@ -32,13 +33,15 @@ class Command:
     """The words to execute.
 
     `evaluated` are the variables whose values the shell reads as a part of the command, `backslashes` those whose
-    backslashes foreman changes, `written` those whose values stand in the words, as the shell has no such name.
-    `only_foreman` are names that foreman replaces where a shell, and honcho with it, would not.
+    backslashes foreman changes, `referring` those whose values hold names that foreman replaces in turn, and `written`
+    those whose values stand in the words, as the shell has no such name. `only_foreman` are names that foreman replaces
+    where a shell, and honcho with it, would not.
     """
 
     words: list[str]
     evaluated: tuple[str, ...] = ()
     backslashes: tuple[str, ...] = ()
+    referring: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     only_foreman: tuple[str, ...] = ()
 
@@ -69,6 +72,7 @@ def command(text: str, environment: Mapping[str, str]) -> Command | None:
     told = {
         "only_foreman": _only_foreman(parts, places),
         "backslashes": tuple(name for name in own if _replacement(environment[name]) != environment[name]),
+        "referring": tuple(name for name in own if _refers(name, environment)),
         "written": written,
     }
     if not needs_shell(whole):
@@ -78,6 +82,12 @@ def command(text: str, environment: Mapping[str, str]) -> Command | None:
     if evaluated := tuple(dict.fromkeys(_not_plain(parts, environment, places))):
         return Command(["/bin/sh", "-c", f'eval "{_in_quotes(parts)}"'], evaluated, **told)
     return Command(["/bin/sh", "-c", "".join(_referring(parts, environment, places))], **told)
+
+
+def _refers(name: str, environment: Mapping[str, str]) -> bool:
+    """Whether foreman replaces a name in the value, as it does with names that come later."""
+    names = list(environment)
+    return any(f"${other}" in environment[name] for other in names[names.index(name) + 1 :])
 
 
 def needs_shell(text: str) -> bool:
@@ -107,15 +117,20 @@ def _replacement(value: str) -> str:
 
 def _places(text: str, parts: _Parts) -> list[tuple[str, str]]:
     """Each reference's name, and where it stands: "bare", "double" (in such quotes), "literal" (in single quotes or
-    after a backslash: a shell would not expand it), or "nested": somewhere within `$(…)` or backquotes."""
+    after a backslash: a shell would not expand it), or "glued": within `$(…)` or backquotes, or beside a character
+    with which a value makes something else as text than as an expansion, such as `$x$A`, `~$A`, `$A#` or `$A>x`."""
     nested = "$(" in text or "`" in text
     places = []
-    quote, escaped = "", False
-    for part in parts:
+    quote, escaped, before = "", False, ""
+    for index, part in enumerate(parts):
         if isinstance(part, _Reference):
-            place = "nested" if nested and (quote or "'" in text) else "double" if quote else "bare"
+            follows = parts[index + 1]
+            glued = _GLUED_BEFORE.search(before) or (
+                not quote and isinstance(follows, str) and follows[:1] in _GLUED_AFTER
+            )
+            place = "glued" if glued or (nested and (quote or "'" in text)) else "double" if quote else "bare"
             places.append((part.name, "literal" if quote == "'" or escaped else place))
-            escaped = False
+            escaped, before = False, "x"
             continue
         for character in part:
             if escaped:
@@ -126,6 +141,7 @@ def _places(text: str, parts: _Parts) -> list[tuple[str, str]]:
                 quote = ""
             elif character in "'\"" and not quote:
                 quote = character
+        before = part or before
     return places
 
 
@@ -153,8 +169,8 @@ def _not_plain(parts: _Parts, environment: Mapping[str, str], places: list[tuple
         value = environment[part.name]
         plain = where == "double" and _IN_DOUBLE_QUOTES.fullmatch(value)
         if where == "bare":
-            sign = "=" if _AFTER_A_WORD.fullmatch(before) else ""
-            plain = _PLAIN.fullmatch(value.replace(sign, "") if sign else value)
+            within = _AFTER_A_WORD.fullmatch(before)
+            plain = _PLAIN.fullmatch(value.replace("=", "") if within else value or "=")
         if not plain and part.name not in OWN:
             found.append(part.name)
         before += "x"
@@ -170,13 +186,17 @@ def _referring(parts: _Parts, environment: Mapping[str, str], places: list[tuple
             written.append(part)
             continue
         _, where = next(place, ("", "bare"))
-        follows = parts[index + 1]
-        written.append(environment[part.name] if where in ("literal", "nested") else _reference(part.name, follows))
+        written.append(
+            environment[part.name] if where in ("literal", "glued") else _reference(part, parts[index + 1 :])
+        )
     return written
 
 
-def _reference(name: str, follows: str | _Reference) -> str:
-    return f"${{{name}}}" if _longer(follows) else f"${name}"
+def _reference(reference: _Reference, after: _Parts) -> str:
+    """The reference for the shell, in braces where a name or another reference follows."""
+    follows = next((part for part in after if part), "")
+    braces = isinstance(follows, _Reference) or _longer(follows)
+    return f"${{{reference.name}}}" if braces else f"${reference.name}"
 
 
 def _in_quotes(parts: _Parts) -> str:
@@ -186,5 +206,5 @@ def _in_quotes(parts: _Parts) -> str:
         if isinstance(part, str):
             written.append(_ESCAPED_IN_QUOTES.sub(r"\\\1", part))
         else:
-            written.append(_reference(part.name, parts[index + 1]))
+            written.append(_reference(part, parts[index + 1 :]))
     return "".join(written)

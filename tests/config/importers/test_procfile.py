@@ -254,11 +254,12 @@ def test_a_name_that_only_environment_file_takes_is_told() -> None:
 
 
 def test_what_a_value_does_to_a_command_is_told_with_its_name() -> None:
-    found = imported("web: node $A $1B\n", "A=a\\\\b\n1B=c\n", {})
+    found = imported("web: node $A $1B\n", "A=a\\\\b$1B\n1B=c\n", {})
     of_web = [loss.text for loss in found.losses if loss.service == "web"]
-    assert [word for text in of_web for word in ("eval", "backslashes", "written into") if word in text] == [
+    assert [word for text in of_web for word in ("eval", "backslashes", "holds", "written into") if word in text] == [
         "eval",
         "backslashes",
+        "holds",
         "written into",
     ]
 
@@ -376,8 +377,19 @@ def test_which_commands_need_a_shell(text: str, shell: bool) -> None:
         ("x \"$(y '$A')\"", {"A": "z"}, sh('eval "x \\"\\$(y \'$A\')\\""'), {"evaluated": ("A",)}),
         ("x \"$(y '$PORT')\"", {"PORT": "1"}, sh("x \"$(y '1')\""), {}),
         ('x "\\"$A" \'"\' $A', {"A": "z"}, sh('x "\\"$A" \'"\' $A'), {}),
-        ("x $A$B>y", {"A": "1", "B": "2"}, sh("x $A$B>y"), {}),
-        ("x $A", {"A": "$B", "B": "2"}, sh('eval "x $A"'), {"evaluated": ("A",)}),
+        ("x $A$B >y", {"A": "1", "B": "2"}, sh("x ${A}$B >y"), {}),
+        ("x $A$B>y", {"A": "1", "B": "2"}, sh('eval "x ${A}$B>y"'), {"evaluated": ("B",)}),
+        ("x; $A", {"A": ""}, sh('eval "x; $A"'), {"evaluated": ("A",)}),
+        ("x $PS$PORT~&", {"PORT": "1", "PS": "w"}, sh("x ${PS}1~&"), {}),
+        ("x $A#", {"A": ""}, sh('eval "x $A#"'), {"evaluated": ("A",)}),
+        ("x $y$A", {"A": "B;"}, sh('eval "x \\$y$A"'), {"evaluated": ("A",)}),
+        ("x $y$PORT $HOME", {"PORT": "1"}, sh("x $y1 $HOME"), {}),
+        ("x ~$A", {"A": "root"}, sh('eval "x ~$A"'), {"evaluated": ("A",)}),
+        ("$A=1 x", {"A": "B"}, sh('eval "$A=1 x"'), {"evaluated": ("A",)}),
+        ("x $$A", {"A": "B"}, sh('eval "x \\$$A"'), {"evaluated": ("A",)}),
+        ("x $$PORT ${$PORT} $PORT>y", {"PORT": "5000"}, sh("x $5000 ${5000} 5000>y"), {}),
+        ("x $A", {"A": "$B", "B": "2"}, sh('eval "x $A"'), {"evaluated": ("A",), "referring": ("A",)}),
+        ("x $A", {"B": "2", "A": "$B"}, sh('eval "x $A"'), {"evaluated": ("A",)}),
     ],
 )
 def test_how_the_shell_gets_a_value(
@@ -386,7 +398,7 @@ def test_how_the_shell_gets_a_value(
     found = command(text, variables)
     assert found is not None
     assert found.words == words
-    kinds = ("evaluated", "backslashes", "written")
+    kinds = ("evaluated", "backslashes", "referring", "written")
     assert {kind: getattr(found, kind) for kind in kinds if getattr(found, kind)} == told
 
 
