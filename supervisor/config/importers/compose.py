@@ -81,6 +81,7 @@ class _File:
         self.folder = path.absolute().parent
         beside = self.folder / ".env"
         known = read_dotenv(_text(beside)) if beside.is_file() else {}
+        self.imported.files += filter(Path.is_file, [beside])
         self.variables = _nested(known, environment) | dict(environment)
         self.interpolation = Interpolation(self.variables)
         self.completed: set[str] = set()
@@ -288,6 +289,7 @@ class _File:
                 found.append({"path": str(path), "required": False})
                 continue
             text = _text(path)
+            self.imported.files.append(path)
             values, errors = parse_environment_file(text)
             if errors or values != read_dotenv(text):
                 why = "It reads otherwise as a file of services.toml, so its values are written out, secrets included."

@@ -23,7 +23,7 @@ class Format:
 
 
 FORMATS = (
-    Format("systemd", "systemd_unit", re.compile(r".*\.(service|socket|timer|target|mount|path)")),
+    Format("systemd", "systemd.unit", re.compile(r".*\.(service|socket|timer|target|mount|path)")),
     Format("compose", "compose", re.compile(r"(.*[-_.])?compose([-_.].*)?\.ya?ml")),
     Format("pm2", "pm2", re.compile(r"(ecosystem|process|pm2)(\..*)?\.(json|js|cjs|mjs)|.*\.config\.c?js")),
     Format("circus", "circus", re.compile(r"circus.*\.ini"), re.compile(r"^\[(circus|watcher:.*)\]", re.MULTILINE)),

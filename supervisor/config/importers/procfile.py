@@ -45,6 +45,7 @@ def read(paths: Sequence[Path], environment: Mapping[str, str]) -> Imported:
             dotenv_file=str(beside),
             options=(str(options), _text(options)) if options.is_file() else ("", ""),
         )
+        together.files += filter(Path.is_file, (beside, options))
         together.services += one.services
         together.losses += one.losses
     return together

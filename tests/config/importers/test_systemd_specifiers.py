@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config.importers import systemd_specifiers
-from supervisor.config.importers.systemd_specifiers import (
+from supervisor.config.importers.systemd import specifiers
+from supervisor.config.importers.systemd.specifiers import (
     Manager,
     UnitName,
     UnknownSpecifier,
@@ -81,5 +81,5 @@ def test_the_locale_of_the_host(
 ) -> None:
     if text is not None:
         (tmp_path / "locale.conf").write_text(text)
-    monkeypatch.setattr(systemd_specifiers, "LOCALES", (str(tmp_path / "locale.conf"),))
+    monkeypatch.setattr(specifiers, "LOCALES", (str(tmp_path / "locale.conf"),))
     assert locale_of_host() == expected

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.config.importers.systemd_syntax import (
+from supervisor.config.importers.systemd.syntax import (
     Complaint,
     ExecLine,
     Setting,

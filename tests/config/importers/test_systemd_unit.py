@@ -10,8 +10,8 @@ import pytest
 
 from supervisor.config.importers.imported import Imported, ImportRefused, Kind
 from supervisor.config.importers.services_toml import services_toml
-from supervisor.config.importers.systemd_specifiers import Manager
-from supervisor.config.importers.systemd_unit import read
+from supervisor.config.importers.systemd.specifiers import Manager
+from supervisor.config.importers.systemd.unit import read
 from supervisor.config.load import load
 from supervisor.config.source.expand import parse_environment_file
 from tests.config.importers.systemd_cases import BASE, CASES, Case

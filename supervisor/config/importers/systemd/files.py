@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from supervisor.config.importers.imported import Imported, ImportRefused, Kind
-from supervisor.config.importers.systemd_keys import KEYS
-from supervisor.config.importers.systemd_specifiers import Manager, UnitName, UnknownSpecifier, expand
-from supervisor.config.importers.systemd_syntax import Setting, boolean, seconds, settings, size
+from supervisor.config.importers.systemd.keys import KEYS
+from supervisor.config.importers.systemd.specifiers import Manager, UnitName, UnknownSpecifier, expand
+from supervisor.config.importers.systemd.syntax import Setting, boolean, seconds, settings, size
 
 TOOL = "systemd"
 _NULL = Path("/dev/null")

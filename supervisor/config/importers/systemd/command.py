@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config.importers.imported import Kind
-from supervisor.config.importers.systemd_files import Unit
-from supervisor.config.importers.systemd_specifiers import UnknownSpecifier
-from supervisor.config.importers.systemd_syntax import (
+from supervisor.config.importers.systemd.files import Unit
+from supervisor.config.importers.systemd.specifiers import UnknownSpecifier
+from supervisor.config.importers.systemd.syntax import (
     SPACE,
     ExecLine,
     Setting,

@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from supervisor.config.importers.imported import Kind
-from supervisor.config.importers.systemd_command import (
+from supervisor.config.importers.systemd.command import (
     Surroundings,
     combined,
     commands,
@@ -16,8 +16,8 @@ from supervisor.config.importers.systemd_command import (
     tell_prefixes,
     without_argument_zero,
 )
-from supervisor.config.importers.systemd_files import Unit
-from supervisor.config.importers.systemd_syntax import ExecLine, Setting, boolean, seconds
+from supervisor.config.importers.systemd.files import Unit
+from supervisor.config.importers.systemd.syntax import ExecLine, Setting, boolean, seconds
 from supervisor.config.units import format_duration
 
 FOREVER = "36500d"

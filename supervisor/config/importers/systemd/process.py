@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config.importers.imported import Kind
-from supervisor.config.importers.systemd_files import Unit
-from supervisor.config.importers.systemd_syntax import Setting, Unbalanced, boolean, seconds, size, words
+from supervisor.config.importers.systemd.files import Unit
+from supervisor.config.importers.systemd.syntax import Setting, Unbalanced, boolean, seconds, size, words
 from supervisor.config.schema.capabilities import NAMES
 
 _ALL = frozenset(NAMES)

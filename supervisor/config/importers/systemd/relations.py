@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.config.importers.imported import Kind
-from supervisor.config.importers.systemd_files import Unit
-from supervisor.config.importers.systemd_syntax import Setting
+from supervisor.config.importers.systemd.files import Unit
+from supervisor.config.importers.systemd.syntax import Setting
 
 _STRONG = ("Requires", "BindsTo", "BindTo", "Requisite", "RequiresOverridable", "RequisiteOverridable")
 _FOLLOWED = ("BindsTo", "BindTo", "PartOf")

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from supervisor.config.importers.imported import Kind
-from supervisor.config.importers.systemd_files import Unit
-from supervisor.config.importers.systemd_syntax import Setting, boolean
+from supervisor.config.importers.systemd.files import Unit
+from supervisor.config.importers.systemd.syntax import Setting, boolean
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _ADDRESS = re.compile(r"([0-9.]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from supervisor.config.importers import systemd_process as process
-from supervisor.config.importers import systemd_relations as relations
 from supervisor.config.importers.imported import Imported, ImportedService, ImportRefused, Kind
-from supervisor.config.importers.systemd_command import surroundings
-from supervisor.config.importers.systemd_files import TOOL, Unit, load, tell_the_rest
-from supervisor.config.importers.systemd_lifecycle import kind_of, program, readiness, restarts, runs_nothing, stopping
-from supervisor.config.importers.systemd_socket import sockets
-from supervisor.config.importers.systemd_specifiers import Manager, UnitName
-from supervisor.config.importers.systemd_syntax import settings
+from supervisor.config.importers.systemd import process as process
+from supervisor.config.importers.systemd import relations as relations
+from supervisor.config.importers.systemd.command import surroundings
+from supervisor.config.importers.systemd.files import TOOL, Unit, load, tell_the_rest
+from supervisor.config.importers.systemd.lifecycle import kind_of, program, readiness, restarts, runs_nothing, stopping
+from supervisor.config.importers.systemd.socket import sockets
+from supervisor.config.importers.systemd.specifiers import Manager, UnitName
+from supervisor.config.importers.systemd.syntax import settings
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _OF_USERS = "/systemd/user/"

@@ -1,0 +1,127 @@
+"""`init --from`: what is written, what is said, and what is refused, with nothing lost."""
+
+import json
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from supervisor.cli.main import main
+
+PROCFILE = "web: sh -c 'echo $PORT; exec sleep 1000'\n  indented: sleep 1\nclock: sleep 1000\n"
+
+
+@dataclass
+class Run:
+    code: int
+    out: str
+    err: str
+
+
+Supervisor = Callable[..., Run]
+
+
+@pytest.fixture
+def supervisor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Supervisor:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Run:
+        code = main(list(arguments))
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Run(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def procfile(tmp_path: Path) -> Path:
+    path = tmp_path / "Procfile"
+    path.write_text(PROCFILE)
+    return path
+
+
+def test_two_commands_from_a_procfile_to_a_plan(supervisor: Supervisor, tmp_path: Path) -> None:
+    run = supervisor("init", "--from", "Procfile")
+    assert run.code == 0, run.err
+    assert "services.toml written: 2 services of procfile" in run.out
+    assert "web  from Procfile:1" in run.out and "clock  from Procfile:3" in run.out
+    assert "Procfile:2" in run.out, "the line that foreman ignores is told"
+    checked = supervisor("check")
+    assert checked.code == 0, checked.err
+    assert "web" in checked.out and "clock" in checked.out
+
+
+def test_the_outcome_as_json(supervisor: Supervisor) -> None:
+    run = supervisor("init", "--from", "Procfile", "--json")
+    found = json.loads(run.out)
+    assert (found["file"], found["tool"], found["problems"]) == ("services.toml", "procfile", [])
+    assert [(one["name"], one["line"]) for one in found["services"]] == [("web", 1), ("clock", 3)]
+    assert any(loss["line"] == 2 and loss["kind"] == "ignored" for loss in found["losses"])
+
+
+def test_an_existing_file_stays_without_force(supervisor: Supervisor, tmp_path: Path) -> None:
+    target = tmp_path / "services.toml"
+    target.write_text("# mine\n")
+    refused = supervisor("init", "--from", "Procfile")
+    assert refused.code == 1 and "--force" in refused.err
+    assert target.read_text() == "# mine\n"
+    assert supervisor("init", "--from", "Procfile", "--force").code == 0
+    assert "[services.web]" in target.read_text()
+
+
+def test_who_may_not_read_the_source_may_not_read_the_result(
+    supervisor: Supervisor, procfile: Path, tmp_path: Path
+) -> None:
+    procfile.chmod(0o600)
+    assert supervisor("init", "--from", "Procfile").code == 0
+    assert stat.S_IMODE((tmp_path / "services.toml").stat().st_mode) == 0o600
+
+
+def test_a_file_beside_counts_as_well(supervisor: Supervisor, tmp_path: Path) -> None:
+    beside = tmp_path / ".env"
+    beside.write_text("TOKEN=a b # c\n")  # read otherwise here, so its values are written out
+    beside.chmod(0o600)
+    run = supervisor("init", "--from", "Procfile")
+    assert run.code == 0 and "a b" not in run.out + run.err
+    assert "a b # c" in (tmp_path / "services.toml").read_text()
+    assert stat.S_IMODE((tmp_path / "services.toml").stat().st_mode) == 0o600
+
+
+def test_to_stdout_nothing_is_written(supervisor: Supervisor, tmp_path: Path) -> None:
+    run = supervisor("init", "--from", "Procfile", "-o", "-")
+    assert run.code == 0 and "[services.web]" in run.out and "Procfile:2" in run.err
+    assert not (tmp_path / "services.toml").exists()
+
+
+def test_what_check_refuses_is_written_and_told(supervisor: Supervisor, procfile: Path, tmp_path: Path) -> None:
+    procfile.write_text("web: /no/such/program --now\n")
+    run = supervisor("init", "--from", "Procfile")
+    assert run.code == 1
+    assert "/no/such/program" in run.out + run.err and (tmp_path / "services.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--from", "nothing-here"], "cannot read nothing-here: No such file or directory"),
+        (["--from", "notes.txt"], "--format"),
+        (["--from", "Procfile", "--format", "upstart"], "there are circus, compose"),
+        (["--json"], "go with --from"),
+        (["a.toml", "b.toml"], "go with --from"),
+    ],
+)
+def test_a_request_that_makes_no_sense(supervisor: Supervisor, tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "notes.txt").write_text("nothing of any tool\n")
+    run = supervisor("init", *arguments)
+    assert run.code == 2 and said in run.err
+    assert not (tmp_path / "services.toml").exists()
+
+
+def test_a_file_without_a_service_writes_nothing(supervisor: Supervisor, procfile: Path, tmp_path: Path) -> None:
+    procfile.write_text("# nothing\n")
+    run = supervisor("init", "--from", "Procfile")
+    assert run.code == 2 and "Procfile: no process is defined" in run.err
+    assert not (tmp_path / "services.toml").exists()
