@@ -154,6 +154,33 @@ def test_no_such_service_is_exit_4_with_the_nearest(supervisor: Supervisor, shop
 
 
 @pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["stop", "web*"], ["web@1", "web@2"]),
+        (["restart", "all"], ["redis", "web@1", "web@2"]),
+        (["reset", "front:*"], ["web@1", "web@2"]),
+        (["signal", "*@2"], ["web@2"]),
+    ],
+)
+def test_patterns_are_taken_where_names_are(
+    supervisor: Supervisor, calm: int, arguments: list[str], names: list[str]
+) -> None:
+    run = supervisor(*arguments)
+    assert run.code == 0
+    assert {line.split()[0] for line in run.out.splitlines()} == set(names)
+    status = supervisor("status", arguments[-1]).out.splitlines()
+    assert [line.split()[0] for line in status[1:]] == names
+    assert supervisor("logs", arguments[-1]).code == 0
+    assert supervisor("why", arguments[-1]).code == 0
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "logs", "why", "events", "wait"])
+def test_a_pattern_without_a_match_is_exit_4_with_the_nearest(supervisor: Supervisor, calm: int, command: str) -> None:
+    run = supervisor(command, "rediss*")
+    assert run.code == 4 and "redis" in run.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["stat"], "Did you mean"),
