@@ -62,6 +62,8 @@ def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None)
 @click.option(
     "-n",
     "--lines",
+    "--tail",
+    "lines",
     type=click.IntRange(0),
     metavar="N",
     help="The last N lines of each instance.  [100; 10 with --follow; all with --since]",
@@ -74,7 +76,13 @@ def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None)
     type=click.Choice(["stdout", "stderr"]),
     help="Only this one, of services with a log of its own for stderr.  [both]",
 )
-@click.option("--no-prefix", is_flag=True, help="Do not print the name of the instance before each line.")
+@click.option(
+    "--no-prefix",
+    "--no-log-prefix",
+    "no_prefix",
+    is_flag=True,
+    help="Do not print the name of the instance before each line.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: instance, at, text, stream.")
 @services_argument
 @pass_target
