@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from supervisor import __version__
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import CommandGroup, daemon_options, one_line
 
 SECTIONS: dict[str, dict[str, str]] = {
@@ -58,6 +59,13 @@ SECTIONS: dict[str, dict[str, str]] = {
 """The module of each command, by the headings of `--help`."""
 
 
+ACTING = frozenset(
+    {"run", "up", "down", "reload", "upgrade", "start", "stop", "restart", "rollout", "scale", "signal", "reset"}
+    | {"maintenance", "add", "edit"}
+)
+"""They change something: a file that is not in the current directory is named."""
+
+
 class Answered(click.ClickException):
     """A word of another tool that is not run; the message says what to type instead."""
 
@@ -93,6 +101,8 @@ class Commands(CommandGroup):
                 return self.resolve_command(ctx, ours)
             if not ctx.resilient_parsing:
                 raise self._unknown(ctx, args[0], ours)
+        if args and args[0] in ACTING and not ctx.resilient_parsing:
+            ctx.ensure_object(DaemonTarget).acts = True
         return super().resolve_command(ctx, args)
 
     def _unknown(self, ctx: click.Context, word: str, answer: str | None) -> click.ClickException:

@@ -115,6 +115,23 @@ def test_socket_is_found_through_the_file(supervisor: Supervisor, tmp_path: Path
         assert supervisor("logs", "--file", str(file), "redis").code == 0
 
 
+@pytest.mark.parametrize(("command", "named"), [("stop redis", True), ("restart redis", True), ("status", False)])
+def test_a_file_above_is_found_and_named_where_the_command_acts(
+    supervisor: Supervisor, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch, command: str, named: bool
+) -> None:
+    file = tmp_path / "services.toml"
+    file.write_text(f'[supervisor]\nruntime_dir = "{tmp_path}/run"\n[services.a]\ncommand = "a"\n')
+    os.environ.pop("SUPERVISOR_SOCKET")
+    below = tmp_path / "src" / "app"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    with serve(path, CALM, file=str(file)):
+        run = supervisor(*command.split())
+        assert run.code == 0
+        assert run.err == (f"using {file}, above the current directory\n" if named else "")
+        assert not supervisor(*command.split(), "-f", str(file)).err, "it was named by the user"
+
+
 EVERY = [
     "status", "status --watch", "start", "stop redis", "restart", "restart --no-wait", "reset", "signal redis", "logs",
     "logs -f", "events", "events -f", "why redis", "report", "down", "reload", "reload --dry-run", "upgrade", "up",
