@@ -53,7 +53,7 @@ def recorded_names(patterns: Iterable[str], known: Iterable[Known]) -> list[str]
     found: dict[str, None] = {}
     for pattern in patterns:
         named = any(pattern in (one.instance, one.service) for one in known)
-        meant = [] if named else matching(pattern, known)
+        meant = set() if named else set(matching(pattern, known))
         if named or not (meant or is_pattern(pattern)):
             found[pattern] = None
         for one in known:

@@ -144,6 +144,11 @@ def test_patterns_and_groups_name_services_for_orders_and_for_events(daemon: Mak
     assert {event["service"] for event in events(d, "front")} == {"web", "api"}
     assert {event["service"] for event in events(d, "front:w*")} == {"web"}
     assert d.status("api")["state"] == d.status("db")["state"] == "running"
+    for pattern in ("front", "w*"):
+        assert d.cli("start", "web").returncode == 0
+        with d.client.stream(["events"], [pattern, "db"]) as stream:
+            assert d.cli("stop", "web").returncode == d.cli("restart", "db").returncode == 0
+            assert next(m[1]["service"] for m in stream if m[0] == "event") == "web"
     refused = d.cli("rollout", "undo", "front")
     assert refused.returncode == 2 and "front has 2 services\n  Name one: web, api" in refused.stderr
     unknown = d.cli("stop", "dbb*")
