@@ -65,14 +65,29 @@ def forget(file: str, env: Mapping[str, str]) -> None:
 
 def look_up(file: str, env: Mapping[str, str]) -> Locations | None:
     """The directories of the daemon of `file` that has not ended in order; None where none is known."""
+    found = _read(entry(file, env))
+    return found if found is not None and found.file == file else None
+
+
+def not_ended(env: Mapping[str, str]) -> list[Locations]:
+    """The directories of all daemons of this user that have not ended in order: they run, or were killed."""
+    try:
+        names = sorted(os.listdir(runtime_root(env) / FOLDER))  # noqa: PTH208 - as quick as it gets
+    except OSError:
+        return []
+    found = (_read(runtime_root(env) / FOLDER / name) for name in names if "." not in name)
+    return [one for one in found if one is not None]
+
+
+def _read(path: Path) -> Locations | None:
+    """What this user's daemon wrote to the entry `path`; None where there is none, or another user could have written
+    it."""
     with suppress(OSError, ValueError):
-        fd = os.open(entry(file, env), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as source:
-            if not _is_ours(os.fstat(fd), stat.S_ISREG):
-                return None
-            of, name, runtime_dir, state_dir = map(os.fsdecode, source.read(_LONGEST).split(_SEPARATOR))
-        if of == file:
-            return Locations(name, runtime_dir, state_dir, file)
+            if _is_ours(os.fstat(fd), stat.S_ISREG):
+                file, name, runtime_dir, state_dir = map(os.fsdecode, source.read(_LONGEST).split(_SEPARATOR))
+                return Locations(name, runtime_dir, state_dir, file)
     return None
 
 

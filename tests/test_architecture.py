@@ -22,7 +22,7 @@ TOOLS = ROOT.parent / "scripts" / "tools"
 
 CORE_MAY_IMPORT = {
     "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "difflib", "enum",
-    "functools", "heapq", "itertools", "json", "math", "operator.attrgetter", "re", "sys.intern",
+    "fnmatch.fnmatchcase", "functools", "heapq", "itertools", "json", "math", "operator.attrgetter", "re", "sys.intern",
     "sys.stdlib_module_names", "types",
     "typing", "hashlib.sha256", "zlib.crc32", "__future__",
 }  # fmt: skip
@@ -216,7 +216,16 @@ ROOMS: dict[str, set[str]] = {
 TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "bench": {"client", "config", "core", "errors"},
     "chaos": {"client", "config", "core", "errors", "adapters.linux.procfs", LEDGER, LOG},
-    "docs": {"adapters", "client", "config", "core", "dashboard", "detectorlab", "__version__"},
+    "docs": {
+        "adapters",
+        "cli.words.known_words",
+        "client",
+        "config",
+        "core",
+        "dashboard",
+        "detectorlab",
+        "__version__",
+    },
     "fuzz": {"adapters", "config", "core", "errors", "last_directories", "daemon.signal_number"},
     "mutation": set(),
 }

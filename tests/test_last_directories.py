@@ -73,3 +73,16 @@ def test_where_runtime_directories_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runtime_root({}) == Path("/tmp/supervisor-7")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert runtime_root({"XDG_RUNTIME_DIR": "/run/user/7"}) == Path("/run/supervisor")
+
+
+def test_all_that_have_not_ended_are_found_and_only_what_this_user_wrote(env: dict[str, str]) -> None:
+    assert last_directories.not_ended(env) == []
+    other = Locations("other", "/srv/o", "/srv/t", "/srv/other.toml")
+    remember(PLACES, env)
+    remember(other, env)
+    assert sorted(last_directories.not_ended(env)) == [other, PLACES]
+    entry(other.file, env).chmod(0o666)
+    entry(FILE, env).with_suffix(".17").write_bytes(b"half written")
+    assert last_directories.not_ended(env) == [PLACES]
+    forget(FILE, env)
+    assert last_directories.not_ended(env) == []

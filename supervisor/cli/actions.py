@@ -100,7 +100,13 @@ def signal(target: DaemonTarget, number: str | None, services: tuple[str, ...]) 
     Without -s, nothing is sent where a process does not handle its reload_signal and would be ended or stopped by it.
 
     Example: supervisor signal -s USR1 web"""
-    names = target.client.act("signal", services, number)
+    try:
+        names = target.client.act("signal", services, number)
+    except NoSuchService as error:
+        if number is None and len(services) > 1 and services[0].isupper():  # as supervisorctl takes it
+            hint = f"The signal is an option: supervisor signal -s {' '.join(services)}"
+            raise NoSuchService(error.message, hint) from None
+        raise
     for name in names:
         click.echo(f"{name}  {number or 'reload signal'} sent")
     if not names:

@@ -26,6 +26,9 @@ class DaemonTarget:
     def __init__(self) -> None:
         self.given_file: str | None = None
         self.given_socket: str | None = os.environ.get("SUPERVISOR_SOCKET") or None
+        self.acts = False
+        """The command changes something: the file is named where it is not that of the current directory."""
+        self._named = False
         self.color: bool | None = False if os.environ.get("NO_COLOR") or is_dumb() else None
 
     def name_file(self, path: str) -> None:
@@ -39,9 +42,15 @@ class DaemonTarget:
     @property
     def file(self) -> str:
         """services.toml, as an absolute path.  It need not exist."""
-        from supervisor.config.source.locate import absolute, default_path
+        from supervisor.config.source.locate import SYSTEM_WIDE, absolute, default_path
 
-        return str(absolute(self.given_file or default_path()))
+        if self.given_file:
+            return str(absolute(self.given_file))
+        path = default_path()
+        if self.acts and path.is_absolute() and path != SYSTEM_WIDE and not self._named:
+            self._named = True
+            _say(f"using {path}, above the current directory")
+        return str(absolute(path))
 
     @property
     def socket(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -10,6 +11,7 @@ import click
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import daemon_options, pass_target, refuse_file, services_argument, since_option
 from supervisor.client import Client
+from supervisor.core.text.name_patterns import Known, recorded_names
 from supervisor.display.recorded import LAST_LINES, LINES, PAGE, FromDaemon, everything
 from supervisor.errors import NoDaemon, NoSuchService
 
@@ -36,6 +38,7 @@ class FromLedger:
     """Reads the files of a daemon that is not running; raises `absent` where there are none."""
 
     def __init__(self, target: DaemonTarget, absent: NoDaemon) -> None:
+        self._target = target
         self._ledger = target.offline(absent)
         self._logs = f"{target.state_dir}/log"
 
@@ -44,8 +47,19 @@ class FromLedger:
     ) -> list[Event]:
         from supervisor.adapters.ledger.query import EventQuery
 
-        query = EventQuery(services=tuple(services), since=since, after=after, limit=limit)
+        names = recorded_names(services, self._known) if services else []
+        if services and not names:
+            raise NoSuchService(f"nothing is recorded about {', '.join(services)}")
+        query = EventQuery(services=tuple(names), since=since, after=after, limit=limit)
         return self._ledger.events(query)
+
+    @cached_property
+    def _known(self) -> list[Known]:
+        """The instances of which the ledger keeps the state, with the groups of the last plan."""
+        plan = self._target.plan_in_force
+        groups = {spec.name: spec.group_name or "" for spec in plan.services} if plan is not None else {}
+        services = {name: name.partition("@")[0] for name in self._ledger.snapshots()}
+        return [Known(name, service, groups.get(service, "")) for name, service in services.items()]
 
     def evidence(self, event_id: int) -> Evidence | None:
         return self._ledger.evidence(event_id)

@@ -42,6 +42,7 @@ def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], i
     for path in sockets:
         target.name_socket(str(path))
     if command == "stop":
+        target.acts = True
         return partial(stop, target, services)
     return lambda: status(target, as_json, services)
 

@@ -17,6 +17,7 @@ import click
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import colored, daemon_options, pass_target, refuse_file, services_argument, since_option
 from supervisor.client import Client
+from supervisor.core.text.name_patterns import Known, matching
 from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None)
 @click.option(
     "-n",
     "--lines",
+    "--tail",
+    "lines",
     type=click.IntRange(0),
     metavar="N",
     help="The last N lines of each instance.  [100; 10 with --follow; all with --since]",
@@ -73,7 +76,13 @@ def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None)
     type=click.Choice(["stdout", "stderr"]),
     help="Only this one, of services with a log of its own for stderr.  [both]",
 )
-@click.option("--no-prefix", is_flag=True, help="Do not print the name of the instance before each line.")
+@click.option(
+    "--no-prefix",
+    "--no-log-prefix",
+    "no_prefix",
+    is_flag=True,
+    help="Do not print the name of the instance before each line.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: instance, at, text, stream.")
 @services_argument
 @pass_target
@@ -170,11 +179,15 @@ class LogFiles:
         """The service of each instance that has output, of these services and instances or of all.  NoSuchService."""
         from supervisor.adapters.logs.reader import instances
 
-        known = {name: name.partition("@")[0] for name in instances(self._directory)}
-        for name in services:
-            if name not in known and name not in known.values():
-                raise NoSuchService(f"there is no output of {name!r}", f"Known: {', '.join(known)}" if known else "")
-        return {name: of for name, of in known.items() if not services or name in services or of in services}
+        known = [Known(name, name.partition("@")[0]) for name in instances(self._directory)]
+        meant: set[str] = set()
+        for pattern in services:
+            found = matching(pattern, known)
+            if not found:
+                names = ", ".join(one.instance for one in known)
+                raise NoSuchService(f"there is no output of {pattern!r}", f"Known: {names}" if names else "")
+            meant.update(found)
+        return {one.instance: one.service for one in known if not services or one.instance in meant}
 
     def logs(
         self,

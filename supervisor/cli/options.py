@@ -63,7 +63,7 @@ def daemon_options(*file_flags: str) -> Callable[[F], F]:
                 *(file_flags or ("--file",)),
                 metavar="FILE",
                 callback=set_file,
-                help="The configuration file.  [services.toml]",
+                help="The configuration file.  [services.toml here or in a directory above]",
                 **hidden,
             ),
         ):

@@ -21,6 +21,7 @@ from supervisor.adapters.linux.directories import read_file
 from supervisor.adapters.linux.locks import holder_lives
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.detached_daemon import failure, opened_log
+from supervisor.core.text.name_patterns import Known, matching
 from supervisor.errors import NoDaemon, NotListening, OperationFailed
 from supervisor.launch import ending_daemon_command
 
@@ -43,6 +44,7 @@ class Unwatched(NamedTuple):
     `detach = true`, and no daemon need run."""
 
     instance: str
+    known: Known
     pid: int
     process: str
     processes: int
@@ -66,7 +68,9 @@ def find(target: DaemonTarget) -> list[Unwatched]:
         if processes:
             main = min(processes, key=lambda one: (not one.leader, one.start))
             words = orphans.describe(main).partition(" ")[2]
-            rows.append(Unwatched(name, main.pid, words, len(processes), name in specs and specs[name].detach))
+            spec = specs.get(name)
+            known = Known(name, name.partition("@")[0], (spec.group_name if spec is not None else None) or "")
+            rows.append(Unwatched(name, known, main.pid, words, len(processes), spec is not None and spec.detach))
     return rows
 
 
@@ -89,7 +93,10 @@ def status(target: DaemonTarget, why: NoDaemon, as_json: bool, services: Sequenc
     """Print what runs of these services, or of all; returns the error to end with."""
     if not isinstance(why, NotListening):
         return why
-    rows = [row for row in find(target) if not services or _is_meant(row.instance, services)]
+    rows = find(target)
+    if services:
+        meant = {name for pattern in services for name in matching(pattern, [row.known for row in rows])}
+        rows = [row for row in rows if row.instance in meant]
     if not rows:
         return why
     if as_json:
@@ -157,7 +164,3 @@ def _read_id(runtime_dir: str) -> str:
     with suppress(OSError, ValueError, IndexError):
         return read_file(runtime_dir, "id", 200).split()[0]
     return ""
-
-
-def _is_meant(instance: str, services: Sequence[str]) -> bool:
-    return instance in services or instance.partition("@")[0] in services

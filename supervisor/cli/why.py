@@ -10,6 +10,7 @@ import click
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.events import EventSource, FromLedger
 from supervisor.cli.options import complete_services, daemon_options, pass_target
+from supervisor.core.text.name_patterns import without_marks
 from supervisor.display.recorded import PAGE, FromDaemon, with_clock
 from supervisor.errors import NoDaemon, NoSuchService, OperationFailed, UsageError
 
@@ -92,9 +93,11 @@ def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> No
 
 
 def host_of(text: str) -> tuple[str, str]:
-    """`web@b` and `web@2@b` name a host; the number of an instance is none.  The host is empty where none is named."""
+    """`web@b` and `web@2@b` name a host; the number of an instance is none, nor is a pattern.  The host is empty where
+    none is named."""
     name, _, host = text.rpartition("@")
-    return (name, host) if name and host and (not host.isdecimal() or "@" in name) else (text, "")
+    names_host = name and host and host == without_marks(host) and (not host.isdecimal() or "@" in name)
+    return (name, host) if names_host else (text, "")
 
 
 def _in_the_ledger(source: EventSource, service: str) -> list[InstanceName]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -15,7 +16,7 @@ from supervisor.core.model.actions import Action, Goal, Record
 from supervisor.core.model.daemon_records import unchanged
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.scaling import Scale, scaled, wanted
-from supervisor.core.services.selection import resolve, resolve_one, selected
+from supervisor.core.services.selection import recorded_names, resolve, resolve_one, resolve_service, selected
 from supervisor.core.services.service_set import By
 from supervisor.core.services.signal_guard import refusal
 from supervisor.core.text.orders import given
@@ -127,6 +128,11 @@ class Control:
         return breaker_status(spec, instances, service_set.counts.by_service.get(service), self._parts.loop.now())
 
     def events(self, query: EventQuery) -> list[Event]:
+        if query.services:
+            names = recorded_names(self._parts.service_set, query.services)
+            if not names:
+                return []
+            query = replace(query, services=tuple(names))
         return self._parts.ledger.events(query)
 
     def evidence(self, event_id: int) -> Evidence | None:
@@ -284,7 +290,7 @@ class Control:
         parts, service_set = self._parts, self._parts.service_set
         if service_set.closing:
             raise UsageError("the daemon is shutting down", "Nothing can be started now.")
-        name = service_set.instances[resolve(service_set, [service])[0]].spec.name
+        name = resolve_service(service_set, service)
         by = _giver(peer)
         parts.engine.order(service_set.steer(verb, name, parts.now(), by))
         self._say(f"rollout {verb} {name}", by)

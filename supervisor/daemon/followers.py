@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.eventloop.loop import Timer
-from supervisor.core.services.selection import resolve
+from supervisor.core.services.selection import covers, resolve
 from supervisor.daemon.parts import Parts
 from supervisor.errors import NoSuchService, SupervisorError
 
@@ -64,11 +64,7 @@ class Followers:
     def publish(self, event: Event) -> None:
         """Send one event object to all subscribers."""
         for subscriber in self._subscribers:
-            if (
-                not subscriber.services
-                or event["service"] in subscriber.services
-                or event["instance"] in subscriber.services
-            ):
+            if covers(self._parts.service_set, subscriber.services, event["service"], event["instance"]):
                 subscriber.on_event(event)
         self.publish_status()
 

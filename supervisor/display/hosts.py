@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from supervisor.core.text.name_patterns import Known, matches
 from supervisor.core.text.timestamps import local_time
 from supervisor.display.numbers import NOTHING, duration
 from supervisor.display.status_row import printable
@@ -91,8 +92,8 @@ def _nowhere(slot: SlotWithoutHost) -> tuple[str, ...]:
 
 
 def wanted(name: str, service: str, services: Sequence[str]) -> bool:
-    """An instance is one of these services or instances, or all are meant."""
-    return not services or name in services or service in services
+    """An instance is meant by one of these names and patterns, or all are meant."""
+    return not services or any(matches(pattern, Known(name, service)) for pattern in services)
 
 
 def heads(view: HostsView) -> Iterator[tuple[str, str]]:

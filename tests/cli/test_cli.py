@@ -115,6 +115,23 @@ def test_socket_is_found_through_the_file(supervisor: Supervisor, tmp_path: Path
         assert supervisor("logs", "--file", str(file), "redis").code == 0
 
 
+@pytest.mark.parametrize(("command", "named"), [("stop redis", True), ("restart redis", True), ("status", False)])
+def test_a_file_above_is_found_and_named_where_the_command_acts(
+    supervisor: Supervisor, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch, command: str, named: bool
+) -> None:
+    file = tmp_path / "services.toml"
+    file.write_text(f'[supervisor]\nruntime_dir = "{tmp_path}/run"\n[services.a]\ncommand = "a"\n')
+    os.environ.pop("SUPERVISOR_SOCKET")
+    below = tmp_path / "src" / "app"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    with serve(path, CALM, file=str(file)):
+        run = supervisor(*command.split())
+        assert run.code == 0
+        assert run.err == (f"using {file}, above the current directory\n" if named else "")
+        assert not supervisor(*command.split(), "-f", str(file)).err, "it was named by the user"
+
+
 EVERY = [
     "status", "status --watch", "start", "stop redis", "restart", "restart --no-wait", "reset", "signal redis", "logs",
     "logs -f", "events", "events -f", "why redis", "report", "down", "reload", "reload --dry-run", "upgrade", "up",
@@ -151,6 +168,33 @@ def test_no_such_service_is_exit_4_with_the_nearest(supervisor: Supervisor, shop
     assert run.code == 4
     assert "'rediss'" in run.err
     assert "redis" in run.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["stop", "web*"], ["web@1", "web@2"]),
+        (["restart", "all"], ["redis", "web@1", "web@2"]),
+        (["reset", "front:*"], ["web@1", "web@2"]),
+        (["signal", "*@2"], ["web@2"]),
+    ],
+)
+def test_patterns_are_taken_where_names_are(
+    supervisor: Supervisor, calm: int, arguments: list[str], names: list[str]
+) -> None:
+    run = supervisor(*arguments)
+    assert run.code == 0
+    assert {line.split()[0] for line in run.out.splitlines()} == set(names)
+    status = supervisor("status", arguments[-1]).out.splitlines()
+    assert [line.split()[0] for line in status[1:]] == names
+    assert supervisor("logs", arguments[-1]).code == 0
+    assert supervisor("why", arguments[-1]).code == 0
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "logs", "why", "events", "wait"])
+def test_a_pattern_without_a_match_is_exit_4_with_the_nearest(supervisor: Supervisor, calm: int, command: str) -> None:
+    run = supervisor(command, "rediss*")
+    assert run.code == 4 and "redis" in run.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

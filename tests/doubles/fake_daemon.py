@@ -40,6 +40,7 @@ from supervisor.core.model.instance_documents import Instance
 from supervisor.core.model.log_documents import LogLine, Logs
 from supervisor.core.model.order_documents import Rollout, Rollouts
 from supervisor.core.model.push_documents import NewPush
+from supervisor.core.text.name_patterns import Known, matching
 from supervisor.core.text.timestamps import from_iso, to_iso
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 from tests.doubles import fake_client
@@ -373,7 +374,7 @@ class StandIn:
             return list(self.rows)
         wanted: set[str] = set()
         for asked in services:
-            found = [n for n, row in self.rows.items() if asked in (n, row["service"], row["group"])]
+            found = matching(asked, [Known(n, row["service"], row["group"] or "") for n, row in self.rows.items()])
             if not found:
                 raise NoSuchService(f"no service, instance or group named {asked!r}")
             wanted.update(found)

@@ -1,4 +1,5 @@
-"""Writes docs/configuration.md from the JSON Schema of services.toml, and docs/metrics.md from the table of metrics.
+"""Writes docs/configuration.md from the JSON Schema of services.toml, docs/metrics.md from the table of metrics, and
+docs/words.md from the table of words of other tools.
 
 Usage: scripts/reference [--check]      (--check changes nothing; exits 1 if a page is out of date)
 """
@@ -6,7 +7,7 @@ Usage: scripts/reference [--check]      (--check changes nothing; exits 1 if a p
 import sys
 from pathlib import Path
 
-from scripts.tools.docs import metrics
+from scripts.tools.docs import metrics, words
 from supervisor.config.export.json_schema import schema
 from supervisor.core.model.document_types import JSON
 
@@ -86,7 +87,7 @@ def page() -> str:
 
 def main() -> int:
     late = 0
-    for path, text in ((PATH, page()), (metrics.PATH, metrics.page())):
+    for path, text in ((PATH, page()), (metrics.PATH, metrics.page()), (words.PATH, words.page())):
         if "--check" not in sys.argv:
             path.write_text(text)
         elif path.read_text() != text:

@@ -378,7 +378,7 @@ def _openapi(_api: ControlRoutes, call: Call) -> None:
 
 # -- the table -------------------------------------------------------------------------------------------------------
 
-_SERVICE = Param("service", "array", "only these services, instances or groups")
+_SERVICE = Param("service", "array", "only these services, instances or groups, or patterns such as web*")
 _NAME = Param("name", "string", "an instance: web, or web@2", place="path")
 _BREAKER = Param("name", "string", "a service", place="path")
 _SERVICES = Param("services", "array", "services, instances or groups; empty: all", place="body")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,17 +19,57 @@ from supervisor.config.source.project import find_name, folder_name, is_name, kn
 from supervisor.config.source.read import read_text
 from supervisor.errors import ConfigError
 from supervisor.last_directories import Locations, look_up, runtime_root
+from supervisor.trusted_users import trusted_users
 
+NAME = "services.toml"
 SYSTEM_WIDE = Path("/etc/supervisor/services.toml")
 
 _HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _OURS = re.compile(r"^[ \t]*\[[ \t]*supervisor[ \t]*\]", re.MULTILINE)
 
 
-def default_path() -> Path:
-    """services.toml in the current directory, else the system-wide one. It need not exist."""
-    here = Path("services.toml")
-    return SYSTEM_WIDE if not here.exists() and SYSTEM_WIDE.exists() else here
+def default_path(env: Mapping[str, str] = os.environ) -> Path:
+    """services.toml in the current directory, else in the nearest one above that has one (`_above`), else the
+    system-wide one.  It need not exist."""
+    here = Path(NAME)
+    if here.exists():
+        return here
+    return _above(env) or (SYSTEM_WIDE if SYSTEM_WIDE.exists() else here)
+
+
+def _above(env: Mapping[str, str]) -> Path | None:
+    """services.toml in the nearest directory above the current one that has one to be trusted; None where there is
+    none.
+
+    The search ends at the border of the file system, as that of git does.  There is none where a daemon of the current
+    directory runs on although its file is gone: commands have to reach that one."""
+    try:
+        here = Path(_working_directory())
+        if look_up(str(here / NAME), env) is not None:
+            return None
+        device = here.stat().st_dev
+        for folder in here.parents:
+            if folder.stat().st_dev != device:
+                break
+            if _is_trusted(folder):
+                return folder / NAME
+    except (OSError, ConfigError):
+        pass
+    return None
+
+
+def _is_trusted(folder: Path) -> bool:
+    """Whether services.toml is in this directory, and only this user, root and trusted users could have put it there:
+    a user may be in a directory below one of another user, or below /tmp, without meaning a file there."""
+    file = folder / NAME
+    try:
+        found = [folder.stat(), file.lstat(), file.stat()]
+    except OSError:
+        return False
+    users = {os.geteuid(), *trusted_users()}
+    return stat.S_ISREG(found[2].st_mode) and all(
+        one.st_uid in users and (stat.S_ISLNK(one.st_mode) or not one.st_mode & stat.S_IWOTH) for one in found
+    )
 
 
 def locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Locations:

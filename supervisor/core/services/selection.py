@@ -1,7 +1,8 @@
 """Selection: the instances that a command, or the start of the daemon, acts on.
 
 A command without names has a default that depends on its verb.  An instance that an earlier daemon left in some state
-keeps that state, so `autostart` does not select it.
+keeps that state, so `autostart` does not select it.  Patterns (name_patterns.py) are taken wherever names are; what is
+found by one counts as named.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Collection, Sequence
 
 from supervisor.core.model.actions import Goal
 from supervisor.core.services.service_set import ServiceSet
+from supervisor.core.text import name_patterns
+from supervisor.core.text.name_patterns import Known, is_pattern, matches, without_marks
 from supervisor.core.text.nearest import nearest
 from supervisor.errors import NoSuchService, UsageError
 
@@ -21,10 +24,10 @@ MOST_NAMED = 5
 
 
 def resolve(service_set: ServiceSet, patterns: Sequence[str]) -> list[str]:
-    """Instance names for services, instances and groups, in start order.  NoSuchService names the nearest."""
+    """Instance names for services, instances, groups and patterns, in start order.  NoSuchService names the nearest."""
     found: set[str] = set()
     for pattern in patterns:
-        names = service_set.names(pattern)
+        names = _names(service_set, pattern)
         if not names:
             raise _unknown(service_set, pattern)
         found.update(names)
@@ -33,12 +36,39 @@ def resolve(service_set: ServiceSet, patterns: Sequence[str]) -> list[str]:
 
 def resolve_one(service_set: ServiceSet, pattern: str) -> str:
     """The one instance that `pattern` names.  NoSuchService, UsageError."""
-    names = service_set.names(pattern)
+    names = _names(service_set, pattern)
     if not names:
         raise _unknown(service_set, pattern)
     if len(names) > 1:
         raise UsageError(f"{pattern} has {len(names)} instances", f"Name one: {', '.join(names[:MOST_NAMED])}")
     return names[0]
+
+
+def resolve_service(service_set: ServiceSet, pattern: str) -> str:
+    """The one service that `pattern` names, by itself, an instance or a group.  NoSuchService, UsageError."""
+    services = list(dict.fromkeys(service_set.instances[n].spec.name for n in resolve(service_set, [pattern])))
+    if len(services) > 1:
+        raise UsageError(f"{pattern} has {len(services)} services", f"Name one: {', '.join(services[:MOST_NAMED])}")
+    return services[0]
+
+
+def covers(service_set: ServiceSet, patterns: Sequence[str], service: str, instance: str) -> bool:
+    """Whether these names (none: all) mean an instance of which something is told.  One that has been removed has no
+    group, and no pattern means it."""
+    if not patterns or service in patterns or instance in patterns:
+        return True
+    found = service_set.instances.get(instance)
+    if found is None:
+        return False
+    one = Known(instance, service, found.spec.group_name or "")
+    return any(p == found.spec.group_name or (_is_pattern(service_set, p) and matches(p, one)) for p in patterns)
+
+
+def recorded_names(service_set: ServiceSet, patterns: Sequence[str]) -> list[str]:
+    """The services and instances that these names mean in records (name_patterns.recorded_names)."""
+    if all(name in service_set.roster.specs or name in service_set.instances for name in patterns):
+        return list(patterns)  # as nearly always; saves a look at all instances
+    return name_patterns.recorded_names(patterns, _known(service_set))
 
 
 def selected(service_set: ServiceSet, verb: str, patterns: Sequence[str]) -> list[str]:
@@ -74,7 +104,28 @@ def started_at_boot(service_set: ServiceSet, restored: Collection[str]) -> list[
     ]
 
 
+def _names(service_set: ServiceSet, pattern: str) -> list[str]:
+    """The instances that a name or a pattern means; a name comes first."""
+    names = service_set.names(pattern)
+    if names or not is_pattern(pattern):
+        return names
+    return [one.instance for one in _known(service_set) if matches(pattern, one)]
+
+
+def _is_pattern(service_set: ServiceSet, text: str) -> bool:
+    return is_pattern(text) and not service_set.names(text)
+
+
+def _known(service_set: ServiceSet) -> list[Known]:
+    return [
+        Known(name, i.spec.name, i.spec.group_name or "")
+        for name, i in service_set.instances.items()
+        if name not in service_set.removed
+    ]
+
+
 def _unknown(service_set: ServiceSet, name: str) -> NoSuchService:
     known = list(dict.fromkeys([s.name for s in service_set.plan.services] + list(service_set.instances)))
-    near = nearest(name, known) or known[:MOST_NAMED]
-    return NoSuchService(f"no service, instance or group named {name!r}", f"Known: {', '.join(near)}")
+    near = nearest(without_marks(name), known) or known[:MOST_NAMED]
+    matched = "matches" if is_pattern(name) else "named"
+    return NoSuchService(f"no service, instance or group {matched} {name!r}", f"Known: {', '.join(near)}")

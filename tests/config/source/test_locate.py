@@ -11,6 +11,7 @@ from supervisor.config.load import load
 from supervisor.config.source import locate
 from supervisor.config.source.project import default_name
 from supervisor.errors import ConfigError
+from supervisor.last_directories import Locations
 
 SERVICE = '[services.a]\ncommand = "true"\n'
 
@@ -99,6 +100,101 @@ def test_the_default_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     system_wide.touch()
     assert locate.default_path() == system_wide
     Path("services.toml").touch()
+    assert locate.default_path() == Path("services.toml")
+
+
+@pytest.fixture
+def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, two below `tmp_path`."""
+    monkeypatch.setattr(locate, "SYSTEM_WIDE", tmp_path / "etc.toml")
+    monkeypatch.setattr(locate, "look_up", lambda *_: None)
+    below = tmp_path / "app" / "src"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    monkeypatch.delenv("PWD", raising=False)
+    return below
+
+
+def test_the_nearest_file_above_is_taken(tmp_path: Path, below: Path) -> None:
+    (tmp_path / "etc.toml").touch()
+    (tmp_path / "services.toml").touch()
+    assert locate.default_path() == tmp_path / "services.toml", "rather than the system-wide one"
+    (below.parent / "services.toml").touch()
+    assert locate.default_path() == below.parent / "services.toml"
+    (below / "services.toml").touch()
+    assert locate.default_path() == Path("services.toml")
+
+
+def test_a_linked_folder_above_keeps_its_name(tmp_path: Path, below: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "current").symlink_to("app")
+    (below.parent / "services.toml").touch()
+    monkeypatch.setenv("PWD", f"{tmp_path}/current/src")
+    assert locate.default_path() == tmp_path / "current" / "services.toml"
+
+
+def test_a_daemon_whose_file_is_gone_is_not_taken_for_that_of_a_file_above(
+    tmp_path: Path, below: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`down` would end another one."""
+    (tmp_path / "services.toml").touch()
+    known = Locations("src", "/r", "/s", f"{below}/services.toml")
+    monkeypatch.setattr(locate, "look_up", lambda file, _env: known if file == known.file else None)
+    assert locate.default_path() == Path("services.toml")
+
+
+def test_a_directory_or_file_that_others_can_change_is_passed_over(tmp_path: Path, below: Path) -> None:
+    (tmp_path / "services.toml").touch()
+    near = below.parent / "services.toml"
+    near.touch()
+    for place, mode in ((below.parent, 0o1777), (below.parent, 0o777), (near, 0o666)):
+        before = place.stat().st_mode
+        place.chmod(mode)
+        assert locate.default_path() == tmp_path / "services.toml"
+        place.chmod(before)
+    assert locate.default_path() == near
+    near.unlink()
+    near.mkdir()
+    assert locate.default_path() == tmp_path / "services.toml"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_what_another_user_owns_is_passed_over_unless_he_is_trusted(
+    tmp_path: Path, below: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services.toml").touch()
+    near = below.parent / "services.toml"
+    near.touch()
+    for place in (near, below.parent):
+        os.chown(place, 12345, 12345)
+        monkeypatch.delenv("SUPERVISOR_TRUSTED_USERS", raising=False)
+        assert locate.default_path() == tmp_path / "services.toml"
+        monkeypatch.setenv("SUPERVISOR_TRUSTED_USERS", "12345")
+        assert locate.default_path() == near
+        os.chown(place, 0, 0)
+    monkeypatch.delenv("SUPERVISOR_TRUSTED_USERS")
+    near.unlink()
+    (tmp_path / "foreign").touch()
+    near.symlink_to(tmp_path / "foreign")
+    os.chown(tmp_path / "foreign", 12345, 12345)
+    assert locate.default_path() == tmp_path / "services.toml"
+
+
+def test_the_search_ends_at_the_border_of_the_file_system(
+    tmp_path: Path, below: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services.toml").touch()
+    real = Path.stat
+
+    def other_device(path: Path, **options: bool) -> os.stat_result:
+        found = real(path, **options)
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:])) if path == below.parent else found
+
+    monkeypatch.setattr(Path, "stat", other_device)
+    assert locate.default_path() == Path("services.toml")
+
+
+def test_a_current_directory_that_is_gone_has_nothing_above_it(below: Path) -> None:
+    below.rmdir()
     assert locate.default_path() == Path("services.toml")
 
 

@@ -9,7 +9,15 @@ import pytest
 from supervisor.core.model import events as ev
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
-from supervisor.core.services.selection import resolve, resolve_one, selected, started_at_boot
+from supervisor.core.services.selection import (
+    covers,
+    recorded_names,
+    resolve,
+    resolve_one,
+    resolve_service,
+    selected,
+    started_at_boot,
+)
 from supervisor.core.services.service_set import ServiceSet
 from supervisor.errors import NoSuchService, UsageError
 
@@ -48,6 +56,14 @@ def service_set() -> ServiceSet:
         (["web@2", "db"], ["db", "web@2"]),
         (["back"], ["db", "job"]),
         (["back", "db", "web@1"], ["db", "web@1", "job"]),
+        (["all"], ALL),
+        (["*"], ALL),
+        (["w*", "*@1"], ["web@1", "web@2"]),
+        (["?eb@2", "[js]*"], ["web@2", "job", "spare"]),
+        (["ba*"], ["db", "job"]),
+        (["web:*"], ["web@1", "web@2"]),
+        (["back:*"], ["db", "job"]),
+        (["back:j*", "*:db"], ["db", "job"]),
     ],
 )
 def test_names_are_resolved_in_start_order(service_set: ServiceSet, patterns: list[str], names: list[str]) -> None:
@@ -56,13 +72,73 @@ def test_names_are_resolved_in_start_order(service_set: ServiceSet, patterns: li
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("wev", "Known: web"), ("web@3", "Known: web@2, web@1, web"), ("zzz", "Known: db, web, job, spare, web@1")],
+    [
+        ("wev*", "Known: web"),
+        ("wev", "Known: web"),
+        ("back:web", "Known: web"),
+        ("web@3", "Known: web@2, web@1, web"),
+        ("zzz", "Known: db, web, job, spare, web@1"),
+    ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(service_set: ServiceSet, name: str, hint: str) -> None:
     for ask in (lambda: resolve(service_set, ["db", name]), lambda: resolve_one(service_set, name)):
         with pytest.raises(NoSuchService) as error:
             ask()
         assert name in error.value.message and error.value.hint == hint
+
+
+def test_what_is_removed_and_still_ends_is_meant_by_no_pattern(service_set: ServiceSet) -> None:
+    service_set.apply(Plan(supervisor=SupervisorSpec(), services=SERVICES[1:]), NOW)
+    assert "db" in service_set.instances
+    assert resolve(service_set, ["all"]) == resolve(service_set, ["*"]) == ALL[1:]
+
+
+def test_a_service_that_is_named_all_is_meant_by_this_word() -> None:
+    service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=(_spec("all"), _spec("web"))), lambda: 0.5)
+    assert resolve(service_set, ["all"]) == ["all"]
+    assert recorded_names(service_set, ["all"]) == ["all"]
+    assert covers(service_set, ["all"], "all", "all") and not covers(service_set, ["all"], "web", "web")
+    assert resolve(service_set, ["*"]) == ["all", "web"]
+
+
+def test_the_plain_word_all_is_no_error_of_one_instance(service_set: ServiceSet) -> None:
+    assert resolve_one(service_set, "j*") == "job"
+    with pytest.raises(UsageError, match="all has 5 instances"):
+        resolve_one(service_set, "all")
+
+
+def test_one_service_is_one_service(service_set: ServiceSet) -> None:
+    for name in ("web", "web@2", "w*"):
+        assert resolve_service(service_set, name) == "web"
+    with pytest.raises(UsageError, match="back has 2 services") as error:
+        resolve_service(service_set, "back")
+    assert error.value.hint == "Name one: db, job"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "told"),
+    [
+        ([], ["db", "web@1", "web@2", "job", "gone", "(daemon)"]),
+        (["gone", "db"], ["db", "gone"]),
+        (["web@2"], ["web@2"]),
+        (["web"], ["web@1", "web@2"]),
+        (["back"], ["db", "job"]),
+        (["*"], ["db", "web@1", "web@2", "job"]),
+        (["all"], ["db", "web@1", "web@2", "job"]),
+        (["back:*", "*@2"], ["db", "web@2", "job"]),
+        (["none"], []),
+    ],
+)
+def test_names_cover_what_is_told_of_groups_and_patterns_too(
+    service_set: ServiceSet, patterns: list[str], told: list[str]
+) -> None:
+    events = [*ALL[:-1], "gone", "(daemon)"]
+    assert [name for name in events if covers(service_set, patterns, name.partition("@")[0], name)] == told
+
+
+def test_records_of_what_is_removed_are_found_by_its_name_alone(service_set: ServiceSet) -> None:
+    service_set.apply(Plan(supervisor=SupervisorSpec(), services=SERVICES[1:]), NOW)
+    assert recorded_names(service_set, ["back", "db"]) == ["job", "db"]
 
 
 def test_one_instance_is_one_instance(service_set: ServiceSet) -> None:

@@ -134,3 +134,22 @@ def test_an_order_that_changes_nothing_is_an_event_of_the_daemon(daemon: Make) -
         assert (told["by"]["uid"], told["by"]["command"][-len(order) :]) == (os.geteuid(), list(order))
     assert f"reload: no service changed; ordered by {USER}" in d.cli("events").stdout
     assert d.cli("report").stdout.count("(daemon)") == 0
+
+
+def test_patterns_and_groups_name_services_for_orders_and_for_events(daemon: Make) -> None:
+    one = '[services.{}]\ncommand = ["sleep", "1000"]\ngroup_name = "front"\n'
+    d = daemon(one.format("web") + one.format("api") + '[services.db]\ncommand = ["sleep", "1000"]\n')
+    d.transitions(("web", "running"), ("api", "running"), ("db", "running"))
+    assert d.cli("stop", "w*").stdout.split()[0] == "web"
+    assert {event["service"] for event in events(d, "front")} == {"web", "api"}
+    assert {event["service"] for event in events(d, "front:w*")} == {"web"}
+    assert d.status("api")["state"] == d.status("db")["state"] == "running"
+    for pattern in ("front", "w*"):
+        assert d.cli("start", "web").returncode == 0
+        with d.client.stream(["events"], [pattern, "db"]) as stream:
+            assert d.cli("stop", "web").returncode == d.cli("restart", "db").returncode == 0
+            assert next(m[1]["service"] for m in stream if m[0] == "event") == "web"
+    refused = d.cli("rollout", "undo", "front")
+    assert refused.returncode == 2 and "front has 2 services\n  Name one: web, api" in refused.stderr
+    unknown = d.cli("stop", "dbb*")
+    assert unknown.returncode == 4 and "db" in unknown.stderr.splitlines()[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -142,3 +143,26 @@ def test_up_says_that_an_edited_file_is_not_in_force(daemon: Make) -> None:
     d.write(ONE + "[services.broken]\n")
     up = d.cli("up", "-d")
     assert up.returncode == 0 and "no command" in up.stderr
+
+
+def test_all_daemons_of_the_host_are_listed(daemon: Make) -> None:
+    d = daemon(ONE)
+    d.event("one", "running")
+
+    def listed() -> list[tuple[str, bool]]:
+        """The state of this daemon, and whether its file exists.  Others may run on this host."""
+        found = json.loads(d.cli("ls", "--json").stdout)["daemons"]
+        return [(one["state"], one["file_exists"]) for one in found if one["runtime_dir"] == str(d.runtime_dir)]
+
+    assert listed() == [("running", True)]
+    away = d.file.rename(d.directory / "away.toml")
+    assert listed() == [("running", False)]
+    away.rename(d.file)
+    d.signal(signal.SIGKILL)
+    d.wait()
+    assert listed() == [("killed", True)]
+    assert d.cli("down").returncode == 0
+    d.start()
+    d.event("one", "running")
+    assert d.cli("down").returncode == 0
+    assert listed() == []

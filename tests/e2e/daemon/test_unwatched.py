@@ -58,6 +58,10 @@ def test_what_a_killed_daemon_left_is_shown_and_stopped(daemon: Make) -> None:
         "stubborn@1",
         "stubborn@2",
     ]
+    assert [row["name"] for row in json.loads(d.cli("status", "--json", "stub*").stdout)["unwatched"]] == [
+        "stubborn@1",
+        "stubborn@2",
+    ]
 
     d.file.write_text("this is no TOML")  # the plan in force is kept elsewhere
     down = d.cli("--socket", f"{d.runtime_dir}/control.sock", "down")
@@ -87,6 +91,20 @@ def test_output_is_read_from_the_files(daemon: Make) -> None:
     assert logs.returncode == 0
     assert sorted(logs.stdout.splitlines()) == ["base       | hello", "stubborn@2 | deaf"]
     assert d.cli("logs", "stubborn", "-n", "1", "--no-prefix").stdout == "deaf\n" * 2
+    assert d.cli("logs", "stub*", "-n", "1", "--no-prefix").stdout == "deaf\n" * 2
+    told = [
+        json.loads(line)["service"] for line in d.cli("events", "--json", "-n", "1000", "stub*").stdout.splitlines()
+    ]
+    assert set(told) == {"stubborn"}
+    assert {json.loads(line)["service"] for line in d.cli("events", "--json", "all").stdout.splitlines()} == {
+        "base",
+        "stubborn",
+        "crashing",
+        "lasting",
+    }
+    assert (
+        d.cli("events", "wob*").returncode == d.cli("logs", "wob*").returncode == d.cli("why", "wob*").returncode == 4
+    )
     unknown = d.cli("logs", "other")
     assert unknown.returncode == 4 and "base" in unknown.stderr
     assert d.cli("logs", "-f").returncode == 5
