@@ -85,6 +85,5 @@ class HostsPage(Page):
         self._draw()
 
     def _draw(self) -> None:
-        if self.is_mounted:
-            page = self.query_one(LineView)
+        for page in self.query(LineView):  # none where the answer comes after the page was closed
             page.set_lines(self._text(page.room))

@@ -8,6 +8,7 @@ import pytest
 
 from supervisor.dashboard import hosts
 from supervisor.dashboard.hosts import HostsPage, hosts_lines
+from supervisor.dashboard.lineview import LineView
 from supervisor.dashboard.spans import plain, width
 from supervisor.errors import NoDaemon
 from tests.core.history.test_replicated import host, row
@@ -62,6 +63,20 @@ def test_the_hosts_are_one_key_away_and_stay_current(monkeypatch: pytest.MonkeyP
         assert stage.app.screen is stage.overview
 
     play(scene, size=size)
+
+
+def test_an_answer_after_the_page_was_closed_is_dropped() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.client.answers[ROUTE] = view()
+        await stage.press("H")
+        await stage.until(lambda: isinstance(stage.app.screen, HostsPage), "the page")
+        page = stage.app.screen
+        assert isinstance(page, HostsPage)
+        await stage.press("escape")
+        await stage.until(lambda: not page.query(LineView), "its end")
+        page._take(view())
+
+    play(scene)
 
 
 def test_without_a_cluster_it_is_said() -> None:
