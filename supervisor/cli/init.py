@@ -51,9 +51,18 @@ window = "60s"
 @click.option(
     "--json", "as_json", is_flag=True, help="With --from: print what was taken over, and the losses, as JSON."
 )
+@click.option(
+    "--check", is_flag=True, help="With --from supervisord.conf: compare with the installed supervisord; write nothing."
+)
 @click.argument("paths", nargs=-1, metavar="[FILE…]")
 def init(
-    force: bool, first: str | None, output: str | None, tool: str | None, as_json: bool, paths: tuple[str, ...]
+    force: bool,
+    first: str | None,
+    output: str | None,
+    tool: str | None,
+    as_json: bool,
+    check: bool,
+    paths: tuple[str, ...],
 ) -> None:
     """Write a first services.toml, or take services over (--from).
 
@@ -62,11 +71,14 @@ def init(
     file beside its service.
 
     Example: supervisor init --from Procfile"""
+    if first is not None and check:
+        _compare([Path(first), *map(Path, paths)], tool)
+        return
     if first is not None:
         _take_over([Path(first), *map(Path, paths)], output or "services.toml", tool, force, as_json)
         return
-    if output is not None or tool is not None or as_json or len(paths) > 1:
-        raise UsageError("--output, --format, --json and further files go with --from")
+    if output is not None or tool is not None or as_json or check or len(paths) > 1:
+        raise UsageError("--output, --format, --json, --check and further files go with --from")
     path = paths[0] if paths else "services.toml"
     _write(path, STARTER, force, 0o666)
     click.echo(f"{path} written; `supervisor check` explains it, `supervisor up` runs it")
@@ -105,6 +117,33 @@ def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bo
         raise OperationFailed(
             f"{output} is written, and `supervisor check` refuses it as it is", "Mend it, then: supervisor check"
         )
+
+
+def _compare(sources: Sequence[Path], tool: str | None) -> None:
+    """What the real supervisord makes of the files, beside what the import makes of them."""
+    from supervisor.config.importers.formats import format_of
+    from supervisor.config.importers.supervisord_check import check
+    from supervisor.core.text.redact import text_without_secrets
+
+    try:
+        others = [str(path) for path in sources if (tool or format_of(path).tool) != "supervisord"]
+        if others:
+            raise UsageError(f"--check compares files of supervisord alone, not {', '.join(others)}")
+        found = check(sources, os.environ)
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename or sources[0]}: {error.strerror}") from None
+    differences = 0
+    for one in found:
+        click.echo(f"supervisord {one.version}, and what comes out here:")
+        for row in one.rows:
+            count = row.numprocs[0]
+            equal = "" if row.differences else ": the same"
+            click.echo(f"  {row.program}, {count} process{'' if count == 1 else 'es'}{equal}")
+            for difference in row.differences:
+                click.echo(f"    {text_without_secrets(str(difference))}")
+            differences += len(row.differences)
+    if differences:
+        raise OperationFailed(f"{differences} difference{'' if differences == 1 else 's'}")
 
 
 def _least_mode(sources: Sequence[Path]) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,60 @@ def test_a_request_that_makes_no_sense(supervisor: Supervisor, tmp_path: Path, a
     run = supervisor("init", *arguments)
     assert run.code == 2 and said in run.err
     assert not (tmp_path / "services.toml").exists()
+
+
+CONF = "[supervisord]\n[program:web]\ncommand=sleep 1000 --password=q7z\nenvironment=TOKEN=k9w\n"
+READER = """#!{python} -S
+import json
+process = {{"group": "web", "name": "web", "command": "{command}", "environment": {{"TOKEN": "{token}"}},
+            "directory": None, "listener": False}}
+print(json.dumps({{"version": "4.3.0", "directory": None, "processes": [process]}}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "token", "code", "said"),
+    [
+        ("sleep 1000 --password=q7z", "k9w", 0, ["supervisord 4.3.0", "web, 1 process: the same"]),
+        (
+            "sleep 1 --password=q7z",
+            "other",
+            1,
+            ["web, 1 process\n", "variable TOKEN: another value", "1 --password=***"],
+        ),
+    ],
+)
+def test_two_understandings_side_by_side(
+    supervisor: Supervisor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    token: str,
+    code: int,
+    said: list[str],
+) -> None:
+    """A reader that answers in place of supervisord: what the real one says is recorded in tests/config/importers."""
+    (tmp_path / "supervisord.conf").write_text(CONF)
+    reader = tmp_path / "python-reader"  # taken for the interpreter that has supervisord
+    reader.write_text(READER.format(python=sys.executable, command=command, token=token))
+    reader.chmod(0o755)
+    monkeypatch.setattr("supervisor.config.importers.supervisord_check.find_supervisord", lambda _path: str(reader))
+    run = supervisor("init", "--from", "supervisord.conf", "--check")
+    assert run.code == code, run.err
+    assert all(text in run.out for text in said), run.out
+    assert not any(secret in run.out + run.err for secret in ("q7z", "k9w"))
+    assert not (tmp_path / "services.toml").exists()
+
+
+def test_without_supervisord_nothing_is_compared(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "supervisord.conf").write_text(CONF)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run = supervisor("init", "--from", "supervisord.conf", "--check")
+    assert run.code == 2 and "no supervisord is installed here" in run.err
+    refused = supervisor("init", "--from", "Procfile", "--check")
+    assert refused.code == 2 and "compares files of supervisord alone" in refused.err
 
 
 def test_a_file_without_a_service_writes_nothing(supervisor: Supervisor, procfile: Path, tmp_path: Path) -> None:

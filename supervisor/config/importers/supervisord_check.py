@@ -166,8 +166,8 @@ def find_supervisord(path: str | None = None) -> str:
     if found is None:
         raise CheckFailed(
             "no supervisord is installed here, so there is nothing to compare with",
-            "Install it into an environment of its own (python3 -m venv DIR; DIR/bin/pip install supervisor) and name "
-            "DIR/bin/python.",
+            "Install it into an environment of its own (python3 -m venv DIR; DIR/bin/pip install supervisor), and put "
+            "DIR/bin at the end of PATH.",
         )
     return found
 
