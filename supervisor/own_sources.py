@@ -28,6 +28,8 @@ _IMPORTED = ("adapters", "core", "daemon")
 """The packages of which a daemon imports modules."""
 _COMPILER = "config"
 """That of the configuration's compiler, which runs in a child and is not kept."""
+_OF_COMMANDS = "importers"
+"""A package within it that only commands import."""
 _OF_THE_AGENT = "supervisor.adapters.zookeeper"
 """What only the agent of a cluster imports."""
 OF_CHILDREN = frozenset({
@@ -163,7 +165,7 @@ def _in(directory: str, package: str, *, deep: bool) -> Iterator[tuple[str, str]
         return
     for name, path, is_directory in entries:
         if is_directory:
-            if deep and name != "__pycache__":
+            if deep and name not in ("__pycache__", _OF_COMMANDS):
                 yield from _in(path, f"{package}.{name}", deep=True)
         elif name == "__init__.py":
             yield package, path
