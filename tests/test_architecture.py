@@ -144,9 +144,10 @@ ROOMS: dict[str, set[str]] = {
     "daemon.runtime": {
         "core", "adapters", "daemon.balancing", "daemon.checkpoints", "daemon.control", "daemon.effects",
         "daemon.cluster.member", "daemon.on_demand",
-        "daemon.parts", "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "last_directories",
-        "__version__",
+        "daemon.parts", "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "daemon.web_view",
+        "last_directories", "__version__",
     },
+    "daemon.web_view": {"core", "adapters", "errors", "display", "web"},
     "daemon.__main__": {
         "core", "adapters", "errors", "launch", "own_sources", "daemon.previous_run", "daemon.refused_start",
         "daemon.rehearsal", "daemon.runtime", "daemon.upgrade_guard",
@@ -184,6 +185,7 @@ ROOMS: dict[str, set[str]] = {
 
     # The faces: they ask a daemon through the client, and work out nothing that is a rule.
     "display": {"core.model", "core.text", "core.history", "errors"},
+    "web": {"core.model", "core.text", "core.history", "display"},
     "dashboard": {
         "client", "control_socket", "display", "errors", "core.text", "core.history", "core.model",
         "core.services.status",
@@ -438,6 +440,8 @@ NOT_PLAIN = {
     # Somebody asks for it:
     "adapters.logs.reader", "adapters.logs.files", "core.services.plan_diff", "adapters.metrics.page",
     "adapters.control.openapi",
+    # … with a browser ([supervisor.http] web):
+    "daemon.web_view", "web", "display", "adapters.http.static_files",
 }  # fmt: skip
 """What a daemon need not load while no service is configured for it."""
 

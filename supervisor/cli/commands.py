@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "events": "events",
         "why": "why",
         "report": "report",
+        "web": "top",
     },
     "Services": {
         "start": "actions",

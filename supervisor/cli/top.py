@@ -1,11 +1,19 @@
-"""`top`: opens the dashboard of a running daemon."""
+"""`top` and `web`: the dashboard of a running daemon, and the address of its web view."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.options import daemon_options, pass_target
+from supervisor.errors import NoDaemon
+
+if TYPE_CHECKING:
+    from supervisor.core.model.spec import SupervisorSpec
+
+_ON = '[supervisor.http]\nlisten = "{}"\nweb = true\n'
 
 
 @click.command()
@@ -24,3 +32,54 @@ def top(target: DaemonTarget) -> None:
     from supervisor.dashboard.app import run as dashboard
 
     dashboard(client)
+
+
+@click.command()
+@daemon_options("-f", "--file")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@pass_target
+def web(target: DaemonTarget, as_json: bool) -> None:
+    """Print the address of the web view, and whether it is on.
+
+    The pages are read-only, and for browsers on this machine; docs/web.md tells how to read them from elsewhere.
+
+    Example: supervisor web"""
+    try:
+        target.client.health()
+        runs = True
+    except NoDaemon:
+        runs = False
+    settings = _settings(target, runs)
+    on = runs and settings is not None and settings.web and settings.listen is not None
+    url = _url(settings) if settings is not None and settings.web else None
+    if as_json:
+        from json import dumps
+
+        click.echo(dumps({"on": on, "url": url, "daemon": runs}))
+    elif url is None:
+        listen = _listen(settings) if settings is not None and settings.listen is not None else "127.0.0.1:9180"
+        click.echo("The web view is off. To switch it on, write this in services.toml, and restart the daemon:\n")
+        click.echo(_ON.format(listen), nl=False)
+    elif on:
+        click.echo(f"{url}  (on)")
+    else:
+        click.echo(f"{url}  (off: no daemon runs; `supervisor up` starts it)")
+
+
+def _settings(target: DaemonTarget, runs: bool) -> SupervisorSpec | None:
+    """The settings of the daemon that runs, else those of the file.  ConfigError where the file is refused."""
+    if runs:
+        plan = target.plan_in_force
+        return None if plan is None else plan.supervisor
+    from supervisor.config.load import load
+
+    return load(target.file).supervisor
+
+
+def _url(settings: SupervisorSpec) -> str:
+    return f"{'https' if settings.certificate else 'http'}://{_listen(settings)}/"
+
+
+def _listen(settings: SupervisorSpec) -> str:
+    host, port = settings.listen or ("127.0.0.1", 9180)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor import __version__
 from supervisor.adapters.control.routes import ControlRoutes
-from supervisor.adapters.http.messages import Peer
+from supervisor.adapters.http.messages import Handler, Peer
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.directory_watch import DirectoryWatch
@@ -80,7 +80,7 @@ class Runtime:
         self._effects = Effects(parts, self._control.followers.publish)
         self._reporter = parts.reporter = _reporter(parts)
         parts.engine.world = self._effects
-        parts.server = HttpServer(parts.loop, ControlRoutes(self._control, parts.loop), parts.problem)
+        parts.server = HttpServer(parts.loop, self._handler(), parts.problem)
         parts.loop.on_error = self._callback_failed
         self._next_clock_check = 0.0
         self._checkpoints = Checkpoints(lambda: parts.service_set.instances, parts.save)
@@ -88,6 +88,16 @@ class Runtime:
         self._same_until, self._asked_by = 0.0, 0
         self._directory_watch: DirectoryWatch | None = None
         self._plan_seen: Plan | None = None
+
+    def _handler(self) -> Handler:
+        """What answers the requests of the HTTP server."""
+        loop = self._parts.loop
+        api = ControlRoutes(self._control, loop)
+        if not self._plan.supervisor.web:
+            return api
+        from supervisor.daemon.web_view import WebView
+
+        return WebView(self._plan.supervisor.name, self._control, api, loop)
 
     # -- life ----------------------------------------------------------------------------------------------------
 

@@ -1,13 +1,12 @@
 """Makes the page of `report --html`: one file with its pictures and its style in it, which asks for nothing outside.
 
 It is for readers who do not know the program: sentences first, then pictures, then tables. Text from outside (names,
-causes) is escaped in one place, `_text`.
+causes) is escaped in one place, `text` of markup.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,10 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import phrase
 from supervisor.core.text.timestamps import from_iso, local
 from supervisor.core.text.units import NOTHING, brief, percent, span
+from supervisor.display.markup import text
 from supervisor.display.numbers import count
 from supervisor.display.report_style import STYLE
+from supervisor.display.strip_picture import short_moment, strip_picture
 
 if TYPE_CHECKING:
     from supervisor.core.history.strips import Cell
@@ -27,8 +28,6 @@ COLUMNS = 180
 """Cells of a strip."""
 SHOWN = 40
 """Services that are shown at once, those with most trouble first; the others are folded."""
-LEAST = 0.18
-"""The least height of what was down in a cell, so that a short outage can be seen."""
 
 _RATIOS = (
     ("R", "Replication", "replication", "Of the instances that should be ready now, {} are."),
@@ -83,7 +82,7 @@ def page(name: str, figures: Report, strips: Mapping[str, Sequence[Cell]], insta
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(part for part in parts if part)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -101,9 +100,7 @@ def _trouble(account: ServiceFigures) -> tuple[float, int, str]:
 def _header(title: str, figures: Report) -> str:
     said = _sentences(figures["total"], len(figures["services"]))
     period = f"{_moment(figures['since'])} to {_moment(figures['until'])} ({span(figures['seconds'])})"
-    return (
-        f"<header>\n<h1>{_text(title)}</h1>\n<p class=period>{_text(period)}</p>\n<p class=lead>{said}</p>\n</header>"
-    )
+    return f"<header>\n<h1>{text(title)}</h1>\n<p class=period>{text(period)}</p>\n<p class=lead>{said}</p>\n</header>"
 
 
 def _sentences(total: Figures, services: int) -> str:
@@ -112,7 +109,7 @@ def _sentences(total: Figures, services: int) -> str:
         return "Nothing is recorded in this period: no service was supervised, or its records are older."
     have = f"{count(services, 'service')} with {count(total['instances'], 'instance')}"
     known = total["availability"]
-    share = f"<strong>{_text(percent(known))}</strong>"
+    share = f"<strong>{text(percent(known))}</strong>"
     said = [
         f"How often {have} were available is not known."
         if known is None
@@ -120,10 +117,10 @@ def _sentences(total: Figures, services: int) -> str:
     ]
     said.append(_mended(total["failures"], total["recovered"]))
     if total["longest_outage_s"] is not None:
-        said.append(f"The longest interruption that is over took {_text(brief(total['longest_outage_s']))}.")
+        said.append(f"The longest interruption that is over took {text(brief(total['longest_outage_s']))}.")
     ready = total["replication"]
     if ready is not None and ready < 1.0:
-        said.append(f"At the end, only {_text(percent(ready))} of the instances that should be ready were.")
+        said.append(f"At the end, only {text(percent(ready))} of the instances that should be ready were.")
     if total["unknown_s"] > 0.01 * (total["wanted_s"] + total["unknown_s"]):
         said.append("For a part of the time nothing is known, because no daemon ran; it is counted for neither side.")
     return " ".join(said)
@@ -148,7 +145,7 @@ def _cards(total: Figures) -> str:
         ("longest interruption", _time(total["longest_outage_s"])),
         ("false alarms", str(total["false_suspicions"])),
     )
-    boxes = [f"<div><b>{_text(value)}</b><span>{_text(label)}</span></div>" for label, value in cards]
+    boxes = [f"<div><b>{text(value)}</b><span>{text(label)}</span></div>" for label, value in cards]
     return f"<section class=cards>{''.join(boxes)}</section>"
 
 
@@ -158,7 +155,7 @@ def _availability(figures: Report, accounts: Sequence[ServiceFigures], strips: M
     since, until = from_iso(figures["since"]), from_iso(figures["until"])
     middle = (since + until) / 2
     days = until - since > 86_400
-    axis = "".join(f"<span>{_text(_short_moment(at, days))}</span>" for at in (since, middle, until))
+    axis = "".join(f"<span>{text(short_moment(at, days))}</span>" for at in (since, middle, until))
     scale = f"<div class=strip><span></span><div class=axis>{axis}</div><span></span></div>"
     rows = [_strip(account, strips.get(account["service"], ()), since, until) for account in accounts]
     legend = (
@@ -173,47 +170,11 @@ def _availability(figures: Report, accounts: Sequence[ServiceFigures], strips: M
 
 
 def _strip(account: ServiceFigures, cells: Sequence[Cell], since: float, until: float) -> str:
-    name = _text(account["service"])
+    name = text(account["service"])
     value = percent(account["availability"])
-    width = (until - since) / max(len(cells), 1)
-    days = until - since > 86_400
-    bars: list[str] = []
-    at = 0
-    for (ready, down, unknown), run in groupby(cells, _heights):
-        length = len(list(run))
-        begin, end = since + at * width, since + (at + length) * width
-        tip = f"{_short_moment(begin, days)} to {_short_moment(end, days)}: {_in_words(cells[at : at + length])}"
-        shapes = ""
-        top = 0.0
-        for kind, height in (("down", down), ("unknown", unknown), ("ready", ready)):
-            if height:
-                shapes += f'<rect class={kind} x="{at}" y="{top:.2f}" width="{length + 0.05:g}" height="{height:.2f}"/>'
-                top += height
-        bars.append(f"<g><title>{_text(tip)}</title>{shapes}</g>")
-        at += length
-    picture = (
-        f'<svg viewBox="0 0 {max(len(cells), 1)} 1" preserveAspectRatio="none" shape-rendering="crispEdges" role="img" '
-        f'aria-label="{name}: {_text(value)} available">{"".join(bars)}</svg>'
-    )
+    picture = strip_picture(f"{account['service']}: {value} available", cells, since, until)
     label = f'<span class=name title="{name}">{name}</span>'
-    return f"<div class=strip>{label}{picture}<span class=value>{_text(value)}</span></div>"
-
-
-def _heights(cell: Cell) -> tuple[float, float, float]:
-    """The heights of what was ready, down and unknown, in steps of a twentieth; all zero where it was not wanted."""
-    whole = cell.ready + cell.down + cell.unknown
-    if whole <= 0.0:
-        return 0.0, 0.0, 0.0
-    down = 0.0 if not cell.down else max(LEAST, round(20 * cell.down / whole) / 20)
-    unknown = min(1.0 - down, round(20 * cell.unknown / whole) / 20)
-    return max(0.0, 1.0 - down - unknown), down, unknown
-
-
-def _in_words(cells: Sequence[Cell]) -> str:
-    ready, down, unknown = (sum(getattr(cell, kind) for cell in cells) for kind in ("ready", "down", "unknown"))
-    if ready + down > 0.0:
-        return f"{percent(ready / (ready + down))} available"
-    return "not known" if unknown > 0.0 else "not wanted"
+    return f"<div class=strip>{label}{picture}<span class=value>{text(value)}</span></div>"
 
 
 def _failures(total: Figures) -> str:
@@ -232,7 +193,7 @@ def _failures(total: Figures) -> str:
         if total["holds"]
         else "",
     ]
-    notes = f"<p>{_text('; '.join(text for text in also if text))}.</p>"
+    notes = f"<p>{text('; '.join(text for text in also if text))}.</p>"
     return f"<section>\n<h2>Why services failed</h2>\n{_by_cause(causes)}\n{notes}\n</section>"
 
 
@@ -267,7 +228,7 @@ def _detection(total: Figures) -> str:
         "The longest possible time from a failure until it was noticed: a process that ends is reported by the kernel."
     )
     return (
-        f"<section>\n<h2>How quickly failures were noticed</h2>\n<p>{_text(why)}</p>\n"
+        f"<section>\n<h2>How quickly failures were noticed</h2>\n<p>{text(why)}</p>\n"
         f"<div class=bars>{''.join(rows)}</div>\n</section>"
     )
 
@@ -290,15 +251,15 @@ def _slots(instances: Sequence[Instance]) -> str:
             rows.append(_bar(row["name"], balanced["requests"] / most if most else 0.0, ", ".join(told)))
     why = "What the balancer has sent to each instance since the daemon started."
     return (
-        f"<section>\n<h2>How requests were spread</h2>\n<p>{_text(why)}</p>\n"
+        f"<section>\n<h2>How requests were spread</h2>\n<p>{text(why)}</p>\n"
         f"<div class=bars>{''.join(rows)}</div>\n</section>"
     )
 
 
 def _bar(label: str, share: float, value: str) -> str:
     return (
-        f'<div class=bar><span>{_text(label)}</span><div><i style="width:{100 * share:.1f}%"></i></div>'
-        f"<span class=value>{_text(value)}</span></div>"
+        f'<div class=bar><span>{text(label)}</span><div><i style="width:{100 * share:.1f}%"></i></div>'
+        f"<span class=value>{text(value)}</span></div>"
     )
 
 
@@ -316,9 +277,9 @@ def _services(accounts: Sequence[ServiceFigures]) -> str:
             _time(account["mttr_s"]),
             _time(account["longest_outage_s"]),
         )
-        values = "".join(f"<td>{_text(cell)}</td>" for cell in cells)
-        rows.append(f"<tr><th scope=row>{_text(account['service'])}</th>{values}</tr>")
-    top = "".join(f"<th scope=col>{_text(title)}</th>" for title in head)
+        values = "".join(f"<td>{text(cell)}</td>" for cell in cells)
+        rows.append(f"<tr><th scope=row>{text(account['service'])}</th>{values}</tr>")
+    top = "".join(f"<th scope=col>{text(title)}</th>" for title in head)
     table = f"<thead><tr>{top}</tr></thead>"
     first = f"<div class=wide><table>{table}<tbody>{''.join(rows[:SHOWN])}</tbody></table></div>"
     rest = [f"<table>{table}<tbody>{''.join(rows[SHOWN:])}</tbody></table>"] if rows[SHOWN:] else []
@@ -333,7 +294,7 @@ def _folded(rows: Sequence[str], kind: str, title: str = "") -> str:
         return ""
     said = title or count(len(rows), "more service")
     return (
-        f"<details><summary>{_text(said)}, with less trouble</summary><div class={kind}>{''.join(rows)}</div></details>"
+        f"<details><summary>{text(said)}, with less trouble</summary><div class={kind}>{''.join(rows)}</div></details>"
     )
 
 
@@ -344,7 +305,7 @@ def _ratios(total: Figures) -> str:
         number = NOTHING if value is None else f"{value:.2f}" if key in ("fault_ratio", "load") else percent(value)
         said = _UNKNOWN[key] if value is None else sentence.format(number)
         label = f"{name} ({letter})" if letter else name
-        rows.append(f"<div><dt>{_text(label)}<b>{_text(number)}</b></dt><dd>{_text(said)}</dd></div>")
+        rows.append(f"<div><dt>{text(label)}<b>{text(number)}</b></dt><dd>{text(said)}</dd></div>")
     return f"<section>\n<h2>Five ratios</h2>\n<dl class=ratios>{''.join(rows)}</dl>\n</section>"
 
 
@@ -360,18 +321,9 @@ def _footer() -> str:
 # -- text ------------------------------------------------------------------------------------------------------------
 
 
-def _text(text: object) -> str:
-    """Text for any place in the page, attributes too. Characters that HTML does not allow are replaced."""
-    return escape("".join(c if c.isprintable() else "\ufffd" for c in str(text)))
-
-
 def _time(seconds: float | None) -> str:
     return NOTHING if seconds is None else brief(seconds)
 
 
 def _moment(at: str) -> str:
     return local(at).strftime("%Y-%m-%d %H:%M")
-
-
-def _short_moment(at: float, days: bool) -> str:
-    return local(at).strftime("%Y-%m-%d %H:%M" if days else "%H:%M:%S")

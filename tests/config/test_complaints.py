@@ -511,6 +511,11 @@ FILES = [
         "5: services.web.ready.http: localhost:1 is the address of the daemon itself (supervisor.http.listen)",
     ),
     (
+        '[supervisor.http]\nlisten = "127.0.0.1:1"\nweb = true\ntoken_file = "/etc/hostname"\n' + SERVICE,
+        "3: supervisor.http.web: a browser does not send the token of token_file, so the pages are for this machine "
+        "alone: listen on 127.0.0.1:1 without token_file (docs/web.md), or leave web out",
+    ),
+    (
         '[supervisor.http]\nlisten = "0.0.0.0:1"\n' + SERVICE,
         "2: supervisor.http.listen: other machines can reach 0.0.0.0, so it needs token_file, certificate, "
         "private_key too; or listen on 127.0.0.1:1",

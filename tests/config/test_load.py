@@ -41,6 +41,7 @@ state_dir = "/var/state/${EMPTY:-demo}"
 max_concurrent_restarts = 3
 [supervisor.http]
 listen = "[::1]:9180"
+web = true
 
 [groups.group]
 max_concurrent_restarts = 2
@@ -144,6 +145,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
             state_dir="/var/state/demo",
             max_concurrent_restarts=3,
             listen=("::1", 9180),
+            web=True,
         ),
         groups=(GroupSpec(name="group", max_concurrent_restarts=2),),
         services=(

@@ -64,6 +64,7 @@ EVERY_KEY: JSON = {
         "token_file": "/srv/demo/token",
         "certificate": "/srv/demo/crt",
         "private_key": "/srv/demo/key",
+        "web": True,
     },
     "services": [
         {
@@ -255,6 +256,7 @@ EVERY_FIELD = Plan(
         token_file="/srv/demo/token",
         certificate="/srv/demo/crt",
         private_key="/srv/demo/key",
+        web=True,
     ),
     services=(
         ServiceSpec(
@@ -440,6 +442,7 @@ DEFAULTS: dict[type, JSON] = {
         "token_file": "",
         "certificate": "",
         "private_key": "",
+        "web": False,
     },
     ServiceSpec: {
         "description": "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from supervisor.adapters.control.call import Call, encode, encode_status
 from supervisor.adapters.control.port import MOST_ID, Daemon, Subscriber
@@ -39,8 +39,12 @@ class StreamOwner(Protocol):
     """How many streams are open; each stream counts itself."""
 
 
-def open_stream(api: StreamOwner, call: Call) -> None:
-    """Answer `call` with a stream. Raises UsageError, NoSuchService."""
+WriteStatus: TypeAlias = "Callable[[EventLoop, Status, Callable[[bytes], None], Callable[[], None]], None]"
+"""Calls the third with a status as it is sent, later, or the fourth where that fails."""
+
+
+def open_stream(api: StreamOwner, call: Call, write: WriteStatus = encode_status) -> None:
+    """Answer `call` with a stream, whose statuses `write` writes. Raises UsageError, NoSuchService."""
     topics = frozenset(t.strip() for t in call.args["topics"].split(",") if t.strip())
     if not topics or not topics <= TOPICS:
         wrong = ", ".join(sorted(topics - TOPICS)) or "nothing"
@@ -50,7 +54,7 @@ def open_stream(api: StreamOwner, call: Call) -> None:
     services = tuple(call.args["service"])
     if services:
         api.daemon.names(services)  # raises for an unknown name, while an error can still be sent
-    _Feed(api, topics, services, call.args["interval"]).begin(call, after)
+    _Feed(api, topics, services, call.args["interval"], write).begin(call, after)
 
 
 def _event_id(text: str) -> int:
@@ -66,8 +70,16 @@ def _event_id(text: str) -> int:
 class _Feed:
     """One client's stream."""
 
-    def __init__(self, api: StreamOwner, topics: frozenset[str], services: tuple[str, ...], interval: float) -> None:
+    def __init__(
+        self,
+        api: StreamOwner,
+        topics: frozenset[str],
+        services: tuple[str, ...],
+        interval: float,
+        write: WriteStatus,
+    ) -> None:
         self._api = api
+        self._write = write
         self._topics = topics
         self._services = services
         self._interval = interval
@@ -145,7 +157,7 @@ class _Feed:
             self._stream.when_flushed(self._next_status)
             return
         status, self._status = self._status, None
-        encode_status(self._api.loop, status, self._send_status, self._next_status)
+        self._write(self._api.loop, status, self._send_status, self._next_status)
 
     def _send_status(self, body: bytes) -> None:
         if self._open:

@@ -33,6 +33,14 @@ def http_server(table: Mapping[str, Any], folder: Path, problems: Problems) -> d
         )
     elif ("certificate" in fields) != ("private_key" in fields):
         problems.add(_WHERE, "certificate and private_key must be set together")
+    if table.get("web"):
+        fields["web"] = True
+        if "token_file" in table or not _is_local(host):
+            problems.add(
+                (*_WHERE, "web"),
+                "a browser does not send the token of token_file, so the pages are for this machine alone: "
+                f"listen on 127.0.0.1:{port} without token_file (docs/web.md), or leave web out",
+            )
     return fields
 
 

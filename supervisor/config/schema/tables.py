@@ -431,6 +431,7 @@ HTTP_SERVER = table(
         "token_file": key(kinds.PATH, "A file whose first line every request must send (Authorization: Bearer …)."),
         "certificate": key(kinds.PATH, "TLS: the chain of certificates, a PEM file."),
         "private_key": key(kinds.PATH, "TLS: the key that belongs to it, a PEM file."),
+        "web": key(kinds.SWITCH, "A read-only page for a browser at this address (docs/web.md); not with token_file."),
     },
 )
 

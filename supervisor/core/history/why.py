@@ -63,8 +63,7 @@ def why(
     events = list(events)
     mine = [event for event in events if event["instance"] == view["name"]]
     row = cast("Instance", view) if "state" in view else None
-    of_instance = (e for e in events if e["instance"] == view["name"] or e["cause"] == Cause.CLOCK_SET)
-    found = incidents(straightened(of_instance), is_oneshot(row, mine))
+    found = incidents_of(view, events)
     story: Why = {
         "instance": view["name"],
         "service": view["service"],
@@ -125,20 +124,61 @@ def tell(story: Why) -> list[str]:
         lines += [f"  {local_time(one['at'])}  {one['says']}" for one in story["processes"]]
     for incident in story["incidents"]:
         lines += ["", f"{local_time(incident['at'])}  {incident['says']}"]
-        parts = {
-            "where": [incident["place"]] if incident["place"] else [],
-            "seen": incident["seen"],
-            "captured": incident["captured"],
-            "output": incident["said"],
-            "decided": incident["decided"],
-            "after": incident["after"],
-        }
-        for label, texts in parts.items():
+        for label, texts in parts(incident).items():
             for number, line in enumerate(texts):
                 lines.append(f"  {label if number == 0 else '':<9} {line}")
     coming = story["next"]
     when = f", in {span(coming['in_s'])}" if coming["in_s"] is not None else ""
     return [*lines, "", f"Next{when}: {coming['what']}."]
+
+
+def parts(incident: IncidentStory) -> dict[str, list[str]]:
+    """What is told of an incident: lines of text by what they are about, in the order of reading."""
+    return {
+        "where": [incident["place"]] if incident["place"] else [],
+        "seen": incident["seen"],
+        "captured": incident["captured"],
+        "output": incident["said"],
+        "decided": incident["decided"],
+        "after": incident["after"],
+    }
+
+
+def incidents_of(view: InstanceName, events: Iterable[Event]) -> list[Incident]:
+    """The incidents of an instance, oldest first; `view` and `events` as for `why`.  The first event of an incident
+    names it."""
+    events = list(events)
+    mine = [event for event in events if event["instance"] == view["name"]]
+    row = cast("Instance", view) if "state" in view else None
+    of_instance = (e for e in events if e["instance"] == view["name"] or e["cause"] == Cause.CLOCK_SET)
+    return incidents(straightened(of_instance), is_oneshot(row, mine))
+
+
+def headline(incident: Incident) -> str:
+    """What happened, in a line."""
+    return _headline(incident, _detail(incident))
+
+
+def evidence_of(incident: Incident) -> int | None:
+    """The number of the evidence that was captured in an incident; None: there is none, or it was a false alarm."""
+    found = None if incident.outcome is IncidentOutcome.FALSE_ALARM else _detail(incident).get("evidence_id")
+    return found if isinstance(found, int) else None
+
+
+def one_incident(
+    view: InstanceName,
+    events: Iterable[Event],
+    event_id: int,
+    evidence: Callable[[int], Evidence | None],
+    words: Words,
+) -> IncidentStory | None:
+    """The incident that an event is part of; None where it is part of none.  The others as for `why`."""
+    events = list(events)
+    found = (i for i in incidents_of(view, events) if any(event["id"] == event_id for event in i.events))
+    incident = next(found, None)
+    if incident is None:
+        return None
+    return _story(incident, [event for event in events if event["instance"] == view["name"]], evidence, words)
 
 
 def _last_place(story: Why) -> Iterator[str]:
@@ -166,13 +206,19 @@ def _summary(story: Why) -> Iterator[str]:
     yield f"{failures}{false} recorded{since}{shown or '.'}"
 
 
-def _story(
-    incident: Incident, mine: list[Event], evidence: Callable[[int], Evidence | None], words: Words
-) -> IncidentStory:
+def _detail(incident: Incident) -> JSON:
+    """All that its events tell of its cause."""
     detail: JSON = {}
     for event in incident.events:
         if event["cause"] == incident.cause or event["cause"] == Cause.HELD:
             detail.update(event["detail"])
+    return detail
+
+
+def _story(
+    incident: Incident, mine: list[Event], evidence: Callable[[int], Evidence | None], words: Words
+) -> IncidentStory:
+    detail = _detail(incident)
     evidence_id = detail.get("evidence_id")
     recorded = next(event["at"] for event in mine if event["id"] == incident.events[0]["id"])
     body = evidence(evidence_id) if evidence_id is not None else None

@@ -498,6 +498,7 @@ class SupervisorSpec:
 
     `group`: number of the group that may use the control socket beside the daemon's user and root.  `listen`: (host,
     port) of read-only HTTP, or None; `token_file`, `certificate` and `private_key` belong to it and are paths or empty.
+    `web`: whether a browser gets pages there.
     `wait_ready`: whether READY is reported to the service manager only once the services are ready
     (daemon/service_manager.py)."""
 
@@ -511,6 +512,7 @@ class SupervisorSpec:
     token_file: str = ""
     certificate: str = ""
     private_key: str = ""
+    web: bool = False
 
 
 @value(frozen=True, slots=True, kw_only=True)

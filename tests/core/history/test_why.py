@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.history.outlook import prospect
-from supervisor.core.history.why import tell, why
+from supervisor.core.history.why import evidence_of, headline, incidents_of, one_incident, tell, why
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
@@ -330,6 +330,29 @@ def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
         "after     ready again after 11 s, as run 2",
         "Next, in 30 s: suspicion, unless a heartbeat comes",
     )
+
+
+def test_one_incident_is_found_by_any_event_of_it() -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().crash(5.0).deadline().start()
+    life.beats().deadline().examined(**EVIDENCE).deadline().step(ev.Exited(1, None, 9, True), 0.2)
+    row = instance_view(life.instance, life.now)
+    crash, hang = incidents_of(row, life.events)
+    assert headline(crash) == "failure of run 1: exited with code 3"
+    assert headline(hang).startswith("failure of run 2: no heartbeat for")
+    assert evidence_of(crash) is None
+    assert evidence_of(hang) in life.evidence
+    for incident, told in zip((crash, hang), life.why()["incidents"], strict=True):
+        for event in incident.events:
+            assert one_incident(row, life.events, event["id"], life.evidence.get, life.words) == told
+    assert one_incident(row, life.events, 1, life.evidence.get, life.words) is None
+    assert one_incident({"name": "web@1", "service": "web"}, [], 1, life.evidence.get, life.words) is None
+
+
+def test_a_false_alarm_has_no_place_where_it_hung() -> None:
+    life = Life(heartbeat=HeartbeatSpec()).start().beats().deadline().examined(alive=True, **EVIDENCE)
+    (incident,) = incidents_of({"name": "web@1", "service": "web"}, life.events)
+    assert headline(incident).startswith("false alarm of run 1")
+    assert evidence_of(incident) is None
 
 
 def test_where_the_core_file_is() -> None:

@@ -1,0 +1,76 @@
+"""The web view of a real daemon, read without JavaScript: the services, and why one of them hung."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from http.client import HTTPConnection
+from pathlib import Path
+
+from tests.doubles.sshd import free_port
+from tests.e2e.conftest import PATIENCE, Daemon
+
+HANGS = """
+import os, socket, time
+def say(text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.connect(os.environ["NOTIFY_SOCKET"]); s.send(text)
+def work():
+    time.sleep(1000)
+print("<b>last words</b>", flush=True)
+say(b"READY=1")
+say(b"WATCHDOG=1")
+work()
+"""
+
+
+def test_the_services_and_an_incident(daemon: Callable[..., Daemon], tmp_path: Path) -> None:
+    port = free_port()
+    program = tmp_path / "hangs.py"
+    program.write_text(HANGS)
+    d = daemon(f"""
+[supervisor.http]
+listen = "127.0.0.1:{port}"
+web = true
+
+[services.steady]
+command = ["sleep", "1000"]
+
+[services.worker]
+command = ["{sys.executable}", "{program}"]
+ready.notify = true
+heartbeat = {{ source = "notify", interval = "200ms", min_timeout = "500ms", max_timeout = "1s" }}
+stop_timeout = "1s"
+restart = {{ initial = "600s", maximum = "600s" }}
+""")
+    d.event("worker", "backoff")
+
+    def page(path: str) -> str:
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        return answer.read().decode()
+
+    services = page("/")
+    assert "1 of 2 wanted instances ready" in services
+    assert "↻ backoff" in services and "● running" in services
+    assert re.search(r"no heartbeat; next try in \d+m", services)
+    (number,) = re.findall(r'href="/incident/(\d+)"', services)
+    incident = page(f"/incident/{number}")
+    assert "What was seen" in incident and "no heartbeat for" in incident
+    assert "What was captured" in incident
+    assert "&lt;b&gt;last words&lt;/b&gt;" in incident and "<b>" not in incident
+    assert f'href="/incident/{number}"' in page("/service/worker")
+
+    told = d.cli("web", "--json")
+    assert json.loads(told.stdout) == {"on": True, "url": f"http://127.0.0.1:{port}/", "daemon": True}
+    d.cli("down")
+    assert d.wait() == 0
+    assert "(off: no daemon runs" in d.cli("web").stdout
+    d.file.write_text(d.file.read_text().replace("web = true\n", ""))
+    off = d.cli("web").stdout
+    assert off.startswith("The web view is off.")
+    assert f'[supervisor.http]\nlisten = "127.0.0.1:{port}"\nweb = true\n' in off
