@@ -1,4 +1,4 @@
-"""`edit` and `add`: change services.toml so that an unusable text never takes the place of a usable one."""
+"""`edit` and `add`: change services.toml, and never replace it by a text that `check` refuses."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from supervisor.errors import ConfigError, OperationFailed, UsageError
 def edit(target: DaemonTarget) -> None:
     """Edit services.toml in $EDITOR, check it, and apply it.
 
-    $VISUAL goes before $EDITOR.  A copy is edited.  It takes the place of the file when `check` accepts it, and is
-    edited again as often as you want while it does not.  A running daemon applies it as `reload` does.
+    $VISUAL is preferred to $EDITOR.  You edit a copy, which replaces the file when `check` accepts it.  While `check`
+    refuses it, you can edit it again.  A running daemon applies the new file as `reload` does.
 
     Example: supervisor edit"""
     path = Path(target.file).resolve()
@@ -51,7 +51,7 @@ def edit(target: DaemonTarget) -> None:
 
 
 def _again() -> bool:
-    """Whether to edit the text again; not without an answer."""
+    """Ask whether to edit the text again; no answer is a no."""
     try:
         return click.confirm("Edit it again?", default=True, err=True)
     except click.Abort:
@@ -66,8 +66,8 @@ def _again() -> bool:
 def add(target: DaemonTarget, name: str, command: tuple[str, ...]) -> None:
     """Add a service to the end of services.toml.
 
-    The rest of the file stays as it is, with its comments; without a file one is begun.  The service runs in the
-    current directory.  `supervisor reload` starts it where a daemon runs.  Options stand before NAME.
+    The rest of the file keeps its text and comments; a missing file is created.  The service runs in the current
+    directory.  Where a daemon runs, `supervisor reload` starts the service.  Options stand before NAME.
 
     Example: supervisor add web -- python -m http.server 8000"""
     from supervisor.config.importers.services_toml import service_toml
@@ -111,7 +111,7 @@ def _copy(path: Path, text: str) -> Path:
         status = path.stat() if path.exists() else None
         with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
             if status is not None:
-                with suppress(PermissionError):  # another's file that this user may write
+                with suppress(PermissionError):  # a file of another user that this user may write
                     os.fchown(file.fileno(), status.st_uid, status.st_gid)
                 os.fchmod(file.fileno(), status.st_mode & 0o7777)
             else:

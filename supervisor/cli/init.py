@@ -45,9 +45,16 @@ window = "60s"
 
 @click.command()
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@click.option("--from", "first", metavar="FILE", help="Take services over from FILE, and from further ones after it.")
+@click.option(
+    "--from", "first", metavar="FILE", help="Take services over from FILE, and from the files named after it."
+)
 @click.option("-o", "--output", metavar="PATH", help="With --from: where to write; - is stdout.  [services.toml]")
-@click.option("--format", "tool", metavar="TOOL", help="With --from: whose files they are.  [told by name and content]")
+@click.option(
+    "--format",
+    "tool",
+    metavar="TOOL",
+    help="With --from: the tool that the files are from.  [recognized by name or content]",
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="With --from: print what was taken over, and the losses, as JSON."
 )
@@ -64,11 +71,11 @@ def init(
     check: bool,
     paths: tuple[str, ...],
 ) -> None:
-    """Write a first services.toml, or take services over (--from).
+    """Write an example services.toml, or take services over (--from).
 
-    The first one runs as it is.  --from reads a Procfile, a supervisord.conf, a circus.ini, PM2's ecosystem file,
-    systemd units or a compose file as that tool does.  What is not taken over as it stands is listed, and stands in the
-    file beside its service.
+    The example runs as it is.  --from reads a Procfile, a supervisord.conf, a circus.ini, PM2's ecosystem file, systemd
+    units or a compose file as their own tools do.  What is not taken over as it stands is listed, and noted in the file
+    beside its service.
 
     Example: supervisor init --from Procfile"""
     if first is not None and check:
@@ -115,7 +122,7 @@ def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bo
         _tell(imported, output, problems)
     if problems:
         raise OperationFailed(
-            f"{output} is written, and `supervisor check` refuses it as it is", "Mend it, then: supervisor check"
+            f"{output} is written, but `supervisor check` refuses it", "Mend it, then: supervisor check"
         )
 
 
@@ -147,9 +154,9 @@ def _compare(sources: Sequence[Path], tool: str | None) -> None:
 
 
 def _least_mode(sources: Sequence[Path]) -> int:
-    """Who may read every source may read what is made of them, which holds their environments.
+    """The mode of the result.  It holds the environments of its sources, so only users who may read all may read it.
 
-    One that is not there, such as an instance of a systemd template, was made from another, which is among them."""
+    A source that does not exist, such as an instance of a systemd template, was read from another source."""
     mode = 0o666
     for source in filter(Path.exists, sources):
         mode &= source.stat().st_mode | 0o600
@@ -157,7 +164,7 @@ def _least_mode(sources: Sequence[Path]) -> int:
 
 
 def _write(path: str, text: str, force: bool, mode: int) -> None:
-    """Write the file as a whole.  OperationFailed: there is one and `force` does not hold, or it cannot be written."""
+    """Write the file as a whole.  OperationFailed: it exists and `force` is not set, or it cannot be written."""
     fresh = f"{path}.new" if force else path
     try:
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "w") as file:
@@ -165,7 +172,7 @@ def _write(path: str, text: str, force: bool, mode: int) -> None:
         if force:
             Path(fresh).replace(path)
     except FileExistsError:
-        hint = "Remove it." if force else "Give another name, or overwrite it with --force."
+        hint = "Remove it." if force else "Choose another name, or overwrite it with --force."
         raise OperationFailed(f"{fresh} exists already", hint) from None
     except OSError as error:
         raise OperationFailed(f"cannot write {path}: {error.strerror}") from None
@@ -198,7 +205,7 @@ def _tell(imported: Imported, output: str, problems: Sequence[str], err: bool = 
     for problem in problems:
         click.echo(f"  {problem}", err=err)
     if not problems and output:
-        click.echo("\nNext: `supervisor check` shows the order of the start, `supervisor up` runs it.", err=err)
+        click.echo("\nNext: `supervisor check` shows what would be started, `supervisor up` starts it.", err=err)
 
 
 def _document(imported: Imported, output: str, problems: Sequence[str]) -> dict[str, Any]:

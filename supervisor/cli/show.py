@@ -1,4 +1,4 @@
-"""`show`: the definition of a service, each value with the place it comes from."""
+"""`show`: the definition of a service, each value with the line that it comes from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def show(target: DaemonTarget, with_defaults: bool, as_json: bool, service: str) -> None:
     """Print the definition of SERVICE, each value with its line.
 
-    A key that the running daemon has otherwise, because the file was edited since, is named at the end.  What looks
+    A key whose value differs in the running daemon, because the file was edited since, is named at the end.  What looks
     like a secret is not printed.
 
     Example: supervisor show web"""
@@ -57,12 +57,12 @@ def show(target: DaemonTarget, with_defaults: bool, as_json: bool, service: str)
         click.echo(f"{left} more keys have their defaults: --all")
     if others:
         click.echo(
-            f"the running daemon has {', '.join(others)} otherwise: `supervisor reload` applies the file", err=True
+            f"the running daemon has other values: {', '.join(others)}; `supervisor reload` applies the file", err=True
         )
 
 
 def _otherwise(target: DaemonTarget, name: str) -> list[str]:
-    """The keys of the service that a running daemon has otherwise than the file, as a reload would tell."""
+    """The keys whose values differ between the running daemon and the file: those that a reload would change."""
     from supervisor.errors import SupervisorError
 
     try:

@@ -1,4 +1,4 @@
-"""The definition of one service as it is written: each key with its value and the place it comes from."""
+"""The definition of one service as it is written: each key with its value and the line that it comes from."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def definition(text: str, shown: str, name: str) -> list[Row] | None:
 
 
 def _unwritten(written: Collection[str]) -> Iterator[Row]:
-    """The defaults of keys that are not written, those of a table that has to be asked for only where it is."""
+    """The defaults of keys that are not written; those of an optional table such as heartbeat only if it is written."""
     tables = {key.partition(".")[0] for key in written}
     for key, value in defaults(SERVICE).items():
         if key not in written and not (key in STOP_KEYS and "stop" in written):

@@ -11,12 +11,13 @@ What happens when a command of supervisorctl, docker compose, systemctl or pm2 i
 `supervisor/cli/words/known_words.py` (`scripts/reference`).
 
 - A word that means the same is run, with the options that mean the same: `supervisor journalctl -fu web` is `supervisor logs -f web`.
-- A word that would do something else than it does there is answered and never run: one line on stderr, exit code 2, for example
+- A word that has another meaning here, or none, is never run. The answer is one line on stderr with exit code 2, for example
   `supervisor update: here it is "supervisor reload", which applies an edited services.toml`.
-- Any other word is answered with the nearest one.
+- For any other word the nearest one is suggested.
 
 Names are those of services, instances (`web@2`) and groups, and patterns: `all`, `'web*'`, `'front:*'`
-([commands.md](commands.md#all-commands)). The shell completes commands of ours, and where none begins so, the words that are run.
+([commands.md](commands.md#all-commands)). Completion in the shell offers our commands, and where none of them fits, the words
+that are run.
 """
 
 
@@ -25,12 +26,15 @@ def page() -> str:
     for tool in TOOLS:
         out += [f"## {tool}\n", "| word | here |", "| --- | --- |"]
         rows = {word: note for word, (tools, note) in SHARED.items() if tool in tools}
-        rows = {word: f"a command of ours, too: {note}" for word, note in rows.items()}
+        rows = {word: f"also a command here: {note}" for word, note in rows.items()}
         rows |= {word: _alias(alias) for word, alias in ALIASES.items() if tool in alias.tools}
         rows |= {word: answer.says for word, answer in ANSWERS.items() if tool in answer.tools}
         out += [f"| `{word}` | {_shown(text)} |" for word, text in sorted(rows.items())]
         out.append("")
-    out += ["## Options and arguments\n", "Of commands with the same name; they are answered, too.\n"]
+    out += [
+        "## Options and arguments\n",
+        "Options and arguments that our command of the same name does not take. The answer is one line, too.\n",
+    ]
     out += ["| typed | answer |", "| --- | --- |"]
     out += [f"| `{word} NAME` | {_shown(says)} |" for word, says in ARGUMENTS.items()]
     out += [f"| `{word} {name}` | {_shown(says)} |" for word, known in OPTIONS.items() for name, says in known.items()]

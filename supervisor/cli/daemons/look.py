@@ -27,7 +27,7 @@ ANSWERS_WITHIN = 5.0
 
 class Found(TypedDict):
     """A daemon.  `state`: running, no-answer, starting (it starts or ends), or killed (it did not end in order, and its
-    services may run on).  None: not known now."""
+    services may run on).  A field is None where its value is not known now."""
 
     name: str
     state: str
@@ -40,8 +40,8 @@ class Found(TypedDict):
 
 
 def look(known: Sequence[Known], within: float = ANSWERS_WITHIN) -> list[Found]:
-    """What is known of each within so many seconds, in their order.  Directories that another user could have made are
-    left out, as are those that a daemon has left in order."""
+    """What is known of each daemon after `within` seconds, in the given order.  Directories that another user could
+    have made are left out, and so are those of daemons that ended in order."""
     answers: SimpleQueue[tuple[int, Found | None]] = SimpleQueue()
     found: dict[int, Found | None] = {}
     for number, one in enumerate(known):
@@ -102,7 +102,7 @@ def _answered(one: Known, status: Status) -> Found:
 
 
 def _with_file(row: Found) -> Found:
-    """With a look at the configuration, which may be on a file system that does not answer."""
+    """The row with `file_exists`.  It may block: the configuration may be on a file system that does not answer."""
     return {**row, "file_exists": Path(row["file"]).exists() if row["file"] else None}
 
 

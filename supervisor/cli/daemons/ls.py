@@ -1,4 +1,4 @@
-"""`ls`: prints all daemons of this host."""
+"""`ls`: lists the daemons of this host."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NOTES = {
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def ls(as_json: bool) -> None:
-    """Print all daemons of this host that you may ask.
+    """List the daemons of this host that you may ask.
 
-    Those of your user and of root, with their file, and how many instances are ready of those that should be.  One that
-    does not answer within 5 s is listed as such.
+    They are those of your user and of root.  Each has its file, and how many instances are ready of those that should
+    be.  A daemon that does not answer within 5 s is marked.
 
     Example: supervisor ls"""
     from supervisor.cli.daemons.look import look

@@ -1,1 +1,1 @@
-"""What people type who come from other tools."""
+"""Words of other tools, and what happens when they are typed here."""

@@ -1,7 +1,7 @@
 """Words of supervisorctl, docker compose, systemctl and pm2: what happens here when they are typed.
 
-A word is run where it means the same here, with its options; every other one is answered with one line that names ours,
-and is never run.  `scripts/reference` makes docs/words.md from these tables.
+A word that means the same here is run with its options.  Every other one is never run: the answer is one line that
+names our command.  `scripts/reference` makes docs/words.md from these tables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TOOLS = (SUPERVISORCTL, COMPOSE, SYSTEMCTL, PM2)
 
 Arguments = list[str]
 Options = Mapping[str, tuple[str, ...] | str]
-"""For each option of the other tool ours (empty: what happens anyway), or the answer."""
+"""For each option of the other tool our options (empty: what happens anyway), or the answer."""
 
 SIGNAL = re.compile(r"(SIG)?[A-Z]+[0-9+-]*|[0-9]+")
 """A signal as the other tools take it."""
@@ -53,7 +53,7 @@ def _output(arguments: Arguments) -> Arguments | str:
 
 
 def _kill(arguments: Arguments) -> Arguments | str:
-    """`kill -s SIGNAL NAME…`: the tools do not agree on a `kill` without a signal, or on one that ends the process."""
+    """`kill -s SIGNAL NAME…`: the tools differ in a `kill` without a signal, and in one that ends the process."""
     words = iter([word for one in arguments for word in one.split("=", 1)])
     number, names = "", []
     for word in words:
@@ -90,7 +90,7 @@ BOOT = (
 )
 KEPT = "the daemon keeps its services over a crash and over an upgrade by itself; nothing has to be saved or restored"
 ONE_FILE = "the services are those of services.toml, and -f FILE names another one"
-LOGS_ROTATE = "nothing empties a log; log.max_size and log.keep in services.toml rotate it"
+LOGS_ROTATE = "no command empties a log; log.max_size and log.keep in services.toml rotate it"
 DEFINITION = (
     '"supervisor status NAME" shows its state, "supervisor why NAME" its last failures, "supervisor check" the plan'
 )
@@ -101,15 +101,15 @@ ROLLING = (
 )
 UPGRADE = '"supervisor upgrade" replaces the daemon by the installed version; its services run on'
 RESTART_UP = '"supervisor restart" without a name restarts what is up, and nothing else'
-NO_END = "the end of a time cannot be given, only --since"
+NO_END = "only the beginning of a period can be given, with --since"
 NO_PRIORITY = "the output of a service has no priorities"
-CAPITALS = '"supervisor logs --grep RE NAME" distinguishes capital letters; (?i) before RE does not'
-BEGIN = "--since TIME is the begin of what is printed"
+CAPITALS = '"supervisor logs --grep RE NAME" is case-sensitive; (?i) before RE makes it ignore case'
+BEGIN = "--since TIME is the beginning of what is printed"
 READY = '"supervisor wait --for ready --timeout 0s NAME" has exit code 0 if it is ready now, else 1'
-FROZEN = 'nothing is frozen; "supervisor maintenance on NAME" leaves it alone, "supervisor stop NAME" stops it'
-THE_HOST = "here are services of services.toml, not the host and its units"
+FROZEN = 'no process is frozen; "supervisor maintenance on NAME" leaves it alone, "supervisor stop NAME" stops it'
+THE_HOST = "only the services of services.toml are controlled here, not the host and its units"
 NO_SHELL = 'there is no shell to leave: each command is one call of "supervisor"'
-LIMITS = 'the section resources of a service in services.toml limits it; "supervisor reload" applies the file'
+LIMITS = 'the table resources of a service in services.toml limits it; "supervisor reload" applies the file'
 
 ALIASES: dict[str, Alias] = {
     "help": Alias(TOOLS, (), fit=_page, note="`help COMMAND` is `COMMAND --help`"),
@@ -168,7 +168,7 @@ ALIASES: dict[str, Alias] = {
     ),
     "sendSignal": Alias((PM2,), ("signal",), fit=_send, note="`sendSignal HUP web` is `signal -s HUP web`"),
 }  # fmt: skip
-"""Run as ours."""
+"""Words that are run as a command of ours."""
 
 ANSWERS: dict[str, Answer] = {
     # The configuration.
@@ -190,7 +190,7 @@ ANSWERS: dict[str, Answer] = {
     "set": Answer((PM2,), IN_THE_FILE),
     "unset": Answer((PM2,), IN_THE_FILE),
     "multiset": Answer((PM2,), IN_THE_FILE),
-    "ecosystem": Answer((PM2,), '"supervisor init" writes services.toml, with --from FILE out of that of another tool'),
+    "ecosystem": Answer((PM2,), '"supervisor init" writes services.toml; --from FILE reads that of another tool'),
     "set-property": Answer((SYSTEMCTL,), LIMITS),
     "set-environment": Answer((SYSTEMCTL,), f"environment in services.toml is what a service gets: {IN_THE_FILE}"),
     "unset-environment": Answer((SYSTEMCTL,), f"environment in services.toml is what a service gets: {IN_THE_FILE}"),
@@ -250,14 +250,14 @@ ANSWERS: dict[str, Answer] = {
     "create": Answer((COMPOSE,), '"supervisor up -d" starts everything but services with autostart = false'),
     "build": Answer((COMPOSE,), f"{NO_CONTAINER}; nothing is built"),
     "pull": Answer((COMPOSE,), f"{NO_CONTAINER}; nothing is pulled"),
-    "push": Answer((COMPOSE,), '"supervisor cluster push FILE" or "supervisor fleet push" gives files to other hosts'),
+    "push": Answer((COMPOSE,), '"supervisor cluster push FILE" or "supervisor fleet push" copies files to other hosts'),
     "cp": Answer((COMPOSE,), f"{NO_CONTAINER}; copy the files with cp"),
     "exec": Answer((COMPOSE,), f"{NO_CONTAINER}; run the command in a shell of yours"),
     "export": Answer((COMPOSE,), NO_CONTAINER),
     "commit": Answer((COMPOSE,), NO_CONTAINER),
     "watch": Answer((COMPOSE,), 'no file is watched; "supervisor restart NAME" restarts it'),
-    "trigger": Answer((PM2,), '"supervisor signal -s SIGNAL NAME" tells it something'),
-    "deploy": Answer((PM2,), '"supervisor fleet push" gives files to hosts over ssh'),
+    "trigger": Answer((PM2,), '"supervisor signal -s SIGNAL NAME" sends it a signal'),
+    "deploy": Answer((PM2,), '"supervisor fleet push" copies files to hosts over ssh'),
     "serve": Answer((PM2,), "a web server is a service like any other: [services.NAME] in services.toml"),
     "inspect": Answer((PM2,), 'no debugger is attached; "supervisor why NAME" prints where it hung'),
     "profile": Answer((PM2,), 'no profile is made; "supervisor why NAME" prints where it hung'),
@@ -265,14 +265,14 @@ ANSWERS: dict[str, Answer] = {
     "uninstall": Answer((PM2,), "there are no modules; hooks in services.toml run commands and send notifications"),
     "plus": Answer((PM2,), '"supervisor top" shows the dashboard'),
     "imonit": Answer((PM2,), '"supervisor top" shows the dashboard'),
-    "clean": Answer((SYSTEMCTL,), "no directory of a service is removed"),
+    "clean": Answer((SYSTEMCTL,), "directories of services are never removed"),
     "poweroff": Answer((SYSTEMCTL,), THE_HOST),
     "reboot": Answer((SYSTEMCTL,), THE_HOST),
     "halt": Answer((SYSTEMCTL,), THE_HOST),
     "suspend": Answer((SYSTEMCTL,), THE_HOST),
     # Output.
-    "attach": Answer((COMPOSE, PM2), '"supervisor logs -f NAME" follows its output; its stdin is /dev/null'),
-    "fg": Answer((SUPERVISORCTL,), '"supervisor logs -f NAME" follows its output; its stdin is /dev/null'),
+    "attach": Answer((COMPOSE, PM2), '"supervisor logs -f NAME" follows the output; stdin is /dev/null'),
+    "fg": Answer((SUPERVISORCTL,), '"supervisor logs -f NAME" follows the output; stdin is /dev/null'),
     "maintail": Answer((SUPERVISORCTL,), '"supervisor events" prints what the daemon did'),
     "clear": Answer((SUPERVISORCTL,), LOGS_ROTATE),
     "flush": Answer((PM2,), LOGS_ROTATE),
@@ -282,7 +282,7 @@ ANSWERS: dict[str, Answer] = {
     "quit": Answer((SUPERVISORCTL,), NO_SHELL),
     "exit": Answer((SUPERVISORCTL,), NO_SHELL),
 }  # fmt: skip
-"""Not run; the answer."""
+"""Words that are not run, with their answers."""
 
 SHARED: dict[str, tuple[tuple[str, ...], str]] = {
     "start": (TOOLS, "without a name all services with autostart; waits until ready"),
@@ -296,7 +296,7 @@ SHARED: dict[str, tuple[tuple[str, ...], str]] = {
         "applies an edited services.toml, and takes no service: `signal NAME` sends its reload signal, "
         "`restart --rolling NAME` replaces its instances one by one; nothing restarts the daemon with all services",
     ),
-    "up": ((COMPOSE,), "without `-d` with a dashboard"),
+    "up": ((COMPOSE,), "shows the dashboard unless `-d` is given"),
     "down": ((COMPOSE,), "also ends the daemon; takes no service: `stop NAME`"),
     "logs": ((COMPOSE, PM2), "follows only with `-f`; `--tail N` and `--no-log-prefix` are known"),
     "events": ((COMPOSE,), "the history; follows only with `-f`"),
@@ -312,7 +312,7 @@ SHARED: dict[str, tuple[tuple[str, ...], str]] = {
     "init": ((PM2,), "writes services.toml; `--from ecosystem.config.js` takes services over"),
     "completion": ((PM2,), "for bash, zsh and fish"),
 }  # fmt: skip
-"""Words that are ours too, and what to know of them."""
+"""Words that are commands here, too, and how these differ."""
 
 _WAITS_READY = 'here it is "supervisor up -d", which returns when all services are ready'
 _STOPS_WITHIN = "stop_timeout in services.toml says how long a service may take; --timeout TIME limits the wait"
@@ -385,7 +385,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--index": 'name the instance: "supervisor logs web@2"',
     },
 }
-"""Options of the other tools that ours of the same name does not have, and the answer."""
+"""Options of the other tools that our command of the same name does not have, with the answers."""
 
 ARGUMENTS: dict[str, str] = {
     "reload": ROLLING,
@@ -395,11 +395,11 @@ ARGUMENTS: dict[str, str] = {
     "top": '"supervisor status NAME" shows one service',
     "upgrade": 'it replaces the daemon; "supervisor restart --rolling NAME" replaces the instances of a service',
 }
-"""The answer where ours of the same name takes no arguments."""
+"""Commands of ours that take no arguments, other than those of the same name elsewhere, with the answers."""
 
 
 def understood(arguments: Sequence[str]) -> Arguments | str | None:
-    """The arguments of ours that stand for a word and what follows it, or the answer; None for an unknown word."""
+    """Our arguments that stand for a word and what follows it, or the answer; None for an unknown word."""
     word, given = arguments[0], list(arguments[1:])
     if answer := ANSWERS.get(word):
         return answer.says
