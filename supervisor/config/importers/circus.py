@@ -12,7 +12,7 @@ from supervisor.config.importers.circus_watcher import Watcher
 from supervisor.config.importers.imported import Imported, ImportedService, ImportRefused, Kind
 
 _DAEMON = ("include", "include_dir", "umask")
-"""The keys of [circus] that are taken over; of the others none concerns what a process is."""
+"""The keys of [circus] that are taken over; the others concern circusd alone."""
 _SOCKET = ("host", "port", "path", "type", "family", "so_reuseport")
 _NOT_HERE = {
     "plugin:": "Plugins are not taken over; [[services.NAME.hooks]] run a command on events.",
@@ -68,12 +68,14 @@ def services(
         if table is not None:
             result.services.append(ImportedService(name, section.file, section.line, table))
     if len(result.services) > first:
-        told = "circus starts a process again at once, after any end and without end; the values of [restart] say so. "
+        told = (
+            "circus starts a process again at once, after any end and without a limit; the values of [restart] say so. "
+        )
         told += "Take them out for delays that grow and for the breaker. Where a program cannot be started at all, "
         told += "circus gives up after max_retry tries (5), and this supervisor does not."
         result.lose(Kind.CHOSEN, file, 0, "", told)
-        told = f"The working directory of what has no working_dir is {folder}, where the import ran, as circus takes "
-        told += "that of circusd."
+        told = f"A watcher without working_dir runs in {folder}, where the import ran: circus uses the working "
+        told += "directory of circusd."
         if any("working_dir" not in s.options for s in sections.values() if s.name.startswith("watcher:")):
             result.lose(Kind.CHOSEN, file, 0, "", told)
 
@@ -97,7 +99,7 @@ def _includes(
             matches = sorted(glob.glob(str(path.parent / (pattern + end))))  # noqa: PTH207 - it may be absolute
             found += map(Path, matches)
             if not matches:
-                _lose(Kind.IGNORED, options[key], key, "A pattern leads to no file; circus only warns.", result)
+                _lose(Kind.IGNORED, options[key], key, "A pattern matches no file; circus only warns.", result)
     return found
 
 
@@ -124,7 +126,7 @@ def _tell_of_daemon(sections: Mapping[str, Section], result: Imported) -> None:
                             Kind.DROPPED,
                             option,
                             key,
-                            "sockets has no such option, or another (docs/sockets.md).",
+                            "`sockets` has no such option, or a different one (docs/sockets.md).",
                             result,
                         )
             elif told:

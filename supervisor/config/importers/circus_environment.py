@@ -76,7 +76,7 @@ class Environments:
         return text, written
 
     def final(self, text: str) -> str:
-        """The text as services.toml is to have it: with `${NAME}` for each mark, and each other `$` kept."""
+        """The text for services.toml: with `${NAME}` for each mark, and every other `$` kept."""
         if not re.search(f"[{_MARKS}]", text):
             return text
         kept = re.sub(rf"\$(?=[${{{_MARKS}])", "$$", text)

@@ -37,8 +37,8 @@ _TOLD = {
     "send_hup": (Kind.CHANGED, "A reload of circus sends SIGHUP; here `supervisor signal NAME` sends reload_signal."),
     "stop_children": (Kind.CHANGED, "circus sends the stop signal to the children too; here the main process gets it, "
                       "and what is left of the tree is killed after stop_timeout."),
-    "max_retry": (Kind.DROPPED, "circus gives up after so many starts that fail for want of the program; here such a "
-                  "start is tried again."),
+    "max_retry": (Kind.DROPPED, "circus gives up after so many starts that fail because the program is missing; here "
+                  "such a start is tried again."),
     "priority": (Kind.DROPPED, "circus starts higher priorities first; depends_on orders starts."),
     "copy_path": (Kind.DROPPED, "PYTHONPATH does not get the modules of circusd; set it in environment."),
     "virtualenv": (Kind.DROPPED, "PATH and PYTHONPATH do not get the folders of the virtualenv; name its program by "
@@ -197,7 +197,7 @@ class Watcher:
                 self._lose(Kind.IGNORED, "shell_args", "circus does not use it without shell.")
             return words
         if shlex.join(words) != " ".join(words):
-            told = "circus quotes each word before the shell gets it: &&, $X and * are arguments like others."
+            told = "circus quotes each word before the shell gets it: &&, $X and * are plain arguments."
             self._lose(Kind.IGNORED, "shell", told)
         return ["/bin/sh", "-c", shlex.join(words), *arguments] if words else []
 
@@ -208,7 +208,9 @@ class Watcher:
                 found[ours] = int(text) if text.isdecimal() else text
         if "user" in found:
             self._lose(
-                Kind.CHANGED, "uid", "HOME, USER, LOGNAME and SHELL of the account are set here, and by circus not."
+                Kind.CHANGED,
+                "uid",
+                "HOME, USER, LOGNAME and SHELL of the account are set here; circus does not set them.",
             )
         return found
 
@@ -268,7 +270,7 @@ class Watcher:
             if not key.startswith("rlimit_"):
                 continue
             if limit not in _LIMITS:
-                self._lose(Kind.DROPPED, key, "There is no such limit; circus cannot start a process with it.")
+                self._lose(Kind.DROPPED, key, "The limit does not exist; circus cannot start a process with it.")
             else:
                 value = int(number(option)) if option.value else -1
                 found[limit] = value if value >= 0 else "unlimited"

@@ -1,7 +1,7 @@
 """Reads compose files: what runs in a container of each service, and when it is started again.
 
-Seen with docker-compose 1.29.2; restarts and health checks are those of the Docker Engine. The programs of the images
-have to be installed on this host.
+Tested against docker-compose 1.29.2; restarts and health checks are those of the Docker Engine. The programs of the
+images have to be installed on this host.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _NOT_HERE = {
     "ports": "The program listens on the host itself: on the port within the container, at each address it asks for.",
     "expose": "The program listens on the host itself.",
     "volumes": "There are no mounts: the program uses the paths of the host.",
-    "networks": "There are no networks: names of services are no names of hosts here, others are at 127.0.0.1.",
-    "links": "There are no networks: names of services are no names of hosts here, others are at 127.0.0.1.",
+    "networks": "There are no networks: service names are not host names here, other services are at 127.0.0.1.",
+    "links": "There are no networks: service names are not host names here, other services are at 127.0.0.1.",
     "logging": "The output is in the log of the service.",
     "mem_limit": 'There is no limit: write `resources = { max_memory = …, enforce = "kernel" }`.',
     "cpus": 'There is no limit: write `resources = { max_cpu = …, enforce = "kernel" }`.',
     "ulimits": "There are no limits: write `limits`.",
-    "init": "The daemon takes what a process leaves behind, so there is no need for an init.",
+    "init": "The daemon adopts and ends orphaned processes, so no init is needed.",
     "container_name": "The service has its own name.",
 }
 _OF_CONTAINER = "It belongs to the container, and there is none here."
@@ -115,7 +115,7 @@ class _File:
             self.service(service, kept.keys(), expanded)
         self.tell_interpolation()
         if kept:
-            text = "A container has the variables of its image and of the file alone; here PATH and those of the file."
+            text = "A container has the variables of its image and of the file; a service here has PATH and the file's."
             self.lose(Kind.CHANGED, 0, "environment", text)
 
     def tell_override(self) -> None:
@@ -231,10 +231,14 @@ class _File:
             if within == target or within.startswith(target.rstrip("/") + "/"):
                 path = os.path.normpath(self.folder / source / within[len(target) :].lstrip("/"))
                 service.lose(
-                    Kind.CHANGED, "working_dir", "It is a path in the container; here the folder mounted there."
+                    Kind.CHANGED,
+                    "working_dir",
+                    "It is a path in the container; here it is the host folder that is mounted there.",
                 )
                 return path
-        service.lose(Kind.DROPPED, "working_dir", "It is a path in the image; here the folder of the file.")
+        service.lose(
+            Kind.DROPPED, "working_dir", "It is a path in the image; here it is the folder of the compose file."
+        )
         return str(self.folder)
 
     def account(self, service: Service, table: dict[str, Any]) -> None:
@@ -292,7 +296,7 @@ class _File:
             self.imported.files.append(path)
             values, errors = parse_environment_file(text)
             if errors or values != read_dotenv(text):
-                why = "It reads otherwise as a file of services.toml, so its values are written out, secrets included."
+                why = "`environment_file` would read it differently, so its values are written out, secrets included."
                 service.lose(Kind.CHANGED, "env_file", why)
                 return None
             if any("$" in value for value in values.values()):
@@ -333,7 +337,7 @@ class _File:
             raise self.refuse(service.table.line_of(key), "the number of replicas is no number")
         if int(written) == 0:
             table["autostart"] = False
-            service.lose(Kind.CHANGED, key, "None are to run, so it is not started with the others.")
+            service.lose(Kind.CHANGED, key, "No replica is to run, so it is not started with the others.")
         return int(written) or None
 
     def dependencies(self, service: Service) -> dict[str, Block]:

@@ -1,7 +1,7 @@
 """The syntax of compose files: YAML with the line of each key, `${NAME:-default}`, and .env files as compose has them.
 
-Seen with docker-compose 1.29.2; where Compose 2 is documented to differ (`yes` is a text, defaults within defaults,
-`${NAME:+other}`), that holds.
+Tested against docker-compose 1.29.2. Where the documentation of Compose 2 differs (`yes` is a text, defaults within
+defaults, `${NAME:+other}`), Compose 2 is followed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Block(dict[str, Any]):
 
 
 def load_yaml(file: str, text: str) -> Any:
-    """What the text says: mappings are `Block`. Raises ImportRefused for what is no YAML, and without PyYAML."""
+    """The value of the text; mappings are `Block`. Raises ImportRefused where it is not YAML, and without PyYAML."""
     try:
         import yaml
     except ImportError:
@@ -78,9 +78,9 @@ def load_yaml(file: str, text: str) -> Any:
         return yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise ImportRefused(file, line, f"it is no YAML: {error.problem or error.context}") from None
+        raise ImportRefused(file, line, f"it is not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, RecursionError, ValueError):
-        raise ImportRefused(file, 0, "it is no YAML") from None
+        raise ImportRefused(file, 0, "it is not YAML") from None
 
 
 class Interpolation:

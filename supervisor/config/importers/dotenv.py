@@ -1,4 +1,4 @@
-"""Reads `.env` as foreman 0.87.2 and as honcho 2.0.0 do, and holds it against what `environment_file` makes of it."""
+"""Reads `.env` as foreman 0.87.2 and as honcho 2.0.0 do, and compares that with what `environment_file` makes of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True)
 class Variable:
-    """A value, and the line from which it is: the last that assigns it."""
+    """A value, and its line: the last one that assigns it."""
 
     value: str
     line: int
@@ -79,7 +79,7 @@ def ignored(text: str) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `environment_file` would make of a file, held against what foreman makes of it.
+    """What `environment_file` would make of a file, compared with what foreman makes of it.
 
     `refused` are the lines for which `environment_file` refuses the whole file. `same` are the variables with equal
     values, `other` those that it would not set, or to another value, and `more` those that it alone would set.

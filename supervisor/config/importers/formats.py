@@ -1,4 +1,4 @@
-"""Tells whose file it is, and reads files of one or several tools together."""
+"""Recognizes the tool that a file belongs to, and reads files of one or several tools together."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FORMATS = (
     ),
     Format("procfile", "procfile", re.compile(r"Procfile([-_.].*)?|.*\.[Pp]rocfile")),
 )
-"""In the order in which they are asked."""
+"""In the order in which they are tried."""
 TOOLS = tuple(sorted(one.tool for one in FORMATS))
 
 
@@ -55,7 +55,7 @@ def format_of(path: Path) -> Format:
 
 
 def read_files(paths: Sequence[Path], environment: Mapping[str, str], tool: str | None = None) -> Imported:
-    """What all files give, those of one tool read together. `tool`: whose they are, whatever their names say.
+    """What all files give, those of one tool read together. `tool`: the tool of all files, whatever their names are.
 
     Raises UsageError for a file of no known tool and for two services of one name, ImportRefused where the real tool
     refuses a file, and OSError where one cannot be read.
@@ -87,7 +87,7 @@ def _refuse_doubles(services: Sequence[ImportedService]) -> None:
 
 
 def beside(imported: Imported, folder: Path) -> None:
-    """Write the paths of the services as a services.toml in `folder` needs them: shorter where they are within it."""
+    """Write the paths of the services as a services.toml in `folder` needs them: relative where they are within it."""
     for service in imported.services:
         if "directory" in service.table:
             within = _within(service.table["directory"], folder)

@@ -1,4 +1,4 @@
-"""What an importer gives: services in the words of services.toml, and a loss for all that is dropped or changed.
+"""What an importer gives: services in the words of services.toml, and a loss for each thing dropped or changed.
 
 Each importer is a module with `read(paths, environment) -> Imported`: the files of this tool as they were given, and
 the environment that the tool would be called with. It raises ImportRefused where the real tool refuses a file, and
@@ -33,9 +33,9 @@ class Kind(StrEnum):
 class Loss:
     """Something of the file that is not taken over as it stands.
 
-    `line` counts from 1; 0 is the whole file. `key` is the other tool's word for it, or "". `text` is one sentence
-    without the value of a variable, which may be a secret. `service` is the name here of the service concerned, or
-    None.
+    `line` counts from 1; 0 means the whole file. `key` is the name that the other tool has for it, or "". `text` is one
+    sentence without the value of a variable, which may be a secret. `service` is the name here of the service
+    concerned, or None.
     """
 
     kind: Kind
@@ -78,7 +78,7 @@ class Imported:
     services: list[ImportedService] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
-    """Files that were read beside those that were given: whoever may not read one of them may not read the result."""
+    """Files that were read beside those that were given: only users who may read all of them may read the result."""
 
     def lose(self, kind: Kind, file: str, line: int, key: str, text: str, service: str | None = None) -> None:
         """Add a loss."""

@@ -22,17 +22,17 @@ _NOT_HERE = {
     "ignore_watch": "Nothing watches files.",
     "cron_restart": "There are no timed restarts: let cron or a timer of systemd run `supervisor restart NAME`.",
     "post_update": "There is no deployment; run these commands before `supervisor reload`.",
-    "pid_file": "There is no file with its process ID: `supervisor status --json` has it.",
+    "pid_file": "There is no pid file: `supervisor status --json` has the pid.",
     "append_env_to_name": "The name stays as it is.",
     "source_map_support": "PM2 turns it on by its wrapper: write NODE_OPTIONS=--enable-source-maps into `environment`.",
     "disable_source_map_support": "Source maps are off here, unless NODE_OPTIONS turns them on.",
-    "vizion": "There is no view of the repository that the program comes from.",
+    "vizion": "Nothing reads the repository that the program comes from.",
     "force": "It has no effect in a file.",
     "write": "It has no effect in a file.",
     "name_prefix": "It has no effect in a file.",
     "install_url": "It has no effect in a file.",
     "windowsHide": "It has no effect on Linux.",
-    "username": "PM2 replaces it by the name of who calls it.",
+    "username": "PM2 replaces it by the name of the calling user.",
     "kill_retry_time": "The end of the processes is noticed at once.",
 }
 _WITHOUT_EFFECT = frozenset(("force", "write", "name_prefix", "install_url", "windowsHide", "username"))
@@ -107,14 +107,17 @@ class _File:
         self.cpus = cpus
         self.deploy: Mapping[str, Any] = {}
         self.removed: list[str] = []
-        """Variables that an application before has taken from all: `filter_env` with one name."""
+        """Variables that an earlier application has removed for all: `filter_env` with one name."""
 
     def read(self, value: Any, *, counts_as_file: bool) -> None:
         if not isinstance(value, dict | list):
             raise ImportRefused(self.file, 0, "it gives no object with `apps`")
         if not counts_as_file:
             self.lose(
-                Kind.CHANGED, 0, "", "PM2 takes a file of this name for a program; it is read as its configuration."
+                Kind.CHANGED,
+                0,
+                "",
+                "PM2 would run a file of this name as a program; here it is read as an ecosystem file.",
             )
         commands: list[Command] = []
         for app in self.apps(value):
@@ -135,7 +138,7 @@ class _File:
             if key in _TOP and truthy(value[key]):
                 self.lose(Kind.DROPPED, value.line_of(key), key, _TOP[key])
             elif name is not None and key not in (name, *_TOP):
-                self.lose(Kind.IGNORED, value.line_of(key), key, "PM2 looks at no such key beside the applications.")
+                self.lose(Kind.IGNORED, value.line_of(key), key, "PM2 reads no such key beside the applications.")
         if isinstance(deploy := value.get("deploy"), dict):
             self.deploy = deploy
         found = value if name is None else value[name]
@@ -219,7 +222,7 @@ class _File:
                 continue
             if self.env is None or key != f"env_{self.env}":
                 name = key.removeprefix("env_")
-                app.lose(Kind.DROPPED, key, f"PM2 takes it with `--env {name}` alone.")
+                app.lose(Kind.DROPPED, key, f"PM2 takes it only with `--env {name}`.")
             elif isinstance(values, dict):
                 deployed = self.deploy.get(self.env)
                 found |= (deployed.get("env") or {}) if isinstance(deployed, dict) else {}
@@ -256,7 +259,7 @@ class _File:
             app.lose(Kind.CHANGED, "filter_env", "As in PM2, the applications after it do not get the variable either.")
         parts = [js_string(part) for part in written] if isinstance(written, list) else []
         if parts:
-            text = "PM2 leaves out each variable with one of these in its name: those that the environment has now."
+            text = "PM2 leaves out each variable whose name contains one of these; those set now are left out here."
             app.lose(Kind.CHANGED, "filter_env", text)
         matching = [name for name in self.environment if any(part in name for part in parts)]
         return sorted({*self.removed, *matching})
@@ -320,7 +323,7 @@ class _File:
                 self.imported.lose(Kind.CHANGED, self.file, line, key, text, app.name)
 
     def tell_rest(self, app: App, services: list[ImportedService]) -> None:
-        """Tell of each key of PM2 that nothing has been said or done about."""
+        """Add a loss for each key of PM2 that nothing has used."""
         for key, value in app.settings.values.items():
             if key in app.told:
                 continue
@@ -337,8 +340,8 @@ class _File:
             Kind.CHANGED,
             0,
             "env",
-            "PM2 gives the variables of who calls it, and its own settings as variables (name, pm_id, PM2_HOME …); here"
-            " they are those of the daemon, without the settings.",
+            "PM2 passes on the variables of its caller, and its own settings (name, pm_id, PM2_HOME …); here the"
+            " variables are those of the daemon, without the settings.",
         )
         if any(command.node for command in commands):
             self.lose(
@@ -361,7 +364,7 @@ class _File:
                 Kind.CHANGED,
                 0,
                 "out_file",
-                "PM2 writes ~/.pm2/logs/NAME-out.log and NAME-error.log, without an end; where no file is named, both"
+                "PM2 writes ~/.pm2/logs/NAME-out.log and NAME-error.log, without a limit; where no file is named, both"
                 " outputs are here in one log of the daemon (`supervisor logs`), which is rotated.",
             )
 

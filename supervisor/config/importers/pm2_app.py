@@ -20,7 +20,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
 
 @dataclass
 class App:
-    """`directory` is where it runs, `environment` the one of the caller of pm2, `name` the one that it has here."""
+    """`directory` is where it runs, `environment` that of the caller of pm2, `name` the name that it has here."""
 
     imported: Imported
     file: str

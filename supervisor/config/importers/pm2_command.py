@@ -37,7 +37,7 @@ class Command(NamedTuple):
 
 
 def command_of(app: App, cpus: int) -> Command:
-    """The command. PM2 does not start an application without a script: that is for the caller to see."""
+    """The command. PM2 does not start an application without a script: the caller checks that."""
     script = app.get("script")
     if " " in script and (shell := app.which("bash") or app.which("sh")):
         words = _by_shell(app, shell, script)
@@ -91,7 +91,9 @@ def _script(app: App, script: str) -> str:
         return path
     if found := app.which(script):
         return found
-    app.lose(Kind.CHOSEN, "script", "It is not there, so PM2 would not start it; its path is taken as it is written.")
+    app.lose(
+        Kind.CHOSEN, "script", "The file does not exist, so PM2 would not start it; its path is taken as it is written."
+    )
     return path
 
 
@@ -124,7 +126,7 @@ def _by_extension(app: App, path: str, extension: str) -> str:
         return "none"
     first = begin.split(b"\n", 1)[0]
     if first.startswith(b"#!") and b"node" not in first:
-        text = "PM2 runs it by node, whatever its first line says, which then fails; write `interpreter`."
+        text = "PM2 runs it by node, whatever its first line says, which fails; write `interpreter`."
         app.lose(Kind.IGNORED, "script", text)
     return "node"
 
@@ -140,7 +142,7 @@ def _first_bytes(path: str) -> bytes:
 def _node_of_nvm(app: App, written: str) -> str:
     folder = app.environment.get("NVM_DIR")
     if folder is None:
-        app.lose(Kind.CHOSEN, "exec_interpreter", "There is no nvm (NVM_DIR) to have this version, so node is taken.")
+        app.lose(Kind.CHOSEN, "exec_interpreter", "There is no nvm (NVM_DIR) with this version, so node is taken.")
         return "node"
     return f"{folder}/versions/node/v{written.split('@')[1]}/bin/node"
 

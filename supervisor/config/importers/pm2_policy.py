@@ -35,7 +35,7 @@ def restart_of(app: App) -> dict[str, Any]:
         first = min(int(growing), _LONGEST_BACKOFF)
         if growing > first:
             app.lose(
-                Kind.CHANGED, "exp_backoff_restart_delay", "PM2 waits longer than 15 s before the first start alone."
+                Kind.CHANGED, "exp_backoff_restart_delay", "PM2 waits longer than 15 s only before the first restart."
             )
         delays = [min(first * 1.5**attempt, _LONGEST_BACKOFF) for attempt in range(min(starts, 100))]
         restart |= {"backoff": "exponential", "initial": milliseconds(first), "maximum": milliseconds(_LONGEST_BACKOFF)}
@@ -84,7 +84,7 @@ def stop_of(app: App) -> dict[str, Any]:
 
 
 def ready_of(app: App) -> None:
-    """Tell what PM2 waits for: nothing of it can be done without its channel."""
+    """Add losses for what PM2 waits for: none of it is possible without its channel."""
     if app.get("wait_ready"):
         text = (
             "PM2 waits for process.send('ready'). There is no such channel here, process.send is undefined, and it is"
@@ -102,7 +102,7 @@ def resources_of(app: App) -> dict[str, Any]:
     if not most:
         return {}
     text = (
-        "PM2 looks at the main process alone, every 30 s; here all processes of an instance together have to be above"
+        "PM2 checks only the main process, every 30 s; here all processes of an instance together have to exceed"
         " it for 30 s."
     )
     app.lose(Kind.CHANGED, "max_memory_restart", text)
@@ -121,7 +121,7 @@ def log_of(app: App, instances: int, *, cluster_or_counted: bool) -> dict[str, A
     out, error, both = (_file(app, key) for key in ("out_file", "error_file", "log_file"))
     log: dict[str, Any] = {}
     if both is not None and (out is not None or error is not None):
-        app.lose(Kind.DROPPED, "log_file", "There is no further file with both outputs beside the two.")
+        app.lose(Kind.DROPPED, "log_file", "Here there is no third file with both outputs.")
     elif both is not None:
         out = error = both
     merged = app.get("merge_logs", not cluster_or_counted)
@@ -153,7 +153,7 @@ def log_of(app: App, instances: int, *, cluster_or_counted: bool) -> dict[str, A
 def _file(app: App, key: str) -> str | None:
     written = app.get(key)
     if written in _NOWHERE:
-        app.lose(Kind.CHANGED, key, "Nothing is thrown away: the output is in the log of the service.")
+        app.lose(Kind.CHANGED, key, "No output is discarded: it is in the log of the service.")
         return None
     if written in _OWN_OUTPUT:
         app.lose(Kind.CHANGED, key, "The output is in the log of the service, and on the stdout of the daemon.")

@@ -186,7 +186,7 @@ def _valid(key: str, value: Any, line: int) -> Any:
     if not any(_is(value, kind) for kind in types):
         raise Refused(line, f"{key} has to be of the type {' or '.join(types)}, and PM2 refuses the file")
     if isinstance(value, str) and rule.pattern and not re.fullmatch(rule.pattern, value):
-        raise Refused(line, f"{key} is not written as PM2 wants it, and PM2 refuses the file")
+        raise Refused(line, f"{key} does not have the form that PM2 requires, and PM2 refuses the file")
     if rule.least is not None and not isinstance(value, str) and value < rule.least:
         raise Refused(line, f"{key} is less than {rule.least:g}, and PM2 refuses the file")
     if isinstance(value, str) and types[0] == "array":

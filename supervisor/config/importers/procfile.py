@@ -1,7 +1,7 @@
 """Imports a Procfile with the `.env` beside it, as foreman 0.87.2 runs them.
 
 Where honcho 2.0.0 would run the file in another way, a loss says so. The folder of the Procfile is the working
-directory of all processes, and the place of `.env`.
+directory of all processes, and the folder of `.env`.
 """
 
 from __future__ import annotations
@@ -207,11 +207,9 @@ def _tell_what_is_chosen(file: str, result: Imported) -> None:
 
 
 def _release(number: int, file: str, result: Imported) -> dict[str, Any]:
-    told = (
-        "foreman starts it beside the others. Here it is what Heroku means by it: it runs to its end when the daemon "
-    )
+    told = "foreman starts it beside the others. Here it is run as Heroku runs it: to its end when the daemon "
     told += "starts, once, and the others start after its success. With autostart = false, and without depends_on of "
-    told += "the others, it runs only when it is asked for."
+    told += "the others, it runs only on request."
     result.lose(Kind.CHOSEN, file, number, RELEASE, told, RELEASE)
     return {"type": "oneshot", "restart": {"policy": "never"}}
 
@@ -225,7 +223,7 @@ def _name(name: str, taken: dict[str, str], number: int, file: str, result: Impo
         end = f"-{count}"
         found = valid[: _LONGEST_NAME - len(end)] + end
     if name in taken.values():
-        told = f"The name is there twice: foreman starts both, and honcho refuses the file. This one is {found} here."
+        told = f"The name occurs twice: foreman starts both, and honcho refuses the file. This one is {found} here."
         result.lose(Kind.CHANGED, file, number, name, told, found)
     elif found != valid:
         told = f"Another service has this name here already. This one is {found}."

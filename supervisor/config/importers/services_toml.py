@@ -1,4 +1,4 @@
-"""Writes what was imported as services.toml, with each loss as a comment beside its service and all in a list."""
+"""Writes what was imported as services.toml.  A loss is a comment beside its service, or at the head of the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 def services_toml(imported: Imported, command: str) -> str:
-    """The text of the file. `command` is the command line that made it, for the first line."""
+    """The text of the file. `command` is the command line that made it, which the first line names."""
     document = tomlkit.document()
     for line in _head(imported, command):
         document.add(tomlkit.comment(line) if line else tomlkit.nl())
@@ -59,7 +59,7 @@ def _head(imported: Imported, command: str) -> Iterable[str]:
     others = [loss for loss in imported.losses if loss.service is None]
     if others:
         yield ""
-        yield "Not taken over as it stands, apart from what is said beside each service:"
+        yield "Not taken over as it stands, apart from what is noted beside each service:"
         yield from (_comment(str(loss)) for loss in others)
 
 

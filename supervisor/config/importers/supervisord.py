@@ -200,7 +200,7 @@ class _Importer:
                 tell(
                     Kind.CHANGED,
                     "user",
-                    "HOME, USER, LOGNAME and SHELL are those of the account; there they stay root's.",
+                    "HOME, USER, LOGNAME and SHELL are those of the account; in supervisord they stay root's.",
                 )
         umask = self._umask(settings)
         if umask is not None:
@@ -356,7 +356,7 @@ class _Importer:
             service.table["group_name"] = name
 
     def _agree_on_logs(self) -> None:
-        """Services that write one file say the same of it."""
+        """Give services that write the same file the same rotation."""
         first: dict[str, dict[str, Any]] = {}
         about = ("max_size", "keep", "compress", "mode", "rotate")
         for service in self._found.imported.services:
@@ -371,7 +371,7 @@ class _Importer:
                     log.pop(key, None)
                 log |= {key: other[key] for key in about if key in other}
                 section = self._found.processes[service.name][0].section
-                text = "Another service writes the same file: what that says of its rotation counts for both."
+                text = "Another service writes the same file: the rotation that is set there counts for both."
                 self._lose(Kind.CHANGED, section, "stdout_logfile", text, service.name)
 
     # -- losses --------------------------------------------------------------------------------------------------
@@ -425,19 +425,19 @@ class _Importer:
                     self._lose(Kind.CHANGED, section, key, f"{mark} in it stands for {means} here.", service)
 
     def _tell_of_all(self) -> None:
-        """Tell what holds for all services, and what was chosen for them."""
+        """Add losses that concern all services, and what was chosen for them."""
         imported, file = self._found.imported, self._ini.file
         tables = [service.table for service in imported.services]
         if self._guessed_directory and (self._daemon["directory"] is None or self._daemon["nodaemon"]):
             text = (
-                f"Programs without directory run where supervisord is started; that is taken to be {self._cwd}, where "
-                "the import was started."
+                f"Programs without directory run where supervisord is started; that is assumed to be {self._cwd}, "
+                "where the import was started."
             )
             imported.lose(Kind.CHOSEN, file, 0, "directory", text)
         if any("window" in table["restart"] for table in tables):
             text = (
-                "supervisord gives up for good after startretries starts that failed; here the service has failed "
-                'then, too, and is tried again after a cooldown of 1m: write restart.cooldown = "36500d" against that.'
+                "supervisord gives up for good after startretries failed starts; here the service has failed then, "
+                'too, but is tried again after a cooldown of 1m: write restart.cooldown = "36500d" to prevent that.'
             )
             imported.lose(Kind.CHANGED, file, 0, "startretries", text)
             text = (
@@ -450,7 +450,7 @@ class _Importer:
              "supervisord leaves it running unless stopasgroup and killasgroup are true."),
             ("", "SUPERVISOR_ENABLED, SUPERVISOR_PROCESS_NAME, SUPERVISOR_GROUP_NAME and SUPERVISOR_SERVER_URL are not "
              "set: write them into environment where a program reads them."),
-            ("", "The stdin of a service is /dev/null; in supervisord it is a pipe on which nothing comes."),
+            ("", "The stdin of a service is /dev/null; in supervisord it is a pipe that stays empty."),
         ]  # fmt: skip
         if any("path" not in table["log"] or table["log"].get("stderr") is True for table in tables):
             texts.append(

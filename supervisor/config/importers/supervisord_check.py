@@ -57,7 +57,7 @@ json.dump({"version": supervisor.options.VERSION, "directory": directory, "proce
 
 
 class CheckFailed(ConfigError):
-    """The two understandings cannot be compared: there is no supervisord, or it refuses the file."""
+    """The two readings cannot be compared: there is no supervisord, or it refuses the file."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class RealReading(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that differs.  `real` and `ours` are what each makes of it; of a variable only that it differs."""
+    """One difference.  `real` and `ours` are the two values; of a variable they say only that it differs."""
 
     group: str
     name: str
@@ -109,7 +109,7 @@ class Row:
 
 
 class Comparison(NamedTuple):
-    """All programs, and the version of the supervisord that was asked."""
+    """All programs, and the version of the supervisord that read the file."""
 
     version: str
     rows: tuple[Row, ...]
@@ -157,7 +157,7 @@ def _reading(path: Path, interpreter: str, environment: Mapping[str, str], cwd: 
         read = json.loads(done.stdout)
         return RealReading(read["version"], read["directory"], tuple(_real(process) for process in read["processes"]))
     except (ValueError, KeyError, TypeError):
-        raise CheckFailed(f"the supervisord of {python} gave no answer that is understood") from None
+        raise CheckFailed(f"the supervisord of {python} gave an answer that is not understood") from None
 
 
 def find_supervisord(path: str | None = None) -> str:
@@ -205,7 +205,7 @@ def _real(process: Mapping[str, Any]) -> RealProcess:
 
 
 def compare(real: RealReading, programs: Programs, environment: Mapping[str, str], cwd: str) -> Comparison:
-    """Both understandings of each program.  `environment` and `cwd` are those of supervisord.
+    """Both readings of each program.  `environment` and `cwd` are those of supervisord.
 
     Event listeners, and programs that supervisord never starts because their command has no words, are left out, as the
     import leaves them out."""
@@ -299,7 +299,7 @@ def _differences(key: tuple[str, str], real: RealProcess | None, made: _Made | N
 def check(
     paths: Sequence[Path], environment: Mapping[str, str], interpreter: str | None = None, cwd: Path | None = None
 ) -> tuple[Comparison, ...]:
-    """Both understandings of files side by side, for each main file among them.
+    """Both readings of files side by side, for each main file among them.
 
     `environment` and `cwd` (None: that of this process) are those with which supervisord is started.  `interpreter`: a
     python that has supervisord, or a supervisord; None: the supervisord on PATH of `environment`.  Raises CheckFailed,

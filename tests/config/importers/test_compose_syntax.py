@@ -33,7 +33,7 @@ def test_each_key_has_its_line_a_merged_one_that_of_its_origin() -> None:
 
 @pytest.mark.parametrize(("text", "line"), [("a: [1\nb: 2", 2), ("a: 1\n b: 2", 2), ("a: *x", 1), ("a: !x y", 1)])
 def test_what_is_no_yaml_is_refused_with_its_line(text: str, line: int) -> None:
-    with pytest.raises(ImportRefused, match=rf"^f:{line}: it is no YAML: "):
+    with pytest.raises(ImportRefused, match=rf"^f:{line}: it is not YAML: "):
         load_yaml("f", text)
 
 

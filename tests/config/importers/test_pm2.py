@@ -505,10 +505,10 @@ def test_relative_paths_go_from_where_pm2_is_called(folder: Path) -> None:
 
 REFUSED = [
     ("[{script: 'app.js',\nmin_uptime: 20}]", 2, "min_uptime is less than 100"),
-    ("[{script: 'app.js',\nmax_memory_restart: '1.5G'}]", 2, "max_memory_restart is not written"),
+    ("[{script: 'app.js',\nmax_memory_restart: '1.5G'}]", 2, "max_memory_restart does not have the form"),
     ("[{script: 'app.js',\nautorestart: 'no'}]", 2, "autorestart has to be of the type boolean"),
     ("[{script: 'app.js',\nargs: 3}]", 2, "args has to be of the type array or string"),
-    ("[{script: 'app.js',\nexec_mode: 'clusters'}]", 2, "exec_mode is not written"),
+    ("[{script: 'app.js',\nexec_mode: 'clusters'}]", 2, "exec_mode does not have the form"),
     ("[{script: 'app.js',\nmax_restarts: -1}]", 2, "max_restarts is less than 0"),
     ("[{script: 'app.js',\nname: 3}]", 2, "name has to be of the type string"),
     ("[{script: 'app.js',\ngid: 'adm'}]", 2, "refuses gid without uid"),
@@ -526,7 +526,7 @@ def test_what_pm2_refuses_is_refused_with_its_line(text: str, line: int, message
 
 def test_a_file_of_another_name_is_read_and_told(folder: Path) -> None:
     found = imported(folder, "module.exports = [{script: 'app.js'}]", "pm2.js")
-    assert "takes a file of this name for a program" in found.losses[0].text
+    assert "would run a file of this name as a program" in found.losses[0].text
 
 
 def test_a_file_in_another_encoding_is_refused(folder: Path) -> None:

@@ -68,7 +68,7 @@ def test_the_whole_file() -> None:
 # Made by `supervisor init --from Procfile`.
 # `supervisor check` validates it, `supervisor up` runs it.
 
-# Not taken over as it stands, apart from what is said beside each service:
+# Not taken over as it stands, apart from what is noted beside each service:
 # Procfile:3: two words: It is no name of a process.
 
 [services.web]

@@ -182,8 +182,8 @@ def test_the_interpreter_of_a_supervisord(
     [
         (3, b"", "has no supervisord"),
         (2, b"", "supervisord refuses"),
-        (0, b"nonsense", "no answer that is understood"),
-        (0, {"version": "1"}, "no answer that is understood"),
+        (0, b"nonsense", "an answer that is not understood"),
+        (0, {"version": "1"}, "an answer that is not understood"),
         (0, subprocess.TimeoutExpired("x", 20), "did not read"),
         (0, PermissionError(13, "Permission denied"), "cannot be run: Permission denied"),
     ],

@@ -1,4 +1,4 @@
-"""The copies of a program (numprocs) in the words of services.toml, and whether one service is all of them.
+"""The copies of a program (numprocs) in the words of services.toml, and whether one service can stand for all of them.
 
 Copies can be replicas where they are equal, or differ in one number that counts up by one: `{replica}` stands for it.
 """
@@ -114,7 +114,7 @@ class Translator:
 
 
 def as_replicas(copies: Sequence[Translated]) -> Translated | str:
-    """One for all copies, in order of their numbers; a text says in what they differ instead."""
+    """One service for all copies, in the order of their numbers; or a text that says in what they differ."""
     first = copies[0]
     if any(copy.directory != first.directory for copy in copies):
         return "their directories"

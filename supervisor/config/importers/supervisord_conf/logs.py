@@ -68,13 +68,17 @@ def _path(stream: str, files: LogFiles, console: list[str], settings: Mapping[st
     if real is None or stream in console or real == "syslog":
         return None
     if not real:
-        tell(Kind.CHANGED, key, "supervisord throws the output away; here it is kept in the state directory.")
+        tell(Kind.CHANGED, key, "supervisord discards the output; here it is kept in the state directory.")
         return None
     if reason := _unsafe(real):
         tell(Kind.CHANGED, key, f"It cannot be a log here, because {reason}: it is in the state directory.")
         return None
     if not os.path.isdir(os.path.dirname(real)):  # noqa: PTH112, PTH120
-        tell(Kind.CHANGED, key, "supervisord refuses its file while the directory does not exist; here it is made.")
+        tell(
+            Kind.CHANGED,
+            key,
+            "supervisord refuses the file while this directory does not exist; here the directory is made.",
+        )
     return getattr(files, stream)  # type: ignore[no-any-return]
 
 

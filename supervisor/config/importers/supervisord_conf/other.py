@@ -1,4 +1,4 @@
-"""What of a supervisord.conf becomes no service: its own settings, its servers, unknown sections and keys.
+"""What in a supervisord.conf becomes no service: its own settings, its servers, unknown sections and keys.
 
 supervisord 4.3.0 says nothing of a section or key that it does not know.
 """
@@ -50,7 +50,7 @@ _DAEMON = {
 
 
 def other_sections(ini: Ini, reader: Reader, imported: Imported, services: Mapping[str, list[str]]) -> None:
-    """Tell what is not taken over.  `services` are those that each section became.  Raises ImportRefused."""
+    """Add losses for what is not taken over.  `services` are those that each section became.  Raises ImportRefused."""
 
     def tell(kind: Kind, section: str, key: str, text: str) -> None:
         where = ini.where(section, key)
@@ -121,7 +121,7 @@ def _daemon(ini: Ini, reader: Reader, tell: Callable[[Kind, str, str, str], None
             if value is not False and (key, value) != ("minprocs", 200):
                 tell(Kind.DROPPED, section, key, _DAEMON[key])
         elif key in ("umask", "directory") and reader.daemon["nodaemon"]:
-            text = "With nodaemon=true supervisord does not use it, and neither is it used here."
+            text = "With nodaemon=true supervisord does not use it, and it is not used here either."
             tell(Kind.IGNORED, section, key, text)
         elif key in ("umask", "directory"):
             text = "It holds for the services, as in supervisord as a daemon; supervisord -n would not use it."
@@ -135,6 +135,6 @@ def _daemon(ini: Ini, reader: Reader, tell: Callable[[Kind, str, str, str], None
         elif key == "user":
             text = (
                 "supervisord itself runs as this user; here each service does, with HOME, USER, LOGNAME and SHELL of "
-                "the account, and the daemon as whoever starts it."
+                "the account, and the daemon as the user that starts it."
             )
             tell(Kind.CHANGED, section, key, text)

@@ -33,7 +33,7 @@ class Where(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """Something that supervisord skips without an error: where it stands, the key, and one sentence."""
+    """Something that supervisord skips without an error: its place, the key, and one sentence."""
 
     where: Where
     key: str

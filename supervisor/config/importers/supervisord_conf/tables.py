@@ -91,7 +91,7 @@ def stop(settings: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def tell_dropped(settings: Mapping[str, Any], tell: Tell) -> None:
-    """Tell of settings for which there is nothing here."""
+    """Add losses for settings that have no counterpart here."""
     for stream in ("stdout", "stderr"):
         if settings[f"{stream}_events_enabled"]:
             text = "No events are made of its output: write a hook, or read `supervisor logs --json`."
@@ -104,8 +104,10 @@ def tell_dropped(settings: Mapping[str, Any], tell: Tell) -> None:
 
 
 def tell_shell(words: Sequence[str], raw: str, tell: Tell) -> None:
-    """Tell of words that look as if a shell should read them: supervisord runs none.  `raw` is the text in the file;
-    variables are looked for in that alone, because a value that was put in may be a secret."""
+    """Add a loss for words that only a shell would expand: supervisord runs none.
+
+    `raw` is the text in the file.  Variables are looked for in that alone, because a value that was put in may be a
+    secret."""
     if words[0].rpartition("/")[2] in _SHELLS:
         return
     found = [word for word in words if word in _OPERATORS]
@@ -113,7 +115,7 @@ def tell_shell(words: Sequence[str], raw: str, tell: Tell) -> None:
     found += ["~/" for word in words if word.startswith("~/")]
     if found:
         text = (
-            f"No shell reads the command, in supervisord neither: {' '.join(dict.fromkeys(found))} is passed on as it "
+            f"No shell reads the command, here or in supervisord: {' '.join(dict.fromkeys(found))} is passed on as it "
             'is; write command = ["/bin/sh", "-c", "…"] if a shell should.'
         )
         tell(Kind.IGNORED, "command", text)

@@ -59,11 +59,11 @@ def surroundings(unit: Unit, account: str | None, table: dict[str, Any]) -> Surr
     own = _folders(unit, found := Surroundings(base))
     if pid_file := unit.text("PIDFile"):
         own["PIDFILE"] = pid_file if pid_file.startswith("/") else f"{unit.manager.runtime}/{pid_file}"
-        unit.lose(Kind.DROPPED, unit.last("Service", "PIDFile"), "No file says which process is the main one here.")
+        unit.lose(Kind.DROPPED, unit.last("Service", "PIDFile"), "Here no pid file names the main process.")
     own |= _assigned(unit)
     inherited = [name for one in unit.many("Service", "PassEnvironment") for name in one.value.split()]
     for one in unit.many("Service", "PassEnvironment"):
-        unit.lose(Kind.CHANGED, one, "The variables are those of the daemon here, not of the manager of units.")
+        unit.lose(Kind.CHANGED, one, "The variables are those of the daemon here, not of the systemd manager.")
     files = _files(unit, own, found)
     unset = [word for one in unit.many("Service", "UnsetEnvironment") for word in _words(unit, one)]
     everything = base | own | found.in_files
@@ -188,7 +188,7 @@ def _one_file(
         said = f"{path}, line {line}: systemd takes no variable from this line; here it sets one."
         unit.lose(Kind.CHANGED, setting, said)
     if not errors and (strange := [name for name, value in values.items() if ours.get(name) != value]):
-        said = f"{path}: {', '.join(strange)} would be read otherwise here, so `environment` has the present value."
+        said = f"{path}: {', '.join(strange)} would be read differently here, so `environment` has the present value."
         unit.lose(Kind.CHANGED, setting, said)
     if both := [name for name in values if name in own]:
         said = f"{path} sets {', '.join(both)} over `Environment=`, so `environment` leaves out what it would override."

@@ -1,4 +1,4 @@
-"""A unit with its template and its drop-ins, and which of its settings count (systemd 252)."""
+"""Reads a unit with its template and its drop-ins, and finds the settings that count (systemd 252)."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Unit:
             self.imported.lose(kind, where.file, where.line, where.key, text, self.service)
 
     def ignored(self, setting: Setting, reason: str) -> None:
-        """Tell a line that systemd ignores with a warning."""
+        """Add a loss for a line that systemd ignores with a warning."""
         self.lose(Kind.IGNORED, setting, f"systemd ignores this line: it {reason}.")
 
     def refuse(self, where: Setting | None, text: str, hint: str = "") -> ImportRefused:
@@ -205,7 +205,7 @@ _ISOLATION = (
 )  # fmt: skip
 _TOLD = (
     (_ISOLATION, "Nothing here isolates it in this way; `sandbox`, `capabilities` and `no_new_privileges` are there."),
-    (("Condition", "Assert"), "This is not looked at here: the service is started in any case."),
+    (("Condition", "Assert"), "Nothing here checks this: the service is started in any case."),
     (("OnFailure", "OnSuccess"), "No unit is started here; a hook can run a command on `failed` or `stopped`."),
     (("Documentation", "SourcePath"), "There is no place for it here."),
     (("Syslog", "Log"), "Output is kept in the log of the service and has no such property."),

@@ -95,7 +95,7 @@ def _after_start(unit: Unit, lines: list[ExecLine], kind: str, around: Surroundi
     for line in lines:
         where = Setting("Service", "ExecStartPost", "", line.file, line.line)
         if any("MAINPID" in word for word in line.words):
-            unit.lose(Kind.DROPPED, where, "No hook is told the number of the main process.")
+            unit.lose(Kind.DROPPED, where, "A hook does not get the pid of the main process.")
         elif table.get("user") not in (None, "root", 0):
             said = "A hook would run as the daemon's user: write one for `started`, with what changes the user."
             unit.lose(Kind.DROPPED, where, said)
@@ -251,7 +251,7 @@ def _either(unit: Unit, keys: tuple[str, ...]) -> Setting | None:
 
 
 def _codes(unit: Unit, key: str) -> list[int]:
-    """Exit codes by number and name. Signals are told: they are no exit codes."""
+    """Exit codes by number and name. A signal is a loss: it is not an exit code."""
     found: list[int] = []
     for setting in unit.many("Service", key):
         for word in setting.value.split():
@@ -303,7 +303,7 @@ def stopping(unit: Unit, table: dict[str, Any]) -> None:
 
 
 def _stop_commands(unit: Unit) -> list[str]:
-    """Signals that the commands of ExecStop= send; others are told."""
+    """Signals that the commands of ExecStop= send; another command is a loss."""
     steps: list[str] = []
     for line in commands(unit, "ExecStop"):
         where = Setting("Service", "ExecStop", "", line.file, line.line)

@@ -1,4 +1,4 @@
-"""As what a unit's process runs: its account, limits, capabilities, mounts, resources and output (systemd 252)."""
+"""The process of a unit: its account, limits, capabilities, mounts, resources and output (systemd 252)."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def resources(unit: Unit, table: dict[str, Any]) -> None:
     memory = unit.last("Service", "MemoryMax", "MemoryLimit")
     if memory is not None and memory.value != "infinity":
         if memory.value.endswith("%"):
-            unit.lose(Kind.DROPPED, memory, "A part of the host's memory cannot be written: write a size.")
+            unit.lose(Kind.DROPPED, memory, "A share of the host's memory has no counterpart: write a size.")
         elif value := unit.size(memory):
             found["max_memory"] = f"{value / 1024:.3f}".rstrip("0").rstrip(".") + "KiB"
     quota = unit.last("Service", "CPUQuota")
@@ -241,7 +241,7 @@ def resources(unit: Unit, table: dict[str, Any]) -> None:
         if tasks.value.isdecimal() and int(tasks.value):
             found["max_tasks"] = int(tasks.value)
         else:
-            unit.lose(Kind.DROPPED, tasks, "A part of what the host can have cannot be written: write a number.")
+            unit.lose(Kind.DROPPED, tasks, "A share of the host's tasks has no counterpart: write a number.")
     if found:
         found |= {"enforce": "kernel", "action": "report"}
         where = memory or quota or tasks

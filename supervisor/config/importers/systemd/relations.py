@@ -1,4 +1,4 @@
-"""What units that are read together need of each other, as `depends_on` (systemd 252)."""
+"""The dependencies between units that are read together, as `depends_on` (systemd 252)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def relate(units: Mapping[str, Unit], tables: Mapping[str, dict[str, Any]], part
     """Write `depends_on` and `on_dependency_restart`. Both maps go by the name of the service here. `parts` are the
     names of units that were read as a part of a service: its socket and its timer.
 
-    A unit that is not among them is told, and so is a dependency that would close a circle.
+    A unit that is not among them is a loss, and so is a dependency that would close a cycle.
     """
     names = {unit.name.full: name for name, unit in units.items()}
     edges = [edge for name, unit in units.items() for edge in _edges(name, unit, names, parts)]

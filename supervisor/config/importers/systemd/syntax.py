@@ -234,7 +234,7 @@ class _FileReader:
         self.key, self.value, self.bare = "", "", 0
 
     def keep(self, text: str) -> None:
-        """Add what no stripping of spaces takes away."""
+        """Add text whose spaces are kept at the end of the value."""
         self.value += text
         self.bare = len(self.value)
 
@@ -242,7 +242,7 @@ class _FileReader:
 def environment_file(text: str) -> tuple[dict[str, str], list[tuple[int, str]]]:
     """The variables of a file that `EnvironmentFile=` names, and (line, key) of each assignment that systemd ignores.
 
-    A line without `=` counts as part of nothing and is left out without a word, as there.
+    A line without `=` is left out without a message, as in systemd.
     """
     reader, line, at, end = _FileReader(), 1, 0, len(text)
     state = "before key"

@@ -1,7 +1,7 @@
 """Units of systemd as services: what systemd 252 runs for a .service file, its drop-ins, its .socket and its .timer.
 
-Several files are read together, so that what they need of each other becomes `depends_on`. A unit is taken as one of
-the system's manager, with that manager's defaults.
+Several files are read together, so that dependencies between them become `depends_on`. A unit is read as a system unit,
+with the defaults of the system manager.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _OF_USERS = "/systemd/user/"
 LONGEST_NAME = 100
 _MARKS = ("{replica}", "{port}")
 _GENERAL = (
-    ("KillMode", "systemd sends the stop signal to every process of a unit, here its main process alone gets it; "
-                 "then all are killed."),
+    ("KillMode", "systemd sends the stop signal to every process of a unit; here only its main process gets it, "
+                 "and then all are killed."),
     ("IgnoreSIGPIPE", "systemd lets a unit ignore SIGPIPE; here it does not."),
-    ("StandardOutput", "What a unit writes is kept in the log of its service here, not in the journal."),
+    ("StandardOutput", "The output of a unit is kept in the log of its service here, not in the journal."),
 )  # fmt: skip
 """Defaults of systemd that no key here has, told once."""
 
 
 def read(paths: Sequence[Path], environment: Mapping[str, str], manager: Manager | None = None) -> Imported:
-    """Read units as one set. `manager` is what would run them; the system's manager of this host unless given, and
-    `environment` has no part in it: a unit gets nothing of who calls systemctl.
+    """Read units as one set. `manager` is what would run them: the system manager of this host unless given.
+    `environment` has no effect: a unit gets no variable of the caller of systemctl.
 
     A .service brings the .socket and the .timer of its name that lie beside it, and these bring their .service. Raises
     ImportRefused where systemd refuses a unit, and OSError where a file cannot be read.
@@ -47,7 +47,7 @@ def read(paths: Sequence[Path], environment: Mapping[str, str], manager: Manager
     names = _names(services, found)
     for name, path in names.items():
         if _OF_USERS in path.as_posix():
-            said = "It is read as a unit of the system's manager: its environment and its specifiers are not a user's."
+            said = "It is read as a system unit: its environment and its specifiers are not those of a user unit."
             found.lose(Kind.CHANGED, str(path), 0, "", said, name)
     units: dict[str, Unit] = {}
     tables: dict[str, dict[str, Any]] = {}
@@ -92,7 +92,7 @@ def _sorted_out(paths: Iterable[Path], found: Imported) -> tuple[list[Path], dic
             if not path.exists() and not path.with_name(UnitName.of(path.name).template).exists():
                 raise ImportRefused(str(other), 0, f"{path.name}, which it starts, is not beside it")
         else:
-            found.lose(Kind.DROPPED, str(path), 0, "", f"Nothing here is like a .{name.kind} unit.")
+            found.lose(Kind.DROPPED, str(path), 0, "", f"A .{name.kind} unit has no counterpart here.")
             continue
         if path not in services:
             services.append(path)
@@ -107,7 +107,7 @@ def _instance(path: Path, name: UnitName) -> Path:
         if (setting.section, setting.key) == ("Install", "DefaultInstance") and setting.value:
             return path.with_name(f"{name.prefix}@{setting.value}.service")
     hint = f"give the name of an instance, for example {name.prefix}@1.service: the file need not exist"
-    raise ImportRefused(str(path), 0, "a template has no name of an instance", hint)
+    raise ImportRefused(str(path), 0, "a template needs the name of an instance", hint)
 
 
 def _served(path: Path, name: UnitName) -> str:
@@ -131,7 +131,9 @@ def _names(paths: Iterable[Path], found: Imported) -> dict[str, Path]:
         while name in names:
             name, number = f"{base[: LONGEST_NAME - 4]}-{number}", number + 1
         if name != stem:
-            found.lose(Kind.CHANGED, str(path), 0, "", f"The service is called {name}: {stem} is no name here.", name)
+            found.lose(
+                Kind.CHANGED, str(path), 0, "", f"The service is called {name}: {stem} is not a valid name here.", name
+            )
         names[name] = path
     return names
 
@@ -184,7 +186,7 @@ def _with_timer(timer: Path, unit: Unit, table: dict[str, Any]) -> None:
 
 
 def _install(unit: Unit, table: dict[str, Any]) -> None:
-    """Tell who starts the unit, where that is not the daemon."""
+    """Add a loss where something other than the daemon starts the unit."""
     unit.used |= {("Install", "DefaultInstance")}
     for setting in unit.many("Install", "Alias"):
         unit.lose(Kind.DROPPED, setting, "A service has one name here.")
@@ -193,7 +195,7 @@ def _install(unit: Unit, table: dict[str, Any]) -> None:
             unit.lose(Kind.DROPPED, setting, "No other unit is enabled with it: give its file as well.")
     demand = any("start=demand" in socket for socket in table.get("sockets", ()))
     if not unit.many("Install", "WantedBy", "RequiredBy") and "autostart" not in table and not demand:
-        said = "The unit has no WantedBy=, so systemd starts it by order only: add `autostart = false` for the same."
+        said = "The unit has no WantedBy=, so systemd starts it only on request: add `autostart = false` for the same."
         unit.lose(Kind.CHOSEN, None, said)
 
 
@@ -204,7 +206,7 @@ def _tell_marks(unit: Unit, table: dict[str, Any]) -> None:
 
 
 def _general(found: Imported, units: Iterable[Unit]) -> None:
-    """Tell, once, the defaults of systemd that a unit has and a service here cannot have."""
+    """Add one loss for each default of systemd that a service here cannot have."""
     some = list(units)
     for key, text in _GENERAL:
         if any(unit.given("Service", key) is None for unit in some):
