@@ -96,7 +96,7 @@ def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bo
     from supervisor.config.importers.services_toml import services_toml
 
     if tool is not None and tool not in TOOLS:
-        raise UsageError(f"--format {tool}: there are {', '.join(TOOLS)}")
+        raise UsageError(f"--format {tool}: the tools are {', '.join(TOOLS)}")
     try:
         imported = read_files(sources, os.environ, tool)
         mode = _least_mode([*sources, *imported.files])
@@ -127,7 +127,7 @@ def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bo
 
 
 def _compare(sources: Sequence[Path], tool: str | None) -> None:
-    """What the real supervisord makes of the files, beside what the import makes of them."""
+    """Print how the installed supervisord reads the files, beside what the import makes of them."""
     from supervisor.config.importers.formats import format_of
     from supervisor.config.importers.supervisord_check import check
     from supervisor.core.text.redact import text_without_secrets
@@ -135,13 +135,13 @@ def _compare(sources: Sequence[Path], tool: str | None) -> None:
     try:
         others = [str(path) for path in sources if (tool or format_of(path).tool) != "supervisord"]
         if others:
-            raise UsageError(f"--check compares files of supervisord alone, not {', '.join(others)}")
+            raise UsageError(f"--check compares only files of supervisord, not {', '.join(others)}")
         found = check(sources, os.environ)
     except OSError as error:
         raise UsageError(f"cannot read {error.filename or sources[0]}: {error.strerror}") from None
     differences = 0
     for one in found:
-        click.echo(f"supervisord {one.version}, and what comes out here:")
+        click.echo(f"supervisord {one.version} compared with the import:")
         for row in one.rows:
             count = row.numprocs[0]
             equal = "" if row.differences else ": the same"

@@ -109,7 +109,7 @@ def test_what_check_refuses_is_written_and_told(supervisor: Supervisor, procfile
     [
         (["--from", "nothing-here"], "cannot read nothing-here: No such file or directory"),
         (["--from", "notes.txt"], "--format"),
-        (["--from", "Procfile", "--format", "upstart"], "there are circus, compose"),
+        (["--from", "Procfile", "--format", "upstart"], "the tools are circus, compose"),
         (["--json"], "go with --from"),
         (["a.toml", "b.toml"], "go with --from"),
     ],
@@ -172,7 +172,7 @@ def test_without_supervisord_nothing_is_compared(
     run = supervisor("init", "--from", "supervisord.conf", "--check")
     assert run.code == 2 and "no supervisord is installed here" in run.err
     refused = supervisor("init", "--from", "Procfile", "--check")
-    assert refused.code == 2 and "compares files of supervisord alone" in refused.err
+    assert refused.code == 2 and "compares only files of supervisord" in refused.err
 
 
 def test_a_file_without_a_service_writes_nothing(supervisor: Supervisor, procfile: Path, tmp_path: Path) -> None:
