@@ -49,7 +49,7 @@ def show(target: DaemonTarget, with_defaults: bool, as_json: bool, service: str)
             for row in rows
             if with_defaults or row.line
         ]
-        click.echo(dumps({"service": name, "file": path, "keys": found, "otherwise_in_force": others}, indent=2))
+        click.echo(dumps({"service": name, "file": path, "keys": found, "different_in_force": others}, indent=2))
         return
     click.echo(_text(rows if with_defaults else [row for row in rows if row.line], path))
     left = sum(not row.line for row in rows)
