@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Daemon, wait_gone
+from tests.e2e.hangs.test_probes import until
 
 Start = Callable[..., Daemon]
 
@@ -43,7 +44,13 @@ def started(daemon: Start, tmp_path: Path) -> tuple[Daemon, int, Path]:
     pid: int = one.status("web")["pid"]
     for stopped in (pid, int((tmp_path / "child").read_text())):
         os.kill(stopped, signal.SIGSTOP)
+        stands_still(stopped)
     return one, pid, heard
+
+
+def stands_still(pid: int) -> None:
+    """Return when it is stopped: it takes the signal when it next runs."""
+    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
 
 
 def test_a_stopped_process_is_shown_as_stopped_without_a_heartbeat(daemon: Start, tmp_path: Path) -> None:
