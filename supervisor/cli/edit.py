@@ -108,15 +108,18 @@ def _copy(path: Path, text: str) -> Path:
     """A new file beside `path`, with its mode and owner.  OperationFailed where it cannot be written."""
     copy = path.with_name(f".{path.name}.{os.getpid()}.toml")
     try:
+        content = text.encode()
         status = path.stat() if path.exists() else None
-        with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+        with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             if status is not None:
                 with suppress(PermissionError):  # a file of another user that this user may write
                     os.fchown(file.fileno(), status.st_uid, status.st_gid)
                 os.fchmod(file.fileno(), status.st_mode & 0o7777)
             else:
                 os.fchmod(file.fileno(), 0o644)
-            file.write(text)
+            file.write(content)
+    except UnicodeEncodeError:
+        raise OperationFailed(f"cannot write {path}: a name or path in it is not UTF-8") from None
     except OSError as error:
         copy.unlink(missing_ok=True)
         raise OperationFailed(f"cannot write {copy}: {error.strerror}") from None

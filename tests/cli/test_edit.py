@@ -1,5 +1,6 @@
 """`edit` and `add`: a text that `check` refuses never takes the place of the file, and nothing typed is lost."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from supervisor.cli.commands import cli
-from supervisor.errors import SupervisorError
+from supervisor.errors import OperationFailed, SupervisorError
 
 FILE = '# my services\n[services.a]\ncommand = ["sleep", "1"]   # one second\n'
 
@@ -133,5 +134,13 @@ def test_what_another_wrote_in_between_is_not_lost(
 def test_an_editor_that_fails_leaves_nothing(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISUAL", "false")
     assert run("edit").exit_code == 1
+    assert file.read_text() == FILE
+    assert left(file.parent) == ["services.toml"]
+
+
+def test_a_word_that_toml_cannot_hold_changes_nothing(run: Run, file: Path) -> None:
+    result = run("add", "b", "--", "echo", os.fsdecode(b"caf\xe9"))
+    assert isinstance(result.exception, OperationFailed)
+    assert "is not UTF-8" in result.exception.message
     assert file.read_text() == FILE
     assert left(file.parent) == ["services.toml"]
