@@ -30,22 +30,24 @@ def edit(target: DaemonTarget) -> None:
     try:
         while True:
             click.edit(filename=str(copy))
-            if _read(copy) == before:
-                click.echo(f"{path}: nothing was changed")
-                return
             try:
+                if _read(copy) == before:
+                    click.echo(f"{path}: nothing was changed")
+                    return
                 _check(copy, path)
                 break
             except ConfigError as error:
                 click.echo(error.message, err=True)
                 if not _again():
-                    raise OperationFailed(f"{path} stays as it was", f"What you wrote is in {copy}") from None
+                    raise OperationFailed(f"{path} stays as it was") from None
         if _read(path) != before:
-            raise OperationFailed(f"{path} was changed by another program", f"What you wrote is in {copy}")
+            raise OperationFailed(f"{path} was changed by another program")
         copy.replace(path)
     finally:
         if copy.exists() and copy.read_bytes() == before.encode():
             copy.unlink()
+        elif copy.exists():  # also after Ctrl-C, and where the editor failed
+            click.echo(f"What you wrote is in {copy}", err=True)
     click.echo(f"{path} is changed")
     _reload_or_say(target)
 
