@@ -30,22 +30,24 @@ def edit(target: DaemonTarget) -> None:
     try:
         while True:
             click.edit(filename=str(copy))
-            if _read(copy) == before:
-                click.echo(f"{path}: nothing was changed")
-                return
             try:
+                if _read(copy) == before:
+                    click.echo(f"{path}: nothing was changed")
+                    return
                 _check(copy, path)
                 break
             except ConfigError as error:
                 click.echo(error.message, err=True)
                 if not _again():
-                    raise OperationFailed(f"{path} stays as it was", f"What you wrote is in {copy}") from None
+                    raise OperationFailed(f"{path} stays as it was") from None
         if _read(path) != before:
-            raise OperationFailed(f"{path} was changed by another program", f"What you wrote is in {copy}")
+            raise OperationFailed(f"{path} was changed by another program")
         copy.replace(path)
     finally:
         if copy.exists() and copy.read_bytes() == before.encode():
             copy.unlink()
+        elif copy.exists():  # also after Ctrl-C, and where the editor failed
+            click.echo(f"What you wrote is in {copy}", err=True)
     click.echo(f"{path} is changed")
     _reload_or_say(target)
 
@@ -108,15 +110,18 @@ def _copy(path: Path, text: str) -> Path:
     """A new file beside `path`, with its mode and owner.  OperationFailed where it cannot be written."""
     copy = path.with_name(f".{path.name}.{os.getpid()}.toml")
     try:
+        content = text.encode()
         status = path.stat() if path.exists() else None
-        with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+        with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             if status is not None:
                 with suppress(PermissionError):  # a file of another user that this user may write
                     os.fchown(file.fileno(), status.st_uid, status.st_gid)
                 os.fchmod(file.fileno(), status.st_mode & 0o7777)
             else:
                 os.fchmod(file.fileno(), 0o644)
-            file.write(text)
+            file.write(content)
+    except UnicodeEncodeError:
+        raise OperationFailed(f"cannot write {path}: a name or path in it is not UTF-8") from None
     except OSError as error:
         copy.unlink(missing_ok=True)
         raise OperationFailed(f"cannot write {copy}: {error.strerror}") from None

@@ -102,6 +102,7 @@ def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bo
         mode = _least_mode([*sources, *imported.files])
     except OSError as error:
         raise UsageError(f"cannot read {error.filename or sources[0]}: {error.strerror}") from None
+    _refuse_a_source(output, [*sources, *imported.files])
     if not imported.services:
         lines = "\n".join(str(loss) for loss in imported.losses)
         raise OperationFailed(f"no service in {', '.join(map(str, sources))}", lines)
@@ -124,6 +125,20 @@ def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bo
         raise OperationFailed(
             f"{output} is written, but `supervisor check` refuses it", "Mend it, then: supervisor check"
         )
+
+
+def _refuse_a_source(output: str, sources: Sequence[Path]) -> None:
+    """UsageError: the output would take the place of a file that it is made of, which --force does not mean."""
+    place = Path(output).absolute()
+    for source in sources:
+        if output != "-" and source.exists() and place.parent.exists() and _same_entry(source, place):
+            raise UsageError(
+                f"{output} is read by this import, which never overwrites it", "Give another name with -o."
+            )
+
+
+def _same_entry(one: Path, other: Path) -> bool:
+    return one.name == other.name and one.absolute().parent.samefile(other.parent)
 
 
 def _compare(sources: Sequence[Path], tool: str | None) -> None:
@@ -164,16 +179,26 @@ def _least_mode(sources: Sequence[Path]) -> int:
 
 
 def _write(path: str, text: str, force: bool, mode: int) -> None:
-    """Write the file as a whole.  OperationFailed: it exists and `force` is not set, or it cannot be written."""
+    """Write the file as a whole.  OperationFailed: it exists and `force` is not set, or it cannot be written.
+
+    What was begun is removed then."""
     fresh = f"{path}.new" if force else path
     try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "w") as file:
-            file.write(text)
-        if force:
-            Path(fresh).replace(path)
+        content = text.encode()
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+            if force:
+                Path(fresh).replace(path)
+        except OSError:
+            Path(fresh).unlink(missing_ok=True)
+            raise
     except FileExistsError:
         hint = "Remove it." if force else "Choose another name, or overwrite it with --force."
         raise OperationFailed(f"{fresh} exists already", hint) from None
+    except UnicodeEncodeError:
+        raise OperationFailed(f"cannot write {path}: a name or path in it is not UTF-8") from None
     except OSError as error:
         raise OperationFailed(f"cannot write {path}: {error.strerror}") from None
 

@@ -1,5 +1,8 @@
 """`edit` and `add`: a text that `check` refuses never takes the place of the file, and nothing typed is lost."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from supervisor.cli.commands import cli
-from supervisor.errors import SupervisorError
+from supervisor.errors import OperationFailed, SupervisorError
 
 FILE = '# my services\n[services.a]\ncommand = ["sleep", "1"]   # one second\n'
 
@@ -98,7 +101,7 @@ def test_a_refused_text_stays_beside_the_file(run: Run, file: Path) -> None:
     assert file.read_text() == FILE
     assert isinstance(refused.exception, SupervisorError) and refused.exception.exit_code == 1
     (copy,) = [name for name in left(file.parent) if name != "services.toml"]
-    assert copy in str(refused.exception)
+    assert f"What you wrote is in {file.parent / copy}" in refused.output
     assert (file.parent / copy).read_text() == FILE.replace("command", "comand")
 
 
@@ -127,11 +130,35 @@ def test_what_another_wrote_in_between_is_not_lost(
     assert "was changed by another program" in str(refused.exception)
     assert file.read_text() == FILE + "# of another\n"
     (copy,) = [name for name in left(file.parent) if name != "services.toml"]
-    assert copy in str(refused.exception) and (file.parent / copy).read_text() == FILE + "# mine\n"
+    assert copy in refused.output and (file.parent / copy).read_text() == FILE + "# mine\n"
 
 
 def test_an_editor_that_fails_leaves_nothing(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISUAL", "false")
     assert run("edit").exit_code == 1
+    assert file.read_text() == FILE
+    assert left(file.parent) == ["services.toml"]
+
+
+@pytest.mark.parametrize("ending", ["exit 1", "kill -INT $PPID", r"""printf '\377' >>"$1" """])
+def test_what_was_typed_is_named_however_the_editor_ends(file: Path, tmp_path: Path, ending: str) -> None:
+    script = tmp_path / "editor"
+    script.write_text(f"#!/bin/sh\necho '# mine' >>\"$1\"\n{ending}\n")
+    script.chmod(0o755)
+    environment = {**os.environ, "VISUAL": str(script)}
+    command = [sys.executable, "-m", "supervisor", "edit", "-f", str(file)]
+    ended = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert ended.returncode in (1, 130)
+    assert file.read_text() == FILE
+    (copy,) = tmp_path.glob(".services.toml.*")
+    assert copy.read_bytes().startswith(f"{FILE}# mine\n".encode())
+    assert f"What you wrote is in {copy}" in ended.stderr.decode()
+    assert "Traceback" not in ended.stderr.decode()
+
+
+def test_a_word_that_toml_cannot_hold_changes_nothing(run: Run, file: Path) -> None:
+    result = run("add", "b", "--", "echo", os.fsdecode(b"caf\xe9"))
+    assert isinstance(result.exception, OperationFailed)
+    assert "is not UTF-8" in result.exception.message
     assert file.read_text() == FILE
     assert left(file.parent) == ["services.toml"]

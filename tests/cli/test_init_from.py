@@ -1,7 +1,9 @@
 """`init --from`: what is written, what is said, and what is refused, with nothing lost."""
 
 import json
+import os
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -180,3 +182,48 @@ def test_a_file_without_a_service_writes_nothing(supervisor: Supervisor, procfil
     run = supervisor("init", "--from", "Procfile")
     assert run.code == 2 and "Procfile: no process is defined" in run.err
     assert not (tmp_path / "services.toml").exists()
+
+
+@pytest.mark.parametrize("output", ["Procfile", "./Procfile", ".env"])
+def test_a_source_is_never_overwritten(supervisor: Supervisor, procfile: Path, output: str) -> None:
+    environment = procfile.with_name(".env")
+    environment.write_text("PORT=1\n")
+    run = supervisor("init", "--from", "Procfile", "-o", output, "--force")
+    assert run.code == 2
+    assert f"{output} is read by this import" in run.err
+    assert (procfile.read_text(), environment.read_text()) == (PROCFILE, "PORT=1\n")
+
+
+def test_a_link_to_a_source_is_replaced_and_the_source_stays(supervisor: Supervisor, procfile: Path) -> None:
+    link = procfile.with_name("services.toml")
+    link.symlink_to("Procfile")
+    assert supervisor("init", "--from", "Procfile", "--force").code == 0
+    assert not link.is_symlink() and procfile.read_text() == PROCFILE
+
+
+def test_a_folder_in_the_place_of_the_output_leaves_nothing_behind(supervisor: Supervisor, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    run = supervisor("init", "--from", "Procfile", "-o", "made", "--force")
+    assert (run.code, run.err) == (1, "supervisor: cannot write made: Is a directory\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Procfile", "made"]
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_path_that_toml_cannot_hold_is_refused(supervisor: Supervisor, tmp_path: Path, force: list[str]) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "Procfile").write_text(PROCFILE)
+    run = supervisor("init", "--from", str(folder / "Procfile"), *force)
+    assert run.code == 1
+    assert "cannot write services.toml: a name or path in it is not UTF-8" in run.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Procfile", folder.name]
+
+
+def test_what_is_written_is_utf_8_in_every_locale(tmp_path: Path, procfile: Path) -> None:
+    procfile.write_text("web: echo ü\n")
+    posix = {**os.environ, "LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "supervisor"]
+    for arguments in (["init", "--from", "Procfile"], ["add", "b", "--", "echo", "b"]):
+        ended = subprocess.run([*command, *arguments], cwd=tmp_path, env=posix, capture_output=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+    assert 'command = ["echo", "ü"]' in (tmp_path / "services.toml").read_text("utf-8")

@@ -237,3 +237,8 @@ def test_completion(supervisor: Supervisor) -> None:
     assert completions("supervisor st") == ["status", "start", "stop"]
     assert completions("supervisor tail web@") == ["web@1", "web@2"]
     assert completions("supervisor update wh") == completions("supervisor nonsense wh") == ["why"], "as a first word"
+
+
+def test_a_service_with_a_name_is_added(supervisor: Supervisor) -> None:
+    """`pm2 start --name x app.js` makes a service of a command, as `add` does."""
+    assert '"supervisor add NAME" makes one' in supervisor("start", "--name", "x", "app.js")[2]

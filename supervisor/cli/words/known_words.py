@@ -318,7 +318,7 @@ _WAITS_READY = 'here it is "supervisor up -d", which returns when all services a
 _STOPS_WITHIN = "stop_timeout in services.toml says how long a service may take; --timeout TIME limits the wait"
 _NO_WAIT = "here it is --no-wait"
 _ONE_SCREEN = "nothing is cut or paged"
-_FILE_FIRST = 'a service is a table of services.toml; "supervisor init --from FILE" makes one'
+_FILE_FIRST = 'a service is a table of services.toml; "supervisor add NAME" makes one'
 
 OPTIONS: dict[str, dict[str, str]] = {
     "up": {

@@ -44,6 +44,7 @@ _CONDITIONS = {
     "service_completed_successfully": "completed",
 }
 _REFERENCE = re.compile(r"\$\{([^}:]*)(?::-([^}]*))?\}")
+_NO_VARIABLE = re.compile(r"[\s:]")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _ORDER = (
     "type", "command", "directory", "user", "group", "environment", "environment_file", "inherit_environment",
@@ -263,6 +264,9 @@ class _File:
             own = {key: None if value is None else text_of(value) for key, value in written.items()}
         for entry in written if isinstance(written, list) else []:
             name, equals, given_there = str(entry).partition("=")
+            if isinstance(entry, list | dict) or (not equals and _NO_VARIABLE.search(name)):
+                text = "an entry of environment is neither NAME=VALUE nor NAME"
+                raise self.refuse(service.table.line_of("environment"), text, "Write - NAME=VALUE, or NAME: value.")
             own[name] = given_there if equals else None
         files = self.files(service)
         given: dict[str, str] = {}

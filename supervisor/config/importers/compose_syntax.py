@@ -93,7 +93,10 @@ class Interpolation:
 
     def expand(self, text: str) -> str:
         """The text with its references replaced. ValueError where one is malformed, or a required one is missing."""
-        found, end = self._until(text, 0, within=False)
+        try:
+            found, end = self._until(text, 0, within=False)
+        except RecursionError:
+            raise ValueError("the references stand too deep in one another") from None
         assert end == len(text)
         return found
 

@@ -396,9 +396,18 @@ REFUSED = [
     ("services:\n  a:\n    command: serve\n    healthcheck: {test: x, retries: y}", 4, "retries is no number"),
     ("services:\n  a:\n    command: serve\n    scale: many", 4, "is no number"),
     ("services:\n  a:\n    command: serve\n    healthcheck: {test: [curl]}", 4, "test begins with"),
+    ("services:\n  a:\n    command: " + "${A:-" * 3000 + "}" * 3000, 3, "too deep in one another"),
     ("services:\n  a: {command: serve}", 2, "a has neither image nor build"),
     ("services:\n  -a: {command: serve}", 2, "no name of a service"),
 ]
+
+
+@pytest.mark.parametrize("entry", ["TOKEN: hunter2", "'TOKEN: hunter2'", "TOKEN hunter2", "[hunter2]"])
+def test_an_entry_that_is_no_variable_is_refused_without_its_value(entry: str, folder: Path) -> None:
+    with pytest.raises(ImportRefused, match="neither NAME=VALUE nor NAME") as raised:
+        imported(folder, f"services:\n  a:\n    image: x\n    command: serve\n    environment:\n    - {entry}")
+    assert "hunter2" not in raised.value.message
+    assert raised.value.message.startswith(f"{folder}/compose.yaml:5:")
 
 
 @pytest.mark.parametrize(("text", "line", "message"), REFUSED)

@@ -48,12 +48,13 @@ def test_settings(text: str, expected: list[tuple[str, str, str, int]]) -> None:
 
 
 def test_lines_that_are_not_taken() -> None:
-    assert settings("a=1\n[A]\nb\nc=1\n[D\ne=2", "f") == (
-        [Setting("A", "c", "1", "f", 4)],
+    assert settings("a=1\nsecret\n[A]\nb\nc=1\n[D secret\ne=2", "f") == (
+        [Setting("A", "c", "1", "f", 5)],
         [
-            Complaint(1, "a", "stands before any section."),
-            Complaint(3, "", "The line has no `=`."),
-            Complaint(5, "[D", "is no header of a section", fatal=True),
+            Complaint(1, "a", "It stands before any section."),
+            Complaint(2, "", "It stands before any section."),
+            Complaint(4, "", "The line has no `=`."),
+            Complaint(6, "", "The header of a section does not end with ].", fatal=True),
         ],
     )
 

@@ -150,7 +150,7 @@ def _read(unit: Unit, file: Path) -> None:
     found, complaints = settings(text, str(file))
     for complaint in complaints:
         if complaint.fatal:
-            raise ImportRefused(str(file), complaint.line, f"{complaint.key} {complaint.text}")
+            raise ImportRefused(str(file), complaint.line, complaint.text)
         said = f"systemd ignores this line. {complaint.text[0].upper()}{complaint.text[1:]}"
         unit.imported.lose(Kind.IGNORED, str(file), complaint.line, complaint.key, said, unit.service)
     for setting in found:

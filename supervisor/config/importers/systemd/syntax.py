@@ -10,6 +10,7 @@ SPACE = " \t\n\r"
 _COMMENT = "#;"
 _ESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, '"': 34, "'": 39, "s": 32}
 _NUMBERED = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([0-3][0-7]{2})")
+_REFERENCE = re.compile(r"\$\$|\$\{([^}:]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PREFIXES = "@-:+!"
 _SPAN = re.compile(r"\s*([0-9]*\.?[0-9]+|[0-9]+\.)\s*([A-Za-zµ]*)")
@@ -41,7 +42,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Complaint:
-    """A line that systemd ignores with a warning, or (`fatal`) for which it refuses the file."""
+    """A line that systemd ignores with a warning, or (`fatal`) for which it refuses the file.
+
+    Nothing but the key is taken from the line, as the rest may be secret."""
 
     line: int
     key: str
@@ -57,14 +60,14 @@ def settings(text: str, file: str) -> tuple[list[Setting], list[Complaint]]:
     for number, line in _logical_lines(text):
         if line.startswith("["):
             if not line.endswith("]"):
-                complaints.append(Complaint(number, line, "is no header of a section", fatal=True))
+                complaints.append(Complaint(number, "", "The header of a section does not end with ].", fatal=True))
                 return found, complaints
             section = line[1:-1]
             continue
         key, equals, value = line.partition("=")
         key = key.rstrip(SPACE)
         if not section:
-            complaints.append(Complaint(number, key, "stands before any section."))
+            complaints.append(Complaint(number, key if equals else "", "It stands before any section."))
         elif not equals:
             complaints.append(Complaint(number, "", "The line has no `=`."))
         else:
@@ -330,18 +333,16 @@ def _within(word: str, known: Mapping[str, str], kept: frozenset[str]) -> Word:
     """A word with each `${NAME}` replaced, and each `$$` by a dollar sign."""
     parts: Word = []
     text, at = "", 0
-    while at < len(word):
-        if word.startswith("$$", at):
-            text, at = text + "$", at + 2
-            continue
-        match = re.compile(r"\$\{([^}:]*)\}").match(word, at)
-        if match is None:
-            text, at = text + word[at], at + 1
+    for match in _REFERENCE.finditer(word):
+        text, at = text + word[at : match.start()], match.end()
+        if match[0] == "$$":
+            text += "$"
         elif match[1] in kept:
             parts += [text, Variable(match[1])]
-            text, at = "", match.end()
+            text = ""
         else:
-            text, at = text + known.get(match[1], ""), match.end()
+            text += known.get(match[1], "")
+    text += word[at:]
     return [*parts, text] if text or not parts else parts
 
 
