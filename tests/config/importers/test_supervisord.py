@@ -419,6 +419,10 @@ REFUSED = [
     ("[supervisord]\n[program:w]\ncommand=date +%s", 3, "stands for all variables"),
     ("[supervisord]\n[program:w]\ncommand=run\nautostart=maybe", 4, "autostart: is not one of"),
     ("[supervisord]\n[program:w]\ncommand=run\nnumprocs=2", 4, "numprocs needs %(process_num)"),
+    (
+        "[supervisord]\n[program:w]\ncommand=run\nprocess_name=%(process_num)s\nnumprocs=999999999", 5,
+        "more than 1000 processes",
+    ),
     ("[supervisord]\n[program:w]\ncommand=run\nstopasgroup=true\nkillasgroup=false", 5, "is refused"),
     ("[supervisord]\n[program:w]\ncommand=run\nexitcodes=0,256", 4, "exit codes from 0 to 255"),
     ("[supervisord]\n[program:w]\ncommand=run\nstopsignal=BANG", 4, "name of a signal"),

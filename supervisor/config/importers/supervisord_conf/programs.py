@@ -20,6 +20,8 @@ from supervisor.config.importers.supervisord_conf.tables import socket
 T = TypeVar("T")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """What can stand in `${…}`."""
+MOST_COPIES = 1000
+"""Processes of one program that are read; a larger `numprocs` is a slip of the keyboard."""
 _ENV = "ENV_"
 _KINDS = ("program", "eventlistener", "fcgi-program")
 _IN_GROUPS = ("program", "fcgi-program")
@@ -278,6 +280,10 @@ class Reader:
         if settings["numprocs"] > 1 and "%(process_num)" not in process_name:
             raise ImportRefused(
                 *where(section, "numprocs"), f"[{section}]: numprocs needs %(process_num) in process_name"
+            )
+        if settings["numprocs"] > MOST_COPIES:
+            raise ImportRefused(
+                *where(section, "numprocs"), f"[{section}]: more than {MOST_COPIES} processes are not imported"
             )
         program = Program(section, name, group, where(section), group_priority, settings)
         first = settings["numprocs_start"]
