@@ -40,11 +40,11 @@ def leavings(tmp_path: Path) -> Iterator[Callable[[], list[int]]]:
 
 
 def leaver(tmp_path: Path, then: str) -> tuple[list[str], Path]:
-    """A command that leaves two children, one of them in a session of its own without any environment; and a FIFO
-    with a line for each run."""
+    """A command that leaves two children, one of them in a session of its own without any environment; and a file
+    with a line for each run.  The file `children` beside it has the pid of each child."""
     runs = tmp_path / "runs"
     child = tmp_path / "left.sh"
-    child.write_text("sleep 1000 & wait\n")
+    child.write_text(f"echo $$ >>{tmp_path}/children\nsleep 1000 & wait\n")
     children = f"sh {child} & env -i /usr/bin/setsid /bin/sh {child} &"
     return ["sh", "-c", f"echo run >>{runs}; {children} {then}"], runs
 
@@ -98,14 +98,16 @@ def test_a_probe_and_a_hook_that_hang_are_ended_by_the_next_daemon(
         f'hooks = [{{ on = ["ready"], run = {json.dumps(command)}, timeout = "1h" }}]\n'
     )
     until(lambda: runs_of(runs) == 2)
-    old = until(lambda: (found := leavings()) and len(found) >= 4 and found)
+    children = tmp_path / "children"
+    until(lambda: runs_of(children) == 4)
+    old = {int(pid) for pid in children.read_text().split()}
     service = d.status("web")["pid"]
     assert d.process is not None
     d.process.kill()
     d.process.wait()
-    assert len(set(old) & set(leavings())) >= 4  # the shells that started them are perhaps other programs by now
+    assert old <= set(leavings())
     d.start()
-    until(lambda: not set(old) & set(leavings()))
+    until(lambda: not old & set(leavings()))
     assert d.status("web")["pid"] == service and alive(service)
 
 
