@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.e2e.conftest import Daemon
+from tests.e2e.hangs.test_probes import until
 
 Make = Callable[..., Daemon]
 
@@ -21,8 +22,8 @@ heartbeat = { source = "log", log = '(a+)+$', interval = "100ms" }
     d.event("neighbour", "running")
     d.client.post("/v1/signal", {"services": ["neighbour"], "signal": "KILL"})
     d.event("neighbour", "running", "spawned")
+    until(lambda: "pattern of heartbeat.log takes more than 10 ms" in str(d.client.status()))  # once it wrote a line
     assert d.status("endless")["state"] == "running"
-    assert "pattern of heartbeat.log takes more than 10 ms" in str(d.client.status())
 
 
 def test_ready_as_it_is_read(daemon: Make) -> None:
