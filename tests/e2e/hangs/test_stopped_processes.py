@@ -21,12 +21,11 @@ import os, signal, sys
 def end(number, frame):
     open(sys.argv[1], "a").write(signal.Signals(number).name + chr(10))
     if number == signal.SIGTERM: sys.exit(0)
-signal.signal(signal.SIGTERM, end)
 signal.signal(signal.SIGHUP, end)
 child = os.fork()
 if not child:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     while True: signal.pause()
+signal.signal(signal.SIGTERM, end)
 open(sys.argv[2], "w").write(str(child))
 print("up", flush=True)
 while True: signal.pause()
