@@ -44,8 +44,9 @@ sys.stdin.read()
 assert libc.ptrace(DETACH, pid, None, None) == 0, os.strerror(ctypes.get_errno())
 """
 DATABASE = """
-import socket
-server = socket.create_server("db", family=socket.AF_UNIX)
+import os, socket
+server = socket.create_server("db.new", family=socket.AF_UNIX)
+os.rename("db.new", "db")  # it listens
 while True:
     server.accept()[0].sendall(b"x")
 """
