@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from scripts.tools.bench.ports import free_port
 from tests.e2e.conftest import ROOT, Daemon, alive, wait_gone
 
 Make = Callable[..., Daemon]
@@ -58,7 +59,7 @@ def test_a_crash_loop_opens_the_breaker_and_the_fallback_appears(daemon: Make) -
     d = daemon("""
 [services.flaky]
 command = ["sh", "-c", "echo trying; exit 3"]
-restart = { initial = "10ms", max_restarts = 2, cooldown = "1s", fallback = "page" }
+restart = { initial = "10ms", max_restarts = 2, cooldown = "4s", fallback = "page" }
 [services.page]
 command = ["sleep", "1000"]
 """)
@@ -73,14 +74,14 @@ command = ["sleep", "1000"]
     trial = d.event("flaky", "starting", "breaker-trial")
     assert trial["incarnation"] == 3
     again = d.event("flaky", "failed")
-    assert again["detail"]["retry_in_s"] > 1.5, "the cooldown grows"
+    assert again["detail"]["retry_in_s"] > 6.0, "the cooldown grows"
     assert d.cli("reset", "flaky", "--no-wait").returncode == 0
     d.event("flaky", "starting", "reset-by-user")
 
 
 def test_the_worked_example_starts_and_stops(tmp_path: Path, daemon: Make) -> None:
     text = (ROOT / "services.toml").read_text()
-    port = "18173"
+    port = str(free_port())
     place = f'[supervisor]\nname = "demo"\nruntime_dir = "{tmp_path}/r"\nstate_dir = "{tmp_path}/s"'
     text = text.replace("[supervisor]\n", f"{place}\n", 1).replace("18080", port)
     d = daemon("", start=False)
@@ -160,7 +161,7 @@ depends_on = ["db"]
     d.event("web", "running")
     assert d.cli("down").returncode == 0
     assert d.wait() == 0
-    ended = [x["instance"] for x in d.lines if isinstance(x, dict) and x.get("to") == "stopped"]
+    ended = [d.said(lambda line: isinstance(line, dict) and line.get("to") == "stopped")["instance"] for _ in range(2)]
     assert ended == ["web", "db"]
     assert (d.state_dir / "log" / "web.log").read_text().endswith("bye\n"), "the last line before the exit"
     assert d.cli("status").returncode == 5
