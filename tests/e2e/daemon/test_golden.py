@@ -12,6 +12,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,10 @@ def test_what_is_handed_over_is_taken_up(tmp_path: Path) -> None:
         for line in daemon.stderr:
             if "web" in line and "running" in line:
                 break
-        held = {fd.stat().st_ino for fd in Path(f"/proc/{daemon.pid}/fd").iterdir()}
+        held = set()
+        for link in Path(f"/proc/{daemon.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # it was open for a moment
+                held.add(link.stat().st_ino)
         taken = {name for name, fd in given.items() if os.fstat(fd).st_ino in held}
         assert taken == set(given) - {"nobody"}
         assert alive(daemon.pid)
