@@ -79,7 +79,10 @@ def test_what_is_detached_outlives_down_and_is_taken_up_again(daemon: Start) -> 
 
 
 def test_a_second_down_spares_it_too(daemon: Start) -> None:
-    one = daemon(KEPT + '[services.deaf]\ncommand = ["sh", "-c", "trap : TERM; while :; do sleep 1; done"]\n')
+    one = daemon(
+        KEPT + '[services.deaf]\ncommand = ["sh", "-c", "trap : TERM; echo deaf; while :; do sleep 1; done"]\n'
+        'ready = { log = "deaf" }\n'
+    )
     one.event("deaf", "running")
     before = mains(one)
     one.signal(signal.SIGTERM)
