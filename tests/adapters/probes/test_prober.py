@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.tools.bench.ports import free_port
 from supervisor.adapters.eventloop.dns import Resolver
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
@@ -125,11 +126,6 @@ def serve(loop: EventLoop) -> Iterator[Callable[..., Server]]:
 Serve = Callable[..., Server]
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 # -- HTTP ------------------------------------------------------------------------------------------------------------
 
 BAD_ANSWERS = [
@@ -219,7 +215,7 @@ def test_tcp(loop: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: b"")
     assert ask(loop, TcpTarget(f"127.0.0.1:{server.port}", Resolver(loop))) is None
     assert ask(loop, TcpTarget(f"localhost:{server.port}", Resolver(loop))) is None
-    assert ask(loop, TcpTarget(f"127.0.0.1:{closed_port()}", Resolver(loop))) == "connection refused"
+    assert ask(loop, TcpTarget(f"127.0.0.1:{free_port()}", Resolver(loop))) == "connection refused"
 
 
 def test_localhost_is_tried_on_both_protocols(loop: EventLoop, serve: Serve) -> None:
@@ -426,7 +422,7 @@ def test_https_of_a_server_without_tls_and_of_one_that_says_nothing(loop: EventL
     silent = serve(lambda _: None)
     target = HttpsTarget(f"https://localhost:{silent.port}/", Resolver(loop))
     assert ask(loop, target, timeout=0.05) == "no answer within 0.05s"
-    assert "refused" in str(ask(loop, HttpsTarget(f"https://127.0.0.1:{closed_port()}/", Resolver(loop))))
+    assert "refused" in str(ask(loop, HttpsTarget(f"https://127.0.0.1:{free_port()}/", Resolver(loop))))
 
 
 # -- commands, files, activity ---------------------------------------------------------------------------------------
@@ -504,11 +500,12 @@ def test_a_cancelled_probe_says_nothing_and_leaves_nothing(loop: EventLoop) -> N
 def test_no_descriptor_is_lost(loop: EventLoop, serve: Serve) -> None:
     server = serve(lambda _request: b"HTTP/1.1 500 Oh\r\n\r\n")
     resolver = Resolver(loop)
+    closed = free_port()
     before = sorted(p.name for p in Path("/proc/self/fd").iterdir())
     for target in (
         shell("exit 1"),
         HttpTarget(f"http://127.0.0.1:{server.port}/", resolver),
-        TcpTarget(f"127.0.0.1:{closed_port()}", resolver),
+        TcpTarget(f"127.0.0.1:{closed}", resolver),
         ExecTarget(("/nowhere",), None, {}, Credentials()),
     ):
         assert ask(loop, target)
