@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from scripts.tools.bench.ports import free_ports
+
 JAR = Path("/usr/share/java/zookeeper.jar")
 MISSING = "" if JAR.exists() and shutil.which("java") else "needs ZooKeeper: apt-get install zookeeper"
 """Why there are none here; empty: there are."""
@@ -69,7 +71,8 @@ class Ensemble:
 
     def __init__(self, folder: Path, size: int = 1, tick: float = 0.5, more: str = "") -> None:
         self.tick, self.more = tick, more
-        ports = free_ports(3 * size)
+        first = free_ports(3 * size)
+        ports = range(first, first + 3 * size)
         self.servers = [Server(folder / f"zk{n + 1}", n + 1, ports[n]) for n in range(size)]
         self.quorum, self.election = ports[size : 2 * size], ports[2 * size :]
 
@@ -120,15 +123,3 @@ class Ensemble:
 
     def leader(self) -> Server:
         return next(server for server in self.servers if server.mode() == "leader")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nothing listens on."""
-    doors = [socket.socket() for _ in range(count)]
-    try:
-        for door in doors:
-            door.bind(("127.0.0.1", 0))
-        return [door.getsockname()[1] for door in doors]
-    finally:
-        for door in doors:
-            door.close()

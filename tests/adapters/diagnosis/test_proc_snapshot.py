@@ -98,7 +98,9 @@ def wait_for_stop(pid: int) -> None:
 
 def test_what_an_ordinary_process_does_is_told(start: Start) -> None:
     process = start()
+    began = time.monotonic()
     found = look(process.pid, lines=["one", "two"])
+    took = time.monotonic() - began
     assert found["held"] is None
     assert found["last_lines"] == ["one", "two"]
     (seen,) = found["processes"]
@@ -114,7 +116,7 @@ def test_what_an_ordinary_process_does_is_told(start: Start) -> None:
     (thread,) = seen["threads"]
     assert (thread["tid"], thread["state"]) == (process.pid, "S")
     assert set(thread) >= {"name", "waits_in", "cpu_s"}
-    assert found["took_ms"] < 1000
+    assert found["took_ms"] <= 1000 * took + 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may see where a thread waits in the kernel")

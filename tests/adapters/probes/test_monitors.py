@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.probes import exec_target
 from supervisor.adapters.probes.monitors import Monitors, probe_environment
 from supervisor.adapters.processes.command_trees import CommandTrees
 from supervisor.core.model.actions import Purpose
@@ -75,6 +76,12 @@ def world(loop: Any) -> World:
         CommandTrees(loop, "test-monitors", set()).begin,
     )
     return World(loop, monitors, posted, output, members)
+
+
+@pytest.fixture(autouse=True)
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command waits for a CPU, by its figures; the host of the test may be busy."""
+    monkeypatch.setattr(exec_target, "read_waits", lambda _pids, _cgroup: {})
 
 
 @pytest.fixture
@@ -182,7 +189,8 @@ def test_beats_by_probe_have_the_time_of_the_answer(real: World, port: int) -> N
 
 def test_a_failed_probe_is_told_and_is_no_beat(real: World) -> None:
     real.watch(
-        Purpose.HEARTBEAT, beat=HeartbeatSpec(source="exec", exec=("sh", "-c", "echo $X; exit 4"), interval=0.01)
+        Purpose.HEARTBEAT,
+        beat=HeartbeatSpec(source="exec", exec=("sh", "-c", "echo $X; exit 4"), interval=0.01, probe_timeout=60.0),
     )
     assert set(real.until(ProbeFailed, 2)) == {ProbeFailed(3, "exit code 4: y")}
     assert not [e for _, e in real.posted if isinstance(e, Heartbeat)]
@@ -306,7 +314,9 @@ def test_a_command_that_names_no_process_is_a_problem_once(real: World) -> None:
 def test_the_broker_of_a_celery_worker_is_asked(real: World, asks: Any, said: tuple[bool, str | None]) -> None:
     """It is not the worker that answers; and without a broker to ask there is nothing to ask."""
     answers: list[tuple[bool, str | None]] = []
-    spec = ServiceSpec(name="web", command=("web",), heartbeat=HeartbeatSpec(source="celery", **asks))
+    spec = ServiceSpec(
+        name="web", command=("web",), heartbeat=HeartbeatSpec(source="celery", probe_timeout=60.0, **asks)
+    )
     real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
     run_until(real.loop, lambda: answers)
     assert answers == [said]
@@ -333,8 +343,8 @@ def test_after_unwatch_nothing_is_posted(fake: World) -> None:
 @pytest.mark.parametrize(
     ("beat", "said"),
     [
-        (HeartbeatSpec(source="exec", exec=("true",)), (True, None)),
-        (HeartbeatSpec(source="exec", exec=("false",)), (False, None)),
+        (HeartbeatSpec(source="exec", exec=("true",), probe_timeout=60.0), (True, None)),
+        (HeartbeatSpec(source="exec", exec=("false",), probe_timeout=60.0), (False, None)),
         (HeartbeatSpec(source="exec", exec=("/nowhere",)), (False, "/nowhere: no such file or directory")),
         (HeartbeatSpec(source="notify"), (False, None)),
         (HeartbeatSpec(source="file", file="/proc/self/stat"), (False, None)),
@@ -353,7 +363,7 @@ def test_confirmation(real: World, beat: HeartbeatSpec | None, said: tuple[bool,
 
 def test_confirmation_by_tcp(real: World, port: int) -> None:
     answers: list[tuple[bool, str | None]] = []
-    beat = HeartbeatSpec(source="tcp", tcp=f"127.0.0.1:{port}")
+    beat = HeartbeatSpec(source="tcp", tcp=f"127.0.0.1:{port}", probe_timeout=60.0)
     spec = ServiceSpec(name="web", command=("web",), heartbeat=beat)
     real.monitors.confirm("web@1", spec, lambda *answer: answers.append(answer))
     run_until(real.loop, lambda: answers)

@@ -51,6 +51,7 @@ def test_who_takes_too_long_is_killed_with_its_group(loop: EventLoop, tmp_path: 
     code = f"import os, signal; f = open({str(fifo)!r}, 'w'); os.fork(); print('here', flush=True); signal.pause()"
     found = run(loop, code, timeout=2.0)
     assert (found.timed_out, found.ending) == (True, "killed by signal 9")
+    os.close(os.open(fifo, os.O_WRONLY))  # its end is read, also where the time was over before the child had opened it
     ended: list[bytes] = []
     loop.register(held, lambda _events: ended.append(os.read(held, 1)))
     run_until(loop, lambda: bool(ended))

@@ -194,6 +194,8 @@ def test_a_process_without_any_mark_is_in_its_cgroup(bench: Bench, tmp_path: Pat
     fled = int((tmp_path / "up").read_text())
     while procfs.environment_values(fled, "SUPERVISOR_ID") != (None,) or procfs.command_line(fled)[:1] != ["sleep"]:
         os.sched_yield()
+    while (stat := procfs.stat(fled)) is not None and stat.ppid != os.getpid():
+        os.sched_yield()  # the process between has not ended
     if main == "lives":
         settled(bench)
         assert set(tree_of(bench).members()) == {pid, fled}

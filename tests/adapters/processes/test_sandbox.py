@@ -130,10 +130,10 @@ def test_a_mount_within_a_read_only_tree_is_read_only_too(say: Say, place: Path)
 )
 def test_homes(say: Say, protect: str, seen: str) -> None:
     user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": ()} if protect == "yes" else {}
-    if not (mine := Path("/root/phi-test")).exists():
-        mine.touch()
+    mine = Path(f"/root/phi-test-{os.getpid()}")
+    mine.touch()
     try:
-        said = say("ls /root | grep -c phi-test; touch /root/x", SandboxSpec(protect_home=protect), **user)
+        said = say(f"ls /root | grep -c -x {mine.name}; touch /root/x", SandboxSpec(protect_home=protect), **user)
     finally:
         mine.unlink()
     assert seen in said

@@ -350,6 +350,8 @@ def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
     bench.spawn("sleep", "1000")
     process = bench.processes.by_instance["web"]
     bench.until(lambda: not bench.processes._migration.waiting)
+    while (stat := procfs.stat(process.pid)) is not None and stat.state != "S":
+        os.sched_yield()
     with monkeypatch.context() as patch:
         patch.setattr(type(process.tree), "kill", lambda self: None)
         patch.setattr(signal, "pidfd_send_signal", lambda *_: None)
@@ -358,12 +360,13 @@ def test_a_survivor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
     assert bench.of(KillIncomplete)[0].processes == (f"{process.pid} sleep (S)",)
 
 
-def test_what_a_child_gets(bench: Bench) -> None:
+def test_what_a_child_gets(bench: Bench, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
     script = "env; umask; pwd; ulimit -n; ulimit -c; ls /proc/self/fd; cat /proc/self/oom_score_adj; nice"
     bench.spawn(
         "sh",
         "-c",
-        f"sleep 0.2; {script}",
+        f"read line < {tmp_path}/go; {script}",
         environment=(("KEY", "välue"),),
         umask=0o27,
         directory="/",
@@ -371,6 +374,7 @@ def test_what_a_child_gets(bench: Bench) -> None:
         oom_score_adj=500,
         nice=3,
     )
+    (tmp_path / "go").write_text("\n")  # some of it is set right after the spawn
     bench.until(lambda: bench.of(Exited))
     lines = bench.output.read_text().splitlines()
     for expected in (

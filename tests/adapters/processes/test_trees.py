@@ -213,6 +213,9 @@ def test_an_adopted_tree_is_known_without_numbers(tmp_path: Path, monkeypatch: p
     earlier = Earlier(bench.id, ["sh", "-c", script], tmp_path / "up")
     try:
         bench.until_file(tmp_path / "up")
+        # In the middle of an exec the kernel shows no environment.
+        below = earlier.process.pid
+        until(lambda: [procfs.command_line(pid)[:1] for pid in procfs.descendants(below)].count(["sleep"]) == 3)
         earlier.die()
         main = (earlier.pid, earlier.start)
         process = bench.processes.adopt("web", 1, main, bench.trees.find("web", main))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.tools.bench.ports import free_port
 from supervisor.adapters.sockets.listeners import ListeningSockets
 from supervisor.core.model.spec import ServiceSpec, SocketSpec
 from supervisor.errors import OperationFailed
@@ -37,18 +38,11 @@ def sockets() -> Iterator[Make]:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     kinds = {
         "tcp4": f"tcp://127.0.0.1:{free_port()}",
-        "tcp6": f"tcp://[::1]:{free_port('::1')}",
+        "tcp6": f"tcp://[::1]:{free_port()}",
         "path": f"unix:{tmp_path}/app.sock",
         "abstract": f"unix:@test-{os.getpid()}-{tmp_path.name}",
     }
     return kinds[request.param]
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """One that nothing listens on at present."""
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
-        port: int = one.getsockname()[1]
-        return port
 
 
 def spec(*urls: str, **keys: object) -> ServiceSpec:
