@@ -69,8 +69,11 @@ def test_each_member_shows_all_hosts(hosts: Hosts) -> None:
 def test_the_events_of_all_hosts_are_one_stream(hosts: Hosts) -> None:
     hosts.settle()
     host = hosts["a"]
-    lines = [json.loads(line) for line in host.cli("events", "--cluster", "--json", "plain").stdout.splitlines()]
-    assert {one["host"] for one in lines} == {"a", "b", "c"} and {one["service"] for one in lines} == {"plain"}
+    lines = host.wait_for(  # each host writes its record after it has joined
+        lambda: list(map(json.loads, host.cli("events", "--cluster", "--json", "plain").stdout.splitlines())),
+        lambda lines: {one["host"] for one in lines} == {"a", "b", "c"},
+    )
+    assert {one["service"] for one in lines} == {"plain"}
     assert [one["at"] for one in lines] == sorted(one["at"] for one in lines)
     assert host.cli("events", "--cluster", "-n", "1", "plain").stdout.startswith(f"{lines[-1]['host']} ")
 
@@ -147,8 +150,10 @@ def test_no_secret_that_is_hidden_elsewhere_goes_into_zookeeper(hosts: Hosts, us
 
 
 def node_of(user: User, path: str) -> Node:
-    node = user.node(path)
-    assert node is not None, path
+    """It is awaited: a host writes its record after it has joined."""
+    deadline = boottime() + LONGEST
+    while (node := user.node(path)) is None:
+        assert boottime() < deadline, path
     return node
 
 
