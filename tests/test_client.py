@@ -145,7 +145,7 @@ def test_answer_cut_anywhere_is_an_error(cut: int) -> None:
 
 
 def test_stream_follows(client: Client) -> None:
-    with client.stream(["events", "status"]) as stream:
+    with client.stream(["events", "status"], interval=60.0) as stream:
         assert next(stream)[0] == "status"
         client.post("/v1/start", {"services": ["debug-shell"]})
         kind, event = next(stream)

@@ -480,8 +480,17 @@ def test_down_shows_who_holds_it_up(supervisor: Supervisor, path: str) -> None:
     assert "SIGKILL in 10s" in run.out
 
 
+def until_asleep(pid: int) -> None:
+    """Until its state is S: a program that was just started still runs."""
+    deadline = time.monotonic() + 20.0
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
 def test_down_names_what_remains(supervisor: Supervisor, path: str) -> None:
     left = subprocess.Popen(["sleep", "60"])
+    until_asleep(left.pid)
     try:
 
         def then(daemon: StandIn) -> None:

@@ -111,11 +111,11 @@ def test_up_detached_names_what_failed(supervisor: Supervisor, home: Path) -> No
 
 NUMBERED = """
 [services.n]
-command = ["sh", "-c", "echo $0 $ID; exec sleep 1000", "{replica}"]
+command = ["sh", "-c", "echo $0 $ID; touch said-$0; exec sleep 1000", "{replica}"]
 environment = { ID = "id-{replica}" }
 replicas = 2
 first_replica = 0
-ready = { exec = ["test", "{replica}", "-lt", "2"] }
+ready = { exec = ["test", "-e", "said-{replica}"] }
 """
 
 

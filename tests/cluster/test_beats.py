@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -48,11 +49,10 @@ def test_any_bytes_are_read(packet: bytes) -> None:
 
 @contextmanager
 def beating(node: str, host: str, key: str) -> Iterator[tuple[Beats, str]]:
-    with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)) as free:
-        free.bind((host, 0))
-        port = free.getsockname()[1]
+    made = Beats(node, (host, 0), key, 3.0, 10.0)
+    with closing(socket.socket(fileno=os.dup(made.fileno()))) as bound:
+        port = bound.getsockname()[1]
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    made = Beats(node, (host, port), key, 3.0, 10.0)
     try:
         yield made, shown
     finally:

@@ -71,6 +71,11 @@ def marked() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
     def start(mark: str) -> subprocess.Popen[bytes]:
         name, _, value = mark.partition("=")
         started.append(subprocess.Popen(["/bin/sleep", "600"], env={name: value}))
+        environment, deadline = Path(f"/proc/{started[-1].pid}/environ"), time.monotonic() + PATIENCE
+        while started[-1].poll() is None and environment.read_bytes() != f"{mark}\0".encode():
+            # Popen returns when the descriptors are closed, and the kernel shows the environment only after that.
+            assert time.monotonic() < deadline
+            os.sched_yield()
         return started[-1]
 
     yield start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -36,8 +37,11 @@ class Server:
             )  # fmt: skip
 
     def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; after SIGSTOP, return when all its threads stand still."""
         assert self.process is not None
         self.process.send_signal(number)
+        if number is signal.SIGSTOP:
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
     def stop(self) -> None:
         """KILL it, and forget the process; its data stay."""

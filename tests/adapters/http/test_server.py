@@ -357,7 +357,8 @@ def test_an_order_whose_client_has_hung_up_is_dropped(served: Served, echo: Echo
 def test_unfinished_request_is_cut(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_connection, "REQUEST_SECONDS", 0.05)
     with served.connect() as sock:
-        sock.sendall(b"GET /a HT")
+        with suppress(OSError):  # on a busy machine it is cut already
+            sock.sendall(b"GET /a HT")
         assert read_all(sock) == b""
     with served.connect() as silent:
         assert read_all(silent) == b""
@@ -376,7 +377,8 @@ def test_trickle_does_not_put_off_the_deadline(served: Served, monkeypatch: pyte
 def test_client_that_takes_nothing_is_cut(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_connection, "REQUEST_SECONDS", 0.05)
     with served.connect() as sock:
-        sock.sendall(get("/big"))
+        with suppress(OSError):  # on a busy machine it is cut already
+            sock.sendall(get("/big"))
         ended = threading.Event()
 
         def look() -> None:

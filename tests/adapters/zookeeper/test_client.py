@@ -179,7 +179,7 @@ def test_a_request_that_is_not_answered_may_still_be_carried_out(tmp_path: Path)
 
 def test_the_end_of_a_session_is_told_after_the_return(tmp_path: Path) -> None:
     with Ensemble(tmp_path, tick=0.2) as one:
-        a = User(one.hosts, timeout=1.0)
+        a = User(one.hosts, timeout=4.0)  # as long as a busy machine may need until the other one watches
         first = a.connected()
         a.ask(Request(Verb.CREATE, "/members"))
         a.ask(Request(Verb.CREATE_EPHEMERAL, "/members/a"))

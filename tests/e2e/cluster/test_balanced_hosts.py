@@ -14,7 +14,7 @@ import pytest
 from scripts.tools.bench.balanced import WEB, Clients
 from scripts.tools.bench.ports import free_port, free_ports
 from tests.doubles.zookeeper_servers import MISSING, Ensemble
-from tests.e2e.cluster.hosts import SESSION, TICK, Host, boottime, figure
+from tests.e2e.cluster.hosts import MARGIN, SESSION, TICK, Host, boottime, figure
 
 pytestmark = pytest.mark.skipif(
     shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin") is None, reason="haproxy is not installed"
@@ -172,21 +172,29 @@ def test_a_daemon_that_is_killed_changes_nothing(
 def test_a_host_that_stands_still_is_out_before_its_session_ends(
     both: tuple[Balanced, Balanced], load: Callable[[int], Clients]
 ) -> None:
-    """All its processes are stopped.  Once it is suspected no request goes to it; it comes back by itself."""
-    a, b = both
+    """All its processes are stopped.  Once it is suspected no request goes to it; it comes back by itself.
+
+    On a busy machine the session may be over before it is looked at.  That shows nothing, and is done once more."""
+    assert any(_out_before_the_end(*both, load) for _ in range(5))
+
+
+def _out_before_the_end(a: Balanced, b: Balanced, load: Callable[[int], Clients]) -> bool:
     a.until(lambda word: word["heard"] == ["b"])
     with b.stopped(*b.all_processes()):
         moment = boottime()
         a.serves(*EVERY)
         figure(f"out of rotation after {boottime() - moment:.2f} s of a wish of {WISH:g} s")
-        word = a.word()
-        assert word["suspects"] == ["b"] and any(one["node"] == "b" and one["here"] for one in word["members"])
-        assert "suspect" in a.cli("cluster", "members").stdout
+        word, members = a.word(), a.cli("cluster", "members").stdout
+        in_time = boottime() - moment < SESSION - MARGIN  # its last contact was before the moment
+        if in_time:
+            assert word["suspects"] == ["b"] and any(one["node"] == "b" and one["here"] for one in word["members"])
+            assert "suspect" in members
         requests = load(a.listen)
         requests.more(200)
         assert not requests.failed
     a.serves(*EVERY, *(f"b/{name}" for name in EVERY))
     a.until(lambda word: word["heard"] == ["b"] and not word["suspects"])
+    return in_time
 
 
 def test_a_host_that_dies_is_out_and_comes_back(both: tuple[Balanced, Balanced]) -> None:

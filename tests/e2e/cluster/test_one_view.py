@@ -69,8 +69,11 @@ def test_each_member_shows_all_hosts(hosts: Hosts) -> None:
 def test_the_events_of_all_hosts_are_one_stream(hosts: Hosts) -> None:
     hosts.settle()
     host = hosts["a"]
-    lines = [json.loads(line) for line in host.cli("events", "--cluster", "--json", "plain").stdout.splitlines()]
-    assert {one["host"] for one in lines} == {"a", "b", "c"} and {one["service"] for one in lines} == {"plain"}
+    lines = host.wait_for(  # each host writes its record after it has joined
+        lambda: list(map(json.loads, host.cli("events", "--cluster", "--json", "plain").stdout.splitlines())),
+        lambda lines: {one["host"] for one in lines} == {"a", "b", "c"},
+    )
+    assert {one["service"] for one in lines} == {"plain"}
     assert [one["at"] for one in lines] == sorted(one["at"] for one in lines)
     assert host.cli("events", "--cluster", "-n", "1", "plain").stdout.startswith(f"{lines[-1]['host']} ")
 
@@ -86,7 +89,9 @@ def test_why_answers_for_a_host_that_is_gone(hosts: Hosts) -> None:
     assert own.returncode == 0 and "killed by SIGKILL" in own.stdout and "record of" not in own.stdout, own
     owner.die()
     hosts.observer.next_run("scheduler", run.epoch)
-    other.until(lambda word: not next(one for one in word["members"] if one["node"] == owner.node)["here"])
+    for member in hosts:  # each hears of it by itself
+        if member is not owner:
+            member.until(lambda word: not next(one for one in word["members"] if one["node"] == owner.node)["here"])
 
     shown = other.cli("status", "--cluster")
     assert shown.returncode == 3, shown
@@ -102,10 +107,12 @@ def test_why_answers_for_a_host_that_is_gone(hosts: Hosts) -> None:
             assert f"plain was running and ready on {owner.node}" in gone.stdout
             assert "killed by SIGKILL" in gone.stdout and "1 failure recorded" in gone.stdout
     check_document("HostDetail", told(other, owner))
-    moved = json.loads(other.cli("why", "--json", f"scheduler@{owner.node}").stdout)
-    assert moved["host"] == owner.node and not moved["here"] and moved["age_s"] > 0
     holder = hosts.observer.present("scheduler").node
-    assert moved["next"]["what"] == f"{holder} holds its slot now"
+    moved = other.wait_for(
+        lambda: json.loads(other.cli("why", "--json", f"scheduler@{owner.node}").stdout),
+        lambda moved: moved["next"]["what"] == f"{holder} holds its slot now",  # it hears of that by itself, too
+    )
+    assert moved["host"] == owner.node and not moved["here"] and moved["age_s"] > 0
     events = [json.loads(line) for line in other.cli("events", "--cluster", "--json", "plain").stdout.splitlines()]
     assert any(one["host"] == owner.node and one["cause"] == "killed-by-signal" for one in events)
     unknown = other.cli("why", f"nothing@{owner.node}")
@@ -143,8 +150,10 @@ def test_no_secret_that_is_hidden_elsewhere_goes_into_zookeeper(hosts: Hosts, us
 
 
 def node_of(user: User, path: str) -> Node:
-    node = user.node(path)
-    assert node is not None, path
+    """It is awaited: a host writes its record after it has joined."""
+    deadline = boottime() + LONGEST
+    while (node := user.node(path)) is None:
+        assert boottime() < deadline, path
     return node
 
 
