@@ -72,11 +72,11 @@ def test_haproxy_stays_until_the_last_process_behind_it_is_drained(daemon: Start
     all_ready(one, 2)
     done = reload(one, unbalanced(with_balance))
     assert done.returncode == 0, done
+    one.event("haproxy", "stopped")
     told = [(e["instance"], e["to"], e["cause"]) for e in one.client.get("/v1/events", limit=1000)["events"]]
     drained = told.index(("web@2", "stopping", "rolled-out"))
     assert drained < told.index(("haproxy", "stopping", "removed")), "it was there for the last"
     assert ("web@1", "running", "rollout-finished") in told
-    one.event("haproxy", "stopped")
     assert names(one) == instances(haproxy=False)
     undo = one.cli("rollout", "undo", "web")
     assert undo.returncode == 1 and "its definition before has `balance`, and HAProxy went with that" in undo.stderr
@@ -171,6 +171,7 @@ def test_a_killed_haproxy_in_the_middle_does_not_stop_a_rollout(daemon: Start, t
     command = begun(one, first.replace("replicas = 2", f"replicas = 2\n{RELEASE}"))
     os.kill(one.status("haproxy")["pid"], signal.SIGKILL)
     ended(command)
+    one.event("haproxy", "running", "ready")
     assert one.status("haproxy")["incarnation"] == 2 and one.status("haproxy")["ready"]
     assert ask(port) in instances(haproxy=False)
 
