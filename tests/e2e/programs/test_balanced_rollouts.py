@@ -19,7 +19,7 @@ from scripts.tools.bench.ports import free_port
 from supervisor.core.model.documents import Event
 from tests.e2e.conftest import PATIENCE, Daemon
 from tests.e2e.programs import test_balancing
-from tests.e2e.programs.test_balancing import all_ready, ask, service, slots
+from tests.e2e.programs.test_balancing import all_confirmed, all_ready, ask, service, slots
 
 Start = Callable[..., Daemon]
 pytestmark = test_balancing.pytestmark
@@ -122,6 +122,7 @@ def test_a_rollback_takes_a_haproxy_away_that_came_with_the_release(daemon: Star
     one.start()
     assert names(one) == instances(haproxy=False), "the next daemon does not bring it along"
     assert reload(one, with_balance).returncode == 0
+    all_confirmed(one, 2)
     assert ask(port) in instances(haproxy=False)
     assert one.cli("rollout", "undo", "web").returncode == 0
     one.event("haproxy", "stopped")
@@ -173,6 +174,7 @@ def test_a_killed_haproxy_in_the_middle_does_not_stop_a_rollout(daemon: Start, t
     ended(command)
     one.event("haproxy", "running", "ready")
     assert one.status("haproxy")["incarnation"] == 2 and one.status("haproxy")["ready"]
+    all_confirmed(one, 2)
     assert ask(port) in instances(haproxy=False)
 
 
@@ -195,8 +197,7 @@ def test_a_request_that_is_longer_than_a_step_is_answered(daemon: Start, tmp_pat
         answer.append(urlopen(f"http://127.0.0.1:{port}/slow", timeout=PATIENCE).read())
 
     client = threading.Thread(target=get)
-    while not slots(one):
-        pass
+    all_confirmed(one, 1)
     client.start()
     with gate.open("w"):  # opened as soon as the server reads
         one.write(first.replace("replicas = 1", f"replicas = 1\n{RELEASE}"))
