@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
 
+from scripts.tools.bench.ports import free_port
+
 PROGRAM = shutil.which("sshd") or "/usr/sbin/sshd"
 MISSING = "" if Path(PROGRAM).exists() and shutil.which("ssh-keygen") else "openssh-server is not installed"
 
@@ -21,13 +23,6 @@ def make_key(path: Path) -> Path:
     """A key pair without a passphrase."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -156,6 +156,12 @@ class Unit:
     def signal(self, number: int) -> None:
         self.machine.run("kill", f"-{number}", str(self.pid))
 
+    def freeze(self) -> None:
+        """SIGSTOP for the daemon; return when it is stopped, for it takes the signal when it next runs."""
+        stat = f"/proc/{self.pid}/stat"
+        self.signal(signal.SIGSTOP)
+        until(lambda: self.machine.run("cat", stat).rpartition(")")[2].split()[0] == "T")
+
     def rows(self) -> dict[str, JSON]:
         text = self.cli("status", "--json", check=False)
         return {row["name"]: row for row in json.loads(text)["instances"]} if text else {}

@@ -99,15 +99,15 @@ def test_orphans_are_reaped(container: Callable[[str], Container]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_an_orderly_end(container: Callable[[str], Container], number: int) -> None:
-    polite = """["sh", "-c", "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done"]"""
-    one = container(f"[services.polite]\ncommand = {polite}\n" + SLEEPER).up()
+    polite = """["sh", "-c", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"]"""
+    one = container(f"[services.polite]\ncommand = {polite}\nready = {{ log = '^up$' }}\n" + SLEEPER).up()
     until(lambda: "polite           running" in one.said.read_text())
     pidfd = os.pidfd_open(one.pid)
     one.signal(number)
     assert one.wait() == 0
     assert select.select([pidfd], [], [], 0)[0]
     os.close(pidfd)
-    assert (one.said.parent / "s" / "log" / "polite.log").read_text() == "bye\n"
+    assert (one.said.parent / "s" / "log" / "polite.log").read_text() == "up\nbye\n"
 
 
 def test_a_signal_that_comes_too_early_is_not_lost(container: Callable[[str], Container]) -> None:

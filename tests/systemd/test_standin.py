@@ -158,6 +158,8 @@ def test_a_crash_loses_nothing(house: MakeHouse, tmp_path: Path) -> None:
     before = one.rows()
     pidfd = os.pidfd_open(before["speaker"]["pid"])
     one.manager.signal(signal.SIGSTOP)
+    assert one.manager.process is not None
+    os.waitid(os.P_PID, one.manager.process.pid, os.WSTOPPED)
     order.write_text(str(LINES))
     assert select.select([pidfd], [], [], PATIENCE)[0]
     os.close(pidfd)

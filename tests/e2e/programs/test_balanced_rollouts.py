@@ -19,7 +19,7 @@ from scripts.tools.bench.ports import free_port
 from supervisor.core.model.documents import Event
 from tests.e2e.conftest import PATIENCE, Daemon
 from tests.e2e.programs import test_balancing
-from tests.e2e.programs.test_balancing import all_ready, ask, service, slots
+from tests.e2e.programs.test_balancing import all_confirmed, all_ready, ask, service, slots
 
 Start = Callable[..., Daemon]
 pytestmark = test_balancing.pytestmark
@@ -72,11 +72,11 @@ def test_haproxy_stays_until_the_last_process_behind_it_is_drained(daemon: Start
     all_ready(one, 2)
     done = reload(one, unbalanced(with_balance))
     assert done.returncode == 0, done
+    one.event("haproxy", "stopped")
     told = [(e["instance"], e["to"], e["cause"]) for e in one.client.get("/v1/events", limit=1000)["events"]]
     drained = told.index(("web@2", "stopping", "rolled-out"))
     assert drained < told.index(("haproxy", "stopping", "removed")), "it was there for the last"
     assert ("web@1", "running", "rollout-finished") in told
-    one.event("haproxy", "stopped")
     assert names(one) == instances(haproxy=False)
     undo = one.cli("rollout", "undo", "web")
     assert undo.returncode == 1 and "its definition before has `balance`, and HAProxy went with that" in undo.stderr
@@ -122,6 +122,7 @@ def test_a_rollback_takes_a_haproxy_away_that_came_with_the_release(daemon: Star
     one.start()
     assert names(one) == instances(haproxy=False), "the next daemon does not bring it along"
     assert reload(one, with_balance).returncode == 0
+    all_confirmed(one, 2)
     assert ask(port) in instances(haproxy=False)
     assert one.cli("rollout", "undo", "web").returncode == 0
     one.event("haproxy", "stopped")
@@ -171,7 +172,9 @@ def test_a_killed_haproxy_in_the_middle_does_not_stop_a_rollout(daemon: Start, t
     command = begun(one, first.replace("replicas = 2", f"replicas = 2\n{RELEASE}"))
     os.kill(one.status("haproxy")["pid"], signal.SIGKILL)
     ended(command)
+    one.event("haproxy", "running", "ready")
     assert one.status("haproxy")["incarnation"] == 2 and one.status("haproxy")["ready"]
+    all_confirmed(one, 2)
     assert ask(port) in instances(haproxy=False)
 
 
@@ -194,8 +197,7 @@ def test_a_request_that_is_longer_than_a_step_is_answered(daemon: Start, tmp_pat
         answer.append(urlopen(f"http://127.0.0.1:{port}/slow", timeout=PATIENCE).read())
 
     client = threading.Thread(target=get)
-    while not slots(one):
-        pass
+    all_confirmed(one, 1)
     client.start()
     with gate.open("w"):  # opened as soon as the server reads
         one.write(first.replace("replicas = 1", f"replicas = 1\n{RELEASE}"))

@@ -185,6 +185,7 @@ def test_a_client_stays_with_its_instance_while_that_is_there(daemon: Start, tmp
     port = free_port()
     one = daemon(service(port, tmp_path).replace('check = "/healthz"', 'check = "/healthz", sticky = "cookie"'))
     all_ready(one)
+    all_confirmed(one)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     with closing(connection):
         connection.request("GET", "/")
@@ -224,6 +225,7 @@ def test_a_hung_worker_is_found_and_replaced(daemon: Start, tmp_path: Path) -> N
     one.event("haproxy", "suspect", "heartbeat-silent")
     one.event("haproxy", "running", "ready")
     assert not alive(old)
+    all_confirmed(one, 2)
     assert {ask(port) for _ in range(10)} == {"web@1", "web@2"}
 
 

@@ -42,7 +42,7 @@ def test_a_main_loop_that_hangs_while_its_threads_live_is_found(daemon: Make, tm
 [services.worker]
 command = ["{sys.executable}", "{program}"]
 ready = {{ notify = true }}
-heartbeat = {{ source = "notify", interval = "50ms", min_timeout = "300ms", max_timeout = "5s" }}
+heartbeat = {{ source = "notify", interval = "50ms", min_timeout = "3s", max_timeout = "5s" }}
 restart = {{ initial = "10ms" }}
 """)
     assert d.event("worker", "running")["detail"]["how"] == "notify"

@@ -213,7 +213,7 @@ command = ["sleep", "1000"]
 [services.beats]
 command = ["{sys.executable}", "-c", '''{BEATS}''']
 ready = {{ notify = true }}
-heartbeat = {{ source = "notify", interval = "50ms", min_timeout = "300ms", max_timeout = "1s" }}
+heartbeat = {{ source = "notify", interval = "50ms", min_timeout = "3s", max_timeout = "6s" }}
 {balanced_service(first + 1, (first + 2, first + 9), place, name="api", replicas=2, drain="5s")}
 """
 
@@ -241,7 +241,6 @@ def test_every_panel_of_the_board_shows_something(
     d.transitions(("broken", "failed"), ("once", "running"), ("beats", "running"), ("shop@3", "running"))
     p = prometheus(port)
     assert d.cli("maintenance", "on", "steady").returncode == 0
-    pid = d.status("beats")["pid"]
     panels = json.loads((ROOT / "docs" / "monitoring" / "grafana.json").read_text())["panels"]
     targets = [
         (panel["title"], target["expr"])
@@ -256,7 +255,7 @@ def test_every_panel_of_the_board_shows_something(
         assert time.monotonic() < deadline, beats
     d.write(board(tmp_path, port, first, "two"))
     assert d.cli("reload", "--no-wait").returncode == 0
-    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid := d.status("beats")["pid"], signal.SIGSTOP)
     clients = Clients(first + 1, 2)
     try:
         d.event("beats", "suspect", "held")

@@ -12,6 +12,7 @@ import pytest
 
 from scripts.tools.bench.ports import free_port
 from tests.e2e.conftest import Daemon, wait_gone
+from tests.e2e.hangs.test_probes import until
 
 Make = Callable[..., Daemon]
 
@@ -64,6 +65,7 @@ heartbeat = {{ source = "http", http = "http://127.0.0.1:{port}/", interval = "2
 stop_signal = "QUIT"
 """)
     assert d.event("nginx", "running")["detail"]["how"] == "http"
+    until(lambda: len(d.client.get("/v1/instances/nginx")["tree"]) == 3)  # one worker answers before there is another
     tree = d.client.get("/v1/instances/nginx")["tree"]
     assert len(tree) == 3, "the master and two workers"
     assert d.cli("stop", "nginx").returncode == 0

@@ -20,7 +20,7 @@ from supervisor import integrations
 from supervisor.integrations import php_fpm
 from tests.e2e.conftest import ROOT, Daemon
 from tests.e2e.hangs.test_probes import until
-from tests.e2e.hangs.test_processes import APP, get, note
+from tests.e2e.hangs.test_processes import APP, get, note, of_process
 from tests.e2e.programs.test_real_programs import program
 
 Make = Callable[..., Daemon]
@@ -353,8 +353,7 @@ def test_a_stuck_work_horse_of_rq_is_ended_and_a_long_job_is_not(
     worker = jobs.d.status("app")["pid"]
     stuck = jobs.queue.enqueue("jobs.stuck", job_timeout=1)
     long = jobs.queue.enqueue("jobs.long", 2.5, job_timeout=60)
-    silent = note(jobs.d, "process-silent")
-    assert silent["doing"] == f"jobs.stuck[{stuck.id}]"
+    silent = of_process(jobs.d, "process-silent", doing=f"jobs.stuck[{stuck.id}]")
     assert note(jobs.d, "process-ended")["process"] == silent["process"] != worker
     assert "signal 9" in jobs.result(stuck)
     assert jobs.result(long) != silent["process"]
