@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tests.doubles.sshd import free_port
+from scripts.tools.bench.ports import free_port
 from tests.e2e.conftest import PATIENCE, Daemon
 
 HANGS = """
