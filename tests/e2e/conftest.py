@@ -53,9 +53,10 @@ class Daemon:
             text=True,
             start_new_session=True,
         )
+        begin = len(self.lines)  # nothing of what it says is read yet
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         if wait:
-            self._seen = begin = len(self.lines)
+            self._seen = begin
             self.said(lambda line: "trees by" in str(line))
             self._seen = begin  # what it took up was told before that
         return self

@@ -78,7 +78,7 @@ def test_a_hang_and_its_evidence_are_shown(daemon: Make, tmp_path: Path) -> None
 [services.worker]
 command = ["{sys.executable}", "{program}", "20"]
 ready = {{ notify = true }}
-heartbeat = {{ source = "notify", interval = "50ms", min_timeout = "300ms", max_timeout = "5s" }}
+heartbeat = {{ source = "notify", interval = "50ms", min_timeout = "2s", max_timeout = "5s" }}
 restart = {{ initial = "20s", jitter = 0.0 }}
 """)
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from tests.e2e.conftest import PATIENCE, Daemon
+from tests.e2e.hangs.test_probes import until
 
 Make = Callable[..., Daemon]
 
@@ -56,6 +57,7 @@ def test_lines_on_stdout_and_a_log_that_is_moved_away(daemon: Make) -> None:
             d.write(TALKER.format(directory=d.directory).replace("console = true", "console = false"))
             assert d.cli("reload").returncode == 0
             talk.write(b"three\n")
+            until(lambda: log.read_bytes().endswith(b"three\n"))
             d.write(TALKER.format(directory=d.directory).replace("out/", "elsewhere/"))
             assert d.cli("reload").returncode == 0
             talk.write(b"four\n")

@@ -20,7 +20,8 @@ LACKING = {
     "program": ('command = ["./place/program", "1000"]\n', "place/program does not exist"),
     "directory": ('command = ["sleep", "1000"]\ndirectory = "place"\n', "place does not exist"),
     "environment file": (
-        'command = ["sh", "-c", "echo $GREETING; exec sleep 1000"]\nenvironment_file = "place/env"\n',
+        'command = ["sh", "-c", "echo $GREETING; exec sleep 1000"]\nenvironment_file = "place/env"\n'
+        'ready = { log = "hello" }\n',
         "env does not exist",
     ),
     "probe": (

@@ -14,7 +14,7 @@ import pytest
 
 from scripts.tools.bench.ports import free_port
 from tests.e2e.conftest import PATIENCE, Daemon
-from tests.e2e.services.test_sockets import SERVER, ask
+from tests.e2e.services.test_sockets import SERVER, ask, ask_over
 
 Start = Callable[..., Daemon]
 DORMANT = ("stopped", "up", True, True)
@@ -46,11 +46,11 @@ def test_the_first_connection_starts_it_and_it_is_stopped_when_idle(daemon: Star
     assert "waits for a connection" in shown.stdout
     pids = set()
     for _ in range(2):
-        pids.add(ask(port))
-        one.event("web", "starting", "connection")
-        one.event("web", "running")
-        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):  # open: it is not idle
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:  # open: it is not idle
+            one.event("web", "starting", "connection")
+            one.event("web", "running")
             seen = time.monotonic()
+            pids.add(ask_over(client))
         one.event("web", "stopping", "idle")
         assert time.monotonic() - seen >= 1.0
         one.event("web", "stopped", "idle")
@@ -104,7 +104,10 @@ def test_the_next_daemon_waits_for_the_connection(daemon: Start, tmp_path: Path,
         if how == "down":
             one.event("web", "stopped", "on-demand")
         assert standing(one) == DORMANT
-    assert ask(port) == one.status("web")["pid"]
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:  # open: it is not idle
+        one.event("web", "running")
+        pid = one.status("web")["pid"]
+        assert ask_over(client) == pid
 
 
 def test_an_edited_file_begins_and_ends_it(daemon: Start, tmp_path: Path) -> None:

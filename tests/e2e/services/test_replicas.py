@@ -19,8 +19,8 @@ Start = Callable[..., Daemon]
 
 LISTENS = """
 import os, socket, sys
+print("will listen on", os.environ["PORT"], flush=True)  # before a probe finds it ready
 listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-print("listens on", os.environ["PORT"], flush=True)
 while True:
     listening.accept()[0].close()
 """
@@ -36,7 +36,7 @@ def test_each_instance_listens_on_its_own_port(daemon: Start, tmp_path: Path) ->
     )
     assert one.cli("up", "-d").returncode == 0
     for number in range(3):
-        assert f"listens on {first + number}\n" in one.cli("logs", f"web@{number + 1}").stdout
+        assert f"will listen on {first + number}\n" in one.cli("logs", f"web@{number + 1}").stdout
         assert one.status(f"web@{number + 1}")["port"] == first + number
     assert one.cli("restart", "web@2").returncode == 0
     assert one.status("web@2")["port"] == first + 1
