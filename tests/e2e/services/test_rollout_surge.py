@@ -17,7 +17,7 @@ from scripts.tools.bench.ports import free_port
 from scripts.tools.chaos.rollouts import Load, ready_and_there
 from tests.e2e.conftest import PATIENCE, Daemon
 from tests.e2e.programs.test_balancing import all_confirmed, service
-from tests.e2e.services.test_rollouts import Shop, follows, told, wait_ready
+from tests.e2e.services.test_rollouts import Shop, told, wait_ready
 
 Start = Callable[..., Daemon]
 RULES = {"max_unavailable": 0, "max_surge": 1}
@@ -90,7 +90,6 @@ def test_the_daemon_is_killed_in_the_middle(
         [sys.executable, "-m", "supervisor", "-f", str(load.file), "reload"], stdout=subprocess.PIPE, text=True
     )
     load.event(*moment)
-    follows(command)
     load.signal(signal.SIGKILL)
     load.wait()
     load.start()
