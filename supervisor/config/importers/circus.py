@@ -9,7 +9,8 @@ from pathlib import Path
 from supervisor.config.importers.circus_environment import Environments
 from supervisor.config.importers.circus_syntax import Option, Section, parse, referred
 from supervisor.config.importers.circus_watcher import Watcher
-from supervisor.config.importers.imported import Imported, ImportedService, ImportRefused, Kind
+from supervisor.config.importers.imported import Imported, ImportedService, Kind
+from supervisor.config.importers.reading import utf8
 
 _DAEMON = ("include", "include_dir", "umask")
 """The keys of [circus] that are taken over; the others concern circusd alone."""
@@ -33,10 +34,10 @@ def read(paths: Sequence[Path], environment: Mapping[str, str], folder: Path | N
     files: list[str] = []
     for path in paths:
         sections: dict[str, Section] = {}
-        parse(_text(path), str(path), sections)
+        parse(utf8(path), str(path), sections)
         included = _includes(path, sections, environment, together)
         for file in included:
-            parse(_text(file), str(file), sections)
+            parse(utf8(file), str(file), sections)
         services(sections, str(path), environment, folder or Path.cwd(), together, taken)
         files += map(str, [path, *included])
     together.losses.sort(key=lambda loss: (files.index(loss.file), loss.line))
@@ -78,13 +79,6 @@ def services(
         told += "directory of circusd."
         if any("working_dir" not in s.options for s in sections.values() if s.name.startswith("watcher:")):
             result.lose(Kind.CHOSEN, file, 0, "", told)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except UnicodeDecodeError:
-        raise ImportRefused(str(path), 0, "it is not UTF-8") from None
 
 
 def _includes(

@@ -15,8 +15,9 @@ from typing import Any
 
 from supervisor.config.importers.compose_policy import health_of, restart_of, stop_of
 from supervisor.config.importers.compose_service import Service, listed, text_of
-from supervisor.config.importers.compose_syntax import Block, Interpolation, load_yaml, read_dotenv
+from supervisor.config.importers.compose_syntax import Interpolation, load_yaml, read_dotenv
 from supervisor.config.importers.imported import Imported, ImportedService, ImportRefused, Kind
+from supervisor.config.importers.reading import Table, utf8
 from supervisor.config.source.expand import parse_environment_file
 
 _TOGETHER = "Let compose put it together: `docker compose config > together.yaml`, and import that."
@@ -62,16 +63,8 @@ def read(paths: Sequence[Path], environment: Mapping[str, str]) -> Imported:
         raise ImportRefused(str(paths[1]), 0, "compose lays several files over each other", _TOGETHER)
     path = paths[0]
     file = _File(path, environment)
-    file.read(load_yaml(str(path), _text(path)))
+    file.read(load_yaml(str(path), utf8(path).removeprefix("\ufeff")))
     return file.imported
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ImportRefused(str(path), line, "it is not written in UTF-8") from None
 
 
 class _File:
@@ -81,7 +74,7 @@ class _File:
         self.path = path
         self.folder = path.absolute().parent
         beside = self.folder / ".env"
-        known = read_dotenv(_text(beside)) if beside.is_file() else {}
+        known = read_dotenv(utf8(beside)) if beside.is_file() else {}
         self.imported.files += filter(Path.is_file, [beside])
         self.variables = _nested(known, environment) | dict(environment)
         self.interpolation = Interpolation(self.variables)
@@ -94,7 +87,7 @@ class _File:
         return ImportRefused(self.file, line, text, hint)
 
     def read(self, top: Any) -> None:
-        if not isinstance(top, Block) or not isinstance(services := top.get("services"), Block):
+        if not isinstance(top, Table) or not isinstance(services := top.get("services"), Table):
             raise self.refuse(1, "it has no `services`")
         if "include" in top:
             raise self.refuse(top.line_of("include"), "compose includes other files", _TOGETHER)
@@ -138,13 +131,13 @@ class _File:
             names = ", ".join(sorted(self.interpolation.missing))
             self.lose(Kind.IGNORED, 0, "", f"Not set, so compose takes an empty text for them: {names}.")
 
-    def expanded(self, name: str, table: Any) -> Block:
+    def expanded(self, name: str, table: Any) -> Table:
         """The table of a service with its variables replaced."""
-        if not isinstance(table, Block):
+        if not isinstance(table, Table):
             raise self.refuse(0, f"the service {name} is no mapping")
         if "extends" in table:
             raise self.refuse(table.line_of("extends"), "the service extends another one", _TOGETHER)
-        found: Block = self.replaced(table, table.line)
+        found: Table = self.replaced(table, table.line)
         return found
 
     def replaced(self, value: Any, line: int) -> Any:
@@ -155,15 +148,15 @@ class _File:
                 raise self.refuse(line, str(error)) from None
         if isinstance(value, list):
             return [self.replaced(inner, line) for inner in value]
-        if isinstance(value, Block):
-            block = Block(value.line)
+        if isinstance(value, Table):
+            block = Table(value.line)
             block.lines = value.lines
             for key, inner in value.items():
                 block[key] = self.replaced(inner, value.line_of(key))
             return block
         return value
 
-    def has_command(self, name: str, table: Block, line: int) -> bool:
+    def has_command(self, name: str, table: Table, line: int) -> bool:
         if table.get("command") or table.get("entrypoint"):
             return True
         text = f"The command of {name} is in its image alone, so it is left out: add the service with its command."
@@ -258,7 +251,7 @@ class _File:
         """`environment`, and `environment_file` where each file reads here as it does in compose."""
         written = service.get("environment")
         own: dict[str, str | None] = {}
-        if isinstance(written, Block):
+        if isinstance(written, Table):
             if any(isinstance(value, list | dict) for value in written.values()):
                 raise self.refuse(service.table.line_of("environment"), "the value of a variable is no text")
             own = {key: None if value is None else text_of(value) for key, value in written.items()}
@@ -296,7 +289,7 @@ class _File:
                     raise self.refuse(service.table.line_of("env_file"), f"there is no {path}")
                 found.append({"path": str(path), "required": False})
                 continue
-            text = _text(path)
+            text = utf8(path)
             self.imported.files.append(path)
             values, errors = parse_environment_file(text)
             if errors or values != read_dotenv(text):
@@ -311,7 +304,7 @@ class _File:
 
     def env_files(self, service: Service) -> list[tuple[Path, bool]]:
         entries = [
-            (entry.get("path"), entry.get("required", True) is not False) if isinstance(entry, Block) else (entry, True)
+            (entry.get("path"), entry.get("required", True) is not False) if isinstance(entry, Table) else (entry, True)
             for entry in listed(service.get("env_file"))
         ]
         return [(Path(os.path.normpath(self.folder / str(path))), required) for path, required in entries]
@@ -319,7 +312,7 @@ class _File:
     def written_out(self, service: Service) -> dict[str, str]:
         found: dict[str, str] = {}
         for path, _ in self.env_files(service):
-            for key, value in (read_dotenv(_text(path)) if path.is_file() else {}).items():
+            for key, value in (read_dotenv(utf8(path)) if path.is_file() else {}).items():
                 known = self.variables.get(key) if value is None else value
                 if known is not None:
                     found[key] = known
@@ -327,7 +320,7 @@ class _File:
 
     def replicas(self, service: Service, table: dict[str, Any]) -> int | None:
         deploy = service.get("deploy")
-        deployed = deploy if isinstance(deploy, Block) else Block(0)
+        deployed = deploy if isinstance(deploy, Table) else Table(0)
         key = "deploy" if "replicas" in deployed else "scale"
         written = deployed.get("replicas", service.table.get("scale"))
         for other in deployed:
@@ -344,11 +337,11 @@ class _File:
             service.lose(Kind.CHANGED, key, "No replica is to run, so it is not started with the others.")
         return int(written) or None
 
-    def dependencies(self, service: Service) -> dict[str, Block]:
+    def dependencies(self, service: Service) -> dict[str, Table]:
         written = service.get("depends_on")
-        if isinstance(written, Block):
-            return {name: how if isinstance(how, Block) else Block(0) for name, how in written.items()}
-        return {str(name): Block(0) for name in listed(written)}
+        if isinstance(written, Table):
+            return {name: how if isinstance(how, Table) else Table(0) for name, how in written.items()}
+        return {str(name): Table(0) for name in listed(written)}
 
     def depend(self, service: Service, table: dict[str, Any], kept: Any, every: Mapping[str, Any]) -> None:
         found: list[Any] = []
@@ -385,7 +378,7 @@ def _mounts(volumes: Any) -> list[tuple[str, str]]:
     """The folders of the host that are mounted, each with its path in the container."""
     found = []
     for volume in listed(volumes):
-        if isinstance(volume, Block):
+        if isinstance(volume, Table):
             if volume.get("type") == "bind":
                 found.append((str(volume.get("source")), str(volume.get("target"))))
         elif str(volume).startswith((".", "/")) and ":" in str(volume):

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from supervisor.config.importers.compose_service import Service, text_of
-from supervisor.config.importers.compose_syntax import Block
 from supervisor.config.importers.imported import ImportRefused, Kind
+from supervisor.config.importers.reading import Table
 from supervisor.config.units import format_duration
 
 NEVER_GIVES_UP = 1_000_000
@@ -38,8 +38,8 @@ def restart_of(service: Service) -> dict[str, Any]:
     """The table `restart`."""
     written, key = service.get("restart"), "restart"
     deploy = service.get("deploy")
-    policy = deploy.get("restart_policy") if isinstance(deploy, Block) else None
-    if isinstance(policy, Block):
+    policy = deploy.get("restart_policy") if isinstance(deploy, Table) else None
+    if isinstance(policy, Table):
         key = "deploy"
         if written is None:
             condition, most = str(policy.get("condition", "any")), policy.get("max_attempts")
@@ -73,7 +73,7 @@ def stop_of(service: Service) -> dict[str, Any]:
 def health_of(service: Service) -> dict[str, Any]:
     """`ready` and `heartbeat` of a health check: Docker only reports an unhealthy container, and so does this."""
     check = service.get("healthcheck")
-    if not isinstance(check, Block):
+    if not isinstance(check, Table):
         return {}
     command = _test(service, check)
     if command is None:
@@ -108,7 +108,7 @@ def health_of(service: Service) -> dict[str, Any]:
     }
 
 
-def _test(service: Service, check: Block) -> list[str] | None:
+def _test(service: Service, check: Table) -> list[str] | None:
     """The command of a health check; None for none, or one of the image."""
     test = check.get("test")
     if check.get("disable") is True or not test or test == ["NONE"]:
@@ -126,6 +126,6 @@ def _test(service: Service, check: Block) -> list[str] | None:
     raise ImportRefused(service.file, line, "test begins with CMD, CMD-SHELL or NONE, or is one text")
 
 
-def _time(service: Service, check: Block, key: str, default: float) -> float:
+def _time(service: Service, check: Table, key: str, default: float) -> float:
     written = check.get(key)
     return (seconds(service, "healthcheck", written) if written is not None else 0.0) or default

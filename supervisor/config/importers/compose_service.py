@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.config.importers.compose_syntax import Block
 from supervisor.config.importers.imported import Imported, Kind
+from supervisor.config.importers.reading import Table
 
 
 @dataclass
@@ -16,7 +16,7 @@ class Service:
     imported: Imported
     file: str
     name: str
-    table: Block
+    table: Table
     line: int
     told: set[str] = field(default_factory=set)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from supervisor.config.importers.imported import ImportRefused
+from supervisor.config.importers.reading import Table
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-?+]")
@@ -28,21 +29,8 @@ _SKIPPED = re.compile(r"(?:\s*(?:#[^\n]*)?\n)*\s*(?:#[^\n]*)?")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
 
-class Block(dict[str, Any]):
-    """A mapping: its values by key, the line on which it begins, and the line of each key."""
-
-    def __init__(self, line: int) -> None:
-        super().__init__()
-        self.line = line
-        self.lines: dict[str, int] = {}
-
-    def line_of(self, key: str) -> int:
-        """The line of a key; that of the mapping where it has no such key."""
-        return self.lines.get(key, self.line)
-
-
 def load_yaml(file: str, text: str) -> Any:
-    """The value of the text; mappings are `Block`. Raises ImportRefused where it is not YAML, and without PyYAML."""
+    """The value of the text; mappings are `Table`. Raises ImportRefused where it is not YAML, and without PyYAML."""
     try:
         import yaml
     except ImportError:
@@ -57,9 +45,9 @@ def load_yaml(file: str, text: str) -> Any:
             for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
         }
 
-    def mapping(loader: Loader, node: yaml.MappingNode) -> Block:
+    def mapping(loader: Loader, node: yaml.MappingNode) -> Table:
         loader.flatten_mapping(node)
-        block = Block(node.start_mark.line + 1)
+        block = Table(node.start_mark.line + 1)
         for key_node, value_node in node.value:
             key = str(loader.construct_object(key_node, deep=True))
             block[key] = loader.construct_object(value_node, deep=True)

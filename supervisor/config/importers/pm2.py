@@ -13,7 +13,7 @@ from supervisor.config.importers.pm2_command import Command, command_of
 from supervisor.config.importers.pm2_file import Evaluate, evaluate_by_node, kind_of, read_file
 from supervisor.config.importers.pm2_policy import log_of, ready_of, resources_of, restart_of, stop_of
 from supervisor.config.importers.pm2_settings import ENVIRONMENT_OF, KEYS, Refused, Settings, settings, truthy
-from supervisor.config.importers.pm2_syntax import Table
+from supervisor.config.importers.reading import Table, utf8
 
 _NOT_HERE = {
     "watch": "Nothing restarts it when a file changes: `supervisor restart NAME` does, or `supervisor reload`.",
@@ -63,7 +63,7 @@ def read(
     imported = Imported("pm2")
     for path in paths:
         folder = called_in or path.absolute().parent
-        value, evaluated = read_file(path, _text(path), folder, environment, evaluate)
+        value, evaluated = read_file(path, utf8(path), folder, environment, evaluate)
         reader = _File(imported, str(path), folder, environment, env, cpus or os.cpu_count() or 1)
         if evaluated:
             text = "node has evaluated it: what it takes from the environment is a fixed value here, secrets included."
@@ -85,14 +85,6 @@ def _separate_groups(imported: Imported) -> None:
             service.table["group_name"] = other
             text = f"A service has the name of the namespace, so the group is {other} here."
             imported.lose(Kind.CHANGED, service.file, service.line, "namespace", text, service.name)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ImportRefused(str(path), line, "it is not written in UTF-8") from None
 
 
 class _File:

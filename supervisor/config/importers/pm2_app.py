@@ -13,7 +13,7 @@ from typing import Any
 
 from supervisor.config.importers.imported import Imported, Kind
 from supervisor.config.importers.pm2_settings import Settings
-from supervisor.config.importers.pm2_syntax import Table
+from supervisor.config.importers.reading import Table
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
 

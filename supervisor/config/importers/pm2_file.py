@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config.importers.imported import ImportRefused
-from supervisor.config.importers.pm2_syntax import BeyondLiterals, Table, read_literal
+from supervisor.config.importers.pm2_syntax import BeyondLiterals, read_literal
+from supervisor.config.importers.reading import Table
 
 LONGEST = 20.0
 """Seconds that node has to evaluate a file."""

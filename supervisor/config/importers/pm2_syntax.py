@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from supervisor.config.importers.reading import Table
+
 _SPACE = re.compile(r"(?:[\s\ufeff]|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*|\$[\w$]*")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?")
@@ -22,19 +24,6 @@ _DIRECTIVES = re.compile(r"""(?:(['"])use strict\1\s*;?)?""")
 _EXPORT = re.compile(r"(?:module\s*\.\s*exports|exports)\s*=|export\s+default\b")
 DEEPEST = 100
 """Objects and arrays within each other; no configuration needs more."""
-
-
-class Table(dict[str, Any]):
-    """An object: its values by key, the line on which it begins, and the line of each key."""
-
-    def __init__(self, line: int) -> None:
-        super().__init__()
-        self.line = line
-        self.lines: dict[str, int] = {}
-
-    def line_of(self, key: str) -> int:
-        """The line of a key; that of the object where the key's is not known."""
-        return self.lines.get(key, self.line)
 
 
 class BeyondLiterals(Exception):

@@ -14,6 +14,7 @@ from typing import Any
 from supervisor.config.importers import dotenv
 from supervisor.config.importers.imported import Imported, ImportedService, ImportRefused, Kind
 from supervisor.config.importers.procfile_command import OWN, Command, command
+from supervisor.config.importers.reading import utf8
 
 DOTENV = ".env"
 FIRST_PORT = 5000
@@ -37,13 +38,13 @@ def read(paths: Sequence[Path], environment: Mapping[str, str]) -> Imported:
     for path in paths:
         beside, options = path.parent / DOTENV, path.parent / ".foreman"
         one = imported(
-            _text(path),
-            _text(beside) if beside.is_file() else "",
+            utf8(path, as_it_is=True),
+            utf8(beside, as_it_is=True) if beside.is_file() else "",
             environment,
             folder=str(path.absolute().parent),
             file=str(path),
             dotenv_file=str(beside),
-            options=(str(options), _text(options)) if options.is_file() else ("", ""),
+            options=(str(options), utf8(options, as_it_is=True)) if options.is_file() else ("", ""),
         )
         together.files += filter(Path.is_file, (beside, options))
         together.services += one.services
@@ -101,14 +102,6 @@ def imported(
     files = (file, dotenv_file, options[0])
     result.losses.sort(key=lambda loss: (files.index(loss.file), loss.line))
     return result
-
-
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise ImportRefused(str(path), data[: error.start].count(b"\n") + 1, "it is not UTF-8") from None
 
 
 def _processes(text: str, file: str, result: Imported) -> list[tuple[int, str, str]]:

@@ -236,7 +236,7 @@ class _Importer:
         self._order.append((name, program))
 
     def _directory(self, copy: Translated, program: Program, name: str) -> str:
-        """The working directory, and what is told of it."""
+        """The working directory; a loss where it is not what the file says."""
         if copy.directory is None:
             self._guessed_directory = True
             return self._cwd

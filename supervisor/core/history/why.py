@@ -133,7 +133,7 @@ def tell(story: Why) -> list[str]:
 
 
 def parts(incident: IncidentStory) -> dict[str, list[str]]:
-    """What is told of an incident: lines of text by what they are about, in the order of reading."""
+    """The lines of text about an incident, by what they are about, in the order of reading."""
     return {
         "where": [incident["place"]] if incident["place"] else [],
         "seen": incident["seen"],

@@ -424,7 +424,7 @@ def test_several_files_are_for_compose_to_put_together(folder: Path) -> None:
 
 def test_a_file_in_another_encoding_is_refused(folder: Path) -> None:
     (folder / "a.yaml").write_bytes(b"services:\n  \xff: 1")
-    with pytest.raises(ImportRefused, match=r"a\.yaml:2: it is not written in UTF-8"):
+    with pytest.raises(ImportRefused, match=r"a\.yaml:2: it is not UTF-8"):
         read([folder / "a.yaml"], {})
 
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.config.importers.compose_syntax import Block, Interpolation, load_yaml, read_dotenv
+from supervisor.config.importers.compose_syntax import Interpolation, load_yaml, read_dotenv
 from supervisor.config.importers.imported import ImportRefused
+from supervisor.config.importers.reading import Table
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_values_have_the_types_of_compose(text: str, value: Any) -> None:
 
 def test_each_key_has_its_line_a_merged_one_that_of_its_origin() -> None:
     block = load_yaml("f", "a: &x\n  b: 1\nc:\n  <<: *x\n  d: 2\n")
-    assert isinstance(block, Block) and block.lines == {"a": 1, "c": 3}
+    assert isinstance(block, Table) and block.lines == {"a": 1, "c": 3}
     assert (block["c"].line, block["c"].lines, block["c"].line_of("none")) == (4, {"b": 2, "d": 5}, 4)
 
 

@@ -531,7 +531,7 @@ def test_a_file_of_another_name_is_read_and_told(folder: Path) -> None:
 
 def test_a_file_in_another_encoding_is_refused(folder: Path) -> None:
     (folder / "a.json").write_bytes(b"[\n{script: '\xff'}]")
-    with pytest.raises(ImportRefused, match=r"a\.json:2: it is not written in UTF-8"):
+    with pytest.raises(ImportRefused, match=r"a\.json:2: it is not UTF-8"):
         read([folder / "a.json"], {})
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.config.importers.imported import ImportRefused
 from supervisor.config.importers.pm2_file import LONGEST, evaluate_by_node, kind_of, read_file
-from supervisor.config.importers.pm2_syntax import Table
+from supervisor.config.importers.reading import Table
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.config.importers.pm2_syntax import BeyondLiterals, Table, read_literal
+from supervisor.config.importers.pm2_syntax import BeyondLiterals, read_literal
+from supervisor.config.importers.reading import Table
 
 VALUES: list[tuple[str, Any]] = [
     ("{a: 1, 'b-c': 2, \"d\": 3, $e_1: 4, été: 5,}", {"a": 1, "b-c": 2, "d": 3, "$e_1": 4, "été": 5}),
