@@ -38,6 +38,7 @@ class Daemon:
         self._news = threading.Condition()
         self._seen = 0
         self.process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
         self.write(toml)
 
     def write(self, toml: str) -> None:
@@ -54,7 +55,8 @@ class Daemon:
             start_new_session=True,
         )
         begin = len(self.lines)  # nothing of what it says is read yet
-        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
+        self._reader.start()
         if wait:
             self._seen = begin
             self.said(lambda line: "trees by" in str(line))
@@ -136,8 +138,12 @@ class Daemon:
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        assert self.process is not None
-        return self.process.wait(PATIENCE)
+        """Its exit code; `lines` holds the last ones too, where nothing that it left behind holds its stderr."""
+        assert self.process is not None and self._reader is not None
+        code = self.process.wait(PATIENCE)
+        if code != -signal.SIGKILL:
+            self._reader.join(PATIENCE)
+        return code
 
     def stop(self) -> int:
         """SIGTERM, and SIGTERM again when it takes too long; no process of the test may remain."""
