@@ -75,6 +75,14 @@ def test_a_hang_that_is_suspected_late(run: Endurance) -> None:
     assert run.violations == ["suspected too late: gunicorn run 1, lock, after 5.5 s instead of 5.0 s"]
 
 
+@pytest.mark.parametrize(("suspected", "found"), [(WISH + 0.5, []), (WISH + 1.0, ["5.8 s"])])
+def test_the_time_for_which_the_daemon_waits_for_a_cpu_is_given_to_it(
+    run: Endurance, suspected: float, found: list[str]
+) -> None:
+    hang(run, ran=WISH + 1.0, suspected=suspected, late=0.75)
+    assert [violation.rpartition(" instead of ")[2] for violation in run.violations] == found
+
+
 @pytest.mark.parametrize(
     ("held", "kills", "may"), [("", 0, WISH), ("starved of CPU", 0, MAX_TIMEOUT), ("x", 1, MAX_TIMEOUT + LOST)]
 )

@@ -55,7 +55,8 @@ class Hang:
     """A planted hang.
 
     `suspect`, `ended`: seconds after it; `ran`: seconds in which it could run until it ended; `blind`, `blind_ran`:
-    seconds while the daemon was stopped or dead, and how many of them it could run; `kills`: of the daemon.
+    seconds while the daemon was stopped or dead, and how many of them it could run; `late`: seconds before the
+    suspicion for which the daemon waited for a CPU, which it adds to each wait (docs/detection.md); `kills`: of it.
     """
 
     instance: str
@@ -67,6 +68,7 @@ class Hang:
     ran: float = 0.0
     blind: float = 0.0
     blind_ran: float = 0.0
+    late: float = 0.0
     kills: int = 0
     held: str = ""
     open: bool = True
@@ -128,6 +130,7 @@ class Endurance:
         self.notes: list[str] = []
         self.began = time.monotonic()
         self._read_to = 0
+        self._waited = (0, 0.0)
         self._deck: list[tuple[str, str]] = []
 
     # -- the course --------------------------------------------------------------------------------------------------
@@ -188,14 +191,21 @@ class Endurance:
     def _tick(self) -> None:
         self._wake()
         self.stage.judge.look()  # it reaps what a dead daemon has left to us
+        late = self._daemon_late()
         for hang in self.hangs:
             if hang.open:
                 self._look_at(hang)
+                hang.late += late if hang.suspect is None else 0.0
         with suppress(SupervisorError):
             self._read()
         for hang in self.hangs:
             if hang.open and hang.ended is None and time.time() - hang.at > GIVEN_UP:
                 self._close(hang)
+
+    def _daemon_late(self) -> float:
+        """Seconds for which this daemon waited for a CPU since the last look."""
+        before, self._waited = self._waited, (self.stage.pid, proc_view.waited(self.stage.pid))
+        return self._waited[1] - before[1] if self._waited[0] == before[0] else 0.0
 
     def _status(self) -> list[Instance]:
         return self.stage.client.status()["instances"]
@@ -340,7 +350,8 @@ class Endurance:
             return
         hang.ran = min(hang.ran, hang.ended)  # the last look was perhaps after its end
         row.ran.append(hang.ran)
-        within = (MAX_TIMEOUT if hang.kills else WISH) + hang.blind  # the next daemon does not know the last beat
+        within = MAX_TIMEOUT if hang.kills else WISH  # the next daemon does not know the last beat
+        within += hang.blind + hang.late
         if hang.suspect is None or hang.suspect > within:
             self._violated(f"suspected too late: {what}, after {hang.suspect} s instead of {within:.1f} s")
         may_run = (MAX_TIMEOUT if hang.held else WISH) + LOOK + PROBE + TICK + hang.kills * LOST

@@ -62,6 +62,13 @@ def busy(pid: int) -> float:
     return 0.0
 
 
+def waited(pid: int) -> float:
+    """Seconds for which its main thread has waited for a CPU; 0 if the kernel does not tell."""
+    with suppress(OSError, ValueError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
+
+
 def open_process(process: Process) -> int | None:
     """A pidfd of exactly this process; None if it is gone."""
     try:
