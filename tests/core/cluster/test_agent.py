@@ -750,3 +750,19 @@ def test_a_host_that_gives_back_before_its_wait_is_over_does_not_call_the_end_be
     now, seen = let_run(three, engine, now, 20.0)
     assert seen[0] == {"a"} and seen[-1] == {"c"}
     assert 0.1 * seen.index({"c"}) > 10.0
+
+
+def test_an_agent_knows_the_cluster_only_when_nothing_is_left_to_read() -> None:
+    host = Host("a", ZooKeeper())
+    agent, engine = host.agent, host.engine
+    host.session = engine.connect(0, 1.0)
+    agent.connected(host.session, engine.granted)
+    agent.told(Local(host.services, {BEAT: Present(0, True, False)}), 1.0)
+    steps = 0
+    while not agent.knows:
+        request = agent.next_request(1.0)
+        assert request is not None
+        agent.answered(engine.carry_out(host.session, request, 1.0), 1.0)
+        host.watches()
+        steps += 1
+    assert steps > 5 and not agent._stale
