@@ -130,6 +130,31 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: max(0, width - 1)]}…"
 
 
+class Branch(NamedTuple):
+    """A process, and how many of those that are drawn it descends from."""
+
+    pid: int
+    depth: int
+
+
+def branches(parents: Mapping[int, int]) -> list[Branch]:
+    """All processes in the order of a drawing, children below their parents; `parents`: by pid, in order."""
+    children: dict[int, list[int]] = {}
+    left = []
+    for pid, ppid in parents.items():
+        if ppid in parents and ppid != pid:
+            children.setdefault(ppid, []).append(pid)
+        else:
+            left.append(Branch(pid, 0))
+    left.reverse()
+    found: list[Branch] = []
+    while left:
+        branch = left.pop()
+        found.append(branch)
+        left += [Branch(pid, branch.depth + 1) for pid in reversed(children.get(branch.pid, []))]
+    return found
+
+
 class Dependence(NamedTuple):
     """A service in a tree of dependencies.  `again`: what is below it stands above already."""
 

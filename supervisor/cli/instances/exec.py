@@ -38,16 +38,17 @@ class _Place(NamedTuple):
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @daemon_options("-f", "--file")
-@click.option("-i", "-t", "-T", "terminal", is_flag=True, hidden=True, help="Taken as docker takes it: nothing to do.")
+@click.option("-i", "-t", "-T", "--interactive", "--tty", "--no-tty", "terminal", is_flag=True, hidden=True)
 @click.argument("name", metavar="SERVICE", shell_complete=complete_services)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND…")
 @pass_target
 def exec(target: DaemonTarget, terminal: bool, name: str, command: tuple[str, ...]) -> int:
-    """Run COMMAND as SERVICE would: with its environment, directory, user, umask, limits and sandbox.
+    """Run a command with the environment and rights of a service.
 
-    It keeps your terminal, standard input and output, and its exit code is that of COMMAND.  It is not a part of the
-    service: no restart ends it, and no stop waits for it.  Of several instances the first that is ready is taken.
-    Options stand before SERVICE.
+    It also has the directory, umask and limits of SERVICE, and keeps your terminal, standard input and output.  The
+    exit code is that of COMMAND; 126 and 127: it cannot be executed, is not found.  It is not a part of the service: no
+    stop or restart ends it, and none waits for it.  Of several instances the first that is ready is taken.  Options
+    stand before SERVICE.
 
     \b
     Examples:

@@ -41,10 +41,11 @@ def tree(
     as_json: bool,
     services: tuple[str, ...],
 ) -> None:
-    """Print the processes of each instance as a tree, with the daemon's own at the end.
+    """Print the processes of each instance as a tree.
 
-    They are found as the daemon finds them: by cgroup, mark and environment, not only by parents.  CPU% is measured
-    over 250 ms; 100 is one core.  Exit code 5 where no daemon runs; what still runs is printed then.
+    Those of the daemon itself come last.  They are found as the daemon finds them: by cgroup, mark and environment, not
+    only by parents.  CPU% is measured over 250 ms; 100 is one core.  Exit code 5 where no daemon runs; what still runs
+    is printed then.
 
     \b
     Examples:
@@ -174,7 +175,8 @@ def _processes(
 ) -> dict[str, list[Process]]:
     """The processes by instance, those of the daemon under "".  `name`: that of the daemon, empty without cgroups."""
     from supervisor.adapters.processes import host_processes as host
-    from supervisor.core.services.process_owners import HELPER, Owner, Signs, branches, owners
+    from supervisor.core.services.process_owners import HELPER, Owner, Signs, owners
+    from supervisor.display.process_tree import branches
 
     directory = host.directory_name(name, supervisor_id) if name else ""
     seen = host.look(supervisor_id, instances, directory)

@@ -127,28 +127,3 @@ def group_of(path: str | None, directory: str) -> str:
         return ""
     _, found, below = f"{path}/".partition(f"/{directory}/")
     return below.partition("/")[0] if found else ""
-
-
-class Branch(NamedTuple):
-    """A process, and how many of those that are drawn it descends from."""
-
-    pid: int
-    depth: int
-
-
-def branches(parents: Mapping[int, int]) -> list[Branch]:
-    """All processes in the order of a drawing, children below their parents; `parents`: by pid, in order."""
-    children: dict[int, list[int]] = {}
-    left = []
-    for pid, ppid in parents.items():
-        if ppid in parents and ppid != pid:
-            children.setdefault(ppid, []).append(pid)
-        else:
-            left.append(Branch(pid, 0))
-    left.reverse()
-    found: list[Branch] = []
-    while left:
-        branch = left.pop()
-        found.append(branch)
-        left += [Branch(pid, branch.depth + 1) for pid in reversed(children.get(branch.pid, []))]
-    return found

@@ -11,11 +11,9 @@ from supervisor.core.services.process_owners import (
     MAIN,
     PROBE,
     WORKER,
-    Branch,
     Owner,
     Seen,
     Signs,
-    branches,
     group_of,
     owners,
 )
@@ -83,8 +81,3 @@ def test_the_group_of_a_path() -> None:
     assert group_of("/a/phi-x", "phi-x") == "", "in no group"
     assert group_of("/a/phi-xy/web", "phi-x") == ""
     assert group_of(None, "phi-x") == group_of("/a/phi-x/web", "") == ""
-
-
-def test_branches_are_in_the_order_of_a_drawing() -> None:
-    found = branches({1: 0, 5: 1, 2: 1, 3: 2, 9: 9})
-    assert found == [Branch(1, 0), Branch(5, 1), Branch(2, 1), Branch(3, 2), Branch(9, 0)]
