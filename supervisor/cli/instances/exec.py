@@ -68,8 +68,8 @@ def exec(target: DaemonTarget, terminal: bool, name: str, command: tuple[str, ..
 
     place = _place(target, name)
     environment = environment_of(place.spec, place.instance, place.incarnation, place.inherited, place.more)
-    if sys.stdin is not None and os.isatty(0) and "TERM" in os.environ:
-        environment.setdefault(b"TERM", os.fsencode(os.environ["TERM"]))
+    if sys.stdin is not None and sys.stdin.isatty() and "TERM" not in dict(place.spec.environment):
+        environment[b"TERM"] = os.fsencode(os.environ.get("TERM", "dumb"))  # the terminal is the caller's
     sys.stdout.flush()
     sys.stderr.flush()
     try:
