@@ -93,7 +93,7 @@ def execute_as(
 
     OSError with a `filename` that says what failed: the step, or the program, for which ENOENT is not found.  Refused
     where the user or a namespace is out of reach."""
-    spec = _with_user(spec, running)
+    spec = _permitted(spec)
     theirs = _other_namespaces(running.main) if running is not None and running.main is not None else {}
     if running is not None and running.group is not None:
         _join_group(running.group, instance, spec, note)
@@ -102,7 +102,7 @@ def execute_as(
     env, programs = dict(environment), programs_of(words[0], environment)
     where = "privileges"
     try:
-        if "user" in theirs:  # it belongs to the user of the service, who may enter it
+        if "user" in theirs:  # what it gives up afterwards would be given up in that namespace alone
             drop_privileges(identity)
         for where in _enter(theirs):  # noqa: B007 - told below, where the step fails
             pass
@@ -131,28 +131,15 @@ def execute_as(
     raise AssertionError
 
 
-def _with_user(spec: ServiceSpec, running: Running | None) -> ServiceSpec:
-    """The spec, with the daemon's user where it has none.  Refused where this process may not become that user."""
-    if spec.user is None and running is not None:
-        user, group, others = _identity_of_process(running.daemon)
-        if user != os.geteuid():
-            spec = replace(spec, user=user, group=spec.group or group, extra_groups=spec.extra_groups or others)
-    if spec.user not in (None, os.geteuid()) and os.geteuid() != 0:
+def _permitted(spec: ServiceSpec) -> ServiceSpec:
+    """The spec without groups that this process has already.  Refused where it may not become the user."""
+    if os.geteuid() == 0:
+        return spec
+    if spec.user not in (None, os.geteuid()):
         raise Refused(1, f"the service has user {spec.user}, and only root can become another user", "user")
-    if os.geteuid() != 0 and spec.extra_groups is not None and set(spec.extra_groups) <= {*os.getgroups()}:
-        spec = replace(spec, extra_groups=None)
+    if spec.extra_groups is not None and set(spec.extra_groups) <= {*os.getgroups()}:
+        return replace(spec, extra_groups=None)
     return spec
-
-
-def _identity_of_process(pid: int) -> tuple[int, int, tuple[int, ...]]:
-    """User, group and other groups of a process; OSError where it has ended."""
-    fields = {}
-    for line in (procfs.read(f"/proc/{pid}/status") or b"").splitlines():
-        name, _, values = line.partition(b":")
-        fields[name] = [int(value) for value in values.split()] if name in (b"Uid", b"Gid", b"Groups") else []
-    if not fields:
-        raise ProcessLookupError(3, "the daemon has ended", str(pid))
-    return fields[b"Uid"][1], fields[b"Gid"][1], tuple(fields[b"Groups"])
 
 
 def _other_namespaces(main: int) -> dict[str, int]:

@@ -105,13 +105,15 @@ def _place(target: DaemonTarget, name: str) -> _Place:
 
 def _beside(target: DaemonTarget, name: str, status: Status) -> _Place:
     """Beside an instance of a running daemon."""
-    from supervisor.adapters.processes.host_processes import directory_name
+    from supervisor.adapters.processes.host_processes import directory_name, user_of
     from supervisor.adapters.processes.service_command import Running, environment_of_process, group_directory
     from supervisor.cli.unwatched import read_id
 
     row, daemon = _chosen(name, status["instances"]), status["supervisor"]
     if target.client.daemon_pid() != daemon["pid"]:
         raise OperationFailed("the daemon runs in another pid namespace", "Run this in its container.")
+    if (user := user_of(daemon["pid"])) not in (None, os.geteuid()):
+        raise OperationFailed(f"the daemon runs as user {user}", f"Run it so: sudo -u '#{user}' supervisor exec …")
     plan = target.plan_in_force
     spec = plan.service(row["service"]) if plan is not None else None
     if plan is None or spec is None:

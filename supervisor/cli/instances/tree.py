@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -97,6 +98,7 @@ def _bold(text: str) -> str:
 
 def _families(target: DaemonTarget, services: Sequence[str], pss: bool) -> list[Family]:
     """What a running daemon has: one request, and one look at /proc by this process."""
+    from supervisor.adapters.processes.host_processes import user_of
     from supervisor.cli.unwatched import read_id
     from supervisor.display.status_row import note
 
@@ -105,6 +107,8 @@ def _families(target: DaemonTarget, services: Sequence[str], pss: bool) -> list[
     daemon, rows = status["supervisor"], status["instances"]
     if client.daemon_pid() != daemon["pid"]:
         raise OperationFailed("the daemon runs in another pid namespace", "Run this in its container.")
+    if user_of(daemon["pid"]) not in (None, os.geteuid()) and os.geteuid():
+        sys.stderr.write("as another user than the daemon you may not see all processes\n")
     wanted = _meant(client, rows, services)
     shown = {row["name"]: (row, _says(row, note(row))) for row in rows if row["name"] in wanted}
     mains = {row["name"]: row["pid"] for row in rows if row["pid"] is not None}
@@ -138,8 +142,6 @@ def _unwatched(
     target: DaemonTarget, services: Sequence[str], why: NotListening, pss: bool
 ) -> tuple[list[Family], NoDaemon]:
     """What still runs although no daemon does, and the error to end with."""
-    import os
-
     from supervisor.cli.unwatched import find, read_id
     from supervisor.core.text.name_patterns import matching
 
