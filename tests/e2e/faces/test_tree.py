@@ -165,9 +165,11 @@ def test_what_exec_runs_is_told_where_there_are_cgroups(daemon: Callable[..., Da
         "echo; exec sleep 9999",
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as beside:
-        assert beside.stdout is not None and beside.stdout.readline()
-        roles = {one["pid"]: one["role"] for one in tree(d, "web")["instances"][0]["processes"]}
-        beside.kill()
+        try:
+            assert beside.stdout is not None and beside.stdout.readline()
+            roles = {one["pid"]: one["role"] for one in tree(d, "web")["instances"][0]["processes"]}
+        finally:
+            beside.kill()
     assert roles.get(beside.pid) == ("exec" if d.client.status()["supervisor"]["trees"] == "cgroup" else None)
 
 
