@@ -30,6 +30,8 @@ CORE_MAY_IMPORT = {
 LEDGER, LOG, ORPHANS = "adapters.ledger.query", "adapters.logs.reader", "adapters.processes.orphans"
 DIRECTORIES, LOCKS = "adapters.linux.directories", "adapters.linux.locks"
 """What a face may read where no daemon runs."""
+HOST_PROCESSES, SERVICE_COMMAND = "adapters.processes.host_processes", "adapters.processes.service_command"
+"""What a command looks at, and becomes, in place of the daemon, so that its event loop is not held."""
 
 ROOMS: dict[str, set[str]] = {
     # A room (a package, or a module where one differs from its room): what it may import beside itself.  Names are
@@ -193,10 +195,10 @@ ROOMS: dict[str, set[str]] = {
     "detectorlab": {"core.model", "core.detection", "core.text", "config.units", "errors"},
     "cli": {
         "client", "control_socket", "display", "config", "errors", "launch", "dashboard", "detectorlab", "fleet",
-        "log_pages", LEDGER, LOG, LOCKS, ORPHANS, DIRECTORIES, "__version__", "core.text", "core.history", "core.model",
-        "core.cluster.version_documents", "core.detection", "core.services.adoption", "core.services.awaited",
-        "core.services.settled",
-        "core.services.status",
+        "log_pages", LEDGER, LOG, LOCKS, ORPHANS, DIRECTORIES, HOST_PROCESSES, SERVICE_COMMAND, "__version__",
+        "core.text", "core.history", "core.model", "core.cluster.version_documents", "core.detection",
+        "core.services.adoption", "core.services.awaited", "core.services.process_owners", "core.services.replica",
+        "core.services.settled", "core.services.status",
     },
 
     # Other hosts, over ssh: needs the extra `fleet`, which nothing else imports.

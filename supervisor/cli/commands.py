@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Inspection": {
         "status": "status",
         "ls": "daemons.ls",
+        "tree": "instances.tree",
         "balance": "balance",
         "logs": "logs",
         "events": "events",
@@ -41,6 +42,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "reset": "actions",
         "maintenance": "maintenance",
         "wait": "actions",
+        "exec": "instances.exec",
     },
     "Several hosts": {
         "cluster": "cluster_push",  # and with it the commands of cluster.py

@@ -69,17 +69,32 @@ def ask_status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> 
 
 
 def status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> int:
-    """Print the rows, or the answer of the API as it is; returns the exit code for them."""
+    """Print the rows, the page of one name, or the answer of the API as it is; returns the exit code for them."""
     found = ask_status(target, as_json, services)
     if as_json:
         from json import dumps
 
         sys.stdout.write(dumps(found) + "\n")
     else:
-        sys.stdout.write(plain(found))
+        sys.stdout.write(_page(target, found, services) or plain(found))
         tell_problems(found)
         tell_deviations(found)
     return verdict(found)
+
+
+def _page(target: DaemonTarget, found: Status, services: Sequence[str]) -> str:
+    """The page of one name; empty where rows are to be printed."""
+    if len(services) != 1:
+        return ""
+    from supervisor.cli.instances import page
+
+    if not page.has_page(services, found):
+        return ""
+    first, rest = page.lines(target, found)
+    lines = [first, *rest]
+    if len(found["instances"]) > 1:
+        lines += ["", *plain(found).splitlines(), "", *page.hints(found["instances"])]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def tell_problems(status: Status) -> None:

@@ -31,11 +31,18 @@ _WEIGHTS = ("dim", "", "bold", "bold")
 @services_argument
 @pass_target
 def status(target: DaemonTarget, as_json: bool, watch: bool, cluster: bool, services: tuple[str, ...]) -> int:
-    """Print one row per instance.
+    """Print one row per instance; with one name the page of it.
+
+    The page tells where it is defined, its state and why, what comes next, its processes, its last output, and what to
+    type next.  Several names or a pattern print rows.
 
     Exit code 3 if an instance that should be up is not; 5 if no daemon runs: instances that run on are then unwatched.
 
-    Example: supervisor status --watch web"""
+    \b
+    Examples:
+      supervisor status
+      supervisor status web
+      supervisor status --watch 'web*'"""
     if cluster:
         return _cluster(target, as_json, watch, services)
     if watch:
@@ -47,10 +54,33 @@ def status(target: DaemonTarget, as_json: bool, watch: bool, cluster: bool, serv
         from json import dumps
 
         click.echo(dumps(found, indent=2))
-    else:
+    elif len(services) != 1 or not _page(target, services, found):
         console = _console()
         console.print(table(found, console.width))
     return quick.verdict(found)
+
+
+def _page(target: DaemonTarget, services: tuple[str, ...], found: Status) -> bool:
+    """Print the page of one name; False where rows are to be printed."""
+    from supervisor.cli.instances import page
+
+    if not page.has_page(services, found):
+        return False
+    from rich.text import Text
+
+    first, rest = page.lines(target, found)
+    console, rows = _console(), found["instances"]
+    worst = max(rows, key=lambda row: (_severity(row), row["name"]))
+    style = _by_severity(worst) or "bold"
+    console.print(Text.assemble(("● ", style), (first, "bold")), soft_wrap=True)
+    console.print(Text("\n".join(rest)), soft_wrap=True)
+    if len(rows) > 1:
+        console.print(Text(), table(found, console.width))
+        console.print(Text("\n" + "\n".join(page.hints(rows))), soft_wrap=True)
+    else:
+        quick.tell_problems(found)
+        quick.tell_deviations(found)
+    return True
 
 
 def _cluster(target: DaemonTarget, as_json: bool, watch: bool, services: tuple[str, ...]) -> int:
@@ -111,11 +141,16 @@ def _tone(column: str, row: Instance) -> str:
     return "dim" if how_bad is Severity.FINE else ""
 
 
-def _by_severity(row: Instance) -> str:
+def _severity(row: Instance) -> int:
     from supervisor.display.severity import severity
+
+    return severity(row)
+
+
+def _by_severity(row: Instance) -> str:
     from supervisor.display.state_style import severity_color
 
-    return f"{_WEIGHTS[severity(row)]} {severity_color(row)}".strip()
+    return f"{_WEIGHTS[_severity(row)]} {severity_color(row)}".strip()
 
 
 def _summary(status: Status) -> RenderableType:

@@ -59,7 +59,7 @@ def find(target: DaemonTarget) -> list[Unwatched]:
     runtime_dir = os.path.dirname(target.socket)  # noqa: PTH120 - pathlib costs
     plan = target.plan_in_force
     specs = {name: spec for spec in plan.services for name in spec.instances} if plan is not None else {}
-    supervisor_id = _read_id(runtime_dir)
+    supervisor_id = read_id(runtime_dir)
     found: dict[str, list[MarkedProcess]] = {name: [] for name in specs}
     for process in orphans.find(supervisor_id, f"{runtime_dir}/fifo", specs) if supervisor_id else ():
         found.setdefault(process.instance, []).append(process)
@@ -159,7 +159,7 @@ def _follow(
     os.close(pidfd)
 
 
-def _read_id(runtime_dir: str) -> str:
+def read_id(runtime_dir: str) -> str:
     """The id of the daemons of this project, which their processes have in their environment; empty if unknown."""
     with suppress(OSError, ValueError, IndexError):
         return read_file(runtime_dir, "id", 200).split()[0]

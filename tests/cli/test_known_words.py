@@ -83,7 +83,7 @@ def test_an_answer_is_one_line_and_names_what_there_is(says: str) -> None:
         known = options(name)
         if name in ("cluster", "fleet", "rollout", "maintenance"):
             continue
-        assert {word for word in words if word.startswith("-")} <= known | {"0s"}, quoted
+        assert {word for word in words if word.startswith("-")} <= known | {"0s", "--", "-C"}, quoted
 
 
 @pytest.mark.parametrize("word", sorted(word for word, alias in ALIASES.items() if alias.command[:1] > ("-",)))
@@ -126,6 +126,12 @@ def test_an_alias_is_a_command_with_options_of_ours(word: str) -> None:
         ("kill --help", "signal --help"),
         ("sendSignal SIGHUP web", "signal -s SIGHUP web"),
         ("monit", "top"),
+        ("describe web", "status web"),
+        ("info web", "status web"),
+        ("pstree web", "tree web"),
+        ("systemd-cgls -l", "tree"),
+        ("list-dependencies --reverse web", "tree --depends --reverse web"),
+        ("list-dependencies --plain --all", "tree --depends --ascii"),
         ("help", "--help"),
         ("help logs", "logs --help"),
         ("version", "--version"),

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from supervisor import own_sources
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.probes.prober import error_text
-from supervisor.adapters.processes.child_command import ChildCommand, CommandResult
+from supervisor.adapters.processes import marks
+from supervisor.adapters.processes.child_command import ChildCommand, CommandResult, plain_environment
 from supervisor.adapters.processes.command_trees import CommandTree
 from supervisor.core.model.actions import Record
 from supervisor.core.model.spec import HookSpec, ServiceSpec, ServiceType
@@ -129,6 +130,7 @@ class HookDispatcher:
             lambda outcome: self._ended(job, outcome),
             timeout=job.hook.timeout,
             stdin=json.dumps(order, default=str).encode(),
+            environment=plain_environment() | {marks.HOOK: "1"},
             tree=self._tree(job.instance),
         )
 

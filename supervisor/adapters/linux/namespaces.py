@@ -26,7 +26,7 @@ NOSUID, NODEV, NOEXEC = 2, 4, 8
 """Flags of a new file system: no setuid programs, no devices, no programs."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_unshare, _mount, _syscall = _libc.unshare, _libc.mount, _libc.syscall
+_unshare, _setns, _mount, _syscall = _libc.unshare, _libc.setns, _libc.mount, _libc.syscall
 """Looked up here because a forked child must not: another thread may have held the dynamic linker's lock."""
 _syscall.restype = ctypes.c_long
 _long, _text = ctypes.c_ulong, ctypes.c_char_p
@@ -39,6 +39,11 @@ class _MountAttributes(ctypes.Structure):
         ("propagation", ctypes.c_uint64),
         ("user_namespace", ctypes.c_uint64),
     )
+
+
+def enter(namespace: int) -> None:
+    """Enter the namespace behind this descriptor of /proc/PID/ns/KIND."""
+    _check(_setns(namespace, 0))
 
 
 def leave_mount_namespace() -> None:

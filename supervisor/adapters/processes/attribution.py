@@ -12,6 +12,7 @@ from typing import Protocol
 
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import marks
+from supervisor.core.model.group_names import EXEC_GROUP
 
 _LONGEST_DESCENT = 32  # ancestors that are looked at
 _MOST_REMEMBERED = 1024  # processes
@@ -86,7 +87,8 @@ class Attribution:
         path = procfs.cgroup_of(pid)
         if path is None or not path.startswith(self._cgroup_prefix):
             return None
-        return path[len(self._cgroup_prefix) :].partition("/")[0]
+        name = path[len(self._cgroup_prefix) :].partition("/")[0]
+        return None if name.startswith(EXEC_GROUP) else name
 
     def _by_descent(self, pid: int) -> str | None:
         for _ in range(_LONGEST_DESCENT):

@@ -89,12 +89,12 @@ def become(prepared: Prepared, report: int) -> None:
         if identity.umask is not None:
             os.umask(identity.umask)
         subject = b"privileges"
-        _drop_privileges(identity)
+        drop_privileges(identity)
         subject = b""
         if len(descriptors) > FIRST:
             env[b"LISTEN_PID"] = b"%d" % os.getpid()
-        _restore_signals(prepared.signals, prepared.mask)
-        _execute(prepared.programs, prepared.words, env)
+        restore_signals(prepared.signals, prepared.mask)
+        execute(prepared.programs, prepared.words, env)
     except OSError as error:
         if report >= 0:
             os.write(report, b"%d %s" % (error.errno or errno.EINVAL, subject))
@@ -111,7 +111,7 @@ def _place(descriptors: Sequence[int]) -> None:
         os.dup2(fd, number, inheritable=True)
 
 
-def _drop_privileges(spec: Identity) -> None:
+def drop_privileges(spec: Identity) -> None:
     """Give up privileges in the only order that works: the bounding set while this is root, groups, user, then the
     capabilities that the new user has; last the way back."""
     if spec.capabilities is not None:
@@ -130,14 +130,14 @@ def _drop_privileges(spec: Identity) -> None:
         capabilities.no_new_privileges()
 
 
-def _restore_signals(signals: Sequence[int], mask: set[int | signal.Signals]) -> None:
+def restore_signals(signals: Sequence[int], mask: set[int | signal.Signals]) -> None:
     """Reset what an exec keeps: ignored signals and the mask.  Handlers go before the mask, else one could run."""
     for number in signals:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _execute(programs: Sequence[bytes], words: list[bytes], env: Mapping[bytes, bytes]) -> None:
+def execute(programs: Sequence[bytes], words: list[bytes], env: Mapping[bytes, bytes]) -> None:
     """Execute the first of `programs` that exists.  OSError: the first that tells more than that a file is missing."""
     informative = last = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     for program in programs:

@@ -21,6 +21,9 @@ MARKER = "SUPERVISOR_ID"
 COMMAND = "SUPERVISOR_COMMAND"
 """The environment variable that tells a probe or a hook, and its place (command_trees.py), from the service itself."""
 
+HOOK = "SUPERVISOR_HOOK"
+"""The environment variable that tells a hook from a probe."""
+
 Identity = tuple[str, str]
 """The supervisor's id and the instance's name, as a child's environment carries them."""
 

@@ -91,9 +91,7 @@ BOOT = (
 KEPT = "the daemon keeps its services over a crash and over an upgrade by itself; nothing has to be saved or restored"
 ONE_FILE = "the services are those of services.toml, and -f FILE names another one"
 LOGS_ROTATE = "no command empties a log; log.max_size and log.keep in services.toml rotate it"
-DEFINITION = (
-    '"supervisor status NAME" shows its state, "supervisor why NAME" its last failures, "supervisor check" the plan'
-)
+ENVIRONMENT = '"supervisor exec NAME -- env" prints the variables of a service'
 PIDS = '"supervisor status NAME" shows the pid, --json prints it for scripts'
 ROLLING = (
     '"supervisor signal NAME" sends its reload_signal, "supervisor restart --rolling NAME" replaces one instance after '
@@ -128,6 +126,16 @@ ALIASES: dict[str, Alias] = {
         note="all instances, also those that do not run; exit code 3 where one that should be up is not",
     ),
     "list": Alias((PM2,), ("status",)),
+    "describe": Alias((PM2,), ("status",), note="one name prints its page; `show NAME` its definition"),
+    "desc": Alias((PM2,), ("status",)),
+    "info": Alias((PM2,), ("status",)),
+    "pstree": Alias((SYSTEMCTL,), ("tree",), note="the program of that name, for services"),
+    "systemd-cgls": Alias((SYSTEMCTL,), ("tree",), {"-l": (), "--full": (), "--no-pager": (), "-a": (), "--all": ()}),
+    "list-dependencies": Alias(
+        (SYSTEMCTL,),
+        ("tree", "--depends"),
+        {"-a": (), "--all": (), "--no-pager": (), "-l": (), "--full": (), "--plain": ("--ascii",)},
+    ),
     "l": Alias((PM2,), ("status",)),
     "list-units": Alias(
         (SYSTEMCTL,),
@@ -195,8 +203,8 @@ ANSWERS: dict[str, Answer] = {
     "set-environment": Answer((SYSTEMCTL,), f"environment in services.toml is what a service gets: {IN_THE_FILE}"),
     "unset-environment": Answer((SYSTEMCTL,), f"environment in services.toml is what a service gets: {IN_THE_FILE}"),
     "import-environment": Answer((SYSTEMCTL,), f"environment in services.toml is what a service gets: {IN_THE_FILE}"),
-    "show-environment": Answer((SYSTEMCTL,), "environment in services.toml is what a service gets"),
-    "env": Answer((PM2,), "environment in services.toml is what a service gets"),
+    "show-environment": Answer((SYSTEMCTL,), ENVIRONMENT),
+    "env": Answer((PM2,), ENVIRONMENT),
     # At boot.
     "enable": Answer((SYSTEMCTL,), BOOT),
     "disable": Answer((SYSTEMCTL,), BOOT),
@@ -216,9 +224,6 @@ ANSWERS: dict[str, Answer] = {
     "avail": Answer((SUPERVISORCTL,), '"supervisor check" prints all services, "supervisor status" what runs'),
     "pid": Answer((SUPERVISORCTL, PM2), PIDS),
     "id": Answer((PM2,), f"a service has no number; {PIDS}"),
-    "describe": Answer((PM2,), DEFINITION),
-    "desc": Answer((PM2,), DEFINITION),
-    "info": Answer((PM2,), DEFINITION),
     "jlist": Answer((PM2,), 'here it is "supervisor status --json", whose fields have other names'),
     "prettylist": Answer((PM2,), 'here it is "supervisor status --json", whose fields have other names'),
     "slist": Answer((PM2,), 'here it is "supervisor status --json", whose fields have other names'),
@@ -227,7 +232,6 @@ ANSWERS: dict[str, Answer] = {
     "is-failed": Answer((SYSTEMCTL,), READY),
     "is-system-running": Answer((SYSTEMCTL,), '"supervisor status" has exit code 3 where one that should be up is not'),
     "list-unit-files": Answer((SYSTEMCTL,), '"supervisor check" prints all services of services.toml'),
-    "list-dependencies": Answer((SYSTEMCTL,), '"supervisor check" prints the order and what depends on what'),
     "list-sockets": Answer((SYSTEMCTL,), '"supervisor status --json" has the sockets that the daemon holds'),
     "list-timers": Answer((SYSTEMCTL,), "a service has no timer: run the command from cron or from a timer of systemd"),
     "list-jobs": Answer((SYSTEMCTL,), '"supervisor status" shows what starts and stops'),
@@ -252,7 +256,6 @@ ANSWERS: dict[str, Answer] = {
     "pull": Answer((COMPOSE,), f"{NO_CONTAINER}; nothing is pulled"),
     "push": Answer((COMPOSE,), '"supervisor cluster push FILE" or "supervisor fleet push" copies files to other hosts'),
     "cp": Answer((COMPOSE,), f"{NO_CONTAINER}; copy the files with cp"),
-    "exec": Answer((COMPOSE,), f"{NO_CONTAINER}; run the command in a shell of yours"),
     "export": Answer((COMPOSE,), NO_CONTAINER),
     "commit": Answer((COMPOSE,), NO_CONTAINER),
     "watch": Answer((COMPOSE,), 'no file is watched; "supervisor restart NAME" restarts it'),
@@ -288,7 +291,10 @@ SHARED: dict[str, tuple[tuple[str, ...], str]] = {
     "start": (TOOLS, "without a name all services with autostart; waits until ready"),
     "stop": (TOOLS, "without a name all services; waits until ended"),
     "restart": (TOOLS, "waits until ready"),
-    "status": ((SUPERVISORCTL, SYSTEMCTL, PM2), "exit code 3 where a service that should be up is not"),
+    "status": (
+        (SUPERVISORCTL, SYSTEMCTL, PM2),
+        "one name prints its page, as that of systemctl; exit code 3 where a service that should be up is not",
+    ),
     "ls": ((COMPOSE, PM2), "all daemons of this host; `ps` and `list` print the instances of one"),
     "signal": ((SUPERVISORCTL,), "the signal is an option: `signal -s HUP web`"),
     "reload": (
@@ -300,14 +306,15 @@ SHARED: dict[str, tuple[tuple[str, ...], str]] = {
     "down": ((COMPOSE,), "also ends the daemon; takes no service: `stop NAME`"),
     "logs": ((COMPOSE, PM2), "follows only with `-f`; `--tail N` and `--no-log-prefix` are known"),
     "events": ((COMPOSE,), "the history; follows only with `-f`"),
-    "top": ((COMPOSE,), "the dashboard; `status` prints cpu and memory of each instance"),
+    "top": ((COMPOSE,), "the dashboard; `tree NAME` prints the processes of a service"),
+    "exec": ((COMPOSE,), "as the service, in your terminal: `-i`, `-t` and `-T` are taken, and do nothing"),
     "scale": ((COMPOSE, PM2), "`scale web=4`"),
     "wait": ((COMPOSE,), "until ready, or `--for stopped`"),
     "run": ((COMPOSE,), "the daemon in the foreground; takes no service and no command"),
     "reset": ((PM2,), "closes a breaker and clears backoff; counters are kept"),
     "report": ((PM2,), "how reliable the services were"),
     "add": ((SUPERVISORCTL,), "appends a service to services.toml: `add web -- COMMAND`"),
-    "show": ((SYSTEMCTL, PM2), "the definition of a service, each value with its line"),
+    "show": ((SYSTEMCTL, PM2), "the definition of a service, each value with its line; `status NAME` is its page"),
     "edit": ((SYSTEMCTL,), "the file with all services; a running daemon applies it"),
     "init": ((PM2,), "writes services.toml; `--from ecosystem.config.js` takes services over"),
     "completion": ((PM2,), "for bash, zsh and fish"),
@@ -317,7 +324,10 @@ SHARED: dict[str, tuple[tuple[str, ...], str]] = {
 _WAITS_READY = 'here it is "supervisor up -d", which returns when all services are ready'
 _STOPS_WITHIN = "stop_timeout in services.toml says how long a service may take; --timeout TIME limits the wait"
 _NO_WAIT = "here it is --no-wait"
-_ONE_SCREEN = "nothing is cut or paged"
+_ONE_SCREEN = 'nothing is paged; "supervisor logs NAME" prints whole lines'
+_VARIABLE = '"supervisor exec NAME -- env KEY=VALUE COMMAND" sets a variable'
+_DIRECTORY = '"supervisor exec NAME -- env -C DIRECTORY COMMAND" runs it elsewhere'
+_USER = "it has the user of the service; sudo -u USER stands after --"
 _FILE_FIRST = 'a service is a table of services.toml; "supervisor add NAME" makes one'
 
 OPTIONS: dict[str, dict[str, str]] = {
@@ -384,6 +394,18 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--highlight": "here it is --grep RE, which prints only these lines",
         "--index": 'name the instance: "supervisor logs web@2"',
     },
+    "exec": {
+        "-e": _VARIABLE,
+        "--env": _VARIABLE,
+        "-w": _DIRECTORY,
+        "--workdir": _DIRECTORY,
+        "-u": _USER,
+        "--user": _USER,
+        "-d": 'the shell does that: "supervisor exec NAME -- COMMAND" and &',
+        "--detach": 'the shell does that: "supervisor exec NAME -- COMMAND" and &',
+        "--privileged": "it has the rights of the service; for others run the command without supervisor exec",
+        "--index": 'name the instance: "supervisor exec web@2 -- COMMAND"',
+    },
 }
 """Options of the other tools that our command of the same name does not have, with the answers."""
 
@@ -391,8 +413,8 @@ ARGUMENTS: dict[str, str] = {
     "reload": ROLLING,
     "down": '"supervisor stop NAME" stops one service; down stops all and ends the daemon',
     "edit": "it opens services.toml with all services",
-    "run": 'it runs the daemon; "supervisor start NAME" starts one service',
-    "top": '"supervisor status NAME" shows one service',
+    "run": 'it runs the daemon; "supervisor start NAME" starts a service, "supervisor exec NAME -- COMMAND" a command',
+    "top": '"supervisor tree NAME" prints its processes, "supervisor status NAME" its page',
     "upgrade": 'it replaces the daemon; "supervisor restart --rolling NAME" replaces the instances of a service',
 }
 """Commands of ours that take no arguments, other than those of the same name elsewhere, with the answers."""
