@@ -35,12 +35,13 @@ def tell(run: Endurance, before: str, to: str, cause: str, after: float, name: s
     run._judge(cast(Event, event | {"cause": cause, "detail": detail}), run.rows[name])
 
 
-def hang(run: Endurance, ran: float, suspected: float, held: str = "", **more: Any) -> None:
-    """A hang that is suspected and ended."""
-    planted = Hang("gunicorn", 1, "lock", HUNG_AT, ran=ran, **more)
+def hang(run: Endurance, ran: float, suspected: float, held: str = "", before: float = 0.0, **more: Any) -> None:
+    """A hang that is suspected and ended; it could run for `before` seconds until it was suspected."""
+    planted = Hang("gunicorn", 1, "lock", HUNG_AT, ran=before, **more)
     run.hangs.append(planted)
     run.planted["gunicorn", 1] = "lock"
     tell(run, "running", "suspect", "heartbeat-silent", suspected)
+    planted.ran = ran
     if held:
         tell(run, "suspect", "suspect", "held", suspected + 0.4, held=held)
     tell(run, "suspect", "stopping", "heartbeat-silent", suspected + 100.0)
@@ -96,6 +97,14 @@ def test_a_hang_that_could_run_for_too_long(run: Endurance, held: str, kills: in
     run.hangs.clear()
     hang(run, ran=may + 4.0, suspected=4.0, held=held, kills=kills, blind_ran=1.0)
     assert run.violations == [], "the time without a daemon does not count"
+
+
+def test_what_a_held_hang_could_run_before_its_suspicion_is_not_counted_by_the_daemon(run: Endurance) -> None:
+    hang(run, ran=14.55, suspected=4.04, held="starved of CPU", before=4.0)
+    assert run.violations == []
+    run.hangs.clear()
+    hang(run, ran=14.55, suspected=4.04, held="starved of CPU", before=0.5)
+    assert "could run for 14.6 s instead of 14.0 s" in run.violations[0]
 
 
 def test_what_was_measured_after_the_end_does_not_count(run: Endurance) -> None:

@@ -54,7 +54,8 @@ OVER = ("backoff", "failed", "exited")
 class Hang:
     """A planted hang.
 
-    `suspect`, `ended`: seconds after it; `ran`: seconds in which it could run until it ended; `blind`, `blind_ran`:
+    `suspect`, `ended`: seconds after it; `ran`: seconds in which it could run until it ended, `ran_before` of them
+    before the suspicion, from which the daemon counts (core/detection/schedulable_time.py); `blind`, `blind_ran`:
     seconds while the daemon was stopped or dead, and how many of them it could run; `late`: seconds before the
     suspicion for which the daemon waited for a CPU, which it adds to each wait (docs/detection.md); `kills`: of it.
     """
@@ -66,6 +67,7 @@ class Hang:
     suspect: float | None = None
     ended: float | None = None
     ran: float = 0.0
+    ran_before: float = 0.0
     blind: float = 0.0
     blind_ran: float = 0.0
     late: float = 0.0
@@ -310,7 +312,8 @@ class Endurance:
         said = f"{event['at']} {name} run {run}: {event['from']} → {event['to']}, {event['cause']} {event['detail']}"
         if suspected(event):
             if hang and after >= -0.001:
-                hang.suspect = after if hang.suspect is None else hang.suspect
+                if hang.suspect is None:
+                    hang.suspect, hang.ran_before = after, min(hang.ran, after)
             else:
                 row.suspicions += 1
                 self.notes.append(said)
@@ -354,10 +357,11 @@ class Endurance:
         within += hang.blind + hang.late
         if hang.suspect is None or hang.suspect > within:
             self._violated(f"suspected too late: {what}, after {hang.suspect} s instead of {within:.1f} s")
-        may_run = (MAX_TIMEOUT if hang.held else WISH) + LOOK + PROBE + TICK + hang.kills * LOST
+        may_run = MAX_TIMEOUT + hang.ran_before if hang.held else WISH
+        may_run += LOOK + PROBE + TICK + hang.kills * LOST
         if hang.ran - hang.blind_ran > may_run:
             ran = hang.ran - hang.blind_ran
-            self._violated(f"ended too late: {what}, could run for {ran:.1f} s instead of {may_run:g} s")
+            self._violated(f"ended too late: {what}, could run for {ran:.1f} s instead of {may_run:.1f} s")
         self.say(
             f"  found: {what}, suspected after {hang.suspect or 0.0:.2f} s, ended after {hang.ended:.2f} s, could run "
             f"for {hang.ran:.2f} s{', held: ' + hang.held if hang.held else ''}"

@@ -5,6 +5,7 @@ in a copy of the tree, and these stages run until one fails:
 
 core         the tests of tests/core that import the changed module, without the slow ones
 golden       those of tests/golden and tests/daemon
+cluster      for core/cluster: those of tests/cluster and tests/simulation/cluster
 simulation   scripts/simulate with a few seeds
 
 Results are kept in a file, one JSON object per line; a place whose result is known is not tried again.
@@ -28,7 +29,7 @@ from scripts.tools.mutation.trial import Result, Stage
 ROOT = Path(__file__).parents[3]
 RULES = ("supervisor/core/**/*.py", "supervisor/daemon/recovery.py")
 PYTEST_OPTIONS = ("-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--hypothesis-seed=0")
-STAGES = ("core", "golden", "simulation")
+STAGES = ("core", "golden", "cluster", "simulation")
 
 
 def _pytest(*folders: str) -> Stage:
@@ -37,6 +38,16 @@ def _pytest(*folders: str) -> Stage:
         return ["-m", "pytest", *PYTEST_OPTIONS, *tests] if tests else []
 
     return Stage(Path(folders[0]).name, arguments)
+
+
+def _cluster() -> Stage:
+    stage = _pytest("tests/cluster", "tests/simulation/cluster")
+
+    def arguments(root: Path, changed: str) -> Sequence[str]:
+        concerned = not changed or changed.startswith("supervisor/core/cluster/")
+        return stage.arguments(root, changed) if concerned else []
+
+    return Stage("cluster", arguments)
 
 
 def _simulation(seeds: int) -> Stage:
@@ -48,6 +59,7 @@ def _stages(names: Sequence[str], seeds: int) -> list[Stage]:
     known = {
         "core": _pytest("tests/core"),
         "golden": _pytest("tests/golden", "tests/daemon"),
+        "cluster": _cluster(),
         "simulation": _simulation(seeds),
     }
     return [known[name] for name in names]
