@@ -434,7 +434,8 @@ def test_signals_that_are_errors_to_us_are_signals_to_children(bench: Bench) -> 
     assert ignored(Path("/proc/self/status").read_text()) & errors == errors
     bench.spawn("cat", "/proc/self/status")
     bench.until(lambda: bench.of(Exited))
-    assert ignored(bench.output.read_text()) == 0
+    of_the_c_library = 1 << 31 | 1 << 32  # glibc's posix_spawn leaves these ignored; it sets them when it needs them
+    assert ignored(bench.output.read_text()) & ~of_the_c_library == 0
 
 
 def test_statuses_of_children_and_of_others() -> None:
