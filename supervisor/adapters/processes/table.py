@@ -27,7 +27,7 @@ from supervisor.adapters.processes.trees import Trees
 from supervisor.core.model.events import Event, Exited, KillIncomplete, MainPid, TreeEmpty
 from supervisor.core.model.spec import ResourcesSpec
 from supervisor.core.services.adoption import is_main
-from supervisor.core.services.succession import Member, Program, successor
+from supervisor.core.services.succession import Member, successor
 
 PR_SET_CHILD_SUBREAPER = 36
 STRANGERS_AFTER = 0.1
@@ -102,7 +102,7 @@ class ProcessTable:
                 if is_main(start, stat):
                     process = self._process(instance, incarnation, pid, pidfd, stat, tree)
                     process.settled = True
-                    process.program = _program(pid, stat)
+                    process.program = _program(pid)
                     self._add(process)
                     return process
                 os.close(pidfd)
@@ -128,8 +128,8 @@ class ProcessTable:
 
     def _recognize(self, process: Process) -> None:
         """Note what the process executes while that can still be read: at its end it is too late."""
-        if process.program is None and process.pidfd >= 0 and self.mains.get(process.pid) is process:
-            process.program = _program(process.pid, procfs.stat(process.pid))
+        if not process.program and process.pidfd >= 0 and self.mains.get(process.pid) is process:
+            process.program = _program(process.pid)
 
     def members(self, instance: str) -> list[int]:
         """The pids of its tree, whether or not it was moved into its cgroup yet."""
@@ -244,7 +244,7 @@ class ProcessTable:
         stat = procfs.stat(pid)
         process.pid = process.main = pid
         process.pidfd, process.start = pidfd, stat.start if stat is not None else None
-        process.program = _program(pid, stat)
+        process.program = _program(pid)
         process.tree.follow(pid, stat)
         self.mains[pid] = process
         self._loop.register(pidfd, lambda events: self._ready(process, events))
@@ -308,7 +308,9 @@ class ProcessTable:
         if status[0] != 0:
             return False
         stats = {pid: procfs.stat(pid) for pid in process.tree.members()}
-        left = {pid: Member(s.ppid, _program(pid, s)) for pid, s in stats.items() if s is not None and not s.ended}
+        left = {
+            pid: Member(s.ppid, _program(pid), s.executed) for pid, s in stats.items() if s is not None and not s.ended
+        }
         pid = successor(process.program, status[0], left)
         if pid is None or not self._switch(process, pid):
             return False
@@ -352,9 +354,8 @@ def become_subreaper(yes: bool = True) -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
 
 
-def _program(pid: int, stat: Stat | None) -> Program | None:
-    path = procfs.executable(pid) if stat is not None and stat.stack else ""
-    return Program(sys.intern(path), stat.stack) if stat is not None and path else None  # many run the same program
+def _program(pid: int) -> str:
+    return sys.intern(procfs.executable(pid))  # many run the same program
 
 
 def _is_zombie(pid: int) -> bool:

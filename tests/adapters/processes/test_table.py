@@ -106,16 +106,21 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 def test_a_start_reads_little_of_proc(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The start of a thousand services costs as much as what is read for each of them."""
     paths: list[str] = []
-    read = procfs.read
-    monkeypatch.setattr(procfs, "read", lambda path, *most: (paths.append(path), read(path, *most))[1])
+    for name in ("open", "listdir", "readlink"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda path, *a, r=real, **k: (paths.append(str(path)), r(path, *a, **k))[1])
     monkeypatch.setattr(table, "KNOWN_AFTER", 0.0)
     pid = bench.spawn("sleep", "1000")
     process = bench.processes.by_instance["web"]
-    bench.until(lambda: process.program is not None and process.settled)
+    bench.until(lambda: process.program and process.settled)
+    monkeypatch.undo()
     assert process.start == procfs.start_time(pid)
-    del paths[-1]
-    assert paths.count(f"/proc/{pid}/stat") == 2, "when it is taken, and when its program is known"
-    assert not [path for path in paths if path.endswith("cgroup.freeze")], "a cgroup that was just made is not frozen"
+    moved = isinstance(process.tree, CgroupTree)
+    assert sorted(path.removeprefix(f"/proc/{pid}/") for path in paths if path.startswith(f"/proc/{pid}/")) == [
+        "exe", "stat", *([f"task/{pid}/children"] if moved else []),
+    ]  # fmt: skip
+    asked = [path.rpartition("/")[2] for path in paths if f"test-{bench.id}/web/cgroup." in path]
+    assert asked == ["cgroup.procs"] * moved, "a cgroup that was just made is not frozen"
 
 
 def test_an_exit_is_seen_with_its_code(bench: Bench) -> None:
