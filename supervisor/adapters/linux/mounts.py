@@ -137,7 +137,7 @@ def candidates(program: bytes, search: bytes) -> list[bytes]:
     """Where a program of this name is looked for, in this order: in the places of `search`, unless it has a slash."""
     if b"/" in program:
         return [program]
-    return [os.path.join(place, program) for place in search.split(b":")]  # noqa: PTH118
+    return [place + b"/" + program if place else program for place in search.split(b":")]
 
 
 @cache

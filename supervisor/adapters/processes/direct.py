@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from supervisor.adapters.linux.mounts import candidates
@@ -65,18 +65,17 @@ def _programs(word: str, environment: Mapping[bytes, bytes]) -> list[bytes]:
 
 
 def _first(
-    programs: Iterable[bytes],
+    programs: Sequence[bytes],
     command: tuple[str, ...],
     environment: Mapping[bytes, bytes],
     actions: Sequence[tuple[int, int, int]],
 ) -> int:
     """Execute the first of `programs` that can be.  OSError: the first that tells more than that a file is missing.
 
-    What is missing is not tried: that would be a process that ends at once."""
+    What is missing is not tried, unless all are: that would be a process that ends at once."""
     failed = errno.ENOENT
-    for program in programs:
+    for program in [p for p in programs if os.access(p, os.F_OK)] or programs:
         try:
-            os.stat(program)  # noqa: PTH116 - on the restart path
             return os.posix_spawn(program, command, environment, file_actions=actions, setsid=True, setsigdef=_RESET)
         except OSError as error:
             if failed in _MISSING and error.errno is not None:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from select import EPOLLHUP
@@ -34,6 +35,8 @@ STRANGERS_AFTER = 0.1
 """Seconds from a SIGCHLD to a search for zombies of no instance, and to the second search, which reaps them."""
 KNOWN_AFTER = 1.0
 """Seconds from a spawn until what the process executes is noted: a wrapper has executed its program by then."""
+TOGETHER = 0.1
+"""Seconds by which that is done earlier for those that are spawned soon after another."""
 PARENT_REAPS_WITHIN = 1.5
 """Seconds in which the parent of an adopted process must reap it, else its exit status counts as unknown."""
 
@@ -59,6 +62,8 @@ class ProcessTable:
         self._before_exit = before_exit
         self._id = supervisor_id
         self._by_mark: dict[int, Process] = {}
+        self._new: deque[tuple[float, Process]] = deque()
+        """What has to be recognized, and when it began."""
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
         self._strangers: set[int] = set()
@@ -78,7 +83,7 @@ class ProcessTable:
         stat = procfs.stat(pid)
         process = self._process(instance, incarnation, pid, pidfd, stat, tree)
         self._add(process)
-        self._loop.call_at(self._loop.now() + KNOWN_AFTER, lambda: self._recognize(process))
+        self._recognize_later(process)
         tree.follow(pid, stat)
         if not process.settled:
             self._migration.plan(process)
@@ -126,10 +131,22 @@ class ProcessTable:
             self._memory.begin(process.tree.path)
         self._loop.register(process.pidfd, lambda events: self._ready(process, events))
 
-    def _recognize(self, process: Process) -> None:
-        """Note what the process executes while that can still be read: at its end it is too late."""
-        if not process.program and process.pidfd >= 0 and self.mains.get(process.pid) is process:
-            process.program = _program(process.pid)
+    def _recognize_later(self, process: Process) -> None:
+        if not self._new:
+            self._loop.call_at(self._loop.now() + KNOWN_AFTER, self._recognize)
+        self._new.append((self._loop.now(), process))
+
+    def _recognize(self) -> None:
+        """Note what new processes execute while that can still be read: at their end it is too late.
+
+        Those that began a little later are looked at as well, so that many starts do not wake the daemon as often."""
+        latest = self._loop.now() - KNOWN_AFTER + TOGETHER
+        while self._new and self._new[0][0] <= latest:
+            _, process = self._new.popleft()
+            if not process.program and process.pidfd >= 0 and self.mains.get(process.pid) is process:
+                process.program = _program(process.pid)
+        if self._new:
+            self._loop.call_at(self._new[0][0] + KNOWN_AFTER, self._recognize)
 
     def members(self, instance: str) -> list[int]:
         """The pids of its tree, whether or not it was moved into its cgroup yet."""
