@@ -7,7 +7,7 @@ its move is moved with it or searched for afterwards.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
@@ -59,12 +59,12 @@ class CgroupMigration:
         """The pids of its tree, whether or not it was moved yet."""
         return _with_descendants(process.pid) if process in self.waiting else process.tree.members()
 
-    def ended(self, process: Process) -> None:
-        """Note that it has ended, and move what it forked and is not moved yet."""
-        self.waiting.pop(process, None)
-        if not process.settled:
+    def ended(self, processes: Iterable[Process]) -> None:
+        """Note that these have ended, none of them settled, and move what they forked and is not moved yet."""
+        for process in processes:
+            self.waiting.pop(process, None)
             self._unsettled.append(process)
-            self._move_orphans()
+        self._move_orphans()
 
     def _move_next(self) -> None:
         now, late = self._loop.now(), False

@@ -99,9 +99,17 @@ class CgroupTree(Tree):
         return self._inside() or self.outside.members()
 
     def all_members(self) -> list[int]:
+        inside = self._inside()  # first: a member may be on its way out
+        return self._and(inside, self.outside.all_members())
+
+    def nearly_all_members(self) -> list[int]:
         inside = self._inside()
+        return self._and(inside, self.outside.nearly_all_members())
+
+    @staticmethod
+    def _and(inside: list[int], outside: list[int]) -> list[int]:
         known = set(inside)
-        return inside + [pid for pid in self.outside.all_members() if pid not in known]
+        return inside + [pid for pid in outside if pid not in known]
 
     def _inside(self) -> list[int]:
         return [pid for directory in self._directories() for pid in procfs.cgroup_members(directory)]

@@ -17,7 +17,7 @@ from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.linux.procfs import Stat
-from supervisor.adapters.processes import marks
+from supervisor.adapters.processes import marks, own_children
 from supervisor.adapters.processes.blocked import paused, why_it_stays
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
@@ -64,6 +64,8 @@ class ProcessTable:
         self._by_mark: dict[int, Process] = {}
         self._new: deque[tuple[float, Process]] = deque()
         """What has to be recognized, and when it began."""
+        self._exits: deque[tuple[Process, int, Status]] = deque()
+        """Exits to be handled at the end of the turn, with the pidfds that told of them."""
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
         self._strangers: set[int] = set()
@@ -290,7 +292,26 @@ class ProcessTable:
             self._adopted_died(process, events)
         else:
             if status is not None:
-                self._exited(process, status)
+                if not self._exits:
+                    self._loop.call_soon(self._all_exited)
+                self._exits.append((process, process.pidfd, status))
+
+    def _all_exited(self) -> None:
+        """Handle the exits of this turn together: to look for what they left takes as long as the daemon has children.
+
+        Otherwise the end of many would take as long as their square."""
+        unsettled = [process for process, _, _ in self._exits if not process.settled]
+        if unsettled:
+            self._migration.ended(unsettled)
+        try:
+            with own_children.one_look():
+                while self._exits:
+                    process, pidfd, status = self._exits.popleft()
+                    if process.pidfd == pidfd:  # else another became the main process in this turn
+                        self._exited(process, status)
+        finally:
+            if self._exits:
+                self._loop.call_soon(self._all_exited)
 
     def _adopted_died(self, process: Process, events: int) -> None:
         """Handle the end of another's child: its status is readable once its parent reaped it (EPOLLHUP)."""
@@ -309,7 +330,6 @@ class ProcessTable:
     def _exited(self, process: Process, status: Status) -> None:
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
-        self._migration.ended(process)
         empty = process.tree.empty()
         if not empty and self._taken_over(process, status):
             return
