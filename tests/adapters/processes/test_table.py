@@ -18,7 +18,7 @@ import pytest
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import child_status, foreign_status
-from supervisor.adapters.processes import cgroup_migration, table
+from supervisor.adapters.processes import cgroup_migration, own_children, table
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.descendant_tree import DescendantTree
 from supervisor.adapters.processes.spawn import Spawner, raise_descriptor_limit, reset_inherited_state
@@ -121,6 +121,26 @@ def test_a_start_reads_little_of_proc(bench: Bench, monkeypatch: pytest.MonkeyPa
     ]  # fmt: skip
     asked = [path.rpartition("/")[2] for path in paths if f"test-{bench.id}/web/cgroup." in path]
     assert asked == ["cgroup.procs"] * moved, "a cgroup that was just made is not frozen"
+
+
+def test_the_end_of_many_takes_few_looks_at_all_children(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look takes as long as the daemon has children, so that one for each would take as long as their square."""
+    looks: list[int] = []
+    children = procfs.children
+    monkeypatch.setattr(procfs, "children", lambda pid: (looks.append(pid), children(pid))[1])
+    monkeypatch.setattr(own_children, "RECENT", PATIENCE)
+    pids = {f"web{n}": bench.spawn("sleep", "1000", name=f"web{n}") for n in range(8)}
+    bench.until(lambda: all(process.settled for process in bench.processes.by_instance.values()))
+    looks.clear()
+    for name in pids:
+        bench.processes.deliver(name, signal.SIGTERM)
+    assert looks.count(os.getpid()) <= 1
+    for pid in pids.values():
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    looks.clear()
+    bench.until(lambda: len(bench.of(Exited)) == len(pids))
+    assert looks.count(os.getpid()) == 2, "the second shows that nothing was hidden from the first"
+    assert all(exited.tree_empty for exited in bench.of(Exited))
 
 
 def test_an_exit_is_seen_with_its_code(bench: Bench) -> None:
