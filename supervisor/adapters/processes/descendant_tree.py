@@ -186,7 +186,7 @@ class DescendantTree(Tree):
 
     def nearly_all_members(self) -> list[int]:
         if self._host_wide:
-            return self.all_members()
+            return self.members()
         return self._members_among(self._candidates(recent=True))
 
     def _candidates(self, *, recent: bool = False) -> list[int]:
