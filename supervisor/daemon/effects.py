@@ -110,7 +110,8 @@ class Effects:
             self._review_sockets = False
             if self._parts.on_demand is not None:
                 self._parts.on_demand.review()
-            self._parts.sockets.keep_only(open_sockets(self._parts.service_set.instances.values()))
+            if self._parts.sockets.any_open:  # else each end would be a look at all instances
+                self._parts.sockets.keep_only(open_sockets(self._parts.service_set.instances.values()))
         if self._unpublished:
             self._publish_all()
             if self._parts.cluster is not None:

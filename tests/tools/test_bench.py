@@ -80,6 +80,7 @@ def test_rows_are_chosen_by_the_beginning_of_their_key(bench: SimpleNamespace) -
     assert [chosen.key for chosen in bench.figures.select_rows(every, ["start", "beats"])] == [
         "start-100",
         "start-1000",
+        "start-cpu-1000",
         "beats",
     ]
     assert bench.figures.select_rows(every, []) == list(every)

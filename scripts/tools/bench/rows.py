@@ -14,6 +14,7 @@ ROWS = (
     Row("burst", "100 killed at once → all back", "ms", BELOW_EVERY_PEER),
     Row("start-100", "start of 100 from launch", "s", Goal(limit=0.3), 3),
     Row("start-1000", "start of 1000 from launch", "s", BELOW_EVERY_PEER, 3),
+    Row("start-cpu-1000", "start of 1000: CPU until all are up", "s", None, 2),
     Row("stop-gone", "stop of 100: last victim gone", "ms", Goal(limit=60.0)),
     Row("stop-return", "stop of 100: command returns", "ms", Goal(limit=150.0)),
     Row("idle-cpu-100", "idle with 100: CPU", "%", Goal(limit=0.0005), 3),

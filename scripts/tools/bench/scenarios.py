@@ -146,11 +146,13 @@ def hundred(bench: Bench, peer: Peer) -> None:
 
 def thousand(bench: Bench, peer: Peer) -> None:
     looks = bench.wants("idle-cpu-1000", "idle-wakes-1000", "pss-1000", "pss-slope")
-    if not bench.wants("start-1000") and not looks:
+    starts = bench.wants("start-1000", "start-cpu-1000")
+    if not starts and not looks:
         return
     services = [bench.service(i) for i in range(1000)]
-    for turn in range(bench.effort.starts_of_1000 if bench.wanted("start-1000") else 1):
+    for turn in range(bench.effort.starts_of_1000 if starts else 1):
         with bench.running(peer, services) as started_s:
+            bench.record("start-cpu-1000", proc.usage(peer.processes()).cpu_ns / SECOND)
             bench.record("start-1000", started_s)
             if looks and turn == 0:
                 time.sleep(bench.effort.settle_s + peer.settle_s)

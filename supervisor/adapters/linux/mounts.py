@@ -50,6 +50,10 @@ class MountTable:
         self._refresh()
         return self._remote(os.fsencode(path), directory) if self._any else None
 
+    def is_home_remote(self) -> bool:
+        """Whether this process is in a directory whose file system may not answer, by the mounts of the last look."""
+        return self._any and self._remote(os.getcwdb(), None) is not None  # noqa: PTH109 - bytes
+
     def remote_for_exec(self, command: Sequence[str], directory: str | None, search: str | None = None) -> str | None:
         """The same for all that executing `command` in `directory` touches: directory, PATH, program, interpreters.
 
@@ -133,7 +137,7 @@ def candidates(program: bytes, search: bytes) -> list[bytes]:
     """Where a program of this name is looked for, in this order: in the places of `search`, unless it has a slash."""
     if b"/" in program:
         return [program]
-    return [os.path.join(place, program) for place in search.split(b":")]  # noqa: PTH118
+    return [place + b"/" + program if place else program for place in search.split(b":")]
 
 
 @cache

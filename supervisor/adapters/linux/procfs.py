@@ -17,15 +17,17 @@ TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 """Bytes of one page."""
 
+_LINKS_OF_ONE_THREAD = 3  # of /proc/PID/task: two, and one for each thread
 _PF_KTHREAD = 0x200000  # include/linux/sched.h
+_PF_FORKNOEXEC = 0x40
+_IN_ONE_PIECE = 1  # byte: the first read brings all, and no second one is made to see that
 _MOST = 1 << 20  # bytes of one /proc file that are read; only environ and cgroup.procs can be longer than a page
 
 
 class Stat(NamedTuple):
     """The fields of /proc/PID/stat that are used.
 
-    `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes, `flags`: PF_… of include/linux/sched.h,
-    `stack`: the address at which its stack begins; 0 where that may not be read.
+    `utime`, `stime` and `start` (since boot) in clock ticks, `rss` in bytes, `flags`: PF_… of include/linux/sched.h.
     """
 
     name: str
@@ -39,7 +41,6 @@ class Stat(NamedTuple):
     start: int
     rss: int
     flags: int = 0
-    stack: int = 0
 
     @property
     def ended(self) -> bool:
@@ -53,6 +54,11 @@ class Stat(NamedTuple):
     def kernel_thread(self) -> bool:
         """It is a thread of the kernel, which no signal ends and which belongs to no service."""
         return bool(self.flags & _PF_KTHREAD)
+
+    @property
+    def executed(self) -> bool:
+        """It executed a program itself, and was not only forked."""
+        return not self.flags & _PF_FORKNOEXEC
 
 
 def read(path: str, maximum: int = _MOST) -> bytes | None:
@@ -75,7 +81,7 @@ def read(path: str, maximum: int = _MOST) -> bytes | None:
 
 def stat(pid: int) -> Stat | None:
     """Read and parse /proc/PID/stat.  None: the process does not exist (any more)."""
-    content = read(f"/proc/{pid}/stat")
+    content = read(f"/proc/{pid}/stat", _IN_ONE_PIECE)
     return parse_stat(content) if content else None
 
 
@@ -98,7 +104,6 @@ def parse_stat(content: bytes) -> Stat | None:
             start=int(fields[19]),
             rss=int(fields[21]) * PAGE,
             flags=int(fields[6]),
-            stack=int(fields[25]) if len(fields) > 25 else 0,
         )
     except ValueError:
         return None
@@ -165,8 +170,11 @@ def pids() -> list[int]:
 
 def children(pid: int) -> list[int]:
     """The processes whose parent is `pid` (any thread of it)."""
+    tasks = f"/proc/{pid}/task"
     try:
-        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208
+        # The kernel counts the threads there, and most processes have one.
+        alone = os.stat(tasks).st_nlink == _LINKS_OF_ONE_THREAD  # noqa: PTH116
+        threads = [str(pid)] if alone else os.listdir(tasks)  # noqa: PTH208
     except OSError:
         return []
     found: list[int] = []

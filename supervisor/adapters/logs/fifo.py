@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
 
 # A service that runs as another user may open /dev/stdout, which is subject to the pipe's own permissions. Other
 # processes cannot reach the pipe, because its directory is closed to them.
@@ -23,12 +22,12 @@ def open_fifo(dir_fd: int, name: str) -> int:
 
     Any other file of that name is renamed to `name`.aside. Raises OSError when the FIFO cannot be made or opened.
     """
-    with suppress(FileExistsError):
+    try:
         os.mkfifo(name, _MODE, dir_fd=dir_fd)
-    status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    if not _is_ours(status):
-        os.rename(name, f"{name}.aside", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-        os.mkfifo(name, _MODE, dir_fd=dir_fd)
+    except FileExistsError:
+        if not _is_ours(os.stat(name, dir_fd=dir_fd, follow_symlinks=False)):
+            os.rename(name, f"{name}.aside", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+            os.mkfifo(name, _MODE, dir_fd=dir_fd)
     fd = os.open(name, _OURS, dir_fd=dir_fd)
     os.fchmod(fd, _MODE)  # mkfifo applies the umask
     return fd

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -70,6 +70,9 @@ class LogStore:
             raise OperationFailed(
                 f"{error.filename}: {error.strerror}", "output cannot be captured without it"
             ) from None
+        self._looked = False
+        self._untidy: set[str] = set()  # instances whose files may have to be put in order
+        self._left_pipes: set[str] = set()  # by an earlier daemon
         self._compressor = Compressor(loop, self.problem)
         self._console = console
         self._printed: dict[str, tuple[ConsoleMode, Callable[[], None]]] = {}
@@ -82,6 +85,8 @@ class LogStore:
         Output that a child wrote while no daemon ran is still in the pipe, and is read first. Its standard error has a
         stream of its own where the spec says so, and where one is left: a process may still write to it.
         """
+        if not self._looked:
+            self._look()
         stream = self._streams.get(instance)
         new = stream is None
         stream = self._open(instance, spec)
@@ -95,8 +100,17 @@ class LogStore:
                 self.problem(instance, f"its stderr is kept with its stdout until it starts again: {error.message}")
         return stream
 
+    def _look(self) -> None:
+        """See what an earlier daemon left: once for all instances, because most have nothing there."""
+        try:
+            self._untidy = _untidy(os.listdir(self._dir_fd))  # noqa: PTH208
+            self._left_pipes = set(os.listdir(self._fifo_dir_fd))  # noqa: PTH208
+        except OSError as error:
+            raise OperationFailed(f"{self.directory} cannot be listed: {error.strerror}") from None
+        self._looked = True
+
     def _is_left(self, name: str) -> bool:
-        return name in self._inherited or name in self._in_use or rotation.exists(self._fifo_dir_fd, name)
+        return name in self._inherited or name in self._in_use or name in self._left_pipes
 
     def problem(self, name: str, message: str) -> None:
         """See WriterHost."""
@@ -152,10 +166,13 @@ class LogStore:
     def _writer(self, instance: str, spec: LogSpec, after: int = 0) -> AnyWriter:
         """The writer of a stream, in whose files everything is in order. `after`: see Segment."""
         path, found = self._place(instance, spec)
+        untidy = path is not None or instance in self._untidy
+        self._untidy.add(instance)  # from now on it may have files
         if path is None or not self._is_shared(instance, spec):
             writer = Writer(self, instance, spec, found)
             writer.sequence = after
-            self._tidy(writer, recover=True)
+            if untidy:
+                self._tidy(writer, recover=True)
             return writer
         from supervisor.adapters.logs.part import part_name
         from supervisor.adapters.logs.shared import SharedLog, SharedWriter
@@ -220,6 +237,8 @@ class LogStore:
                 instance, f"the log cannot be {path} and is kept in {self.directory} instead: {error.strerror}"
             )
             found, path = Place(self._dir_fd, rotation.log_name(instance)), None
+        if spec.path is None and instance not in self._untidy:
+            return path, found
         with suppress(OSError):  # a full disk: only readers that do not ask the daemon miss the log
             place.note(self._dir_fd, instance, path, shared=path is not None and self._is_shared(instance, spec))
         return path, found
@@ -268,6 +287,7 @@ class LogStore:
     def _close_stream(self, name: str) -> None:
         stream = self._streams.pop(name)
         stream.errors = None  # it is closed by itself
+        self._left_pipes.discard(name)
         self._release(stream)
         self._printed.pop(name, None)
 
@@ -405,6 +425,17 @@ class LogStore:
         self._leave(stream.writer)
         self._loop.unregister(stream.fd)
         os.close(stream.fd)
+
+
+def _untidy(names: Iterable[str]) -> set[str]:
+    """The instances that have more files, by the names of all, than a log and its index: rotated ones, a link, or what
+    a killed daemon had begun."""
+    found = set()
+    for name in names:
+        instance, end, rest = name.rpartition(rotation.log_name(""))
+        if end and rest not in ("", ".idx"):
+            found.add(instance)
+    return found
 
 
 def _of_stderr(spec: LogSpec) -> LogSpec:

@@ -7,7 +7,7 @@ its move is moved with it or searched for afterwards.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
@@ -20,6 +20,9 @@ JOIN_AFTER = 0.03
 
 JOIN_WITHIN = 0.25
 """Seconds after its spawn at which a new process is moved at the latest, however often others are spawned."""
+
+MOVES_BUDGET = 0.001
+"""Seconds of moves after which a turn of the loop begins no further one."""
 
 _MOST_LOOKS = 64  # searches for orphans in a row, should they fork for ever
 
@@ -40,7 +43,7 @@ class CgroupMigration:
         self._join_at = self._look_at = 0.0
 
     def plan(self, process: Process) -> None:
-        """Move it later, once nothing was spawned for JOIN_AFTER seconds; one process in each turn of the loop."""
+        """Move it later, once nothing was spawned for JOIN_AFTER seconds; a few in each turn of the loop."""
         now = self._loop.now()
         self._join_at = now + JOIN_AFTER
         if not self.waiting:
@@ -56,25 +59,27 @@ class CgroupMigration:
         """The pids of its tree, whether or not it was moved yet."""
         return _with_descendants(process.pid) if process in self.waiting else process.tree.members()
 
-    def ended(self, process: Process) -> None:
-        """Note that it has ended, and move what it forked and is not moved yet."""
-        self.waiting.pop(process, None)
-        if not process.settled:
+    def ended(self, processes: Iterable[Process]) -> None:
+        """Note that these have ended, none of them settled, and move what they forked and is not moved yet."""
+        for process in processes:
+            self.waiting.pop(process, None)
             self._unsettled.append(process)
-            self._move_orphans()
+        self._move_orphans()
 
     def _move_next(self) -> None:
+        now, late = self._loop.now(), False
+        while self.waiting and self._loop.now() - now <= MOVES_BUDGET:
+            process, latest = next(iter(self.waiting.items()))
+            if now < min(self._join_at, latest):
+                break
+            self._move(process)
+            late |= now >= latest
         if not self.waiting:
             return
-        now = self._loop.now()
-        first, latest = next(iter(self.waiting.items()))
-        if now >= min(self._join_at, latest):
-            self._move(first)
-            if now >= latest and self.waiting and now >= self._look_at:
-                self._move_orphans()
-                self._look_at = now + JOIN_WITHIN  # a look takes long where there are many children
-            latest = next(iter(self.waiting.values()), latest)
-        self._loop.call_at(max(now, min(self._join_at, latest)), self._move_next)
+        if late and now >= self._look_at:
+            self._move_orphans()
+            self._look_at = now + JOIN_WITHIN  # a look takes long where there are many children
+        self._loop.call_at(max(now, min(self._join_at, next(iter(self.waiting.values())))), self._move_next)
 
     def _move(self, process: Process) -> None:
         self.waiting.pop(process, None)

@@ -53,6 +53,8 @@ class CgroupTree(Tree):
 
     def limit(self, resources: ResourcesSpec | None, controllers: frozenset[str]) -> None:
         """Make the kernel enforce these limits, and reset all others: an earlier incarnation may have left some."""
+        if not controllers:
+            return
         if "memory" in controllers:
             self.accounts = self.path
         for name, value in kernel_limits(resources).items():
@@ -68,7 +70,7 @@ class CgroupTree(Tree):
     def join(self, pid: int) -> None:
         self.outside.join(pid)
         with suppress(OSError):  # it may have ended
-            if not self.holds(pid):
+            if not (self._has_children() and self.holds(pid)):  # it may have moved itself to one below
                 self._move(pid)
             for child in self._forked_before(pid):
                 self._move(child)
@@ -87,16 +89,27 @@ class CgroupTree(Tree):
             yield from outside
 
     def _move(self, pid: int) -> None:
-        with open(f"{self.path}/cgroup.procs", "w") as file:
-            file.write(str(pid))
+        fd = os.open(f"{self.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"%d" % pid)
+        finally:
+            os.close(fd)
 
     def members(self) -> list[int]:
         return self._inside() or self.outside.members()
 
     def all_members(self) -> list[int]:
+        inside = self._inside()  # first: a member may be on its way out
+        return self._and(inside, self.outside.all_members())
+
+    def nearly_all_members(self) -> list[int]:
         inside = self._inside()
+        return self._and(inside, self.outside.nearly_all_members())
+
+    @staticmethod
+    def _and(inside: list[int], outside: list[int]) -> list[int]:
         known = set(inside)
-        return inside + [pid for pid in self.outside.all_members() if pid not in known]
+        return inside + [pid for pid in outside if pid not in known]
 
     def _inside(self) -> list[int]:
         return [pid for directory in self._directories() for pid in procfs.cgroup_members(directory)]
@@ -104,10 +117,14 @@ class CgroupTree(Tree):
     def _directories(self) -> list[str]:
         """The cgroup and those below it; none where it was removed."""
         try:
-            without_children = os.stat(self.path).st_nlink == 2  # noqa: PTH116 - the kernel counts them there
+            with_children = self._has_children()
         except OSError:
             return []
-        return [self.path] if without_children else [directory for directory, _, _ in os.walk(self.path)]
+        return [directory for directory, _, _ in os.walk(self.path)] if with_children else [self.path]
+
+    def _has_children(self) -> bool:
+        """Whether there are cgroups below it.  OSError where it was removed."""
+        return os.stat(self.path).st_nlink != 2  # noqa: PTH116 - the kernel counts them there
 
     def belongs(self, pid: int) -> bool:
         return self.holds(pid) or self.outside.belongs(pid)

@@ -20,7 +20,7 @@ from contextlib import suppress
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.procfs import Stat
-from supervisor.adapters.processes import marks
+from supervisor.adapters.processes import marks, own_children
 from supervisor.adapters.processes.marks import Identity
 from supervisor.adapters.processes.tree import Tree
 
@@ -184,9 +184,15 @@ class DescendantTree(Tree):
     def _alive(pids: list[int]) -> list[int]:
         return [pid for pid in pids if (stat := procfs.stat(pid)) is not None and not stat.ended]
 
-    def _candidates(self) -> list[int]:
+    def nearly_all_members(self) -> list[int]:
+        if self._host_wide:
+            return self.members()
+        return self._members_among(self._candidates(recent=True))
+
+    def _candidates(self, *, recent: bool = False) -> list[int]:
         """The daemon's descendants, without other instances' main processes and their descendants."""
-        mine = (c for c in procfs.children(os.getpid()) if c == self.leader or c not in self._mains)
+        others = own_children.strangers(self._mains, recent=recent)
+        mine = [self.leader, *(c for c in others if c != self.leader)] if self.leader else others
         return [pid for child in mine for pid in (child, *procfs.descendants(child))]
 
     def _members_among(self, pids: list[int]) -> list[int]:

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.procfs import Stat
+
+RECENT = 0.05
+"""Seconds for which a look at all children may be reused where it need not be exact: it takes as long as there are
+children."""
+_MOST_LOOKS = 4
 
 noted: set[int] = set()
 """Their pids."""
@@ -34,3 +42,50 @@ def is_own(pid: int, stat: Stat | None) -> bool:
     if stat is None or stat.session != pid:
         return False
     return procfs.executable(pid) == os.path.realpath(sys.executable)
+
+
+def strangers(mains: Container[int], *, recent: bool = False) -> list[int]:
+    """The children of the daemon that are none of its main processes.  `recent`: perhaps those of a moment ago."""
+    if _last.mains is mains:
+        if _last.in_force and not _last.found:
+            return []
+        if recent and time.monotonic() - _last.at <= RECENT:
+            return _last.found
+    children = _stable() if _last.in_force else procfs.children(os.getpid())
+    _last.found = [pid for pid in children if pid not in mains]
+    _last.mains, _last.at = mains, time.monotonic()
+    return _last.found
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Let one look serve all questions inside the block, if it shows no stranger.
+
+    That is exact for who asks what is left of trees whose main processes were reaped before: what is left of one is a
+    stranger or descends from one, so there is nothing, and never will be."""
+    _last.in_force, _last.mains = True, None
+    try:
+        yield
+    finally:
+        _last.in_force, _last.mains = False, None
+
+
+class _Look:
+    in_force = False
+    mains: Container[int] | None = None
+    found: list[int]
+    at = 0.0
+
+
+_last = _Look()
+
+
+def _stable() -> list[int]:
+    """Two looks that saw the same: a parent that dies between two reads hides its child from both."""
+    before = procfs.children(os.getpid())
+    for _ in range(_MOST_LOOKS - 1):
+        found = procfs.children(os.getpid())
+        if found == before:
+            break
+        before = found
+    return before

@@ -5,7 +5,6 @@ from __future__ import annotations
 from supervisor.adapters.linux.procfs import Stat
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.tree import Tree
-from supervisor.core.services.succession import Program
 
 
 class Process:
@@ -23,8 +22,8 @@ class Process:
         self.pid = self.main = pid
         self.pidfd = pidfd
         self.start = stat.start if stat is not None else None
-        self.program: Program | None = None
-        """What it executes, known a moment after its start."""
+        self.program = ""
+        """The path of what it executes, known a moment after its start."""
         self.tree = tree
         self.mark = mark
         self.settled = not isinstance(tree, CgroupTree)

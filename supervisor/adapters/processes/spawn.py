@@ -1,9 +1,10 @@
 """Starts a process from its spec: without a shell, in its own session, with no descriptor but those intended for it.
 
-`subprocess.Popen` without a `preexec_fn` uses vfork: a spawn takes less than a millisecond, nearly independent of the
-daemon's size (docs/decisions/0004-vfork.md).  What Popen cannot set (limits, nice, oom score) is set around it or right
-after it; see `_inherited_limits`.  Processes that get sockets, a sandbox or fewer privileges are forked instead
-(fork_exec.py).  What lies on a file system that may not answer is started apart from the event loop (apart.py).
+A spawn by vfork takes a fraction of a millisecond, independent of the daemon's size (docs/decisions/0004-vfork.md):
+posix_spawn makes it (direct.py), and `subprocess.Popen` for a service that has a user, groups or a umask.  What neither
+sets (limits, nice, oom score) is set around it or right after it; see `_inherited_limits`.  Processes that get sockets,
+a sandbox or fewer privileges are forked instead (fork_exec.py).  What lies on a file system that may not answer is
+started apart from the event loop (apart.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.processes import marks
+from supervisor.adapters.processes.direct import spawn_directly
 from supervisor.core.model import sdnotify
 from supervisor.core.model.spec import ServiceSpec
 
@@ -113,14 +115,25 @@ class Spawner:
         needed = self._needed(spec)
         mark = marks.mark_for(self._id, instance)
         errors = output if errors is None else errors
-        with marks.inherited_by_children(mark), _inherited_limits(limits, _descriptors(spec)):
+        with marks.inherited_by_children(mark), _inherited_limits(limits, _descriptors(spec)) as left:
             environment = self.environment(spec, instance, incarnation)
             if _needs_fork(spec):
                 pid = _fork_exec(spec, environment, output, errors, sockets, needed)
+            elif (direct := self._spawn_directly(spec, environment, output, errors)) is not None:
+                pid = direct
             else:
                 pid = _popen(spec, environment, output, errors)
-        _adjust(pid, spec, limits, self._protected)
+        _adjust(pid, spec, left, self._protected)
         return pid
+
+    def _spawn_directly(
+        self, spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, errors: int
+    ) -> int | None:
+        """The pid; None where posix_spawn does not set all that the service has."""
+        rights = (spec.user, spec.group, spec.extra_groups, spec.umask)
+        if any(right is not None for right in rights) or self._mounts.is_home_remote():
+            return None
+        return spawn_directly(spec.command, spec.directory, environment, (_dev_null(), output, errors))
 
     def remote(self, spec: ServiceSpec) -> str | None:
         """The mount point of a file system that may not answer and that a spawn would touch, or None."""
@@ -257,23 +270,32 @@ def _descriptors(spec: ServiceSpec) -> int:
 
 
 @contextmanager
-def _inherited_limits(limits: Mapping[int, tuple[int, int]], descriptors: int) -> Iterator[None]:
-    """Set the child's soft limits on the daemon inside the block, in which the child is spawned.
+def _inherited_limits(
+    limits: Mapping[int, tuple[int, int]], descriptors: int
+) -> Iterator[Mapping[int, tuple[int, int]]]:
+    """Set the child's soft limits on the daemon inside the block, in which the child is spawned; yields those limits
+    that it does not inherit as they are to be.
 
     A limit that leaves no room for so many more `descriptors` of the daemon is left out.
     """
     before = []
+    left = dict(limits)
     for which in _HARMLESS_TO_US & limits.keys():
         wanted = limits[which][0]
         soft, hard = resource.getrlimit(which)
         new = hard if wanted == -1 or (hard != -1 and wanted > hard) else wanted
-        if new == soft or (which == resource.RLIMIT_NOFILE and new != -1 and not _fit_below(new, descriptors)):
-            continue
-        with suppress(OSError, ValueError):
-            resource.setrlimit(which, (new, hard))
+        if new != soft:
+            if which == resource.RLIMIT_NOFILE and new != -1 and not _fit_below(new, descriptors):
+                continue
+            try:
+                resource.setrlimit(which, (new, hard))
+            except (OSError, ValueError):
+                continue
             before.append((which, (soft, hard)))
+        if (new, hard) == limits[which]:
+            del left[which]
     try:
-        yield
+        yield left
     finally:
         for which, pair in before:
             resource.setrlimit(which, pair)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from select import EPOLLHUP
@@ -16,7 +17,7 @@ from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
 from supervisor.adapters.linux.procfs import Stat
-from supervisor.adapters.processes import marks
+from supervisor.adapters.processes import marks, own_children
 from supervisor.adapters.processes.blocked import paused, why_it_stays
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
@@ -27,13 +28,15 @@ from supervisor.adapters.processes.trees import Trees
 from supervisor.core.model.events import Event, Exited, KillIncomplete, MainPid, TreeEmpty
 from supervisor.core.model.spec import ResourcesSpec
 from supervisor.core.services.adoption import is_main
-from supervisor.core.services.succession import Member, Program, successor
+from supervisor.core.services.succession import Member, successor
 
 PR_SET_CHILD_SUBREAPER = 36
 STRANGERS_AFTER = 0.1
 """Seconds from a SIGCHLD to a search for zombies of no instance, and to the second search, which reaps them."""
 KNOWN_AFTER = 1.0
 """Seconds from a spawn until what the process executes is noted: a wrapper has executed its program by then."""
+TOGETHER = 0.1
+"""Seconds by which that is done earlier for those that are spawned soon after another."""
 PARENT_REAPS_WITHIN = 1.5
 """Seconds in which the parent of an adopted process must reap it, else its exit status counts as unknown."""
 
@@ -59,6 +62,10 @@ class ProcessTable:
         self._before_exit = before_exit
         self._id = supervisor_id
         self._by_mark: dict[int, Process] = {}
+        self._new: deque[tuple[float, Process]] = deque()
+        """What has to be recognized, and when it began."""
+        self._exits: deque[tuple[Process, int, Status]] = deque()
+        """Exits to be handled at the end of the turn, with the pidfds that told of them."""
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
         self._strangers: set[int] = set()
@@ -78,7 +85,7 @@ class ProcessTable:
         stat = procfs.stat(pid)
         process = self._process(instance, incarnation, pid, pidfd, stat, tree)
         self._add(process)
-        self._loop.call_at(self._loop.now() + KNOWN_AFTER, lambda: self._recognize(process))
+        self._recognize_later(process)
         tree.follow(pid, stat)
         if not process.settled:
             self._migration.plan(process)
@@ -102,7 +109,7 @@ class ProcessTable:
                 if is_main(start, stat):
                     process = self._process(instance, incarnation, pid, pidfd, stat, tree)
                     process.settled = True
-                    process.program = _program(pid, stat)
+                    process.program = _program(pid)
                     self._add(process)
                     return process
                 os.close(pidfd)
@@ -126,10 +133,22 @@ class ProcessTable:
             self._memory.begin(process.tree.path)
         self._loop.register(process.pidfd, lambda events: self._ready(process, events))
 
-    def _recognize(self, process: Process) -> None:
-        """Note what the process executes while that can still be read: at its end it is too late."""
-        if process.program is None and process.pidfd >= 0 and self.mains.get(process.pid) is process:
-            process.program = _program(process.pid, procfs.stat(process.pid))
+    def _recognize_later(self, process: Process) -> None:
+        if not self._new:
+            self._loop.call_at(self._loop.now() + KNOWN_AFTER, self._recognize)
+        self._new.append((self._loop.now(), process))
+
+    def _recognize(self) -> None:
+        """Note what new processes execute while that can still be read: at their end it is too late.
+
+        Those that began a little later are looked at as well, so that many starts do not wake the daemon as often."""
+        latest = self._loop.now() - KNOWN_AFTER + TOGETHER
+        while self._new and self._new[0][0] <= latest:
+            _, process = self._new.popleft()
+            if not process.program and process.pidfd >= 0 and self.mains.get(process.pid) is process:
+                process.program = _program(process.pid)
+        if self._new:
+            self._loop.call_at(self._new[0][0] + KNOWN_AFTER, self._recognize)
 
     def members(self, instance: str) -> list[int]:
         """The pids of its tree, whether or not it was moved into its cgroup yet."""
@@ -244,7 +263,7 @@ class ProcessTable:
         stat = procfs.stat(pid)
         process.pid = process.main = pid
         process.pidfd, process.start = pidfd, stat.start if stat is not None else None
-        process.program = _program(pid, stat)
+        process.program = _program(pid)
         process.tree.follow(pid, stat)
         self.mains[pid] = process
         self._loop.register(pidfd, lambda events: self._ready(process, events))
@@ -273,7 +292,26 @@ class ProcessTable:
             self._adopted_died(process, events)
         else:
             if status is not None:
-                self._exited(process, status)
+                if not self._exits:
+                    self._loop.call_soon(self._all_exited)
+                self._exits.append((process, process.pidfd, status))
+
+    def _all_exited(self) -> None:
+        """Handle the exits of this turn together: to look for what they left takes as long as the daemon has children.
+
+        Otherwise the end of many would take as long as their square."""
+        unsettled = [process for process, _, _ in self._exits if not process.settled]
+        if unsettled:
+            self._migration.ended(unsettled)
+        try:
+            with own_children.one_look():
+                while self._exits:
+                    process, pidfd, status = self._exits.popleft()
+                    if process.pidfd == pidfd:  # else another became the main process in this turn
+                        self._exited(process, status)
+        finally:
+            if self._exits:
+                self._loop.call_soon(self._all_exited)
 
     def _adopted_died(self, process: Process, events: int) -> None:
         """Handle the end of another's child: its status is readable once its parent reaped it (EPOLLHUP)."""
@@ -292,7 +330,6 @@ class ProcessTable:
     def _exited(self, process: Process, status: Status) -> None:
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
-        self._migration.ended(process)
         empty = process.tree.empty()
         if not empty and self._taken_over(process, status):
             return
@@ -308,7 +345,9 @@ class ProcessTable:
         if status[0] != 0:
             return False
         stats = {pid: procfs.stat(pid) for pid in process.tree.members()}
-        left = {pid: Member(s.ppid, _program(pid, s)) for pid, s in stats.items() if s is not None and not s.ended}
+        left = {
+            pid: Member(s.ppid, _program(pid), s.executed) for pid, s in stats.items() if s is not None and not s.ended
+        }
         pid = successor(process.program, status[0], left)
         if pid is None or not self._switch(process, pid):
             return False
@@ -352,9 +391,8 @@ def become_subreaper(yes: bool = True) -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
 
 
-def _program(pid: int, stat: Stat | None) -> Program | None:
-    path = procfs.executable(pid) if stat is not None and stat.stack else ""
-    return Program(sys.intern(path), stat.stack) if stat is not None and path else None  # many run the same program
+def _program(pid: int) -> str:
+    return sys.intern(procfs.executable(pid))  # many run the same program
 
 
 def _is_zombie(pid: int) -> bool:

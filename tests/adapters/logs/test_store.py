@@ -387,3 +387,24 @@ def test_line_splitter_over_any_cut() -> None:
         splitter = LineSplitter()
         assert splitter.feed(text[:cut]) + splitter.feed(text[cut:]) == [b"a", b"", b"bb"]
         assert splitter.flush() == [b"ccc"] and splitter.flush() == []
+
+
+def test_the_first_start_of_many_asks_for_files_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start of a thousand services costs as much as what is asked for each of them."""
+    it = Capture(tmp_path)
+    (it.logs / "old.log").touch()
+    (it.logs / "old.log.idx").touch()
+    asked: list[str] = []
+    for question in ("stat", "unlink", "readlink", "listdir"):
+        real = getattr(os, question)
+        monkeypatch.setattr(os, question, lambda *a, r=real, q=question, **k: (asked.append(q), r(*a, **k))[1])
+    for name in ("web", "old", "a", "b"):
+        it.store.open(name, PLAIN)
+    monkeypatch.undo()
+    assert asked == ["listdir", "listdir"]
+    it.close()
+
+
+@pytest.mark.parametrize("left", ["log.1", "log.1.gz", "log.new", "log.raw", "log.at", "log.in"])
+def test_what_was_left_of_one_is_looked_at(left: str) -> None:
+    assert logs._untidy(["web.log", "web.log.idx", f"a.log.b.{left}", "notes"]) == {"a.log.b"}

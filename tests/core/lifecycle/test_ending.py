@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from supervisor.core.lifecycle.instance import GIVE_UP_AFTER
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import State
 from supervisor.core.model.causes import Cause
+from supervisor.core.services import service_set as module
 from tests.core.services.test_service_set import World, spec
 
 
@@ -80,3 +83,19 @@ def test_a_detached_service_that_is_no_longer_configured_is_stopped() -> None:
     plan = World(spec("web")).plan
     world.take(world.service_set.apply(plan, world.now)[1])
     assert world.states() == {"web": "running"}
+
+
+def test_the_end_of_many_is_no_look_at_all_of_them_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"web{n:02}" for n in range(40)]
+    world = World(*(spec(name) for name in names))
+    world.take(world.service_set.start(names, world.now))
+    world.obedient = False
+    world.take(world.service_set.shutdown(world.now))
+    looks: list[str] = []
+    real = module._is_awaited
+    monkeypatch.setattr(module, "_is_awaited", lambda i, now: (looks.append(i.name), real(i, now))[1])
+    for name in names:
+        assert not world.service_set.finished(world.now)
+        world.dies(name)
+    assert world.service_set.finished(world.now)
+    assert len(looks) <= 5 * len(names)

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.core.services.succession import Member, Program, successor
+from supervisor.core.services.succession import Member, successor
 
-MAIN = Program("/bin/web", 1000)
-AGAIN, FORKED, HELPER = Program("/bin/web", 2000), Program("/bin/web", 1000), Program("/bin/helper", 3000)
-NEXT = {20: Member(1, AGAIN), 21: Member(20, AGAIN), 22: Member(20, HELPER)}
+MAIN = "/bin/web"
+
+
+def again(ppid: int) -> Member:
+    return Member(ppid, MAIN, executed=True)
+
+
+def forked(ppid: int) -> Member:
+    return Member(ppid, MAIN, executed=False)
+
+
+def helper(ppid: int) -> Member:
+    return Member(ppid, "/bin/helper", executed=True)
+
+
+NEXT = {20: again(1), 21: again(20), 22: helper(20)}
 
 
 @pytest.mark.parametrize(
     ("left", "pid"),
     [
         (NEXT, 20),
-        ({20: Member(1, AGAIN)}, 20),
+        ({20: again(1)}, 20),
         ({}, None),
-        ({20: Member(1, HELPER)}, None),
-        ({20: Member(1, FORKED)}, None),
-        ({20: Member(1, None)}, None),
-        ({20: Member(1, AGAIN), 30: Member(1, AGAIN)}, None),
-        ({20: Member(1, AGAIN), 30: Member(1, HELPER)}, None),
+        ({20: helper(1)}, None),
+        ({20: forked(1)}, None),
+        ({20: Member(1, "", executed=True)}, None),
+        ({20: again(1), 30: again(1)}, None),
+        ({20: again(1), 30: helper(1)}, None),
     ],
 )
 def test_the_one_process_that_executed_the_program_again(left: dict[int, Member], pid: int | None) -> None:
@@ -34,4 +47,4 @@ def test_a_failure_is_no_handing_over(code: int | None) -> None:
 
 
 def test_of_a_program_that_was_never_seen_nothing_is_known() -> None:
-    assert successor(None, 0, NEXT) is None
+    assert successor("", 0, NEXT) is None
