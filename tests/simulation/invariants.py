@@ -191,7 +191,7 @@ class Invariants:
                     self._fail(f"{name} was wanted down, and a crash has started it")
             told[name] = record
             self._judge(self._world.clients.recorded(record))
-            if record.cause in MOVES:
+            if record.cause in MOVES or (record.cause is Cause.RELOADED and record.before is not record.after):
                 self._grants.pop(name, None)
             self._count_restart(record, daemon)
             known = daemon.service_set.instances.get(name)
