@@ -54,8 +54,8 @@ class Invariants:
         """The services of the file at each start and reload since the last orderly end or boot, up to a spawn."""
         self._spawned = True
         self._unrecorded: set[Process] = set()
-        """Those that ran when the ledger was lost while no supervisor did, or were being ended when a supervisor died and
-        a full disk had taken nothing: what was to become of them is not known."""
+        """Those that ran when the ledger was lost while no supervisor did, or were being ended when a supervisor died
+        and a full disk had taken nothing: what was to become of them is not known."""
         self._reasons: dict[str, Cause] = {}
         """Why each instance is on its way down."""
 
