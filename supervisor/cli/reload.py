@@ -11,7 +11,7 @@ from supervisor.cli.options import daemon_options, pass_target
 from supervisor.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from supervisor.core.model.documents import Difference
     from supervisor.core.model.instance_documents import Instance
@@ -41,11 +41,11 @@ def reload(target: DaemonTarget, dry_run: bool, no_wait: bool, as_json: bool) ->
 
         click.echo(dumps(answer))
         return
-    rows = target.client.status(answer["restarted"])["instances"] if answer["restarted"] else []
-    for line in _difference(answer, _resting(rows, answer["applied"])):
+    for line in _difference(answer):
         click.echo(line)
-    if not dry_run:
-        for line in _at_rest(rows):
+    left = _left(answer)
+    if left and not dry_run:
+        for line in _at_rest(target.client.status(left)["instances"], answer):
             click.echo(line)
     rolled = answer.get("rolled", [])
     if rolled and not dry_run and not no_wait:
@@ -54,29 +54,25 @@ def reload(target: DaemonTarget, dry_run: bool, no_wait: bool, as_json: bool) ->
         follow(target.client, rolled)
 
 
-def _resting(rows: Iterable[Instance], applied: bool) -> set[str]:
-    """Services of which nothing runs, so that the reload restarts nothing; none that has run and ended since then."""
-    at_rest: set[str] = set()
-    moves: set[str] = set()
-    for row in rows:
-        rests = row["state"] in ("stopped", "exited", "failed") and (not applied or row["cause"] == "reloaded")
-        (at_rest if rests else moves).add(row["service"])
-    return at_rest - moves
+def _left(answer: Difference) -> list[str]:
+    """The services that get neither a new process nor a start."""
+    moves = {*answer["restarted"], *answer.get("rolled", [])} - {*answer.get("resting", [])}
+    return [name for name in answer["changed"] if name not in moves]
 
 
-def _at_rest(rows: Iterable[Instance]) -> Iterator[str]:
-    """What a reload does not start, because it had ended or its breaker is open; and the command that does."""
+def _at_rest(rows: Iterable[Instance], answer: Difference) -> Iterator[str]:
+    """The commands that start what a reload does not start: what is done, and what failed and is changed in place."""
     for row in rows:
         name = row["name"]
         if row["goal"] != "up" or row.get("maintenance"):
             continue
-        if row["state"] == "exited":
+        if row["state"] == "exited" and row["service"] in answer["restarted"]:
             yield f"{name} had ended and is not started by this: `supervisor start {name}` starts it"
         elif row["state"] == "failed":
             yield f"{name} has failed, and its breaker stays open: `supervisor reset {name}` tries it at once"
 
 
-def _difference(answer: Difference, resting: Collection[str] = ()) -> list[str]:
+def _difference(answer: Difference) -> list[str]:
     lines = [click.style(f"+ {name}", fg="green") for name in answer["added"]]
     lines += [click.style(f"- {name}", fg="red") for name in answer["removed"]]
     ended = answer.get("scale_ended", {})
@@ -85,7 +81,8 @@ def _difference(answer: Difference, resting: Collection[str] = ()) -> list[str]:
         if not keys:
             continue
         how = "restarted" if name in answer["restarted"] else "in place"
-        how = "at its next start" if name in resting else how
+        how = "started" if name in answer.get("started", []) else how
+        how = "at its next start" if name in answer.get("resting", []) else how
         how = "instance by instance" if name in answer.get("rolled", []) else how
         before = answer.get("retried", {}).get(name)
         tried = f"; tried before and {before}" if before else ""

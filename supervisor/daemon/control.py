@@ -33,6 +33,7 @@ from supervisor.errors import ConfigError, NoSuchService, OperationFailed, Super
 if TYPE_CHECKING:
     from supervisor.adapters.control.port import InCluster
     from supervisor.adapters.http.messages import Peer
+    from supervisor.adapters.metrics.page import Page, PageMaker
     from supervisor.adapters.metrics.scrapes import Scrapes
     from supervisor.core.model.balance_documents import Balances
     from supervisor.core.model.breaker_document import BreakerStatus
@@ -62,6 +63,7 @@ class Control:
         self._view = StatusView(parts)
         self.followers = Followers(parts, self.make_status)
         self._scrapes: Scrapes | None = None
+        self._pages: PageMaker | None = None
         self._scales: dict[str, Scale] = {}
         """The newest order of `scale` for each service."""
 
@@ -162,13 +164,22 @@ class Control:
 
     def metrics(self, done: Callable[[bytes | SupervisorError], None]) -> None:
         if self._scrapes is None:
-            from supervisor.adapters.metrics.page import PageMaker
             from supervisor.adapters.metrics.scrapes import Scrapes
+
+            self._scrapes = Scrapes(self._parts.loop.call_soon, self._parts.loop.now, self._page)
+        self._scrapes.ask(done)
+
+    def _page(self) -> Page:
+        """A page of metrics; the first one imports what it needs, because most daemons are never asked."""
+        if self._pages is None:
+            from supervisor.adapters.metrics.scrapes import imports
+
+            yield from imports()
+            from supervisor.adapters.metrics.page import PageMaker
             from supervisor.daemon.metrics_source import MetricsSource
 
-            loop, source = self._parts.loop, MetricsSource(self._parts, self._view.supervisor)
-            self._scrapes = Scrapes(loop.call_soon, loop.now, PageMaker(self._parts.metrics, source).page)
-        self._scrapes.ask(done)
+            self._pages = PageMaker(self._parts.metrics, MetricsSource(self._parts, self._view.supervisor))
+        return (yield from self._pages.page())
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
         return self.followers.watch(subscriber)

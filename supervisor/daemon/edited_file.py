@@ -48,6 +48,8 @@ def apply_edits(parts: Parts, compiled: Plan | ConfigError, dry_run: bool, by: B
         "removed": list(change.removed),
         "changed": {name: list(keys) for name, keys in change.changed.items()},
         "restarted": [n for n in change.changed if change.needs_restart(n) and n not in change.rolled],
+        "started": sorted(change.started),
+        "resting": sorted(change.resting),
         "rolled": [name for name in change.changed if name in change.rolled],
         "retried": retried,
         "unchanged": change.unchanged,

@@ -134,8 +134,10 @@ def changes(answer: Difference) -> list[str]:
     """What a reload would do, one line each; nothing if it would do nothing."""
     words = [f"+ {name}" for name in answer["added"]] + [f"− {name}" for name in answer["removed"]]
     for name, keys in answer["changed"].items():
-        restarts = "   (restarts)" if name in answer["restarted"] else ""
-        words.append(f"~ {name}: {', '.join(keys)}{restarts}")
+        how = "   (restarts)" if name in answer["restarted"] else ""
+        how = "   (starts)" if name in answer.get("started", []) else how
+        how = "   (at its next start)" if name in answer.get("resting", []) else how
+        words.append(f"~ {name}: {', '.join(keys)}{how}")
     words += [f"~ {name}: `supervisor scale {name}={n}` ends" for name, n in answer.get("scale_ended", {}).items()]
     if answer["supervisor"]:
         words.append(f"takes effect when the daemon is restarted: {', '.join(answer['supervisor'])}")

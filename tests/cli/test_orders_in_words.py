@@ -11,7 +11,7 @@ from click import unstyle
 
 from supervisor.cli.balance import table
 from supervisor.cli.options import refuse_file
-from supervisor.cli.reload import _at_rest, _difference, _resting
+from supervisor.cli.reload import _at_rest, _difference, _left
 from supervisor.cli.waiting import output as wait_output
 from supervisor.core.detection.interval_histogram import IntervalHistogram
 from supervisor.core.model.events import BeginMaintenance
@@ -51,35 +51,34 @@ def test_a_reload_tells_the_end_of_a_scale_once() -> None:
     assert "replicas" in _difference(_answer(other=["replicas"]))[0], "no scale explains it"
 
 
-def test_a_reload_does_not_say_that_it_restarts_what_rests() -> None:
-    rows = [
-        view("web@1", "failed", cause="reloaded"),
-        view("web@2", "running"),
-        view("job", "exited", cause="reloaded"),
-        view("halted", "stopped", cause="reloaded"),
-        view("migrate", "exited", cause="exited"),  # restarted by this reload, and done since then
-        view("again", "backoff", cause="reloaded"),
-    ]
-    assert _resting(rows, applied=True) == {"job", "halted"}
-    assert _resting(rows, applied=False) == {"job", "halted", "migrate"}
-    answer = _answer(web=["command"], job=["command"]) | {"restarted": ["web", "job"], "scale_ended": {}}
-    assert [*map(unstyle, _difference(answer, {"job"}))][:2] == [
+CHANGED = _answer(web=["command"], up=["command"], job=["command"], old=["nice"], new=["command"]) | {
+    "restarted": ["web", "up", "job"], "started": ["up"], "resting": ["job"], "rolled": ["new"], "scale_ended": {},
+}  # fmt: skip
+
+
+def test_a_reload_says_of_each_service_what_becomes_of_it() -> None:
+    assert [*map(unstyle, _difference(CHANGED))][:5] == [
         "~ web  command (restarted)",
+        "~ up  command (started)",
         "~ job  command (at its next start)",
+        "~ old  nice (in place)",
+        "~ new  command (instance by instance)",
     ]
+    assert _left(CHANGED) == ["job", "old"]
 
 
 def test_a_reload_says_what_it_does_not_start() -> None:
     rows = [
-        view("a", "exited", cause="reloaded"),
-        view("b", "failed", cause="reloaded"),
-        view("c", "exited", maintenance={"reason": None}),
-        view("d", "stopped", goal="down"),
-        view("e"),
+        view("job", "exited", cause="succeeded"),
+        view("job@2", "exited", maintenance={"reason": None}),
+        view("job@3", "stopped", goal="down"),
+        view("old", "failed", cause="reloaded"),
+        view("old@2", "exited", cause="succeeded"),
+        view("old@3"),
     ]
-    assert list(_at_rest(rows)) == [
-        "a had ended and is not started by this: `supervisor start a` starts it",
-        "b has failed, and its breaker stays open: `supervisor reset b` tries it at once",
+    assert list(_at_rest(rows, CHANGED)) == [
+        "job had ended and is not started by this: `supervisor start job` starts it",
+        "old has failed, and its breaker stays open: `supervisor reset old` tries it at once",
     ]
 
 

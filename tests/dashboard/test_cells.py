@@ -577,15 +577,17 @@ def test_the_story_is_wrapped_below_its_labels() -> None:
 
 def test_reload_is_told_in_lines() -> None:
     answer: Difference = {
-        "applied": False, "added": ["a"], "removed": ["b"], "changed": {"c": ["command"], "d": ["description"]},
-        "restarted": ["c"], "unchanged": 0, "supervisor": ["runtime_dir"],
+        "applied": False, "added": ["a"], "removed": ["b"],
+        "changed": {"c": ["command"], "e": ["command"], "f": ["command"], "d": ["description"]},
+        "restarted": ["c", "e", "f"], "started": ["e"], "resting": ["f"], "unchanged": 0, "supervisor": ["runtime_dir"],
     }  # fmt: skip
     assert changes(answer) == [
-        "+ a", "− b", "~ c: command   (restarts)", "~ d: description",
+        "+ a", "− b", "~ c: command   (restarts)", "~ e: command   (starts)", "~ f: command   (at its next start)",
+        "~ d: description",
         "takes effect when the daemon is restarted: runtime_dir",
     ]  # fmt: skip
     many: Difference = {**answer, "added": [str(n) for n in range(40)]}
-    assert len(changes(many)) == 13 and changes(many)[-1] == "and 32 more"
+    assert len(changes(many)) == 13 and changes(many)[-1] == "and 34 more"
 
 
 def test_evidence_of_any_shape_can_be_read() -> None:

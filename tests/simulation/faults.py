@@ -129,6 +129,8 @@ def reload(world: World, daemon: Daemon) -> None:
         return
     if service_set.rollouts is not None:
         service_set.rollouts.filed(world.plan)
+    change = service_set.difference(world.plan)
+    world.invariants.wishes.corrected(change.restarted - change.rolled, daemon)
     world.invariants.reloaded(world.plan)
     world.invariants.rollouts.ordered()
     world.command(lambda d: put_in_force(d, world.plan))

@@ -54,7 +54,8 @@ class Invariants:
         """The services of the file at each start and reload since the last orderly end or boot, up to a spawn."""
         self._spawned = True
         self._unrecorded: set[Process] = set()
-        """Those that ran when the ledger was lost while no supervisor did: what was to become of them is not known."""
+        """Those that ran when the ledger was lost while no supervisor did, or were being ended when a supervisor died
+        and a full disk had taken nothing: what was to become of them is not known."""
         self._reasons: dict[str, Cause] = {}
         """Why each instance is on its way down."""
 
@@ -78,7 +79,10 @@ class Invariants:
 
     def crashed(self, daemon: Daemon) -> None:
         if daemon.ledger.behind:
-            self._doubtful |= set(daemon.service_set.instances)
+            instances = daemon.service_set.instances
+            self._doubtful |= set(instances)
+            ending = {name for name, instance in instances.items() if instance.state is State.STOPPING}
+            self._unrecorded |= {p for p in self._world.processes.living() if p.instance in ending}
         self.wishes.crashed(self._doubtful, behind=daemon.ledger.behind)
 
     def forgotten(self) -> None:
@@ -191,7 +195,7 @@ class Invariants:
                     self._fail(f"{name} was wanted down, and a crash has started it")
             told[name] = record
             self._judge(self._world.clients.recorded(record))
-            if record.cause in MOVES:
+            if record.cause in MOVES or (record.cause is Cause.RELOADED and record.before is not record.after):
                 self._grants.pop(name, None)
             self._count_restart(record, daemon)
             known = daemon.service_set.instances.get(name)

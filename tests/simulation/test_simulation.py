@@ -232,6 +232,14 @@ def starts_nothing_that_a_reload_adds(patch: Patch) -> None:
     _ignores(patch, ev.Start, Cause.ADDED)
 
 
+def starts_nothing_that_a_reload_corrects(patch: Patch) -> None:
+    patch.setattr(commands, "begins_anew", lambda instance, spec: instance.dormant and not spec.on_demand)
+
+
+def counts_failures_of_the_definition_before(patch: Patch) -> None:
+    patch.setattr(commands, "_forget_failures", lambda instance: None)
+
+
 def starts_no_dependencies(patch: Patch) -> None:
     patch.setattr(service_set, "with_dependencies", lambda names, instances, specs: list(names))
 
@@ -424,6 +432,8 @@ MUTANTS: list[Callable[[Patch], None]] = [
     does_not_hear_a_start,
     does_not_hear_a_restart,
     starts_nothing_that_a_reload_adds,
+    starts_nothing_that_a_reload_corrects,
+    counts_failures_of_the_definition_before,
     starts_no_dependencies,
     tries_before_the_cooldown_is_over,
     does_not_double_the_cooldown,

@@ -7,6 +7,7 @@ as the world gave them.  Where a crash came before an order was carried out, eit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from supervisor.core.model.actions import Goal, Record, State
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 FOREVER = float("inf")
+AT_REST = frozenset({State.BACKOFF, State.FAILED})
 NOT_ORDERED = DETECTED | {Cause.GROUP_RESTARTED, Cause.DEPENDENCY_RESTARTED, Cause.RELOADED}
 """Why an instance in maintenance must not be stopped."""
 MOST_COOLDOWNS, LONGEST_COOLDOWN = 32.0, 3600.0
@@ -52,6 +54,8 @@ class Wishes:
 
         self._alone: dict[str, float] = {}
         """Until when each instance is to be left alone, where that is known."""
+        self._to_try: set[str] = set()
+        """What has failed, and is started because its definition was changed."""
         self._started_by_hand: set[str] = set()
         """Instances in maintenance of which a person ordered a start, or whose start had begun."""
 
@@ -102,6 +106,13 @@ class Wishes:
         """Nothing may be done to it but by an order."""
         return self._alone.get(name, 0.0) > self._world.now + 0.001
 
+    def corrected(self, services: AbstractSet[str], daemon: Daemon) -> None:
+        """A reload gives these services a definition that needs new processes."""
+        for name, instance in daemon.service_set.instances.items():
+            failed = instance.state in AT_REST and self._wanted.get(name) and not self.is_left_alone(name)
+            if instance.spec.name in services and failed and instance.maintenance is None:
+                self._to_try.add(name)
+
     def reloaded(self, plan: Plan) -> None:
         """Services that are new are wanted as the plan says; those that are taken out are no more judged."""
         self._fallbacks |= {spec.restart.fallback for spec in plan.services if spec.restart.fallback is not None}
@@ -115,6 +126,7 @@ class Wishes:
         """Everything is to end."""
         self._closing = True
         self._to_end.clear()
+        self._to_try.clear()
 
     # -- what becomes of daemons ---------------------------------------------------------------------------------
 
@@ -136,6 +148,7 @@ class Wishes:
         if behind:
             self._open |= set(self._wanted)
             self._closing = False
+        self._to_try.clear()
         for name in self._open | doubtful:
             if name in self._wanted:
                 self._wanted[name] = None
@@ -148,6 +161,7 @@ class Wishes:
     def ended(self) -> None:
         """An orderly end, or a reboot: only history is left."""
         self._anew = True
+        self._to_try.clear()
         self._started_by_hand.clear()
         for known in (self._opened, self._runs_since, self._to_end):
             known.clear()
@@ -181,6 +195,8 @@ class Wishes:
                 return f"{name} has run for {now - since:g} s, and its breaker is not closed"
         if not daemon.ledger.behind:
             self._open.clear()
+        if self._to_try:
+            return f"{min(self._to_try)} has failed, its definition was changed, and it is not started"
         for name, (incarnation, since) in self._to_end.items():
             process = daemon.processes.get(name)
             runs_on = process is not None and process.alive and process.incarnation == incarnation
@@ -202,7 +218,10 @@ class Wishes:
             self._runs_since.pop(name, None)
             if record.after is State.RUNNING:
                 self._runs_since[name] = now
-        if record.cause in (Cause.ROLLED_OUT, Cause.PUT_BACK):
+        if record.before in AT_REST and record.before is not record.after:
+            self._to_try.discard(name)
+        anew = record.cause is Cause.RELOADED and record.before is not record.after
+        if anew or record.cause in (Cause.ROLLED_OUT, Cause.PUT_BACK):
             self._close(name)
             self._open.add(name)
         elif record.cause is Cause.BREAKER_CLOSED:

@@ -31,6 +31,7 @@ ROWS = (
     Row("status", "status with 100, whole process", "ms", Goal(peer="supervisord", factor=0.7)),
     Row("scrape-cpu", "scrape with 500: CPU", "ms", Goal(limit=10.0)),
     Row("scrape-ratio", "scrape with 500 / answer of status", "", Goal(limit=0.35), 2),
+    Row("scrape-beat", "scrape with 500: a beat waits", "ms", Goal(limit=2.0)),
     Row("scrape-wait", "scrape with 500: another request waits", "ms", Goal(limit=4.0)),
     Row("demand-added", "start on demand: added to the first request", "ms", Goal(limit=15.0)),
     Row("demand-ratio", "start on demand: first request / bare parent", "", Goal(limit=1.15), 2),

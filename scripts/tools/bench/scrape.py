@@ -1,12 +1,15 @@
-"""Measures what a scrape of 500 instances costs the daemon, and how long another request waits meanwhile.
+"""Measures what a scrape of 500 instances costs the daemon, and how long a beat and another request wait meanwhile.
 
 The scrape is also compared with an answer of `/v1/status` in the same run, so that two machines can be compared.
 """
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import socket
+import struct
+import termios
 import threading
 import time
 from pathlib import Path
@@ -18,6 +21,8 @@ from scripts.tools.bench.scenarios import MS, Bench
 
 SCRAPED = 500
 ROUNDS = 5
+COLLECTED_S = 0.011
+"""Beats that follow each other faster are read together."""
 
 
 class Control(http.client.HTTPConnection):
@@ -37,7 +42,7 @@ class Control(http.client.HTTPConnection):
 
 
 def scrape(bench: Bench, peer: Peer) -> None:
-    if peer.name != OURS or not bench.wants("scrape-cpu", "scrape-ratio", "scrape-wait"):
+    if peer.name != OURS or not bench.wants("scrape-cpu", "scrape-ratio", "scrape-beat", "scrape-wait"):
         return
     with bench.running(peer, [bench.service(i) for i in range(SCRAPED)]):
         time.sleep(bench.effort.settle_s + peer.settle_s)
@@ -49,6 +54,7 @@ def scrape(bench: Bench, peer: Peer) -> None:
             page, status = _cost(peer, control, "/metrics"), _cost(peer, control, "/v1/status")
             bench.record("scrape-cpu", page / MS)
             bench.record("scrape-ratio", page / status)
+            bench.record("scrape-beat", _beat_waits(control, str(path.with_name("notify.sock"))))
             bench.record("scrape-wait", _longest_wait(control, other))
         control.close()
         other.close()
@@ -61,6 +67,26 @@ def _cost(peer: Peer, control: Control, target: str) -> float:
     for _ in range(ROUNDS):
         control.ask(target)
     return (proc.usage(pids) - before).cpu_ns / ROUNDS
+
+
+def _beat_waits(control: Control, path: str) -> float:
+    """The longest time in ms that the daemon leaves a beat in its socket while a page is made.
+
+    Beats are further apart than those that the daemon collects on purpose.  Where other programs keep the CPUs busy,
+    the time tells how long daemon and bench waited for a CPU."""
+    scraping = threading.Thread(target=control.ask, args=("/metrics",))
+    longest = 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as beats:
+        scraping.start()
+        while scraping.is_alive():
+            began = time.monotonic_ns()
+            beats.sendto(b"WATCHDOG=1", path)
+            while struct.unpack("i", fcntl.ioctl(beats, termios.TIOCOUTQ, bytes(4)))[0]:
+                pass
+            longest = max(longest, time.monotonic_ns() - began)
+            time.sleep(COLLECTED_S)
+        scraping.join()
+    return longest / MS
 
 
 def _longest_wait(control: Control, other: Control) -> float:

@@ -19,6 +19,9 @@ NOWHERE = "127.0.0.1:1"
 """The address of a slot that has no instance."""
 LEAST_SLOTS, HOSTS = 8, 4
 IDEMPOTENT = "GET HEAD OPTIONS PUT DELETE TRACE"
+BUFFER = 15 * 1024
+"""Bytes of a request that HAProxy can keep to send it again (tune.bufsize less tune.maxrewrite).  What may fit is sent
+when it has come as a whole: HAProxy sends nothing again of which a part came after it had begun."""
 LONGEST_WAIT = 600
 """Seconds that a client or an instance may be silent within a request: a hung instance is found by its heartbeats."""
 
@@ -130,6 +133,8 @@ def _backend(one: Backend) -> list[str]:
             "    retry-on conn-failure empty-response",
             f"    acl may_run_twice method {IDEMPOTENT}",
             "    http-request disable-l7-retry unless may_run_twice",
+            f"    acl fits_the_buffer req.hdr_val(content-length) 1:{BUFFER}",
+            f"    http-request wait-for-body time {LONGEST_WAIT}s if may_run_twice fits_the_buffer",
         ]
     if balance.check:
         lines.append(f"    option httpchk GET {balance.check}")

@@ -16,7 +16,7 @@ from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Goal, Purpose, Signal, StartMonitoring, State
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec
+from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec, ServiceType
 
 # -- start -----------------------------------------------------------------------------------------------------------
 
@@ -166,17 +166,30 @@ def send_signal(instance: Instance, event: ev.SendSignal, now: float, out: list[
 # -- a changed configuration -----------------------------------------------------------------------------------------
 
 
-def reconfigure(instance: Instance, event: ev.Reconfigure, now: float, out: list[Action]) -> None:
-    """Take a changed specification, and restart the process where only a new one can follow it.
+def begins_anew(instance: Instance, spec: ServiceSpec) -> bool:
+    """A changed definition that needs a new process starts one, although none runs: the former one failed or ended, and
+    nobody stopped it.  A oneshot that has succeeded is done."""
+    if instance.goal is not Goal.UP:
+        return False
+    if instance.state is State.STOPPED:
+        return not spec.on_demand
+    if instance.state is State.EXITED:
+        return instance.cause is not Cause.SUCCEEDED or spec.type is ServiceType.SERVICE
+    return instance.state in (State.BACKOFF, State.FAILED)
 
-    In maintenance that restart waits for the end."""
+
+def reconfigure(instance: Instance, event: ev.Reconfigure, now: float, out: list[Action]) -> None:
+    """Take a changed specification, and restart the process where only a new one can follow it; failures of the former
+    definition do not count then.  What failed is started.
+
+    In maintenance that waits for the end."""
     _take_spec(instance, event.spec, now, out)
     if event.number_alone:
         instance.running_spec = event.spec
         return
     if instance.maintenance is not None:
         runs = instance.state is State.RUNNING or instance.phase in (Phase.SPAWNING, Phase.UP)
-        due = instance.maintenance.reload_due or (event.restart and runs)
+        due = instance.maintenance.reload_due or (event.restart and (runs or begins_anew(instance, event.spec)))
         instance.maintenance = instance.maintenance._replace(reload_due=due)
         out.append(record(instance, instance.state, Cause.RELOADED, _given(event.by)))
         if event.restart:
@@ -189,12 +202,35 @@ def reconfigure(instance: Instance, event: ev.Reconfigure, now: float, out: list
             return
     elif instance.state in (State.RUNNING, State.SUSPECT) or instance.phase in (Phase.SPAWNING, Phase.UP):
         if instance.goal is Goal.UP:
+            _forget_failures(instance)
             end_process(instance, Cause.RELOADED, After.RESTART, now, out, detail=_given(event.by))
         return
-    elif instance.state is State.STOPPED and instance.goal is Goal.UP and not instance.dormant:
-        wait_to_start(instance, Cause.RELOADED, now, out, _given(event.by))  # it does not start on demand any more
+    elif begins_anew(instance, event.spec):
+        start_anew(instance, now, out, event.by)
         return
+    elif _is_failing(instance) and event.spec.type is ServiceType.SERVICE:
+        _forget_failures(instance)
+        instance.after, instance.wanted_by, instance.failure = After.RESTART, Cause.RELOADED, None
     note(instance, Cause.RELOADED, now, out, _given(event.by))
+
+
+def start_anew(instance: Instance, now: float, out: list[Action], by: Mapping[str, Any] = ev.NOTHING) -> None:
+    """Start what has failed or ended with a changed definition, or let it wait for a connection again."""
+    _forget_failures(instance)
+    if instance.spec.on_demand:
+        move(instance, State.STOPPED, Cause.RELOADED, now, out, _given(by))
+    else:
+        wait_to_start(instance, Cause.RELOADED, now, out, _given(by))
+
+
+def _is_failing(instance: Instance) -> bool:
+    """Its process is on its way down, and what follows is not decided yet."""
+    return instance.state is State.STOPPING and instance.goal is Goal.UP and instance.after is After.DECIDE
+
+
+def _forget_failures(instance: Instance) -> None:
+    instance.tracker.reset()
+    instance.recovering = False
 
 
 # -- a rollout -------------------------------------------------------------------------------------------------------
@@ -238,8 +274,7 @@ def replace_while_stopping(instance: Instance, event: ev.Replace, now: float, ou
 def _take_definition(instance: Instance, event: ev.Replace, now: float, out: list[Action]) -> None:
     _take_spec(instance, event.spec, now, out)
     instance.revision = event.revision
-    instance.tracker.reset()
-    instance.recovering = False
+    _forget_failures(instance)
 
 
 def _take_spec(instance: Instance, spec: ServiceSpec, now: float, out: list[Action]) -> None:

@@ -63,8 +63,9 @@ def move(
 def note(
     instance: Instance, cause: Cause, now: float, out: list[Action], detail: Mapping[str, Any] | None = None
 ) -> None:
-    """Record something that changes no state."""
-    instance.cause, instance.cause_at = cause, now
+    """Record something that changes no state.  Why a process has ended stays known: a oneshot has succeeded by that."""
+    if instance.state is not State.EXITED:
+        instance.cause, instance.cause_at = cause, now
     out.append(record(instance, instance.state, cause, detail))
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from supervisor.core.lifecycle.commands import begins_anew, start_anew
 from supervisor.core.lifecycle.ending import decide
 from supervisor.core.lifecycle.entering import (
     await_health,
@@ -62,7 +63,9 @@ def end(instance: Instance, event: ev.EndMaintenance, now: float, out: list[Acti
         return
     instance.maintenance = None
     out.append(record(instance, instance.state, Cause.MAINTENANCE_OVER, _given(event.by)))
-    if instance.state is State.EXITED:
+    if over.reload_due and begins_anew(instance, instance.spec):
+        start_anew(instance, now, out)
+    elif instance.state is State.EXITED:
         if instance.goal is Goal.UP and instance.failure is not None:
             decide(instance, now, out)
     elif over.reload_due and _runs(instance) and instance.goal is Goal.UP:

@@ -116,14 +116,18 @@ def looked_at(instance: Instance, event: ev.MemberLookedAt, now: float, out: lis
         return
     if event.gone:
         _gone(instance, members, event.process, now)
-    elif member.since is not None or not member.at_work(now):
         return
-    elif not event.stopped:
+    if member.since is not None or not member.at_work(now):
+        return
+    if not event.stopped:
         member.stopped_at = None
-    elif member.stopped_at is None or event.ran > member.stopped_ran:
+        return
+    if member.stopped_at is None or event.ran > member.stopped_ran:
         member.stopped_at, member.stopped_ran = now, event.ran
     elif now >= member.stopped_at + members.max_timeout:
         _begin_suspicion(instance, member, now, out)
+        return
+    member.look_at = min(members.next_look(now), member.stopped_at + members.max_timeout)
 
 
 def _gone(instance: Instance, members: Members, process: tuple[int, int], now: float) -> None:
@@ -190,6 +194,9 @@ def _hold(
     """The silence proves nothing: examine again later.  A new reason is recorded once."""
     member.asked_again = False
     member.until = now + EXAMINE_TIMEOUT
+    if why == STOPPED:  # which excuses it no longer than that
+        left = _spec(instance).max_timeout - member.silence(now, _members(instance).first_at[member.process])
+        member.until = min(member.until, now + left)
     if member.held != why:
         member.held = why
         lasts = round(now - (member.since or now), 3)

@@ -38,7 +38,8 @@ class Maintenance(NamedTuple):
     """That an instance is left alone (maintenance.py).
 
     `since` and `ends_at` are seconds since the epoch, so that they hold in another boot too; `until` is the end by the
-    monotonic clock.  `reload_due`: its configuration was changed since, which needs a new process."""
+    monotonic clock.  `reload_due`: its configuration was changed since, which needs a new process, or starts what has
+    failed."""
 
     since: float
     ends_at: float | None

@@ -192,7 +192,9 @@ class Difference(TypedDict):
     added: list[str]
     removed: list[str]
     changed: Annotated[dict[str, list[str]], "the keys that changed, by service"]
-    restarted: list[str]
+    restarted: Annotated[list[str], "what needs new processes"]
+    started: NotRequired[Annotated[list[str], "of these: nothing runs because it failed or ended, and it is started"]]
+    resting: NotRequired[Annotated[list[str], "of these: nothing runs, and it is changed at its next start"]]
     rolled: NotRequired[Annotated[list[str], "not restarted at once, but instance by instance"]]
     retried: NotRequired[
         Annotated[dict[str, str], "the definition that the file has was taken out of force before: why"]

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
+from supervisor.core.lifecycle.commands import begins_anew
+from supervisor.core.model.actions import State
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
+
+if TYPE_CHECKING:
+    from supervisor.core.lifecycle.instance import Instance
 
 IN_PLACE = frozenset(
     {
@@ -44,11 +52,16 @@ NOT_WRITTEN = frozenset({"unresolved", "configured_replicas", "first_name", "sur
 SUPERVISOR_IN_PLACE = frozenset({"max_concurrent_restarts", "wait_ready"})
 """Keys of [supervisor] that a running daemon follows."""
 
+AT_REST = frozenset({State.STOPPED, State.EXITED, State.BACKOFF, State.FAILED})
+"""The states without a process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Names of services, and the changed keys of each changed one.  `supervisor`: changed keys that need a new
-    daemon.  `rolled`: of those that need new processes, the ones that get them instance by instance."""
+    daemon.  `rolled`: of those that need new processes, the ones that get them instance by instance.  Of the others
+    nothing runs of those that are `started`, because they failed or ended, and of those that are `resting`, which get
+    the change at their next start."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -57,6 +70,8 @@ class Difference:
     supervisor: tuple[str, ...] = ()
     restarted: frozenset[str] = frozenset()
     rolled: frozenset[str] = frozenset()
+    started: frozenset[str] = frozenset()
+    resting: frozenset[str] = frozenset()
 
     def needs_restart(self, service: str) -> bool:
         """The change of this service takes effect only in a new process."""
@@ -81,6 +96,19 @@ def difference(old: Plan, new: Plan) -> Difference:
         supervisor=tuple(k for k in changed_keys(old.supervisor, new.supervisor) if k not in SUPERVISOR_IN_PLACE),
         restarted=frozenset(name for name in changed if _needs_process(before[name], after[name], changed[name])),
     )
+
+
+def at_rest(
+    plan: Plan, changed: AbstractSet[str], instances: Mapping[str, Instance]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Of services that need new processes those of which nothing runs: what the changed plan starts, and the others."""
+    started: set[str] = set()
+    resting: set[str] = set()
+    for spec in plan.services:
+        own = [instances[name] for name in spec.instances if name in instances]
+        if spec.name in changed and all(i.state in AT_REST for i in own):
+            (started if any(i.maintenance is None and begins_anew(i, spec) for i in own) else resting).add(spec.name)
+    return frozenset(started), frozenset(resting)
 
 
 def _keys(old: ServiceSpec, new: ServiceSpec, moved: str | None) -> tuple[str, ...]:

@@ -321,7 +321,7 @@ class ServiceSet:
 
     def difference(self, plan: Plan) -> Difference:
         """What `apply` would change."""
-        from supervisor.core.services.plan_diff import difference
+        from supervisor.core.services.plan_diff import at_rest, difference
 
         change = difference(self.plan, plan)
         rolled: set[str] = set()
@@ -330,7 +330,8 @@ class ServiceSet:
                 mixed = self.rollouts is not None and self.rollouts.halted(spec.name)
                 alive = any(name in self.instances and self.instances[name].alive for name in spec.instances)
                 rolled |= {spec.name} if alive and (mixed or change.needs_restart(spec.name)) else set()
-        return replace(change, rolled=frozenset(rolled))
+        started, resting = at_rest(plan, change.restarted - rolled, self.instances)
+        return replace(change, rolled=frozenset(rolled), started=started, resting=resting)
 
     def named(self, plan: Plan) -> Plan:
         """`plan` as it fits to what runs."""

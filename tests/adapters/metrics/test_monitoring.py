@@ -163,6 +163,36 @@ def test_every_panel_has_an_id_of_its_own_and_asks_the_data_source_that_a_user_c
             assert '{job=~"$job", instance=~"$instance"' in target["expr"]
 
 
+def test_grafanas_own_model_takes_the_whole_board() -> None:
+    """Read into the types that Grafana publishes, of its panels and of queries to Prometheus, and written again, the
+    board is what it was: it has no field and no value of which they know nothing."""
+    pytest.importorskip("grafana_foundation_sdk")
+    from grafana_foundation_sdk.cog import encoder, plugins
+    from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
+
+    plugins.register_default_plugins()
+    found = board()
+    for variable in found["templating"]["list"]:
+        variable.pop("definition", None)  # Grafana writes it, its types lack it
+    read = Dashboard.from_json(found)
+    written = json.loads(encoder.JSONEncoder().encode(read))
+    assert _lost(found, written, "") == []
+    for panel in read.panels or ():
+        assert isinstance(panel, Panel) and type(panel.options).__module__.endswith(f".{panel.type_val}")
+        assert {type(target).__module__.rpartition(".")[2] for target in panel.targets or ()} == {"prometheus"}
+
+
+def _lost(before: Any, after: Any, path: str) -> list[str]:
+    """Where something of `before` is missing in `after`, or is another value."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        pairs = [(value, after.get(key), f"{path}.{key}") for key, value in before.items()]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = [(one, other, f"{path}[{k}]") for k, (one, other) in enumerate(zip(before, after, strict=True))]
+    else:
+        return [] if before == after else [path]
+    return [lost for one, other, place in pairs for lost in _lost(one, other, place)]
+
+
 def test_promtool_takes_the_rules() -> None:
     checked = promtool("check", "rules", "--lint-fatal", str(MONITORING / "alerts.yml"))
     assert checked.returncode == 0, checked.stderr

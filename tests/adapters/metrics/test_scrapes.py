@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 
 from supervisor.adapters.metrics.collector import MetricsCollector
 from supervisor.adapters.metrics.page import Page, PageMaker, Reading
-from supervisor.adapters.metrics.scrapes import SLICE, Scrapes
+from supervisor.adapters.metrics.scrapes import MODULES, SLICE, Scrapes
 from supervisor.adapters.metrics.turns import Turns
 from supervisor.errors import OperationFailed, SupervisorError
 from tests.adapters.metrics.test_collector import Daemon, Scrape, reading
@@ -71,6 +73,25 @@ def test_no_slice_of_500_instances_delays_a_heartbeat_by_more_than_2_ms(cost: fl
     assert max(turned.slices) <= LONGEST_DELAY
     assert len(turned.slices) >= 500 * cost / LONGEST_DELAY
     assert source.looks == 500
+
+
+def test_the_first_page_imports_one_module_in_each_step() -> None:
+    """In a daemon that was never asked.  Nothing is left that the page itself would import at once."""
+    script = """
+import sys
+import supervisor.daemon.control, supervisor.daemon.runtime
+from supervisor.adapters.metrics import scrapes
+def loaded():
+    return {name for name, module in sys.modules.items() if name.startswith("supervisor.") and module.__file__
+            and not hasattr(module, "__path__")}
+steps = scrapes.imports()
+before = loaded()
+for _ in steps:
+    print(*sorted(loaded() - before))
+    before = loaded()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert tuple(done.stdout.splitlines()) == MODULES
 
 
 def test_a_look_that_takes_longer_than_a_slice_ends_it() -> None:

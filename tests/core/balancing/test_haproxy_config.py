@@ -45,6 +45,8 @@ def test_every_key_of_balance_is_in_the_file() -> None:
     assert "balance roundrobin" in lines
     assert "retry-on conn-failure empty-response" in lines
     assert "http-request disable-l7-retry unless may_run_twice" in lines
+    assert "acl fits_the_buffer req.hdr_val(content-length) 1:15360" in lines
+    assert "http-request wait-for-body time 600s if may_run_twice fits_the_buffer" in lines
     assert "option httpchk GET /healthz" in lines
     assert "server slot1 127.0.0.1:18101 id 1 cookie slot1" in lines
     assert "hard-stop-after 1500ms" in lines

@@ -399,7 +399,7 @@ def test_small_print_of_orders_that_come_at_odd_moments() -> None:
     for event in (ev.StartPermitted(), ev.Spawned(2, 78), ev.Exited(2, 1, None, True)):
         step(instance, event, 106.0)
     assert instance.state is State.BACKOFF
-    records = step(instance, ev.Reconfigure(replace(instance.spec, umask=1), restart=True), 107.0)
+    records = step(instance, ev.Reconfigure(replace(instance.spec, description="db"), restart=False), 107.0)
     assert instance.state is State.BACKOFF
     assert len(records) == 1, "nothing runs that would have to be restarted"
 

@@ -559,6 +559,45 @@ def test_a_link_to_another_release_is_another_directory(
     assert difference(old, replace(old, path="/srv/moved/services.toml", folder=after)).changed == {}
 
 
+def test_a_reload_starts_what_has_failed_and_is_corrected() -> None:
+    """It says so beforehand, and what a person stopped stays stopped."""
+    once = {"policy": "never", "jitter": 0.0}
+    services = {
+        "failed": spec("failed", restart={"max_restarts": 0, "jitter": 0.0}),
+        "again": spec("again", restart={"initial": 60.0, "jitter": 0.0}),
+        "ended": spec("ended", restart=once),
+        "stopped": spec("stopped"),
+        "alone": spec("alone", restart={"max_restarts": 0}),
+        "job": spec("job", type="oneshot"),
+        "up": spec("up"),
+        "half": spec("half", replicas=2, restart={"max_restarts": 0}),
+        "same": spec("same", restart={"max_restarts": 0}),
+    }
+    world = World(*services.values())
+    world.start()
+    for name, code in {"failed": 1, "again": 1, "ended": 1, "alone": 1, "job": 0, "half@1": 1, "same": 1}.items():
+        world.dies(name, code)
+    world.stop("stopped")
+    world.take(world.service_set.begin_maintenance(["alone"], world.now, ev.BeginMaintenance(0.0)))
+    changed = {name: replace(known, command=("y",)) for name, known in services.items()}
+    changed["same"] = replace(services["same"], description="the same")
+    plan = replace(world.plan, services=tuple(changed.values()))
+    before = world.service_set.difference(plan)
+    difference, actions = world.service_set.apply(plan, world.now)
+    assert difference == before
+    assert (sorted(before.started), sorted(before.resting)) == (
+        ["again", "ended", "failed"],
+        ["alone", "job", "stopped"],
+    )
+    assert before.restarted == changed.keys() - {"same"}
+    world.take(actions)
+    runs = {name for name, state in world.states().items() if state == "running"}
+    assert runs == {"failed", "again", "ended", "up", "half@1", "half@2"}
+    world.dies("failed")
+    assert world["failed"].state is State.FAILED and world["failed"].tracker.cooldown == 60.0, "a fresh count"
+    assert world["job"].ready_for_dependants, "a reload does not make it undone"
+
+
 def test_a_dependant_that_was_stopped_stays_so_when_its_dependency_restarts() -> None:
     world = World(spec("db"), spec("web", depends_on=["db"], on_dependency_restart="restart"))
     world.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -84,6 +85,48 @@ def test_after_a_crash_all_goes_on_and_nothing_is_done_twice(daemon: Start) -> N
     whole(one)
     for pid in before.values():
         wait_gone(pid)
+
+
+SAYS_IT_LATER = """
+import os, socket, sys
+os.read(os.open(sys.argv[1], os.O_RDONLY), 1)
+if sys.argv[2] == "again":
+    from supervisor import heartbeat
+    heartbeat.ready()
+else:
+    try:
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+    except OSError as error:
+        print(type(error).__name__, flush=True)
+with open(sys.argv[3], "w") as said:
+    said.write("x")
+os.read(os.open(sys.argv[1], os.O_RDONLY), 1)
+"""
+
+
+def test_what_became_ready_while_no_daemon_ran_is_not_restarted(daemon: Start, tmp_path: Path) -> None:
+    """READY=1 was refused.  The client that comes with the supervisor says it again; another program's silence is taken
+    for readiness when the start timeout is over."""
+    names = ("again", "once")
+    toml = ""
+    for name in names:
+        command = [sys.executable, "-c", SAYS_IT_LATER, f"{tmp_path}/{name}.go", name, f"{tmp_path}/{name}.said"]
+        toml += f"[services.{name}]\nready = {{ notify = true }}\nstart_timeout = '10s'\n"
+        toml += f"command = {json.dumps(command)}\n"
+        os.mkfifo(tmp_path / f"{name}.go")
+        os.mkfifo(tmp_path / f"{name}.said")
+    one = daemon(toml)
+    before = {name: one.event(name, "starting", "spawned")["detail"]["pid"] for name in names}
+    one.signal(signal.SIGKILL)
+    one.wait()
+    for name in names:
+        (tmp_path / f"{name}.go").write_text("x")
+        assert (tmp_path / f"{name}.said").read_text() == "x"
+    one.start()
+    assert one.event("again", "running", "ready")["detail"]["how"] == "notify"
+    assert one.event("once", "running", "ready")["detail"]["how"].startswith("assumed: ")
+    assert {name: one.status(name)["pid"] for name in names} == before
+    assert [one.status(name)["incarnation"] for name in names] == [1, 1]
 
 
 def test_an_edited_file_is_applied_after_a_crash_as_a_reload_would(daemon: Start) -> None:

@@ -76,3 +76,30 @@ def test_reload_lets_them_ignore_it(daemon: Make) -> None:
     assert d.cli("reload").returncode == 0
     d.event("web", "running")
     assert d.status("db")["state"] == "failed"
+
+
+def test_reload_starts_what_was_corrected(daemon: Make) -> None:
+    """Also at the start after a crash; what was stopped by an order stays stopped."""
+    d = daemon(SHOP)
+    d.event("web", "running")
+    assert d.cli("stop", "cron").returncode == 0
+    (d.directory / "broken").touch()
+    os.kill(d.status("db")["pid"], signal.SIGKILL)
+    d.event("web", "starting")
+    mended = SHOP.replace("test ! -e broken && exec", "exec")
+    d.write(mended)
+    told = d.cli("reload", "--dry-run").stdout
+    assert "~ db  command (started)" in told and d.status("db")["state"] == "failed"
+    assert "~ db  command (started)" in d.cli("reload").stdout
+    d.event("web", "running")
+    assert (d.client.breaker("db")["state"], d.status("cron")["state"]) == ("closed", "stopped")
+
+    d.write(mended.replace("exec sleep 1000", "exit 1"))
+    assert d.cli("reload").returncode == 0
+    d.event("db", "failed")
+    d.signal(signal.SIGKILL)
+    d.wait()
+    d.write(mended)
+    d.start()
+    d.event("db", "running", "spawned")
+    assert d.status("cron")["state"] == "stopped"
