@@ -10,9 +10,10 @@ from supervisor.core.history.outlook import prospect, standing
 from supervisor.core.text.timestamps import local_time
 from supervisor.core.text.units import level, span
 from supervisor.core.text.units import percent as share
+from supervisor.core.text.waiting import runs_elsewhere
 from supervisor.display.numbers import clock, percent, size
 from supervisor.display.process_tree import Drawing, branches, cut, following, prefix
-from supervisor.display.status_row import printable
+from supervisor.display.status_row import note, printable
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import InstanceDetail
@@ -83,6 +84,10 @@ def _facts(page: Page) -> Iterator[tuple[str, str]]:
     if page.defined:
         yield "Defined", page.defined
     yield "State", standing(view)
+    if (said := note(view)) and (
+        view["state"] in ("starting", "running", "suspect", "stopping") or runs_elsewhere(view)
+    ):
+        yield "Note", said
     if view["since_s"] is not None:
         yield "Since", local_time(page.now - view["since_s"])[:19]
     yield "Next", coming["what"] + (f", in {span(coming['in_s'])}" if coming["in_s"] is not None else "")

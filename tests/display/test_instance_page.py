@@ -95,6 +95,14 @@ def test_what_cannot_be_read_and_what_cannot_ask_is_told() -> None:
     assert fact(lines, "Restarts").endswith("; breaker half-open")
 
 
+def test_the_note_of_the_row_stands_on_the_page() -> None:
+    lines = page_lines(
+        page("starting", ready=False, waiting_for="db", waiting_because="its breaker is open"), ASCII, None
+    )
+    assert fact(lines, "Note") == "waiting for db (its breaker is open)"
+    assert fact(page_lines(page(goal="down"), ASCII, None), "Note") == "stops after its dependants"
+
+
 def test_many_processes_are_counted() -> None:
     found = page()
     many: list[Process] = [{**found.view["tree"][0], "pid": n, "ppid": 1} for n in range(100, 120)]

@@ -14,7 +14,7 @@ from supervisor.core.text.name_patterns import is_pattern
 from supervisor.display.instance_page import LINES, Limits, Page, first_line, labelled, next_commands, page_lines
 from supervisor.display.process_tree import ASCII, takes_lines
 from supervisor.display.process_tree import LINES as DRAWN
-from supervisor.errors import NoDaemon, SupervisorError
+from supervisor.errors import NoDaemon, NoSuchService, SupervisorError
 
 if TYPE_CHECKING:
     from supervisor.client import Client
@@ -87,7 +87,9 @@ def _worst(row: Instance) -> int:
 def _states(client: Client, services: Iterable[str]) -> dict[str, str]:
     """The states of the instances of each service: `running, ready`, or `2 of 3 ready`."""
     wanted = list(dict.fromkeys(services))
-    rows = client.status(wanted)["instances"] if wanted else []
+    rows: list[Instance] = []
+    with suppress(NoSuchService):  # a reload has removed one a moment ago
+        rows = client.status(wanted)["instances"] if wanted else []
     found = {}
     for name in wanted:
         mine = [row for row in rows if row["service"] == name]

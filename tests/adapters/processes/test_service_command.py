@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.processes import service_command
 from supervisor.adapters.processes.service_command import (
     Refused,
     Running,
@@ -108,7 +107,7 @@ def test_a_cgroup_that_is_out_of_reach_is_told(tmp_path: Path) -> None:
 
 
 def test_another_user_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_command.os, "geteuid", lambda: 1234)
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
     spec = ServiceSpec(name="web", command=("true",), user=99)
     with pytest.raises(Refused) as refused:
         execute_as(spec, "web", ["true"], {}, Running(0, None, None), print)
