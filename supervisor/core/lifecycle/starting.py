@@ -8,13 +8,16 @@ from __future__ import annotations
 from supervisor.core.lifecycle.ending import ended
 from supervisor.core.lifecycle.entering import await_ready, forget_said, kill, move, note, record, run, suspect
 from supervisor.core.lifecycle.instance import Instance
-from supervisor.core.lifecycle.notices import heard
+from supervisor.core.lifecycle.notices import heard, notified
 from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.snapshot import After, Phase
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Spawn, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import ServiceType
+
+UNHEARD = "it may have said so while no supervisor was there to hear it"
+"""Why an adopted process counts as ready whose READY=1 was never heard."""
 
 
 def permitted(instance: Instance, event: ev.StartPermitted, now: float, out: list[Action]) -> None:
@@ -76,6 +79,14 @@ def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Acti
         run_as_ready(instance, event.how, now, out)
 
 
+def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
+    """A beat before READY=1 was heard.  Of an adopted process it shows that READY=1 was sent to no daemon: programs send
+    WATCHDOG=1 once they are ready (sd_notify(3))."""
+    notified(instance, event, now, out)
+    if instance.phase is Phase.UP and instance.ready_unseen:
+        run_as_ready(instance, f"assumed from a heartbeat: {UNHEARD}", now, out)
+
+
 def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
     """The process was not ready in time: suspect it, unless it cannot be asked.
 
@@ -84,7 +95,7 @@ def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Actio
     if instance.blind_since is not None:
         return
     if instance.phase is Phase.UP and instance.ready_unseen:
-        how = "assumed: it may have said so while no supervisor was there to hear it"
+        how = f"assumed: {UNHEARD}"
         run(instance, Cause.READY, now, out, {"how": how}, ready=True)
     elif instance.phase is Phase.UP:
         detail = {"start_timeout_s": instance.spec.start_timeout, **heard(instance, now)}

@@ -111,7 +111,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STARTING, ev.Exited): ending.exited,
     (State.STARTING, ev.Triggered): running.triggered,
     (State.STARTING, ev.Extended): notices.extended,
-    (State.STARTING, ev.Heartbeat): notices.notified,
+    (State.STARTING, ev.Heartbeat): starting.heartbeat,
     (State.STARTING, ev.Notified): notices.notified,
     (State.STARTING, ev.StatusText): notices.status_text,
     (State.STARTING, ev.MainPid): notices.main_pid,

@@ -101,18 +101,24 @@ else:
 with open(sys.argv[3], "w") as said:
     said.write("x")
 os.read(os.open(sys.argv[1], os.O_RDONLY), 1)
+if sys.argv[2] == "beats":
+    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"WATCHDOG=1", os.environ["NOTIFY_SOCKET"])
+    os.read(os.open(sys.argv[1], os.O_RDONLY), 1)
 """
 
 
 def test_what_became_ready_while_no_daemon_ran_is_not_restarted(daemon: Start, tmp_path: Path) -> None:
-    """READY=1 was refused.  The client that comes with the supervisor says it again; another program's silence is taken
-    for readiness when the start timeout is over."""
-    names = ("again", "once")
+    """READY=1 was refused.  The client that comes with the supervisor says it again; of another program a heartbeat is
+    taken for it, or, where none comes, its silence when the start timeout is over."""
+    names = ("again", "beats", "once")
     toml = ""
     for name in names:
         command = [sys.executable, "-c", SAYS_IT_LATER, f"{tmp_path}/{name}.go", name, f"{tmp_path}/{name}.said"]
-        toml += f"[services.{name}]\nready = {{ notify = true }}\nstart_timeout = '10s'\n"
+        toml += (
+            f"[services.{name}]\nready = {{ notify = true }}\nstart_timeout = '{'1h' if name == 'beats' else '10s'}'\n"
+        )
         toml += f"command = {json.dumps(command)}\n"
+        toml += "heartbeat = { source = 'notify', max_timeout = '1h' }\n" if name == "beats" else ""
         os.mkfifo(tmp_path / f"{name}.go")
         os.mkfifo(tmp_path / f"{name}.said")
     one = daemon(toml)
@@ -124,9 +130,11 @@ def test_what_became_ready_while_no_daemon_ran_is_not_restarted(daemon: Start, t
         assert (tmp_path / f"{name}.said").read_text() == "x"
     one.start()
     assert one.event("again", "running", "ready")["detail"]["how"] == "notify"
+    (tmp_path / "beats.go").write_text("x")
+    assert one.event("beats", "running", "ready")["detail"]["how"].startswith("assumed from a heartbeat: ")
     assert one.event("once", "running", "ready")["detail"]["how"].startswith("assumed: ")
     assert {name: one.status(name)["pid"] for name in names} == before
-    assert [one.status(name)["incarnation"] for name in names] == [1, 1]
+    assert [one.status(name)["incarnation"] for name in names] == [1, 1, 1]
 
 
 def test_an_edited_file_is_applied_after_a_crash_as_a_reload_would(daemon: Start) -> None:
