@@ -144,7 +144,7 @@ def _same_entry(one: Path, other: Path) -> bool:
 def _compare(sources: Sequence[Path], tool: str | None) -> None:
     """Print how the installed supervisord reads the files, beside what the import makes of them."""
     from supervisor.config.importers.formats import format_of
-    from supervisor.config.importers.supervisord_check import check
+    from supervisor.config.importers.supervisord.check import check
     from supervisor.core.text.redact import text_without_secrets
 
     try:

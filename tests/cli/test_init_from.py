@@ -158,7 +158,7 @@ def test_two_understandings_side_by_side(
     reader = tmp_path / "python-reader"  # taken for the interpreter that has supervisord
     reader.write_text(READER.format(python=sys.executable, command=command, token=token))
     reader.chmod(0o755)
-    monkeypatch.setattr("supervisor.config.importers.supervisord_check.find_supervisord", lambda _path: str(reader))
+    monkeypatch.setattr("supervisor.config.importers.supervisord.check.find_supervisord", lambda _path: str(reader))
     run = supervisor("init", "--from", "supervisord.conf", "--check")
     assert run.code == code, run.err
     assert all(text in run.out for text in said), run.out

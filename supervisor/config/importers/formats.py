@@ -14,26 +14,24 @@ from supervisor.errors import UsageError
 
 @dataclass(frozen=True)
 class Format:
-    """A tool whose files can be read. `module` holds its importer; a file belongs to it by its name, else by a line."""
+    """A tool whose files can be read, by the package of its name. A file belongs to it by its name, else by a line."""
 
     tool: str
-    module: str
     name: re.Pattern[str]
     line: re.Pattern[str] | None = None
 
 
 FORMATS = (
-    Format("systemd", "systemd.unit", re.compile(r".*\.(service|socket|timer|target|mount|path)")),
-    Format("compose", "compose", re.compile(r"(.*[-_.])?compose([-_.].*)?\.ya?ml")),
-    Format("pm2", "pm2", re.compile(r"(ecosystem|process|pm2)(\..*)?\.(json|js|cjs|mjs)|.*\.config\.c?js")),
-    Format("circus", "circus", re.compile(r"circus.*\.ini"), re.compile(r"^\[(circus|watcher:.*)\]", re.MULTILINE)),
+    Format("systemd", re.compile(r".*\.(service|socket|timer|target|mount|path)")),
+    Format("compose", re.compile(r"(.*[-_.])?compose([-_.].*)?\.ya?ml")),
+    Format("pm2", re.compile(r"(ecosystem|process|pm2)(\..*)?\.(json|js|cjs|mjs)|.*\.config\.c?js")),
+    Format("circus", re.compile(r"circus.*\.ini"), re.compile(r"^\[(circus|watcher:.*)\]", re.MULTILINE)),
     Format(
-        "supervisord",
         "supervisord",
         re.compile(r"supervisord.*\.(conf|ini)"),
         re.compile(r"^\[(supervisord|(program|group|fcgi-program|eventlistener):.*|include)\]", re.MULTILINE),
     ),
-    Format("procfile", "procfile", re.compile(r"Procfile([-_.].*)?|.*\.[Pp]rocfile")),
+    Format("procfile", re.compile(r"Procfile([-_.].*)?|.*\.[Pp]rocfile")),
 )
 """In the order in which they are tried."""
 TOOLS = tuple(sorted(one.tool for one in FORMATS))
@@ -66,7 +64,7 @@ def read_files(paths: Sequence[Path], environment: Mapping[str, str], tool: str 
         of.setdefault(found.tool, []).append(path)
     together = Imported(" and ".join(of))
     for one in (one for one in FORMATS if one.tool in of):
-        read = import_module(f"{__package__}.{one.module}").read
+        read = import_module(f"{__package__}.{one.tool}.importer").read
         imported: Imported = read(of[one.tool], environment)
         together.services += imported.services
         together.losses += imported.losses
