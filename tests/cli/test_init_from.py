@@ -112,6 +112,10 @@ def test_what_check_refuses_is_written_and_told(supervisor: Supervisor, procfile
         (["--from", "nothing-here"], "cannot read nothing-here: No such file or directory"),
         (["--from", "notes.txt"], "--format"),
         (["--from", "Procfile", "--format", "upstart"], "the tools are circus, compose"),
+        (["--from", "web.service"], "cannot read web.service: No such file or directory"),
+        (["--from", "web.service"], "Name the file of the unit with its folder: /etc/systemd/system/web.service"),
+        (["--from", "Procfile", "--env", "production"], "--env goes with an ecosystem file of PM2"),
+        (["--env", "production"], "go with --from"),
         (["--json"], "go with --from"),
         (["a.toml", "b.toml"], "go with --from"),
     ],
@@ -227,3 +231,17 @@ def test_what_is_written_is_utf_8_in_every_locale(tmp_path: Path, procfile: Path
         ended = subprocess.run([*command, *arguments], cwd=tmp_path, env=posix, capture_output=True, check=False)
         assert ended.returncode == 0, ended.stderr
     assert 'command = ["echo", "ü"]' in (tmp_path / "services.toml").read_text("utf-8")
+
+
+ECOSYSTEM = "module.exports = {apps: [{name: 'a', script: '/bin/true', env: {A: 'x'}, env_production: {A: 'y'}}]}\n"
+
+
+@pytest.mark.parametrize("name", ["a.config.js", "a.config.cjs", "a.config.mjs"])
+def test_the_environment_of_pm2_that_is_named_counts(supervisor: Supervisor, tmp_path: Path, name: str) -> None:
+    text = ECOSYSTEM.replace("module.exports =", "export default") if name.endswith("mjs") else ECOSYSTEM
+    (tmp_path / name).write_text(text)
+    for env, value in ((["--env", "production"], "y"), ([], "x"), (["--env", "test"], "x")):
+        run = supervisor("init", "--from", name, "-o", "-", *env)
+        assert run.code == 0, run.err
+        assert f'A = "{value}"' in run.out
+    assert "env_test: No application has it" in run.err

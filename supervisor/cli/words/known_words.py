@@ -92,7 +92,8 @@ KEPT = "the daemon keeps its services over a crash and over an upgrade by itself
 ONE_FILE = "the services are those of services.toml, and -f FILE names another one"
 LOGS_ROTATE = "no command empties a log; log.max_size and log.keep in services.toml rotate it"
 DEFINITION = (
-    '"supervisor status NAME" shows its state, "supervisor why NAME" its last failures, "supervisor check" the plan'
+    '"supervisor show NAME" prints its definition in force, "supervisor status NAME" its state, "supervisor why NAME" '
+    "its last failures"
 )
 PIDS = '"supervisor status NAME" shows the pid, --json prints it for scripts'
 ROLLING = (

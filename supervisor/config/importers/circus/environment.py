@@ -10,6 +10,7 @@ from supervisor.config.importers.circus.syntax import Section, referred, with_va
 from supervisor.config.importers.imported import Expanded, Imported, Kind
 
 _FIRST_MARK = 0xE000
+_GLOB = re.compile(r"[*?[]")
 _MARKS = "\ue000-\uf8ff"
 _PLAIN = re.compile(r"[^\s'\"\\]+")
 
@@ -25,15 +26,28 @@ class Environments:
         self._shared: dict[str, str] = {}
         if "env" in sections:
             self._shared = {key: referred(option.value, own) for key, option in sections["env"].options.items()}
+        self._by_name: dict[str, list[int]] = {}
+        self._by_pattern: list[tuple[int, str]] = []
+        self._own: list[dict[str, str]] = []
+        """The variables of each [env:…]; the others hold which of them go to a watcher."""
+        for section in sections.values():
+            if section.name.startswith("env:"):
+                self._add(section)
+
+    def _add(self, section: Section) -> None:
+        for pattern in map(str.strip, section.name.removeprefix("env:").split(",")):
+            if _GLOB.search(pattern):
+                self._by_pattern.append((len(self._own), pattern))
+            else:
+                self._by_name.setdefault(pattern, []).append(len(self._own))
+        self._own.append({key: option.value for key, option in section.options.items()})
 
     def raw(self, watcher: str) -> dict[str, str]:
         """The variables of the sections for the watcher, as they stand."""
         values = dict(self._shared)
-        for section in self._sections.values():
-            if section.name.startswith("env:"):
-                patterns = (pattern.strip() for pattern in section.name.removeprefix("env:").split(","))
-                if any(fnmatch(watcher, pattern) for pattern in patterns):
-                    values |= {key: option.value for key, option in section.options.items()}
+        matching = (number for number, pattern in self._by_pattern if fnmatch(watcher, pattern))
+        for number in sorted({*self._by_name.get(watcher, ()), *matching}):
+            values |= self._own[number]
         return values
 
     def of(self, watcher: str, service: str) -> dict[str, str]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.config.importers.imported import ImportRefused
 from supervisor.config.importers.reading import Table
+
+if TYPE_CHECKING:
+    import yaml
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-?+]")
@@ -25,6 +28,8 @@ _BINDING = re.compile(
         [^\S\n]*(?:\#[^\n]*)?(?:\n|\Z)""",
     re.VERBOSE,
 )
+MOST_VALUES = 200_000
+"""The values of a file, those of an alias counted wherever it stands."""
 _SKIPPED = re.compile(r"(?:\s*(?:#[^\n]*)?\n)*\s*(?:#[^\n]*)?")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
@@ -62,13 +67,49 @@ def load_yaml(file: str, text: str) -> Any:
         whole = re.compile(rf"(?:{pattern.pattern})\Z")
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", whole, list(first))
     Loader.add_constructor("tag:yaml.org,2002:map", mapping)
+    loader = Loader(text)
     try:
-        return yaml.load(text, Loader)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_growth(file, node)
+        return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise ImportRefused(file, line, f"it is not YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, RecursionError, ValueError):
+    except RecursionError:
+        raise ImportRefused(file, 0, "its values are nested too deeply") from None
+    except (yaml.YAMLError, ValueError):
         raise ImportRefused(file, 0, "it is not YAML") from None
+    finally:
+        loader.dispose()
+
+
+def _refuse_growth(file: str, node: yaml.Node) -> None:
+    """ImportRefused where aliases make more values of the file than MOST_VALUES, or a value contains itself."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        known = sizes.get(id(node))
+        if known is not None:
+            if known == 0:
+                raise ImportRefused(file, line_of(node), "an alias stands within the value that it means")
+            return known
+        sizes[id(node)] = 0
+        found = 1
+        for child in node.value if isinstance(node.value, list) else ():
+            for one in child if isinstance(child, tuple) else (child,):
+                found += size(one)
+                if found > MOST_VALUES:
+                    told = f"its aliases make more than {MOST_VALUES} values of the file"
+                    raise ImportRefused(file, line_of(node), told)
+        sizes[id(node)] = found
+        return found
+
+    def line_of(node: yaml.Node) -> int:
+        return int(node.start_mark.line) + 1
+
+    size(node)
 
 
 class Interpolation:

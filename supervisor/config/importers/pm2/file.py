@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -29,7 +30,11 @@ const plain = (key, value) => typeof value === 'bigint' ? String(value)
 const write = found => { fs.writeFileSync(result, JSON.stringify(found, plain)); process.exit(0); };
 const failed = error => {
   const place = (String(error && error.stack).split(file + ':')[1] || '').match(/^[0-9]+/);
-  write({error: String(error && error.message || error).split('\\n')[0], line: place ? Number(place[0]) : 0});
+  const known = (text, form) => form.test(text) ? text : '';
+  const kind = !(error instanceof Error) ? 'no error, but a value'
+    : known(error.name, /^(\\w{1,20})?Error$/) || 'an error';
+  const code = known(error && error.code, /^[A-Z_]{1,40}$/);
+  write({error: code ? `${kind}, ${code}` : kind, line: place ? Number(place[0]) : 0});
 };
 (async () => kind === 'json'
   ? vm.runInThisContext('(' + fs.readFileSync(file) + ')', {filename: file, timeout: 1000})
@@ -69,7 +74,10 @@ def read_file(
             ) from None
     found = evaluate(kind, path.absolute(), called_in, environment)
     if "error" in found:
-        raise ImportRefused(str(path), int(found["line"]), f"node refuses it: {found['error']}")
+        hint = "Its text is not printed, as it may hold a secret."
+        if kind != "json":
+            hint += f" `node {shlex.quote(str(path))}` prints it."
+        raise ImportRefused(str(path), int(found["line"]), f"the file throws in node: {found['error']}", hint)
     return _Lines(text).marked(found["value"]), True
 
 

@@ -69,6 +69,8 @@ def read(
             text = "node has evaluated it: what it takes from the environment is a fixed value here, secrets included."
             reader.lose(Kind.CHANGED, 0, "", text)
         reader.read(value, counts_as_file=bool(kind_of(path.name)))
+        if env is not None and not reader.env_found:
+            reader.lose(Kind.IGNORED, 0, f"env_{env}", "No application has it; PM2 warns and starts them without.")
     _separate_groups(imported)
     return imported
 
@@ -96,6 +98,7 @@ class _File:
         self.folder = folder
         self.environment = environment
         self.env = env
+        self.env_found = False
         self.cpus = cpus
         self.deploy: Mapping[str, Any] = {}
         self.removed: list[str] = []
@@ -214,8 +217,9 @@ class _File:
                 continue
             if self.env is None or key != f"env_{self.env}":
                 name = key.removeprefix("env_")
-                app.lose(Kind.DROPPED, key, f"PM2 takes it only with `--env {name}`.")
+                app.lose(Kind.DROPPED, key, f"PM2 takes it only with `--env {name}`, and so does this import.")
             elif isinstance(values, dict):
+                self.env_found = True
                 deployed = self.deploy.get(self.env)
                 found |= (deployed.get("env") or {}) if isinstance(deployed, dict) else {}
                 found |= values

@@ -62,6 +62,8 @@ class _Reader:
     text: str
     at: int = 0
     depth: int = 0
+    counted: tuple[int, int] = (0, 1)
+    """A place, and its line: lines are counted from there on."""
 
     def peek(self) -> str:
         return self.text[self.at : self.at + 1]
@@ -77,7 +79,9 @@ class _Reader:
         self.take(_SPACE)
 
     def line(self) -> int:
-        return self.text.count("\n", 0, self.at) + 1
+        at, line = self.counted
+        self.counted = self.at, line + self.text.count("\n", at, self.at)
+        return self.counted[1]
 
     def beyond(self, what: str) -> BeyondLiterals:
         return BeyondLiterals(self.line(), what)

@@ -78,7 +78,7 @@ def imported(
             told = "This option of foreman is not taken over; write what it means into services.toml."
             result.lose(Kind.DROPPED, options[0], option_number, option[1], told)
     _tell_what_is_chosen(file, result)
-    taken: dict[str, str] = {}
+    names = _Names(file, result)
     for index, (number, name, written) in enumerate(lines):
         own = {"PORT": str(first_port + PORTS_OF_A_LINE * index), "PS": f"{name}.1"}
         found = command(written, {key: variable.value for key, variable in variables.items()} | own)
@@ -87,7 +87,7 @@ def imported(
         if found is None:
             result.lose(Kind.IGNORED, file, number, name, "It has no command: foreman finds nothing to run either.")
             continue
-        service = _name(name, taken, number, file, result)
+        service = names.given(name, number)
         _tell_of_command(found, name, number, file, service, result)
         table: dict[str, Any] = {"command": found.words, "directory": folder, "stop_timeout": STOP_TIMEOUT}
         table |= {"restart": {"policy": "always"}} if service != RELEASE else _release(number, file, result)
@@ -95,7 +95,7 @@ def imported(
             table["environment_file"] = str(Path(folder, DOTENV))
         table["environment"] = own | {key: value for key, value in shared.items() if key != DOTENV}
         result.services.append(ImportedService(service, file, number, table))
-    if RELEASE in taken:
+    if RELEASE in names.taken:
         for made in result.services:
             if made.name != RELEASE:
                 made.table["depends_on"] = [RELEASE]
@@ -207,25 +207,36 @@ def _release(number: int, file: str, result: Imported) -> dict[str, Any]:
     return {"type": "oneshot", "restart": {"policy": "never"}}
 
 
-def _name(name: str, taken: dict[str, str], number: int, file: str, result: Imported) -> str:
-    """A valid name that no other service has; a change is told. `taken` holds the file's name of each name here."""
-    valid = name.lstrip("-")[:_LONGEST_NAME] or "process"
-    found, count = valid, 1
-    while found in taken:
-        count += 1
-        end = f"-{count}"
-        found = valid[: _LONGEST_NAME - len(end)] + end
-    if name in taken.values():
-        told = f"The name occurs twice: foreman starts both, and honcho refuses the file. This one is {found} here."
-        result.lose(Kind.CHANGED, file, number, name, told, found)
-    elif found != valid:
-        told = f"Another service has this name here already. This one is {found}."
-        result.lose(Kind.CHANGED, file, number, name, told, found)
-    elif found != name:
-        told = f"A name begins with a letter, a digit or _ here, and has up to {_LONGEST_NAME} characters: {found}."
-        result.lose(Kind.CHANGED, file, number, name, told, found)
-    taken[found] = name
-    return found
+class _Names:
+    """The names of the services: `taken` here, and `written` in the file."""
+
+    def __init__(self, file: str, result: Imported) -> None:
+        self.taken: set[str] = set()
+        self._written: set[str] = set()
+        self._counts: dict[str, int] = {}
+        self._file, self._result = file, result
+
+    def given(self, name: str, number: int) -> str:
+        """A valid name that no other service has, for the process `name` in line `number`; a change is told."""
+        valid = name.lstrip("-")[:_LONGEST_NAME] or "process"
+        found, count = valid, self._counts.get(valid, 1)
+        while found in self.taken:
+            count += 1
+            end = f"-{count}"
+            found = valid[: _LONGEST_NAME - len(end)] + end
+        self._counts[valid] = count
+        told = ""
+        if name in self._written:
+            told = f"The name occurs twice: foreman starts both, and honcho refuses the file. This one is {found} here."
+        elif found != valid:
+            told = f"Another service has this name here already. This one is {found}."
+        elif found != name:
+            told = f"A name begins with a letter, a digit or _ here, and has up to {_LONGEST_NAME} characters: {found}."
+        if told:
+            self._result.lose(Kind.CHANGED, self._file, number, name, told, found)
+        self.taken.add(found)
+        self._written.add(name)
+        return found
 
 
 def _tell_of_command(found: Command, name: str, number: int, file: str, service: str, result: Imported) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -302,8 +303,9 @@ class _Importer:
     def _depend(self) -> None:
         """Order the services as priorities do."""
         services = {service.name: service for service in self._found.imported.services}
+        order = _Order(self._order)
         for name, program in self._order:
-            before = self._before(program)
+            before, within = order.before(program)
             if before:
                 table = services[name].table
                 table["depends_on"] = [
@@ -314,32 +316,9 @@ class _Importer:
                     f"It starts after {names}, without waiting for readiness, and stops before: write condition = "
                     '"ready" where it has to wait.'
                 )
-                where = ("group:" + program.group) if program.group and not self._within(program) else program.section
+                where = ("group:" + program.group) if program.group and not within else program.section
                 where = where if self._ini.has(where, "priority") else program.section
                 self._lose(Kind.CHANGED, where, "priority", text, name)
-
-    def _within(self, program: Program) -> list[int]:
-        """The lower priorities in the program's own group."""
-        own = program.settings["priority"]
-        return [
-            other.settings["priority"]
-            for _, other in self._order
-            if program.group and other.group == program.group and other.settings["priority"] < own
-        ]
-
-    def _before(self, program: Program) -> list[str]:
-        """The services that supervisord starts just before those of this program."""
-        if within := self._within(program):
-            nearest = max(within)
-            return [
-                name
-                for name, other in self._order
-                if other.group == program.group and other.settings["priority"] == nearest
-            ]
-        lower = [other.group_priority for _, other in self._order if other.group_priority < program.group_priority]
-        if not lower:
-            return []
-        return [name for name, other in self._order if other.group_priority == max(lower)]
 
     def _rename_groups(self) -> None:
         """A group cannot have the name of a service."""
@@ -458,6 +437,32 @@ class _Importer:
             )
         for key, text in texts:
             imported.lose(Kind.CHANGED, file, 0, key, text)
+
+
+class _Order:
+    """The services by priority: those of each group, and all by the priority of their group."""
+
+    def __init__(self, services: Sequence[tuple[str, Program]]) -> None:
+        self._of_groups: dict[str, dict[int, list[str]]] = {}
+        self._of_all: dict[int, list[str]] = {}
+        for name, program in services:
+            self._of_all.setdefault(program.group_priority, []).append(name)
+            if program.group:
+                own = self._of_groups.setdefault(program.group, {})
+                own.setdefault(program.settings["priority"], []).append(name)
+        self._priorities = {group: sorted(of) for group, of in self._of_groups.items()}
+        self._priorities[""] = sorted(self._of_all)
+
+    def before(self, program: Program) -> tuple[list[str], bool]:
+        """The services that supervisord starts just before those of the program; and whether its group has them."""
+        if program.group and (found := self._next_lower(program.group, program.settings["priority"])):
+            return found, True
+        return self._next_lower("", program.group_priority), False
+
+    def _next_lower(self, group: str, priority: int) -> list[str]:
+        lower = bisect_left(self._priorities[group], priority)
+        of = self._of_groups[group] if group else self._of_all
+        return of[self._priorities[group][lower - 1]] if lower else []
 
 
 def _valid(name: str) -> str:

@@ -391,7 +391,7 @@ REFUSED = [
     ("services:\n  a:\n    command: serve\n    depends_on: {a: {condition: x}}", 4, "x is no condition"),
     ("services:\n  a:\n    command: serve\n    restart: sometimes", 4, "no restart policy"),
     ("services:\n  a:\n    command: serve\n    stop_grace_period: soon", 4, "no duration"),
-    ("services:\n  a:\n    command: &x [*x]", 3, "it is not YAML"),
+    ("services:\n  a:\n    command: &x [*x]", 3, "an alias stands within the value that it means"),
     ("services:\n  a:\n    command: serve\n    environment: {A: [1]}", 4, "is no text"),
     ("services:\n  a:\n    command: serve\n    healthcheck: {test: x, retries: y}", 4, "retries is no number"),
     ("services:\n  a:\n    command: serve\n    scale: many", 4, "is no number"),

@@ -1,6 +1,8 @@
 """Which files node evaluates, what is said where it cannot, and the lines of what it gives."""
 
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,9 +65,34 @@ def test_without_node_the_line_that_needs_it_is_named(tmp_path: Path) -> None:
 
 
 def test_what_node_refuses_is_refused_with_its_line(tmp_path: Path, environment: dict[str, str]) -> None:
-    answer = {"error": "Cannot find module 'dotenv'", "line": 1}
-    with pytest.raises(ImportRefused, match=r"a\.config\.js:1: node refuses it: Cannot find module 'dotenv'"):
+    answer = {"error": "Error, MODULE_NOT_FOUND", "line": 1}
+    with pytest.raises(
+        ImportRefused, match=r"a\.config\.js:1: the file throws in node: Error, MODULE_NOT_FOUND"
+    ) as raised:
         read_file(tmp_path / "a.config.js", "require('dotenv')", tmp_path, environment, given(answer, []))
+    assert raised.value.hint.endswith(f"`node {tmp_path}/a.config.js` prints it.")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.config.js", "\nthrow new TypeError('hunter2')", "a.config.js:2: the file throws in node: TypeError"),
+        ("a.config.js", "require('./hunter2')", "a.config.js:1: the file throws in node: Error, MODULE_NOT_FOUND"),
+        ("a.config.js", "throw 'hunter2'", "a.config.js: the file throws in node: no error, but a value"),
+        ("a.config.js", "class hunter2 extends Error {}; const e = new hunter2(); e.name = e.code = 'hunter2'; throw e",
+         "a.config.js:1: the file throws in node: an error"),
+        ("a.config.js", "module.exports = {env: `hunter2${}`", "a.config.js:1: the file throws in node: SyntaxError"),
+        ("a.config.mjs", "import 'hunter2'", "the file throws in node: Error, ERR_MODULE_NOT_FOUND"),
+        ("a.json", "{apps: [hunter2]}", "a.json:1: the file throws in node: ReferenceError"),
+    ],
+)  # fmt: skip
+def test_what_a_file_throws_is_told_by_its_kind_and_line_alone(name: str, text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ImportRefused) as raised:
+        read_file(tmp_path / name, text, tmp_path, os.environ, evaluate_by_node)
+    assert told in raised.value.message
+    assert "hunter2" not in raised.value.message + raised.value.hint
 
 
 TEXT = """const env = {LOG: 'all'};
