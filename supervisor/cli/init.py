@@ -62,7 +62,7 @@ window = "60s"
     "--json", "as_json", is_flag=True, help="With --from: print what was taken over, and the losses, as JSON."
 )
 @click.option(
-    "--check", is_flag=True, help="With --from supervisord.conf: compare with the installed supervisord; write nothing."
+    "--check", is_flag=True, help="With --from: compare with how the installed tool reads the files; write nothing."
 )
 @click.argument("paths", nargs=-1, metavar="[FILE…]")
 def init(
@@ -80,6 +80,9 @@ def init(
     The example runs as it is.  --from reads a Procfile, a supervisord.conf, a circus.ini, PM2's ecosystem file, systemd
     units or a compose file as their own tools do.  What is not taken over as it stands is listed, and noted in the file
     beside its service.
+
+    --check starts nothing.  Its exit code is 0 where both understand the files alike, 1 where something differs, and 2
+    where they cannot be compared, for example because the tool is not installed.
 
     Example: supervisor init --from Procfile"""
     if first is not None and check:
@@ -101,8 +104,7 @@ def _take_over(
     from supervisor.config.importers.formats import TOOLS, beside, read_files
     from supervisor.config.importers.services_toml import services_toml
 
-    if tool is not None and tool not in TOOLS:
-        raise UsageError(f"--format {tool}: the tools are {', '.join(TOOLS)}")
+    _refuse_unknown(tool, TOOLS)
     try:
         imported = read_files(sources, os.environ, tool, env)
         mode = _least_mode([*sources, *imported.files])
@@ -157,30 +159,30 @@ def _same_entry(one: Path, other: Path) -> bool:
 
 
 def _compare(sources: Sequence[Path], tool: str | None, env: str | None) -> None:
-    """Print how the installed supervisord reads the files, beside what the import makes of them."""
-    from supervisor.config.importers.formats import format_of
-    from supervisor.config.importers.supervisord.check import check
+    """Print how the installed tools read the files, beside what the import makes of them."""
+    from supervisor.config.importers.formats import TOOLS, by_tool
+    from supervisor.config.importers.side_by_side import check
     from supervisor.core.text.redact import text_without_secrets
 
+    _refuse_unknown(tool, TOOLS)
     try:
-        others = [str(path) for path in sources if (tool or format_of(path).tool) != "supervisord"]
-        if others:
-            raise UsageError(f"--check compares only files of supervisord, not {', '.join(others)}")
-        found = check(sources, os.environ)
+        found = check(by_tool(sources, tool), os.environ, env)
     except OSError as error:
-        raise UsageError(f"cannot read {error.filename or sources[0]}: {error.strerror}") from None
-    differences = 0
+        raise _unreadable(error, sources) from None
     for one in found:
-        click.echo(f"supervisord {one.version} compared with the import:")
+        click.echo(f"{one.tool} compared with the import, by {', '.join(sorted(one.compared)) or 'nothing'}:")
         for row in one.rows:
-            count = row.numprocs[0]
-            equal = "" if row.differences else ": the same"
-            click.echo(f"  {row.program}, {count} process{'' if count == 1 else 'es'}{equal}")
+            click.echo(f"  {row.service}  {row.where}{'' if row.differences else ': the same'}")
             for difference in row.differences:
-                click.echo(f"    {text_without_secrets(str(difference))}")
-            differences += len(row.differences)
-    if differences:
-        raise OperationFailed(f"{differences} difference{'' if differences == 1 else 's'}")
+                click.echo(f"    {text_without_secrets(difference)}")
+    count = sum(len(row.differences) for one in found for row in one.rows)
+    if count:
+        raise OperationFailed(f"{count} difference{'' if count == 1 else 's'}")
+
+
+def _refuse_unknown(tool: str | None, tools: Sequence[str]) -> None:
+    if tool is not None and tool not in tools:
+        raise UsageError(f"--format {tool}: the tools are {', '.join(tools)}")
 
 
 def _least_mode(sources: Sequence[Path]) -> int:

@@ -139,12 +139,12 @@ print(json.dumps({{"version": "4.3.0", "directory": None, "processes": [process]
 @pytest.mark.parametrize(
     ("command", "token", "code", "said"),
     [
-        ("sleep 1000 --password=q7z", "k9w", 0, ["supervisord 4.3.0", "web, 1 process: the same"]),
+        ("sleep 1000 --password=q7z", "k9w", 0, ["supervisord 4.3.0", "web, 1 process  supervisord.conf:2: the same"]),
         (
             "sleep 1 --password=q7z",
             "other",
             1,
-            ["web, 1 process\n", "variable TOKEN: another value", "1 --password=***"],
+            ["web, 1 process  supervisord.conf:2\n", "variable TOKEN: another value", "1 --password=***"],
         ),
     ],
 )
@@ -176,9 +176,10 @@ def test_without_supervisord_nothing_is_compared(
     (tmp_path / "supervisord.conf").write_text(CONF)
     monkeypatch.setenv("PATH", str(tmp_path))
     run = supervisor("init", "--from", "supervisord.conf", "--check")
-    assert run.code == 2 and "no supervisord is installed here" in run.err
+    assert run.code == 2 and "looks for the program supervisord in PATH" in run.err
     refused = supervisor("init", "--from", "Procfile", "--check")
-    assert refused.code == 2 and "compares only files of supervisord" in refused.err
+    assert refused.code == 2 and "--check looks for the programs foreman and honcho in PATH" in refused.err
+    assert not (tmp_path / "services.toml").exists()
 
 
 def test_a_file_without_a_service_writes_nothing(supervisor: Supervisor, procfile: Path, tmp_path: Path) -> None:

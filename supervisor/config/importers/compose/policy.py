@@ -28,10 +28,17 @@ _OF_DEPLOY = {"none": "no", "any": "always", "on-failure": "on-failure"}
 
 def seconds(service: Service, key: str, written: Any) -> float:
     """A duration such as 1m30s. Raises ImportRefused."""
-    text = str(written)
+    found = duration(str(written))
+    if found is None:
+        raise ImportRefused(service.file, service.table.line_of(key), f"{key} has no duration such as 1m30s")
+    return found
+
+
+def duration(text: str) -> float | None:
+    """The seconds of a duration such as 1m30s; None for another text."""
     if text == "0" or ("".join(match[0] for match in _PART.finditer(text)) == text and text):
         return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-    raise ImportRefused(service.file, service.table.line_of(key), f"{key} has no duration such as 1m30s")
+    return None
 
 
 def restart_of(service: Service) -> dict[str, Any]:

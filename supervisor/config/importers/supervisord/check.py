@@ -9,23 +9,37 @@ from __future__ import annotations
 import glob
 import json
 import os
+import pwd
 import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from supervisor.config.importers.side_by_side import (
+    CheckFailed,
+    interpreter_of,
+    seconds,
+    services_of,
+    signal_name,
+    where,
+)
+from supervisor.config.importers.side_by_side import (
+    Comparison as SideBySide,
+)
+from supervisor.config.importers.side_by_side import (
+    Row as ServiceRow,
+)
 from supervisor.config.importers.supervisord.importer import Process, Programs, read_source
 from supervisor.config.importers.supervisord.syntax import Source, sources
 from supervisor.config.source.expand import expand
-from supervisor.errors import ConfigError
+from supervisor.config.units import parse_duration
 
 TIMEOUT = 20.0
 """Seconds that the real reader may take."""
-_SHEBANG = b"#!"
 _SCRIPT = """
 import json, sys
 sys.path[:] = [place for place in sys.path if place]  # a directory named supervisor here is not meant
@@ -50,14 +64,13 @@ for group in options.process_group_configs:
         processes.append({
             "group": group.name, "name": process.name, "command": process.command,
             "environment": process.environment or {}, "directory": process.directory, "listener": listener,
+            "settings": {"user": process.uid, "stop signal": int(process.stopsignal),
+                         "stop timeout": process.stopwaitsecs, "autostart": process.autostart,
+                         "restart": getattr(process.autorestart, "__name__", str(process.autorestart))},
         })
 directory = None if options.nodaemon else options.directory
 json.dump({"version": supervisor.options.VERSION, "directory": directory, "processes": processes}, kept)
 """
-
-
-class CheckFailed(ConfigError):
-    """The two readings cannot be compared: there is no supervisord, or it refuses the file."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,7 @@ class RealProcess:
     environment: Mapping[str, str]
     directory: str | None
     listener: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RealReading(NamedTuple):
@@ -165,7 +179,7 @@ def find_supervisord(path: str | None = None) -> str:
     found = shutil.which("supervisord", path=path)
     if found is None:
         raise CheckFailed(
-            "no supervisord is installed here, so there is nothing to compare with",
+            "--check looks for the program supervisord in PATH, and there is none",
             "Install it into an environment of its own (python3 -m venv DIR; DIR/bin/pip install supervisor), and put "
             "DIR/bin at the end of PATH.",
         )
@@ -177,16 +191,7 @@ def _python_of(program: str) -> str:
     found = shutil.which(program)
     if found is None:
         raise CheckFailed(f"there is no program {program}")
-    if os.path.basename(found).startswith("python"):  # noqa: PTH119
-        return found
-    with open(found, "rb") as file:
-        first = file.readline(500)
-    if not first.startswith(_SHEBANG):
-        return found
-    words = first[2:].decode(errors="replace").split()
-    if words and os.path.basename(words[0]) == "env":  # noqa: PTH119
-        words = words[1:]
-    return words[0] if words else found
+    return found if os.path.basename(found).startswith("python") else interpreter_of(found)  # noqa: PTH119
 
 
 def _real(process: Mapping[str, Any]) -> RealProcess:
@@ -201,6 +206,7 @@ def _real(process: Mapping[str, Any]) -> RealProcess:
         process["environment"],
         process["directory"],
         process["listener"],
+        process.get("settings", {}),
     )
 
 
@@ -315,3 +321,78 @@ def check(
         )
         for source in sources(paths)
     )
+
+
+_POLICIES = {
+    "RestartUnconditionally": "always",
+    "RestartWhenExitUnexpected": "on-failure",
+    "False": "never",
+}
+
+
+def side_by_side(paths: Sequence[Path], environment: Mapping[str, str]) -> list[SideBySide]:
+    """Each main file as supervisord reads it, and as it is imported.  Raises CheckFailed, ImportRefused and OSError."""
+    interpreter, cwd = find_supervisord(environment.get("PATH")), Path.cwd()
+    found = []
+    for source in sources(paths):
+        real = real_reading(source, interpreter, environment, str(cwd))
+        programs = read_source(source, environment, cwd=cwd)
+        made = SideBySide(f"supervisord {real.version}", {"command line", "variables", "directory"})
+        for row in compare(real, programs, environment, str(cwd)).rows:
+            count = row.numprocs[0]
+            differences = [*map(str, row.differences), *_settings(row.program, real, programs, made)]
+            name = f"{row.program}, {count} process{'' if count == 1 else 'es'}"
+            made.rows.append(ServiceRow(name, _place(row.program, programs), tuple(differences)))
+        found.append(made)
+    return found
+
+
+def _place(group: str, programs: Programs) -> str:
+    services = services_of(programs.imported)
+    places = [
+        where(services[name])
+        for name, processes in programs.processes.items()
+        if any(process.group == group for process in processes)
+    ]
+    return places[0] if places else programs.imported.services[0].file if programs.imported.services else ""
+
+
+def _settings(group: str, real: RealReading, programs: Programs, made: SideBySide) -> Iterator[str]:
+    """How the policies of the processes of a group differ."""
+    services = services_of(programs.imported)
+    tables = {
+        (process.group, process.name): services[name].table
+        for name, processes in programs.processes.items()
+        for process in processes
+    }
+    for process in real.processes:
+        table = tables.get((process.group, process.name))
+        if process.group != group or table is None or not process.settings:
+            continue
+        there = {
+            "user": str(process.settings["user"] if process.settings["user"] is not None else ""),
+            "stop signal": signal_name(process.settings["stop signal"]),
+            "stop timeout": seconds(float(process.settings["stop timeout"])),
+            "autostart": "yes" if process.settings["autostart"] else "no",
+            "restart": _POLICIES.get(process.settings["restart"], process.settings["restart"]),
+        }
+        here = {
+            "user": _uid(table.get("user")),
+            "stop signal": signal_name(table.get("stop_signal", "TERM")),
+            "stop timeout": seconds(parse_duration(str(table.get("stop_timeout", "10s")))),
+            "autostart": "yes" if table.get("autostart", True) else "no",
+            "restart": str(table.get("restart", {}).get("policy", "on-failure")),
+        }
+        made.compared.update(there)
+        for name, value in there.items():
+            if value != here[name]:
+                yield str(Difference(process.group, process.name, name, value or "none", here[name] or "none"))
+
+
+def _uid(user: Any) -> str:
+    if user is None:
+        return ""
+    try:
+        return str(user) if str(user).isdigit() else str(pwd.getpwnam(str(user)).pw_uid)
+    except KeyError:
+        return str(user)

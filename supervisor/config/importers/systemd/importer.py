@@ -73,6 +73,12 @@ def read(paths: Sequence[Path], environment: Mapping[str, str], manager: Manager
     return found
 
 
+def units_of(paths: Sequence[Path]) -> dict[str, Path]:
+    """The .service files of the paths, by the names of their services.  Raises ImportRefused and OSError."""
+    nothing = Imported(TOOL)
+    return _names(_sorted_out([path.absolute() for path in paths], nothing)[0], nothing)
+
+
 def _sorted_out(paths: Iterable[Path], found: Imported) -> tuple[list[Path], dict[str, dict[str, Path]]]:
     """The .service files, and by the name of each its .socket and .timer."""
     services: list[Path] = []

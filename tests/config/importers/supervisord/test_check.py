@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from supervisor.config.importers.side_by_side import CheckFailed
 from supervisor.config.importers.supervisord.check import (
-    CheckFailed,
     Comparison,
     RealProcess,
     RealReading,
