@@ -1,4 +1,4 @@
-"""Installs the tools into a temporary folder, and compares how they and the importers understand the files of the tests.
+"""Compares how the tools, installed into a temporary folder, and the importers understand the files of the tests.
 
 supervisord, honcho and circus come from PyPI, PM2 from npm; systemd, foreman and docker-compose are asked where they are
 installed.  A difference is expected where the importer tells a loss of that key; any other one makes the exit code 1.
@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from supervisor.config.importers.formats import by_tool, read_files
@@ -22,6 +21,8 @@ from tests.config.importers.public_files import PublicFile, public_files
 
 FROM_PYPI = {"supervisord": "supervisor==4.3.0", "procfile": "honcho==2.0.0", "circus": "circus==0.19.0"}
 PM2 = "pm2@7.0.4"
+KEYS = {"command line": ("script", "execstart", "instances", "exec_interpreter", "interpreter")}
+"""The keys of the tools for what is compared."""
 KEPT = ("PATH", "RUBYLIB", "GEM_PATH")
 """Variables of the caller that the tools need."""
 
@@ -48,8 +49,8 @@ def compared(one: PublicFile, folder: Path, path: str) -> tuple[str, int]:
     environment |= one.environment | {"PATH": f"{folder}/bin:{path}"}
     os.chdir(folder)
     try:
-        losses = read_files([main], environment).losses
-        comparisons = check(by_tool([main]), environment)
+        losses = read_files([main], environment, one.tool).losses
+        comparisons = check(by_tool([main], one.tool), environment)
     except (CheckFailed, ImportRefused) as error:
         return f"  {one.name}: not compared: {error.message}", 0
     lines, untold = [], 0
@@ -65,35 +66,28 @@ def compared(one: PublicFile, folder: Path, path: str) -> tuple[str, int]:
 
 
 def _tells(loss: Loss, difference: str) -> bool:
-    """Whether the loss is about what differs: of its key, or of the command."""
-    what = difference.partition(":")[0]
+    """Whether the loss is about what differs: it has its key, or is about a mark that is replaced."""
+    what = difference.rpartition(" in ")[0].partition(": ")[0]
+    if "{replica}" in loss.text:
+        return True
     if what.startswith("variable "):
         return loss.key in (what.removeprefix("variable "), "environment", "Environment", "EnvironmentFile", "env")
-    return loss.key.lower() in (
-        what,
-        "script",
-        "execstart",
-        "instances",
-        "exec_interpreter",
-        "interpreter",
-        "workingdirectory",
-    )
+    return loss.key.lower() in (what, *KEYS.get(what, ()))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run all, or the tools that are named; the exit code."""
     parser = argparse.ArgumentParser(prog="scripts/imports", description=__doc__.partition("\n")[0])
     parser.add_argument("tools", nargs="*", metavar="TOOL", help="supervisord, procfile, pm2, systemd, compose, circus")
-    named: list[str] = parser.parse_args(arguments).tools
-    files: Mapping[str, list[PublicFile]] = {}
-    by: dict[str, list[PublicFile]] = {}
+    parser.add_argument("--installed", action="store_true", help="install nothing: ask the tools that are in PATH")
+    given = parser.parse_args(arguments)
+    files: dict[str, list[PublicFile]] = {}
     for one in public_files():
-        if not named or one.tool in named:
-            by.setdefault(one.tool, []).append(one)
-    files = by
+        if not given.tools or one.tool in given.tools:
+            files.setdefault(one.tool, []).append(one)
     untold = 0
     with tempfile.TemporaryDirectory(prefix="phi-imports-") as folder:
-        path = os.pathsep.join([*install(Path(folder), list(files)), os.environ["PATH"]])
+        path = os.pathsep.join([*([] if given.installed else install(Path(folder), list(files))), os.environ["PATH"]])
         for tool, some in files.items():
             print(f"{tool}: {len(some)} files")
             for number, one in enumerate(some):

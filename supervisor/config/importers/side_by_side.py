@@ -159,9 +159,10 @@ def facts_of(service: ImportedService, environment: Mapping[str, str], number: i
     }
     if "initial" in restart:
         settings["first delay of a restart"] = seconds(parse_duration(str(restart["initial"])))
-    for key in ("umask", "type"):
-        if key in table:
-            settings[key] = str(table[key])
+    if "umask" in table:
+        settings["umask"] = f"{int(str(table['umask']), 8):04o}"
+    if "stop" in table:  # its steps say when, and with what
+        del settings["stop signal"], settings["stop timeout"]
     return Facts(tuple(map(text, table["command"])), variables, settings)
 
 

@@ -20,11 +20,13 @@ from tests.config.importers.supervisord.files import ENVIRONMENT as SUPERVISORD_
 from tests.config.importers.supervisord.files import FILES as SUPERVISORD
 from tests.config.importers.systemd.cases import CASES as SYSTEMD
 
+MARKS = {"supervisord": "HERE", "systemd": "@HERE@"}
+
 
 @dataclass
 class PublicFile:
-    """`files` are texts by name, in which HERE and @HERE@ stand for their folder; `main` is the one that is given to the
-    tool.  `environment` is what its caller has beside PATH; `programs` and `scripts` are what has to be there."""
+    """`files` are texts by name, in which the mark stands for their folder; `main` is given to the tool.
+    `environment` is what its caller has beside PATH; `programs` and `scripts` are what has to be there."""
 
     tool: str
     name: str
@@ -36,10 +38,15 @@ class PublicFile:
 
     def write(self, folder: Path) -> Path:
         """Write all into a folder; the path of the main one."""
+        mark = MARKS.get(self.tool)
         for name, text in self.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text.replace("@HERE@", str(folder)).replace("HERE", str(folder)))
-        for name in (*(f"bin/{program}" for program in self.programs), *self.scripts):
+            (folder / name).write_text(text.replace(mark, str(folder)) if mark else text)
+        (folder / "bin").mkdir()
+        for program in self.programs:
+            if program != "node":
+                (folder / "bin" / program).symlink_to("/bin/true")  # PM2 asks whether it is a binary
+        for name in self.scripts:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text("")
             (folder / name).chmod(0o755)

@@ -11,9 +11,6 @@ from typing import Any
 from supervisor.config.importers.compose.importer import read
 from supervisor.config.importers.compose.policy import duration
 from supervisor.config.importers.compose.service import listed, text_of
-from supervisor.config.importers.compose.syntax import load_yaml
-from supervisor.config.importers.imported import ImportRefused
-from supervisor.config.importers.reading import Table
 from supervisor.config.importers.side_by_side import (
     CheckFailed,
     Comparison,
@@ -34,16 +31,18 @@ def side_by_side(paths: Sequence[Path], environment: Mapping[str, str]) -> list[
     """The file as compose reads it, and as it is imported.  Raises CheckFailed, ImportRefused and OSError."""
     path = paths[0]
     imported = read(paths, environment)
+    from yaml import YAMLError, safe_load  # the importer has it: without it nothing is read
+
     command, version = _tool(environment)
     text = output_of(
         [*command, "-f", str(path.absolute()), "config"], environment, path.absolute().parent, tool=command[-1]
     )
     try:
-        top = load_yaml(str(path), text)
-    except ImportRefused:
+        top = safe_load(text)
+    except YAMLError:
         top = None
-    there = top.get("services") if isinstance(top, Table) else None
-    if not isinstance(there, Table):
+    there = top.get("services") if isinstance(top, dict) else None
+    if not isinstance(there, dict):
         raise CheckFailed(f"{command[-1]} gave an answer that is not understood")
     made = Comparison(version)
     services = services_of(imported)
@@ -82,7 +81,7 @@ def _tool(environment: Mapping[str, str]) -> tuple[list[str], str]:
     )
 
 
-def _real(table: Table) -> Facts:
+def _real(table: Mapping[str, Any]) -> Facts:
     words = [*_words(table.get("entrypoint")), *_words(table.get("command"))]
     written = table.get("environment") or {}
     if isinstance(written, list):
@@ -95,7 +94,7 @@ def _real(table: Table) -> Facts:
         "stop timeout": seconds(duration(str(table.get("stop_grace_period") or "10s")) or 0.0),
         "restart": _POLICIES.get(restart, restart),
     }
-    if isinstance(table.get("deploy"), Table):
+    if isinstance(table.get("deploy"), Mapping):
         settings.pop("restart")
     return Facts(tuple(words), variables, settings)
 

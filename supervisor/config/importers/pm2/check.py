@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config.importers.imported import ImportedService
+from supervisor.config.importers.pm2.app import usable_name
 from supervisor.config.importers.pm2.importer import read
 from supervisor.config.importers.side_by_side import (
     CheckFailed,
     Comparison,
     Facts,
+    Row,
     facts_of,
     output_of,
     program,
@@ -46,11 +48,11 @@ for (const app of apps) {
     Object.assign(process.env, before);
     if (named) app.env = {...app.env, ...app['env_' + named]};
     one = Common.resolveAppAttributes({cwd: process.cwd(), pm2_home: process.env.PM2_HOME}, app);
-  } catch (error) { found.push(null); continue; }
+  } catch (error) { found.push({name: String(app.name), refused: true}); continue; }
   found.push({
     name: one.name, script: one.pm_exec_path, interpreter: one.exec_interpreter, options: one.node_args || [],
-    args: one.args || [], cluster: one.exec_mode === 'cluster_mode', directory: one.pm_cwd, instances: one.instances,
-    autorestart: one.autorestart !== false, autostart: one.autostart !== false, kill: one.kill_timeout,
+    args: (one.args || []).map(String), cluster: one.exec_mode === 'cluster_mode', directory: one.pm_cwd,
+    instances: one.instances, autorestart: one.autorestart !== false, autostart: one.autostart !== false, kill: one.kill_timeout,
     user: one.uid, group: one.gid, delay: one.restart_delay,
     variables: Object.fromEntries(Object.entries(one.env || {}).map(([key, value]) => [key,
       typeof value === 'object' ? JSON.stringify(value) : String(value)])), caller: before,
@@ -60,6 +62,8 @@ fs.writeFileSync(answer, JSON.stringify({version: require(path.join(root, 'packa
 process.exit(0);
 """
 _KILL_TIMEOUT = 1.6
+_OWN = ("PM2_HOME", "PWD")
+"""Variables that PM2 itself adds; a shell sets PWD anew."""
 
 
 def side_by_side(paths: Sequence[Path], environment: Mapping[str, str], env: str | None = None) -> list[Comparison]:
@@ -84,13 +88,15 @@ def _compared(path: Path, environment: Mapping[str, str], node: str, root: Path,
         except (OSError, ValueError):
             raise CheckFailed("pm2 gave an answer that is not understood") from None
     made = Comparison(f"pm2 {read_there['version']}")
-    if None in read_there["apps"]:
-        raise CheckFailed("PM2 refuses an application of the file: its script or its interpreter is not there")
     left = list(services)
     for app in read_there["apps"]:
         service = next((one for one in left if _fits(one, app)), None)
         if service is not None:
             left.remove(service)
+        if app.get("refused"):
+            told = ("pm2 refuses it: its script or its interpreter is not there",)
+            made.rows.append(Row(str(app["name"]), where(service) if service else str(path), told))
+            continue
         real = _real(app)
         ours = _ours(service, environment, app) if service else None
         made.add(str(app["name"]), where(service) if service else str(path), real, ours)
@@ -98,7 +104,8 @@ def _compared(path: Path, environment: Mapping[str, str], node: str, root: Path,
 
 
 def _fits(service: ImportedService, app: Mapping[str, Any]) -> bool:
-    return service.name == app["name"] or service.name.startswith(f"{app['name']}-")
+    name = usable_name(str(app["name"]))
+    return service.name == name or service.name.startswith(f"{name}-")
 
 
 def _real(app: Mapping[str, Any]) -> Facts:
@@ -109,7 +116,7 @@ def _real(app: Mapping[str, Any]) -> Facts:
         words = [Path(app["interpreter"]).name, *map(str, app["options"]), *words]
     caller = app["caller"]
     variables = {
-        name: value for name, value in app["variables"].items() if caller.get(name) != value and name != "PM2_HOME"
+        name: value for name, value in app["variables"].items() if caller.get(name) != value and name not in _OWN
     }
     settings = {
         "directory": os.path.normpath(app["directory"]),

@@ -30,8 +30,9 @@ file, dotenv, texts = JSON.parse(STDIN.read)
 engine = Foreman::Engine.new
 engine.load_env(dotenv) if File.file?(dotenv)
 engine.load_procfile(file)
-found = engine.process_names.each_with_index.map do |name, index|
-  process = engine.instance_variable_get(:@processes)[index]
+processes = engine.instance_variable_get(:@processes)
+processes = engine.process_names.zip(processes).reject { |_, process| process.command.strip.empty? }
+found = processes.each_with_index.map do |(name, process), index|
   own = { "PORT" => engine.port_for(process, 1).to_s, "PS" => "#{name}.1" }
   ours = texts[index] ? Foreman::Process.new(texts[index], env: engine.env).expanded_command(own) : nil
   { name: name, text: process.expanded_command(own), ours: ours, variables: engine.env.merge(own) }
@@ -54,7 +55,6 @@ found = [
 json.dump({"version": importlib.metadata.version("honcho"), "processes": found}, sys.stdout)
 """
 _BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-"""The import writes it where foreman replaces the beginning of a longer name."""
 _EVAL = re.compile(r'eval "((?:[^"\\]|\\.)*)"')
 
 
@@ -88,7 +88,9 @@ def _compared(path: Path, environment: Mapping[str, str]) -> Comparison:
         service = services[index] if index < len(services) else None
         ours = process["ours"] if process["ours"] is not None else service and _text(service)
         real = Facts(
-            (" ".join(process["text"].split()),), process["variables"], {"directory": str(path.absolute().parent)}
+            (_plain(process["text"], process["variables"]),),
+            process["variables"],
+            {"directory": str(path.absolute().parent)},
         )
         made.add(
             service.name if service else process["name"],
@@ -104,7 +106,7 @@ def _ours(service: ImportedService, environment: Mapping[str, str], text: str, *
     variables = dict(facts.variables or {})
     if honcho:
         variables.pop("PS", None)
-    return Facts((" ".join(text.split()),), variables, {"directory": facts.settings["directory"]})
+    return Facts((_plain(text, variables),), variables, {"directory": facts.settings["directory"]})
 
 
 def _text(service: ImportedService) -> str:
@@ -113,6 +115,11 @@ def _text(service: ImportedService) -> str:
     if words[:2] != ["/bin/sh", "-c"]:
         return " ".join(words)
     text = words[2].removeprefix("exec ")
-    if evaluated := _EVAL.fullmatch(text):
-        text = re.sub(r"\\(.)", r"\1", evaluated[1])
-    return _BRACED.sub(r"$\1", text)
+    evaluated = _EVAL.fullmatch(text)
+    return re.sub(r"\\(.)", r"\1", evaluated[1]) if evaluated else text
+
+
+def _plain(text: str, variables: Mapping[str, str]) -> str:
+    """A command with the values that a shell puts in, so that both ways to write it are alike."""
+    expanded = _BRACED.sub(lambda match: variables.get(match[1], match[0]), text)
+    return " ".join(expanded.split()).removeprefix("exec ")

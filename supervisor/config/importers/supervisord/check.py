@@ -64,8 +64,9 @@ for group in options.process_group_configs:
         processes.append({
             "group": group.name, "name": process.name, "command": process.command,
             "environment": process.environment or {}, "directory": process.directory, "listener": listener,
-            "settings": {"user": options.uid if process.uid is None else process.uid, "stop signal": int(process.stopsignal),
-                         "stop timeout": process.stopwaitsecs, "autostart": process.autostart,
+            "settings": {"user": options.uid if process.uid is None else process.uid,
+                         "stop signal": int(process.stopsignal), "stop timeout": process.stopwaitsecs,
+                         "autostart": process.autostart,
                          "restart": getattr(process.autorestart, "__name__", str(process.autorestart))},
         })
 directory = None if options.nodaemon else options.directory

@@ -8,6 +8,7 @@ runs as the user nobody then.
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import tempfile
@@ -32,6 +33,8 @@ from supervisor.config.importers.systemd.syntax import substituted
 PLACES = ("/lib/systemd", "/usr/lib/systemd")
 """Where systemd is installed."""
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:([0-7]{3})|(.))", re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 _TARGETS = ("sysinit", "basic", "shutdown", "multi-user", "check")
 _UNITS = {"y": 31557600.0, "month": 2629800.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0,
           "ms": 1e-3, "us": 1e-6}  # fmt: skip
@@ -61,7 +64,7 @@ def side_by_side(paths: Sequence[Path], environment: Mapping[str, str]) -> list[
             continue
         ours = facts_of(service, environment) if service else None
         if real is not None and ours is not None:
-            real, ours = _comparable(real, ours)
+            real, ours = _comparable(real, ours, steps="ExecStartPre" in dump[path.name])
         made.add(name, where(service) if service else str(path), real, ours)
     return [made]
 
@@ -82,7 +85,7 @@ def dump_of(systemd: str, units: Mapping[str, Path], files: Sequence[Path]) -> D
         if nobody:
             for one in (place, *place.rglob("*")):
                 os.chown(one, NOBODY, NOBODY)
-        environment = {"PATH": os.environ.get("PATH", ""), "HOME": "/", "SYSTEMD_UNIT_PATH": folder}
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": "/root", "SYSTEMD_UNIT_PATH": folder}
         for kind in ("GENERATOR", "ENVIRONMENT_GENERATOR"):
             environment[f"SYSTEMD_{kind}_PATH"] = f"{folder}/none"
         command = [systemd, "--test", "--system", "--unit=check.target"]
@@ -121,29 +124,49 @@ def _real(unit: Mapping[str, list[str]]) -> Facts | None:
         "stop timeout": _seconds(one("TimeoutStopSec")),
         "first delay of a restart": _seconds(one("RestartSec")),
     }
+    if one("DynamicUser") == "yes":  # the import takes the user nobody, and says so
+        del settings["user"], settings["group"]
     if one("Restart") in _POLICIES:
         settings["restart"] = _POLICIES[one("Restart")]
     assigned = (entry.partition("=") for entry in unit.get("Environment", []))
     return Facts(words, {name: value for name, _, value in assigned}, settings)
 
 
-def _comparable(real: Facts, ours: Facts) -> tuple[Facts, Facts]:
-    """The command lines with the variables replaced, and the variables that the unit itself sets."""
+def _comparable(real: Facts, ours: Facts, *, steps: bool) -> tuple[Facts, Facts]:
+    """The command lines with the variables replaced, and the variables that the unit itself sets.
+
+    `steps`: commands run before, which the import puts into one with the last."""
     variables = {name: value for name, value in (ours.variables or {}).items() if name in (real.variables or {})}
     words = ours.words
-    if words is not None and list(words[:2]) == _SHELL and real.words is not None and list(real.words[:2]) != _SHELL:
+    by_shell = real.words is not None and list(real.words[:2]) == _SHELL
+    if words is not None and list(words[:2]) == _SHELL and (steps or not by_shell):
         words = None  # the shell takes a value from a file, or runs what stands in ExecStartPre= before
     known = {**(ours.variables or {}), **(real.variables or {})}
     there = None if real.words is None else tuple(map(str, substituted(real.words, known)))
-    settings = {key: value for key, value in ours.settings.items() if key != "user" or real.settings["user"]}
+    if words == real.words:  # the prefix `:`, which systemd does not print, replaces nothing
+        there = words
+    settings = {key: value for key, value in ours.settings.items() if key != "user" or real.settings.get("user")}
+    if settings["directory"] == _home(real.settings.get("user", "")):  # `~`, which systemd prints as /
+        del settings["directory"]
     if settings.get("restart") == "never" or "restart" not in real.settings:
         settings.pop("first delay of a restart", None)
     return Facts(there, real.variables, real.settings), Facts(words, variables, settings)
 
 
+def _home(user: str) -> str:
+    try:
+        return pwd.getpwnam(user).pw_dir
+    except KeyError:
+        return ""
+
+
 def _words(line: str) -> Iterator[str]:
     for match in _WORD.finditer(line):
-        yield re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match[1] is not None else match[2]
+        yield _ESCAPE.sub(_unescaped, match[1]) if match[1] is not None else match[2]
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return chr(int(match[1], 8)) if match[1] else _ESCAPES.get(match[2], match[2])
 
 
 def _seconds(text: str) -> str:
