@@ -20,7 +20,7 @@ from tests.config.importers.supervisord.files import ENVIRONMENT as SUPERVISORD_
 from tests.config.importers.supervisord.files import FILES as SUPERVISORD
 from tests.config.importers.systemd.cases import CASES as SYSTEMD
 
-MARKS = {"supervisord": "HERE", "systemd": "@HERE@"}
+MARKS = {"supervisord": "HERE", "systemd": "@HERE@", "pm2": "CASE"}
 
 
 @dataclass

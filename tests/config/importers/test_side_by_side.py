@@ -244,3 +244,9 @@ def test_a_command_line_is_shown_without_the_values_of_variables() -> None:
     (first, second) = made.rows
     assert first.differences == ("command line: run $TOKEN 5000 in pm2, run 5000 here",)
     assert "command line: " in second.differences[0] and "hunter2" not in repr(made)
+
+
+def test_an_application_that_pm2_refuses_differs_only_where_the_import_takes_it(tmp_path: Path) -> None:
+    refused = [{"name": "web", "refused": True}, {"name": "no script", "refused": True}]
+    found = compared(tmp_path, "pm2", {"version": "7.0.4", "apps": refused})
+    assert [row.differences for row in found.rows] == [("pm2 refuses it: its script or its interpreter is not there",)]

@@ -54,7 +54,8 @@ for (const app of apps) {
     args: (one.args || []).map(String), cluster: one.exec_mode === 'cluster_mode', directory: one.pm_cwd,
     instances: one.instances, autorestart: one.autorestart !== false, autostart: one.autostart !== false, kill: one.kill_timeout,
     user: one.uid, group: one.gid, delay: one.restart_delay,
-    variables: Object.fromEntries(Object.entries(one.env || {}).map(([key, value]) => [key,
+    variables: Object.fromEntries(Object.entries(one.env || {}).filter(([, value]) =>
+      value !== undefined).map(([key, value]) => [key,
       typeof value === 'object' ? JSON.stringify(value) : String(value)])), caller: before,
   });
 }
@@ -95,7 +96,8 @@ def _compared(path: Path, environment: Mapping[str, str], node: str, root: Path,
             left.remove(service)
         if app.get("refused"):
             told = ("pm2 refuses it: its script or its interpreter is not there",)
-            made.rows.append(Row(str(app["name"]), where(service) if service else str(path), told))
+            if service is not None:  # else the import leaves it out, too
+                made.rows.append(Row(str(app["name"]), where(service), told))
             continue
         real = _real(app)
         ours = _ours(service, environment, app) if service else None
