@@ -1,7 +1,8 @@
 """Compares how the tools, installed into a temporary folder, and the importers understand the files of the tests.
 
 supervisord, honcho and circus come from PyPI, PM2 from npm.  systemd, foreman and docker-compose are asked where they
-are installed.  A difference is expected where the importer tells a loss of that key; any other one makes the exit code 1.
+are installed.  A difference is expected where the importer tells a loss of that key.  Any other one makes the exit
+code 1.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ for (const app of apps) {
   found.push({
     name: one.name, script: one.pm_exec_path, interpreter: one.exec_interpreter, options: one.node_args || [],
     args: (one.args || []).map(String), cluster: one.exec_mode === 'cluster_mode', directory: one.pm_cwd,
-    instances: one.instances, autorestart: one.autorestart !== false, autostart: one.autostart !== false, kill: one.kill_timeout,
+    autorestart: one.autorestart !== false, autostart: one.autostart !== false, kill: one.kill_timeout,
     user: one.uid, group: one.gid, delay: one.restart_delay,
     variables: Object.fromEntries(Object.entries(one.env || {}).filter(([, value]) =>
       value !== undefined).map(([key, value]) => [key,
