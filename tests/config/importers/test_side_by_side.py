@@ -9,6 +9,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,20 @@ def test_an_application_that_pm2_refuses_differs_only_where_the_import_takes_it(
     refused = [{"name": "web", "refused": True}, {"name": "no script", "refused": True}]
     found = compared(tmp_path, "pm2", {"version": "7.0.4", "apps": refused})
     assert [row.differences for row in found.rows] == [("pm2 refuses it: its script or its interpreter is not there",)]
+
+
+@pytest.mark.parametrize(
+    ("tool", "program"), [("procfile", "honcho"), ("circus", "circusd"), ("supervisord", "supervisord")]
+)
+def test_no_module_of_the_directory_of_the_files_is_run(
+    tool: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, text = FILES.get(tool, ("supervisord.conf", "[supervisord]\n[program:web]\ncommand=serve\n"))
+    (tmp_path / name).write_text(text)
+    for module in ("json", "circus", "honcho", "supervisor"):
+        (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')\n")
+    script(tmp_path / "bin" / program, f"#!{sys.executable}\n")
+    with suppress(CheckFailed):  # the tool is not there; its Python is
+        check(by_tool([tmp_path / name]), {"PATH": str(tmp_path / "bin")})
+    assert not (tmp_path / "was-run").exists()

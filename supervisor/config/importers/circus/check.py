@@ -22,8 +22,9 @@ from supervisor.config.importers.side_by_side import (
 )
 
 _SCRIPT = """
-import json, signal, sys
-sys.path[:] = [place for place in sys.path if place]
+import sys
+sys.path[:] = [place for place in sys.path if place]  # modules of this directory are not meant
+import json
 import circus
 from circus.config import get_config
 from circus.process import Process

@@ -40,7 +40,9 @@ end
 puts JSON.generate({ version: Foreman::VERSION, processes: found })
 """
 _HONCHO = """
-import importlib.metadata, json, os, sys
+import sys
+sys.path[:] = [place for place in sys.path if place]  # modules of this directory are not meant
+import importlib.metadata, json, os
 from honcho.environ import expand_processes, parse, parse_procfile
 file, dotenv, texts = json.load(sys.stdin)
 with open(file) as opened:

@@ -41,8 +41,9 @@ from supervisor.config.units import parse_duration
 TIMEOUT = 20.0
 """Seconds that the real reader may take."""
 _SCRIPT = """
-import json, sys
-sys.path[:] = [place for place in sys.path if place]  # a directory named supervisor here is not meant
+import sys
+sys.path[:] = [place for place in sys.path if place]  # modules of this directory are not meant
+import json
 try:
     import supervisor.options
     reader = supervisor.options.ServerOptions
