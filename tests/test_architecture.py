@@ -231,6 +231,7 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
         "__version__",
     },
     "fuzz": {"adapters", "config", "core", "errors", "last_directories", "daemon.signal_number"},
+    "imports": {"config.importers"},
     "mutation": set(),
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another."""

@@ -29,7 +29,7 @@ def edit(target: DaemonTarget) -> None:
     copy = _copy(path, before)
     try:
         while True:
-            click.edit(filename=str(copy))
+            _open_editor(copy)
             try:
                 if _read(copy) == before:
                     click.echo(f"{path}: nothing was changed")
@@ -50,6 +50,33 @@ def edit(target: DaemonTarget) -> None:
             click.echo(f"What you wrote is in {copy}", err=True)
     click.echo(f"{path} is changed")
     _reload_or_say(target)
+
+
+def _open_editor(path: Path) -> None:
+    """Run the editor, and wait for it.  OperationFailed where there is none, or it fails."""
+    import shlex
+    import shutil
+
+    variable = next((name for name in ("VISUAL", "EDITOR") if os.environ.get(name)), "")
+    hint = "Set EDITOR to one that is installed: EDITOR=nano supervisor edit"
+    written = os.environ[variable] if variable else "vi"
+    try:
+        words = shlex.split(written)
+    except ValueError:
+        raise OperationFailed(f"the command in {variable} has a quote that is not closed", hint) from None
+    usual = ("sensible-editor", "vim", "nano", "vi")
+    if variable and (not words or shutil.which(words[0]) is None):
+        raise OperationFailed(
+            f"there is no editor {words[0] if words else repr(written)}, which {variable} names", hint
+        )
+    if not variable and not any(map(shutil.which, usual)):
+        raise OperationFailed(
+            f"there is no editor: neither VISUAL nor EDITOR is set, and none of {', '.join(usual)} is installed", hint
+        )
+    try:
+        click.edit(filename=str(path))
+    except click.ClickException:
+        raise OperationFailed(f"the editor{f' of {variable}' if variable else ''} ended with an error") from None
 
 
 def _again() -> bool:

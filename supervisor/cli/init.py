@@ -56,10 +56,13 @@ window = "60s"
     help="With --from: the tool that the files are from.  [recognized by name or content]",
 )
 @click.option(
+    "--env", metavar="NAME", help="With an ecosystem file of PM2: let env_NAME count, as `pm2 start --env NAME`."
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="With --from: print what was taken over, and the losses, as JSON."
 )
 @click.option(
-    "--check", is_flag=True, help="With --from supervisord.conf: compare with the installed supervisord; write nothing."
+    "--check", is_flag=True, help="With --from: compare with how the installed tool reads the files; write nothing."
 )
 @click.argument("paths", nargs=-1, metavar="[FILE…]")
 def init(
@@ -67,6 +70,7 @@ def init(
     first: str | None,
     output: str | None,
     tool: str | None,
+    env: str | None,
     as_json: bool,
     check: bool,
     paths: tuple[str, ...],
@@ -77,31 +81,35 @@ def init(
     units or a compose file as their own tools do.  What is not taken over as it stands is listed, and noted in the file
     beside its service.
 
+    --check starts nothing.  Its exit code is 0 where both understand the files alike, 1 where something differs, and 2
+    where they cannot be compared, for example because the tool is not installed.
+
     Example: supervisor init --from Procfile"""
     if first is not None and check:
-        _compare([Path(first), *map(Path, paths)], tool)
+        _compare([Path(first), *map(Path, paths)], tool, env)
         return
     if first is not None:
-        _take_over([Path(first), *map(Path, paths)], output or "services.toml", tool, force, as_json)
+        _take_over([Path(first), *map(Path, paths)], output or "services.toml", tool, env, force, as_json)
         return
-    if output is not None or tool is not None or as_json or check or len(paths) > 1:
-        raise UsageError("--output, --format, --json, --check and further files go with --from")
+    if output is not None or tool is not None or env is not None or as_json or check or len(paths) > 1:
+        raise UsageError("--output, --format, --env, --json, --check and further files go with --from")
     path = paths[0] if paths else "services.toml"
     _write(path, STARTER, force, 0o666)
     click.echo(f"{path} written; `supervisor check` explains it, `supervisor up` runs it")
 
 
-def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bool, as_json: bool) -> None:
+def _take_over(
+    sources: Sequence[Path], output: str, tool: str | None, env: str | None, force: bool, as_json: bool
+) -> None:
     from supervisor.config.importers.formats import TOOLS, beside, read_files
     from supervisor.config.importers.services_toml import services_toml
 
-    if tool is not None and tool not in TOOLS:
-        raise UsageError(f"--format {tool}: the tools are {', '.join(TOOLS)}")
+    _refuse_unknown(tool, TOOLS)
     try:
-        imported = read_files(sources, os.environ, tool)
+        imported = read_files(sources, os.environ, tool, env)
         mode = _least_mode([*sources, *imported.files])
     except OSError as error:
-        raise UsageError(f"cannot read {error.filename or sources[0]}: {error.strerror}") from None
+        raise _unreadable(error, sources) from None
     _refuse_a_source(output, [*sources, *imported.files])
     if not imported.services:
         lines = "\n".join(str(loss) for loss in imported.losses)
@@ -127,6 +135,15 @@ def _take_over(sources: Sequence[Path], output: str, tool: str | None, force: bo
         )
 
 
+def _unreadable(error: OSError, sources: Sequence[Path]) -> UsageError:
+    """Why a file cannot be read, under the name that was given for it."""
+    given = {str(source.absolute()): source for source in sources}
+    name = Path(error.filename) if error.filename else sources[0]
+    missing = isinstance(error, FileNotFoundError) and name.suffix in (".service", ".socket", ".timer")
+    hint = f"Name the file of the unit with its folder: /etc/systemd/system/{name.name}" if missing else ""
+    return UsageError(f"cannot read {given.get(str(name), name)}: {error.strerror}", hint)
+
+
 def _refuse_a_source(output: str, sources: Sequence[Path]) -> None:
     """UsageError: the output would take the place of a file that it is made of, which --force does not mean."""
     place = Path(output).absolute()
@@ -141,31 +158,31 @@ def _same_entry(one: Path, other: Path) -> bool:
     return one.name == other.name and one.absolute().parent.samefile(other.parent)
 
 
-def _compare(sources: Sequence[Path], tool: str | None) -> None:
-    """Print how the installed supervisord reads the files, beside what the import makes of them."""
-    from supervisor.config.importers.formats import format_of
-    from supervisor.config.importers.supervisord_check import check
+def _compare(sources: Sequence[Path], tool: str | None, env: str | None) -> None:
+    """Print how the installed tools read the files, beside what the import makes of them."""
+    from supervisor.config.importers.formats import TOOLS, by_tool
+    from supervisor.config.importers.side_by_side import check
     from supervisor.core.text.redact import text_without_secrets
 
+    _refuse_unknown(tool, TOOLS)
     try:
-        others = [str(path) for path in sources if (tool or format_of(path).tool) != "supervisord"]
-        if others:
-            raise UsageError(f"--check compares only files of supervisord, not {', '.join(others)}")
-        found = check(sources, os.environ)
+        found = check(by_tool(sources, tool), os.environ, env)
     except OSError as error:
-        raise UsageError(f"cannot read {error.filename or sources[0]}: {error.strerror}") from None
-    differences = 0
+        raise _unreadable(error, sources) from None
     for one in found:
-        click.echo(f"supervisord {one.version} compared with the import:")
+        click.echo(f"{one.tool} compared with the import, by {', '.join(sorted(one.compared)) or 'nothing'}:")
         for row in one.rows:
-            count = row.numprocs[0]
-            equal = "" if row.differences else ": the same"
-            click.echo(f"  {row.program}, {count} process{'' if count == 1 else 'es'}{equal}")
+            click.echo(f"  {row.service}  {row.where}{'' if row.differences else ': the same'}")
             for difference in row.differences:
-                click.echo(f"    {text_without_secrets(str(difference))}")
-            differences += len(row.differences)
-    if differences:
-        raise OperationFailed(f"{differences} difference{'' if differences == 1 else 's'}")
+                click.echo(f"    {text_without_secrets(difference)}")
+    count = sum(len(row.differences) for one in found for row in one.rows)
+    if count:
+        raise OperationFailed(f"{count} difference{'' if count == 1 else 's'}")
+
+
+def _refuse_unknown(tool: str | None, tools: Sequence[str]) -> None:
+    if tool is not None and tool not in tools:
+        raise UsageError(f"--format {tool}: the tools are {', '.join(tools)}")
 
 
 def _least_mode(sources: Sequence[Path]) -> int:

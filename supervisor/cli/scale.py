@@ -6,6 +6,7 @@ import click
 
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import as_duration, complete_services, daemon_options, pass_target
+from supervisor.errors import UsageError
 
 
 @click.command()
@@ -23,6 +24,8 @@ def scale(target: DaemonTarget, no_wait: bool, timeout: float | None, services: 
     Example: supervisor scale web=4 worker=2"""
     from supervisor.cli.waiting.output import finish
 
+    if len(services) == 2 and services[1].isdigit() and "=" not in services[0]:  # as `pm2 scale web 3`
+        raise UsageError(f"the number follows =: supervisor scale {services[0]}={services[1]}")
     answer = target.client.scale(services)
     if no_wait:
         lines = [f"+ {name}" for name in answer["started"]] + [f"- {name}" for name in answer["stopped"]]

@@ -162,3 +162,30 @@ def test_a_word_that_toml_cannot_hold_changes_nothing(run: Run, file: Path) -> N
     assert "is not UTF-8" in result.exception.message
     assert file.read_text() == FILE
     assert left(file.parent) == ["services.toml"]
+
+
+@pytest.mark.parametrize(
+    ("editor", "said"),
+    [
+        ("no-such-editor -w", "there is no editor no-such-editor, which VISUAL names"),
+        ("' ", "the command in VISUAL has a quote that is not closed"),
+        (" ", "there is no editor ' ', which VISUAL names"),
+        ("false", "the editor of VISUAL ended with an error"),
+    ],
+)
+def test_an_editor_that_cannot_be_run_is_named_by_its_variable(
+    editor: str, said: str, run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISUAL", editor)
+    failed = run("edit", "-f", str(file)).exception
+    assert isinstance(failed, OperationFailed)
+    assert failed.message == said
+    assert editor == "false" or "EDITOR=nano supervisor edit" in failed.hint
+    assert file.read_text() == FILE and left(file.parent) == ["services.toml"]
+
+
+def test_without_any_editor_it_says_what_to_set(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.delenv("EDITOR", raising=False)
+    failed = CliRunner().invoke(cli, ["edit", "-f", str(file)]).exception
+    assert isinstance(failed, OperationFailed) and "neither VISUAL nor EDITOR is set" in failed.message

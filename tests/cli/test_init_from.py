@@ -112,6 +112,10 @@ def test_what_check_refuses_is_written_and_told(supervisor: Supervisor, procfile
         (["--from", "nothing-here"], "cannot read nothing-here: No such file or directory"),
         (["--from", "notes.txt"], "--format"),
         (["--from", "Procfile", "--format", "upstart"], "the tools are circus, compose"),
+        (["--from", "web.service"], "cannot read web.service: No such file or directory"),
+        (["--from", "web.service"], "Name the file of the unit with its folder: /etc/systemd/system/web.service"),
+        (["--from", "Procfile", "--env", "production"], "--env goes with an ecosystem file of PM2"),
+        (["--env", "production"], "go with --from"),
         (["--json"], "go with --from"),
         (["a.toml", "b.toml"], "go with --from"),
     ],
@@ -135,12 +139,12 @@ print(json.dumps({{"version": "4.3.0", "directory": None, "processes": [process]
 @pytest.mark.parametrize(
     ("command", "token", "code", "said"),
     [
-        ("sleep 1000 --password=q7z", "k9w", 0, ["supervisord 4.3.0", "web, 1 process: the same"]),
+        ("sleep 1000 --password=q7z", "k9w", 0, ["supervisord 4.3.0", "web, 1 process  supervisord.conf:2: the same"]),
         (
             "sleep 1 --password=q7z",
             "other",
             1,
-            ["web, 1 process\n", "variable TOKEN: another value", "1 --password=***"],
+            ["web, 1 process  supervisord.conf:2\n", "variable TOKEN: another value", "1 --password=***"],
         ),
     ],
 )
@@ -158,7 +162,7 @@ def test_two_understandings_side_by_side(
     reader = tmp_path / "python-reader"  # taken for the interpreter that has supervisord
     reader.write_text(READER.format(python=sys.executable, command=command, token=token))
     reader.chmod(0o755)
-    monkeypatch.setattr("supervisor.config.importers.supervisord_check.find_supervisord", lambda _path: str(reader))
+    monkeypatch.setattr("supervisor.config.importers.supervisord.check.find_supervisord", lambda _path: str(reader))
     run = supervisor("init", "--from", "supervisord.conf", "--check")
     assert run.code == code, run.err
     assert all(text in run.out for text in said), run.out
@@ -172,9 +176,10 @@ def test_without_supervisord_nothing_is_compared(
     (tmp_path / "supervisord.conf").write_text(CONF)
     monkeypatch.setenv("PATH", str(tmp_path))
     run = supervisor("init", "--from", "supervisord.conf", "--check")
-    assert run.code == 2 and "no supervisord is installed here" in run.err
+    assert run.code == 2 and "looks for the program supervisord in PATH" in run.err
     refused = supervisor("init", "--from", "Procfile", "--check")
-    assert refused.code == 2 and "compares only files of supervisord" in refused.err
+    assert refused.code == 2 and "--check looks for the programs foreman and honcho in PATH" in refused.err
+    assert not (tmp_path / "services.toml").exists()
 
 
 def test_a_file_without_a_service_writes_nothing(supervisor: Supervisor, procfile: Path, tmp_path: Path) -> None:
@@ -227,3 +232,17 @@ def test_what_is_written_is_utf_8_in_every_locale(tmp_path: Path, procfile: Path
         ended = subprocess.run([*command, *arguments], cwd=tmp_path, env=posix, capture_output=True, check=False)
         assert ended.returncode == 0, ended.stderr
     assert 'command = ["echo", "ü"]' in (tmp_path / "services.toml").read_text("utf-8")
+
+
+ECOSYSTEM = "module.exports = {apps: [{name: 'a', script: '/bin/true', env: {A: 'x'}, env_production: {A: 'y'}}]}\n"
+
+
+@pytest.mark.parametrize("name", ["a.config.js", "a.config.cjs", "a.config.mjs"])
+def test_the_environment_of_pm2_that_is_named_counts(supervisor: Supervisor, tmp_path: Path, name: str) -> None:
+    text = ECOSYSTEM.replace("module.exports =", "export default") if name.endswith("mjs") else ECOSYSTEM
+    (tmp_path / name).write_text(text)
+    for env, value in ((["--env", "production"], "y"), ([], "x"), (["--env", "test"], "x")):
+        run = supervisor("init", "--from", name, "-o", "-", *env)
+        assert run.code == 0, run.err
+        assert f'A = "{value}"' in run.out
+    assert "env_test: No application has it" in run.err

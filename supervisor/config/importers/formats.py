@@ -14,26 +14,24 @@ from supervisor.errors import UsageError
 
 @dataclass(frozen=True)
 class Format:
-    """A tool whose files can be read. `module` holds its importer; a file belongs to it by its name, else by a line."""
+    """A tool whose files can be read, by the package of its name. A file belongs to it by its name, else by a line."""
 
     tool: str
-    module: str
     name: re.Pattern[str]
     line: re.Pattern[str] | None = None
 
 
 FORMATS = (
-    Format("systemd", "systemd.unit", re.compile(r".*\.(service|socket|timer|target|mount|path)")),
-    Format("compose", "compose", re.compile(r"(.*[-_.])?compose([-_.].*)?\.ya?ml")),
-    Format("pm2", "pm2", re.compile(r"(ecosystem|process|pm2)(\..*)?\.(json|js|cjs|mjs)|.*\.config\.c?js")),
-    Format("circus", "circus", re.compile(r"circus.*\.ini"), re.compile(r"^\[(circus|watcher:.*)\]", re.MULTILINE)),
+    Format("systemd", re.compile(r".*\.(service|socket|timer|target|mount|path)")),
+    Format("compose", re.compile(r"(.*[-_.])?compose([-_.].*)?\.ya?ml")),
+    Format("pm2", re.compile(r"(ecosystem|process|pm2)(\..*)?\.(json|js|cjs|mjs)|.*\.config\.[cm]?js")),
+    Format("circus", re.compile(r"circus.*\.ini"), re.compile(r"^\[(circus|watcher:.*)\]", re.MULTILINE)),
     Format(
-        "supervisord",
         "supervisord",
         re.compile(r"supervisord.*\.(conf|ini)"),
         re.compile(r"^\[(supervisord|(program|group|fcgi-program|eventlistener):.*|include)\]", re.MULTILINE),
     ),
-    Format("procfile", "procfile", re.compile(r"Procfile([-_.].*)?|.*\.[Pp]rocfile")),
+    Format("procfile", re.compile(r"Procfile([-_.].*)?|.*\.[Pp]rocfile")),
 )
 """In the order in which they are tried."""
 TOOLS = tuple(sorted(one.tool for one in FORMATS))
@@ -54,20 +52,31 @@ def format_of(path: Path) -> Format:
     )
 
 
-def read_files(paths: Sequence[Path], environment: Mapping[str, str], tool: str | None = None) -> Imported:
-    """What all files give, those of one tool read together. `tool`: the tool of all files, whatever their names are.
-
-    Raises UsageError for a file of no known tool and for two services of one name, ImportRefused where the real tool
-    refuses a file, and OSError where one cannot be read.
-    """
+def by_tool(paths: Sequence[Path], tool: str | None = None) -> dict[str, list[Path]]:
+    """The files of each tool. `tool`: that of all files, whatever their names are. UsageError, OSError."""
     of: dict[str, list[Path]] = {}
     for path in paths:
-        found = next(one for one in FORMATS if one.tool == tool) if tool else format_of(path)
-        of.setdefault(found.tool, []).append(path)
+        of.setdefault(tool or format_of(path).tool, []).append(path)
+    return of
+
+
+def read_files(
+    paths: Sequence[Path], environment: Mapping[str, str], tool: str | None = None, pm2_env: str | None = None
+) -> Imported:
+    """What all files give, those of one tool read together. `tool`: the tool of all files, whatever their names are.
+    `pm2_env`: the NAME of `pm2 start --env NAME`.
+
+    Raises UsageError for a file of no known tool, for two services of one name, and for `pm2_env` without a file of
+    PM2; ImportRefused where the real tool refuses a file, and OSError where one cannot be read.
+    """
+    of = by_tool(paths, tool)
+    if pm2_env is not None and "pm2" not in of:
+        raise UsageError("--env goes with an ecosystem file of PM2", "It names the env_NAME that counts beside env.")
     together = Imported(" and ".join(of))
     for one in (one for one in FORMATS if one.tool in of):
-        read = import_module(f"{__package__}.{one.module}").read
-        imported: Imported = read(of[one.tool], environment)
+        read = import_module(f"{__package__}.{one.tool}.importer").read
+        further = {"env": pm2_env} if one.tool == "pm2" else {}
+        imported: Imported = read(of[one.tool], environment, **further)
         together.services += imported.services
         together.losses += imported.losses
         together.files += imported.files

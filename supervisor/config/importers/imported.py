@@ -1,9 +1,9 @@
 """What an importer gives: services in the words of services.toml, and a loss for each thing dropped or changed.
 
-Each importer is a module with `read(paths, environment) -> Imported`: the files of this tool as they were given, and
-the environment that the tool would be called with. It raises ImportRefused where the real tool refuses a file, and
-OSError where one cannot be read. What it gives is what the real tool would run: its quoting, its expansion, and its
-defaults, written out where ours differ. Paths are absolute.
+Each tool has a package whose `importer` has `read(paths, environment) -> Imported`: the files of this tool as they were
+given, and the environment that the tool would be called with. It raises ImportRefused where the real tool refuses a
+file, and OSError where one cannot be read. What it gives is what the real tool would run: its quoting, its expansion,
+and its defaults, written out where ours differ. Paths are absolute.
 """
 
 from __future__ import annotations

@@ -24,10 +24,11 @@ def services_toml(imported: Imported, command: str) -> str:
         document.add(tomlkit.comment(line) if line else tomlkit.nl())
     document.add(tomlkit.nl())
     services = tomlkit.table(is_super_table=True)
+    losses: dict[str | None, list[Loss]] = {}
+    for loss in imported.losses:
+        losses.setdefault(loss.service, []).append(loss)
     for service in imported.services:
-        services.add(
-            service.name, _service(service, [loss for loss in imported.losses if loss.service == service.name])
-        )
+        services.add(service.name, _service(service, losses.get(service.name, [])))
     document.add("services", services)
     return tomlkit.dumps(document)
 

@@ -1,1 +1,1 @@
-"""Reads systemd units, as systemd 252 does: `unit` is the importer."""
+"""Units of systemd as services: what systemd 252 runs."""

@@ -1,0 +1,1 @@
+"""Files of circus as services: what circus 0.19.0 runs."""

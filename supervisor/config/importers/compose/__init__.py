@@ -1,0 +1,1 @@
+"""Compose files as services: what runs in the containers."""

@@ -1,0 +1,1 @@
+"""Procfiles as services: what foreman 0.87.2 runs."""
