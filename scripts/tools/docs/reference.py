@@ -21,9 +21,9 @@ RULES = """- Durations are strings with a unit: `500ms`, `10s`, `5m`, `2h`, `1d`
 - Unknown keys are errors, with the nearest known key named; all errors of a file are told at once, each with its line.
 - `[defaults]` takes every key of a service; a service overrides it key by key, `ready` and the heartbeat's source as a whole.
 """
-HEAD = f"""# services.toml
+HEAD = f"""# services.toml: every key and its default
 
-Every key there is.  This page is made from the JSON Schema that `supervisor check --schema` prints (`scripts/reference`).
+This page is made from the JSON Schema that `supervisor check --schema` prints (`scripts/reference`).
 
 {RULES}"""
 
