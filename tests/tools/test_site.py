@@ -26,7 +26,7 @@ def test_navigation_has_every_page_once_and_the_tutorial_first() -> None:
     assert len(set(shown)) == len(shown)
     pages = {site.place(page) for page in (site.ROOT / "docs").rglob("*.md")}
     assert pages - {"pages.md"} <= set(shown)
-    assert {"api.md", "changelog.md", "SECURITY.md"} <= set(shown)
+    assert {"import/index.md", "import/pm2.md", "api.md", "changelog.md", "SECURITY.md"} <= set(shown)
 
 
 def test_links_lead_to_places_in_the_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

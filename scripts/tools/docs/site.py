@@ -75,7 +75,7 @@ STYLE = """\
 .md-grid { max-width: 66rem; }
 .md-typeset table:not([class]) { font-size: .68rem; }
 .md-typeset table:not([class]) th { min-width: 0; }
-.md-typeset td:first-child > code:only-child { white-space: nowrap; }
+@media (min-width: 60em) { .md-typeset td:first-child > code:only-child { white-space: nowrap; } }
 .md-typeset h1, .md-typeset h2 { font-weight: 600; color: inherit; letter-spacing: normal; }
 """
 
@@ -87,6 +87,8 @@ def place(path: Path) -> str:
         return "index.md"
     if name == "docs/README.md":
         return "pages.md"
+    if path.suffix == ".md" and path.with_suffix("").is_dir():
+        return f"{path.stem}/index.md"
     if path.suffix == ".md":
         return re.sub(r"(^|/)README\.md$", r"\1index.md", name.removeprefix("docs/")).replace("CHANGELOG", "changelog")
     return name.removeprefix("docs/") + ("" if path.suffix in AS_THEY_ARE else ".md")
