@@ -35,13 +35,13 @@ def test_neighbours_that_look_alike_are_one_run() -> None:
     assert lines_of(screen) == ((Run(0, "ab ", "#e6edf3", BACKGROUND), Run(3, "cd", "#ff0000", BACKGROUND, True)),)
 
 
-def recorded(printed: list[tuple[float, str]], fast: list[tuple[float, float, float]], end: float) -> Any:
-    return SimpleNamespace(printed=printed, fast=fast, said=[(0.0, "begins"), (12.0, "goes on")], now=end)
+def recorded(printed: list[tuple[float, str]], fast: list[tuple[float, float, float]]) -> Any:
+    return SimpleNamespace(printed=printed, fast=fast, said=[(0.0, "begins"), (12.0, "goes on")])
 
 
 def test_what_is_played_faster_says_so_while_it_is() -> None:
-    terminal = recorded([(1.0, "a"), (6.0, "b"), (13.0, "c")], [(2.0, 12.0, 1.0)], 14.0)
-    frames, seconds = recording.frames_of(terminal)
+    terminal = recorded([(1.0, "a"), (6.0, "b"), (13.0, "c")], [(2.0, 12.0, 1.0)])
+    frames, seconds = recording.frames_of(terminal, 14.0)
     seen = [(round(frame.at, 6), frame.caption, frame.speed) for frame in frames]
     assert (
         seen

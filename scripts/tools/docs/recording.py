@@ -181,13 +181,13 @@ def story(terminal: Terminal) -> None:
     time.sleep(5.0)
 
 
-def frames_of(terminal: Terminal) -> tuple[list[Frame], float]:
-    """The frames of the picture, and how long it is."""
+def frames_of(terminal: Terminal, end: float) -> tuple[list[Frame], float]:
+    """The frames of the picture until `end`, and how long it is."""
     screen = Screen(COLUMNS, ROWS)
     frames: list[Frame] = []
     turns = [turn for begin, end, _ in terminal.fast for turn in (begin, end)]
     silent = [(moment, "") for moment in (*turns, *(moment for moment, _ in terminal.said))]
-    for (moment, text), (following, _) in pairwise([*sorted([*terminal.printed, *silent]), (terminal.now, "")]):
+    for (moment, text), (following, _) in pairwise([*sorted([*terminal.printed, *silent]), (end, "")]):
         screen.feed(text)
         at, speed = _in_picture(terminal, moment)
         if text and _in_picture(terminal, following)[0] - at < SETTLED:
@@ -196,7 +196,7 @@ def frames_of(terminal: Terminal) -> tuple[list[Frame], float]:
         frame = Frame(at, lines_of(screen), caption, speed)
         if not frames or replace(frame, at=frames[-1].at) != frames[-1]:
             frames.append(frame)
-    return frames, _in_picture(terminal, terminal.now)[0]
+    return frames, _in_picture(terminal, end)[0]
 
 
 def _in_picture(terminal: Terminal, moment: float) -> tuple[float, float]:
@@ -229,13 +229,13 @@ def main() -> int:
         terminal = Terminal(folder)
         try:
             story(terminal)
-            frames, seconds = frames_of(terminal)
+            frames, seconds = frames_of(terminal, terminal.now)
         finally:
             terminal.close()
             subprocess.run(
                 [sys.executable, "-m", "supervisor", "down"], cwd=folder, stdout=subprocess.DEVNULL, check=False
             )
-    still = max(index for index, frame in enumerate(frames) if frame.lines)
+    still = len(frames) - 1
     text = svg(frames, COLUMNS, ROWS, seconds, still, "A worker hangs; supervisor why names the line; it runs again")
     if len(text.encode()) > LIMIT:
         raise SystemExit(f"the picture would have {len(text.encode())} bytes; at most {LIMIT} are wanted")
