@@ -222,7 +222,7 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "chaos": {"client", "config", "core", "errors", "adapters.linux.procfs", LEDGER, LOG},
     "docs": {
         "adapters",
-        "cli.words.known_words",
+        "cli",
         "client",
         "config",
         "core",

@@ -5,6 +5,7 @@ Usage: scripts/reference [--check]      (--check changes nothing; exits 1 if a p
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.tools.docs import metrics, words
@@ -12,11 +13,7 @@ from supervisor.config.export.json_schema import schema
 from supervisor.core.model.document_types import JSON
 
 PATH = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
-HEAD = """# services.toml
-
-Every key there is.  This page is made from the JSON Schema that `supervisor check --schema` prints (`scripts/reference`).
-
-- Durations are strings with a unit: `500ms`, `10s`, `5m`, `2h`, `1d`, also `1h30m`. Sizes: `512MiB`, `1.5GiB`, `64KiB`. Shares of
+RULES = """- Durations are strings with a unit: `500ms`, `10s`, `5m`, `2h`, `1d`, also `1h30m`. Sizes: `512MiB`, `1.5GiB`, `64KiB`. Shares of
   CPU: `150%` is one and a half cores. A bare number is an error.
 - `${VAR}` and `${VAR:-default}` are replaced in commands, paths, addresses and environment values by the supervisor's own
   environment; `$$` is a dollar sign. A variable that is not set and has no default is an error.
@@ -24,6 +21,11 @@ Every key there is.  This page is made from the JSON Schema that `supervisor che
 - Unknown keys are errors, with the nearest known key named; all errors of a file are told at once, each with its line.
 - `[defaults]` takes every key of a service; a service overrides it key by key, `ready` and the heartbeat's source as a whole.
 """
+HEAD = f"""# services.toml: every key and its default
+
+This page is made from the JSON Schema that `supervisor check --schema` prints (`scripts/reference`).
+
+{RULES}"""
 
 
 def kind(key: JSON) -> str:
@@ -52,20 +54,35 @@ def shown(value: object) -> str:
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 
-def table(title: str, node: JSON, out: list[str]) -> None:
+def table(title: str, node: JSON) -> list[str]:
+    out = [f"\n## `{title}`\n", node.get("description", ""), ""]
     plain = {n: k for n, k in node["properties"].items() if not is_table(k)}
-    out += [f"\n## `{title}`\n", node.get("description", ""), ""]
     if plain:
         out += ["| key | value | default | |", "| --- | --- | --- | --- |"]
         for name, key in plain.items():
             default = shown(key["default"]) if "default" in key else ""
             text = f"| `{name}` | {kind(key)} | {default} | {key.get('description', '')} |"
             out.append(text.replace("  |", " |"))
+    return out
+
+
+def tables(root: JSON) -> Iterator[tuple[str, JSON]]:
+    """The head and the schema of each table of services.toml, an inner one after the table that it is in."""
+    yield from _nested("[supervisor]", root["supervisor"])
+    for name in ("services", "groups"):
+        of_name = root[name]
+        one = of_name.get("additionalProperties") or next(iter(of_name["patternProperties"].values()))
+        yield from _nested(f"[{name}.NAME]", one)
+    for name in ("cluster", "fleet"):
+        yield from _nested(f"[{name}]", root[name])
+
+
+def _nested(title: str, node: JSON) -> Iterator[tuple[str, JSON]]:
+    yield title, node
     for name, key in node["properties"].items():
         if is_table(key):
-            inner = key.get("items", key)
             brackets = "[[{}]]" if key.get("type") == "array" else "[{}]"
-            table(brackets.format(f"{title.strip('[]')}.{name}"), inner, out)
+            yield from _nested(brackets.format(f"{title.strip('[]')}.{name}"), key.get("items", key))
 
 
 def is_table(key: JSON) -> bool:
@@ -73,15 +90,9 @@ def is_table(key: JSON) -> bool:
 
 
 def page() -> str:
-    root = schema()["properties"]
     out = [HEAD]
-    table("[supervisor]", root["supervisor"], out)
-    for name in ("services", "groups"):
-        tables = root[name]
-        one = tables.get("additionalProperties") or next(iter(tables["patternProperties"].values()))
-        table(f"[{name}.NAME]", one, out)
-    for name in ("cluster", "fleet"):
-        table(f"[{name}]", root[name], out)
+    for title, node in tables(schema()["properties"]):
+        out += table(title, node)
     return "\n".join(out).rstrip() + "\n"
 
 

@@ -80,8 +80,8 @@ def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Acti
 
 
 def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Action]) -> None:
-    """A beat before READY=1 was heard.  Of an adopted process it shows that READY=1 was sent to no daemon: programs send
-    WATCHDOG=1 once they are ready (sd_notify(3))."""
+    """A beat before READY=1 was heard.  Of an adopted process it shows that READY=1 was sent while no daemon listened,
+    because programs send WATCHDOG=1 once they are ready (sd_notify(3))."""
     notified(instance, event, now, out)
     if instance.phase is Phase.UP and instance.ready_unseen:
         run_as_ready(instance, f"assumed from a heartbeat: {UNHEARD}", now, out)
