@@ -15,8 +15,9 @@ from supervisor.core.history.strips import Cell
 from supervisor.core.model.documents import Status
 from supervisor.core.model.instance_documents import Instance
 from supervisor.core.model.story_documents import IncidentStory
+from supervisor.web.frame import error_page
 from supervisor.web.live import Changes
-from supervisor.web.pages import Failure, Past, error_page, incident_page, service_details, services_page
+from supervisor.web.pages import Failure, Past, incident_page, service_details, services_page
 from supervisor.web.rows import all_fields, grouped, head_fields, instance_fields, problems, service_fields
 from tests.display.test_report_html import Reader
 from tests.doubles import fake_client

@@ -1,4 +1,4 @@
-"""Serves the web view to browsers on TCP: pages, and a stream of what changes in them.  All of it is read-only.
+"""Serves the web view to browsers on TCP: pages, and a stream of what changes in them.
 
 It is imported only where `[supervisor.http]` has `web = true`.  Everything that it needs is imported with it, because
 the files of the package may be replaced while the daemon runs.
@@ -17,8 +17,9 @@ from supervisor.adapters.control.port import MOST_ID, Daemon
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.eventloop.slices import in_slices
 from supervisor.adapters.http.messages import Exchange, Handler, Request
+from supervisor.adapters.http.order_token import OrderToken
 from supervisor.adapters.http.routing import Param, Route, arguments, decoded
-from supervisor.adapters.http.static_files import SAFE_HEADERS, StaticFiles
+from supervisor.adapters.http.static_files import ORDER_HEADERS, SAFE_HEADERS, StaticFiles
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.history.incidents import Incident
 from supervisor.core.history.place import place
@@ -28,10 +29,13 @@ from supervisor.core.history.why import evidence_of, headline, incidents_of, one
 from supervisor.core.model.daemon_records import DAEMON
 from supervisor.core.text.causes import phrase
 from supervisor.core.text.timestamps import local_time
+from supervisor.daemon.web.orders import Orders, Refused
 from supervisor.display.recorded import FromDaemon
 from supervisor.errors import NoSuchService, OperationFailed, SupervisorError, UsageError
 from supervisor.web import pages
+from supervisor.web.frame import error_page
 from supervisor.web.live import Changes
+from supervisor.web.order_pages import ADDRESS
 from supervisor.web.rows import grouped
 
 if TYPE_CHECKING:
@@ -67,13 +71,24 @@ _STREAM = Route("GET", "/web/stream", lambda _api, _call: None, "", "", (Param("
 class WebView:
     """Handles the requests of the HTTP server: those for a page itself, all others by `api`."""
 
-    def __init__(self, name: str, daemon: Daemon, api: Handler, loop: EventLoop) -> None:
-        """`name`: of the daemon."""
+    def __init__(
+        self,
+        name: str,
+        daemon: Daemon,
+        api: Handler,
+        loop: EventLoop,
+        token: OrderToken | None = None,
+        scheme: str = "http",
+    ) -> None:
+        """`name`: of the daemon.  `token`: that of orders; None: no order is taken.  `scheme`: of the addresses of the
+        pages."""
         self.daemon = daemon
         self._name = name
         self.loop = loop
         self.streams = 0
         self._api = api
+        self._headers = SAFE_HEADERS if token is None else ORDER_HEADERS
+        self._orders = None if token is None else Orders(name, daemon, loop, token, scheme, self._answer)
         self._places: dict[int, str] = {}
         """Where the process hung, by the number of the evidence, which never changes."""
         folder = Path(pages.__file__).parent
@@ -91,7 +106,9 @@ class WebView:
         answer = None if request.local else self._page(request.path)
         if answer is None:
             self._api.handle(exchange)
-        elif request.method not in ("GET", "HEAD"):
+        elif request.path == ADDRESS and request.method != "POST":
+            _refuse(exchange, 405, "Not allowed", "An order is sent by POST.", (("allow", "POST"),))
+        elif request.path != ADDRESS and request.method not in ("GET", "HEAD"):
             _refuse(exchange, 405, "Not allowed", "This page can only be read.", (("allow", "GET, HEAD"),))
         elif _is_foreign(request):
             _refuse(exchange, 403, "Forbidden", "Another site may link to a page, but not load it.")
@@ -100,6 +117,8 @@ class WebView:
                 answer(exchange)
             except SupervisorError as error:
                 _fail(exchange, error)
+            except Refused as refused:
+                _refuse(exchange, refused.status, refused.title, refused.message, refused.headers)
 
     def _page(self, path: str) -> Callable[[Exchange], None] | None:
         """What answers for the path; None: it is none of the web view."""
@@ -109,12 +128,23 @@ class WebView:
             return self._files.answer
         if path == "/web/stream":
             return self._stream
+        if path == ADDRESS:
+            return self._take if self._orders is None else self._orders.take
         kind, _, name = path.removeprefix("/").partition("/")
         if kind == "service" and name and "/" not in name:
             return lambda exchange: self._services(exchange, decoded(name))
         if kind == "incident" and name and "/" not in name:
             return lambda exchange: self._incident(exchange, name)
+        if kind == "order" and name and "/" not in name and self._orders is not None:
+            orders = self._orders
+            return lambda exchange: orders.page(exchange, decoded(name))
         return None
+
+    def _take(self, exchange: Exchange) -> None:
+        raise Refused(403, "Orders are off", "This daemon takes no orders here: [supervisor.http] has no web_actions.")
+
+    def _answer(self, exchange: Exchange, status: int, body: bytes) -> None:
+        exchange.reply(status, body, HTML, (("cache-control", "no-store"), *self._headers))
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
@@ -131,7 +161,7 @@ class WebView:
 
     def _overview(self, status: Status) -> Generator[None, None, bytes]:
         past = yield from self._past(status, (), 1)
-        return (yield from pages.services_page(status, past))
+        return (yield from pages.services_page(status, past, orders=self._orders is not None))
 
     def _service(self, status: Status, name: str) -> Generator[None, None, bytes]:
         rows = status["instances"]
@@ -143,7 +173,7 @@ class WebView:
         yield
         lines = [_in_words(event) for event in reversed(recent)]
         more = pages.service_details(service, rows, past, lines)
-        return (yield from pages.services_page(status, past, name, more))
+        return (yield from pages.services_page(status, past, name, more, orders=self._orders is not None))
 
     def _past(self, status: Status, services: Sequence[str], most: int) -> Generator[None, None, pages.Past]:
         """What the ledger tells.  `most`: failures of each instance."""
@@ -224,7 +254,7 @@ class WebView:
             if body is None:
                 _refuse(exchange, 404, "No such incident", "This event belongs to no incident.")
             else:
-                exchange.reply(200, body, HTML, (("cache-control", "no-store"), *SAFE_HEADERS))
+                self._answer(exchange, 200, body)
 
         def failed() -> None:
             _refuse(exchange, 500, "The page could not be made", "The daemon's log says why.")
@@ -304,7 +334,9 @@ def _fail(exchange: Exchange, error: SupervisorError) -> None:
     if isinstance(error, NoSuchService):
         _refuse(exchange, 404, "No such service", error.message)
     elif isinstance(error, UsageError):
-        _refuse(exchange, 400, "Bad request", error.message)
+        _refuse(exchange, 400, "Bad request", f"{error.message} {error.hint}".strip())
+    elif isinstance(error, OperationFailed):
+        _refuse(exchange, 409, "Not done", f"{error.message} {error.hint}".strip())
     else:
         _refuse(exchange, 500, "The page could not be made", error.message)
 
@@ -313,4 +345,4 @@ def _refuse(
     exchange: Exchange, status: int, title: str, message: str, headers: tuple[tuple[str, str], ...] = ()
 ) -> None:
     """Answer with a page that says what is wrong."""
-    exchange.reply(status, pages.error_page(title, message), HTML, (*headers, *SAFE_HEADERS))
+    exchange.reply(status, error_page(title, message), HTML, (*headers, *SAFE_HEADERS))

@@ -16,8 +16,8 @@ from supervisor.adapters.http.static_files import POLICY
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.model.documents import Event
 from supervisor.core.model.evidence_documents import Evidence
-from supervisor.daemon import web_view
-from supervisor.daemon.web_view import MOST_STREAMS, WebView
+from supervisor.daemon.web import view as web_view
+from supervisor.daemon.web.view import MOST_STREAMS, WebView
 from supervisor.errors import OperationFailed
 from tests.doubles import fake_client
 from tests.doubles.fake_client import view
