@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -156,7 +157,7 @@ def test_a_stop_is_asked_for_twice(desk: Desk) -> None:
     ],
 )
 def test_an_order_of_another_page_or_for_another_host_is_refused(
-    desk: Desk, headers: dict[str, str | None], says: str
+    desk: Desk, headers: dict[str, Any], says: str
 ) -> None:
     form = urlencode({"order": "restart", "name": "web", "token": desk.token})
     status, _, body = desk.send(form, **headers)
