@@ -21,6 +21,7 @@ from supervisor.display.strip_picture import strip_picture
 from supervisor.web.frame import frame
 from supervisor.web.order_pages import order_link
 from supervisor.web.rows import EMPTY, Fields, grouped, head_fields, instance_fields, problems, service_fields
+from supervisor.web.words import PARTS
 
 if TYPE_CHECKING:
     from supervisor.core.history.strips import Cell
@@ -43,14 +44,6 @@ COLUMNS = (
 """The columns of the table: the name of the place, and its head."""
 _PLACES = {"silence": ("share", "silence", "ratios")}
 """The texts of a column that has more than that of its own name."""
-_PARTS = {
-    "where": "Where it was",
-    "seen": "What was seen",
-    "captured": "What was captured",
-    "output": "Its last output",
-    "decided": "What was decided",
-    "after": "How it went on",
-}
 
 
 class Failure(NamedTuple):
@@ -80,12 +73,12 @@ def service_link(name: str, shown: str = "") -> str:
 
 
 def services_page(
-    status: Status, past: Past, title: str = "", more: str = "", *, orders: bool = False
+    status: Status, past: Past, title: str = "", more: str = "", *, orders: bool = False, hosts: str = ""
 ) -> Generator[None, None, bytes]:
     """The table of all services of `status`, in steps, one for each service.
 
     `title`: of a page of one service, its name; `more`: what stands below its table; `orders`: each row has a link to
-    the page of its orders."""
+    the page of its orders; `hosts`: the line about them, as markup."""
     daemon = status["supervisor"]
     rollouts = {one["service"]: one for one in daemon.get("rollouts", ())}
     bodies = []
@@ -117,7 +110,7 @@ def services_page(
     query = f"?service={quote(title, safe='', errors='replace')}" if title else ""
     return frame(
         f"{title} · {name}" if title else name,
-        f'{_header(status, past, title)}<main id="main">\n{body}{more}</main>\n{_footer(orders)}',
+        f'{_header(status, past, title, hosts)}<main id="main">\n{body}{more}</main>\n{_footer(orders)}',
         f"/web/stream{query}",
     )
 
@@ -133,7 +126,7 @@ def strip_of(service: str, past: Past) -> str:
     return strip_picture(label, cells, past.since, past.until)
 
 
-def _header(status: Status, past: Past, title: str) -> str:
+def _header(status: Status, past: Past, title: str, hosts: str) -> str:
     fields = head_fields(status)
     places = {name: f'<span data-field="{name}">{text(fields[name])}</span>' for name in ("ready", "totals", "daemon")}
     here = f'<h1>{text(title)}</h1>\n<p><a href="/">All services</a></p>\n' if title else ""
@@ -144,7 +137,7 @@ def _header(status: Status, past: Past, title: str) -> str:
     return (
         f'<header data-key="" data-tone="{fields["tone"]}">\n{name}{here}'
         f'<p class="sum">{places["ready"]} <span class="soft">{places["totals"]}</span></p>\n'
-        f'<p class="soft">{places["daemon"]}</p>\n'
+        f'<p class="soft">{places["daemon"]}</p>\n{hosts}'
         f'<p class="soft" id="live" role="status">as of {text(_clock(past.until))}; without JavaScript this page does '
         "not change by itself</p>\n"
         f'<section id="problems" aria-label="Problems"{hidden}><ul>{items}</ul></section>\n</header>\n'
@@ -256,7 +249,7 @@ def incident_page(
     for label, lines in parts(story).items():
         items = "".join(f"<li>{text(line)}</li>" for line in lines)
         if items:
-            sections.append(f"<section>\n<h2>{_PARTS[label]}</h2>\n<ul>{items}</ul>\n</section>\n")
+            sections.append(f"<section>\n<h2>{PARTS[label]}</h2>\n<ul>{items}</ul>\n</section>\n")
     if evidence is not None:
         told = "\n".join(f"{text(label)}{text(line)}" for label, line in evidence_lines(evidence))
         sections.append(

@@ -32,7 +32,8 @@
   }
 
   function tell(lines) {
-    const box = document.getElementById("problems"), list = box.querySelector("ul");
+    const box = document.getElementById("problems"), list = box?.querySelector("ul");
+    if (!list) return;
     list.replaceChildren(...lines.map((line) => {
       const item = document.createElement("li");
       item.textContent = line;

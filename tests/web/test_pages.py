@@ -231,6 +231,8 @@ def test_a_stream_sends_everything_first_and_then_what_changed() -> None:
     assert then == {"rows": {"a": {"restarts": "1"}}, "problems": ["full"], "moved": False}
     gone = json.loads(run(changes.of(fake_client.status(rows[1:]))))
     assert gone["moved"] is True
+    assert json.loads(run(changes.of(fake_client.status(rows[1:]), ["a"])))["moved"] is True
+    assert json.loads(run(changes.of(fake_client.status(rows[1:]), ["a"])))["moved"] is False
 
 
 def test_every_place_of_a_page_is_one_that_the_stream_fills() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.adapters.control.call import Call
 from supervisor.adapters.control.event_stream import open_stream
-from supervisor.adapters.control.port import MOST_ID, Daemon
+from supervisor.adapters.control.port import MOST_ID, Daemon, InCluster
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.eventloop.slices import in_slices
 from supervisor.adapters.http.messages import Exchange, Handler, Request
@@ -21,6 +21,7 @@ from supervisor.adapters.http.order_token import OrderToken
 from supervisor.adapters.http.routing import Param, Route, arguments, decoded
 from supervisor.adapters.http.static_files import ORDER_HEADERS, SAFE_HEADERS, StaticFiles
 from supervisor.adapters.ledger.store import EventQuery
+from supervisor.core.cluster.hosts import is_name
 from supervisor.core.history.incidents import Incident
 from supervisor.core.history.place import place
 from supervisor.core.history.straightened import straightened
@@ -32,15 +33,16 @@ from supervisor.core.text.timestamps import local_time
 from supervisor.daemon.web.orders import Orders, Refused
 from supervisor.display.recorded import FromDaemon
 from supervisor.errors import NoSuchService, OperationFailed, SupervisorError, UsageError
-from supervisor.web import pages
+from supervisor.web import host_pages, pages
 from supervisor.web.frame import error_page
 from supervisor.web.live import Changes
 from supervisor.web.order_pages import ADDRESS
-from supervisor.web.rows import grouped
+from supervisor.web.rows import grouped, load_text
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Status
     from supervisor.core.model.evidence_documents import Evidence
+    from supervisor.core.model.host_documents import HostsView
     from supervisor.core.model.instance_documents import Instance, InstanceName
     from supervisor.core.model.log_documents import Logs
 
@@ -135,6 +137,10 @@ class WebView:
             return lambda exchange: self._services(exchange, decoded(name))
         if kind == "incident" and name and "/" not in name:
             return lambda exchange: self._incident(exchange, name)
+        if path == "/hosts":
+            return self._hosts
+        if kind == "host" and name and "/" not in name:
+            return lambda exchange: self._host(exchange, decoded(name))
         if kind == "order" and name and "/" not in name and self._orders is not None:
             orders = self._orders
             return lambda exchange: orders.page(exchange, decoded(name))
@@ -161,7 +167,7 @@ class WebView:
 
     def _overview(self, status: Status) -> Generator[None, None, bytes]:
         past = yield from self._past(status, (), 1)
-        return (yield from pages.services_page(status, past, orders=self._orders is not None))
+        return (yield from pages.services_page(status, past, orders=self._orders is not None, hosts=self._hosts_line()))
 
     def _service(self, status: Status, name: str) -> Generator[None, None, bytes]:
         rows = status["instances"]
@@ -174,6 +180,49 @@ class WebView:
         lines = [_in_words(event) for event in reversed(recent)]
         more = pages.service_details(service, rows, past, lines)
         return (yield from pages.services_page(status, past, name, more, orders=self._orders is not None))
+
+    def _cluster(self) -> InCluster | None:
+        try:
+            return self.daemon.cluster()
+        except OperationFailed:
+            return None
+
+    def _hosts_line(self) -> str:
+        cluster = self._cluster()
+        return "" if cluster is None else host_pages.hosts_line(cluster.view()["word"])
+
+    def _hosts(self, exchange: Exchange) -> None:
+        """The page of all hosts."""
+        cluster = self._cluster()
+        if cluster is None:
+            _refuse(exchange, 404, "No cluster", "This daemon is in no cluster: the file has no [cluster].")
+            return
+        word = cluster.view()["word"]
+
+        def done(view: HostsView) -> None:
+            def then(status: Status | SupervisorError) -> None:
+                load = "" if isinstance(status, SupervisorError) else load_text(status["instances"])
+                self._answer(exchange, 200, host_pages.hosts_page(view, word, load, self._name, time.time()))
+
+            self.daemon.make_status((), then)
+
+        cluster.hosts(done)
+
+    def _host(self, exchange: Exchange, node: str) -> None:
+        """The page of one host."""
+        cluster = self._cluster()
+        if cluster is None or not is_name(node):
+            _refuse(exchange, 404, "No such host", "This daemon knows no host of that name.")
+            return
+        cluster.host(node, lambda detail: self._answer(exchange, 200, host_pages.host_page(detail, self._name)))
+
+    def _members(self) -> object:
+        """What shows a change of the cluster: its members with their slots."""
+        cluster = self._cluster()
+        word = cluster.view()["word"] if cluster is not None else None
+        if word is None:
+            return None
+        return [(one["node"], one["here"], one["drained"], one["taking"], one["slots"]) for one in word["members"]]
 
     def _past(self, status: Status, services: Sequence[str], most: int) -> Generator[None, None, pages.Past]:
         """What the ledger tells.  `most`: failures of each instance."""
@@ -213,7 +262,12 @@ class WebView:
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
         found = self.daemon.events(EventQuery((), None, number - 1, None, 1)) if 0 < number <= MOST_ID else []
         if not found or found[0]["id"] != number or found[0]["instance"] == DAEMON:
-            _refuse(exchange, 404, "No such incident", "It is not recorded, or its records have been removed since.")
+            _refuse(
+                exchange,
+                404,
+                "No such incident",
+                f"Event {text[:20]} is not recorded, or its records have been removed since.",
+            )
             return
         view: InstanceName = {"name": found[0]["instance"], "service": found[0]["service"]}
 
@@ -272,7 +326,7 @@ class WebView:
         interval = max(1.0, self._rows(given["service"]) / ROWS_A_SECOND)
 
         def write(loop: EventLoop, status: Status, done: Callable[[bytes], None], failed: Callable[[], None]) -> None:
-            in_slices(loop.call_soon, loop.now, changes.of(status), SLICE, done, failed)
+            in_slices(loop.call_soon, loop.now, changes.of(status, self._members()), SLICE, done, failed)
 
         call = Call({"topics": "events,status", "interval": interval, "service": given["service"]}, exchange)
         open_stream(self, call, write)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from http.client import HTTPConnection
@@ -66,6 +67,11 @@ restart = {{ initial = "600s", maximum = "600s" }}
     assert "What was captured" in incident
     assert "&lt;b&gt;last words&lt;/b&gt;" in incident and "<b>" not in incident
     assert f'href="/incident/{number}"' in page("/service/worker")
+
+    d.signal(signal.SIGKILL)
+    d.wait()
+    d.start()
+    assert "What was captured" in page(f"/incident/{number}"), "the link outlives the daemon"
 
     told = d.cli("web", "--json")
     assert json.loads(told.stdout) == {"on": True, "url": f"http://127.0.0.1:{port}/", "daemon": True, "actions": False}
