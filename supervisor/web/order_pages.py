@@ -104,7 +104,8 @@ def _form(target: Target) -> str:
         f'<input type="hidden" name="name" value="{name}">\n'
         f"<section>\n<h2>Now</h2>\n<ul>{now}</ul>\n</section>\n"
         '<section>\n<h2><label for="token">Token</label></h2>\n'
-        '<p><input type="password" id="token" name="token" required autocomplete="current-password" '
+        '<p><input type="text" value="supervisor" autocomplete="username" hidden>'  # where a browser keeps the token
+        '<input type="password" id="token" name="token" required autocomplete="current-password" '
         'aria-describedby="token-help"></p>\n<p class="soft" id="token-help">Every order needs it. '
         "<code>supervisor web --token</code> prints it on the host of the daemon.</p>\n</section>\n"
         f"{choices}{_stop(target)}{_maintenance(target)}</form>\n"

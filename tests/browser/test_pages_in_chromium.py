@@ -15,7 +15,7 @@ WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 
 def violations(page: Any) -> list[str]:
     """What axe-core finds against WCAG 2.1 A and AA."""
-    axe = pytest.importorskip("axe_core_python", reason="axe-core is not installed: scripts/browser does that")
+    axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed: scripts/browser does that")
     page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
     found = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", WCAG)
     assert found["passes"], "axe has looked at nothing"
@@ -64,7 +64,7 @@ def test_an_order_is_given_by_keyboard_alone(wide: Any, site: Site) -> None:
     tab_to(page, "/order/redis")
     page.keyboard.press("Enter")
     page.locator("dialog[open]").wait_for()
-    page.wait_for_function("document.activeElement.id === 'token'")
+    page.locator("#token:focus").wait_for()
     page.keyboard.type(site.token)
     page.keyboard.press("Enter")  # orders nothing
     tab_to(page, "stop")
@@ -80,9 +80,10 @@ def test_an_order_is_given_by_keyboard_alone(wide: Any, site: Site) -> None:
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement === document.body || !!document.activeElement.closest('dialog')")
     page.keyboard.press("Escape")
-    page.wait_for_function("document.activeElement.getAttribute('href') === '/order/redis'")
+    page.locator('a.order[href="/order/redis"]:focus').wait_for()
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('dialog[open] #token')?.value.length > 20")
+    page.locator("dialog[open]").wait_for()
+    assert page.locator("dialog #token").input_value() == site.token, "it is typed once"
 
 
 def test_a_wrong_token_is_told_and_forgotten(wide: Any, site: Site) -> None:

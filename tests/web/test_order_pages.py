@@ -68,7 +68,7 @@ def test_a_stop_says_what_it_ends_and_asks() -> None:
 def test_every_field_has_a_label() -> None:
     page = shown(view("a"))
     Reader(page)
-    fields = re.findall(r'<input (?!type="hidden")[^>]*>', page)
+    fields = re.findall(r'<input (?!type="hidden"|[^>]* hidden>)[^>]*>', page)
     assert len(fields) == 4
     for field in fields:
         named = re.search(r' id="(\w+)"', field)
