@@ -82,7 +82,9 @@ def hosts_page(view: HostsView, word: ClusterWord | None, load: str, daemon: str
 
 def _table(caption: str, columns: Sequence[str], rows: Sequence[tuple[str, Cells]]) -> str:
     """Each row: its first cell as markup, and its texts."""
-    heads = "".join(f'<th scope="col" role="columnheader">{text(one.capitalize())}</th>' for one in columns)
+    heads = "".join(
+        f'<th scope="col" role="columnheader" class="{one.lower()}">{text(one.capitalize())}</th>' for one in columns
+    )
     lines = "".join(
         f'<tr role="row" data-tone="{cells.tone}"><th scope="row" role="rowheader" class="name">{first}</th>'
         + "".join(

@@ -23,7 +23,7 @@
       if (name === "tone") found.row.dataset.tone = text;
       else if (!place) continue;
       else if (name === "share") { place.hidden = text === ""; place.value = Number(text); }
-      else {
+      else if (place.textContent !== text) {
         place.textContent = text;
         const cell = place.closest("td");
         if (cell && !cell.querySelector(".last")) cell.classList.toggle("none", !/[^\s–]/.test(cell.textContent));
