@@ -78,7 +78,7 @@ async def _until(pilot: Pilot[Any], condition: Callable[[], bool], seconds: floa
     raise SystemExit("what was to be photographed did not come about")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -88,7 +88,7 @@ def main() -> int:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="demo-") as place:
         shutil.copytree(ROOT / "examples", Path(place, "examples"))
-        text = (ROOT / "services.toml").read_text().replace("18080", str(_free_port()))
+        text = (ROOT / "services.toml").read_text().replace("18080", str(free_port()))
         dirs = f'[supervisor]\nruntime_dir = "{place}/run"\nstate_dir = "{place}/state"\n'
         config = Path(place, "services.toml")
         config.write_text(text.replace("[supervisor]\n", dirs, 1))
@@ -97,7 +97,7 @@ def main() -> int:
         )
         try:
             client = Client(f"{place}/run/control.sock")
-            _wait_for(client, daemon)
+            wait_for(client, daemon)
             asyncio.run(take_pictures(client))
         finally:
             daemon.terminate()
@@ -105,7 +105,7 @@ def main() -> int:
     return 0
 
 
-def _wait_for(client: Client, daemon: subprocess.Popen[bytes]) -> None:
+def wait_for(client: Client, daemon: subprocess.Popen[bytes]) -> None:
     with client.stream(["status"], reconnect=True) as stream:
         for kind, _ in stream:
             if kind == "status":
