@@ -101,10 +101,10 @@ class Runtime:
 
         settings = self._plan.supervisor
         if settings.web_actions:
-            from supervisor.adapters.http.order_token import NAME, OrderToken
+            from supervisor.adapters.http.order_token import OrderToken
 
-            path = f"{self._parts.runtime_dir}/{NAME}"
-            self._order_token = OrderToken(path, settings.group, keep="http" in self._inherited)
+            folder, kept = self._parts.runtime_dir, "http" in self._inherited
+            self._order_token = OrderToken(folder, settings.group, keep=kept)
         scheme = "https" if settings.certificate else "http"
         return WebView(settings.name, self._control, api, loop, self._order_token, scheme)
 
@@ -192,9 +192,8 @@ class Runtime:
 
     def _watch_directory(self) -> None:
         parts = self._parts
-        self._directory_watch = DirectoryWatch(
-            parts.loop, parts.runtime_dir, RUNTIME_FILES, self._recreate, parts.problem
-        )
+        names = RUNTIME_FILES if self._order_token is None else (*RUNTIME_FILES, self._order_token.name)
+        self._directory_watch = DirectoryWatch(parts.loop, parts.runtime_dir, names, self._recreate, parts.problem)
 
     def _recreate(self, lost: Sequence[str]) -> None:
         """Recreate what was removed from the runtime directory, or with it.  OSError, SupervisorError."""

@@ -62,7 +62,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     def make(loop: EventLoop) -> WebView:
         daemon = StandIn(loop, rows, events=fake_client.events())
         made.append(daemon)
-        return WebView("shop", daemon, ControlRoutes(daemon, loop), loop, OrderToken(str(file)))
+        return WebView("shop", daemon, ControlRoutes(daemon, loop), loop, OrderToken(str(tmp_path)))
 
     with serving(make, f"{tmp_path}/s") as served:
         yield Site(served, made[0], file.read_text().strip())

@@ -13,17 +13,18 @@ from contextlib import suppress
 
 from supervisor.errors import OperationFailed
 
-NAME = "web.token"
 _LEAST, _MOST = 32, 200
 
 
 class OrderToken:
-    """`path`: the file. `group`: one that may read it too. `keep`: use what the file has."""
+    """`folder`: where the file is. `group`: one that may read it too. `keep`: use what the file has."""
 
-    def __init__(self, path: str, group: int | None = None, *, keep: bool = False) -> None:
+    name = "web.token"
+
+    def __init__(self, folder: str, group: int | None = None, *, keep: bool = False) -> None:
         """Raises OperationFailed if the file cannot be written."""
-        self._path, self._group = path, group
-        self._token = (_read(path) if keep else "") or secrets.token_urlsafe(32)
+        self._path, self._group = f"{folder}/{self.name}", group
+        self._token = (_read(self._path) if keep else "") or secrets.token_urlsafe(32)
         self.write()
 
     def fits(self, shown: str) -> bool:

@@ -91,7 +91,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
     def make(loop: EventLoop) -> WebView:
         made.append(Shop(loop))
-        return WebView("shop", made[0], ControlRoutes(made[0], loop), loop, OrderToken(str(file)))
+        return WebView("shop", made[0], ControlRoutes(made[0], loop), loop, OrderToken(str(tmp_path)))
 
     with serving(make, f"{tmp_path}/s") as served:
         yield Desk(served, made[0], file.read_text().strip())

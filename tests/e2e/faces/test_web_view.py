@@ -122,6 +122,8 @@ command = ["sleep", "1000"]
     assert stopped["detail"]["by"]["web"].startswith("127.0.0.1:")
     assert "on the web view from 127.0.0.1:" in d.cli("events").stdout
 
+    file.unlink()
+    d.problem("web.token was removed")
     d.cli("upgrade")
     assert d.cli("web", "--token").stdout.strip() == token, "an upgrade keeps it"
     d.cli("down")
