@@ -59,7 +59,7 @@ AROUND = 200
 """Events of an instance before an event, and after it, in which its incident is looked for."""
 FAILURES = 10
 """Failures that the page of a service lists of each instance."""
-ROWS_A_SECOND = 80
+ROWS_A_SECOND = 50
 """Rows of statuses that one page is sent in a second, besides those that follow a change: it bounds what it costs."""
 MOST_STREAMS = 16
 """Pages that are kept up to date at once, so that pages cannot take all connections."""
