@@ -146,10 +146,10 @@ ROOMS: dict[str, set[str]] = {
     "daemon.runtime": {
         "core", "adapters", "daemon.balancing", "daemon.checkpoints", "daemon.control", "daemon.effects",
         "daemon.cluster.member", "daemon.on_demand",
-        "daemon.parts", "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "daemon.web_view",
+        "daemon.parts", "daemon.previous_run", "daemon.recovery", "daemon.service_manager", "daemon.web",
         "last_directories", "__version__",
     },
-    "daemon.web_view": {"core", "adapters", "errors", "display", "web"},
+    "daemon.web": {"core", "adapters", "errors", "display", "web"},
     "daemon.__main__": {
         "core", "adapters", "errors", "launch", "own_sources", "daemon.previous_run", "daemon.refused_start",
         "daemon.rehearsal", "daemon.runtime", "daemon.upgrade_guard",
@@ -444,7 +444,7 @@ NOT_PLAIN = {
     "adapters.logs.reader", "adapters.logs.files", "core.services.plan_diff", "adapters.metrics.page",
     "adapters.control.openapi",
     # … with a browser ([supervisor.http] web):
-    "daemon.web_view", "web", "display", "adapters.http.static_files",
+    "daemon.web", "web", "display", "adapters.http.static_files",
 }  # fmt: skip
 """What a daemon need not load while no service is configured for it."""
 

@@ -53,7 +53,7 @@ def test_whatever_a_daemon_may_import_later_is_kept(installed: Path) -> None:
             todo += edges[module]
     later = {f"supervisor.{module}" for module in found} - loaded_by(DAEMON)
     assert "supervisor.daemon.upgrade" in later
-    later -= loaded_by(f"{DAEMON}; import supervisor.daemon.web_view")  # all at once, when the daemon starts
+    later -= loaded_by(f"{DAEMON}; import supervisor.daemon.web.view")  # all at once, when the daemon starts
     kept = set(run(installed, "print(*own_sources._kept._marks)").split())
     assert later - kept == set()
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 COALESCE = 0.02
 """Seconds from a transition to the status that watchers get; transitions in that time share one status."""
 PAUSE_FACTOR = 3.0
-"""The next status is sent after at least this many times the time that the last one took, which bounds its cost."""
+"""The daemon rests for at least this many times the time that the last status took before it makes the next one, which
+bounds its cost."""
 
 
 MakeStatus: TypeAlias = "Callable[[Sequence[str], Callable[[Status | SupervisorError], None]], None]"
@@ -31,7 +32,7 @@ class Followers:
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Subscriber] = []
         self._status_timer: Timer | None = None
-        self._status_took = 0.0
+        self._rests_until = 0.0
         self._under_way: dict[int, bool] = {}
         """The watchers whose status is being made, and whether they want another one."""
 
@@ -72,8 +73,7 @@ class Followers:
         """Send a status to all watchers soon."""
         if self._watchers and self._status_timer is None:
             loop = self._parts.loop
-            wait = max(COALESCE, PAUSE_FACTOR * self._status_took)
-            self._status_timer = loop.call_at(loop.now() + wait, self._send_all)
+            self._status_timer = loop.call_at(max(loop.now() + COALESCE, self._rests_until), self._send_all)
 
     def _send_all(self) -> None:
         self._status_timer = None
@@ -92,7 +92,8 @@ class Followers:
 
         def made(status: Status | SupervisorError) -> None:
             again = self._under_way.pop(id(watcher))
-            self._status_took = self._parts.loop.now() - began
+            now = self._parts.loop.now()
+            self._rests_until = now + PAUSE_FACTOR * (now - began)
             if watcher in self._watchers and not isinstance(status, SupervisorError):
                 watcher.on_status(status)
                 if again:

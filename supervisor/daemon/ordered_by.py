@@ -17,14 +17,17 @@ LONGEST_WORD = 200
 
 
 def ordered_by(peer: Peer) -> OrderedBy:
-    """The user, and the client while it can be read: it waits for the answer."""
+    """The user, and the client: of a page of the web view its address, else its command line while that can be read,
+    because it waits for the answer."""
+    user: OrderedBy = {} if peer.uid is None else {"uid": peer.uid, "user": account_name(peer.uid)}
+    if peer.address:
+        return {**user, "web": peer.address}
     from supervisor.core.text.redact import without_secrets  # its patterns take time to compile
     from supervisor.core.text.units import shorten
 
     words = without_secrets(procfs.command_line(peer.pid)[:MOST_WORDS]) if peer.pid else []
     return {
-        "uid": peer.uid,
-        "user": account_name(peer.uid),
+        **user,
         "pid": peer.pid or None,
         "command": [shorten(word, LONGEST_WORD) for word in words],
     }

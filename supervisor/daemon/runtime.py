@@ -32,6 +32,7 @@ from supervisor.daemon.recovery import recover
 from supervisor.last_directories import Locations, forget, remember
 
 if TYPE_CHECKING:
+    from supervisor.adapters.http.order_token import OrderToken
     from supervisor.core.model.documents import Difference
     from supervisor.daemon.service_manager import ServiceManagerReporter
 
@@ -80,6 +81,7 @@ class Runtime:
         self._effects = Effects(parts, self._control.followers.publish)
         self._reporter = parts.reporter = _reporter(parts)
         parts.engine.world = self._effects
+        self._order_token: OrderToken | None = None
         parts.server = HttpServer(parts.loop, self._handler(), parts.problem)
         parts.loop.on_error = self._callback_failed
         self._next_clock_check = 0.0
@@ -95,9 +97,16 @@ class Runtime:
         api = ControlRoutes(self._control, loop)
         if not self._plan.supervisor.web:
             return api
-        from supervisor.daemon.web_view import WebView
+        from supervisor.daemon.web.view import WebView
 
-        return WebView(self._plan.supervisor.name, self._control, api, loop)
+        settings = self._plan.supervisor
+        if settings.web_actions:
+            from supervisor.adapters.http.order_token import OrderToken
+
+            folder, kept = self._parts.runtime_dir, "http" in self._inherited
+            self._order_token = OrderToken(folder, settings.group, keep=kept)
+        scheme = "https" if settings.certificate else "http"
+        return WebView(settings.name, self._control, api, loop, self._order_token, scheme)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -183,9 +192,8 @@ class Runtime:
 
     def _watch_directory(self) -> None:
         parts = self._parts
-        self._directory_watch = DirectoryWatch(
-            parts.loop, parts.runtime_dir, RUNTIME_FILES, self._recreate, parts.problem
-        )
+        names = RUNTIME_FILES if self._order_token is None else (*RUNTIME_FILES, self._order_token.name)
+        self._directory_watch = DirectoryWatch(parts.loop, parts.runtime_dir, names, self._recreate, parts.problem)
 
     def _recreate(self, lost: Sequence[str]) -> None:
         """Recreate what was removed from the runtime directory, or with it.  OSError, SupervisorError."""
@@ -194,6 +202,8 @@ class Runtime:
         parts.lock.reacquire()
         parts.notify.rebind()
         parts.server.rebind(f"{parts.runtime_dir}/control.sock")
+        if self._order_token is not None:
+            self._order_token.write()
         parts.previous_run.begin(closing=parts.service_set.closing)
         parts.keep_rollouts()
         parts.keep_plan(parts.service_set.plan)

@@ -7,4 +7,7 @@ from html import escape
 
 def text(value: object) -> str:
     """Text for any place in a page, attributes too. Characters that HTML does not allow are replaced."""
-    return escape("".join(c if c.isprintable() else "\ufffd" for c in str(value)))
+    shown = str(value)
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else "\ufffd" for c in shown)
+    return escape(shown)

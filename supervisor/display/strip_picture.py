@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from supervisor.core.text.timestamps import local
@@ -25,8 +26,9 @@ def strip_picture(label: str, cells: Sequence[Cell], since: float, until: float)
     days = until - since > 86_400
     bars: list[str] = []
     at = 0
-    for (ready, down, unknown), run in groupby(cells, _heights):
-        length = len(list(run))
+    equal = [(_heights(cell), len(list(run))) for cell, run in groupby(cells)]  # most cells are as the one before
+    for (ready, down, unknown), runs in groupby(equal, itemgetter(0)):
+        length = sum(number for _, number in runs)
         begin, end = since + at * width, since + (at + length) * width
         tip = f"{short_moment(begin, days)} to {short_moment(end, days)}: {_in_words(cells[at : at + length])}"
         shapes = ""

@@ -1,1 +1,1 @@
-"""The web view: pages for a browser, made of the daemon's documents.  Pure; daemon/web_view.py serves them."""
+"""The web view: pages for a browser, made of the daemon's documents.  Pure; daemon/web/ serves them."""

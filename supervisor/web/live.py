@@ -20,10 +20,11 @@ class Changes:
     def __init__(self) -> None:
         self._sent: dict[str, Fields] = {}
         self._problems: list[str] | None = None
+        self._hosts: object = None
 
-    def of(self, status: Status) -> Generator[None, None, bytes]:
+    def of(self, status: Status, hosts: object = None) -> Generator[None, None, bytes]:
         """The changes as JSON, in steps, one for each row: `rows`, the changed texts by row; `moved`, whether there are
-        other rows than before; `problems`, where they changed."""
+        other rows than before, or `hosts` are others; `problems`, where they changed."""
         changed: dict[str, Fields] = {}
         now: dict[str, Fields] = {}
         for key, fields in all_fields(status):
@@ -33,9 +34,10 @@ class Changes:
                 changed[key] = new
             now[key] = fields
             yield
-        found: dict[str, object] = {"rows": changed, "moved": bool(self._sent) and now.keys() != self._sent.keys()}
+        moved = bool(self._sent) and (now.keys() != self._sent.keys() or hosts != self._hosts)
+        found: dict[str, object] = {"rows": changed, "moved": moved}
         told = problems(status["supervisor"])
         if told != self._problems:
             found["problems"] = told
-        self._sent, self._problems = now, told
+        self._sent, self._problems, self._hosts = now, told, hosts
         return _ENCODER.encode(found).encode("utf-8", "replace")

@@ -18,7 +18,10 @@ from supervisor.display.evidence import evidence_lines
 from supervisor.display.markup import text
 from supervisor.display.numbers import count
 from supervisor.display.strip_picture import strip_picture
+from supervisor.web.frame import frame
+from supervisor.web.order_pages import order_link
 from supervisor.web.rows import EMPTY, Fields, grouped, head_fields, instance_fields, problems, service_fields
+from supervisor.web.words import PARTS
 
 if TYPE_CHECKING:
     from supervisor.core.history.strips import Cell
@@ -41,14 +44,6 @@ COLUMNS = (
 """The columns of the table: the name of the place, and its head."""
 _PLACES = {"silence": ("share", "silence", "ratios")}
 """The texts of a column that has more than that of its own name."""
-_PARTS = {
-    "where": "Where it was",
-    "seen": "What was seen",
-    "captured": "What was captured",
-    "output": "Its last output",
-    "decided": "What was decided",
-    "after": "How it went on",
-}
 
 
 class Failure(NamedTuple):
@@ -72,28 +67,18 @@ class Past:
     failures: dict[str, list[Failure]] = field(default_factory=dict)
 
 
-def frame(title: str, body: str, stream: str = "") -> bytes:
-    """A whole page.  `stream`: the address of its stream; empty: it has none."""
-    script = '<script src="/web/script.js" defer></script>\n' if stream else ""
-    data = f' data-stream="{text(stream)}"' if stream else ""
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n"
-        f'<link rel="stylesheet" href="/web/style.css">\n{script}</head>\n<body{data}>\n'
-        f'<a class="skip" href="#main">Skip to the content</a>\n{body}</body>\n</html>\n'
-    ).encode("utf-8", "replace")
-
-
 def service_link(name: str, shown: str = "") -> str:
     """A link to the page of a service or instance."""
     return f'<a href="/service/{quote(name, safe="", errors="replace")}">{text(shown or name)}</a>'
 
 
-def services_page(status: Status, past: Past, title: str = "", more: str = "") -> Generator[None, None, bytes]:
+def services_page(
+    status: Status, past: Past, title: str = "", more: str = "", *, orders: bool = False, hosts: str = ""
+) -> Generator[None, None, bytes]:
     """The table of all services of `status`, in steps, one for each service.
 
-    `title`: of a page of one service, its name; `more`: what stands below its table."""
+    `title`: of a page of one service, its name; `more`: what stands below its table; `orders`: each row has a link to
+    the page of its orders; `hosts`: the line about them, as markup."""
     daemon = status["supervisor"]
     rollouts = {one["service"]: one for one in daemon.get("rollouts", ())}
     bodies = []
@@ -103,15 +88,18 @@ def services_page(status: Status, past: Past, title: str = "", more: str = "") -
         several = len(rows) > 1
         if several:
             fields = service_fields(rows, rollouts.get(service))
-            lines.append(_line(f"{service}@", service_link(service), fields, strip, "", "whole"))
+            link = order_link(service) if orders else ""
+            lines.append(_line(f"{service}@", service_link(service), fields, strip, "", "whole", link))
         for row in rows:
             name = service_link(service, row["name"])
             last = _last(past.failures.get(row["name"], ()), past)
             kind = "part" if several else "single"
-            lines.append(_line(row["name"], name, instance_fields(row), "" if several else strip, last, kind))
+            link = order_link(row["name"]) if orders else ""
+            lines.append(_line(row["name"], name, instance_fields(row), "" if several else strip, last, kind, link))
         bodies.append(f'<tbody role="rowgroup">\n{"".join(lines)}</tbody>\n')
         yield
     heads = "".join(f'<th scope="col" role="columnheader" class="{key}">{text(head)}</th>' for key, head in COLUMNS)
+    heads += '<th scope="col" role="columnheader" class="order">Orders</th>' if orders else ""
     rows_of_table = "".join(bodies)
     table = (
         f'<table role="table">\n<caption class="unseen">Services, those with trouble first</caption>\n'
@@ -122,7 +110,7 @@ def services_page(status: Status, past: Past, title: str = "", more: str = "") -
     query = f"?service={quote(title, safe='', errors='replace')}" if title else ""
     return frame(
         f"{title} · {name}" if title else name,
-        f'{_header(status, past, title)}<main id="main">\n{body}{more}</main>\n{_footer()}',
+        f'{_header(status, past, title, hosts)}<main id="main">\n{body}{more}</main>\n{_footer(orders)}',
         f"/web/stream{query}",
     )
 
@@ -138,7 +126,7 @@ def strip_of(service: str, past: Past) -> str:
     return strip_picture(label, cells, past.since, past.until)
 
 
-def _header(status: Status, past: Past, title: str) -> str:
+def _header(status: Status, past: Past, title: str, hosts: str) -> str:
     fields = head_fields(status)
     places = {name: f'<span data-field="{name}">{text(fields[name])}</span>' for name in ("ready", "totals", "daemon")}
     here = f'<h1>{text(title)}</h1>\n<p><a href="/">All services</a></p>\n' if title else ""
@@ -149,22 +137,23 @@ def _header(status: Status, past: Past, title: str) -> str:
     return (
         f'<header data-key="" data-tone="{fields["tone"]}">\n{name}{here}'
         f'<p class="sum">{places["ready"]} <span class="soft">{places["totals"]}</span></p>\n'
-        f'<p class="soft">{places["daemon"]}</p>\n'
+        f'<p class="soft">{places["daemon"]}</p>\n{hosts}'
         f'<p class="soft" id="live" role="status">as of {text(_clock(past.until))}; without JavaScript this page does '
         "not change by itself</p>\n"
         f'<section id="problems" aria-label="Problems"{hidden}><ul>{items}</ul></section>\n</header>\n'
     )
 
 
-def _footer() -> str:
+def _footer(orders: bool) -> str:
+    given = "Orders need the token that <code>supervisor web --token</code> prints; "
     return (
-        "<footer><p>Read-only. <code>supervisor</code> on the command line gives orders; "
+        f"<footer><p>{given if orders else 'Read-only. <code>supervisor</code> on the command line gives orders; '}"
         "R = ready / wanted instances, C = on the configuration in force / running, L = requests per instance.</p>"
         "</footer>\n"
     )
 
 
-def _line(key: str, name: str, fields: Fields, strip: str, last: str, kind: str) -> str:
+def _line(key: str, name: str, fields: Fields, strip: str, last: str, kind: str, order: str) -> str:
     """A row of the table."""
     cells = [f'<th scope="row" role="rowheader" class="name">{name}</th>']
     for place, _ in COLUMNS[1:]:
@@ -182,6 +171,8 @@ def _line(key: str, name: str, fields: Fields, strip: str, last: str, kind: str)
         empty = all(fields.get(part, "") in EMPTY for part in _PLACES.get(place, (place,)))
         none = " none" if empty and not (place == "history" and strip) and not (place == "why" and last) else ""
         cells.append(f'<td role="cell" class="{place}{none}">{inner}</td>')
+    if order:
+        cells.append(f'<td role="cell" class="order">{order}</td>')
     return f'<tr role="row" class="{kind}" data-key="{text(key)}" data-tone="{fields["tone"]}">{"".join(cells)}</tr>\n'
 
 
@@ -258,7 +249,7 @@ def incident_page(
     for label, lines in parts(story).items():
         items = "".join(f"<li>{text(line)}</li>" for line in lines)
         if items:
-            sections.append(f"<section>\n<h2>{_PARTS[label]}</h2>\n<ul>{items}</ul>\n</section>\n")
+            sections.append(f"<section>\n<h2>{PARTS[label]}</h2>\n<ul>{items}</ul>\n</section>\n")
     if evidence is not None:
         told = "\n".join(f"{text(label)}{text(line)}" for label, line in evidence_lines(evidence))
         sections.append(
@@ -277,12 +268,3 @@ def incident_page(
         "</p>\n</section>\n</main>\n"
     )
     return frame(f"{name}: {story['says']}", body)
-
-
-def error_page(title: str, message: str) -> bytes:
-    """A page that says what is wrong."""
-    body = (
-        f'<header>\n<h1>{text(title)}</h1>\n</header>\n<main id="main">\n<p>{text(message)}</p>\n'
-        '<p><a href="/">All services</a></p>\n</main>\n'
-    )
-    return frame(title, body)

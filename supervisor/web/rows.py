@@ -100,6 +100,12 @@ def ratio_text(rows: Sequence[Instance]) -> str:
     return "  ".join(f"{letter} {value:.{digits}f}" for letter, value, digits in shown if value is not None)
 
 
+def load_text(rows: Sequence[Instance]) -> str:
+    """L of some instances; empty where nothing is balanced."""
+    load = ratios(rows, len(rows), 0, 0)["load"]
+    return "" if load is None else f"L {load:.1f}"
+
+
 def _sum(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None

@@ -23,7 +23,7 @@
       if (name === "tone") found.row.dataset.tone = text;
       else if (!place) continue;
       else if (name === "share") { place.hidden = text === ""; place.value = Number(text); }
-      else {
+      else if (place.textContent !== text) {
         place.textContent = text;
         const cell = place.closest("td");
         if (cell && !cell.querySelector(".last")) cell.classList.toggle("none", !/[^\s–]/.test(cell.textContent));
@@ -32,7 +32,8 @@
   }
 
   function tell(lines) {
-    const box = document.getElementById("problems"), list = box.querySelector("ul");
+    const box = document.getElementById("problems"), list = box?.querySelector("ul");
+    if (!list) return;
     list.replaceChildren(...lines.map((line) => {
       const item = document.createElement("li");
       item.textContent = line;
@@ -110,6 +111,68 @@
     field.addEventListener("input", () => { wanted = field.value.trim().toLowerCase(); filter(); });
     document.querySelector("header").append(field);
   }
+
+  // Orders: the page of an instance's orders as a dialog.  The token stays in this tab (sessionStorage of this origin,
+  // port included), so that it is typed once.
+  const TOKEN = "token of orders";
+  let dialog = null, from = "";
+
+  async function openOrders(address) {
+    const answer = await fetch(address, {cache: "no-store"});
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const form = page.querySelector("form.orders"), head = page.querySelector("h1");
+    if (!answer.ok || !form || !head) { location.href = address; return; }
+    dialog?.remove();
+    dialog = document.createElement("dialog");
+    dialog.setAttribute("aria-labelledby", "orders-head");
+    const title = document.createElement("h2"), told = document.createElement("p"), away = document.createElement("button");
+    title.id = "orders-head";
+    title.textContent = head.textContent;
+    told.id = "answer";
+    told.setAttribute("role", "status");
+    away.type = "button";
+    away.textContent = "Close";
+    away.addEventListener("click", () => dialog.close());
+    dialog.append(title, told, form, away);
+    form.querySelector("#token").value = sessionStorage.getItem(TOKEN) || "";
+    form.addEventListener("submit", give);
+    form.addEventListener("change", () => sure(form)?.setCustomValidity(""));
+    dialog.addEventListener("close", () => document.querySelector(`a.order[href="${CSS.escape(from)}"]`)?.focus());
+    document.body.append(dialog);
+    from = address;
+    dialog.showModal();
+    const first = form.querySelector("#token");
+    (first.value ? form.querySelector("button:not([disabled])") || first : first).focus();
+  }
+
+  const sure = (form) => form.querySelector("[name=sure]");
+
+  async function give(event) {
+    event.preventDefault();
+    const form = event.target, told = dialog.querySelector("#answer"), order = event.submitter?.value;
+    if (order === "stop" && !sure(form).checked) {
+      sure(form).setCustomValidity("Tick this first.");
+      sure(form).reportValidity();
+      return;
+    }
+    const body = new URLSearchParams(new FormData(form));
+    body.set("order", order);
+    try {
+      const answer = await fetch(form.action, {method: "POST", body});
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      told.textContent = page.getElementById("answer")?.textContent || "The daemon answered " + answer.status;
+      if (answer.status === 202) sessionStorage.setItem(TOKEN, body.get("token"));
+      if (answer.status === 403) sessionStorage.removeItem(TOKEN);
+    } catch { told.textContent = "The daemon does not answer: it is not known whether the order was taken."; }
+    told.scrollIntoView({block: "nearest"});
+  }
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a.order");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button || !window.HTMLDialogElement) return;
+    event.preventDefault();
+    openOrders(link.getAttribute("href"));
+  });
 
   index();
   offerFilter();

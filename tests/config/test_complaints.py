@@ -516,6 +516,10 @@ FILES = [
         "alone: listen on 127.0.0.1:1 without token_file (docs/web.md), or leave web out",
     ),
     (
+        '[supervisor.http]\nlisten = "127.0.0.1:1"\nweb_actions = true\n' + SERVICE,
+        "3: supervisor.http.web_actions: orders are given on the pages of the web view: set web = true too",
+    ),
+    (
         '[supervisor.http]\nlisten = "0.0.0.0:1"\n' + SERVICE,
         "2: supervisor.http.listen: other machines can reach 0.0.0.0, so it needs token_file, certificate, "
         "private_key too; or listen on 127.0.0.1:1",

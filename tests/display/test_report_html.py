@@ -15,7 +15,7 @@ from supervisor.core.model.instance_documents import Instance
 from supervisor.display.report_html import _PLAIN, COLUMNS, SHOWN, page
 from tests.core.history.test_report import T0, History, row
 
-VOID = {"link", "meta", "rect"}
+VOID = {"link", "input", "meta", "rect"}
 
 
 class Reader(HTMLParser):

@@ -44,8 +44,8 @@ class Served:
         sock.connect(self.path)
         return sock
 
-    def connect_tcp(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+    def connect_tcp(self, source: str = "127.0.0.1") -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE, (source, 0))
 
     def settle(self) -> None:
         """Return when the loop has turned a few times."""

@@ -65,6 +65,7 @@ EVERY_KEY: JSON = {
         "certificate": "/srv/demo/crt",
         "private_key": "/srv/demo/key",
         "web": True,
+        "web_actions": True,
     },
     "services": [
         {
@@ -257,6 +258,7 @@ EVERY_FIELD = Plan(
         certificate="/srv/demo/crt",
         private_key="/srv/demo/key",
         web=True,
+        web_actions=True,
     ),
     services=(
         ServiceSpec(
@@ -443,6 +445,7 @@ DEFAULTS: dict[type, JSON] = {
         "certificate": "",
         "private_key": "",
         "web": False,
+        "web_actions": False,
     },
     ServiceSpec: {
         "description": "",

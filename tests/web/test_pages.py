@@ -15,8 +15,9 @@ from supervisor.core.history.strips import Cell
 from supervisor.core.model.documents import Status
 from supervisor.core.model.instance_documents import Instance
 from supervisor.core.model.story_documents import IncidentStory
+from supervisor.web.frame import error_page
 from supervisor.web.live import Changes
-from supervisor.web.pages import Failure, Past, error_page, incident_page, service_details, services_page
+from supervisor.web.pages import Failure, Past, incident_page, service_details, services_page
 from supervisor.web.rows import all_fields, grouped, head_fields, instance_fields, problems, service_fields
 from tests.display.test_report_html import Reader
 from tests.doubles import fake_client
@@ -230,6 +231,8 @@ def test_a_stream_sends_everything_first_and_then_what_changed() -> None:
     assert then == {"rows": {"a": {"restarts": "1"}}, "problems": ["full"], "moved": False}
     gone = json.loads(run(changes.of(fake_client.status(rows[1:]))))
     assert gone["moved"] is True
+    assert json.loads(run(changes.of(fake_client.status(rows[1:]), ["a"])))["moved"] is True
+    assert json.loads(run(changes.of(fake_client.status(rows[1:]), ["a"])))["moved"] is False
 
 
 def test_every_place_of_a_page_is_one_that_the_stream_fills() -> None:

@@ -41,6 +41,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--docs", action="store_true", help="write the table into docs/benchmarks.md as well")
     parser.add_argument("--detectors", action="store_true", help="only the failure detectors: time a beat, and memory")
     parser.add_argument("--balancing", action="store_true", help="only HAProxy in front of replicas: lost requests")
+    parser.add_argument("--web", action="store_true", help="only the web view in chromium: paint, change, CPU time")
     parser.add_argument("--list", action="store_true", help="list the keys of the rows")
     arguments = parser.parse_args(argv)
     try:
@@ -149,6 +150,10 @@ def main(argv: list[str]) -> int:
         from scripts.tools.bench import balancing
 
         return balancing.main(quick=arguments.quick)
+    if arguments.web:
+        from scripts.tools.bench import web
+
+        return web.main(quick=arguments.quick)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     subreaper.enter()
     about = machine()

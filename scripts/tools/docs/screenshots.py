@@ -97,7 +97,7 @@ def main() -> int:
         )
         try:
             client = Client(f"{place}/run/control.sock")
-            _wait_for(client, daemon)
+            wait_for(client, daemon)
             asyncio.run(take_pictures(client))
         finally:
             daemon.terminate()
@@ -105,7 +105,7 @@ def main() -> int:
     return 0
 
 
-def _wait_for(client: Client, daemon: subprocess.Popen[bytes]) -> None:
+def wait_for(client: Client, daemon: subprocess.Popen[bytes]) -> None:
     with client.stream(["status"], reconnect=True) as stream:
         for kind, _ in stream:
             if kind == "status":

@@ -17,7 +17,7 @@ import h11
 
 from supervisor.adapters.eventloop.loop import EPOLLIN, EPOLLOUT, EventLoop
 from supervisor.adapters.http.messages import Handler, Request
-from supervisor.adapters.http.peer import peer_of
+from supervisor.adapters.http.peer import client_of, peer_of
 from supervisor.adapters.http.request_head import announced, check_head, check_lines, is_address, origin
 from supervisor.adapters.http.send_buffer import Deadline, Flushed, SendBuffer
 
@@ -237,8 +237,11 @@ class Connection:
         body = bytes(self._body)
         self._body.clear()
         peer = None
-        if self._listener.local and head.method not in _SAFE and isinstance(self._sock, socket.socket):
-            peer = peer_of(self._sock)
+        if head.method not in _SAFE:
+            if self._listener.local and isinstance(self._sock, socket.socket):
+                peer = peer_of(self._sock)
+            else:
+                peer = client_of(self._sock)
         request = Request(head.method.decode("latin-1"), path, query, headers, body, self._listener.local, peer)
         self._deadline.clear()  # the client owes nothing until the answer is ready
         self._exchange = exchange = Answer(self, request)

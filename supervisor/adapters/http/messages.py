@@ -11,18 +11,21 @@ from typing import NamedTuple, Protocol
 
 
 class Peer(NamedTuple):
-    """The client at the other end of a Unix socket, as the kernel told it when it connected. `pid` is 0 for a client
-    in a pid namespace that this process does not see.
+    """The client at the other end of a connection, as the kernel tells it.
+
+    Of a Unix socket: when it connected; `pid` is 0 for a client in a pid namespace that this process does not see. On
+    TCP: `address` with its port, and the user where the client's socket is on this machine; else `uid` is None.
     """
 
     pid: int
-    uid: int
+    uid: int | None
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """A complete request. Header names are lower case. `local`: it came through the Unix socket. `peer`: the client, of
-    a local request that changes something.
+    a request that changes something.
     """
 
     method: str

@@ -70,6 +70,12 @@ def is_address(host: str) -> bool:
     return name.lower() in ("", "localhost") or _is_number(socket.AF_INET, name)
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether the host is localhost or a loopback address, with a port or without."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return bool(name) and is_address(host) and (name.lower() in ("localhost", "::1") or name.startswith("127."))
+
+
 def _is_number(family: int, text: str) -> bool:
     try:
         socket.inet_pton(family, text)

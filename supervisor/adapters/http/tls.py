@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from typing import Any
 
 from supervisor.errors import OperationFailed
 
@@ -50,6 +51,12 @@ class TlsSocket:
             return self._tls.send(data)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
+
+    def getpeername(self) -> Any:
+        return self._tls.getpeername()
+
+    def getsockname(self) -> Any:
+        return self._tls.getsockname()
 
     def close(self) -> None:
         self._tls.close()

@@ -41,6 +41,10 @@ def http_server(table: Mapping[str, Any], folder: Path, problems: Problems) -> d
                 "a browser does not send the token of token_file, so the pages are for this machine alone: "
                 f"listen on 127.0.0.1:{port} without token_file (docs/web.md), or leave web out",
             )
+    if table.get("web_actions"):
+        fields["web_actions"] = True
+        if not table.get("web"):
+            problems.add((*_WHERE, "web_actions"), "orders are given on the pages of the web view: set web = true too")
     return fields
 
 

@@ -432,6 +432,9 @@ HTTP_SERVER = table(
         "certificate": key(kinds.PATH, "TLS: the chain of certificates, a PEM file."),
         "private_key": key(kinds.PATH, "TLS: the key that belongs to it, a PEM file."),
         "web": key(kinds.SWITCH, "A read-only page for a browser at this address (docs/web.md); not with token_file."),
+        "web_actions": key(
+            kinds.SWITCH, "Its pages also give orders, with the token that `supervisor web --token` prints."
+        ),
     },
 )
 

@@ -8,12 +8,13 @@ from supervisor.core.model.document_types import Seconds
 
 
 class OrderedBy(TypedDict):
-    """The client of an order, as the kernel names the control socket's peer; `detail.by` of an event."""
+    """The client of an order, as the kernel names the peer of its connection; `detail.by` of an event."""
 
     uid: NotRequired[int]
     user: NotRequired[Annotated[str | None, "its name in /etc/passwd"]]
     pid: NotRequired[Annotated[int | None, "the client; null: of another pid namespace"]]
     command: NotRequired[Annotated[list[str], "the client's command line, without secrets"]]
+    web: NotRequired[Annotated[str, "the order came from a page of the web view: the address of the browser"]]
     signal: NotRequired[Annotated[int, "the order was a signal to the daemon"]]
 
 

@@ -88,7 +88,7 @@ KEYS: dict[type, dict[str, str]] = {
     ),
     SupervisorSpec: _keys(
         "name", "runtime_dir", "state_dir", "max_concurrent_restarts", "wait_ready", "group", "listen", "token_file",
-        "certificate", "private_key", "web",
+        "certificate", "private_key", "web", "web_actions",
     ),
     GroupSpec: _keys("name", "max_concurrent_restarts"),
     ClusterSpec: _keys(

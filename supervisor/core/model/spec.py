@@ -498,7 +498,7 @@ class SupervisorSpec:
 
     `group`: number of the group that may use the control socket beside the daemon's user and root.  `listen`: (host,
     port) of read-only HTTP, or None; `token_file`, `certificate` and `private_key` belong to it and are paths or empty.
-    `web`: whether a browser gets pages there.
+    `web`: whether a browser gets pages there; `web_actions`: and whether it can give orders on them.
     `wait_ready`: whether READY is reported to the service manager only once the services are ready
     (daemon/service_manager.py)."""
 
@@ -513,6 +513,7 @@ class SupervisorSpec:
     certificate: str = ""
     private_key: str = ""
     web: bool = False
+    web_actions: bool = False
 
 
 @value(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,9 @@ def given(by: Mapping[str, Any], room: int = 10_000) -> str:
     """The giver of the order, in about `room` characters: a long command is shortened, then left out."""
     if by.get("signal"):
         return f"by {signal_name(by['signal'])}"
+    if by.get("web"):
+        who = by.get("user") or (f"user {by['uid']}" if "uid" in by else "someone")
+        return f"by {who}, on the web view from {by['web']}"
     user = by.get("user") or (f"user {by['uid']}" if "uid" in by else "the user")
     pid = f" (pid {by['pid']})" if by.get("pid") else ""
     left = room - len(f"by {user}, with ``{pid}")

@@ -1,7 +1,8 @@
 """Removes secrets from command lines before they are recorded or shown: names stay, values become HIDDEN.
 
 What looks like a secret is hidden: the value of an option, variable, header, parameter or JSON key that is named like
-one, the password in a URL or in `user:password`, and keys whose form is known. A secret without such a sign is not
+one, the password in a URL or in `user:password`, a user in a web address that is not a plain word (services take a
+token there), and keys whose form is known. A secret without such a sign is not
 recognised (SECURITY.md): secrets belong in the environment or in files.
 """
 
@@ -25,8 +26,12 @@ _STRONG = (
     r"|secret|token|sshpass)|passwords|secrets|credentials?|creds|jwt|bearer|requirepass|masterauth|masterpass|masteruser"
     r"|keypass|storepass|passin|passout|userpwd|authorization)"
 )
-_WEAK = frozenset(("pass", "pwd", "pw", "auth", "cookie", "cookies", "otp", "psk", "pin", "signature", "tokens"))
-"""Words that name a secret only at the end of a name: `--pass`, not `--pass-through`."""
+_WEAK = frozenset((
+    "pass", "pwd", "pw", "auth", "cookie", "cookies", "otp", "psk", "pin", "signature", "tokens",
+    "tok", "toke", "passw", "passwo", "passwor", "passphr", "secr", "secre", "cred", "creden",
+))  # fmt: skip
+"""Words that name a secret only at the end of a name: `--pass`, not `--pass-through`.  The second line: many programs
+take the beginning of an option for the option."""
 _KEYS = frozenset((
     "access", "account", "activation", "admin", "api", "app", "application", "auth", "consumer", "deploy",
     "encryption", "hmac", "jwt", "license", "master", "private", "root", "secret", "session", "shared",
@@ -64,6 +69,7 @@ _REFERENCE = r"\$\{?\w+\}?|\$\(.*|<\w+>"
 _PLAIN_FLAG = r"--.*|-[A-Za-z]"
 _GLUED = r"-p(?=[^=/]*[A-Za-z])(?=[^=/]*[^a-z=-])(?![a-z-]+=)(?![./]).{4,}"
 _URL = r"([A-Za-z][A-Za-z0-9+.-]{0,30}://[^/\s:@?#\"']*):[^/\s\"']*@"
+_URL_USER = r"((?i:https?)://)(?![a-z._-]{1,19}[:@]|\$\{?\w+\}?[:@])[^/\s:@?#\"']+(?=(?::[^/\s\"']*)?@)"
 _JSON = r"""((?<!\\)\\*["'])([\w.-]+)(\1\s*:\s*)(?:(\\*["'])(?:(?!\4)(?:\\.|.))*\4?|\[[^\]]*\]|[^\s,{}\[\]"']+)"""
 _PAIR = r"""(?<![\w.\[\]-])([\w.\[\]-]+)=(\$\{\w+\}|[^\s;&,#"'(){}]+)"""
 _SCHEME = r"(?i)\b(bearer|basic)(\s+)(?=\S*[\d=])[\w.~+/=-]{8,}"
@@ -153,6 +159,7 @@ def _text(word: str, depth: int) -> str:
     word = re.sub(_JSON, _json, word, flags=re.DOTALL)
     if re.search(r"\s", word):
         word = _shell(word, depth + 1)
+    word = re.sub(_URL_USER, rf"\1{HIDDEN}", word)
     word = re.sub(_URL, rf"\1:{HIDDEN}@", word)
     word = re.sub(_PAIR, _pair, word)
     word = re.sub(_SCHEME, rf"\1\2{HIDDEN}", word)

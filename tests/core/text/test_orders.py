@@ -32,6 +32,9 @@ ROOT = {"uid": 0, "user": "root", "pid": 123, "command": [PYTHON, "/opt/venv/bin
         ({"uid": 1000, "user": None, "pid": None, "command": []}, "by user 1000"),
         ({"signal": 15}, "by SIGTERM"),
         ({}, "by the user"),
+        ({"uid": 1000, "user": "ann", "web": "127.0.0.1:4000"}, "by ann, on the web view from 127.0.0.1:4000"),
+        ({"uid": 1000, "user": None, "web": "[::1]:4000"}, "by user 1000, on the web view from [::1]:4000"),
+        ({"web": "127.0.0.1:4000"}, "by someone, on the web view from 127.0.0.1:4000"),
     ],
 )
 def test_who_gave_an_order(by: dict[str, Any], expected: str) -> None:

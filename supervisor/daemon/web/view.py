@@ -1,4 +1,4 @@
-"""Serves the web view to browsers on TCP: pages, and a stream of what changes in them.  All of it is read-only.
+"""Serves the web view to browsers on TCP: pages, and a stream of what changes in them.
 
 It is imported only where `[supervisor.http]` has `web = true`.  Everything that it needs is imported with it, because
 the files of the package may be replaced while the daemon runs.
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from supervisor.adapters.control.call import Call
 from supervisor.adapters.control.event_stream import open_stream
-from supervisor.adapters.control.port import MOST_ID, Daemon
+from supervisor.adapters.control.port import MOST_ID, Daemon, InCluster
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.eventloop.slices import in_slices
 from supervisor.adapters.http.messages import Exchange, Handler, Request
+from supervisor.adapters.http.order_token import OrderToken
 from supervisor.adapters.http.routing import Param, Route, arguments, decoded
-from supervisor.adapters.http.static_files import SAFE_HEADERS, StaticFiles
+from supervisor.adapters.http.static_files import ORDER_HEADERS, SAFE_HEADERS, StaticFiles
 from supervisor.adapters.ledger.store import EventQuery
+from supervisor.core.cluster.hosts import is_name
 from supervisor.core.history.incidents import Incident
 from supervisor.core.history.place import place
 from supervisor.core.history.straightened import straightened
@@ -28,15 +30,19 @@ from supervisor.core.history.why import evidence_of, headline, incidents_of, one
 from supervisor.core.model.daemon_records import DAEMON
 from supervisor.core.text.causes import phrase
 from supervisor.core.text.timestamps import local_time
+from supervisor.daemon.web.orders import Orders, Refused
 from supervisor.display.recorded import FromDaemon
 from supervisor.errors import NoSuchService, OperationFailed, SupervisorError, UsageError
-from supervisor.web import pages
+from supervisor.web import host_pages, pages
+from supervisor.web.frame import error_page
 from supervisor.web.live import Changes
-from supervisor.web.rows import grouped
+from supervisor.web.order_pages import ADDRESS
+from supervisor.web.rows import grouped, load_text
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Status
     from supervisor.core.model.evidence_documents import Evidence
+    from supervisor.core.model.host_documents import HostsView
     from supervisor.core.model.instance_documents import Instance, InstanceName
     from supervisor.core.model.log_documents import Logs
 
@@ -53,7 +59,7 @@ AROUND = 200
 """Events of an instance before an event, and after it, in which its incident is looked for."""
 FAILURES = 10
 """Failures that the page of a service lists of each instance."""
-ROWS_A_SECOND = 80
+ROWS_A_SECOND = 50
 """Rows of statuses that one page is sent in a second, besides those that follow a change: it bounds what it costs."""
 MOST_STREAMS = 16
 """Pages that are kept up to date at once, so that pages cannot take all connections."""
@@ -67,13 +73,24 @@ _STREAM = Route("GET", "/web/stream", lambda _api, _call: None, "", "", (Param("
 class WebView:
     """Handles the requests of the HTTP server: those for a page itself, all others by `api`."""
 
-    def __init__(self, name: str, daemon: Daemon, api: Handler, loop: EventLoop) -> None:
-        """`name`: of the daemon."""
+    def __init__(
+        self,
+        name: str,
+        daemon: Daemon,
+        api: Handler,
+        loop: EventLoop,
+        token: OrderToken | None = None,
+        scheme: str = "http",
+    ) -> None:
+        """`name`: of the daemon.  `token`: that of orders; None: no order is taken.  `scheme`: of the addresses of the
+        pages."""
         self.daemon = daemon
         self._name = name
         self.loop = loop
         self.streams = 0
         self._api = api
+        self._headers = SAFE_HEADERS if token is None else ORDER_HEADERS
+        self._orders = None if token is None else Orders(name, daemon, loop, token, scheme, self._answer)
         self._places: dict[int, str] = {}
         """Where the process hung, by the number of the evidence, which never changes."""
         folder = Path(pages.__file__).parent
@@ -91,7 +108,9 @@ class WebView:
         answer = None if request.local else self._page(request.path)
         if answer is None:
             self._api.handle(exchange)
-        elif request.method not in ("GET", "HEAD"):
+        elif request.path == ADDRESS and request.method != "POST":
+            _refuse(exchange, 405, "Not allowed", "An order is sent by POST.", (("allow", "POST"),))
+        elif request.path != ADDRESS and request.method not in ("GET", "HEAD"):
             _refuse(exchange, 405, "Not allowed", "This page can only be read.", (("allow", "GET, HEAD"),))
         elif _is_foreign(request):
             _refuse(exchange, 403, "Forbidden", "Another site may link to a page, but not load it.")
@@ -100,6 +119,8 @@ class WebView:
                 answer(exchange)
             except SupervisorError as error:
                 _fail(exchange, error)
+            except Refused as refused:
+                _refuse(exchange, refused.status, refused.title, refused.message, refused.headers)
 
     def _page(self, path: str) -> Callable[[Exchange], None] | None:
         """What answers for the path; None: it is none of the web view."""
@@ -109,12 +130,27 @@ class WebView:
             return self._files.answer
         if path == "/web/stream":
             return self._stream
+        if path == ADDRESS:
+            return self._take if self._orders is None else self._orders.take
         kind, _, name = path.removeprefix("/").partition("/")
         if kind == "service" and name and "/" not in name:
             return lambda exchange: self._services(exchange, decoded(name))
         if kind == "incident" and name and "/" not in name:
             return lambda exchange: self._incident(exchange, name)
+        if path == "/hosts":
+            return self._hosts
+        if kind == "host" and name and "/" not in name:
+            return lambda exchange: self._host(exchange, decoded(name))
+        if kind == "order" and name and "/" not in name and self._orders is not None:
+            orders = self._orders
+            return lambda exchange: orders.page(exchange, decoded(name))
         return None
+
+    def _take(self, exchange: Exchange) -> None:
+        raise Refused(403, "Orders are off", "This daemon takes no orders here: [supervisor.http] has no web_actions.")
+
+    def _answer(self, exchange: Exchange, status: int, body: bytes) -> None:
+        exchange.reply(status, body, HTML, (("cache-control", "no-store"), *self._headers))
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
@@ -131,7 +167,7 @@ class WebView:
 
     def _overview(self, status: Status) -> Generator[None, None, bytes]:
         past = yield from self._past(status, (), 1)
-        return (yield from pages.services_page(status, past))
+        return (yield from pages.services_page(status, past, orders=self._orders is not None, hosts=self._hosts_line()))
 
     def _service(self, status: Status, name: str) -> Generator[None, None, bytes]:
         rows = status["instances"]
@@ -143,7 +179,50 @@ class WebView:
         yield
         lines = [_in_words(event) for event in reversed(recent)]
         more = pages.service_details(service, rows, past, lines)
-        return (yield from pages.services_page(status, past, name, more))
+        return (yield from pages.services_page(status, past, name, more, orders=self._orders is not None))
+
+    def _cluster(self) -> InCluster | None:
+        try:
+            return self.daemon.cluster()
+        except OperationFailed:
+            return None
+
+    def _hosts_line(self) -> str:
+        cluster = self._cluster()
+        return "" if cluster is None else host_pages.hosts_line(cluster.view()["word"])
+
+    def _hosts(self, exchange: Exchange) -> None:
+        """The page of all hosts."""
+        cluster = self._cluster()
+        if cluster is None:
+            _refuse(exchange, 404, "No cluster", "This daemon is in no cluster: the file has no [cluster].")
+            return
+        word = cluster.view()["word"]
+
+        def done(view: HostsView) -> None:
+            def then(status: Status | SupervisorError) -> None:
+                load = "" if isinstance(status, SupervisorError) else load_text(status["instances"])
+                self._answer(exchange, 200, host_pages.hosts_page(view, word, load, self._name, time.time()))
+
+            self.daemon.make_status((), then)
+
+        cluster.hosts(done)
+
+    def _host(self, exchange: Exchange, node: str) -> None:
+        """The page of one host."""
+        cluster = self._cluster()
+        if cluster is None or not is_name(node):
+            _refuse(exchange, 404, "No such host", "This daemon knows no host of that name.")
+            return
+        cluster.host(node, lambda detail: self._answer(exchange, 200, host_pages.host_page(detail, self._name)))
+
+    def _members(self) -> object:
+        """What shows a change of the cluster: its members with their slots."""
+        cluster = self._cluster()
+        word = cluster.view()["word"] if cluster is not None else None
+        if word is None:
+            return None
+        return [(one["node"], one["here"], one["drained"], one["taking"], one["slots"]) for one in word["members"]]
 
     def _past(self, status: Status, services: Sequence[str], most: int) -> Generator[None, None, pages.Past]:
         """What the ledger tells.  `most`: failures of each instance."""
@@ -183,7 +262,12 @@ class WebView:
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
         found = self.daemon.events(EventQuery((), None, number - 1, None, 1)) if 0 < number <= MOST_ID else []
         if not found or found[0]["id"] != number or found[0]["instance"] == DAEMON:
-            _refuse(exchange, 404, "No such incident", "It is not recorded, or its records have been removed since.")
+            _refuse(
+                exchange,
+                404,
+                "No such incident",
+                f"Event {text[:20]} is not recorded, or its records have been removed since.",
+            )
             return
         view: InstanceName = {"name": found[0]["instance"], "service": found[0]["service"]}
 
@@ -224,7 +308,7 @@ class WebView:
             if body is None:
                 _refuse(exchange, 404, "No such incident", "This event belongs to no incident.")
             else:
-                exchange.reply(200, body, HTML, (("cache-control", "no-store"), *SAFE_HEADERS))
+                self._answer(exchange, 200, body)
 
         def failed() -> None:
             _refuse(exchange, 500, "The page could not be made", "The daemon's log says why.")
@@ -242,7 +326,7 @@ class WebView:
         interval = max(1.0, self._rows(given["service"]) / ROWS_A_SECOND)
 
         def write(loop: EventLoop, status: Status, done: Callable[[bytes], None], failed: Callable[[], None]) -> None:
-            in_slices(loop.call_soon, loop.now, changes.of(status), SLICE, done, failed)
+            in_slices(loop.call_soon, loop.now, changes.of(status, self._members()), SLICE, done, failed)
 
         call = Call({"topics": "events,status", "interval": interval, "service": given["service"]}, exchange)
         open_stream(self, call, write)
@@ -304,7 +388,9 @@ def _fail(exchange: Exchange, error: SupervisorError) -> None:
     if isinstance(error, NoSuchService):
         _refuse(exchange, 404, "No such service", error.message)
     elif isinstance(error, UsageError):
-        _refuse(exchange, 400, "Bad request", error.message)
+        _refuse(exchange, 400, "Bad request", f"{error.message} {error.hint}".strip())
+    elif isinstance(error, OperationFailed):
+        _refuse(exchange, 409, "Not done", f"{error.message} {error.hint}".strip())
     else:
         _refuse(exchange, 500, "The page could not be made", error.message)
 
@@ -313,4 +399,4 @@ def _refuse(
     exchange: Exchange, status: int, title: str, message: str, headers: tuple[tuple[str, str], ...] = ()
 ) -> None:
     """Answer with a page that says what is wrong."""
-    exchange.reply(status, pages.error_page(title, message), HTML, (*headers, *SAFE_HEADERS))
+    exchange.reply(status, error_page(title, message), HTML, (*headers, *SAFE_HEADERS))

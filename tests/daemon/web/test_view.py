@@ -16,8 +16,8 @@ from supervisor.adapters.http.static_files import POLICY
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.core.model.documents import Event
 from supervisor.core.model.evidence_documents import Evidence
-from supervisor.daemon import web_view
-from supervisor.daemon.web_view import MOST_STREAMS, WebView
+from supervisor.daemon.web import view as web_view
+from supervisor.daemon.web.view import MOST_STREAMS, WebView
 from supervisor.errors import OperationFailed
 from tests.doubles import fake_client
 from tests.doubles.fake_client import view
@@ -87,11 +87,14 @@ def site(tmp_path: Path) -> Iterator[Site]:
         ("/incident/101", 200, "All that was captured"),
         ("/incident/103", 200, "All that was captured"),
         ("/incident/110", 404, "belongs to no incident"),
-        ("/incident/99999", 404, "No such incident"),
+        ("/incident/99999", 404, "or its records have been removed since"),
         ("/incident/0", 404, "No such incident"),
         ("/incident/x", 404, "No such incident"),
         ("/incident/%D9%A3", 404, "No such incident"),
         ("/incident/" + "9" * 40, 404, "No such incident"),
+        ("/hosts", 200, "0 of 1 host here"),
+        ("/host/b", 200, "nothing is known of b"),
+        ("/host/b%2Fc", 404, "No such host"),
         ("/web/style.css", 200, "prefers-color-scheme: dark"),
         ("/web/script.js", 200, "EventSource"),
         ("/web/stream?x=1", 400, "has no query parameter"),
@@ -152,6 +155,18 @@ def test_an_incident_whose_evidence_was_removed_can_be_read(site: Site, monkeypa
     status, _, body = site.ask("/incident/101")
     assert (status, "<pre" in body) == (200, False)
     assert "What was decided" in body
+
+
+def test_a_daemon_without_a_cluster_has_no_hosts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 'href="/hosts"' in site.ask("/")[2]
+
+    def none() -> None:
+        raise OperationFailed("this daemon is in no cluster")
+
+    monkeypatch.setattr(site.daemon, "cluster", none)
+    assert 'href="/hosts"' not in site.ask("/")[2]
+    for path in ("/hosts", "/host/b"):
+        assert site.ask(path)[0] == 404
 
 
 def test_nothing_can_be_changed(site: Site) -> None:

@@ -1,0 +1,1 @@
+"""Serves the web view to browsers: its pages, their stream, and the orders that they give."""
