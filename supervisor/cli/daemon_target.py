@@ -14,6 +14,7 @@ from supervisor.errors import ConfigError, NoDaemon, NotListening, OtherFile
 
 if TYPE_CHECKING:
     from supervisor.adapters.ledger.query import LedgerReader
+    from supervisor.config.profiles import Wanted
     from supervisor.core.model.spec import Plan
 
 MOVED = "The services run on as they are; `supervisor down`, then `supervisor up` starts them in the new place."
@@ -26,6 +27,8 @@ class DaemonTarget:
     def __init__(self) -> None:
         self.given_file: str | None = None
         self.given_socket: str | None = os.environ.get("SUPERVISOR_SOCKET") or None
+        self.profiles: tuple[str, ...] = ()
+        """Profiles that were given with --profile."""
         self.acts = False
         """The command changes something: the file is named where it is not that of the current directory."""
         self._named = False
@@ -51,6 +54,13 @@ class DaemonTarget:
             self._named = True
             _say(f"using {path}, above the current directory")
         return str(absolute(path))
+
+    @property
+    def wanted_profiles(self) -> Wanted | None:
+        """What --profile says; None where it was not given."""
+        from supervisor.config.profiles import Wanted
+
+        return Wanted(self.profiles, "--profile") if self.profiles else None
 
     @property
     def socket(self) -> str:

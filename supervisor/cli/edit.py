@@ -144,6 +144,6 @@ def _reload_or_say(target: DaemonTarget) -> None:
     from supervisor.errors import NotListening
 
     try:
-        click.get_current_context().invoke(reload, dry_run=False, no_wait=False, as_json=False)
+        click.get_current_context().invoke(reload, no_profile=False, dry_run=False, no_wait=False, as_json=False)
     except NotListening:
         click.echo("no daemon runs: `supervisor up` starts the services")

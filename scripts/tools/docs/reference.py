@@ -20,7 +20,8 @@ Every key there is.  This page is made from the JSON Schema that `supervisor che
   CPU: `150%` is one and a half cores. A bare number is an error.
 - `${VAR}` and `${VAR:-default}` are replaced in commands, paths, addresses and environment values by the supervisor's own
   environment; `$$` is a dollar sign. A variable that is not set and has no default is an error.
-- Relative paths are relative to the file's folder.
+- Relative paths begin in the folder of services.toml, also in files that it includes
+  ([several-files.md](several-files.md): `include`, `extends`, `profiles`).
 - Unknown keys are errors, with the nearest known key named; all errors of a file are told at once, each with its line.
 - `[defaults]` takes every key of a service; a service overrides it key by key, `ready` and the heartbeat's source as a whole.
 """
@@ -74,12 +75,14 @@ def is_table(key: JSON) -> bool:
 
 def page() -> str:
     root = schema()["properties"]
-    out = [HEAD]
+    out = [HEAD, "## Before all tables\n", "| key | value | |", "| --- | --- | --- |"]
+    out.append(f"| `include` | {kind(root['include'])} | {root['include']['description']} |")
     table("[supervisor]", root["supervisor"], out)
     for name in ("services", "groups"):
         tables = root[name]
         one = tables.get("additionalProperties") or next(iter(tables["patternProperties"].values()))
         table(f"[{name}.NAME]", one, out)
+    out.append(f"\n## `[templates.NAME]`\n\nThe keys of a service.  {root['templates']['description']}")
     for name in ("cluster", "fleet"):
         table(f"[{name}]", root[name], out)
     return "\n".join(out).rstrip() + "\n"
