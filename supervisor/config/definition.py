@@ -35,16 +35,29 @@ class Row(NamedTuple):
     line: int
 
 
+def file_of(path: str, name: str, env: Mapping[str, str] = os.environ) -> str | None:
+    """The name for the user of the file that has the service or template; None: there is none.  ConfigError where a
+    text is no TOML."""
+    raw, problems = _read(path, env)
+    return next((problems.shown((kind, name)) for kind in KINDS if name in raw.get(kind, {})), None)
+
+
+def _read(path: str, env: Mapping[str, str]) -> tuple[dict[str, Any], Problems]:
+    """All tables, and whose file each is in."""
+    text = read_text(Path(path))
+    raw, problems = parse(text, path), Problems(path, text)
+    if "include" in raw:
+        raw = with_included(Path(path), path, raw, problems, env)
+    return raw, problems
+
+
 def definition(path: str, name: str, env: Mapping[str, str] = os.environ) -> list[Row] | None:
     """All keys of service `name` in a file that `load` accepts; None: no such service.
 
     Those of the service come first, then those of its parents and of [defaults], then those that are not written.
     Raises ConfigError where a text is no TOML.
     """
-    text = read_text(Path(path))
-    raw, problems = parse(text, path), Problems(path, text)
-    if "include" in raw:
-        raw = with_included(Path(path), path, raw, problems, env)
+    raw, problems = _read(path, env)
     if name not in raw.get("services", {}):
         return None
     tables = with_parents({kind: _typed(kind, raw.get(kind, {})) for kind in ("defaults", *KINDS)}, problems)

@@ -25,6 +25,7 @@ MOST = 1000
 """Files that are included, and how deep: a pattern that finds more is a mistake."""
 
 Identity = tuple[int, int]
+NOTHING: Mapping[Path, Path] = {}
 
 
 @dataclass
@@ -45,12 +46,14 @@ def with_included(
     problems: Problems,
     env: Mapping[str, str],
     on_file: Callable[[str], object] | None = None,
+    instead: Mapping[Path, Path] = NOTHING,
 ) -> dict[str, Any]:
     """The tables of the file and of all that it includes.  What is wrong with an included file is a problem of the
-    file that names it, or of its own line.  `on_file` is called with the name of each.
+    file that names it, or of its own line.  `on_file` is called with the name of each.  `instead`: what is read in place of files with
+    these resolved paths.
 
     ConfigError for one that is not TOML."""
-    reading = _Reading(dict(raw), problems, env, on_file)
+    reading = _Reading(dict(raw), problems, env, on_file, instead)
     reading.include(_Source(path, shown, 0, {_identity(path): shown}), reading.tables.pop("include"))
     return reading.tables
 
@@ -78,8 +81,10 @@ class _Reading:
         problems: Problems,
         env: Mapping[str, str],
         on_file: Callable[[str], object] | None,
+        instead: Mapping[Path, Path],
     ) -> None:
         self.tables, self._problems, self._env, self._on_file = tables, problems, env, on_file
+        self._instead = instead
         self._seen: set[Identity] = set()
         self._size = 0
         for kind in TABLES:
@@ -142,7 +147,7 @@ class _Reading:
         if len(self._seen) > MOST:
             raise ValueError(f"more than {MOST} files")
         try:
-            text = read_text(path)
+            text = read_text(self._instead.get(path.resolve(), path) if self._instead else path)
         except ConfigError as error:
             raise ValueError(error.message.replace(str(path), shown, 1)) from None
         self._size += len(text)

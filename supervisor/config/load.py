@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from supervisor.config.profiles import Wanted
     from supervisor.config.pushed import Kept
 
+NOTHING: Mapping[Path, Path] = {}
 LONGEST_RUNTIME_DIR = 80
 """Bytes; a Unix socket's whole path has at most 107."""
 
@@ -50,6 +51,7 @@ def load(
     pushed: Callable[[str], Kept | None] | None = None,
     profiles: Wanted | Callable[[str], Wanted] | None = None,
     on_file: Callable[[str], object] | None = None,
+    instead: Mapping[Path, Path] = NOTHING,
 ) -> Plan:
     """The plan that the file describes. `env` resolves `${VAR}` and is the environment that services inherit.
 
@@ -60,9 +62,10 @@ def load(
     of a cluster, given its state directory, the version that it runs instead of the services of the file.  `profiles`:
     those that are to be active, or what says so, given the runtime directory; by default the variable
     SUPERVISOR_PROFILES does.  `on_file` is called with the name of each included file.
+    `instead`: files that are read in place of those with these resolved paths.
     """
     file = absolute(path)
-    text = read_text(Path(path))
+    text = read_text(instead.get(file.resolve(), Path(path)) if instead else Path(path))
     problems = Problems(str(path), text)
     raw = parse(text, str(path))
     version = None
@@ -74,7 +77,7 @@ def load(
     if includes:
         from supervisor.config.include import with_included
 
-        raw = with_included(file, str(path), raw, problems, env, on_file)
+        raw = with_included(file, str(path), raw, problems, env, on_file, instead)
     given, broken = validate(raw, env, problems)
     supervisor = _supervisor(file, given, env, problems)
     tables = _tables(given, problems)
