@@ -21,9 +21,9 @@ from supervisor.errors import ConfigError, OperationFailed, UsageError
 def edit(target: DaemonTarget, what: str | None) -> None:
     """Edit services.toml in $EDITOR, check it, and apply it.
 
-    With a service or a template, the file that defines it; with the path of a file, that one, which services.toml has to
-    include.  $VISUAL is preferred to $EDITOR.  You edit a copy, which replaces the file when `check` accepts it.  While `check`
-    refuses it, you can edit it again.  A running daemon applies the new file as `reload` does.
+    With a service or a template, the file that defines it; with the path of a file, that one, which services.toml has
+    to include.  $VISUAL is preferred to $EDITOR.  You edit a copy, which replaces the file when `check` accepts it.
+    While `check` refuses it, you can edit it again.  A running daemon applies the new file as `reload` does.
 
     Example: supervisor edit"""
     path = (_chosen(target.file, what) if what else Path(target.file)).resolve()

@@ -49,8 +49,8 @@ def with_included(
     instead: Mapping[Path, Path] = NOTHING,
 ) -> dict[str, Any]:
     """The tables of the file and of all that it includes.  What is wrong with an included file is a problem of the
-    file that names it, or of its own line.  `on_file` is called with the name of each.  `instead`: what is read in place of files with
-    these resolved paths.
+    file that names it, or of its own line.  `on_file` is called with the name of each.  `instead`: what is read in
+    place of files with these resolved paths.
 
     ConfigError for one that is not TOML."""
     reading = _Reading(dict(raw), problems, env, on_file, instead)

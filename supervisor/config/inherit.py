@@ -27,6 +27,12 @@ def with_parents(given: Mapping[str, Any], problems: Problems) -> dict[str, Inhe
     return _Family(given, problems).services()
 
 
+def unused_templates(given: Mapping[str, Any]) -> list[str]:
+    """The templates that nothing extends."""
+    used = {table.get("extends") for kind in KINDS for table in given.get(kind, {}).values()}
+    return [name for name in given.get("templates", {}) if name not in used]
+
+
 class _Family:
     def __init__(self, given: Mapping[str, Any], problems: Problems) -> None:
         self._tables: dict[Key, Mapping[str, Any]] = {

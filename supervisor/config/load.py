@@ -95,6 +95,9 @@ def load(
         inactive = {name: found for name, found in optional.items() if not is_active(found, active)}
         everyone, services = services, without_inactive(services, inactive, problems)
         services = with_groups_resolved(services, known)
+        if everyone and not services and not problems:
+            names = ", ".join(sorted({name for found in optional.values() for name in found}))
+            problems.add(("services",), f"none is there: each has profiles, of which none is active ({names})")
     else:
         everyone = services = with_groups_resolved(services, known)
         judge_references(services, known, problems)
@@ -131,6 +134,11 @@ def load(
         _excuse_what_a_oneshot_may_make(services, problems)
     problems.raise_any(but_missing=tolerate_missing)
     if note is not None:
+        if given.get("templates"):
+            from supervisor.config.inherit import unused_templates
+
+            for name in unused_templates(given):
+                note(problems.told(("templates", name), "nothing extends it"))
         for spec in services.values():
             for key, message in (
                 *notes(spec),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.config.load import load
 from supervisor.core.model.spec import Policy
 from tests.config.conftest import Complain, Load
 
@@ -158,3 +159,11 @@ def test_another_value_of_a_parent_is_another_fingerprint_of_its_children(plan: 
     text = '[services.a]\nextends = "t"\n[services.b]\ncommand = "true"\n[templates.t]\ncommand = "true"\n'
     before, after = dict(plan(text).written), dict(plan(text + "nice = 3\n").written)
     assert before["a"] != after["a"] and before["b"] == after["b"]
+
+
+def test_a_template_that_nothing_extends_is_told(tmp_path: Path, env: dict[str, str]) -> None:
+    text = '[services.web]\ncommand = "true"\n[templates.a]\nextends = "b"\n[templates.b]\n'
+    (tmp_path / "services.toml").write_text(text)
+    notes: list[str] = []
+    load(tmp_path / "services.toml", env, note=notes.append)
+    assert notes == [f"{tmp_path}/services.toml:3: templates.a: nothing extends it"]

@@ -126,3 +126,9 @@ def test_what_a_daemon_had_is_remembered(tmp_path: Path) -> None:
     assert remembered({VARIABLE: "full"}, str(tmp_path)) == Wanted(("full",), VARIABLE)
     (tmp_path / "plan.json").write_text("[")
     assert remembered({}, str(tmp_path)) == Wanted(())
+
+
+def test_a_file_of_which_nothing_is_there(complaints: Complain) -> None:
+    assert complaints('[defaults]\nprofiles = ["b", "a"]\n[services.web]\ncommand = "true"\n') == [
+        "services.toml:3: services: none is there: each has profiles, of which none is active (a, b)"
+    ]
