@@ -13,6 +13,7 @@ import pytest
 
 from supervisor.cli.daemons import look as looking
 from supervisor.cli.daemons.look import look
+from supervisor.cli.daemons.ls import cells
 from supervisor.cli.main import main
 from supervisor.client import Client
 from supervisor.config.source import known_daemons
@@ -96,6 +97,13 @@ def test_nothing_in_a_directory_of_another_user_is_asked(tmp_path: Path, monkeyp
         monkeypatch.setattr(Client, "status", lambda _client: asked.set())
         assert look([Known("shop", f"{tmp_path}/run", "/srv/services.toml", ended=False)]) == []
     assert not asked.is_set()
+
+
+def test_active_profiles_are_noted(tmp_path: Path) -> None:
+    rows: Any = {**ROWS, "supervisor": {**ROWS["supervisor"], "profiles": ["dev", "full"]}}
+    with serve(f"{tmp_path}/control.sock", rows):
+        (one,) = look([Known("shop", str(tmp_path))])
+    assert one["profiles"] == ["dev", "full"] and cells(one)[-1].endswith("profiles dev, full")
 
 
 def test_the_table(

@@ -94,7 +94,7 @@ def test_which_version_is_compiled() -> None:
 
 
 def test_a_version_is_one_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="7.toml:1: include: what is pushed is one file"):
+    with pytest.raises(ConfigError, match=r"7\.toml:1: include: what is pushed is one file"):
         planned(tmp_path, 'include = ["conf.d/*.toml"]\n' + PUSHED)
 
 
