@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,9 +101,8 @@ def test_nothing_in_a_directory_of_another_user_is_asked(tmp_path: Path, monkeyp
 
 
 def test_active_profiles_are_noted(tmp_path: Path) -> None:
-    rows: Any = {**ROWS, "supervisor": {**ROWS["supervisor"], "profiles": ["dev", "full"]}}
-    with serve(f"{tmp_path}/control.sock", rows):
-        (one,) = look([Known("shop", str(tmp_path))])
+    daemon: Any = {"name": "shop", "pid": 7, "config": "/srv/services.toml", "profiles": ["dev", "full"]}
+    one = looking._answered(Known("shop", str(tmp_path)), {"supervisor": daemon, "instances": ROWS})
     assert one["profiles"] == ["dev", "full"] and cells(one)[-1].endswith("profiles dev, full")
 
 

@@ -94,7 +94,7 @@ def test_one_file_is_installed_on_other_hosts(folder: Path) -> None:
         ((), ["dev"], ""),
         (("dev",), ["dev"], ""),
         (("*",), ["dev"], ""),
-        (("dev", "x"), [], "active profiles of the running daemon: none; `supervisor reload --profile dev --profile x` "),
+        (("a", "b"), [], "active profiles of the running daemon: none; `supervisor reload --profile a --profile b` "),
     ],
 )  # fmt: skip
 def test_up_tells_that_a_running_daemon_has_other_profiles(
