@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +105,14 @@ class _Reading:
         for index, pattern in enumerate(patterns):
             try:
                 self._seen |= source.chain.keys()
-                for found in self._found(source, pattern):
-                    self._read(source, found)
+                for found, by_wildcard in self._found(source, pattern):
+                    self._read(source, found, by_wildcard)
             except ValueError as error:
                 wrong(str(error), index)
 
-    def _found(self, source: _Source, pattern: object) -> Iterator[str]:
-        """The paths that a pattern means, as they are written from the folder of `source`.  ValueError."""
+    def _found(self, source: _Source, pattern: object) -> Iterator[tuple[str, bool]]:
+        """The paths that a pattern means, as they are written from the folder of `source`, and whether a wildcard has
+        found them.  ValueError."""
         if not isinstance(pattern, str) or not pattern:
             raise ValueError(f"expected a path or a pattern, not {quoted(pattern)}")
         pattern = expand(pattern, self._env)
@@ -118,24 +121,25 @@ class _Reading:
         if "**" in pattern:
             raise ValueError(f"{quoted(pattern)}: ** is not understood; write a pattern for each folder")
         if not glob.has_magic(pattern):
-            yield pattern
+            yield pattern, False
             return
-        _require_readable(source.path.parent, pattern)
-        found = sorted(glob.glob(pattern, root_dir=source.path.parent))  # noqa: PTH207 - Path.glob finds hidden files
-        own = _identity(source.path)
-        yield from (one for one in found if _identity(source.path.parent / one) != own)
+        for found in _matches(source.path.parent, pattern):
+            yield found, True
 
-    def _read(self, source: _Source, written: str) -> None:
+    def _read(self, source: _Source, written: str, by_wildcard: bool) -> None:
         """Take in one file.  ValueError where it cannot be read, ConfigError where it is not TOML."""
         path, shown = source.path.parent / written, os.path.join(os.path.dirname(source.shown), written)  # noqa: PTH118, PTH120
-        if path.is_dir():
-            raise ValueError(f"{shown} is a directory; write {written.rstrip('/')}/*.toml")
         try:
-            identity = _identity(path)
+            status = path.stat()
         except FileNotFoundError:
             raise ValueError(f"{shown} does not exist") from None
         except OSError as error:
             raise ValueError(f"{shown} cannot be read: {error.strerror}") from None
+        if stat.S_ISDIR(status.st_mode):
+            raise ValueError(f"{shown} is a directory; write {written.rstrip('/')}/*.toml")
+        identity = status.st_dev, status.st_ino
+        if by_wildcard and identity == list(source.chain)[-1]:
+            return
         if identity in source.chain:
             around = list(source.chain.values())[list(source.chain).index(identity) :]
             raise ValueError(f"include cycle: {' → '.join([*around, shown])}")
@@ -189,21 +193,33 @@ def _misplaced(kind: str) -> str:
     return f"unknown table{did_you_mean(kind, (*TABLES, 'include'))}"
 
 
-def _require_readable(folder: Path, pattern: str) -> None:
-    """ValueError where the first folder in which the pattern searches cannot be read; a missing one has no files."""
-    fixed = list[str]()
-    for part in Path(pattern).parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    place = folder.joinpath(*fixed)
+def _matches(folder: Path, pattern: str) -> list[str]:
+    """The paths that a pattern finds, sorted; as glob.glob does, which leaves out what it cannot read.  ValueError."""
+    found = ["/" if pattern.startswith("/") else ""]
+    parts = [part for part in pattern.split("/") if part]
+    for depth, part in enumerate(parts, 1):
+        found = [path for base in found for path in _step(folder, base, part, is_last=depth == len(parts))]
+    return sorted(found)
+
+
+def _step(folder: Path, base: str, part: str, *, is_last: bool) -> list[str]:
+    """The paths below `base` that one part of a pattern means; directories, unless it is the last part."""
     try:
-        with os.scandir(place):
-            pass
-    except FileNotFoundError:
-        pass
+        if not glob.has_magic(part):
+            (folder / base / part).lstat()
+            return [base + part + ("" if is_last else "/")]
+        with os.scandir(folder / base) as entries:
+            names = [
+                entry.name
+                for entry in entries
+                if fnmatchcase(entry.name, part) and (entry.name[0] != "." or part[0] == ".")
+                if is_last or entry.is_dir()
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
-        raise ValueError(f"{place} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{base}{'' if glob.has_magic(part) else part} cannot be read: {error.strerror}") from None
+    return [base + name + ("" if is_last else "/") for name in names]
 
 
 def _identity(path: Path) -> Identity:

@@ -17,6 +17,7 @@ from supervisor.errors import ConfigError
 
 VARIABLE = "SUPERVISOR_PROFILES"
 ALL = "*"
+"""Stands for all profiles, also for those that an edited file has in addition."""
 PLAN, RUNNING = "plan.json", "running"
 """Files in the runtime directory: the plan of the last daemon, and the mark that it has not ended in order
 (daemon/previous_run.py)."""
@@ -56,7 +57,6 @@ def remembered(env: Mapping[str, str], runtime_dir: str) -> Wanted:
 def active_of(wished: Wanted, known: Collection[str], shown: str) -> tuple[str, ...]:
     """The active profiles, in the order of their names.  ConfigError for one that the user gave and no service has;
     `shown`: the file's name for the user."""
-    names = set(known) if ALL in wished.names else set(wished.names)
     unknown = [name for name in wished.names if name not in known and name != ALL]
     if unknown and wished.given:
         near = did_you_mean(unknown[0], known)
@@ -64,13 +64,13 @@ def active_of(wished: Wanted, known: Collection[str], shown: str) -> tuple[str, 
             f"{wished.given}: no service of {shown} has the profile {quoted(unknown[0])}{near}",
             f"Known: {', '.join(sorted(known)) or 'none'}",
         )
-    return tuple(sorted(names & set(known)))
+    return (ALL,) if ALL in wished.names else tuple(sorted(set(wished.names) & set(known)))
 
 
 def is_active(profiles: Iterable[str], active: Collection[str]) -> bool:
     """Whether a service with these profiles is there."""
     profiles = list(profiles)
-    return not profiles or any(name in active for name in profiles)
+    return not profiles or ALL in active or any(name in active for name in profiles)
 
 
 def without_inactive(

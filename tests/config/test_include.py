@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.config import include
 from supervisor.config.include import DEEPEST
 from supervisor.config.load import load
 from supervisor.core.model.spec import Plan
@@ -102,7 +104,7 @@ def test_the_groups_and_defaults_of_the_first_file_hold_for_all(plan: Load, writ
 
 
 @pytest.mark.parametrize(
-    ("include", "files", "expected"),
+    ("given", "files", "expected"),
     [
         ('"a.toml"', {}, ['services.toml:1: include: expected a list of patterns, for example ["conf.d/*.toml"], not "a.toml"']),
         ('["a.toml", 3]', {"a.toml": ""}, ["services.toml:1: include[1]: expected a path or a pattern, not 3"]),
@@ -153,10 +155,10 @@ def test_the_groups_and_defaults_of_the_first_file_hold_for_all(plan: Load, writ
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_and_where(
-    complaints: Complain, write: Write, include: str, files: dict[str, str], expected: list[str]
+    complaints: Complain, write: Write, given: str, files: dict[str, str], expected: list[str]
 ) -> None:
     write(**files)
-    assert complaints(f"include = {include}\n" + SERVICE.format("main")) == expected
+    assert complaints(f"include = {given}\n" + SERVICE.format("main")) == expected
 
 
 def test_a_link_to_a_file_that_was_read_is_the_same_file(plan: Load, write: Write, tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_neither_a_fifo_nor_a_device_is_opened(complaints: Complain, tmp_path: P
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
-@pytest.mark.parametrize("pattern", ["conf.d/*.toml", "conf.d/a.toml"])
+@pytest.mark.parametrize("pattern", ["conf.d/*.toml", "conf.d/a.toml", "*/a.toml", "conf.d/[a]/b.toml"])
 def test_what_cannot_be_read_is_named(complaints: Complain, write: Write, tmp_path: Path, pattern: str) -> None:
     write(**{"conf.d/a.toml": SERVICE.format("a")})
     (tmp_path / "conf.d").chmod(0)
@@ -191,7 +193,35 @@ def test_what_cannot_be_read_is_named(complaints: Complain, write: Write, tmp_pa
         (line,) = complaints(f'include = ["{pattern}"]\n' + SERVICE.format("main"))
     finally:
         (tmp_path / "conf.d").chmod(0o755)
-    assert line == f"services.toml:1: include[0]: {pattern.removesuffix('/*.toml')} cannot be read: Permission denied"
+    named = "conf.d/a.toml" if pattern.endswith("a.toml") else "conf.d/"
+    assert line == f"services.toml:1: include[0]: {named} cannot be read: Permission denied"
+
+
+def test_an_error_of_the_file_system_is_told_with_the_path(
+    complaints: Complain, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(**{"conf.d/a.toml": SERVICE.format("a")})
+
+    def refused(path: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(include.os, "scandir", refused)  # type: ignore[attr-defined]
+    assert complaints('include = ["conf.d/*.toml"]\n' + SERVICE.format("main")) == [
+        "services.toml:1: include[0]: conf.d/ cannot be read: Input/output error"
+    ]
+
+
+def test_wildcards_in_folders_and_links_to_nowhere(
+    plan: Load, complaints: Complain, write: Write, tmp_path: Path
+) -> None:
+    write(**{"b/x/s.toml": SERVICE.format("b"), "a/x/s.toml": SERVICE.format("a"), "c/y.toml": "", ".h/x/s.toml": "x"})
+    (tmp_path / "file").touch()
+    assert names(plan('include = ["*/[x]/s.toml", "*/x/none*"]')) == ["a", "b"]
+    assert names(plan(f'include = ["{tmp_path}/?/x/*.toml"]')) == ["a", "b"]
+    (tmp_path / "c/z.toml").symlink_to("nowhere")
+    assert complaints('include = ["c/*.toml"]\n' + SERVICE.format("main")) == [
+        "services.toml:1: include[0]: c/z.toml does not exist"
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused")

@@ -39,7 +39,7 @@ def names(plan: Plan) -> list[str]:
         ("dev", ["web", "dev"], ("dev",)),
         ("full", ["web", "dev", "ops"], ("full",)),
         (" full, dev ,dev", ["web", "dev", "ops"], ("dev", "full")),
-        ("*", ["web", "dev", "ops"], ("dev", "full")),
+        ("*", ["web", "dev", "ops"], ("*",)),
     ],
 )
 def test_what_is_there(
