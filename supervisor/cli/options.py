@@ -78,12 +78,13 @@ def daemon_options(*file_flags: str) -> Callable[[F], F]:
     return add
 
 
-def profile_option(command: F) -> F:
+def profile_option(command: F, *, hidden: bool = False) -> F:
     """--profile, which names the profiles that are to be active."""
 
     def set_profiles(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> None:
         names = (name.strip() for given in value for name in given.split(","))
-        ctx.ensure_object(DaemonTarget).profiles = tuple(dict.fromkeys(filter(None, names)))
+        if value:
+            ctx.ensure_object(DaemonTarget).profiles = tuple(dict.fromkeys(filter(None, names)))
 
     return click.option(
         "--profile",
@@ -91,6 +92,7 @@ def profile_option(command: F) -> F:
         multiple=True,
         expose_value=False,
         callback=set_profiles,
+        hidden=hidden,
         help="Make the services with this profile part of it; can be repeated, * means all.  [SUPERVISOR_PROFILES]",
     )(command)
 

@@ -59,6 +59,7 @@ def test_check_names_the_files_and_what_is_not_there() -> None:
     assert "  profiles none; not there: dev (dev)\n" in shown and "1 service, 1 instance" in shown
     shown = run("check", "--profile", "dev").output
     assert "  profiles dev\n" in shown and "2 services, 2 instances" in shown
+    assert run("--profile", "dev", "check").output.splitlines()[:6] == shown.splitlines()[:6]
     assert run("check", "--profile", "a,dev").exception.message.startswith("--profile: no service of services.toml has")  # type: ignore[union-attr]
 
 
