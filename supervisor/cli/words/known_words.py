@@ -308,7 +308,7 @@ SHARED: dict[str, tuple[tuple[str, ...], str]] = {
     "report": ((PM2,), "how reliable the services were"),
     "add": ((SUPERVISORCTL,), "appends a service to services.toml: `add web -- COMMAND`"),
     "show": ((SYSTEMCTL, PM2), "the definition of a service, each value with its line"),
-    "edit": ((SYSTEMCTL,), "the file with all services; a running daemon applies it"),
+    "edit": ((SYSTEMCTL,), "the file that has the service, or services.toml; a running daemon applies it"),
     "init": ((PM2,), "writes services.toml; `--from ecosystem.config.js` takes services over"),
     "completion": ((PM2,), "for bash, zsh and fish"),
 }  # fmt: skip
@@ -390,7 +390,6 @@ OPTIONS: dict[str, dict[str, str]] = {
 ARGUMENTS: dict[str, str] = {
     "reload": ROLLING,
     "down": '"supervisor stop NAME" stops one service; down stops all and ends the daemon',
-    "edit": "it opens services.toml with all services",
     "run": 'it runs the daemon; "supervisor start NAME" starts one service',
     "top": '"supervisor status NAME" shows one service',
     "upgrade": 'it replaces the daemon; "supervisor restart --rolling NAME" replaces the instances of a service',
