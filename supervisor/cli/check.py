@@ -33,13 +33,14 @@ def check(target: DaemonTarget, only_schema: bool, path: str | None) -> None:
     from supervisor.config.explain import plan_text
     from supervisor.config.load import load
     from supervisor.config.source.locate import default_path
+    from supervisor.config.source.problems import visible
 
     included: list[str] = []
     plan = load(
         path or target.given_file or default_path(),
         note=lambda line: click.echo(f"note: {line}", err=True),
         profiles=target.wanted_profiles,
-        on_file=included.append,
+        on_file=lambda name: included.append(visible(name)),
     )
     click.echo(plan_text(plan, included) + "\n" + host_text(plan), nl=False)
 

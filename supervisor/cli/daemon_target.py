@@ -13,6 +13,8 @@ from supervisor.client import Client
 from supervisor.errors import ConfigError, NoDaemon, NotListening, OtherFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from supervisor.adapters.ledger.query import LedgerReader
     from supervisor.config.profiles import Wanted
     from supervisor.core.model.spec import Plan
@@ -56,11 +58,14 @@ class DaemonTarget:
         return str(absolute(path))
 
     @property
-    def wanted_profiles(self) -> Wanted | None:
-        """What --profile says; None where it was not given."""
+    def wanted_profiles(self) -> Wanted | Callable[[str], Wanted]:
+        """The profiles that --profile names, else the environment, else those of the daemon with a runtime directory,
+        if it runs or has not ended in order."""
+        if not self.profiles:
+            return _kept_profiles
         from supervisor.config.profiles import Wanted
 
-        return Wanted(self.profiles, "--profile") if self.profiles else None
+        return Wanted(self.profiles, "--profile")
 
     @property
     def socket(self) -> str:
@@ -153,6 +158,12 @@ class DaemonTarget:
         hint = "" if isinstance(why, NotListening) or not why.hint else f"\n  {why.hint}"
         sys.stderr.write(f"no daemon answers; reading {path}{hint}\n")
         return path
+
+
+def _kept_profiles(runtime_dir: str) -> Wanted:
+    from supervisor.config.profiles import remembered
+
+    return remembered(os.environ, runtime_dir)
 
 
 def _say(text: str) -> None:

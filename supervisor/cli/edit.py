@@ -36,7 +36,7 @@ def edit(target: DaemonTarget, what: str | None) -> None:
                 if _read(copy) == before:
                     click.echo(f"{path}: nothing was changed")
                     return
-                _check(target.file, path, copy)
+                _check(target, path, copy)
                 break
             except ConfigError as error:
                 click.echo(error.message, err=True)
@@ -104,7 +104,7 @@ def add(target: DaemonTarget, to: str | None, name: str, command: tuple[str, ...
     if to and not path.exists():  # no pattern finds a copy
         _write(path, text)
         try:
-            _check(target.file, path)
+            _check(target, path)
         except BaseException:
             path.unlink()
             raise
@@ -112,7 +112,7 @@ def add(target: DaemonTarget, to: str | None, name: str, command: tuple[str, ...
         return
     copy = _copy(path, text)
     try:
-        _check(target.file, path, copy)
+        _check(target, path, copy)
         copy.replace(path)
     finally:
         copy.unlink(missing_ok=True)
@@ -164,17 +164,19 @@ def _write(copy: Path, text: str, like: Path | None = None) -> None:
         raise OperationFailed(f"cannot write {copy}: {error.strerror}") from None
 
 
-def _check(file: str, path: Path, copy: Path | None = None) -> None:
-    """Load the configuration of `file` with the copy in place of the file `path` of it.  ConfigError where it is
+def _check(target: DaemonTarget, path: Path, copy: Path | None = None) -> None:
+    """Load the configuration with the copy in place of the file `path` of it.  ConfigError where it is
     refused, UsageError where it does not include `path`."""
     from supervisor.config.load import load
 
     included: list[str] = []
+    file = target.file
     main = Path(file).resolve()
     try:
         load(
             copy if copy is not None and not main.exists() else file,
             note=lambda line: click.echo(f"note: {line}".replace(str(copy), str(path)), err=True),
+            profiles=target.wanted_profiles,
             on_file=included.append,
             instead={path: copy} if copy is not None else {},
         )

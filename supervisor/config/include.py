@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -102,17 +102,22 @@ class _Reading:
         if not isinstance(patterns, list):
             wrong(f'expected a list of patterns, for example ["conf.d/*.toml"], not {quoted(patterns)}')
             return
+        self._seen |= source.chain.keys()
         for index, pattern in enumerate(patterns):
             try:
-                self._seen |= source.chain.keys()
-                for found, by_wildcard in self._found(source, pattern):
-                    self._read(source, found, by_wildcard)
+                found, by_wildcard = self._found(source, pattern)
             except ValueError as error:
                 wrong(str(error), index)
+                continue
+            for one in found:
+                try:
+                    self._read(source, one, by_wildcard)
+                except ValueError as error:
+                    wrong(str(error), index)
 
-    def _found(self, source: _Source, pattern: object) -> Iterator[tuple[str, bool]]:
-        """The paths that a pattern means, as they are written from the folder of `source`, and whether a wildcard has
-        found them.  ValueError."""
+    def _found(self, source: _Source, pattern: object) -> tuple[list[str], bool]:
+        """The paths that a pattern means, as they are written from the folder of `source`, and whether it has a
+        wildcard.  ValueError."""
         if not isinstance(pattern, str) or not pattern:
             raise ValueError(f"expected a path or a pattern, not {quoted(pattern)}")
         pattern = expand(pattern, self._env)
@@ -121,13 +126,11 @@ class _Reading:
         if "**" in pattern:
             raise ValueError(f"{quoted(pattern)}: ** is not understood; write a pattern for each folder")
         if not glob.has_magic(pattern):
-            yield pattern, False
-            return
-        for found in _matches(source.path.parent, pattern):
-            yield found, True
+            return [pattern], False
+        return _matches(source.path.parent, pattern), True
 
     def _read(self, source: _Source, written: str, by_wildcard: bool) -> None:
-        """Take in one file.  ValueError where it cannot be read, ConfigError where it is not TOML."""
+        """Take in one file.  ValueError where it cannot be read, ConfigError where it is not TOML or one too many."""
         path, shown = source.path.parent / written, os.path.join(os.path.dirname(source.shown), written)  # noqa: PTH118, PTH120
         try:
             status = path.stat()
@@ -149,14 +152,14 @@ class _Reading:
             raise ValueError(f"{shown} is included more than {DEEPEST} deep: {' → '.join(source.chain.values())}")
         self._seen.add(identity)
         if len(self._seen) > MOST:
-            raise ValueError(f"more than {MOST} files")
+            raise self._too_much(source, f"more than {MOST} files")
         try:
             text = read_text(self._instead.get(path.resolve(), path) if self._instead else path)
         except ConfigError as error:
             raise ValueError(error.message.replace(str(path), shown, 1)) from None
         self._size += len(text)
         if self._size > LARGEST:
-            raise ValueError("the files are too large for a configuration; the limit of all is 4 MiB")
+            raise self._too_much(source, "the files are too large for a configuration: the limit of all is 4 MiB")
         number = self._problems.add_file(shown, text)
         if self._on_file is not None:
             self._on_file(shown)
@@ -165,6 +168,9 @@ class _Reading:
         if "include" in raw:
             chain = source.chain | {identity: shown}
             self.include(_Source(path, shown, number, chain), raw["include"])
+
+    def _too_much(self, source: _Source, message: str) -> ConfigError:
+        return ConfigError(f"{self._problems.at(('include',), source.number)}: include: {message}")
 
     def _take(self, raw: Mapping[str, Any], number: int) -> None:
         """Add the tables of a file to those that there are."""

@@ -63,6 +63,19 @@ def test_check_names_the_files_and_what_is_not_there() -> None:
     assert run("check", "--profile", "a,dev").exception.message.startswith("--profile: no service of services.toml has")  # type: ignore[union-attr]
 
 
+def test_commands_take_the_profiles_of_the_daemon_that_runs(folder: Path) -> None:
+    """Also a file that makes sense with one of them only can be edited."""
+    (folder / "r").mkdir()
+    (folder / "r/running").touch()
+    (folder / "r/plan.json").write_text(json.dumps({"profiles": ["dev"]}))
+    assert "  profiles dev\n" in run("check").output
+    assert "is not there" not in run("show", "dev").output
+    (folder / "services.toml").write_text(f'{MAIN}depends_on = ["dev"]\n')
+    assert run("add", "more", "--", "sleep", "5").exit_code == 0
+    (folder / "r/running").unlink()
+    assert isinstance(run("check").exception, ConfigError)
+
+
 def test_show_names_file_and_parent_and_that_it_is_not_there() -> None:
     shown = run("show", "dev")
     assert "conf.d/more.toml:2 [templates.base]  command" in shown.output

@@ -177,7 +177,8 @@ def test_neither_a_fifo_nor_a_device_is_opened(complaints: Complain, tmp_path: P
     os.mkfifo(tmp_path / "a.toml")
     (tmp_path / "b.toml").symlink_to("/dev/zero")
     assert complaints('include = ["*.toml"]\n' + SERVICE.format("main")) == [
-        "services.toml:1: include[0]: a.toml is not a regular file"
+        "services.toml:1: include[0]: a.toml is not a regular file",
+        "services.toml:1: include[0]: b.toml is not a regular file",
     ]
     assert complaints('include = ["b.toml"]\n' + SERVICE.format("main")) == [
         "services.toml:1: include[0]: b.toml is not a regular file"
@@ -240,3 +241,16 @@ def test_a_file_that_installs_itself_on_other_hosts_includes_none(complaints: Co
     assert complaints('include = ["a.toml"]\n[fleet]\nhosts = [{ name = "a" }]\n') == [
         "services.toml:1: include: one file is installed on the hosts of [fleet]; put all services into it"
     ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "said"),
+    [("MOST", 2, "more than 2 files"), ("LARGEST", 60, "the files are too large for a configuration")],
+)
+def test_more_than_a_configuration_has(
+    complaints: Complain, write: Write, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, said: str
+) -> None:
+    monkeypatch.setattr(include, limit, most)
+    write(**{f"c/{name}.toml": SERVICE.format(name) for name in "abc"})
+    (line,) = complaints('include = ["c/*.toml"]\n')
+    assert line.startswith(f"services.toml:1: include: {said}")
