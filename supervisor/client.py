@@ -153,9 +153,11 @@ class Client:
         """Stop everything and end the daemon; called again, it kills what is left."""
         self.post("/v1/down")
 
-    def reload(self, dry_run: bool = False) -> Difference:
-        """Apply the edited configuration, or only compare it."""
-        answer: Difference = self.post("/v1/reload", {"dry_run": dry_run})
+    def reload(self, dry_run: bool = False, profiles: Sequence[str] | None = None) -> Difference:
+        """Apply the edited configuration, or only compare it.  `profiles`: those that are to be active from now on;
+        None: as they are."""
+        more = {} if profiles is None else {"profiles": list(profiles), "no_profiles": not profiles}
+        answer: Difference = self.post("/v1/reload", {"dry_run": dry_run, **more})
         return answer
 
     def upgrade(self, python: str | None = None) -> Upgrade:

@@ -29,25 +29,38 @@ def reset_inherited() -> None:
             os.set_inheritable(number, True)
 
 
-def compiler(path: str) -> subprocess.Popen[bytes]:
+def compiler(path: str, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     """Start to compile `path` into a plan, which comes on stdout, as a report of errors does."""
-    return subprocess.Popen(compiler_command(path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    return subprocess.Popen(compiler_command(path, options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
 
-def compiler_command(path: str, version: Sequence[str] = ()) -> list[str]:
+def compiler_command(path: str, options: Sequence[str] = ()) -> list[str]:
     """The command that compiles `path`: JSON on stdout, with exit code 2 a report of errors (config/compile.py).
 
-    `version`: options that say which version of a cluster's configuration; by default the one that this host keeps."""
-    return [sys.executable, *MODULE, "supervisor.config.compile", path, "--report", *version]
+    `options`: which version of a cluster's configuration, by default the one that this host keeps; and profiles."""
+    return [sys.executable, *MODULE, "supervisor.config.compile", path, "--report", *options]
 
 
-def daemon_command(file: str, log_format: str, services: Sequence[str] = (), python: str = "") -> list[str]:
+def given_profiles(names: Sequence[str]) -> list[str]:
+    """The option of the compiler, and of the daemon, for profiles that the user gave."""
+    return ["--profiles", ",".join(names)] if names else []
+
+
+def kept_profiles(names: Sequence[str] | None) -> list[str]:
+    """The same for the profiles of a plan in force, also where it has none; None: the file has no profiles."""
+    return ["--active", ",".join(names)] if names is not None else []
+
+
+def daemon_command(
+    file: str, log_format: str, services: Sequence[str] = (), python: str = "", profiles: Sequence[str] = ()
+) -> list[str]:
     """The daemon's command line; with `services`, it starts only these and what they need.
 
-    `python`: the interpreter, and with it the version; by default this process's own.
+    `python`: the interpreter, and with it the version; by default this process's own.  `profiles`: the option for them.
     """
     only = ["--services", ",".join(services)] if services else []
-    return [python or sys.executable, *MODULE, "supervisor.daemon", "-f", file, "--log-format", log_format, *only]
+    command = [python or sys.executable, *MODULE, "supervisor.daemon", "-f", file, "--log-format", log_format]
+    return [*command, *only, *profiles]
 
 
 def ending_daemon_command(runtime_dir: str) -> list[str]:
@@ -55,7 +68,7 @@ def ending_daemon_command(runtime_dir: str) -> list[str]:
     return [sys.executable, *MODULE, "supervisor.daemon", "--end", runtime_dir]
 
 
-def become_daemon(file: str, log_format: str) -> None:
+def become_daemon(file: str, log_format: str, profiles: Sequence[str] = ()) -> None:
     """Start the compiler, then exec the daemon. Does not return."""
     # the kernel drops signals for which PID 1 has no handler yet; blocked ones are delivered later
     if os.getpid() == 1:
@@ -63,7 +76,7 @@ def become_daemon(file: str, log_format: str) -> None:
     reader, writer = os.pipe()
     pid = os.posix_spawn(
         sys.executable,
-        compiler_command(file),
+        compiler_command(file, given_profiles(profiles)),
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)],
         setsigmask=(),

@@ -167,7 +167,12 @@ ROOMS: dict[str, set[str]] = {
     # Files of other process managers: text to text; what is written is loaded as any services.toml.
     "config.importers": {"errors", "config.schema", "config.source", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
-    "config.definition": {"core", "config.build", "config.export", "config.schema", "config.source"},
+    "config.definition": {
+        "core", "config.build", "config.export", "config.include", "config.inherit", "config.schema", "config.source",
+    },
+    "config.include": {"core", "errors", "config.schema", "config.source", "config.units"},
+    "config.inherit": {"core", "config.build", "config.source"},
+    "config.profiles": {"core", "errors", "config.source", "config.units"},
     "config.build": {"core", "config.checks", "config.schema", "config.source"},
     # The program of HAProxy is asked for its version, and its certificates are tried, while the configuration is read.
     "config.balancer": {
@@ -180,10 +185,10 @@ ROOMS: dict[str, set[str]] = {
     "config.fleet": {"core", "errors", "config.checks", "config.schema", "config.source"},
     "config.pushed": {"core", "config.source"},
     "config.load": {
-        "core", "config.balancer", "config.build", "config.checks", "config.cluster", "config.pushed", "config.schema",
-        "config.source",
+        "core", "config.balancer", "config.build", "config.checks", "config.cluster", "config.include",
+        "config.inherit", "config.profiles", "config.pushed", "config.schema", "config.source",
     },
-    "config.compile": {"core", "errors", "config.load", "config.pushed", "config.source"},
+    "config.compile": {"core", "errors", "config.load", "config.profiles", "config.pushed", "config.source"},
 
     # The faces: they ask a daemon through the client, and work out nothing that is a rule.
     "display": {"core.model", "core.text", "core.history", "errors"},

@@ -159,11 +159,12 @@ def test_a_hook_is_run_by_the_kept_runner(installed: Path) -> None:
 COMPILE = """
 from supervisor.daemon.compilation import compile_file
 from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.core.model.spec import Plan, SupervisorSpec
 loop = EventLoop()
 def done(result):
     print(type(result).__name__, result)
     loop.stop()
-compile_file(loop, "services.toml", done)
+compile_file(loop, Plan(supervisor=SupervisorSpec(), services=(), path="services.toml"), done)
 print("asked")
 loop.run()
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_target
+from supervisor.cli.options import daemon_options, pass_target, profile_option
 
 if TYPE_CHECKING:
     from supervisor.core.model.spec import Plan
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @daemon_options("-f", "--file")
+@profile_option
 @click.option("--schema", "only_schema", is_flag=True, help="Print the JSON Schema of services.toml, for editors.")
 @click.argument("path", required=False, metavar="[FILE]")
 @pass_target
@@ -32,9 +33,16 @@ def check(target: DaemonTarget, only_schema: bool, path: str | None) -> None:
     from supervisor.config.explain import plan_text
     from supervisor.config.load import load
     from supervisor.config.source.locate import default_path
+    from supervisor.config.source.problems import visible
 
-    plan = load(path or target.given_file or default_path(), note=lambda line: click.echo(f"note: {line}", err=True))
-    click.echo(plan_text(plan) + "\n" + host_text(plan), nl=False)
+    included: list[str] = []
+    plan = load(
+        path or target.given_file or default_path(),
+        note=lambda line: click.echo(f"note: {line}", err=True),
+        profiles=target.wanted_profiles,
+        on_file=lambda name: included.append(visible(name)),
+    )
+    click.echo(plan_text(plan, included) + "\n" + host_text(plan), nl=False)
 
 
 def host_text(plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -10,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from supervisor import __version__
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import CommandGroup, daemon_options, one_line
+from supervisor.cli.options import CommandGroup, daemon_options, one_line, profile_option
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Daemon": {
@@ -159,6 +160,7 @@ def _answer(error: click.UsageError, command: str | None) -> str:
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="supervisor")
 @daemon_options("-f", "--file")
+@partial(profile_option, hidden=True)  # `docker compose --profile NAME up`
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Supervise the processes of services.toml: notice when they hang, not only when they exit, bring them back, and

@@ -13,7 +13,10 @@ from supervisor.client import Client
 from supervisor.errors import ConfigError, NoDaemon, NotListening, OtherFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from supervisor.adapters.ledger.query import LedgerReader
+    from supervisor.config.profiles import Wanted
     from supervisor.core.model.spec import Plan
 
 MOVED = "The services run on as they are; `supervisor down`, then `supervisor up` starts them in the new place."
@@ -26,6 +29,8 @@ class DaemonTarget:
     def __init__(self) -> None:
         self.given_file: str | None = None
         self.given_socket: str | None = os.environ.get("SUPERVISOR_SOCKET") or None
+        self.profiles: tuple[str, ...] = ()
+        """Profiles that were given with --profile."""
         self.acts = False
         """The command changes something: the file is named where it is not that of the current directory."""
         self._named = False
@@ -51,6 +56,16 @@ class DaemonTarget:
             self._named = True
             _say(f"using {path}, above the current directory")
         return str(absolute(path))
+
+    @property
+    def wanted_profiles(self) -> Wanted | Callable[[str], Wanted]:
+        """The profiles that --profile names, else the environment, else those of the daemon with a runtime directory,
+        if it runs or has not ended in order."""
+        if not self.profiles:
+            return _kept_profiles
+        from supervisor.config.profiles import Wanted
+
+        return Wanted(self.profiles, "--profile")
 
     @property
     def socket(self) -> str:
@@ -143,6 +158,12 @@ class DaemonTarget:
         hint = "" if isinstance(why, NotListening) or not why.hint else f"\n  {why.hint}"
         sys.stderr.write(f"no daemon answers; reading {path}{hint}\n")
         return path
+
+
+def _kept_profiles(runtime_dir: str) -> Wanted:
+    from supervisor.config.profiles import remembered
+
+    return remembered(os.environ, runtime_dir)
 
 
 def _say(text: str) -> None:

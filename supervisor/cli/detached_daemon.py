@@ -12,7 +12,7 @@ from typing import BinaryIO
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.client import Client
 from supervisor.errors import NoAnswer, NoDaemon, OperationFailed, OtherFile, SupervisorError
-from supervisor.launch import daemon_command
+from supervisor.launch import daemon_command, given_profiles
 
 LARGEST_LOG = 8 * 1024 * 1024
 ASK_AGAIN = 0.01
@@ -43,7 +43,7 @@ def start_detached(target: DaemonTarget, services: Sequence[str]) -> int:
     with opened_log(log) as file:
         begin = file.seek(0, os.SEEK_END)
         daemon = subprocess.Popen(
-            daemon_command(target.file, "human", services),
+            daemon_command(target.file, "human", services, profiles=given_profiles(target.profiles)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # log.console would fill the file, which is not rotated
             stderr=file,

@@ -10,21 +10,23 @@ from pathlib import Path
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_target
+from supervisor.cli.options import complete_services, daemon_options, pass_target
 from supervisor.errors import ConfigError, OperationFailed, UsageError
 
 
 @click.command()
 @daemon_options("-f", "--file")
+@click.argument("what", required=False, metavar="[SERVICE|FILE]", shell_complete=complete_services)
 @pass_target
-def edit(target: DaemonTarget) -> None:
+def edit(target: DaemonTarget, what: str | None) -> None:
     """Edit services.toml in $EDITOR, check it, and apply it.
 
-    $VISUAL is preferred to $EDITOR.  You edit a copy, which replaces the file when `check` accepts it.  While `check`
-    refuses it, you can edit it again.  A running daemon applies the new file as `reload` does.
+    With a service or a template, the file that defines it; with the path of a file, that one, which services.toml has
+    to include.  $VISUAL is preferred to $EDITOR.  You edit a copy, which replaces the file when `check` accepts it.
+    While `check` refuses it, you can edit it again.  A running daemon applies the new file as `reload` does.
 
     Example: supervisor edit"""
-    path = Path(target.file).resolve()
+    path = (_chosen(target.file, what) if what else Path(target.file)).resolve()
     before = _read(path)
     copy = _copy(path, before)
     try:
@@ -34,7 +36,7 @@ def edit(target: DaemonTarget) -> None:
                 if _read(copy) == before:
                     click.echo(f"{path}: nothing was changed")
                     return
-                _check(copy, path)
+                _check(target, path, copy)
                 break
             except ConfigError as error:
                 click.echo(error.message, err=True)
@@ -79,6 +81,19 @@ def _open_editor(path: Path) -> None:
         raise OperationFailed(f"the editor{f' of {variable}' if variable else ''} ended with an error") from None
 
 
+def _chosen(file: str, what: str) -> Path:
+    """The file that has the service or template of this name, or that has this path."""
+    from supervisor.config.definition import file_of
+    from supervisor.errors import NoSuchService
+
+    if what.endswith(".toml"):
+        return Path(what)
+    found = file_of(file, what.partition("@")[0])
+    if found is None:
+        raise NoSuchService(f"no service or template {what} in {file} and what it includes")
+    return Path(found)
+
+
 def _again() -> bool:
     """Ask whether to edit the text again; no answer is a no."""
     try:
@@ -89,10 +104,11 @@ def _again() -> bool:
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @daemon_options("-f", "--file")
+@click.option("--to", metavar="FILE", help="Add it to a file that services.toml includes; a missing one is created.")
 @click.argument("name")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND…")
 @pass_target
-def add(target: DaemonTarget, name: str, command: tuple[str, ...]) -> None:
+def add(target: DaemonTarget, to: str | None, name: str, command: tuple[str, ...]) -> None:
     """Add a service to the end of services.toml.
 
     The rest of the file keeps its text and comments; a missing file is created.  The service runs in the current
@@ -103,21 +119,35 @@ def add(target: DaemonTarget, name: str, command: tuple[str, ...]) -> None:
 
     if len(command) < 2 or command[0] != "--":
         raise UsageError("-- stands between the name and the command", "supervisor add web -- python app.py")
-    path = Path(target.file).resolve()
+    path = Path(to or target.file).resolve()
     before = _read(path) if path.exists() else ""
     if name in _services(before, path):
         raise UsageError(f"{path} has a service {name} already", f"Change it with: supervisor edit -f {path}")
     table: dict[str, object] = {"command": list(command[1:])}
-    if Path.cwd() != path.parent:
+    if Path.cwd() != Path(target.file).parent.resolve():
         table["directory"] = str(Path.cwd())
     new = service_toml(name, table)
-    copy = _copy(path, f"{before.rstrip()}\n\n{new}" if before.strip() else new)
+    text = f"{before.rstrip()}\n\n{new}" if before.strip() else new
+    if to and not path.exists():  # no pattern finds a copy
+        _write(path, text)
+        try:
+            _check(target, path)
+        except BaseException:
+            path.unlink()
+            raise
+        click.echo(_added(name, path))
+        return
+    copy = _copy(path, text)
     try:
-        _check(copy, path)
+        _check(target, path, copy)
         copy.replace(path)
     finally:
         copy.unlink(missing_ok=True)
-    click.echo(f"{name} added to {path}; `supervisor reload` starts it, or `supervisor up` where no daemon runs")
+    click.echo(_added(name, path))
+
+
+def _added(name: str, path: Path) -> str:
+    return f"{name} added to {path}; `supervisor reload` starts it, or `supervisor up` where no daemon runs"
 
 
 def _services(text: str, path: Path) -> Collection[str]:
@@ -136,9 +166,16 @@ def _read(path: Path) -> str:
 def _copy(path: Path, text: str) -> Path:
     """A new file beside `path`, with its mode and owner.  OperationFailed where it cannot be written."""
     copy = path.with_name(f".{path.name}.{os.getpid()}.toml")
+    _write(copy, text, like=path)
+    return copy
+
+
+def _write(copy: Path, text: str, like: Path | None = None) -> None:
+    """Write a new file, with the mode and owner of `like`.  OperationFailed where that is not possible."""
+    path = like or copy
     try:
         content = text.encode()
-        status = path.stat() if path.exists() else None
+        status = like.stat() if like is not None and like.exists() else None
         with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             if status is not None:
                 with suppress(PermissionError):  # a file of another user that this user may write
@@ -152,17 +189,30 @@ def _copy(path: Path, text: str) -> Path:
     except OSError as error:
         copy.unlink(missing_ok=True)
         raise OperationFailed(f"cannot write {copy}: {error.strerror}") from None
-    return copy
 
 
-def _check(copy: Path, path: Path) -> None:
-    """Load the copy.  ConfigError, with the name of the file that it is to replace, where it is refused."""
+def _check(target: DaemonTarget, path: Path, copy: Path | None = None) -> None:
+    """Load the configuration with the copy in place of the file `path` of it.  ConfigError where it is
+    refused, UsageError where it does not include `path`."""
     from supervisor.config.load import load
 
+    included: list[str] = []
+    file = target.file
+    main = Path(file).resolve()
     try:
-        load(copy, note=lambda line: click.echo(f"note: {line}".replace(str(copy), str(path)), err=True))
+        load(
+            copy if copy is not None and not main.exists() else file,
+            note=lambda line: click.echo(f"note: {line}".replace(str(copy), str(path)), err=True),
+            profiles=target.wanted_profiles,
+            on_file=included.append,
+            instead={path: copy} if copy is not None else {},
+        )
     except ConfigError as error:
         raise ConfigError(error.message.replace(str(copy), str(path)), error.hint) from None
+    if path != main and path not in (Path(name).resolve() for name in included):
+        raise UsageError(
+            f"{file} does not include {path}", 'Write at its top, for example: include = ["conf.d/*.toml"]'
+        )
 
 
 def _reload_or_say(target: DaemonTarget) -> None:
@@ -171,6 +221,6 @@ def _reload_or_say(target: DaemonTarget) -> None:
     from supervisor.errors import NotListening
 
     try:
-        click.get_current_context().invoke(reload, dry_run=False, no_wait=False, as_json=False)
+        click.get_current_context().invoke(reload, no_profile=False, dry_run=False, no_wait=False, as_json=False)
     except NotListening:
         click.echo("no daemon runs: `supervisor up` starts the services")

@@ -112,7 +112,7 @@ def tell_problems(status: Status) -> None:
 
 def tell_deviations(status: Status) -> None:
     """Print what runs otherwise than the file says, on stderr too."""
-    if status["supervisor"].get("deviations"):
+    if status["supervisor"].get("deviations") or "profiles" in status["supervisor"]:
         from supervisor.display.deviations import deviation_lines
 
         for text in deviation_lines(status["supervisor"]):

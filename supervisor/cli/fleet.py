@@ -227,8 +227,10 @@ class _Fleet:
         from hashlib import sha256
 
         from supervisor.config.source.read import parse, read_text
+        from supervisor.errors import ConfigError
 
-        parse(read_text(path), str(path))
+        if "include" in parse(read_text(path), str(path)):
+            raise ConfigError(f"{path}: include: one file is installed on the hosts", "Put all services into it.")
         self._config = path
         return sha256(path.read_bytes()).hexdigest()
 

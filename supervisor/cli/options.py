@@ -78,6 +78,25 @@ def daemon_options(*file_flags: str) -> Callable[[F], F]:
     return add
 
 
+def profile_option(command: F, *, hidden: bool = False) -> F:
+    """--profile, which names the profiles that are to be active."""
+
+    def set_profiles(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> None:
+        names = (name.strip() for given in value for name in given.split(","))
+        if value:
+            ctx.ensure_object(DaemonTarget).profiles = tuple(dict.fromkeys(filter(None, names)))
+
+    return click.option(
+        "--profile",
+        metavar="NAME",
+        multiple=True,
+        expose_value=False,
+        callback=set_profiles,
+        hidden=hidden,
+        help="Make the services with this profile part of it; can be repeated, * means all.  [SUPERVISOR_PROFILES]",
+    )(command)
+
+
 def one_line(command: click.Command) -> str:
     """The whole first sentence of a command's help, for a list of commands."""
     return command.get_short_help_str(limit=200)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import MOVED, DaemonTarget
-from supervisor.cli.options import daemon_options, pass_target
-from supervisor.errors import ConfigError
+from supervisor.cli.options import daemon_options, pass_target, profile_option
+from supervisor.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,19 +19,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @daemon_options("-f", "--file")
+@profile_option
+@click.option("--no-profile", is_flag=True, help="Make no profile active.")
 @click.option("--dry-run", is_flag=True, help="Only print what would change.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for what is replaced instance by instance.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer of the API.")
 @pass_target
-def reload(target: DaemonTarget, dry_run: bool, no_wait: bool, as_json: bool) -> None:
+def reload(target: DaemonTarget, no_profile: bool, dry_run: bool, no_wait: bool, as_json: bool) -> None:
     """Apply an edited services.toml; what did not change keeps running.
 
     A changed service with a [rollout] is replaced instance by instance; the command returns when that is done, with
-    exit code 1 where it was rolled back or halted.
+    exit code 1 where it was rolled back or halted.  The active profiles stay as they are; with --profile, exactly those
+    that are given become active.
 
     Example: supervisor reload --dry-run"""
+    if no_profile and target.profiles:
+        raise UsageError("--profile and --no-profile contradict each other")
     try:
-        answer = target.client.reload(dry_run)
+        answer = target.client.reload(dry_run, target.profiles if target.profiles or no_profile else None)
     except ConfigError:
         if moved := target.moved_from:
             raise ConfigError(f"the file was moved; the daemon reads {moved}", MOVED) from None
@@ -92,6 +97,8 @@ def _difference(answer: Difference) -> list[str]:
         lines.append(click.style(f"~ {name}", fg="yellow") + f"  `supervisor scale {name}={number}` {ends}")
     for key in answer["supervisor"]:
         lines.append(click.style(f"! supervisor.{key}", fg="yellow") + "  takes effect when the daemon is restarted")
+    if "profiles" in answer:
+        lines.append(click.style("~ profiles", fg="yellow") + f"  {', '.join(answer['profiles']) or 'none'}")
     changes = len(lines)
     done = "applied" if answer["applied"] else "dry run, nothing done"
     lines.append(f"{changes or 'no'} change{'' if changes == 1 else 's'}, {answer['unchanged']} unchanged ({done})")

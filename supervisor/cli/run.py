@@ -7,12 +7,13 @@ import sys
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_target
+from supervisor.cli.options import daemon_options, pass_target, profile_option
 from supervisor.launch import DEFAULT_LOG_FORMAT, become_daemon
 
 
 @click.command()
 @daemon_options("-f", "--file")
+@profile_option
 @click.option(
     "--log-format",
     type=click.Choice(["human", "json"]),
@@ -26,4 +27,4 @@ def run(target: DaemonTarget, log_format: str) -> None:
 
     Example: supervisor run -f /etc/shop/services.toml --log-format json"""
     sys.stdout.flush()
-    become_daemon(target.file, log_format)
+    become_daemon(target.file, log_format, target.profiles)

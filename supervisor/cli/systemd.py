@@ -12,7 +12,7 @@ from dataclasses import replace
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_target
+from supervisor.cli.options import daemon_options, pass_target, profile_option
 from supervisor.errors import OperationFailed
 from supervisor.launch import MODULE
 
@@ -22,6 +22,7 @@ ASSUMED = 252
 
 @click.command()
 @daemon_options("-f", "--file")
+@profile_option
 @click.option("--user", is_flag=True, help="A unit for your own service manager (`systemctl --user`).")
 @pass_target
 def systemd(target: DaemonTarget, user: bool) -> None:
@@ -33,7 +34,7 @@ def systemd(target: DaemonTarget, user: bool) -> None:
     from supervisor.config.export.systemd_unit import unit
     from supervisor.config.load import load
 
-    plan = load(target.file)
+    plan = load(target.file, profiles=target.wanted_profiles)
     places = _defaults(target.file)
     root = os.geteuid() == 0
     if user and root:  # root has the directories of the system, also with --user

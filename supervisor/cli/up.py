@@ -13,7 +13,7 @@ import click
 from supervisor.cli.daemon_target import MOVED, DaemonTarget, on_terminal
 from supervisor.cli.detached_daemon import answers, exit_code, start_detached
 from supervisor.cli.fast_path import tell_problems
-from supervisor.cli.options import daemon_options, pass_target, services_argument
+from supervisor.cli.options import daemon_options, pass_target, profile_option, services_argument
 from supervisor.cli.waiting.output import ProgressPrinter
 from supervisor.cli.waiting.settled import await_settled
 from supervisor.client import Client
@@ -31,6 +31,7 @@ REPEATED = 1.0
 
 @click.command()
 @daemon_options("-f", "--file")
+@profile_option
 @click.option("-d", "--detach", is_flag=True, help="Return when all services are ready, and leave the daemon running.")
 @services_argument
 @pass_target
@@ -48,6 +49,7 @@ def up(target: DaemonTarget, detach: bool, services: tuple[str, ...]) -> int:
     after = None if running else _last_event(target)
     if running:
         _tell_of_edits(target)
+        _tell_of_profiles(target, client)
         client.act("start", services)
     else:
         daemon = start_detached(target, services)
@@ -81,6 +83,17 @@ def _tell_of_edits(target: DaemonTarget) -> None:
         click.echo(
             "the edited file is not in force: `supervisor reload` applies it (--dry-run shows the changes)", err=True
         )
+
+
+def _tell_of_profiles(target: DaemonTarget, client: Client) -> None:
+    """Say that the daemon runs with other profiles than those that were given: `up` does not change them."""
+    if not target.profiles:
+        return
+    active = client.status()["supervisor"].get("profiles", [])
+    if "*" not in target.profiles and set(active) != set(target.profiles):
+        options = " ".join(f"--profile {name}" for name in target.profiles)
+        has = f"active profiles of the running daemon: {', '.join(active) or 'none'}"
+        click.echo(f"{has}; `supervisor reload {options}` changes them", err=True)
 
 
 def _left_behind(client: Client) -> str:

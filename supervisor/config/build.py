@@ -81,6 +81,7 @@ def build(name: str, given: Mapping[str, Any], host: Host, report: Report) -> Se
     _resolve_identity(fields, given, host, report)
     fields["environment"] = _environment(given, host, report)
     fields.pop("environment_file", None)
+    fields.pop("profiles", None)
     unset = given.get("unset_environment", [])
     if "user" in given and not _account_variables(given, host, report):
         unset = [*unset, *ACCOUNT_VARIABLES]  # those of the daemon's own account

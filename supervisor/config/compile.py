@@ -7,6 +7,9 @@ last and the identity of its folder, because what runs there is taken up althoug
 A member of a cluster runs the version of the configuration that was pushed last, which its state directory holds:
 --own-file leaves that out, and --version NUMBER DIGEST PATH takes another one.
 
+--profiles A,B: the profiles that the user gave; --active A,B: those of the plan in force, of which some may be gone
+from the file.  By default they are those of the environment, else of a daemon that did not end in order.
+
 The daemon runs this in a process of its own, so that the code and memory it needs do not stay in the daemon.
 """
 
@@ -17,6 +20,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from supervisor.config.load import load
 from supervisor.config.pushed import Kept, kept
@@ -24,6 +28,9 @@ from supervisor.config.source.locate import absolute, last_locations
 from supervisor.config.source.project import folder_identity
 from supervisor.core.model.plain import to_plain
 from supervisor.errors import ConfigError
+
+if TYPE_CHECKING:
+    from supervisor.config.profiles import Wanted
 
 
 def main(arguments: list[str]) -> int:
@@ -38,6 +45,7 @@ def main(arguments: list[str]) -> int:
                 tolerate_missing=report,
                 note=lambda line: sys.stderr.write(f"supervisor: note: {line}\n"),
                 pushed=_version(arguments),
+                profiles=_profiles(arguments),
             )
         )
     except ConfigError as error:
@@ -58,6 +66,21 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader was killed: exit without a traceback
         os._exit(1)
     return code
+
+
+def _profiles(arguments: list[str]) -> Wanted | Callable[[str], Wanted]:
+    for option, given in (("--active", ""), ("--profiles", "--profile")):
+        if option in arguments:
+            from supervisor.config.profiles import Wanted, split
+
+            return Wanted(split(arguments[arguments.index(option) + 1]), given)
+    return _remembered
+
+
+def _remembered(runtime_dir: str) -> Wanted:
+    from supervisor.config.profiles import remembered
+
+    return remembered(os.environ, runtime_dir)
 
 
 def _version(arguments: list[str]) -> Callable[[str], Kept | None]:

@@ -41,13 +41,14 @@ _STICKY = {"cookie": "by a cookie", "source": "by its address"}
 _USUAL = ServiceSpec(name="", command=())
 
 
-def plan_text(plan: Plan) -> str:
-    """The start order in waves, and the facts of each service."""
+def plan_text(plan: Plan, included: Sequence[str] = ()) -> str:
+    """The start order in waves, and the facts of each service.  `included`: the files that the first one includes."""
     started, waiting = waves(plan)
     instances = sum(spec.replicas for wave in started for spec in wave)
     lines = [
         f"{plan.supervisor.name}: {_count(len(plan.services), 'service')}, {_count(instances, 'instance')} to start",
         f"  file     {plan.path}",
+        *(f"           {name}" for name in included),
         f"  sockets  {plan.supervisor.runtime_dir}",
         f"  ledger   {plan.supervisor.state_dir}",
     ]
@@ -58,6 +59,11 @@ def plan_text(plan: Plan) -> str:
         lines.append(
             f"  cluster  {plan.cluster.node} on {plan.cluster.hosts}, session {span(plan.cluster.session_timeout)}"
         )
+    if plan.kept_profiles is not None:
+        gone = ", ".join(f"{name} ({', '.join(profiles)})" for name, profiles in plan.inactive)
+        active = ", ".join(plan.profiles) or "none"
+        text = wrap(active + (f"; not there: {gone}" if gone else ""), WIDTH, break_long_words=False)
+        lines.append("  profiles " + f"\n{'':<11}".join(text))
     for number, wave in enumerate(started, 1):
         lines += ["", f"{number}. " + ("at once" if number == 1 else "when what they depend on is ready")]
         lines += [line for spec in wave for line in _service(spec)]

@@ -33,8 +33,11 @@ from supervisor.config.source.read import parse, read_text
 from supervisor.core.model.spec import BALANCER, GroupSpec, Plan, ServiceSpec, ServiceType, SupervisorSpec
 
 if TYPE_CHECKING:
+    from supervisor.config.inherit import Inherited
+    from supervisor.config.profiles import Wanted
     from supervisor.config.pushed import Kept
 
+NOTHING: Mapping[Path, Path] = {}
 LONGEST_RUNTIME_DIR = 80
 """Bytes; a Unix socket's whole path has at most 107."""
 
@@ -46,6 +49,9 @@ def load(
     *,
     tolerate_missing: bool = False,
     pushed: Callable[[str], Kept | None] | None = None,
+    profiles: Wanted | Callable[[str], Wanted] | None = None,
+    on_file: Callable[[str], object] | None = None,
+    instead: Mapping[Path, Path] = NOTHING,
 ) -> Plan:
     """The plan that the file describes. `env` resolves `${VAR}` and is the environment that services inherit.
 
@@ -53,10 +59,13 @@ def load(
     Raises ConfigError with one line per problem: `services.toml:LINE: key.path: what is wrong`.  `tolerate_missing`:
     what this machine does not have (a program, a directory, a user, an environment file) is not raised but stands in
     `unresolved` of its service, because the daemon starts the others and tries this one again.  `pushed`: of a member
-    of a cluster, given its state directory, the version that it runs instead of the services of the file.
+    of a cluster, given its state directory, the version that it runs instead of the services of the file.  `profiles`:
+    those that are to be active, or what says so, given the runtime directory; by default the variable
+    SUPERVISOR_PROFILES does.  `on_file` is called with the name of each included file.
+    `instead`: files that are read in place of those with these resolved paths.
     """
     file = absolute(path)
-    text = read_text(Path(path))
+    text = read_text(instead.get(file.resolve(), Path(path)) if instead else Path(path))
     problems = Problems(str(path), text)
     raw = parse(text, str(path))
     version = None
@@ -64,19 +73,45 @@ def load(
         from supervisor.config.pushed import with_version
 
         raw, problems, version = with_version(file, (str(path), text), raw, pushed, env) or (raw, problems, None)
+    includes = "include" in raw and version is None
+    if includes:
+        from supervisor.config.include import with_included
+
+        raw = with_included(file, str(path), raw, problems, env, on_file, instead)
     given, broken = validate(raw, env, problems)
     supervisor = _supervisor(file, given, env, problems)
-    services = with_groups_resolved(_services(given, broken, Host(env, file.parent), problems), raw.get("services", ()))
-    judge_references(services, raw.get("services", ()), problems)
+    tables = _tables(given, problems)
+    services = _services(tables, broken, Host(env, file.parent), problems)
+    known = raw["services"].keys() if isinstance(raw.get("services"), dict) else set[str]()
+    active: tuple[str, ...] = ()
+    optional = {name: found for name, (own, defaults) in tables.items() if (found := _profiles(own, defaults))}
+    inactive: dict[str, tuple[str, ...]] = {}
+    if optional or not (profiles is None or callable(profiles)):
+        from supervisor.config.profiles import active_of, by_environment, is_active, without_inactive
+
+        judge_references(with_groups_resolved(services, known), known, problems)
+        wished = profiles(supervisor.runtime_dir) if callable(profiles) else profiles or by_environment(env)
+        active = active_of(wished, {name for found in optional.values() for name in found}, str(path))
+        inactive = {name: found for name, found in optional.items() if not is_active(found, active)}
+        everyone, services = services, without_inactive(services, inactive, problems)
+        services = with_groups_resolved(services, known)
+        if everyone and not services and not problems:
+            names = ", ".join(sorted({name for found in optional.values() for name in found}))
+            problems.add(("services",), f"none is there: each has profiles, of which none is active ({names})")
+    else:
+        everyone = services = with_groups_resolved(services, known)
+        judge_references(services, known, problems)
     _check_own_port(supervisor, services, problems)
     judge_sockets(services, supervisor.listen, problems)
     judge_ports(services, supervisor.listen, problems)
     services = with_shared_logs(services, problems)
-    judge_groups(given.get("groups", {}), services, problems)
+    judge_groups(given.get("groups", {}), everyone, problems)
     if "fleet" in given:
         from supervisor.config.checks.fleet import fleet
 
         fleet(given["fleet"], problems)
+        if includes:
+            problems.add(("include",), "one file is installed on the hosts of [fleet]; put all services into it")
     if any(spec.balance is not None for spec in services.values()):
         from supervisor.config.balancer import with_balancer
 
@@ -87,11 +122,23 @@ def load(
 
         cluster = cluster_of(given.get("cluster"), file.parent, env, problems)
         services = with_cluster(services, cluster, supervisor, problems)
+    if includes:
+        from supervisor.config.include import explain_paths
+
+        explain_paths(problems, file.parent)
+    for name in inactive:
+        for key, _ in problems.missing(name):
+            problems.excuse(key)
     unresolved = {name: _unresolved(name, problems) for name in services}
     if not tolerate_missing:
         _excuse_what_a_oneshot_may_make(services, problems)
     problems.raise_any(but_missing=tolerate_missing)
     if note is not None:
+        if given.get("templates"):
+            from supervisor.config.inherit import unused_templates
+
+            for name in unused_templates(given):
+                note(problems.told(("templates", name), "nothing extends it"))
         for spec in services.values():
             for key, message in (
                 *notes(spec),
@@ -115,17 +162,36 @@ def load(
         services=start_order(complete),
         path=str(file),
         folder=folder_identity(file.parent),
-        written=_fingerprints(given),
+        written=_fingerprints(tables),
         groups=tuple(GroupSpec(name=name, **table) for name, table in given.get("groups", {}).items()),
         cluster=cluster,
         pushed=version,
+        profiles=active,
+        inactive=tuple(inactive.items()),
     )
 
 
-def _fingerprints(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The fingerprint of each service's table, with what it has of [defaults]."""
-    tables = ((name, merged(given.get("defaults", {}), own)) for name, own in given.get("services", {}).items())
-    return tuple((name, sha256(_text(table).encode()).hexdigest()[:16]) for name, table in tables)
+def _tables(given: Mapping[str, Any], problems: Problems) -> Mapping[str, Inherited | tuple[Any, Any]]:
+    """The table of each service, with what it has of its parents, and the [defaults] that hold for it."""
+    from_parents = any(
+        "extends" in table or "unset" in table
+        for table in (given.get("defaults", {}), *given.get("services", {}).values())
+    )
+    if from_parents or "templates" in given:
+        from supervisor.config.inherit import with_parents
+
+        return with_parents(given, problems)
+    return {name: (own, given.get("defaults", {})) for name, own in given.get("services", {}).items()}
+
+
+def _profiles(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(own.get("profiles", defaults.get("profiles", ())))
+
+
+def _fingerprints(tables: Mapping[str, Inherited | tuple[Any, Any]]) -> tuple[tuple[str, str], ...]:
+    """The fingerprint of each service's table, with what it has of its parents and [defaults]."""
+    found = ((name, merged(defaults, own)) for name, (own, defaults) in tables.items())
+    return tuple((name, sha256(_text(table).encode()).hexdigest()[:16]) for name, table in found)
 
 
 def _text(table: Mapping[str, Any]) -> str:
@@ -188,23 +254,30 @@ def _supervisor(file: Path, given: Mapping[str, Any], env: Mapping[str, str], pr
     return SupervisorSpec(**fields)
 
 
-def _services(given: Mapping[str, Any], broken: set[Key], host: Host, problems: Problems) -> dict[str, ServiceSpec]:
+def _services(
+    tables: Mapping[str, Inherited | tuple[Any, Any]], broken: set[Key], host: Host, problems: Problems
+) -> dict[str, ServiceSpec]:
     """The specs by name, in the order of the file; incomplete if there are problems."""
-    defaults, services = given.get("defaults", {}), given.get("services", {})
-    if not services and not problems:
+    if not tables and not problems:
         problems.add(("services",), "no services; begin with [services.NAME] and a command")
-    fallbacks = {table.get("restart", {}).get("fallback") for table in (defaults, *services.values())}
+    every = [table for pair in tables.values() for table in pair]
+    fallbacks = {table.get("restart", {}).get("fallback") for table in every}
     specs = {}
-    for name, own in services.items():
+    for name, (own, defaults) in tables.items():
         report = problems.of(name)
         table = merged(defaults, own)
         if name in fallbacks:
             table = _as_fallback(name, table, own, report)
         specs[name] = build(name, table, host, report)
-        if "command" not in table and not broken & {("services", name, "command"), ("defaults", "command")}:
+        if "command" not in table and not _has_broken_command(name, broken, problems):
             report('no command; write for example command = ["program", "argument"]')
         judge(specs[name], own, host, report)
     return specs
+
+
+def _has_broken_command(name: str, broken: set[Key], problems: Problems) -> bool:
+    service = ("services", name)
+    return any((*table, "command") in broken for table in (service, *problems.parents(service), ("defaults",)))
 
 
 def _as_fallback(name: str, table: Mapping[str, Any], own: Mapping[str, Any], report: Report) -> Mapping[str, Any]:

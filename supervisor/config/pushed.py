@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from supervisor.config.source.key_path import Key, dotted
 from supervisor.config.source.locate import locate
-from supervisor.config.source.problems import Problems, visible
+from supervisor.config.source.problems import Problems
 from supervisor.config.source.read import parse, read_text
 from supervisor.core.cluster.version_documents import DIRECTORY, VERSION, digest_of
 from supervisor.core.model.cluster_spec import PushedSpec
@@ -64,7 +63,13 @@ def with_version(
     spec = PushedSpec(
         number=version.number, digest=version.digest, path=version.path, differs=differ(raw, tables)
     )  # fmt: skip
-    return combined(raw, tables), PushedProblems(own, (version.path, text)), spec
+    problems = Problems(*own)
+    number = problems.add_file(version.path, text)
+    for kind in tables.keys() - set(OWN) | {"services"}:
+        problems.place((kind,), number)
+    if "include" in tables:
+        problems.add(("include",), "what is pushed is one file; put all services into it")
+    return combined(raw, tables), problems, spec
 
 
 def combined(own: Mapping[str, Any], pushed: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,22 +88,3 @@ def _shared(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(raw: Mapping[str, Any]) -> str:
     return json.dumps(raw, sort_keys=True, default=repr)
-
-
-class PushedProblems(Problems):
-    """Problems of two files: each is reported with the file and the line of its key."""
-
-    def __init__(self, own: tuple[str, str], pushed: tuple[str, str]) -> None:
-        """The names of both files for the user, and their texts."""
-        super().__init__(*own)
-        self._pushed = Problems(*pushed)
-
-    def where(self, key: Key) -> str:
-        return super().where(key) if key[:1] and key[0] in OWN else self._pushed.where(key)
-
-    def line(self, key: Key) -> int:
-        return super().line(key) if key[:1] and key[0] in OWN else self._pushed.line(key)
-
-    def told(self, key: Key, message: str) -> str:
-        shown = self._shown if key[:1] and key[0] in OWN else self._pushed._shown
-        return visible(f"{shown}:{self.line(key)}: {dotted(key)}: {message}")

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 CONFIGURATION_REFUSED = 2
 """The compiler's exit code with a report of errors instead of a plan."""
+PROFILES = ("--profiles", "--active")
+"""Options that are passed on to the compiler."""
 
 
 def main(arguments: list[str]) -> int:
-    """`-f FILE [--log-format human|json] [--services A,B] [--compiler PID:FD] [--rehearse yes]
-    [--upgraded-from VERSION]`, or `--end DIRECTORY`; returns the exit code.
+    """`-f FILE [--log-format human|json] [--services A,B] [--profiles A,B] [--active A,B] [--compiler PID:FD]
+    [--rehearse yes] [--upgraded-from VERSION]`, or `--end DIRECTORY`; returns the exit code.
 
     `--compiler`: the command that executed this one has begun to compile FILE in its child PID, which writes to FD.
     `--rehearse`: only check that this version could take over from the running daemon.  `--end`: stop what an earlier
@@ -90,7 +92,7 @@ def _compiled(options: dict[str, str]) -> tuple[int, bytes]:
     if "--compiler" in options:
         pid, fd = map(int, options["--compiler"].split(":"))
     else:
-        child = compiler(options["-f"])
+        child = compiler(options["-f"], [word for key in PROFILES if key in options for word in (key, options[key])])
         assert child.stdout is not None
         pid, fd = child.pid, os.dup(child.stdout.fileno())
         child.returncode = 0  # waited for below

@@ -22,7 +22,7 @@ from supervisor.core.services.unresolved import completed
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import keep_plan
 from supervisor.errors import ConfigError
-from supervisor.launch import compiler_command
+from supervisor.launch import compiler_command, given_profiles, kept_profiles
 
 if TYPE_CHECKING:
     from supervisor.adapters.processes.child_command import CommandResult
@@ -32,11 +32,17 @@ COMPILE_TIMEOUT = 60.0
 
 
 def compile_file(
-    loop: EventLoop, path: str, done: Callable[[Plan | ConfigError], None], version: Sequence[str] = ()
+    loop: EventLoop,
+    plan: Plan,
+    done: Callable[[Plan | ConfigError], None],
+    version: Sequence[str] = (),
+    profiles: Sequence[str] | None = None,
 ) -> None:
-    """Compile `path` and call `done` with the plan, or with what is wrong; never before this returns.
+    """Compile the file of `plan`, the one in force, and call `done` with the new plan, or with what is wrong; never
+    before this returns.
 
     `version`: options that say which version of a cluster's configuration, as launch.compiler_command takes them.
+    `profiles`: those that the user gave, in place of the active ones.
     Where the compiler's files were replaced it is not started, and what it has made while they were is not used: this
     daemon need not understand it."""
     from supervisor.adapters.processes.child_command import WHOLE, ChildCommand
@@ -44,10 +50,11 @@ def compile_file(
     if own_sources.replaced():
         loop.call_soon(partial(done, _replaced()))
         return
+    options = kept_profiles(plan.kept_profiles) if profiles is None else given_profiles(profiles) or kept_profiles(())
     try:
         ChildCommand(
             loop,
-            compiler_command(path, version),
+            compiler_command(plan.path, [*version, *options]),
             lambda outcome: done(_replaced() if own_sources.replaced() else _plan(outcome)),
             timeout=COMPILE_TIMEOUT,
             environment=os.environ,
@@ -100,7 +107,7 @@ class Completion:
                 self._compile()
 
         self._busy = True
-        compile_file(self._parts.loop, self._parts.service_set.plan.path, compiled)
+        compile_file(self._parts.loop, self._parts.service_set.plan, compiled)
 
     def _go_on(self, action: act.Spawn, result: Plan | ConfigError) -> None:
         parts = self._parts

@@ -345,12 +345,23 @@ class Control:
         self._carry_out(parts.service_set.end(parts.now(), by), "down", by)
 
     def reload(
-        self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], peer: Peer | None = None
+        self,
+        dry_run: bool,
+        done: Callable[[Difference | SupervisorError], None],
+        peer: Peer | None = None,
+        profiles: Sequence[str] | None = None,
     ) -> None:
-        """Compile the file in a child process, then apply what changed; with `dry_run` only report it."""
-        self.compile(dry_run, done, {} if dry_run else self.taken("reload", peer))
+        """Compile the file in a child process, then apply what changed; with `dry_run` only report it.  `profiles`:
+        those that are to be active; None: as they are."""
+        self.compile(dry_run, done, {} if dry_run else self.taken("reload", peer), profiles)
 
-    def compile(self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], by: By) -> None:
+    def compile(
+        self,
+        dry_run: bool,
+        done: Callable[[Difference | SupervisorError], None],
+        by: By,
+        profiles: Sequence[str] | None = None,
+    ) -> None:
         """The same, ordered by a client or by a signal to the daemon."""
         parts = self._parts
         reporter = None if dry_run else parts.reporter
@@ -358,7 +369,7 @@ class Control:
         def compiled(result: Plan | ConfigError, *, again: bool = True) -> None:
             if isinstance(result, Plan) and parts.cluster is not None and not parts.cluster.current(result):
                 if again:  # a version was pushed since
-                    compile_file(parts.loop, parts.service_set.plan.path, partial(compiled, again=False))
+                    compile_file(parts.loop, parts.service_set.plan, partial(compiled, again=False), profiles=profiles)
                     return
                 result = ConfigError("the pushed version of the configuration that this host keeps cannot be read")
             try:
@@ -370,7 +381,7 @@ class Control:
                 if reporter is not None:
                     reporter.reloaded()
 
-        compile_file(parts.loop, parts.service_set.plan.path, compiled)
+        compile_file(parts.loop, parts.service_set.plan, compiled, profiles=profiles)
         if reporter is not None:
             reporter.reloading()
 

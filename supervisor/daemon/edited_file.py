@@ -30,6 +30,7 @@ def apply_edits(parts: Parts, compiled: Plan | ConfigError, dry_run: bool, by: B
     rollouts = service_set.rollouts
     retried = rollouts.retried(plan, parts.now()) if rollouts is not None else {}
     change = service_set.difference(plan)
+    profiles = None if plan.profiles == service_set.plan.profiles else list(plan.profiles)
     try:
         service_set.require_not_rolling(change.changed)
     except OperationFailed as held:
@@ -42,7 +43,7 @@ def apply_edits(parts: Parts, compiled: Plan | ConfigError, dry_run: bool, by: B
         parts.say("info", "configuration reloaded")
         if by and not (change.added or change.removed or change.changed):
             parts.engine.order([unchanged("reload", by)])
-    return {
+    found: Difference = {
         "applied": not dry_run,
         "added": list(change.added),
         "removed": list(change.removed),
@@ -56,3 +57,6 @@ def apply_edits(parts: Parts, compiled: Plan | ConfigError, dry_run: bool, by: B
         "supervisor": list(change.supervisor),
         "scale_ended": {name: number for name, (number, _) in scales.items()},
     }
+    if profiles is not None:
+        found["profiles"] = profiles
+    return found

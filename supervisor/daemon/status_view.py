@@ -10,7 +10,7 @@ from supervisor import __version__
 from supervisor.adapters.ledger.store import EventQuery
 from supervisor.adapters.logs.place import find as find_log
 from supervisor.adapters.processes.sampler import host
-from supervisor.core.model.spec import ServiceSpec
+from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.replica import for_instance
 from supervisor.core.services.scaling import deviations
 from supervisor.core.services.selection import resolve, resolve_one
@@ -19,7 +19,7 @@ from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.parts import Parts
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Heartbeat, InstanceDetail, Status, Supervisor
+    from supervisor.core.model.documents import ActiveProfiles, Heartbeat, InstanceDetail, Status, Supervisor
     from supervisor.core.model.evidence_documents import Evidence
     from supervisor.core.model.socket_documents import HeldSocket
 
@@ -110,6 +110,7 @@ class StatusView:
             ],
             "rollouts": rollouts.shown(now) if rollouts is not None else [],
             **host(),
+            **_profiles(parts.service_set.plan),
         }
 
     def instance(self, name: str) -> InstanceDetail:
@@ -162,3 +163,9 @@ def _heartbeat(spec: ServiceSpec) -> Heartbeat | None:
         "max_timeout_s": beat.max_timeout,
         "on_suspect": beat.on_suspect.value,
     }
+
+
+def _profiles(plan: Plan) -> ActiveProfiles:
+    if plan.kept_profiles is None:
+        return {}
+    return {"profiles": list(plan.profiles), "inactive": {name: list(found) for name, found in plan.inactive}}

@@ -25,7 +25,7 @@ from supervisor.core.model.saved import GARBAGE
 from supervisor.core.model.spec import SupervisorSpec
 from supervisor.daemon.upgrade_guard import GUARD, leave_guard
 from supervisor.errors import OperationFailed, SupervisorError
-from supervisor.launch import daemon_command
+from supervisor.launch import daemon_command, kept_profiles
 
 if TYPE_CHECKING:
     from supervisor.adapters.eventloop.loop import EventLoop
@@ -99,7 +99,7 @@ def upgrade(
     `by`: what ordered it; the new version records that."""
     interpreter = python or sys.executable
     daemon.save_all()
-    path = daemon.service_set.plan.path
+    path, profiles = daemon.service_set.plan.path, kept_profiles(daemon.service_set.plan.kept_profiles)
 
     def rehearsed(outcome: CommandResult) -> None:
         if outcome.exit_code != 0:
@@ -131,7 +131,7 @@ def upgrade(
     try:
         ChildCommand(
             daemon.loop,
-            [*daemon_command(path, daemon.log_format, python=interpreter), "--rehearse", "yes"],
+            [*daemon_command(path, daemon.log_format, python=interpreter, profiles=profiles), "--rehearse", "yes"],
             rehearsed,
             timeout=REHEARSAL_TIMEOUT,
             environment=os.environ,
@@ -153,12 +153,14 @@ def become(daemon: Upgradable, interpreter: str, version: str, plan: JSON, more:
     daemon.print_rest()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
     descriptors = daemon.descriptors()
-    previous = daemon_command(daemon.service_set.plan.path, daemon.log_format)
+    plan_in_force = daemon.service_set.plan
+    profiles = kept_profiles(plan_in_force.kept_profiles)
+    previous = daemon_command(plan_in_force.path, daemon.log_format, profiles=profiles)
     environment = os.environ | (daemon.reporter.environment if daemon.reporter is not None else {})
     will = os.memfd_create(WILL)
     known = {"plan": plan, "previous": previous, "environment": environment, **more}
     os.write(will, json.dumps(known).encode())
-    command = daemon_command(daemon.service_set.plan.path, daemon.log_format, python=interpreter)
+    command = daemon_command(plan_in_force.path, daemon.log_format, python=interpreter, profiles=profiles)
     daemon.save_all()
     added = {WILL: will}
     daemon.kill_commands()

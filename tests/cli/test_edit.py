@@ -189,3 +189,74 @@ def test_without_any_editor_it_says_what_to_set(run: Run, file: Path, monkeypatc
     monkeypatch.delenv("EDITOR", raising=False)
     failed = CliRunner().invoke(cli, ["edit", "-f", str(file)]).exception
     assert isinstance(failed, OperationFailed) and "neither VISUAL nor EDITOR is set" in failed.message
+
+
+@pytest.fixture
+def divided(file: Path) -> Path:
+    """An included file with a comment, beside one with a template."""
+    file.write_text(f'include = ["conf.d/*.toml"]\n{FILE}')
+    folder = file.parent / "conf.d"
+    folder.mkdir()
+    (folder / "b.toml").write_text('# mail\n[services.mail]\nextends = "base"\n')
+    (folder / "base.toml").write_text('[templates.base]\ncommand = ["sleep", "2"]\n')
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "editor"),
+    [
+        ("mail", "b.toml", "s/# mail/# post/"),
+        ("mail@2", "b.toml", "s/# mail/# post/"),
+        ("base", "base.toml", "s/2/3/"),
+        ("conf.d/base.toml", "base.toml", "s/2/3/"),
+    ],
+)
+def test_the_file_that_has_a_service_is_edited(run: Run, divided: Path, what: str, name: str, editor: str) -> None:
+    before, first = (divided / name).read_text(), (divided.parent / "services.toml").read_text()
+    result = run("edit", what, editor=editor)
+    assert result.exit_code == 0, result.output
+    assert (divided / name).read_text() == before.replace("# mail", "# post").replace("2", "3")
+    assert (divided.parent / "services.toml").read_text() == first and left(divided) == ["b.toml", "base.toml"]
+
+
+def test_an_included_file_is_refused_with_its_own_name(run: Run, divided: Path) -> None:
+    result = run("edit", "mail", editor="s/base/bass/", answers="n\n")
+    assert f'{divided}/b.toml:3: services.mail.extends: there is no service or template "bass"' in result.output
+    assert (divided / "b.toml").read_text().endswith('extends = "base"\n')
+
+
+def test_a_name_or_a_file_that_is_not_part_of_it_is_not_edited(run: Run, divided: Path) -> None:
+    assert "no service or template post" in str(run("edit", "post").exception)
+    (divided.parent / "other.toml").write_text("# other\n")
+    result = run("edit", "other.toml", editor="s/o/O/")
+    assert "does not include" in str(result.exception)
+    assert (divided.parent / "other.toml").read_text() == "# other\n"
+
+
+def test_a_file_beside_the_others_is_no_second_one_while_it_is_checked(run: Run, file: Path) -> None:
+    file.write_text(f'include = ["*.toml"]\n{FILE}')
+    assert run("edit", editor="s/one second/1 s/").exit_code == 0
+    assert "1 s" in file.read_text()
+
+
+def test_a_service_is_added_to_an_included_file(run: Run, divided: Path) -> None:
+    for name in ("b.toml", "new.toml"):
+        result = run("add", "--to", f"conf.d/{name}", name.partition(".")[0], "--", "sleep", "5")
+        assert result.exit_code == 0, result.output
+    assert (divided / "b.toml").read_text().endswith('"base"\n\n[services.b]\ncommand = ["sleep", "5"]\n')
+    assert (divided / "new.toml").read_text() == '[services.new]\ncommand = ["sleep", "5"]\n'
+
+
+@pytest.mark.parametrize(
+    ("to", "name", "said"),
+    [
+        ("other.toml", "c", "does not include"),
+        ("conf.d/c.toml", "mail", "services.mail: is defined in"),
+        ("conf.d/b.toml", "a", "services.a: is defined in"),
+    ],
+)
+def test_what_cannot_be_added_to_an_included_file_changes_nothing(
+    run: Run, divided: Path, to: str, name: str, said: str
+) -> None:
+    assert said in str(run("add", "--to", to, name, "--", "sleep", "5").exception)
+    assert left(divided) == ["b.toml", "base.toml"] and left(divided.parent) == ["conf.d", "services.toml"]

@@ -8,11 +8,13 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supervisor.cli.daemons import look as looking
 from supervisor.cli.daemons.look import look
+from supervisor.cli.daemons.ls import cells
 from supervisor.cli.main import main
 from supervisor.client import Client
 from supervisor.config.source import known_daemons
@@ -96,6 +98,12 @@ def test_nothing_in_a_directory_of_another_user_is_asked(tmp_path: Path, monkeyp
         monkeypatch.setattr(Client, "status", lambda _client: asked.set())
         assert look([Known("shop", f"{tmp_path}/run", "/srv/services.toml", ended=False)]) == []
     assert not asked.is_set()
+
+
+def test_active_profiles_are_noted(tmp_path: Path) -> None:
+    daemon: Any = {"name": "shop", "pid": 7, "config": "/srv/services.toml", "profiles": ["dev", "full"]}
+    one = looking._answered(Known("shop", str(tmp_path)), {"supervisor": daemon, "instances": ROWS})
+    assert one["profiles"] == ["dev", "full"] and cells(one)[-1].endswith("profiles dev, full")
 
 
 def test_the_table(

@@ -1,5 +1,8 @@
 """Where each value of a service comes from: its own line, that of [defaults], or nowhere."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from supervisor.config.definition import Row, definition
@@ -27,8 +30,15 @@ wait = "5s"
 """
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "services.toml").write_text(TEXT)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+
+
 def rows(name: str) -> dict[str, Row]:
-    found = definition(TEXT, "services.toml", name)
+    found = definition("services.toml", name)
     assert found is not None
     assert len({row.key for row in found}) == len(found)
     return {row.key: row for row in found}
@@ -53,7 +63,7 @@ def rows(name: str) -> dict[str, Row]:
     ],
 )
 def test_a_value_and_its_line(service: str, key: str, value: object, of: str, line: int) -> None:
-    assert rows(service)[key] == Row(key, value, of, line)
+    assert rows(service)[key] == Row(key, value, of, "services.toml" if line else "", line)
 
 
 @pytest.mark.parametrize(
@@ -80,4 +90,30 @@ def test_the_own_keys_come_first_in_the_order_of_lines() -> None:
 
 
 def test_no_such_service() -> None:
-    assert definition(TEXT, "services.toml", "wob") is None
+    assert definition("services.toml", "wob") is None
+
+
+def test_what_parents_and_included_files_give(folder: Path) -> None:
+    (folder / "conf.d").mkdir()
+    (folder / "conf.d/a.toml").write_text(
+        '[services.more]\nextends = "middle"\nenvironment.B = "more"\nunset = ["stop_timeout"]\n'
+        '[templates.base]\nenvironment = { B = "base", C = "base" }\nstop_timeout = "5s"\nnice = 3\n'
+    )
+    (folder / "services.toml").write_text(
+        f'include = ["conf.d/*.toml"]\n[templates.middle]\nextends = "base"\ncommand = ["true"]\nnice = 4\n{TEXT}'
+    )
+    found = {key: row[2:] for key, row in rows("more").items() if row.line}
+    assert found == {
+        "extends": ("service", "conf.d/a.toml", 2),
+        "environment.B": ("service", "conf.d/a.toml", 3),
+        "unset": ("service", "conf.d/a.toml", 4),
+        "command": ("templates.middle", "services.toml", 4),
+        "nice": ("templates.middle", "services.toml", 5),
+        "environment.C": ("templates.base", "conf.d/a.toml", 6),
+        "environment.A": ("defaults", "services.toml", 8),
+        "restart.policy": ("defaults", "services.toml", 7),
+        "restart.initial": ("defaults", "services.toml", 7),
+        "ready.tcp": ("defaults", "services.toml", 9),
+    }
+    assert rows("more")["stop_timeout"] == Row("stop_timeout", "10s", "default", "", 0)
+    assert rows("web")["command"].line == 13

@@ -91,3 +91,13 @@ def test_which_version_is_compiled() -> None:
     assert _version(["services.toml"]) is kept
     assert _version(["services.toml", "--own-file"])("/state") is None
     assert _version(["services.toml", "--version", "7", "d", "/p"])("/state") == Kept(7, "d", "/p")
+
+
+def test_a_version_is_one_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"7\.toml:1: include: what is pushed is one file"):
+        planned(tmp_path, 'include = ["conf.d/*.toml"]\n' + PUSHED)
+
+
+def test_the_files_of_the_host_are_not_read_where_a_version_was_pushed(tmp_path: Path) -> None:
+    plan = planned(tmp_path, PUSHED, 'include = ["gone.toml"]\n' + OWN)
+    assert plan.service("more") is not None and plan.pushed is not None and plan.pushed.differs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from supervisor import own_sources
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.processes import child_command
-from supervisor.core.model.spec import Plan
+from supervisor.core.model.spec import Plan, SupervisorSpec
 from supervisor.daemon.compilation import compile_file
 from supervisor.errors import ConfigError
+
+PLAN = Plan(supervisor=SupervisorSpec(), services=(), path="/services.toml")
 
 
 def test_a_compiler_that_cannot_be_started_is_told_as_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +34,7 @@ def test_a_compiler_that_cannot_be_started_is_told_as_what_is_wrong(monkeypatch:
         answers.append(result)
         loop.stop()
 
-    compile_file(loop, "/services.toml", done)
+    compile_file(loop, PLAN, done)
     assert answers == []
     loop.run()
     loop.close()
@@ -43,8 +46,29 @@ def test_what_a_compiler_has_made_while_its_files_were_replaced_is_not_used(monk
     ended: list[Callable[[Any], None]] = []
     monkeypatch.setattr(child_command, "ChildCommand", lambda _loop, _command, done, **_: ended.append(done))
     loop, answers = EventLoop(), list[Plan | ConfigError]()
-    compile_file(loop, "/services.toml", answers.append)
+    compile_file(loop, PLAN, answers.append)
     loop.close()
     monkeypatch.setattr(own_sources, "replaced", lambda: True)
     ended[0](SimpleNamespace(exit_code=0, output=b'{"another": "plan"}'))
     assert [answer.message for answer in answers if isinstance(answer, ConfigError)] == [own_sources.REPLACED]
+
+
+@pytest.mark.parametrize(
+    ("plan", "given", "options"),
+    [
+        (PLAN, None, []),
+        (replace(PLAN, profiles=("dev", "full")), None, ["--active", "dev,full"]),
+        (replace(PLAN, inactive=(("web", ("dev",)),)), None, ["--active", ""]),
+        (replace(PLAN, profiles=("dev",)), ["full"], ["--profiles", "full"]),
+        (replace(PLAN, profiles=("dev",)), [], ["--active", ""]),
+    ],
+)
+def test_the_compiler_is_told_which_profiles_stay_or_become_active(
+    monkeypatch: pytest.MonkeyPatch, plan: Plan, given: list[str] | None, options: list[str]
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(child_command, "ChildCommand", lambda _loop, command, *_, **__: commands.append(command))
+    loop = EventLoop()
+    compile_file(loop, plan, lambda _: None, profiles=given)
+    loop.close()
+    assert [command[command.index("--report") + 1 :] for command in commands] == [options]

@@ -58,7 +58,7 @@ class StandInParts:
 def test_a_cluster_hears_of_a_reload_that_was_carried_out(
     monkeypatch: pytest.MonkeyPatch, dry_run: bool, outcome: Any, told: int
 ) -> None:
-    def compile_file(_loop: object, _path: str, done: Callable[[Plan], None]) -> None:
+    def compile_file(_loop: object, _plan: Plan, done: Callable[[Plan], None], **_: object) -> None:
         done(PLAN)
 
     monkeypatch.setattr(control, "compile_file", compile_file)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.config.profiles import remembered
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.daemon.previous_run import ID, PLAN, SOURCE, WRITTEN, PreviousRun, RuntimeFiles, same_epoch
@@ -240,3 +241,15 @@ def test_after_an_orderly_end_in_another_boot_nothing_is_asked(tmp_path: Path) -
     run.end()
     following = PreviousRun(facts, files, NOW, lambda *_: True)
     assert not following.crashed and following.known and not run.known
+
+
+def test_the_compiler_finds_the_profiles_of_a_run_that_has_not_ended_in_order(tmp_path: Path) -> None:
+    files = RuntimeFiles(str(tmp_path))
+    run = PreviousRun(Facts(), files, NOW)
+    run.begin()
+    run.keep(replace(_plan("web"), profiles=("dev",), inactive=(("ops", ("full", "night")),)))
+    kept = files.read_plan()
+    assert kept is not None and kept.profiles == ("dev",) and kept.inactive == (("ops", ("full", "night")),)
+    assert remembered({}, str(tmp_path)).names == ("dev",)
+    run.end()
+    assert remembered({}, str(tmp_path)).names == ()

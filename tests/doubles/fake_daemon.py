@@ -306,8 +306,13 @@ class StandIn:
             self.ended()
 
     def reload(
-        self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], peer: Peer | None = None
+        self,
+        dry_run: bool,
+        done: Callable[[Difference | SupervisorError], None],
+        peer: Peer | None = None,
+        profiles: Sequence[str] | None = None,
     ) -> None:
+        self.profiles = profiles
         self.peers.append(peer)
         answer: Difference | SupervisorError = {
             "applied": not dry_run,

@@ -46,9 +46,11 @@ class Daemon:
         place = f'[supervisor]\nname = "test"\nruntime_dir = "{self.runtime_dir}"\nstate_dir = "{self.state_dir}"\n'
         self.file.write_text(place + toml)
 
-    def start(self, *, wait: bool = True, prefix: Sequence[str] = ()) -> Daemon:
+    def start(self, *options: str, wait: bool = True, prefix: Sequence[str] = ()) -> Daemon:
+        """`supervisor run` with these further options; returns once it has recovered."""
+        run = [sys.executable, "-m", "supervisor", "run", "-f", str(self.file), "--log-format", "json"]
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "supervisor", "run", "-f", str(self.file), "--log-format", "json"],
+            [*prefix, *run, *options],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

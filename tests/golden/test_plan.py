@@ -242,6 +242,8 @@ EVERY_KEY: JSON = {
         "detect_within": 2.5,
     },
     "pushed": {"number": 7, "digest": "0123456789abcdef", "path": "/srv/demo/state/pushed/7.toml", "differs": True},
+    "profiles": ["dev"],
+    "inactive": [["ops", ["full", "night"]]],
 }
 """A plan in which nothing is as it is by default, as it is written."""
 
@@ -430,6 +432,8 @@ EVERY_FIELD = Plan(
         detect_within=2.5,
     ),
     pushed=PushedSpec(number=7, digest="0123456789abcdef", path="/srv/demo/state/pushed/7.toml", differs=True),
+    profiles=("dev",),
+    inactive=(("ops", ("full", "night")),),
 )
 
 DEFAULTS: dict[type, JSON] = {
@@ -613,7 +617,16 @@ DEFAULTS: dict[type, JSON] = {
         "detect_within": 3.0,
     },
     PushedSpec: {"differs": False},
-    Plan: {"path": "", "folder": "", "written": (), "groups": (), "cluster": None, "pushed": None},
+    Plan: {
+        "path": "",
+        "folder": "",
+        "written": (),
+        "groups": (),
+        "cluster": None,
+        "pushed": None,
+        "profiles": (),
+        "inactive": (),
+    },
 }
 """What a plan means by a key that it does not have."""
 REQUIRED: dict[type, JSON] = {

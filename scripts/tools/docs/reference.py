@@ -17,7 +17,8 @@ RULES = """- Durations are strings with a unit: `500ms`, `10s`, `5m`, `2h`, `1d`
   CPU: `150%` is one and a half cores. A bare number is an error.
 - `${VAR}` and `${VAR:-default}` are replaced in commands, paths, addresses and environment values by the supervisor's own
   environment; `$$` is a dollar sign. A variable that is not set and has no default is an error.
-- Relative paths are relative to the file's folder.
+- Relative paths begin in the folder of services.toml, also in files that it includes
+  ([several-files.md](several-files.md): `include`, `extends`, `profiles`).
 - Unknown keys are errors, with the nearest known key named; all errors of a file are told at once, each with its line.
 - `[defaults]` takes every key of a service; a service overrides it key by key, `ready` and the heartbeat's source as a whole.
 """
@@ -90,8 +91,12 @@ def is_table(key: JSON) -> bool:
 
 
 def page() -> str:
-    out = [HEAD]
-    for title, node in tables(schema()["properties"]):
+    root = schema()["properties"]
+    out = [HEAD, "## Before all tables\n", "| key | value | |", "| --- | --- | --- |"]
+    out.append(f"| `include` | {kind(root['include'])} | {root['include']['description']} |")
+    for title, node in tables(root):
+        if title == "[cluster]":
+            out.append(f"\n## `[templates.NAME]`\n\nThe keys of a service.  {root['templates']['description']}")
         out += table(title, node)
     return "\n".join(out).rstrip() + "\n"
 

@@ -142,7 +142,11 @@ class House:
         self.orders.append("down")
 
     def reload(
-        self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], peer: Peer | None = None
+        self,
+        dry_run: bool,
+        done: Callable[[Difference | SupervisorError], None],
+        peer: Peer | None = None,
+        profiles: Sequence[str] | None = None,
     ) -> None:
         self.orders.append("reload")
         difference: Any = {"applied": True}

@@ -149,9 +149,14 @@ class Daemon(Protocol):
     def down(self, peer: Peer | None = None) -> None: ...
 
     def reload(
-        self, dry_run: bool, done: Callable[[Difference | SupervisorError], None], peer: Peer | None = None
+        self,
+        dry_run: bool,
+        done: Callable[[Difference | SupervisorError], None],
+        peer: Peer | None = None,
+        profiles: Sequence[str] | None = None,
     ) -> None:
-        """Apply the edited configuration, or only compare it if `dry_run`. Calls `done` later."""
+        """Apply the edited configuration, or only compare it if `dry_run`. Calls `done` later.  `profiles`: those that
+        are to be active; None: as they are."""
         ...
 
     def upgrade(

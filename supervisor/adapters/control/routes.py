@@ -290,7 +290,8 @@ def _reload(api: ControlRoutes, call: Call) -> None:
         else:
             call.answer(result)
 
-    api.daemon.reload(call.args["dry_run"], done, call.peer)
+    given = [] if call.args["no_profiles"] else call.args["profiles"] or None
+    api.daemon.reload(call.args["dry_run"], done, call.peer, given)
 
 
 def _upgrade(api: ControlRoutes, call: Call) -> None:
@@ -526,7 +527,11 @@ ROUTES: tuple[Route, ...] = (
         _reload,
         "Apply the edited configuration",
         "Difference",
-        (Param("dry_run", "boolean", "only report what would change", default=False, place="body"),),
+        (
+            Param("dry_run", "boolean", "only report what would change", default=False, place="body"),
+            Param("profiles", "array", "those that are to be active; empty: as they are", place="body"),
+            Param("no_profiles", "boolean", "none is to be active", default=False, place="body"),
+        ),
     ),
     Route(
         "POST",

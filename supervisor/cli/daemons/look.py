@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from supervisor.adapters.linux.directories import read_file, socket_owner
 from supervisor.adapters.linux.locks import holder_lives
@@ -27,7 +27,8 @@ ANSWERS_WITHIN = 5.0
 
 class Found(TypedDict):
     """A daemon.  `state`: running, no-answer, starting (it starts or ends), or killed (it did not end in order, and its
-    services may run on).  A field is None where its value is not known now."""
+    services may run on).  A field is None where its value is not known now.  `profiles`: the active ones, where any
+    service has profiles."""
 
     name: str
     state: str
@@ -37,6 +38,7 @@ class Found(TypedDict):
     file: str
     file_exists: bool | None
     runtime_dir: str
+    profiles: NotRequired[list[str]]
 
 
 def look(known: Sequence[Known], within: float = ANSWERS_WITHIN) -> list[Found]:
@@ -89,7 +91,7 @@ def _answered(one: Known, status: Status) -> Found:
 
     daemon = status["supervisor"]
     wanted = [r for r in status["instances"] if is_wanted(r["goal"], r["type"], r["state"], r["cause"])]
-    return {
+    found: Found = {
         "name": daemon["name"],
         "state": "running",
         "pid": daemon["pid"],
@@ -99,6 +101,9 @@ def _answered(one: Known, status: Status) -> Found:
         "file_exists": Path(daemon["config"]).exists(),
         "runtime_dir": one.runtime_dir,
     }
+    if "profiles" in daemon:
+        found["profiles"] = daemon["profiles"]
+    return found
 
 
 def _with_file(row: Found) -> Found:

@@ -46,6 +46,8 @@ def cells(one: Found) -> tuple[str, ...]:
     from supervisor.display.status_row import printable
 
     notes = [NOTES.get(one["state"], ""), "" if one["file_exists"] in (True, None) else "file is gone"]
+    if one.get("profiles"):
+        notes.append(f"profiles {', '.join(one['profiles'])}")
     ready = "–" if one["ready"] is None else f"{one['ready']}/{one['wanted']}"
     pid = "–" if one["pid"] is None else str(one["pid"])
     return (printable(one["name"]), pid, ready, printable(one["file"]), ", ".join(filter(None, notes)))

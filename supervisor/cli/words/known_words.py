@@ -315,7 +315,7 @@ SHARED: dict[str, tuple[tuple[str, ...], str]] = {
     "report": ((PM2,), "how reliable the services were"),
     "add": ((SUPERVISORCTL,), "appends a service to services.toml: `add web -- COMMAND`"),
     "show": ((SYSTEMCTL, PM2), "the definition of a service, each value with its line; `status NAME` is its page"),
-    "edit": ((SYSTEMCTL,), "the file with all services; a running daemon applies it"),
+    "edit": ((SYSTEMCTL,), "the file that has the service, or services.toml; a running daemon applies it"),
     "init": ((PM2,), "writes services.toml; `--from ecosystem.config.js` takes services over"),
     "completion": ((PM2,), "for bash, zsh and fish"),
 }  # fmt: skip
@@ -412,7 +412,6 @@ OPTIONS: dict[str, dict[str, str]] = {
 ARGUMENTS: dict[str, str] = {
     "reload": ROLLING,
     "down": '"supervisor stop NAME" stops one service; down stops all and ends the daemon',
-    "edit": "it opens services.toml with all services",
     "run": 'it runs the daemon; "supervisor start NAME" starts a service, "supervisor exec NAME -- COMMAND" a command',
     "top": '"supervisor tree NAME" prints its processes, "supervisor status NAME" its page',
     "upgrade": 'it replaces the daemon; "supervisor restart --rolling NAME" replaces the instances of a service',

@@ -74,7 +74,8 @@ def _service(plan: Plan, command: Sequence[str], user: bool, version: int, place
     yield "NotifyAccess=main"
     yield "WatchdogSec=30s"
     yield "WatchdogSignal=SIGKILL"
-    yield f"ExecStart={words([*command, 'run', '-f', plan.path])}"
+    profiles = [word for name in plan.profiles for word in ("--profile", name)]
+    yield f"ExecStart={words([*command, 'run', '-f', plan.path, *profiles])}"
     yield f"ExecReload={words([*command, 'reload', '--socket'])} {socket}"
     yield "# After a crash the next daemon adopts the services, even if the configuration has an error by then.  Exit"
     yield "# status 2: nothing was left to adopt, and a further start would find the same error."

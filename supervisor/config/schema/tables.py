@@ -374,6 +374,18 @@ SERVICE = table(
             '{ service = "cache", condition = "started", "ready" or "completed", required = false }.',
         ),
         "autostart": key(kinds.SWITCH, "Start it with the daemon."),
+        "profiles": key(
+            kinds.many(kinds.NAME),
+            "It is there only if one of these is active: --profile NAME, SUPERVISOR_PROFILES (docs/several-files.md).",
+        ),
+        "extends": key(
+            kinds.NAME,
+            "A template or a service whose keys it has where it does not write them (docs/several-files.md).",
+        ),
+        "unset": key(
+            kinds.many(kinds.TEXT),
+            'Keys that it does not take from its parents or [defaults]: "heartbeat", "environment.DEBUG".',
+        ),
         "type": key(kinds.one_of(ServiceType), "oneshot: runs to completion; dependants wait for it."),
         "group_name": key(kinds.NAME, "The group it belongs to."),
         "on_dependency_restart": key(
@@ -525,11 +537,19 @@ CLUSTER = table(
 FILE = table(
     "Services to supervise, and how.",
     {
+        "include": key(
+            kinds.many(kinds.PATH),
+            "Files with more services, templates and groups: paths and patterns (*, ?, […]) from the folder of this "
+            "file (docs/several-files.md).",
+        ),
         "supervisor": key(SUPERVISOR),
         "fleet": key(FLEET),
         "cluster": key(CLUSTER),
         "defaults": key(SERVICE),
         "services": key(core_schema.dict_schema(kinds.NAME, SERVICE), "Services to supervise."),
+        "templates": key(
+            core_schema.dict_schema(kinds.NAME, SERVICE), "What services have by `extends`; none of them is started."
+        ),
         "groups": key(core_schema.dict_schema(kinds.NAME, GROUP), "Groups of services, by their group_name."),
     },
 )

@@ -40,7 +40,7 @@ def validate(raw: dict[str, Any], env: Mapping[str, str], problems: Problems) ->
         for detail in error.errors(include_url=False):
             key = tuple(part for part in detail["loc"] if part != "[key]")
             problems.add(key, lambda key=key, detail=detail: _message(key, detail))  # type: ignore[misc]
-            broken.add(key[: 3 if key[0] == "services" else 2])
+            broken.add(key[: 3 if key[0] in ("services", "templates") else 2])
         return VALIDATOR.validate_python(_without(raw, broken), context=env), broken
 
 

@@ -47,7 +47,14 @@ class Deviation(TypedDict):
     configured: int
 
 
-class Supervisor(HostFigures):
+class ActiveProfiles(TypedDict, total=False):
+    """Only where any service has profiles."""
+
+    profiles: Annotated[list[str], "that are active"]
+    inactive: Annotated[dict[str, list[str]], "services that are not there, with their profiles"]
+
+
+class Supervisor(HostFigures, ActiveProfiles):
     """The daemon itself."""
 
     pid: int
@@ -201,6 +208,7 @@ class Difference(TypedDict):
     ]
     unchanged: int
     supervisor: Annotated[list[str], "keys that take effect when the daemon is started again"]
+    profiles: NotRequired[Annotated[list[str], "that are active from now on, where they were others"]]
     scale_ended: NotRequired[Annotated[dict[str, int], "how many replicas services have by `scale`, which ends"]]
 
 

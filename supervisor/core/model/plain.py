@@ -96,7 +96,9 @@ KEYS: dict[type, dict[str, str]] = {
         "labels", "credentials_file", "ca_file", "certificate", "private_key", "detect_within",
     ),
     PushedSpec: _keys("number", "digest", "path", "differs"),
-    Plan: _keys("supervisor", "services", "path", "folder", "written", "groups", "cluster", "pushed"),
+    Plan: _keys(
+        "supervisor", "services", "path", "folder", "written", "groups", "cluster", "pushed", "profiles", "inactive",
+    ),
 }  # fmt: skip
 """The key under which each attribute is written, in the order of writing.
 

@@ -532,7 +532,8 @@ class Plan:
     """A whole configuration.  `services` is in start order: dependencies come first.  `folder`: names the folder of the
     file `path` wherever it is moved.  `written`: (service, fingerprint of its table in the file), because users and
     environment files are resolved, so that the specs do not tell how they were written.  `pushed`: the version that the
-    services were read from, instead of the file at `path`."""
+    services were read from, instead of the file at `path`.  `profiles`: those that are active; `inactive`: the services
+    that are not there because none of their profiles is, each with its profiles."""
 
     supervisor: SupervisorSpec
     services: tuple[ServiceSpec, ...]
@@ -542,6 +543,13 @@ class Plan:
     groups: tuple[GroupSpec, ...] = ()
     cluster: ClusterSpec | None = None
     pushed: PushedSpec | None = None
+    profiles: tuple[str, ...] = ()
+    inactive: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def kept_profiles(self) -> tuple[str, ...] | None:
+        """The profiles with which the file is compiled again; None where no service has any."""
+        return self.profiles if self.profiles or self.inactive else None
 
     def service(self, name: str) -> ServiceSpec | None:
         return next((s for s in self.services if s.name == name), None)

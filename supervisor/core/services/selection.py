@@ -125,6 +125,14 @@ def _known(service_set: ServiceSet) -> list[Known]:
 
 
 def _unknown(service_set: ServiceSet, name: str) -> NoSuchService:
+    plan = service_set.plan
+    for service, profiles in plan.inactive:
+        if without_marks(name).partition("@")[0] == service:
+            options = " ".join(f"--profile {one}" for one in (*plan.profiles, profiles[0]))
+            return NoSuchService(
+                f"{service} is not there: none of its profiles is active ({', '.join(profiles)})",
+                f"`supervisor reload {options}` adds it and the others of that profile; without a daemon, `up` does.",
+            )
     known = list(dict.fromkeys([s.name for s in service_set.plan.services] + list(service_set.instances)))
     near = nearest(without_marks(name), known) or known[:MOST_NAMED]
     matched = "matches" if is_pattern(name) else "named"

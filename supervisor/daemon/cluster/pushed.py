@@ -137,7 +137,7 @@ class PushedConfiguration:
         told = self._told
         options = ("--version", str(told[0]), told[1], path) if path else ("--own-file",)
         self._compiling = True
-        compile_file(self._parts.loop, self._parts.service_set.plan.path, self._compiled, options)
+        compile_file(self._parts.loop, self._parts.service_set.plan, self._compiled, options)
 
     def _compiled(self, result: Plan | ConfigError) -> None:
         self._compiling = False

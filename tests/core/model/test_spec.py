@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.model.spec import BalanceSpec, HeartbeatSpec, ServiceSpec
+from supervisor.core.model.spec import BalanceSpec, HeartbeatSpec, Plan, ServiceSpec, SupervisorSpec
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,12 @@ def test_which_services_get_requests_of_other_hosts(hosts: str | None, over: boo
 )
 def test_what_is_probed_for_celery_is_its_broker_and_else_the_service(keys: dict[str, Any], shared: bool) -> None:
     assert HeartbeatSpec(**keys).shared_is_probed is shared
+
+
+def test_profiles_are_kept_where_any_service_has_some() -> None:
+    def plan(**more: object) -> Plan:
+        return Plan(supervisor=SupervisorSpec(), services=(), **more)  # type: ignore[arg-type]
+
+    assert plan().kept_profiles is None
+    assert plan(profiles=("dev",)).kept_profiles == ("dev",)
+    assert plan(inactive=(("web", ("dev",)),)).kept_profiles == ()

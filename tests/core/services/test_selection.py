@@ -87,6 +87,20 @@ def test_an_unknown_name_is_answered_with_the_nearest(service_set: ServiceSet, n
         assert name in error.value.message and error.value.hint == hint
 
 
+@pytest.mark.parametrize("name", ["debug", "debug@2"])
+def test_a_service_whose_profiles_are_not_active_is_answered_with_what_adds_it(name: str) -> None:
+    plan = Plan(
+        supervisor=SupervisorSpec(),
+        services=SERVICES,
+        profiles=("dev",),
+        inactive=(("other", ("x",)), ("debug", ("full", "all"))),
+    )
+    with pytest.raises(NoSuchService) as error:
+        resolve(ServiceSet(plan, lambda: 0.5), [name])
+    assert error.value.message == "debug is not there: none of its profiles is active (full, all)"
+    assert error.value.hint.startswith("`supervisor reload --profile dev --profile full` adds it and the others of")
+
+
 def test_what_is_removed_and_still_ends_is_meant_by_no_pattern(service_set: ServiceSet) -> None:
     service_set.apply(Plan(supervisor=SupervisorSpec(), services=SERVICES[1:]), NOW)
     assert "db" in service_set.instances

@@ -49,7 +49,8 @@ _NO_VARIABLE = re.compile(r"[\s:]")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _ORDER = (
     "type", "command", "directory", "user", "group", "environment", "environment_file", "inherit_environment",
-    "replicas", "depends_on", "on_dependency_restart", "autostart", "stop_signal", "stop_timeout", "start_timeout",
+    "replicas", "depends_on", "on_dependency_restart", "autostart", "profiles",
+    "stop_signal", "stop_timeout", "start_timeout",
     "ready", "heartbeat", "restart",
 )  # fmt: skip
 
@@ -79,6 +80,7 @@ class _File:
         self.variables = _nested(known, environment) | dict(environment)
         self.interpolation = Interpolation(self.variables)
         self.completed: set[str] = set()
+        self.profiles: dict[str, list[str]] = {}
 
     def lose(self, kind: Kind, line: int, key: str, text: str) -> None:
         self.imported.lose(kind, self.file, line, key, text)
@@ -105,6 +107,7 @@ class _File:
             for other, how in self.dependencies(service).items():
                 if how.get("condition") == "service_completed_successfully":
                     self.completed.add(other)
+        self.profiles = self.usable_profiles(kept)
         for service in kept.values():
             self.service(service, kept.keys(), expanded)
         self.tell_interpolation()
@@ -180,9 +183,12 @@ class _File:
         table["restart"] = restart_of(service)
         if name in self.completed and table["restart"]["policy"] != "always":
             table["type"] = "oneshot"
-        if service.table.get("profiles"):
+        if name in self.profiles:
+            table["profiles"] = self.profiles[name]
+        elif service.table.get("profiles"):
             table["autostart"] = False
-            service.lose(Kind.CHANGED, "profiles", "There are no profiles: `supervisor start` starts it by name.")
+            text = "Another service needs it without its profiles, or has a profile that cannot be a name here."
+            service.lose(Kind.CHANGED, "profiles", f"{text}  `supervisor start` starts it by name.")
         for key in service.table:
             if key not in service.told and not key.startswith("x-"):
                 service.lose(Kind.DROPPED, key, _NOT_HERE.get(key, _OF_CONTAINER))
@@ -190,6 +196,29 @@ class _File:
             raise self.refuse(service.line, f"{name} has neither image nor build")
         ordered = {key: table[key] for key in _ORDER if key in table}
         self.imported.services.append(ImportedService(name, self.file, service.line, ordered))
+
+    def usable_profiles(self, kept: Mapping[str, Service]) -> dict[str, list[str]]:
+        """The profiles of the services of which no other one is there that needs them; none where all have profiles,
+        because then nothing would be there."""
+        found = {name: written for name, service in kept.items() if (written := listed(service.get("profiles")))}
+        usable = {
+            name: written
+            for name, written in found.items()
+            if all(_NAME.fullmatch(str(profile)) for profile in written)
+        }
+        if len(usable) == len(kept):
+            return {}
+        while True:  # one that loses its profiles is always there
+            needed = {
+                other
+                for name, service in kept.items()
+                for other, how in self.dependencies(service).items()
+                if other in usable and how.get("required") is not False
+                if not (name in usable and set(usable[name]) <= set(usable[other]))
+            }
+            if not needed:
+                return usable
+            usable = {name: written for name, written in usable.items() if name not in needed}
 
     def command(self, service: Service) -> list[str]:
         entrypoint, command = (self.words(service, key) for key in ("entrypoint", "command"))

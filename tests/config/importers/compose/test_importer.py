@@ -293,7 +293,7 @@ POLICIES: list[tuple[str, dict[str, Any]]] = [
     ("working_dir: /app/sub\n    volumes: ['./src:/app:ro', 'data:/data']", {"directory": "FOLDER/src/sub"}),
     ("working_dir: /app\n    volumes: [{type: bind, source: ./src, target: /app}]", {"directory": "FOLDER/src"}),
     ("working_dir: /application\n    volumes: ['./src:/app']", {"directory": "FOLDER"}),
-    ("profiles: [debug]", {"autostart": False}),
+    ("profiles: [debug]", {"autostart": False}),  # it is the only one
     (
         "env_file: [{path: no.env, required: false}]",
         {"environment_file": [{"path": "FOLDER/no.env", "required": False}]},
@@ -329,6 +329,28 @@ def test_dependencies_have_their_conditions(folder: Path) -> None:
     ]
     assert tables["web"]["on_dependency_restart"] == "restart"
     assert [name for name, table in tables.items() if table.get("type") == "oneshot"] == ["migrate"]
+
+
+PROFILES = """\
+services:
+  web: {image: x, command: serve, depends_on: [db]}
+  db: {image: x, command: serve, profiles: [data]}
+  cache: {image: x, command: serve, profiles: [data, full]}
+  admin: {image: x, command: serve, profiles: [full], depends_on: [cache]}
+  both: {image: x, command: serve, profiles: [data, full], depends_on: {admin: {condition: service_started}}}
+  soft: {image: x, command: serve, depends_on: {both: {condition: service_started, required: false}}}
+  odd: {image: x, command: serve, profiles: ["a b"]}
+"""
+
+
+def test_profiles_are_taken_over_where_nothing_needs_a_service_without_them(folder: Path) -> None:
+    found = imported(folder, PROFILES)
+    tables = {service.name: service.table for service in found.services}
+    assert {name: table.get("profiles", table.get("autostart")) for name, table in tables.items()} == {
+        "web": None, "db": False, "cache": False, "admin": False, "both": ["data", "full"], "soft": None,
+        "odd": False,
+    }  # fmt: skip
+    assert [loss.service for loss in found.losses if loss.key == "profiles"] == ["db", "cache", "admin", "odd"]
 
 
 TOLD = [
