@@ -192,7 +192,7 @@ class DescendantTree(Tree):
     def _candidates(self, *, recent: bool = False) -> list[int]:
         """The daemon's descendants, without other instances' main processes and their descendants."""
         others = own_children.strangers(self._mains, recent=recent)
-        mine = [self.leader, *(c for c in others if c != self.leader)] if self.leader else others
+        mine = [self.leader, *others] if self.leader in self._mains else others
         return [pid for child in mine for pid in (child, *procfs.descendants(child))]
 
     def _members_among(self, pids: list[int]) -> list[int]:

@@ -39,6 +39,8 @@ class OutOfMemory:
 
     def killed(self, cgroup: str, status: Status) -> str | None:
         """The limit that a process that has just ended was killed for (empty: not known); None where it was not."""
+        if os.path.dirname(cgroup) in self._uncounted:  # noqa: PTH120
+            return None
         found = _nearest(cgroup)
         if found is None:
             return None
