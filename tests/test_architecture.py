@@ -191,12 +191,12 @@ ROOMS: dict[str, set[str]] = {
         "core.services.status",
     },
     "detectorlab": {"core.model", "core.detection", "core.text", "config.units", "errors"},
+    "demo": set(),
     "cli": {
-        "client", "control_socket", "display", "config", "errors", "launch", "dashboard", "detectorlab", "fleet",
-        "log_pages", LEDGER, LOG, LOCKS, ORPHANS, DIRECTORIES, "__version__", "core.text", "core.history", "core.model",
-        "core.cluster.version_documents", "core.detection", "core.services.adoption", "core.services.awaited",
-        "core.services.settled",
-        "core.services.status",
+        "client", "control_socket", "demo", "display", "config", "errors", "launch", "dashboard", "detectorlab",
+        "fleet", "log_pages", LEDGER, LOG, LOCKS, ORPHANS, DIRECTORIES, "__version__", "core.text", "core.history",
+        "core.model", "core.cluster.version_documents", "core.detection", "core.services.adoption",
+        "core.services.awaited", "core.services.settled", "core.services.status",
     },
 
     # Other hosts, over ssh: needs the extra `fleet`, which nothing else imports.
@@ -225,6 +225,7 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
         "config",
         "core",
         "dashboard",
+        "demo",
         "detectorlab",
         "__version__",
     },

@@ -40,7 +40,7 @@ state_dir = "{place}/s"
 restart = {{ initial = "100ms", max_restarts = 1000, jitter = 0.0, backoff = "fixed" }}
 stop_timeout = "2s"
 [services.web]
-command = ["{python}", "{root}/examples/web.py", "{port}"]
+command = ["{python}", "{root}/supervisor/demo/programs/web.py", "{port}"]
 ready = {{ http = "http://127.0.0.1:{port}/healthz", interval = "100ms" }}
 [services.web.heartbeat]
 source = "http"
@@ -50,7 +50,7 @@ probe_timeout = "500ms"
 min_timeout = "2s"
 max_timeout = "30s"
 [services.worker]
-command = ["{python}", "{root}/examples/worker.py"]
+command = ["{python}", "{root}/supervisor/demo/programs/worker.py"]
 environment = {{ CHAOS = "hang-on-usr1" }}
 replicas = 2
 ready = {{ notify = true }}

@@ -6,11 +6,8 @@ The example runs in a temporary place, and the dashboard without a terminal.
 from __future__ import annotations
 
 import asyncio
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +19,7 @@ from scripts.tools.docs.compact_screenshot import compact
 from supervisor.client import Client
 from supervisor.dashboard.app import Dashboard
 from supervisor.dashboard.row_status import reason
+from supervisor.demo.project import laid_out
 
 ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "docs" / "img"
@@ -78,25 +76,14 @@ async def _until(pilot: Pilot[Any], condition: Callable[[], bool], seconds: floa
     raise SystemExit("what was to be photographed did not come about")
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def main() -> int:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="demo-") as place:
-        shutil.copytree(ROOT / "examples", Path(place, "examples"))
-        text = (ROOT / "services.toml").read_text().replace("18080", str(_free_port()))
-        dirs = f'[supervisor]\nruntime_dir = "{place}/run"\nstate_dir = "{place}/state"\n'
-        config = Path(place, "services.toml")
-        config.write_text(text.replace("[supervisor]\n", dirs, 1))
+    with laid_out() as project:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "supervisor", "run", "-f", str(config)], stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "supervisor", "run", "-f", str(project.file)], stderr=subprocess.DEVNULL
         )
         try:
-            client = Client(f"{place}/run/control.sock")
+            client = Client(str(project.file.parent / "run/control.sock"))
             _wait_for(client, daemon)
             asyncio.run(take_pictures(client))
         finally:

@@ -164,7 +164,7 @@ class TomlTarget:
 
 def _corpus() -> list[bytes]:
     """The worked example, table by table, and a few small files."""
-    example = (ROOT / "services.toml").read_text().replace("# ", "")
+    example = (ROOT / "supervisor/demo/services.toml").read_text().replace("# ", "")
     tables = [f"[{part}".encode() for part in example.split("\n[")[1:]]
     return [
         b'[services.a]\ncommand = "true"\n',
