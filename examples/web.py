@@ -1,4 +1,7 @@
-"""A small HTTP service: it needs a second to warm up, then answers on /healthz."""
+"""A small HTTP service: it takes a while to warm up, then answers on /healthz.
+
+Usage: web.py PORT [SECONDS_TO_WARM_UP]
+"""
 
 import json
 import os
@@ -7,12 +10,13 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PORT = int(sys.argv[1])
+WARM_UP = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
 STARTED = time.monotonic()
 
 
 class Page(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        warm = time.monotonic() - STARTED > 1.0
+        warm = time.monotonic() - STARTED > WARM_UP
         self.send_response(200 if warm else 503)
         self.send_header("Content-Type", "application/json")
         self.end_headers()

@@ -58,6 +58,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "detectors": "detectors.group",
         "systemd": "systemd",
         "completion": "completion",
+        "demo": "daemons.demo",
     },
 }
 """The module of each command, by the headings of `--help`."""

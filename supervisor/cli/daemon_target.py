@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 MOVED = "The services run on as they are; `supervisor down`, then `supervisor up` starts them in the new place."
 """What to do where `moved_from` is a path."""
 
+_IMPORTED = (
+    "Procfile", "supervisord.conf", "ecosystem.config.js", "compose.yaml", "docker-compose.yml", "circus.ini"
+)  # fmt: skip
+"""Usual names of files from which `init --from` makes a services.toml."""
+
 
 class DaemonTarget:
     """The file and the socket that were given, and whether to use colour (None: on a terminal)."""
@@ -121,7 +126,9 @@ class DaemonTarget:
         except ConfigError as error:
             if self.given_file:
                 raise
-            hint = "Name the file with -f, or the daemon's socket with --socket or SUPERVISOR_SOCKET."
+            hint = (
+                f"{_first_file()}Name another file with -f, or the daemon's socket with --socket or SUPERVISOR_SOCKET."
+            )
             raise ConfigError(error.message, hint) from None
 
     def offline(self, why: NoDaemon) -> LedgerReader:
@@ -164,6 +171,15 @@ def _kept_profiles(runtime_dir: str) -> Wanted:
     from supervisor.config.profiles import remembered
 
     return remembered(os.environ, runtime_dir)
+
+
+def _first_file() -> str:
+    """What makes a services.toml here, where there is none."""
+    if os.path.lexists("services.toml"):
+        return ""
+    found = next((name for name in _IMPORTED if os.path.isfile(name)), None)  # noqa: PTH113
+    made = f"--from {found}` makes it of that file" if found else "` writes a first one"
+    return f"`supervisor init{' ' if found else ''}{made}.  "
 
 
 def _say(text: str) -> None:

@@ -45,6 +45,12 @@ def down(target: DaemonTarget) -> int:
     for some fifteen seconds, then named.
 
     Example: supervisor down"""
+    return end_all(target)
+
+
+def end_all(target: DaemonTarget) -> int:
+    """Stop all services and end the daemon; where none runs, stop what an earlier one left.  NoDaemon: there is nothing
+    to stop."""
     try:
         return bring_down(target.client)
     except NotListening as why:

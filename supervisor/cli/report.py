@@ -56,10 +56,29 @@ def report(target: DaemonTarget, since: float | None, as_json: bool, html: str |
     Examples:
       supervisor report --since 30d
       supervisor report --since 30d --html month.html    a page to read, send or print"""
-    from supervisor.core.history.report import report as summed_up
-
     if as_json and html is not None:
         raise UsageError("--json and --html cannot both be given", "Give one of them.")
+    name, figures, events, rows = _figures(target, since)
+    if as_json:
+        from json import dumps
+
+        click.echo(dumps(figures))
+        return
+    if html is not None:
+        _write_page(html, name, figures, events, rows)
+        return
+    click.echo(_table(figures), nl=False)
+
+
+def summary(target: DaemonTarget) -> str:
+    """The tables for all that is recorded."""
+    return _table(_figures(target, None)[1])
+
+
+def _figures(target: DaemonTarget, since: float | None) -> tuple[str, Report, list[Event], list[Instance]]:
+    """The daemon's name, the figures since then, and what they were made of: events, and rows where a daemon runs."""
+    from supervisor.core.history.report import report as summed_up
+
     source: EventSource = FromDaemon(target.client)
     rows: list[Instance] = []
     name = ""
@@ -70,16 +89,7 @@ def report(target: DaemonTarget, since: float | None, as_json: bool, html: str |
         source = FromLedger(target, why)
     until = time.time()
     events = list(everything(source, (), None if since is None else since - DAY - _set_forwards(source)))
-    figures = summed_up(events, since, until, rows)
-    if as_json:
-        from json import dumps
-
-        click.echo(dumps(figures))
-        return
-    if html is not None:
-        _write_page(html, name, figures, events, rows)
-        return
-    click.echo(_table(figures), nl=False)
+    return name, summed_up(events, since, until, rows), events, rows
 
 
 def _set_forwards(source: EventSource) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
@@ -55,6 +57,7 @@ class Dashboard(App[bool]):
         return self.overview
 
     def on_ready(self) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, False)  # puts the terminal back
         self._source.start()
         self._fetch_events()
 

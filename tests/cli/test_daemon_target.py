@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.cli.daemon_target import DaemonTarget
+from supervisor.cli.main import main
+from supervisor.config.source import locate
 from supervisor.errors import NoDaemon, NotListening
 
 HINT = "`kill -CONT 7` lets it run again."
@@ -25,3 +27,19 @@ def test_a_daemon_that_runs_but_does_not_answer_is_named_with_what_to_do(
     assert target.offline_logs(why) == str(logs)
     told = capsys.readouterr().err
     assert told.splitlines() == [f"no daemon answers; reading {logs}", *[f"  {HINT}"] * hints]
+
+
+def test_without_a_file_the_command_that_makes_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SUPERVISOR_SOCKET", raising=False)
+    monkeypatch.setattr(locate, "SYSTEM_WIDE", tmp_path / "absent")
+    assert main(["status"]) == 2
+    assert "`supervisor init` writes a first one." in capsys.readouterr().err
+    (tmp_path / "Procfile").touch()
+    assert main(["status"]) == 2
+    assert "`supervisor init --from Procfile` makes it of that file." in capsys.readouterr().err
+    (tmp_path / "services.toml").write_bytes(b"\xff")
+    assert main(["status"]) == 2
+    assert "supervisor init" not in capsys.readouterr().err

@@ -270,7 +270,8 @@ PROGRAMS = (
     # Heartbeats that the program sends itself.
     Program("beater", "", ("$python", "-S", "beater.py", "$root/supervisor"), NOTIFY + TARGET, READY,
             files={"beater.py": BEATER}, hangs={"lock": LOCK, "spin": SPIN}),
-    Program("worker", "", ("$python", "$root/examples/worker.py"), NOTIFY + TARGET, READY, hangs={"lock": LOCK}),
+    Program("worker", "", ("$python", "$root/examples/worker.py"), NOTIFY + TARGET, READY,
+            hangs={"lock": LOCK}),
     Program("heartbeat-loop", "", ("$python", "$root/examples/heartbeat/loop.py"), NOTIFY, READY),
     Program("heartbeat-queue", "", ("$python", "$root/examples/heartbeat/queue_worker.py"), NOTIFY, READY),
     Program("heartbeat-asyncio", "", ("$python", "$root/examples/heartbeat/event_loop.py"), NOTIFY, READY),

@@ -6,11 +6,9 @@ The example runs in a temporary place, and the dashboard without a terminal.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,7 @@ from scripts.tools.docs.compact_screenshot import compact
 from supervisor.client import Client
 from supervisor.dashboard.app import Dashboard
 from supervisor.dashboard.row_status import reason
+from supervisor.demo.project import laid_out
 
 ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "docs" / "img"
@@ -86,17 +85,12 @@ def free_port() -> int:
 
 def main() -> int:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="demo-") as place:
-        shutil.copytree(ROOT / "examples", Path(place, "examples"))
-        text = (ROOT / "services.toml").read_text().replace("18080", str(free_port()))
-        dirs = f'[supervisor]\nruntime_dir = "{place}/run"\nstate_dir = "{place}/state"\n'
-        config = Path(place, "services.toml")
-        config.write_text(text.replace("[supervisor]\n", dirs, 1))
+    with laid_out() as project:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "supervisor", "run", "-f", str(config)], stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "supervisor", "run", "-f", str(project.file)], stderr=subprocess.DEVNULL
         )
         try:
-            client = Client(f"{place}/run/control.sock")
+            client = Client(str(project.file.parent / "run/control.sock"))
             wait_for(client, daemon)
             asyncio.run(take_pictures(client))
         finally:
