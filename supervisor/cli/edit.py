@@ -69,10 +69,12 @@ def add(target: DaemonTarget, name: str, command: tuple[str, ...]) -> None:
     """Add a service to the end of services.toml.
 
     The rest of the file keeps its text and comments; a missing file is created.  The service runs in the current
-    directory.  Where a daemon runs, `supervisor reload` starts the service.  Options stand before NAME.
+    directory.  Where a daemon runs, `supervisor reload` starts the service.  Options stand before NAME.  What a known
+    program needs (docs/programs.md) is written too, and told.
 
     Example: supervisor add web -- python -m http.server 8000"""
     from supervisor.config.importers.services_toml import service_toml
+    from supervisor.programs.suggestion import suggestion
 
     if len(command) < 2 or command[0] != "--":
         raise UsageError("-- stands between the name and the command", "supervisor add web -- python app.py")
@@ -80,7 +82,8 @@ def add(target: DaemonTarget, name: str, command: tuple[str, ...]) -> None:
     before = _read(path) if path.exists() else ""
     if name in _services(before, path):
         raise UsageError(f"{path} has a service {name} already", f"Change it with: supervisor edit -f {path}")
-    table: dict[str, object] = {"command": list(command[1:])}
+    known = suggestion(command[1:])
+    table: dict[str, object] = {"command": known.command, **known.keys}
     if Path.cwd() != path.parent:
         table["directory"] = str(Path.cwd())
     new = service_toml(name, table)
@@ -90,6 +93,8 @@ def add(target: DaemonTarget, name: str, command: tuple[str, ...]) -> None:
         copy.replace(path)
     finally:
         copy.unlink(missing_ok=True)
+    for reason in known.reasons:
+        click.echo(f"  {reason}")
     click.echo(f"{name} added to {path}; `supervisor reload` starts it, or `supervisor up` where no daemon runs")
 
 

@@ -14,6 +14,7 @@ and what your services.toml says is what happens.
 
 The same book is used by
 
+- `supervisor init -- COMMAND` and `supervisor add NAME -- COMMAND`, which write what the program needs, and say why;
 - `supervisor check`, which notes a service that expects what its program does not do, and what to write;
 - `supervisor why`, which says after an end with an exit code what such an end of that program may mean (`known`).
 
