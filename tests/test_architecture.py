@@ -162,7 +162,9 @@ ROOMS: dict[str, set[str]] = {
     "config.source": {"errors", "config.units", "last_directories", "trusted_users"},
     "config.schema": {"core", "config.source", "config.units"},
     # A sandbox is tried while the configuration is read, by what makes it later.
-    "config.checks": {"core", "config.schema", "config.source", "config.units", "adapters.processes.sandbox"},
+    "config.checks": {
+        "core", "config.schema", "config.source", "config.units", "programs", "adapters.processes.sandbox"
+    },
     "config.export": {"core", "config.schema", "config.units"},
     # Files of other process managers: text to text; what is written is loaded as any services.toml.
     "config.importers": {"errors", "config.schema", "config.source", "config.units"},
@@ -204,7 +206,7 @@ ROOMS: dict[str, set[str]] = {
         "fleet", "log_pages", LEDGER, LOG, LOCKS, ORPHANS, DIRECTORIES, HOST_PROCESSES, SERVICE_COMMAND, "__version__",
         "core.text", "core.history", "core.model", "core.cluster.version_documents", "core.detection",
         "core.services.adoption", "core.services.awaited", "core.services.process_owners", "core.services.replica",
-        "core.services.settled", "core.services.status",
+        "core.services.settled", "core.services.status", "programs",
     },
 
     # Other hosts, over ssh: needs the extra `fleet`, which nothing else imports.
@@ -212,6 +214,8 @@ ROOMS: dict[str, set[str]] = {
 
     # For a daemon of build 5600521 that runs on while its files are replaced: these go together.
     "previous_build": set(),
+    # What is known of programs: text files, and what finds a program in a command.
+    "programs": set(),
     "upgrade": {"previous_build"},
     "hookrunner": {"adapters.hooks.runner"},
     "adapters.capabilities": {"previous_build"},
@@ -235,11 +239,13 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
         "dashboard",
         "demo",
         "detectorlab",
+        "programs",
         "__version__",
     },
     "fuzz": {"adapters", "config", "core", "errors", "last_directories", "daemon.signal_number"},
     "imports": {"config.importers"},
     "mutation": set(),
+    "programs": set(),
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -112,10 +112,12 @@ def add(target: DaemonTarget, to: str | None, name: str, command: tuple[str, ...
     """Add a service to the end of services.toml.
 
     The rest of the file keeps its text and comments; a missing file is created.  The service runs in the current
-    directory.  Where a daemon runs, `supervisor reload` starts the service.  Options stand before NAME.
+    directory.  Where a daemon runs, `supervisor reload` starts the service.  Options stand before NAME.  What a known
+    program needs (docs/programs.md) is written too, and told.
 
     Example: supervisor add web -- python -m http.server 8000"""
     from supervisor.config.importers.services_toml import service_toml
+    from supervisor.programs.suggestion import suggestion
 
     if len(command) < 2 or command[0] != "--":
         raise UsageError("-- stands between the name and the command", "supervisor add web -- python app.py")
@@ -123,7 +125,8 @@ def add(target: DaemonTarget, to: str | None, name: str, command: tuple[str, ...
     before = _read(path) if path.exists() else ""
     if name in _services(before, path):
         raise UsageError(f"{path} has a service {name} already", f"Change it with: supervisor edit -f {path}")
-    table: dict[str, object] = {"command": list(command[1:])}
+    known = suggestion(command[1:])
+    table: dict[str, object] = {"command": known.command, **known.keys}
     if Path.cwd() != Path(target.file).parent.resolve():
         table["directory"] = str(Path.cwd())
     new = service_toml(name, table)
@@ -135,7 +138,7 @@ def add(target: DaemonTarget, to: str | None, name: str, command: tuple[str, ...
         except BaseException:
             path.unlink()
             raise
-        click.echo(_added(name, path))
+        click.echo(_added(name, path, known.reasons))
         return
     copy = _copy(path, text)
     try:
@@ -143,11 +146,12 @@ def add(target: DaemonTarget, to: str | None, name: str, command: tuple[str, ...
         copy.replace(path)
     finally:
         copy.unlink(missing_ok=True)
-    click.echo(_added(name, path))
+    click.echo(_added(name, path, known.reasons))
 
 
-def _added(name: str, path: Path) -> str:
-    return f"{name} added to {path}; `supervisor reload` starts it, or `supervisor up` where no daemon runs"
+def _added(name: str, path: Path, reasons: Sequence[str]) -> str:
+    done = f"{name} added to {path}; `supervisor reload` starts it, or `supervisor up` where no daemon runs"
+    return "\n".join([*(f"  {reason}" for reason in reasons), done])
 
 
 def _services(text: str, path: Path) -> Collection[str]:

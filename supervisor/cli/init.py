@@ -43,7 +43,21 @@ window = "60s"
 """
 
 
-@click.command()
+_COMMAND = f"{__name__}.command"
+
+
+class _WithCommand(click.Command):
+    """What follows `--` is the command of a service; click itself would take it for more files."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[_COMMAND] = args[at + 1 :]
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_WithCommand)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.option(
     "--from", "first", metavar="FILE", help="Take services over from FILE, and from the files named after it."
@@ -75,7 +89,7 @@ def init(
     check: bool,
     paths: tuple[str, ...],
 ) -> None:
-    """Write an example services.toml, or take services over (--from).
+    """Write an example services.toml, one for a command (-- COMMAND), or take services over (--from).
 
     The example runs as it is.  --from reads a Procfile, a supervisord.conf, a circus.ini, PM2's ecosystem file, systemd
     units or a compose file as their own tools do.  What is not taken over as it stands is listed, and noted in the file
@@ -84,7 +98,17 @@ def init(
     --check starts nothing.  Its exit code is 0 where both understand the files alike, 1 where something differs, and 2
     where they cannot be compared, for example because the tool is not installed.
 
-    Example: supervisor init --from Procfile"""
+    \b
+    Examples:
+      supervisor init --from Procfile
+      supervisor init -- php-fpm8.2      with what is known of PHP-FPM (docs/programs.md)"""
+    command: list[str] | None = click.get_current_context().meta.get(_COMMAND)
+    if command is not None:
+        with_from = (first, output, tool, env)
+        if any(given is not None for given in with_from) or as_json or check or len(paths) > 1:
+            raise UsageError("a command goes with --force and the path of the new file only")
+        _for_command(paths[0] if paths else "services.toml", command, force)
+        return
     if first is not None and check:
         _compare([Path(first), *map(Path, paths)], tool, env)
         return
@@ -96,6 +120,25 @@ def init(
     path = paths[0] if paths else "services.toml"
     _write(path, STARTER, force, 0o666)
     click.echo(f"{path} written; `supervisor check` explains it, `supervisor up` runs it")
+
+
+def _for_command(path: str, command: Sequence[str], force: bool) -> None:
+    """Write a file with one service: the command, and what its program is known to need."""
+    from supervisor.config.importers.services_toml import service_toml
+    from supervisor.programs.suggestion import suggestion
+
+    if not command:
+        raise UsageError("-- stands before a command", "supervisor init -- python app.py")
+    known = suggestion(command)
+    table: dict[str, object] = {"command": known.command, **known.keys}
+    if Path.cwd() != Path(path).absolute().parent:
+        table["directory"] = str(Path.cwd())
+    _write(path, service_toml(known.name, table), force, 0o666)
+    for reason in known.reasons:
+        click.echo(f"  {reason}")
+    click.echo(f"{path} written with the service {known.name}; `supervisor check` explains it, `supervisor up` runs it")
+    if problems := _problems(path):
+        raise OperationFailed(f"{path} is written, but `supervisor check` refuses it", "\n".join(problems))
 
 
 def _take_over(

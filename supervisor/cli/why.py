@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Event
     from supervisor.core.model.evidence_documents import Evidence
     from supervisor.core.model.instance_documents import InstanceName
+    from supervisor.core.model.story_documents import Why
 
 
 @click.command()
@@ -77,6 +78,7 @@ def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> No
         if not evidence:
             rollout = failed.get(view["service"], "")
             story = story_of(view, recorded, source.evidence, source.words, removed=removed, rollout=rollout)
+            _add_what_is_known(story, target.file)
             shown.append((story, tell(story)))
         elif (found := _last_evidence(source, recorded)) is not None:
             shown.append((found, [f"{label}{text}" for label, text in evidence_lines(found)]))
@@ -98,6 +100,33 @@ def host_of(text: str) -> tuple[str, str]:
     name, _, host = text.rpartition("@")
     names_host = name and host and host == without_marks(host) and (not host.isdecimal() or "@" in name)
     return (name, host) if names_host else (text, "")
+
+
+def _add_what_is_known(story: Why, path: str) -> None:
+    """To each end by an exit code, what is known of such an end of its program (docs/programs.md)."""
+    exits = [i for i in story["incidents"] if i["cause"] == "exited" and isinstance(i["detail"].get("exit_code"), int)]
+    if exits and (command := _command(path, story["service"])):
+        from supervisor.programs.book import recognized
+
+        if found := recognized(command):
+            program, arguments = found
+            for incident in exits:
+                incident["known"] = list(program.meanings(incident["detail"]["exit_code"], arguments))
+
+
+def _command(path: str, service: str) -> list[str]:
+    """The command as the file has it now; empty where that cannot be told at a glance."""
+    import shlex
+    from pathlib import Path
+
+    from supervisor.config.source.read import parse, read_text
+    from supervisor.errors import ConfigError
+
+    try:
+        command = parse(read_text(Path(path)), path)["services"][service]["command"]
+        return shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+    except (ConfigError, KeyError, TypeError, ValueError):
+        return []
 
 
 def _in_the_ledger(source: EventSource, service: str) -> list[InstanceName]:

@@ -134,6 +134,8 @@ def load(
         _excuse_what_a_oneshot_may_make(services, problems)
     problems.raise_any(but_missing=tolerate_missing)
     if note is not None:
+        from supervisor.config.checks.programs import program_notes
+
         if given.get("templates"):
             from supervisor.config.inherit import unused_templates
 
@@ -142,6 +144,7 @@ def load(
         for spec in services.values():
             for key, message in (
                 *notes(spec),
+                *program_notes(spec),
                 *sandbox_notes(spec),
                 *shared_socket_notes(spec),
                 *stop_signal_notes(spec),

@@ -1,5 +1,5 @@
 """Writes docs/configuration.md from the JSON Schema of services.toml, docs/metrics.md from the table of metrics, and
-docs/words.md from the table of words of other tools.
+docs/words.md from the table of words of other tools, and docs/programs.md from the book of programs.
 
 Usage: scripts/reference [--check]      (--check changes nothing; exits 1 if a page is out of date)
 """
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.tools.docs import metrics, words
+from scripts.tools.docs import metrics, programs, words
 from supervisor.config.export.json_schema import schema
 from supervisor.core.model.document_types import JSON
 
@@ -103,7 +103,8 @@ def page() -> str:
 
 def main() -> int:
     late = 0
-    for path, text in ((PATH, page()), (metrics.PATH, metrics.page()), (words.PATH, words.page())):
+    pages = [(PATH, page()), *((made.PATH, made.page()) for made in (metrics, words, programs))]
+    for path, text in pages:
         if "--check" not in sys.argv:
             path.write_text(text)
         elif path.read_text() != text:

@@ -139,6 +139,7 @@ def parts(incident: IncidentStory) -> dict[str, list[str]]:
         "seen": incident["seen"],
         "captured": incident["captured"],
         "output": incident["said"],
+        "known": incident.get("known", []),
         "decided": incident["decided"],
         "after": incident["after"],
     }

@@ -105,6 +105,7 @@ class IncidentStory(TypedDict):
     seen: list[str]
     captured: list[str]
     said: list[str]
+    known: NotRequired[Annotated[list[str], "what is known of its program and such an end (docs/programs.md)"]]
     decided: list[str]
     after: list[str]
 

@@ -1,0 +1,86 @@
+"""The page docs/programs.md, made from the book of programs."""
+
+from pathlib import Path
+
+from supervisor.programs.book import BOOK, Program, read
+
+PATH = Path(__file__).resolve().parents[3] / "docs" / "programs.md"
+HEAD = """# What known programs do
+
+Daemons differ in what they say to their manager, in what each signal does, and in how they end. This page is made from
+`supervisor/programs/book` (`scripts/reference`), one file a program. Each was run by `scripts/programs`, which plays the
+manager, in the version and on the day that its line tells. Another version or build may do otherwise; the book is advice,
+and what your services.toml says is what happens.
+
+The same book is used by
+
+- `supervisor init -- COMMAND` and `supervisor add NAME -- COMMAND`, which write what the program needs, and say why;
+- `supervisor check`, which notes a service that expects what its program does not do, and what to write;
+- `supervisor why`, which says after an end with an exit code what such an end of that program may mean (`known`).
+
+`scripts/programs --only NAME` measures a program anew and prints what has changed; with `--write` it updates the book.
+"""
+SAYS = """## Start, reload and the datagrams of sd_notify
+
+*Says at its start*: the datagrams in order, `child` where a child of the main process sent one. *Reload*: the signal, and what
+follows. *Broken file*: what a running program does when it is told to reload a file that it cannot read; *check first* fails
+for such a file, so that it can be run before the signal. *LISTEN_FDS*: whether it takes sockets that are passed to it.
+"""
+ENDS = """## Ends
+
+How the main process ends: *exit N*, or the signal that it does not handle; *goes on* where it ignores the signal or uses it for
+something else. *N left*: processes that it leaves behind, which the supervisor ends. *Child ended*: what the main process does
+when its first child is sent TERM. *Broken file* at its start. *Background*: what the command without its option for the
+foreground does.
+"""
+
+
+def page() -> str:
+    programs = [read(path) for path in sorted(BOOK.glob("*.toml"))]
+    out = [HEAD, SAYS, "| program | says at its start | reload | broken file | check first | LISTEN_FDS |"]
+    out += ["| --- | --- | --- | --- | --- | --- |", *map(_says, programs), ""]
+    out += [ENDS, "| program | seen | TERM | INT | QUIT | HUP | child ended | broken file | background |"]
+    out += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- |", *map(_ends, programs), ""]
+    out += ["## Worth knowing\n"]
+    out += [f"- {end['means']}." for program in programs for end in program.ends]
+    out += [f"- {_sentence(program.stop['because'])}." for program in programs if program.stop]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _says(program: Program) -> str:
+    seen, check = program.seen, program.reload.get("check")
+    reload = f"{program.reload['signal']}: {_said(seen['reload'])}" if "signal" in program.reload else "–"
+    taken = {True: "yes", False: "no", None: "–"}[seen.get("sockets")]
+    cells = [
+        program.title,
+        "<br>".join(f"`{line}`" for line in seen["start"]) or "–",
+        reload,
+        _said(seen.get("broken_reload", "–")),
+        f"`{check}`" if check else "–",
+        taken,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _ends(program: Program) -> str:
+    seen = program.seen
+    ends = [_end(seen["stop"][name]) for name in ("TERM", "INT", "QUIT")]
+    ends += [_end(seen[key]) if key in seen else "–" for key in ("hangup", "child_ended", "broken_start")]
+    about = f"{seen['version']}, {seen['source'].split()[0]}, {seen['on']}"
+    return f"| {' | '.join([program.title, about, *ends, seen.get('background', '–')])} |"
+
+
+def _said(seen: str) -> str:
+    """The end, and the datagrams as code."""
+    end, *said = seen.split("; ")
+    return "<br>".join([end, *(f"`{line}`" for line in said)])
+
+
+def _end(seen: str) -> str:
+    """The end alone, and what it left."""
+    end, *rest = seen.split("; ")
+    return "; ".join([end, *(part for part in rest if part.endswith(" left"))])

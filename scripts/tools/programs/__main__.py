@@ -1,0 +1,111 @@
+"""Measures what known programs do under a manager: what they say, and how each signal ends them.
+
+Each program of recipes.toml runs several times in a temporary folder, as Debian or PyPI has it now.  What is seen is
+compared with supervisor/programs/book; a difference is printed with both values, and --write puts what was seen into
+the book.  Programs that are not installed are left out, those of PyPI are installed into a temporary environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scripts.tools.programs.book_file import put_seen
+from scripts.tools.programs.manager import adopt_orphans, heed_signals
+from scripts.tools.programs.measure import NotUp, measure
+
+HERE = Path(__file__).parent
+BOOK = HERE.parents[2] / "supervisor" / "programs" / "book"
+SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ABOUT = ("version", "source", "on")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="scripts/programs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", action="append", metavar="NAME", help="only this program")
+    parser.add_argument("--write", action="store_true", help="put what was seen into the book")
+    options = parser.parse_args()
+    recipes: dict[str, dict[str, Any]] = tomllib.loads((HERE / "recipes.toml").read_text())
+    if unknown := sorted(set(options.only or ()) - set(recipes)):
+        parser.error(f"no such program: {', '.join(unknown)} (known: {', '.join(recipes)})")
+    adopt_orphans()
+    heed_signals()
+    changed = 0
+    for name in options.only or recipes:
+        changed += _one(name, recipes[name], options.write)
+    return 1 if changed else 0
+
+
+def _one(name: str, recipe: dict[str, Any], write: bool) -> bool:
+    """Measure one program and print what became of it; returns whether it differs from the book."""
+    kind, _, package = recipe["package"].partition(":")
+    with tempfile.TemporaryDirectory(prefix="programs-") as folder:
+        path = SYSTEM + "".join(f":{place}" for place in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
+        if kind == "pypi":
+            path = f"{folder}/bin:{path}"
+            version = _from_pypi(package, Path(folder))
+        else:
+            version = _from_debian(package)
+        if version is None:
+            print(f"{name}: {package} is not installed: left out", flush=True)
+            return False
+        try:
+            seen = measure(recipe, path)
+        except NotUp as error:
+            print(f"{name} {version}: does not come up here: {error}", flush=True)
+            return True
+    source = f"PyPI {package}" if kind == "pypi" else f"Debian {_debian()} {package}"
+    about = {"version": version, "source": source, "on": datetime.now(UTC).date()}
+    before = tomllib.loads(text)["seen"] if (text := _text(name)) and "[seen]" in text else {}
+    lines = [
+        f"  {key}: {before[key]!r} in the book, {seen.get(key)!r} now" if key in before else f"  {key}: {seen[key]!r}"
+        for key in {**before, **seen}
+        if key not in ABOUT and before.get(key) != seen.get(key)
+    ]
+    print("\n".join([f"{name} {version}: {'changed' if lines else 'the same'}", *lines]), flush=True)
+    if write:
+        (BOOK / f"{name}.toml").write_text(put_seen(text or f'names = ["{name}"]\ntitle = "{name}"\n', about | seen))
+    return bool(lines)
+
+
+def _text(name: str) -> str:
+    path = BOOK / f"{name}.toml"
+    return path.read_text() if path.exists() else ""
+
+
+def _from_pypi(package: str, folder: Path) -> str | None:
+    """Install it into an environment in `folder`; returns its version."""
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([folder / "bin" / "pip", "install", "-q", package], check=True, stderr=subprocess.DEVNULL)
+    command = [
+        str(folder / "bin" / "python"),
+        "-c",
+        "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))",
+    ]
+    done = subprocess.run([*command, package], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def _from_debian(package: str) -> str | None:
+    done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, text=True, check=False)
+    found = re.match(r"(?:\d+:)?([^-+~]+)", done.stdout)
+    return found[1] if done.returncode == 0 and found else None
+
+
+def _debian() -> str:
+    return Path("/etc/debian_version").read_text().strip().partition(".")[0]
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Points out what a known program does otherwise than its service expects, and what to write.
+
+It is advice, which the file overrides: a program may have been built or configured in another way.  So these are notes,
+not problems.  What is known stands in supervisor/programs/book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from signal import SIGTERM
+
+from supervisor.config.source.key_path import Key
+from supervisor.config.units import quoted
+from supervisor.core.model.sdnotify import WATCHDOG_INTERVALS
+from supervisor.core.model.spec import ServiceSpec, ServiceType
+from supervisor.programs.book import Program, any_option, applies, has_option, recognized
+
+
+def program_notes(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
+    """(key, note) of each expectation that the service's program is known not to meet."""
+    found = recognized(spec.command)
+    if found is None:
+        return
+    program, arguments = found
+    for of in (_foreground, _ready, _heartbeat, _stop, _sockets, _ends):
+        for key, note in of(spec, program, arguments):
+            yield ("services", spec.name, *key), note
+
+
+def _words(options: Sequence[str]) -> str:
+    return " or ".join(" ".join(quoted(word) for word in option.split(" ", 1)) for option in options)
+
+
+Notes = Iterator[tuple[Key, str]]
+
+
+def _foreground(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
+    if not applies(program.foreground, arguments):
+        return
+    wanted: Sequence[str] = program.foreground.get("one_of", ())
+    for option in program.foreground.get("none_of", ()):
+        if has_option(arguments, option):
+            yield (
+                ("command",),
+                f"{program.title} goes to the background with {option} and counts as ended; leave it out",
+            )
+            return
+    if wanted and not any_option(arguments, wanted):
+        unless = f", unless its configuration has {file}" if (file := program.foreground.get("file")) else ""
+        yield ("command",), f"{program.title} goes to the background and counts as ended; add {_words(wanted)}{unless}"
+
+
+def _ready(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
+    if spec.ready is None or not spec.ready.notify:
+        return
+    needs: Sequence[str] = program.ready.get("needs", ())
+    if not program.notifies:
+        instead = program.ready.get("instead", "ready.tcp")
+        yield ("ready", "notify"), f"{program.title} sends no READY=1, so that it is never ready; write {instead}"
+    elif needs and not any_option(arguments, needs):
+        yield ("ready", "notify"), f"{program.title} sends READY=1 only with {_words(needs)}"
+
+
+def _heartbeat(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
+    if spec.heartbeat is None or spec.heartbeat.source != "notify":
+        return
+    above = program.heartbeat.get("above", 0.0)
+    if not program.beats:
+        instead = program.heartbeat.get("instead", 'source = "tcp"')
+        yield ("heartbeat", "source"), f"{program.title} sends no WATCHDOG=1; write {instead}"
+    elif WATCHDOG_INTERVALS * spec.heartbeat.interval <= above:
+        least = quoted(f"{above / 2:g}s")
+        yield ("heartbeat", "interval"), f"{program.title} sends WATCHDOG=1 only at intervals of {least} or more"
+
+
+def _stop(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
+    wanted = program.stop.get("signal")
+    if wanted is not None and spec.stop_steps[0].signal == SIGTERM:
+        yield ("stop_signal",), f"{program.stop['because']}; write stop_signal = {quoted(wanted)}"
+
+
+def _sockets(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
+    if spec.sockets and program.seen.get("sockets") is False:
+        yield ("sockets",), f"{program.title} takes no LISTEN_FDS: it opens its own sockets, and these stay unanswered"
+
+
+def _ends(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
+    for end in program.ends:
+        policy = end.get("policy")
+        if policy and applies(end, arguments) and policy != spec.restart.policy and spec.type is ServiceType.SERVICE:
+            yield ("restart", "policy"), f"{end['means']}; write policy = {quoted(policy)}"

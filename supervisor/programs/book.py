@@ -1,0 +1,124 @@
+"""Reads what is known of a program: `book/NAME.toml`.
+
+The first line of each file is `names = [...]`: the names by which the program is called.  To find a name, only first
+lines are read; the rest is read of one file alone.  docs/programs.md is made from the same files.
+
+The table `seen` is measured by `scripts/programs` and says what one version did on one day.  The other tables, written
+by hand, say what follows from it; all keys are optional:
+
+foreground  `one_of`: options of which one keeps it in the foreground; `none_of`: options that send it to the
+            background; `file`: the line of its own configuration that does the same as an option; `with`: this holds
+            only where one of these options is given.
+ready       `needs`: options of which one makes it send READY=1; `instead`: what to write where it sends none.
+heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
+stop        `signal`: what ends it as an operator expects where TERM does not, `because`: why.
+reload      `signal`; `check`: a command that fails for a configuration that it cannot read.
+ends        `code` of an exit, and what it `means`; `with`: as above; `policy`: the restart policy that it needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from supervisor.programs.recognition import program_words
+
+BOOK = Path(__file__).parent / "book"
+
+_NAME = re.compile(r'"([^"]+)"')
+
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """One program; the tables are those of its file."""
+
+    names: list[str]
+    title: str
+    seen: Table
+    foreground: Table = field(default_factory=dict)
+    ready: Table = field(default_factory=dict)
+    heartbeat: Table = field(default_factory=dict)
+    stop: Table = field(default_factory=dict)
+    reload: Table = field(default_factory=dict)
+    ends: list[Table] = field(default_factory=list)
+
+    @property
+    def notifies(self) -> bool:
+        """It sent READY=1, itself or by a child."""
+        return any("READY=1" in said for said in self.seen["start"])
+
+    @property
+    def beats(self) -> bool:
+        """It sent WATCHDOG=1."""
+        return any("WATCHDOG=1" in said for said in self.seen["start"])
+
+    def meanings(self, code: int, arguments: Sequence[str]) -> Iterator[str]:
+        """What an exit code of it may mean, by what was seen: sentences without a full stop."""
+        for end in self.ends:
+            if end["code"] == code and applies(end, arguments):
+                yield end["means"]
+        exit_ = f"exit {code}"
+        if code and exit_ in _ends(self.seen.get("broken_start", "")):
+            reload = ", also at a reload" if exit_ in _ends(self.seen.get("broken_reload", "")) else ""
+            yield f"{self.title} exits {code} where it cannot read its configuration{reload}"
+        signals = [name for name, said in self.seen["stop"].items() if exit_ in _ends(said)]
+        if exit_ in _ends(self.seen["hangup"]):
+            signals.append("HUP")
+        if signals:
+            listed = " or ".join(filter(None, (", ".join(signals[:-1]), signals[-1])))
+            yield f"{self.title} exits {code} when it is sent {listed}"
+
+
+def applies(table: Table, arguments: Sequence[str]) -> bool:
+    """Whether a table holds for a program with these arguments."""
+    return "with" not in table or any_option(arguments, table["with"])
+
+
+def any_option(arguments: Sequence[str], options: Sequence[str]) -> bool:
+    return any(has_option(arguments, option) for option in options)
+
+
+def has_option(arguments: Sequence[str], option: str) -> bool:
+    """Whether an option is given: `-F`, `--workers` (also as `--workers=2`), or, as two words, `-g daemon off;`."""
+    name, _, value = option.partition(" ")
+    for index, argument in enumerate(arguments):
+        if name.startswith("--") and argument.startswith(f"{name}="):
+            return value in argument
+        if argument == name and value in "".join(arguments[index + 1 : index + 2]):
+            return True
+    return False
+
+
+def recognized(command: Sequence[str]) -> tuple[Program, tuple[str, ...]] | None:
+    """The program that a command runs, with the arguments that it gets; None for one that the book does not have."""
+    words = program_words(command)
+    path = _files().get(words[0]) if words else None
+    return (read(path), words[1:]) if path is not None else None
+
+
+def read(path: Path) -> Program:
+    """All of one file."""
+    from tomllib import loads
+
+    return Program(**loads(path.read_text()))
+
+
+@cache
+def _files() -> dict[str, Path]:
+    """The file of each name, by first lines alone."""
+    files: dict[str, Path] = {}
+    for path in BOOK.glob("*.toml"):
+        with open(path) as file:
+            files |= dict.fromkeys(_NAME.findall(file.readline()), path)
+    return files
+
+
+def _ends(seen: str) -> list[str]:
+    """`exit 0` of `exit 0; STOPPING=1`."""
+    return seen.split("; ")[:1]

@@ -1,0 +1,69 @@
+"""What to write for a command whose program is in the book: the keys of its service, each with its reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from supervisor.programs.book import Program, any_option, applies, recognized
+from supervisor.programs.recognition import program_words
+
+_NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+@dataclass(slots=True)
+class Suggestion:
+    """`name`: a name for the service; `command`: with the options that it needs; `keys`: those of its table in
+    services.toml; `reasons`: a sentence without a full stop for each."""
+
+    name: str
+    command: list[str]
+    keys: dict[str, object] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+
+
+def suggestion(command: Sequence[str]) -> Suggestion:
+    """For a program that the book does not have: the command as it is, under the program's name."""
+    found = recognized(command)
+    if found is None:
+        words = program_words(command) or tuple(command)
+        name = _NOT_A_NAME.sub("-", words[0].rpartition("/")[2].partition(".")[0]).strip("-")
+        return Suggestion(name or "service", list(command))
+    program, arguments = found
+    made = Suggestion(program.names[0], list(command))
+    _foreground(made, program, arguments)
+    _ready(made, program, arguments)
+    if program.beats:
+        made.keys["heartbeat"] = {"source": "notify"}
+        made.reasons.append(f"{program.title} sends WATCHDOG=1")
+    if program.stop:
+        made.keys["stop_signal"] = program.stop["signal"]
+        made.reasons.append(program.stop["because"])
+    if (signal := program.reload.get("signal", "HUP")) != "HUP":
+        made.keys["reload_signal"] = signal
+        made.reasons.append(f"{program.title} reads its configuration again at {signal}")
+    for end in program.ends:
+        if "policy" in end and applies(end, program_words(made.command)[1:]):
+            made.keys["restart"] = {"policy": end["policy"]}
+            made.reasons.append(end["means"])
+    return made
+
+
+def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:
+    wanted: Sequence[str] = program.foreground.get("one_of", ())
+    if wanted and applies(program.foreground, arguments) and not any_option(arguments, wanted):
+        made.command += wanted[0].split(" ", 1)
+        made.reasons.append(f"without {wanted[0]} {program.title} goes to the background and counts as ended")
+
+
+def _ready(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:
+    if not program.notifies:
+        return
+    needs: Sequence[str] = program.ready.get("needs", ())
+    if needs and not any_option(arguments, needs):
+        made.command += needs[0].split(" ", 1)
+        made.reasons.append(f"with {needs[0]} {program.title} sends READY=1")
+    else:
+        made.reasons.append(f"{program.title} sends READY=1")
+    made.keys["ready"] = {"notify": True}

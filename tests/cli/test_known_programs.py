@@ -1,0 +1,64 @@
+"""`init -- COMMAND` and `add NAME -- COMMAND` write what a known program needs, and say why."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from supervisor.cli.commands import cli
+from supervisor.errors import OperationFailed, UsageError
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SUPERVISOR_SOCKET", raising=False)
+    return lambda *arguments: CliRunner().invoke(cli, arguments)
+
+
+@pytest.fixture
+def php(tmp_path: Path) -> str:
+    path = tmp_path / "php-fpm8.2"
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_new_file_for_a_command(run: Run, php: str, tmp_path: Path) -> None:
+    result = run("init", "--", php)
+    assert result.exit_code == 0, result.output
+    assert "without -F PHP-FPM goes to the background and counts as ended" in result.output
+    (service,) = tomllib.loads((tmp_path / "services.toml").read_text())["services"].items()
+    keys = {"ready": {"notify": True}, "heartbeat": {"source": "notify"}, "reload_signal": "USR2"}
+    assert service == ("php-fpm", {"command": [php, "-F"], **keys})
+    assert run("check").exit_code == 0
+    again = run("init", "--", php)
+    assert isinstance(again.exception, OperationFailed) and "exists already" in again.exception.message
+    assert run("init", "--force", "other.toml", "--", "sleep", "1").exit_code == 0
+    assert tomllib.loads((tmp_path / "other.toml").read_text()) == {"services": {"sleep": {"command": ["sleep", "1"]}}}
+
+
+def test_an_added_service_has_them_too(run: Run, php: str, tmp_path: Path) -> None:
+    result = run("add", "blog", "--", php, "-F")
+    assert result.exit_code == 0, result.output
+    assert "PHP-FPM sends WATCHDOG=1" in result.output and "without -F" not in result.output
+    assert tomllib.loads((tmp_path / "services.toml").read_text())["services"]["blog"]["ready"] == {"notify": True}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["init", "--"], ["init", "-o", "x", "--", "true"], ["init", "--json", "--", "true"]]
+)
+def test_what_does_not_go_together(run: Run, arguments: list[str], tmp_path: Path) -> None:
+    assert isinstance(run(*arguments).exception, UsageError)
+    assert not (tmp_path / "services.toml").exists()
+
+
+def test_a_command_that_check_refuses_is_told(run: Run, tmp_path: Path) -> None:
+    result = run("init", "--", "no-such-program")
+    assert isinstance(result.exception, OperationFailed)
+    assert "no-such-program" in (result.exception.hint or "")
+    assert (tmp_path / "services.toml").exists()

@@ -1,0 +1,99 @@
+"""A service that expects what its program is known not to do is pointed out, with what to write; others are not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.config.checks.test_shell_syntax import found
+
+NGINX = (
+    'nginx goes to the background and counts as ended; add "-g" "daemon off;", unless its configuration has daemon off;'
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "keys", "said"),
+    [
+        (["nginx"], "", [f"command: {NGINX}"]),
+        (["nginx", "-g", "daemon off;"], "", []),
+        (
+            ["php-fpm8.2"],
+            "",
+            [
+                'command: PHP-FPM goes to the background and counts as ended; add "-F" or "--nodaemonize", '
+                "unless its configuration has daemonize = no"
+            ],
+        ),
+        (
+            ["memcached", "-d"],
+            "",
+            ["command: memcached goes to the background with -d and counts as ended; leave it out"],
+        ),
+        (["rsync", "-a", "one", "two"], "", []),
+        (
+            ["rsync", "--daemon"],
+            "",
+            ['command: the rsync daemon goes to the background and counts as ended; add "--no-detach"'],
+        ),
+        (
+            ["nginx", "-g", "daemon off;"],
+            "ready = { notify = true }",
+            ["ready.notify: nginx sends no READY=1, so that it is never ready; write ready.tcp"],
+        ),
+        (
+            ["redis-server"],
+            "ready = { notify = true }",
+            ['ready.notify: Redis sends READY=1 only with "--supervised" "systemd"'],
+        ),
+        (["redis-server", "--supervised", "systemd"], "ready = { notify = true }", []),
+        (
+            ["etcd"],
+            'heartbeat = { source = "notify" }',
+            ['heartbeat.source: etcd sends no WATCHDOG=1; write source = "tcp"'],
+        ),
+        (["tor"], 'heartbeat = { source = "notify" }', []),
+        (["php-fpm", "-F"], 'heartbeat = { source = "notify" }', []),
+        (
+            ["php-fpm", "-F"],
+            'heartbeat = { source = "notify", interval = "500ms" }',
+            ['heartbeat.interval: PHP-FPM sends WATCHDOG=1 only at intervals of "1s" or more'],
+        ),
+        (
+            ["postgres"],
+            "",
+            [
+                "stop_signal: at TERM PostgreSQL waits for the last client to go, and is killed where that "
+                'takes longer than stop_timeout; write stop_signal = "INT"'
+            ],
+        ),
+        (["postgres"], 'stop_signal = "INT"', []),
+        (
+            ["hypercorn", "a:b"],
+            "",
+            ['restart.policy: Hypercorn exits 0 also where its application cannot be loaded; write policy = "always"'],
+        ),
+        (["hypercorn", "a:b"], 'restart = { policy = "always" }', []),
+        (["uvicorn", "a:b"], "", []),
+        (["my-own-server", "-d"], "ready = { notify = true }", []),
+    ],
+)
+def test_what_is_noted(command: list[str], keys: str, said: list[str], tmp_path: Path) -> None:
+    notes = found(tmp_path, f"[services.web]\ncommand = {words(tmp_path, command)}\n{keys}\n")
+    assert [note.partition(": services.web.")[2] for note in notes] == said
+
+
+def test_a_socket_that_the_program_would_not_take_is_noted(tmp_path: Path) -> None:
+    command = words(tmp_path, ["nginx", "-g", "daemon off;"])
+    (note,) = found(tmp_path, f'[services.web]\ncommand = {command}\nsockets = ["tcp://127.0.0.1:8000"]\n')
+    assert ": services.web.sockets: nginx takes no LISTEN_FDS" in note
+
+
+def words(place: Path, command: list[str]) -> str:
+    """The command as TOML, with a program of that name in `place`."""
+    program = place / command[0]
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    return json.dumps([str(program), *command[1:]])

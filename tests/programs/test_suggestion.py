@@ -1,0 +1,54 @@
+"""What is written for a command whose program is known, and that it is what `check` then has nothing to note on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.config.importers.services_toml import service_toml
+from supervisor.config.load import load
+from supervisor.programs.book import BOOK, read
+from supervisor.programs.suggestion import suggestion
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "full", "keys"),
+    [
+        (["php-fpm8.2"], "php-fpm", ["php-fpm8.2", "-F"], {
+            "ready": {"notify": True}, "heartbeat": {"source": "notify"}, "reload_signal": "USR2",
+        }),
+        (["nginx"], "nginx", ["nginx", "-g", "daemon off;"], {}),
+        (["redis-server", "a.conf"], "redis-server", ["redis-server", "a.conf", "--supervised", "systemd"], {
+            "ready": {"notify": True},
+        }),
+        (["haproxy", "-Ws", "-f", "x"], "haproxy", ["haproxy", "-Ws", "-f", "x"], {
+            "ready": {"notify": True}, "reload_signal": "USR2", "restart": {"policy": "always"},
+        }),
+        (["postgres", "-D", "x"], "postgres", ["postgres", "-D", "x"], {
+            "ready": {"notify": True}, "stop_signal": "INT",
+        }),
+        (["./run me.sh", "x"], "run-me", ["./run me.sh", "x"], {}),
+        (["python", "-m", "my.app"], "my", ["python", "-m", "my.app"], {}),
+        (["python", "-c", "x"], "python", ["python", "-c", "x"], {}),
+        (["…"], "service", ["…"], {}),
+    ],
+)  # fmt: skip
+def test_what_is_suggested(command: list[str], name: str, full: list[str], keys: dict[str, Any]) -> None:
+    made = suggestion(command)
+    assert (made.name, made.command, made.keys) == (name, full, keys)
+    assert bool(made.reasons) == (made.command != command or bool(keys))
+
+
+@pytest.mark.parametrize("name", [name for path in sorted(BOOK.glob("*.toml")) for name in read(path).names])
+def test_nothing_is_noted_on_what_was_suggested(name: str, tmp_path: Path) -> None:
+    program = tmp_path / name
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    made = suggestion([str(program)])
+    file = tmp_path / "services.toml"
+    file.write_text(service_toml("it", {"command": made.command, **made.keys}))
+    notes: list[str] = []
+    load(file, {"PATH": "/usr/bin:/bin"}, note=notes.append)
+    assert notes == []
