@@ -464,6 +464,7 @@ FIRST_SEED: dict[Callable[[Patch], None], int] = {
     believes_the_state_before_a_reboot: 14,
     forgets_the_shutdown_before_it_has_started: 31,
     keeps_what_runs_beside_the_others: 83,
+    counts_failures_of_the_definition_before: 100,
 }
 """Where the search begins, of those that few seeds show: the first seed that showed it.  After a change of the rules or
 of the simulation it may be a later one, and the search goes on to it."""
