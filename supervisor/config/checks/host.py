@@ -60,6 +60,7 @@ class Host:
         self.identity = cache(_identity)
         self.environment_file = cache(self._environment_file)
         self._executable = cache(_executable)
+        self._require_trusted = cache(require_trusted)
         self.sandbox_refusal = cache(_sandbox_refusal)
         self.sandbox_view = cache(_sandbox_view)
 
@@ -71,9 +72,9 @@ class Host:
 
     def require_trusted(self, command: Sequence[str], directory: str, path: str | None) -> None:
         """Raise ValueError if anyone but root could change what root would run by this command."""
-        require_trusted(self.program(command[0], directory, path))
+        self._require_trusted(self.program(command[0], directory, path))
         if word := script(command):
-            require_trusted(Path(directory, word))
+            self._require_trusted(Path(directory, word))
 
     def program(self, word: str, directory: str, path: str | None) -> Path:
         """The path at which `require_program` finds `word`."""

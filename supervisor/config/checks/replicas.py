@@ -74,13 +74,16 @@ def _judge_socket(
 
 def _addresses(spec: ServiceSpec, report: Report) -> None:
     """Report what is an address with the number 1 in place of a mark, but not with those of the last instance."""
+    marked = [
+        (key, written)
+        for key, written in texts(spec)
+        if (key[-1] in ("http", "tcp") or key[0] == "sockets") and with_numbers(written) != written
+    ]
+    if not marked:
+        return
     name = replace(spec, surge=surge_of(spec.rollout, spec.replicas)).instances[-1]
-    made = {
-        key: text for key, text in texts(for_instance(spec, name)) if key[-1] in ("http", "tcp") or key[0] == "sockets"
-    }
-    for key, written in texts(spec):
-        if key not in made or with_numbers(written) == written:
-            continue
+    made = dict(texts(for_instance(spec, name)))
+    for key, written in marked:
         try:
             _require(key, made[key], written)
         except ValueError as error:
