@@ -6,6 +6,7 @@ lines are read; the rest is read of one file alone.  docs/programs.md is made fr
 The table `seen` is measured by `scripts/programs` and says what one version did on one day.  The other tables, written
 by hand, say what follows from it; all keys are optional:
 
+application  true where it runs the user's code, which may send READY=1 and WATCHDOG=1 itself.
 foreground  `one_of`: options of which one keeps it in the foreground; `none_of`: options that send it to the
             background; `file`: the line of its own configuration that does the same as an option; `with`: this holds
             only where one of these options is given.
@@ -41,6 +42,7 @@ class Program:
     names: list[str]
     title: str
     seen: Table
+    application: bool = False
     foreground: Table = field(default_factory=dict)
     ready: Table = field(default_factory=dict)
     heartbeat: Table = field(default_factory=dict)

@@ -33,7 +33,7 @@ def test_a_file_of_the_book(path: Path) -> None:
     first, *_ = path.read_text().splitlines()
     table = tomllib.loads(path.read_text())
     assert tomllib.loads(first) == {"names": table["names"]}, "names are looked for in the first line alone"
-    assert set(table) <= {"names", "title", "seen", "ends", *KEYS}
+    assert set(table) <= {"names", "title", "application", "seen", "ends", *KEYS}
     for key, known in KEYS.items():
         assert set(table.get(key, ())) <= known
     for end in table.get("ends", ()):

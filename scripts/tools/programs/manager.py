@@ -110,7 +110,7 @@ def managed(
             full = ["sh", "-c", 'exec 3<&"$1"; shift; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "sh", "9", *command]
             handles = (9,)
             os.dup2(listening.fileno(), 9, inheritable=True)
-        with open(place / "output", "ab") as output:
+        with open(place / "output", "wb") as output:
             process = subprocess.Popen(
                 full,
                 cwd=place,

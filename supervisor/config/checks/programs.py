@@ -51,7 +51,7 @@ def _foreground(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -
 
 
 def _ready(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
-    if spec.ready is None or not spec.ready.notify:
+    if spec.ready is None or not spec.ready.notify or program.application:
         return
     needs: Sequence[str] = program.ready.get("needs", ())
     if not program.notifies:
@@ -62,7 +62,7 @@ def _ready(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Not
 
 
 def _heartbeat(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
-    if spec.heartbeat is None or spec.heartbeat.source != "notify":
+    if spec.heartbeat is None or spec.heartbeat.source != "notify" or program.application:
         return
     above = program.heartbeat.get("above", 0.0)
     if not program.beats:

@@ -77,6 +77,7 @@ NGINX = (
         ),
         (["hypercorn", "a:b"], 'restart = { policy = "always" }', []),
         (["uvicorn", "a:b"], "", []),
+        (["uvicorn", "a:b"], "ready = { notify = true }\nheartbeat = { source = 'notify' }", []),
         (["my-own-server", "-d"], "ready = { notify = true }", []),
     ],
 )
