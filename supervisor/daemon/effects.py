@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters.eventloop.loop import Timer
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.linux.descriptor_reserve import kept_free
+from supervisor.adapters.linux.descriptor_reserve import WATCHED, kept_free
 from supervisor.adapters.processes import orphans
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
@@ -170,7 +170,8 @@ class Effects:
                 if mount is not None:
                     self._spawn_apart(action, spec, mount, output, sockets, errors)
                     return
-                pid = parts.spawner.spawn(spec, name, incarnation, output, sockets, errors)
+                with kept_free(WATCHED if parts.reserve else 0):  # else it runs, and its start time cannot be recorded
+                    pid = parts.spawner.spawn(spec, name, incarnation, output, sockets, errors)
                 parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
         except OSError as error:
             parts.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))

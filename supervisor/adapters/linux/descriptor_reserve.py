@@ -9,6 +9,9 @@ from contextlib import contextmanager
 RESERVE = 16
 """Descriptors for connections of clients, for the configuration's compiler and for reading /proc."""
 
+WATCHED = 2
+"""Descriptors that it takes to watch a new process: its pidfd, and one to read /proc."""
+
 
 @contextmanager
 def kept_free(count: int) -> Iterator[None]:
