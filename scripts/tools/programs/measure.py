@@ -154,16 +154,15 @@ class Run:
             return f"{one.end()}, {left} left" if ended else "stays"
 
     def sockets(self) -> bool:
-        """Whether a socket that is passed as LISTEN_FDS is accepted from."""
+        """Whether a socket that is passed as LISTEN_FDS is accepted from; its own may be left out then."""
+        command = [self.filled(word) for word in self.recipe["command"]]
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            try:
-                with self.up(listening), socket.create_connection(listening.getsockname(), timeout=5):
-                    import time
-
-                    time.sleep(SETTLED)
-                    return _waiting(listening.getsockname()[1]) == 0
-            except NotUp:
-                return False
+            address = listening.getsockname()
+            with managed(command, self.place, self.environment, self.user, listening) as one:
+                with socket.create_connection(address, timeout=5):
+                    one.listen(UP, lambda: one.over() or self._is_up(one) or not _waiting(address[1]))
+                    one.listen(SETTLED)
+                    return not one.over() and not _waiting(address[1])
 
 
 @contextmanager
