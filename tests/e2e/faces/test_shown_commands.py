@@ -60,7 +60,7 @@ class Reader:
 
 
 @pytest.mark.parametrize(
-    ("page", "heading", "count"), [("README.md", "Five commands", 5), ("docs/commands.md", "A day with it", 12)]
+    ("page", "heading", "count"), [("README.md", "Five commands", 5), ("docs/commands.md", "A day with it", 15)]
 )
 def test_a_day_of_commands_works_in_its_order(page: str, heading: str, count: int, tmp_path: Path) -> None:
     commands = day(page, heading)
