@@ -115,3 +115,18 @@ def test_a_daemon_that_runs_is_not_replaced(daemon: Start) -> None:
     assert one.status("a")["pid"] == pid
     assert one.stop() == 0
     wait_gone(pid)
+
+
+def test_what_a_reload_took_out_is_not_started_again(daemon: Start) -> None:
+    one = daemon(TWO)
+    one.event("b", "running")
+    one.write('[services.a]\ncommand = ["sleep", "1000"]\n')
+    assert one.cli("reload").returncode == 0
+    one.event("b", "stopped", "stopped")
+    one.signal(signal.SIGKILL)
+    one.wait()
+    spoil_syntax(one)
+    one.start(wait=False)
+    one.problem("the configuration is refused")
+    one.event("a", "running", "adopted")
+    assert [row["name"] for row in one.client.get("/v1/status")["instances"]] == ["a"]
