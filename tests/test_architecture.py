@@ -100,7 +100,7 @@ ROOMS: dict[str, set[str]] = {
     "daemon.observers": {"core", "adapters"},
     "daemon.previous_run": {"core", "adapters", "errors"},
     "daemon.parts": {"core", "adapters", "errors", "daemon.engine", "daemon.observers", "daemon.previous_run"},
-    "daemon.reload": {"core"},
+    "daemon.reload": {"core", "daemon.previous_run"},
     "daemon.compilation": {"core", "adapters", "errors", "launch", "own_sources", "daemon.parts", "daemon.reload"},
     "daemon.upgrade": {
         "core", "adapters", "errors", "launch", "daemon.engine", "daemon.upgrade_guard", "__version__",
@@ -134,7 +134,7 @@ ROOMS: dict[str, set[str]] = {
     "daemon.socket_queues": {"core", "adapters", "daemon.parts"},
     "daemon.effects": {
         "core", "adapters", "errors", "daemon.clock_watch", "daemon.compilation", "daemon.member_actions",
-        "daemon.needed", "daemon.parts", "daemon.previous_run",
+        "daemon.needed", "daemon.parts", "daemon.previous_run", "daemon.reload",
     },
     "daemon.needed": {"core", "daemon.parts"},
     "daemon.member_actions": {"core", "adapters", "daemon.needed", "daemon.parts"},

@@ -20,7 +20,7 @@ from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.unresolved import completed
 from supervisor.daemon.parts import Parts
-from supervisor.daemon.reload import keep_plan
+from supervisor.daemon.reload import keep_plan_in_force
 from supervisor.errors import ConfigError
 from supervisor.launch import compiler_command, given_profiles, kept_profiles
 
@@ -124,7 +124,7 @@ class Completion:
                 self._fail(action, found)
                 return
             parts.service_set.complete(found)
-            keep_plan(parts, parts.service_set.plan)
+            keep_plan_in_force(parts)
         self._spawn(action)
 
     def _fail(self, action: act.Spawn, reason: str) -> None:

@@ -32,6 +32,7 @@ from supervisor.daemon.compilation import Completion
 from supervisor.daemon.needed import Question, paused_dependency
 from supervisor.daemon.parts import FIFO, SOCKET, Parts
 from supervisor.daemon.previous_run import current_epoch
+from supervisor.daemon.reload import keep_plan_in_force, keep_without_ended
 from supervisor.errors import OperationFailed, SupervisorError
 
 if TYPE_CHECKING:
@@ -67,9 +68,14 @@ class Effects:
         self.look_at_clocks()
         if any(r.cause in ROLLOUT or r.cause in SURGE for r in records):
             parts.keep_rollouts()  # before the instances that it moves: else a later daemon would move them again
-        for name in {r.instance for r in records} | parts.service_set.taken_dropped():
+        dropped = parts.service_set.taken_dropped()
+        if dropped:
+            keep_without_ended(parts)
+        for name in {r.instance for r in records} | dropped:
             parts.ledger.save(name, parts.snapshot(name))
         self._append(records)
+        if parts.previous_run.plan_behind:
+            keep_plan_in_force(parts)
         if parts.on_demand is not None:
             self._review_sockets = True
         if parts.reporter is not None:

@@ -229,7 +229,7 @@ class Parts:
         self.log = ConsoleLog(log_format, partial(_outlet, 2))
         self.loop = EventLoop()
         self.now, self.call_soon = self.loop.now, self.loop.call_soon
-        self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self._later, on_loss=self._ledger_lost)
+        self.ledger = Ledger(f"{self.state_dir}/ledger.db", self.problem, later=self.later, on_loss=self._ledger_lost)
         files = RuntimeFiles(self.runtime_dir, self.state_dir)
         self.previous_run = PreviousRun(
             self.ledger,
@@ -381,7 +381,7 @@ class Parts:
         self.save(self.service_set.instances)
         self.keep_rollouts()
         with suppress(OSError):
-            self.keep_plan(self.service_set.plan)
+            self.keep_plan(self.service_set.plan_to_keep(unwritten=self.ledger.behind))
 
     def keep_plan(self, plan: Plan) -> None:
         """Save the plan for a later daemon.  OSError; then it is tried again until the directory takes it."""
@@ -390,7 +390,7 @@ class Parts:
         except OSError:
             if not self._plan_unsaved:
                 self._plan_unsaved = True
-                self._later(RETRY, self._keep_plan_again)
+                self.later(RETRY, self._keep_plan_again)
             raise
 
     def keep_rollouts(self) -> None:
@@ -404,12 +404,12 @@ class Parts:
         self._plan_unsaved = False
         with suppress(OSError):
             self.previous_run.begin(closing=self.service_set.closing)
-            self.keep_plan(self.service_set.with_running_services(self.service_set.plan))
+            self.keep_plan(self.service_set.plan_to_keep(unwritten=self.ledger.behind))
             self.say("info", "the plan in force is saved again")
             return
         if not self._plan_unsaved:
             self._plan_unsaved = True
-            self._later(RETRY, self._keep_plan_again)
+            self.later(RETRY, self._keep_plan_again)
 
     def print_rest(self) -> None:
         """Print the lines of services that wait for the reader of stdout, before an upgrade forgets them."""
@@ -520,7 +520,7 @@ class Parts:
             new = process not in members.known or (message.busy or 0.0) > members.longest_work
             if process is not None and new and name not in self._to_save:
                 self._to_save.add(name)
-                self._later(SAVE_NEW_PROCESSES, partial(self._save_processes, name))
+                self.later(SAVE_NEW_PROCESSES, partial(self._save_processes, name))
         for event in sdnotify.events(message, instance.spec, instance.incarnation, at, process):
             self.engine.post(name, event)
         if message.main_pid is not None and self.processes.set_main(name, message.main_pid):
@@ -533,7 +533,7 @@ class Parts:
         if name in self.service_set.instances:
             self.save([name])
 
-    def _later(self, seconds: float, callback: Callable[[], None]) -> None:
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.loop.call_at(self.now() + seconds, callback)
 
 

@@ -124,6 +124,10 @@ class PreviousRun:
         self.damaged = files.unreadable(beside) if self.crashed else []
         kept = files.read_rollouts() if self.crashed else []
         self.rollouts = readable(kept)
+        self.kept = self.plan
+        """The plan that was saved last."""
+        self.plan_due = self.plan_behind = False
+        """The plan is saved once more soon; it has former definitions, because the ledger was not written."""
         if len(self.rollouts) < len(kept):
             self.damaged.append(ROLLOUTS)
 
@@ -174,6 +178,7 @@ class PreviousRun:
         """Save `plan` as the one in force.  OSError."""
         if self._files.read_plan() != plan:
             self._files.write_plan(plan)
+        self.kept = plan
 
     def keep_rollouts(self, rollouts: list[JSON]) -> None:
         """Save all rollouts.  OSError."""

@@ -22,15 +22,11 @@ from supervisor.core.services.adoption import MarkedProcess, is_kept, plan_adopt
 from supervisor.core.services.scaling import configured, kept
 from supervisor.core.services.selection import resolve, started_at_boot
 from supervisor.core.services.unresolved import review
-from supervisor.daemon.previous_run import PreviousRun
 from supervisor.daemon.reload import Reloadable, keep_plan, put_in_force
 
 
 class Recoverable(Reloadable, Protocol):
     """What recovery needs of the daemon."""
-
-    @property
-    def previous_run(self) -> PreviousRun: ...
 
     def save_history(self, instance: str) -> None:
         """Save the history of an instance in place of the state that it had in another run; `begin` writes it."""
@@ -131,7 +127,9 @@ def _reviewed(daemon: Recoverable, plan: Plan) -> Plan:
     for what in reviewed.refused:
         daemon.refuse(f"the configuration is refused, the services continue under the plan that was in force: {what}")
     if reviewed.refused:
-        return replace(plan, services=in_force.services)
+        from supervisor.core.services.kept_plan import without_taken_out
+
+        return replace(plan, services=without_taken_out(in_force, daemon.previous_run.instances).services)
     for what in reviewed.lacking:
         daemon.refuse(f"{what}; the service is left as it is")
     rollouts = daemon.service_set.rollouts

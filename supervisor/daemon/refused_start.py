@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from supervisor.adapters.ledger.query import read_only
 from supervisor.adapters.processes import orphans
 from supervisor.core.model.spec import Plan
+from supervisor.core.services.kept_plan import without_taken_out
 from supervisor.daemon.previous_run import (
     PLAN,
     RuntimeFiles,
@@ -21,6 +23,9 @@ from supervisor.daemon.previous_run import (
     same_epoch,
 )
 from supervisor.errors import ConfigError, OperationFailed
+
+if TYPE_CHECKING:
+    from supervisor.core.model.document_types import JSON
 
 MOST_NAMED = 10
 """Processes that an error lists."""
@@ -33,7 +38,7 @@ def plan_left(refused: Mapping[str, str], path: str) -> Plan:
     another file."""
     error, runtime_dir = refused["error"], refused["runtime_dir"]
     files = RuntimeFiles(runtime_dir)
-    facts = _facts(f"{refused['state_dir']}/ledger.db")
+    facts, saved = _facts(f"{refused['state_dir']}/ledger.db")
     running = files.read_running()
     if not running and facts.get("clean_shutdown") == "yes":
         raise ConfigError(error)
@@ -54,18 +59,18 @@ def plan_left(refused: Mapping[str, str], path: str) -> Plan:
         )
     refuse_other_file(other_file(plan, path, refused["folder"]), runtime_dir)
     places = replace(plan.supervisor, runtime_dir=runtime_dir, state_dir=refused["state_dir"])
-    return replace(plan, supervisor=places, path=path)
+    return replace(without_taken_out(plan, saved), supervisor=places, path=path)
 
 
-def _facts(ledger: str) -> dict[str, str]:
-    """What the ledger says of the previous run; empty where it cannot be read."""
+def _facts(ledger: str) -> tuple[dict[str, str], dict[str, JSON]]:
+    """What the ledger says of the previous run and of its instances; empty where it cannot be read."""
     try:
         reader = read_only(ledger)
     except OperationFailed:
-        return {}
+        return {}, {}
     try:
-        return reader.meta()
+        return reader.meta(), reader.snapshots()
     except OperationFailed:
-        return {}
+        return {}, {}
     finally:
         reader.close()

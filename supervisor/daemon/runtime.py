@@ -206,7 +206,7 @@ class Runtime:
             self._order_token.write()
         parts.previous_run.begin(closing=parts.service_set.closing)
         parts.keep_rollouts()
-        parts.keep_plan(parts.service_set.plan)
+        parts.keep_plan(parts.service_set.plan_to_keep(unwritten=parts.ledger.behind))
         if parts.reporter is not None:
             parts.reporter.changed()  # it holds sockets that can no longer be reached
         parts.problem(f"{', '.join(lost)} was removed from {parts.runtime_dir}: recreated")

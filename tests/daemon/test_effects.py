@@ -27,6 +27,7 @@ def test_what_is_saved_of_a_dropped_instance_goes_with_the_next_records() -> Non
     )
     parts: Any = SimpleNamespace(
         ledger=ledger,
+        previous_run=SimpleNamespace(kept=None, plan_due=False, plan_behind=False),
         service_set=SimpleNamespace(taken_dropped=lambda: {"web@3"}),
         snapshot={"web@4": None, "web@3": None}.__getitem__,
         keep_rollouts=lambda: None,

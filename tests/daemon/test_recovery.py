@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
 from supervisor.core.services.adoption import has_state
+from supervisor.core.services.kept_plan import without_taken_out
 from tests.simulation import faults
 from tests.simulation.daemon import Daemon
 from tests.simulation.plans import service
@@ -136,9 +138,10 @@ def causes(world: World, name: str, monkeypatch: pytest.MonkeyPatch) -> list[str
 
 
 def test_what_a_reload_took_out_is_not_started_by_a_crash(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plan that is kept had it as long as it ran, and the ledger knows nothing of it any more."""
+    """The plan that a daemon kept which saved it no more has it still, and the ledger knows nothing of it."""
+    before = world.disk.plan
     reload(world, service("spare", autostart=False))
-    assert world.disk.plan is not None and world.disk.plan.service("web") is not None
+    world.disk.plan = before
     recorded = causes(world, "web", monkeypatch)
     crash_and_start(world)
     assert recorded == []
@@ -225,3 +228,88 @@ def test_a_changed_definition_is_taken_wherever_the_daemon_died_in_the_reload(wo
     world.run_until(world.now + 300.0)
     assert world.faults.total() == 1 and state(world, "web") == RUNS
     assert world.processes.by_instance["web"].environment == (("NEW", "1"),)
+
+
+def refused_file(world: World) -> None:
+    """The next daemon cannot use the file: it takes the plan that was kept for the configured one (plan_left)."""
+    assert world.disk.plan is not None
+    saved = {name: json.loads(text) for name, text in world.disk.snapshots.items()}
+    world.plan = without_taken_out(world.disk.plan, saved)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_a_reload_took_out_is_not_started_under_a_refused_file(
+    world: World, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    """Neither where it had ended before the daemon died, nor where it had not."""
+    for process in world.processes.living():
+        process.stubborn = True
+    reload(world, service("spare", autostart=False))
+    assert state(world, "web")[0] is State.STOPPING
+    assert world.disk.plan is not None and world.disk.plan.service("web") is not None
+    if ended:
+        world.run_until(world.now + 60.0)
+        assert world.disk.plan.service("web") is None
+    world.crashed("here")
+    refused_file(world)
+    recorded = causes(world, "web", monkeypatch)
+    world.run_until(world.now + 300.0)
+    assert world.daemon is not None and set(world.daemon.service_set.instances) == {"spare"}
+    assert ended is (recorded == []) and "autostart" not in recorded
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_wherever_the_daemon_died_while_it_ended_a_refused_file_does_not_start_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    for process in world.processes.living():
+        process.stubborn = True
+    reload(world, service("spare", autostart=False))
+    assert world.daemon is not None
+    world.daemon.fuse = steps
+    with monkeypatch.context() as patch:
+        patch.setattr(World, "start", lambda _: None)
+        world.run_until(world.now + 300.0)
+    if world.daemon is not None:
+        world.crashed("at last")
+    refused_file(world)
+    recorded = causes(world, "web", monkeypatch)
+    world.run_until(world.now + 300.0)
+    world.start()
+    world.run_until(world.now + 300.0)
+    assert world.daemon is not None and "web" not in world.daemon.service_set.instances
+    assert "autostart" not in recorded
+
+
+def test_of_several_that_end_the_plan_follows_once_in_a_while(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("a", "b", "c", "last")
+    reload(world, *(service(name) for name in names), service("web"))
+    for process in world.processes.living():
+        process.stubborn = True
+    reload(world, service("web"))
+    written: list[list[str]] = []
+    monkeypatch.setattr(world.disk, "write_plan", lambda plan: written.append([spec.name for spec in plan.services]))
+    for name, after in zip(names, (0.1, 0.1, 2.0, 0.1), strict=True):
+        process = world.processes.by_instance[name]
+        world.later(0.0, partial(world.exit, process, None, 15))
+        world.run_until(world.now + after)
+    assert written == [["b", "c", "last", "web"], ["last", "web"], ["web"]]
+
+
+def test_where_a_full_disk_takes_no_record_the_former_definition_is_kept_until_its_process_has_ended(
+    world: World,
+) -> None:
+    for process in world.processes.living():
+        process.stubborn = True
+    world.disk.full = True
+    reload(world, service("web", environment=[["N", "2"]]), service("spare", autostart=False))
+    assert state(world, "web")[0] is State.STOPPING
+    assert world.disk.plan is not None and world.disk.plan.service("web") == service("web")
+    crash_and_start(world)
+    world.run_until(world.now + 60.0)
+    assert state(world, "web") == RUNS
+    assert world.processes.by_instance["web"].environment == (("N", "2"),)
+    assert world.disk.plan == world.plan, "it is saved with the record of the new process"
+    world.disk.full = False
+    crash_and_start(world)
+    assert state(world, "web") == RUNS

@@ -18,7 +18,7 @@ from supervisor.core.model.causes import ROLLOUT, SURGE
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.adoption import MarkedProcess, adoption_event, is_main, saved
 from supervisor.core.services.service_set import ServiceSet
-from supervisor.daemon import recovery
+from supervisor.daemon import recovery, reload
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.previous_run import PreviousRun
 from tests.doubles import action_words
@@ -142,6 +142,9 @@ class Daemon:
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._soon.append(callback)
 
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.world.later(seconds, lambda: self.world.command(lambda d: callback() if d is self else None))
+
     def problem(self, _text: str) -> None: ...
 
     def keep_logs_as_specified(self) -> None: ...
@@ -199,11 +202,16 @@ class Daemon:
         self._burn("before a commit")
         if any(r.cause in ROLLOUT or r.cause in SURGE for r in records):
             self.keep_rollouts()
-        for name in {r.instance for r in records} | self.service_set.taken_dropped():
+        dropped = self.service_set.taken_dropped()
+        if dropped:
+            reload.keep_without_ended(self)
+        for name in {r.instance for r in records} | dropped:
             self.ledger.save(name, self._snapshot(name, self.service_set.instances.get(name)))
         self.world.invariants.recorded(records, self)
         self.ledger.append(records)
         self._burn("after a commit")
+        if self.previous_run.plan_behind:
+            reload.keep_plan_in_force(self)
 
     def _snapshot(self, name: str, instance: Any) -> Any:
         return saved(instance, self.processes.get(name), self.now()) if instance is not None else None

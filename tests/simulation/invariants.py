@@ -54,8 +54,7 @@ class Invariants:
         """The services of the file at each start and reload since the last orderly end or boot, up to a spawn."""
         self._spawned = True
         self._unrecorded: set[Process] = set()
-        """Those that ran when the ledger was lost while no supervisor did, or were being ended when a supervisor died
-        and a full disk had taken nothing: what was to become of them is not known."""
+        """Those that ran when the ledger was lost while no supervisor did: what was to become of them is not known."""
         self._reasons: dict[str, Cause] = {}
         """Why each instance is on its way down."""
 
@@ -79,10 +78,7 @@ class Invariants:
 
     def crashed(self, daemon: Daemon) -> None:
         if daemon.ledger.behind:
-            instances = daemon.service_set.instances
-            self._doubtful |= set(instances)
-            ending = {name for name, instance in instances.items() if instance.state is State.STOPPING}
-            self._unrecorded |= {p for p in self._world.processes.living() if p.instance in ending}
+            self._doubtful |= set(daemon.service_set.instances)
         self.wishes.crashed(self._doubtful, behind=daemon.ledger.behind)
 
     def forgotten(self) -> None:

@@ -125,6 +125,11 @@ class Ledger:
         self._meta[key] = value
         self.flush()
 
+    @property
+    def behind(self) -> bool:
+        """The disk has not taken everything yet."""
+        return bool(self._held or self._snapshots or self._meta)
+
     def flush(self) -> None:
         """Write what is pending, if the disk accepts it."""
         if self._closed or (self.problem is not None and self._clock() < self._retry_at):

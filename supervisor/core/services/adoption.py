@@ -83,8 +83,12 @@ def has_state(saved: Mapping[str, Any]) -> bool:
 def is_kept(saved: Mapping[str, Any]) -> bool:
     """Whether an instance keeps its goal.  One that was taken out, and was still in the plan in force because it had
     not ended, does not: where the file has it again, it is new."""
-    taken_out = saved.get("goal") == Goal.DOWN and saved.get("wanted_by") == Cause.REMOVED
-    return has_state(saved) and not taken_out
+    return has_state(saved) and not is_taken_out(saved)
+
+
+def is_taken_out(saved: Mapping[str, Any]) -> bool:
+    """Whether an instance was ending because the configuration no longer has it."""
+    return saved.get("goal") == Goal.DOWN and saved.get("wanted_by") == Cause.REMOVED
 
 
 def is_main(start: int, seen: Seen | None) -> bool:

@@ -32,7 +32,7 @@ from supervisor.core.services.relations.roster import Roster
 from supervisor.core.services.relations.shared_cause import shared_cause
 from supervisor.core.services.relations.start_permits import StartPermits
 from supervisor.core.services.relations.stop_order import StopOrder
-from supervisor.core.services.scaling import Spread
+from supervisor.core.services.scaling import Spread, without_surge
 
 if TYPE_CHECKING:
     from supervisor.core.services.lease_gate import Told
@@ -93,11 +93,21 @@ class ServiceSet:
         dropped, self.roster.dropped = self.roster.dropped, set()
         return dropped
 
-    def with_running_services(self, plan: Plan) -> Plan:
-        """`plan`, with the services that it no longer has but that still run.  A later daemon needs their specification
-        to stop them."""
-        gone = {i.spec.name: i.spec for i in self.instances.values() if i.alive and plan.service(i.spec.name) is None}
-        return replace(plan, services=(*gone.values(), *plan.services)) if gone else plan
+    def plan_to_keep(self, *, unwritten: bool = False) -> Plan:
+        """The plan for a later daemon: with the services that were removed and still run.
+
+        `unwritten`: the disk has not taken the latest records, which say that processes of changed services are being
+        replaced.  A later daemon would take these for processes of the new definition, so the plan has the former one
+        until they have ended."""
+        plan = without_surge(self.plan)
+        if not self.roster.removed and not unwritten:
+            return plan
+        from supervisor.core.services import kept_plan  # few daemons need it
+
+        instances, rolled = self.instances.values(), self.rollouts.by_service if self.rollouts is not None else ()
+        return kept_plan.with_what_runs(
+            plan, instances, kept_plan.former_definitions(instances, rolled) if unwritten else {}
+        )
 
     def saved_rollouts(self) -> list[dict[str, Any]]:
         """All rollouts, for a later daemon."""

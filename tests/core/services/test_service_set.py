@@ -956,13 +956,14 @@ def test_a_removed_service_stays_in_the_plan_until_nothing_of_it_runs() -> None:
     world = World(spec("old"), spec("web"))
     world.start()
     world.obedient = False
+    assert world.service_set.plan_to_keep() is world.plan
     plan = replace(world.plan, services=(spec("web"),))
     _, actions = world.service_set.apply(plan, world.now)
-    assert [s.name for s in world.service_set.with_running_services(plan).services] == ["old", "web"]
+    assert [s.name for s in world.service_set.plan_to_keep().services] == ["old", "web"]
     world.take(actions)
     world._end("old", 1, 0, None)
     world.take([])
-    assert world.service_set.with_running_services(plan) is plan
+    assert world.service_set.plan_to_keep() is world.service_set.plan
 
 
 def check(world: World) -> None:

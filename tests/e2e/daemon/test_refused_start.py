@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -115,3 +116,31 @@ def test_a_daemon_that_runs_is_not_replaced(daemon: Start) -> None:
     assert one.status("a")["pid"] == pid
     assert one.stop() == 0
     wait_gone(pid)
+
+
+def test_what_a_reload_took_out_is_not_started_again(daemon: Start) -> None:
+    one = daemon(TWO)
+    one.event("b", "running")
+    one.write('[services.a]\ncommand = ["sleep", "1000"]\n')
+    assert one.cli("reload").returncode == 0
+    one.event("b", "stopped", "stopped")
+    one.signal(signal.SIGKILL)
+    one.wait()
+    spoil_syntax(one)
+    one.start(wait=False)
+    one.problem("the configuration is refused")
+    one.event("a", "running", "adopted")
+    assert [row["name"] for row in one.client.get("/v1/status")["instances"]] == ["a"]
+
+
+def test_the_plan_that_is_recreated_has_what_is_still_ending(daemon: Start) -> None:
+    stubborn = '[services.b]\ncommand = ["sh", "-c", "trap : TERM; echo here; while :; do sleep 1000; done"]\n'
+    one = daemon(f'{stubborn}stop_timeout = "1000s"\nready.log = "here"\n')
+    one.event("b", "running")
+    one.write('[services.a]\ncommand = ["sleep", "1000"]\n')
+    assert one.cli("reload").returncode == 0
+    one.event("b", "stopping", "removed")
+    (one.runtime_dir / "plan.json").unlink()
+    one.problem("was removed from")
+    kept = json.loads((one.runtime_dir / "plan.json").read_text())
+    assert [service["name"] for service in kept["services"]] == ["b", "a"]
