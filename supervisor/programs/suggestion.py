@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from supervisor.programs.book import Program, any_option, applies, recognized
+from supervisor.programs.book import Program, any_flag, any_option, applies, recognized
 from supervisor.programs.recognition import program_words
 
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -52,7 +52,7 @@ def suggestion(command: Sequence[str]) -> Suggestion:
 
 def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:
     wanted: Sequence[str] = program.foreground.get("one_of", ())
-    if wanted and applies(program.foreground, arguments) and not any_option(arguments, wanted):
+    if wanted and applies(program.foreground, arguments) and not any_flag(arguments, wanted):
         made.command += wanted[0].split(" ", 1)
         made.reasons.append(f"without {wanted[0]} {program.title} goes to the background and counts as ended")
 

@@ -33,6 +33,10 @@ NGINX = (
             ["command: memcached goes to the background with -d and counts as ended; leave it out"],
         ),
         (["rsync", "-a", "one", "two"], "", []),
+        (["nginx", "-t"], "", []),
+        (["sshd", "-De"], "", []),
+        (["postgres", "--version"], "", []),
+        (["pdns_recursor", "--daemon=no"], "", []),
         (
             ["rsync", "--daemon"],
             "",
