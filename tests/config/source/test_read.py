@@ -18,8 +18,8 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
     file, pipe = tmp_path / "file", tmp_path / "pipe"
     file.write_text("")
     os.mkfifo(pipe)
-    before = file.stat()
-    monkeypatch.setattr(Path, "stat", lambda path, **_: before if path == pipe else os.stat(path))
+    before, real = file.stat(), Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path, **_: before if path == pipe else real(path))
     said: list[str] = []
 
     def read() -> None:
