@@ -6,7 +6,7 @@ lines are read; the rest is read of one file alone.  docs/programs.md is made fr
 The table `seen` is measured by `scripts/programs` and says what one version did on one day.  The other tables, written
 by hand, say what follows from it; all keys are optional:
 
-application  true where it runs the user's code, which may send READY=1 and WATCHDOG=1 itself.
+application true where it runs the user's code, which may send READY=1 and WATCHDOG=1 itself.
 once        Options, and words after the name, with which it does one thing and ends, for example `nginx -t`.  What the
             book says is not of such a command.  `--help` and `--version` are so for all.
 foreground  `one_of`: options of which one keeps it in the foreground; `none_of`: options that send it to the
@@ -16,7 +16,8 @@ ready       `needs`: options of which one makes it send READY=1; `instead`: what
 heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
 stop        `signal`: what ends it as an operator expects where TERM does not, `because`: why.
 reload      `signal`; `check`: a command that fails for a configuration that it cannot read.
-ends        `code` of an exit, and what it `means`; `with`: as above; `policy`: the restart policy that it needs.
+ends        `code` of an exit, and what it `means`; `with`: as above; `but`: not with one of these, which are exact;
+            `policy`: the restart policy that it needs.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,8 @@ class Program:
 
 def applies(table: Table, arguments: Sequence[str]) -> bool:
     """Whether a table holds for a program with these arguments."""
-    return "with" not in table or any_option(arguments, table["with"])
+    given = {*arguments, *map(" ".join, pairwise(arguments))}
+    return ("with" not in table or any_option(arguments, table["with"])) and given.isdisjoint(table.get("but", ()))
 
 
 def any_option(arguments: Sequence[str], options: Sequence[str]) -> bool:

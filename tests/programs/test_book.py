@@ -37,7 +37,7 @@ def test_a_file_of_the_book(path: Path) -> None:
     for key, known in KEYS.items():
         assert set(table.get(key, ())) <= known
     for end in table.get("ends", ()):
-        assert {"code", "means"} <= set(end) <= {"code", "means", "with", "policy"}
+        assert {"code", "means"} <= set(end) <= {"code", "means", "with", "but", "policy"}
         assert not end["means"].endswith(".")
     assert set(table["seen"]) >= SEEN and set(table["seen"]) <= SEEN | SEEN_SOMETIMES
     for name in {table.get(key, {}).get("signal") for key in ("stop", "reload")} - {None}:
@@ -120,6 +120,7 @@ def test_an_option_is_given(arguments: list[str], option: str, given: bool) -> N
         ["postgres", "--single", "-D", "data", "main"],
         ["haproxy", "-c", "-f", "haproxy.cfg"],
         ["rsyslogd", "-N1"],
+        ["supervisord", "-v"],
         ["caddy", "validate"],
         ["python", "-m", "gunicorn", "app:app", "--check-config"],
     ],

@@ -81,6 +81,8 @@ NGINX = (
         ),
         (["hypercorn", "a:b"], 'restart = { policy = "always" }', []),
         (["uvicorn", "a:b"], "", []),
+        (["uvicorn", "a:b", "--workers", "1"], "", []),
+        (["uvicorn", "a:b", "--workers=1"], "", []),
         (["uvicorn", "a:b"], "ready = { notify = true }\nheartbeat = { source = 'notify' }", []),
         (["my-own-server", "-d"], "ready = { notify = true }", []),
     ],
