@@ -6,7 +6,9 @@ lines are read; the rest is read of one file alone.  docs/programs.md is made fr
 The table `seen` is measured by `scripts/programs` and says what one version did on one day.  The other tables, written
 by hand, say what follows from it; all keys are optional:
 
-application  true where it runs the user's code, which may send READY=1 and WATCHDOG=1 itself.
+application true where it runs the user's code, which may send READY=1 and WATCHDOG=1 itself.
+once        Options, and words after the name, with which it does one thing and ends, for example `nginx -t`.  What the
+            book says is not of such a command.  `--help` and `--version` are so for all.
 foreground  `one_of`: options of which one keeps it in the foreground; `none_of`: options that send it to the
             background; `file`: the line of its own configuration that does the same as an option; `with`: this holds
             only where one of these options is given.
@@ -14,7 +16,8 @@ ready       `needs`: options of which one makes it send READY=1; `instead`: what
 heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
 stop        `signal`: what ends it as an operator expects where TERM does not, `because`: why.
 reload      `signal`; `check`: a command that fails for a configuration that it cannot read.
-ends        `code` of an exit, and what it `means`; `with`: as above; `policy`: the restart policy that it needs.
+ends        `code` of an exit, and what it `means`; `with`: as above; `but`: not with one of these, which are exact;
+            `policy`: the restart policy that it needs.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,10 @@ from supervisor.programs.recognition import program_words
 
 BOOK = Path(__file__).parent / "book"
 
+_ONCE = ("--help", "--version")
+_OFF = ("no", "false", "off", "0")
+_LETTER = re.compile(r"-[A-Za-z0-9?]")
+_LETTERS = re.compile(r"-[A-Za-z0-9?]+")
 _NAME = re.compile(r'"([^"]+)"')
 
 Table = dict[str, Any]
@@ -43,6 +51,7 @@ class Program:
     title: str
     seen: Table
     application: bool = False
+    once: list[str] = field(default_factory=list)
     foreground: Table = field(default_factory=dict)
     ready: Table = field(default_factory=dict)
     heartbeat: Table = field(default_factory=dict)
@@ -79,7 +88,8 @@ class Program:
 
 def applies(table: Table, arguments: Sequence[str]) -> bool:
     """Whether a table holds for a program with these arguments."""
-    return "with" not in table or any_option(arguments, table["with"])
+    given = {*arguments, *map(" ".join, pairwise(arguments))}
+    return ("with" not in table or any_option(arguments, table["with"])) and given.isdisjoint(table.get("but", ()))
 
 
 def any_option(arguments: Sequence[str], options: Sequence[str]) -> bool:
@@ -91,17 +101,34 @@ def has_option(arguments: Sequence[str], option: str) -> bool:
     name, _, value = option.partition(" ")
     for index, argument in enumerate(arguments):
         if name.startswith("--") and argument.startswith(f"{name}="):
-            return value in argument
+            given = argument.partition("=")[2]
+            return value in given if value else given not in _OFF
         if argument == name and value in "".join(arguments[index + 1 : index + 2]):
             return True
     return False
 
 
+def any_flag(arguments: Sequence[str], options: Sequence[str]) -> bool:
+    """Whether one of the options is given, also among letters that share one dash, as `-D` in `sshd -De`.
+
+    An option that has such a letter in its value counts, too: nothing is said where it is not sure."""
+    letters = {option[1] for option in options if _LETTER.fullmatch(option)}
+    return any_option(arguments, options) or any(
+        not letters.isdisjoint(argument[1:]) for argument in arguments if _LETTERS.fullmatch(argument)
+    )
+
+
 def recognized(command: Sequence[str]) -> tuple[Program, tuple[str, ...]] | None:
-    """The program that a command runs, with the arguments that it gets; None for one that the book does not have."""
+    """The program that a command runs, with the arguments that it gets; None for one that the book does not have, or
+    that does one thing and ends."""
     words = program_words(command)
     path = _files().get(words[0]) if words else None
-    return (read(path), words[1:]) if path is not None else None
+    if path is None:
+        return None
+    program, arguments = read(path), words[1:]
+    flags = [option for option in program.once if option.startswith("-")]
+    ends = any_flag(arguments, [*flags, *_ONCE]) or (bool(arguments) and arguments[0] in program.once)
+    return None if ends else (program, arguments)
 
 
 def read(path: Path) -> Program:

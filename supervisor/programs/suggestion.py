@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from supervisor.programs.book import Program, any_option, applies, recognized
+from supervisor.programs.book import Program, any_flag, any_option, applies, recognized
 from supervisor.programs.recognition import program_words
 
+_LONGEST = 100  # letters of a name
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -28,7 +29,7 @@ def suggestion(command: Sequence[str]) -> Suggestion:
     found = recognized(command)
     if found is None:
         words = program_words(command) or tuple(command)
-        name = _NOT_A_NAME.sub("-", words[0].rpartition("/")[2].partition(".")[0]).strip("-")
+        name = _NOT_A_NAME.sub("-", words[0].rpartition("/")[2].partition(".")[0])[:_LONGEST].strip("-")
         return Suggestion(name or "service", list(command))
     program, arguments = found
     made = Suggestion(program.names[0], list(command))
@@ -52,7 +53,7 @@ def suggestion(command: Sequence[str]) -> Suggestion:
 
 def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:
     wanted: Sequence[str] = program.foreground.get("one_of", ())
-    if wanted and applies(program.foreground, arguments) and not any_option(arguments, wanted):
+    if wanted and applies(program.foreground, arguments) and not any_flag(arguments, wanted):
         made.command += wanted[0].split(" ", 1)
         made.reasons.append(f"without {wanted[0]} {program.title} goes to the background and counts as ended")
 

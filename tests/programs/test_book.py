@@ -33,11 +33,11 @@ def test_a_file_of_the_book(path: Path) -> None:
     first, *_ = path.read_text().splitlines()
     table = tomllib.loads(path.read_text())
     assert tomllib.loads(first) == {"names": table["names"]}, "names are looked for in the first line alone"
-    assert set(table) <= {"names", "title", "application", "seen", "ends", *KEYS}
+    assert set(table) <= {"names", "title", "application", "once", "seen", "ends", *KEYS}
     for key, known in KEYS.items():
         assert set(table.get(key, ())) <= known
     for end in table.get("ends", ()):
-        assert {"code", "means"} <= set(end) <= {"code", "means", "with", "policy"}
+        assert {"code", "means"} <= set(end) <= {"code", "means", "with", "but", "policy"}
         assert not end["means"].endswith(".")
     assert set(table["seen"]) >= SEEN and set(table["seen"]) <= SEEN | SEEN_SOMETIMES
     for name in {table.get(key, {}).get("signal") for key in ("stop", "reload")} - {None}:
@@ -102,10 +102,45 @@ def test_the_program_of_a_command(command: list[str], words: tuple[str, ...]) ->
         (["--daemonize", "yes"], "--daemonize yes", True),
         (["x-F"], "-F", False),
         (["-g"], "-g daemon off;", False),
+        (["--daemon=no"], "--daemon", False),
+        (["--daemon=yes"], "--daemon", True),
     ],
 )
 def test_an_option_is_given(arguments: list[str], option: str, given: bool) -> None:
     assert has_option(arguments, option) is given
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["nginx", "-t"],
+        ["nice", "-n", "5", "nginx", "-qt"],
+        ["nginx", "-s", "reload"],
+        ["redis-server", "--version"],
+        ["postgres", "--single", "-D", "data", "main"],
+        ["haproxy", "-c", "-f", "haproxy.cfg"],
+        ["rsyslogd", "-N1"],
+        ["supervisord", "-v"],
+        ["caddy", "validate"],
+        ["python", "-m", "gunicorn", "app:app", "--check-config"],
+    ],
+)
+def test_a_command_that_does_one_thing_and_ends_is_not_in_the_book(command: list[str]) -> None:
+    assert recognized(command) is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["haproxy", "-Ws"],
+        ["caddy", "run", "--config", "validate"],
+        ["caddy", "reverse-proxy", "--to", ":90"],
+        ["postgres", "-c", "port=1"],
+        ["redis-server", "--port", "1"],
+    ],
+)
+def test_a_command_that_goes_on_is_in_the_book(command: list[str]) -> None:
+    assert recognized(command) is not None
 
 
 def test_another_program_is_not_in_the_book() -> None:

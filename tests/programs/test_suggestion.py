@@ -52,3 +52,16 @@ def test_nothing_is_noted_on_what_was_suggested(name: str, tmp_path: Path) -> No
     notes: list[str] = []
     load(file, {"PATH": "/usr/bin:/bin"}, note=notes.append)
     assert notes == []
+
+
+def test_nothing_is_added_to_a_command_that_does_one_thing_and_ends() -> None:
+    made = suggestion(["redis-server", "--version"])
+    assert (made.name, made.command, made.keys) == ("redis-server", ["redis-server", "--version"], {})
+
+
+def test_an_option_among_letters_that_share_a_dash_is_not_added_again() -> None:
+    assert suggestion(["sshd", "-De"]).command == ["sshd", "-De"]
+
+
+def test_a_long_name_is_cut() -> None:
+    assert suggestion(["x" * 101]).name == "x" * 100

@@ -23,8 +23,11 @@ def check_lines(raw: bytes) -> None:
 
 
 def check_head(head: h11.Request) -> None:
-    """Check the framing and the target of a request (RFC 9112, 3.2 and 6.1). Raises RemoteProtocolError."""
-    names = {name for name, _ in head.headers}
+    """Check the framing and the target of a request (RFC 9112, 3.2 and 6.1), and that it comes from one page. Raises
+    RemoteProtocolError."""
+    names = [name for name, _ in head.headers]
+    if names.count(b"origin") > 1:
+        raise h11.RemoteProtocolError("a request has one Origin")
     if b"transfer-encoding" in names:
         if b"content-length" in names:
             raise h11.RemoteProtocolError("a request has Content-Length or Transfer-Encoding, not both")

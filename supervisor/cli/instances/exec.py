@@ -56,7 +56,7 @@ def exec(target: DaemonTarget, terminal: bool, name: str, command: tuple[str, ..
       supervisor exec web@2 -- sh           a shell beside it
       supervisor exec web -- ./manage.py migrate"""
     words = command[1:] if command[:1] == ("--",) else command
-    if not words:
+    if not words or not words[0]:
         raise UsageError("no command is given", f"For a shell: supervisor exec {name} -- sh")
     from supervisor.adapters.processes.service_command import (
         NOT_EXECUTABLE,

@@ -13,7 +13,7 @@ from supervisor.config.source.key_path import Key
 from supervisor.config.units import quoted
 from supervisor.core.model.sdnotify import WATCHDOG_INTERVALS
 from supervisor.core.model.spec import ServiceSpec, ServiceType
-from supervisor.programs.book import Program, any_option, applies, has_option, recognized
+from supervisor.programs.book import Program, any_flag, any_option, applies, has_option, recognized
 
 
 def program_notes(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
@@ -45,7 +45,7 @@ def _foreground(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -
                 f"{program.title} goes to the background with {option} and counts as ended; leave it out",
             )
             return
-    if wanted and not any_option(arguments, wanted):
+    if wanted and not any_flag(arguments, wanted):
         unless = f", unless its configuration has {file}" if (file := program.foreground.get("file")) else ""
         yield ("command",), f"{program.title} goes to the background and counts as ended; add {_words(wanted)}{unless}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import tomllib
@@ -29,8 +30,11 @@ def read_text(path: Path) -> str:
             raise ConfigError(f"{path} is a directory", f"Name the file in it: -f {path}/services.toml")
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError(f"{path} is not a regular file")
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # it may be another by now: a pipe has no end
+        with open(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise ConfigError(f"{path} is not a regular file")
+            content = file.read(LARGEST + 1) or b""
         try:
             require_trusted(path)
         except ValueError as error:

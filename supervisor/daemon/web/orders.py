@@ -6,6 +6,7 @@ there is no cookie: the token is in the body, `Origin` must be that of the page,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -27,6 +28,7 @@ MOST_BODY = 4096
 FORM = "application/x-www-form-urlencoded"
 FIELDS = frozenset(("name", "order", "token", "sure", "minutes", "reason"))
 LONGEST_REASON = 200
+_MINUTES = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 UNDER_WAY = ("running", "rolling-back", "halted")
 
 Send = Callable[[Exchange, int, bytes], None]
@@ -167,10 +169,7 @@ def _seconds(minutes: str) -> float | None:
     """None: until it is ended."""
     if not minutes.strip():
         return None
-    try:
-        found = float(minutes) * 60.0
-    except ValueError:
-        found = -1.0
-    if not 0.0 < found <= LONGEST:
+    found = float(minutes) * 60.0 if _MINUTES.fullmatch(minutes.strip()) else 0.0
+    if not 60.0 <= found <= LONGEST:
         raise UsageError(f"The minutes of a maintenance are a number from 1 to {LONGEST / 60:.0f}, not {minutes!r}.")
     return found

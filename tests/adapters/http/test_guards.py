@@ -111,6 +111,12 @@ def test_the_host_of_a_whole_url_counts(tmp_path: Path) -> None:
         assert read_answer(sock)[0] == 403
 
 
+def test_a_request_comes_from_one_page(tmp_path: Path) -> None:
+    with serving(lambda _: Echo(), f"{tmp_path}/s") as served, served.connect_tcp() as sock:
+        sock.sendall(b"GET /a HTTP/1.1\r\nhost: localhost\r\norigin: http://a\r\norigin: http://localhost\r\n\r\n")
+        assert read_answer(sock)[0] == 400
+
+
 # -- the token -------------------------------------------------------------------------------------------------------
 
 

@@ -123,7 +123,7 @@ def test_maintenance_and_rollouts(desk: Desk) -> None:
         (True, ["redis"], None, ""),
         (False, ["redis"], None, ""),
     ]
-    for wrong in ("x", "0", "-1", "nan", "inf", "1e9"):
+    for wrong in ("x", "0", "0.5", "-1", "nan", "inf", "1e9", "1_0", "\u0663", "1e-320"):
         status, body = desk.order("maintenance-on", "redis", minutes=wrong)
         assert (status, "are a number from 1 to" in body) == (400, True), wrong
     assert len(desk.daemon.kept) == 3

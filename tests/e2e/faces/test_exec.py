@@ -112,8 +112,9 @@ def test_a_wrong_name(started: Daemon) -> None:
     assert ran.returncode == 4 and "web" in ran.stderr
     ran = started.cli("exec", "*", "--", "true")
     assert ran.returncode == 2 and "Name one: off, web" in ran.stderr
-    ran = started.cli("exec", "web")
-    assert ran.returncode == 2 and "supervisor exec web -- sh" in ran.stderr
+    for command in ([], ["--", ""]):
+        ran = started.cli("exec", "web", *command)
+        assert ran.returncode == 2 and "supervisor exec web -- sh" in ran.stderr
 
 
 def test_no_stop_and_no_restart_waits_for_it_or_ends_it(started: Daemon) -> None:
