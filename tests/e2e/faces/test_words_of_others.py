@@ -58,7 +58,7 @@ COMPOSE = [
 ]
 SYSTEMCTL = [
     ("list-units", "worker"),
-    ("status worker --no-pager", "nothing is cut or paged"),
+    ("status worker --no-pager", "nothing is paged"),
     ("daemon-reload", '"supervisor reload"'),
     ("enable worker", '"supervisor systemd"'),
     ("disable worker", '"supervisor systemd"'),
@@ -69,7 +69,7 @@ SYSTEMCTL = [
     ("mask worker", "autostart = false"),
     ("try-restart worker", '"supervisor restart"'),
     ("reload-or-restart worker", '"supervisor restart --rolling NAME"'),
-    ("list-dependencies worker", '"supervisor check"'),
+    ("list-dependencies worker", "worker"),
     ("journalctl -u worker", "begun"),
     ("journalctl -n 1 -u worker", "begun"),
     ("daemon-reexec", '"supervisor upgrade"'),
@@ -78,8 +78,8 @@ PM2 = [
     ("list", "worker"),
     ("l", "worker"),
     ("jlist", '"supervisor status --json"'),
-    ("describe worker", '"supervisor show NAME"'),
-    ("info worker", '"supervisor why NAME"'),
+    ("describe worker", "worker"),
+    ("info worker", "worker"),
     ("logs worker --lines 1", "begun"),
     ("flush", "no command empties a log"),
     ("delete worker", '"supervisor stop NAME"'),
@@ -91,12 +91,12 @@ PM2 = [
     ("start app.js --watch", "no file is watched"),
     ("start app.js -i 4", "scale SERVICE=N"),
     ("reload all", '"supervisor restart --rolling NAME"'),
-    ("env 0", "environment in services.toml"),
+    ("env 0", '"supervisor exec NAME -- env"'),
     ("ping", '"supervisor status"'),
 ]
 DONE = {
     "status", "stop", "start", "restart", "tail", "version", "help", "ps", "logs", "kill -s", "list-units",
-    "journalctl", "list", "l", "sendSignal",
+    "journalctl", "list", "l", "sendSignal", "list-dependencies", "describe", "info",
 }  # fmt: skip
 """The words that are run; all other lines are answered, and change nothing."""
 
