@@ -31,7 +31,7 @@ ENDS = """## Ends
 How the main process ends: *exit N*, or the signal that it does not handle; *goes on* where it ignores the signal or uses it for
 something else. *N left*: processes that it leaves behind, which the supervisor ends. *Child ended*: what the main process does
 when its first child is sent TERM. *Broken file* at its start. *Background*: what the command without its option for the
-foreground does.
+foreground does (*stays*: where it has NOTIFY_SOCKET; without it, it goes to the background).
 """
 
 
