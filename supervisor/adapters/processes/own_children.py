@@ -59,7 +59,7 @@ def strangers(mains: Container[int], *, recent: bool = False) -> list[int]:
 
 @contextmanager
 def one_look() -> Iterator[None]:
-    """Let one look serve all questions inside the block, if it shows no stranger.
+    """Answer all questions inside the block by one look, if it shows no stranger.
 
     It is exact where the question is what remains of trees whose main processes were reaped before: what remains is a
     stranger or descends from one.  Without a stranger nothing remains, and nothing can appear later."""
