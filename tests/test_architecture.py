@@ -31,6 +31,7 @@ LEDGER, LOG, ORPHANS = "adapters.ledger.query", "adapters.logs.reader", "adapter
 DIRECTORIES, LOCKS = "adapters.linux.directories", "adapters.linux.locks"
 """What a face may read where no daemon runs."""
 HOST_PROCESSES, SERVICE_COMMAND = "adapters.processes.host_processes", "adapters.processes.service_command"
+PROCFS = "adapters.linux.procfs"
 """What a command looks at, and becomes, in place of the daemon, so that its event loop is not held."""
 
 ROOMS: dict[str, set[str]] = {
@@ -203,8 +204,8 @@ ROOMS: dict[str, set[str]] = {
     "demo": set(),
     "cli": {
         "client", "control_socket", "demo", "display", "config", "errors", "launch", "dashboard", "detectorlab",
-        "fleet", "log_pages", LEDGER, LOG, LOCKS, ORPHANS, DIRECTORIES, HOST_PROCESSES, SERVICE_COMMAND, "__version__",
-        "core.text", "core.history", "core.model", "core.cluster.version_documents", "core.detection",
+        "fleet", "log_pages", LEDGER, LOG, LOCKS, ORPHANS, DIRECTORIES, HOST_PROCESSES, SERVICE_COMMAND, PROCFS,
+        "__version__", "core.text", "core.history", "core.model", "core.cluster.version_documents", "core.detection",
         "core.services.adoption", "core.services.awaited", "core.services.process_owners", "core.services.replica",
         "core.services.settled", "core.services.status", "programs",
     },
@@ -229,7 +230,7 @@ ROOMS: dict[str, set[str]] = {
 
 TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "bench": {"client", "config", "core", "errors"},
-    "chaos": {"client", "config", "core", "errors", "adapters.linux.procfs", LEDGER, LOG},
+    "chaos": {"client", "config", "core", "errors", PROCFS, LEDGER, LOG},
     "docs": {
         "adapters",
         "cli",
@@ -245,9 +246,12 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "fuzz": {"adapters", "config", "core", "errors", "last_directories", "daemon.signal_number"},
     "imports": {"config.importers"},
     "mutation": set(),
-    "programs": set(),
+    "programs": {PROCFS},
 }
-"""The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another."""
+"""The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another, but for
+PORTS."""
+
+PORTS = "scripts.tools.bench.ports"
 
 ONE_ROOM_EACH = {"kazoo": "adapters.zookeeper", "fabric": "fleet", "paramiko": "fleet", "invoke": "fleet"}
 """Packages that are not needed by every installation: the room that imports each, and no other does."""
@@ -332,7 +336,8 @@ def test_tools_import_only_what_they_may(tool: str) -> None:
         for name in from_the_house(path):
             assert any(inside(name, other) for other in TOOLS_MAY_IMPORT[tool]), f"{path.name} imports {name}"
         for name in imports(path):
-            assert not inside(name, "scripts") or inside(name, f"scripts.tools.{tool}"), f"{path.name} imports {name}"
+            ours = inside(name, f"scripts.tools.{tool}") or inside(name, PORTS)
+            assert not inside(name, "scripts") or ours, f"{path.name} imports {name}"
 
 
 def graph() -> dict[str, set[str]]:

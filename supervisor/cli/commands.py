@@ -174,4 +174,4 @@ def cli(ctx: click.Context) -> None:
       supervisor status     what runs, and what does not
       supervisor why web    why web failed, and where it hangs
 
-    Words of supervisorctl, docker compose, systemctl and pm2 are taken, too, or answered with ours (docs/words.md)."""
+    Words of supervisorctl, docker compose, systemctl and pm2 are understood, too (docs/words.md)."""

@@ -113,7 +113,7 @@ def add(target: DaemonTarget, to: str | None, name: str, command: tuple[str, ...
 
     The rest of the file keeps its text and comments; a missing file is created.  The service runs in the current
     directory.  Where a daemon runs, `supervisor reload` starts the service.  Options stand before NAME.  What a known
-    program needs (docs/programs.md) is written too, and told.
+    program needs (docs/programs.md) is added and printed.
 
     Example: supervisor add web -- python -m http.server 8000"""
     from supervisor.config.importers.services_toml import service_toml

@@ -89,11 +89,11 @@ def init(
     check: bool,
     paths: tuple[str, ...],
 ) -> None:
-    """Write an example services.toml, one for a command (-- COMMAND), or take services over (--from).
+    """Write services.toml: an example, or from another manager.
 
-    The example runs as it is.  --from reads a Procfile, a supervisord.conf, a circus.ini, PM2's ecosystem file, systemd
-    units or a compose file as their own tools do.  What is not taken over as it stands is listed, and noted in the file
-    beside its service.
+    The example runs as it is.  With -- COMMAND, the file has one service, which runs that command.  --from reads a
+    Procfile, a supervisord.conf, a circus.ini, PM2's ecosystem file, systemd units or a compose file as their own tools
+    do.  What is not taken over as it stands is listed, and noted in the file beside its service.
 
     --check starts nothing.  Its exit code is 0 where both understand the files alike, 1 where something differs, and 2
     where they cannot be compared, for example because the tool is not installed.

@@ -93,7 +93,7 @@ def profile_option(command: F, *, hidden: bool = False) -> F:
         expose_value=False,
         callback=set_profiles,
         hidden=hidden,
-        help="Make the services with this profile part of it; can be repeated, * means all.  [SUPERVISOR_PROFILES]",
+        help="Make this profile active; can be repeated, * means all.  [SUPERVISOR_PROFILES]",
     )(command)
 
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 @click.argument("service", metavar="SERVICE")
 @pass_target
 def show(target: DaemonTarget, with_defaults: bool, as_json: bool, service: str) -> None:
-    """Print the definition of SERVICE, each value with its file, its line, and the parent that gives it.
+    """Print the definition of SERVICE: each value and its origin.
 
-    A key whose value differs in the running daemon, because the file was edited since, is named at the end.  What looks
-    like a secret is not printed.
+    The origin is a file with a line, and for an inherited value the parent.  A key whose value differs in the running
+    daemon, because the file was edited since, is named at the end.  What looks like a secret is not printed.
 
     Example: supervisor show web"""
     from supervisor.config.definition import definition

@@ -31,9 +31,9 @@ _WEIGHTS = ("dim", "", "bold", "bold")
 @services_argument
 @pass_target
 def status(target: DaemonTarget, as_json: bool, watch: bool, cluster: bool, services: tuple[str, ...]) -> int:
-    """Print one row per instance; with one name the page of it.
+    """Print one row per instance; for one name its page.
 
-    The page tells where it is defined, its state and why, what comes next, its processes, its last output, and what to
+    The page says where it is defined, its state and why, what comes next, its processes, its last output, and what to
     type next.  Several names or a pattern print rows.
 
     Exit code 3 if an instance that should be up is not; 5 if no daemon runs: instances that run on are then unwatched.

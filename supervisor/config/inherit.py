@@ -99,7 +99,7 @@ class _Family:
                     left, fewer = _without(above, path), _without(defaults, path)
                     if left is above and fewer is defaults:
                         near = did_you_mean(path, dict.fromkeys([*_paths(above), *_paths(defaults)]))
-                        self._problems.add((*one, "unset", index), f'nothing gives it "{path}"{near}')
+                        self._problems.add((*one, "unset", index), f'it does not inherit "{path}"{near}')
                     above, defaults = left, fewer
                 own = {key: value for key, value in self._tables[one].items() if key not in OWN}
                 self._done[one] = dict(merged(above, own)), defaults

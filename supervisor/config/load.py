@@ -97,7 +97,7 @@ def load(
         services = with_groups_resolved(services, known)
         if everyone and not services and not problems:
             names = ", ".join(sorted({name for found in optional.values() for name in found}))
-            problems.add(("services",), f"none is there: each has profiles, of which none is active ({names})")
+            problems.add(("services",), f"none is active: each has profiles, and no profile is active ({names})")
     else:
         everyone = services = with_groups_resolved(services, known)
         judge_references(services, known, problems)

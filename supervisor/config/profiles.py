@@ -24,8 +24,8 @@ PLAN, RUNNING = "plan.json", "running"
 
 
 class Wanted(NamedTuple):
-    """The profiles that are to be active.  `given`: by the user, who is told of a name that no service has; else an
-    earlier plan had them, and they may be gone from the file."""
+    """The profiles that are to be active.  `given`: where the user named them; a name that no service has is an error
+    then.  Empty: they are those of an earlier plan, and may be gone from the file."""
 
     names: tuple[str, ...]
     given: str = ""

@@ -41,6 +41,11 @@ def cells(row: Instance) -> tuple[str, ...]:
     )
 
 
+def state_and_readiness(row: Instance) -> str:
+    """`running, ready`; of other states the state alone."""
+    return f"{row['state']}, ready" if row["ready"] and row["state"] == "running" else row["state"]
+
+
 def note(row: Instance) -> str:
     """The reason of the state and what happens next; empty where both are obvious."""
     kept = row.get("maintenance")

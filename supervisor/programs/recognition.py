@@ -1,4 +1,4 @@
-"""Finds the name of the program that a command runs: of interpreters and wrappers, the name of what they run."""
+"""Finds the name of the program that a command runs; for an interpreter or a wrapper, the name of what it runs."""
 
 from __future__ import annotations
 

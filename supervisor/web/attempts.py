@@ -12,7 +12,7 @@ MOST_CLIENTS = 1024
 
 
 class Attempts:
-    """The wrong tokens of each client.  A client that waits is not heard, so it learns nothing about another token."""
+    """The wrong tokens of each client.  Tokens of a client that has to wait are not looked at."""
 
     def __init__(self) -> None:
         self._wrong: dict[Hashable, tuple[float, float]] = {}

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from supervisor.display.markup import text
+
+
+def in_address(name: str) -> str:
+    """A name as a part of an address."""
+    return quote(name, safe="", errors="replace")
 
 
 def frame(title: str, body: str, stream: str = "") -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from supervisor.core.history.replicated import contact
 from supervisor.core.history.why import parts
@@ -21,7 +20,7 @@ from supervisor.display.hosts import (
 from supervisor.display.markup import text
 from supervisor.display.numbers import count
 from supervisor.display.pushed import pushed_lines
-from supervisor.web.frame import frame
+from supervisor.web.frame import frame, in_address
 from supervisor.web.words import PARTS
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 def host_link(node: str) -> str:
     """A link to the page of a host."""
-    return f'<a href="/host/{quote(node, safe="", errors="replace")}">{text(node)}</a>'
+    return f'<a href="/host/{in_address(node)}">{text(node)}</a>'
 
 
 def hosts_line(word: ClusterWord | None) -> str:

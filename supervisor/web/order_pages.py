@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
 from supervisor.core.history.outlook import standing
 from supervisor.core.text.units import span
 from supervisor.display.markup import text
 from supervisor.display.numbers import count
-from supervisor.web.frame import frame
+from supervisor.web.frame import frame, in_address
 
 if TYPE_CHECKING:
     from supervisor.core.model.instance_documents import Instance
@@ -70,7 +69,7 @@ class Target:
 
 def order_address(name: str) -> str:
     """The page on which orders for this service or instance are given."""
-    return f"/order/{quote(name, safe='', errors='replace')}"
+    return f"/order/{in_address(name)}"
 
 
 def order_link(name: str) -> str:
@@ -86,7 +85,7 @@ def order_page(target: Target, daemon: str, wrong: str = "") -> bytes:
 
 
 def _head(title: str, name: str) -> str:
-    page = f"/service/{quote(name, safe='', errors='replace')}"
+    page = f"/service/{in_address(name)}"
     return (
         f'<header>\n<h1>{text(title)}</h1>\n<p><a href="/">All services</a> · <a href="{page}">{text(name)}</a></p>\n'
         "</header>\n"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
 from supervisor.core.history.outlook import prospect, standing
 from supervisor.core.history.why import parts
@@ -18,7 +17,7 @@ from supervisor.display.evidence import evidence_lines
 from supervisor.display.markup import text
 from supervisor.display.numbers import count
 from supervisor.display.strip_picture import strip_picture
-from supervisor.web.frame import frame
+from supervisor.web.frame import frame, in_address
 from supervisor.web.order_pages import order_link
 from supervisor.web.rows import EMPTY, Fields, grouped, head_fields, instance_fields, problems, service_fields
 from supervisor.web.words import PARTS
@@ -69,7 +68,7 @@ class Past:
 
 def service_link(name: str, shown: str = "") -> str:
     """A link to the page of a service or instance."""
-    return f'<a href="/service/{quote(name, safe="", errors="replace")}">{text(shown or name)}</a>'
+    return f'<a href="/service/{in_address(name)}">{text(shown or name)}</a>'
 
 
 def services_page(
@@ -107,7 +106,7 @@ def services_page(
     )
     body = table if status["instances"] else "<p>No service is configured.</p>\n"
     name = daemon["name"]
-    query = f"?service={quote(title, safe='', errors='replace')}" if title else ""
+    query = f"?service={in_address(title)}" if title else ""
     return frame(
         f"{title} · {name}" if title else name,
         f'{_header(status, past, title, hosts)}<main id="main">\n{body}{more}</main>\n{_footer(orders)}',

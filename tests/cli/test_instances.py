@@ -126,7 +126,7 @@ def test_dependencies_without_a_daemon(written: Supervisor) -> None:
     assert out == "web\n|- cache\n|  `- db\n`- db\nalone\n"
 
 
-def test_who_needs_a_service(written: Supervisor) -> None:
+def test_what_depends_on_a_service(written: Supervisor) -> None:
     assert written("tree", "--depends", "--reverse", "db")[1] == "db\n|- cache\n|  `- web\n`- web\n"
     assert written("list-dependencies", "--reverse", "cache")[1] == "cache\n`- web\n"
 

@@ -126,8 +126,8 @@ def test_an_error_of_an_inherited_value_names_the_line_of_the_parent(complaints:
             '[services.a]\ncommand = "true"\nextends = "t"\nunset = ["enviroment", "environment.AA"]\n'
             '[templates.t]\nenvironment.A = "1"\n',
             [
-                'services.toml:4: services.a.unset[0]: nothing gives it "enviroment"; did you mean "environment"?',
-                'services.toml:4: services.a.unset[1]: nothing gives it "environment.AA"; did you mean "environment.A"?',
+                'services.toml:4: services.a.unset[0]: it does not inherit "enviroment"; did you mean "environment"?',
+                'services.toml:4: services.a.unset[1]: it does not inherit "environment.AA"; did you mean "environment.A"?',
             ],
         ),
         (

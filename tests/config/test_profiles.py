@@ -130,5 +130,5 @@ def test_what_a_daemon_had_is_remembered(tmp_path: Path) -> None:
 
 def test_a_file_of_which_nothing_is_there(complaints: Complain) -> None:
     assert complaints('[defaults]\nprofiles = ["b", "a"]\n[services.web]\ncommand = "true"\n') == [
-        "services.toml:3: services: none is there: each has profiles, of which none is active (a, b)"
+        "services.toml:3: services: none is active: each has profiles, and no profile is active (a, b)"
     ]

@@ -38,7 +38,7 @@ def fact(lines: list[str], label: str) -> str:
     return next(line.partition(": ")[2] for line in lines if line.strip().startswith(f"{label}:"))
 
 
-def test_a_page_has_what_is_needed_at_night() -> None:
+def test_the_page_of_a_healthy_instance_has_all_its_facts() -> None:
     lines = page_lines(page(**beating(0.31), port=8001), ASCII, None)
     assert fact(lines, "Defined") == "/srv/shop/services.toml:12"
     assert fact(lines, "State").startswith("running and ready (run 1, pid ")

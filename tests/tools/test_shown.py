@@ -129,6 +129,9 @@ def whole(piece: str, folder: Path) -> dict[str, Any]:
     document = tomllib.loads(piece.replace("/etc/phi/", f"{folder}/").replace("./", f"{folder}/"))
     if document.keys() - TABLES.keys():
         document = {"services": {"web": document}}
+    for name in document.get("include", ()):
+        if "*" not in name:
+            (folder / name).touch()
     services = document.setdefault("services", {"web": {}})
     for group in document.get("groups", {}):
         services["web"]["group_name"] = group

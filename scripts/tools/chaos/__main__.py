@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.tools.bench.ports import free_port
 from supervisor.adapters.linux import procfs
 from supervisor.client import Client
 from supervisor.config.source.locate import locations
@@ -226,11 +227,7 @@ def _came_back(event: Event) -> bool:
 @contextlib.contextmanager
 def own_daemon(say: Callable[[str], None]) -> Iterator[Client]:
     """A daemon in a temporary place, ready."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="chaos-") as place:
         file = Path(place, "services.toml")
         file.write_text(SERVICES.format(place=place, python=sys.executable, root=ROOT, port=port))

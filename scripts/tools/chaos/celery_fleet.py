@@ -13,7 +13,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from scripts.tools.bench.ports import free_port
 from scripts.tools.chaos.celery_judge import FAULTS, MARGIN, NOTHING, STUCK, Course, Hurt, judge
 from scripts.tools.chaos.private_daemon import JSON, daemon, events, tell
 from scripts.tools.chaos.proc_view import Process, alive, stat
@@ -262,9 +262,7 @@ def celery_fleet(tasks: int, seed: int, seconds: float, say: Callable[[str], Non
     redis, cli = shutil.which("redis-server"), shutil.which("redis-cli")
     if redis is None or cli is None:
         raise SystemExit("redis-server and redis-cli are needed: apt-get install redis-server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     limit, visible = (SHORT_LIMIT, SHORT_VISIBLE) if tasks < SHORT else (LONG_LIMIT, LONG_VISIBLE)
     services = SERVICES.format(redis=redis, cli=cli, port=port, limit=limit, visible=visible)
     with daemon(services, {"fleet.py": PROGRAM}) as (client, place):

@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from scripts.tools.bench.ports import free_ports
 from scripts.tools.chaos.catalog import Program, find
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,7 +50,8 @@ def prepare(place: Path, programs: Sequence[Program], say: Callable[[str], None]
     if missing:
         say(f"left out, because not installed: {', '.join(p.name for p in missing)}")
     there = [p for p in programs if p not in missing]
-    ports = dict(zip((p.name for p in there), zip(*[iter(_free_ports(2 * len(there)))] * 2, strict=True), strict=True))
+    first = free_ports(2 * len(there))
+    ports = {program.name: (first + 2 * n, first + 2 * n + 1) for n, program in enumerate(there)}
     place.chmod(0o711)  # some run as users of their own
     out = []
     for program in there:
@@ -66,14 +67,6 @@ def prepare(place: Path, programs: Sequence[Program], say: Callable[[str], None]
         if _set_up(program, words, say):
             out.append(Prepared(program, ports[program.name][0], _table(program, words)))
     return out
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def _set_up(program: Program, words: dict[str, str], say: Callable[[str], None]) -> bool:

@@ -9,8 +9,8 @@ HEAD = """# What known programs do
 
 Daemons differ in what they say to their manager, in what each signal does, and in how they end. This page is made from
 `supervisor/programs/book` (`scripts/reference`), one file a program. Each was run by `scripts/programs`, which plays the
-manager, in the version and on the day that its line tells. Another version or build may do otherwise; the book is advice,
-and what your services.toml says is what happens.
+service manager, in the version and on the day that its line names. Another version or build may do otherwise. The book is
+advice: what your services.toml says is what happens. A dash means none, or not tried.
 
 The same book is used by
 
@@ -23,15 +23,15 @@ The same book is used by
 SAYS = """## Start, reload and the datagrams of sd_notify
 
 *Says at its start*: the datagrams in order, `child` where a child of the main process sent one. *Reload*: the signal, and what
-follows. *Broken file*: what a running program does when it is told to reload a file that it cannot read; *check first* fails
-for such a file, so that it can be run before the signal. *LISTEN_FDS*: whether it takes sockets that are passed to it.
+follows. *Broken file*: what a running program does when it is told to reload a file with an error; *check first* fails for
+such a file, so that it can be run before the signal. *LISTEN_FDS*: whether it takes sockets that are passed to it.
 """
 ENDS = """## Ends
 
 How the main process ends: *exit N*, or the signal that it does not handle; *goes on* where it ignores the signal or uses it for
 something else. *N left*: processes that it leaves behind, which the supervisor ends. *Child ended*: what the main process does
 when its first child is sent TERM. *Broken file* at its start. *Background*: what the command without its option for the
-foreground does.
+foreground does (*stays*: where it has NOTIFY_SOCKET; without it, it goes to the background).
 """
 
 

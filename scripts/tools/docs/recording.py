@@ -28,8 +28,8 @@ from fcntl import ioctl
 from itertools import pairwise
 from pathlib import Path
 
+from scripts.tools.bench.ports import free_port
 from scripts.tools.docs.animated_terminal import Frame, Screen, lines_of, svg
-from scripts.tools.docs.screenshots import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 PICTURE = ROOT / "docs" / "img" / "recording.svg"

@@ -6,7 +6,6 @@ The example runs in a temporary place, and the dashboard without a terminal.
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,12 +74,6 @@ async def _until(pilot: Pilot[Any], condition: Callable[[], bool], seconds: floa
             return
         await pilot.pause(0.1)
     raise SystemExit("what was to be photographed did not come about")
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def main() -> int:

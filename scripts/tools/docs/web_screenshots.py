@@ -8,13 +8,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from scripts.tools.docs.screenshots import PICTURES, ROOT, free_port, wait_for
+from scripts.tools.docs.screenshots import PICTURES, ROOT, wait_for
 from supervisor.client import Client
+from supervisor.demo.project import laid_out
 
 HISTORY = 75.0
 """Seconds to wait first, so that the strips have something to show."""
@@ -29,26 +28,20 @@ SHOTS = (
 def main() -> int:
     from playwright.sync_api import sync_playwright
 
-    with tempfile.TemporaryDirectory(prefix="demo-") as place:
-        shutil.copytree(ROOT / "examples", Path(place, "examples"))
-        port = free_port()
-        text = (ROOT / "services.toml").read_text().replace("18080", str(free_port()))
-        head = f'[supervisor]\nruntime_dir = "{place}/run"\nstate_dir = "{place}/state"\n'
-        http = f'\n[supervisor.http]\nlisten = "127.0.0.1:{port}"\nweb = true\nweb_actions = true\n'
-        config = Path(place, "services.toml")
-        config.write_text(text.replace("[supervisor]\n", head + 'name = "demo"\n', 1) + http)
-        daemon = subprocess.Popen(
-            [sys.executable, "-m", "supervisor", "run", "-f", str(config)], stderr=subprocess.DEVNULL
-        )
+    with laid_out() as project:
+        file, with_orders = project.file, "web = true\nweb_actions = true\n"
+        file.write_text(file.read_text().replace("web = true\n", with_orders, 1))
+        command = [sys.executable, "-m", "supervisor", "run", "-f", str(file)]
+        daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            client = Client(f"{place}/run/control.sock")
+            client = Client(f"{file.parent}/run/control.sock")
             wait_for(client, daemon)
             time.sleep(HISTORY)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
                 for name, scheme, width, height, path in SHOTS:
                     options = {"color_scheme": scheme, "viewport": {"width": width, "height": height}}
-                    _take(browser, name, options, f"http://127.0.0.1:{port}{path}", client)
+                    _take(browser, name, options, f"{project.page.rstrip('/')}{path}", client)
                 browser.close()
         finally:
             daemon.terminate()

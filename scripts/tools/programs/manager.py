@@ -1,4 +1,4 @@
-"""Plays the manager of one program: starts it, hears its datagrams, signals it, and ends all that it left."""
+"""The service manager of one program: starts it, receives its datagrams, signals it, and ends all that it left."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from supervisor.adapters.linux import procfs
 
 PR_SET_CHILD_SUBREAPER = 36
 WATCHDOG_USEC = 3_000_000
@@ -132,28 +134,10 @@ def managed(
                 process.wait(10)
 
 
-def children(pid: int) -> list[int]:
-    found: list[int] = []
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [int(word) for word in file.read_text().split()]
-    return found
-
-
 def descendants() -> list[int]:
     """All living processes below this one."""
-    found, todo = [], [os.getpid()]
-    while todo:
-        below = children(todo.pop())
-        found += below
-        todo += below
-    return [pid for pid in found if not _dead(pid)]
-
-
-def _dead(pid: int) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    return True
+    found = ((pid, procfs.stat(pid)) for pid in procfs.descendants(os.getpid()))
+    return [pid for pid, stat in found if stat is not None and not stat.ended]
 
 
 def end_all() -> None:

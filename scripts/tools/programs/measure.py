@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.tools.programs.manager import Managed, children, descendants, managed
+from scripts.tools.bench.ports import free_port
+from scripts.tools.programs.manager import Managed, descendants, managed
+from supervisor.adapters.linux.procfs import children
 
 UP, END, RELOADED, SETTLED = 60.0, 15.0, 6.0, 2.0
 """Seconds: until it is up; until a signal that ends it has ended it; in which a reload ends it, if it
@@ -55,7 +57,7 @@ def measure(recipe: Recipe, path: str) -> dict[str, Any]:
 class Run:
     def __init__(self, recipe: Recipe, place: Path, path: str) -> None:
         self.recipe, self.place = recipe, place
-        self.words = {"dir": str(place), "port": str(_free_port()), "port2": str(_free_port())}
+        self.words = {"dir": str(place), "port": str(free_port()), "port2": str(free_port())}
         self.environment = {"PATH": path, "HOME": str(place), "LANG": "C.UTF-8", **recipe.get("environment", {})}
         self.user = pwd.getpwnam(recipe["user"]).pw_uid if "user" in recipe and os.getuid() == 0 else None
         self.renew()
@@ -189,12 +191,6 @@ def _said(heard: Sequence[tuple[bool, str]], one: Managed) -> list[str]:
 def _word(line: str) -> str:
     name, _, _ = line.partition("=")
     return line if name in ("READY", "RELOADING", "STOPPING", "WATCHDOG") else name
-
-
-def _free_port() -> int:
-    with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
-        return int(any_port.getsockname()[1])
 
 
 def _waiting(port: int) -> int:

@@ -1,4 +1,4 @@
-"""The token that an order of the web view must carry: a file that only the daemon's owner, and its group, can read.
+"""The token that an order of the web view must carry, in a file that only the daemon's owner, and its group, can read.
 
 Every start of the daemon makes a new one. A program that took the port while no daemon ran may have been sent the old
 one. An upgrade keeps it, because the port stays taken.

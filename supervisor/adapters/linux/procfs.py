@@ -135,6 +135,14 @@ def command_line(pid: int) -> list[str]:
     return [part.decode(errors="replace") for part in content.rstrip(b"\0").split(b"\0")] if content else []
 
 
+def user_of(pid: int) -> int | None:
+    """The user of the process; None where it has ended."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116 - pathlib costs memory
+    except OSError:
+        return None
+
+
 def environment_value(pid: int, name: str) -> str | None:
     """One variable of the environment that the process was *started* with; None: not set, or not readable."""
     return environment_values(pid, name)[0]

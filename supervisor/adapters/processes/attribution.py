@@ -111,15 +111,7 @@ class Attribution:
         if found != self._id or not instance:
             return None
         user = self._user_of(instance)
-        return instance if _user(pid) == (os.geteuid() if user is None else user) else None
-
-
-def _user(pid: int) -> int | None:
-    """The user of the process."""
-    try:
-        return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116
-    except OSError:
-        return None
+        return instance if procfs.user_of(pid) == (os.geteuid() if user is None else user) else None
 
 
 def _path_in_hierarchy(directory: str) -> str:

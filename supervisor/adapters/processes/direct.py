@@ -1,7 +1,7 @@
 """Starts a program by posix_spawn: the C library's vfork, at a third of the cost of `subprocess.Popen`.
 
-It sets neither a directory nor rights.  So this process is in the service's directory for the moment of the spawn, and
-what sets rights is started otherwise (spawn.py).
+It can set neither a directory nor rights.  So the daemon is in the service's directory for the moment of the spawn, and
+a service with a user, groups or a umask of its own is started in another way (spawn.py).
 """
 
 from __future__ import annotations
@@ -70,9 +70,10 @@ def _first(
     environment: Mapping[bytes, bytes],
     actions: Sequence[tuple[int, int, int]],
 ) -> int:
-    """Execute the first of `programs` that can be.  OSError: the first that tells more than that a file is missing.
+    """Execute the first of `programs` that can be executed.  OSError where there is none: the first error that is not
+    about a missing file.
 
-    What is missing is not tried, unless all are: that would be a process that ends at once."""
+    A missing file is not tried unless all are missing, because each try is a process that ends at once."""
     failed = errno.ENOENT
     for program in [p for p in programs if os.access(p, os.F_OK)] or programs:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -100,14 +99,6 @@ def _cpu(pids: Iterable[int]) -> dict[int, tuple[float, float]]:
     """Seconds of CPU, and of age."""
     stats = ((pid, procfs.stat(pid)) for pid in pids)
     return {pid: ((s.utime + s.stime) * procfs.TICK, age(s.start)) for pid, s in stats if s is not None}
-
-
-def user_of(pid: int) -> int | None:
-    """The user of a process; None where it has ended."""
-    try:
-        return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116
-    except OSError:
-        return None
 
 
 def _state(pid: int, stat: procfs.Stat, frozen: dict[str, bool]) -> str:

@@ -59,10 +59,10 @@ def strangers(mains: Container[int], *, recent: bool = False) -> list[int]:
 
 @contextmanager
 def one_look() -> Iterator[None]:
-    """Let one look serve all questions inside the block, if it shows no stranger.
+    """Answer all questions inside the block by one look, if it shows no stranger.
 
-    That is exact for who asks what is left of trees whose main processes were reaped before: what is left of one is a
-    stranger or descends from one, so there is nothing, and never will be."""
+    It is exact where the question is what remains of trees whose main processes were reaped before: what remains is a
+    stranger or descends from one.  Without a stranger nothing remains, and nothing can appear later."""
     _last.in_force, _last.mains = True, None
     try:
         yield

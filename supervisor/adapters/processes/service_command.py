@@ -1,4 +1,4 @@
-"""Turns this process into a command that runs as a process of a service would, and is none.
+"""Turns this process into a command that runs as a process of a service would, and is not a part of it.
 
 It gets what the service has: environment, directory, user, limits, namespaces, a cgroup with the same limits.  It keeps
 the caller's descriptors, terminal, session and process group.  It gets nothing that would make it a part of the
@@ -34,7 +34,7 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 _NAMESPACES = ("user", "ipc", "uts", "net", "cgroup", "mnt")
 """Those that are entered where the service has others; the user namespace gives the right to enter the rest."""
 _NOT_GIVEN = (b"NOTIFY_SOCKET", b"WATCHDOG_USEC", marks.MARKER.encode())
-"""With them a command could speak for the service, and would be taken for a part of it."""
+"""With them a command could send messages for the service, and would count as a part of it."""
 
 
 class Running(NamedTuple):

@@ -157,8 +157,8 @@ def _place(target: DaemonTarget, event: Event) -> str:
 
 
 def _end(target: DaemonTarget, daemon: int, terminal: bool) -> None:
-    """Stop what runs, also where the daemon was ended or killed by someone else.  Signals change nothing any more: the
-    services' own timeouts limit the wait."""
+    """Stop what runs, also where the daemon was ended or killed from outside.  Signals are ignored from now on: the
+    timeouts of the services limit the wait."""
     from supervisor.cli.detached_daemon import exit_code
     from supervisor.cli.down import end_all
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
+from supervisor.cli.instances.daemon_process import other_user
 from supervisor.cli.options import complete_services, daemon_options, pass_target
 from supervisor.errors import NoSuchService, NotListening, OperationFailed, UsageError
 
@@ -105,19 +106,19 @@ def _place(target: DaemonTarget, name: str) -> _Place:
 
 def _beside(target: DaemonTarget, name: str, status: Status) -> _Place:
     """Beside an instance of a running daemon."""
-    from supervisor.adapters.processes.host_processes import directory_name, user_of
+    from supervisor.adapters.processes.host_processes import directory_name
     from supervisor.adapters.processes.service_command import Running, environment_of_process, group_directory
     from supervisor.cli.unwatched import read_id
 
     row, daemon = _chosen(name, status["instances"]), status["supervisor"]
-    if target.client.daemon_pid() != daemon["pid"]:
-        raise OperationFailed("the daemon runs in another pid namespace", "Run this in its container.")
-    if (user := user_of(daemon["pid"])) not in (None, os.geteuid()):
+    if (user := other_user(target.client, daemon["pid"])) is not None:
         raise OperationFailed(f"the daemon runs as user {user}", f"Run it so: sudo -u '#{user}' supervisor exec …")
     plan = target.plan_in_force
     spec = plan.service(row["service"]) if plan is not None else None
     if plan is None or spec is None:
-        raise OperationFailed(f"the definition of {row['service']} in force cannot be read", "Are you its user?")
+        raise OperationFailed(
+            f"the definition of {row['service']} in force cannot be read", "Run it as the user of the daemon."
+        )
     inherited = environment_of_process(daemon["pid"])
     if inherited is None:
         raise OperationFailed("the environment of the daemon may not be read", "Run it as the user of the daemon.")

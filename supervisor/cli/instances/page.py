@@ -86,6 +86,8 @@ def _worst(row: Instance) -> int:
 
 def _states(client: Client, services: Iterable[str]) -> dict[str, str]:
     """The states of the instances of each service: `running, ready`, or `2 of 3 ready`."""
+    from supervisor.display.status_row import state_and_readiness
+
     wanted = list(dict.fromkeys(services))
     rows: list[Instance] = []
     with suppress(NoSuchService):  # a reload has removed one a moment ago
@@ -94,7 +96,7 @@ def _states(client: Client, services: Iterable[str]) -> dict[str, str]:
     for name in wanted:
         mine = [row for row in rows if row["service"] == name]
         if len(mine) == 1:
-            found[name] = mine[0]["state"] + (", ready" if mine[0]["ready"] and mine[0]["state"] == "running" else "")
+            found[name] = state_and_readiness(mine[0])
         elif mine:
             found[name] = f"{sum(row['ready'] for row in mine)} of {len(mine)} ready"
     return found

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
+from supervisor.cli.instances.daemon_process import other_user
 from supervisor.cli.options import colored, daemon_options, pass_target, services_argument
-from supervisor.errors import NoDaemon, NoSuchService, NotListening, OperationFailed, UsageError
+from supervisor.errors import NoDaemon, NoSuchService, NotListening, UsageError
 
 if TYPE_CHECKING:
     from supervisor.client import Client
@@ -98,16 +99,13 @@ def _bold(text: str) -> str:
 
 def _families(target: DaemonTarget, services: Sequence[str], pss: bool) -> list[Family]:
     """What a running daemon has: one request, and one look at /proc by this process."""
-    from supervisor.adapters.processes.host_processes import user_of
     from supervisor.cli.unwatched import read_id
     from supervisor.display.status_row import note
 
     client = target.client
     status = client.status()  # of all: a process of another instance must be known as such
     daemon, rows = status["supervisor"], status["instances"]
-    if client.daemon_pid() != daemon["pid"]:
-        raise OperationFailed("the daemon runs in another pid namespace", "Run this in its container.")
-    if user_of(daemon["pid"]) not in (None, os.geteuid()) and os.geteuid():
+    if other_user(client, daemon["pid"]) is not None and os.geteuid():
         sys.stderr.write("as another user than the daemon you may not see all processes\n")
     wanted = _meant(client, rows, services)
     shown = {row["name"]: (row, _says(row, note(row))) for row in rows if row["name"] in wanted}
@@ -134,7 +132,9 @@ def _meant(client: Client, rows: Sequence[Instance], services: Sequence[str]) ->
 
 
 def _says(row: Instance, note: str) -> str:
-    state = f"{row['state']}, ready" if row["ready"] and row["state"] == "running" else row["state"]
+    from supervisor.display.status_row import state_and_readiness
+
+    state = state_and_readiness(row)
     return f"{state}: {note}" if note else state
 
 

@@ -1,4 +1,4 @@
-"""Puts side by side what a tool itself makes of its files, and what the import makes of them.
+"""Compares how a tool itself reads its files with how the import reads them.
 
 The reader of the installed tool runs in a process of its own, and starts no program of the user.  The values of
 variables are compared, and never shown.

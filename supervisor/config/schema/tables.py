@@ -376,15 +376,15 @@ SERVICE = table(
         "autostart": key(kinds.SWITCH, "Start it with the daemon."),
         "profiles": key(
             kinds.many(kinds.NAME),
-            "It is there only if one of these is active: --profile NAME, SUPERVISOR_PROFILES (docs/several-files.md).",
+            "Profiles of which one must be active, or the service is left out: --profile NAME (docs/several-files.md).",
         ),
         "extends": key(
             kinds.NAME,
-            "A template or a service whose keys it has where it does not write them (docs/several-files.md).",
+            "A template or a service from which it inherits the keys that it does not set (docs/several-files.md).",
         ),
         "unset": key(
             kinds.many(kinds.TEXT),
-            'Keys that it does not take from its parents or [defaults]: "heartbeat", "environment.DEBUG".',
+            'Keys that it does not inherit from its parents or [defaults]: "heartbeat", "environment.DEBUG".',
         ),
         "type": key(kinds.one_of(ServiceType), "oneshot: runs to completion; dependants wait for it."),
         "group_name": key(kinds.NAME, "The group it belongs to."),
@@ -445,7 +445,7 @@ HTTP_SERVER = table(
         "private_key": key(kinds.PATH, "TLS: the key that belongs to it, a PEM file."),
         "web": key(kinds.SWITCH, "A read-only page for a browser at this address (docs/web.md); not with token_file."),
         "web_actions": key(
-            kinds.SWITCH, "Its pages also give orders, with the token that `supervisor web --token` prints."
+            kinds.SWITCH, "The pages can also give orders, with the token that `supervisor web --token` prints."
         ),
     },
 )
@@ -548,7 +548,8 @@ FILE = table(
         "defaults": key(SERVICE),
         "services": key(core_schema.dict_schema(kinds.NAME, SERVICE), "Services to supervise."),
         "templates": key(
-            core_schema.dict_schema(kinds.NAME, SERVICE), "What services have by `extends`; none of them is started."
+            core_schema.dict_schema(kinds.NAME, SERVICE),
+            "Keys that services inherit with `extends`; a template is never started.",
         ),
         "groups": key(core_schema.dict_schema(kinds.NAME, GROUP), "Groups of services, by their group_name."),
     },

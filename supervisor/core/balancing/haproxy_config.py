@@ -20,8 +20,8 @@ NOWHERE = "127.0.0.1:1"
 LEAST_SLOTS, HOSTS = 8, 4
 IDEMPOTENT = "GET HEAD OPTIONS PUT DELETE TRACE"
 BUFFER = 15 * 1024
-"""Bytes of a request that HAProxy can keep to send it again (tune.bufsize less tune.maxrewrite).  What may fit is sent
-when it has come as a whole: HAProxy sends nothing again of which a part came after it had begun."""
+"""Bytes of a request that HAProxy can keep to send it again (tune.bufsize less tune.maxrewrite).  A request that may
+fit is sent on only when it is complete: HAProxy does not send a request again of which a part came after it began."""
 LONGEST_WAIT = 600
 """Seconds that a client or an instance may be silent within a request: a hung instance is found by its heartbeats."""
 

@@ -167,8 +167,8 @@ def send_signal(instance: Instance, event: ev.SendSignal, now: float, out: list[
 
 
 def begins_anew(instance: Instance, spec: ServiceSpec) -> bool:
-    """A changed definition that needs a new process starts one, although none runs: the former one failed or ended, and
-    nobody stopped it.  A oneshot that has succeeded is done."""
+    """Whether a changed definition starts a process although none runs: the former process failed or ended without an
+    order, and the change needs a new process.  A oneshot that has succeeded is done."""
     if instance.goal is not Goal.UP:
         return False
     if instance.state is State.STOPPED:

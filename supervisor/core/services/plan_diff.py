@@ -101,7 +101,7 @@ def difference(old: Plan, new: Plan) -> Difference:
 def at_rest(
     plan: Plan, changed: AbstractSet[str], instances: Mapping[str, Instance]
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Of services that need new processes those of which nothing runs: what the changed plan starts, and the others."""
+    """The services that need new processes and have none: those that the changed plan starts, and the others."""
     started: set[str] = set()
     resting: set[str] = set()
     for spec in plan.services:

@@ -70,7 +70,7 @@ def owners(seen: Iterable[Seen], signs: Signs) -> dict[int, Owner]:
 
 
 def _shown(one: Seen, signs: Signs, instances: Mapping[int, str], processes: Mapping[int, Seen]) -> Owner | None:
-    """Whom the process itself shows to belong to; None: it shows nothing, so its parent decides."""
+    """The owner that the process itself shows; None: it shows none, so its parent decides."""
     if one.pid in instances:
         return Owner(instances[one.pid], MAIN)
     group = group_of(one.cgroup, signs.directory)

@@ -132,8 +132,8 @@ class ServiceSet:
     def finished(self, now: float) -> bool:
         """A shutdown has nothing left to wait for: what still runs outlives the daemon or cannot be killed.
 
-        Asked in each turn of it.  What was found ended is passed over until nothing seems to be left: otherwise each of
-        many ends would be a look at all of them."""
+        Asked in each turn of a shutdown.  Instances that have ended are removed from a list, and all are looked at only
+        when it is empty, so that the time grows with the number of instances and not with its square."""
         left = self._left_to_end
         while left and not _is_awaited(left[-1], now):
             left.pop()

@@ -74,7 +74,7 @@ class Orders:
         self._send(exchange, 202, taken_page(verb, name, names, self._name))
 
     def _give(self, verb: str, name: str, fields: Mapping[str, str], exchange: Exchange) -> list[str]:
-        """Carry it out; the instances that it is for."""
+        """Carry out the order; returns the instances that it is for."""
         peer = exchange.request.peer
         if verb in ("pause", "resume"):
             return [self._daemon.steer(verb, name, peer)["service"]]
@@ -166,7 +166,7 @@ def _dependants(services: Services, meant: set[str]) -> list[str]:
 
 
 def _seconds(minutes: str) -> float | None:
-    """None: until it is ended."""
+    """The minutes of a maintenance in seconds; None where none are given: it lasts until it is ended."""
     if not minutes.strip():
         return None
     found = float(minutes) * 60.0 if _MINUTES.fullmatch(minutes.strip()) else 0.0

@@ -1,4 +1,4 @@
-"""Puts side by side what the real supervisord makes of a file, and what the import makes of it.
+"""Compares how the real supervisord reads a file with how the import reads it.
 
 The reader of an installed supervisord runs in an interpreter of its own.  It starts no program.  The values of
 variables are compared, and never shown.
