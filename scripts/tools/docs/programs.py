@@ -10,7 +10,8 @@ HEAD = """# What known programs do
 Daemons differ in what they say to their manager, in what each signal does, and in how they end. This page is made from
 `supervisor/programs/book` (`scripts/reference`), one file a program. Each was run by `scripts/programs`, which plays the
 manager, in the version and on the day that its line tells. Another version or build may do otherwise; the book is advice,
-and what your services.toml says is what happens.
+and what your services.toml says is what happens. In the tables `–` stands where a program says or has nothing of the kind, or
+where it was not tried.
 
 The same book is used by
 
