@@ -78,7 +78,7 @@ class _WithCommand(click.Command):
 @click.option(
     "--check", is_flag=True, help="With --from: compare with how the installed tool reads the files; write nothing."
 )
-@click.argument("paths", nargs=-1, metavar="[FILE…]")
+@click.argument("paths", nargs=-1, metavar="[FILE…] [-- COMMAND…]")
 def init(
     force: bool,
     first: str | None,
@@ -115,11 +115,23 @@ def init(
     if first is not None:
         _take_over([Path(first), *map(Path, paths)], output or "services.toml", tool, env, force, as_json)
         return
-    if output is not None or tool is not None or env is not None or as_json or check or len(paths) > 1:
-        raise UsageError("--output, --format, --env, --json, --check and further files go with --from")
+    if output is not None or tool is not None or env is not None or as_json or check:
+        raise UsageError("--output, --format, --env, --json and --check go with --from")
+    if len(paths) > 1 or (paths and _is_program(paths[0])):
+        raise UsageError(
+            "a command stands after --, and several files go with --from",
+            f"For a service that runs it: supervisor init -- {shlex.join(paths)}",
+        )
     path = paths[0] if paths else "services.toml"
     _write(path, STARTER, force, 0o666)
     click.echo(f"{path} written; `supervisor check` explains it, `supervisor up` runs it")
+
+
+def _is_program(word: str) -> bool:
+    """Whether this is the name of a program on the PATH, so that `--` was forgotten before it."""
+    from shutil import which
+
+    return "/" not in word and not word.endswith(".toml") and which(word) is not None
 
 
 def _for_command(path: str, command: Sequence[str], force: bool) -> None:
@@ -128,17 +140,20 @@ def _for_command(path: str, command: Sequence[str], force: bool) -> None:
     from supervisor.programs.suggestion import suggestion
 
     if not command:
-        raise UsageError("-- stands before a command", "supervisor init -- python app.py")
+        raise UsageError("after -- there is no command", "For example: supervisor init -- python app.py")
     known = suggestion(command)
     table: dict[str, object] = {"command": known.command, **known.keys}
     if Path.cwd() != Path(path).absolute().parent:
         table["directory"] = str(Path.cwd())
-    _write(path, service_toml(known.name, table), force, 0o666)
+    add = shlex.join(
+        ["supervisor", "add", *(() if path == "services.toml" else ("-f", path)), known.name, "--", *command]
+    )
+    _write(path, service_toml(known.name, table), force, 0o666, add)
     for reason in known.reasons:
         click.echo(f"  {reason}")
-    click.echo(f"{path} written with the service {known.name}; `supervisor check` explains it, `supervisor up` runs it")
     if problems := _problems(path):
         raise OperationFailed(f"{path} is written, but `supervisor check` refuses it", "\n".join(problems))
+    click.echo(f"{path} written with the service {known.name}; `supervisor check` explains it, `supervisor up` runs it")
 
 
 def _take_over(
@@ -238,10 +253,10 @@ def _least_mode(sources: Sequence[Path]) -> int:
     return mode
 
 
-def _write(path: str, text: str, force: bool, mode: int) -> None:
+def _write(path: str, text: str, force: bool, mode: int, service: str = "") -> None:
     """Write the file as a whole.  OperationFailed: it exists and `force` is not set, or it cannot be written.
 
-    What was begun is removed then."""
+    What was begun is removed then.  `service`: the command that adds the service to a file that exists."""
     fresh = f"{path}.new" if force else path
     try:
         content = text.encode()
@@ -256,6 +271,8 @@ def _write(path: str, text: str, force: bool, mode: int) -> None:
             raise
     except FileExistsError:
         hint = "Remove it." if force else "Choose another name, or overwrite it with --force."
+        if service and not force:
+            hint += f"\nTo add the service to the file: {service}"
         raise OperationFailed(f"{fresh} exists already", hint) from None
     except UnicodeEncodeError:
         raise OperationFailed(f"cannot write {path}: a name or path in it is not UTF-8") from None

@@ -42,6 +42,13 @@ def file_of(path: str, name: str, env: Mapping[str, str] = os.environ) -> str | 
     return next((problems.shown((kind, name)) for kind in KINDS if name in raw.get(kind, {})), None)
 
 
+def place_of(path: str, name: str, env: Mapping[str, str] = os.environ) -> tuple[str, int] | None:
+    """The name for the user of the file that has the service, and the line in it; None: there is no such service.
+    ConfigError where a text is no TOML."""
+    raw, problems = _read(path, env)
+    return problems.place_of(("services", name)) if name in raw.get("services", {}) else None
+
+
 def _read(path: str, env: Mapping[str, str]) -> tuple[dict[str, Any], Problems]:
     """All tables, and whose file each is in."""
     text = read_text(Path(path))

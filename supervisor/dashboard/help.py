@@ -10,9 +10,9 @@ from supervisor.display.state_style import AWAITS_CONNECTION, FLAPPING, ON_DEMAN
 
 _KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
-        "act on the selected rows, else on the one at the cursor; a service is all its instances",
+        "act on the selected rows, else on the one at the cursor",
         (
-            ("s  x  r", "start, stop, restart (the last two ask first)"),
+            ("s  x  r", "start, stop, restart (the last two ask first); a service: all its instances"),
             ("K", "send a signal"),
             ("R", "reset: close the breaker, clear the backoff"),
             ("space  a  esc", "select one, all, none (also shift+↑↓, ctrl+click)"),

@@ -38,6 +38,7 @@ def test_a_new_file_for_a_command(run: Run, php: str, tmp_path: Path) -> None:
     assert run("check").exit_code == 0
     again = run("init", "--", php)
     assert isinstance(again.exception, OperationFailed) and "exists already" in again.exception.message
+    assert f"supervisor add php-fpm -- {php}" in (again.exception.hint or "")
     assert run("init", "--force", "other.toml", "--", "sleep", "1").exit_code == 0
     assert tomllib.loads((tmp_path / "other.toml").read_text()) == {"services": {"sleep": {"command": ["sleep", "1"]}}}
 
@@ -62,3 +63,11 @@ def test_a_command_that_check_refuses_is_told(run: Run, tmp_path: Path) -> None:
     assert isinstance(result.exception, OperationFailed)
     assert "no-such-program" in (result.exception.hint or "")
     assert (tmp_path / "services.toml").exists()
+    assert "supervisor up" not in result.output
+
+
+@pytest.mark.parametrize("words", [["sleep"], ["sleep", "1"], ["no-such-program", "1"]])
+def test_a_forgotten_double_dash_is_told(run: Run, words: list[str], tmp_path: Path) -> None:
+    error = run("init", *words).exception
+    assert isinstance(error, UsageError) and f"supervisor init -- {' '.join(words)}" in (error.hint or "")
+    assert not list(tmp_path.iterdir())

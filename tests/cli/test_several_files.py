@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from supervisor.cli.commands import cli
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.fleet import _Fleet
+from supervisor.cli.instances.page import _defined
 from supervisor.cli.up import _tell_of_profiles
 from supervisor.client import Client
 from supervisor.core.model.documents import Supervisor
@@ -91,6 +92,12 @@ def test_show_names_file_and_parent_and_that_it_is_not_there() -> None:
     }
     wrong = run("show", "devv").exception
     assert isinstance(wrong, NoSuchService) and 'did you mean "dev"?' in wrong.message
+
+
+def test_the_page_of_a_service_names_its_file(folder: Path) -> None:
+    assert _defined(f"{folder}/services.toml", "web") == f"{folder}/services.toml:5"
+    assert _defined(f"{folder}/services.toml", "dev") == f"{folder}/conf.d/more.toml:3"
+    assert _defined(f"{folder}/services.toml", "gone") == f"{folder}/services.toml"
 
 
 def test_a_reload_takes_profiles_or_none() -> None:

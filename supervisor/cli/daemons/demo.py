@@ -30,8 +30,8 @@ PLOT = """\
 web takes three seconds to start, and worker waits for it.  moody hangs every quarter of a minute and is brought back.
 flaky crashes until its breaker opens, and maintenance-page stands in for it."""
 NEXT = """\
-Your own services: `supervisor init --from Procfile` (or another manager's file), or `supervisor init`; then
-`supervisor up`."""
+Your own services: `supervisor init --from Procfile` (or another manager's file),
+or `supervisor init`; then `supervisor up`."""
 
 
 @click.command()

@@ -107,13 +107,17 @@ def _listed(services: Sequence[str], states: dict[str, str]) -> str:
 
 
 def _defined(path: str, service: str) -> str:
-    """The file with the line of the service; without one where it cannot be read."""
+    """The file that has the service, with the line; services.toml without a line where it cannot be read."""
     from supervisor.config.source.lines import line_numbers
     from supervisor.config.source.read import read_text
 
     with suppress(SupervisorError, OSError, ValueError):
-        line = line_numbers(read_text(Path(path))).get(("services", service))
-        return f"{path}:{line}" if line else path
+        if line := line_numbers(read_text(Path(path))).get(("services", service)):
+            return f"{path}:{line}"
+        from supervisor.config.definition import place_of  # only a service of an included file pays for the import
+
+        if found := place_of(path, service):
+            return f"{Path(path).parent / found[0]}:{found[1]}"
     return path
 
 

@@ -176,6 +176,28 @@ def test_a_tool_that_is_not_installed_is_named(tool: str, program: str, tmp_path
         check(by_tool([tmp_path / name]), {"PATH": str(tmp_path)})
 
 
+@pytest.mark.parametrize(
+    ("line", "alike"),
+    [
+        ("serve -p $PORT", True),
+        ('serve "it\'s $PORT"', True),
+        ("serve '$PORT'", False),
+        ("serve \\$PORT", False),
+        ("serve 'a\\' '$PORT'", False),
+        ("serve $$PORT", False),
+        ("serve $PORTAL", False),
+    ],
+)
+def test_the_port_that_honcho_leaves_to_the_shell(line: str, alike: bool, tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text(f"web: {line}\n")
+    process = {"name": "web", "text": line, "ours": None, "variables": {"PORT": "5000"}}
+    environment = install(tmp_path, "procfile", json.dumps({"version": "2.0.0", "processes": [process]}))
+    (tmp_path / "bin" / "foreman").rename(tmp_path / "bin" / "honcho")
+    (found,) = check(by_tool([tmp_path / "Procfile"]), environment)
+    assert found.tool == "honcho 2.0.0"
+    assert [bool(row.differences) for row in found.rows] == [not alike]
+
+
 def test_a_tool_that_refuses_the_file_is_told(tmp_path: Path) -> None:
     environment = install(tmp_path, "circus", "")
     (tmp_path / "reader").write_text("#!/bin/sh\nexit 3\n")

@@ -57,6 +57,7 @@ found = [
 json.dump({"version": importlib.metadata.version("honcho"), "processes": found}, sys.stdout)
 """
 _BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SHELL_TOKEN = re.compile(r"\\.|\$\$|\$[A-Za-z0-9_]+|.", re.DOTALL)
 _EVAL = re.compile(r'eval "((?:[^"\\]|\\.)*)"')
 
 
@@ -89,8 +90,9 @@ def _compared(path: Path, environment: Mapping[str, str]) -> Comparison:
     for index, process in enumerate(answer["processes"]):
         service = services[index] if index < len(services) else None
         ours = process["ours"] if process["ours"] is not None else service and _text(service)
+        theirs = process["text"] if foreman else _with_port(process["text"], process["variables"].get("PORT", ""))
         real = Facts(
-            (_plain(process["text"], process["variables"]),),
+            (_plain(theirs, process["variables"]),),
             process["variables"],
             {"directory": str(path.absolute().parent)},
         )
@@ -108,6 +110,7 @@ def _ours(service: ImportedService, environment: Mapping[str, str], text: str, *
     variables = dict(facts.variables or {})
     if honcho:
         variables.pop("PS", None)
+        text = _with_port(text, variables.get("PORT", ""))
     return Facts((_plain(text, variables),), variables, {"directory": facts.settings["directory"]})
 
 
@@ -119,6 +122,19 @@ def _text(service: ImportedService) -> str:
     text = words[2].removeprefix("exec ")
     evaluated = _EVAL.fullmatch(text)
     return re.sub(r"\\(.)", r"\1", evaluated[1]) if evaluated else text
+
+
+def _with_port(text: str, port: str) -> str:
+    """A line for honcho's shell with the value of $PORT, which the import may have written out.  Where the shell
+    leaves $PORT as it is (in single quotes, after a backslash, in a longer name), so does this."""
+    quote, out = "", []
+    for token in _SHELL_TOKEN.findall(text):
+        if token in ("'", '"') and quote in ("", token):
+            quote = "" if quote else token
+        elif quote == "'" and token == "\\'":  # within single quotes a backslash is a letter
+            quote = ""
+        out.append(port if token == "$PORT" and quote != "'" else token)
+    return "".join(out)
 
 
 def _plain(text: str, variables: Mapping[str, str]) -> str:
