@@ -47,8 +47,9 @@ def test_it_says_what_keeps_it_from_being_laid_out(
 
 
 def test_a_time_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--for", "soon"]) == 2
-    assert "soon" in capsys.readouterr().err
+    for wrong in ("soon", "0s"):
+        assert main(["demo", "--for", wrong]) == 2
+        assert wrong in capsys.readouterr().err
 
 
 def test_no_other_command_imports_it() -> None:

@@ -15,7 +15,7 @@ import click
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.options import as_duration
-from supervisor.errors import NoDaemon, OperationFailed
+from supervisor.errors import NoDaemon, OperationFailed, UsageError
 from supervisor.launch import MODULE
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def demo(seconds: float | None) -> None:
     Example: supervisor demo --for 30s"""
     from supervisor.demo.project import laid_out
 
+    if seconds == 0.0:
+        raise UsageError("--for 0s would end before it begins", "supervisor demo --for 30s")
     os.environ["PYTHON"] = sys.executable  # the programs run with this interpreter
     with ExitStack() as stack:
         try:

@@ -131,7 +131,8 @@ def _unknown(service_set: ServiceSet, name: str) -> NoSuchService:
             options = " ".join(f"--profile {one}" for one in (*plan.profiles, profiles[0]))
             return NoSuchService(
                 f"{service} is not there: none of its profiles is active ({', '.join(profiles)})",
-                f"`supervisor reload {options}` adds it and the others of that profile; without a daemon, `up` does.",
+                f"`supervisor reload {options}` adds it and the others of that profile; without a daemon, "
+                f"`supervisor up {options}` does.",
             )
     known = list(dict.fromkeys([s.name for s in service_set.plan.services] + list(service_set.instances)))
     near = nearest(without_marks(name), known) or known[:MOST_NAMED]
