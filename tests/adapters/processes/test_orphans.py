@@ -107,7 +107,7 @@ def test_what_is_between_two_programs_is_known_by_its_output(
 
     monkeypatch.setattr(procfs, "read", hidden)
     try:
-        found = orphans.find("id", str(tmp_path))
+        found = orphans.find(tmp_path.name, str(tmp_path))
         assert [(f.pid, f.instance, f.incarnation, f.leader) for f in found] == [(child.pid, "web", None, True)]
     finally:
         child.kill()
