@@ -85,7 +85,7 @@ def test_the_worked_example_starts_and_stops(tmp_path: Path, daemon: Make) -> No
     place = f'[supervisor]\nname = "demo"\nruntime_dir = "{tmp_path}/r"\nstate_dir = "{tmp_path}/s"'
     text = text.replace("[supervisor]\n", f"{place}\n", 1).replace("18080", port)
     d = daemon("", start=False)
-    d.file = ROOT / f"supervisor/demo/.example-{port}.toml"
+    d.file = ROOT / f".example-{port}.toml"
     d.runtime_dir = tmp_path / "r"
     d.file.write_text(text)
     try:
