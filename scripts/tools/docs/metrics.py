@@ -52,7 +52,7 @@ Requests that come while a page is made share the next one. Memory, CPU and task
 {histograms} histograms of heartbeats are computed; where there are more instances they take turns, and the others show their last
 reading. All other values are those of the moment. `scripts/bench --only scrape` measures it.
 
-So a heartbeat waits for a slice and the step that ends it, less than 2 ms on a host that is not busy. The first page of a daemon is the
+So a heartbeat waits for a slice and the step that ends it: about 1 ms of CPU time each, with 500 instances. The first page of a daemon is the
 exception: the daemon then imports what makes pages, one module in each slice, and the largest takes several milliseconds.
 
 ## Names and labels
