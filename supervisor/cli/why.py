@@ -115,7 +115,7 @@ def _add_what_is_known(story: Why, path: str) -> None:
 
 
 def _command(path: str, service: str) -> list[str]:
-    """The command as the file has it now; empty where that cannot be told at a glance."""
+    """The command as the file has it now; empty where there is none, or the file cannot be read."""
     import shlex
     from pathlib import Path
 
@@ -123,9 +123,13 @@ def _command(path: str, service: str) -> list[str]:
     from supervisor.errors import ConfigError
 
     try:
-        command = parse(read_text(Path(path)), path)["services"][service]["command"]
+        command = parse(read_text(Path(path)), path).get("services", {}).get(service, {}).get("command")
+        if command is None:  # it is in an included file, or a parent has it
+            from supervisor.config.definition import definition
+
+            command = next((row.value for row in definition(path, service) or () if row.key == "command"), ())
         return shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
-    except (ConfigError, KeyError, TypeError, ValueError):
+    except (ConfigError, AttributeError, TypeError, ValueError):
         return []
 
 

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from supervisor.cli.commands import cli
+from supervisor.cli.why import _command
 from supervisor.errors import OperationFailed, UsageError
 
 Run = Callable[..., Result]
@@ -56,6 +57,29 @@ def test_an_added_service_has_them_too(run: Run, php: str, tmp_path: Path) -> No
 def test_what_does_not_go_together(run: Run, arguments: list[str], tmp_path: Path) -> None:
     assert isinstance(run(*arguments).exception, UsageError)
     assert not (tmp_path / "services.toml").exists()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"services.toml": '[services.blog]\ncommand = "php-fpm -F"\n'},
+        {"services.toml": 'include = ["more.toml"]\n', "more.toml": '[services.blog]\ncommand = ["php-fpm", "-F"]\n'},
+        {"services.toml": '[templates.php]\ncommand = "php-fpm -F"\n[services.blog]\nextends = "php"\n'},
+        {"services.toml": '[defaults]\ncommand = "php-fpm -F"\n[services.blog]\n'},
+    ],
+    ids=["own", "included", "of a parent", "of the defaults"],
+)
+def test_why_finds_the_command_wherever_it_is_written(files: dict[str, str], tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert _command(str(tmp_path / "services.toml"), "blog") == ["php-fpm", "-F"]
+
+
+@pytest.mark.parametrize("text", ["", "not toml", "services = 1\n", "[services]\nblog = 1\n", "[services.blog]\n"])
+def test_without_a_command_why_says_nothing_of_the_program(text: str, tmp_path: Path) -> None:
+    (tmp_path / "services.toml").write_text(text)
+    assert _command(str(tmp_path / "services.toml"), "blog") == []
+    assert _command(str(tmp_path / "gone.toml"), "blog") == []
 
 
 def test_a_command_that_check_refuses_is_told(run: Run, tmp_path: Path) -> None:
