@@ -193,17 +193,24 @@ def _enough(spec: ServiceSpec) -> str:
     return "" if spec.min_ready is None else f"; {spec.min_ready} of {spec.replicas} are enough"
 
 
-def _readiness(ready: ReadySpec) -> str:
-    every = f", asked every {span(ready.interval)}"
+def readiness(ready: ReadySpec) -> str:
+    """What shows that a service is ready, as it stands after "ready when"."""
     if ready.http:
-        return f"when {text_without_secrets(ready.http)} answers{every}"
+        return f"{text_without_secrets(ready.http)} answers"
     if ready.tcp:
-        return f"when {ready.tcp} accepts{every}"
+        return f"{ready.tcp} accepts"
     if ready.exec:
-        return f"when `{_command(ready.exec)}` succeeds{every}"
+        return f"`{_command(ready.exec)}` succeeds"
     if ready.log:
-        return f"when a line matches /{ready.log}/"
-    return "when it sends READY=1" if ready.notify else f"{span(ready.delay or 0)} after its start"
+        return f"a line matches /{ready.log}/"
+    return "it sends READY=1" if ready.notify else f"it has run for {span(ready.delay or 0)}"
+
+
+def _readiness(ready: ReadySpec) -> str:
+    if ready.delay is not None:
+        return f"{span(ready.delay)} after its start"
+    asked = f", asked every {span(ready.interval)}" if ready.http or ready.tcp or ready.exec else ""
+    return f"when {readiness(ready)}{asked}"
 
 
 def _heartbeat(beat: HeartbeatSpec) -> str:

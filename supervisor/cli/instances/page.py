@@ -135,20 +135,9 @@ def _limits(spec: ServiceSpec | None) -> Limits:
 
 def _ready(ready: ReadySpec | None) -> str:
     """How its readiness is found."""
-    from supervisor.core.text.redact import text_without_secrets, without_secrets
-    from supervisor.core.text.units import span
+    from supervisor.config.explain import readiness
 
-    if ready is None:
-        return ""
-    if ready.http:
-        return f"{text_without_secrets(ready.http)} answers"
-    if ready.tcp:
-        return f"{ready.tcp} takes a connection"
-    if ready.exec:
-        return f"`{' '.join(without_secrets(ready.exec))}` succeeds"
-    if ready.log:
-        return f"a line of its output matches {ready.log}"
-    return "it says READY=1" if ready.notify else f"it has run for {span(ready.delay)}"
+    return readiness(ready) if ready is not None else ""
 
 
 def _output(client: Client, name: str) -> Sequence[LogLine] | str:

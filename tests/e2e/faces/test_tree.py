@@ -211,7 +211,7 @@ def test_the_page_of_a_service(daemon: Callable[..., Daemon]) -> None:
     assert lines[0] == "web - The front"
     assert f"Defined: {d.file}:{table}" in lines
     assert "Needed by: other (running, ready)" in lines
-    assert any(line.startswith("Ready when: a line of its output matches complete") for line in lines)
+    assert any(line.startswith("Ready when: a line matches /complete/") for line in lines)
     assert any(line.endswith("complete") and not line.startswith("Ready") for line in lines), "its output"
     assert "geheim" not in out
     os.kill(d.status("web")["pid"], signal.SIGKILL)
