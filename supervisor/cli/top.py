@@ -43,7 +43,7 @@ def web(target: DaemonTarget, as_json: bool, token: bool) -> None:
     """Print the address of the web view, and whether it is on.
 
     The pages are for browsers on this machine; docs/web.md tells how to read them from elsewhere.  They take orders
-    only with `web_actions = true` in [supervisor.http], and with a token that each start of the daemon makes anew.
+    only with `web_actions = true` in [supervisor.http], and with a token; each start of the daemon makes a new one.
 
     Example: supervisor web"""
     try:

@@ -87,7 +87,9 @@ class Program:
 
 
 def applies(table: Table, arguments: Sequence[str]) -> bool:
-    """Whether a table holds for a program with these arguments."""
+    """Whether a table holds for a program with these arguments.
+
+    `but` is compared by whole words, because the 1 of `--workers 1` stands in 16, too."""
     given = {*arguments, *map(" ".join, pairwise(arguments))}
     return ("with" not in table or any_option(arguments, table["with"])) and given.isdisjoint(table.get("but", ()))
 

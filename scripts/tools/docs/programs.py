@@ -18,7 +18,7 @@ The same book is used by
 - `supervisor check`, which notes a service that expects what its program does not do, and what to write;
 - `supervisor why`, which says after an end with an exit code what such an end of that program may mean (`known`).
 
-`scripts/programs --only NAME` measures a program anew and prints what has changed; with `--write` it updates the book.
+`scripts/programs --only NAME` measures a program again and prints what has changed; with `--write` it updates the book.
 """
 SAYS = """## Start, reload and the datagrams of sd_notify
 

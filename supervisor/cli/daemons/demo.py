@@ -28,7 +28,7 @@ _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 PLOT = """\
 web takes three seconds to start, and worker waits for it.  moody hangs every quarter of a minute and is brought back.
-flaky crashes until its breaker opens, and maintenance-page stands in for it."""
+flaky crashes until its breaker opens; maintenance-page is its fallback."""
 NEXT = """\
 Your own services: `supervisor init --from Procfile` (or another manager's file),
 or `supervisor init`; then `supervisor up`."""

@@ -64,7 +64,7 @@ process.exit(0);
 """
 _KILL_TIMEOUT = 1.6
 _OWN = ("PM2_HOME", "PWD")
-"""Variables that PM2 itself adds; a shell sets PWD anew."""
+"""Variables that PM2 itself adds; a shell sets PWD itself."""
 
 
 def side_by_side(paths: Sequence[Path], environment: Mapping[str, str], env: str | None = None) -> list[Comparison]:
