@@ -36,6 +36,9 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put what was seen into the book")
     options = parser.parse_args()
     recipes: dict[str, dict[str, Any]] = tomllib.loads((HERE / "recipes.toml").read_text())
+    for recipe in recipes.values():
+        if "files_of" in recipe:
+            recipe["files"] = recipes[recipe["files_of"]]["files"]
     if unknown := sorted(set(options.only or ()) - set(recipes)):
         parser.error(f"no such program: {', '.join(unknown)} (known: {', '.join(recipes)})")
     adopt_orphans()
