@@ -22,8 +22,8 @@ _MOST_EDITS = 3
 
 def nearest(word: object, known: Iterable[str], maximum: int = MOST) -> list[str]:
     """At most `maximum` known words, the nearest first: those at one edit, else those that begin with the word, else,
-    where few are known, those that share a part with it, else those at more edits."""
-    text, known = _plain(str(word)[:_LONGEST]), list(known)
+    where few are known, those that share a part with it, else those at more edits.  Equals by their names."""
+    text, known = _plain(str(word)[:_LONGEST]), sorted(set(known))
     words = [(one, _plain(one[:_LONGEST])) for one in known]
     few = len(known) <= FEW
     slips = [(edits, one) for one, plain in words if (edits := _slip(text, plain, few)) is not None]

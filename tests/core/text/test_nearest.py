@@ -182,9 +182,9 @@ def test_a_program_that_the_host_does_not_have(word: str) -> None:
     assert nearest(word, PROGRAMS) == []
 
 
-def test_the_nearest_comes_first_and_equals_stay_in_order() -> None:
+def test_the_nearest_comes_first_and_equals_by_their_names() -> None:
     assert nearest("statsu", ["start", "status", "stop", "logs"]) == ["status"]
-    assert nearest("stat", ["start", "status", "stop", "state", "stats"]) == ["start", "state", "stats"]
+    assert nearest("stat", ["stats", "start", "status", "stop", "state"]) == ["start", "state", "stats"]
     assert nearest("wrokers-of-shpo", ["workers-of-shops", "workers-of-shop"]) == [
         "workers-of-shop",
         "workers-of-shops",
