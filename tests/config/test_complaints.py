@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.config.load import load
+from supervisor.core.text.nearest import FEW
+from supervisor.errors import ConfigError
 from tests.config.conftest import Complain, Load
 
 SERVICE = '[services.web]\ncommand = "sleep 1"\n'
@@ -129,7 +132,10 @@ WITHIN_SERVICE = [
         "ready.tcp: localhost:80 is one of `sockets`: the daemon holds it open, so that it always accepts; "
         "use http, exec or notify",
     ),
-    ('capabilities = ["NET_BIND"]', 'capabilities[0]: "NET_BIND" is not a capability; did you mean "CAP_NET_ADMIN"?'),
+    (
+        'capabilities = ["NET_BIND"]',
+        'capabilities[0]: "NET_BIND" is not a capability; did you mean "CAP_NET_BIND_SERVICE"?',
+    ),
     # sandboxes
     (
         'sandbox.protect_system = "ful"',
@@ -469,6 +475,24 @@ def test_what_is_wrong_with_a_command(complaints: Complain, tmp_path: Path, comm
     (tmp_path / "plain").write_text("#!/bin/sh\n")
     os.mkfifo(tmp_path / "pipe")
     assert complaints(f"[services.web]\n\ncommand = {command}") == [f"services.toml:3: services.web.command: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("program", "suggested"),
+    [("celery", ""), ("redis-sever", "redis-server"), ("python", "python3"), ("npm", ""), ("consul", "")],
+)
+def test_only_a_program_that_is_near_is_suggested(tmp_path: Path, program: str, suggested: str) -> None:
+    """On a host with many programs, each has letters in common with some of them."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("clear", "redis-server", "redis-cli", "python3", "nm", "jconsole", *(f"tool{n}" for n in range(FEW))):
+        (folder / name).touch(0o755)
+    file = tmp_path / "services.toml"
+    file.write_text(f'[services.web]\ncommand = "{program}"\n')
+    with pytest.raises(ConfigError) as caught:
+        load(file, {"PATH": str(folder)})
+    near = f'; did you mean "{suggested}"?' if suggested else ""
+    assert str(caught.value).endswith(f'the program "{program}" is not on the PATH{near}')
 
 
 FILES = [
