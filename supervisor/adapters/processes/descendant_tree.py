@@ -64,10 +64,11 @@ class ProcessScan:
     def _look(self) -> None:
         self._at = time.monotonic()
         self._pids = {}
+        own = os.getpid()
         with look_pace.timed():
             for pid in procfs.pids():
                 mark = marks.mark_of(pid)
-                if mark is not None and mark > 0 and pid != os.getpid():
+                if mark is not None and mark > 0 and pid != own:
                     self._pids.setdefault(mark, []).append(pid)
 
 
@@ -201,8 +202,10 @@ class DescendantTree(Tree):
         return [pid for pid in pids if (stat := procfs.stat(pid)) is not None and not stat.ended]
 
     def nearly_all_members(self) -> list[int]:
+        if self._mark_suffices:  # not `members`, which would look twice more for one that has just ended
+            return self._alive(self._scan.with_mark(self.mark, now=False))
         if self._host_wide:
-            return self.members()
+            return self.all_members()
         return self._members_among(self._candidates(recent=True))
 
     def _candidates(self, *, recent: bool = False) -> list[int]:
