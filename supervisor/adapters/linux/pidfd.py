@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from contextlib import suppress
 
 Status = tuple[int | None, int | None]
 """(exit code, signal); both None where the kernel cannot tell."""
@@ -22,6 +23,20 @@ def child_status(pidfd: int) -> Status | None:
     if result.si_code == os.CLD_EXITED:
         return result.si_status, None
     return None, result.si_status
+
+
+def child_has_ended(pidfd: int) -> bool:
+    """The same without reaping it."""
+    return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def final_status(pidfd: int) -> Status:
+    """How a process that has ended did so, whoever's child it is; an own child is reaped."""
+    with suppress(ChildProcessError):
+        status = child_status(pidfd)
+        if status is not None:
+            return status
+    return foreign_status(pidfd)
 
 
 def foreign_status(pidfd: int) -> Status:

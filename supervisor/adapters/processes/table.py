@@ -15,9 +15,9 @@ from select import EPOLLHUP
 
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
+from supervisor.adapters.linux.pidfd import Status, child_has_ended, final_status
 from supervisor.adapters.linux.procfs import Stat
-from supervisor.adapters.processes import marks, own_children
+from supervisor.adapters.processes import look_pace, marks, own_children
 from supervisor.adapters.processes.blocked import paused, why_it_stays
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
@@ -64,8 +64,9 @@ class ProcessTable:
         self._by_mark: dict[int, Process] = {}
         self._new: deque[tuple[float, Process]] = deque()
         """What has to be recognized, and when it began."""
-        self._exits: deque[tuple[Process, int, Status]] = deque()
-        """Exits to be handled at the end of the turn, with the pidfds that told of them."""
+        self._exits: deque[tuple[Process, int]] = deque()
+        """Exits to be handled at the end of the turn or soon after, with the pidfds that told of them."""
+        self._reaped: deque[tuple[Process, int, Status]] = deque()
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
         self._strangers: set[int] = set()
@@ -287,43 +288,59 @@ class ProcessTable:
 
     def _ready(self, process: Process, events: int) -> None:
         try:
-            status = child_status(process.pidfd)
+            ended = child_has_ended(process.pidfd)
         except ChildProcessError:
-            self._adopted_died(process, events)
+            ended = bool(events & EPOLLHUP)  # its parent has reaped it, so that its status can be read
+            if not ended:
+                self._wait_for_parent(process)
+        if ended:
+            self._has_ended(process)
+
+    def _has_ended(self, process: Process) -> None:
+        """Handle the end soon.  An own child stays a zombie until then: its pid cannot become another's, and a daemon
+        that takes over in the meantime finds how it ended."""
+        self._loop.unregister(process.pidfd)
+        if not self._exits:
+            self._handle_exits()
+        self._exits.append((process, process.pidfd))
+
+    def _handle_exits(self) -> None:
+        """Handle those that have ended at the end of this turn, or after the pause that looks at all processes need."""
+        pause = look_pace.pause_left()
+        if pause:
+            self._loop.call_at(self._loop.now() + pause, self._all_exited)
         else:
-            if status is not None:
-                if not self._exits:
-                    self._loop.call_soon(self._all_exited)
-                self._exits.append((process, process.pidfd, status))
+            self._loop.call_soon(self._all_exited)
 
     def _all_exited(self) -> None:
-        """Handle the exits of this turn together: to look for what they left takes as long as the daemon has children.
+        """Handle the exits until now together: to look for what they left takes as long as there are processes.
 
         Otherwise the end of many would take as long as their square."""
-        unsettled = [process for process, _, _ in self._exits if not process.settled]
+        while self._exits:
+            process, pidfd = self._exits.popleft()
+            if process.pidfd == pidfd:  # else another became the main process
+                self._reaped.append((process, pidfd, final_status(pidfd)))
+        unsettled = [process for process, _, _ in self._reaped if not process.settled]
         if unsettled:
             self._migration.ended(unsettled)
         try:
             with own_children.one_look():
-                while self._exits:
-                    process, pidfd, status = self._exits.popleft()
-                    if process.pidfd == pidfd:  # else another became the main process in this turn
+                while self._reaped:
+                    process, pidfd, status = self._reaped.popleft()
+                    if process.pidfd == pidfd:
                         self._exited(process, status)
         finally:
-            if self._exits:
+            if self._reaped:
                 self._loop.call_soon(self._all_exited)
 
-    def _adopted_died(self, process: Process, events: int) -> None:
-        """Handle the end of another's child: its status is readable once its parent reaped it (EPOLLHUP)."""
-        if events & EPOLLHUP:
-            self._exited(process, foreign_status(process.pidfd))
-            return
+    def _wait_for_parent(self, process: Process) -> None:
+        """Wait until the parent of another's child has reaped it (EPOLLHUP)."""
         pidfd = process.pidfd
         self._loop.modify(pidfd, 0)  # EPOLLHUP is reported in any case; EPOLLIN would be reported for ever
 
         def give_up() -> None:
             if process.pidfd == pidfd:
-                self._exited(process, foreign_status(pidfd))
+                self._has_ended(process)
 
         self._loop.call_at(self._loop.now() + PARENT_REAPS_WITHIN, give_up)
 
@@ -376,7 +393,7 @@ class ProcessTable:
         in two looks is an orphan.
         """
         self._stranger_timer = None
-        zombies = {pid for pid in procfs.children(os.getpid()) if pid not in self.mains and _is_zombie(pid)}
+        zombies = {pid for pid in own_children.all_children() if pid not in self.mains and _is_zombie(pid)}
         for pid in zombies & self._strangers:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)

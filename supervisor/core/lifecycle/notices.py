@@ -18,6 +18,8 @@ from supervisor.core.model.causes import Cause
 
 LONGEST_EXTENSION = 600.0
 """Seconds that one EXTEND_TIMEOUT_USEC can ask for at most, where the configured timeout is not longer."""
+_WITH_TIMEOUT = (State.STARTING, State.RUNNING, State.SUSPECT, State.STOPPING)
+"""The states in which `until` limits what a process does."""
 DAEMON_DID_NOT_RUN = "this supervisor did not run itself"
 """Why a silence is held that became suspicious while this daemon did not run."""
 
@@ -121,5 +123,10 @@ def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[A
         instance.blind_since += event.seconds  # that time is left out already
     if instance.members is not None:
         instance.members.discount_silence(event.seconds, now)
-    if instance.until is not None:
-        instance.until += event.seconds
+    postpone(instance, event.seconds)
+
+
+def postpone(instance: Instance, seconds: float) -> None:
+    """Do not count `seconds` of a start or a stop of the process, in which this daemon did not run."""
+    if instance.until is not None and instance.state in _WITH_TIMEOUT:
+        instance.until += seconds

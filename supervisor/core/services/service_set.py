@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.core.detection.local_health import LocalHealth
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.notices import postpone
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Goal, State
@@ -179,10 +180,16 @@ class ServiceSet:
         return self._process_queue(now)
 
     def stalled(self, seconds: float, now: float) -> list[Action]:
-        """The daemon did not run for `seconds`: silence in that time is not counted."""
+        """The daemon did not run for `seconds`: silence in that time is not counted.
+
+        A slow host lets the daemon stall often, and with many instances.  So those of which nothing is observed take no
+        step; a deadline that is postponed needs none."""
         self._health.stalled(seconds, now)
         for instance in self.instances.values():
-            self._queue.append((instance, ev.DaemonStalled(seconds)))
+            if instance.detector is not None or instance.members is not None or instance.blind_since is not None:
+                self._queue.append((instance, ev.DaemonStalled(seconds)))
+            elif instance.until is not None:
+                postpone(instance, seconds)
         return self._process_queue(now)
 
     # -- commands ------------------------------------------------------------------------------------------------
