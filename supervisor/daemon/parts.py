@@ -521,6 +521,10 @@ class Parts:
             if process is not None and new and name not in self._to_save:
                 self._to_save.add(name)
                 self.later(SAVE_NEW_PROCESSES, partial(self._save_processes, name))
+        beat = instance.spec.heartbeat
+        if message is sdnotify.BEAT and beat is not None and beat.notified:  # nearly all of them
+            self.engine.post(name, ev.Heartbeat(instance.incarnation, at, None, process))
+            return
         for event in sdnotify.events(message, instance.spec, instance.incarnation, at, process):
             self.engine.post(name, event)
         if message.main_pid is not None and self.processes.set_main(name, message.main_pid):

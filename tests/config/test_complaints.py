@@ -282,6 +282,10 @@ WITHIN_SERVICE = [
         'heartbeat.scope: source = "log" does not tell which process beats; notify, celery, activity and exec do',
     ),
     (
+        'heartbeat.source = "http"\nheartbeat.http = "https://127.0.0.1/"\nheartbeat.keep_alive = true',
+        'heartbeat.keep_alive: only for source = "http" with an http:// URL; leave it out',
+    ),
+    (
         'heartbeat.on_suspect = "kill-process"',
         'heartbeat.on_suspect: "kill-process" needs scope = "process"',
     ),

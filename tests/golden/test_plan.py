@@ -137,6 +137,7 @@ EVERY_KEY: JSON = {
                 "on_suspect": "report",
                 "target": {"detect_within": 4.0, "max_false_restarts": 1e-06},
                 "scope": "process",
+                "keep_alive": True,
             },
             "restart": {
                 "policy": "always",
@@ -327,6 +328,7 @@ EVERY_FIELD = Plan(
                 on_suspect=Suspicion.REPORT,
                 target=TargetSpec(detect_within=4.0, max_false_restarts=1e-6),
                 scope=Scope.PROCESS,
+                keep_alive=True,
             ),
             restart=RestartSpec(
                 policy=Policy.ALWAYS,
@@ -543,6 +545,7 @@ DEFAULTS: dict[type, JSON] = {
         "on_suspect": "restart",
         "target": None,
         "scope": "instance",
+        "keep_alive": False,
     },
     TargetSpec: {"detect_within": 5.0, "max_false_restarts": 1 / 2592000.0},
     RestartSpec: {

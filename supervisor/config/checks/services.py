@@ -81,6 +81,8 @@ def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> N
     if beat.source in ("http", "tcp", "exec", "file") and getattr(beat, beat.source) is None:
         report(f'source = "{beat.source}" needs the key {beat.source} beside it', "heartbeat", "source")
     _scope(beat, report)
+    if beat.keep_alive and not (beat.http or "").startswith("http:"):
+        report('only for source = "http" with an http:// URL; leave it out', "heartbeat", "keep_alive")
     for key in SOURCE_KEYS:
         if beat.source == "celery" and key in ("tcp", "exec"):
             continue

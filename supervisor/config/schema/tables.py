@@ -111,6 +111,11 @@ HEARTBEAT = table(
             "process: each process that has sent a heartbeat must go on sending (pre-fork servers).",
         ),
         "target": key(TARGET),
+        "keep_alive": key(
+            kinds.SWITCH,
+            'source = "http": ask over one connection, as long as the server keeps it open; half the cost.  Not for a '
+            "server with one thread or worker for each connection, which would wait for this one.",
+        ),
     },
 )
 

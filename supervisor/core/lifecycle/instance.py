@@ -245,9 +245,9 @@ class Instance:
         """When the present silence becomes suspicious; None where heartbeats are not observed, or cannot be."""
         if self.detector is None or self.state is not State.RUNNING or self.blind_since is not None:
             return None
-        if self.says_stopping or self.only_members_beat:
+        if self.says_stopping or self.maintenance is not None or (self.members is not None and self.only_members_beat):
             return None
-        return self.detector.suspect_at() if self.maintenance is None else None
+        return self.detector.suspect_at()
 
     @property
     def members_deadline(self) -> float | None:
@@ -272,9 +272,13 @@ class Instance:
         return self.spec.heartbeat is not None and self.spec.heartbeat.source == "celery"
 
     @property
-    def troubled(self) -> bool:
-        """A beat may mean more than that the process goes on."""
-        return self.says_stopping or (self.members is not None and self.members.troubled)
+    def takes_beats_only(self) -> bool:
+        """A beat means no more than that the process goes on: only its detector takes it."""
+        if self.state is not State.RUNNING or self.blind_since is not None or self.says_stopping:
+            return False
+        if self.review_at != inf and self.review_due:
+            return False
+        return self.members is None or not self.members.troubled
 
     # -- properties ---------------------------------------------------------------------------------------------
 
@@ -386,7 +390,7 @@ class Instance:
     @property
     def review_due(self) -> bool:
         """With one more beat enough new intervals are recorded to review the target."""
-        return self.review_at != inf and self.histogram.count + 1 >= self.review_at
+        return self.histogram.count + 1 >= self.review_at
 
     def apply_target(self) -> None:
         """Set the bounds of the detector, and `target_infeasible`, by the target and the recorded intervals."""

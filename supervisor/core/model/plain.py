@@ -49,7 +49,7 @@ KEYS: dict[type, dict[str, str]] = {
     TargetSpec: _keys("detect_within", "max_false_restarts"),
     HeartbeatSpec: _keys(
         "source", "interval", "http", "tcp", "exec", "file", "log", "probe_timeout", "detector", "threshold",
-        "min_timeout", "max_timeout", "timeout", "on_suspect", "target", "scope",
+        "min_timeout", "max_timeout", "timeout", "on_suspect", "target", "scope", "keep_alive",
     ),
     DependencySpec: _keys("service", "condition", "required"),
     ExitCodesSpec: _keys("never", "always", "group"),

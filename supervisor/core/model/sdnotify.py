@@ -47,15 +47,18 @@ class Message:
     """When the sender sent it, in CLOCK_MONOTONIC seconds (`SENT_USEC=`, an extension of this project)."""
 
 
-_BEAT = Message(beat=True)
+ONE_BEAT = b"WATCHDOG=1"
+"""Nearly all datagrams are this one."""
+BEAT = Message(beat=True)
+"""What it says."""
 
 
 def parse(datagram: bytes) -> Message | None:
     """The content of the datagram, or None if no field in it is known.  Never raises.
 
     Of repeated fields the last one counts."""
-    if datagram == b"WATCHDOG=1":  # nearly all of them
-        return _BEAT
+    if datagram == ONE_BEAT:
+        return BEAT
     if len(datagram) > MAX_DATAGRAM:
         return None
     said: dict[str, Any] = {}
@@ -86,7 +89,7 @@ def events(
         out.append(ev.Heartbeat(incarnation, at, message.sent, process, message.busy, message.doing))
     else:
         out.append(ev.Notified(incarnation))
-    if message is _BEAT or process is not None:
+    if message is BEAT or process is not None:
         return out
     if message.status is not None:
         out.append(ev.StatusText(incarnation, message.status))

@@ -150,6 +150,8 @@ class HeartbeatSpec:
     target: TargetSpec | None = None
     """With a target, the detector is `adaptive` and is set by the target (core/detection/target.py)."""
     scope: Scope = Scope.INSTANCE
+    keep_alive: bool = False
+    """Probes by `http` use one connection, as long as the server keeps it open."""
 
     @property
     def notified(self) -> bool:

@@ -117,6 +117,8 @@ class ServiceSet:
     @property
     def deadline(self) -> float | None:
         """When `tick` is due next.  May be too early, where a heartbeat has postponed a deadline, but is never late."""
+        if self.rollouts is None and self.roster.gate is None:  # nearly always
+            return self._deadlines.next
         moves, gate = self.rollouts if not self.closing else None, self.roster.gate  # a shutdown stops each rollout
         all_of_them = (
             self._deadlines.next,
@@ -153,9 +155,11 @@ class ServiceSet:
         instance = self.instances.get(name)
         if instance is None:
             return []
-        plain = instance.state is State.RUNNING and not instance.review_due and instance.blind_since is None
-        if type(event) is ev.Heartbeat and plain and not instance.troubled:
-            self._beat(instance, event)
+        if type(event) is ev.Heartbeat and instance.takes_beats_only:
+            # The hot path: only the detector takes the beat; the deadline is entered only where it comes nearer.
+            suspect_at = instance.beat(event)
+            if suspect_at is not None and suspect_at < self._deadlines.entries.get(instance, FOREVER):
+                self._deadlines.schedule(instance)
             return []
         if type(event) is ev.SuspectExamined or type(event) is ev.MemberExamined:
             event = shared_cause(instance, event, self.roster.missing_dependency)
@@ -164,17 +168,14 @@ class ServiceSet:
         self._queue.append((instance, event))
         return self._process_queue(now)
 
-    def _beat(self, instance: Instance, event: ev.Heartbeat) -> None:
-        """The hot path: only the detector takes the beat; the deadline is entered only where it comes nearer."""
-        suspect_at = instance.beat(event)
-        if suspect_at is not None and suspect_at < self._deadlines.entries.get(instance, FOREVER):
-            self._deadlines.schedule(instance)
-
     def tick(self, now: float) -> list[Action]:
         """Fire every deadline that has passed."""
         if self.roster.gate is not None and self.roster.gate.passed(now):
             self._permits.recheck = True
-        for instance in self._deadlines.due(now):
+        due = self._deadlines.due(now)
+        if not due and self.rollouts is None and self.roster.gate is None and not self._permits.recheck:
+            return []  # heartbeats have postponed what was due
+        for instance in due:
             over = maintenance.is_over(instance, now)
             self._queue.append((instance, ev.EndMaintenance() if over else ev.Timeout(self._health.patience(now))))
         return self._process_queue(now)
