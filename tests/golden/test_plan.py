@@ -241,6 +241,7 @@ EVERY_KEY: JSON = {
         "certificate": "/srv/c.pem",
         "private_key": "/srv/k.pem",
         "detect_within": 2.5,
+        "failsafe": True,
     },
     "pushed": {"number": 7, "digest": "0123456789abcdef", "path": "/srv/demo/state/pushed/7.toml", "differs": True},
     "profiles": ["dev"],
@@ -432,6 +433,7 @@ EVERY_FIELD = Plan(
         certificate="/srv/c.pem",
         private_key="/srv/k.pem",
         detect_within=2.5,
+        failsafe=True,
     ),
     pushed=PushedSpec(number=7, digest="0123456789abcdef", path="/srv/demo/state/pushed/7.toml", differs=True),
     profiles=("dev",),
@@ -618,6 +620,7 @@ DEFAULTS: dict[type, JSON] = {
         "certificate": "",
         "private_key": "",
         "detect_within": 3.0,
+        "failsafe": False,
     },
     PushedSpec: {"differs": False},
     Plan: {

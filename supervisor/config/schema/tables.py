@@ -529,6 +529,11 @@ CLUSTER = table(
             kinds.POSITIVE_DURATION,
             "How soon a host whose heartbeats fail to come is under suspicion; 0.3 of session_timeout unless given.",
         ),
+        "failsafe": key(
+            kinds.SWITCH,
+            "Whether this host keeps its slots while ZooKeeper is away, as long as every other host answers it "
+            "directly; needs `address`.",
+        ),
         "labels": key(kinds.LABELS, "What this host is, for `placement`."),
         "credentials_file": key(
             kinds.PATH, "A file with USER:PASSWORD; the nodes are then readable and writable for that user alone."

@@ -54,9 +54,9 @@ PROVES = (Result.DONE, Result.EXISTS, Result.NO_NODE, Result.BAD_VERSION)
 class Agent(Holding):
     """What happens goes in, the next request comes out.  Moments are seconds of CLOCK_BOOTTIME."""
 
-    def __init__(self, settings: Settings, mark: str) -> None:
-        """`mark`: unique to this agent and those that go on with its session."""
-        super().__init__(settings, mark)
+    def __init__(self, settings: Settings, mark: str, began: float = 0.0) -> None:
+        """`mark`: unique to this agent and those that go on with its session; `began`: when this agent did."""
+        super().__init__(settings, mark, began)
         self.orders = Orders()
         self.knows = False
         """Everything has been read once: before that, that no slot is known to be held says nothing."""
@@ -208,7 +208,9 @@ class Agent(Holding):
     def _registration(self, now: float, member: bool) -> Iterator[Request]:
         own = self.settings
         host = f"{HOSTS}/{own.node}"
-        if member and self._told.get(host) != self._host:
+        known = self.facts.names.get(HOSTS)
+        evicted = known is not None and own.node not in known and own.node not in self.facts.drained()
+        if member and (evicted or self._told.get(host) != self._host):
             yield Request(Verb.SET if host in self._made else Verb.CREATE, host, self._host)
         path, text = f"{MEMBERS}/{own.node}", self._my_text(now)
         node = self.facts.nodes.get(path)
@@ -264,6 +266,7 @@ class Agent(Holding):
         self._starts.clear()
         self._written.clear()
         self._proven.clear()
+        self.failsafe.begin_again()
         self._made.clear()
         self._told.clear()
 

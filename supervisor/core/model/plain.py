@@ -93,7 +93,7 @@ KEYS: dict[type, dict[str, str]] = {
     GroupSpec: _keys("name", "max_concurrent_restarts"),
     ClusterSpec: _keys(
         "hosts", "node", "engine", "address", "session_timeout", "contact_interval", "request_timeout", "tick_time",
-        "labels", "credentials_file", "ca_file", "certificate", "private_key", "detect_within",
+        "labels", "credentials_file", "ca_file", "certificate", "private_key", "detect_within", "failsafe",
     ),
     PushedSpec: _keys("number", "digest", "path", "differs"),
     Plan: _keys(
