@@ -33,7 +33,7 @@ def _standing(view: Instance) -> str:
     if state == "running":
         ready = "running and ready" if view["ready"] else "running"
         lasts = f", for {span(view['uptime_s'])}" if view["uptime_s"] is not None else ""
-        return f"{ready}{run}{lasts}{held_under(view)}{_said(view)}{_unasked(view)}"
+        return f"{ready}{run}{lasts}{held_under(view)}{_reload(view)}{_said(view)}{_unasked(view)}"
     if runs_elsewhere(view):
         return f"not run here: it {where(view)}"
     if _awaits_connection(view):
@@ -53,6 +53,18 @@ def _said(view: Instance) -> str:
     """The last STATUS of the process, and how old it is."""
     status, age = view["status"], view.get("status_age_s")
     return "" if not status else f"; its STATUS: {status}" + ("" if age is None else f" ({span(age)} ago)")
+
+
+def _reload(view: Instance) -> str:
+    """That its process reloads its configuration, or that it did not end to."""
+    if not (found := view.get("reload")) or found["state"] == "done":
+        return ""
+    lasts = span(found["since_s"])
+    return {
+        "asked": f"; it has not answered its reload signal for {lasts}",
+        "begun": f"; it has been reloading its configuration for {lasts}",
+        "timed-out": f"; its reload, begun {lasts} ago, did not end in time",
+    }[found["state"]]
 
 
 def _unasked(view: Instance) -> str:

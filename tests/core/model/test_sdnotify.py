@@ -27,7 +27,6 @@ FIELDS = [
     (b"EXTEND_TIMEOUT_USEC=30000000", Message(extend=30.0)),
     (b"MAINPID=4711", Message(main_pid=4711)),
     (b"ERRNO=2", Message(errno=2)),
-    (b"EXIT_STATUS=255", Message(exit_status=255)),
     (b"BARRIER=1", Message(barrier=True)),
     (b"WATCHDOG=1\nSENT_USEC=1500000", Message(beat=True, sent=1.5)),
     (b"READY=1\nSTATUS=up\nMAINPID=1\nX_OWN=1", Message(ready=True, status="up", main_pid=1)),
