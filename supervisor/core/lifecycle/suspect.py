@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.core.lifecycle import probing
-from supervisor.core.lifecycle import own_reload
+from supervisor.core.lifecycle import own_reload, probing
 from supervisor.core.lifecycle.entering import (
     EXAMINE_TIMEOUT,
     MANY_SILENT,

@@ -45,7 +45,9 @@ def _keys(*same: str, **renamed: str) -> dict[str, str]:
 
 
 KEYS: dict[type, dict[str, str]] = {
-    ReadySpec: _keys("http", "tcp", "exec", "log", "notify", "delay", "interval", "timeout", "notify_access", "notify_reload"),
+    ReadySpec: _keys(
+        "http", "tcp", "exec", "log", "notify", "delay", "interval", "timeout", "notify_access", "notify_reload",
+    ),
     TargetSpec: _keys("detect_within", "max_false_restarts"),
     HeartbeatSpec: _keys(
         "source", "interval", "http", "tcp", "exec", "file", "log", "probe_timeout", "detector", "threshold",

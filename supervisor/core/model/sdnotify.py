@@ -123,6 +123,15 @@ def events(
     return out
 
 
+def error_told(message: Message, incarnation: int, meaning: Callable[[int], str]) -> ev.ErrorTold | None:
+    """What the message says of a failure; None where it says nothing.  `meaning`: of an error number on this host."""
+    number = message.errno
+    if number is None and message.bus_error is None and message.varlink_error is None:
+        return None
+    text = meaning(number) if number else ""
+    return ev.ErrorTold(incarnation, number, text, message.bus_error or "", message.varlink_error or "")
+
+
 WATCHDOG_INTERVALS = 2.1
 """WATCHDOG_USEC in intervals.  Programs beat at half of it, so about once an interval; a little more than two, because
 php-fpm ignores what is not above 2 s, which two of the default interval are."""

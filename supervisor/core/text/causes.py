@@ -36,7 +36,11 @@ def phrase(cause: str, detail: Detail | None = None, longest: int = LONGEST) -> 
 
 def ending(row: Instance) -> dict[str, Any]:
     """What a status row tells of the last end of its process, as a detail."""
-    detail = {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")}
+    detail: dict[str, Any] = {
+        "exit_code": row["exit_code"],
+        "signal": row["signal"],
+        "out_of_memory": row.get("out_of_memory"),
+    }
     if row["cause"] == Cause.SPAWN_FAILED and row.get("start_error"):
         detail["error"] = row["start_error"]
     if row.get("error"):
