@@ -557,7 +557,8 @@ class Parts:
                 self.later(SAVE_NEW_PROCESSES, partial(self._save_processes, name))
         for event in sdnotify.events(message, instance.spec, instance.incarnation, at, process):
             self.engine.post(name, event)
-        if (error := sdnotify.error_told(message, instance.incarnation, os.strerror)) is not None:
+        error = sdnotify.error_told(message, instance.incarnation, os.strerror) if process is None else None
+        if error is not None:
             self.engine.post(name, error)
         if message.main_pid is not None and self.processes.set_main(name, message.main_pid, message.main_pidfd_id):
             self.engine.post(name, ev.MainPid(instance.incarnation, message.main_pid))
