@@ -50,6 +50,10 @@ while True:
                 kept[key] = fd
             elif order == b"-" and key in kept:
                 close(kept.pop(key))
+            elif order == b"=":
+                for fd in kept.values():
+                    close(fd)
+                kept.clear()
             elif order == b"?":
                 for key, fd in kept.items():
                     rights = fd.to_bytes(4, "{sys.byteorder}")
@@ -161,8 +165,15 @@ class DescriptorStore:
 
     def rebind(self) -> None:
         """Have a keeper at the path again, which was removed.  OSError."""
-        if self._keeper is not None and not os.path.exists(self._path):  # noqa: PTH110
-            self._renew()
+        former = self._keeper
+        if former is None or os.path.exists(self._path):  # noqa: PTH110
+            return
+        self._start()
+        self._give_all()
+        self._loop.unregister(former.fileno())
+        with suppress(OSError):
+            former.send(b"=")  # it lets all go, and ends
+        former.close()
 
     def _take(self, one: Stored) -> None:
         self._stored.append(one)
@@ -244,7 +255,7 @@ class DescriptorStore:
         self._loop.register(keeper.fileno(), lambda _events: self._renew())
 
     def _renew(self) -> None:
-        """The keeper is gone, or does not follow: give all to another one."""
+        """The keeper is gone: give all to another one."""
         self._leave()
         if not self._stored:
             return
@@ -253,7 +264,10 @@ class DescriptorStore:
         except OSError as error:
             self._problem(f"stored descriptors would be lost if this daemon died: {error.strerror}")
             return
-        self._queue.extend((b"+", one) for one in self._stored)
+        self._give_all()
+
+    def _give_all(self) -> None:
+        self._queue = deque((b"+", one) for one in self._stored)
         self._flush()
 
     def _order(self, order: bytes, one: Stored) -> None:
