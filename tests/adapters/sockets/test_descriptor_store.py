@@ -7,13 +7,14 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supervisor.adapters.eventloop.loop import EventLoop
-from supervisor.adapters.linux import procfs
 from supervisor.adapters.sockets import descriptor_store
 from supervisor.adapters.sockets.descriptor_store import DescriptorStore
 from tests.doubles.fakes import run_until
@@ -26,6 +27,8 @@ class House:
         self.loop = EventLoop()
         self.path = str(path / "stored.sock")
         self.problems: list[str] = []
+        self.keepers: list[int] = []
+        """Their processes, in the order of their starts."""
         self.store = self.another()
 
     def another(self) -> DescriptorStore:
@@ -43,20 +46,18 @@ class House:
         self.store.close()
         self.store = self.another()
 
-    def keeper(self) -> int:
-        """The newest process that keeps descriptors."""
-        found = {
-            pid: stat.start
-            for pid in procfs.children(os.getpid())
-            if b"daemon.recvmsg" in (procfs.read(f"/proc/{pid}/cmdline") or b"")
-            and (stat := procfs.stat(pid)) is not None
-        }
-        return max(found, key=lambda pid: (found[pid], pid))
-
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     made = House(tmp_path)
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = popen(*arguments, **options)
+        made.keepers.append(process.pid)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", start)
     yield made
     made.store.keep_only(())
     made.store.close()
@@ -109,7 +110,7 @@ def test_a_later_daemon_gets_all_of_it(house: House, pair: Pair) -> None:
 def test_nothing_is_there_while_nothing_is_stored(house: House, pair: Pair) -> None:
     assert not Path(house.path).exists()
     house.put("web", "conn", pair[0].fileno())
-    keeper = os.pidfd_open(house.keeper())
+    keeper = os.pidfd_open(house.keepers[-1])
     house.store.remove("web", "conn")
     run_until(house.loop, lambda: os.waitid(os.P_PIDFD, keeper, os.WEXITED | os.WNOHANG) is not None)
     os.close(keeper)
@@ -156,10 +157,10 @@ def test_what_hangs_up_is_dropped_unless_it_is_not_watched(house: House, pair: P
 
 def test_another_keeper_takes_over_from_one_that_was_killed(house: House, pair: Pair) -> None:
     house.put("web", "conn", pair[0].fileno())
-    killed, before = house.keeper(), Path(house.path).stat().st_ctime_ns
+    killed = house.keepers[-1]
     os.kill(killed, signal.SIGKILL)
     os.waitpid(killed, 0)
-    run_until(house.loop, lambda: Path(house.path).stat().st_ctime_ns != before)
+    run_until(house.loop, lambda: len(house.keepers) == 2)
     house.die()
     assert house.names() == ["conn"]
 
@@ -168,7 +169,7 @@ def test_a_keeper_whose_path_was_removed_is_replaced(house: House, pair: Pair) -
     house.store.rebind()
     house.put("web", "conn", pair[0].fileno())
     house.store.rebind()
-    former = os.pidfd_open(house.keeper())
+    former = os.pidfd_open(house.keepers[-1])
     Path(house.path).unlink()
     house.store.rebind()
     assert Path(house.path).exists()
@@ -183,7 +184,7 @@ def test_a_stopped_keeper_gets_the_orders_when_it_goes_on(
 ) -> None:
     monkeypatch.setattr(descriptor_store, "AGAIN_AFTER", 0.01)
     house.put("web", "first", pair[0].fileno())
-    keeper = house.keeper()
+    keeper = house.keepers[-1]
     os.kill(keeper, signal.SIGSTOP)
     try:
         sockets = [socket.socketpair() for _ in range(300)]
@@ -213,8 +214,8 @@ def test_a_start_waits_for_what_is_on_its_way(house: House, pair: Pair) -> None:
 
 def test_a_keeper_that_cannot_be_started_is_told(house: House, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     house.put("web", "conn", pair[0].fileno())
-    monkeypatch.setattr(descriptor_store.subprocess, "Popen", refuse)
-    keeper = house.keeper()
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    keeper = house.keepers[-1]
     os.kill(keeper, signal.SIGKILL)
     os.waitpid(keeper, 0)
     run_until(house.loop, lambda: bool(house.problems))
