@@ -384,6 +384,16 @@ WITHIN_SERVICE = [
         "ready.log: \"\\\\N{DASH}\" is not a regular expression: undefined character name 'DASH' at position 0",
     ),
     # readiness
+    (
+        'ready = { delay = "1s", notify_access = "main" }',
+        "ready.notify_access: means something only with notify = true",
+    ),
+    ('ready = { delay = "1s", notify_reload = true }', "ready.notify_reload: means something only with notify = true"),
+    (
+        'heartbeat = { scope = "process" }\nready = { notify = true, notify_access = "main" }',
+        'ready.notify_access: cannot be "main" where each process beats for itself (heartbeat.scope)',
+    ),
+    ("fd_store = -1", "fd_store: -1 is not from 0 to 10000"),
     ("ready = {}", "ready: takes exactly one of http, tcp, exec, log, notify, delay, and none is given"),
     (
         'ready = { notify = true, delay = "1s" }',

@@ -18,6 +18,7 @@ from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,
     LogSpec,
+    NotifyAccess,
     Plan,
     Policy,
     Reaction,
@@ -266,6 +267,12 @@ SERVICE = '[services.a]\ncommand = "true"\n'
         (READY + SERVICE, "ready", ReadySpec(http="http://a/", interval=9)),
         (READY + SERVICE + 'ready.interval = "1s"', "ready", ReadySpec(http="http://a/", interval=1)),
         (READY + SERVICE + "ready.notify = true", "ready", ReadySpec(notify=True, interval=9)),
+        (
+            SERVICE + 'ready = { notify = true, notify_access = "main", notify_reload = true }',
+            "ready",
+            ReadySpec(notify=True, notify_access=NotifyAccess.MAIN, notify_reload=True),
+        ),
+        (SERVICE + "fd_store = 12", "fd_store", 12),
         (
             BEATS + SERVICE + 'heartbeat.source = "http"',
             "heartbeat",

@@ -25,6 +25,10 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     member-look of=7               what a look at it has shown while it is busy: `gone`, `stopped`, `ran=`
     member of=7                    what was found of it: `gone`, `stopped`, `held=`, `shared=`, `ran=`
     says-stopping                  STOPPING=1
+    reloading sent=-2s             RELOADING=1, sent 2 s ago by its own word
+    tells bus=x.Error              ERRNO=13 and BUSERROR=x.Error
+    delay-reset                    RESTART_RESET=1
+    refused                        another process than the main one has sent a notification
     pause for=30s                  the daemon itself does not run for this time, and wakes late
     suspend for=8h | clock by=-1h  the host sleeps; the wall clock is set
 
@@ -318,6 +322,14 @@ class Play:
                 return ev.Extended(n, seconds(options["by"]))
             case "stalled":
                 return ev.DaemonStalled(seconds(options["for"]))
+            case "refused":
+                return ev.NotifyRefused(n, 4713)
+            case "reloading":
+                return ev.ReloadBegun(n, self.now + seconds(options["sent"]) if "sent" in options else None)
+            case "tells":
+                return ev.ErrorTold(n, 13, "Permission denied", options.get("bus", ""))
+            case "delay-reset":
+                return ev.DelayReset(n)
             case "mainpid":
                 return ev.MainPid(n, 4712)
             case "status":

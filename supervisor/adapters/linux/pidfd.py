@@ -7,6 +7,8 @@ import os
 import struct
 from contextlib import suppress
 
+from supervisor.adapters.linux import procfs
+
 Status = tuple[int | None, int | None]
 """(exit code, signal); both None where the kernel cannot tell."""
 
@@ -57,3 +59,23 @@ def foreign_status(pidfd: int) -> Status:
     if os.WIFSIGNALED(status):
         return None, os.WTERMSIG(status)
     return os.WEXITSTATUS(status), None
+
+
+def process_of(pidfd: int) -> int | None:
+    """The process that the pidfd refers to; None where it has ended, or `pidfd` is none."""
+    found = procfs.read(f"/proc/self/fdinfo/{pidfd}") or b""
+    for line in found.splitlines():
+        name, _, value = line.partition(b":")
+        if name == b"Pid":
+            return pid if (pid := int(value)) > 0 else None
+    return None
+
+
+def has_identity(pidfd: int, identity: int) -> bool:
+    """Whether the inode of the pidfd is `identity` (Linux 6.9); also True where the kernel gives all of them one."""
+    own = os.pidfd_open(os.getpid())
+    try:
+        inode = os.fstat(pidfd).st_ino
+        return inode in (identity, os.fstat(own).st_ino)
+    finally:
+        os.close(own)

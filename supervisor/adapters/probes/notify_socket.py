@@ -24,12 +24,15 @@ from contextlib import suppress
 
 from supervisor.adapters.eventloop.loop import EPOLLIN, EventLoop, Timer
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.probes.descriptor_sink import PLAIN_ROOM, DescriptorSink
+from supervisor.adapters.probes.descriptor_sink import PLAIN_ROOM, DescriptorSink, Taker
 from supervisor.adapters.probes.plain_datagrams import ROOM, Plain, PlainDatagrams
 from supervisor.core.model.sdnotify import BEAT, MAX_DATAGRAM, ONE_BEAT, Message, parse
 
-Deliver = Callable[[int, int, Message, float], None]
-"""`deliver(pid, uid, message, at)`: the sender as the kernel saw it, and the arrival in CLOCK_MONOTONIC seconds."""
+Wanted = tuple[Taker, int]
+"""What takes the descriptors of a datagram, and how many it wants."""
+Deliver = Callable[[int, int, Message, float], Wanted | None]
+"""`deliver(pid, uid, message, at)`: the sender as the kernel saw it, and the arrival in CLOCK_MONOTONIC seconds.  None:
+the descriptors that came with it are closed."""
 
 _MOST_PER_TURN = 256  # datagrams
 _LONGEST_BATCH = 0.02  # seconds that datagrams are collected for at most, where gaps are shorter than that
@@ -78,6 +81,8 @@ class NotifySocket:
         self._former: list[socket.socket] = []
         self._sinks: dict[socket.socket, DescriptorSink] = {}
         self._given: tuple[int, int] | None = None
+        self._wanted: Wanted | None = None
+        """What the descriptors of the datagram `_given` are wanted for."""
         loop.register(self._socket.fileno(), self._readable)
 
     def fileno(self) -> int:
@@ -118,7 +123,7 @@ class NotifySocket:
 
     def _readable(self, _events: int) -> None:
         now = self._loop.now()
-        full = self._drain_all() == _MOST_PER_TURN
+        full = self.read() == _MOST_PER_TURN
         if not full and now - self._heard_at < self._batch and self._batch_timer is None:
             self._batch_timer = self._loop.call_at(now + self._batch, self._collect)
             self._listen(self._socket)
@@ -128,7 +133,7 @@ class NotifySocket:
         """Read a batch, and collect another one while several datagrams come in each.
 
         Where the kernel's queue was full, senders may have waited: the next batch is collected for half the time."""
-        count = self._drain_all()
+        count = self.read()
         self._wait = max(self._wait / 2, _SHORTEST_BATCH) if count > self._full else min(2 * self._wait, self._batch)
         if 1 < count < _MOST_PER_TURN:
             self._batch_timer = self._loop.call_at(self._loop.now() + self._wait, self._collect)
@@ -147,9 +152,10 @@ class NotifySocket:
         """Deliver what has arrived by now, and return the number of datagrams.  Call it before judging a silence."""
         for sink in self._sinks.values():
             sink.settle()
-        return self._drain_all()
+        return self.read()
 
-    def _drain_all(self) -> int:
+    def read(self) -> int:
+        """The same, but without waiting a moment for a datagram that another process is taking."""
         for former in self._former:
             self._drain(former)
         return self._drain(self._socket)
@@ -202,7 +208,7 @@ class NotifySocket:
         except BlockingIOError:
             return False
         pid = uid = -1
-        stamp = 0
+        stamp, wanted = 0, None
         for level, kind, data in ancillary:
             if level != socket.SOL_SOCKET:
                 continue
@@ -225,11 +231,10 @@ class NotifySocket:
             if message is None:
                 self.meaningless += 1
             elif pid > 0:
-                self._deliver(pid, uid, message, self._arrival(stamp, offset))
+                wanted = self._deliver(pid, uid, message, self._arrival(stamp, offset))
         if carries:
-            # They are not stored.  For BARRIER=1 closing the descriptor is the answer: all that was sent before it
-            # has been delivered.
-            self._given = pid, stamp
+            # For BARRIER=1 closing the descriptor is the answer: all that was sent before it has been delivered.
+            self._given, self._wanted = (pid, stamp), wanted
             self._sink(sock)
         return True
 
@@ -239,10 +244,12 @@ class NotifySocket:
         if sink is None:
             sink = self._sinks[sock] = DescriptorSink(self._loop, sock, lambda: self._listen(sock))
         try:
-            sink.take()
+            sink.take(*self._wanted) if self._wanted is not None else sink.take()
         except OSError as error:
             self._trouble("sink", f"no process can be started that closes descriptors: {error.strerror}")
             sock.recv(1)  # beats are worth more
+            if self._wanted is not None:
+                self._wanted[0]([], 0)
         self._listen(sock)
 
     def _arrival(self, stamp: int, offset: int) -> float:

@@ -15,7 +15,7 @@ from select import EPOLLHUP
 
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.linux.pidfd import Status, child_has_ended, final_status
+from supervisor.adapters.linux.pidfd import Status, child_has_ended, final_status, has_identity
 from supervisor.adapters.linux.procfs import Stat
 from supervisor.adapters.processes import look_pace, marks, own_children
 from supervisor.adapters.processes.blocked import paused, why_it_stays
@@ -69,6 +69,8 @@ class ProcessTable:
         self._reaped: deque[tuple[Process, int, Status]] = deque()
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
+        self.before_exits: Callable[[list[str]], None] | None = None
+        """Called with the instances whose main processes have ended, while they are still known by their pids."""
         self._strangers: set[int] = set()
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
@@ -245,19 +247,21 @@ class ProcessTable:
             belongs = process.tree.belongs
             send(pid, signal.SIGKILL, lambda found: procfs.start_time(found) == start and belongs(found))
 
-    def set_main(self, instance: str, pid: int) -> bool:
-        """Make another member of the tree the main process (`MAINPID=`).  False: it is no member."""
+    def set_main(self, instance: str, pid: int, identity: int | None = None) -> bool:
+        """Make another member of the tree the main process (`MAINPID=`).  `identity`: the inode of a pidfd of it, where
+        that is known (`MAINPIDFDID=`).  False: it is no member, or another process has that pid now."""
         process = self.with_settled_tree(instance)
         if process is None or not process.tree.belongs(pid):
             return False
-        if process.main != pid:
-            self._switch(process, pid)
-        return True
+        return process.main == pid or self._switch(process, pid, identity)
 
-    def _switch(self, process: Process, pid: int) -> bool:
+    def _switch(self, process: Process, pid: int, identity: int | None = None) -> bool:
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:
+            return False
+        if identity is not None and not has_identity(pidfd, identity):
+            os.close(pidfd)
             return False
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
@@ -316,6 +320,8 @@ class ProcessTable:
         """Handle the exits until now together: to look for what they left takes as long as there are processes.
 
         Otherwise the end of many would take as long as their square."""
+        if self.before_exits is not None:
+            self.before_exits([process.instance for process, _ in self._exits])
         while self._exits:
             process, pidfd = self._exits.popleft()
             if process.pidfd == pidfd:  # else another became the main process

@@ -19,6 +19,7 @@ from supervisor.core.detection.target import longest_silence, min_detect_within
 from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,
+    NotifyAccess,
     ReadySpec,
     RestartSpec,
     Scope,
@@ -42,6 +43,8 @@ def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report)
                 report('makes no sense with type = "oneshot": it is done when it exits successfully', table)
     if spec.ready:
         _ready(spec.ready, own.get("ready", {}), report)
+    if spec.ready and spec.heartbeat and spec.heartbeat.by_process and spec.ready.notify_access is NotifyAccess.MAIN:
+        report('cannot be "main" where each process beats for itself (heartbeat.scope)', "ready", "notify_access")
     if spec.heartbeat:
         _heartbeat(spec.heartbeat, own.get("heartbeat", {}), report)
     _restart(spec.restart, spec.group_name, report)
@@ -75,6 +78,9 @@ def _ready(ready: ReadySpec, own: Mapping[str, Any], report: Report) -> None:
         for key in ("interval", "timeout"):
             if key in own:
                 report(f"only a probe has one, not {kinds[0]}; a start is limited by start_timeout", "ready", key)
+    for key in ("notify_access", "notify_reload"):
+        if key in own and kinds != ["notify"]:
+            report("means something only with notify = true", "ready", key)
 
 
 def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> None:

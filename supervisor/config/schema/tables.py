@@ -15,6 +15,7 @@ from supervisor.core.model.spec import (
     BackoffKind,
     Enforce,
     Evidence,
+    NotifyAccess,
     OnOpen,
     Policy,
     Reaction,
@@ -58,6 +59,14 @@ READY = table(
         "exec": key(kinds.WORDS, "Ready when this command exits with 0."),
         "log": key(kinds.PATTERN, "Ready when a line of output matches this regular expression."),
         "notify": key(kinds.ONLY_TRUE, "Ready when the service sends READY=1 (sd_notify)."),
+        "notify_access": key(
+            kinds.one_of(NotifyAccess),
+            "Whose messages count, of every kind: tree: those of all its processes; main: of the main process alone.",
+        ),
+        "notify_reload": key(
+            kinds.SWITCH,
+            "It answers reload_signal with RELOADING=1, then READY=1 when that is done; `supervisor signal` waits.",
+        ),
         "delay": key(kinds.DURATION, "Ready when it has run for this long."),
         "interval": key(kinds.POSITIVE_DURATION, "The time from one probe to the next: http, tcp and exec."),
         "timeout": key(kinds.POSITIVE_DURATION, "How long one probe may take: http, tcp and exec."),
@@ -421,6 +430,10 @@ SERVICE = table(
             kinds.many(kinds.SOCKET),
             "Sockets that the daemon opens and hands over as LISTEN_FDS: tcp://ADDRESS:PORT, unix:PATH; "
             "?start=demand&idle=10m: started by a connection; ?share=reuseport: one for each instance.",
+        ),
+        "fd_store": key(
+            kinds.whole(0, 10_000),
+            "How many descriptors it may store for its next process (FDSTORE=1), which gets them as LISTEN_FDS.",
         ),
         "no_new_privileges": key(kinds.SWITCH, "It can gain no privileges, for instance by a setuid program."),
         "capabilities": key(

@@ -194,4 +194,6 @@ def _exit_detail(instance: Instance) -> dict[str, Any]:
     detail: dict[str, Any] = {"exit_code": instance.exit_code, "signal": instance.signal}
     if instance.out_of_memory is not None:
         detail["out_of_memory"] = instance.out_of_memory
+    if instance.error_told:
+        detail["told"] = dict(instance.error_told)
     return detail

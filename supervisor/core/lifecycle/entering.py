@@ -87,6 +87,7 @@ def forget_said(instance: Instance) -> None:
     instance.status_text = instance.last_probe_error = ""
     instance.status_at = instance.notified_at = None
     instance.notified = instance.refusals = 0
+    instance.reload, instance.error_told, instance.sender_refused = None, ev.NOTHING, False
 
 
 def await_ready(instance: Instance, now: float, out: list[Action]) -> None:

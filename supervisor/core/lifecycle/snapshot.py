@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
@@ -47,6 +47,21 @@ class Maintenance(NamedTuple):
     reason: str = ""
     by: Mapping[str, Any] = NOTHING
     reload_due: bool = False
+
+
+class Reload(NamedTuple):
+    """The last reload of a process (own_reload.py).
+
+    `state`: `asked` (the signal was sent), `begun`, `done` or `timed-out`.  `since` and `until`: monotonic seconds."""
+
+    state: Literal["asked", "begun", "done", "timed-out"]
+    since: float
+    until: float
+
+    @property
+    def pending(self) -> bool:
+        """It has not ended."""
+        return self.state in ("asked", "begun")
 
 
 Failure = tuple[Cause, dict[str, Any]]

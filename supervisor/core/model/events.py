@@ -280,7 +280,7 @@ class Triggered(NamedTuple):
 
 
 class Extended(NamedTuple):
-    """`EXTEND_TIMEOUT_USEC`: start or stop takes longer; the deadline is now at least `seconds` away."""
+    """`EXTEND_TIMEOUT_USEC`: start, reload or stop takes longer; the deadline is now at least `seconds` away."""
 
     incarnation: int
     seconds: float
@@ -295,6 +295,38 @@ class Notified(NamedTuple):
 class StatusText(NamedTuple):
     incarnation: int
     text: str
+
+
+class NotifyRefused(NamedTuple):
+    """Process `pid` of the tree sent a notification, and only those of the main process count."""
+
+    incarnation: int
+    pid: int
+
+
+class ReloadBegun(NamedTuple):
+    """`RELOADING=1`: the process reloads its configuration, and says READY=1 when that is done.  `sent`: when it said
+    so by its own word (`MONOTONIC_USEC=`)."""
+
+    incarnation: int
+    sent: float | None = None
+
+
+class ErrorTold(NamedTuple):
+    """What the process says of its failure: `ERRNO=`, and what that number means on this host; `BUSERROR=`,
+    `VARLINKERROR=`."""
+
+    incarnation: int
+    errno: int | None = None
+    text: str = ""
+    bus_error: str = ""
+    varlink_error: str = ""
+
+
+class DelayReset(NamedTuple):
+    """`RESTART_RESET=1`: the process works, so that the next restart is delayed as the first one is."""
+
+    incarnation: int
 
 
 class MainPid(NamedTuple):
@@ -352,6 +384,10 @@ Event = (
     | Extended
     | Notified
     | StatusText
+    | NotifyRefused
+    | ReloadBegun
+    | ErrorTold
+    | DelayReset
     | MainPid
     | DaemonStalled
     | Timeout

@@ -45,7 +45,9 @@ def _keys(*same: str, **renamed: str) -> dict[str, str]:
 
 
 KEYS: dict[type, dict[str, str]] = {
-    ReadySpec: _keys("http", "tcp", "exec", "log", "notify", "delay", "interval", "timeout"),
+    ReadySpec: _keys(
+        "http", "tcp", "exec", "log", "notify", "delay", "interval", "timeout", "notify_access", "notify_reload",
+    ),
     TargetSpec: _keys("detect_within", "max_false_restarts"),
     HeartbeatSpec: _keys(
         "source", "interval", "http", "tcp", "exec", "file", "log", "probe_timeout", "detector", "threshold",
@@ -84,7 +86,7 @@ KEYS: dict[type, dict[str, str]] = {
         "heartbeat", "restart", "resources", "log", "hooks", "inherit_environment", "unset_environment", "hard_limits",
         "first_replica", "ports", "min_ready", "configured_replicas", "first_name", "stop", "dependencies", "end_with",
         "unresolved", "sandbox", "balance",
-        "rollout", "breaker", "surge", "placement",
+        "rollout", "breaker", "surge", "placement", "fd_store",
     ),
     SupervisorSpec: _keys(
         "name", "runtime_dir", "state_dir", "max_concurrent_restarts", "wait_ready", "group", "listen", "token_file",

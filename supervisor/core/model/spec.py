@@ -71,6 +71,13 @@ class Scope(StrEnum):
     PROCESS = "process"
 
 
+class NotifyAccess(StrEnum):
+    """Whose notifications count: those of the main process alone, or of each process of the tree."""
+
+    MAIN = "main"
+    TREE = "tree"
+
+
 class Evidence(StrEnum):
     """What is kept of a suspect before it is ended: the evidence of an examination, or a core file as well."""
 
@@ -102,13 +109,17 @@ heartbeat."""
 
 @value(frozen=True, slots=True, kw_only=True)
 class ReadySpec:
-    """How readiness is observed; exactly one kind is set."""
+    """How readiness is observed; exactly one kind is set.
+
+    `notify_reload`: the process answers its reload signal with RELOADING=1, and READY=1 when that is done."""
 
     http: str | None = None
     tcp: str | None = None
     exec: tuple[str, ...] | None = None
     log: str | None = None
     notify: bool = False
+    notify_access: NotifyAccess = NotifyAccess.TREE
+    notify_reload: bool = False
     delay: float | None = None
     interval: float = 0.5
     timeout: float = 1.0
@@ -421,6 +432,8 @@ class ServiceSpec:
     end_with: bool = False
     """Everything ends with it (core/services/relations/end_with.py)."""
     sockets: tuple[SocketSpec, ...] = ()
+    fd_store: int = 0
+    """How many descriptors it may give to the daemon for its next process (FDSTORE=1); 0: none."""
     no_new_privileges: bool = False
     capabilities: tuple[int, ...] | None = None
     """Numbers of the capabilities in its bounding set; None: the set is not changed."""

@@ -189,7 +189,7 @@ class ServiceSet:
         for instance in self.instances.values():
             if instance.detector is not None or instance.members is not None or instance.blind_since is not None:
                 self._queue.append((instance, ev.DaemonStalled(seconds)))
-            elif instance.until is not None:
+            elif instance.until is not None or instance.reload is not None:
                 postpone(instance, seconds)
         return self._process_queue(now)
 

@@ -36,9 +36,15 @@ def phrase(cause: str, detail: Detail | None = None, longest: int = LONGEST) -> 
 
 def ending(row: Instance) -> dict[str, Any]:
     """What a status row tells of the last end of its process, as a detail."""
-    detail = {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")}
+    detail: dict[str, Any] = {
+        "exit_code": row["exit_code"],
+        "signal": row["signal"],
+        "out_of_memory": row.get("out_of_memory"),
+    }
     if row["cause"] == Cause.SPAWN_FAILED and row.get("start_error"):
         detail["error"] = row["start_error"]
+    if row.get("error"):
+        detail["told"] = row["error"]
     return detail | ({"tree": LEFT_BEHIND} if row.get("left_behind") else {})
 
 
@@ -75,14 +81,15 @@ def _exited(detail: Detail) -> str:
         return f"{said} and left processes behind: went to the background?"
     if memory := _out_of_memory(detail):
         return f"{said}{memory}"
-    return f"{said} before it was ready" if "before_ready" in detail else said
+    said = f"{said} before it was ready" if "before_ready" in detail else said
+    return said + _told(detail)
 
 
 def _killed(detail: Detail) -> str:
     number = detail.get("signal")
     if memory := _out_of_memory(detail):
         return f"killed by the kernel{memory}"
-    return "killed by a signal" if number is None else f"killed by {signal_name(number)}"
+    return ("killed by a signal" if number is None else f"killed by {signal_name(number)}") + _told(detail)
 
 
 def _out_of_memory(detail: Detail) -> str:
@@ -216,6 +223,38 @@ def _ready(detail: Detail) -> str:
 def _held(detail: Detail) -> str:
     why = detail.get("held")
     return f"silence not counted: {why}" if why else "silence not counted"
+
+
+def _notify_refused(detail: Detail) -> str:
+    sender = f"process {detail['pid']}" if detail.get("pid") else "another process"
+    return f'notification of {sender} ignored: only the main process counts (ready.notify_access = "main")'
+
+
+def _after(detail: Detail) -> str:
+    after = detail.get("after_s")
+    return "" if after is None else f", after {span(after)}"
+
+
+def _reload_timeout(detail: Detail) -> str:
+    within = "in time" if detail.get("after_s") is None else f"within {span(detail['after_s'])}"
+    if detail.get("answered", True):
+        return f"its reload did not end {within}: no READY=1 after RELOADING=1; it runs on"
+    return f"did not answer the reload signal {within}: no RELOADING=1; it runs on"
+
+
+def _told(detail: Detail) -> str:
+    """What a process said of its failure before it ended; empty where it said nothing."""
+    words = told_error(detail.get("told"))
+    return f"; it said: {words}" if words else ""
+
+
+def told_error(told: object) -> str:
+    """What a process said of its failure: `Permission denied (ERRNO=13), org.example.Error`; empty: nothing."""
+    if not isinstance(told, Mapping):
+        return ""
+    number, text = told.get("errno"), told.get("text")
+    own = f"{text} (ERRNO={number})" if text else f"ERRNO={number}"
+    return ", ".join([own] * bool(number) + [str(told[key]) for key in ("bus", "varlink") if told.get(key)])
 
 
 def _probe_unknown(detail: Detail) -> str:
@@ -390,6 +429,11 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.PROCESS_ENDED: _process_ended,
     Cause.PROCESS_REPLACED: _process_replaced,
     Cause.STOPPING_BY_ITSELF: "ends by itself (STOPPING=1); silence from here on is no hang",
+    Cause.NOTIFY_REFUSED: _notify_refused,
+    Cause.RELOAD_BEGUN: "reloads its configuration",
+    Cause.RELOAD_DONE: lambda detail: f"has reloaded its configuration{_after(detail)}",
+    Cause.RELOAD_TIMEOUT: _reload_timeout,
+    Cause.DELAY_RESET: "says that it works (RESTART_RESET=1): the next restart is delayed as the first",
     Cause.PROBE_UNKNOWN: _probe_unknown,
     Cause.PROBE_KNOWN: _probe_known,
     Cause.TARGET_INFEASIBLE: _wish_refused,

@@ -93,7 +93,7 @@ def test_a_stepped_clock_is_not_believed(house: House, monkeypatch: pytest.Monke
 
 
 def test_garbage_is_counted_and_what_follows_is_heard(house: House) -> None:
-    for datagram in (b"", b"\0" * 4096, b"FDSTORE=1", b"\xff=\n\n="):
+    for datagram in (b"", b"\0" * 4096, b"X_OWN=1", b"\xff=\n\n="):
         house.send(datagram)
     house.send(b"WATCHDOG=1")
     house.receive(1)
@@ -182,7 +182,7 @@ def nulls() -> int:
 def test_passed_descriptors_do_not_stay(house: House) -> None:
     before = nulls()
     null = os.open("/dev/null", os.O_RDONLY)
-    for datagram in (b"FDSTORE=1", b"x" * 5000, b"WATCHDOG=1"):
+    for datagram in (b"X_OWN=1", b"x" * 5000, b"WATCHDOG=1"):
         house.send_with(datagram, *[null] * 200)
     os.close(null)
     house.send(b"STATUS=after")

@@ -128,12 +128,12 @@ def readiness(unit: Unit, kind: str, table: dict[str, Any]) -> None:
     elif kind == "idle":
         unit.lose(Kind.CHANGED, where, "It is started at once, without a wait for the other starts.")
     if kind == "notify-reload":
-        unit.lose(
-            Kind.CHANGED, where, "systemd 252 does not know this type, which came with 253: it is taken as notify."
-        )
+        table["ready"]["notify_reload"] = True
+        unit.lose(Kind.CHANGED, where, "systemd 252 does not know this type, which came with 253.")
     if stays is not None and boolean(stays.value) and kind != "oneshot":
         unit.lose(Kind.CHANGED, stays, "It is `exited` after its end here, which no dependant takes for ready.")
-    _access(unit, kind)
+    _access(unit, kind, table)
+    _stored(unit, table)
     watched = unit.span("WatchdogSec") or 0.0
     if watched == inf or kind == "oneshot":
         watched = 0.0
@@ -152,16 +152,24 @@ def readiness(unit: Unit, kind: str, table: dict[str, Any]) -> None:
     _start_time(unit, kind, table)
 
 
-def _access(unit: Unit, kind: str) -> None:
+def _access(unit: Unit, kind: str, table: dict[str, Any]) -> None:
     setting = unit.last("Service", "NotifyAccess")
     if setting is None:
         return
-    if setting.value != "all":
+    if setting.value == "main" and "ready" in table:
+        table["ready"]["notify_access"] = "main"
+    elif setting.value != "all":
         said = "Notifications of every process of the service count here; with `none` too, if they are asked for."
         unit.lose(Kind.CHANGED, setting, said)
     if kind not in ("notify", "notify-reload") and unit.last("Service", "WatchdogSec") is None:
         said = "NOTIFY_SOCKET is set here only with `ready = { notify = true }` or a heartbeat of the source notify."
         unit.lose(Kind.CHANGED, setting, said)
+
+
+def _stored(unit: Unit, table: dict[str, Any]) -> None:
+    """Write how many descriptors it may store."""
+    if number := unit.number("FileDescriptorStoreMax", 0, 10_000):
+        table["fd_store"] = number
 
 
 def _start_time(unit: Unit, kind: str, table: dict[str, Any]) -> None:
