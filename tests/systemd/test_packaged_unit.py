@@ -5,11 +5,15 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.systemd.conftest import Machine, until
+from tests.systemd.conftest import Machine, Unit, until
 from tests.systemd.test_service import SLEEPER, MakeUnit
 
 TEMPLATE = Path(__file__).parents[2] / "packaging/deb/phi-supervisor@.service"
 MORE = '[services.more]\ncommand = ["sleep", "1000"]\n'
+
+
+def wait_for_lines(one: Unit, lines: list[str]) -> None:
+    until(lambda: one.log("greeter") == lines)
 
 
 def test_it_starts_reloads_comes_back_and_stops(unit: MakeUnit, machine: Machine) -> None:
@@ -48,7 +52,7 @@ def test_another_folder_is_another_instance(unit: MakeUnit) -> None:
         one.write('[services.greeter]\ncommand = ["sh", "-c", "printenv GREETING; pwd; exec sleep 1000"]\n')
         one.systemctl("start")
     for one in (shop, blog):
-        until(lambda one=one: one.log("greeter") == ["hello", str(one.place)])
+        wait_for_lines(one, ["hello", str(one.place)])
     assert shop.pid != blog.pid
 
 
