@@ -77,7 +77,8 @@ class Program:
         exit_ = f"exit {code}"
         if code and exit_ in _ends(self.seen.get("broken_start", "")):
             reload = ", also at a reload" if exit_ in _ends(self.seen.get("broken_reload", "")) else ""
-            yield f"{self.title} exits {code} where it cannot read its configuration{reload}"
+            lacks = "cannot load or run its application" if self.application else "cannot read its configuration"
+            yield f"{self.title} exits {code} where it {lacks}{reload}"
         signals = [name for name, said in self.seen["stop"].items() if exit_ in _ends(said)]
         if exit_ in _ends(self.seen["hangup"]):
             signals.append("HUP")

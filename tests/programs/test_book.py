@@ -163,6 +163,7 @@ def test_another_program_is_not_in_the_book() -> None:
         ),
         (["php-fpm8.2", "-F"], 78, ["PHP-FPM exits 78 where it cannot read its configuration, also at a reload"]),
         (["nginx"], 1, ["nginx exits 1 where it cannot read its configuration"]),
+        (["node", "api.js"], 1, ["Node.js exits 1 where it cannot load or run its application"]),
         (["nginx"], 0, ["nginx exits 0 when it is sent TERM, INT or QUIT"]),
         (["nginx"], 3, []),
     ],
