@@ -216,6 +216,8 @@ class DescendantTree(Tree):
 
     def _members_among(self, pids: list[int]) -> list[int]:
         """Those of `pids` that show that they are members, and their descendants unless these show the contrary."""
+        if not pids:
+            return []
         stats = {p: s for p in pids if p != os.getpid() and (s := procfs.stat(p)) is not None and not s.ended}
         shown = {pid: self._shown(pid, stat) for pid, stat in stats.items()}
         members = {pid for pid, member in shown.items() if member}

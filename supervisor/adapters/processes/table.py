@@ -201,10 +201,12 @@ class ProcessTable:
         process = self.by_instance.get(instance)
         if process is None:
             return
+        resumed = 0
         if process.pidfd >= 0:  # whatever its state, because a SIGSTOP may be on its way
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(process.pidfd, signal.SIGCONT)
-        process.tree.resume()
+                resumed = process.pid
+        process.tree.resume(resumed)
 
     def kill(self, instance: str) -> None:
         """Send SIGKILL to the whole tree; what is left a second later is posted as `KillIncomplete`."""

@@ -148,6 +148,36 @@ def test_the_end_of_many_takes_few_looks_at_all_children(bench: Bench, monkeypat
     assert all(exited.tree_empty for exited in bench.of(Exited))
 
 
+def test_a_stop_looks_once_at_a_process_that_is_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was let go on by its pidfd.  So many stops cost as much as what is read for each."""
+    pid = bench.spawn("sleep", "1000")
+    bench.until(lambda: bench.processes.by_instance["web"].settled)
+    paths: list[str] = []
+    real = os.open
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", lambda path, *a, **k: (paths.append(str(path)), real(path, *a, **k))[1])
+        bench.processes.deliver("web", signal.SIGTERM)
+    assert paths.count(f"/proc/{pid}/stat") == 1, "to see whether it belongs to the tree, not whether it is stopped"
+    bench.until(lambda: bench.of(Exited))
+
+
+def test_cgroups_without_others_below_them_are_removed_without_a_look(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bench.trees.root is None:
+        pytest.skip("without cgroups")
+    for name in "abc":
+        (Path(bench.trees.root) / name).mkdir()
+    (Path(bench.trees.root) / "a" / "below").mkdir()
+    listed: list[str] = []
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(Path(path).name), real(path))[1])
+    bench.trees.close()
+    monkeypatch.undo()
+    assert listed == [Path(bench.trees.root).name, "a"]
+    assert not Path(bench.trees.root).exists()
+
+
 def test_what_ends_during_a_pause_is_handled_by_one_look(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the ends come, looks take at most a part of the time."""
     pids = {f"web{n}": bench.spawn("sleep", "1000", name=f"web{n}") for n in range(3)}
