@@ -132,9 +132,10 @@ class NotifySocket:
     def _collect(self) -> None:
         """Read a batch, and collect another one while several datagrams come in each.
 
-        Where the kernel's queue was full, senders may have waited: the next batch is collected for half the time."""
+        Where senders filled the kernel's queue again while it was read, they had waited: the next batch is collected
+        for half the time."""
         count = self.read()
-        self._wait = max(self._wait / 2, _SHORTEST_BATCH) if count > self._full else min(2 * self._wait, self._batch)
+        self._wait = max(self._wait / 2, _SHORTEST_BATCH) if count >= 2 * self._full else self._batch
         if 1 < count < _MOST_PER_TURN:
             self._batch_timer = self._loop.call_at(self._loop.now() + self._wait, self._collect)
         else:

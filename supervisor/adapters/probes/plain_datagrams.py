@@ -63,6 +63,7 @@ class PlainDatagrams:
         self._nowhere = bytearray(1)
         _VECTOR.pack_into(self._vectors, ROOM * _VECTOR.size, _address(self._nowhere), 1)
         self._fresh = bytes(self._headers)
+        self._used = 0
         self._looking, self._taking = _address(self._headers), _address(self._takers)
 
     def take(self) -> list[Plain]:
@@ -70,10 +71,12 @@ class PlainDatagrams:
         if not self._offset:
             self._sock.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, 0)
             self._offset = True
-        self._headers[:] = self._fresh
+        used = self._used
+        self._headers[:used] = self._fresh[:used]  # the kernel has written into them
         seen = self._receive(self._fd, self._looking, ROOM, _PEEK, None)
         if seen < 0 and (code := ctypes.get_errno()) not in (errno.EAGAIN, errno.EINTR):
             raise OSError(code, os.strerror(code))
+        self._used = max(seen, 0) * _HEADER.size
         if seen <= 0:
             return []
         found: list[Plain] = []

@@ -86,7 +86,7 @@ class HttpTarget(TcpTarget):
 
     `keep_alive`: use one connection for all probes, as long as the server keeps it open."""
 
-    __slots__ = ("_keep_alive", "_kept", "_request")
+    __slots__ = ("_keep_alive", "_kept", "_loop", "_request")
     usual_port = 80
 
     def __init__(
@@ -109,9 +109,10 @@ class HttpTarget(TcpTarget):
         ).encode("latin-1", "replace")
         self._keep_alive = keep_alive
         self._kept: socket.socket | None = None
+        self._loop: EventLoop | None = None
 
     def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
-        connection, self._kept = self._kept, None
+        connection, self._kept, self._loop = self._kept, None, loop
         if connection is None:
             return super().begin(loop, timeout, done)
         attempt = _AgainOnKept(loop, self.port, timeout, done, self._request, self._keep, super().begin)
@@ -120,7 +121,8 @@ class HttpTarget(TcpTarget):
 
     def close(self) -> None:
         """Close the connection that is kept for the next probe."""
-        if self._kept is not None:
+        if self._kept is not None and self._loop is not None:
+            self._loop.unregister(self._kept.fileno())
             self._kept.close()
             self._kept = None
 
@@ -128,7 +130,10 @@ class HttpTarget(TcpTarget):
         return HttpAttempt(loop, self.port, timeout, done, self._request, self._keep if self._keep_alive else None)
 
     def _keep(self, connection: socket.socket) -> None:
+        """Keep a connection, registered for reading: what comes between two probes is its end."""
+        assert self._loop is not None
         self._kept = connection
+        self._loop.redirect(connection.fileno(), lambda _events: self.close())
 
 
 class Attempt:
@@ -305,7 +310,6 @@ class HttpAttempt(Attempt):
             self._finish(error_text(OSError(0, os.strerror(errno.ECONNREFUSED))) if own else status)
         elif status is not None:
             if self._keep is not None and self._socket is not None and is_whole(self._head):
-                self._loop.unregister(self._socket.fileno())
                 connection, self._socket = self._socket, None
                 self._keep(connection)
             self._finish(None if status in _GOOD else f"HTTP {status}")
@@ -332,14 +336,11 @@ class _AgainOnKept(HttpAttempt):
 
     def connected(self, connection: socket.socket) -> None:
         try:
-            if self.at_once(connection):
-                return
+            connection.send(self._request)
         except OSError:
-            pass
-        self._begin_anew()
-
-    def reset(self, error: OSError) -> None:
-        self._begin_anew()
+            self._begin_anew()
+        else:
+            self._loop.redirect(connection.fileno(), lambda _events: self._receive(connection))
 
     def _receive(self, connection: socket.socket) -> None:
         try:
