@@ -90,8 +90,9 @@ class Holding(Knowledge):
     def promised(self, node: str, sent: float, seconds: float, now: float) -> None:
         """Another host has promised to take nothing for so long, when it was asked at `sent`.
 
-        Only what has begun is kept: a host that is cut off starts nothing.  No longer time than a session counts: a host
-        that is named in a record after that may then take the slot.  A daemon that is silent gets no longer leases by that either."""
+        Only what has begun is kept: a host that is cut off starts nothing.  No more than a session counts, because a
+        host that is named in a record later may then take the slot.  A daemon that is silent gets no longer leases by
+        this either."""
         self.failsafe.promised(node, sent, min(seconds, self._granted))
         for one in self.leases(now) if self._last_told(now) is None else ():
             slot = Slot(one.service, one.slot)

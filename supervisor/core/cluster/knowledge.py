@@ -162,7 +162,9 @@ class Knowledge:
         if record is None or not self.is_bound(record, now):
             return ""
         left = max(1.0, self.failsafe.bound_until - now)
-        return f"its last owner may run it without ZooKeeper: {self.settings.node} takes it in {left:.0f} s at the soonest"
+        return (
+            f"its last owner may run it without ZooKeeper: {self.settings.node} takes it in {left:.0f} s at the soonest"
+        )
 
     def is_bound(self, record: SlotRecord, now: float) -> bool:
         """This host has promised to leave a slot with this record alone: its last owner has not given it back."""

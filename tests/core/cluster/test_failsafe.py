@@ -14,9 +14,9 @@ from supervisor.core.cluster.lease import Phase
 from supervisor.core.cluster.local import Local, Present, Settings
 from supervisor.core.cluster.orders import Order
 from supervisor.core.cluster.placement import Candidate, Rules, Slot, place
-from supervisor.core.cluster.requests import Request, Result, Verb, owner_path, slot_path
+from supervisor.core.cluster.requests import Request, Verb, owner_path, slot_path
 from tests.core.cluster.simulated_zookeeper import ZooKeeper
-from tests.core.cluster.test_agent import BEAT, ONE, Host
+from tests.core.cluster.test_agent import BEAT, Host
 
 SECONDS = 10.0
 
