@@ -58,8 +58,6 @@ class Agent(Holding):
         """`mark`: unique to this agent and those that go on with its session; `began`: when this agent did."""
         super().__init__(settings, mark, began)
         self.orders = Orders()
-        self.knows = False
-        """Everything has been read once: before that, that no slot is known to be held says nothing."""
         self._host = documents.dump(documents.Host(settings.node, settings.address, settings.version))
         self._made: set[str] = set()
         self._told: dict[str, str] = {}

@@ -20,7 +20,8 @@ def _host(world: World) -> Host:
 
 def _long(world: World) -> float:
     """Seconds: mostly shorter than a session, sometimes longer."""
-    return world.dice.choice((0.2, 0.5, 1.0, 1.5, 2.2)) * world.dice.uniform(0.3, 1.0) * world.granted
+    longest = 4.0 if world.failsafe else 2.2
+    return world.dice.choice((0.2, 0.5, 1.0, 1.5, longest)) * world.dice.uniform(0.3, 1.0) * world.granted
 
 
 def cut(world: World) -> bool:

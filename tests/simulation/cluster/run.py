@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from supervisor.core.cluster.knowledge import SETTLE
@@ -29,9 +29,14 @@ class Result:
 
 
 def run(
-    seed: int, storms: int = 2, faults: int = 200, rest: float = 9000.0, trace: Callable[[str], None] | None = None
+    seed: int,
+    storms: int = 2,
+    faults: int = 200,
+    rest: float = 9000.0,
+    trace: Callable[[str], None] | None = None,
+    kinds: Collection[str] = tuple(FAULTS),
 ) -> Result:
-    """`rest`: seconds at rest after each storm."""
+    """`rest`: seconds at rest after each storm; `kinds`: of the faults."""
     world = World(seed, trace)
     result = Result(seed)
     began = world.now
@@ -39,7 +44,7 @@ def run(
     try:
         calm(world, shares)
         for _ in range(storms):
-            storm(world, faults)
+            storm(world, faults, kinds)
             skipped += rest if calm(world) else 0.0
     except Violation as violation:
         result.violation = str(violation)
@@ -49,8 +54,9 @@ def run(
     return result
 
 
-def storm(world: World, faults: int) -> None:
-    names, weights = list(FAULTS), [weight for weight, _ in FAULTS.values()]
+def storm(world: World, faults: int, kinds: Collection[str]) -> None:
+    names = [name for name in FAULTS if name in kinds]
+    weights = [FAULTS[name][0] for name in names]
     world.stormy, world.bad_net = True, 0.03
     between = world.dice.choice(BETWEEN)
     for _ in range(faults):
