@@ -192,7 +192,7 @@ def test_what_is_known_stays_shown_without_zookeeper(hosts: Hosts) -> None:
 
 def test_the_web_view_shows_all_hosts_and_the_record_of_one(hosts: Hosts) -> None:
     """As the other members have written them to ZooKeeper."""
-    owner, run = hosts.owner()
+    owner, _ = hosts.owner()
     failed_once(hosts, owner, "plain")
     other = hosts.other(owner)
     port = free_port()

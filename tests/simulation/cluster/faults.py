@@ -51,7 +51,7 @@ def pair_cut(world: World) -> bool:
 def host_joins(world: World) -> bool:
     """A host that has never belonged to the cluster."""
     number = len(world.hosts)
-    if not world.failsafe or number > 4 or world.dice.random() < 0.8:
+    if not world.failsafe or number > 4 or (world.stormy and world.dice.random() < 0.8):
         return False
     world.hosts.append(Host(world, "abcde"[number], f"z{number % 2}"))
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from supervisor.core.cluster.knowledge import SETTLE
@@ -34,9 +34,8 @@ def run(
     faults: int = 200,
     rest: float = 9000.0,
     trace: Callable[[str], None] | None = None,
-    kinds: Collection[str] = tuple(FAULTS),
 ) -> Result:
-    """`rest`: seconds at rest after each storm; `kinds`: of the faults."""
+    """`rest`: seconds at rest after each storm."""
     world = World(seed, trace)
     result = Result(seed)
     began = world.now
@@ -44,7 +43,7 @@ def run(
     try:
         calm(world, shares)
         for _ in range(storms):
-            storm(world, faults, kinds)
+            storm(world, faults)
             skipped += rest if calm(world) else 0.0
     except Violation as violation:
         result.violation = str(violation)
@@ -54,9 +53,8 @@ def run(
     return result
 
 
-def storm(world: World, faults: int, kinds: Collection[str]) -> None:
-    names = [name for name in FAULTS if name in kinds]
-    weights = [FAULTS[name][0] for name in names]
+def storm(world: World, faults: int) -> None:
+    names, weights = list(FAULTS), [weight for weight, _ in FAULTS.values()]
     world.stormy, world.bad_net = True, 0.03
     between = world.dice.choice(BETWEEN)
     for _ in range(faults):
