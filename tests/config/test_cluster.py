@@ -67,10 +67,10 @@ def test_a_plan_with_a_cluster(tmp_path: Path) -> None:
 
 
 def test_failsafe_is_off_unless_given(tmp_path: Path) -> None:
-    assert [loaded(tmp_path, CLUSTER + more + BEAT).cluster.failsafe for more in ("", "failsafe = true\n")] == [
-        False,
-        True,
-    ]  # type: ignore[union-attr]
+    for more in ("", "failsafe = true\n"):
+        plan = loaded(tmp_path, CLUSTER + more + BEAT)
+        assert plan.cluster is not None and plan.cluster.failsafe is bool(more)
+        assert ("session 10s, failsafe" in plan_text(plan)) is bool(more)
 
 
 def test_without_a_cluster_nothing_is_added(tmp_path: Path) -> None:

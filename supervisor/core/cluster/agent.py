@@ -58,8 +58,6 @@ class Agent(Holding):
         """`mark`: unique to this agent and those that go on with its session; `began`: when this agent did."""
         super().__init__(settings, mark, began)
         self.orders = Orders()
-        self.knows = False
-        """Everything has been read once: before that, that no slot is known to be held says nothing."""
         self._host = documents.dump(documents.Host(settings.node, settings.address, settings.version))
         self._made: set[str] = set()
         self._told: dict[str, str] = {}
@@ -208,9 +206,7 @@ class Agent(Holding):
     def _registration(self, now: float, member: bool) -> Iterator[Request]:
         own = self.settings
         host = f"{HOSTS}/{own.node}"
-        known = self.facts.names.get(HOSTS)
-        evicted = known is not None and own.node not in known and own.node not in self.facts.drained()
-        if member and (evicted or self._told.get(host) != self._host):
+        if member and self._told.get(host) != self._host:
             yield Request(Verb.SET if host in self._made else Verb.CREATE, host, self._host)
         path, text = f"{MEMBERS}/{own.node}", self._my_text(now)
         node = self.facts.nodes.get(path)
@@ -283,7 +279,13 @@ class Agent(Holding):
                 self._stale[Request(Verb.GET, path)] = None
 
     def _found(self, path: str) -> None:
-        """Read what is new below a path, and forget what is gone."""
+        """Read what is new below a path, and forget what is gone.
+
+        A host that was evicted belongs to the cluster again when it is no longer drained."""
+        own = self.settings.node
+        if path in (HOSTS, DRAINS) and own not in self.facts.hosts() and own not in self.facts.drained():
+            self._told.pop(f"{HOSTS}/{own}", None)
+            self._made.discard(f"{HOSTS}/{own}")
         if path not in (MEMBERS, MOVES):
             return
         there = {f"{path}/{name}" for name in self.facts.names[path]}

@@ -36,6 +36,7 @@ class Failsafe:
         """Until then this host takes no slot that was not given back."""
         self._asked: list[float] = []
         self._promises: dict[str, float] = {}
+        self._heard: dict[str, float] = {}
         self._kept: dict[Slot, tuple[int, float]] = {}
         self._asks: dict[Slot, tuple[int, frozenset[str]]] = {}
         self._sent: dict[Slot, frozenset[str]] = {}
@@ -89,11 +90,13 @@ class Failsafe:
         nothing: it may be of an earlier boot, whose clock was ahead of this one's."""
         if not any(abs(sent - one) < _SAME for one in self._asked):
             return
+        self._heard[node] = max(sent, self._heard.get(node, _NEVER))
         self._promises[node] = max(sent + seconds - MARGIN, self._promises.get(node, _NEVER))
 
-    def silent(self, hosts: Iterable[str], now: float) -> list[str]:
-        """Those of these hosts whose promise is over, or that never gave one."""
-        return sorted(one for one in hosts if self._promises.get(one, _NEVER) <= now)
+    def silent(self, hosts: Iterable[str], now: float, patience: float) -> list[str]:
+        """Those of these hosts that have promised nothing for so long, although they were asked."""
+        first = self._asked[0] if self._asked else now
+        return sorted(one for one in hosts if now - max(first, self._heard.get(one, _NEVER)) > patience)
 
     def keep(self, slot: Slot, epoch: int, kill_at: float, now: float) -> None:
         """Prolong the lease of a slot, which is over at `kill_at`, as far as all hosts have promised."""

@@ -71,7 +71,7 @@ class Holding(Knowledge):
         take.  `promised` takes their answers."""
         safe, own = self.failsafe, self.settings
         away = self.contact is not None and now - self.contact.sent > own.contact_interval + own.request_timeout
-        leases = self.leases(now) if safe.seconds and away else []
+        leases = [one for one in self.leases(now) if now < one.kill_at] if safe.seconds and away else []
         if not leases or self._last_told(now) is not None:
             self.problems.pop(FAILSAFE, None)
             return []
@@ -79,20 +79,20 @@ class Holding(Knowledge):
         self.promised(own.node, now, safe.seconds, now)
         asks = [safe.asks(Slot(one.service, one.slot), one.epoch) for one in leases]
         hosts = sorted(frozenset().union(*asks))
-        silent = safe.silent(hosts, now)
+        silent = safe.silent(hosts, now, own.contact_interval + own.request_timeout)
         if silent or not all(asks):
-            missing = f"no answer of {', '.join(silent)}" if silent else "they are not known"
-            said = f"the leases of this host end, because failsafe needs an answer of each other host: {missing}"
+            who = f"no answer of {', '.join(silent)}" if silent else "it is not known who has to answer"
+            self.problems[FAILSAFE] = f"failsafe does not hold, and the leases of this host end: {who}"
         else:
-            said = "ZooKeeper does not answer, and all other hosts do: this host keeps its slots by failsafe"
-        self.problems[FAILSAFE] = said
+            self.problems[FAILSAFE] = "ZooKeeper does not answer: this host keeps its slots as long as all hosts answer"
         return [one for one in hosts if one != own.node] if asks_now else []
 
     def promised(self, node: str, sent: float, seconds: float, now: float) -> None:
         """Another host has promised to take nothing for so long, when it was asked at `sent`.
 
-        Only what has begun is kept: a host that is cut off starts nothing.  No longer time than a session counts: a host
-        that is named in a record after that may then take the slot.  A daemon that is silent gets no longer leases by that either."""
+        Only what has begun is kept: a host that is cut off starts nothing.  No more than a session counts, because a
+        host that is named in a record later may then take the slot.  A daemon that is silent gets no longer leases by
+        this either."""
         self.failsafe.promised(node, sent, min(seconds, self._granted))
         for one in self.leases(now) if self._last_told(now) is None else ():
             slot = Slot(one.service, one.slot)

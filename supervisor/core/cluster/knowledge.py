@@ -53,6 +53,8 @@ class Knowledge:
         self.local: Local | None = None
         self.facts = Facts()
         self.problems: dict[str, str] = {}
+        self.knows = False
+        """Everything has been read once: before that, that no slot is known to be held says nothing."""
         self.ending = False
         """This agent ends: it takes nothing any more."""
         self._connected, self._granted = False, 0.0

@@ -20,7 +20,8 @@ def _host(world: World) -> Host:
 
 def _long(world: World) -> float:
     """Seconds: mostly shorter than a session, sometimes longer."""
-    return world.dice.choice((0.2, 0.5, 1.0, 1.5, 2.2)) * world.dice.uniform(0.3, 1.0) * world.granted
+    longest = 4.0 if world.failsafe else 2.2
+    return world.dice.choice((0.2, 0.5, 1.0, 1.5, longest)) * world.dice.uniform(0.3, 1.0) * world.granted
 
 
 def cut(world: World) -> bool:
@@ -50,7 +51,7 @@ def pair_cut(world: World) -> bool:
 def host_joins(world: World) -> bool:
     """A host that has never belonged to the cluster."""
     number = len(world.hosts)
-    if not world.failsafe or number > 4 or world.dice.random() < 0.8:
+    if not world.failsafe or number > 4 or (world.stormy and world.dice.random() < 0.8):
         return False
     world.hosts.append(Host(world, "abcde"[number], f"z{number % 2}"))
     return True

@@ -29,7 +29,11 @@ class Result:
 
 
 def run(
-    seed: int, storms: int = 2, faults: int = 200, rest: float = 9000.0, trace: Callable[[str], None] | None = None
+    seed: int,
+    storms: int = 2,
+    faults: int = 200,
+    rest: float = 9000.0,
+    trace: Callable[[str], None] | None = None,
 ) -> Result:
     """`rest`: seconds at rest after each storm."""
     world = World(seed, trace)
