@@ -451,9 +451,9 @@ NOT_PLAIN = {
     "adapters.processes.remote_files", "core.detection.detectors", "core.detection.target", "core.text.target",
     # … or scope = "process":
     "core.detection.members", "core.lifecycle.members", "daemon.member_actions",
-    # … or hooks, a file system that may not answer, a log of several, timestamps in the log:
-    "adapters.hooks", "adapters.processes.apart", "adapters.logs.shared", "adapters.logs.part",
-    "adapters.logs.timestamp_spool",
+    # … or fd_store, hooks, a file system that may not answer, a log of several, timestamps in the log:
+    "adapters.sockets.descriptor_store", "adapters.hooks", "adapters.processes.apart", "adapters.logs.shared",
+    "adapters.logs.part", "adapters.logs.timestamp_spool",
     # … or takes part in these:
     "core.balancing", "core.cluster", "adapters.balancing", "adapters.cluster", "adapters.zookeeper", "cluster",
     "core.services.rollout", "core.services.rollouts", "core.services.lease_gate", "core.services.balanced",

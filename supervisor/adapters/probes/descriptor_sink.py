@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from supervisor.adapters.eventloop.fd_passing import receive
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux.mounts import LOCAL
 
@@ -170,7 +171,7 @@ class DescriptorSink:
             if taker is None:
                 said = self._orders.recv(16)
             else:
-                said, descriptors, _, _ = socket.recv_fds(self._orders, 1, MOST, socket.MSG_CMSG_CLOEXEC)
+                said, descriptors = receive(self._orders, 1, MOST)
         except BlockingIOError:
             return
         except OSError:

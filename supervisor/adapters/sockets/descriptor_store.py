@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import NamedTuple
 
+from supervisor.adapters.eventloop.fd_passing import receive
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 
 ANSWER_WITHIN = 2.0
@@ -205,7 +206,7 @@ class DescriptorStore:
             keeper.connect(self._path)
             keeper.send(b"?")
             while True:
-                said, descriptors, _, _ = socket.recv_fds(keeper, _LONGEST_KEY, 1, socket.MSG_CMSG_CLOEXEC)
+                said, descriptors = receive(keeper, _LONGEST_KEY, 1)
                 if said[:1] != b"+":
                     break
                 number, instance, watched, name = said[1:].decode().split(" ", 3)

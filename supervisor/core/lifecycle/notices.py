@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.core.lifecycle.entering import await_health, move, note, record, stop_step
+from supervisor.core.lifecycle.entering import LONGEST_EXTENSION, await_health, move, note, record, stop_step
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.running import silence_detail
@@ -16,8 +16,6 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
 from supervisor.core.model.causes import Cause
 
-LONGEST_EXTENSION = 600.0
-"""Seconds that one EXTEND_TIMEOUT_USEC can ask for at most, where the configured timeout is not longer."""
 _WITH_TIMEOUT = (State.STARTING, State.RUNNING, State.SUSPECT, State.STOPPING)
 """The states in which `until` limits what a process does."""
 DAEMON_DID_NOT_RUN = "this supervisor did not run itself"

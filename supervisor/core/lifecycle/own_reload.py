@@ -7,9 +7,8 @@ as a start; one that does not end is told, and the process runs on.
 
 from __future__ import annotations
 
-from supervisor.core.lifecycle.entering import record
+from supervisor.core.lifecycle.entering import LONGEST_EXTENSION, record
 from supervisor.core.lifecycle.instance import Instance
-from supervisor.core.lifecycle.notices import LONGEST_EXTENSION
 from supervisor.core.lifecycle.snapshot import Reload
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State

@@ -227,7 +227,7 @@ def _held(detail: Detail) -> str:
 
 def _notify_refused(detail: Detail) -> str:
     sender = f"process {detail['pid']}" if detail.get("pid") else "another process"
-    return f'notification of {sender} ignored: only the main process counts (ready.notify_access = "main")'
+    return f'notification of {sender} ignored (notify_access = "main")'
 
 
 def _after(detail: Detail) -> str:
@@ -238,12 +238,14 @@ def _after(detail: Detail) -> str:
 def _reload_timeout(detail: Detail) -> str:
     within = "in time" if detail.get("after_s") is None else f"within {span(detail['after_s'])}"
     if detail.get("answered", True):
-        return f"its reload did not end {within}: no READY=1 after RELOADING=1; it runs on"
-    return f"did not answer the reload signal {within}: no RELOADING=1; it runs on"
+        return f"its reload did not end {within} (no READY=1); it runs on"
+    return f"reload signal not answered {within} (no RELOADING=1); it runs on"
 
 
 def _told(detail: Detail) -> str:
-    """What a process said of its failure before it ended; empty where it said nothing."""
+    """What a process said of its failure before it ended; nothing where a decision follows in the line."""
+    if "delay_s" in detail or "breaker" in detail:
+        return ""
     words = told_error(detail.get("told"))
     return f"; it said: {words}" if words else ""
 
@@ -433,7 +435,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.RELOAD_BEGUN: "reloads its configuration",
     Cause.RELOAD_DONE: lambda detail: f"has reloaded its configuration{_after(detail)}",
     Cause.RELOAD_TIMEOUT: _reload_timeout,
-    Cause.DELAY_RESET: "says that it works (RESTART_RESET=1): the next restart is delayed as the first",
+    Cause.DELAY_RESET: "RESTART_RESET=1: its next restart is delayed as the first one",
     Cause.PROBE_UNKNOWN: _probe_unknown,
     Cause.PROBE_KNOWN: _probe_known,
     Cause.TARGET_INFEASIBLE: _wish_refused,

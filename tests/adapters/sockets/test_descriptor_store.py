@@ -99,6 +99,7 @@ def test_a_later_daemon_gets_all_of_it(house: House, pair: Pair) -> None:
     assert house.names() == ["a name"] and house.names("web@2") == ["conn"]
     one, other = house.store.of("web")[0], house.store.of("web@2")[0]
     assert (one.watched, other.watched) == (False, True)
+    assert not os.get_inheritable(one.fd) and not os.get_inheritable(other.fd)
     os.write(one.fd, b"over the death")
     assert pair[1].recv(99) == b"over the death"
     house.put("web", "next", pair[1].fileno())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.history.outlook import prospect
+from supervisor.core.history.outlook import prospect, standing
 from supervisor.core.history.why import evidence_of, headline, incidents_of, one_incident, tell, why
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
@@ -487,6 +487,37 @@ def test_a_status_whose_age_is_not_known() -> None:
     assert_told(life.told(), "is running and ready (run 1, pid 4242), for 0 s; its STATUS: working (0 s ago).")
     life.instance.status_at = None
     assert_told(life.told(), "is running and ready (run 1, pid 4242), for 0 s; its STATUS: working.")
+
+
+def test_a_reload_that_is_under_way_or_did_not_end() -> None:
+    life = Life(ready=ReadySpec(notify=True, notify_reload=True), start_timeout=30.0).start()
+    life.step(ev.SendSignal(1)).step(ev.Notified(1), 2.0)
+    assert_told(life.told(), "; it has not answered its reload signal for 2 s.")
+    life.step(ev.ReloadBegun(1)).step(ev.Notified(1), 3.0)
+    assert_told(life.told(), "; it has been reloading its configuration for 5 s.")
+    life.step(ev.Ready(1, "notify"))
+    assert "reload" not in life.told().splitlines()[0]
+    life.step(ev.ReloadBegun(1)).deadline()
+    assert_told(life.told(), "; its reload, begun 30 s ago, did not end in time.")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["conn"], "for its next process it has stored a descriptor: conn."),
+        (["conn", "state", "conn"], "for its next process it has stored descriptors: conn (2), state."),
+    ],
+)
+def test_what_it_has_stored(names: list[str], said: str) -> None:
+    life = Life().start()
+    row = instance_view(life.instance, life.now)
+    row["stored"] = names
+    assert standing(row).endswith(said.removesuffix("."))
+
+
+def test_what_it_said_of_its_failure() -> None:
+    life = Life().start().step(ev.ErrorTold(1, 13, "Permission denied", "org.example.No")).crash(1.0, 4)
+    assert_told(life.told(), "it said: Permission denied (ERRNO=13), org.example.No\n")
 
 
 def test_the_last_order_says_who_gave_it() -> None:

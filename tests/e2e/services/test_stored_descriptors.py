@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,85 @@ def test_what_is_stored_outlives_the_service_and_the_daemon(counter: tuple[Daemo
     d.start()
     seen, fourth, names = ask(port)
     assert (seen, names) == (4, "door state") and fourth != third
+
+
+def test_it_outlives_an_upgrade_and_ends_with_an_ordered_stop(counter: tuple[Daemon, int]) -> None:
+    d, port = counter
+    _, first, _ = ask(port)
+    assert d.cli("upgrade").returncode == 0
+    assert d.status("counter")["stored"] == ["door", "state"]
+    kill(first)
+    seen, second, names = ask(port)
+    assert second != first and (seen, names) == (2, "door state")
+    keeper = Path(d.client.status()["supervisor"]["runtime_dir"]) / "stored.sock"
+    assert keeper.exists()
+    assert d.cli("stop", "counter").returncode == 0
+    assert "stored" not in d.status("counter") and not keeper.exists()
+    with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+        client.recv(1)  # what waits in the queue is reset when the socket is closed
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    assert d.cli("start", "counter").returncode == 0
+    fresh = int(d.status("counter")["status"])
+    assert ask(fresh)[0] == 1, "its state began anew"
+
+
+STORES_AT_THE_END = (
+    PROGRAM
+    + """
+if given:
+    print(os.environ["LISTEN_FDNAMES"], os.pread(given["stored"], 99, 0).decode(), flush=True)
+    notify("READY=1")
+    import signal
+    signal.pause()
+memory = os.memfd_create("last words")
+os.write(memory, b"what the last run knew")
+notify("FDSTORE=1", memory)
+os.kill(os.getpid(), 9)
+"""
+)
+
+
+def test_what_is_stored_right_before_the_end_is_there_at_once(daemon: Start, tmp_path: Path) -> None:
+    d = daemon(f"""
+        [services.web]
+        command = {written(tmp_path, STORES_AT_THE_END)}
+        ready = {{ notify = true }}
+        fd_store = 1
+        restart = {{ initial = "0ms" }}
+    """)
+    assert d.event("web", "running", "ready")["incarnation"] == 2
+    assert "stored what the last run knew" in d.cli("logs", "web").stdout
+
+
+ONE_TOO_MANY = (
+    PROGRAM
+    + """
+def memory(name):
+    return os.memfd_create(name)
+
+notify("FDSTORE=1\\nFDNAME=a", memory("a"), memory("b"), memory("c"))
+notify("FDSTORE=1\\nFDNAME=b", memory("d"))
+notify("FDSTOREREMOVE=1\\nFDNAME=a")
+notify("FDSTORE=1\\nFDNAME=later", memory("e"))
+notify("READY=1")
+import signal
+signal.pause()
+"""
+)
+
+
+def test_there_is_a_limit_and_names_are_removed(daemon: Start, tmp_path: Path) -> None:
+    d = daemon(f"""
+        [services.web]
+        command = {written(tmp_path, ONE_TOO_MANY)}
+        ready = {{ notify = true }}
+        fd_store = 2
+        [services.none]
+        command = {written(tmp_path, ONE_TOO_MANY, "none.py")}
+        ready = {{ notify = true }}
+    """)
+    d.problem("web: 1 of the descriptors that it stores had to be closed (fd_store = 2")
+    assert d.cli("wait", "web", "none").returncode == 0
+    assert d.status("web")["stored"] == ["later"]
+    assert "stored" not in d.status("none")
