@@ -17,14 +17,14 @@ from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import phrase
 from supervisor.core.text.processes import told
 from supervisor.core.text.timestamps import from_iso, local_time
-from supervisor.core.text.units import span
+from supervisor.core.text.units import signal_name, span
 
 if TYPE_CHECKING:
     from supervisor.core.model.document_types import JSON
     from supervisor.core.model.documents import Event
     from supervisor.core.model.evidence_documents import Evidence
     from supervisor.core.model.instance_documents import Instance, InstanceName
-    from supervisor.core.model.story_documents import Excuse, IncidentStory, Moment, Why
+    from supervisor.core.model.story_documents import Excuse, IncidentStory, Moment, Refused, Why
 
 
 Words = Callable[[str, float | None, float | None], list[str]]
@@ -87,6 +87,8 @@ def why(
     of_processes = [_of_process(event, evidence) for event in mine if event["cause"] in OF_PROCESSES]
     if of_processes:
         story["processes"] = of_processes[-PROCESSES:]
+    if refused := _refused(mine):
+        story["refused"] = refused
     if rollout:
         story["rollout"] = rollout
     if row is not None and row.get("processes"):
@@ -102,6 +104,20 @@ def _of_process(event: Event, evidence: Callable[[int], Evidence | None]) -> Mom
     return {"at": event["at"], "says": f"{said}; it {where}" if where else said}
 
 
+def _refused(mine: list[Event]) -> Refused | None:
+    """The last order to reload, if its check refused it, and the process is still the one that it was for."""
+    for event in reversed(mine):
+        detail = event["detail"]
+        if event["cause"] == Cause.RELOAD_REFUSED:
+            says = (
+                f"{signal_name(detail['refused'])} was not sent, because reload_check has not passed: {detail['why']}"
+            )
+            return {"at": event["at"], "says": says, "output": [line[:_LINE] for line in detail["output"]]}
+        if event["cause"] in (Cause.SPAWNED, Cause.SIGNALLED_BY_USER):
+            return None
+    return None
+
+
 def _absence(view: InstanceName, removed: bool) -> str:
     if removed:
         return f"{view['name']} is no longer in the configuration; this is read from the ledger"
@@ -115,6 +131,9 @@ def tell(story: Why) -> list[str]:
         lines.append(f"Target: {story['target']}.")
     if story["last_order"]:
         lines.append(f"Last order, at {local_time(story['last_order']['at'])}: {story['last_order']['says']}.")
+    if refused := story.get("refused"):
+        lines.append(f"Reload refused at {local_time(refused['at'])}: {refused['says']}.  It runs on as it was:")
+        lines += [f"  {line}" for line in refused["output"]]
     if story.get("rollout"):
         lines.append(f"Last rollout of {story['service']}: {story['rollout']}.")
     lines += [f"{line[0].upper()}{line[1:]}." for line in story.get("silent", ())]

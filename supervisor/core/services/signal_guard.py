@@ -1,4 +1,4 @@
-"""Signal guard: whether a signal would end or stop a process, by what the process does with signals.
+"""Signal guard: whether a signal would end or stop a process, and which checks have to pass before a reload signal.
 
 `supervisor signal` sends reload signals.  Their default action is to end the process, so a program that does not know
 them would be ended by an order that only meant to reload it.
@@ -6,10 +6,15 @@ them would be ended by an order that only meant to reload it.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from supervisor.core.text.units import signal_name
+from supervisor.core.text.units import real_time_signal, signal_name
+from supervisor.errors import UsageError
+
+if TYPE_CHECKING:
+    from supervisor.core.model.spec import ServiceSpec
 
 _HARMLESS = frozenset(("SIGCHLD", "SIGURG", "SIGWINCH", "SIGCONT"))
 _STOPPING = frozenset(("SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU"))
@@ -34,6 +39,27 @@ def consequence(number: int, masks: SignalMasks) -> str:
     return "stop" if signal_name(number) in _STOPPING else "end"
 
 
+class ReloadCheck(NamedTuple):
+    """A `reload_check` that has to pass first, and the instances that it is for.  `spec`: that of the first of them."""
+
+    spec: ServiceSpec
+    instances: list[str]
+
+
+def checks(numbers: Mapping[str, int], specs: Mapping[str, ServiceSpec]) -> list[ReloadCheck]:
+    """The checks before these signals are sent.  `numbers`: the signal for each instance.  `specs`: of each instance
+    (core/services/replica.py).
+
+    Instances whose check is the same command in the same environment have one in common."""
+    found: dict[tuple[object, ...], ReloadCheck] = {}
+    for name, number in numbers.items():
+        spec = specs[name]
+        if spec.reload_check and number == spec.reload_signal:
+            key = spec.name, spec.reload_check, spec.environment
+            found.setdefault(key, ReloadCheck(spec, [])).instances.append(name)
+    return list(found.values())
+
+
 def refusal(numbers: Mapping[str, int], masks: Mapping[str, SignalMasks]) -> tuple[str, str] | None:
     """Why these signals are not sent, and what to do instead; None where every process handles its own.
 
@@ -47,3 +73,17 @@ def refusal(numbers: Mapping[str, int], masks: Mapping[str, SignalMasks]) -> tup
     insist = f"-s {sent.pop()}" if len(sent) == 1 else "-s SIGNAL"
     nothing = "; nothing was sent" if len(numbers) > 1 else ""
     return "; ".join(said) + nothing, f"Use `supervisor restart {' '.join(unable)}`, or {insist} to insist."
+
+
+def signal_number(name: str) -> int:
+    """`HUP`, `SIGHUP`, `1` and `RTMIN+2` are understood.  UsageError."""
+    text = name.upper()
+    if text.isdecimal() and len(text) <= 3 and int(text) in signal.valid_signals():
+        return int(text)
+    if (number := real_time_signal(text)) is not None:
+        return number
+    try:
+        return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"].value
+    except KeyError:
+        known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32) + ", RTMIN … RTMIN+30"
+        raise UsageError(f"no such signal: {name!r}", f"Known: {known}") from None
